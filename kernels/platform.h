@@ -1,0 +1,54 @@
+#pragma once
+#include <cstdint>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+// The only place that knows whether a CUDA compiler is reading.
+#ifdef __CUDACC__
+#define BASIN_HD __host__ __device__
+#else
+#define BASIN_HD
+#endif
+#ifndef BASIN_CUDA
+#define BASIN_CUDA 0
+#endif
+#if BASIN_CUDA
+#include <cuda_runtime.h>
+#endif
+
+namespace basin {
+
+/// Everything that goes wrong in a way a caller can name. `main` catches it once and prints what().
+class Error : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// A bad input: throws one sentence, which names the file.
+template <class... A>
+[[noreturn]] void refuse(const A&... what) {
+  std::ostringstream s;
+  (s << ... << what);
+  throw Error(s.str());
+}
+
+/// A broken contract inside Basin: the sentence begins with the place in the source. Used through BASIN_CHECK.
+template <class... A>
+[[noreturn]] void fail(const char* file, int line, const A&... what) {
+  refuse(file, ':', line, ": ", what...);
+}
+
+}  // namespace basin
+
+/// Always on, in release builds too.
+#define BASIN_CHECK(cond, ...)                                                           \
+  do {                                                                                   \
+    if (!(cond)) ::basin::fail(__FILE__, __LINE__, "expected " #cond "; ", __VA_ARGS__); \
+  } while (0)
+#if BASIN_CUDA
+#define BASIN_CUDA_CHECK(call)                                                                    \
+  do {                                                                                            \
+    const cudaError_t e_ = (call);                                                                \
+    if (e_ != cudaSuccess) ::basin::fail(__FILE__, __LINE__, #call ": ", cudaGetErrorString(e_)); \
+  } while (0)
+#endif

@@ -1,0 +1,53 @@
+#pragma once
+#include <cstdlib>
+#include <new>
+
+#include "kernels/exec.h"
+#include "kernels/view.h"
+
+namespace basin {
+
+/// Memory for the length of a launcher: `Temp<int> parent(exec, n);`. Not initialised. Elements are plain data.
+template <class T>
+class Temp {
+ public:
+  Temp(const Exec& exec, int64_t n) : exec_(exec), bytes_(size_t(n > 0 ? n : 1) * sizeof(T)), size_(n) {
+    BASIN_CHECK(n >= 0, "n = ", n);
+    if (exec_.scratch) {
+      data_ = static_cast<T*>(exec_.scratch->take(bytes_));
+      return;
+    }
+#if BASIN_CUDA
+    if (exec_.device == Device::cuda) {
+      BASIN_CUDA_CHECK(cudaMallocAsync(reinterpret_cast<void**>(&data_), bytes_, exec_.stream));
+      return;
+    }
+#endif
+    data_ = static_cast<T*>(std::aligned_alloc(64, (bytes_ + 63) / 64 * 64));
+    if (!data_) throw std::bad_alloc();
+  }
+  ~Temp() {
+    if (exec_.scratch) return exec_.scratch->give(data_, bytes_);
+#if BASIN_CUDA
+    if (exec_.device == Device::cuda) {
+      cudaFreeAsync(data_, exec_.stream);
+      return;
+    }
+#endif
+    std::free(data_);
+  }
+  Temp(const Temp&) = delete;
+  Temp& operator=(const Temp&) = delete;
+
+  T* data() const { return data_; }
+  int64_t size() const { return size_; }
+  T& operator[](int64_t i) const { return data_[i]; }  // on the CPU only
+
+ private:
+  Exec exec_;
+  size_t bytes_;
+  int64_t size_;
+  T* data_ = nullptr;
+};
+
+}  // namespace basin

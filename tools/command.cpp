@@ -1,0 +1,54 @@
+#include "tools/command.h"
+
+#include <omp.h>
+
+#include <cstdio>
+
+#include "kernels/isa.h"
+
+namespace basin::tools {
+namespace {
+
+int gpus() {
+#if BASIN_CUDA
+  int n = 0;
+  if (cudaGetDeviceCount(&n) == cudaSuccess) return n;
+  (void)cudaGetLastError();
+#endif
+  return 0;
+}
+
+}  // namespace
+
+void add_device_options(CLI::App& app, Common& common) {
+  app.add_option("--device", common.device, "auto, cpu, cuda or cuda:INDEX")->capture_default_str();
+  app.add_option("--threads", common.threads, "CPU threads (0: all)")->check(CLI::NonNegativeNumber)->capture_default_str();
+}
+
+void add_seed_option(CLI::App& app, Common& common) {
+  app.add_option("--seed", common.seed, "the seed of all randomness")->capture_default_str();
+}
+
+Exec make_exec(const Common& common) {
+  if (common.threads > 0) omp_set_num_threads(common.threads);
+  Exec exec;
+  const bool wants_cuda = common.device.rfind("cuda", 0) == 0;
+  if (!wants_cuda && common.device != "cpu" && common.device != "auto")
+    refuse("--device ", common.device, ": expected auto, cpu, cuda or cuda:INDEX");
+  const int n = common.device == "cpu" ? 0 : gpus();
+  if (wants_cuda && n == 0) refuse("--device ", common.device, ": this machine or this build has no usable NVIDIA GPU");
+  if (n > 0) {
+#if BASIN_CUDA
+    const int index = common.device.size() > 5 ? std::stoi(common.device.substr(5)) : 0;
+    if (index < 0 || index >= n) refuse("--device ", common.device, ": there are ", n, " GPUs");
+    BASIN_CUDA_CHECK(cudaSetDevice(index));
+    exec.device = Device::cuda;
+#endif
+  }
+  if (common.device == "auto")
+    std::fprintf(stderr, "device: %s\n",
+                 exec.device == Device::cuda ? "cuda" : (std::string("cpu, ") + name_of(isa())).c_str());
+  return exec;
+}
+
+}  // namespace basin::tools

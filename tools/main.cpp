@@ -1,0 +1,22 @@
+#include <cstdio>
+#include <exception>
+
+#include "tools/command.h"
+
+int main(int argc, char** argv) {
+  using namespace basin::tools;
+  CLI::App app("Basin: instance segmentation of microscopy images", "basin");
+  app.set_version_flag("--version", "basin " BASIN_VERSION);
+  app.require_subcommand(1);
+  try {
+    app.parse(argc, argv);
+    return 0;
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e);
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "basin: out of memory\n");
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "basin: %s\n", e.what());
+  }
+  return 1;
+}
