@@ -7,9 +7,12 @@
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(BASIN_NO_ISA)
 #define BASIN_ISA_DISPATCH 1
 #define BASIN_AVX2 __attribute__((flatten, target("avx2,fma,bmi,bmi2,lzcnt,popcnt,f16c")))
-#define BASIN_AVX512                                                                                    \
-  __attribute__((flatten, target("avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx2,fma,bmi,bmi2,lzcnt," \
-                                 "popcnt,f16c,prefer-vector-width=512")))
+#define BASIN_AVX512_FEATURES "avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx2,fma,bmi,bmi2,lzcnt,popcnt,f16c"
+#if defined(__clang__)
+#define BASIN_AVX512 __attribute__((flatten, target(BASIN_AVX512_FEATURES)))
+#else
+#define BASIN_AVX512 __attribute__((flatten, target(BASIN_AVX512_FEATURES ",prefer-vector-width=512")))
+#endif
 #else
 #define BASIN_ISA_DISPATCH 0
 #endif

@@ -27,7 +27,10 @@ class Temp {
     if (!data_) throw std::bad_alloc();
   }
   ~Temp() {
-    if (exec_.scratch) return exec_.scratch->give(data_, bytes_);
+    if (exec_.scratch) {
+      exec_.scratch->give(data_, bytes_);
+      return;
+    }
 #if BASIN_CUDA
     if (exec_.device == Device::cuda) {
       cudaFreeAsync(data_, exec_.stream);

@@ -1,5 +1,6 @@
 #pragma once
 #include <ostream>
+#include <type_traits>
 
 #include "kernels/platform.h"
 
@@ -27,8 +28,10 @@ struct View {
     return data[k];
   }
   /// The same elements, read only.
-  BASIN_HD operator View<const T, N>() const {
-    View<const T, N> v;
+  template <class U>
+    requires(std::is_same_v<U, const T> && !std::is_const_v<T>)
+  BASIN_HD operator View<U, N>() const {
+    View<U, N> v;
     v.data = data;
     for (int d = 0; d < N; ++d)
       v.dim[d] = dim[d];
@@ -59,7 +62,11 @@ struct FeatureView {
   BASIN_HD T& operator()(int i, int channel, int y, int x) const {
     return data[(((int64_t(i) * groups() + channel / block) * h + y) * w + x) * block + channel % block];
   }
-  BASIN_HD operator FeatureView<const T>() const { return {data, n, c, h, w, block}; }
+  template <class U>
+    requires(std::is_same_v<U, const T> && !std::is_const_v<T>)
+  BASIN_HD operator FeatureView<U>() const {
+    return {data, n, c, h, w, block};
+  }
 };
 
 template <class T>
