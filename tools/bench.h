@@ -22,11 +22,16 @@ struct BenchResult {
   double bytes = 0, flops = 0;  // of one run, where known: printed as GB/s and GFLOP/s
 };
 
+/// Of an even number: the mean of the two in the middle.
+double median(std::vector<double> values);
+
 /// Runs `work` once to warm up, then `reps` times, and takes the median. On the GPU it waits for the stream.
 BenchResult time_it(const BenchOptions&, const std::string& name, const std::string& shape,
                     const std::function<void()>& work);
 
 // Each checks its result against the plain version or a known property before it times anything.
+std::vector<BenchResult> bench_memory(
+    const BenchOptions&);  // a copy: the bandwidth that the others are measured against
 std::vector<BenchResult> bench_train_step(const BenchOptions&);
 std::vector<BenchResult> bench_infer(const BenchOptions&);
 std::vector<BenchResult> bench_dbscan(const BenchOptions&);

@@ -4,25 +4,15 @@
 
 #include <cstdio>
 
-#include "kernels/isa.h"
+#include "tools/machine.h"
 
 namespace basin::tools {
-namespace {
-
-int gpus() {
-#if BASIN_CUDA
-  int n = 0;
-  if (cudaGetDeviceCount(&n) == cudaSuccess) return n;
-  (void)cudaGetLastError();
-#endif
-  return 0;
-}
-
-}  // namespace
 
 void add_device_options(CLI::App& app, Common& common) {
   app.add_option("--device", common.device, "auto, cpu, cuda or cuda:INDEX")->capture_default_str();
-  app.add_option("--threads", common.threads, "CPU threads (0: all)")->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--threads", common.threads, "CPU threads (0: all)")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
 }
 
 void add_seed_option(CLI::App& app, Common& common) {
@@ -35,7 +25,7 @@ Exec make_exec(const Common& common) {
   const bool wants_cuda = common.device.rfind("cuda", 0) == 0;
   if (!wants_cuda && common.device != "cpu" && common.device != "auto")
     refuse("--device ", common.device, ": expected auto, cpu, cuda or cuda:INDEX");
-  const int n = common.device == "cpu" ? 0 : gpus();
+  const int n = common.device == "cpu" ? 0 : int(gpus().size());
   if (wants_cuda && n == 0) refuse("--device ", common.device, ": this machine or this build has no usable NVIDIA GPU");
   if (n > 0) {
 #if BASIN_CUDA
@@ -45,9 +35,7 @@ Exec make_exec(const Common& common) {
     exec.device = Device::cuda;
 #endif
   }
-  if (common.device == "auto")
-    std::fprintf(stderr, "device: %s\n",
-                 exec.device == Device::cuda ? "cuda" : (std::string("cpu, ") + name_of(isa())).c_str());
+  if (common.device == "auto") std::fprintf(stderr, "device: %s\n", describe(exec).c_str());
   return exec;
 }
 

@@ -17,7 +17,8 @@ struct Common {
 void add_device_options(CLI::App&, Common&);
 void add_seed_option(CLI::App&, Common&);
 
-/// Sets the number of threads and picks the device. `cuda` throws where there is none; `auto` says on stderr which it took.
+/// Sets the number of threads and picks the device. `cuda` throws where there is none; `auto` says on stderr which it
+/// took.
 Exec make_exec(const Common&);
 
 // One file per subcommand. Each declares its options and sets a callback that does the work; a failure is an Error.

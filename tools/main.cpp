@@ -8,6 +8,8 @@ int main(int argc, char** argv) {
   CLI::App app("Basin: instance segmentation of microscopy images", "basin");
   app.set_version_flag("--version", "basin " BASIN_VERSION);
   app.require_subcommand(1);
+  add_bench(app);
+  add_doctor(app);
   try {
     app.parse(argc, argv);
     return 0;

@@ -1,0 +1,60 @@
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+#include "tools/bench.h"
+#include "tools/machine.h"
+
+namespace basin::tools {
+namespace {
+
+void wait(const Exec& exec) {
+#if BASIN_CUDA
+  if (exec.device == Device::cuda) BASIN_CUDA_CHECK(cudaStreamSynchronize(exec.stream));
+#endif
+  (void)exec;
+}
+
+}  // namespace
+
+double median(std::vector<double> values) {
+  BASIN_CHECK(!values.empty(), "the median of nothing");
+  const size_t half = values.size() / 2;
+  std::sort(values.begin(), values.end());
+  return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+BenchResult time_it(const BenchOptions& options, const std::string& name, const std::string& shape,
+                    const std::function<void()>& work) {
+  using Clock = std::chrono::steady_clock;
+  constexpr double budget_ms = 2000;
+  constexpr size_t least = 5, most = 10000;
+  auto run = [&] {
+    const Clock::time_point start = Clock::now();
+    work();
+    wait(options.exec);
+    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+  };
+  wait(options.exec);
+  run();
+  std::vector<double> ms;
+  double total = 0;
+  const auto enough = [&] {
+    if (options.reps > 0) return ms.size() >= size_t(options.reps);
+    return ms.size() >= least && (total >= budget_ms || ms.size() >= most);
+  };
+  while (!enough()) {
+    ms.push_back(run());
+    total += ms.back();
+  }
+  BenchResult r;
+  r.name = name;
+  r.device = describe(options.exec);
+  r.shape = shape;
+  r.median_ms = median(ms);
+  r.min_ms = *std::min_element(ms.begin(), ms.end());
+  r.reps = int(ms.size());
+  return r;
+}
+
+}  // namespace basin::tools
