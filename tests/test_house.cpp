@@ -1,0 +1,300 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <random>
+#include <regex>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace fs = std::filesystem;
+
+namespace {
+
+const std::vector<std::string> floors = {"kernels", "engine", "data", "models", "tools"};  // from the bottom
+
+/// A vendor library: which files may include it, and how many may.
+struct Fence {
+  const char* library;
+  const char* header;  // of the text between < and >
+  const char* file;
+  size_t most_files;
+};
+const Fence fences[] = {
+    {"the CUDA runtime", "cuda_runtime.*|cuda\\.h", "kernels/platform\\.h", 1},
+    {"cuDNN", "cudnn.*", "kernels/\\w*_cudnn\\.(h|cpp|cu)", 2},
+    {"cuBLAS", "cublas.*", "kernels/\\w*_cublas\\.(h|cpp|cu)", 2},
+    {"CUB or Thrust", "(cub|thrust)/.*", "kernels/\\w*_cub\\.(h|cu)", 2},
+    {"oneDNN", "dnnl.*|oneapi/dnnl.*", "kernels/\\w*_onednn\\.(h|cpp)", 2},
+    {"libtiff", "tiff.*", "data/\\w+\\.cpp", 1},
+    {"libpng", "png\\.h", "data/\\w+\\.cpp", 1},
+    {"stb", "(stb/)?stb_.*", "data/\\w+\\.cpp", 1},
+    {"the JSON library", "nlohmann/.*", "engine/json\\.h", 1},
+    {"CLI11", "CLI/.*", "tools/\\w+\\.(h|cpp)", 2},
+};
+
+struct Source {
+  std::string path, floor, text, code;  // code: text without comments and string literals
+};
+
+std::string read(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/// Comments, string and character literals become spaces; line breaks stay, and so do includes.
+std::string code_of(const std::string& text) {
+  std::string code = text;
+  const auto blank = [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < std::min(end, code.size()); ++i)
+      if (code[i] != '\n') code[i] = ' ';
+  };
+  const auto past = [&](const std::string& mark, size_t from) {
+    const size_t at = text.find(mark, from);
+    return at == std::string::npos ? text.size() : at + mark.size();
+  };
+  for (size_t i = 0; i < text.size();) {
+    const size_t begin = i;
+    if (text.compare(i, 2, "//") == 0) {
+      i = std::min(text.find('\n', i), text.size());
+    } else if (text.compare(i, 2, "/*") == 0) {
+      i = past("*/", i + 2);
+    } else if (text.compare(i, 3, "R\"(") == 0) {
+      i = past(")\"", i + 3);
+    } else if (text[i] == '"' || (text[i] == '\'' && (i == 0 || !std::isalnum(text[i - 1])))) {
+      const char quote = text[i++];
+      while (i < text.size() && text[i] != quote && text[i] != '\n')
+        i += text[i] == '\\' ? 2 : 1;
+      ++i;
+    } else {
+      ++i;
+      continue;
+    }
+    blank(begin, i);
+  }
+  return code;
+}
+
+std::vector<Source> sources_of(const fs::path& root) {
+  std::vector<Source> all;
+  std::vector<std::string> folders = floors;
+  folders.push_back("tests");
+  for (const std::string& folder : folders) {
+    if (!fs::exists(root / folder)) continue;
+    for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
+      const std::string extension = entry.path().extension().string();
+      if (extension != ".h" && extension != ".cpp" && extension != ".cu") continue;
+      const std::string text = read(entry.path());
+      all.push_back({entry.path().lexically_relative(root).generic_string(), folder, text, code_of(text)});
+    }
+  }
+  std::sort(all.begin(), all.end(), [](const Source& a, const Source& b) { return a.path < b.path; });
+  return all;
+}
+
+size_t rank_of(const std::string& floor) {
+  return size_t(std::find(floors.begin(), floors.end(), floor) - floors.begin());
+}
+
+size_t lines_of(const std::string& text) { return size_t(std::count(text.begin(), text.end(), '\n')); }
+
+struct Include {
+  std::string name;
+  bool quoted;
+};
+std::vector<Include> includes_of(const std::string& text) {
+  static const std::regex line("(?:^|\n)[ \t]*#[ \t]*include[ \t]*([<\"])([^>\"\n]+)[>\"]");
+  std::vector<Include> all;
+  for (std::sregex_iterator i(text.begin(), text.end(), line), end; i != end; ++i)
+    all.push_back({(*i)[2], (*i)[1] == "\""});
+  return all;
+}
+
+/// The body of `void launch(`, up to the brace that closes it: the one place that may hold <<<.
+std::string without_launch(std::string code) {
+  const size_t name = code.find("void launch(");
+  const size_t open = name == std::string::npos ? name : code.find('{', name);
+  if (open == std::string::npos) return code;
+  size_t end = open;
+  for (int depth = 0; end < code.size(); ++end) {
+    depth += code[end] == '{' ? 1 : code[end] == '}' ? -1 : 0;
+    if (depth == 0) break;
+  }
+  return code.erase(open, end - open);
+}
+
+/// Every broken rule of the house under `root`, as "file: what".
+std::vector<std::string> violations(const fs::path& root) {
+  std::vector<std::string> found;
+  const auto report = [&](const std::string& where, const std::string& what) { found.push_back(where + ": " + what); };
+  const std::vector<Source> sources = sources_of(root);
+
+  std::set<std::string> listed;
+  {
+    static const std::regex name("(?:kernels|engine|data|models|tools|tests)/[\\w./]+\\.(?:cpp|cu)");
+    const std::string cmake = read(root / "CMakeLists.txt");
+    for (std::sregex_iterator i(cmake.begin(), cmake.end(), name), end; i != end; ++i)
+      listed.insert(i->str());
+  }
+  std::map<std::string, std::set<std::string>> users;  // of each vendor library
+
+  for (const Source& s : sources) {
+    if (!s.path.ends_with(".h") && !listed.count(s.path)) report(s.path, "is not listed in CMakeLists.txt");
+    if (s.path.ends_with(".h") && s.text.find("#pragma once") == std::string::npos)
+      report(s.path, "has no #pragma once");
+    const size_t limit = s.floor == "kernels" ? 300 : 500;
+    if (lines_of(s.text) > limit) report(s.path, "has more than " + std::to_string(limit) + " lines");
+    for (const std::string& word : {std::string("TO") + "DO", std::string("FIX") + "ME"})
+      if (s.text.find(word) != std::string::npos) report(s.path, "says " + word);
+    if ((s.path == "kernels/parallel.h" ? without_launch(s.code) : s.code).find("<<<") != std::string::npos)
+      report(s.path, "launches a kernel outside launch() of kernels/parallel.h");
+
+    for (const Include& include : includes_of(s.text)) {
+      if (include.quoted) {
+        const std::string floor = include.name.substr(0, include.name.find('/'));
+        if (!fs::exists(root / include.name))
+          report(s.path, "includes \"" + include.name + "\", which is not a path from the root");
+        else if (s.floor != "tests" && (floor == "tests" || rank_of(floor) > rank_of(s.floor)))
+          report(s.path, "includes \"" + include.name + "\", which lies on a higher floor");
+        continue;
+      }
+      for (const Fence& fence : fences) {
+        if (!std::regex_match(include.name, std::regex(fence.header))) continue;
+        users[fence.library].insert(s.path);
+        if (!std::regex_match(s.path, std::regex(fence.file)))
+          report(s.path, "includes <" + include.name + ">: " + fence.library + " is fenced into " + fence.file);
+      }
+    }
+  }
+  for (const Fence& fence : fences)
+    if (users[fence.library].size() > fence.most_files)
+      report(*users[fence.library].rbegin(), "is one file too many that includes " + std::string(fence.library));
+
+  for (const std::string& name : listed)
+    if (!fs::exists(root / name)) report("CMakeLists.txt", "lists " + name + ", which does not exist");
+
+  // What git ignores may lie around; anything else at the top is part of the house.
+  static const std::regex top(
+      "\\..*|build.*|quickstart|CMakeLists\\.txt|CMakePresets\\.json|README\\.md|LICENSE|CHANGELOG\\.md|compile_"
+      "commands\\.json|"
+      "docs|kernels|engine|data|models|tools|tests");
+  for (const auto& entry : fs::directory_iterator(root))
+    if (!std::regex_match(entry.path().filename().string(), top))
+      report(entry.path().filename().string(), "does not belong at the top");
+  return found;
+}
+
+/// A small tree that keeps every rule, to plant one fault at a time in.
+class Planted {
+ public:
+  Planted() : root_(fs::temp_directory_path() / ("basin-house-" + std::to_string(std::random_device{}()))) {
+    write("CMakeLists.txt", "kernels/a.cu kernels/conv_onednn.cpp data/b.cpp tests/test_a.cpp\n");
+    write("kernels/parallel.h", "#pragma once\ntemplate <class F>\nvoid launch(F f) {\n  { f<<<1, 2>>>(); }\n}\n");
+    write("kernels/a.cu", "// a comment may say <<<\n#include \"kernels/parallel.h\"\nconst char* s = \"<<<\";\n");
+    write("kernels/conv_onednn.cpp", "#include <dnnl.hpp>\n");
+    write("data/b.cpp", "#include <tiffio.h>\n\n#include \"kernels/parallel.h\"\n");
+    write("tests/test_a.cpp", "#include \"data/b.h\"\n");
+    write("data/b.h", "#pragma once\n");
+  }
+  ~Planted() { fs::remove_all(root_); }
+
+  void write(const std::string& path, const std::string& text) {
+    fs::create_directories((root_ / path).parent_path());
+    std::ofstream(root_ / path) << text;
+  }
+  void append(const std::string& path, const std::string& text) { write(path, read(root_ / path) + text); }
+  std::vector<std::string> found() const { return violations(root_); }
+
+ private:
+  fs::path root_;
+};
+
+void check_only(const Planted& tree, const std::string& want) {
+  const std::vector<std::string> found = tree.found();
+  CHECK_MESSAGE(found.size() == 1, "wanted ", want);
+  for (const std::string& f : found)
+    CHECK_MESSAGE(f.find(want) != std::string::npos, f, " instead of ", want);
+}
+
+}  // namespace
+
+TEST_CASE("house: the source tree keeps its rules") {
+  const std::vector<std::string> found = violations(BASIN_SOURCE_DIR);
+  for (const std::string& f : found)
+    FAIL_CHECK(f);
+  CHECK(sources_of(BASIN_SOURCE_DIR).size() > 20);
+}
+
+TEST_CASE("house: comments and literals are not code") {
+  CHECK(code_of("a // <<<\nb") == "a       \nb");
+  CHECK(code_of("a /* \" */ b") == "a         b");
+  CHECK(code_of("f(\"\\\"<<<\") < 1'000") == "f(       ) < 1'000");
+  CHECK(code_of("'\"' << x") == "    << x");
+}
+
+TEST_CASE("house: each planted fault is found, and nothing else") {
+  Planted tree;
+  CHECK(tree.found().empty());
+
+  SUBCASE("an include that points upwards") {
+    tree.append("kernels/a.cu", "#include \"data/b.h\"\n");
+    check_only(tree, "higher floor");
+  }
+  SUBCASE("an include of tests from a floor") {
+    tree.write("tests/support.h", "#pragma once\n");
+    tree.append("data/b.cpp", "  #  include \"tests/support.h\"\n");
+    check_only(tree, "higher floor");
+  }
+  SUBCASE("an include not written from the root") {
+    tree.append("kernels/a.cu", "#include \"parallel.h\"\n");
+    check_only(tree, "not a path from the root");
+  }
+  SUBCASE("a launch in another file") {
+    tree.append("kernels/a.cu", "k<<<1, 1>>>();\n");
+    check_only(tree, "outside launch()");
+  }
+  SUBCASE("a launch beside launch()") {
+    tree.append("kernels/parallel.h", "void other() { k<<<1, 1>>>(); }\n");
+    check_only(tree, "outside launch()");
+  }
+  SUBCASE("a library outside its fence") {
+    tree.append("data/b.cpp", "#include <dnnl.hpp>\n");
+    check_only(tree, "fenced");
+  }
+  SUBCASE("a library in too many files") {
+    tree.append("CMakeLists.txt", "data/c.cpp\n");
+    tree.write("data/c.cpp", "#include <tiff.h>\n");
+    check_only(tree, "one file too many");
+  }
+  SUBCASE("a source that is not built") {
+    tree.write("data/lost.cpp", "int x;\n");
+    check_only(tree, "not listed");
+  }
+  SUBCASE("a listed source that does not exist") {
+    tree.append("CMakeLists.txt", "engine/gone.cpp\n");
+    check_only(tree, "does not exist");
+  }
+  SUBCASE("a long kernel file") {
+    std::string lines;
+    for (int i = 0; i < 300; ++i)
+      lines += "//\n";
+    tree.append("kernels/a.cu", lines);
+    check_only(tree, "more than 300 lines");
+  }
+  SUBCASE("a header without a guard") {
+    tree.write("data/b.h", "int f();\n");
+    check_only(tree, "#pragma once");
+  }
+  SUBCASE("a note to self") {
+    tree.append("data/b.cpp", std::string("// TO") + "DO: later\n");
+    check_only(tree, "says");
+  }
+  SUBCASE("a stray file at the top") {
+    tree.write("notes.txt", "x\n");
+    check_only(tree, "does not belong");
+  }
+}

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Installs what Basin is built with from the distribution's packages (Debian 12 and 13, Ubuntu 24.04): only what is missing.
+set -euo pipefail
+
+packages=(g++ cmake ninja-build libdnnl-dev libtiff-dev libpng-dev libstb-dev
+          nlohmann-json3-dev libcli11-dev libfmt-dev doctest-dev)
+
+if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+  echo "install-packages: this system has no apt-get; Basin needs what these Debian packages bring: ${packages[*]}" >&2
+  exit 0
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+  [ "$state" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+echo "installing packages: ${missing[*]}"
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+  command -v sudo >/dev/null || { echo "install-packages: run as root: apt-get install ${missing[*]}" >&2; exit 1; }
+  as_root=(sudo)
+fi
+export DEBIAN_FRONTEND=noninteractive
+install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}")
+# A machine whose package lists are a little old has them anyway: the lists are fetched anew only where that fails.
+"${install[@]}" >/dev/null 2>&1 </dev/null || { "${as_root[@]}" apt-get update -qq </dev/null && "${install[@]}" </dev/null >/dev/null; }

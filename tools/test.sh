@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Builds Basin and runs every test: ./tools/test.sh [PRESET], cpu unless said otherwise; sanitize is the other one.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+preset=${1:-cpu}
+
+tools/install-packages.sh
+cmake --preset "$preset"
+cmake --build --preset "$preset" -j "$(nproc)"
+# With several tests at once, a thread that spins while it waits would take a core from another test.
+OMP_WAIT_POLICY=passive ctest --preset "$preset" -j "$(nproc)"
