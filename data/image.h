@@ -27,8 +27,9 @@ struct Image {
 };
 
 /// PNG, JPEG, BMP (8-bit, 16-bit PNG) and TIFF (8, 16, 32-bit integer and 32-bit float; any number of channels,
-/// interleaved or planar). Alpha is dropped, palettes are expanded. Throws one sentence with the file's name if the file
-/// is missing, empty, truncated, of no known type, of size zero, larger than memory allows, or holds NaN or infinity.
+/// interleaved or planar). Alpha is dropped, palettes are expanded. Throws one sentence with the file's name if the
+/// file is missing, empty, truncated, of no known type, of size zero, larger than memory allows, or holds NaN or
+/// infinity.
 Image read_image(const std::filesystem::path&);
 
 /// 8-bit PNG with 1 or 3 channels. Written under a temporary name and renamed.
