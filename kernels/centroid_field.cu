@@ -1,0 +1,111 @@
+#include "kernels/centroid_field.h"
+
+#include <cmath>
+
+#include "kernels/label_table.h"
+#include "kernels/scratch.h"
+
+namespace basin::kernels {
+namespace {
+
+struct Sums {
+  int64_t pixels, x, y;
+};
+
+/// Rows are worked through in pieces of this many pixels, each run of equal labels in a piece at once.
+constexpr int piece = 64;
+
+/// Calls f(label, y, begin, end) for each run of one piece.
+template <class F>
+BASIN_HD void for_each_run(View<const int32_t, 2> labels, int64_t i, const F& f) {
+  const int width = labels.dim[1], pieces = (width + piece - 1) / piece;
+  const int y = int(i / pieces), left = int(i % pieces) * piece, right = left + piece < width ? left + piece : width;
+  const int32_t* label = &labels(y, 0);
+  for (int begin = left, end; begin < right; begin = end) {
+    end = begin + 1;
+    while (end < right && label[end] == label[begin])
+      ++end;
+    f(label[begin], y, begin, end);
+  }
+}
+
+struct Empty {
+  LabelTable table;
+  BASIN_HD void operator()(int64_t i) const { table.id(i) = 0; }
+};
+
+struct Claim {
+  View<const int32_t, 2> labels;
+  LabelTable table;
+  Sums* sums;
+  BASIN_HD void operator()(int64_t i) const {
+    for_each_run(labels, i, [&](int32_t label, int, int, int) {
+      bool is_new = false;
+      const int64_t at = label == 0 ? 0 : table.claim(label, is_new);
+      if (is_new) sums[at] = {};
+    });
+  }
+};
+
+struct Count {
+  View<const int32_t, 2> labels;
+  LabelTable table;
+  Sums* sums;
+  BASIN_HD void operator()(int64_t i) const {
+    for_each_run(labels, i, [&](int32_t label, int y, int begin, int end) {
+      if (label == 0) return;
+      Sums& s = sums[table.find(label)];
+      const int64_t n = end - begin;
+      add_shared(s.pixels, n);
+      add_shared(s.x, n * (begin + end - 1) / 2);
+      add_shared(s.y, n * y);
+    });
+  }
+};
+
+struct CentroidField {
+  View<const int32_t, 2> labels;
+  LabelTable table;
+  const Sums* sums;
+  CentroidMode mode;
+  View<float, 3> field;
+  BASIN_HD void operator()(int64_t i) const {
+    for_each_run(labels, i, [&](int32_t label, int y, int begin, int end) {
+      if (label == 0) {
+        for (int x = begin; x < end; ++x)
+          field(0, y, x) = field(1, y, x) = 0;
+        return;
+      }
+      const Sums& s = sums[table.find(label)];
+      const double d_y = double(s.y) / double(s.pixels) - y, c_x = double(s.x) / double(s.pixels);
+      for (int x = begin; x < end; ++x) {
+        const double d_x = c_x - x, norm = sqrt(d_x * d_x + d_y * d_y);
+        const double scale = mode == CentroidMode::displacement || norm < 1 ? 1 : 1 / norm;
+        field(0, y, x) = float(d_x * scale);
+        field(1, y, x) = float(d_y * scale);
+      }
+    });
+  }
+};
+
+}  // namespace
+
+void centroid_field(const Exec& exec, View<const int32_t, 2> labels, CentroidMode mode, View<float, 3> field) {
+  const int height = labels.dim[0], width = labels.dim[1];
+  BASIN_CHECK(field.dim[0] == 2 && field.dim[1] == height && field.dim[2] == width, "labels ", labels, ", field ",
+              field);
+  BASIN_CHECK(labels.size() < 1 << 29, "labels ", labels);
+  int places = 2;
+  while (places < 2 * labels.size())
+    places *= 2;
+  Temp<int32_t> ids(exec, places);
+  Temp<Sums> sums(exec, places);
+  const LabelTable table{{ids.data(), {places}}};
+  const int64_t pieces = int64_t(height) * ((width + piece - 1) / piece);
+  for_each(exec, places, Empty{table});
+  for_each(exec, pieces, Claim{labels, table, sums.data()});
+  for_each(exec, pieces, Count{labels, table, sums.data()});
+  for_each(exec, pieces, CentroidField{labels, table, sums.data(), mode, field});
+}
+
+}  // namespace basin::kernels
