@@ -29,7 +29,8 @@ p { margin: 0; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .38rem 1.6rem .38rem 0; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap; }
-th { color: var(--soft); font-size: .8125rem; font-weight: 600; }
+thead th { color: var(--soft); font-size: .8125rem; font-weight: 600; }
+tbody th { font-weight: 400; }
 th.number, td.number { text-align: right; padding: .38rem 0 .38rem 1.6rem; }
 .tables { display: flex; flex-wrap: wrap; gap: 0 4rem; }
 .tables section { min-width: 0; max-width: 100%; }
@@ -107,7 +108,7 @@ std::string table_html(const ReportTable& table) {
     BASIN_CHECK(row.size() == table.columns.size(), row.size(), " cells for ", table.columns.size(),
                 " columns in table ", table.title);
     for (size_t c = 0; c < row.size(); ++c)
-      if (!is_number(row[c])) numeric[c] = false;
+      if (c == 0 || !is_number(row[c])) numeric[c] = false;
   }
   std::string out =
       fmt::format("<section>\n<h2>{}</h2>\n<div class=\"scroll\"><table>\n<thead><tr>", escaped(table.title));
@@ -117,7 +118,8 @@ std::string table_html(const ReportTable& table) {
   for (const std::vector<std::string>& row : table.rows) {
     out += "<tr>";
     for (size_t c = 0; c < row.size(); ++c)
-      out += fmt::format("<td{}>{}</td>", numeric[c] ? " class=\"number\"" : "", escaped(row[c]));
+      out += c == 0 ? fmt::format("<th scope=\"row\">{}</th>", escaped(row[c]))
+                    : fmt::format("<td{}>{}</td>", numeric[c] ? " class=\"number\"" : "", escaped(row[c]));
     out += "</tr>\n";
   }
   out += "</tbody></table></div>\n";

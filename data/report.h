@@ -19,7 +19,7 @@ struct ReportItem {
   std::vector<ReportPicture> pictures;
 };
 
-/// Cells that read as numbers are set flush right.
+/// The first column heads its rows; other columns whose cells all read as numbers are set flush right.
 struct ReportTable {
   std::string title;
   std::vector<std::string> columns;

@@ -92,15 +92,30 @@ void place(std::vector<Body>& bodies, Body body, double cluster, int size, Rando
 std::vector<Body> worms(const SynthOptions& options, Random& random) {
   std::vector<Body> bodies;
   const double radius = random.uniform(4.5f, 6.5f), length = radius * random.uniform(14, 20);
+  WormShape shape;
   for (int k = count_for(options, 5, 14, random); k > 0; --k) {
-    WormShape shape;
+    // Some lie alongside the one before, bent alike.
+    const bool alongside = !bodies.empty() && random.uniform() < 0.3f;
     shape.length = length * around(random, 0.2);
     shape.radius = radius * around(random, 0.1);
-    shape.amplitude = random.uniform(0.2f, 0.9f);
-    shape.wavelength = shape.length * random.uniform(0.6f, 1.2f);
-    shape.phase = turn(random);
-    shape.curvature = random.uniform(-1, 1) / shape.length;
-    place(bodies, worm(shape), 0.7, options.size, random);
+    if (!alongside) {
+      shape.amplitude = random.uniform(0.2f, 0.9f);
+      shape.wavelength = shape.length * random.uniform(0.6f, 1.2f);
+      shape.phase = turn(random);
+      shape.curvature = random.uniform(-1, 1) / shape.length;
+    }
+    Body body = worm(shape);
+    if (alongside) {
+      const Body& other = bodies.back();
+      const double across = other.angle + (random.uniform() < 0.5f ? 1.5708 : -1.5708), apart = 1.9 * radius;
+      body.angle = other.angle;
+      body.at = {other.at.x + apart * std::cos(across), other.at.y + apart * std::sin(across)};
+      if (overlap_with(bodies, body) < 0.5 * radius) {
+        bodies.push_back(std::move(body));
+        continue;
+      }
+    }
+    place(bodies, std::move(body), 0.6, options.size, random);
   }
   push_apart(bodies, 150, 0.1);
   return bodies;

@@ -292,7 +292,7 @@ TEST_CASE("synth: labels are exact and the picture shows them") {
         }
         touching += contacts(labels);
       }
-      CHECK(touching >= 4);
+      CHECK(touching >= 12);
     }
 }
 
