@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdlib>
+#include <cstring>
 #include <new>
 
 #include "kernels/exec.h"
@@ -52,5 +53,24 @@ class Temp {
   int64_t size_;
   T* data_ = nullptr;
 };
+
+/// Copies n elements from where `exec` computes to the host. Waits for the work that is under way there.
+template <class T>
+void read_back(const Exec& exec, const T* from, int64_t n, T* to) {
+  if (exec.device == Device::cpu) {
+    std::memcpy(to, from, size_t(n) * sizeof(T));
+    return;
+  }
+#if BASIN_CUDA
+  BASIN_CUDA_CHECK(cudaMemcpyAsync(to, from, size_t(n) * sizeof(T), cudaMemcpyDeviceToHost, exec.stream));
+  BASIN_CUDA_CHECK(cudaStreamSynchronize(exec.stream));
+#endif
+}
+template <class T>
+T read_back(const Exec& exec, const T* from) {
+  T value{};
+  read_back(exec, from, 1, &value);
+  return value;
+}
 
 }  // namespace basin

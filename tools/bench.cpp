@@ -18,6 +18,8 @@ struct Entry {
 const std::vector<Entry>& entries() {
   static const std::vector<Entry> all = {
       {"memory", bench_memory},
+      {"dbscan", bench_dbscan},
+      {"components", bench_components},
   };
   return all;
 }

@@ -1,0 +1,119 @@
+#pragma once
+#include <cmath>
+#include <cstring>
+#include <optional>
+
+#include "kernels/scratch.h"
+#include "kernels/view.h"
+
+namespace basin::kernels {
+
+struct Bounds {
+  double x_min, x_max, y_min, y_max;
+};
+
+/// The bounding box of points [N, 2], N > 0. Throws where a coordinate is NaN or infinite.
+template <class T>
+Bounds bounds_of(const Exec&, View<const T, 2> points);
+
+/// Cuts an axis into cells of one side, reach / sqrt(2) or at most a millionth less, so that
+/// two points in one cell of a square grid are never more than `reach` apart, also as computed in double, and
+/// two points at most `reach` apart are never more than 2 cells apart on either axis.
+/// The axis is cut into blocks first, a power of two long and 2^21 to 2^22 cells each, and a block into cells: a cell's
+/// edge is then out by less than 2^-30 of its side wherever it lies. Where doubles themselves are more than `reach`
+/// apart, each of them is a cell.
+class CellAxis {
+ public:
+  explicit CellAxis(double reach);
+  double side() const { return 1 / scale_; }
+
+  BASIN_HD int64_t cell(double x) const {
+    const double block = floor(x * inverse_block_);
+    if (!(block > -block_limit && block < block_limit)) return far_cell(x);
+    return int64_t(block) * per_block_ + int64_t((x - block * block_) * scale_);
+  }
+
+ private:
+  static constexpr double block_limit = 0x1p36;
+
+  /// Beyond 2^36 blocks neighbouring doubles are at least 2^(36 + 21 - 53) = 16 times `reach` apart: they are counted.
+  BASIN_HD int64_t far_cell(double x) const {
+    const int64_t beyond = (int64_t(1) << 59) + bits_of(fabs(x)) - bits_of(block_limit * block_);
+    return x < 0 ? -beyond : beyond;
+  }
+  static BASIN_HD int64_t bits_of(double x) {
+    int64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+  }
+
+  double block_, inverse_block_, scale_;
+  int64_t per_block_;
+};
+
+/// What functors see of a PointGrid. Places count points in the order of their cells, row by row; a cell is known by
+/// the place of its first point.
+template <class T>
+struct GridView {
+  int n = 0;  // points inside cells
+  const T *x = nullptr, *y = nullptr;
+  const int32_t* index = nullptr;  // where the point of a place stands in the input
+  const uint64_t* key = nullptr;   // row * stride + column of its cell
+  const int32_t* table = nullptr;  // first(key) for key 0 to keys, or null
+  uint64_t stride = 0;             // at least 2 free columns on either side, and 2 free rows above and below
+  uint64_t keys = 0;               // those of points inside cells are below
+
+  /// The first place whose key is not below `k`, n if there is none.
+  BASIN_HD int first(uint64_t k) const {
+    if (table) return table[k];
+    int low = 0, high = n;
+    while (low < high) {
+      const int mid = low + (high - low) / 2;
+      if (key[mid] < k)
+        low = mid + 1;
+      else
+        high = mid;
+    }
+    return low;
+  }
+  BASIN_HD bool starts_cell(int64_t place) const { return place == 0 || key[place] != key[place - 1]; }
+
+  /// d^2 in double on the coordinates as given. Without fused multiply-adds, so that it rounds alike everywhere.
+  BASIN_HD double squared_distance(int p, int q) const {
+    const double dx = double(x[p]) - double(x[q]), dy = double(y[p]) - double(y[q]);
+#ifdef __CUDA_ARCH__
+    return __dadd_rn(__dmul_rn(dx, dx), __dmul_rn(dy, dy));
+#else
+    return dx * dx + dy * dy;
+#endif
+  }
+};
+
+/// Points [N, 2] sorted into the square cells of a grid. Memory is O(N) wherever the points lie: of a grid that is
+/// mostly empty, empty rows and columns are left out, and cells are then found by bisection unless a table of all is
+/// small.
+template <class T>
+class PointGrid {
+ public:
+  /// Throws where a coordinate is NaN or infinite. Where `labels` are given, points with a negative one stay outside
+  /// the cells: their places follow after n, and their keys are those of the cells they would be in, plus `keys`.
+  PointGrid(const Exec&, View<const T, 2> points, double reach, View<const int32_t, 1> labels = {});
+  GridView<T> view() const;
+  double side() const { return axis_.side(); }
+
+ private:
+  void assign_keys(View<const T, 2> points, const int32_t* labels);
+  int64_t leave_out_gaps(View<const T, 2> points, int coordinate, int32_t* position);
+  int64_t table_limit() const { return int64_t(16) * all_ + 65536; }
+
+  Exec exec_;
+  CellAxis axis_;
+  int all_, inside_;
+  Temp<T> x_, y_;
+  Temp<int32_t> index_;
+  Temp<uint64_t> key_;
+  std::optional<Temp<int32_t>> table_;
+  uint64_t stride_ = 0, keys_ = 0;
+};
+
+}  // namespace basin::kernels

@@ -1,0 +1,15 @@
+#pragma once
+#include "kernels/exec.h"
+#include "kernels/view.h"
+
+namespace basin::kernels {
+
+/// Sorts the pairs (keys[i], values[i]) by key, equal keys in their old order. Keys lie below 2^bits.
+/// `Key` is uint32_t or uint64_t. The result is unique, hence the same on any device at any thread count.
+template <class Key>
+void sort_by_key(const Exec&, View<Key, 1> keys, View<int32_t, 1> values, int bits);
+
+/// Replaces values[i] by values[0] + ... + values[i - 1] and returns the sum of all, which must stay below 2^31.
+int64_t exclusive_sum(const Exec&, View<int32_t, 1> values);
+
+}  // namespace basin::kernels

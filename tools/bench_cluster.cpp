@@ -1,0 +1,169 @@
+#include <cmath>
+
+#include "engine/tensor.h"
+#include "kernels/components.h"
+#include "kernels/dbscan.h"
+#include "kernels/philox.h"
+#include "tools/bench.h"
+
+namespace basin::tools {
+namespace {
+
+using kernels::DbscanOptions;
+
+constexpr int pitch = 20;       // round cells on a lattice, each a little off its place
+constexpr double radius = 8.5;  // px
+
+struct Centre {
+  double x, y;
+};
+
+Centre centre_near(uint64_t seed, int y, int x) {
+  Random random(seed, Purpose::synth, uint32_t(y / pitch), uint64_t(x / pitch));
+  const double dx = random.uniform(-1.5f, 1.5f), dy = random.uniform(-1.5f, 1.5f);
+  return {(x / pitch + 0.5) * pitch + dx, (y / pitch + 0.5) * pitch + dy};
+}
+
+/// A square image of cells, cut off after n foreground pixels, each of which has moved `pull` px towards the centre of
+/// its cell and then by 0.15 px (standard deviation) anywhere: what the integration of a vector field leaves.
+template <class T>
+std::vector<T> moved_pixels(int64_t n, double pull, uint64_t seed) {
+  const double share = M_PI * radius * radius / (pitch * pitch);
+  const int width = (int(std::sqrt(double(n) / share)) / pitch + 2) * pitch;
+  Random random(seed, Purpose::noise);
+  std::vector<T> points;
+  points.reserve(size_t(2 * n));
+  for (int y = 0; int64_t(points.size()) < 2 * n; ++y)
+    for (int x = 0; x < width && int64_t(points.size()) < 2 * n; ++x) {
+      const Centre c = centre_near(seed, y, x);
+      const double dx = c.x - x, dy = c.y - y, distance = std::hypot(dx, dy);
+      if (distance >= radius) continue;
+      const double share_moved = distance > pull ? pull / distance : 1;
+      const double r = 0.15 * std::sqrt(-2 * std::log(1 - double(random.uniform()))),
+                   angle = 2 * M_PI * random.uniform();
+      points.push_back(T(x + dx * share_moved + r * std::cos(angle)));
+      points.push_back(T(y + dy * share_moved + r * std::sin(angle)));
+    }
+  return points;
+}
+
+/// DBSCAN by the definition, in O(N^2).
+template <class T>
+std::vector<int32_t> label_by_definition(const std::vector<T>& points, const DbscanOptions& options) {
+  const size_t n = points.size() / 2;
+  const auto near = [&](size_t i, size_t j) {
+    const double dx = double(points[2 * i]) - points[2 * j], dy = double(points[2 * i + 1]) - points[2 * j + 1];
+    return dx * dx + dy * dy <= options.eps * options.eps;
+  };
+  std::vector<uint8_t> core(n);
+  for (size_t i = 0; i < n; ++i) {
+    int count = 0;
+    for (size_t j = 0; j < n; ++j)
+      count += near(i, j);
+    core[i] = count >= options.min_samples;
+  }
+  std::vector<int32_t> labels(n, -1);
+  int32_t next = 0;
+  for (size_t seed = 0; seed < n; ++seed) {
+    if (!core[seed] || labels[seed] >= 0) continue;
+    labels[seed] = next;
+    std::vector<size_t> stack{seed};
+    while (!stack.empty()) {
+      const size_t i = stack.back();
+      stack.pop_back();
+      for (size_t j = 0; j < n; ++j)
+        if (labels[j] < 0 && near(i, j)) {
+          labels[j] = next;
+          if (core[j]) stack.push_back(j);
+        }
+    }
+    ++next;
+  }
+  return labels;
+}
+
+template <class T>
+struct DbscanWork {
+  Tensor points, labels;
+
+  DbscanWork(const Exec& exec, const std::vector<T>& values)
+      : points(Tensor::from(exec, {int64_t(values.size() / 2), 2}, values)),
+        labels(Tensor::empty(exec, {int64_t(values.size() / 2)}, DType::i32)) {}
+
+  int64_t run(const Exec& exec, const DbscanOptions& options) const {
+    return kernels::dbscan<T>(exec, points.view<const T, 2>(), options, labels.view<int32_t, 1>());
+  }
+};
+
+template <class T>
+BenchResult time_dbscan(const BenchOptions& options, const std::string& name, int64_t n, double pull) {
+  const DbscanOptions dbscan{2.2, 15};
+  const std::vector<T> few = moved_pixels<T>(5000, pull, options.seed);
+  const DbscanWork<T> small(options.exec, few);
+  small.run(options.exec, dbscan);
+  BASIN_CHECK(small.labels.template to_host<int32_t>(options.exec) == label_by_definition(few, dbscan), name);
+  const DbscanWork<T> work(options.exec, moved_pixels<T>(n, pull, options.seed));
+  return time_it(options, name, std::to_string(n) + " points, float" + std::to_string(8 * sizeof(T)),
+                 [&] { work.run(options.exec, dbscan); });
+}
+
+std::vector<uint8_t> mask_of_cells(int height, int width, uint64_t seed) {
+  std::vector<uint8_t> mask(size_t(height) * size_t(width));
+  for (int y = 0; y < height; ++y)
+    for (int x = 0; x < width; ++x) {
+      const Centre c = centre_near(seed, y, x);
+      mask[size_t(y) * size_t(width) + size_t(x)] = std::hypot(c.x - x, c.y - y) < radius;
+    }
+  return mask;
+}
+
+std::vector<uint8_t> random_mask(int height, int width, double share, uint64_t seed) {
+  Random random(seed, Purpose::noise);
+  std::vector<uint8_t> mask(size_t(height) * size_t(width));
+  for (uint8_t& m : mask)
+    m = random.uniform() < share;
+  return mask;
+}
+
+BenchResult time_components(const BenchOptions& options, const std::string& name, const std::vector<uint8_t>& pixels,
+                            int height, int width, int connectivity) {
+  const Tensor mask = Tensor::from(options.exec, {height, width}, pixels);
+  const Tensor labels = Tensor::empty(options.exec, {height, width}, DType::i32);
+  const auto run = [&](Variant variant) {
+    Exec exec = options.exec;
+    exec.variant = variant;
+    return kernels::components(exec, mask.view<const uint8_t, 2>(), connectivity, labels.view<int32_t, 2>());
+  };
+  run(Variant::plain);
+  const std::vector<int32_t> want = labels.to_host<int32_t>(options.exec);
+  run(Variant::automatic);
+  BASIN_CHECK(labels.to_host<int32_t>(options.exec) == want, name);
+  BenchResult r =
+      time_it(options, name,
+              std::to_string(height) + "x" + std::to_string(width) + ", " + std::to_string(connectivity) + "-connected",
+              [&] { run(Variant::automatic); });
+  r.bytes = 5.0 * height * width;
+  return r;
+}
+
+}  // namespace
+
+std::vector<BenchResult> bench_dbscan(const BenchOptions& options) {
+  constexpr int64_t million = 1000000;
+  return {time_dbscan<float>(options, "dbscan, contracted", million, 2.5),
+          time_dbscan<double>(options, "dbscan, contracted", million, 2.5),
+          time_dbscan<float>(options, "dbscan, contracted", 2 * million, 2.5),
+          time_dbscan<float>(options, "dbscan, converged", million, 6.5)};
+}
+
+std::vector<BenchResult> bench_components(const BenchOptions& options) {
+  const std::vector<uint8_t> cells = mask_of_cells(4096, 4096, options.seed);
+  const std::vector<uint8_t> twice = mask_of_cells(8192, 4096, options.seed);
+  const std::vector<uint8_t> salt = random_mask(4096, 4096, 0.5, options.seed);
+  return {time_components(options, "components, cells", cells, 4096, 4096, 4),
+          time_components(options, "components, cells", cells, 4096, 4096, 8),
+          time_components(options, "components, cells", twice, 8192, 4096, 4),
+          time_components(options, "components, random half", salt, 4096, 4096, 4)};
+}
+
+}  // namespace basin::tools
