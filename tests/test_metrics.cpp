@@ -181,6 +181,7 @@ TEST_CASE("metrics: an IoU of exactly one half matches once, and not where the r
     CHECK(value("AP50", s, Dialect::torchvf) == 0);
     CHECK(value("AP50", s, Dialect::dsb2018) == 0);
     CHECK(value("PQ", s) == 0);
+    CHECK(value("SQ", s) == 0);
   }
 }
 
@@ -230,7 +231,11 @@ TEST_CASE("metrics: AJI lets a prediction serve twice, AJI+ does not") {
   // true 1: 4/7 with prediction 1. true 2: 3/8 with it, 1/4 with prediction 2.
   CHECK(value("AJI", s) == near((4 + 3) / double(7 + 8 + 1)));
   CHECK(value("AJI+", s) == near((4 + 1) / double(7 + 4)));
-  // A prediction that touches nothing adds its area; a tie takes the first prediction.
+  // 2/8 and 1/4 tie: the first prediction is taken.
+  const Labels four = boxes(1, 8, {{0, 1, 0, 4}});
+  CHECK(value("AJI", score(four, boxes(1, 8, {{0, 1, 2, 8}, {0, 1, 0, 1}}))) == near(2 / double(8 + 1)));
+  CHECK(value("AJI", score(four, boxes(1, 8, {{0, 1, 0, 1}, {0, 1, 2, 8}}))) == near(1 / double(4 + 6)));
+  // A prediction that touches nothing adds its area.
   const Labels far = boxes(2, 6, {{0, 1, 0, 2}, {1, 2, 0, 2}, {0, 2, 5, 6}});
   CHECK(value("AJI", score(boxes(2, 6, {{0, 2, 0, 2}}), far)) == near(2 / double(4 + 2 + 2)));
 }
@@ -273,6 +278,10 @@ TEST_CASE("metrics: VOC2010 ranks by confidence") {
   const ImageScore first = score(overlap(one, one), std::vector<double>{0.3});
   const ImageScore second = score(overlap(one, boxes(2, 4, {{0, 1, 0, 1}})), std::vector<double>{0.9});
   CHECK(*voc2010(pool(std::vector<ImageScore>{first, second, first}), 0.5) == near((2 / 3.0 + 2 / 3.0) / 3));
+  // Equal confidences keep the order of the images.
+  std::vector<ImageScore> equal(20, score(overlap(one, one), std::vector<double>{0.5}));
+  equal.resize(40, score(overlap(one, boxes(2, 4, {{0, 1, 0, 1}})), std::vector<double>{0.5}));
+  CHECK(*voc2010(pool(equal), 0.5) == 0.5);
   CHECK(!voc2010(score(one, one), 0.5));
   CHECK(!voc2010(score(overlap(nothing, nothing)), 0.5));
   CHECK_THROWS_AS(score(overlap(one, two), std::vector<double>{0.1}), Error);
