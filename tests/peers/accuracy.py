@@ -60,7 +60,7 @@ def normalise(image, norm):
 
 
 def torch_batches(train, fields, norm, seed):
-    """Endless batches (image, field, mask) with torchvf's flips: each axis with probability 1/4, the field's sign with it."""
+    """Endless batches (image, field, mask) with torchvf's flips: each axis with probability 1/4, and the field's sign."""
     random = numpy.random.default_rng(seed)
     images = [normalise(image, norm) for _, image, _ in train]
     while True:
@@ -113,8 +113,9 @@ def basin_train(train_folder, options, seed, checkpoints):
             continue
         start = time.time()
         common.basin("train", "--data", train_folder, "--model", "vf-h1", "--out", run, "--steps", step, "--resume",
-                     "--val-fraction", 0, "--batch", BATCH, "--crop", SIDE, "--lr", options.rate, "--norm", options.norm,
-                     "--augment", options.augment, "--seed", seed, "--device", "cpu", threads=options.threads)
+                     "--val-fraction", 0, "--batch", BATCH, "--crop", SIDE, "--lr", options.rate,
+                     "--norm", options.norm, "--augment", options.augment, "--seed", seed, "--device", "cpu",
+                     threads=options.threads)
         shutil.copyfile(run / "last.safetensors", file)
         print(f"Basin seed {seed} to step {step}: {time.time() - start:.0f} s", flush=True)
 

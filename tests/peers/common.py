@@ -105,5 +105,33 @@ class Report:
         sys.exit(1 if self.failed else 0)
 
 
+def sample_labels(height, width, count, seed):
+    """Labels [H,W] int32, 0 and 1..n: ellipses that touch, lie over each other and are cut by the border; one hole, one
+    single pixel."""
+    import numpy
+    random = numpy.random.default_rng(seed)
+    y, x = numpy.mgrid[:height, :width]
+    labels = numpy.zeros((height, width), numpy.int32)
+    for k in range(1, count + 1):
+        centre_y, centre_x = random.uniform(0, height), random.uniform(0, width)
+        a, b, turn = random.uniform(3, 22), random.uniform(3, 14), random.uniform(0, numpy.pi)
+        u = (x - centre_x) * numpy.cos(turn) + (y - centre_y) * numpy.sin(turn)
+        v = (y - centre_y) * numpy.cos(turn) - (x - centre_x) * numpy.sin(turn)
+        inside = (u / a) ** 2 + (v / b) ** 2 <= 1
+        if k == 1:
+            inside &= (u / a) ** 2 + (v / b) ** 2 > 0.1
+        labels[inside] = k
+    labels[height // 2, width // 2] = count + 1
+    labels[0, 0] = 0
+    present, labels = numpy.unique(labels, return_inverse=True)
+    return labels.reshape(height, width).astype(numpy.int32)
+
+
+def write_picture(path, array):
+    """A PNG: 8 or 16 bit grey, or 8-bit RGB [H,W,3]."""
+    from PIL import Image
+    Image.fromarray(array).save(path)
+
+
 def load_json(path):
     return json.loads(pathlib.Path(path).read_text())

@@ -5,6 +5,8 @@ Every round asks each contender in turn, so that a busy moment of the machine hi
 minimum and the median over all rounds, and at the end Basin's ratio to the fastest PyTorch of the same precision.
 
     TORCHVF=... python network_speed.py [--python ANOTHER_PYTHON]... [--threads 1,2] [--rounds 5] [--json FILE]
+
+On a machine that does other work the times mean little: the load before and after is printed with them.
 """
 import argparse
 import json
@@ -14,6 +16,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import time
 
 import common
 
@@ -44,7 +47,8 @@ def basin_times(binary, task, threads, precision):
     """The minimum and the median of one `basin bench`; several calls add up to a series like PyTorch's."""
     with common.scratch() as folder:
         out = pathlib.Path(folder) / "bench.json"
-        command = [str(binary), "bench", BENCH[task], "--threads", str(threads), "--json", str(out)]
+        command = [str(binary), "bench", BENCH[task], "--device", "cpu", "--threads", str(threads), "--reps", "3",
+                   "--json", str(out)]
         if precision != "fp32":
             command += ["--precision", precision]
         done = subprocess.run(command, capture_output=True, text=True)
@@ -73,6 +77,7 @@ def main():
     parser.add_argument("--precisions", default="fp32", help="fp32, bf16 or both, by commas")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--reps", type=int, default=2, help="repetitions of one contender in one round")
+    parser.add_argument("--seconds", type=float, default=600, help="no new request is made after this long")
     parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile, which warms up for minutes")
     parser.add_argument("--json", help="all the times, for a later look")
     options = parser.parse_args()
@@ -96,8 +101,11 @@ def main():
                     contenders.append((None, dict(task=task, precision=precision, threads=threads)))
 
     times, errors = {}, {}
+    start, load = time.monotonic(), os.getloadavg()[0]
     for _ in range(options.rounds):
         for worker, ask in contenders:
+            if time.monotonic() - start > options.seconds:
+                continue
             name = worker.name if worker else "basin"
             way = f"{ask['layout']} {'compiled' if ask['compile'] else 'eager'}" if worker else ""
             key = ask["threads"], ask["task"], ask["precision"], name, way
@@ -110,7 +118,7 @@ def main():
             else:
                 times.setdefault(key, []).extend(answer["ms"])
 
-    print(processor())
+    print(f"{processor()}; load {load:.1f} before, {os.getloadavg()[0]:.1f} after")
     print(f"{'threads':7} {'task':5} {'type':4} {'what':40} {'min':>8} {'median':>8} ms")
     for key, series in sorted(times.items()):
         threads, task, precision, name, way = key
