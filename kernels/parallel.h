@@ -137,6 +137,15 @@ void for_each_in_groups(const Exec& exec, int64_t groups, int64_t per_group, con
     detail::in_order(g * per_group, (g + 1) * per_group, f);
 }
 
+/// Calls f(i) once for each i in [0, n) on the CPU's threads, in no order, for an f whose single call is much work, such
+/// as a band of rows. f need not be BASIN_HD; it is compiled per instruction set with all that it calls inlined.
+template <class F>
+void for_each_task(int64_t n, const F& f) {
+#pragma omp parallel for schedule(dynamic, 1)
+  for (int64_t i = 0; i < n; ++i)
+    detail::in_order(i, i + 1, f);
+}
+
 /// Adds where other indices of the same group may add too.
 template <class T>
 BASIN_HD void add(T& to, T value) {
