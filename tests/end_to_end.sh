@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# Trains, kills, resumes, segments and evaluates as a user would: tests/end_to_end.sh BASIN WORK
+# BASIN: the executable. WORK: a folder that is emptied first. Images: dsb2018-fluo/train in the folder that
+# BASIN_DATASETS names, or in ../shared/datasets; synthetic ones where there is neither.
+set -euo pipefail
+[ $# = 2 ] || { echo "usage: tests/end_to_end.sh BASIN WORK" >&2; exit 2; }
+basin=$(realpath "$1")
+rm -rf "$2"
+mkdir -p "$2"
+work=$(realpath "$2")
+root=$(realpath "$(dirname "$0")/..")
+
+say() { echo "end to end: $*"; }
+fail() { say "FAILED: $*" >&2; exit 1; }
+
+# Of the real images every 32nd, so that small and large ones are among them: 10 to train on, 4 held out.
+real=${BASIN_DATASETS:-$root/../shared/datasets}/dsb2018-fluo/train
+mkdir -p "$work/train" "$work/test"
+if [ -d "$real" ]; then
+  say "real images from $real"
+  mapfile -t images < <(printf '%s\n' "$real"/*_img.png | awk 'NR % 32 == 1' | head -14)
+  [ ${#images[@]} = 14 ] || fail "$real holds too few images"
+  for i in "${!images[@]}"; do
+    folder=$([ "$i" -lt 10 ] && echo train || echo test)
+    cp "${images[i]}" "${images[i]%_img.png}_masks.png" "$work/$folder/"
+  done
+else
+  [ -z "${BASIN_DATASETS:-}" ] || fail "BASIN_DATASETS is $BASIN_DATASETS, but there is no $real"
+  say "SYNTHETIC images stand in for real ones: there is no $real"
+  "$basin" synth --kind nuclei --count 10 --size 160 --seed 1 --out "$work/train"
+  "$basin" synth --kind nuclei --count 4 --size 160 --seed 2 --out "$work/test"
+fi
+n_test=$(find "$work/test" -name '*_masks.png' | wc -l)
+
+steps=24
+train() { # OUT [MORE...]
+  local out=$1
+  shift
+  "$basin" train --data "$work/train" --val "$work/test" --model vf-h1 --width 8 --crop 96 --batch 2 --steps $steps \
+    --save-every 3 --seed 5 --threads 2 --device cpu --out "$out" "$@"
+}
+
+say "an unbroken run of $steps steps"
+train "$work/unbroken" >"$work/unbroken.log" 2>&1 || { cat "$work/unbroken.log"; fail "training failed"; }
+for file in last.safetensors last.state.safetensors best.safetensors metrics.csv run.json; do
+  [ -s "$work/unbroken/$file" ] || fail "training left no $file"
+done
+
+# Killed after its first save, resumed, killed after its next one, and so on, until a resumed run reaches the end.
+say "the same run, killed twice and resumed"
+kills=0
+state_of() { cksum <"$work/broken/last.state.safetensors" 2>/dev/null || echo none; }
+resume=()
+while [ $kills -lt 2 ]; do
+  before=$(state_of)
+  train "$work/broken" "${resume[@]}" >"$work/broken.$kills.log" 2>&1 &
+  pid=$!
+  while kill -0 $pid 2>/dev/null && [ "$(state_of)" = "$before" ]; do sleep 0.02; done
+  kill -KILL $pid 2>/dev/null || true
+  code=0
+  wait $pid 2>/dev/null || code=$?
+  [ $code = 137 ] || { cat "$work/broken.$kills.log"; fail "the run to be killed ended by itself with code $code"; }
+  kills=$((kills + 1))
+  resume=(--resume)
+done
+! cmp -s "$work/broken/last.state.safetensors" "$work/unbroken/last.state.safetensors" ||
+  fail "the killed run had reached the end: nothing was resumed"
+train "$work/broken" --resume >"$work/resumed.log" 2>&1 || { cat "$work/resumed.log"; fail "resuming failed"; }
+for file in last.safetensors last.state.safetensors best.safetensors; do
+  cmp "$work/unbroken/$file" "$work/broken/$file" || fail "$file of the resumed run differs from the unbroken one's"
+done
+leftovers=$(find "$work/broken" -type f ! -name '*.safetensors' ! -name metrics.csv ! -name run.json)
+[ -z "$leftovers" ] || fail "a killed run left $leftovers behind after it was resumed"
+
+say "refusals"
+if train "$work/unbroken" >"$work/refused.log" 2>&1; then fail "a folder with a run in it was trained into without --resume"; fi
+if train "$work/unbroken" --resume --lr 0.5 >"$work/refused.log" 2>&1; then fail "--resume took another --lr"; fi
+grep -q 'lr' "$work/refused.log" || fail "the refusal does not name --lr: $(cat "$work/refused.log")"
+head -c 5000 "$work/unbroken/last.safetensors" >"$work/cut.safetensors"
+if "$basin" segment "$work/test" --model "$work/cut.safetensors" --out "$work/never" >"$work/refused.log" 2>&1; then
+  fail "a truncated model was taken"
+fi
+grep -q 'cut.safetensors' "$work/refused.log" || fail "the refusal does not name the file: $(cat "$work/refused.log")"
+
+say "segmentation and scores"
+for run in unbroken broken; do
+  "$basin" segment "$work/test" --model "$work/$run/best.safetensors" --out "$work/$run.out" --save labels,overlay \
+    --threads 2 --device cpu >"$work/$run.segment.log" 2>&1 || { cat "$work/$run.segment.log"; fail "segmenting failed"; }
+done
+n_out=$(find "$work/unbroken.out" -name '*_masks.*' | wc -l)
+[ "$n_out" = "$n_test" ] || fail "$n_test images gave $n_out label images"
+for file in "$work"/unbroken.out/*_masks.*; do
+  cmp "$file" "$work/broken.out/${file##*/}" || fail "two equal models segment differently"
+done
+"$basin" evaluate --pred "$work/unbroken.out" --truth "$work/test" --json "$work/scores.json" || fail "evaluating failed"
+[ -s "$work/scores.json" ] || fail "evaluate wrote no scores"
+"$basin" evaluate --pred "$work/test" --truth "$work/test" --json "$work/perfect.json" >/dev/null || fail "evaluating failed"
+say "passed"
