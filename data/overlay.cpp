@@ -54,7 +54,9 @@ std::vector<uint8_t> stretched(const Image& image) {
     std::nth_element(sorted.begin(), at, sorted.end());
     return double(*at);
   };
-  const double lo = rank(0.005), hi = rank(0.998), scale = hi > lo ? 255 / (hi - lo) : 0;
+  double lo = rank(0.005), hi = rank(0.998);
+  if (lo == hi) lo = rank(0), hi = rank(1);  // few pixels differ at all
+  const double scale = hi > lo ? 255 / (hi - lo) : 0;
   for (size_t p = 0; p < grey.size(); ++p)
     if (std::isfinite(grey[p])) out[p] = uint8_t(std::lround(std::clamp((double(grey[p]) - lo) * scale, 0.0, 255.0)));
   return out;

@@ -58,6 +58,9 @@ TEST_CASE("overlay: background is the stretched image, objects are tinted, borde
   CHECK(at(out, 0, 1) == Rgb{13, 13, 13});
   CHECK(at(out, 1, 1) == Rgb{230, 159, 0});
   CHECK(at(out, 3, 2) == Rgb{230, 159, 0});
+  CHECK(at(out, 1, 2) == Rgb{230, 159, 0});
+  CHECK(at(out, 2, 1) == Rgb{230, 159, 0});
+  CHECK(at(out, 2, 3) == Rgb{230, 159, 0});
   // (90 - 10) / 200 of 255 is 102; 90/256 of the colour
   CHECK(at(out, 2, 2) == Rgb{(102 * 166 + 230 * 90) / 256, (102 * 166 + 159 * 90) / 256, 102 * 166 / 256});
 }
@@ -100,6 +103,12 @@ TEST_CASE("overlay: constant and broken images are black, outliers do not set th
   const Image some = overlay(image_of<float>(1, 3, 1, PixelType::f32, {nan, 1, 2}), none);
   CHECK(at(some, 0, 0) == Rgb{0, 0, 0});
   CHECK(at(some, 0, 2) == Rgb{255, 255, 255});
+  CHECK(at(overlay(image_of<float>(1, 3, 1, PixelType::f32, {inf, 1, 2}), none), 0, 0) == Rgb{0, 0, 0});
+  std::vector<uint8_t> sparse(1000, 9);
+  sparse[500] = 11;
+  const Image spot = overlay(image_of(1, 1000, 1, PixelType::u8, sparse), {1, 1000, 0, std::vector<int32_t>(1000)});
+  CHECK(at(spot, 0, 500) == Rgb{255, 255, 255});
+  CHECK(at(spot, 0, 499) == Rgb{0, 0, 0});
   std::vector<uint16_t> ramp(1000);
   for (size_t i = 0; i < ramp.size(); ++i)
     ramp[i] = uint16_t(i % 100);
@@ -126,11 +135,29 @@ TEST_CASE("overlay: neighbouring objects get clearly different colours") {
   CHECK(pairs > 20);
   CHECK(used.size() == 6);
   CHECK(overlay(made.image, made.labels).pixels == out.pixels);
+}
 
-  Labels apart{1, 12, 2, {1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0}};
-  const Image dark = image_of<uint8_t>(1, 12, 1, PixelType::u8, std::vector<uint8_t>(12));
-  const Image near = overlay(dark, apart);
-  CHECK(difference(at(near, 0, 0), at(near, 0, 6)) > 100);
+TEST_CASE("overlay: objects are neighbours up to 6 px apart, along rows, columns and diagonals") {
+  const Image dark = image_of<uint8_t>(40, 40, 1, PixelType::u8, std::vector<uint8_t>(1600));
+  for (const auto& [dx, dy] : {std::pair{1, 0}, {0, 1}, {1, 1}, {-1, 1}})
+    for (int distance : {1, 6, 7}) {
+      Labels labels{40, 40, 7, std::vector<int32_t>(1600)};
+      auto pixel = [&](int x, int y) -> int32_t& { return labels.ids[size_t(40 * y + x)]; };
+      for (int id = 2; id <= 6; ++id)
+        pixel(6 * id, 38) = id;
+      const int x = 20 + distance * dx, y = 10 + distance * dy;
+      pixel(20, 10) = 1, pixel(x, y) = 7;
+      const Image out = overlay(dark, labels);
+      std::set<Rgb> used{at(out, 10, 20)};
+      for (int id = 2; id <= 6; ++id)
+        used.insert(at(out, 38, 6 * id));
+      CHECK(used.size() == 6);  // each the colour used least so far
+      CAPTURE(distance);
+      if (distance <= 6)
+        CHECK(difference(at(out, 10, 20), at(out, y, x)) > 100);
+      else
+        CHECK(at(out, 10, 20) == at(out, y, x));
+    }
 }
 
 TEST_CASE("overlay: different sizes are refused") {
@@ -155,6 +182,10 @@ TEST_CASE("report: text is escaped, names become safe addresses") {
   CHECK(has(page, "<th scope=\"col\">stage</th><th scope=\"col\" class=\"number\">ms</th>"));
   CHECK(has(page, "<th scope=\"row\">net</th><td class=\"number\">20</td>"));
   CHECK(page.rfind("<!doctype html>", 0) == 0);
+  const std::string scores =
+      report_html({"t", "", {{"x", {"threshold", "AP", "F1"}, {{"0.5", "0.9", "n/a"}}, ""}}, {}});
+  CHECK(has(scores, "<th scope=\"col\">threshold</th><th scope=\"col\" class=\"number\">AP</th><th scope=\"col\">F1"));
+  CHECK(has(scores, "<th scope=\"row\">0.5</th><td class=\"number\">0.9</td><td>n/a</td>"));
 }
 
 TEST_CASE("report: pictures are embedded as base64 (RFC 4648 vectors)") {

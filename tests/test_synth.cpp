@@ -171,6 +171,27 @@ TEST_CASE("synth: cones between disks of different size, one inside the other to
     }
 }
 
+TEST_CASE("synth: a disk inside a later one does not hide it") {
+  Body body;
+  body.disks = {{{0, 0}, 2}, {{1, 0}, 6}};
+  body.joined = {0, 0};
+  body.at = {8, 8};
+  const Scene scene = draw({body}, 17, 17, 1);
+  CHECK(scene.ids[8 * 17 + 14] == 1);
+  CHECK(scene.ids[3 * 17 + 9] == 1);
+  CHECK(scene.ids[2 * 17 + 9] == 0);  // exactly on the circle
+}
+
+TEST_CASE("synth: pieces do not join around the image's edge") {
+  Body body;
+  body.disks = {{{0, 5}, 1.2}, {{19, 4}, 1.8}};
+  body.joined = {0, 1};
+  const Scene scene = draw({body}, 9, 20, 1);
+  CHECK(scene.count == 1);
+  CHECK(scene.ids[4 * 20 + 19] == 1);
+  CHECK(scene.ids[5 * 20] == 0);
+}
+
 TEST_CASE("synth: a contested pixel goes to the body it lies deeper in, a tie to the earlier one") {
   const Scene scene = draw({ball(10, 8, 6), ball(16, 8, 4)}, 17, 24, 1);
   auto id = [&](int x) { return scene.ids[size_t(8 * 24 + x)]; };
@@ -220,6 +241,10 @@ TEST_CASE("synth: the grid finds balls that only just meet") {
   const std::vector<Body> bodies{ball(0, 90, 5), ball(4.9, 0, 5), ball(14.8, 0, 5)};
   CHECK(overlap(bodies) == doctest::Approx(0.1));
   CHECK(overlap({ball(0, 0, 5), ball(10, 0, 5)}) == 0);
+  CHECK(overlap({ball(0, 20, 5), ball(0, 12, 5), ball(60, 5, 5)}) == doctest::Approx(2));
+  CHECK(overlap({ball(0, 12, 5), ball(0, 20, 5), ball(60, 5, 5)}) == doctest::Approx(2));
+  CHECK(overlap({ball(20, 0, 5), ball(12, 0, 5), ball(5, 60, 5)}) == doctest::Approx(2));
+  CHECK(overlap({ball(12, 0, 5), ball(20, 0, 5), ball(5, 60, 5)}) == doctest::Approx(2));
 }
 
 TEST_CASE("synth: bodies are pushed apart with their momentum") {
@@ -254,6 +279,17 @@ TEST_CASE("synth: bodies are pushed apart with their momentum") {
     CHECK(load.at.y > 5);
     CHECK(load.at.y < 6);
     CHECK(9 * beam.at.y + load.at.y == doctest::Approx(5));  // mass is the number of disks
+  }
+}
+
+TEST_CASE("synth: a contact sees what earlier contacts of the sweep have moved") {
+  // Resolving the ball at one end turns the bar into the ball at the other.
+  for (const double side : {-1.0, 1.0}) {
+    std::vector<Body> bodies{ball(-16, -3, 1), bar(0, 0, 16, 3), ball(16, 3 * side, 1)};
+    push_apart(bodies, 1, 0);
+    const double left = overlap({bodies[0], bodies[1]}), right = overlap({bodies[1], bodies[2]});
+    CHECK(std::min(left, right) < 0.02);
+    CHECK(std::max(left, right) < 0.25);
   }
 }
 
@@ -292,6 +328,28 @@ TEST_CASE("synth: blur keeps the light and is a Gaussian") {
     CHECK(v == doctest::Approx(3));
 }
 
+TEST_CASE("synth: phase contrast has a halo, fluorescence is brightest inside") {
+  Body body = rod({40, 4, 0, 0});
+  body.at = {50, 50};
+  const Scene scene = draw({body}, 100, 100, 1);
+  auto mean = [&](const Plane& plane, double from, double to) {
+    double sum = 0;
+    int n = 0;
+    for (int y = 0; y < 100; ++y)
+      for (int x = 0; x < 100; ++x) {
+        const double beyond = std::max(0.0, std::abs(x - 50) - 16.0), distance = std::hypot(beyond, y - 50);
+        if (distance >= from && distance < to) sum += double(plane.at[size_t(100 * y + x)]), ++n;
+      }
+    return sum / n;
+  };
+  Random random(1, Purpose::test);
+  const Plane phase = phase_contrast(scene, {}, random), glow = fluorescence(scene, {}, random);
+  CHECK(mean(phase, 0, 3) < 0.8 * mean(phase, 25, 40));
+  CHECK(mean(phase, 5.5, 8) > 1.03 * mean(phase, 25, 40));
+  CHECK(mean(glow, 0, 3) > 4 * mean(glow, 25, 40));
+  CHECK(mean(glow, 7, 10) < 0.4 * mean(glow, 0, 3));
+}
+
 TEST_CASE("synth: shot and read noise have the variance of the camera") {
   const Plane plane{200, 300, std::vector<float>(200 * 300, 0.4f)};
   const Image image = expose(plane, {1000, 10, 255}, 1, 2);
@@ -302,6 +360,9 @@ TEST_CASE("synth: shot and read noise have the variance of the camera") {
   CHECK(mean == doctest::Approx(0.4 * 255).epsilon(0.002));
   const double scale = 255.0 / 1000;
   CHECK(variance == doctest::Approx((400 + 100) * scale * scale + 1.0 / 12).epsilon(0.03));
+  CHECK(expose(plane, {1000, 10, 255}, 1, 2).pixels == image.pixels);
+  CHECK(expose(plane, {1000, 10, 255}, 1, 3).pixels != image.pixels);
+  CHECK(expose(plane, {1000, 10, 255}, 2, 2).pixels != image.pixels);
   CHECK(expose({1, 1, {7.f}}, {1000, 0, 255}, 1, 2).as<uint8_t>()[0] == 255);
   CHECK(expose({1, 1, {-7.f}}, {1000, 0, 255}, 1, 2).as<uint8_t>()[0] == 0);
 }
@@ -325,15 +386,16 @@ TEST_CASE("synth: labels are exact and the picture shows them") {
         std::vector<int> area(size_t(labels.count) + 1);
         std::vector<double> light(size_t(labels.count) + 1);
         int32_t next = 1;
+        bool ordered = true;
         for (size_t p = 0; p < labels.ids.size(); ++p) {
           const int32_t id = labels.ids[p];
-          REQUIRE(id >= 0);
-          REQUIRE(id <= labels.count);
+          if (id < 0 || id > labels.count) FAIL("id ", id, " of ", labels.count);
           if (id == next) ++next;
-          CHECK(id < next);  // ids in raster order of the first pixel
+          ordered = ordered && id < next;  // in raster order of the first pixel
           ++area[size_t(id)];
           light[size_t(id)] += double(made.image.pixels[p]);
         }
+        CHECK(ordered);
         CHECK(next == labels.count + 1);
         const double background = light[0] / area[0];
         for (int id = 1; id <= labels.count; ++id) {
