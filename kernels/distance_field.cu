@@ -94,8 +94,7 @@ void sdf_field(const Exec& exec, View<const int32_t, 2> labels, const SdfFieldOp
   const HalfGaussian gaussian(options.kernel / 2);
 
   if (exec.device == Device::cpu && exec.variant != Variant::plain && SdfTile::applies(options)) {
-    const int64_t tiles_x = (width + SdfTile::size - 1) / SdfTile::size;
-    const int64_t tiles = tiles_x * ((height + SdfTile::size - 1) / SdfTile::size);
+    const int64_t tiles = Tile::count(labels);
     Temp<SdfTile::Workspace> workspaces(exec, tiles == 1 ? 1 : omp_get_max_threads());
     const SdfTile tile(labels, options, gaussian, field, workspaces.data());
 #pragma omp parallel for schedule(dynamic, 4) if (tiles > 4)

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kernels/distance_field.h"
+#include "kernels/object_tiles.h"
 
 // The CPU's way through distance_field.cu: tile by tile, and in a tile object by object.
 namespace basin::kernels {
@@ -25,33 +26,26 @@ struct HalfGaussian {
   }
 };
 
-/// Writes the field of one tile of the image. What one object needs in a tile is a rectangle: that of its pixels there,
-/// r more on each side for the window and `reach` more for the distances. Every rectangle holds a pixel and is of
-/// bounded size, so the cost stays proportional to the number of pixels; for blobs it is that of a few passes over
-/// their boxes. Loops run in whole vectors: what they compute beyond a rectangle is never used.
+constexpr int lanes = 16;
+/// n rounded up to whole vectors.
+constexpr int whole(int n) { return (n + lanes - 1) / lanes * lanes; }
+
+/// Writes the field of one tile. An object's rectangle grows by `radius` on each side for the window, and by `reach`
+/// more for the distances in it. Loops run in whole vectors; what they compute beyond a rectangle is never used.
 class SdfTile {
- public:
-  static constexpr int size = 32;
-
- private:
-  static constexpr int lanes = 32, most_radius = 15, most_truncate = 64;
-  static constexpr int span = (size + 2 * (most_radius + most_truncate) + lanes - 1) / lanes * lanes;
-  static constexpr int slots = 2 * size * size;
-
-  struct Object {
-    int32_t id;
-    int left, top, right, bottom;  // in the tile, inclusive
-  };
+  static constexpr int most_radius = 15, most_truncate = 64;
+  static constexpr int around = most_radius + most_truncate;
+  static constexpr int rows = tile_size + 2 * most_radius, field_span = tile_size + lanes;
+  static constexpr int most = (rows + 1) * whole(tile_size + 2 * around);
 
  public:
   struct alignas(64) Workspace {
-    int32_t labels[span * span];
-    int16_t apart[span * (span + lanes)];
-    uint16_t inside[span + lanes], outside[span + lanes], nearest_other[span + lanes], nearest_own[span + lanes];
-    float distance[span + lanes];
-    float smooth[(size + 2 * most_radius) * size], difference[(size + 2 * most_radius) * size];
-    Object objects[size * size];
-    uint16_t slot[slots];
+    TileSpace<around> tile;
+    int16_t apart[most];
+    uint16_t inside[most], outside[most];
+    float distance[(rows + 1) * whole(rows)];
+    float smooth[rows * tile_size], difference[rows * tile_size];
+    float field[2][tile_size * field_span];
   };
 
   static bool applies(const SdfFieldOptions& options) {
@@ -69,186 +63,193 @@ class SdfTile {
         out_reach_(int(std::sqrt(2.0 * gaussian.radius * gaussian.radius))),
         reach_(options.truncate - 1 > out_reach_ ? options.truncate - 1 : out_reach_) {}
 
-  void operator()(int64_t tile) const {
+  void operator()(int64_t i) const {
     Workspace& work = workspaces_[omp_get_thread_num()];
-    const int tiles_x = (labels_.dim[1] + size - 1) / size;
-    const int x0 = int(tile % tiles_x) * size, y0 = int(tile / tiles_x) * size;
-    const int width = labels_.dim[1] - x0 < size ? labels_.dim[1] - x0 : size;
-    const int height = labels_.dim[0] - y0 < size ? labels_.dim[0] - y0 : size;
+    const Tile tile = Tile::at(labels_, i);
+    std::memset(work.field, 0, sizeof work.field);
+    const int objects = work.tile.find_objects(labels_, tile);
+    if (objects > 0) {
+      const TileLabels labels = work.tile.surroundings(labels_, tile, radius_ + reach_);
+      for (int k = 0; k < objects; ++k)
+        write_object(work, labels, work.tile.objects[k]);
+    }
     for (int channel = 0; channel < 2; ++channel)
-      for (int y = 0; y < height; ++y)
-        std::memset(&field_(channel, y0 + y, x0), 0, sizeof(float) * size_t(width));
-    const int objects = find_objects(work, x0, y0, width, height);
-    if (objects == 0) return;
-    gather(work, x0, y0, width, height);
-    for (int i = 0; i < objects; ++i)
-      write_object(work, work.objects[i], x0, y0);
+      for (int y = 0; y < tile.height; ++y)
+        std::memcpy(&field_(channel, tile.y + y, tile.x), work.field[channel] + y * field_span,
+                    sizeof(float) * size_t(tile.width));
   }
 
  private:
-  /// The objects of the tile in order of their first pixel, with their boxes.
-  int find_objects(Workspace& work, int x0, int y0, int width, int height) const {
-    int count = 0;
-    std::memset(work.slot, 0, sizeof work.slot);
-    for (int y = 0; y < height; ++y) {
-      const int32_t* row = &labels_(y0 + y, x0);
-      for (int x = 0; x < width;) {
-        const int32_t id = row[x];
-        const int begin = x;
-        while (x < width && row[x] == id)
-          ++x;
-        if (id == 0) continue;
-        uint32_t at = uint32_t(id) * 2654435769u % slots;
-        while (work.slot[at] && work.objects[work.slot[at] - 1].id != id)
-          at = (at + 1) % slots;
-        if (!work.slot[at]) {
-          work.objects[count] = {id, begin, y, x - 1, y};
-          work.slot[at] = uint16_t(++count);
-        }
-        Object& object = work.objects[work.slot[at] - 1];
-        object.left = begin < object.left ? begin : object.left;
-        object.right = x - 1 > object.right ? x - 1 : object.right;
-        object.bottom = y;
-      }
-    }
-    return count;
+  void write_object(Workspace& work, const TileLabels& labels, const TileObject& object) const {
+    const int width = object.right - object.left + 1, height = object.bottom - object.top + 1;
+    columns(work, labels, object, width + 2 * (radius_ + reach_), height + 2 * radius_);
+    distances(work, width + 2 * radius_, height + 2 * radius_);
+    along_rows(work, width, height + 2 * radius_);
+    along_columns(work, object, width, height);
   }
 
-  /// Copies the labels of the tile and its margin; beyond the image they are 0.
-  void gather(Workspace& work, int x0, int y0, int width, int height) const {
-    const int margin = radius_ + reach_, left = x0 - margin, right = x0 + width + margin;
-    const int begin = left > 0 ? left : 0, end = right < labels_.dim[1] ? right : labels_.dim[1];
-    for (int y = 0; y < height + 2 * margin; ++y) {
-      int32_t* to = work.labels + y * span;
-      const int from = y0 - margin + y;
-      std::memset(to, 0, sizeof(int32_t) * span);
-      if (from >= 0 && from < labels_.dim[0])
-        std::memcpy(to + (begin - left), &labels_(from, begin), sizeof(int32_t) * size_t(end - begin));
-    }
-  }
-
-  template <class F>
-  static void in_lanes(int n, const F& f) {
-    for (int begin = 0; begin < n; begin += lanes) {
-#pragma omp simd
-      for (int i = 0; i < lanes; ++i)
-        f(begin + i);
-    }
-  }
-
-  /// Per pixel of the rectangle the distance along its column to the nearest pixel of the other kind, positive on the
-  /// object, negative off it. What lies above and below the rectangle is too far away to matter.
-  void columns(Workspace& work, const Object& object, int width, int height) const {
+  /// Squared distance along the column to the nearest pixel of the other kind: `inside` on the object, `outside` off
+  /// it, the other of the two 0. What lies beyond the reach is too far away to matter.
+  void columns(Workspace& work, const TileLabels& labels, const TileObject& object, int width, int height) const {
     const int16_t far = int16_t(reach_ + 1);
     const int32_t id = object.id;
-    for (int y = 0; y < height; ++y) {
-      const int32_t* label = work.labels + (object.top + y) * span + object.left;
-      int16_t* apart = work.apart + y * span;
-      const int16_t* above = apart - span;
-      if (y == 0)
-        in_lanes(width, [=](int x) { apart[x] = label[x] == id ? far : int16_t(-far); });
-      else
-        in_lanes(width, [=](int x) {
-          const int16_t a = above[x], more = int16_t((a > 0 ? a : 0) + 1), less = int16_t((a < 0 ? a : 0) - 1);
-          apart[x] = label[x] == id ? more : less;
-        });
-    }
-    int16_t* below = work.apart + height * span;
-    in_lanes(width, [=](int x) { below[x] = below[x - span] > 0 ? far : int16_t(-far); });
-    for (int y = height - 1; y >= reach_; --y) {
-      int16_t* apart = work.apart + y * span;
-      int16_t* up = below;
-      in_lanes(width, [=](int x) {
-        const int16_t a = apart[x], b = up[x];
-        const int16_t more = int16_t((b > 0 ? b : 0) + 1), less = int16_t((b < 0 ? b : 0) - 1);
-        const int16_t from_below = a > 0 ? more : less;
-        up[x] = from_below;
-        apart[x] = a > 0 ? (a < more ? a : more) : (a > less ? a : less);
-      });
+    const int span = whole(width), left = object.left - radius_ - reach_, top = object.top - radius_;
+    for (int begin = 0; begin < width; begin += lanes) {
+      int16_t run[lanes];  // positive on the object, negative off it
+      const auto start = [&](const int32_t* label) {
+#pragma omp simd
+        for (int l = 0; l < lanes; ++l)
+          run[l] = label[l] == id ? far : int16_t(-far);
+      };
+      const auto advance = [&](const int32_t* label) {
+#pragma omp simd
+        for (int l = 0; l < lanes; ++l) {
+          const int16_t more = int16_t((run[l] > 0 ? run[l] : 0) + 1), less = int16_t((run[l] < 0 ? run[l] : 0) - 1);
+          run[l] = label[l] == id ? more : less;
+        }
+      };
+      start(labels.at(top - reach_, left + begin));
+      for (int y = 1 - reach_; y < height; ++y) {
+        advance(labels.at(top + y, left + begin));
+        if (y < 0) continue;
+        int16_t* apart = work.apart + y * span + begin;
+#pragma omp simd
+        for (int l = 0; l < lanes; ++l)
+          apart[l] = run[l];
+      }
+      start(labels.at(top + height + reach_ - 1, left + begin));
+      for (int y = height + reach_ - 2; y >= 0; --y) {
+        advance(labels.at(top + y, left + begin));
+        if (y >= height) continue;
+        const int16_t* apart = work.apart + y * span + begin;
+        uint16_t *inside = work.inside + y * span + begin, *outside = work.outside + y * span + begin;
+#pragma omp simd
+        for (int l = 0; l < lanes; ++l) {
+          const bool on = run[l] > 0;
+          const int16_t up = int16_t(on ? run[l] : -run[l]), down = int16_t(on ? apart[l] : -apart[l]);
+          const int16_t nearer = up < down ? up : down, capped = nearer < far ? nearer : far;
+          const uint16_t squared = uint16_t(capped * capped);
+          inside[l] = on ? squared : uint16_t(0);
+          outside[l] = on ? uint16_t(0) : squared;
+        }
+      }
     }
   }
 
-  /// Exact signed distances of one row from the columns' ones: squares along the row, minimum over the window.
-  void distances(Workspace& work, const int16_t* apart, int width) const {
-    const int all = width + 2 * reach_, reach = reach_, limit = truncate_ * truncate_, far = reach_ + 1;
-    uint16_t *inside = work.inside, *outside = work.outside;
-    uint16_t *nearest_other = work.nearest_other, *nearest_own = work.nearest_own;
-    float* distance = work.distance;
-    in_lanes(all, [=](int x) {
-      const int16_t a = apart[x], magnitude = int16_t(a > 0 ? a : -a);
-      const int16_t g = magnitude < far ? magnitude : int16_t(far);
-      const uint16_t squared = uint16_t(g * g);
-      inside[x] = a > 0 ? squared : uint16_t(0);
-      outside[x] = a > 0 ? uint16_t(0) : squared;
-    });
-    window(inside + reach, nearest_other, width, truncate_ - 1);
-    window(outside + reach, nearest_own, width, out_reach_);
-    in_lanes(width, [=](int x) {
-      const int other = nearest_other[x], own = nearest_own[x];
-      const bool on = apart[x + reach] > 0;
-      const float root = sqrtf(float(on ? (other < limit ? other : limit) : own));
-      distance[x] = on ? root : -root;
-    });
+  /// Exact signed distances: along the row the minimum, over the window, of squares.
+  void distances(Workspace& work, int width, int height) const {
+    const uint16_t limit = uint16_t(truncate_ * truncate_);
+    const int span = whole(width + 2 * reach_), window_span = whole(width);
+    for (int y = 0; y < height; ++y)
+      for (int begin = 0; begin < width; begin += lanes) {
+        const uint16_t *inside = work.inside + y * span + reach_ + begin,
+                       *outside = work.outside + y * span + reach_ + begin;
+        uint16_t any_inside = 0, any_outside = 0;
+#pragma omp simd reduction(| : any_inside, any_outside)
+        for (int l = 0; l < lanes; ++l) {
+          any_inside |= inside[l];
+          any_outside |= outside[l];
+        }
+        uint16_t other[lanes] = {}, own[lanes] = {}, squared[lanes];
+        if (any_inside) nearest(inside, truncate_ - 1, other);
+        if (any_outside) nearest(outside, out_reach_, own);
+#pragma omp simd
+        for (int l = 0; l < lanes; ++l) {
+          const uint16_t cut = other[l] < limit ? other[l] : limit;
+          squared[l] = inside[l] > 0 ? cut : own[l];
+        }
+        float* distance = work.distance + y * window_span + begin;
+#pragma omp simd
+        for (int l = 0; l < lanes; ++l)
+          distance[l] = sqrtf(float(squared[l]));
+#pragma omp simd
+        for (int l = 0; l < lanes; ++l)
+          distance[l] = inside[l] > 0 ? distance[l] : -distance[l];
+      }
   }
 
-  static void window(const uint16_t* squared, uint16_t* nearest, int width, int reach) {
-    in_lanes(width, [=](int x) { nearest[x] = squared[x]; });
+  static void nearest(const uint16_t* squared, int reach, uint16_t* result) {
+    uint16_t best[lanes];
+#pragma omp simd
+    for (int l = 0; l < lanes; ++l)
+      best[l] = squared[l];
     for (int d = 1; d <= reach; ++d) {
       const uint16_t dd = uint16_t(d * d);
-      in_lanes(width, [=](int x) {
-        const uint16_t before = squared[x - d], after = squared[x + d];
+#pragma omp simd
+      for (int l = 0; l < lanes; ++l) {
+        const uint16_t before = squared[l - d], after = squared[l + d];
         const uint16_t side = uint16_t((before < after ? before : after) + dd);
-        nearest[x] = side < nearest[x] ? side : nearest[x];
-      });
+        best[l] = side < best[l] ? side : best[l];
+      }
     }
+#pragma omp simd
+    for (int l = 0; l < lanes; ++l)
+      result[l] = best[l];
   }
 
-  void write_object(Workspace& work, const Object& object, int x0, int y0) const {
-    const int width = object.right - object.left + 1, height = object.bottom - object.top + 1;
-    const int radius = radius_, margin = radius_ + reach_;
-    columns(work, object, width + 2 * margin, height + 2 * margin);
-    for (int y = 0; y < height + 2 * radius; ++y) {
-      distances(work, work.apart + (y + reach_) * span, width + 2 * radius);
-      const float* d = work.distance + radius;
-      float *smooth = work.smooth + y * size, *difference = work.difference + y * size;
-      const float w_0 = gaussian_.weight[0];
-      in_lanes(width, [=](int x) {
-        smooth[x] = w_0 * d[x];
-        difference[x] = 0;
-      });
-      for (int j = 1; j <= radius; ++j) {
-        const float w = gaussian_.weight[j];
-        in_lanes(width, [=](int x) {
-          const float before = d[x - j], after = d[x + j];
-          smooth[x] += w * (after + before);
-          difference[x] += w * (after - before);
-        });
-      }
-    }
-    for (int y = 0; y < height; ++y) {
-      const float *smooth = work.smooth + (y + radius) * size, *difference = work.difference + (y + radius) * size;
-      float f_x[size], f_y[size];
-      for (int x = 0; x < size; ++x) {
-        f_x[x] = gaussian_.weight[0] * difference[x];
-        f_y[x] = 0;
-      }
-      for (int i = 1; i <= radius; ++i) {
-        const float w = gaussian_.weight[i];
-        const int step = i * size;
-        for (int x = 0; x < size; ++x) {
-          f_x[x] += w * (difference[x + step] + difference[x - step]);
-          f_y[x] += w * (smooth[x + step] - smooth[x - step]);
+  void along_rows(Workspace& work, int width, int height) const {
+    const int window_span = whole(width + 2 * radius_);
+    for (int y = 0; y < height; ++y)
+      for (int begin = 0; begin < width; begin += lanes) {
+        const float* d = work.distance + y * window_span + radius_ + begin;
+        float smooth[lanes], difference[lanes];
+        const float w_0 = gaussian_.weight[0];
+#pragma omp simd
+        for (int l = 0; l < lanes; ++l) {
+          smooth[l] = w_0 * d[l];
+          difference[l] = 0;
+        }
+        for (int j = 1; j <= radius_; ++j) {
+          const float w = gaussian_.weight[j];
+#pragma omp simd
+          for (int l = 0; l < lanes; ++l) {
+            const float before = d[l - j], after = d[l + j];
+            smooth[l] += w * (after + before);
+            difference[l] += w * (after - before);
+          }
+        }
+        float *to_smooth = work.smooth + y * tile_size + begin,
+              *to_difference = work.difference + y * tile_size + begin;
+#pragma omp simd
+        for (int l = 0; l < lanes; ++l) {
+          to_smooth[l] = smooth[l];
+          to_difference[l] = difference[l];
         }
       }
-      const int16_t* apart = work.apart + (y + margin) * span + margin;
-      float *to_x = &field_(0, y0 + object.top + y, x0 + object.left),
-            *to_y = &field_(1, y0 + object.top + y, x0 + object.left);
-      for (int x = 0; x < width; ++x)
-        if (apart[x] > 0) {
-          to_x[x] = f_x[x];
-          to_y[x] = f_y[x];
+  }
+
+  void along_columns(Workspace& work, const TileObject& object, int width, int height) const {
+    const int span = whole(width + 2 * (radius_ + reach_));
+    for (int y = 0; y < height; ++y)
+      for (int begin = 0; begin < width; begin += lanes) {
+        const float* smooth = work.smooth + (y + radius_) * tile_size + begin;
+        const float* difference = work.difference + (y + radius_) * tile_size + begin;
+        float f_x[lanes], f_y[lanes];
+        const float w_0 = gaussian_.weight[0];
+#pragma omp simd
+        for (int l = 0; l < lanes; ++l) {
+          f_x[l] = w_0 * difference[l];
+          f_y[l] = 0;
         }
-    }
+        for (int i = 1; i <= radius_; ++i) {
+          const float w = gaussian_.weight[i];
+          const int step = i * tile_size;
+#pragma omp simd
+          for (int l = 0; l < lanes; ++l) {
+            f_x[l] += w * (difference[l + step] + difference[l - step]);
+            f_y[l] += w * (smooth[l + step] - smooth[l - step]);
+          }
+        }
+        const uint16_t* inside = work.inside + (y + radius_) * span + radius_ + reach_ + begin;
+        const int at = (object.top + y) * field_span + object.left + begin;
+        float *to_x = work.field[0] + at, *to_y = work.field[1] + at;
+#pragma omp simd
+        for (int l = 0; l < lanes; ++l) {
+          const bool on = inside[l] > 0 && begin + l < width;
+          to_x[l] = on ? f_x[l] : to_x[l];
+          to_y[l] = on ? f_y[l] : to_y[l];
+        }
+      }
   }
 
   View<const int32_t, 2> labels_;
