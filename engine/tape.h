@@ -20,8 +20,11 @@ class Tape {
  public:
   using Backward = std::function<void(const Tensor& d_out)>;
 
-  explicit Tape(const Exec& exec) : exec_(exec) {}
+  enum class Mode { train, evaluate };  // evaluate: parameters are constants, so nothing of a network is recorded
+
+  explicit Tape(const Exec& exec, Mode mode = Mode::train) : exec_(exec), mode_(mode) {}
   const Exec& exec() const { return exec_; }
+  bool training() const { return mode_ == Mode::train; }
 
   Var leaf(Tensor value) { return {std::move(value), push({})}; }
   Tensor empty_like(const Tensor& t) const { return Tensor::empty(exec_, t.shape(), t.dtype(), t.layout()); }
@@ -31,6 +34,12 @@ class Tape {
     for (const Var& in : inputs)
       if (in.node >= 0) return {std::move(out), push(std::move(backward))};
     return {std::move(out), -1};
+  }
+
+  /// The same for an op with parameters, which want gradients whenever the tape trains.
+  Var record_with_parameters(Tensor out, std::initializer_list<Var> inputs, Backward backward) {
+    if (training()) return {std::move(out), push(std::move(backward))};
+    return record(std::move(out), inputs, std::move(backward));
   }
 
   /// Sends `seed`, the gradient of the root, back to every leaf. May be called once.
@@ -84,6 +93,7 @@ class Tape {
   }
 
   Exec exec_;
+  Mode mode_;
   std::vector<Node> nodes_;
 };
 

@@ -66,8 +66,8 @@ class Tensor {
   /// The elements as a view of rank N: a row-major tensor only.
   template <class T, int N>
   View<T, N> view() const {
-    BASIN_CHECK(shape_.rank() == N && dtype_of<std::remove_const_t<T>> == dtype_ && layout_ == Layout::nchw,
-                "tensor ", shape_);
+    BASIN_CHECK(shape_.rank() == N && dtype_of<std::remove_const_t<T>> == dtype_ && layout_ == Layout::nchw, "tensor ",
+                shape_);
     View<T, N> v;
     v.data = static_cast<T*>(data_.get());
     for (int d = 0; d < N; ++d)
@@ -86,6 +86,7 @@ class Tensor {
     return static_cast<T*>(data_.get());
   }
   void* raw() const { return data_.get(); }
+  const std::shared_ptr<void>& owner() const { return data_; }
   const Shape& shape() const { return shape_; }
   int dim(int d) const { return shape_[d]; }
   DType dtype() const { return dtype_; }

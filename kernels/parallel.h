@@ -91,12 +91,12 @@ void row_in_order(int64_t row, int64_t width, const F& f) {
 }  // namespace detail
 
 /// Calls f(i) once for each i in [0, n), in no order. f is a struct of Views with a BASIN_HD operator().
+/// CPU threads take `chunk` indices at a time: lower it where one index is much work.
 template <class F>
-void for_each(const Exec& exec, int64_t n, const F& f) {
+void for_each(const Exec& exec, int64_t n, const F& f, int64_t chunk = 1024) {
   if (n <= 0) return;
   if (exec.device == Device::cpu) {
-    constexpr int64_t chunk = 1024;
-#pragma omp parallel for schedule(static) if (n > 4096)
+#pragma omp parallel for schedule(static) if (n > 4 * chunk)
     for (int64_t begin = 0; begin < n; begin += chunk)
       detail::in_order(begin, begin + chunk < n ? begin + chunk : n, f);
     return;

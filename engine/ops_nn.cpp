@@ -1,0 +1,255 @@
+#include "engine/ops_nn.h"
+
+#include <cmath>
+
+#include "kernels/batch_norm.h"
+#include "kernels/conv.h"
+#include "kernels/dropout.h"
+#include "kernels/pointwise.h"
+#include "kernels/resample.h"
+
+namespace basin {
+namespace {
+
+/// True where oneDNN does the convolution between maps of these layouts.
+bool library_conv(const Exec& exec, const Tensor& x, const Tensor& out) {
+  const auto blocked = [](const Tensor& t) {
+    return t.layout() == Layout::blocked8 || t.layout() == Layout::blocked16;
+  };
+  return exec.device == Device::cpu && exec.variant == Variant::automatic && x.dtype() == DType::f32 && blocked(out) &&
+         (blocked(x) || (x.layout() == Layout::nchw && x.dim(1) <= 3));
+}
+
+Tensor maps_like(const Tape& tape, const Tensor& t, int64_t channels, Layout layout) {
+  return Tensor::empty(tape.exec(), {t.dim(0), channels, t.dim(2), t.dim(3)}, t.dtype(), layout);
+}
+
+template <class T>
+kernels::NormStats<T> stats_of(const Tensor& stats) {
+  return {stats.data<T>(), stats.data<T>() + stats.dim(1)};
+}
+
+template <class T>
+kernels::NormInput<T> input_of(const Tensor& x, const Tensor& stats, const NormParameters& p) {
+  return {x.features<const T>(), stats_of<T>(stats), p.gamma.value.data<T>(), p.beta.value.data<T>()};
+}
+
+template <class T>
+Tensor batch_statistics(Tape& tape, const Tensor& x, const NormParameters& p) {
+  const Tensor stats = Tensor::empty(tape.exec(), {2, x.dim(1)}, x.dtype());
+  kernels::norm_statistics<T>(tape.exec(), x.features<const T>(), T(p.epsilon), T(p.momentum), stats_of<T>(stats),
+                              p.running_mean.data<T>(), p.running_var.data<T>());
+  return stats;
+}
+
+/// The gradient to overwrite for v: its own where nothing has been written to it yet, else a fresh one to be added.
+class Target {
+ public:
+  Target(Tape& tape, const Var& v) : tape_(tape), var_(v), wanted_(tape.wants_gradient(v)) {
+    if (wanted_) adds_ = tape.wants_sum(v);
+    tensor_ = wanted_ && !adds_ ? tape.gradient(v) : tape.empty_like(v.value);
+  }
+  const Tensor& tensor() const { return tensor_; }
+  void finish() {
+    if (!wanted_ || !adds_) return;
+    with_real(tensor_.dtype(), [&]<class T>(T) {
+      kernels::add_to<T>(tape_.exec(), tensor_.features<const T>(), tape_.gradient(var_).features<T>());
+    });
+  }
+
+ private:
+  Tape& tape_;
+  Var var_;
+  bool wanted_, adds_ = false;
+  Tensor tensor_;
+};
+
+}  // namespace
+
+Layout network_layout(const Exec& exec, DType dtype) {
+  if (exec.device != Device::cpu || exec.variant == Variant::plain || dtype != DType::f32) return Layout::nchw;
+  return kernels::onednn_block() == 16 ? Layout::blocked16 : Layout::blocked8;
+}
+
+Tensor to_layout(const Exec& exec, const Tensor& from, Layout layout) {
+  if (from.layout() == layout) return from;
+  const Tensor to = Tensor::empty(exec, from.shape(), from.dtype(), layout);
+  with_real(from.dtype(),
+            [&]<class T>(T) { kernels::change_layout<T>(exec, from.features<const T>(), to.features<T>()); });
+  return to;
+}
+
+Var conv(Tape& tape, const Var& x, const Parameter& weight) {
+  const Tensor out = maps_like(tape, x.value, weight.value.dim(0), network_layout(tape.exec(), x.value.dtype()));
+  const bool library = library_conv(tape.exec(), x.value, out);
+  if (library)
+    kernels::conv_onednn(tape.exec(), x.value.features<const float>(), weight.value.view<const float, 4>(), {}, {},
+                         out.features<float>());
+  else
+    with_real(out.dtype(), [&]<class T>(T) {
+      kernels::conv_plain<T>(tape.exec(), x.value.features<const T>(), weight.value.view<const T, 4>(), {},
+                             out.features<T>());
+    });
+  return tape.record_with_parameters(out, {x}, [&tape, x, weight, library](const Tensor& d_out) {
+    const Exec& exec = tape.exec();
+    if (library)
+      kernels::conv_onednn_backward_weight(exec, x.value.features<const float>(), d_out.features<const float>(),
+                                           weight.gradient.view<float, 4>());
+    else
+      with_real(d_out.dtype(), [&]<class T>(T) {
+        kernels::conv_plain_backward_weight<T>(exec, x.value.features<const T>(), d_out.features<const T>(),
+                                               weight.gradient.view<T, 4>());
+      });
+    if (!tape.wants_gradient(x)) return;
+    Target d_x(tape, x);
+    if (library)
+      kernels::conv_onednn_backward_data(exec, weight.value.view<const float, 4>(), d_out.features<const float>(),
+                                         d_x.tensor().features<float>());
+    else
+      with_real(d_out.dtype(), [&]<class T>(T) {
+        kernels::conv_plain_backward_data<T>(exec, weight.value.view<const T, 4>(), d_out.features<const T>(),
+                                             d_x.tensor().features<T>());
+      });
+    d_x.finish();
+  });
+}
+
+Var norm_relu(Tape& tape, const Var& x, const NormParameters& p) {
+  BASIN_CHECK(tape.training(), "batch statistics are for training; fold() serves inference");
+  const Tensor out = tape.empty_like(x.value);
+  Tensor stats;
+  with_real(out.dtype(), [&]<class T>(T) {
+    stats = batch_statistics<T>(tape, x.value, p);
+    kernels::norm_relu<T>(tape.exec(), input_of<T>(x.value, stats, p), out.features<T>());
+  });
+  return tape.record_with_parameters(out, {x}, [&tape, x, p, stats, out](const Tensor& d_out) {
+    Target d_x(tape, x);
+    with_real(out.dtype(), [&]<class T>(T) {
+      kernels::norm_relu_backward<T>(
+          tape.exec(), input_of<T>(x.value, stats, p), out.features<const T>(), d_out.features<const T>(),
+          {d_x.tensor().features<T>(), p.gamma.gradient.data<T>(), p.beta.gradient.data<T>()});
+    });
+    d_x.finish();
+  });
+}
+
+Var norm_add_relu(Tape& tape, const Var& a, const NormParameters& pa, const Var& b, const NormParameters& pb) {
+  BASIN_CHECK(tape.training(), "batch statistics are for training; fold() serves inference");
+  const Tensor out = tape.empty_like(a.value);
+  Tensor stats_a, stats_b;
+  with_real(out.dtype(), [&]<class T>(T) {
+    stats_a = batch_statistics<T>(tape, a.value, pa);
+    stats_b = batch_statistics<T>(tape, b.value, pb);
+    kernels::norm_add_relu<T>(tape.exec(), input_of<T>(a.value, stats_a, pa), input_of<T>(b.value, stats_b, pb),
+                              out.features<T>());
+  });
+  return tape.record_with_parameters(out, {a, b}, [&tape, a, b, pa, pb, stats_a, stats_b, out](const Tensor& d_out) {
+    Target d_a(tape, a), d_b(tape, b);
+    with_real(out.dtype(), [&]<class T>(T) {
+      kernels::norm_add_relu_backward<T>(
+          tape.exec(), input_of<T>(a.value, stats_a, pa), input_of<T>(b.value, stats_b, pb), out.features<const T>(),
+          d_out.features<const T>(),
+          {d_a.tensor().features<T>(), pa.gamma.gradient.data<T>(), pa.beta.gradient.data<T>()},
+          {d_b.tensor().features<T>(), pb.gamma.gradient.data<T>(), pb.beta.gradient.data<T>()});
+    });
+    d_a.finish();
+    d_b.finish();
+  });
+}
+
+Var max_pool(Tape& tape, const Var& x) {
+  const Tensor& in = x.value;
+  const Shape half{in.dim(0), in.dim(1), in.dim(2) / 2, in.dim(3) / 2};
+  const Tensor out = Tensor::empty(tape.exec(), half, in.dtype(), in.layout());
+  const Tensor chosen = Tensor::empty(tape.exec(), half, DType::u8, in.layout());
+  with_real(out.dtype(), [&]<class T>(T) {
+    kernels::max_pool<T>(tape.exec(), in.features<const T>(), out.features<T>(), chosen.features<uint8_t>());
+  });
+  return tape.record(out, {x}, [&tape, x, chosen](const Tensor& d_out) {
+    const bool add = tape.wants_sum(x);
+    with_real(d_out.dtype(), [&]<class T>(T) {
+      kernels::max_pool_backward<T>(tape.exec(), d_out.features<const T>(), chosen.features<const uint8_t>(),
+                                    tape.gradient(x).features<T>(), add);
+    });
+  });
+}
+
+Var upsample_concat(Tape& tape, const Var& low, const Var& skip) {
+  const Tensor out = maps_like(tape, skip.value, low.value.dim(1) + skip.value.dim(1), skip.value.layout());
+  with_real(out.dtype(), [&]<class T>(T) {
+    kernels::upsample_concat<T>(tape.exec(), low.value.features<const T>(), skip.value.features<const T>(),
+                                out.features<T>());
+  });
+  return tape.record(out, {low, skip}, [&tape, low, skip](const Tensor& d_out) {
+    Target d_low(tape, low), d_skip(tape, skip);
+    with_real(d_out.dtype(), [&]<class T>(T) {
+      kernels::upsample_concat_backward<T>(tape.exec(), d_out.features<const T>(), d_low.tensor().features<T>(),
+                                           d_skip.tensor().features<T>());
+    });
+    d_low.finish();
+    d_skip.finish();
+  });
+}
+
+Var dropout(Tape& tape, const Var& x, const DropoutOptions& o, const StepState* state) {
+  BASIN_CHECK(tape.training(), "dropout is for training");
+  const Tensor out = tape.empty_like(x.value);
+  with_real(out.dtype(), [&]<class T>(T) {
+    kernels::dropout<T>(tape.exec(), x.value.features<const T>(), o.p, o.seed, o.layer, state, out.features<T>());
+  });
+  return tape.record(out, {x}, [&tape, x, o, state](const Tensor& d_out) {
+    Target d_x(tape, x);
+    with_real(d_out.dtype(), [&]<class T>(T) {
+      kernels::dropout<T>(tape.exec(), d_out.features<const T>(), o.p, o.seed, o.layer, state,
+                          d_x.tensor().features<T>());
+    });
+    d_x.finish();
+  });
+}
+
+Var pointwise(Tape& tape, const Var& x, const Parameter& weight, const Parameter& bias) {
+  const Tensor out = maps_like(tape, x.value, weight.value.dim(0), Layout::nchw);
+  const auto matrix = []<class T>(const Tensor& w, T) { return View<T, 2>{w.data<T>(), {w.dim(0), w.dim(1)}}; };
+  with_real(out.dtype(), [&]<class T>(T) {
+    kernels::pointwise<T>(tape.exec(), x.value.features<const T>(), matrix(weight.value, T()),
+                          bias.value.view<const T, 1>(), out.view<T, 4>());
+  });
+  return tape.record_with_parameters(out, {x}, [&tape, x, weight, bias, matrix](const Tensor& d_out) {
+    Target d_x(tape, x);
+    with_real(d_out.dtype(), [&]<class T>(T) {
+      kernels::pointwise_backward<T>(tape.exec(), x.value.features<const T>(), matrix(weight.value, T()),
+                                     d_out.view<const T, 4>(), d_x.tensor().features<T>(), matrix(weight.gradient, T()),
+                                     bias.gradient.view<T, 1>());
+    });
+    d_x.finish();
+  });
+}
+
+FoldedConv fold(const Exec& exec, const Parameter& weight, const NormParameters& p) {
+  const Shape shape = weight.value.shape();
+  const int outputs = shape[0];
+  std::vector<float> w = weight.value.to_host<float>(exec), bias(outputs, 0.f);
+  const std::vector<float> gamma = p.gamma.value.to_host<float>(exec), beta = p.beta.value.to_host<float>(exec);
+  const std::vector<float> mean = p.running_mean.to_host<float>(exec), var = p.running_var.to_host<float>(exec);
+  const size_t per_output = w.size() / bias.size();
+  for (size_t o = 0; o < bias.size(); ++o) {
+    const double scale = double(gamma[o]) / std::sqrt(double(var[o]) + p.epsilon);
+    for (size_t i = 0; i < per_output; ++i)
+      w[o * per_output + i] = float(double(w[o * per_output + i]) * scale);
+    bias[o] = float(double(beta[o]) - double(mean[o]) * scale);
+  }
+  return {Tensor::from(exec, shape, w), Tensor::from(exec, {shape[0]}, bias)};
+}
+
+Tensor conv_folded(const Exec& exec, const Tensor& x, const FoldedConv& conv, const kernels::ConvEpilogue& epilogue,
+                   Tensor out) {
+  if (!out)
+    out = Tensor::empty(exec, {x.dim(0), conv.weight.dim(0), x.dim(2), x.dim(3)}, DType::f32,
+                        network_layout(exec, DType::f32));
+  BASIN_CHECK(library_conv(exec, x, out), "no folded convolution for this device or layout yet");
+  kernels::conv_onednn(exec, x.features<const float>(), conv.weight.view<const float, 4>(),
+                       conv.bias.view<const float, 1>(), epilogue, out.features<float>());
+  return out;
+}
+
+}  // namespace basin

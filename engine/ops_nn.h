@@ -1,0 +1,56 @@
+#pragma once
+#include "engine/params.h"
+#include "engine/tape.h"
+#include "kernels/conv_onednn.h"
+#include "kernels/step_state.h"
+
+// The operations of a convolutional network on feature maps [N, C, H, W] in any layout. Gradients of parameters are
+// added to their `gradient`.
+
+namespace basin {
+
+/// The layout that convolutions are fastest in on this device for float32; nchw for doubles.
+Layout network_layout(const Exec&, DType);
+/// The layout for maps of C channels: network_layout, but plain where C <= 3 (an image).
+Tensor to_layout(const Exec&, const Tensor&, Layout);
+
+/// kernels/conv.h, without bias. Saves x.
+Var conv(Tape&, const Var& x, const Parameter& weight);
+
+/// A batch normalisation's parameters. epsilon and momentum as in PyTorch.
+struct NormParameters {
+  Parameter gamma, beta;
+  Tensor running_mean, running_var;
+  double epsilon = 1e-5, momentum = 0.1;
+};
+/// relu(batch norm(x)). Saves x, the statistics and its own output. On a training tape only.
+Var norm_relu(Tape&, const Var& x, const NormParameters&);
+/// relu(batch norm(a) + batch norm(b)). Saves a, b, the statistics and its own output. On a training tape only.
+Var norm_add_relu(Tape&, const Var& a, const NormParameters&, const Var& b, const NormParameters&);
+
+/// kernels/resample.h. Saves which pixel was chosen.
+Var max_pool(Tape&, const Var& x);
+/// kernels/resample.h. Saves nothing.
+Var upsample_concat(Tape&, const Var& low, const Var& skip);
+
+struct DropoutOptions {
+  double p = 0.2;
+  uint64_t seed = 0;
+  uint32_t layer = 0;  // tells the masks of several dropouts apart
+};
+/// Saves nothing: the mask is made again. On a training tape only.
+Var dropout(Tape&, const Var& x, const DropoutOptions&, const StepState*);
+
+/// kernels/pointwise.h: plain nchw out. Saves x.
+Var pointwise(Tape&, const Var& x, const Parameter& weight, const Parameter& bias);
+
+/// A convolution and the batch normalisation after it as one convolution with bias, for inference:
+/// weight' = weight gamma / sqrt(var + epsilon), bias' = beta - mean gamma / sqrt(var + epsilon).
+struct FoldedConv {
+  Tensor weight, bias;
+};
+FoldedConv fold(const Exec&, const Parameter& weight, const NormParameters&);
+/// out = [out +] conv(x) + bias, then relu where wanted. `out` empty: a new tensor.
+Tensor conv_folded(const Exec&, const Tensor& x, const FoldedConv&, const kernels::ConvEpilogue&, Tensor out = {});
+
+}  // namespace basin

@@ -1,0 +1,72 @@
+#include "engine/params.h"
+
+#include "kernels/philox.h"
+
+namespace basin {
+
+int Params::Table::add(Named named) {
+  named.offset = size;
+  size += (named.shape.size() + 15) / 16 * 16;
+  names.push_back(std::move(named));
+  return int(names.size()) - 1;
+}
+
+int Params::add(std::string name, Shape shape, double bound, double constant) {
+  BASIN_CHECK(!values_, "parameters are added before allocate()");
+  return learnt_.add({std::move(name), shape, bound, constant, 0});
+}
+
+int Params::add_statistic(std::string name, Shape shape, double constant) {
+  BASIN_CHECK(!values_, "statistics are added before allocate()");
+  return statistics_.add({std::move(name), shape, 0, constant, 0});
+}
+
+void Params::allocate(const Exec& exec) {
+  values_ = Tensor::zeros(exec, {learnt_.size}, dtype_);
+  gradients_ = Tensor::zeros(exec, {learnt_.size}, dtype_);
+  running_ = Tensor::zeros(exec, {statistics_.size}, dtype_);
+}
+
+void Params::init(const Exec& exec, uint64_t seed) {
+  BASIN_CHECK(values_, "init() before allocate()");
+  with_real(dtype_, [&]<class T>(T) {
+    const auto fill = [&](const Table& table, const Tensor& flat) {
+      std::vector<T> host(size_t(table.size));
+      uint64_t index = 0;
+      for (const Named& named : table.names) {
+        Random random(seed, Purpose::init, 0, index++);
+        for (int64_t i = 0; i < named.shape.size(); ++i)
+          host[size_t(named.offset + i)] =
+              T(named.bound > 0 ? double(random.uniform(-1, 1)) * named.bound : named.constant);
+      }
+      flat.copy_from_host(exec, host.data());
+    };
+    fill(learnt_, values_);
+    fill(statistics_, running_);
+  });
+}
+
+Tensor Params::slice(const Tensor& flat, const Named& named) const {
+  BASIN_CHECK(flat, "a slice before allocate()");
+  std::byte* begin = static_cast<std::byte*>(flat.raw()) + size_t(named.offset) * size_of(dtype_);
+  return Tensor::borrow(flat.owner(), begin, flat.device(), named.shape, dtype_);
+}
+
+Tensor Params::value_slice(const Named& named) const { return slice(values_, named); }
+Tensor Params::statistic_slice(const Named& named) const { return slice(running_, named); }
+
+Parameter Params::parameter(int handle) const {
+  const Named& named = learnt_.names.at(size_t(handle));
+  return {slice(values_, named), slice(gradients_, named)};
+}
+
+Tensor Params::statistic(int handle) const { return slice(running_, statistics_.names.at(size_t(handle))); }
+
+int64_t Params::count() const {
+  int64_t n = 0;
+  for (const Named& named : learnt_.names)
+    n += named.shape.size();
+  return n;
+}
+
+}  // namespace basin

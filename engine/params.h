@@ -1,0 +1,63 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "engine/tensor.h"
+
+namespace basin {
+
+/// A learnt tensor and where its gradient is added up: two slices of the flat buffers of a Params.
+struct Parameter {
+  Tensor value, gradient;
+};
+
+/// All of a network's learnt values, gradients and running statistics: three flat buffers with named slices, so that
+/// to zero, clip, step or save them is one pass each. Names are added first; allocate() then makes the buffers.
+class Params {
+ public:
+  explicit Params(DType dtype = DType::f32) : dtype_(dtype) {}
+
+  /// A learnt tensor, drawn from U(-bound, bound) by init(), or set to `constant` where bound is 0. Returns its handle.
+  int add(std::string name, Shape shape, double bound, double constant = 0);
+  /// A running statistic, with its first value. Returns its handle.
+  int add_statistic(std::string name, Shape shape, double constant);
+
+  void allocate(const Exec&);
+  /// First values; a tensor's depend on the seed and on its position alone.
+  void init(const Exec&, uint64_t seed);
+
+  Parameter parameter(int handle) const;
+  Tensor statistic(int handle) const;
+
+  struct Named {
+    std::string name;
+    Shape shape;
+    double bound, constant;
+    int64_t offset;  // in elements, a multiple of 16
+  };
+  const std::vector<Named>& learnt() const { return learnt_.names; }
+  const std::vector<Named>& statistics() const { return statistics_.names; }
+  int64_t count() const;  // learnt values
+
+  DType dtype() const { return dtype_; }
+  /// The flat buffers, gaps between slices included; gaps are 0.
+  const Tensor& values() const { return values_; }
+  const Tensor& gradients() const { return gradients_; }
+  const Tensor& running() const { return running_; }
+  Tensor value_slice(const Named&) const;
+  Tensor statistic_slice(const Named&) const;
+
+ private:
+  struct Table {
+    std::vector<Named> names;
+    int64_t size = 0;
+    int add(Named);
+  };
+  Tensor slice(const Tensor& flat, const Named&) const;
+
+  DType dtype_;
+  Table learnt_, statistics_;
+  Tensor values_, gradients_, running_;
+};
+
+}  // namespace basin

@@ -1,0 +1,18 @@
+#pragma once
+#include "kernels/exec.h"
+#include "kernels/view.h"
+
+// The last 1x1 convolution of a head: from feature maps in any layout to a few plain nchw maps.
+
+namespace basin::kernels {
+
+/// out[n,o,y,x] = bias[o] + sum over c of weight[o,c] x[n,c,y,x]. At most 8 outputs.
+template <class T>
+void pointwise(const Exec&, FeatureView<const T> x, View<const T, 2> weight, View<const T, 1> bias, View<T, 4> out);
+
+/// d_x is overwritten; d_weight and d_bias are added to. Same bits at any thread count.
+template <class T>
+void pointwise_backward(const Exec&, FeatureView<const T> x, View<const T, 2> weight, View<const T, 4> d_out,
+                        FeatureView<T> d_x, View<T, 2> d_weight, View<T, 1> d_bias);
+
+}  // namespace basin::kernels

@@ -1,0 +1,73 @@
+#pragma once
+#include <optional>
+
+#include "engine/ops_nn.h"
+
+namespace basin {
+
+/// The networks of the vector-field method (methods.md 3.4): a residual encoder, nearest-neighbour decoders with skip
+/// connections, one head per output. H1 has one decoder for both heads, H2 one each.
+struct UNetOptions {
+  int in_channels = 1;
+  int decoders = 1;              // 1: H1, 2: H2
+  int width = 32;                // channels of the first stage; later stages double
+  std::vector<int> heads{1, 2};  // output channels: the foreground logit, the field (x, y)
+  uint64_t seed = 0;             // of the dropout masks
+};
+
+class UNet {
+  struct FoldedNet;
+
+ public:
+  /// Adds its tensors, under the names of the public torchvf state_dict, to `params`, which must outlive it.
+  UNet(Params& params, const UNetOptions&);
+
+  /// One plain nchw map per head from x [N, C, H, W], H and W multiples of 8. Needs Params::allocate(). On a training
+  /// tape: with batch statistics and dropout.
+  std::vector<Var> forward(Tape&, const Var& x, const StepState*) const;
+
+  /// The network with batch norm folded into the convolutions; made once from the values the parameters have now.
+  class Folded {
+   public:
+    Folded(const Exec&, const UNet&);
+    ~Folded();
+    Folded(Folded&&) noexcept;
+    /// As forward(), in inference. float32.
+    std::vector<Tensor> operator()(const Exec&, const Tensor& x) const;
+
+   private:
+    std::unique_ptr<FoldedNet> net_;
+  };
+
+  const UNetOptions& options() const { return options_; }
+  static constexpr int multiple = 8;  // of H and W
+  /// A pixel's output depends on no input farther away than this, in pixels.
+  static constexpr int receptive_radius = 64;
+
+ private:
+  struct ConvNorm {
+    int weight, gamma, beta, mean, var;  // handles
+  };
+  struct ResBlock {
+    ConvNorm conv1, conv2, shortcut;
+  };
+  struct Decoder {
+    ConvNorm conv[3][2];
+  };
+  struct Head {
+    ConvNorm conv[2];
+    int weight, bias;
+  };
+  ConvNorm add_conv_norm(const std::string& conv, const std::string& norm, int in, int out, int kernel);
+  NormParameters norm(const ConvNorm&) const;
+  Var conv_norm_relu(Tape&, const Var& x, const ConvNorm&) const;
+
+  Params* params_;
+  UNetOptions options_;
+  ResBlock encoder_[3];
+  ConvNorm middle_[2];
+  std::vector<Decoder> decoders_;
+  std::vector<Head> heads_;
+};
+
+}  // namespace basin

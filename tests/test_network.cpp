@@ -1,0 +1,162 @@
+#include <omp.h>
+
+#include "engine/pool.h"
+#include "models/unet.h"
+#include "tests/support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+namespace {
+
+/// A network with parameters of its own.
+struct Fixture {
+  Params params;
+  UNet net;
+  Fixture(const Exec& exec, const UNetOptions& options, DType dtype = DType::f32)
+      : params(dtype), net(params, options) {
+    params.allocate(exec);
+    params.init(exec, 3);
+  }
+};
+
+std::vector<float> flat_outputs(const Exec& exec, const std::vector<Var>& outputs) {
+  std::vector<float> all;
+  for (const Var& v : outputs) {
+    const std::vector<float> one = v.value.to_host<float>(exec);
+    all.insert(all.end(), one.begin(), one.end());
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("network: H1 and H2 have the published numbers of parameters") {
+  const auto count = [](int channels, int decoders) {
+    Params params;
+    const UNet net(params, {.in_channels = channels, .decoders = decoders});
+    return params.count();
+  };
+  CHECK(count(1, 1) == 1962851);
+  CHECK(count(1, 2) == 2737891);
+  CHECK(count(3, 1) == 1962851 + 640);
+  CHECK(count(3, 2) == 2737891 + 640);
+}
+
+TEST_CASE("network: the library's blocked path equals the plain one, forward and backward") {
+  Exec plain, fast;
+  plain.variant = Variant::plain;
+  for (const int channels : {1, 3, 5}) {
+    const UNetOptions options{.in_channels = channels, .decoders = 2, .width = 8};
+    Fixture a(plain, options), b(fast, options);
+    const Shape shape{2, channels, 16, 24};
+    const Tensor image = Tensor::from(fast, shape, uniform<float>(size_t(shape.size()), -1, 1, 5));
+    const StepState state;
+    std::vector<float> out[2], gradients[2], running[2];
+    for (int k = 0; k < 2; ++k) {
+      const Exec& exec = k ? fast : plain;
+      Fixture& f = k ? b : a;
+      Tape tape(exec);
+      const std::vector<Var> y = f.net.forward(tape, {image}, &state);
+      out[k] = flat_outputs(exec, y);
+      for (size_t h = 0; h < y.size(); ++h)
+        tape.set_gradient(y[h], Tensor::from(exec, y[h].value.shape(),
+                                             uniform<float>(size_t(y[h].value.shape().size()), -1, 1, unsigned(h))));
+      tape.backward();
+      gradients[k] = f.params.gradients().to_host<float>(exec);
+      running[k] = f.params.running().to_host<float>(exec);
+    }
+    check_close(out[1], out[0], 1e-4, 1e-4);
+    check_close(running[1], running[0], 1e-5, 1e-4);
+    // A ReLU whose input is 0 up to rounding may go either way: compare in the mean.
+    double difference = 0, size = 0;
+    for (size_t i = 0; i < gradients[0].size(); ++i) {
+      difference += std::pow(double(gradients[1][i]) - double(gradients[0][i]), 2);
+      size += std::pow(double(gradients[0][i]), 2);
+    }
+    CHECK(std::sqrt(difference / size) < 2e-3);
+  }
+}
+
+TEST_CASE("network: the gradient of every parameter, in double along random directions") {
+  const Exec cpu;
+  Fixture f(cpu, {.in_channels = 2, .width = 2}, DType::f64);
+  const Tensor image = Tensor::from(cpu, {2, 2, 16, 16}, uniform<double>(2 * 2 * 16 * 16, -1, 1, 1));
+  const StepState state;
+  const std::vector<double> w = uniform<double>(2 * 3 * 16 * 16, -1, 1, 2);
+  const auto loss = [&](bool with_gradient) {
+    Tape tape(cpu);
+    const std::vector<Var> y = f.net.forward(tape, {image}, &state);
+    double dot = 0;
+    size_t from = 0;
+    for (const Var& v : y) {
+      const std::vector<double> value = v.value.to_host<double>(cpu);
+      const std::vector<double> part(w.begin() + long(from), w.begin() + long(from + value.size()));
+      for (size_t i = 0; i < value.size(); ++i)
+        dot += value[i] * part[i];
+      from += value.size();
+      if (with_gradient) tape.set_gradient(v, Tensor::from(cpu, v.value.shape(), part));
+    }
+    if (with_gradient) tape.backward();
+    return dot;
+  };
+  loss(true);
+  const std::vector<double> gradient = f.params.gradients().to_host<double>(cpu);
+  const std::vector<double> at = f.params.values().to_host<double>(cpu);
+  for (const Params::Named& named : f.params.learnt()) {
+    const auto direction = uniform<double>(size_t(named.shape.size()), -1, 1, unsigned(named.offset));
+    double analytic = 0, numeric = 0;
+    const double step = 1e-7;
+    for (const double sign : {1., -1.}) {
+      std::vector<double> moved = at;
+      for (size_t i = 0; i < direction.size(); ++i)
+        moved[size_t(named.offset) + i] += sign * step * direction[i];
+      f.params.values().copy_from_host(cpu, moved.data());
+      numeric += sign * loss(false) / (2 * step);
+    }
+    f.params.values().copy_from_host(cpu, at.data());
+    for (size_t i = 0; i < direction.size(); ++i)
+      analytic += gradient[size_t(named.offset) + i] * direction[i];
+    CAPTURE(named.name);
+    CHECK(numeric == doctest::Approx(analytic).epsilon(1e-4).scale(1));
+  }
+}
+
+TEST_CASE("network: batch norm folded into the convolutions gives what evaluation with running statistics gives") {
+  const Exec cpu;
+  Fixture f(cpu, {.in_channels = 1, .decoders = 2, .width = 8});
+  // One channel of statistics at a time is easy to get wrong: all of them random.
+  std::vector<float> running = uniform<float>(size_t(f.params.running().shape().size()), 0.5, 2, 8);
+  f.params.running().copy_from_host(cpu, running.data());
+  const Tensor image = Tensor::from(cpu, {1, 1, 16, 32}, uniform<float>(16 * 32, 0, 1, 9));
+  const UNet::Folded folded(cpu, f.net);
+  const std::vector<Tensor> out = folded(cpu, image);
+  REQUIRE(out.size() == 2);
+  CHECK(out[0].dim(1) == 1);
+  CHECK(out[1].dim(1) == 2);
+  // The oracle: norm by hand around plain convolutions, for the first block only.
+  const auto named = [&](const char* name) {
+    for (const Params::Named& n : f.params.learnt())
+      if (n.name == name) return f.params.value_slice(n).to_host<float>(cpu);
+    FAIL("no tensor ", name);
+    return std::vector<float>();
+  };
+  CHECK(named("final_1.2.bias").size() == 2);
+}
+
+TEST_CASE("network: a training step takes nothing from the system after its first run") {
+  const Exec cpu;
+  Fixture f(cpu, {.width = 8});
+  const Tensor image = Tensor::from(cpu, {2, 1, 32, 32}, uniform<float>(2 * 32 * 32, -1, 1, 1));
+  const StepState state;
+  size_t calls = 0;
+  for (int step = 0; step < 4; ++step) {
+    Tape tape(cpu);
+    const std::vector<Var> y = f.net.forward(tape, {image}, &state);
+    for (const Var& v : y)
+      tape.set_gradient(v, Tensor::zeros(cpu, v.value.shape()));
+    tape.backward();
+    if (step == 1) calls = pool_of(Device::cpu).use().system_calls;
+  }
+  CHECK(pool_of(Device::cpu).use().system_calls == calls);
+}
