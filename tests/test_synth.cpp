@@ -183,13 +183,15 @@ TEST_CASE("synth: a disk inside a later one does not hide it") {
 }
 
 TEST_CASE("synth: pieces do not join around the image's edge") {
-  Body body;
-  body.disks = {{{0, 5}, 1.2}, {{19, 4}, 1.8}};
-  body.joined = {0, 1};
-  const Scene scene = draw({body}, 9, 20, 1);
-  CHECK(scene.count == 1);
-  CHECK(scene.ids[4 * 20 + 19] == 1);
-  CHECK(scene.ids[5 * 20] == 0);
+  for (const bool left : {true, false}) {
+    Body body;
+    body.disks = {{{0, 5}, left ? 3.2 : 1.2}, {{19, 4}, left ? 1.2 : 3.2}};
+    body.joined = {0, 1};
+    const Scene scene = draw({body}, 9, 20, 1);
+    CHECK(scene.count == 1);
+    CHECK(scene.ids[5 * 20] == left);
+    CHECK(scene.ids[4 * 20 + 19] == !left);
+  }
 }
 
 TEST_CASE("synth: a contested pixel goes to the body it lies deeper in, a tie to the earlier one") {
@@ -284,13 +286,17 @@ TEST_CASE("synth: bodies are pushed apart with their momentum") {
 
 TEST_CASE("synth: a contact sees what earlier contacts of the sweep have moved") {
   // Resolving the ball at one end turns the bar into the ball at the other.
-  for (const double side : {-1.0, 1.0}) {
-    std::vector<Body> bodies{ball(-16, -3, 1), bar(0, 0, 16, 3), ball(16, 3 * side, 1)};
-    push_apart(bodies, 1, 0);
-    const double left = overlap({bodies[0], bodies[1]}), right = overlap({bodies[1], bodies[2]});
-    CHECK(std::min(left, right) < 0.02);
-    CHECK(std::max(left, right) < 0.25);
-  }
+  for (const double side : {-1.0, 1.0})
+    for (const bool upright : {false, true}) {
+      std::vector<Body> bodies{ball(-16, -3, 1), bar(0, 0, 16, 3), ball(16, 3 * side, 1)};
+      if (upright)
+        for (Body& body : bodies)
+          body.at = {-body.at.y, body.at.x}, body.angle = std::acos(0.0);
+      push_apart(bodies, 1, 0);
+      const double first = overlap({bodies[0], bodies[1]}), second = overlap({bodies[1], bodies[2]});
+      CHECK(std::min(first, second) < 0.02);
+      CHECK(std::max(first, second) < 0.25);
+    }
 }
 
 TEST_CASE("synth: later bodies that still overlap are removed") {
@@ -309,6 +315,20 @@ TEST_CASE("synth: a colony grows to its size and hardly overlaps") {
   CHECK(bodies.size() >= 51);
   CHECK(bodies.size() < 200);
   CHECK(overlap(bodies) < 0.3 * 4);
+}
+
+TEST_CASE("synth: daughters lie end to end") {
+  Random random(6, Purpose::test);
+  ColonyOptions options;
+  options.cells = 2, options.colonies = 1;
+  const std::vector<Body> two = grow(options, {}, random);
+  REQUIRE(two.size() == 2);
+  double gap = 1e9;
+  for (const Disk& a : two[0].placed())
+    for (const Disk& b : two[1].placed())
+      gap = std::min(gap, std::hypot(a.centre.x - b.centre.x, a.centre.y - b.centre.y) - a.radius - b.radius);
+  CHECK(std::abs(gap) < 1);
+  CHECK(std::abs(std::sin(two[0].angle - two[1].angle)) < 0.3);
 }
 
 TEST_CASE("synth: blur keeps the light and is a Gaussian") {
