@@ -1,11 +1,12 @@
 """An H1 trained by Basin and one trained by torchvf's own network and losses: the same AP50 on validation images?
 
 Both see the same training images, the same number of steps (batch 2, crop 256, Adam, IVP + MSE + Tversky, flips with
-probability 1/4) and the same normalisation; what differs is the random numbers and the code. Scored is every
-checkpoint of every seed, each network decoded by both programs, so that a difference can be placed: in the training
+probability 1/4) and the same normalisation; what differs is the random numbers and the code. At a constant rate the
+score of a network goes up and down from step to step by more than what is to be seen here, so the weights of a few
+late steps are averaged. Each network is decoded by both programs, so that a difference can be placed: in the training
 or in the decoding. AP50 is StarDist's, averaged over images. Finished parts in --out are not done again.
 
-    TORCHVF=... python accuracy.py --data DIR --out DIR [--seeds 0,1,2] [--checkpoints 400,450,500] [--rate 5e-4]
+    TORCHVF=... python accuracy.py --data DIR --out DIR [--seeds 0,1,2] [--steps 500] [--rate 5e-4]
 
 DIR holds <id>_img.png and <id>_masks.png. Every fourth 256x256 grey image by name validates, the others train, unless
 --validation names a file with one id a line.
@@ -120,6 +121,18 @@ def basin_train(train_folder, options, seed, checkpoints):
         print(f"Basin seed {seed} to step {step}: {time.time() - start:.0f} s", flush=True)
 
 
+def average(files, out):
+    """One network with the mean of the parameters and running statistics of several; metadata are the last one's."""
+    if out.exists() or not all(file.exists() for file in files):
+        return
+    states = [safetensors_torch.load_file(file) for file in files]
+    with safe_open(files[-1], "pt") as last:
+        metadata = last.metadata()
+    mean = {name: torch.stack([state[name].double() for state in states]).mean(0).to(value.dtype)
+            for name, value in states[-1].items()}
+    safetensors_torch.save_file(mean, out, metadata)
+
+
 def torch_decode(model_file, images, norm):
     """torchvf's evaluation of one network: label images, without tiling (the images have the tile's size)."""
     network = torch_side.get_model("h1").eval()
@@ -179,7 +192,9 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--validation", help="file with the ids of the validation images")
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--checkpoints", default="400,450,500", help="steps whose scores are averaged")
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--averaged", type=int, default=5, help="networks whose weights are averaged")
+    parser.add_argument("--apart", type=int, default=20, help="steps between them")
     parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--norm", default="percentile:1,99.8")
     parser.add_argument("--augment", default="flip", help="Basin's --augment for flips with probability 1/4")
@@ -188,18 +203,19 @@ def main():
     options = parser.parse_args()
 
     options.out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(options.threads)
     train, validation = read_pairs(options.data, options.validation)
     print(f"{len(train)} training and {len(validation)} validation images")
-    checkpoints = sorted(map(int, options.checkpoints.split(",")))
+    checkpoints = [options.steps - options.apart * k for k in reversed(range(options.averaged))]
     seeds = list(map(int, options.seeds.split(",")))
 
     if options.only != "basin":
         cache = options.out / "fields.npy"
         if not cache.exists():
+            torch.set_num_threads(1)  # the work of one object is too little for more
             numpy.save(cache, numpy.stack([compute_vector_field(torch.from_numpy(labels)[None], 11, alpha=10).numpy()
                                            for _, _, labels in train]))
         fields = numpy.load(cache)
+        torch.set_num_threads(options.threads)
         for seed in seeds:
             torch_train(train, fields, options, seed, checkpoints)
     if options.only != "torch":
@@ -214,29 +230,22 @@ def main():
     decoders = {"torchvf": lambda file: torch_decode(file, images, options.norm)}
     if options.only != "torch":
         decoders["Basin"] = lambda file: basin_decode(file, folder, names, options)
+    means = {}
     for trained, prefix in (("torchvf", "torch"), ("Basin", "basin")):
         for seed in seeds:
-            for step in checkpoints:
-                file = options.out / f"{prefix}-{seed}-{step}.safetensors"
-                for decoder, decode in decoders.items():
-                    key = f"{trained} trained, {decoder} decoded, seed {seed}, step {step}"
-                    if file.exists() and key not in results:
-                        results[key] = mean_ap50(truths, decode(file))
-                        results_file.write_text(json.dumps(results, indent=1))
-
-    means = {}
-    for trained in ("torchvf", "Basin"):
+            file = options.out / f"{prefix}-{seed}.safetensors"
+            average([options.out / f"{prefix}-{seed}-{step}.safetensors" for step in checkpoints], file)
+            for decoder, decode in decoders.items():
+                key = f"{trained} trained, {decoder} decoded, seed {seed}"
+                if file.exists() and key not in results:
+                    results[key] = mean_ap50(truths, decode(file))
+                    results_file.write_text(json.dumps(results, indent=1))
         for decoder in decoders:
-            per_seed = []
-            for seed in seeds:
-                scores = [results.get(f"{trained} trained, {decoder} decoded, seed {seed}, step {step}")
-                          for step in checkpoints]
-                if None not in scores:
-                    per_seed.append(sum(scores) / len(scores))
-            if per_seed:
-                means[trained, decoder] = sum(per_seed) / len(per_seed)
+            by_seed = [results.get(f"{trained} trained, {decoder} decoded, seed {seed}") for seed in seeds]
+            if None not in by_seed:
+                means[trained, decoder] = sum(by_seed) / len(by_seed)
                 print(f"{trained} trained, {decoder} decoded: AP50 {means[trained, decoder]:.4f}, by seed "
-                      + " ".join(f"{score:.4f}" for score in per_seed))
+                      + " ".join(f"{score:.4f}" for score in by_seed))
     if len(means) == 4:
         report = common.Report()
         gap = means["Basin", "Basin"] - means["torchvf", "torchvf"]
@@ -246,6 +255,7 @@ def main():
 
 if __name__ == "__main__":
     numpy, torch, safetensors_torch, Image = common.modules("numpy", "torch", "safetensors.torch", "PIL.Image")
+    safe_open = common.modules("safetensors").safe_open
     linear_sum_assignment = common.modules("scipy.optimize").linear_sum_assignment
     common.modules("edt", "sklearn")
     common.use_torchvf()

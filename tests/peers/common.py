@@ -61,7 +61,7 @@ def use_torchvf():
     placeholders = {"torchvision": {}, "yaml": {}, "cv2": {}, "edt": {}, "sklearn": {
         "sklearn.cluster": "DBSCAN", "sklearn.neighbors": "NearestNeighbors"}}
     for package, parts in placeholders.items():
-        if importlib.util.find_spec(package) is None:
+        if package not in sys.modules and importlib.util.find_spec(package) is None:
             sys.modules[package] = types.ModuleType(package)
             for name, attribute in parts.items():
                 sys.modules[name] = types.ModuleType(name)
