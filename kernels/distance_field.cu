@@ -1,7 +1,5 @@
 #include "kernels/distance_field.h"
 
-#include <omp.h>
-
 #include <cmath>
 
 #include "kernels/distance_field_tile.h"
@@ -93,15 +91,8 @@ void sdf_field(const Exec& exec, View<const int32_t, 2> labels, const SdfFieldOp
   if (labels.size() == 0) return;
   const HalfGaussian gaussian(options.kernel / 2);
 
-  if (exec.device == Device::cpu && exec.variant != Variant::plain && SdfTile::applies(options)) {
-    const int64_t tiles = Tile::count(labels);
-    Temp<SdfTile::Workspace> workspaces(exec, tiles == 1 ? 1 : omp_get_max_threads());
-    const SdfTile tile(labels, options, gaussian, field, workspaces.data());
-#pragma omp parallel for schedule(dynamic, 4) if (tiles > 4)
-    for (int64_t i = 0; i < tiles; ++i)
-      detail::in_order(i, i + 1, tile);
-    return;
-  }
+  if (exec.device == Device::cpu && exec.variant != Variant::plain && SdfTile::applies(options))
+    return for_each_tile<SdfTile>(exec, labels, options, gaussian, field);
   Temp<float> memory(exec, labels.size());
   const View<float, 2> inside{memory.data(), {height, width}};
   for_each_row(exec, height, width, InsideDistance{labels, options.truncate, inside});

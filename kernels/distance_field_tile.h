@@ -1,8 +1,5 @@
 #pragma once
-#include <omp.h>
-
 #include <cmath>
-#include <cstring>
 
 #include "kernels/distance_field.h"
 #include "kernels/object_tiles.h"
@@ -26,16 +23,12 @@ struct HalfGaussian {
   }
 };
 
-constexpr int lanes = 16;
-/// n rounded up to whole vectors.
-constexpr int whole(int n) { return (n + lanes - 1) / lanes * lanes; }
-
 /// Writes the field of one tile. An object's rectangle grows by `radius` on each side for the window, and by `reach`
-/// more for the distances in it. Loops run in whole vectors; what they compute beyond a rectangle is never used.
+/// more for the distances in it.
 class SdfTile {
   static constexpr int most_radius = 15, most_truncate = 64;
   static constexpr int around = most_radius + most_truncate;
-  static constexpr int rows = tile_size + 2 * most_radius, field_span = tile_size + lanes;
+  static constexpr int rows = tile_size + 2 * most_radius;
   static constexpr int most = (rows + 1) * whole(tile_size + 2 * around);
 
  public:
@@ -45,7 +38,6 @@ class SdfTile {
     uint16_t inside[most], outside[most];
     float distance[(rows + 1) * whole(rows)];
     float smooth[rows * tile_size], difference[rows * tile_size];
-    float field[2][tile_size * field_span];
   };
 
   static bool applies(const SdfFieldOptions& options) {
@@ -65,18 +57,8 @@ class SdfTile {
 
   void operator()(int64_t i) const {
     Workspace& work = workspaces_[omp_get_thread_num()];
-    const Tile tile = Tile::at(labels_, i);
-    std::memset(work.field, 0, sizeof work.field);
-    const int objects = work.tile.find_objects(labels_, tile);
-    if (objects > 0) {
-      const TileLabels labels = work.tile.surroundings(labels_, tile, radius_ + reach_);
-      for (int k = 0; k < objects; ++k)
-        write_object(work, labels, work.tile.objects[k]);
-    }
-    for (int channel = 0; channel < 2; ++channel)
-      for (int y = 0; y < tile.height; ++y)
-        std::memcpy(&field_(channel, tile.y + y, tile.x), work.field[channel] + y * field_span,
-                    sizeof(float) * size_t(tile.width));
+    work.tile.fill(labels_, Tile::at(labels_, i), radius_ + reach_, field_,
+                   [&](const TileLabels& labels, const TileObject& object) { write_object(work, labels, object); });
   }
 
  private:
@@ -242,7 +224,7 @@ class SdfTile {
         }
         const uint16_t* inside = work.inside + (y + radius_) * span + radius_ + reach_ + begin;
         const int at = (object.top + y) * field_span + object.left + begin;
-        float *to_x = work.field[0] + at, *to_y = work.field[1] + at;
+        float *to_x = work.tile.field[0] + at, *to_y = work.tile.field[1] + at;
 #pragma omp simd
         for (int l = 0; l < lanes; ++l) {
           const bool on = inside[l] > 0 && begin + l < width;

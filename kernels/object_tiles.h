@@ -1,9 +1,12 @@
 #pragma once
+#include <omp.h>
+
 #include <bit>
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/view.h"
+#include "kernels/parallel.h"
+#include "kernels/scratch.h"
 
 // For work on a label image that looks at one object at a time but only so far around its pixels: the image is cut into
 // tiles, and in a tile each object is a rectangle, that of its pixels there. Each rectangle holds a pixel and is of
@@ -11,6 +14,10 @@
 namespace basin::kernels {
 
 constexpr int tile_size = 48;
+
+/// Loops over pixels run in whole vectors of this many; what they compute too much is never used.
+constexpr int lanes = 16;
+constexpr int whole(int n) { return (n + lanes - 1) / lanes * lanes; }
 
 /// An object in a tile: the box of its pixels there, inclusive, from the tile's corner.
 struct TileObject {
@@ -41,14 +48,36 @@ struct TileLabels {
   const int32_t* at(int y, int x) const { return corner + y * stride + x; }
 };
 
-/// Room for one tile with a margin of up to `most` pixels. Loops over its rows may run `slack` elements too far.
+/// One row of a tile's field in TileSpace.
+constexpr int field_span = tile_size + lanes;
+
+/// Room for one tile with a margin of up to `most` pixels, and for the field [2] of the tile. Loops over its rows may
+/// run `slack` elements too far.
 template <int most>
 struct TileSpace {
   static constexpr int slack = 32, span = tile_size + 2 * most + slack;
   int32_t labels[span * (span - slack) + slack];
   TileObject objects[tile_size * tile_size];
   uint16_t places[2 * tile_size * tile_size];
+  float field[2][tile_size * field_span];
 
+  /// The whole work on a tile: write_object(labels, object) writes into `field`, zero before, for each of its objects.
+  template <class F>
+  void fill(View<const int32_t, 2> image, const Tile& tile, int margin, View<float, 3> to, const F& write_object) {
+    std::memset(field, 0, sizeof field);
+    const int count = find_objects(image, tile);
+    if (count > 0) {
+      const TileLabels around = surroundings(image, tile, margin);
+      for (int k = 0; k < count; ++k)
+        write_object(around, objects[k]);
+    }
+    for (int channel = 0; channel < 2; ++channel)
+      for (int y = 0; y < tile.height; ++y)
+        std::memcpy(&to(channel, tile.y + y, tile.x), field[channel] + y * field_span,
+                    sizeof(float) * size_t(tile.width));
+  }
+
+ private:
   /// The objects of the tile in order of their first pixel; returns how many.
   int find_objects(View<const int32_t, 2> image, const Tile& tile) {
     int count = 0;
@@ -88,7 +117,6 @@ struct TileSpace {
     return {labels + margin * span + margin, span};
   }
 
- private:
   int extend(int count, int32_t id, int y, int begin, int end) {
     constexpr uint32_t all = 2 * tile_size * tile_size;
     uint32_t at = uint32_t(id) * 2654435769u / (0xFFFFFFFFu / all + 1);
@@ -105,5 +133,17 @@ struct TileSpace {
     return count;
   }
 };
+
+/// Work(labels, arguments..., workspaces)(i) for each tile i, one Work::Workspace per thread.
+template <class Work, class... A>
+void for_each_tile(const Exec& exec, View<const int32_t, 2> labels, const A&... arguments) {
+  const int64_t tiles = Tile::count(labels);
+  if (tiles == 0) return;
+  Temp<typename Work::Workspace> workspaces(exec, tiles == 1 ? 1 : omp_get_max_threads());
+  const Work work(labels, arguments..., workspaces.data());
+#pragma omp parallel for schedule(dynamic, 4) if (tiles > 4)
+  for (int64_t i = 0; i < tiles; ++i)
+    detail::in_order(i, i + 1, work);
+}
 
 }  // namespace basin::kernels
