@@ -1,0 +1,125 @@
+#include "engine/files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cctype>
+#include <cerrno>
+#include <cstring>
+
+#include "kernels/platform.h"
+
+namespace basin {
+namespace fs = std::filesystem;
+namespace {
+
+std::string why(int error) { return std::strerror(error); }
+
+std::atomic<unsigned> temporaries{0};
+
+}  // namespace
+
+File open_file(const fs::path& path) {
+  File file(std::fopen(path.c_str(), "rb"));
+  if (!file) refuse(path.string(), ": cannot be opened (", why(errno), ")");
+  struct stat s;
+  if (fstat(fileno(file.get()), &s) != 0) refuse(path.string(), ": cannot be read (", why(errno), ")");
+  if (S_ISDIR(s.st_mode)) refuse(path.string(), ": is a folder, not a file");
+  if (!S_ISREG(s.st_mode)) refuse(path.string(), ": is not a regular file");
+  if (s.st_size == 0) refuse(path.string(), ": is empty");
+  return file;
+}
+
+std::vector<std::byte> read_file(const fs::path& path) {
+  const File file = open_file(path);
+  struct stat s;
+  if (fstat(fileno(file.get()), &s) != 0) refuse(path.string(), ": cannot be read (", why(errno), ")");
+  std::vector<std::byte> bytes(size_t(s.st_size));
+  if (std::fread(bytes.data(), 1, bytes.size(), file.get()) != bytes.size())
+    refuse(path.string(), ": cannot be read to its end");
+  return bytes;
+}
+
+OutputFile::OutputFile(const fs::path& path) : path_(path) {
+  std::error_code none;
+  if (fs::is_symlink(path_, none)) path_ = fs::weakly_canonical(path_, none);
+  const fs::file_status status = fs::status(path_, none);
+  if (fs::is_directory(status)) refuse(path.string(), ": is a folder, so no file can be written there");
+  if (fs::exists(status) && !fs::is_regular_file(status)) {
+    descriptor_ = open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+  } else {
+    const std::string unique = std::to_string(getpid()) + "-" + std::to_string(temporaries++);
+    temporary_ = path_.parent_path() / (".basin-" + unique + ".tmp");
+    descriptor_ = open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  }
+  if (descriptor_ < 0) refuse(path_.string(), ": cannot be written (", why(errno), ")");
+}
+
+OutputFile::~OutputFile() {
+  if (descriptor_ < 0) return;
+  close(descriptor_);
+  if (!temporary_.empty()) unlink(temporary_.c_str());
+}
+
+bool OutputFile::put(const void* bytes, size_t n) noexcept {
+  const char* next = static_cast<const char*>(bytes);
+  while (n > 0 && error_ == 0) {
+    const ssize_t written = ::write(descriptor_, next, std::min(n, size_t(1) << 30));
+    if (written >= 0) {
+      next += written;
+      n -= size_t(written);
+    } else if (errno != EINTR) {
+      error_ = errno;
+    }
+  }
+  return error_ == 0;
+}
+
+void OutputFile::write(const void* bytes, size_t n) {
+  if (!put(bytes, n)) refuse_write();
+}
+
+void OutputFile::refuse_write() const { refuse(path_.string(), ": cannot be written (", why(error_), ")"); }
+
+void OutputFile::commit() {
+  if (error_ != 0) refuse_write();
+  const auto check = [this](int result) {
+    if (result == 0) return;
+    error_ = errno;
+    refuse_write();
+  };
+  if (!temporary_.empty()) {
+    check(fsync(descriptor_));
+    check(rename(temporary_.c_str(), path_.c_str()));
+    temporary_.clear();
+    const fs::path folder = path_.has_parent_path() ? path_.parent_path() : fs::path(".");
+    const int d = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (d >= 0) {  // some file systems cannot flush a folder: the file itself is safe
+      fsync(d);
+      close(d);
+    }
+  }
+  const int descriptor = descriptor_;
+  descriptor_ = -1;
+  check(close(descriptor));
+}
+
+void write_atomically(const fs::path& path, const void* bytes, size_t n) {
+  OutputFile file(path);
+  file.write(bytes, n);
+  file.commit();
+}
+
+void write_atomically(const fs::path& path, std::string_view text) { write_atomically(path, text.data(), text.size()); }
+
+std::string lower_extension(const fs::path& path) {
+  std::string extension = path.extension().string();
+  for (char& c : extension)
+    c = char(std::tolower(static_cast<unsigned char>(c)));
+  return extension;
+}
+
+}  // namespace basin
