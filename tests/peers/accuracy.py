@@ -61,7 +61,7 @@ def normalise(image, norm):
 
 
 def torch_batches(train, fields, norm, seed):
-    """Endless batches (image, field, mask) with torchvf's flips: each axis with probability 1/4, and the field's sign."""
+    """Endless batches (image, field, mask) with torchvf's flips: each axis with probability 1/4, and the field."""
     random = numpy.random.default_rng(seed)
     images = [normalise(image, norm) for _, image, _ in train]
     while True:

@@ -1,4 +1,4 @@
-"""Scores: `basin evaluate` in three dialects against StarDist's matching, Cellpose's average_precision, torchvf's map_iou.
+"""Scores: `basin evaluate` against StarDist's matching, Cellpose's average_precision and torchvf's map_iou.
 
 The peers' score modules are loaded alone, without the networks of their packages.
 """
@@ -100,7 +100,7 @@ def main():
         write(truths, founds)
         ours = scores(folder, "stardist")["metrics"]
         for how, by_image in (("mean", True), ("pooled", False)):
-            theirs = matching.matching_dataset(truths, founds, thresh=THRESHOLDS, by_image=by_image, show_progress=False)
+            theirs = matching.matching_dataset(truths, founds, THRESHOLDS, by_image=by_image, show_progress=False)
             compare(f"stardist, {how}", [ours[key][how] for key in keys], [each.accuracy for each in theirs])
     report.finish()
 
