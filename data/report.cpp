@@ -6,6 +6,7 @@
 #include <cctype>
 #include <string_view>
 
+#include "engine/files.h"
 #include "kernels/platform.h"
 
 namespace basin {
@@ -157,6 +158,10 @@ std::string report_html(const Report& report) {
   for (const ReportItem& item : report.items)
     out += item_html(item);
   return out + "</main>\n</body>\n</html>\n";
+}
+
+void write_report(const std::filesystem::path& path, const Report& report) {
+  write_atomically(path, report_html(report));
 }
 
 }  // namespace basin

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -36,5 +37,8 @@ struct Report {
 /// One HTML page in UTF-8 that needs nothing but itself and the linked pictures: no script, no network. Follows the
 /// reader's light or dark setting; all text is escaped. Throws where a row and its columns differ in number.
 std::string report_html(const Report&);
+
+/// Writes that page under a temporary name and renames it.
+void write_report(const std::filesystem::path&, const Report&);
 
 }  // namespace basin

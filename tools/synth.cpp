@@ -1,0 +1,116 @@
+#include "data/synth.h"
+
+#include <fmt/format.h>
+#include <omp.h>
+
+#include <atomic>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "engine/files.h"
+#include "engine/json.h"
+#include "kernels/platform.h"
+#include "tools/command.h"
+
+namespace basin::tools {
+namespace {
+
+const std::map<std::string, SynthKind> kinds{
+    {"bacteria", SynthKind::bacteria}, {"worms", SynthKind::worms}, {"nuclei", SynthKind::nuclei}};
+const std::map<std::string, SynthModality> modalities{
+    {"auto", SynthModality::automatic}, {"phase", SynthModality::phase}, {"fluorescence", SynthModality::fluorescence}};
+
+struct Settings {
+  Common common;
+  std::string kind = "bacteria", modality = "auto";
+  int count = 20, size = 256;
+  double density = 1;
+  std::filesystem::path out;
+};
+
+void write_run(const Settings& settings, int64_t objects) {
+  Json json;
+  json["command"] = fmt::format(
+      "basin synth --kind {} --modality {} --density {} --count {} --size {} --seed {} --out {}", settings.kind,
+      settings.modality, settings.density, settings.count, settings.size, settings.common.seed, settings.out.string());
+  json["version"] = BASIN_VERSION;
+  json["kind"] = settings.kind;
+  json["modality"] = settings.modality;
+  json["density"] = settings.density;
+  json["count"] = settings.count;
+  json["size"] = settings.size;
+  json["seed"] = settings.common.seed;
+  json["objects"] = objects;
+  write_atomically(settings.out / "run.json", json.dump(2) + "\n");
+}
+
+void synth(Settings settings) {
+  settings.common.device = "cpu";
+  make_exec(settings.common);
+  SynthOptions options;
+  options.kind = kinds.at(settings.kind);
+  options.modality = modalities.at(settings.modality);
+  options.size = settings.size;
+  options.seed = settings.common.seed;
+  options.density = settings.density;
+  std::error_code error;
+  std::filesystem::create_directories(settings.out, error);
+  if (error) refuse(settings.out.string(), ": ", error.message());
+
+  int64_t objects = 0;
+  std::exception_ptr failure;
+  std::atomic<bool> failed = false;
+#pragma omp parallel for schedule(dynamic) reduction(+ : objects)
+  for (int index = 0; index < settings.count; ++index) {
+    if (failed) continue;
+    try {
+      const Synthetic made = make_synthetic(options, index);
+      const std::string stem = fmt::format("{}_{:03}", settings.kind, index);
+      write_labels(settings.out / (stem + "_masks.png"), made.labels);
+      write_png(settings.out / (stem + "_img.png"), made.image);
+      objects += made.labels.count;
+    } catch (...) {
+      if (!failed.exchange(true)) failure = std::current_exception();
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+  write_run(settings, objects);
+  std::printf("%d images with %lld objects in %s\n", settings.count, static_cast<long long>(objects),
+              settings.out.string().c_str());
+}
+
+}  // namespace
+
+void add_synth(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("synth", "draw synthetic microscopy images with their exact label images");
+  auto settings = std::make_shared<Settings>();
+  std::vector<std::string> kind_names, modality_names;
+  for (const auto& [name, value] : kinds)
+    kind_names.push_back(name);
+  for (const auto& [name, value] : modalities)
+    modality_names.push_back(name);
+  command->add_option("--kind", settings->kind, "what to draw")
+      ->check(CLI::IsMember(kind_names))
+      ->capture_default_str();
+  command->add_option("--modality", settings->modality, "auto: phase for bacteria and worms, fluorescence for nuclei")
+      ->check(CLI::IsMember(modality_names))
+      ->capture_default_str();
+  command->add_option("--count", settings->count, "images")->check(CLI::Range(1, 1000000))->capture_default_str();
+  command->add_option("--size", settings->size, "height and width, px")
+      ->check(CLI::Range(32, 8192))
+      ->capture_default_str();
+  command->add_option("--density", settings->density, "factor on the objects per area")
+      ->check(CLI::Range(0.05, 2.0))
+      ->capture_default_str();
+  command->add_option("--out", settings->out, "folder for NAME_img.png and NAME_masks.png")->required();
+  command->add_option("--threads", settings->common.threads, "CPU threads (0: all)")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  add_seed_option(*command, settings->common);
+  command->callback([settings] { synth(*settings); });
+}
+
+}  // namespace basin::tools
