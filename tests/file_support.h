@@ -6,10 +6,14 @@
 #include <fstream>
 #include <string>
 
+#include "data/image.h"
 #include "data/labels.h"
 #include "kernels/platform.h"
 
 namespace basin::test {
+
+/// Small files by other people's encoders.
+inline const std::filesystem::path samples = std::filesystem::path(BASIN_SOURCE_DIR) / "tests/samples";
 
 /// A folder of its own for one test case, removed at its end.
 class Folder {
@@ -36,6 +40,7 @@ class Folder {
 };
 
 inline std::filesystem::path write_bytes(const std::filesystem::path& path, const std::string& bytes) {
+  std::filesystem::remove(path);  // to cut a file to nothing and fill it anew makes some file systems flush
   std::ofstream(path, std::ios::binary) << bytes;
   return path;
 }
@@ -55,6 +60,10 @@ std::string refusal(F f) {
   }
   FAIL_CHECK("nothing was refused");
   return "";
+}
+
+inline std::string image_refusal(const std::filesystem::path& path) {
+  return refusal([&] { read_image(path); });
 }
 
 inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }

@@ -1,0 +1,94 @@
+"""Writes the image files beside it with other people's encoders (tifffile, OpenCV, Pillow); tests/test_image.cpp reads
+them. Pixel (y, x) of channel c derives from b = 37 y + 11 x + 53 c; the name says how."""
+import os
+
+import cv2
+import numpy as np
+import tifffile
+from PIL import Image
+
+os.chdir(os.path.dirname(os.path.abspath(__file__)))
+H, W = 19, 21
+
+
+def base(channels):
+    y, x, c = np.mgrid[0:H, 0:W, 0:channels]
+    b = 37 * y + 11 * x + 53 * c
+    return b[..., 0] if channels == 1 else b
+
+
+VALUES = {
+    "u8": lambda b: (b % 251).astype(np.uint8),
+    "u16": lambda b: (b * 64).astype(np.uint16),
+    "u32": lambda b: (b * 4000000).astype(np.uint32),
+    "f32": lambda b: (b * 0.5 - 7).astype(np.float32),
+    "i16": lambda b: b.astype(np.int16),
+    "i32": lambda b: b.astype(np.int32),
+    "f64": lambda b: b.astype(np.float64),
+    "i64": lambda b: b.astype(np.int64),
+}
+
+
+def pixels(kind, channels=1):
+    return VALUES[kind](base(channels))
+
+
+def tiff(name, array, **options):
+    tifffile.imwrite(name + ".tif", array, metadata=None, **options)
+
+
+for kind in VALUES:
+    tiff(f"{kind}_strips", pixels(kind), rowsperstrip=4)
+for kind in ("u8", "u16", "u32", "f32"):
+    tiff(f"{kind}_rgb_tiles_deflate", pixels(kind, 3), photometric="rgb", tile=(16, 16), compression="deflate")
+    planes = np.moveaxis(pixels(kind, 3), 2, 0)
+    tiff(f"{kind}_rgb_planes", planes, photometric="rgb", planarconfig="separate", rowsperstrip=8)
+    tiff(f"{kind}_rgb_planes_tiles", planes, photometric="rgb", planarconfig="separate", tile=(16, 16), compression="lzw")
+tiff("u8_lzw", pixels("u8"), compression="lzw", rowsperstrip=5)
+tiff("u8_packbits", pixels("u8"), compression="packbits")
+tiff("u16_lzw_predictor", pixels("u16"), compression="lzw", predictor=2)
+tiff("f32_deflate_predictor", pixels("f32"), compression="deflate", predictor=3)
+tiff("u16_big_endian", pixels("u16"), byteorder=">")
+tiff("f32_big_endian_tiles", pixels("f32"), byteorder=">", tile=(16, 16))
+tiff("u16_bigtiff", pixels("u16"), bigtiff=True)
+tiff("u8_five", pixels("u8", 5), photometric="minisblack", planarconfig="contig", extrasamples=[0] * 4)
+tiff("u8_rgb_alpha", pixels("u8", 4), photometric="rgb", extrasamples=["unassalpha"])
+tiff("u16_rgb_alpha_planes", np.moveaxis(pixels("u16", 4), 2, 0), photometric="rgb", planarconfig="separate",
+     extrasamples=["assocalpha"])
+tiff("u8_white_is_zero", 255 - pixels("u8"), photometric="miniswhite")
+colours = np.stack([np.arange(256) * 257, 65535 - np.arange(256) * 257, np.full(256, 771)]).astype(np.uint16)
+tiff("u8_palette", pixels("u8"), photometric="palette", colormap=colours)
+grey = np.stack([np.arange(256) * 257] * 3).astype(np.uint16)
+tiff("u8_grey_palette", pixels("u8"), photometric="palette", colormap=grey)
+smooth = np.stack([np.tile(np.arange(W) * 10, (H, 1)), np.tile(np.arange(H)[:, None] * 10, (1, W)),
+                   np.full((H, W), 90)], 2).astype(np.uint8)
+tiff("smooth_jpeg", smooth, photometric="rgb", compression="jpeg", compressionargs={"level": 95})
+tiff("stack", np.stack([pixels("u8")] * 2), photometric="minisblack")
+bad = pixels("f32")
+bad[7, 3] = np.nan
+tiff("nan", bad)
+negative = pixels("i16")
+negative[2, 5] = -1
+tiff("negative", negative)
+half = pixels("f32") * 2
+tiff("fractions", half + 0.25)
+tiff("half_float", pixels("f32").astype(np.float16))
+
+cv2.imwrite("u8.png", pixels("u8"))
+cv2.imwrite("u16.png", pixels("u16"))
+cv2.imwrite("u8_rgb.png", pixels("u8", 3)[..., ::-1])
+cv2.imwrite("u16_rgb.png", pixels("u16", 3)[..., ::-1])
+cv2.imwrite("u16_rgb_alpha.png", pixels("u16", 4)[..., [2, 1, 0, 3]])
+Image.fromarray(pixels("u8", 4), "RGBA").save("u8_rgb_alpha.png")
+Image.fromarray(pixels("u8", 2), "LA").save("u8_grey_alpha.png")
+indexed = Image.fromarray(pixels("u8"), "P")
+indexed.putpalette([v for i in range(256) for v in (i, 255 - i, 3)])
+indexed.save("u8_palette.png")
+indexed.save("u8_palette_transparent.png", transparency=4)
+Image.fromarray(pixels("u8") > 100).save("bits.png")
+Image.fromarray(smooth).save("smooth.jpg", quality=95, subsampling=0)
+Image.fromarray(smooth).save("smooth_progressive.jpg", quality=95, progressive=True, subsampling=0)
+Image.fromarray(smooth[..., 0]).save("smooth_grey.jpg", quality=95)
+Image.fromarray(pixels("u8")).save("u8.bmp")
+Image.fromarray(pixels("u8", 3)).save("u8_rgb.bmp")
+Image.fromarray(pixels("u8", 4), "RGBA").save("u8_rgb_alpha.bmp")
