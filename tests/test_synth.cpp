@@ -4,8 +4,11 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <string>
 #include <vector>
 
+#include "data/image.h"
+#include "data/labels.h"
 #include "data/synth.h"
 #include "kernels/platform.h"
 
@@ -124,6 +127,17 @@ TEST_CASE("synth: an image depends on the options and its index alone") {
         CHECK(same(made[k], reference[k]));
     }
     omp_set_num_threads(before);
+  }
+}
+
+TEST_CASE("synth: the samples are what their README says") {
+  const std::string folder = BASIN_SOURCE_DIR "/data/samples/";
+  for (const std::string name : {"bacteria_000", "bacteria_001", "bacteria_002", "nuclei_000", "nuclei_001"}) {
+    const SynthKind kind = name[0] == 'b' ? SynthKind::bacteria : SynthKind::nuclei;
+    const Synthetic made = make_synthetic({kind, SynthModality::automatic, 256, 7, 1}, name.back() - '0');
+    CAPTURE(name);
+    CHECK(read_image(folder + name + "_img.png").pixels == made.image.pixels);
+    CHECK(read_labels(folder + name + "_masks.png").ids == made.labels.ids);
   }
 }
 

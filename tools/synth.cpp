@@ -31,11 +31,24 @@ struct Settings {
   std::filesystem::path out;
 };
 
+/// A word of a shell command.
+std::string quoted(const std::string& word) {
+  if (!word.empty() &&
+      word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+:=@,") ==
+          std::string::npos)
+    return word;
+  std::string out = "'";
+  for (const char c : word)
+    out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
 void write_run(const Settings& settings, int64_t objects) {
   Json json;
-  json["command"] = fmt::format(
-      "basin synth --kind {} --modality {} --density {} --count {} --size {} --seed {} --out {}", settings.kind,
-      settings.modality, settings.density, settings.count, settings.size, settings.common.seed, settings.out.string());
+  json["command"] =
+      fmt::format("basin synth --kind {} --modality {} --density {} --count {} --size {} --seed {} --out {}",
+                  settings.kind, settings.modality, settings.density, settings.count, settings.size,
+                  settings.common.seed, quoted(settings.out.string()));
   json["version"] = BASIN_VERSION;
   json["kind"] = settings.kind;
   json["modality"] = settings.modality;
@@ -44,7 +57,7 @@ void write_run(const Settings& settings, int64_t objects) {
   json["size"] = settings.size;
   json["seed"] = settings.common.seed;
   json["objects"] = objects;
-  write_atomically(settings.out / "run.json", json.dump(2) + "\n");
+  write_atomically(settings.out / "run.json", json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 void synth(Settings settings) {
