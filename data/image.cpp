@@ -46,6 +46,19 @@ void check_values(const fs::path& path, const Array& a) {
   });
 }
 
+/// As PNG takes it; the image must outlive it.
+raster::Rows rows_of(const Image& image) {
+  BASIN_CHECK(image.type == PixelType::u8 && (image.channels == 1 || image.channels == 3), image.channels, " channels");
+  BASIN_CHECK(image.height > 0 && image.width > 0, image.height, " x ", image.width);
+  const size_t stride = size_t(image.width) * size_t(image.channels);
+  BASIN_CHECK(image.pixels.size() == stride * size_t(image.height), image.pixels.size(), " bytes");
+  return {.height = image.height,
+          .width = image.width,
+          .channels = image.channels,
+          .bits = 8,
+          .row = [&image, stride](int y) { return image.pixels.data() + size_t(y) * stride; }};
+}
+
 }  // namespace
 
 size_t size_of(PixelType type) {
@@ -71,15 +84,8 @@ Image read_image(const fs::path& path) {
   return image;
 }
 
-void write_png(const fs::path& path, const Image& image) {
-  BASIN_CHECK(image.type == PixelType::u8 && (image.channels == 1 || image.channels == 3), image.channels, " channels");
-  BASIN_CHECK(image.height > 0 && image.width > 0, image.height, " x ", image.width);
-  const size_t stride = size_t(image.width) * size_t(image.channels);
-  BASIN_CHECK(image.pixels.size() == stride * size_t(image.height), image.pixels.size(), " bytes");
-  raster::write_png(
-      path, {.height = image.height, .width = image.width, .channels = image.channels, .bits = 8, .row = [&](int y) {
-               return image.pixels.data() + size_t(y) * stride;
-             }});
-}
+void write_png(const fs::path& path, const Image& image) { raster::write_png(path, rows_of(image)); }
+
+std::vector<std::byte> encode_png(const Image& image) { return raster::encode_png(rows_of(image)); }
 
 }  // namespace basin

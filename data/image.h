@@ -34,5 +34,7 @@ Image read_image(const std::filesystem::path&);
 
 /// 8-bit PNG with 1 or 3 channels. Written under a temporary name and renamed.
 void write_png(const std::filesystem::path&, const Image&);
+/// The bytes that write_png writes.
+std::vector<std::byte> encode_png(const Image&);
 
 }  // namespace basin

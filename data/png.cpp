@@ -66,14 +66,34 @@ bool read_rows(Codec& codec, png_bytepp rows) {
   return true;
 }
 
+/// Takes encoded bytes; false where it cannot. An exception must not pass through libpng.
+struct Sink {
+  virtual bool put(const void* bytes, size_t n) noexcept = 0;
+};
+struct FileSink : Sink {
+  OutputFile file;
+  explicit FileSink(const fs::path& path) : file(path) {}
+  bool put(const void* bytes, size_t n) noexcept override { return file.put(bytes, n); }
+};
+struct MemorySink : Sink {
+  std::vector<std::byte> memory;
+  bool put(const void* bytes, size_t n) noexcept override try {
+    const std::byte* const first = static_cast<const std::byte*>(bytes);
+    memory.insert(memory.end(), first, first + n);
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+};
+
 void put_bytes(png_structp png, png_bytep bytes, size_t n) {
-  if (!static_cast<OutputFile*>(png_get_io_ptr(png))->put(bytes, n)) png_error(png, "cannot be written");
+  if (!static_cast<Sink*>(png_get_io_ptr(png))->put(bytes, n)) png_error(png, "cannot be written");
 }
 void flush_nothing(png_structp) {}
 
-bool write_rows(Codec& codec, OutputFile& file, const Rows& rows) {
+bool write_rows(Codec& codec, Sink& sink, const Rows& rows) {
   if (setjmp(png_jmpbuf(codec.png))) return false;
-  png_set_write_fn(codec.png, &file, put_bytes, flush_nothing);
+  png_set_write_fn(codec.png, &sink, put_bytes, flush_nothing);
   png_set_IHDR(codec.png, codec.info, png_uint_32(rows.width), png_uint_32(rows.height), rows.bits,
                rows.channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
                PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
@@ -83,6 +103,15 @@ bool write_rows(Codec& codec, OutputFile& file, const Rows& rows) {
     png_write_row(codec.png, static_cast<png_const_bytep>(rows.row(y)));
   png_write_end(codec.png, nullptr);
   return true;
+}
+
+bool encode(Codec& codec, Sink& sink, const Rows& rows) {
+  BASIN_CHECK(rows.channels == 1 || rows.channels == 3, rows.channels, " channels");
+  codec.writing = true;
+  codec.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &codec, on_error, on_warning);
+  if (codec.png) codec.info = png_create_info_struct(codec.png);
+  if (!codec.info) throw std::bad_alloc();
+  return write_rows(codec, sink, rows);
 }
 
 }  // namespace
@@ -109,16 +138,18 @@ Array read_png(const fs::path& path, Palette palette) {
 }
 
 void write_png(const fs::path& path, const Rows& rows) {
-  BASIN_CHECK(rows.channels == 1 || rows.channels == 3, rows.channels, " channels");
-  OutputFile file(path);
+  FileSink sink(path);
   Codec codec;
-  codec.writing = true;
-  codec.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &codec, on_error, on_warning);
-  if (codec.png) codec.info = png_create_info_struct(codec.png);
-  if (!codec.info) throw std::bad_alloc();
-  const bool written = write_rows(codec, file, rows);
-  if (!written && file.ok()) refuse(path.string(), ": cannot be written as PNG (", codec.message, ")");
-  file.commit();
+  if (!encode(codec, sink, rows) && sink.file.ok())
+    refuse(path.string(), ": cannot be written as PNG (", codec.message, ")");
+  sink.file.commit();
+}
+
+std::vector<std::byte> encode_png(const Rows& rows) {
+  MemorySink sink;
+  Codec codec;
+  if (!encode(codec, sink, rows)) refuse("cannot encode as PNG (", codec.message, ")");
+  return std::move(sink.memory);
 }
 
 }  // namespace basin::raster

@@ -32,6 +32,7 @@ struct Rows {
   std::function<const void*(int y)> row;              // one row in this machine's byte order, valid until the next call
 };
 void write_png(const std::filesystem::path&, const Rows&);
+std::vector<std::byte> encode_png(const Rows&);              // the bytes that write_png writes
 void write_tiff(const std::filesystem::path&, const Rows&);  // one channel, deflate
 
 }  // namespace basin::raster

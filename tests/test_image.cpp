@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "data/image.h"
+#include "engine/files.h"
 #include "tests/file_support.h"
 
 using namespace basin;
@@ -83,6 +84,7 @@ TEST_CASE("image: a PNG comes back as it was written") {
       values[i] = uint8_t(i * 37);
     const Image image = image_of(5, 7, channels, values);
     write_png(folder / "a.png", image);
+    CHECK(read_file(folder / "a.png") == encode_png(image));
     const Image back = read_image(folder / "a.png");
     CHECK(back.height == 5);
     CHECK(back.width == 7);
