@@ -120,29 +120,50 @@ TEST_CASE("field: sdf turns and flips with its labels") {
   }
 }
 
+namespace {
+
+/// Pixels of g's objects at which the field of a crop with its margin is not that of the whole image.
+int differ_in_crop(const Grid& g, const SdfFieldOptions& options, int y0, int x0, int h, int w) {
+  const Field whole = sdf({}, g, options);
+  const int m = sdf_field_margin(options);
+  Grid crop{h + 2 * m, w + 2 * m, {}};
+  for (int y = -m; y < h + m; ++y)
+    for (int x = -m; x < w + m; ++x)
+      crop.ids.push_back(g.at(y0 + y, x0 + x));
+  const Field f = sdf({}, crop, options);
+  int differ = 0;
+  for (int c = 0; c < 2; ++c)
+    for (int y = 0; y < h; ++y)
+      for (int x = 0; x < w; ++x)
+        if (g.at(y0 + y, x0 + x))
+          differ += f[size_t((c * crop.height + y + m) * crop.width + x + m)] !=
+                    whole[size_t((c * g.height + y0 + y) * g.width + x0 + x)];
+  return differ;
+}
+
+}  // namespace
+
 TEST_CASE("field: sdf of a crop with its margin is the crop of the sdf") {
   const Grid g = ellipses(120, 100, 30, 18, 11);
-  for (SdfFieldOptions options : {SdfFieldOptions{}, SdfFieldOptions{3, 15}, SdfFieldOptions{20, 3}}) {
-    const Field whole = sdf({}, g, options);
-    const int m = sdf_field_margin(options);
-    for (auto [y0, x0] : {std::pair{30, 17}, {0, 0}, {80, 55}, {71, 3}}) {
-      const int h = 40, w = 45;
-      Grid crop{h + 2 * m, w + 2 * m, {}};
-      for (int y = -m; y < h + m; ++y)
-        for (int x = -m; x < w + m; ++x)
-          crop.ids.push_back(g.at(y0 + y, x0 + x));
-      const Field f = sdf({}, crop, options);
-      int differ = 0;
-      for (int c = 0; c < 2; ++c)
-        for (int y = 0; y < h; ++y)
-          for (int x = 0; x < w; ++x)
-            if (g.at(y0 + y, x0 + x))
-              differ += f[size_t((c * crop.height + y + m) * crop.width + x + m)] !=
-                        whole[size_t((c * g.height + y0 + y) * g.width + x0 + x)];
-      CHECK(differ == 0);
-    }
-  }
+  for (SdfFieldOptions options : {SdfFieldOptions{}, SdfFieldOptions{3, 15}, SdfFieldOptions{20, 3}})
+    for (auto [y0, x0] : {std::pair{30, 17}, {0, 0}, {80, 55}, {71, 3}})
+      CHECK(differ_in_crop(g, options, y0, x0, 40, 45) == 0);
   CHECK(sdf_field_margin({}) == 15);
+  // Two pixels of one object, as far apart as one can change the field at the other.
+  Grid two{40, 40, std::vector<int32_t>(1600)};
+  two.ids[20 * 40 + 20] = two.ids[27 * 40 + 34] = 1;
+  CHECK(differ_in_crop(two, {3, 15}, 20, 20, 1, 1) == 0);
+}
+
+TEST_CASE("field: sdf deep inside a large object is zero") {
+  const Grid g{300, 300, std::vector<int32_t>(300 * 300, 1)};
+  const Field f = sdf({}, g, {64, 31});
+  float largest = 0;
+  for (int y = 80; y < 220; ++y)
+    for (int x = 80; x < 220; ++x)
+      largest = std::max(largest, std::abs(f[size_t(y * 300 + x)]));
+  CHECK(largest == 0);
+  CHECK(f[150 * 300 + 70] > 0);
 }
 
 TEST_CASE("field: sdf of a single pixel is zero, of two halves points apart") {
