@@ -121,7 +121,7 @@ class AffinityTile {
         float *to_x = work.tile.field[0] + at, *to_y = work.tile.field[1] + at;
 #pragma omp simd
         for (int l = 0; l < lanes; ++l) {
-          const bool on = label[l] == object.id && begin + l < width;
+          const bool on = label[l] == object.id;
           to_x[l] = on ? mean_of(f_x[l], kernel_) : to_x[l];
           to_y[l] = on ? mean_of(f_y[l], kernel_) : to_y[l];
         }

@@ -140,6 +140,11 @@ inline const std::vector<std::pair<std::string, Grid>>& awkward() {
     a.push_back({"all one object", Grid{40, 70, std::vector<int32_t>(40 * 70, 5)}});
     a.push_back(
         {"hole with an object, pieces", grid({"1111111..2", "1.....1..2", "1.3.3.1...", "1.....1..2", "1111111222"})});
+    Grid bricks{50, 57, {}};  // many ids in one tile: some must share a place in its table
+    for (int y = 0; y < 50; ++y)
+      for (int x = 0; x < 57; ++x)
+        bricks.ids.push_back(1 + (y / 2) * 1000 + x / 3);
+    a.push_back({"bricks", bricks});
     Grid diagonal{70, 75, std::vector<int32_t>(70 * 75)}, comb = diagonal;
     for (int y = 0; y < 70; ++y)
       for (int x = 0; x < 75; ++x) {

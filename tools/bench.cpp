@@ -19,6 +19,7 @@ const std::vector<Entry>& entries() {
   static const std::vector<Entry> all = {
       {"memory", bench_memory},
       {"dbscan", bench_dbscan},
+      {"field", bench_field},
       {"components", bench_components},
   };
   return all;

@@ -10,6 +10,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   add_bench(app);
   add_doctor(app);
+  add_field(app);
   add_synth(app);
   try {
     app.parse(argc, argv);

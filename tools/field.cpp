@@ -1,0 +1,67 @@
+#include <memory>
+#include <string>
+
+#include "data/labels.h"
+#include "data/npy.h"
+#include "engine/tensor.h"
+#include "kernels/affinity_field.h"
+#include "kernels/centroid_field.h"
+#include "kernels/distance_field.h"
+#include "kernels/omnipose_field.h"
+#include "tools/command.h"
+
+namespace basin::tools {
+namespace {
+
+using kernels::CentroidMode;
+
+struct FieldRequest {
+  Common common;
+  std::string labels, out, kind = "sdf", mode = "unit";
+  kernels::SdfFieldOptions sdf;
+};
+
+void run(const FieldRequest& request) {
+  if (request.sdf.kernel % 2 == 0) refuse("--kernel ", request.sdf.kernel, ": expected an odd number");
+  const Exec exec = make_exec(request.common);
+  const Labels labels = read_labels(request.labels);
+  const Tensor ids = Tensor::from(exec, {labels.height, labels.width}, labels.ids);
+  const Tensor field = Tensor::empty(exec, {2, labels.height, labels.width});
+  const auto from = ids.view<const int32_t, 2>();
+  const auto to = field.view<float, 3>();
+  if (request.kind == "sdf")
+    kernels::sdf_field(exec, from, request.sdf, to);
+  else if (request.kind == "affinity")
+    kernels::affinity_field(exec, from, request.sdf.kernel, to);
+  else if (request.kind == "omnipose")
+    kernels::omnipose_field(exec, from, to);
+  else
+    kernels::centroid_field(exec, from, request.mode == "unit" ? CentroidMode::unit : CentroidMode::displacement, to);
+  write_npy(request.out, {2, labels.height, labels.width}, field.to_host<float>(exec).data());
+}
+
+}  // namespace
+
+void add_field(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("field", "the vector field of a label image: what a network is trained to give");
+  auto request = std::make_shared<FieldRequest>();
+  command->add_option("LABELS", request->labels, "label image: .png, .tif or .npy [H,W]; 0 is background")->required();
+  command->add_option("--kind", request->kind, "which field")
+      ->check(CLI::IsMember({"sdf", "affinity", "omnipose", "centroid"}))
+      ->capture_default_str();
+  command->add_option("--truncate", request->sdf.truncate, "sdf: distances are cut off here, px")
+      ->check(CLI::Range(1, 30000))
+      ->capture_default_str();
+  command->add_option("--kernel", request->sdf.kernel, "sdf, affinity: width of the window, odd, px")
+      ->check(CLI::Range(3, 63))
+      ->capture_default_str();
+  command->add_option("--mode", request->mode, "centroid: of length 1, or all the way to the centroid")
+      ->check(CLI::IsMember({"unit", "displacement"}))
+      ->capture_default_str();
+  command->add_option("--out", request->out, "the field: .npy, float32 [2,H,W], x then y")->required();
+  add_device_options(*command, request->common);
+  command->callback([request] { run(*request); });
+}
+
+}  // namespace basin::tools
