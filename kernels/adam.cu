@@ -58,7 +58,39 @@ struct NoteBad {
   }
 };
 
+struct BeginStep {
+  int64_t step;
+  float rate;
+  StepState* state;
+
+  BASIN_HD void operator()(int64_t) const {
+    state->step = step;
+    state->rate = rate;
+  }
+};
+
+constexpr int most_losses = 8;
+
+struct AddLosses {
+  const float* values[most_losses];
+  double* sums;
+
+  BASIN_HD void operator()(int64_t k) const { sums[k] += double(*values[k]); }
+};
+
 }  // namespace
+
+void begin_step(const Exec& exec, int64_t step, float rate, StepState* state) {
+  for_each(exec, 1, BeginStep{step, rate, state});
+}
+
+void add_losses(const Exec& exec, const float* const* values, int count, double* sums) {
+  BASIN_CHECK(count <= most_losses, count, " losses");
+  AddLosses add{{}, sums};
+  for (int k = 0; k < count; ++k)
+    add.values[k] = values[k];
+  for_each(exec, count, add);
+}
 
 template <class T>
 void adam(const Exec& exec, const AdamOptions& options, const StepState* state, View<const T, 1> gradient,

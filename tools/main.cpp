@@ -2,16 +2,20 @@
 #include <exception>
 
 #include "tools/command.h"
+#include "tools/run_json.h"
 
 int main(int argc, char** argv) {
   using namespace basin::tools;
+  remember_command(argc, argv);
   CLI::App app("Basin: instance segmentation of microscopy images", "basin");
   app.set_version_flag("--version", "basin " BASIN_VERSION);
   app.require_subcommand(1);
   add_bench(app);
   add_doctor(app);
   add_field(app);
+  add_segment(app);
   add_synth(app);
+  add_train(app);
   try {
     app.parse(argc, argv);
     return 0;

@@ -1,0 +1,38 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace basin {
+
+/// One tensor as a .safetensors file holds it: little-endian, row-major.
+struct StoredTensor {
+  std::string name;
+  std::string dtype;  // "F32", "I64", ...
+  std::vector<int64_t> shape;
+  std::vector<std::byte> bytes;
+};
+
+/// The content of a .safetensors file: 8-byte length, JSON header, raw tensors.
+struct SafeTensors {
+  std::map<std::string, std::string> metadata;
+  std::vector<StoredTensor> tensors;
+
+  const StoredTensor* find(const std::string& name) const;  // null: not there
+  /// The float32 values of a tensor of exactly this shape. Throws one sentence that begins with `file`.
+  const float* floats(const std::string& name, const std::vector<int64_t>& shape, const std::string& file) const;
+  void add(std::string name, std::vector<int64_t> shape, const float* values);
+  void add(std::string name, std::vector<int64_t> shape, const int64_t* values);
+};
+
+/// The same content gives the same bytes; tensors keep their order.
+std::vector<std::byte> encode_safetensors(const SafeTensors&);
+
+/// Throws one sentence that begins with `file` for whatever is damaged or hostile: wrong lengths, overlaps, impossible
+/// counts, deep JSON, truncation.
+SafeTensors decode_safetensors(std::span<const std::byte>, const std::string& file);
+
+}  // namespace basin

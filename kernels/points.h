@@ -1,0 +1,22 @@
+#pragma once
+#include "kernels/exec.h"
+#include "kernels/view.h"
+
+// From a mask to its pixels as points, and from labels of points back to an image.
+
+namespace basin::kernels {
+
+/// mask = 1 where sigmoid(logit) > threshold, else 0; 0 < threshold < 1. A NaN is background.
+void threshold_logit(const Exec&, View<const float, 2> logit, double threshold, View<uint8_t, 2> mask);
+
+/// The number of pixels that are not 0.
+int64_t count_points(const Exec&, View<const uint8_t, 2> mask);
+
+/// points [N, 2] = (x, y) of the N = count_points(mask) pixels that are not 0, in raster order.
+template <class T>
+void mask_points(const Exec&, View<const uint8_t, 2> mask, View<T, 2> points);
+
+/// image [H, W] = labels + 1 at the pixels of the mask, in raster order (noise, -1, becomes 0), and 0 elsewhere.
+void label_points(const Exec&, View<const uint8_t, 2> mask, View<const int32_t, 1> labels, View<int32_t, 2> image);
+
+}  // namespace basin::kernels

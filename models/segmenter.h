@@ -1,0 +1,17 @@
+#pragma once
+#include "data/normalise.h"
+#include "models/method.h"
+
+namespace basin {
+
+/// One image segmented, with the seconds each stage took.
+struct Segmentation {
+  Labels labels;
+  Maps maps;  // of the whole image
+  double network_seconds = 0, decode_seconds = 0;
+};
+
+/// Image to instances: runs the network tile by tile and decodes.
+Segmentation segment_source(const Exec&, const Method&, const Source&, const TilingOptions&);
+
+}  // namespace basin

@@ -1,0 +1,32 @@
+#pragma once
+#include <functional>
+#include <vector>
+
+#include "models/method.h"
+
+namespace basin {
+
+/// A network on a batch of tiles [N, C, h, w], h and w multiples of `multiple`: its output maps [N, channels, h, w].
+using TileNetwork = std::function<std::vector<Tensor>(const Tensor& tiles)>;
+
+struct NetworkNeeds {
+  int multiple = 8;           // of the sides of a tile
+  int receptive_radius = 64;  // for Tiling::exact
+};
+
+/// Runs the network tile by tile over an image [C, H, W] of any size and merges its maps into [channels, H, W] each
+/// (methods.md 3.8). dynamic, pad and resize average overlapping tiles, trimmed by overlap / 4 on inner sides; vectors
+/// of a resized image are scaled back where `is_field` says that a map holds (x, y) in pixels. exact: nothing is
+/// averaged, every pixel is taken from a tile that holds its whole receptive field, so that the maps are those of the
+/// untiled image.
+std::vector<Tensor> run_tiled(const Exec&, const Tensor& image, const TilingOptions&, const NetworkNeeds&,
+                              const std::vector<bool>& is_field, const TileNetwork&);
+
+/// First pixels of the tiles along a side of `size` >= tile: dynamic overlap, the last one counted twice where
+/// size - tile is a multiple of tile - overlap, as published.
+std::vector<int> dynamic_starts(int size, int tile, int overlap);
+
+Tiling parse_tiling(const std::string&);
+std::string to_string(Tiling);
+
+}  // namespace basin

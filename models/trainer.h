@@ -1,0 +1,70 @@
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "data/augment.h"
+#include "data/dataset.h"
+#include "models/method.h"
+
+namespace basin {
+
+/// The learning rate over a run: constant, or falling to 0 as half a cosine.
+enum class Schedule { constant, cosine };
+
+struct TrainOptions {
+  int64_t steps = 0;           // in all
+  int64_t save_every = 0;      // steps; 0: at the end alone
+  int64_t validate_every = 0;  // steps, a multiple of save_every; 0: never
+  int batch = 2, crop = 256;
+  double rate = 2e-4;
+  Schedule schedule = Schedule::constant;
+  Augmentation augment;
+  uint64_t seed = 0;
+  int workers = 1;
+  TilingOptions tiling;  // of validation
+};
+
+/// What a run leaves behind in its folder (design of files in the README): last.safetensors, best.safetensors,
+/// last.state.safetensors, metrics.csv. Each is written under a temporary name and renamed.
+struct RunFiles {
+  std::filesystem::path folder;
+  std::filesystem::path last() const { return folder / "last.safetensors"; }
+  std::filesystem::path best() const { return folder / "best.safetensors"; }
+  std::filesystem::path state() const { return folder / "last.state.safetensors"; }
+  std::filesystem::path metrics() const { return folder / "metrics.csv"; }
+};
+
+/// Trains `method`, whose parameters are allocated, on `train`, and scores it on `validation`, which may be empty.
+/// `resume`: continues from state() where there is one, with the same bytes in every .safetensors as a run that never
+/// stopped; changed settings are refused by name. A loss that is NaN or infinite stops the run with the step and the
+/// images of its batch. Progress goes to stderr.
+void train(const Exec&, Method& method, const std::vector<Example>& train, const std::vector<Example>& validation,
+           const TrainOptions&, const RunFiles&, bool resume);
+
+/// One training step: losses, gradients, Adam. What `basin bench train-step` times and train() repeats.
+class Stepper {
+ public:
+  Stepper(const Exec&, Method&);
+  /// The losses of the step are added to the sums. Nothing is read back.
+  void step(const Batch&, int64_t step, double rate);
+
+  /// The names of the losses, the total last; empty before the first step.
+  const std::vector<std::string>& names() const { return names_; }
+  /// The sums since the last call, and zero again.
+  std::vector<double> take_sums();
+  /// The first step with a NaN or infinite loss, or -1.
+  int64_t first_bad() const;
+  const Tensor& first_moment() const { return m_; }
+  const Tensor& second_moment() const { return v_; }
+
+ private:
+  Exec exec_;
+  Method& method_;
+  Tensor m_, v_;  // Adam's
+  Tensor state_;  // a StepState
+  Tensor sums_;   // f64, one per loss
+  std::vector<std::string> names_;
+};
+
+}  // namespace basin

@@ -1,0 +1,212 @@
+#include "models/vector_fields.h"
+
+#include <cmath>
+
+#include "engine/ops_loss.h"
+#include "kernels/affinity_field.h"
+#include "kernels/centroid_field.h"
+#include "kernels/distance_field.h"
+#include "kernels/omnipose_field.h"
+#include "kernels/points.h"
+#include "kernels/scratch.h"
+#include "kernels/snap_noise.h"
+#include "models/tiling.h"
+
+namespace basin {
+namespace {
+
+using kernels::Interpolation;
+using kernels::Solver;
+
+constexpr std::pair<FieldKind, const char*> field_names[] = {{FieldKind::sdf, "sdf"},
+                                                             {FieldKind::affinity, "affinity"},
+                                                             {FieldKind::omnipose, "omnipose"},
+                                                             {FieldKind::centroid, "centroid"}};
+
+/// A member of a JSON object, which must be there and of its type.
+template <class T>
+T member(const Json& object, const char* key) {
+  try {
+    return object.at(key).get<T>();
+  } catch (const Json::exception&) {
+    refuse("the model's settings lack a valid ", key);
+  }
+}
+
+Json decoding_json(const VectorFieldDecoding& d) {
+  return {{"threshold", d.threshold},
+          {"solver", to_string(d.integrate.solver)},
+          {"interpolation", to_string(d.integrate.interpolation)},
+          {"step", d.integrate.step},
+          {"steps", d.integrate.steps},
+          {"eps", d.dbscan.eps},
+          {"min_samples", d.dbscan.min_samples},
+          {"snap_noise", d.snap_noise}};
+}
+
+VectorFieldDecoding decoding_of(const Json& j) {
+  VectorFieldDecoding d;
+  d.threshold = member<double>(j, "threshold");
+  d.integrate.solver = kernels::parse_solver(member<std::string>(j, "solver"));
+  d.integrate.interpolation = kernels::parse_interpolation(member<std::string>(j, "interpolation"));
+  d.integrate.step = member<double>(j, "step");
+  d.integrate.steps = member<int>(j, "steps");
+  d.dbscan.eps = member<double>(j, "eps");
+  d.dbscan.min_samples = member<int>(j, "min_samples");
+  d.snap_noise = member<bool>(j, "snap_noise");
+  return d;
+}
+
+VectorFieldOptions options_of(const Json& j) {
+  VectorFieldOptions o;
+  const std::string method = member<std::string>(j, "method");
+  o.net.decoders = method == "vf-h2" ? 2 : 1;
+  o.net.in_channels = member<int>(j, "channels");
+  o.net.width = member<int>(j, "width");
+  o.net.seed = member<uint64_t>(j, "seed");
+  if (o.net.in_channels < 1 || o.net.in_channels > 1024 || o.net.width < 1 || o.net.width > 1024)
+    refuse("the model's settings have ", o.net.in_channels, " channels and width ", o.net.width);
+  o.normalisation = parse_normalisation(member<std::string>(j, "normalisation"));
+  o.field = parse_field_kind(member<std::string>(j, "field"));
+  o.truncate = member<int>(j, "truncate");
+  o.kernel = member<int>(j, "kernel");
+  o.weights = member<std::array<double, 3>>(j, "weights");
+  o.tversky = member<std::array<double, 2>>(j, "tversky");
+  o.ivp.step = member<double>(j, "ivp_step");
+  o.ivp.steps = member<int>(j, "ivp_steps");
+  o.decoding = decoding_of(member<Json>(j, "decoding"));
+  return o;
+}
+
+}  // namespace
+
+FieldKind parse_field_kind(const std::string& text) {
+  for (const auto& [kind, name] : field_names)
+    if (text == name) return kind;
+  refuse("--field ", text, ": expected sdf, affinity, omnipose or centroid");
+}
+
+std::string to_string(FieldKind kind) {
+  for (const auto& [k, name] : field_names)
+    if (kind == k) return name;
+  BASIN_CHECK(false, "field kind ", int(kind));
+  return {};
+}
+
+VectorFields::VectorFields(const VectorFieldOptions& options) : options_(options), net_(params_, options.net) {}
+VectorFields::VectorFields(const Json& config) : VectorFields(options_of(config)) {}
+
+Json VectorFields::config() const {
+  const VectorFieldOptions& o = options_;
+  return {{"method", o.net.decoders == 2 ? "vf-h2" : "vf-h1"},
+          {"channels", o.net.in_channels},
+          {"width", o.net.width},
+          {"seed", o.net.seed},
+          {"normalisation", to_string(o.normalisation)},
+          {"field", to_string(o.field)},
+          {"truncate", o.truncate},
+          {"kernel", o.kernel},
+          {"weights", o.weights},
+          {"tversky", o.tversky},
+          {"ivp_step", o.ivp.step},
+          {"ivp_steps", o.ivp.steps},
+          {"decoding", decoding_json(o.decoding)}};
+}
+
+SampleSpec VectorFields::sample_spec() const {
+  SampleSpec spec;
+  spec.channels = options_.net.in_channels;
+  spec.multiple = UNet::multiple;
+  spec.normalisation = options_.normalisation;
+  spec.margin = options_.field == FieldKind::affinity ? options_.kernel / 2
+                                                      : kernels::sdf_field_margin({options_.truncate, options_.kernel});
+  return spec;
+}
+
+void VectorFields::make_targets(const Exec& exec, View<const int32_t, 2> labels, View<float, 3> target) const {
+  const Temp<float> memory(exec, int64_t(2) * labels.size());
+  const View<float, 3> whole{memory.data(), {2, labels.dim[0], labels.dim[1]}};
+  switch (options_.field) {
+    case FieldKind::sdf:
+      kernels::sdf_field(exec, labels, {options_.truncate, options_.kernel}, whole);
+      break;
+    case FieldKind::affinity:
+      kernels::affinity_field(exec, labels, options_.kernel, whole);
+      break;
+    case FieldKind::omnipose:
+      kernels::omnipose_field(exec, labels, whole);
+      break;
+    case FieldKind::centroid:
+      kernels::centroid_field(exec, labels, kernels::CentroidMode::unit, whole);
+      break;
+  }
+  const int margin_y = (labels.dim[0] - target.dim[1]) / 2, margin_x = (labels.dim[1] - target.dim[2]) / 2;
+  for (int c = 0; c < 2; ++c)
+    for (int y = 0; y < target.dim[1]; ++y)
+      std::copy_n(&whole(c, y + margin_y, margin_x), target.dim[2], &target(c, y, 0));
+}
+
+LossTerms VectorFields::loss(Tape& tape, const Batch& batch, const StepState* state) const {
+  const std::vector<Var> out = net_.forward(tape, {batch["image"]}, state);
+  const Var ivp = ivp_loss(tape, out[1], batch["target"], options_.ivp);
+  const Var mse = mse_loss(tape, out[1], batch["target"]);
+  const Var tversky = tversky_loss(tape, out[0], batch["mask"], options_.tversky[0], options_.tversky[1]);
+  const auto& w = options_.weights;
+  return {{{"ivp", ivp}, {"mse", mse}, {"tversky", tversky}},
+          weighted_sum(tape, {{ivp, w[0]}, {mse, w[1]}, {tversky, w[2]}})};
+}
+
+void VectorFields::refresh(const Exec& exec) { folded_.emplace(exec, net_); }
+
+Maps VectorFields::predict(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const {
+  BASIN_CHECK(folded_, "refresh() before predict()");
+  std::vector<Tensor> maps = run_tiled(exec, image, tiling, {UNet::multiple, UNet::receptive_radius}, {false, true},
+                                       [&](const Tensor& tiles) { return (*folded_)(exec, tiles); });
+  return {{{"logit", maps[0]}, {"field", maps[1]}}, {}};
+}
+
+Labels VectorFields::decode(const Exec& exec, const Maps& maps) const {
+  const VectorFieldDecoding& o = options_.decoding;
+  const Tensor& logit = maps["logit"];
+  const int height = logit.dim(1), width = logit.dim(2);
+  Labels labels{height, width, 0, std::vector<int32_t>(size_t(height) * size_t(width))};
+  const View<int32_t, 2> image{labels.ids.data(), {height, width}};
+
+  const Temp<uint8_t> mask_memory(exec, int64_t(height) * width);
+  const View<uint8_t, 2> mask{mask_memory.data(), {height, width}};
+  kernels::threshold_logit(exec, View<const float, 2>{logit.data<const float>(), {height, width}}, o.threshold, mask);
+  const int64_t n = kernels::count_points(exec, mask);
+  if (n == 0) return labels;
+  const Temp<float> point_memory(exec, 2 * n);
+  const Temp<int32_t> label_memory(exec, n);
+  const View<float, 2> points{point_memory.data(), {int(n), 2}};
+  const View<int32_t, 1> clusters{label_memory.data(), {int(n)}};
+  kernels::mask_points<float>(exec, mask, points);
+  kernels::integrate<float>(exec, maps["field"].view<const float, 3>(), points, o.integrate);
+  labels.count = int(kernels::dbscan<float>(exec, points, o.dbscan, clusters));
+  if (o.snap_noise) kernels::snap_noise<float>(exec, points, clusters);
+  kernels::label_points(exec, mask, clusters, image);
+  return labels;
+}
+
+Maps VectorFields::oracle(const Exec& exec, const Labels& labels) const {
+  const int height = labels.height, width = labels.width, margin = sample_spec().margin;
+  const Tensor logit = Tensor::empty(exec, {1, height, width}), field = Tensor::empty(exec, {2, height, width});
+  std::vector<int32_t> padded(size_t(height + 2 * margin) * size_t(width + 2 * margin));
+  const View<int32_t, 2> ids{padded.data(), {height + 2 * margin, width + 2 * margin}};
+  for (int y = 0; y < height; ++y)
+    for (int x = 0; x < width; ++x) {
+      ids(y + margin, x + margin) = labels(y, x);
+      logit.view<float, 3>()(0, y, x) = labels(y, x) ? 10.f : -10.f;
+    }
+  make_targets(exec, ids, field.view<float, 3>());
+  return {{{"logit", logit}, {"field", field}}, {}};
+}
+
+std::unique_ptr<Method> make_method(const Json& config) {
+  const std::string name = member<std::string>(config, "method");
+  if (name == "vf-h1" || name == "vf-h2") return std::make_unique<VectorFields>(config);
+  refuse("method ", name, " is unknown to this version of Basin; it knows vf-h1 and vf-h2");
+}
+
+}  // namespace basin

@@ -1,0 +1,45 @@
+#include "tools/run_json.h"
+
+#include "engine/files.h"
+
+namespace basin::tools {
+namespace {
+
+std::string& command() {
+  static std::string line;
+  return line;
+}
+
+/// An argument as a shell would need it.
+std::string quoted(const std::string& argument) {
+  if (argument.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:,=+-@%") ==
+          argument.npos &&
+      !argument.empty())
+    return argument;
+  std::string out = "'";
+  for (const char c : argument)
+    if (c == '\'')
+      out += "'\\''";
+    else
+      out += c;
+  out += '\'';
+  return out;
+}
+
+}  // namespace
+
+void remember_command(int argc, char** argv) {
+  command().clear();
+  for (int i = 0; i < argc; ++i) {
+    if (i) command() += ' ';
+    command() += quoted(argv[i]);
+  }
+}
+
+void write_run_json(const std::filesystem::path& path, Json settings) {
+  Json run{{"command", command()}, {"version", BASIN_VERSION}};
+  run.update(settings);
+  write_atomically(path, run.dump(2) + '\n');
+}
+
+}  // namespace basin::tools

@@ -1,0 +1,139 @@
+#include <cstdio>
+#include <fstream>
+#include <set>
+
+#include "data/dataset.h"
+#include "engine/files.h"
+#include "data/npy.h"
+#include "data/overlay.h"
+#include "models/model_file.h"
+#include "models/segmenter.h"
+#include "models/tiling.h"
+#include "models/vector_fields.h"
+#include "tools/command.h"
+#include "tools/run_json.h"
+
+namespace basin::tools {
+namespace fs = std::filesystem;
+namespace {
+
+struct Options {
+  Common common;
+  std::vector<std::string> inputs, save{"labels", "overlay"};
+  std::string model, out, tiling = "dynamic", norm, solver, precision = "fp32";
+  TilingOptions tiles;
+  std::optional<double> threshold, eps, step;
+  std::optional<int> min_samples, steps;
+  bool snap_noise = false;
+};
+
+void override_decoding(const Options& o, VectorFieldDecoding& d) {
+  if (o.threshold) d.threshold = *o.threshold;
+  if (o.eps) d.dbscan.eps = *o.eps;
+  if (o.min_samples) d.dbscan.min_samples = *o.min_samples;
+  if (!o.solver.empty()) d.integrate.solver = kernels::parse_solver(o.solver);
+  if (o.step) d.integrate.step = *o.step;
+  if (o.steps) d.integrate.steps = *o.steps;
+  if (o.snap_noise) d.snap_noise = true;
+}
+
+void save_map(const fs::path& path, const Tensor& map) {
+  write_npy(path, {map.dim(0), map.dim(1), map.dim(2)}, map.data<const float>());
+}
+
+void run(const Options& o) {
+  if (o.precision != "fp32") refuse("--precision ", o.precision, ": this version segments in fp32 on the CPU");
+  const Exec exec = make_exec(o.common);
+  if (exec.device != Device::cpu) refuse("segmentation on the GPU is not in this version: use --device cpu");
+  Model model = load_model(o.model, exec);
+  if (auto* fields = dynamic_cast<VectorFields*>(model.method.get())) override_decoding(o, fields->decoding());
+  const SampleSpec spec = model.method->sample_spec();
+  const Normalisation norm = o.norm.empty() ? spec.normalisation : parse_normalisation(o.norm);
+  TilingOptions tiles = o.tiles;
+  tiles.tiling = parse_tiling(o.tiling);
+  const std::set<std::string> save(o.save.begin(), o.save.end());
+
+  std::vector<fs::path> images;
+  std::set<std::string> stems;
+  for (const std::string& input : o.inputs)
+    for (const fs::path& p : find_images(input)) {
+      if (!stems.insert(stem_of(p)).second) refuse(p.string(), ": another input has the same name");
+      images.push_back(p);
+    }
+  std::error_code error;
+  fs::create_directories(o.out, error);
+  if (error || !fs::is_directory(o.out)) refuse("cannot make the folder ", o.out);
+
+  double read = 0, network = 0, decode = 0, write = 0;
+  const auto clock = [] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  };
+  for (const fs::path& path : images) {
+    const fs::path base = fs::path(o.out) / stem_of(path);
+    const auto named = [&](const char* suffix) { return fs::path(base.string() + suffix); };
+    double t = clock();
+    const Source source(read_image(path), spec.channels, norm, path.string());
+    read += clock() - t;
+    const Segmentation s = segment_source(exec, *model.method, source, tiles);
+    network += s.network_seconds, decode += s.decode_seconds;
+    t = clock();
+    const fs::path masks = named(s.labels.count > 65535 ? "_masks.tif" : "_masks.png");
+    if (save.count("labels")) write_labels(masks, s.labels);
+    if (save.count("overlay")) write_png(named("_overlay.png"), overlay(source.image(), s.labels));
+    if (save.count("field")) save_map(named("_field.npy"), s.maps["field"]);
+    if (save.count("logit")) save_map(named("_logit.npy"), s.maps["logit"]);
+    write += clock() - t;
+    std::printf("%s: %d objects\n", path.string().c_str(), s.labels.count);
+    std::fflush(stdout);
+  }
+  std::printf("%zu images: read %.3f s, network %.3f s, decode %.3f s, write %.3f s\n", images.size(), read, network,
+              decode, write);
+  write_run_json(fs::path(o.out) / "run.json",
+                 {{"model", o.model},
+                  {"images", images.size()},
+                  {"config", model.method->config()},
+                  {"norm", to_string(norm)},
+                  {"tiling", to_string(tiles.tiling)},
+                  {"tile", tiles.tile},
+                  {"overlap", tiles.overlap},
+                  {"seconds", {{"read", read}, {"network", network}, {"decode", decode}, {"write", write}}}});
+}
+
+}  // namespace
+
+void add_segment(CLI::App& app) {
+  auto* command = app.add_subcommand("segment", "Segment images with a trained model");
+  auto o = std::make_shared<Options>();
+  command->add_option("INPUT", o->inputs, "images, or folders of images")->required();
+  command->add_option("--model", o->model, "a .safetensors file")->required();
+  command->add_option("--out", o->out, "folder for what is written")->required();
+  command->add_option("--save", o->save, "labels, overlay, field, logit")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"labels", "overlay", "field", "logit"}))
+      ->capture_default_str();
+  command->add_option("--tile", o->tiles.tile, "side of a tile, a multiple of 8")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--overlap", o->tiles.overlap, "pixels that neighbouring tiles share")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->add_option("--tiling", o->tiling, "how images are cut")
+      ->check(CLI::IsMember({"dynamic", "pad", "resize", "exact"}))
+      ->capture_default_str();
+  command->add_option("--norm", o->norm, "divide, percentile:LOW,HIGH or none; default: the model's");
+  command->add_option("--threshold", o->threshold, "foreground probability; default: the model's")
+      ->check(CLI::Range(1e-6, 1 - 1e-6));
+  command->add_option("--eps", o->eps, "DBSCAN radius in pixels; default: the model's")->check(CLI::PositiveNumber);
+  command->add_option("--min-samples", o->min_samples, "DBSCAN neighbours of a core point; default: the model's")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--solver", o->solver, "euler, midpoint, rk4 or dopri5; default: the model's");
+  command->add_option("--step", o->step, "length of an integration step; default: the model's")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--steps", o->steps, "integration steps; default: the model's")->check(CLI::NonNegativeNumber);
+  command->add_flag("--snap-noise", o->snap_noise, "give noise points to their nearest objects");
+  command->add_option("--precision", o->precision, "fp32 or bf16")->capture_default_str();
+  add_device_options(*command, o->common);
+  command->callback([o] { run(*o); });
+}
+
+}  // namespace basin::tools

@@ -1,0 +1,151 @@
+#include <cmath>
+#include <cstdio>
+
+#include "engine/files.h"
+#include "models/trainer.h"
+#include "models/vector_fields.h"
+#include "tools/command.h"
+#include "tools/run_json.h"
+
+namespace basin::tools {
+namespace fs = std::filesystem;
+namespace {
+
+struct Options {
+  Common common;
+  std::string data, model = "vf-h1", out, val, norm = "divide", augment = "flip", field = "sdf", precision = "fp32";
+  std::string schedule = "constant";
+  double val_fraction = 0.1, lr = 2e-4;
+  bool has_fraction = false, resume = false, deterministic = false, no_graph = false;
+  int64_t epochs = 100, steps = 0, save_every = 0;
+  int batch = 2, crop = 256, width = 32, channels = 0;
+  std::vector<double> weights{1, 1, 1}, tversky{0.5, 0.5};
+};
+
+/// What was asked for, decided and found: run.json.
+Json describe(const Options& o, const TrainOptions& t, const Method& method, size_t train, size_t validation) {
+  return {{"data", o.data},
+          {"images", train},
+          {"validation_images", validation},
+          {"model", method.config()},
+          {"steps", t.steps},
+          {"save_every", t.save_every},
+          {"validate_every", t.validate_every},
+          {"batch", t.batch},
+          {"crop", t.crop},
+          {"lr", t.rate},
+          {"schedule", o.schedule},
+          {"augment", to_string(t.augment)},
+          {"seed", t.seed},
+          {"precision", o.precision}};
+}
+
+void prepare_folder(const Options& o) {
+  std::error_code error;
+  if (fs::exists(o.out) && !fs::is_directory(o.out)) refuse("--out ", o.out, " is a file; expected a folder");
+  fs::create_directories(o.out, error);
+  if (error) refuse("cannot make the folder ", o.out, ": ", error.message());
+  if (!o.resume && !fs::is_empty(o.out))
+    refuse("--out ", o.out, " is not empty: use --resume to go on with it, or another folder");
+}
+
+void run(const Options& o) {
+  if (o.precision != "fp32") refuse("--precision ", o.precision, ": training on the CPU is in fp32");
+  const Exec exec = make_exec(o.common);
+  if (exec.device != Device::cpu) refuse("training on the GPU is not in this version: use --device cpu");
+  std::vector<Pair> pairs = find_pairs(o.data), held;
+  if (!o.val.empty()) {
+    held = find_pairs(o.val);
+  } else {
+    const std::vector<bool> out = validation_split(pairs, o.val_fraction);
+    std::vector<Pair> kept;
+    for (size_t i = 0; i < pairs.size(); ++i)
+      (out[i] ? held : kept).push_back(pairs[i]);
+    pairs = std::move(kept);
+  }
+
+  VectorFieldOptions v;
+  v.net.decoders = o.model == "vf-h2" ? 2 : 1;
+  v.net.width = o.width;
+  v.net.in_channels = o.channels > 0 ? o.channels : most_channels(pairs);
+  v.net.seed = o.common.seed;
+  v.normalisation = parse_normalisation(o.norm);
+  v.field = parse_field_kind(o.field);
+  v.weights = {o.weights[0], o.weights[1], o.weights[2]};
+  v.tversky = {o.tversky[0], o.tversky[1]};
+  VectorFields method(v);
+  method.params().allocate(exec);
+  const std::vector<Example> train_set = read_examples(pairs, v.net.in_channels, v.normalisation);
+  const std::vector<Example> val_set = read_examples(held, v.net.in_channels, v.normalisation);
+
+  TrainOptions t;
+  const int64_t per_epoch = std::max<int64_t>(1, int64_t(train_set.size()) / o.batch);
+  t.steps = o.steps > 0 ? o.steps : o.epochs * per_epoch;
+  t.save_every = o.save_every > 0 ? o.save_every : per_epoch;
+  const int64_t twentieth = std::max<int64_t>(1, t.steps / 20);
+  t.validate_every = (twentieth + t.save_every - 1) / t.save_every * t.save_every;
+  t.batch = o.batch, t.crop = o.crop, t.rate = o.lr, t.seed = o.common.seed;
+  t.augment = parse_augmentation(o.augment);
+  t.schedule = o.schedule == "cosine" ? Schedule::cosine : Schedule::constant;
+
+  prepare_folder(o);
+  std::fprintf(stderr, "%zu images to train on, %zu held out, %lld steps of %d crops of %d x %d, %lld parameters\n",
+               train_set.size(), val_set.size(), static_cast<long long>(t.steps), t.batch, t.crop, t.crop,
+               static_cast<long long>(method.params().count()));
+  write_run_json(fs::path(o.out) / "run.json", describe(o, t, method, train_set.size(), val_set.size()));
+  train(exec, method, train_set, val_set, t, {o.out}, o.resume);
+}
+
+}  // namespace
+
+void add_train(CLI::App& app) {
+  auto* command = app.add_subcommand("train", "Train a model on labelled images");
+  auto o = std::make_shared<Options>();
+  command->add_option("--data", o->data, "folder of images with masks, or a CSV list")->required();
+  command->add_option("--model", o->model, "network")->check(CLI::IsMember({"vf-h1", "vf-h2"}))->capture_default_str();
+  command->add_option("--out", o->out, "folder of the run: models, state, metrics.csv, run.json")->required();
+  auto* val = command->add_option("--val", o->val, "folder of validation images; default: a part of --data");
+  command->add_option("--val-fraction", o->val_fraction, "part of --data that is held out, by name")
+      ->check(CLI::Range(0., 0.9))
+      ->capture_default_str()
+      ->excludes(val);
+  auto* epochs =
+      command->add_option("--epochs", o->epochs, "epochs in all")->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--steps", o->steps, "steps in all, instead of epochs")
+      ->check(CLI::PositiveNumber)
+      ->excludes(epochs);
+  command->add_option("--batch", o->batch, "crops per step")->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--crop", o->crop, "side of a crop, a multiple of 8")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--lr", o->lr, "learning rate of Adam")->check(CLI::PositiveNumber)->capture_default_str();
+  command->add_option("--schedule", o->schedule, "learning rate over the run")
+      ->check(CLI::IsMember({"constant", "cosine"}))
+      ->capture_default_str();
+  command->add_option("--width", o->width, "channels of the first stage")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  command->add_option("--channels", o->channels, "input channels; 0: the most any image has")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--norm", o->norm, "divide, percentile:LOW,HIGH or none")->capture_default_str();
+  command->add_option("--augment", o->augment, "list of flip, rotate, brightness, noise; or none")
+      ->capture_default_str();
+  command->add_option("--weights", o->weights, "of the losses ivp,mse,tversky")->expected(3)->delimiter(',');
+  command->add_option("--tversky", o->tversky, "weights of false positives and false negatives")
+      ->expected(2)
+      ->delimiter(',');
+  command->add_option("--field", o->field, "target field")
+      ->check(CLI::IsMember({"sdf", "affinity", "omnipose", "centroid"}))
+      ->capture_default_str();
+  command->add_option("--save-every", o->save_every, "steps between saves; default: one epoch")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--precision", o->precision, "fp32; tf32 and bf16 are for GPUs")->capture_default_str();
+  command->add_flag("--deterministic", o->deterministic, "the same bytes from run to run; the CPU always gives them");
+  command->add_flag("--no-graph", o->no_graph, "on a GPU: launch every kernel on its own");
+  command->add_flag("--resume", o->resume, "go on where the run in --out stopped");
+  add_device_options(*command, o->common);
+  add_seed_option(*command, o->common);
+  command->callback([o] { run(*o); });
+}
+
+}  // namespace basin::tools
