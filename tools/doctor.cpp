@@ -1,5 +1,6 @@
 #include <thread>
 
+#include "kernels/conv_onednn.h"
 #include "kernels/isa.h"
 #include "tools/command.h"
 #include "tools/machine.h"
@@ -38,6 +39,7 @@ void run() {
   std::printf("instructions  %s\n", name_of(isa()));
   std::printf("cores         %u, of which %d are used\n", std::thread::hardware_concurrency(), threads_in_use());
   std::printf("memory        %.1f GiB, %.1f GiB free\n", gib(memory_total()), gib(memory_available()));
+  std::printf("convolution   %s\n", kernels::onednn_version().c_str());
   print_gpu_lines();
 }
 
