@@ -102,7 +102,7 @@ void Tensor::copy_from_host(const Exec& exec, const void* from) const {
   }
 #endif
   (void)exec;
-  std::memcpy(raw(), from, bytes());
+  if (bytes() > 0) std::memcpy(raw(), from, bytes());  // nothing has no address
 }
 
 void Tensor::copy_to_host(const Exec& exec, void* to) const {
@@ -114,7 +114,7 @@ void Tensor::copy_to_host(const Exec& exec, void* to) const {
   }
 #endif
   (void)exec;
-  std::memcpy(to, raw(), bytes());
+  if (bytes() > 0) std::memcpy(to, raw(), bytes());
 }
 
 }  // namespace basin

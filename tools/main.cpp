@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
   add_segment(app);
   add_synth(app);
   add_train(app);
+  add_info(app);
   try {
     app.parse(argc, argv);
     return 0;

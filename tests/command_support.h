@@ -1,0 +1,25 @@
+#pragma once
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "tests/file_support.h"
+
+namespace basin::test {
+
+struct Ran {
+  int code;  // exit status; -1 where a signal ended it
+  std::string out, err;
+};
+
+/// Runs the basin command with these words of a shell; files without a folder lie in `folder`.
+inline Ran run_basin(const Folder& folder, const std::string& words) {
+  const std::filesystem::path out = folder / ".out", err = folder / ".err";
+  const std::string line = "cd '" + folder.path().string() + "' && '" BASIN_COMMAND "' " + words + " </dev/null >'" +
+                           out.string() + "' 2>'" + err.string() + "'";
+  const int status = std::system(line.c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_bytes(out), read_bytes(err)};
+}
+
+}  // namespace basin::test

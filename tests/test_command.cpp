@@ -1,0 +1,109 @@
+#include "data/image.h"
+#include "data/label_statistics.h"
+#include "data/npy.h"
+#include "engine/json.h"
+#include "tests/command_support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+TEST_CASE("command: version, help, and what it does not know") {
+  const Folder folder;
+  const Ran version = run_basin(folder, "--version");
+  CHECK(version.code == 0);
+  CHECK(version.out.rfind("basin ", 0) == 0);
+  CHECK(run_basin(folder, "bench --help").code == 0);
+  const Ran none = run_basin(folder, "");
+  CHECK(none.code != 0);
+  CHECK(none.out.empty());
+  CHECK(!none.err.empty());
+  CHECK(run_basin(folder, "nonsense").code != 0);
+  CHECK(run_basin(folder, "doctor --nonsense").code != 0);
+}
+
+TEST_CASE("command: doctor names the build and the machine") {
+  const Folder folder;
+  const Ran doctor = run_basin(folder, "doctor");
+  REQUIRE(doctor.code == 0);
+  for (const char* key :
+       {"basin ", "compiler ", "processor ", "instructions ", "cores ", "memory ", "convolution ", "CUDA "})
+    CHECK_MESSAGE(contains("\n" + doctor.out, std::string("\n") + key), key, " is missing in ", doctor.out);
+}
+
+TEST_CASE("command: bench prints a table and writes it as JSON") {
+  const Folder folder;
+  const Ran bench = run_basin(folder, "bench memory --reps 2 --device cpu --threads 1 --json times.json");
+  REQUIRE_MESSAGE(bench.code == 0, bench.err);
+  CHECK(contains(bench.out, "1 thread\n"));
+  const Json times = Json::parse(read_bytes(folder / "times.json"));
+  REQUIRE(times.size() == 1);
+  CHECK(times[0]["name"] == "memory");
+  CHECK(times[0]["reps"] == 2);
+  CHECK(times[0]["median_ms"] >= times[0]["min_ms"]);
+  CHECK(contains(times[0]["device"].get<std::string>(), "cpu"));
+
+  const Ran unknown = run_basin(folder, "bench memory speed");
+  CHECK(unknown.code == 1);
+  CHECK(contains(unknown.err, "bench speed"));
+  CHECK(contains(unknown.err, "memory"));
+  CHECK(unknown.out.empty());
+  CHECK(run_basin(folder, "bench memory --reps 1 --json no/such/folder.json").code == 1);
+}
+
+TEST_CASE("command: a device that is not there is refused") {
+  const Folder folder;
+  CHECK(contains(run_basin(folder, "bench memory --device gpu").err, "--device gpu"));
+  const Ran cuda = run_basin(folder, "bench memory --device cuda:99");
+  CHECK(cuda.code == 1);
+  CHECK(contains(cuda.err, "--device cuda:99"));
+}
+
+TEST_CASE("command: info of images, label images, arrays and what is none") {
+  const Folder folder;
+  Image rgb{2, 3, 3, PixelType::u8, std::vector<std::byte>(18)};
+  for (int i = 0; i < 18; ++i)
+    rgb.as<uint8_t>()[i] = uint8_t(10 * i);
+  write_png(folder / "rgb.png", rgb);
+  const Ran image = run_basin(folder, "info rgb.png");
+  REQUIRE_MESSAGE(image.code == 0, image.err);
+  CHECK(contains(image.out, "3 x 2 px (width x height), 3 channels, 8-bit"));
+  CHECK(contains(image.out, "0 to 170, mean 85"));
+  CHECK(!contains(image.out, "labels"));
+
+  write_labels(folder / "x_masks.tif", labels_of(4, 4,
+                                                 {1, 1, 0, 0,  //
+                                                  1, 1, 0, 0,  //
+                                                  0, 0, 2, 2,  //
+                                                  0, 0, 2, 2}));
+  const Ran labels = run_basin(folder, "info x_masks.tif");
+  CHECK(contains(labels.out, "1 channel, 16-bit"));
+  CHECK(contains(labels.out, "2 objects, 50.0 % background"));
+  CHECK(contains(labels.out, "4 to 4 px, median 4 px"));
+
+  const float field[] = {-1, 0, 0.5f, 2, 3, 4};
+  write_npy(folder / "f.npy", {3, 1, 2}, field);
+  const Ran array = run_basin(folder, "info f.npy x_masks.tif");
+  CHECK(contains(array.out, "[3, 1, 2] float32"));
+  CHECK(contains(array.out, "-1 to 4"));
+  CHECK(contains(array.out, "x_masks.tif"));
+
+  const Ran missing = run_basin(folder, "info none.png");
+  CHECK(missing.code == 1);
+  CHECK(contains(missing.err, "none.png"));
+}
+
+TEST_CASE("label statistics: areas, gaps in the numbers, and what are no labels") {
+  const LabelStatistics s = label_statistics({0, 7, 7,  //
+                                              0, 7, 0,  //
+                                              3, 3, 0},
+                                             3, 3);
+  CHECK(s.areas == std::vector<int64_t>{2, 3});
+  CHECK(s.largest_label == 7);
+  CHECK(s.background == 4);
+  CHECK(!s.looks_like_labels);                                          // 3 of the 4 pairs of neighbours within objects
+  CHECK(label_statistics({5, 5, 5, 5, 5, 4}, 1, 6).looks_like_labels);  // 4 of 5
+  CHECK(!label_statistics({5, 5, 6, 6}, 4, 1).looks_like_labels);       // 2 of 3
+  CHECK(!label_statistics({0, 0, 0, 0}, 2, 2).looks_like_labels);
+  CHECK(label_statistics({0, 0.5, 1, 1}, 2, 2).areas.empty());
+  CHECK(label_statistics({0, -1, 1, 1}, 2, 2).areas.empty());
+}

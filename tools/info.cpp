@@ -1,0 +1,122 @@
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "data/image.h"
+#include "data/label_statistics.h"
+#include "data/npy.h"
+#include "engine/files.h"
+#include "tools/command.h"
+
+namespace basin::tools {
+namespace {
+
+const char* name_of(PixelType type) {
+  switch (type) {
+    case PixelType::u8:
+      return "8-bit";
+    case PixelType::u16:
+      return "16-bit";
+    case PixelType::u32:
+      return "32-bit";
+    case PixelType::f32:
+      break;
+  }
+  return "32-bit float";
+}
+
+const char* name_of(ElementType type) {
+  static const char* const names[] = {"boolean", "uint8",  "int8",  "uint16",  "int16",  "uint32",
+                                      "int32",   "uint64", "int64", "float32", "float64"};
+  return names[size_t(type)];
+}
+
+std::vector<double> values_of(const Image& image) {
+  const size_t n = size_t(image.height) * size_t(image.width) * size_t(image.channels);
+  switch (image.type) {
+    case PixelType::u8:
+      return {image.as<uint8_t>(), image.as<uint8_t>() + n};
+    case PixelType::u16:
+      return {image.as<uint16_t>(), image.as<uint16_t>() + n};
+    case PixelType::u32:
+      return {image.as<uint32_t>(), image.as<uint32_t>() + n};
+    case PixelType::f32:
+      break;
+  }
+  return {image.as<float>(), image.as<float>() + n};
+}
+
+void print_values(std::vector<double> values) {
+  if (values.empty()) return;
+  double sum = 0;
+  int64_t odd = 0;
+  for (double v : values) {
+    if (std::isfinite(v))
+      sum += v;
+    else
+      ++odd;
+  }
+  if (odd > 0) {
+    std::printf("values      %lld of %zu are not finite\n", static_cast<long long>(odd), values.size());
+    return;
+  }
+  std::sort(values.begin(), values.end());
+  const auto at = [&](double percent) {
+    return values[size_t(std::llround(percent / 100 * double(values.size() - 1)))];
+  };
+  std::printf("values      %g to %g, mean %g\n", values.front(), values.back(), sum / double(values.size()));
+  std::printf("percentiles 1: %g, 50: %g, 99: %g, 99.8: %g\n", at(1), at(50), at(99), at(99.8));
+}
+
+void print_labels(const std::vector<double>& values, int64_t height, int64_t width) {
+  const LabelStatistics s = label_statistics(values, height, width);
+  if (!s.looks_like_labels) return;
+  const size_t n = s.areas.size();
+  std::printf("labels      as a label image: %zu %s%s, %.1f %% background\n", n, n == 1 ? "object" : "objects",
+              int64_t(n) == s.largest_label ? "" : (", numbered up to " + std::to_string(s.largest_label)).c_str(),
+              100 * double(s.background) / double(values.size()));
+  std::printf("areas       %lld to %lld px, median %lld px\n", static_cast<long long>(s.areas.front()),
+              static_cast<long long>(s.areas.back()), static_cast<long long>(s.areas[n / 2]));
+}
+
+void print_image(const std::string& file) {
+  const Image image = read_image(file);
+  std::printf("image       %d x %d px (width x height), %d %s, %s\n", image.width, image.height, image.channels,
+              image.channels == 1 ? "channel" : "channels", name_of(image.type));
+  const std::vector<double> values = values_of(image);
+  print_values(values);
+  if (image.channels == 1 && image.type != PixelType::f32) print_labels(values, image.height, image.width);
+}
+
+void print_array(const std::string& file) {
+  const Array array = read_npy(file);
+  std::string shape;
+  for (int64_t d : array.shape)
+    shape += (shape.empty() ? "" : ", ") + std::to_string(d);
+  std::printf("array       [%s] %s\n", shape.c_str(), name_of(array.type));
+  const std::vector<double> values = array.values<double>();
+  print_values(values);
+  if (array.shape.size() == 2 && !array.is_real()) print_labels(values, array.shape[0], array.shape[1]);
+}
+
+void print_file(const std::string& file) {
+  std::printf("file        %s\n", file.c_str());
+  if (lower_extension(file) == ".npy")
+    print_array(file);
+  else
+    print_image(file);
+}
+
+}  // namespace
+
+void add_info(CLI::App& app) {
+  CLI::App* sub = app.add_subcommand("info", "what a model, image, label or .npy file holds");
+  auto files = std::make_shared<std::vector<std::string>>();
+  sub->add_option("file", *files, "one or more files")->required();
+  sub->callback([files] {
+    for (const std::string& file : *files)
+      print_file(file);
+  });
+}
+
+}  // namespace basin::tools
