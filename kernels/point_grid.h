@@ -38,7 +38,7 @@ class CellAxis {
 
   /// Beyond 2^36 blocks neighbouring doubles are at least 2^(36 + 21 - 53) = 16 times `reach` apart: they are counted.
   BASIN_HD int64_t far_cell(double x) const {
-    const int64_t beyond = (int64_t(1) << 59) + bits_of(fabs(x)) - bits_of(block_limit * block_);
+    const int64_t beyond = (int64_t(1) << 59) + (bits_of(fabs(x)) - bits_of(block_limit * block_));
     return x < 0 ? -beyond : beyond;
   }
   static BASIN_HD int64_t bits_of(double x) {

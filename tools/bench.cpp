@@ -1,8 +1,8 @@
 #include "tools/bench.h"
 
 #include <cstdio>
-#include <fstream>
 
+#include "engine/files.h"
 #include "engine/json.h"
 #include "tools/command.h"
 
@@ -85,10 +85,7 @@ void run(const Request& request) {
       print(r);
       all.push_back(json_of(r));
     }
-  if (request.json.empty()) return;
-  std::ofstream out(request.json);
-  out << all.dump(2) << '\n';
-  if (!out.flush()) refuse(request.json, ": could not be written");
+  if (!request.json.empty()) write_atomically(request.json, all.dump(2) + "\n");
 }
 
 }  // namespace
