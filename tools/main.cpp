@@ -13,10 +13,10 @@ int main(int argc, char** argv) {
   add_bench(app);
   add_doctor(app);
   add_field(app);
+  add_info(app);
   add_segment(app);
   add_synth(app);
   add_train(app);
-  add_info(app);
   try {
     app.parse(argc, argv);
     return 0;
