@@ -7,6 +7,7 @@
 #include <map>
 #include <string_view>
 
+#include "engine/files.h"
 #include "kernels/platform.h"
 
 namespace basin {
@@ -23,9 +24,7 @@ bool drop_suffix(std::string& text, std::string_view suffix) {
 }
 
 bool is_label_file(const fs::path& path) {
-  std::string extension = path.extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
+  const std::string extension = lower_extension(path);
   return extension == ".png" || extension == ".tif" || extension == ".tiff" || extension == ".npy";
 }
 

@@ -12,6 +12,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   add_bench(app);
   add_doctor(app);
+  add_evaluate(app);
   add_field(app);
   add_info(app);
   add_segment(app);
