@@ -29,13 +29,15 @@ class SdfTile {
   static constexpr int most_radius = 15, most_truncate = 64;
   static constexpr int around = most_radius + most_truncate;
   static constexpr int rows = tile_size + 2 * most_radius;
-  static constexpr int most = (rows + 1) * whole(tile_size + 2 * around);
+  static constexpr int most_reach = most_truncate - 1, longest = 2 * most_reach + 1 + rows;  // of a run down a column
+  static_assert(longest * longest + most_reach * most_reach < 1 << 16, "squares fit");
+  static constexpr int room = (rows + 1) * whole(tile_size + 2 * around);
 
  public:
   struct alignas(64) Workspace {
     TileSpace<around> tile;
-    int16_t apart[most];
-    uint16_t inside[most], outside[most];
+    int16_t apart[room];
+    uint16_t inside[room], outside[room];
     float distance[(rows + 1) * whole(rows)];
     float smooth[rows * tile_size], difference[rows * tile_size];
   };
@@ -108,9 +110,9 @@ class SdfTile {
 #pragma omp simd
         for (int l = 0; l < lanes; ++l) {
           const bool on = run[l] > 0;
-          const int16_t up = int16_t(on ? run[l] : -run[l]), down = int16_t(on ? apart[l] : -apart[l]);
-          const int16_t nearer = up < down ? up : down, capped = nearer < far ? nearer : far;
-          const uint16_t squared = uint16_t(capped * capped);
+          const int16_t least = run[l] < apart[l] ? run[l] : apart[l], most = run[l] < apart[l] ? apart[l] : run[l];
+          const int16_t nearer = on ? least : most;
+          const uint16_t squared = uint16_t(nearer * nearer);
           inside[l] = on ? squared : uint16_t(0);
           outside[l] = on ? uint16_t(0) : squared;
         }
