@@ -90,3 +90,35 @@ TEST_CASE("synth: the command refuses what it cannot draw") {
   CHECK(basin_command("synth --count 1 --size 32 --out " + (folder.path / "file").string(), log) == 1);
   CHECK(has(text_of(log), (folder.path / "file").string()));
 }
+TEST_CASE("report: the command shows, scores and escapes") {
+  const Folder folder;
+  const fs::path log = folder.path / "log", data = folder.path / "data", page = folder.path / "page.html";
+  REQUIRE(basin_command("synth --kind bacteria --count 2 --size 64 --seed 3 --out " + data.string(), log) == 0);
+  const std::string nasty = "<b>&\".png";
+  fs::rename(data / "bacteria_000_img.png", data / nasty);
+  fs::rename(data / "bacteria_000_masks.png", data / "<b>&\"_masks.png");
+  const std::string command = "report " + data.string() + " --pred " + data.string();
+  REQUIRE_MESSAGE(basin_command(command + " --truth " + data.string() +
+                                    " --title 'a < b' --time train=1.5 --time test=2 --out " + page.string(),
+                                log) == 0,
+                  text_of(log));
+  const std::string html = text_of(page);
+  CHECK(has(html, "<h1>a &lt; b</h1>"));
+  CHECK(has(html, "<h3>&lt;b&gt;&amp;&quot;.png</h3>"));
+  CHECK(has(html, "<h3>bacteria_001_img.png</h3>"));
+  CHECK(has(html, "AP50 1.000"));
+  CHECK(has(html, "<th scope=\"row\">0.90</th><td class=\"number\">1.000</td><td class=\"number\">1.000</td>"));
+  CHECK(has(html, "<th scope=\"row\">sum</th><td class=\"number\">3.5</td>"));
+  size_t pictures = 0;
+  for (size_t at = 0; (at = html.find("src=\"data:image/png;base64,iVBORw0KGgo", at)) != std::string::npos; ++at)
+    ++pictures;
+  CHECK(pictures == 6);
+
+  REQUIRE(basin_command(command + " --limit 1 --out " + page.string(), log) == 0);
+  CHECK_FALSE(has(text_of(page), "bacteria_001_img.png"));
+  CHECK_FALSE(has(text_of(page), "AP50"));
+  CHECK(basin_command(command + " --time train --out " + page.string(), log) == 1);
+  fs::remove(data / "bacteria_001_masks.png");
+  CHECK(basin_command(command + " --out " + page.string(), log) == 1);
+  CHECK(has(text_of(log), "bacteria_001_masks"));
+}

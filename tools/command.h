@@ -26,6 +26,7 @@ void add_train(CLI::App&);
 void add_segment(CLI::App&);
 void add_evaluate(CLI::App&);
 void add_synth(CLI::App&);
+void add_report(CLI::App&);
 void add_field(CLI::App&);
 void add_loss(CLI::App&);
 void add_integrate(CLI::App&);

@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
   add_evaluate(app);
   add_field(app);
   add_info(app);
+  add_report(app);
   add_segment(app);
   add_synth(app);
   add_train(app);

@@ -10,10 +10,9 @@
 #include <map>
 #include <string>
 
-#include "engine/files.h"
-#include "engine/json.h"
 #include "kernels/platform.h"
 #include "tools/command.h"
+#include "tools/run_json.h"
 
 namespace basin::tools {
 namespace {
@@ -30,35 +29,6 @@ struct Settings {
   double density = 1;
   std::filesystem::path out;
 };
-
-/// A word of a shell command.
-std::string quoted(const std::string& word) {
-  if (!word.empty() &&
-      word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+:=@,") ==
-          std::string::npos)
-    return word;
-  std::string out = "'";
-  for (const char c : word)
-    out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
-void write_run(const Settings& settings, int64_t objects) {
-  Json json;
-  json["command"] =
-      fmt::format("basin synth --kind {} --modality {} --density {} --count {} --size {} --seed {} --out {}",
-                  settings.kind, settings.modality, settings.density, settings.count, settings.size,
-                  settings.common.seed, quoted(settings.out.string()));
-  json["version"] = BASIN_VERSION;
-  json["kind"] = settings.kind;
-  json["modality"] = settings.modality;
-  json["density"] = settings.density;
-  json["count"] = settings.count;
-  json["size"] = settings.size;
-  json["seed"] = settings.common.seed;
-  json["objects"] = objects;
-  write_atomically(settings.out / "run.json", json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
-}
 
 void synth(Settings settings) {
   settings.common.device = "cpu";
@@ -90,7 +60,13 @@ void synth(Settings settings) {
     }
   }
   if (failure) std::rethrow_exception(failure);
-  write_run(settings, objects);
+  write_run_json(settings.out / "run.json", {{"kind", settings.kind},
+                                             {"modality", settings.modality},
+                                             {"density", settings.density},
+                                             {"count", settings.count},
+                                             {"size", settings.size},
+                                             {"seed", settings.common.seed},
+                                             {"objects", objects}});
   std::printf("%d images with %lld objects in %s\n", settings.count, static_cast<long long>(objects),
               settings.out.string().c_str());
 }

@@ -1,0 +1,123 @@
+#include "data/report.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+
+#include "data/dataset.h"
+#include "data/metrics.h"
+#include "data/overlay.h"
+#include "kernels/platform.h"
+#include "tools/command.h"
+
+namespace basin::tools {
+namespace {
+namespace fs = std::filesystem;
+
+struct Settings {
+  fs::path images, prediction, truth, out;
+  std::string title = "Basin", summary;
+  std::vector<std::string> times;  // STAGE=SECONDS
+  int limit = 24;
+};
+
+Labels labels_of(const fs::path& folder, const std::string& stem, const Image& image) {
+  for (const char* extension : {".png", ".tif", ".tiff", ".npy"}) {
+    const fs::path path = folder / (stem + "_masks" + extension);
+    if (!fs::exists(path)) continue;
+    Labels labels = read_labels(path);
+    if (labels.height != image.height || labels.width != image.width)
+      refuse(path.string(), ": ", labels.width, " x ", labels.height, " pixels, but its image has ", image.width, " x ",
+             image.height);
+    return labels;
+  }
+  refuse((folder / (stem + "_masks.*")).string(), ": no such label image");
+}
+
+/// What a browser can show: 8-bit RGB as it is, anything else in grey, stretched.
+Image viewable(const Image& image) {
+  if (image.type == PixelType::u8 && image.channels == 3) return image;
+  return overlay(image,
+                 {image.height, image.width, 0, std::vector<int32_t>(size_t(image.height) * size_t(image.width))});
+}
+
+std::string objects(int n) { return fmt::format("{} object{}", n, n == 1 ? "" : "s"); }
+
+std::string text_of(const std::optional<double>& value) { return value ? fmt::format("{:.3f}", *value) : "-"; }
+
+ReportTable score_table(const std::vector<ImageScore>& scores) {
+  const ImageScore all = pool(scores);
+  ReportTable table{fmt::format("Scores on {} image{}", scores.size(), scores.size() == 1 ? "" : "s"),
+                    {"IoU at least", "AP, mean over images", "AP, pooled"},
+                    {},
+                    fmt::format("AP = TP / (TP + FP + FN); {} objects, {} predicted", all.truth, all.prediction)};
+  for (const double threshold : {0.5, 0.75, 0.9})
+    table.rows.push_back({fmt::format("{:.2f}", threshold), text_of(mean_average_precision(scores, threshold)),
+                          text_of(average_precision(all, threshold, Dialect::stardist))});
+  return table;
+}
+
+ReportTable time_table(const std::vector<std::string>& times) {
+  ReportTable table{"Time", {"stage", "seconds"}, {}, ""};
+  double sum = 0;
+  for (const std::string& time : times) {
+    const size_t sign = time.rfind('=');
+    char* end = nullptr;
+    const double seconds = sign == std::string::npos ? 0 : std::strtod(time.c_str() + sign + 1, &end);
+    if (sign == 0 || sign == std::string::npos || end == time.c_str() + sign + 1 || *end || !(seconds >= 0))
+      refuse("--time ", time, ": expected STAGE=SECONDS");
+    table.rows.push_back({time.substr(0, sign), fmt::format("{:.1f}", seconds)});
+    sum += seconds;
+  }
+  table.rows.push_back({"sum", fmt::format("{:.1f}", sum)});
+  return table;
+}
+
+void report(const Settings& settings) {
+  Report page{settings.title, settings.summary, {}, {}};
+  std::vector<ImageScore> scores;
+  for (const fs::path& path : find_images(settings.images)) {
+    const Image image = read_image(path);
+    const std::string stem = stem_of(path);
+    const Labels prediction = labels_of(settings.prediction, stem, image);
+    ReportItem item{path.filename().string(), objects(prediction.count), {}};
+    const bool shown = int(page.items.size()) < settings.limit;
+    if (shown)
+      item.pictures = {{"input", "", encode_png(viewable(image))},
+                       {"prediction, " + objects(prediction.count), "", encode_png(overlay(image, prediction))}};
+    if (!settings.truth.empty()) {
+      const Labels truth = labels_of(settings.truth, stem, image);
+      scores.push_back(score(truth, prediction));
+      item.summary += fmt::format(", {} true; AP50 {}", truth.count,
+                                  text_of(average_precision(scores.back(), 0.5, Dialect::stardist)));
+      if (shown) item.pictures.push_back({"truth, " + objects(truth.count), "", encode_png(overlay(image, truth))});
+    }
+    if (shown) page.items.push_back(std::move(item));
+  }
+  if (!scores.empty()) page.tables.push_back(score_table(scores));
+  if (!settings.times.empty()) page.tables.push_back(time_table(settings.times));
+  write_report(settings.out, page);
+  std::printf("%s\n", settings.out.string().c_str());
+}
+
+}  // namespace
+
+void add_report(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("report", "images, predictions, scores and times on one HTML page");
+  auto settings = std::make_shared<Settings>();
+  command->add_option("images", settings->images, "an image or a folder of images")->required();
+  command->add_option("--pred", settings->prediction, "folder with STEM_masks.*")->required();
+  command->add_option("--truth", settings->truth, "folder with STEM_masks.*: adds true objects and scores");
+  command->add_option("--out", settings->out, "the page, such as report.html")->required();
+  command->add_option("--title", settings->title, "its heading")->capture_default_str();
+  command->add_option("--summary", settings->summary, "a sentence below the heading");
+  command->add_option("--time", settings->times, "STAGE=SECONDS, a row of the table of times; may be repeated");
+  command->add_option("--limit", settings->limit, "show this many images; all are scored")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command->callback([settings] { report(*settings); });
+}
+
+}  // namespace basin::tools
