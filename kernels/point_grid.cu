@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <bit>
-#include <vector>
 
+#include "kernels/bounds.h"
+#include "kernels/cell_sort.h"
 #include "kernels/parallel.h"
 #include "kernels/sort.h"
 
@@ -12,60 +13,46 @@ namespace {
 
 constexpr int margin = 2;  // free rows and columns around the cells: a neighbour is never out of range
 
-/// One lane looks at points lane * chunk, lane * chunk + step, ...
-template <class T>
-struct FindBounds {
-  View<const T, 2> points;
-  int64_t chunk, step;
-  View<double, 2> found;  // [lanes, 5]: x_min, x_max, y_min, y_max, first point that is not finite
-
-  BASIN_HD void operator()(int64_t lane) const {
-    const int64_t n = points.dim[0], begin = lane * chunk;
-    const int64_t end = step > 1 || begin + chunk > n ? n : begin + chunk;
-    double x_min = HUGE_VAL, x_max = -HUGE_VAL, y_min = HUGE_VAL, y_max = -HUGE_VAL, bad = HUGE_VAL;
-    for (int64_t i = begin; i < end; i += step) {
-      const double x = double(points.data[2 * i]), y = double(points.data[2 * i + 1]);
-      if (!(fabs(x) < HUGE_VAL && fabs(y) < HUGE_VAL)) bad = bad < double(i) ? bad : double(i);
-      x_min = x < x_min ? x : x_min, x_max = x > x_max ? x : x_max;
-      y_min = y < y_min ? y : y_min, y_max = y > y_max ? y : y_max;
-    }
-    found(lane, 0) = x_min, found(lane, 1) = x_max, found(lane, 2) = y_min, found(lane, 3) = y_max;
-    found(lane, 4) = bad;
-  }
-};
-
-/// The last step of both ways to a key.
-struct StoreKey {
-  const int32_t* labels;
-  int64_t stride;
-  uint64_t keys;
-  uint64_t* key;
-  int32_t* index;
-
-  BASIN_HD void operator()(int64_t i, int64_t column, int64_t row) const {
-    key[i] = uint64_t((row + margin) * stride + column + margin) + (labels && labels[i] < 0 ? keys : 0);
-    index[i] = int32_t(i);
-  }
-};
-
+/// Of cells near enough for doubles to count them.
 template <class T>
 struct KeyByCell {
   View<const T, 2> points;
   CellAxis axis;
-  int64_t first_column, first_row;
-  StoreKey store;
+  double first_column, first_row, stride;  // of a grid with its margins
+  uint32_t* key;
 
-  BASIN_HD void operator()(int64_t i) const {
-    store(i, axis.cell(double(points.data[2 * i])) - first_column,
-          axis.cell(double(points.data[2 * i + 1])) - first_row);
+  BASIN_HD void operator()(int64_t from, int64_t k) const {
+    const int64_t i = from + k;
+    const double column = axis.near_cell(double(points.data[2 * i])) - first_column;
+    const double row = axis.near_cell(double(points.data[2 * i + 1])) - first_row;
+    key[i] = uint32_t(int32_t(row * stride + column));
   }
 };
 
+template <class Key>
 struct KeyByPosition {
   const int32_t *column, *row;
-  StoreKey store;
+  int64_t stride;
+  Key* key;
 
-  BASIN_HD void operator()(int64_t i) const { store(i, column[i], row[i]); }
+  BASIN_HD void operator()(int64_t i) const { key[i] = Key((int64_t(row[i]) + margin) * stride + column[i] + margin); }
+};
+
+template <class Key>
+struct PutOutside {
+  const int32_t* labels;
+  Key keys;
+  Key* key;
+
+  BASIN_HD void operator()(int64_t i) const {
+    if (labels[i] < 0) key[i] += keys;
+  }
+};
+
+struct Count {
+  int32_t* index;
+
+  BASIN_HD void operator()(int64_t i) const { index[i] = int32_t(i); }
 };
 
 template <class T>
@@ -105,7 +92,7 @@ struct HandBack {
 
 /// Place p, n included, fills in the keys above that of the place before up to its own.
 struct FillTable {
-  const uint64_t* key;
+  const uint32_t* key;
   int64_t n;
   uint64_t keys;
   int32_t* table;  // [keys + 1]
@@ -117,8 +104,9 @@ struct FillTable {
   }
 };
 
+template <class T>
 struct CountInside {
-  GridView<float> all;
+  GridView<T> all;  // without a table: searched
   int32_t* inside;
 
   BASIN_HD void operator()(int64_t) const { *inside = all.first(all.keys); }
@@ -139,33 +127,12 @@ struct Collect {
 
 }  // namespace
 
-template <class T>
-Bounds bounds_of(const Exec& exec, View<const T, 2> points) {
-  const int64_t n = points.dim[0];
-  BASIN_CHECK(n > 0 && points.dim[1] == 2, "points ", points);
-  const bool cpu = exec.device == Device::cpu;
-  const int64_t chunk = cpu ? 16384 : 1, lanes = cpu ? (n + chunk - 1) / chunk : std::min<int64_t>(n, 4096);
-  Temp<double> found(exec, 5 * lanes);
-  for_each_in_groups(exec, lanes, 1, FindBounds<T>{points, chunk, cpu ? 1 : lanes, {found.data(), {int(lanes), 5}}});
-  std::vector<double> lane(size_t(5 * lanes));
-  read_back(exec, found.data(), 5 * lanes, lane.data());
-  Bounds b{HUGE_VAL, -HUGE_VAL, HUGE_VAL, -HUGE_VAL};
-  double bad = HUGE_VAL;
-  for (size_t l = 0; l < lane.size(); l += 5) {
-    b.x_min = std::min(b.x_min, lane[l]), b.x_max = std::max(b.x_max, lane[l + 1]);
-    b.y_min = std::min(b.y_min, lane[l + 2]), b.y_max = std::max(b.y_max, lane[l + 3]);
-    bad = std::min(bad, lane[l + 4]);
-  }
-  if (bad < HUGE_VAL) refuse("point ", int64_t(bad), " has a coordinate that is not finite");
-  return b;
-}
-
 CellAxis::CellAxis(double reach) {
   BASIN_CHECK(reach >= 1e-150 && reach <= 1e150, "reach = ", reach);
   block_ = std::ldexp(1.0, std::ilogb(reach) + 21);
   inverse_block_ = 1 / block_;
   const double per_block = std::ceil(block_ / reach * (std::sqrt(2.0) * (1 + 0x1p-24)));
-  per_block_ = int64_t(per_block);
+  per_block_ = per_block;
   scale_ = per_block * inverse_block_;
 }
 
@@ -175,48 +142,73 @@ PointGrid<T>::PointGrid(const Exec& exec, View<const T, 2> points, double reach,
       axis_(reach),
       all_(points.dim[0]),
       inside_(all_),
-      x_(exec, all_),
-      y_(exec, all_),
-      index_(exec, all_),
-      key_(exec, all_) {
+      x_(exec, all_ + read_ahead),
+      y_(exec, all_ + read_ahead),
+      index_(exec, all_) {
   BASIN_CHECK(points.dim[1] == 2 && all_ <= 1 << 29, "points ", points);
   BASIN_CHECK(!labels.data || labels.dim[0] == all_, "points ", points, ", labels ", labels);
   if (all_ == 0) return;
-  assign_keys(points, labels.data);
-  sort_by_key<uint64_t>(exec, {key_.data(), {all_}}, {index_.data(), {all_}}, std::bit_width(2 * keys_));
-  for_each(exec, all_, Collect<T>{points, index_.data(), x_.data(), y_.data()});
-  if (labels.data) {
-    GridView<float> all;
-    all.n = all_, all.key = key_.data(), all.keys = keys_;
-    Temp<int32_t> inside(exec, 1);
-    for_each(exec, 1, CountInside{all, inside.data()});
-    inside_ = read_back(exec, inside.data());
-  }
-  if (keys_ > uint64_t(table_limit())) return;
-  table_.emplace(exec, int64_t(keys_) + 1);
-  for_each(exec, inside_ + 1, FillTable{key_.data(), inside_, keys_, table_->data()});
-}
-
-/// Straight from the cells where their bounding box is small, else from cells whose empty rows and columns are left
-/// out.
-template <class T>
-void PointGrid<T>::assign_keys(View<const T, 2> points, const int32_t* labels) {
-  const Bounds b = bounds_of(exec_, points);
-  const int64_t column = axis_.cell(b.x_min), row = axis_.cell(b.y_min);
-  const double columns = double(axis_.cell(b.x_max)) - double(column) + 1,
-               rows = double(axis_.cell(b.y_max)) - double(row) + 1;
-  const auto store = [&](int64_t columns, int64_t rows) {
-    stride_ = uint64_t(columns + 2 * margin);
-    keys_ = stride_ * uint64_t(rows + 2 * margin);
-    return StoreKey{labels, int64_t(stride_), keys_, key_.data(), index_.data()};
-  };
-  if ((columns + 2 * margin) * (rows + 2 * margin) <= double(table_limit())) {
-    for_each(exec_, all_, KeyByCell<T>{points, axis_, column, row, store(int64_t(columns), int64_t(rows))});
+  const Bounds b = bounds_of(exec, points);
+  const double column = double(axis_.cell(b.x_min)), columns = double(axis_.cell(b.x_max)) - column + 1;
+  const double row = double(axis_.cell(b.y_min)), rows = double(axis_.cell(b.y_max)) - row + 1;
+  const double far =
+      std::max(std::max(std::abs(column), std::abs(column + columns)), std::max(std::abs(row), std::abs(row + rows)));
+  if (far < 0x1p51 && small(columns, rows)) {
+    set_size(int64_t(columns), int64_t(rows));
+    const KeyByCell<T> assign{points, axis_, column - margin, row - margin, double(stride_), key32_->data()};
+    if (exec.device == Device::cpu && exec.variant == Variant::automatic && !labels.data) {
+      sort_into_cells<T>(exec, points, int64_t(keys_), assign,
+                         {x_.data(), y_.data(), index_.data(), key32_->data(), table_->data()});
+      return;
+    }
+    for_each_row(exec, 1, all_, assign);
+    sort(points, labels.data, key32_->data());
     return;
   }
-  Temp<int32_t> x(exec_, all_), y(exec_, all_);
+  Temp<int32_t> x(exec, all_), y(exec, all_);
   const int64_t used_columns = leave_out_gaps(points, 0, x.data()), used_rows = leave_out_gaps(points, 1, y.data());
-  for_each(exec_, all_, KeyByPosition{x.data(), y.data(), store(used_columns, used_rows)});
+  set_size(used_columns, used_rows);
+  if (table_) {
+    for_each(exec, all_, KeyByPosition<uint32_t>{x.data(), y.data(), int64_t(stride_), key32_->data()});
+    sort(points, labels.data, key32_->data());
+  } else {
+    for_each(exec, all_, KeyByPosition<uint64_t>{x.data(), y.data(), int64_t(stride_), key64_->data()});
+    sort(points, labels.data, key64_->data());
+  }
+}
+
+template <class T>
+bool PointGrid<T>::small(double columns, double rows) const {
+  return (columns + 2 * margin) * (rows + 2 * margin) <= std::min(16.0 * all_ + 65536, 0x1p30);
+}
+
+template <class T>
+void PointGrid<T>::set_size(int64_t columns, int64_t rows) {
+  stride_ = uint64_t(columns + 2 * margin);
+  keys_ = stride_ * uint64_t(rows + 2 * margin);
+  if (small(double(columns), double(rows))) {
+    key32_.emplace(exec_, all_);
+    table_.emplace(exec_, int64_t(keys_) + 1);
+  } else {
+    key64_.emplace(exec_, all_);
+  }
+}
+
+template <class T>
+template <class Key>
+void PointGrid<T>::sort(View<const T, 2> points, const int32_t* labels, Key* key) {
+  if (labels) for_each(exec_, all_, PutOutside<Key>{labels, Key(keys_), key});
+  for_each(exec_, all_, Count{index_.data()});
+  sort_by_key<Key>(exec_, {key, {all_}}, {index_.data(), {all_}}, std::bit_width(labels ? 2 * keys_ : keys_));
+  for_each(exec_, all_, Collect<T>{points, index_.data(), x_.data(), y_.data()});
+  if (labels) {
+    Temp<int32_t> inside(exec_, 1);
+    GridView<T> all = view();
+    all.table = nullptr;
+    for_each(exec_, 1, CountInside<T>{all, inside.data()});
+    inside_ = read_back(exec_, inside.data());
+  }
+  if (table_) for_each(exec_, inside_ + 1, FillTable{key32_->data(), inside_, keys_, table_->data()});
 }
 
 /// position[i]: that of point i's cell on an axis from which runs of empty cells are cut, but for two. Returns the
@@ -235,11 +227,16 @@ int64_t PointGrid<T>::leave_out_gaps(View<const T, 2> points, int coordinate, in
 
 template <class T>
 GridView<T> PointGrid<T>::view() const {
-  return {inside_, x_.data(), y_.data(), index_.data(), key_.data(), table_ ? table_->data() : nullptr, stride_, keys_};
+  GridView<T> v;
+  v.n = inside_;
+  v.x = x_.data(), v.y = y_.data(), v.index = index_.data();
+  if (key32_) v.key32 = key32_->data();
+  if (key64_) v.key64 = key64_->data();
+  if (table_) v.table = table_->data();
+  v.stride = stride_, v.keys = keys_;
+  return v;
 }
 
-template Bounds bounds_of<float>(const Exec&, View<const float, 2>);
-template Bounds bounds_of<double>(const Exec&, View<const double, 2>);
 template class PointGrid<float>;
 template class PointGrid<double>;
 

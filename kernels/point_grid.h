@@ -8,14 +8,6 @@
 
 namespace basin::kernels {
 
-struct Bounds {
-  double x_min, x_max, y_min, y_max;
-};
-
-/// The bounding box of points [N, 2], N > 0. Throws where a coordinate is NaN or infinite.
-template <class T>
-Bounds bounds_of(const Exec&, View<const T, 2> points);
-
 /// Cuts an axis into cells of one side, reach / sqrt(2) or at most a millionth less, so that
 /// two points in one cell of a square grid are never more than `reach` apart, also as computed in double, and
 /// two points at most `reach` apart are never more than 2 cells apart on either axis.
@@ -30,7 +22,18 @@ class CellAxis {
   BASIN_HD int64_t cell(double x) const {
     const double block = floor(x * inverse_block_);
     if (!(block > -block_limit && block < block_limit)) return far_cell(x);
-    return int64_t(block) * per_block_ + int64_t((x - block * block_) * scale_);
+    return int64_t(block) * int64_t(per_block_) + int64_t((x - block * block_) * scale_);
+  }
+  /// How far into its cell x lies, 0 to 1, unless cells are single doubles.
+  BASIN_HD double offset(double x) const {
+    const double cells = (x - floor(x * inverse_block_) * block_) * scale_;
+    return cells - floor(cells);
+  }
+  /// cell(x), where that is below 2^51 on either side of 0: nothing but what a compiler puts into vectors.
+  BASIN_HD double near_cell(double x) const {
+    const double blocks = x * inverse_block_, towards_0 = double(int32_t(blocks));
+    const double block = towards_0 - (towards_0 > blocks ? 1 : 0);
+    return block * per_block_ + double(int32_t((x - block * block_) * scale_));
   }
 
  private:
@@ -47,9 +50,10 @@ class CellAxis {
     return bits;
   }
 
-  double block_, inverse_block_, scale_;
-  int64_t per_block_;
+  double block_, inverse_block_, per_block_, scale_;
 };
+
+constexpr int read_ahead = 16;  // elements behind the last place that may be read, to no effect
 
 /// What functors see of a PointGrid. Places count points in the order of their cells, row by row; a cell is known by
 /// the place of its first point.
@@ -57,11 +61,12 @@ template <class T>
 struct GridView {
   int n = 0;  // points inside cells
   const T *x = nullptr, *y = nullptr;
-  const int32_t* index = nullptr;  // where the point of a place stands in the input
-  const uint64_t* key = nullptr;   // row * stride + column of its cell
-  const int32_t* table = nullptr;  // first(key) for key 0 to keys, or null
-  uint64_t stride = 0;             // at least 2 free columns on either side, and 2 free rows above and below
-  uint64_t keys = 0;               // those of points inside cells are below
+  const int32_t* index = nullptr;   // where the point of a place stands in the input
+  const uint32_t* key32 = nullptr;  // row * stride + column of its cell: where there is a table
+  const uint64_t* key64 = nullptr;  // where there is none
+  const int32_t* table = nullptr;   // first(key) for key 0 to keys, or null
+  uint64_t stride = 0;              // at least 2 free columns on either side, and 2 free rows above and below
+  uint64_t keys = 0;                // those of points inside cells are below
 
   /// The first place whose key is not below `k`, n if there is none.
   BASIN_HD int first(uint64_t k) const {
@@ -69,14 +74,24 @@ struct GridView {
     int low = 0, high = n;
     while (low < high) {
       const int mid = low + (high - low) / 2;
-      if (key[mid] < k)
+      if (key(mid) < k)
         low = mid + 1;
       else
         high = mid;
     }
     return low;
   }
-  BASIN_HD bool starts_cell(int64_t place) const { return place == 0 || key[place] != key[place - 1]; }
+  BASIN_HD uint64_t key(int64_t place) const { return key32 ? key32[place] : key64[place]; }
+  BASIN_HD bool starts_cell(int64_t place) const { return place == 0 || key(place) != key(place - 1); }
+  /// The place after the last of the same cell.
+  BASIN_HD int cell_end(int place) const {
+    if (table) return table[key32[place] + 1];
+    const uint64_t k = key64[place];
+    do
+      ++place;
+    while (place < n && key64[place] == k);
+    return place;
+  }
 
   /// d^2 in double on the coordinates as given. Without fused multiply-adds, so that it rounds alike everywhere.
   BASIN_HD double squared_distance(int p, int q) const {
@@ -102,16 +117,19 @@ class PointGrid {
   double side() const { return axis_.side(); }
 
  private:
-  void assign_keys(View<const T, 2> points, const int32_t* labels);
+  bool small(double columns, double rows) const;
+  void set_size(int64_t columns, int64_t rows);
   int64_t leave_out_gaps(View<const T, 2> points, int coordinate, int32_t* position);
-  int64_t table_limit() const { return int64_t(16) * all_ + 65536; }
+  template <class Key>
+  void sort(View<const T, 2> points, const int32_t* labels, Key* key);
 
   Exec exec_;
   CellAxis axis_;
   int all_, inside_;
   Temp<T> x_, y_;
   Temp<int32_t> index_;
-  Temp<uint64_t> key_;
+  std::optional<Temp<uint32_t>> key32_;
+  std::optional<Temp<uint64_t>> key64_;
   std::optional<Temp<int32_t>> table_;
   uint64_t stride_ = 0, keys_ = 0;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/bounds.h"
 #include "kernels/parallel.h"
 #include "kernels/point_grid.h"
 #include "kernels/sort.h"
@@ -54,7 +55,7 @@ struct Snap {
 
   BASIN_HD void operator()(int64_t i) const {
     const int p = grid.n + int(i);
-    const int64_t key = int64_t(grid.key[p] - grid.keys), stride = int64_t(grid.stride);
+    const int64_t key = int64_t(grid.key(p) - grid.keys), stride = int64_t(grid.stride);
     const int64_t row = key / stride, column = key % stride;
     Nearest nearest{grid.n < neighbours ? grid.n : neighbours};
     int64_t away = row < row_first ? row_first - row : row > row_last ? row - row_last : 0;
@@ -80,11 +81,11 @@ struct Snap {
     if (begin == end) return;
     const int middle = grid.first(row_key + uint64_t(column));
     for (int q = middle; q < end; ++q) {
-      if (row_d2 + at_least(int64_t(grid.key[q] - row_key) - column) > nearest.worst()) break;
+      if (row_d2 + at_least(int64_t(grid.key(q) - row_key) - column) > nearest.worst()) break;
       nearest.offer(grid.squared_distance(p, q), grid.index[q]);
     }
     for (int q = middle - 1; q >= begin; --q) {
-      if (row_d2 + at_least(column - int64_t(grid.key[q] - row_key)) > nearest.worst()) break;
+      if (row_d2 + at_least(column - int64_t(grid.key(q) - row_key)) > nearest.worst()) break;
       nearest.offer(grid.squared_distance(p, q), grid.index[q]);
     }
   }
@@ -126,9 +127,11 @@ void snap_noise(const Exec& exec, View<const T, 2> points, View<int32_t, 1> labe
     reach *= std::sqrt(2.0 * double(cells) / grid.n);
   }
   const GridView<T> grid = sorted->view();
-  const int64_t first = int64_t(read_back(exec, grid.key) / grid.stride);
-  const int64_t last = int64_t(read_back(exec, grid.key + grid.n - 1) / grid.stride);
-  for_each(exec, points.dim[0] - grid.n, Snap<T>{grid, sorted->side(), first, last, labels.data});
+  const auto row_at = [&](int place) {
+    const uint64_t key = grid.key32 ? read_back(exec, grid.key32 + place) : read_back(exec, grid.key64 + place);
+    return int64_t(key / grid.stride);
+  };
+  for_each(exec, points.dim[0] - grid.n, Snap<T>{grid, sorted->side(), row_at(0), row_at(grid.n - 1), labels.data});
 }
 
 template void snap_noise<float>(const Exec&, View<const float, 2>, View<int32_t, 1>);

@@ -66,8 +66,11 @@ void check_against_oracle(const Points<T>& points, const DbscanOptions& options)
   CAPTURE(options.eps);
   CAPTURE(options.min_samples);
   const std::vector<int32_t> want = oracle(points, options);
-  for (const Exec& exec : test::execs())
-    CHECK(cluster(exec, points, options) == want);
+  for (Exec exec : test::execs())
+    for (const Variant variant : {Variant::plain, Variant::automatic}) {
+      exec.variant = variant;
+      CHECK(cluster(exec, points, options) == want);
+    }
 }
 
 /// Clumps of points here and there over a background of single ones.

@@ -1,5 +1,7 @@
 #include <cmath>
 
+#include "data/npy.h"
+#include "engine/pool.h"
 #include "engine/tensor.h"
 #include "kernels/components.h"
 #include "kernels/dbscan.h"
@@ -95,16 +97,28 @@ struct DbscanWork {
   }
 };
 
+const DbscanOptions as_published{2.2, 15};
+
+template <class T>
+BenchResult time_dbscan(const BenchOptions& options, const std::string& name, const std::vector<T>& points) {
+  const DbscanWork<T> work(options.exec, points);
+  return time_it(options, name, std::to_string(points.size() / 2) + " points, float" + std::to_string(8 * sizeof(T)),
+                 [&] { work.run(options.exec, as_published); });
+}
+
 template <class T>
 BenchResult time_dbscan(const BenchOptions& options, const std::string& name, int64_t n, double pull) {
-  const DbscanOptions dbscan{2.2, 15};
   const std::vector<T> few = moved_pixels<T>(5000, pull, options.seed);
   const DbscanWork<T> small(options.exec, few);
-  small.run(options.exec, dbscan);
-  BASIN_CHECK(small.labels.template to_host<int32_t>(options.exec) == label_by_definition(few, dbscan), name);
-  const DbscanWork<T> work(options.exec, moved_pixels<T>(n, pull, options.seed));
-  return time_it(options, name, std::to_string(n) + " points, float" + std::to_string(8 * sizeof(T)),
-                 [&] { work.run(options.exec, dbscan); });
+  small.run(options.exec, as_published);
+  const std::vector<int32_t> labels = small.labels.template to_host<int32_t>(options.exec);
+  BASIN_CHECK(labels == label_by_definition(few, as_published), name);
+  return time_dbscan(options, name, moved_pixels<T>(n, pull, options.seed));
+}
+
+BenchOptions with_pool(BenchOptions options) {
+  options.exec.scratch = &pool_of(options.exec.device);
+  return options;
 }
 
 std::vector<uint8_t> mask_of_cells(int height, int width, uint64_t seed) {
@@ -148,7 +162,15 @@ BenchResult time_components(const BenchOptions& options, const std::string& name
 
 }  // namespace
 
-std::vector<BenchResult> bench_dbscan(const BenchOptions& options) {
+std::vector<BenchResult> bench_dbscan(const BenchOptions& asked) {
+  const BenchOptions options = with_pool(asked);
+  if (!options.input.empty()) {
+    const Array points = read_npy(options.input);
+    if (!points.is_real() || points.shape.size() != 2 || points.shape[1] != 2)
+      refuse(options.input, ": expected points [N, 2] of float32 or float64");
+    if (points.type == ElementType::f32) return {time_dbscan(options, "dbscan, input", points.values<float>())};
+    return {time_dbscan(options, "dbscan, input", points.values<double>())};
+  }
   constexpr int64_t million = 1000000;
   return {time_dbscan<float>(options, "dbscan, contracted", million, 2.5),
           time_dbscan<double>(options, "dbscan, contracted", million, 2.5),
@@ -156,7 +178,8 @@ std::vector<BenchResult> bench_dbscan(const BenchOptions& options) {
           time_dbscan<float>(options, "dbscan, converged", million, 6.5)};
 }
 
-std::vector<BenchResult> bench_components(const BenchOptions& options) {
+std::vector<BenchResult> bench_components(const BenchOptions& asked) {
+  const BenchOptions options = with_pool(asked);
   const std::vector<uint8_t> cells = mask_of_cells(4096, 4096, options.seed);
   const std::vector<uint8_t> twice = mask_of_cells(8192, 4096, options.seed);
   const std::vector<uint8_t> salt = random_mask(4096, 4096, 0.5, options.seed);

@@ -11,6 +11,8 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "basin " BASIN_VERSION);
   app.require_subcommand(1);
   add_bench(app);
+  add_cluster(app);
+  add_components(app);
   add_doctor(app);
   add_evaluate(app);
   add_field(app);

@@ -1,0 +1,27 @@
+#include "kernels/dbscan_steps.h"
+#include "kernels/near_batched.h"
+
+namespace basin::kernels {
+
+template <class T>
+bool label_clusters_batched(const Exec& exec, const GridView<T>& grid, const DbscanOptions& options, int32_t* labels,
+                            int64_t* clusters) {
+#if BASIN_ISA_DISPATCH
+  if (isa() == Isa::avx512) {
+    *clusters = label_clusters<T, Batched<T, Avx512Lanes<T>>>(exec, grid, options, labels);
+    return true;
+  }
+  if (isa() == Isa::avx2) {
+    *clusters = label_clusters<T, Batched<T, Avx2Lanes<T>>>(exec, grid, options, labels);
+    return true;
+  }
+#endif
+  return false;
+}
+
+template bool label_clusters_batched<float>(const Exec&, const GridView<float>&, const DbscanOptions&, int32_t*,
+                                            int64_t*);
+template bool label_clusters_batched<double>(const Exec&, const GridView<double>&, const DbscanOptions&, int32_t*,
+                                             int64_t*);
+
+}  // namespace basin::kernels

@@ -1,0 +1,170 @@
+#pragma once
+#include "kernels/dbscan.h"
+#include "kernels/near.h"
+#include "kernels/sort.h"
+#include "kernels/union_find.h"
+
+// DBSCAN on a PointGrid, for either way of looking for neighbours. Each source that includes this has its own copy: one
+// is compiled with CUDA, one never is.
+namespace basin::kernels {
+
+/// label_clusters below, with AVX2 or AVX-512. False, and nothing done, where the processor has neither.
+template <class T>
+bool label_clusters_batched(const Exec&, const GridView<T>&, const DbscanOptions&, int32_t* labels, int64_t* clusters);
+
+namespace {
+
+constexpr int32_t none = INT32_MAX;  // the node of what is not core: above every node, for minima
+
+/// Finds the core points of the cell that starts at place i. All of them are one node: the smallest input index.
+template <class T, class Near>
+struct FindCore {
+  GridView<T> grid;
+  Reach<T> reach;
+  int min_samples;
+  int32_t* node;       // [N] by place: the node of a core point, or none
+  int32_t* cell_node;  // [N] by the place a cell starts at
+  int32_t* parent;     // [N] by input index: a node is its own; -1 before
+
+  BASIN_HD void operator()(Range cell) const {
+    const bool dense = cell.end - cell.begin >= min_samples;  // a cell is nowhere wider than eps: all are core
+    int32_t smallest = none;
+    if (!dense) {
+      const Rows<T> rows(grid, grid.key(cell.begin));
+      for (int p = cell.begin; p < cell.end; ++p)
+        node[p] = Near{grid, reach, p}.is_core(rows, min_samples) ? grid.index[p] : none;
+    }
+    for (int p = cell.begin; p < cell.end; ++p) {
+      const int32_t own = dense ? grid.index[p] : node[p];
+      smallest = own < smallest ? own : smallest;
+    }
+    cell_node[cell.begin] = smallest;
+    if (smallest == none) return;
+    for (int p = cell.begin; p < cell.end; ++p)
+      if (dense || node[p] != none) node[p] = smallest;
+    parent[smallest] = smallest;
+  }
+};
+
+/// Unites the node of the cell that starts at place i with those of the cells after it, so many cells away, that have a
+/// core point within reach. First neighbours, then cells at distance 2: most of those are united by then.
+template <class T, class Near, int distance>
+struct UniteCells {
+  GridView<T> grid;
+  Reach<T> reach;
+  const int32_t *node, *cell_node;
+  UnionFind sets;
+
+  BASIN_HD void operator()(Range cell) const {
+    int32_t root = cell_node[cell.begin];
+    if (root == none) return;
+    const uint64_t key = grid.key(cell.begin), below = key + grid.stride;
+    if (distance == 1) {
+      unite_with(cell, key + 1, key + 1, root);
+      unite_with(cell, below - 1, below + 1, root);
+    } else {
+      unite_with(cell, key + 2, key + 2, root);
+      unite_with(cell, below - 2, below - 2, root);
+      unite_with(cell, below + 2, below + 2, root);
+      unite_with(cell, below + grid.stride - 2, below + grid.stride + 2, root);
+    }
+  }
+
+  BASIN_HD void unite_with(Range cell, uint64_t first_key, uint64_t last_key, int32_t& root) const {
+    const int end = grid.first(last_key + 1);
+    for (int begin = grid.first(first_key); begin < end;) {
+      const Range other{begin, grid.cell_end(begin)};
+      begin = other.end;
+      const int32_t other_node = cell_node[other.begin];
+      if (other_node == none || other_node == root) continue;
+      root = sets.find(root);
+      if (sets.find(other_node) == root || !touch(cell, other)) continue;
+      sets.unite(root, other_node);
+    }
+  }
+
+  BASIN_HD bool touch(Range cell, Range other) const {
+    for (int p = cell.begin; p < cell.end; ++p)
+      if (node[p] != none && Near{grid, reach, p}.any(other, node, none)) return true;
+    return false;
+  }
+};
+
+/// The node of a cell becomes its root.
+struct FlattenCells {
+  UnionFind sets;
+  int32_t* cell_node;
+
+  BASIN_HD void operator()(Range cell) const {
+    int32_t& node = cell_node[cell.begin];
+    if (node != none) node = sets.find(node);
+  }
+};
+
+/// The node of a core point becomes that of its cluster, its smallest core index.
+struct FlattenPoints {
+  UnionFind sets;
+  const int32_t* cell_node;
+  int32_t* node;
+
+  BASIN_HD void operator()(Range cell) const {
+    if (cell_node[cell.begin] == none) return;
+    const int32_t root = sets.find(cell_node[cell.begin]);
+    for (int p = cell.begin; p < cell.end; ++p)
+      if (node[p] != none) node[p] = root;
+  }
+};
+
+struct Clear {
+  int32_t* parent;
+
+  BASIN_HD void operator()(int64_t i) const { parent[i] = -1; }
+};
+
+struct MarkRoots {
+  const int32_t* parent;
+  int32_t* number;
+
+  BASIN_HD void operator()(int64_t i) const { number[i] = parent[i] == i; }
+};
+
+template <class T, class Near>
+struct Label {
+  GridView<T> grid;
+  Reach<T> reach;
+  const int32_t *node, *number;
+  int32_t* labels;
+
+  BASIN_HD void operator()(int64_t p) const {
+    int32_t root = node[p];
+    if (root == none) {
+      const uint64_t key = grid.key(p);
+      for (int r = -2; r <= 2; ++r)
+        if ((r > -2 && r < 2) || reach.second_row_is_near(double(grid.y[p]), r))
+          root = Near{grid, reach, int(p)}.smallest(row_near(grid, key, r), node, root);
+    }
+    labels[grid.index[p]] = root == none ? -1 : number[root];
+  }
+};
+
+template <class T, class Near>
+int64_t label_clusters(const Exec& exec, const GridView<T>& grid, const DbscanOptions& options, int32_t* labels) {
+  const int n = grid.n;
+  const Reach<T> reach(options.eps);
+  Temp<int32_t> node(exec, n + read_ahead), cell_node(exec, n), parent(exec, n), number(exec, n);
+  const UnionFind sets{parent.data()};
+  for_each(exec, n, Clear{parent.data()});
+  Near::for_each_cell(
+      exec, grid, FindCore<T, Near>{grid, reach, options.min_samples, node.data(), cell_node.data(), parent.data()});
+  Near::for_each_cell(exec, grid, UniteCells<T, Near, 1>{grid, reach, node.data(), cell_node.data(), sets});
+  Near::for_each_cell(exec, grid, FlattenCells{sets, cell_node.data()});
+  Near::for_each_cell(exec, grid, UniteCells<T, Near, 2>{grid, reach, node.data(), cell_node.data(), sets});
+  Near::for_each_cell(exec, grid, FlattenPoints{sets, cell_node.data(), node.data()});
+  for_each(exec, n, MarkRoots{parent.data(), number.data()});
+  const int64_t clusters = exclusive_sum(exec, {number.data(), {n}});
+  Near::for_each_place(exec, grid, Label<T, Near>{grid, reach, node.data(), number.data(), labels});
+  return clusters;
+}
+
+}  // namespace
+}  // namespace basin::kernels

@@ -1,0 +1,68 @@
+#include <climits>
+#include <cmath>
+#include <cstdio>
+
+#include "data/npy.h"
+#include "engine/tensor.h"
+#include "kernels/dbscan.h"
+#include "kernels/snap_noise.h"
+#include "tools/command.h"
+
+namespace basin::tools {
+namespace {
+
+struct Settings {
+  Common common;
+  std::filesystem::path points, out;
+  kernels::DbscanOptions dbscan;
+  bool snap_noise = false;
+};
+
+template <class T>
+std::vector<int32_t> cluster(const Exec& exec, const Settings& settings, const Array& array, int64_t* clusters) {
+  const int64_t n = array.shape[0];
+  for (int64_t i = 0; i < 2 * n; ++i)
+    if (!std::isfinite(array.as<T>()[i]))
+      refuse(settings.points.string(), ": point ", i / 2, " has a coordinate that is not finite");
+  const Tensor points = Tensor::empty(exec, {n, 2}, dtype_of<T>), labels = Tensor::empty(exec, {n}, DType::i32);
+  points.copy_from_host(exec, array.bytes.data());
+  *clusters = kernels::dbscan<T>(exec, points.view<const T, 2>(), settings.dbscan, labels.view<int32_t, 1>());
+  if (settings.snap_noise) kernels::snap_noise<T>(exec, points.view<const T, 2>(), labels.view<int32_t, 1>());
+  return labels.to_host<int32_t>(exec);
+}
+
+void run(const Settings& settings) {
+  const Array points = read_npy(settings.points);
+  if (!points.is_real() || points.shape.size() != 2 || points.shape[1] != 2)
+    refuse(settings.points.string(), ": expected points [N, 2] of float32 or float64");
+  if (points.shape[0] > 1 << 29) refuse(settings.points.string(), ": more than 2^29 points");
+  const Exec exec = make_exec(settings.common);
+  int64_t clusters = 0;
+  const std::vector<int32_t> labels = points.type == ElementType::f32
+                                          ? cluster<float>(exec, settings, points, &clusters)
+                                          : cluster<double>(exec, settings, points, &clusters);
+  const std::vector<int64_t> wide(labels.begin(), labels.end());
+  int64_t noise = 0;
+  for (const int32_t label : labels)
+    noise += label < 0;
+  write_npy(settings.out, {points.shape[0]}, wide.data());
+  std::printf("%lld points, %lld clusters, %lld noise\n", static_cast<long long>(wide.size()),
+              static_cast<long long>(clusters), static_cast<long long>(noise));
+}
+
+}  // namespace
+
+void add_cluster(CLI::App& app) {
+  CLI::App* sub = app.add_subcommand("cluster", "DBSCAN of points [N, 2], with the labels of scikit-learn's");
+  auto settings = std::make_shared<Settings>();
+  sub->add_option("points", settings->points, "points [N, 2] as (x, y), .npy of float32 or float64")->required();
+  sub->add_option("--eps", settings->dbscan.eps, "points this far apart, or nearer, are neighbours")->required();
+  sub->add_option("--min-samples", settings->dbscan.min_samples, "neighbours that make a core point, itself included")
+      ->required();
+  sub->add_flag("--snap-noise", settings->snap_noise, "noise takes the label that its nearest 5 points mostly have");
+  sub->add_option("--out", settings->out, "labels [N], .npy of int64: clusters from 0, noise -1")->required();
+  add_device_options(*sub, settings->common);
+  sub->callback([settings] { run(*settings); });
+}
+
+}  // namespace basin::tools
