@@ -1,6 +1,6 @@
 #include "data/augment.h"
 
-#include <sstream>
+#include <algorithm>
 #include <utility>
 
 namespace basin {
@@ -8,8 +8,9 @@ namespace basin {
 Augmentation parse_augmentation(const std::string& text) {
   Augmentation a{false, false, false, false};
   if (text == "none") return a;
-  std::istringstream list(text);
-  for (std::string item; std::getline(list, item, ',');) {
+  for (size_t begin = 0, end; begin <= text.size(); begin = end + 1) {
+    end = std::min(text.find(',', begin), text.size());
+    const std::string item = text.substr(begin, end - begin);
     if (item == "flip")
       a.flip = true;
     else if (item == "rotate")
@@ -67,6 +68,17 @@ void transform_vector(const Transform& t, float& x, float& y) {
   }
   if (t.flip_rows) y = -y;
   if (t.flip_columns) x = -x;
+}
+
+void transform_field(const Transform& t, View<const float, 3> from, View<float, 3> to) {
+  const int size = from.dim[1];
+  BASIN_CHECK(from.dim[0] == 2 && from.dim[2] == size, "field ", from);
+  BASIN_CHECK(to.dim[0] == 2 && to.dim[1] == size && to.dim[2] == size, "field ", to);
+  const int64_t pixels = int64_t(size) * size;
+  for (int c = 0; c < 2; ++c)
+    transform_pixels(t, size, from.data + c * pixels, to.data + c * pixels);
+  for (int64_t p = 0; p < pixels; ++p)
+    transform_vector(t, to.data[p], to.data[pixels + p]);
 }
 
 }  // namespace basin

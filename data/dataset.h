@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -12,48 +13,73 @@ namespace basin {
 struct Pair {
   std::string stem;
   std::filesystem::path image;
-  std::vector<std::filesystem::path> masks;  // one label image, or one binary mask per object
+  std::vector<std::filesystem::path> masks;  // one label image; with one_object_each any number of binary masks
+  bool one_object_each = false;
 };
 
-/// The labelled images of a folder or a CSV list, sorted by stem. Layouts: <stem>_img.* with <stem>_masks.*; <stem>.*
-/// with <stem>_masks.*; images/ and masks/ with equal stems; <id>/images/ and <id>/masks/ (DSB 2018, a mask per
-/// object); a .csv file with lines "image,mask". Paired by name, never by order. Throws one sentence that names what is
-/// unpaired, or the folder if it holds no images.
+/// The labelled images of a folder or a CSV list, sorted by stem. Layouts, told apart by what is there:
+///   a .csv file              lines image,mask under an optional heading; paths relative to the list
+///   images/ and masks/       equal stems
+///   <id>/images, <id>/masks  one image, and one mask per object (DSB 2018)
+///   one folder               <stem>_img.* or <stem>.* with <stem>_masks.*; *_overlay.* and *_flows.* are left out
+/// Paired by name, never by order. Throws one sentence that names the files: an image without labels, labels without an
+/// image, two files for one stem; or the folder, if it holds no images.
 std::vector<Pair> find_pairs(const std::filesystem::path&);
 
-/// The images of a folder, or the file itself; *_masks.* and *_overlay.* are left out. Sorted.
+/// For the user: how many pairs, and the names of the first and the last, a line each.
+std::string describe_pairs(const std::vector<Pair>&);
+
+/// The images of a folder, or the file itself; *_masks.*, *_overlay.* and *_flows.* are left out. Sorted.
 std::vector<std::filesystem::path> find_images(const std::filesystem::path&);
 /// The name without its extension and without a trailing "_img".
 std::string stem_of(const std::filesystem::path&);
 
-/// The labels of a pair; binary masks are joined, later ones on top.
-Labels read_pair_labels(const Pair&);
+/// The labels of a pair, which must be of this size. Binary masks are numbered in the order of their file names; where
+/// two overlap, the first keeps the pixel.
+Labels read_pair_labels(const Pair&, int height, int width);
 
-/// Which pairs are held out: the round(fraction n) with the lowest FNV-1a hash of their stem, at least one and not all.
-/// It depends on the names alone, so that adding images moves few others.
+/// Which pairs are held out: the round(fraction n) with the lowest hash of their stem (64-bit FNV-1a, then the
+/// finaliser of MurmurHash3), at least one and not all. It depends on the names alone, not on their order, and adding
+/// images moves few others.
 std::vector<bool> validation_split(const std::vector<Pair>&, double fraction);
+
+/// Labels as a data loader keeps them: at one, two or four bytes a pixel, whatever their ids need.
+class StoredLabels {
+ public:
+  explicit StoredLabels(const Labels&);
+  int32_t operator()(int y, int x) const {
+    int32_t id;
+    row(y, x, 1, &id);
+    return id;
+  }
+  /// The ids of row y, columns [x0, x0 + n).
+  void row(int y, int x0, int n, int32_t* ids) const;
+  const std::vector<std::byte>& bytes() const { return bytes_; }
+
+ private:
+  int width_, id_bytes_;
+  std::vector<std::byte> bytes_;
+};
 
 /// An image with its labels, decoded, as a data loader keeps it.
 struct Example {
   std::string stem;
   Source source;
-  std::vector<uint16_t> ids16;  // [height][width]; where there are 65,536 objects or more:
-  std::vector<int32_t> ids32;
+  StoredLabels labels;
 
-  int32_t id(int y, int x) const {
-    const size_t i = size_t(y) * size_t(source.width()) + size_t(x);
-    return ids32.empty() ? int32_t(ids16[i]) : ids32[i];
-  }
+  int32_t id(int y, int x) const { return labels(y, x); }
 };
 
 /// Reads and checks one pair: labels of another size than their image are refused.
 Example read_example(const Pair&, int channels, const Normalisation&);
+/// All of them, on all cores; throws the first error in the order of the pairs.
 std::vector<Example> read_examples(const std::vector<Pair>&, int channels, const Normalisation&);
 
-/// A hash of names, sizes, pixels and labels, as 16 hexadecimal digits; the order of the examples does not matter.
+/// A hash of names, sizes, pixels and labels, as 16 hexadecimal digits; it depends neither on the order of the examples
+/// nor on the format of their files.
 std::string fingerprint(const std::vector<Example>&);
 
-/// The largest number of channels among the images, 3 at most where grey and RGB are mixed.
+/// The largest number of channels among the images.
 int most_channels(const std::vector<Pair>&);
 
 }  // namespace basin

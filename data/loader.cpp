@@ -10,13 +10,11 @@ namespace basin {
 namespace {
 
 /// The images of an epoch in their order.
-std::vector<int> epoch_order(int images, uint64_t seed, int64_t epoch) {
-  std::vector<int> order(size_t(images), 0);
+void shuffle(uint64_t seed, int64_t epoch, std::vector<int>& order) {
   std::iota(order.begin(), order.end(), 0);
   Random random(seed, Purpose::order, uint32_t(epoch));
-  for (int i = images - 1; i > 0; --i)
+  for (int i = int(order.size()) - 1; i > 0; --i)
     std::swap(order[size_t(i)], order[size_t(random.below(i + 1))]);
-  return order;
 }
 
 /// Where a crop begins in an image padded to at least the crop's size, in the image's own coordinates.
@@ -25,9 +23,14 @@ int crop_start(int image, int crop, Random& random) {
   return random.below(image + 2 * padding - crop + 1) - padding;
 }
 
-float gaussian(Random& random) {
-  const float u = 1 - random.uniform(), v = random.uniform();
-  return std::sqrt(-2 * std::log(u)) * std::cos(6.2831853f * v);
+/// Adds noise of this standard deviation to n values (Box and Muller: two normal numbers from two uniform ones).
+void add_noise(float deviation, Random& random, int n, float* values) {
+  for (int i = 0; i < n; i += 2) {
+    const float radius = deviation * std::sqrt(-2 * std::log(1 - random.uniform()));
+    const float angle = 6.2831853f * random.uniform();
+    values[i] += radius * std::cos(angle);
+    if (i + 1 < n) values[i + 1] += radius * std::sin(angle);
+  }
 }
 
 }  // namespace
@@ -35,7 +38,10 @@ float gaussian(Random& random) {
 Loader::Loader(const std::vector<Example>& examples, const LoaderOptions& options, MakeTargets make_targets,
                int64_t first)
     : examples_(examples), options_(options), make_targets_(std::move(make_targets)), wanted_(first), taken_(first) {
-  BASIN_CHECK(!examples.empty() && options.batch > 0 && options.crop > 0, "nothing to load");
+  BASIN_CHECK(!examples.empty() && options.batch > 0 && options.crop > 0 && options.margin >= 0 && first >= 0,
+              examples.size(), " images, batch ", options.batch, ", crop ", options.crop, ", first step ", first);
+  for (const Example& e : examples)
+    BASIN_CHECK(e.source.channels() == examples[0].source.channels(), e.stem, ": ", e.source.channels(), " channels");
   steps_per_epoch_ = std::max<int64_t>(1, int64_t(examples.size()) / options.batch);
   const Exec cpu;
   const int64_t n = options.batch, c = options.crop;
@@ -63,16 +69,17 @@ Loader::~Loader() {
 const LoadedBatch& Loader::next() {
   std::unique_lock lock(mutex_);
   Slot& slot = slots_[size_t(wanted_) % slots_.size()];
-  const auto finished = [&] { return error_ || (slot.ready && slot.step == wanted_); };
-  filled_.wait(lock, finished);
-  if (error_) std::rethrow_exception(error_);
+  const auto filled = [&] { return slot.ready && slot.step == wanted_; };
+  filled_.wait(lock, [&] { return error_ || filled(); });
+  if (!filled()) std::rethrow_exception(error_);
   ++wanted_;  // gives the slot before it back to the workers
   freed_.notify_all();
   return slot.batch;
 }
 
 void Loader::work() {
-  omp_set_num_threads(1);
+  omp_set_num_threads(1);  // the cores belong to the training step
+  Workspace workspace;
   const int64_t ahead = int64_t(slots_.size()) - 1;
   std::unique_lock lock(mutex_);
   while (true) {
@@ -84,7 +91,7 @@ void Loader::work() {
     slot.ready = false;
     lock.unlock();
     try {
-      fill(slot.batch, step);
+      fill(slot.batch, step, workspace);
     } catch (...) {
       lock.lock();
       error_ = std::current_exception();
@@ -97,61 +104,73 @@ void Loader::work() {
   }
 }
 
-void Loader::fill(LoadedBatch& batch, int64_t step) const {
-  const int images = int(examples_.size());
+void Loader::fill(LoadedBatch& batch, int64_t step, Workspace& workspace) const {
+  const size_t images = examples_.size();
   const int64_t epoch = step / steps_per_epoch_, within = step % steps_per_epoch_;
-  const std::vector<int> order = epoch_order(images, options_.seed, epoch);
-  std::vector<int32_t> labels;
+  if (workspace.epoch != epoch) {
+    workspace.order.resize(images);
+    shuffle(options_.seed, epoch, workspace.order);
+    workspace.epoch = epoch;
+  }
   batch.step = step;
   for (int n = 0; n < options_.batch; ++n) {
-    const int64_t position = within * options_.batch + n;
-    const Example& example = examples_[size_t(order[size_t(position % images)])];
-    Random random(options_.seed, Purpose::crop, uint32_t(epoch), uint64_t(position));
-    fill_sample(batch, n, example, random, labels);
+    const uint64_t position = uint64_t(within * options_.batch + n);
+    const Example& example = examples_[size_t(workspace.order[position % images])];
+    fill_sample(batch, n, example, uint32_t(epoch), position, workspace);
     batch.stems[size_t(n)] = example.stem;
   }
 }
 
-void Loader::fill_sample(LoadedBatch& batch, int n, const Example& example, Random& random,
-                         std::vector<int32_t>& labels) const {
+void Loader::fill_sample(LoadedBatch& batch, int n, const Example& example, uint32_t epoch, uint64_t position,
+                         Workspace& workspace) const {
   const Source& source = example.source;
-  const int crop = options_.crop, height = source.height(), width = source.width(), margin = options_.margin;
-  const int y0 = crop_start(height, crop, random), x0 = crop_start(width, crop, random);
-  const Transform t = draw_transform(options_.augment, random);
-  const auto inside = [&](int y, int x) { return y >= 0 && y < height && x >= 0 && x < width; };
+  const int crop = options_.crop, margin = options_.margin, size = crop + 2 * margin;
+  Random place(options_.seed, Purpose::crop, epoch, position), choice(options_.seed, Purpose::augment, epoch, position);
+  const int y0 = crop_start(source.height(), crop, place), x0 = crop_start(source.width(), crop, place);
+  const Transform transform = draw_transform(options_.augment, choice);
 
-  const int size = crop + 2 * margin;
-  labels.resize(size_t(size) * size_t(size));
-  for (int y = 0; y < size; ++y)
-    for (int x = 0; x < size; ++x) {
-      int from_y, from_x;
-      t.source(size, y, x, from_y, from_x);
-      from_y += y0 - margin, from_x += x0 - margin;
-      labels[size_t(y) * size_t(size) + size_t(x)] = inside(from_y, from_x) ? example.id(from_y, from_x) : 0;
-    }
-  const View<float, 4> mask = batch.mask.view<float, 4>(), image = batch.image.view<float, 4>();
-  for (int y = 0; y < crop; ++y)
+  cut_labels(example, {y0 - margin, x0 - margin, size}, workspace.window);
+  workspace.labels.resize(workspace.window.size());
+  transform_pixels(transform, size, workspace.window.data(), workspace.labels.data());
+  float* mask = &batch.mask.view<float, 4>()(n, 0, 0, 0);
+  for (int y = 0; y < crop; ++y) {
+    const int32_t* ids = workspace.labels.data() + size_t(y + margin) * size_t(size) + margin;
     for (int x = 0; x < crop; ++x)
-      mask(n, 0, y, x) = labels[size_t(y + margin) * size_t(size) + size_t(x + margin)] ? 1.f : 0.f;
-
-  std::vector<float> values(size_t(crop) * size_t(crop));
-  for (int c = 0; c < source.channels(); ++c) {
-    std::fill(values.begin(), values.end(), 0.f);  // beyond the image
-    const int begin = std::max(0, -x0), end = std::min(crop, width - x0);
-    for (int y = std::max(0, -y0); y < std::min(crop, height - y0); ++y)
-      if (end > begin)
-        source.row(c, y0 + y, x0 + begin, end - begin, &values[size_t(y) * size_t(crop) + size_t(begin)]);
-    for (int y = 0; y < crop; ++y)
-      for (int x = 0; x < crop; ++x) {
-        int from_y, from_x;
-        t.source(crop, y, x, from_y, from_x);
-        float v = values[size_t(from_y) * size_t(crop) + size_t(from_x)] * t.gain + t.offset;
-        if (t.noise > 0) v += t.noise * gaussian(random);
-        image(n, c, y, x) = v;
-      }
+      *mask++ = ids[x] != 0 ? 1.f : 0.f;
   }
-  View<float, 3> target{&batch.target.view<float, 4>()(n, 0, 0, 0), {options_.target_channels, crop, crop}};
-  make_targets_(View<const int32_t, 2>{labels.data(), {size, size}}, target);
+
+  Random noise(options_.seed, Purpose::noise, epoch, position);
+  for (int c = 0; c < source.channels(); ++c) {
+    cut_image(source, c, {y0, x0, crop}, transform, noise, workspace.values);
+    transform_pixels(transform, crop, workspace.values.data(), &batch.image.view<float, 4>()(n, c, 0, 0));
+  }
+  const View<float, 3> target{&batch.target.view<float, 4>()(n, 0, 0, 0), {options_.target_channels, crop, crop}};
+  make_targets_(View<const int32_t, 2>{workspace.labels.data(), {size, size}}, target);
+}
+
+void Loader::cut_labels(const Example& example, Window window, std::vector<int32_t>& ids) const {
+  ids.assign(size_t(window.size) * size_t(window.size), 0);
+  const int begin = std::max(0, -window.x0), end = std::min(window.size, example.source.width() - window.x0);
+  if (begin >= end) return;
+  for (int y = std::max(0, -window.y0); y < std::min(window.size, example.source.height() - window.y0); ++y)
+    example.labels.row(window.y0 + y, window.x0 + begin, end - begin,
+                       ids.data() + size_t(y) * size_t(window.size) + begin);
+}
+
+void Loader::cut_image(const Source& source, int channel, Window window, const Transform& transform, Random& noise,
+                       std::vector<float>& values) const {
+  values.assign(size_t(window.size) * size_t(window.size), 0.f);
+  const int begin = std::max(0, -window.x0), end = std::min(window.size, source.width() - window.x0);
+  if (begin >= end) return;
+  for (int y = std::max(0, -window.y0); y < std::min(window.size, source.height() - window.y0); ++y) {
+    float* row = values.data() + size_t(y) * size_t(window.size) + begin;
+    source.row(channel, window.y0 + y, window.x0 + begin, end - begin, row);
+    if (options_.augment.brightness) {
+      for (int x = 0; x < end - begin; ++x)
+        row[x] = row[x] * transform.gain + transform.offset;
+    }
+    if (transform.noise > 0) add_noise(transform.noise, noise, end - begin, row);
+  }
 }
 
 }  // namespace basin

@@ -1,6 +1,8 @@
 #include "data/normalise.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <charconv>
 #include <cmath>
 
@@ -14,7 +16,7 @@ std::string shortest(double v) {
   return {text, std::to_chars(text, text + sizeof text, v).ptr};
 }
 
-double divisor(PixelType type, const std::string& name) {
+float divisor(PixelType type, const std::string& name) {
   switch (type) {
     case PixelType::u8:
       return 255;
@@ -25,6 +27,85 @@ double divisor(PixelType type, const std::string& name) {
     default:
       return 1;
   }
+}
+
+/// Calls f with value(pixel), the raw value of `channel` as a model of `channels` channels takes it, for this image's
+/// types: one loop per kind of image instead of a choice per pixel.
+template <class F>
+void with_values(const Image& image, int channels, int channel, F f) {
+  const auto with_type = [&](auto zero) {
+    using T = decltype(zero);
+    const T* p = image.as<T>();
+    const size_t has = size_t(image.channels);
+    if (image.channels == 1)
+      f([=](size_t i) { return float(p[i]); });
+    else if (image.channels == channels)
+      f([=, c = size_t(channel)](size_t i) { return float(p[i * has + c]); });
+    else
+      f([=](size_t i) {
+        return 0.299f * float(p[i * 3]) + 0.587f * float(p[i * 3 + 1]) + 0.114f * float(p[i * 3 + 2]);
+      });
+  };
+  switch (image.type) {
+    case PixelType::u8:
+      return with_type(uint8_t{});
+    case PixelType::u16:
+      return with_type(uint16_t{});
+    case PixelType::u32:
+      return with_type(uint32_t{});
+    case PixelType::f32:
+      return with_type(float{});
+  }
+}
+
+/// Order-preserving bijection between floats (no NaN) and unsigned integers.
+uint32_t key_of(float v) {
+  const uint32_t bits = std::bit_cast<uint32_t>(v);
+  return bits >> 31 ? ~bits : bits | 0x80000000u;
+}
+float value_of(uint32_t key) { return std::bit_cast<float>(key >> 31 ? key & 0x7fffffffu : ~key); }
+
+/// The values at four ranks of the n sorted values, without sorting or copying: counts by the upper 16 bits of the key,
+/// then by the lower 16 within the bins where the ranks fall.
+template <class V>
+std::array<float, 4> order_statistics(size_t n, V value, const std::array<size_t, 4>& ranks) {
+  std::vector<uint64_t> upper(65536);
+  for (size_t i = 0; i < n; ++i)
+    ++upper[key_of(value(i)) >> 16];
+  std::array<uint32_t, 4> bins;
+  std::array<uint64_t, 4> rest;  // ranks within their bins
+  for (size_t k = 0; k < 4; ++k) {
+    rest[k] = ranks[k];
+    bins[k] = 0;
+    while (rest[k] >= upper[bins[k]])
+      rest[k] -= upper[bins[k]++];
+  }
+  std::array<float, 4> found;
+  std::vector<uint64_t> lower(65536);
+  for (size_t k = 0; k < 4; ++k) {
+    if (k == 0 || bins[k] != bins[k - 1]) {
+      std::fill(lower.begin(), lower.end(), 0);
+      for (size_t i = 0; i < n; ++i) {
+        const uint32_t key = key_of(value(i));
+        if (key >> 16 == bins[k]) ++lower[key & 65535];
+      }
+    }
+    uint32_t low = 0;
+    for (uint64_t left = rest[k]; left >= lower[low]; ++low)
+      left -= lower[low];
+    found[k] = value_of(bins[k] << 16 | low);
+  }
+  return found;
+}
+
+template <class V>
+Affine between_percentiles(size_t n, V value, double low, double high) {
+  const double at_low = low / 100 * double(n - 1), at_high = high / 100 * double(n - 1);
+  const size_t i = size_t(at_low), j = size_t(at_high);
+  const std::array<float, 4> v = order_statistics(n, value, {i, std::min(i + 1, n - 1), j, std::min(j + 1, n - 1)});
+  const auto between = [](double a, double b, double t) { return a + t * (b - a); };
+  const double from = between(v[0], v[1], at_low - double(i)), to = between(v[2], v[3], at_high - double(j));
+  return {float(from), float(to - from)};
 }
 
 }  // namespace
@@ -52,62 +133,36 @@ std::string to_string(const Normalisation& n) {
   return "percentile:" + shortest(n.low) + ',' + shortest(n.high);
 }
 
-double percentile(std::vector<float>& values, double q) {
-  BASIN_CHECK(!values.empty() && q >= 0 && q <= 100, values.size(), " values, q = ", q);
-  const double rank = q / 100 * double(values.size() - 1);
-  const size_t below = size_t(rank);
-  std::nth_element(values.begin(), values.begin() + int64_t(below), values.end());
-  const double a = values[below];
-  if (below + 1 >= values.size() || rank == double(below)) return a;
-  const double b = *std::min_element(values.begin() + int64_t(below) + 1, values.end());
-  return a + (rank - double(below)) * (b - a);
-}
-
 Source::Source(Image image, int channels, const Normalisation& norm, const std::string& name)
     : image_(std::move(image)), channels_(channels), affine_(size_t(channels)) {
   const int has = image_.channels;
   if (has != channels && !(has == 1 && channels == 3) && !(has == 3 && channels == 1))
     refuse(name, " has ", has, " channels, but the model takes ", channels,
            "; only grey and RGB are converted into each other");
-  if (norm.kind == Normalisation::Kind::divide) {
-    const float scale = float(1 / divisor(image_.type, name));
-    std::fill(affine_.begin(), affine_.end(), Affine{0, scale});
-  } else if (norm.kind == Normalisation::Kind::percentile) {
-    const size_t pixels = size_t(image_.height) * size_t(image_.width);
-    std::vector<float> values(pixels);
-    for (int c = 0; c < channels; ++c) {
-      for (size_t p = 0; p < pixels; ++p)
-        values[p] = raw(c, p);
-      const double low = percentile(values, norm.low), high = percentile(values, norm.high);
-      affine_[size_t(c)] = {float(low), high > low ? float(1 / (high - low)) : 0.f};
-    }
+  if (norm.kind == Normalisation::Kind::divide)
+    std::fill(affine_.begin(), affine_.end(), Affine{0, divisor(image_.type, name)});
+  if (norm.kind != Normalisation::Kind::percentile) return;
+  const size_t pixels = size_t(image_.height) * size_t(image_.width);
+  for (int c = 0; c < channels; ++c) {
+    if (c > 0 && has == 1)
+      affine_[size_t(c)] = affine_[0];
+    else
+      with_values(image_, channels, c,
+                  [&](auto value) { affine_[size_t(c)] = between_percentiles(pixels, value, norm.low, norm.high); });
   }
-}
-
-float Source::raw(int channel, size_t pixel) const {
-  const auto value = [&](size_t i) {
-    switch (image_.type) {
-      case PixelType::u8:
-        return float(image_.as<uint8_t>()[i]);
-      case PixelType::u16:
-        return float(image_.as<uint16_t>()[i]);
-      case PixelType::u32:
-        return float(image_.as<uint32_t>()[i]);
-      default:
-        return image_.as<float>()[i];
-    }
-  };
-  const size_t has = size_t(image_.channels), first = pixel * has;
-  if (image_.channels == channels_) return value(first + size_t(channel));
-  if (has == 1) return value(first);
-  return 0.299f * value(first) + 0.587f * value(first + 1) + 0.114f * value(first + 2);
 }
 
 void Source::row(int channel, int y, int x0, int n, float* to) const {
   const Affine a = affine_[size_t(channel)];
   const size_t first = size_t(y) * size_t(image_.width) + size_t(x0);
-  for (int x = 0; x < n; ++x)
-    to[x] = (raw(channel, first + size_t(x)) - a.offset) * a.scale;
+  if (!(a.span > 0)) {
+    std::fill(to, to + n, 0.f);
+    return;
+  }
+  with_values(image_, channels_, channel, [&](auto value) {
+    for (int x = 0; x < n; ++x)
+      to[x] = (value(first + size_t(x)) - a.offset) / a.span;
+  });
 }
 
 }  // namespace basin

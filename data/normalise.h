@@ -21,17 +21,15 @@ struct Normalisation {
 Normalisation parse_normalisation(const std::string&);
 std::string to_string(const Normalisation&);
 
-/// The q-th percentile, 0 to 100, of n values: linear between order statistics at rank q / 100 (n - 1). Reorders them.
-double percentile(std::vector<float>& values, double q);
-
-/// Normalised x = (x - offset) scale.
+/// Normalised x = (x - offset) / span; 0 where span is 0.
 struct Affine {
-  float offset = 0, scale = 1;
+  float offset = 0, span = 1;
 };
 
 /// An image ready to be cut: its channels as a model of `channels` channels takes them, and their normalisation. Grey
-/// is repeated into 3 channels, 3 channels become grey by Rec. 601, on raw values; any other mismatch throws one
-/// sentence that begins with `name`.
+/// is repeated into 3 channels, 3 channels become grey by Rec. 601 (.299 R + .587 G + .114 B), on raw values; any other
+/// mismatch throws one sentence that begins with `name`. Percentiles are linear between order statistics, at rank
+/// q / 100 (n - 1), of the values as float32. Nothing is copied but the image itself.
 class Source {
  public:
   Source(Image image, int channels, const Normalisation&, const std::string& name);
@@ -44,8 +42,6 @@ class Source {
   const Image& image() const { return image_; }
 
  private:
-  float raw(int channel, size_t pixel) const;
-
   Image image_;
   int channels_;
   std::vector<Affine> affine_;  // per channel

@@ -54,6 +54,7 @@ void run(const Options& o) {
   const Exec exec = make_exec(o.common);
   if (exec.device != Device::cpu) refuse("training on the GPU is not in this version: use --device cpu");
   std::vector<Pair> pairs = find_pairs(o.data), held;
+  std::fputs(describe_pairs(pairs).c_str(), stderr);
   if (!o.val.empty()) {
     held = find_pairs(o.val);
   } else {

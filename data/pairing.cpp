@@ -1,0 +1,250 @@
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "data/dataset.h"
+#include "data/raster.h"
+#include "engine/files.h"
+
+namespace basin {
+namespace fs = std::filesystem;
+namespace {
+
+bool ends_with(const std::string& s, std::string_view end) { return std::string_view(s).ends_with(end); }
+
+bool is_image_file(const fs::path& path) {
+  static const std::set<std::string> known{".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"};
+  return known.contains(lower_extension(path)) && !path.filename().string().starts_with('.');
+}
+bool is_label_file(const fs::path& path) {
+  const std::string e = lower_extension(path);
+  return (e == ".png" || e == ".tif" || e == ".tiff" || e == ".npy") && !path.filename().string().starts_with('.');
+}
+bool is_derived(const fs::path& path) {
+  const std::string s = path.stem().string();
+  return ends_with(s, "_overlay") || ends_with(s, "_flows");
+}
+bool is_masks(const fs::path& path) { return ends_with(path.stem().string(), "_masks"); }
+
+/// The entries of a folder, sorted by name.
+std::vector<fs::path> entries_of(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::path> entries;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+    entries.push_back(it->path());
+  if (error) refuse(folder.string(), ": cannot be read (", error.message(), ")");
+  std::sort(entries.begin(), entries.end());
+  return entries;
+}
+
+/// The name that labels share with their image.
+std::string mask_stem(const fs::path& path) {
+  const std::string stem = path.stem().string();
+  return is_masks(path) ? stem.substr(0, stem.size() - std::string_view("_masks").size()) : stem_of(path);
+}
+
+using ByStem = std::map<std::string, fs::path>;
+
+void insert(ByStem& files, const std::string& stem, const fs::path& file) {
+  const auto [at, is_new] = files.emplace(stem, file);
+  if (!is_new)
+    refuse(file.string(), ": has the same stem as ", at->second.filename().string(), ", and only one can be meant");
+}
+
+/// Both maps must hold the same stems.
+std::vector<Pair> join(const ByStem& images, const ByStem& masks) {
+  std::vector<Pair> pairs;
+  std::string unpaired;
+  size_t count = 0;
+  const auto name = [&](const fs::path& p, const char* what) {
+    if (++count <= 5) unpaired += (count > 1 ? ", " : "") + p.string() + what;
+  };
+  for (const auto& [stem, image] : images) {
+    const auto mask = masks.find(stem);
+    if (mask == masks.end())
+      name(image, " (no labels)");
+    else
+      pairs.push_back({stem, image, {mask->second}, false});
+  }
+  for (const auto& [stem, mask] : masks) {
+    if (!images.contains(stem)) name(mask, " (no image)");
+  }
+  if (count > 5) unpaired += " and " + std::to_string(count - 5) + " more";
+  if (count > 0) refuse(unpaired, ": without a partner of the same stem");
+  return pairs;
+}
+
+std::vector<Pair> pair_flat(const fs::path& folder) {
+  ByStem images, masks;
+  for (const fs::path& file : entries_of(folder)) {
+    if (!fs::is_regular_file(file)) continue;
+    if (is_masks(file)) {
+      if (is_label_file(file)) insert(masks, mask_stem(file), file);
+    } else if (is_image_file(file) && !is_derived(file)) {
+      insert(images, stem_of(file), file);
+    }
+  }
+  return join(images, masks);
+}
+
+std::vector<Pair> pair_siblings(const fs::path& folder) {
+  ByStem images, masks;
+  for (const fs::path& file : entries_of(folder / "images")) {
+    if (fs::is_regular_file(file) && is_image_file(file)) insert(images, stem_of(file), file);
+  }
+  for (const fs::path& file : entries_of(folder / "masks")) {
+    if (fs::is_regular_file(file) && is_label_file(file)) insert(masks, mask_stem(file), file);
+  }
+  return join(images, masks);
+}
+
+bool is_dsb(const fs::path& entry) { return fs::is_directory(entry / "images"); }
+
+std::vector<Pair> pair_dsb(const fs::path& folder) {
+  std::vector<Pair> pairs;
+  for (const fs::path& entry : entries_of(folder)) {
+    if (!is_dsb(entry)) continue;
+    Pair pair{entry.filename().string(), {}, {}, true};
+    for (const fs::path& file : entries_of(entry / "images")) {
+      if (!is_image_file(file)) continue;
+      if (!pair.image.empty()) refuse(file.string(), ": is a second image beside ", pair.image.filename().string());
+      pair.image = file;
+    }
+    if (pair.image.empty()) refuse((entry / "images").string(), ": holds no image");
+    if (!fs::is_directory(entry / "masks")) refuse(pair.image.string(), ": without a folder of masks beside it");
+    for (const fs::path& file : entries_of(entry / "masks")) {
+      if (is_label_file(file)) pair.masks.push_back(file);
+    }
+    pairs.push_back(std::move(pair));
+  }
+  return pairs;
+}
+
+std::vector<std::string> split_csv_line(const std::string& line, const std::string& where) {
+  std::vector<std::string> cells(1);
+  bool quoted = false;
+  for (size_t i = 0; i < line.size(); ++i) {
+    const char c = line[i];
+    if (quoted && c == '"' && i + 1 < line.size() && line[i + 1] == '"') {
+      cells.back() += line[++i];
+    } else if (c == '"') {
+      quoted = !quoted;
+    } else if (c == ',' && !quoted) {
+      cells.emplace_back();
+    } else {
+      cells.back() += c;
+    }
+  }
+  if (quoted) refuse(where, ": a quotation mark is never closed");
+  return cells;
+}
+
+std::vector<Pair> pair_list(const fs::path& list) {
+  const std::vector<std::byte> bytes = read_file(list);
+  std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);  // a byte-order mark
+  std::map<std::string, Pair> pairs;
+  for (int number = 1; !rest.empty(); ++number) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    std::string line(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (line.empty() || (number == 1 && line == "image,mask")) continue;
+    const std::string where = list.string() + ": line " + std::to_string(number);
+    const std::vector<std::string> cells = split_csv_line(line, where);
+    if (cells.size() != 2 || cells[0].empty() || cells[1].empty()) refuse(where, " is not image,mask");
+    Pair pair{stem_of(cells[0]), list.parent_path() / cells[0], {list.parent_path() / cells[1]}, false};
+    for (const fs::path& file : {pair.image, pair.masks[0]}) {
+      if (!fs::is_regular_file(file)) refuse(where, ": there is no file ", file.string());
+    }
+    const auto [at, is_new] = pairs.emplace(pair.stem, pair);
+    if (!is_new)
+      refuse(where, ": ", pair.image.string(), " has the same stem as ", at->second.image.string(),
+             ", and results would overwrite each other");
+  }
+  std::vector<Pair> sorted;
+  for (auto& [stem, pair] : pairs)
+    sorted.push_back(std::move(pair));
+  return sorted;
+}
+
+}  // namespace
+
+std::string stem_of(const fs::path& path) {
+  std::string stem = path.stem().string();
+  if (ends_with(stem, "_img") && stem.size() > 4) stem.resize(stem.size() - 4);
+  return stem;
+}
+
+std::vector<Pair> find_pairs(const fs::path& source) {
+  if (!fs::exists(source)) refuse(source.string(), ": no such file or folder");
+  std::vector<Pair> pairs;
+  if (!fs::is_directory(source)) {
+    if (lower_extension(source) != ".csv") refuse(source.string(), ": is neither a folder nor a .csv list of images");
+    pairs = pair_list(source);
+  } else if (fs::is_directory(source / "images") && fs::is_directory(source / "masks")) {
+    pairs = pair_siblings(source);
+  } else if (fs::is_directory(source / "images")) {
+    refuse(source.string(), ": holds a folder images but no folder masks");
+  } else {
+    const std::vector<fs::path> entries = entries_of(source);
+    pairs = std::any_of(entries.begin(), entries.end(), is_dsb) ? pair_dsb(source) : pair_flat(source);
+  }
+  if (pairs.empty()) refuse(source.string(), ": holds no images");
+  return pairs;
+}
+
+std::string describe_pairs(const std::vector<Pair>& pairs) {
+  const auto line = [](const Pair& p) {
+    const std::string masks =
+        p.one_object_each ? std::to_string(p.masks.size()) + " masks" : p.masks[0].filename().string();
+    return "  " + p.image.filename().string() + " + " + masks + "\n";
+  };
+  const size_t n = pairs.size();
+  std::string text = std::to_string(n) + (n == 1 ? " image with labels:\n" : " images with labels:\n");
+  if (n > 0) text += line(pairs.front());
+  if (n > 2) text += "  ...\n";
+  if (n > 1) text += line(pairs.back());
+  return text;
+}
+
+std::vector<fs::path> find_images(const fs::path& input) {
+  if (!fs::exists(input)) refuse(input.string(), ": no such file or folder");
+  if (!fs::is_directory(input)) return {input};
+  std::vector<fs::path> images;
+  for (const fs::path& file : entries_of(input)) {
+    if (fs::is_regular_file(file) && is_image_file(file) && !is_masks(file) && !is_derived(file))
+      images.push_back(file);
+  }
+  if (images.empty()) refuse(input.string(), ": holds no images");
+  return images;
+}
+
+Labels read_pair_labels(const Pair& pair, int height, int width) {
+  const auto check_size = [&](const fs::path& mask, int64_t rows, int64_t columns) {
+    if (rows != height || columns != width)
+      refuse(mask.string(), ": is ", columns, " x ", rows, " pixels, but its image ", pair.image.filename().string(),
+             " is ", width, " x ", height);
+  };
+  if (!pair.one_object_each) {
+    Labels labels = read_labels(pair.masks[0]);
+    check_size(pair.masks[0], labels.height, labels.width);
+    return labels;
+  }
+  std::vector<int64_t> ids(size_t(height) * size_t(width));
+  for (size_t k = 0; k < pair.masks.size(); ++k) {
+    const Array mask = raster::read(pair.masks[k], raster::Palette::indices);
+    check_size(pair.masks[k], mask.shape[0], mask.shape[1]);
+    with_element(mask.type, [&](auto zero) {
+      const auto* p = mask.as<decltype(zero)>();
+      const size_t channels = size_t(mask.shape[2]);
+      for (size_t i = 0; i < ids.size(); ++i) {
+        const bool inside = std::any_of(p + i * channels, p + (i + 1) * channels, [](auto v) { return v != 0; });
+        if (inside && ids[i] == 0) ids[i] = int64_t(k) + 1;
+      }
+    });
+  }
+  return compact(height, width, std::move(ids));
+}
+
+}  // namespace basin
