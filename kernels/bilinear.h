@@ -10,21 +10,20 @@ BASIN_HD T mix(T a, T b, T t) {
   return a + t * (b - a);
 }
 
-/// A position on one axis of `size` pixels, clamped to it: the pixels on either side (one and the same on the lattice),
-/// the weight of the second, and d(weight)/d(position): 1 inside, 0 outside. NaN lands on pixel 0.
+/// A position on one axis, clamped to the pixels 0 to `last`: the pixels on either side (one and the same on the
+/// lattice), the weight of the second, and d(weight)/d(position): 1 inside, 0 outside. NaN lands on pixel 0.
 template <class T>
 struct Tap {
   int i0, i1;
   T w, slope;
 
-  BASIN_HD Tap(T p, int size) {
-    const T last = T(size - 1);
+  BASIN_HD Tap(T p, T last) {
     slope = ((p >= 0) & (p <= last)) ? T(1) : T(0);
     p = p > 0 ? p : T(0);
     p = p < last ? p : last;
     i0 = int(p);
     w = p - T(i0);
-    i1 = i0 + (w > 0 ? 1 : 0);
+    i1 = i0 + int(w > 0);
   }
 };
 
@@ -57,9 +56,13 @@ template <class T, bool wide = false>
 struct BilinearField {
   const Vec2<T>* at;  // [H, W]
   int h, w;
+  T last_x, last_y;  // kept, as a compiler that sees them come from w and h branches where it should vectorise
+
+  BASIN_HD BilinearField(const Vec2<T>* pairs, int height, int width)
+      : at(pairs), h(height), w(width), last_x(T(width - 1)), last_y(T(height - 1)) {}
 
   BASIN_HD Vec2<T> operator()(T px, T py) const {
-    const Tap<T> x(px, w), y(py, h);
+    const Tap<T> x(px, last_x), y(py, last_y);
     const Vec2<T> v00 = load<wide>(at + (y.i0 * w + x.i0)), v01 = load<wide>(at + (y.i0 * w + x.i1));
     const Vec2<T> v10 = load<wide>(at + (y.i1 * w + x.i0)), v11 = load<wide>(at + (y.i1 * w + x.i1));
     return {mix(mix(v00.x, v01.x, x.w), mix(v10.x, v11.x, x.w), y.w),
@@ -74,7 +77,7 @@ struct BilinearField {
     T wx, wy;
   };
   BASIN_HD Linear linear(T px, T py) const {
-    const Tap<T> x(px, w), y(py, h);
+    const Tap<T> x(px, last_x), y(py, last_y);
     const Vec2<T> v00 = load<wide>(at + (y.i0 * w + x.i0)), v01 = load<wide>(at + (y.i0 * w + x.i1));
     const Vec2<T> v10 = load<wide>(at + (y.i1 * w + x.i0)), v11 = load<wide>(at + (y.i1 * w + x.i1));
     const Vec2<T> above{mix(v00.x, v01.x, x.w), mix(v00.y, v01.y, x.w)};

@@ -1,4 +1,6 @@
 #pragma once
+#include <string>
+
 #include "kernels/exec.h"
 #include "kernels/view.h"
 
@@ -10,10 +12,13 @@ enum class Interpolation { bilinear, nearest };
 /// divided by 1 + t. omnipose, as in Omnipose's code: the velocity is averaged with that of the step before first.
 enum class Suppression { none, paper, omnipose };
 
+/// The values by their names in options and files; a name that is none throws one sentence that lists them.
 Solver parse_solver(const std::string&);
-std::string to_string(Solver);
 Interpolation parse_interpolation(const std::string&);
+Suppression parse_suppression(const std::string&);
+std::string to_string(Solver);
 std::string to_string(Interpolation);
+std::string to_string(Suppression);
 
 struct IntegrateOptions {
   Solver solver = Solver::euler;

@@ -16,7 +16,7 @@ constexpr int cell_size = 8;
 /// What one step of a chunk leaves for the way back.
 template <class T>
 struct Step {
-  Vec2<T> d_dx[chunk], d_dy[chunk];  // of the field by the position
+  T x_dx[chunk], y_dx[chunk], x_dy[chunk], y_dy[chunk];  // of the field's components by the position
   T wx[chunk], wy[chunk];
   T apart_x[chunk], apart_y[chunk];  // predicted minus true point after the step
   int corner[chunk];
@@ -79,11 +79,12 @@ struct Band {
 
   /// The first step starts on the lattice, so it needs no interpolation. Lanes beyond n idle at the origin.
   void start(Work<T>& at, Step<T>& first, const Vec2<T>* predicted, const Vec2<T>* truth, int x, int y, int n) const {
+    const T h = problem.step;
     for (int i = 0; i < n; ++i) {
-      at.px[i] = T(x + i) + problem.step * predicted[i].x;
-      at.py[i] = T(y) + problem.step * predicted[i].y;
-      at.qx[i] = T(x + i) + problem.step * truth[i].x;
-      at.qy[i] = T(y) + problem.step * truth[i].y;
+      at.px[i] = T(x + i) + h * predicted[i].x;
+      at.py[i] = T(y) + h * predicted[i].y;
+      at.qx[i] = T(x + i) + h * truth[i].x;
+      at.qy[i] = T(y) + h * truth[i].y;
     }
     for (int i = n; i < chunk; ++i)
       at.px[i] = at.py[i] = at.qx[i] = at.qy[i] = 0;
@@ -92,26 +93,30 @@ struct Band {
     compare(at, first);
   }
 
-  void advance(const BilinearField<T, wide>& field, T* x, T* y) const {
+  void advance(BilinearField<T, wide> field, T* x, T* y) const {
+    const T h = problem.step;
 #pragma omp simd
     for (int i = 0; i < chunk; ++i) {
       const Vec2<T> v = field(x[i], y[i]);
-      x[i] += problem.step * v.x;
-      y[i] += problem.step * v.y;
+      x[i] += h * v.x;
+      y[i] += h * v.y;
     }
   }
 
-  void advance_linear(const BilinearField<T, wide>& field, Work<T>& at, Step<T>& out) const {
+  void advance_linear(BilinearField<T, wide> field, Work<T>& at, Step<T>& out) const {
+    const T h = problem.step;
 #pragma omp simd
     for (int i = 0; i < chunk; ++i) {
       const auto v = field.linear(at.px[i], at.py[i]);
-      out.d_dx[i] = v.d_dx;
-      out.d_dy[i] = v.d_dy;
+      out.x_dx[i] = v.d_dx.x;
+      out.y_dx[i] = v.d_dx.y;
+      out.x_dy[i] = v.d_dy.x;
+      out.y_dy[i] = v.d_dy.y;
       out.wx[i] = v.wx;
       out.wy[i] = v.wy;
       out.corner[i] = v.corner;
-      at.px[i] += problem.step * v.value.x;
-      at.py[i] += problem.step * v.value.y;
+      at.px[i] += h * v.value.x;
+      at.py[i] += h * v.value.y;
     }
   }
 
@@ -126,12 +131,13 @@ struct Band {
   }
 
   void go_back(Work<T>& at, const Step<T>& step, T* cell, int n) const {
+    const T h = problem.step, scale = problem.scale;
 #pragma omp simd
     for (int i = 0; i < chunk; ++i) {
-      const T ax = at.ax[i] + problem.scale * step.apart_x[i], ay = at.ay[i] + problem.scale * step.apart_y[i];
-      const T gx = problem.step * ax, gy = problem.step * ay, wx = step.wx[i], wy = step.wy[i];
-      at.ax[i] = ax + step.d_dx[i].x * gx + step.d_dx[i].y * gy;
-      at.ay[i] = ay + step.d_dy[i].x * gx + step.d_dy[i].y * gy;
+      const T ax = at.ax[i] + scale * step.apart_x[i], ay = at.ay[i] + scale * step.apart_y[i];
+      const T gx = h * ax, gy = h * ay, wx = step.wx[i], wy = step.wy[i];
+      at.ax[i] = ax + step.x_dx[i] * gx + step.y_dx[i] * gy;
+      at.ay[i] = ay + step.x_dy[i] * gx + step.y_dy[i] * gy;
       const T w00 = (1 - wy) * (1 - wx), w01 = (1 - wy) * wx, w10 = wy * (1 - wx), w11 = wy * wx;
       T* share = at.share + i * cell_size;
       share[0] = w00 * gx, share[1] = w00 * gy;
@@ -152,10 +158,11 @@ struct Band {
   void finish(const Work<T>& at, const Step<T>& step, int image, int y, int x, int n) const {
     T* dx = &d_predicted(image, 0, y, x);
     T* dy = &d_predicted(image, 1, y, x);
+    const T h = problem.step, scale = problem.scale;
 #pragma omp simd
     for (int i = 0; i < n; ++i) {
-      dx[i] = problem.step * (at.ax[i] + problem.scale * step.apart_x[i]);
-      dy[i] = problem.step * (at.ay[i] + problem.scale * step.apart_y[i]);
+      dx[i] = h * (at.ax[i] + scale * step.apart_x[i]);
+      dy[i] = h * (at.ay[i] + scale * step.apart_y[i]);
     }
   }
 

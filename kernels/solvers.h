@@ -11,16 +11,22 @@ namespace basin::kernels {
 template <class T, bool wide = false>
 struct NearestField {
   const Vec2<T>* at;  // [H, W]
-  int h, w;
+  int w;
+  T last_x, last_y;
 
-  BASIN_HD Vec2<T> operator()(T px, T py) const { return load<wide>(at + (nearest(py, h) * w + nearest(px, w))); }
+  BASIN_HD NearestField(const Vec2<T>* pairs, int height, int width)
+      : at(pairs), w(width), last_x(T(width - 1)), last_y(T(height - 1)) {}
+
+  BASIN_HD Vec2<T> operator()(T px, T py) const {
+    return load<wide>(at + (nearest(py, last_y) * w + nearest(px, last_x)));
+  }
 
  private:
-  static BASIN_HD int nearest(T p, int size) {
+  static BASIN_HD int nearest(T p, T last) {
     // Beyond this number T has no fractions left: adding it rounds, half to even, and takes no special instruction.
     constexpr T integers = sizeof(T) == 4 ? T(0x1.8p23) : T(0x1.8p52);
     p = p > 0 ? p : T(0);
-    p = p < T(size - 1) ? p : T(size - 1);
+    p = p < last ? p : last;
     return int((p + integers) - integers);
   }
 };
