@@ -18,6 +18,8 @@ struct Entry {
 const std::vector<Entry>& entries() {
   static const std::vector<Entry> all = {
       {"memory", bench_memory},
+      {"losses", bench_losses},
+      {"integrate", bench_integrate},
       {"dbscan", bench_dbscan},
       {"field", bench_field},
       {"components", bench_components},

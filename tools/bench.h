@@ -36,6 +36,7 @@ std::vector<BenchResult> bench_train_step(const BenchOptions&);
 std::vector<BenchResult> bench_infer(const BenchOptions&);
 std::vector<BenchResult> bench_dbscan(const BenchOptions&);
 std::vector<BenchResult> bench_integrate(const BenchOptions&);
+std::vector<BenchResult> bench_losses(const BenchOptions&);
 std::vector<BenchResult> bench_field(const BenchOptions&);
 std::vector<BenchResult> bench_components(const BenchOptions&);
 

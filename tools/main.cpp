@@ -17,6 +17,8 @@ int main(int argc, char** argv) {
   add_evaluate(app);
   add_field(app);
   add_info(app);
+  add_integrate(app);
+  add_loss(app);
   add_report(app);
   add_segment(app);
   add_synth(app);
