@@ -1,5 +1,5 @@
-// The only file that knows stb_image: JPEG and BMP. It takes a truncated file for a whole one, so that is checked
-// first.
+// The only file that knows stb_image: JPEG and BMP. It takes a truncated file for a whole one, and its versions up
+// to 2.27 trust the Huffman tables, so both are checked first.
 #include <climits>
 #include <cstring>
 
@@ -18,31 +18,78 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-/// Walks the markers of a JPEG file to its end-of-image marker.
-bool jpeg_is_whole(const Bytes& b) {
-  size_t at = 2;
-  while (at + 1 < b.size()) {
-    if (b[at] != std::byte{0xff}) return false;
-    const int marker = int(b[at + 1]);
-    if (marker == 0xff) {  // fill byte
-      ++at;
-      continue;
+/// Walks the markers of a JPEG file.
+class JpegWalk {
+ public:
+  explicit JpegWalk(const Bytes& bytes) : b_(bytes) {}
+
+  /// Whether they lead to the end-of-image marker, through scans whose Huffman tables are defined and fit.
+  bool is_whole() {
+    size_t at = 2;
+    while (at + 1 < b_.size()) {
+      if (byte(at) != 0xff) return false;
+      const int marker = byte(at + 1);
+      if (marker == 0xff) {  // fill byte
+        ++at;
+        continue;
+      }
+      at += 2;
+      if (marker == 0xd9) return true;
+      if (marker == 0x01 || (marker >= 0xd0 && marker <= 0xd7)) continue;
+      if (at + 1 >= b_.size()) return false;
+      const size_t end = at + (size_t(byte(at)) << 8 | size_t(byte(at + 1)));
+      if (end < at + 2 || end > b_.size()) return false;
+      if (marker == 0xc2) progressive_ = true;
+      if (marker == 0xc4 && !read_tables(at + 2, end)) return false;
+      if (marker == 0xda && !scan_is_sound(at + 2, end)) return false;
+      at = marker == 0xda ? after_codes(end) : end;
     }
-    at += 2;
-    if (marker == 0xd9) return true;
-    if (marker == 0x01 || (marker >= 0xd0 && marker <= 0xd7)) continue;
-    if (at + 1 >= b.size()) return false;
-    at += size_t(b[at]) << 8 | size_t(b[at + 1]);
-    if (marker != 0xda) continue;
-    // Coded pixels: until a marker that is neither a stuffed byte nor a restart.
-    while (at + 1 < b.size()) {
-      const int next = int(b[at + 1]);
-      if (b[at] == std::byte{0xff} && next != 0 && next != 0xff && !(next >= 0xd0 && next <= 0xd7)) break;
-      ++at;
-    }
+    return false;
   }
-  return false;
-}
+
+ private:
+  int byte(size_t at) const { return int(b_[at]); }
+
+  bool read_tables(size_t at, size_t end) {
+    while (at + 17 <= end) {
+      size_t codes = 0;
+      for (size_t i = at + 1; i <= at + 16; ++i)
+        codes += size_t(byte(i));
+      const int id = byte(at);
+      if (codes > 256 || (id & 0xf) > 3 || id >> 4 > 1) return false;
+      defined_[id >> 4][id & 3] = true;
+      at += 17 + codes;
+    }
+    return at == end;
+  }
+
+  bool scan_is_sound(size_t at, size_t end) const {
+    if (at == end) return false;
+    const size_t n = size_t(byte(at));
+    if (end != at + 4 + 2 * n) return false;
+    const bool first = byte(at + 1 + 2 * n) == 0;  // spectral selection starts at 0: DC
+    for (size_t k = 0; k < n; ++k) {
+      const int ids = byte(at + 2 + 2 * k), dc = ids >> 4, ac = ids & 15;
+      if (dc > 3 || ac > 3) return false;
+      if ((!progressive_ || first) && !defined_[0][dc]) return false;
+      if ((!progressive_ || !first) && !defined_[1][ac]) return false;
+    }
+    return true;
+  }
+
+  /// The next marker that is neither a stuffed byte nor a restart.
+  size_t after_codes(size_t at) const {
+    for (; at + 1 < b_.size(); ++at) {
+      const int next = byte(at + 1);
+      if (byte(at) == 0xff && next != 0 && next != 0xff && !(next >= 0xd0 && next <= 0xd7)) break;
+    }
+    return at;
+  }
+
+  const Bytes& b_;
+  bool defined_[2][4] = {};  // Huffman tables: DC, AC
+  bool progressive_ = false;
+};
 
 uint32_t little(const Bytes& b, size_t at, int bytes) {
   uint32_t v = 0;
@@ -86,7 +133,8 @@ Array decode(const fs::path& path, const Bytes& bytes, const char* kind) {
 
 Array read_jpeg(const fs::path& path) {
   const Bytes bytes = read_file(path);
-  if (!jpeg_is_whole(bytes)) refuse(path.string(), ": is a truncated or damaged JPEG file (it has no end)");
+  if (!JpegWalk(bytes).is_whole())
+    refuse(path.string(), ": is a truncated or damaged JPEG file (its markers do not lead to an end)");
   return decode(path, bytes, "JPEG");
 }
 

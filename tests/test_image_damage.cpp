@@ -89,6 +89,20 @@ TEST_CASE("image: sizes that a header only claims") {
             .pixels == std::vector<std::byte>(64, std::byte{1}));
 }
 
+TEST_CASE("image: a JPEG whose Huffman tables are missing or too long is refused") {
+  const Folder folder;
+  for (const char* name : {"smooth.jpg", "smooth_progressive.jpg"}) {
+    const std::string whole = read_bytes(samples / name);
+    const size_t table = whole.find("\xff\xc4");
+    REQUIRE(table != std::string::npos);
+    std::string missing = whole, long_one = whole;
+    missing[table + 4] = 3;                       // its id: the scans name another
+    long_one.replace(table + 5, 16, 16, '\xff');  // how many codes there are of each length
+    CHECK(contains(image_refusal(write_bytes(folder / "a.jpg", missing)), "a.jpg: is a truncated or damaged JPEG"));
+    CHECK(contains(image_refusal(write_bytes(folder / "b.jpg", long_one)), "b.jpg: is a truncated or damaged JPEG"));
+  }
+}
+
 TEST_CASE("image: cut short, a file is refused; changed in any byte, it is read or refused") {
   const Folder folder;
   for (const char* name : {"u8.png", "u16_rgb.png", "u8_palette.png", "u8_lzw.tif", "u16_rgb_planes.tif",
