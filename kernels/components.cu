@@ -1,5 +1,6 @@
 #include "kernels/components.h"
 
+#include "kernels/components_runs.h"
 #include "kernels/parallel.h"
 #include "kernels/scratch.h"
 #include "kernels/sort.h"
@@ -65,6 +66,9 @@ int64_t components(const Exec& exec, View<const uint8_t, 2> mask, int connectivi
   BASIN_CHECK(mask.dim[0] == labels.dim[0] && mask.dim[1] == labels.dim[1], "mask ", mask, ", labels ", labels);
   BASIN_CHECK(mask.size() <= INT32_MAX, "mask ", mask);
   if (connectivity != 4 && connectivity != 8) refuse("connectivity = ", connectivity, ": expected 4 or 8");
+  if (mask.size() == 0) return 0;
+  if (exec.device == Device::cpu && exec.variant == Variant::automatic)
+    return components_by_runs(exec, mask, connectivity == 8, labels);
   const int n = int(mask.size());
   Temp<int32_t> number(exec, n);
   const UnionFind sets{labels.data};
