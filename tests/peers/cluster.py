@@ -40,6 +40,10 @@ def compare_dbscan(report, folder):
         "uniform": random.uniform(0, 120, (20000, 2)).astype(numpy.float32),
         "uniform, double, far from 0": random.uniform(-1e4, -1e4 + 90, (15000, 2)),
         "on the grid": random.permutation(numpy.argwhere(random.random((150, 150)) < 0.6).astype(numpy.float32)),
+        "clumps far apart": numpy.concatenate([random.uniform(-20, 20, (2000, 2)) + at for at in
+                                               ((0, 0), (1e6, 0), (-1e6, 1e7), (3e11, -2e9))]),
+        "heavy tails": 5 * random.standard_t(1, (8000, 2)),
+        "on the grid, double, exactly eps apart, huge": numpy.indices((90, 80)).reshape(2, -1).T.copy() + 1e7,
         "equal points": numpy.repeat(random.uniform(0, 30, (40, 2)), 25, axis=0).astype(numpy.float32),
     }
     for name, points in cases.items():
