@@ -126,6 +126,8 @@ TEST_CASE("dbscan: a distance of exactly eps counts, the next double above does 
       CHECK(cluster(exec, pair, {1.25, 2}) ==
             (far == 1.25 ? std::vector<int32_t>{0, 0} : std::vector<int32_t>{-1, -1}));
   }
+  check_against_oracle(Points<float>{0, 0, 0, 1.25f}, {1.25, 2});
+  check_against_oracle(Points<float>{0, 0, 0, std::nextafter(1.25f, 2.0f)}, {1.25, 2});
   check_against_oracle(lattice(20, 20, 1), {5, 12});  // 3-4-5 triangles
   check_against_oracle(lattice(20, 20, 0.1), {0.5, 12});
   check_against_oracle(lattice(15, 15, 1), {std::sqrt(2.0), 9});
@@ -249,4 +251,14 @@ TEST_CASE("dbscan: the same labels at 1, 2 and 7 threads") {
   }
   omp_set_num_threads(before);
   CHECK(*std::max_element(first.begin(), first.end()) > 100);
+}
+
+TEST_CASE("dbscan: neighbours in cells that touch neither in rows nor in columns") {
+  const double eps = 2.25;
+  const kernels::CellAxis axis(eps);
+  const double near_edge = 7 * axis.side() * (1 - 1e-9), apart = eps / std::sqrt(2.0) * (1 - 1e-9);
+  REQUIRE(axis.cell(near_edge + apart) - axis.cell(near_edge) == 2);
+  const double far_edge = near_edge + apart;
+  check_against_oracle(Points<double>{near_edge, near_edge, far_edge, far_edge}, {eps, 2});
+  check_against_oracle(Points<double>{near_edge, far_edge, far_edge, near_edge}, {eps, 2});
 }
