@@ -43,9 +43,11 @@ struct Key {
 
 memory::format_tag tag_of(int block, int channels) {
   if (block == 1) return memory::format_tag::nchw;
-  if (block == channels) return memory::format_tag::nhwc;
-  BASIN_CHECK(block == 8 || block == 16, "block ", block);
-  return block == 8 ? memory::format_tag::nChw8c : memory::format_tag::nChw16c;
+  // Not nhwc where that is the same memory: one nhwc among blocked maps leaves only oneDNN's reference convolution.
+  if (block == 8) return memory::format_tag::nChw8c;
+  if (block == 16) return memory::format_tag::nChw16c;
+  BASIN_CHECK(block == channels, "block ", block);
+  return memory::format_tag::nhwc;
 }
 
 constexpr auto f32 = memory::data_type::f32;

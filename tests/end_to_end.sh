@@ -40,7 +40,7 @@ steps=12
 train() { # OUT [MORE...]
   local out=$1
   shift
-  "$basin" train --data "$work/train" --val-fraction 0.2 --model vf-h1 --width 8 --crop 64 --batch 2 --steps $steps \
+  "$basin" train --data "$work/train" --val-fraction 0.2 --model vf-h1 --width 16 --crop 64 --batch 2 --steps $steps \
     --save-every 4 --seed 5 --threads 2 --device cpu --out "$out" "$@"
 }
 
@@ -53,7 +53,7 @@ done
 # Killed after its first save, resumed, killed after its next one, and so on, until a resumed run reaches the end.
 say "the same run, killed twice and resumed"
 kills=0
-state_of() { cksum <"$work/broken/last.state.safetensors" 2>/dev/null || echo none; }
+state_of() { { cksum <"$work/broken/last.state.safetensors"; } 2>/dev/null || echo none; }
 resume=()
 while [ $kills -lt 2 ]; do
   before=$(state_of)
@@ -96,7 +96,9 @@ n_out=$(find "$work/unbroken.out" -name '*_masks.*' | wc -l)
 for file in "$work"/unbroken.out/*_masks.*; do
   cmp "$file" "$work/broken.out/${file##*/}" || fail "two equal models segment differently"
 done
-"$basin" evaluate --pred "$work/unbroken.out" --truth "$work/test" --json "$work/scores.json" || fail "evaluating failed"
+"$basin" evaluate --pred "$work/unbroken.out" --truth "$work/test" --json "$work/scores.json" >"$work/scores.txt" ||
+  fail "evaluating failed"
+grep AP50 "$work/scores.txt" || fail "evaluate printed no AP50"
 [ -s "$work/scores.json" ] || fail "evaluate wrote no scores"
 "$basin" evaluate --pred "$work/test" --truth "$work/test" --json "$work/perfect.json" >/dev/null || fail "evaluating failed"
 say "passed"

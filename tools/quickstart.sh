@@ -22,17 +22,26 @@ basin=build/cpu/basin
 run $basin doctor
 
 step "synthetic bacteria: images to train on, and others to test on"
-run $basin synth --kind bacteria --count 96 --size 256 --seed 1 --out quickstart/train
-run $basin synth --kind bacteria --count 12 --size 256 --seed 2 --out quickstart/test
+run $basin synth --kind bacteria --count 64 --size 192 --seed 1 --out quickstart/train
+run $basin synth --kind bacteria --count 8 --size 256 --seed 2 --out quickstart/test
 
 step "train a small network"
-run $basin train --data quickstart/train --model vf-h1 --width 12 --crop 128 --batch 4 --steps 300 --lr 0.002 \
+training=$SECONDS
+run $basin train --data quickstart/train --model vf-h1 --width 16 --crop 128 --batch 4 --steps 400 --lr 0.002 \
   --out quickstart/model
+training=$((SECONDS - training))
 
 step "segment the images it has not seen"
+segmenting=$SECONDS
 run $basin segment quickstart/test --model quickstart/model/best.safetensors --out quickstart/segmented --save labels,overlay
+segmenting=$((SECONDS - segmenting))
 
 step "score them against the truth"
-run $basin evaluate --pred quickstart/segmented --truth quickstart/test --json quickstart/scores.json
+run $basin evaluate --pred quickstart/segmented --truth quickstart/test --json quickstart/scores.json >quickstart/scores.txt
+grep -E '^(AP50|AP75|AP90|\|?DiC\|?) ' quickstart/scores.txt
 
-printf '\nfinished in %d s\n' $((SECONDS - began))
+step "show them on a page"
+run $basin report quickstart/test --pred quickstart/segmented --truth quickstart/test --out quickstart/index.html \
+  --title "Quickstart: synthetic bacteria" --time "training=$training" --time "segmenting=$segmenting"
+
+printf '\nfinished in %d s: open quickstart/index.html\n' $((SECONDS - began))
