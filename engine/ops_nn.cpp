@@ -66,9 +66,9 @@ class Target {
 
 }  // namespace
 
-Layout network_layout(const Exec& exec, DType dtype) {
+Layout network_layout(const Exec& exec, DType dtype, int width) {
   if (exec.device != Device::cpu || exec.variant == Variant::plain || dtype != DType::f32) return Layout::nchw;
-  return kernels::onednn_block() == 16 ? Layout::blocked16 : Layout::blocked8;
+  return kernels::onednn_block() == 16 && width % 16 == 0 ? Layout::blocked16 : Layout::blocked8;
 }
 
 Tensor to_layout(const Exec& exec, const Tensor& from, Layout layout) {
@@ -79,8 +79,8 @@ Tensor to_layout(const Exec& exec, const Tensor& from, Layout layout) {
   return to;
 }
 
-Var conv(Tape& tape, const Var& x, const Parameter& weight) {
-  const Tensor out = maps_like(tape, x.value, weight.value.dim(0), network_layout(tape.exec(), x.value.dtype()));
+Var conv(Tape& tape, const Var& x, const Parameter& weight, Layout layout) {
+  const Tensor out = maps_like(tape, x.value, weight.value.dim(0), layout);
   const bool library = library_conv(tape.exec(), x.value, out);
   if (library)
     kernels::conv_onednn(tape.exec(), x.value.features<const float>(), weight.value.view<const float, 4>(), {}, {},
@@ -241,11 +241,9 @@ FoldedConv fold(const Exec& exec, const Parameter& weight, const NormParameters&
   return {Tensor::from(exec, shape, w), Tensor::from(exec, {shape[0]}, bias)};
 }
 
-Tensor conv_folded(const Exec& exec, const Tensor& x, const FoldedConv& conv, const kernels::ConvEpilogue& epilogue,
-                   Tensor out) {
-  if (!out)
-    out = Tensor::empty(exec, {x.dim(0), conv.weight.dim(0), x.dim(2), x.dim(3)}, DType::f32,
-                        network_layout(exec, DType::f32));
+Tensor conv_folded(const Exec& exec, const Tensor& x, const FoldedConv& conv, Layout layout,
+                   const kernels::ConvEpilogue& epilogue, Tensor out) {
+  if (!out) out = Tensor::empty(exec, {x.dim(0), conv.weight.dim(0), x.dim(2), x.dim(3)}, DType::f32, layout);
   BASIN_CHECK(library_conv(exec, x, out), "no folded convolution for this device or layout yet");
   kernels::conv_onednn(exec, x.features<const float>(), conv.weight.view<const float, 4>(),
                        conv.bias.view<const float, 1>(), epilogue, out.features<float>());

@@ -68,17 +68,20 @@ NormParameters UNet::norm(const ConvNorm& c) const {
           params_->statistic(c.var)};
 }
 
+Layout UNet::layout(const Exec& exec) const { return network_layout(exec, params_->dtype(), options_.width); }
+
 Var UNet::conv_norm_relu(Tape& tape, const Var& x, const ConvNorm& c) const {
-  return norm_relu(tape, conv(tape, x, params_->parameter(c.weight)), norm(c));
+  return norm_relu(tape, conv(tape, x, params_->parameter(c.weight), layout(tape.exec())), norm(c));
 }
 
 std::vector<Var> UNet::forward(Tape& tape, const Var& image, const StepState* state) const {
   BASIN_CHECK(image.value.dim(2) % multiple == 0 && image.value.dim(3) % multiple == 0, "image ", image.value.shape());
+  const Layout blocked = layout(tape.exec());
   Var x = image, skips[3];
   for (int k = 0; k < 3; ++k) {
     const ResBlock& block = encoder_[k];
-    const Var y = conv(tape, conv_norm_relu(tape, x, block.conv1), params_->parameter(block.conv2.weight));
-    const Var shortcut = conv(tape, x, params_->parameter(block.shortcut.weight));
+    const Var y = conv(tape, conv_norm_relu(tape, x, block.conv1), params_->parameter(block.conv2.weight), blocked);
+    const Var shortcut = conv(tape, x, params_->parameter(block.shortcut.weight), blocked);
     skips[k] = norm_add_relu(tape, y, norm(block.conv2), shortcut, norm(block.shortcut));
     x = max_pool(tape, skips[k]);
   }
@@ -117,8 +120,9 @@ struct UNet::FoldedNet {
   std::vector<FoldedConv> middle;
   std::vector<std::vector<FoldedConv>> decoders;
   std::vector<Top> heads;
+  Layout layout;
 
-  FoldedNet(const Exec& exec, const UNet& net) {
+  FoldedNet(const Exec& exec, const UNet& net) : layout(net.layout(exec)) {
     const auto folded = [&](const ConvNorm& c) { return fold(exec, net.params_->parameter(c.weight), net.norm(c)); };
     for (const ResBlock& b : net.encoder_)
       encoder.push_back({folded(b.conv1), folded(b.conv2), folded(b.shortcut)});
@@ -138,11 +142,12 @@ struct UNet::FoldedNet {
   std::vector<Tensor> run(const Exec& exec, const Tensor& image) const {
     Tape tape(exec, Tape::Mode::evaluate);
     const kernels::ConvEpilogue relu{.relu = true};
-    const auto block = [&](const Tensor& x, const FoldedConv& c) { return conv_folded(exec, x, c, relu); };
+    const auto block = [&](const Tensor& x, const FoldedConv& c) { return conv_folded(exec, x, c, layout, relu); };
     Tensor x = image, skips[3];
     for (int k = 0; k < 3; ++k) {
-      const Tensor shortcut = conv_folded(exec, x, encoder[k].shortcut, {});
-      skips[k] = conv_folded(exec, block(x, encoder[k].conv1), encoder[k].conv2, {.add = true, .relu = true}, shortcut);
+      const Tensor shortcut = conv_folded(exec, x, encoder[k].shortcut, layout, {});
+      skips[k] = conv_folded(exec, block(x, encoder[k].conv1), encoder[k].conv2, layout, {.add = true, .relu = true},
+                             shortcut);
       x = max_pool(tape, {skips[k]}).value;
     }
     const Tensor bottom = block(block(x, middle[0]), middle[1]);

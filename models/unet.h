@@ -60,6 +60,7 @@ class UNet {
   };
   ConvNorm add_conv_norm(const std::string& conv, const std::string& norm, int in, int out, int kernel);
   NormParameters norm(const ConvNorm&) const;
+  Layout layout(const Exec&) const;
   Var conv_norm_relu(Tape&, const Var& x, const ConvNorm&) const;
 
   Params* params_;

@@ -81,9 +81,9 @@ TEST_CASE("network: the library's blocked path equals the plain one, forward and
 TEST_CASE("network: the gradient of every parameter, in double along random directions") {
   const Exec cpu;
   Fixture f(cpu, {.in_channels = 2, .width = 2}, DType::f64);
-  const Tensor image = Tensor::from(cpu, {2, 2, 16, 16}, uniform<double>(2 * 2 * 16 * 16, -1, 1, 1));
+  const Tensor image = Tensor::from(cpu, {3, 2, 8, 8}, uniform<double>(3 * 2 * 8 * 8, -1, 1, 1));
   const StepState state;
-  const std::vector<double> w = uniform<double>(2 * 3 * 16 * 16, -1, 1, 2);
+  const std::vector<double> w = uniform<double>(3 * 3 * 8 * 8, -1, 1, 2);
   const auto loss = [&](bool with_gradient) {
     Tape tape(cpu);
     const std::vector<Var> y = f.net.forward(tape, {image}, &state);

@@ -18,8 +18,10 @@ struct Entry {
 const std::vector<Entry>& entries() {
   static const std::vector<Entry> all = {
       {"memory", bench_memory},
-      {"losses", bench_losses},
+      {"infer", bench_infer},
       {"integrate", bench_integrate},
+      {"losses", bench_losses},
+      {"train-step", bench_train_step},
       {"dbscan", bench_dbscan},
       {"field", bench_field},
       {"components", bench_components},

@@ -1,0 +1,79 @@
+#include "models/tiling.h"
+#include "models/unet.h"
+#include "tests/support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+namespace {
+
+const TileNetwork identity = [](const Tensor& tiles) { return std::vector<Tensor>{tiles}; };
+
+Tensor random_image(int channels, int height, int width) {
+  const Exec cpu;
+  return Tensor::from(cpu, {channels, height, width}, uniform<float>(size_t(channels) * height * width, -1, 1, 3));
+}
+
+}  // namespace
+
+TEST_CASE("tiling: the published starts, the last tile twice where the stride fits") {
+  using V = std::vector<int>;
+  CHECK(dynamic_starts(256, 256, 50) == V{0, 0});
+  CHECK(dynamic_starts(300, 256, 50) == V{0, 44});
+  CHECK(dynamic_starts(462, 256, 50) == V{0, 206, 206});
+  CHECK(dynamic_starts(512, 256, 50) == V{0, 206, 256});
+  CHECK(dynamic_starts(668, 256, 50) == V{0, 206, 412, 412});
+  CHECK(dynamic_starts(1000, 256, 50) == V{0, 206, 412, 618, 744});
+}
+
+TEST_CASE("tiling: the identity network gives the image back, whatever its size") {
+  const Exec cpu;
+  for (const auto& [height, width] :
+       {std::pair{1, 1}, {1, 70}, {16, 16}, {31, 33}, {64, 64}, {65, 40}, {150, 97}, {200, 17}})
+    for (const Tiling tiling : {Tiling::dynamic, Tiling::pad, Tiling::exact}) {
+      CAPTURE(height);
+      CAPTURE(width);
+      CAPTURE(to_string(tiling));
+      const Tensor image = random_image(3, height, width);
+      const std::vector<Tensor> out = run_tiled(cpu, image, {tiling, 32, 8, 3}, {8, 8}, {false}, identity);
+      check_close(out[0].to_host<float>(cpu), image.to_host<float>(cpu), 1e-6, 0);
+    }
+}
+
+TEST_CASE("tiling: a resized constant field is scaled back to the image's own pixels") {
+  const Exec cpu;
+  const Tensor image = random_image(1, 40, 90);
+  const TileNetwork one = [&](const Tensor& t) {
+    const std::vector<float> ones(size_t(2) * t.dim(0) * t.dim(2) * t.dim(3), 1);
+    return std::vector<Tensor>{Tensor::from<float>(cpu, {t.dim(0), 2, t.dim(2), t.dim(3)}, ones)};
+  };
+  // 40 grows to 64 = 2 tiles of 32 less nothing, 90 to 96.
+  const std::vector<Tensor> out = run_tiled(cpu, image, {Tiling::resize, 32, 0, 2}, {8, 8}, {true}, one);
+  REQUIRE(out[0].shape() == Shape{2, 40, 90});
+  const std::vector<float> v = out[0].to_host<float>(cpu);
+  CHECK(v[0] == doctest::Approx(90. / 96));
+  CHECK(v[40 * 90] == doctest::Approx(40. / 64));
+}
+
+TEST_CASE("tiling: exact tiles give the maps of the untiled image") {
+  const Exec cpu;
+  Params params;
+  const UNet net(params, {.width = 8});
+  params.allocate(cpu);
+  params.init(cpu, 1);
+  const UNet::Folded folded(cpu, net);
+  const TileNetwork run = [&](const Tensor& t) { return folded(cpu, t); };
+  const NetworkNeeds needs{UNet::multiple, UNet::receptive_radius};
+  const Tensor image = random_image(1, 243, 330);
+  const auto whole = run_tiled(cpu, image, {Tiling::exact, 512, 0, 1}, needs, {false, true}, run);
+  const auto tiled = run_tiled(cpu, image, {Tiling::exact, 160, 0, 2}, needs, {false, true}, run);
+  for (size_t m = 0; m < whole.size(); ++m)
+    check_close(tiled[m].to_host<float>(cpu), whole[m].to_host<float>(cpu), 1e-5, 1e-5);
+}
+
+TEST_CASE("tiling: refuses tiles that the network cannot take") {
+  const Exec cpu;
+  const Tensor image = random_image(1, 8, 8);
+  CHECK_THROWS_AS(run_tiled(cpu, image, {Tiling::pad, 30, 8, 1}, {8, 8}, {false}, identity), Error);
+  CHECK_THROWS_AS(run_tiled(cpu, image, {Tiling::pad, 32, 32, 1}, {8, 8}, {false}, identity), Error);
+}

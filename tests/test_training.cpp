@@ -1,0 +1,123 @@
+#include <omp.h>
+
+#include "data/metrics.h"
+#include "data/synth.h"
+#include "models/model_file.h"
+#include "models/segmenter.h"
+#include "models/trainer.h"
+#include "models/vector_fields.h"
+#include "tests/file_support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+namespace {
+
+std::vector<Example> synthetic(int count, int size) {
+  std::vector<Example> examples;
+  for (int i = 0; i < count; ++i) {
+    Synthetic s = make_synthetic({.size = size, .seed = 4}, i);
+    examples.push_back({"image" + std::to_string(i),
+                        Source(std::move(s.image), 1, {}, "synthetic"),
+                        {s.labels.ids.begin(), s.labels.ids.end()},
+                        {}});
+  }
+  return examples;
+}
+
+VectorFieldOptions small() {
+  VectorFieldOptions o;
+  o.net.width = 8;
+  return o;
+}
+
+TrainOptions few_steps(int64_t steps) {
+  TrainOptions o;
+  o.steps = steps, o.save_every = 2, o.validate_every = 4, o.crop = 32;
+  o.augment = parse_augmentation("flip,rotate,brightness,noise");
+  o.workers = 2;
+  return o;
+}
+
+void run(const std::filesystem::path& folder, const TrainOptions& options, bool resume) {
+  const Exec cpu;
+  VectorFields method(small());
+  method.params().allocate(cpu);
+  const std::vector<Example> examples = synthetic(5, 64);
+  const std::vector<Example> held(examples.begin(), examples.begin() + 1);
+  train(cpu, method, examples, held, options, {folder}, resume);
+}
+
+}  // namespace
+
+TEST_CASE("training: stopped and resumed, it ends with the bytes of a run that never stopped") {
+  const Folder whole, parts;
+  run(whole.path(), few_steps(8), false);
+  run(parts.path(), few_steps(4), false);
+  write_bytes(parts / "metrics.csv", read_bytes(parts / "metrics.csv") + "6,1,a row of a later step that was lost\n");
+  run(parts.path(), few_steps(8), true);
+  for (const char* name : {"last.safetensors", "best.safetensors", "last.state.safetensors", "metrics.csv"}) {
+    CAPTURE(name);
+    CHECK(read_bytes(whole / name) == read_bytes(parts / name));
+  }
+}
+
+TEST_CASE("training: changed settings are refused by name") {
+  const Folder folder;
+  run(folder.path(), few_steps(2), false);
+  TrainOptions other = few_steps(4);
+  other.rate = 1e-3;
+  CHECK(contains(refusal([&] { run(folder.path(), other, true); }), "another lr"));
+  other = few_steps(4);
+  other.seed = 9;
+  CHECK(contains(refusal([&] { run(folder.path(), other, true); }), "another seed"));
+}
+
+TEST_CASE("training: a loss that becomes NaN stops the run with its step and images, and saves nothing of it") {
+  const Folder folder;
+  TrainOptions o = few_steps(8);
+  o.rate = 1e30;
+  const std::string why = refusal([&] { run(folder.path(), o, false); });
+  CHECK(contains(why, "NaN or infinite at step"));
+  CHECK(contains(why, "image"));
+}
+
+TEST_CASE("training: one image is learnt by heart") {
+  const Exec cpu;
+  const Folder folder;
+  VectorFields method(small());
+  method.params().allocate(cpu);
+  const std::vector<Example> examples = synthetic(1, 64);
+  TrainOptions o;
+  o.steps = 150, o.crop = 64, o.rate = 3e-3, o.schedule = Schedule::cosine;
+  o.augment = parse_augmentation("none");
+  train(cpu, method, examples, {}, o, {folder.path()}, false);
+  method.refresh(cpu);
+  const Labels found = segment_source(cpu, method, examples[0].source, {.tile = 64, .overlap = 0}).labels;
+  Labels truth{64, 64, 0, {examples[0].ids16.begin(), examples[0].ids16.end()}};
+  for (const int32_t id : truth.ids)
+    truth.count = std::max(truth.count, id);
+  CHECK(average_precision(score(truth, found), 0.5, Dialect::stardist).value_or(0) > 0.7);
+}
+
+TEST_CASE("vector fields: decoding what a perfect network would give returns the labels") {
+  const Exec cpu;
+  VectorFields method(small());
+  std::vector<ImageScore> scores;
+  for (const SynthKind kind : {SynthKind::bacteria, SynthKind::nuclei})
+    for (int i = 0; i < 3; ++i) {
+      const Labels truth = make_synthetic({.kind = kind, .size = 192, .seed = 1}, i).labels;
+      scores.push_back(score(truth, method.decode(cpu, method.oracle(cpu, truth))));
+    }
+  CHECK(mean_average_precision(scores, 0.5).value_or(0) > 0.95);
+  CHECK(mean_average_precision(scores, 0.75).value_or(0) > 0.9);
+}
+
+TEST_CASE("vector fields: an image without foreground has no objects") {
+  const Exec cpu;
+  VectorFields method(small());
+  const Labels none{5, 7, 0, std::vector<int32_t>(35)};
+  const Labels found = method.decode(cpu, method.oracle(cpu, none));
+  CHECK(found.count == 0);
+  CHECK(found.ids == none.ids);
+}
