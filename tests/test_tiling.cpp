@@ -58,7 +58,7 @@ TEST_CASE("tiling: a resized constant field is scaled back to the image's own pi
 TEST_CASE("tiling: exact tiles give the maps of the untiled image") {
   const Exec cpu;
   Params params;
-  const UNet net(params, {.width = 8});
+  const UNet net(params, {.width = 16});
   params.allocate(cpu);
   params.init(cpu, 1);
   const UNet::Folded folded(cpu, net);

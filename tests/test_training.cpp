@@ -27,7 +27,7 @@ std::vector<Example> synthetic(int count, int size) {
 
 VectorFieldOptions small() {
   VectorFieldOptions o;
-  o.net.width = 8;
+  o.net.width = 16;
   return o;
 }
 
