@@ -87,7 +87,7 @@ TEST_CASE("training: one image is learnt by heart") {
   method.params().allocate(cpu);
   const std::vector<Example> examples = synthetic(1, 64);
   TrainOptions o;
-  o.steps = 150, o.crop = 64, o.rate = 3e-3, o.schedule = Schedule::cosine;
+  o.steps = 100, o.crop = 64, o.rate = 3e-3, o.schedule = Schedule::cosine;
   o.augment = parse_augmentation("none");
   train(cpu, method, examples, {}, o, {folder.path()}, false);
   method.refresh(cpu);

@@ -1,3 +1,4 @@
+#include <csignal>
 #include <cstdio>
 #include <exception>
 
@@ -7,6 +8,7 @@
 int main(int argc, char** argv) {
   using namespace basin::tools;
   remember_command(argc, argv);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too large is then an error of its write
   CLI::App app("Basin: instance segmentation of microscopy images", "basin");
   app.set_version_flag("--version", "basin " BASIN_VERSION);
   app.require_subcommand(1);
