@@ -39,4 +39,14 @@ Exec make_exec(const Common& common) {
   return exec;
 }
 
+Exec make_cpu_exec(Common common) {
+  if (common.device.rfind("cuda", 0) == 0)
+    refuse("--device ", common.device, ": this command runs on the CPU only so far");
+  const bool chosen = common.device != "auto";
+  if (!chosen) common.device = "cpu";
+  const Exec exec = make_exec(common);
+  if (!chosen) std::fprintf(stderr, "device: %s\n", describe(exec).c_str());
+  return exec;
+}
+
 }  // namespace basin::tools

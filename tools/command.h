@@ -20,6 +20,8 @@ void add_seed_option(CLI::App&, Common&);
 /// Sets the number of threads and picks the device. `cuda` throws where there is none; `auto` says on stderr which it
 /// took.
 Exec make_exec(const Common&);
+/// For a command without a GPU path: auto is the CPU, cuda throws.
+Exec make_cpu_exec(Common);
 
 // One file per subcommand. Each declares its options and sets a callback that does the work; a failure is an Error.
 void add_train(CLI::App&);

@@ -43,8 +43,7 @@ void save_map(const fs::path& path, const Tensor& map) {
 
 void run(const Options& o) {
   if (o.precision != "fp32") refuse("--precision ", o.precision, ": this version segments in fp32 on the CPU");
-  const Exec exec = make_exec(o.common);
-  if (exec.device != Device::cpu) refuse("segmentation on the GPU is not in this version: use --device cpu");
+  const Exec exec = make_cpu_exec(o.common);
   Model model = load_model(o.model, exec);
   if (auto* fields = dynamic_cast<VectorFields*>(model.method.get())) override_decoding(o, fields->decoding());
   const SampleSpec spec = model.method->sample_spec();

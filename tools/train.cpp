@@ -51,8 +51,7 @@ void prepare_folder(const Options& o) {
 
 void run(const Options& o) {
   if (o.precision != "fp32") refuse("--precision ", o.precision, ": training on the CPU is in fp32");
-  const Exec exec = make_exec(o.common);
-  if (exec.device != Device::cpu) refuse("training on the GPU is not in this version: use --device cpu");
+  const Exec exec = make_cpu_exec(o.common);
   std::vector<Pair> pairs = find_pairs(o.data), held;
   std::fputs(describe_pairs(pairs).c_str(), stderr);
   if (!o.val.empty()) {
