@@ -27,8 +27,8 @@ run $basin synth --kind bacteria --count 8 --size 256 --seed 2 --out quickstart/
 
 step "train a small network"
 training=$SECONDS
-run $basin train --data quickstart/train --model vf-h1 --width 16 --crop 128 --batch 4 --steps 400 --lr 0.002 \
-  --out quickstart/model
+run $basin train --data quickstart/train --model vf-h1 --width 16 --crop 128 --batch 4 --steps 300 --lr 0.002 \
+  --schedule cosine --save-every 100 --out quickstart/model
 training=$((SECONDS - training))
 
 step "segment the images it has not seen"
