@@ -3,23 +3,21 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
+#include "kernels/components_fill.h"
 #include "kernels/parallel.h"
 #include "kernels/scratch.h"
-#include "kernels/sort.h"
 #include "kernels/union_find.h"
 
+// A row is words of 64 pixels as bits. Runs of foreground are found, counted and set against those of the row above by
+// arithmetic on words; there is a branch for each pair of runs that touch, none for each pixel or run.
 namespace basin::kernels {
 namespace {
 
 static_assert(std::endian::native == std::endian::little);
 
 constexpr int strip = 64;  // rows that one thread takes at a time
-
-/// Foreground pixels [begin, end) of a row.
-struct Run {
-  int32_t begin, end;
-};
 
 /// Bit k is set where byte k is not 0.
 uint64_t nonzero_bits(const uint8_t* bytes, int n) {
@@ -34,113 +32,222 @@ uint64_t nonzero_bits(const uint8_t* bytes, int n) {
   return bits;
 }
 
-struct Runs {
+/// 64 pixels of a row.
+struct Word {
+  uint64_t set, after_set;  // foreground; the pixel to the left is
+
+  uint64_t starts() const { return set & ~after_set; }
+};
+
+struct Image {
   int height, width;
-  Run* runs;       // row y has its own from y * most() on
-  int32_t* count;  // [height]
-  int32_t* id;     // [height]: of the first run of a row; runs are numbered in raster order
+  const uint8_t* mask;
+  uint64_t* bits;       // [height, words()]
+  int32_t* run_labels;  // [height, run_stride()]: run k of a row, counted from 1, has element k
+  UnionFind sets;       // of the labels that runs get at first; a strip has labels_of_strip() of them to itself
+  int32_t* number;      // [labels]: of their components
 
-  int64_t most() const { return (int64_t(width) + 1) / 2; }
-  Run* row(int y) const { return runs + y * most(); }
+  int words() const { return (width + 63) / 64; }
+  int strips() const { return (height + strip - 1) / strip; }
+  int begin_of(int64_t s) const { return int(s) * strip; }
+  int end_of(int64_t s) const { return std::min(height, (int(s) + 1) * strip); }
+  /// Two pixels side by side never start two labels; one is to spare.
+  int64_t labels_of_strip() const { return (int64_t(std::min(strip, height)) * width + 1) / 2 + 1; }
+  int64_t run_stride() const { return (int64_t(width) + 1) / 2 + 8; }
+  int32_t* labels_of_row(int64_t y) const { return run_labels + y * run_stride(); }
 
-  void find(const uint8_t* pixels, int y) const {
-    int32_t* edge = &row(y)->begin;
-    uint64_t before = 0;  // 1: the pixel before was foreground
-    for (int x = 0; x < width; x += 64) {
-      const uint64_t bits = width - x >= 64 ? nonzero_bits(pixels + x, 64) : nonzero_bits(pixels + x, width - x);
-      for (uint64_t edges = bits ^ (bits << 1 | before); edges; edges &= edges - 1)
-        *edge++ = x + std::countr_zero(edges);
-      before = bits >> 63;
+  /// f(w, word) from left to right.
+  template <class F>
+  void for_each_word(int64_t y, const F& f) const {
+    const uint64_t* row = bits + y * words();
+    uint64_t before = 0;
+    for (int w = 0; w < words(); ++w) {
+      f(w, Word{row[w], row[w] << 1 | before});
+      before = row[w] >> 63;
     }
-    const int64_t edges = edge - &row(y)->begin;
-    if (edges % 2) *edge = width;
-    count[y] = int32_t((edges + 1) / 2);
   }
 
-  /// connect(run of row y - 1, run of row y) for all pairs that share a column, or touch at a corner where reach is 1.
-  template <class Connect>
-  void for_each_contact(int y, int reach, const Connect& connect) const {
-    const Run *above = row(y - 1), *here = row(y);
-    const Run *above_end = above + count[y - 1], *here_end = here + count[y];
-    int32_t a = id[y - 1], b = id[y];
-    while (above < above_end && here < here_end) {
-      if (above->begin < here->end + reach && here->begin < above->end + reach) connect(a, b);
-      const bool next_above = above->end < here->end;
-      above += next_above, a += next_above;
-      here += !next_above, b += !next_above;
+  int count_runs(int64_t y) const {
+    int runs = 0;
+    for_each_word(y, [&](int, Word word) { runs += std::popcount(word.starts()); });
+    return runs;
+  }
+
+  /// touch(run of row y - 1, run of row y) for all pairs that share a column, or meet at a corner if `diagonals`, by
+  /// rising run of row y. Of each pair it is told at the first column where either of the two starts in reach of the
+  /// other.
+  template <class Touch>
+  void for_each_contact(int y, bool diagonals, const Touch& touch) const {
+    const uint64_t* row_above = bits + int64_t(y - 1) * words();
+    uint64_t before = 0;
+    int32_t a = 0, b = 0;
+    for_each_word(y, [&](int w, Word here) {
+      const Word above{row_above[w], row_above[w] << 1 | before};
+      before = row_above[w] >> 63;
+      const uint64_t above_starts = above.starts(), here_starts = here.starts();
+      uint64_t contacts = diagonals ? (here_starts & (above.set | above.after_set)) | (above_starts & here.after_set)
+                                    : (here_starts & above.set) | (above_starts & here.set);
+      for (; contacts; contacts &= contacts - 1) {
+        const uint64_t up_to = contacts ^ (contacts - 1);
+        touch(a + std::popcount(above_starts & up_to), b + std::popcount(here_starts & up_to));
+      }
+      a += std::popcount(above_starts);
+      b += std::popcount(here_starts);
+    });
+  }
+};
+
+/// Finds and labels the runs of a strip, and unites the labels of those that are connected inside it.
+struct LabelStrip {
+  Image image;
+  bool diagonals;
+  int32_t* labels_end;  // [strips]
+
+  void operator()(int64_t s) const {
+    int32_t next = int32_t(s * image.labels_of_strip());
+    const int32_t first = next;
+    int32_t* parent = image.sets.parent;
+    for (int y = image.begin_of(s); y < image.end_of(s); ++y) {
+      int32_t* labels = image.labels_of_row(y);
+      find_bits(y);
+      const int runs = image.count_runs(y);
+      constexpr int32_t none = -1;
+      std::fill(labels, labels + 1 + runs, none);
+      if (y > image.begin_of(s)) {
+        const int32_t* labels_above = image.labels_of_row(y - 1);
+        image.for_each_contact(y, diagonals, [&](int32_t above, int32_t here) {
+          const int32_t theirs = labels_above[above], ours = labels[here] == none ? theirs : labels[here];
+          labels[here] = ours;
+          if (ours != theirs) labels[here] = unite(ours, theirs);
+        });
+      }
+      for (int k = 1; k <= runs; ++k) {
+        const bool is_new = labels[k] == none;
+        parent[next] = next;
+        labels[k] = is_new ? next : labels[k];
+        next += is_new;
+      }
+    }
+    for (int32_t i = first; i < next; ++i)
+      parent[i] = parent[parent[i]];  // the parent is lower, and points to its root by now
+    labels_end[s] = next;
+  }
+
+ private:
+  void find_bits(int y) const {
+    const uint8_t* pixels = image.mask + int64_t(y) * image.width;
+    uint64_t* row = image.bits + int64_t(y) * image.words();
+    int w = 0;
+    for (int x = 0; x < image.width; x += 64)
+      row[w++] = image.width - x >= 64 ? nonzero_bits(pixels + x, 64) : nonzero_bits(pixels + x, image.width - x);
+  }
+
+  /// UnionFind::unite() for labels that no other thread has. Returns the root.
+  int32_t unite(int32_t a, int32_t b) const {
+    a = root_of(a), b = root_of(b);
+    const int32_t low = std::min(a, b);
+    image.sets.parent[std::max(a, b)] = low;
+    return low;
+  }
+  int32_t root_of(int32_t i) const {
+    int32_t* parent = image.sets.parent;
+    while (parent[i] != i)
+      i = parent[i] = parent[parent[i]];
+    return i;
+  }
+};
+
+/// Shortens the paths from the labels of a strip to their roots, and counts its own roots.
+struct CountRoots {
+  Image image;
+  const int32_t* labels_end;
+  int32_t* roots;
+
+  void operator()(int64_t s) const {
+    int32_t n = 0;
+    for (int32_t i = int32_t(s * image.labels_of_strip()); i < labels_end[s]; ++i)
+      n += image.sets.find(i) == i;
+    roots[s] = n;
+  }
+};
+
+/// The roots of a strip get the numbers of their components, which start from 1.
+struct NumberRoots {
+  Image image;
+  const int32_t *labels_end, *roots_before;
+
+  void operator()(int64_t s) const {
+    int32_t next = roots_before[s];
+    for (int32_t i = int32_t(s * image.labels_of_strip()); i < labels_end[s]; ++i) {
+      const bool is_root = image.sets.parent[i] == i;
+      next += is_root;
+      image.number[i] = next;
     }
   }
 };
 
-/// Writes 8 elements at a time from left to right: what goes beyond `end` is overwritten by what comes after it.
-void fill(int32_t* row, int begin, int end, int width, int32_t value) {
-  constexpr int step = 8;
-  int32_t values[step];
-  std::fill(values, values + step, value);
-  int x = begin;
-  for (; x < end && x + step <= width; x += step)
-    std::memcpy(row + x, values, sizeof values);
-  for (; x < end; ++x)
-    row[x] = value;
-}
+/// All labels of a strip, then its runs, then its pixels get the numbers of their components.
+template <class Pixels>
+struct FillStrip {
+  Image image;
+  const int32_t* labels_end;
+  int32_t* labels;  // [height, width]
 
-struct FillRow {
-  Runs runs;
-  UnionFind sets;
-  const int32_t* number;
-  View<int32_t, 2> labels;
-
-  void operator()(int64_t y) const {
-    int32_t* row = labels.data + y * labels.dim[1];
-    int x = 0;
-    for (int32_t k = 0; k < runs.count[y]; ++k) {
-      const Run run = runs.row(int(y))[k];
-      fill(row, x, run.begin, runs.width, 0);
-      fill(row, run.begin, run.end, runs.width, number[sets.find(runs.id[y] + k)] + 1);
-      x = run.end;
+  void operator()(int64_t s) const {
+    const int32_t* parent = image.sets.parent;
+    for (int32_t i = int32_t(s * image.labels_of_strip()); i < labels_end[s]; ++i) {
+      int32_t root = parent[i];
+      while (parent[root] != root)  // rarely
+        root = parent[root];
+      if (root != i) image.number[i] = image.number[root];  // that of a root may be read by other threads
     }
-    fill(row, x, runs.width, runs.width, 0);
+    for (int y = image.begin_of(s); y < image.end_of(s); ++y) {
+      int32_t *of_run = image.labels_of_row(y), *row = labels + int64_t(y) * image.width;
+      const int runs = image.count_runs(y);
+      of_run[0] = 0;
+#pragma omp simd
+      for (int k = 1; k <= runs; ++k)
+        of_run[k] = image.number[of_run[k]];
+      image.for_each_word(y, [&](int w, Word word) {
+        const uint64_t starts = word.starts();
+        fill_labels<Pixels>(row + w * 64, std::min(64, image.width - w * 64), word.set, starts, of_run);
+        of_run += std::popcount(starts);
+      });
+    }
   }
 };
 
 }  // namespace
 
 int64_t components_by_runs(const Exec& exec, View<const uint8_t, 2> mask, bool diagonals, View<int32_t, 2> labels) {
-  const int height = mask.dim[0], width = mask.dim[1], strips = (height + strip - 1) / strip;
-  Temp<Run> all(exec, int64_t(height) * ((int64_t(width) + 1) / 2));
-  Temp<int32_t> count(exec, height), id(exec, height);
-  const Runs runs{height, width, all.data(), count.data(), id.data()};
-#pragma omp parallel for schedule(dynamic)
-  for (int s = 0; s < strips; ++s)
-    for (int y = s * strip; y < std::min(height, (s + 1) * strip); ++y)
-      runs.find(mask.data + int64_t(y) * width, y);
-  std::copy_n(count.data(), height, id.data());
-  const int n = int(exclusive_sum(exec, {id.data(), {height}}));
+  Image image{mask.dim[0], mask.dim[1], mask.data, {}, {}, {}, {}};
+  const int strips = image.strips();
+  Temp<uint64_t> bits(exec, int64_t(image.height) * image.words());
+  Temp<int32_t> run_labels(exec, image.height * image.run_stride());
+  Temp<int32_t> parent(exec, strips * image.labels_of_strip()), number(exec, parent.size());
+  Temp<int32_t> ends(exec, strips), roots(exec, strips);
+  image.bits = bits.data();
+  image.run_labels = run_labels.data();
+  image.sets.parent = parent.data();
+  image.number = number.data();
 
-  Temp<int32_t> parent(exec, n), number(exec, n);
-  const UnionFind sets{parent.data()};
-#pragma omp parallel for schedule(dynamic)
+  for_each_task(strips, LabelStrip{image, diagonals, ends.data()});
+  for (int y = strip; y < image.height; y += strip)
+    image.for_each_contact(y, diagonals, [&](int32_t above, int32_t here) {
+      image.sets.unite(image.labels_of_row(y - 1)[above], image.labels_of_row(y)[here]);
+    });
+  for_each_task(strips, CountRoots{image, ends.data(), roots.data()});
+  int32_t components = 0;
   for (int s = 0; s < strips; ++s)
-    for (int y = s * strip; y < std::min(height, (s + 1) * strip); ++y) {
-      for (int32_t k = 0; k < count[y]; ++k)
-        parent[id[y] + k] = id[y] + k;
-      if (y == s * strip) continue;
-      runs.for_each_contact(y, diagonals, [&](int32_t above, int32_t here) {
-        const int32_t a = sets.find(above), b = sets.find(here);  // runs of this strip: no other thread has them
-        parent[std::max(a, b)] = std::min(a, b);
-      });
-    }
-  for (int y = strip; y < height; y += strip)
-    runs.for_each_contact(y, diagonals, [&](int32_t above, int32_t here) { sets.unite(above, here); });
-
-#pragma omp parallel for schedule(static)
-  for (int i = 0; i < n; ++i)
-    number[i] = parent[i] == i;
-  const int64_t components = exclusive_sum(exec, {number.data(), {n}});
-  const FillRow fill_row{runs, sets, number.data(), labels};
-#pragma omp parallel for schedule(dynamic)
-  for (int s = 0; s < strips; ++s)
-    detail::in_order(s * strip, std::min(height, (s + 1) * strip), fill_row);
+    components += std::exchange(roots[s], components);
+  for_each_task(strips, NumberRoots{image, ends.data(), roots.data()});
+#if BASIN_ISA_DISPATCH
+  if (isa() != Isa::baseline) {
+    for_each_task(strips, FillStrip<Avx2Pixels>{image, ends.data(), labels.data});
+    return components;
+  }
+#endif
+  for_each_task(strips, FillStrip<PlainPixels>{image, ends.data(), labels.data});
   return components;
 }
 

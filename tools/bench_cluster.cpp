@@ -182,11 +182,14 @@ std::vector<BenchResult> bench_components(const BenchOptions& asked) {
   const BenchOptions options = with_pool(asked);
   const std::vector<uint8_t> cells = mask_of_cells(4096, 4096, options.seed);
   const std::vector<uint8_t> twice = mask_of_cells(8192, 4096, options.seed);
-  const std::vector<uint8_t> salt = random_mask(4096, 4096, 0.5, options.seed);
+  const std::vector<uint8_t> half = random_mask(4096, 4096, 0.5, options.seed);
+  const std::vector<uint8_t> more = random_mask(4096, 4096, 0.6, options.seed);
   return {time_components(options, "components, cells", cells, 4096, 4096, 4),
           time_components(options, "components, cells", cells, 4096, 4096, 8),
           time_components(options, "components, cells", twice, 8192, 4096, 4),
-          time_components(options, "components, random half", salt, 4096, 4096, 4)};
+          time_components(options, "components, random half", half, 4096, 4096, 4),
+          time_components(options, "components, random half", half, 4096, 4096, 8),
+          time_components(options, "components, random 60 %", more, 4096, 4096, 4)};
 }
 
 }  // namespace basin::tools
