@@ -49,6 +49,12 @@ class Target {
     if (wanted_) adds_ = tape.wants_sum(v);
     tensor_ = wanted_ && !adds_ ? tape.gradient(v) : tape.empty_like(v.value);
   }
+  /// The same for an op that works element by element: it overwrites d_out, which nobody reads after it.
+  Target(Tape& tape, const Var& v, const Tensor& d_out) : tape_(tape), var_(v), wanted_(tape.wants_gradient(v)) {
+    if (wanted_) adds_ = tape.wants_sum(v);
+    tensor_ = d_out;
+    if (wanted_ && !adds_) tape.set_gradient(v, d_out);
+  }
   const Tensor& tensor() const { return tensor_; }
   void finish() {
     if (!wanted_ || !adds_) return;
@@ -122,11 +128,11 @@ Var norm_relu(Tape& tape, const Var& x, const NormParameters& p) {
     stats = batch_statistics<T>(tape, x.value, p);
     kernels::norm_relu<T>(tape.exec(), input_of<T>(x.value, stats, p), out.features<T>());
   });
-  return tape.record_with_parameters(out, {x}, [&tape, x, p, stats, out](const Tensor& d_out) {
-    Target d_x(tape, x);
-    with_real(out.dtype(), [&]<class T>(T) {
+  return tape.record_with_parameters(out, {x}, [&tape, x, p, stats](const Tensor& d_out) {
+    Target d_x(tape, x, d_out);
+    with_real(d_out.dtype(), [&]<class T>(T) {
       kernels::norm_relu_backward<T>(
-          tape.exec(), input_of<T>(x.value, stats, p), out.features<const T>(), d_out.features<const T>(),
+          tape.exec(), input_of<T>(x.value, stats, p), d_out.features<const T>(),
           {d_x.tensor().features<T>(), p.gamma.gradient.data<T>(), p.beta.gradient.data<T>()});
     });
     d_x.finish();
@@ -143,12 +149,11 @@ Var norm_add_relu(Tape& tape, const Var& a, const NormParameters& pa, const Var&
     kernels::norm_add_relu<T>(tape.exec(), input_of<T>(a.value, stats_a, pa), input_of<T>(b.value, stats_b, pb),
                               out.features<T>());
   });
-  return tape.record_with_parameters(out, {a, b}, [&tape, a, b, pa, pb, stats_a, stats_b, out](const Tensor& d_out) {
-    Target d_a(tape, a), d_b(tape, b);
-    with_real(out.dtype(), [&]<class T>(T) {
+  return tape.record_with_parameters(out, {a, b}, [&tape, a, b, pa, pb, stats_a, stats_b](const Tensor& d_out) {
+    Target d_a(tape, a, d_out), d_b(tape, b);
+    with_real(d_out.dtype(), [&]<class T>(T) {
       kernels::norm_add_relu_backward<T>(
-          tape.exec(), input_of<T>(a.value, stats_a, pa), input_of<T>(b.value, stats_b, pb), out.features<const T>(),
-          d_out.features<const T>(),
+          tape.exec(), input_of<T>(a.value, stats_a, pa), input_of<T>(b.value, stats_b, pb), d_out.features<const T>(),
           {d_a.tensor().features<T>(), pa.gamma.gradient.data<T>(), pa.beta.gradient.data<T>()},
           {d_b.tensor().features<T>(), pb.gamma.gradient.data<T>(), pb.beta.gradient.data<T>()});
     });

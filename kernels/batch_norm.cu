@@ -18,11 +18,11 @@ struct FirstValue {
 /// Sums of (x - pivot) and its square. The pivot, the channel's first value, keeps the two from cancelling.
 template <class T>
 struct Moments {
-  const T *x, *pivot;
+  const T* x;
 
-  BASIN_HD Sums<T, 2> operator()(FeatureAt at) const {
-    const T d = x[at.offset] - pivot[at.channel];
-    return {{d, d * d}};
+  BASIN_HD void operator()(Sums<T, 2>& sum, FeatureAt at, T pivot) const {
+    const T d = x[at.offset] - pivot;
+    sum = {{d, d * d}};
   }
 };
 
@@ -46,134 +46,138 @@ struct FinishMoments {
   }
 };
 
-/// normalised x = (x - mean) inverse_std; its affine image is gamma x + beta.
+/// The affine image of x that the ReLU takes: gamma (x - mean) inverse_std + beta, with scale = gamma inverse_std.
+/// Forward and backward both ask this function, so that they agree on where it is above zero.
 template <class T>
-struct Branch {
-  const T *x, *mean, *inverse_std, *gamma, *beta;
-
-  explicit Branch(const NormInput<T>& in)
-      : x(in.x.data), mean(in.stats.mean), inverse_std(in.stats.inverse_std), gamma(in.gamma), beta(in.beta) {}
-  BASIN_HD T normalised(int64_t offset, int c) const { return (x[offset] - mean[c]) * inverse_std[c]; }
-  BASIN_HD T affine(int64_t offset, int c) const { return gamma[c] * normalised(offset, c) + beta[c]; }
-};
+BASIN_HD T affine(T x, T mean, T scale, T beta) {
+  return (x - mean) * scale + beta;
+}
+/// The same of two branches that are added up; beta is the sum of both.
+template <class T>
+BASIN_HD T affine(T a, T b, T mean_a, T scale_a, T mean_b, T scale_b, T beta) {
+  return (a - mean_a) * scale_a + ((b - mean_b) * scale_b + beta);
+}
 
 template <class T>
 struct NormRelu {
-  Branch<T> a;
-  int channels;
+  const T* x;
   T* out;
 
-  BASIN_HD void operator()(FeatureAt at) const {
-    const int64_t offset = at.offset;
-    const int c = at.channel;
-    const T v = c < channels ? a.affine(offset, c) : T(0);
-    out[offset] = v > 0 ? v : T(0);
+  BASIN_HD void operator()(FeatureAt at, T mean, T scale, T beta) const {
+    const T z = affine(x[at.offset], mean, scale, beta);
+    out[at.offset] = z > 0 ? z : T(0);
   }
 };
 
 template <class T>
 struct NormAddRelu {
-  Branch<T> a, b;
-  int channels;
+  const T *a, *b;
   T* out;
 
-  BASIN_HD void operator()(FeatureAt at) const {
-    const int64_t offset = at.offset;
-    const int c = at.channel;
-    const T v = c < channels ? a.affine(offset, c) + b.affine(offset, c) : T(0);
-    out[offset] = v > 0 ? v : T(0);
+  BASIN_HD void operator()(FeatureAt at, T mean_a, T scale_a, T mean_b, T scale_b, T beta) const {
+    const T z = affine(a[at.offset], b[at.offset], mean_a, scale_a, mean_b, scale_b, beta);
+    out[at.offset] = z > 0 ? z : T(0);
   }
 };
 
-/// Sums of d_z and d_z normalised(x), where z is what the ReLU took.
+/// Sums of d_z and d_z (x - mean), where z is what the ReLU took.
 template <class T>
 struct GradientSums {
-  Branch<T> a;
-  int channels;
-  const T *out, *d_out;
+  const T *x, *d_out;
 
-  BASIN_HD Sums<T, 2> operator()(FeatureAt at) const {
-    const int64_t offset = at.offset;
-    const int c = at.channel;
-    const T d_z = out[offset] > 0 ? d_out[offset] : T(0);
-    return {{d_z, c < channels ? d_z * a.normalised(offset, c) : T(0)}};
+  BASIN_HD void operator()(Sums<T, 2>& sum, FeatureAt at, T mean, T scale, T beta) const {
+    const T v = x[at.offset], d = d_out[at.offset], d_z = affine(v, mean, scale, beta) > 0 ? d : T(0);
+    sum = {{d_z, d_z * (v - mean)}};
   }
 };
 
 template <class T>
 struct GradientSums2 {
-  Branch<T> a, b;
-  int channels;
-  const T *out, *d_out;
+  const T *a, *b, *d_out;
 
-  BASIN_HD Sums<T, 3> operator()(FeatureAt at) const {
-    const int64_t offset = at.offset;
-    const int c = at.channel;
-    const T d_z = out[offset] > 0 ? d_out[offset] : T(0);
-    const bool real = c < channels;
-    return {{d_z, real ? d_z * a.normalised(offset, c) : T(0), real ? d_z * b.normalised(offset, c) : T(0)}};
+  BASIN_HD void operator()(Sums<T, 3>& sum, FeatureAt at, T mean_a, T scale_a, T mean_b, T scale_b, T beta) const {
+    const T va = a[at.offset], vb = b[at.offset], d = d_out[at.offset];
+    const T d_z = affine(va, vb, mean_a, scale_a, mean_b, scale_b, beta) > 0 ? d : T(0);
+    sum = {{d_z, d_z * (va - mean_a), d_z * (vb - mean_b)}};
   }
 };
 
-/// d_x = gamma inverse_std (d_z - mean(d_z) - normalised(x) mean(d_z normalised(x))), per channel.
-template <class T>
-struct Coefficients {
-  T *scale, *mean_d, *mean_dx;
-
-  BASIN_HD T d_x(const Branch<T>& a, int64_t offset, int c, T d_z) const {
-    return scale[c] * (d_z - mean_d[c] - a.normalised(offset, c) * mean_dx[c]);
-  }
-};
-
-template <class T>
-struct FinishGradient {
-  Branch<T> a;
-  const double *sum_d, *sum_dx;
-  double count;
-  T *d_gamma, *d_beta;
-  Coefficients<T> to;
-
-  BASIN_HD void operator()(int64_t c) const {
-    d_gamma[c] += T(sum_dx[c]);
-    d_beta[c] += T(sum_d[c]);
-    to.scale[c] = a.gamma[c] * a.inverse_std[c];
-    to.mean_d[c] = T(sum_d[c] / count);
-    to.mean_dx[c] = T(sum_dx[c] / count);
-  }
-};
-
+/// d_x = gamma inverse_std (d_z - mean(d_z) - normalised(x) mean(d_z normalised(x))), per channel, where
+/// slope = inverse_std mean(d_z normalised(x)).
 template <class T>
 struct InputGradient {
-  Branch<T> a;
-  Coefficients<T> k;
-  int channels;
-  const T *out, *d_out;
+  const T *x, *d_out;
   T* d_x;
 
-  BASIN_HD void operator()(FeatureAt at) const {
-    const int64_t offset = at.offset;
-    const int c = at.channel;
-    const T d_z = out[offset] > 0 ? d_out[offset] : T(0);
-    d_x[offset] = c < channels ? k.d_x(a, offset, c, d_z) : T(0);
+  BASIN_HD void operator()(FeatureAt at, T mean, T scale, T beta, T mean_d, T slope) const {
+    const T v = x[at.offset], d = d_out[at.offset], d_z = affine(v, mean, scale, beta) > 0 ? d : T(0);
+    d_x[at.offset] = scale * ((d_z - mean_d) - (v - mean) * slope);
   }
 };
 
 template <class T>
 struct InputGradient2 {
-  Branch<T> a, b;
-  Coefficients<T> ka, kb;
-  int channels;
-  const T *out, *d_out;
+  const T *a, *b, *d_out;
   T *d_a, *d_b;
 
-  BASIN_HD void operator()(FeatureAt at) const {
-    const int64_t offset = at.offset;
-    const int c = at.channel;
-    const T d_z = out[offset] > 0 ? d_out[offset] : T(0);
-    const bool real = c < channels;
-    const T to_a = real ? ka.d_x(a, offset, c, d_z) : T(0), to_b = real ? kb.d_x(b, offset, c, d_z) : T(0);
-    d_a[offset] = to_a;
-    d_b[offset] = to_b;
+  BASIN_HD void operator()(FeatureAt at, T mean_a, T scale_a, T mean_b, T scale_b, T beta, T mean_d, T slope_a,
+                           T slope_b) const {
+    const T va = a[at.offset], vb = b[at.offset], d = d_out[at.offset];
+    const T d_z = affine(va, vb, mean_a, scale_a, mean_b, scale_b, beta) > 0 ? d : T(0);
+    d_a[at.offset] = scale_a * ((d_z - mean_d) - (va - mean_a) * slope_a);
+    d_b[at.offset] = scale_b * ((d_z - mean_d) - (vb - mean_b) * slope_b);
+  }
+};
+
+/// Fills a ChannelTable's column of one channel: zeros in the padding lanes, so that those stay zero.
+template <class T>
+struct FillTable {
+  NormInput<T> a;
+  T* table;
+
+  BASIN_HD void operator()(int64_t c) const {
+    const bool real = c < a.x.c;
+    const int64_t lanes = int64_t(a.x.groups()) * a.x.block;
+    table[c] = real ? a.stats.mean[c] : T(0);
+    table[lanes + c] = real ? a.gamma[c] * a.stats.inverse_std[c] : T(0);
+    table[2 * lanes + c] = real ? a.beta[c] : T(0);
+  }
+};
+
+template <class T>
+struct FillTable2 {
+  NormInput<T> a, b;
+  T* table;
+
+  BASIN_HD void operator()(int64_t c) const {
+    const bool real = c < a.x.c;
+    const int64_t lanes = int64_t(a.x.groups()) * a.x.block;
+    table[c] = real ? a.stats.mean[c] : T(0);
+    table[lanes + c] = real ? a.gamma[c] * a.stats.inverse_std[c] : T(0);
+    table[2 * lanes + c] = real ? b.stats.mean[c] : T(0);
+    table[3 * lanes + c] = real ? b.gamma[c] * b.stats.inverse_std[c] : T(0);
+    table[4 * lanes + c] = real ? a.beta[c] + b.beta[c] : T(0);
+  }
+};
+
+/// From a branch's sums of d_z and d_z (x - mean): d_gamma, d_beta, and the two numbers that InputGradient needs.
+template <class T>
+struct FinishGradient {
+  NormInput<T> a;
+  const double *sum_d, *sum_dx;
+  double count;
+  T *d_gamma, *d_beta, *mean_d, *slope;
+
+  BASIN_HD void operator()(int64_t c) const {
+    if (c >= a.x.c) {
+      mean_d[c] = slope[c] = T(0);
+      return;
+    }
+    const double inverse_std = double(a.stats.inverse_std[c]);
+    d_gamma[c] += T(sum_dx[c] * inverse_std);
+    d_beta[c] += T(sum_d[c]);
+    mean_d[c] = T(sum_d[c] / count);
+    slope[c] = T(sum_dx[c] / count * inverse_std * inverse_std);
   }
 };
 
@@ -182,10 +186,20 @@ double pixels_per_channel(FeatureView<T> x) {
   return double(x.n) * double(x.pixels());
 }
 
-template <class T>
-Coefficients<T> coefficients(const Temp<T>& memory, int channels) {
-  return {memory.data(), memory.data() + channels, memory.data() + 2 * channels};
-}
+/// A ChannelTable of K columns and the memory it lies in.
+template <class T, int K>
+struct TableMemory {
+  int lanes;
+  Temp<T> memory;
+
+  TableMemory(const Exec& exec, const FeatureShape& shape) : lanes(lanes_of(shape)), memory(exec, int64_t(K) * lanes) {}
+  T* column(int k) const { return memory.data() + int64_t(k) * lanes; }
+  /// The first Used columns.
+  template <int Used = K>
+  ChannelTable<T, Used> table() const {
+    return {memory.data(), lanes};
+  }
+};
 
 }  // namespace
 
@@ -193,13 +207,13 @@ template <class T>
 void norm_statistics(const Exec& exec, FeatureView<const T> x, T epsilon, T momentum, NormStats<T> stats,
                      T* running_mean, T* running_var) {
   BASIN_CHECK(x.n > 0 && x.pixels() > 0, "x ", x);
+  const FeatureShape shape(x);
   const Temp<double> total(exec, int64_t(2) * x.c);
-  const int64_t lanes = int64_t(x.groups()) * x.block;
-  const Temp<T> pivot(exec, lanes);
-  for_each(exec, lanes, FirstValue<T>{x, pivot.data()});
-  sum_channels<2, T>(exec, FeatureShape(x), Moments<T>{x.data, pivot.data()}, total.data());
+  const TableMemory<T, 1> pivot(exec, shape);
+  for_each(exec, pivot.lanes, FirstValue<T>{x, pivot.column(0)});
+  sum_channels<2>(exec, shape, pivot.table(), Moments<T>{x.data}, total.data());
   for_each(exec, x.c,
-           FinishMoments<T>{pivot.data(), total.data(), total.data() + x.c, pixels_per_channel(x), epsilon, momentum,
+           FinishMoments<T>{pivot.column(0), total.data(), total.data() + x.c, pixels_per_channel(x), epsilon, momentum,
                             stats, running_mean, running_var});
 }
 
@@ -207,60 +221,64 @@ template <class T>
 void norm_relu(const Exec& exec, const NormInput<T>& in, FeatureView<T> out) {
   const FeatureShape shape(out);
   BASIN_CHECK(shape.same(in.x), "x ", in.x, ", out ", out);
-  for_each_feature(exec, shape, NormRelu<T>{Branch<T>(in), out.c, out.data});
+  const TableMemory<T, 3> numbers(exec, shape);
+  for_each(exec, numbers.lanes, FillTable<T>{in, numbers.column(0)});
+  for_each_feature(exec, shape, numbers.table(), NormRelu<T>{in.x.data, out.data});
 }
 
 template <class T>
 void norm_add_relu(const Exec& exec, const NormInput<T>& a, const NormInput<T>& b, FeatureView<T> out) {
   const FeatureShape shape(out);
   BASIN_CHECK(shape.same(a.x) && shape.same(b.x), "a ", a.x, ", b ", b.x, ", out ", out);
-  for_each_feature(exec, shape, NormAddRelu<T>{Branch<T>(a), Branch<T>(b), out.c, out.data});
+  const TableMemory<T, 5> numbers(exec, shape);
+  for_each(exec, numbers.lanes, FillTable2<T>{a, b, numbers.column(0)});
+  for_each_feature(exec, shape, numbers.table(), NormAddRelu<T>{a.x.data, b.x.data, out.data});
 }
 
 template <class T>
-void norm_relu_backward(const Exec& exec, const NormInput<T>& in, FeatureView<const T> out, FeatureView<const T> d_out,
+void norm_relu_backward(const Exec& exec, const NormInput<T>& in, FeatureView<const T> d_out,
                         const NormGradient<T>& to) {
-  const FeatureShape shape(out);
-  BASIN_CHECK(shape.same(in.x) && shape.same(d_out) && shape.same(to.d_x), "x ", in.x, ", d_out ", d_out);
-  const int c = out.c;
-  const Branch<T> a(in);
+  const FeatureShape shape(d_out);
+  BASIN_CHECK(shape.same(in.x) && shape.same(to.d_x), "x ", in.x, ", d_out ", d_out);
+  const int c = d_out.c;
   const Temp<double> total(exec, int64_t(2) * c);
-  const Temp<T> memory(exec, int64_t(3) * c);
-  const Coefficients<T> k = coefficients(memory, c);
-  sum_channels<2, T>(exec, shape, GradientSums<T>{a, c, out.data, d_out.data}, total.data());
-  for_each(exec, c,
-           FinishGradient<T>{a, total.data(), total.data() + c, pixels_per_channel(out), to.d_gamma, to.d_beta, k});
-  for_each_feature(exec, shape, InputGradient<T>{a, k, c, out.data, d_out.data, to.d_x.data});
+  const TableMemory<T, 5> numbers(exec, shape);
+  for_each(exec, numbers.lanes, FillTable<T>{in, numbers.column(0)});
+  sum_channels<2>(exec, shape, numbers.template table<3>(), GradientSums<T>{in.x.data, d_out.data}, total.data());
+  for_each(exec, numbers.lanes,
+           FinishGradient<T>{in, total.data(), total.data() + c, pixels_per_channel(d_out), to.d_gamma, to.d_beta,
+                             numbers.column(3), numbers.column(4)});
+  for_each_feature(exec, shape, numbers.table(), InputGradient<T>{in.x.data, d_out.data, to.d_x.data});
 }
 
 template <class T>
-void norm_add_relu_backward(const Exec& exec, const NormInput<T>& in_a, const NormInput<T>& in_b,
-                            FeatureView<const T> out, FeatureView<const T> d_out, const NormGradient<T>& to_a,
-                            const NormGradient<T>& to_b) {
-  const FeatureShape shape(out);
-  BASIN_CHECK(shape.same(in_a.x) && shape.same(in_b.x) && shape.same(d_out), "a ", in_a.x, ", d_out ", d_out);
+void norm_add_relu_backward(const Exec& exec, const NormInput<T>& a, const NormInput<T>& b, FeatureView<const T> d_out,
+                            const NormGradient<T>& to_a, const NormGradient<T>& to_b) {
+  const FeatureShape shape(d_out);
+  BASIN_CHECK(shape.same(a.x) && shape.same(b.x), "a ", a.x, ", b ", b.x, ", d_out ", d_out);
   BASIN_CHECK(shape.same(to_a.d_x) && shape.same(to_b.d_x), "d_a ", to_a.d_x, ", d_b ", to_b.d_x);
-  const int c = out.c;
-  const Branch<T> a(in_a), b(in_b);
+  const int c = d_out.c;
   const Temp<double> total(exec, int64_t(3) * c);
-  const Temp<T> memory_a(exec, int64_t(3) * c), memory_b(exec, int64_t(3) * c);
-  const Coefficients<T> ka = coefficients(memory_a, c), kb = coefficients(memory_b, c);
-  sum_channels<3, T>(exec, shape, GradientSums2<T>{a, b, c, out.data, d_out.data}, total.data());
-  const double count = pixels_per_channel(out);
+  const TableMemory<T, 8> numbers(exec, shape);
+  for_each(exec, numbers.lanes, FillTable2<T>{a, b, numbers.column(0)});
+  sum_channels<3>(exec, shape, numbers.template table<5>(), GradientSums2<T>{a.x.data, b.x.data, d_out.data},
+                  total.data());
+  const double count = pixels_per_channel(d_out);
   const double *d = total.data(), *d_ax = d + c, *d_bx = d + 2 * c;
-  for_each(exec, c, FinishGradient<T>{a, d, d_ax, count, to_a.d_gamma, to_a.d_beta, ka});
-  for_each(exec, c, FinishGradient<T>{b, d, d_bx, count, to_b.d_gamma, to_b.d_beta, kb});
-  for_each_feature(exec, shape, InputGradient2<T>{a, b, ka, kb, c, out.data, d_out.data, to_a.d_x.data, to_b.d_x.data});
+  T *mean_d = numbers.column(5), *slope_a = numbers.column(6), *slope_b = numbers.column(7);
+  for_each(exec, numbers.lanes, FinishGradient<T>{a, d, d_ax, count, to_a.d_gamma, to_a.d_beta, mean_d, slope_a});
+  for_each(exec, numbers.lanes, FinishGradient<T>{b, d, d_bx, count, to_b.d_gamma, to_b.d_beta, mean_d, slope_b});
+  for_each_feature(exec, shape, numbers.table(),
+                   InputGradient2<T>{a.x.data, b.x.data, d_out.data, to_a.d_x.data, to_b.d_x.data});
 }
 
 #define BASIN_INSTANTIATE(T)                                                                                           \
   template void norm_statistics<T>(const Exec&, FeatureView<const T>, T, T, NormStats<T>, T*, T*);                     \
   template void norm_relu<T>(const Exec&, const NormInput<T>&, FeatureView<T>);                                        \
   template void norm_add_relu<T>(const Exec&, const NormInput<T>&, const NormInput<T>&, FeatureView<T>);               \
-  template void norm_relu_backward<T>(const Exec&, const NormInput<T>&, FeatureView<const T>, FeatureView<const T>,    \
-                                      const NormGradient<T>&);                                                         \
+  template void norm_relu_backward<T>(const Exec&, const NormInput<T>&, FeatureView<const T>, const NormGradient<T>&); \
   template void norm_add_relu_backward<T>(const Exec&, const NormInput<T>&, const NormInput<T>&, FeatureView<const T>, \
-                                          FeatureView<const T>, const NormGradient<T>&, const NormGradient<T>&);
+                                          const NormGradient<T>&, const NormGradient<T>&);
 BASIN_INSTANTIATE(float)
 BASIN_INSTANTIATE(double)  // for the gradient checks
 #undef BASIN_INSTANTIATE

@@ -43,13 +43,13 @@ struct NormGradient {
   T* d_beta = nullptr;
 };
 
-/// From d_out, and out = norm_relu(in). Same bits at any thread count.
+/// From d_out, where out = norm_relu(in). Where the ReLU was open is worked out anew from `in`, which is cheaper than
+/// reading `out`. Same bits at any thread count.
 template <class T>
-void norm_relu_backward(const Exec&, const NormInput<T>& in, FeatureView<const T> out, FeatureView<const T> d_out,
-                        const NormGradient<T>&);
-/// From d_out, and out = norm_add_relu(a, b). d_a.d_x may be d_out.
+void norm_relu_backward(const Exec&, const NormInput<T>& in, FeatureView<const T> d_out, const NormGradient<T>&);
+/// From d_out, where out = norm_add_relu(a, b). d_a.d_x may be d_out.
 template <class T>
-void norm_add_relu_backward(const Exec&, const NormInput<T>& a, const NormInput<T>& b, FeatureView<const T> out,
-                            FeatureView<const T> d_out, const NormGradient<T>& d_a, const NormGradient<T>& d_b);
+void norm_add_relu_backward(const Exec&, const NormInput<T>& a, const NormInput<T>& b, FeatureView<const T> d_out,
+                            const NormGradient<T>& d_a, const NormGradient<T>& d_b);
 
 }  // namespace basin::kernels

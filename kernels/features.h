@@ -1,4 +1,6 @@
 #pragma once
+#include <utility>
+
 #include "kernels/parallel.h"
 #include "kernels/scratch.h"
 #include "kernels/view.h"
@@ -31,116 +33,180 @@ struct FeatureAt {
   int channel;  // group * block + lane; c or more in the padding lanes
 };
 
+/// K numbers per channel, in device memory: value[k * lanes + channel], 0 in the padding lanes.
+template <class T, int K>
+struct ChannelTable {
+  const T* value = nullptr;
+  int lanes = 0;
+
+  BASIN_HD T operator()(int k, int channel) const { return value[int64_t(k) * lanes + channel]; }
+};
+/// The channels of maps of this shape with their padding lanes: the width of their ChannelTable.
+inline int lanes_of(const FeatureShape& shape) { return shape.groups() * shape.block; }
+
 namespace detail {
+
+/// The table's numbers for `Lanes` channels from `first` on. A local copy: no store through a functor's pointers can
+/// change it, so that it stays in registers.
+template <int Lanes, class T, int K>
+struct ChannelNumbers {
+  T value[K > 0 ? K : 1][Lanes];
+
+  BASIN_HD ChannelNumbers(const ChannelTable<T, K>& table, int first) {
+    for (int k = 0; k < K; ++k)
+      for (int lane = 0; lane < Lanes; ++lane)
+        value[k][lane] = table(k, first + lane);
+  }
+};
+
+template <class T, int K, class F, int... k>
+BASIN_HD auto call_with(const F& f, const FeatureAt& at, const ChannelTable<T, K>& table,
+                        std::integer_sequence<int, k...>) {
+  return f(at, table(k, at.channel)...);
+}
 
 /// One row of feature maps: pixels outside, lanes inside, so that a blocked layout is one vector operation per pixel.
 /// Lanes = 0: any block. Lanes = 1: a row is one channel, and the vector runs along it.
-template <int Lanes, class F>
+template <int Lanes, class T, int K, class F>
 struct FeatureRow {
   FeatureShape shape;
+  ChannelTable<T, K> table;
   F f;
 
-  BASIN_HD void operator()(int64_t row) const {
-    const int lanes = Lanes > 0 ? Lanes : shape.block;
+  BASIN_HD void operator()(int64_t row) const { run(row, std::make_integer_sequence<int, K>()); }
+
+  template <int... k>
+  BASIN_HD void run(int64_t row, std::integer_sequence<int, k...> all) const {
+    const int lanes = Lanes > 0 ? Lanes : shape.block, width = shape.w;
     const int first = shape.group_of(row) * lanes;
     const int64_t begin = row * shape.row_size();
-    if constexpr (Lanes == 1) {
-#pragma omp simd
-      for (int x = 0; x < shape.w; ++x)
-        f(FeatureAt{begin + x, row, x, 0, first});
-    } else {
-      for (int x = 0; x < shape.w; ++x) {
-        const int64_t offset = begin + int64_t(x) * lanes;
-#pragma omp simd
+    const F g = f;
+    if constexpr (Lanes == 0) {
+      for (int x = 0; x < width; ++x)
         for (int lane = 0; lane < lanes; ++lane)
-          f(FeatureAt{offset + lane, row, x, lane, first + lane});
+          call_with(g, FeatureAt{begin + int64_t(x) * lanes + lane, row, x, lane, first + lane}, table, all);
+    } else {
+      [[maybe_unused]] const ChannelNumbers<Lanes, T, K> number(table, first);
+      if constexpr (Lanes == 1) {
+#pragma omp simd
+        for (int x = 0; x < width; ++x)
+          g(FeatureAt{begin + x, row, x, 0, first}, number.value[k][0]...);
+      } else {
+        for (int x = 0; x < width; ++x) {
+          const int64_t offset = begin + int64_t(x) * Lanes;
+#pragma omp simd
+          for (int lane = 0; lane < Lanes; ++lane)
+            g(FeatureAt{offset + lane, row, x, lane, first + lane}, number.value[k][lane]...);
+        }
       }
     }
   }
 };
 
-template <class F>
+template <class T, int K, class F>
 struct FeatureElement {
   FeatureShape shape;
+  ChannelTable<T, K> table;
   F f;
 
   BASIN_HD void operator()(int64_t i) const {
     const int64_t row = i / shape.row_size();
     const int lane = int(i % shape.block);
-    f(FeatureAt{i, row, int(i % shape.row_size() / shape.block), lane, shape.group_of(row) * shape.block + lane});
+    const FeatureAt at{i, row, int(i % shape.row_size() / shape.block), lane, shape.group_of(row) * shape.block + lane};
+    call_with(f, at, table, std::make_integer_sequence<int, K>());
   }
 };
 
 }  // namespace detail
 
-/// Calls f(FeatureAt) once for each element of maps of this shape, padding lanes included, in no order.
-template <class F>
-void for_each_feature(const Exec& exec, const FeatureShape& shape, const F& f) {
+/// Calls f(FeatureAt, the K numbers of its channel...) once for each element of maps of this shape, padding lanes
+/// included, in no order.
+template <class T, int K, class F>
+void for_each_feature(const Exec& exec, const FeatureShape& shape, const ChannelTable<T, K>& table, const F& f) {
   if (exec.device != Device::cpu)
-    return for_each(exec, shape.rows() * shape.row_size(), detail::FeatureElement<F>{shape, f});
+    return for_each(exec, shape.rows() * shape.row_size(), detail::FeatureElement<T, K, F>{shape, table, f});
   const auto rows = [&](const auto& functor) { for_each(exec, shape.rows(), functor, 4); };
   if (shape.block == 16)
-    rows(detail::FeatureRow<16, F>{shape, f});
+    rows(detail::FeatureRow<16, T, K, F>{shape, table, f});
   else if (shape.block == 8)
-    rows(detail::FeatureRow<8, F>{shape, f});
+    rows(detail::FeatureRow<8, T, K, F>{shape, table, f});
   else if (shape.block == 1)
-    rows(detail::FeatureRow<1, F>{shape, f});
+    rows(detail::FeatureRow<1, T, K, F>{shape, table, f});
   else
-    rows(detail::FeatureRow<0, F>{shape, f});
+    rows(detail::FeatureRow<0, T, K, F>{shape, table, f});
+}
+/// The same without numbers per channel: f(FeatureAt).
+template <class F>
+void for_each_feature(const Exec& exec, const FeatureShape& shape, const F& f) {
+  for_each_feature(exec, shape, ChannelTable<float, 0>{}, f);
 }
 
-/// K numbers that are summed together.
-template <class T, int K>
+/// S numbers that are summed together. A functor fills them in place: g++ moves a returned pair of floats as one
+/// integer and then does not vectorise the loop.
+template <class T, int S>
 struct Sums {
-  T value[K];
+  T value[S];
 };
 
 namespace detail {
 
-/// The sums of one row, one per lane: partial[(row * K + k) * block + lane]. Within a row in the element type, across
+/// The sums of one row, one per lane: partial[(row * S + s) * block + lane]. Within a row in the element type, across
 /// rows in double.
-template <int Lanes, int K, class T, class F>
+template <int Lanes, int S, class T, int K, class F>
 struct RowSums {
   FeatureShape shape;
+  ChannelTable<T, K> table;
   F f;
   double* partial;
 
-  BASIN_HD void operator()(int64_t row) const {
-    const int block = Lanes > 0 ? Lanes : shape.block;
+  BASIN_HD void operator()(int64_t row) const { run(row, std::make_integer_sequence<int, K>()); }
+
+  template <int... k>
+  BASIN_HD void run(int64_t row, std::integer_sequence<int, k...>) const {
+    const int block = Lanes > 0 ? Lanes : shape.block, width = shape.w;
     constexpr int step = Lanes > 0 ? Lanes : 1;
+    const F g = f;
     for (int lane0 = 0; lane0 < block; lane0 += step) {
-      T sum[K][step] = {};
+      T sum[S][step] = {};
       const int first = shape.group_of(row) * block + lane0;
-      for (int x = 0; x < shape.w; ++x) {
+      [[maybe_unused]] const ChannelNumbers<step, T, K> number(table, first);
+      for (int x = 0; x < width; ++x) {
         const int64_t offset = row * shape.row_size() + int64_t(x) * block + lane0;
+        T part[S][step];
 #pragma omp simd
         for (int lane = 0; lane < step; ++lane) {
-          const Sums<T, K> v = f(FeatureAt{offset + lane, row, x, lane0 + lane, first + lane});
-          for (int k = 0; k < K; ++k)
-            sum[k][lane] += v.value[k];
+          Sums<T, S> v;
+          g(v, FeatureAt{offset + lane, row, x, lane0 + lane, first + lane}, number.value[k][lane]...);
+          for (int s = 0; s < S; ++s)
+            part[s][lane] = v.value[s];
+        }
+        for (int s = 0; s < S; ++s) {
+#pragma omp simd
+          for (int lane = 0; lane < step; ++lane)
+            sum[s][lane] += part[s][lane];
         }
       }
-      for (int k = 0; k < K; ++k)
+      for (int s = 0; s < S; ++s)
         for (int lane = 0; lane < step; ++lane)
-          partial[(row * K + k) * block + lane0 + lane] = double(sum[k][lane]);
+          partial[(row * S + s) * block + lane0 + lane] = double(sum[s][lane]);
     }
   }
 };
 
-template <int K>
+template <int S>
 struct ChannelTotals {
   FeatureShape shape;
   const double* partial;
-  double* total;  // [K][c]
+  double* total;  // [S][c]
 
   BASIN_HD void operator()(int64_t i) const {
-    const int channel = int(i % shape.c), k = int(i / shape.c);
+    const int channel = int(i % shape.c), s = int(i / shape.c);
     const int group = channel / shape.block, lane = channel % shape.block;
     double sum = 0;
     for (int n = 0; n < shape.n; ++n)
       for (int y = 0; y < shape.h; ++y) {
         const int64_t row = (int64_t(n) * shape.groups() + group) * shape.h + y;
-        sum += partial[(row * K + k) * shape.block + lane];
+        sum += partial[(row * S + s) * shape.block + lane];
       }
     total[i] = sum;
   }
@@ -148,19 +214,25 @@ struct ChannelTotals {
 
 }  // namespace detail
 
-/// total[k * c + channel] = sum over samples and pixels of f(FeatureAt).value[k]. Same bits at any thread count.
-/// `total` holds K * c numbers in device memory.
-template <int K, class T, class F>
-void sum_channels(const Exec& exec, const FeatureShape& shape, const F& f, double* total) {
-  const Temp<double> partial(exec, shape.rows() * K * shape.block);
+/// total[s * c + channel] = sum over samples and pixels of the s-th number that f(Sums<T, S>&, FeatureAt, the K numbers
+/// of its channel...) gives. Same bits at any thread count. `total` holds S * c numbers in device memory.
+template <int S, class T, int K, class F>
+void sum_channels(const Exec& exec, const FeatureShape& shape, const ChannelTable<T, K>& table, const F& f,
+                  double* total) {
+  const Temp<double> partial(exec, shape.rows() * S * shape.block);
   const auto rows = [&](const auto& functor) { for_each(exec, shape.rows(), functor, 4); };
   if (shape.block == 16)
-    rows(detail::RowSums<16, K, T, F>{shape, f, partial.data()});
+    rows(detail::RowSums<16, S, T, K, F>{shape, table, f, partial.data()});
   else if (shape.block == 8)
-    rows(detail::RowSums<8, K, T, F>{shape, f, partial.data()});
+    rows(detail::RowSums<8, S, T, K, F>{shape, table, f, partial.data()});
   else
-    rows(detail::RowSums<0, K, T, F>{shape, f, partial.data()});
-  for_each(exec, int64_t(K) * shape.c, detail::ChannelTotals<K>{shape, partial.data(), total}, 16);
+    rows(detail::RowSums<0, S, T, K, F>{shape, table, f, partial.data()});
+  for_each(exec, int64_t(S) * shape.c, detail::ChannelTotals<S>{shape, partial.data(), total}, 16);
+}
+/// The same without numbers per channel: f(Sums<T, S>&, FeatureAt).
+template <int S, class T, class F>
+void sum_channels(const Exec& exec, const FeatureShape& shape, const F& f, double* total) {
+  sum_channels<S>(exec, shape, ChannelTable<T, 0>{}, f, total);
 }
 
 }  // namespace basin

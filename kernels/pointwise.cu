@@ -77,9 +77,9 @@ struct WeightSums {
   View<const T, 4> d_out;
   int output;
 
-  BASIN_HD Sums<T, 1> operator()(FeatureAt at) const {
+  BASIN_HD void operator()(Sums<T, 1>& sum, FeatureAt at) const {
     const int y = int(at.row % shape.h), n = int(at.row / shape.h / shape.groups());
-    return {{x[at.offset] * d_out(n, output, y, at.x)}};
+    sum = {{x[at.offset] * d_out(n, output, y, at.x)}};
   }
 };
 
@@ -87,7 +87,7 @@ template <class T>
 struct BiasSums {
   const T* d_out;
 
-  BASIN_HD Sums<T, 1> operator()(FeatureAt at) const { return {{d_out[at.offset]}}; }
+  BASIN_HD void operator()(Sums<T, 1>& sum, FeatureAt at) const { sum = {{d_out[at.offset]}}; }
 };
 
 template <class T>
