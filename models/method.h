@@ -6,7 +6,7 @@
 
 #include "data/labels.h"
 #include "data/normalise.h"
-#include "engine/json.h"
+#include "engine/json_fwd.h"
 #include "engine/params.h"
 #include "engine/tape.h"
 #include "kernels/step_state.h"

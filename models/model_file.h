@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "engine/json.h"
 #include "models/method.h"
 
 namespace basin {

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "engine/files.h"
+#include "engine/json.h"
 #include "data/loader.h"
 #include "data/metrics.h"
 #include "engine/safetensors.h"

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "engine/json.h"
 #include "engine/ops_loss.h"
 #include "kernels/affinity_field.h"
 #include "kernels/centroid_field.h"

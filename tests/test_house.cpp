@@ -33,8 +33,8 @@ const Fence fences[] = {
     {"libtiff", "tiff.*", "data/\\w+\\.cpp", 1},
     {"libpng", "png\\.h", "data/\\w+\\.cpp", 1},
     {"stb", "(stb/)?stb_.*", "data/\\w+\\.cpp", 1},
-    {"the JSON library", "nlohmann/.*", "engine/json\\.h", 1},
-    {"CLI11", "CLI/.*", "tools/\\w+\\.(h|cpp)", 2},
+    {"the JSON library", "nlohmann/.*", "engine/json(_fwd)?\\.h", 2},
+    {"CLI11", "CLI/.*", "tools/options\\.cpp", 1},
 };
 
 struct Source {

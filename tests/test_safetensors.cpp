@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "engine/json.h"
 #include "engine/safetensors.h"
 #include "models/model_file.h"
 #include "models/vector_fields.h"

@@ -17,14 +17,9 @@ struct Entry {
 /// Every benchmark, in the order in which they run.
 const std::vector<Entry>& entries() {
   static const std::vector<Entry> all = {
-      {"memory", bench_memory},
-      {"infer", bench_infer},
-      {"integrate", bench_integrate},
-      {"losses", bench_losses},
-      {"train-step", bench_train_step},
-      {"dbscan", bench_dbscan},
-      {"field", bench_field},
-      {"components", bench_components},
+      {"memory", bench_memory}, {"infer", bench_infer},           {"integrate", bench_integrate},
+      {"losses", bench_losses}, {"train-step", bench_train_step}, {"dbscan", bench_dbscan},
+      {"field", bench_field},   {"components", bench_components},
   };
   return all;
 }
@@ -94,18 +89,18 @@ void run(const Request& request) {
 
 }  // namespace
 
-void add_bench(CLI::App& app) {
-  CLI::App* sub = app.add_subcommand("bench", "time the parts on this machine, each checked before it is timed");
+void add_bench(Command& program) {
+  Command command = program.subcommand("bench", "time the parts on this machine, each checked before it is timed");
   auto request = std::make_shared<Request>();
-  sub->add_option("name", request->names, "what to time (default: all): " + known_names());
-  sub->add_option("--input", request->input, "a file to take the work from, where a benchmark can");
-  sub->add_option("--json", request->json, "also write the results as JSON");
-  sub->add_option("--reps", request->reps, "runs of each (0: as many as fit into two seconds, at least 5)")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  add_device_options(*sub, request->common);
-  add_seed_option(*sub, request->common);
-  sub->callback([request] { run(*request); });
+  command.add("name", request->names, "what to time (default: all): " + known_names());
+  command.add("--input", request->input, "a file to take the work from, where a benchmark can");
+  command.add("--json", request->json, "also write the results as JSON");
+  command.add("--reps", request->reps, "runs of each (0: as many as fit into two seconds, at least 5)")
+      .not_negative()
+      .shown();
+  add_device_options(command, request->common);
+  add_seed_option(command, request->common);
+  command.runs([request] { run(*request); });
 }
 
 }  // namespace basin::tools

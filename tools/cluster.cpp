@@ -52,17 +52,17 @@ void run(const Settings& settings) {
 
 }  // namespace
 
-void add_cluster(CLI::App& app) {
-  CLI::App* sub = app.add_subcommand("cluster", "DBSCAN of points [N, 2], with the labels of scikit-learn's");
+void add_cluster(Command& program) {
+  Command command = program.subcommand("cluster", "DBSCAN of points [N, 2], with the labels of scikit-learn's");
   auto settings = std::make_shared<Settings>();
-  sub->add_option("points", settings->points, "points [N, 2] as (x, y), .npy of float32 or float64")->required();
-  sub->add_option("--eps", settings->dbscan.eps, "points this far apart, or nearer, are neighbours")->required();
-  sub->add_option("--min-samples", settings->dbscan.min_samples, "neighbours that make a core point, itself included")
-      ->required();
-  sub->add_flag("--snap-noise", settings->snap_noise, "noise takes the label that its nearest 5 points mostly have");
-  sub->add_option("--out", settings->out, "labels [N], .npy of int64: clusters from 0, noise -1")->required();
-  add_device_options(*sub, settings->common);
-  sub->callback([settings] { run(*settings); });
+  command.add("points", settings->points, "points [N, 2] as (x, y), .npy of float32 or float64").required();
+  command.add("--eps", settings->dbscan.eps, "points this far apart, or nearer, are neighbours").required();
+  command.add("--min-samples", settings->dbscan.min_samples, "neighbours that make a core point, itself included")
+      .required();
+  command.flag("--snap-noise", settings->snap_noise, "noise takes the label that its nearest 5 points mostly have");
+  command.add("--out", settings->out, "labels [N], .npy of int64: clusters from 0, noise -1").required();
+  add_device_options(command, settings->common);
+  command.runs([settings] { run(*settings); });
 }
 
 }  // namespace basin::tools

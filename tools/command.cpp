@@ -8,15 +8,13 @@
 
 namespace basin::tools {
 
-void add_device_options(CLI::App& app, Common& common) {
-  app.add_option("--device", common.device, "auto, cpu, cuda or cuda:INDEX")->capture_default_str();
-  app.add_option("--threads", common.threads, "CPU threads (0: all)")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
+void add_device_options(Command& command, Common& common) {
+  command.add("--device", common.device, "auto, cpu, cuda or cuda:INDEX").shown();
+  command.add("--threads", common.threads, "CPU threads (0: all)").not_negative().shown();
 }
 
-void add_seed_option(CLI::App& app, Common& common) {
-  app.add_option("--seed", common.seed, "the seed of all randomness")->capture_default_str();
+void add_seed_option(Command& command, Common& common) {
+  command.add("--seed", common.seed, "the seed of all randomness").shown();
 }
 
 Exec make_exec(const Common& common) {

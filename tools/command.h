@@ -1,10 +1,9 @@
 #pragma once
-#include <CLI/CLI.hpp>
 #include <cstdint>
-#include <optional>
 #include <string>
 
 #include "kernels/exec.h"
+#include "tools/options.h"
 
 namespace basin::tools {
 
@@ -14,8 +13,8 @@ struct Common {
   int threads = 0;              // 0: as many as the machine has
   uint64_t seed = 0;
 };
-void add_device_options(CLI::App&, Common&);
-void add_seed_option(CLI::App&, Common&);
+void add_device_options(Command&, Common&);
+void add_seed_option(Command&, Common&);
 
 /// Sets the number of threads and picks the device. `cuda` throws where there is none; `auto` says on stderr which it
 /// took.
@@ -24,18 +23,18 @@ Exec make_exec(const Common&);
 Exec make_cpu_exec(Common);
 
 // One file per subcommand. Each declares its options and sets a callback that does the work; a failure is an Error.
-void add_train(CLI::App&);
-void add_segment(CLI::App&);
-void add_evaluate(CLI::App&);
-void add_synth(CLI::App&);
-void add_report(CLI::App&);
-void add_field(CLI::App&);
-void add_loss(CLI::App&);
-void add_integrate(CLI::App&);
-void add_cluster(CLI::App&);
-void add_components(CLI::App&);
-void add_bench(CLI::App&);
-void add_info(CLI::App&);
-void add_doctor(CLI::App&);
+void add_train(Command&);
+void add_segment(Command&);
+void add_evaluate(Command&);
+void add_synth(Command&);
+void add_report(Command&);
+void add_field(Command&);
+void add_loss(Command&);
+void add_integrate(Command&);
+void add_cluster(Command&);
+void add_components(Command&);
+void add_bench(Command&);
+void add_info(Command&);
+void add_doctor(Command&);
 
 }  // namespace basin::tools

@@ -71,17 +71,14 @@ void run(const Settings& settings) {
 
 }  // namespace
 
-void add_components(CLI::App& app) {
-  CLI::App* sub = app.add_subcommand("components", "label the connected components of a mask");
+void add_components(Command& program) {
+  Command command = program.subcommand("components", "label the connected components of a mask");
   auto settings = std::make_shared<Settings>();
-  sub->add_option("image", settings->image, "one channel, or .npy [H, W]: what is not 0 is foreground")->required();
-  sub->add_option("--connectivity", settings->connectivity, "4 or 8 neighbours to a pixel")
-      ->check(CLI::IsMember({4, 8}))
-      ->capture_default_str();
-  sub->add_option("--out", settings->out, "labels from 1 in raster order of the first pixel: .npy, .png, .tif")
-      ->required();
-  add_device_options(*sub, settings->common);
-  sub->callback([settings] { run(*settings); });
+  command.add("image", settings->image, "one channel, or .npy [H, W]: what is not 0 is foreground").required();
+  command.add("--connectivity", settings->connectivity, "4 or 8 neighbours to a pixel").one_of({4, 8}).shown();
+  command.add("--out", settings->out, "labels from 1 in raster order of the first pixel: .npy, .png, .tif").required();
+  add_device_options(command, settings->common);
+  command.runs([settings] { run(*settings); });
 }
 
 }  // namespace basin::tools

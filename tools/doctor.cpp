@@ -45,9 +45,9 @@ void run() {
 
 }  // namespace
 
-void add_doctor(CLI::App& app) {
-  CLI::App* sub = app.add_subcommand("doctor", "what this build is and what it finds on this machine");
-  sub->callback(run);
+void add_doctor(Command& program) {
+  Command command = program.subcommand("doctor", "what this build is and what it finds on this machine");
+  command.runs(run);
 }
 
 }  // namespace basin::tools

@@ -3,7 +3,6 @@
 
 #include <cstdio>
 #include <exception>
-#include <map>
 
 #include "data/labels.h"
 #include "data/metrics.h"
@@ -15,9 +14,16 @@
 namespace basin::tools {
 namespace {
 
+constexpr Dialect every_dialect[] = {Dialect::stardist, Dialect::torchvf, Dialect::cellpose, Dialect::dsb2018};
+
+Dialect dialect_of(const std::string& name) {
+  for (const Dialect d : every_dialect)
+    if (name == name_of(d)) return d;
+  refuse("--dialect ", name, ": no such dialect");
+}
+
 struct Options {
-  std::string prediction, truth, json, csv;
-  Dialect dialect = Dialect::stardist;
+  std::string prediction, truth, json, csv, dialect = "stardist";
   int threads = 0;
 };
 
@@ -63,8 +69,8 @@ Evaluation evaluate(const Options& options) {
   bool with_confidence = false;
   for (const LabelPair& pair : found.pairs)
     with_confidence = with_confidence || std::filesystem::exists(confidence_path(pair.prediction));
-  return {found.pairs, score_pairs(found.pairs, with_confidence), metrics(options.dialect, with_confidence),
-          options.dialect};
+  const Dialect dialect = dialect_of(options.dialect);
+  return {found.pairs, score_pairs(found.pairs, with_confidence), metrics(dialect, with_confidence), dialect};
 }
 
 Json to_json(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
@@ -163,24 +169,23 @@ void run(const Options& options) {
 
 }  // namespace
 
-void add_evaluate(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("evaluate", "Score predicted label images against true ones");
+void add_evaluate(Command& program) {
+  Command command = program.subcommand("evaluate", "Score predicted label images against true ones");
   const auto options = std::make_shared<Options>();
-  std::map<std::string, Dialect> dialects;
-  for (const Dialect d : {Dialect::stardist, Dialect::torchvf, Dialect::cellpose, Dialect::dsb2018})
-    dialects[name_of(d)] = d;
-  command->add_option("--pred", options->prediction, "folder of predicted label images (or one file)")->required();
-  command->add_option("--truth", options->truth, "folder of true label images (or one file)")->required();
+  std::vector<std::string> dialects;
+  for (const Dialect d : every_dialect)
+    dialects.push_back(name_of(d));
+  command.add("--pred", options->prediction, "folder of predicted label images (or one file)").required();
+  command.add("--truth", options->truth, "folder of true label images (or one file)").required();
   command
-      ->add_option_function<std::string>(
-          "--dialect", [=](const std::string& name) { options->dialect = dialects.at(name); },
-          "whose rules AP follows: stardist and cellpose match at IoU >= t, torchvf and dsb2018 at IoU > t")
-      ->check(CLI::IsMember(dialects))
-      ->default_str("stardist");
-  command->add_option("--json", options->json, "write all scores to this file");
-  command->add_option("--csv", options->csv, "write the scores of each image to this file, one row per image");
-  command->add_option("--threads", options->threads, "CPU threads (0: all)")->check(CLI::NonNegativeNumber);
-  command->callback([=] { run(*options); });
+      .add("--dialect", options->dialect,
+           "whose rules AP follows: stardist and cellpose match at IoU >= t, torchvf and dsb2018 at IoU > t")
+      .one_of(dialects)
+      .shown();
+  command.add("--json", options->json, "write all scores to this file");
+  command.add("--csv", options->csv, "write the scores of each image to this file, one row per image");
+  command.add("--threads", options->threads, "CPU threads (0: all)").not_negative();
+  command.runs([=] { run(*options); });
 }
 
 }  // namespace basin::tools

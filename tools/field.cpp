@@ -42,26 +42,19 @@ void run(const FieldRequest& request) {
 
 }  // namespace
 
-void add_field(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("field", "the vector field of a label image: what a network is trained to give");
+void add_field(Command& program) {
+  Command command = program.subcommand("field", "the vector field of a label image: what a network is trained to give");
   auto request = std::make_shared<FieldRequest>();
-  command->add_option("LABELS", request->labels, "label image: .png, .tif or .npy [H,W]; 0 is background")->required();
-  command->add_option("--kind", request->kind, "which field")
-      ->check(CLI::IsMember({"sdf", "affinity", "omnipose", "centroid"}))
-      ->capture_default_str();
-  command->add_option("--truncate", request->sdf.truncate, "sdf: distances are cut off here, px")
-      ->check(CLI::Range(1, 30000))
-      ->capture_default_str();
-  command->add_option("--kernel", request->sdf.kernel, "sdf, affinity: width of the window, odd, px")
-      ->check(CLI::Range(3, 63))
-      ->capture_default_str();
-  command->add_option("--mode", request->mode, "centroid: of length 1, or all the way to the centroid")
-      ->check(CLI::IsMember({"unit", "displacement"}))
-      ->capture_default_str();
-  command->add_option("--out", request->out, "the field: .npy, float32 [2,H,W], x then y")->required();
-  add_device_options(*command, request->common);
-  command->callback([request] { run(*request); });
+  command.add("LABELS", request->labels, "label image: .png, .tif or .npy [H,W]; 0 is background").required();
+  command.add("--kind", request->kind, "which field").one_of({"sdf", "affinity", "omnipose", "centroid"}).shown();
+  command.add("--truncate", request->sdf.truncate, "sdf: distances are cut off here, px").within(1, 30000).shown();
+  command.add("--kernel", request->sdf.kernel, "sdf, affinity: width of the window, odd, px").within(3, 63).shown();
+  command.add("--mode", request->mode, "centroid: of length 1, or all the way to the centroid")
+      .one_of({"unit", "displacement"})
+      .shown();
+  command.add("--out", request->out, "the field: .npy, float32 [2,H,W], x then y").required();
+  add_device_options(command, request->common);
+  command.runs([request] { run(*request); });
 }
 
 }  // namespace basin::tools

@@ -109,11 +109,11 @@ void print_file(const std::string& file) {
 
 }  // namespace
 
-void add_info(CLI::App& app) {
-  CLI::App* sub = app.add_subcommand("info", "what a model, image, label or .npy file holds");
+void add_info(Command& program) {
+  Command command = program.subcommand("info", "what a model, image, label or .npy file holds");
   auto files = std::make_shared<std::vector<std::string>>();
-  sub->add_option("file", *files, "one or more files")->required();
-  sub->callback([files] {
+  command.add("file", *files, "one or more files").required();
+  command.runs([files] {
     for (const std::string& file : *files)
       print_file(file);
   });

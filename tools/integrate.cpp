@@ -92,37 +92,32 @@ void run(IntegrateRequest request) {
 
 }  // namespace
 
-void add_integrate(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("integrate", "move points through a vector field");
+void add_integrate(Command& program) {
+  Command command = program.subcommand("integrate", "move points through a vector field");
   auto request = std::make_shared<IntegrateRequest>();
-  command->add_option("FIELD", request->field, "the field: .npy, float32 or float64 [2,H,W], x then y, px")->required();
-  command->add_option("--points", request->points, "where to start: .npy, float32 or float64 [N,2], (x, y)");
-  command->add_option("--mask", request->mask,
-                      "start at the pixels of this image (or .npy [H,W]) that are not 0, in raster order");
-  command->add_option("--solver", request->solver, "how to step")
-      ->check(CLI::IsMember({"euler", "midpoint", "rk4", "dopri5"}))
-      ->capture_default_str();
-  command->add_option("--step", request->options.step, "length of a step in time; dopri5: of the first trial")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("--steps", request->options.steps, "number of steps; dopri5 integrates to step * steps")
-      ->check(CLI::Range(0, 100000000))
-      ->capture_default_str();
-  command->add_option("--tolerance", request->options.tolerance, "dopri5: the largest error of a step, px")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("--interpolation", request->interpolation, "how to read the field between pixels")
-      ->check(CLI::IsMember({"bilinear", "nearest"}))
-      ->capture_default_str();
+  command.add("FIELD", request->field, "the field: .npy, float32 or float64 [2,H,W], x then y, px").required();
+  command.add("--points", request->points, "where to start: .npy, float32 or float64 [N,2], (x, y)");
+  command.add("--mask", request->mask,
+              "start at the pixels of this image (or .npy [H,W]) that are not 0, in raster order");
+  command.add("--solver", request->solver, "how to step").one_of({"euler", "midpoint", "rk4", "dopri5"}).shown();
+  command.add("--step", request->options.step, "length of a step in time; dopri5: of the first trial")
+      .positive()
+      .shown();
+  command.add("--steps", request->options.steps, "number of steps; dopri5 integrates to step * steps")
+      .within(0, 100000000)
+      .shown();
+  command.add("--tolerance", request->options.tolerance, "dopri5: the largest error of a step, px").positive().shown();
+  command.add("--interpolation", request->interpolation, "how to read the field between pixels")
+      .one_of({"bilinear", "nearest"})
+      .shown();
   command
-      ->add_option("--suppress", request->suppression,
-                   "euler: slow the flow down with time, as in Omnipose's paper or as in its code")
-      ->expected(0, 1)
-      ->default_str("paper")
-      ->check(CLI::IsMember({"none", "paper", "omnipose"}));
-  command->add_option("--out", request->out, "where the points end: .npy [N,2], as wide as the inputs")->required();
-  add_device_options(*command, request->common);
-  command->callback([request] { run(*request); });
+      .add("--suppress", request->suppression,
+           "euler: slow the flow down with time, as in Omnipose's paper or as in its code")
+      .alone("paper")
+      .one_of({"none", "paper", "omnipose"});
+  command.add("--out", request->out, "where the points end: .npy [N,2], as wide as the inputs").required();
+  add_device_options(command, request->common);
+  command.runs([request] { run(*request); });
 }
 
 }  // namespace basin::tools

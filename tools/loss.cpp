@@ -54,30 +54,24 @@ void run(const LossRequest& request) {
 
 }  // namespace
 
-void add_loss(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("loss", "the value of a training loss, and its gradient");
+void add_loss(Command& program) {
+  Command command = program.subcommand("loss", "the value of a training loss, and its gradient");
   auto request = std::make_shared<LossRequest>();
-  command->add_option("KIND", request->kind, "ivp and mse compare fields; tversky and bce logits with a mask")
-      ->check(CLI::IsMember({"ivp", "mse", "tversky", "bce"}))
-      ->required();
-  command->add_option("PRED", request->predicted, "prediction: .npy, float32 or float64, [N,C,H,W], [C,H,W] or [H,W]")
-      ->required();
-  command->add_option("TRUE", request->truth, "truth, of the same shape; a mask holds 0 and 1")->required();
-  command->add_option("--step", request->ivp.step, "ivp: length of an Euler step")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("--steps", request->ivp.steps, "ivp: number of steps")
-      ->check(CLI::Range(1, 10000))
-      ->capture_default_str();
-  command->add_option("--tversky", request->tversky, "weights of false positives and of false negatives")
-      ->delimiter(',')
-      ->expected(2)
-      ->allow_extra_args(false)
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command->add_option("--out-grad", request->gradient, "also write the gradient of the value by PRED: .npy");
-  add_device_options(*command, request->common);
-  command->callback([request] { run(*request); });
+  command.add("KIND", request->kind, "ivp and mse compare fields; tversky and bce logits with a mask")
+      .one_of({"ivp", "mse", "tversky", "bce"})
+      .required();
+  command.add("PRED", request->predicted, "prediction: .npy, float32 or float64, [N,C,H,W], [C,H,W] or [H,W]")
+      .required();
+  command.add("TRUE", request->truth, "truth, of the same shape; a mask holds 0 and 1").required();
+  command.add("--step", request->ivp.step, "ivp: length of an Euler step").positive().shown();
+  command.add("--steps", request->ivp.steps, "ivp: number of steps").within(1, 10000).shown();
+  command.add("--tversky", request->tversky, "weights of false positives and of false negatives")
+      .list(2)
+      .not_negative()
+      .shown();
+  command.add("--out-grad", request->gradient, "also write the gradient of the value by PRED: .npy");
+  add_device_options(command, request->common);
+  command.runs([request] { run(*request); });
 }
 
 }  // namespace basin::tools

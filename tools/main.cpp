@@ -9,27 +9,22 @@ int main(int argc, char** argv) {
   using namespace basin::tools;
   remember_command(argc, argv);
   std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too large is then an error of its write
-  CLI::App app("Basin: instance segmentation of microscopy images", "basin");
-  app.set_version_flag("--version", "basin " BASIN_VERSION);
-  app.require_subcommand(1);
-  add_bench(app);
-  add_cluster(app);
-  add_components(app);
-  add_doctor(app);
-  add_evaluate(app);
-  add_field(app);
-  add_info(app);
-  add_integrate(app);
-  add_loss(app);
-  add_report(app);
-  add_segment(app);
-  add_synth(app);
-  add_train(app);
+  Command program("basin", "Basin: instance segmentation of microscopy images", "basin " BASIN_VERSION);
+  add_bench(program);
+  add_cluster(program);
+  add_components(program);
+  add_doctor(program);
+  add_evaluate(program);
+  add_field(program);
+  add_info(program);
+  add_integrate(program);
+  add_loss(program);
+  add_report(program);
+  add_segment(program);
+  add_synth(program);
+  add_train(program);
   try {
-    app.parse(argc, argv);
-    return 0;
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e);
+    return program.parse(argc, argv);
   } catch (const std::bad_alloc&) {
     std::fprintf(stderr, "basin: out of memory\n");
   } catch (const std::exception& e) {

@@ -104,20 +104,18 @@ void report(const Settings& settings) {
 
 }  // namespace
 
-void add_report(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("report", "images, predictions, scores and times on one HTML page");
+void add_report(Command& program) {
+  Command command = program.subcommand("report", "images, predictions, scores and times on one HTML page");
   auto settings = std::make_shared<Settings>();
-  command->add_option("images", settings->images, "an image or a folder of images")->required();
-  command->add_option("--pred", settings->prediction, "folder with STEM_masks.*")->required();
-  command->add_option("--truth", settings->truth, "folder with STEM_masks.*: adds true objects and scores");
-  command->add_option("--out", settings->out, "the page, such as report.html")->required();
-  command->add_option("--title", settings->title, "its heading")->capture_default_str();
-  command->add_option("--summary", settings->summary, "a sentence below the heading");
-  command->add_option("--time", settings->times, "STAGE=SECONDS, a row of the table of times; may be repeated");
-  command->add_option("--limit", settings->limit, "show this many images; all are scored")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command->callback([settings] { report(*settings); });
+  command.add("images", settings->images, "an image or a folder of images").required();
+  command.add("--pred", settings->prediction, "folder with STEM_masks.*").required();
+  command.add("--truth", settings->truth, "folder with STEM_masks.*: adds true objects and scores");
+  command.add("--out", settings->out, "the page, such as report.html").required();
+  command.add("--title", settings->title, "its heading").shown();
+  command.add("--summary", settings->summary, "a sentence below the heading");
+  command.add("--time", settings->times, "STAGE=SECONDS, a row of the table of times; may be repeated");
+  command.add("--limit", settings->limit, "show this many images; all are scored").not_negative().shown();
+  command.runs([settings] { report(*settings); });
 }
 
 }  // namespace basin::tools

@@ -1,6 +1,7 @@
 #include "tools/run_json.h"
 
 #include "engine/files.h"
+#include "engine/json.h"
 
 namespace basin::tools {
 namespace {

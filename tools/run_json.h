@@ -1,7 +1,7 @@
 #pragma once
 #include <filesystem>
 
-#include "engine/json.h"
+#include "engine/json_fwd.h"
 
 namespace basin::tools {
 

@@ -1,11 +1,13 @@
+#include <chrono>
 #include <cstdio>
 #include <fstream>
 #include <set>
 
 #include "data/dataset.h"
-#include "engine/files.h"
 #include "data/npy.h"
 #include "data/overlay.h"
+#include "engine/files.h"
+#include "engine/json.h"
 #include "models/model_file.h"
 #include "models/segmenter.h"
 #include "models/tiling.h"
@@ -100,39 +102,30 @@ void run(const Options& o) {
 
 }  // namespace
 
-void add_segment(CLI::App& app) {
-  auto* command = app.add_subcommand("segment", "Segment images with a trained model");
+void add_segment(Command& program) {
+  Command command = program.subcommand("segment", "Segment images with a trained model");
   auto o = std::make_shared<Options>();
-  command->add_option("INPUT", o->inputs, "images, or folders of images")->required();
-  command->add_option("--model", o->model, "a .safetensors file")->required();
-  command->add_option("--out", o->out, "folder for what is written")->required();
-  command->add_option("--save", o->save, "labels, overlay, field, logit")
-      ->delimiter(',')
-      ->check(CLI::IsMember({"labels", "overlay", "field", "logit"}))
-      ->capture_default_str();
-  command->add_option("--tile", o->tiles.tile, "side of a tile, a multiple of 8")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("--overlap", o->tiles.overlap, "pixels that neighbouring tiles share")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  command->add_option("--tiling", o->tiling, "how images are cut")
-      ->check(CLI::IsMember({"dynamic", "pad", "resize", "exact"}))
-      ->capture_default_str();
-  command->add_option("--norm", o->norm, "divide, percentile:LOW,HIGH or none; default: the model's");
-  command->add_option("--threshold", o->threshold, "foreground probability; default: the model's")
-      ->check(CLI::Range(1e-6, 1 - 1e-6));
-  command->add_option("--eps", o->eps, "DBSCAN radius in pixels; default: the model's")->check(CLI::PositiveNumber);
-  command->add_option("--min-samples", o->min_samples, "DBSCAN neighbours of a core point; default: the model's")
-      ->check(CLI::PositiveNumber);
-  command->add_option("--solver", o->solver, "euler, midpoint, rk4 or dopri5; default: the model's");
-  command->add_option("--step", o->step, "length of an integration step; default: the model's")
-      ->check(CLI::PositiveNumber);
-  command->add_option("--steps", o->steps, "integration steps; default: the model's")->check(CLI::NonNegativeNumber);
-  command->add_flag("--snap-noise", o->snap_noise, "give noise points to their nearest objects");
-  command->add_option("--precision", o->precision, "fp32 or bf16")->capture_default_str();
-  add_device_options(*command, o->common);
-  command->callback([o] { run(*o); });
+  command.add("INPUT", o->inputs, "images, or folders of images").required();
+  command.add("--model", o->model, "a .safetensors file").required();
+  command.add("--out", o->out, "folder for what is written").required();
+  command.add("--save", o->save, "labels, overlay, field, logit")
+      .list()
+      .one_of({"labels", "overlay", "field", "logit"})
+      .shown();
+  command.add("--tile", o->tiles.tile, "side of a tile, a multiple of 8").positive().shown();
+  command.add("--overlap", o->tiles.overlap, "pixels that neighbouring tiles share").not_negative().shown();
+  command.add("--tiling", o->tiling, "how images are cut").one_of({"dynamic", "pad", "resize", "exact"}).shown();
+  command.add("--norm", o->norm, "divide, percentile:LOW,HIGH or none; default: the model's");
+  command.add("--threshold", o->threshold, "foreground probability; default: the model's").within(1e-6, 1 - 1e-6);
+  command.add("--eps", o->eps, "DBSCAN radius in pixels; default: the model's").positive();
+  command.add("--min-samples", o->min_samples, "DBSCAN neighbours of a core point; default: the model's").positive();
+  command.add("--solver", o->solver, "euler, midpoint, rk4 or dopri5; default: the model's");
+  command.add("--step", o->step, "length of an integration step; default: the model's").positive();
+  command.add("--steps", o->steps, "integration steps; default: the model's").not_negative();
+  command.flag("--snap-noise", o->snap_noise, "give noise points to their nearest objects");
+  command.add("--precision", o->precision, "fp32 or bf16").shown();
+  add_device_options(command, o->common);
+  command.runs([o] { run(*o); });
 }
 
 }  // namespace basin::tools

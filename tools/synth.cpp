@@ -10,6 +10,7 @@
 #include <map>
 #include <string>
 
+#include "engine/json.h"
 #include "kernels/platform.h"
 #include "tools/command.h"
 #include "tools/run_json.h"
@@ -73,33 +74,25 @@ void synth(Settings settings) {
 
 }  // namespace
 
-void add_synth(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("synth", "draw synthetic microscopy images with their exact label images");
+void add_synth(Command& program) {
+  Command command = program.subcommand("synth", "draw synthetic microscopy images with their exact label images");
   auto settings = std::make_shared<Settings>();
   std::vector<std::string> kind_names, modality_names;
   for (const auto& [name, value] : kinds)
     kind_names.push_back(name);
   for (const auto& [name, value] : modalities)
     modality_names.push_back(name);
-  command->add_option("--kind", settings->kind, "what to draw")
-      ->check(CLI::IsMember(kind_names))
-      ->capture_default_str();
-  command->add_option("--modality", settings->modality, "auto: phase for bacteria and worms, fluorescence for nuclei")
-      ->check(CLI::IsMember(modality_names))
-      ->capture_default_str();
-  command->add_option("--count", settings->count, "images")->check(CLI::Range(1, 1000000))->capture_default_str();
-  command->add_option("--size", settings->size, "height and width, px")
-      ->check(CLI::Range(32, 8192))
-      ->capture_default_str();
-  command->add_option("--density", settings->density, "factor on the objects per area")
-      ->check(CLI::Range(0.05, 2.0))
-      ->capture_default_str();
-  command->add_option("--out", settings->out, "folder for NAME_img.png and NAME_masks.png")->required();
-  command->add_option("--threads", settings->common.threads, "CPU threads (0: all)")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  add_seed_option(*command, settings->common);
-  command->callback([settings] { synth(*settings); });
+  command.add("--kind", settings->kind, "what to draw").one_of(kind_names).shown();
+  command.add("--modality", settings->modality, "auto: phase for bacteria and worms, fluorescence for nuclei")
+      .one_of(modality_names)
+      .shown();
+  command.add("--count", settings->count, "images").within(1, 1000000).shown();
+  command.add("--size", settings->size, "height and width, px").within(32, 8192).shown();
+  command.add("--density", settings->density, "factor on the objects per area").within(0.05, 2.0).shown();
+  command.add("--out", settings->out, "folder for NAME_img.png and NAME_masks.png").required();
+  command.add("--threads", settings->common.threads, "CPU threads (0: all)").not_negative().shown();
+  add_seed_option(command, settings->common);
+  command.runs([settings] { synth(*settings); });
 }
 
 }  // namespace basin::tools

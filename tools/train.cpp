@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "engine/files.h"
+#include "engine/json.h"
 #include "models/trainer.h"
 #include "models/vector_fields.h"
 #include "tools/command.h"
@@ -98,54 +99,38 @@ void run(const Options& o) {
 
 }  // namespace
 
-void add_train(CLI::App& app) {
-  auto* command = app.add_subcommand("train", "Train a model on labelled images");
+void add_train(Command& program) {
+  Command command = program.subcommand("train", "Train a model on labelled images");
   auto o = std::make_shared<Options>();
-  command->add_option("--data", o->data, "folder of images with masks, or a CSV list")->required();
-  command->add_option("--model", o->model, "network")->check(CLI::IsMember({"vf-h1", "vf-h2"}))->capture_default_str();
-  command->add_option("--out", o->out, "folder of the run: models, state, metrics.csv, run.json")->required();
-  auto* val = command->add_option("--val", o->val, "folder of validation images; default: a part of --data");
-  command->add_option("--val-fraction", o->val_fraction, "part of --data that is held out, by name")
-      ->check(CLI::Range(0., 0.9))
-      ->capture_default_str()
-      ->excludes(val);
-  auto* epochs =
-      command->add_option("--epochs", o->epochs, "epochs in all")->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--steps", o->steps, "steps in all, instead of epochs")
-      ->check(CLI::PositiveNumber)
-      ->excludes(epochs);
-  command->add_option("--batch", o->batch, "crops per step")->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--crop", o->crop, "side of a crop, a multiple of 8")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  command->add_option("--lr", o->lr, "learning rate of Adam")->check(CLI::PositiveNumber)->capture_default_str();
-  command->add_option("--schedule", o->schedule, "learning rate over the run")
-      ->check(CLI::IsMember({"constant", "cosine"}))
-      ->capture_default_str();
-  command->add_option("--width", o->width, "channels of the first stage")
-      ->check(CLI::Range(1, 256))
-      ->capture_default_str();
-  command->add_option("--channels", o->channels, "input channels; 0: the most any image has")
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("--norm", o->norm, "divide, percentile:LOW,HIGH or none")->capture_default_str();
-  command->add_option("--augment", o->augment, "list of flip, rotate, brightness, noise; or none")
-      ->capture_default_str();
-  command->add_option("--weights", o->weights, "of the losses ivp,mse,tversky")->expected(3)->delimiter(',');
-  command->add_option("--tversky", o->tversky, "weights of false positives and false negatives")
-      ->expected(2)
-      ->delimiter(',');
-  command->add_option("--field", o->field, "target field")
-      ->check(CLI::IsMember({"sdf", "affinity", "omnipose", "centroid"}))
-      ->capture_default_str();
-  command->add_option("--save-every", o->save_every, "steps between saves; default: one epoch")
-      ->check(CLI::PositiveNumber);
-  command->add_option("--precision", o->precision, "fp32; tf32 and bf16 are for GPUs")->capture_default_str();
-  command->add_flag("--deterministic", o->deterministic, "the same bytes from run to run; the CPU always gives them");
-  command->add_flag("--no-graph", o->no_graph, "on a GPU: launch every kernel on its own");
-  command->add_flag("--resume", o->resume, "go on where the run in --out stopped");
-  add_device_options(*command, o->common);
-  add_seed_option(*command, o->common);
-  command->callback([o] { run(*o); });
+  command.add("--data", o->data, "folder of images with masks, or a CSV list").required();
+  command.add("--model", o->model, "network").one_of({"vf-h1", "vf-h2"}).shown();
+  command.add("--out", o->out, "folder of the run: models, state, metrics.csv, run.json").required();
+  const Option val = command.add("--val", o->val, "folder of validation images; default: a part of --data");
+  command.add("--val-fraction", o->val_fraction, "part of --data that is held out, by name")
+      .within(0., 0.9)
+      .shown()
+      .excludes(val);
+  const Option epochs = command.add("--epochs", o->epochs, "epochs in all").positive().shown();
+  command.add("--steps", o->steps, "steps in all, instead of epochs").positive().excludes(epochs);
+  command.add("--batch", o->batch, "crops per step").positive().shown();
+  command.add("--crop", o->crop, "side of a crop, a multiple of 8").positive().shown();
+  command.add("--lr", o->lr, "learning rate of Adam").positive().shown();
+  command.add("--schedule", o->schedule, "learning rate over the run").one_of({"constant", "cosine"}).shown();
+  command.add("--width", o->width, "channels of the first stage").within(1, 256).shown();
+  command.add("--channels", o->channels, "input channels; 0: the most any image has").not_negative();
+  command.add("--norm", o->norm, "divide, percentile:LOW,HIGH or none").shown();
+  command.add("--augment", o->augment, "list of flip, rotate, brightness, noise; or none").shown();
+  command.add("--weights", o->weights, "of the losses ivp,mse,tversky").list(3);
+  command.add("--tversky", o->tversky, "weights of false positives and false negatives").list(2);
+  command.add("--field", o->field, "target field").one_of({"sdf", "affinity", "omnipose", "centroid"}).shown();
+  command.add("--save-every", o->save_every, "steps between saves; default: one epoch").positive();
+  command.add("--precision", o->precision, "fp32; tf32 and bf16 are for GPUs").shown();
+  command.flag("--deterministic", o->deterministic, "the same bytes from run to run; the CPU always gives them");
+  command.flag("--no-graph", o->no_graph, "on a GPU: launch every kernel on its own");
+  command.flag("--resume", o->resume, "go on where the run in --out stopped");
+  add_device_options(command, o->common);
+  add_seed_option(command, o->common);
+  command.runs([o] { run(*o); });
 }
 
 }  // namespace basin::tools

@@ -1,0 +1,107 @@
+#include "tools/options.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+
+namespace basin::tools {
+
+Option& Option::required() {
+  option_->required();
+  return *this;
+}
+
+Option& Option::shown() {
+  option_->capture_default_str();
+  return *this;
+}
+
+Option& Option::one_of(const std::vector<std::string>& values) {
+  option_->check(CLI::IsMember(values));
+  return *this;
+}
+
+Option& Option::one_of(std::initializer_list<int> values) {
+  option_->check(CLI::IsMember(std::vector<int>(values)));
+  return *this;
+}
+
+Option& Option::within(int low, int high) {
+  option_->check(CLI::Range(low, high));
+  return *this;
+}
+
+Option& Option::within(double low, double high) {
+  option_->check(CLI::Range(low, high));
+  return *this;
+}
+
+Option& Option::positive() {
+  option_->check(CLI::PositiveNumber);
+  return *this;
+}
+
+Option& Option::not_negative() {
+  option_->check(CLI::NonNegativeNumber);
+  return *this;
+}
+
+Option& Option::list(int count) {
+  option_->delimiter(',');
+  if (count > 0) option_->expected(count)->allow_extra_args(false);
+  return *this;
+}
+
+Option& Option::alone(const std::string& value) {
+  option_->expected(0, 1)->default_str(value);
+  return *this;
+}
+
+Option& Option::excludes(const Option& other) {
+  option_->excludes(other.option_);
+  return *this;
+}
+
+Command::Command(const std::string& name, const std::string& help, const std::string& version)
+    : app_(std::make_shared<CLI::App>(help, name)) {
+  app_->set_version_flag("--version", version);
+}
+
+Command Command::subcommand(const std::string& name, const std::string& help) {
+  app_->require_subcommand(1);
+  return Command(std::shared_ptr<CLI::App>(app_, app_->add_subcommand(name, help)));
+}
+
+template <class T>
+Option Command::add(const std::string& name, T& value, const std::string& help) {
+  return Option(app_->add_option(name, value, help));
+}
+
+template Option Command::add(const std::string&, std::string&, const std::string&);
+template Option Command::add(const std::string&, std::filesystem::path&, const std::string&);
+template Option Command::add(const std::string&, int&, const std::string&);
+template Option Command::add(const std::string&, int64_t&, const std::string&);
+template Option Command::add(const std::string&, uint64_t&, const std::string&);
+template Option Command::add(const std::string&, double&, const std::string&);
+template Option Command::add(const std::string&, std::optional<int>&, const std::string&);
+template Option Command::add(const std::string&, std::optional<double>&, const std::string&);
+template Option Command::add(const std::string&, std::vector<std::string>&, const std::string&);
+template Option Command::add(const std::string&, std::vector<double>&, const std::string&);
+
+Option Command::flag(const std::string& name, bool& value, const std::string& help) {
+  return Option(app_->add_flag(name, value, help));
+}
+
+void Command::runs(std::function<void()> work) { app_->callback(std::move(work)); }
+
+int Command::parse(int argc, char** argv) {
+  try {
+    app_->parse(argc, argv);
+    return 0;
+  } catch (const CLI::ParseError& e) {
+    return app_->exit(e);
+  }
+}
+
+}  // namespace basin::tools
