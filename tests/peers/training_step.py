@@ -1,8 +1,10 @@
 """Training steps of H1 and H2: Basin's losses, gradients, running statistics and Adam against torchvf under autograd.
 
 Both start from Basin's initial weights, see the same batch, and drop the same elements in the dropout. Gradients are
-judged against torchvf's network in double precision: a ReLU whose input is 0 up to rounding may go either way, so
-float32 gradients differ by 1e-3 or so in norm, PyTorch's own as well; by 1e-5 where no such input is met.
+judged against torchvf's network in double precision, beside those of PyTorch in float32: a ReLU whose input is 0 up to
+rounding may go either way, so both are off by 1e-3 or so in norm where such an input is met, by 1e-5 where none is.
+Winograd convolution rounds differently and meets more of them. So the limits are narrow for direct convolution, which
+is what every machine with AVX2 can run, and wider for what this machine would choose.
 """
 import copy
 import os
@@ -62,12 +64,20 @@ def distance(ours, theirs):
     return total, max(off[name] / size[name] for name in theirs)
 
 
-def compare(report, folder, program, kind, side):
+# How the program runs, and what its gradient and the losses of its steps may be off by.
+DIRECT = ("direct", {"BASIN_ISA": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}, 2e-3, (1e-5, 1e-4, 5e-4, 1e-3))
+CHOSEN = ("as chosen", {}, 1e-2, (1e-5, 5e-4, 5e-3, 5e-3))
+
+
+def compare(report, folder, program, kind, side, way):
+    how, environment, gradient_limit, loss_limits = way
+    case = f"{kind} {side}, {how}"
     image, field, mask = make_batch(folder, side)
-    subprocess.run([program, folder, str(side), "1" if kind == "h1" else "2", str(STEPS), str(RATE)], check=True)
+    subprocess.run([program, folder, str(side), "1" if kind == "h1" else "2", str(STEPS), str(RATE)], check=True,
+                   env={**os.environ, **environment})
     network, loss = get_model(kind), torch_side.losses()
     values = slices(folder, "learnt.txt", "values")
-    report.check(f"{kind} {side}: names of parameters", set(values) == {name for name, _ in network.named_parameters()})
+    report.check(f"{case}: names of parameters", set(values) == {name for name, _ in network.named_parameters()})
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             parameter.copy_(torch.from_numpy(values[name]).view_as(parameter))
@@ -86,19 +96,18 @@ def compare(report, folder, program, kind, side):
         if step == 0:
             all_ours, worst_ours = distance(slices(folder, "learnt.txt", "gradient"), gradients(exact))
             all_theirs, worst_theirs = distance(gradients(network), gradients(exact))
-            report.check(f"{kind} {side}: gradient", all_ours <= 2e-2 and worst_ours <= 0.1,
+            report.check(f"{case}: gradient", all_ours <= gradient_limit and worst_ours <= 5 * gradient_limit,
                          f"off by {all_ours:.1e}, in one tensor {worst_ours:.1e}; PyTorch in float32 {all_theirs:.1e}, "
                          f"{worst_theirs:.1e}")
             buffers = dict(network.named_buffers())
             for name, ours in slices(folder, "statistics.txt", "running").items():
                 off = numpy.abs(ours - buffers[name].numpy()).max()
                 if off > 1e-5 * max(1, buffers[name].abs().max().item()):
-                    report.check(f"{kind} {side}: {name}", False, f"off by {off:.1e}")
+                    report.check(f"{case}: {name}", False, f"off by {off:.1e}")
         optimizer.step()
         ours = float(numpy.fromfile(folder / f"loss{step}", numpy.float32)[0])
         # Early Adam steps follow the sign of a gradient however small: rounding grows fast.
-        tolerance = (1e-5, 5e-4, 5e-3, 5e-3)[step]
-        report.check(f"{kind} {side}: loss of step {step}", abs(ours - value.item()) <= tolerance,
+        report.check(f"{case}: loss of step {step}", abs(ours - value.item()) <= loss_limits[step],
                      f"{ours:.6f} and {value.item():.6f}")
 
 
@@ -109,8 +118,9 @@ def main():
     torch.set_num_threads(1)
     report = common.Report()
     for kind, side in (("h1", 64), ("h1", 128), ("h2", 96)):
-        with common.scratch() as name:
-            compare(report, pathlib.Path(name), program, kind, side)
+        for way in (DIRECT, CHOSEN):
+            with common.scratch() as folder:
+                compare(report, pathlib.Path(folder), program, kind, side, way)
     report.finish()
 
 
