@@ -9,7 +9,6 @@
 namespace basin {
 namespace {
 
-constexpr int deepest_json = 8;
 constexpr size_t longest_header = size_t(100) << 20;  // the format's own limit
 
 int64_t width_of(const std::string& dtype) {
@@ -21,13 +20,8 @@ int64_t width_of(const std::string& dtype) {
 }
 
 Json parse_header(std::span<const std::byte> text, const std::string& file) {
-  const auto shallow = [&](int depth, Json::parse_event_t, Json&) {
-    if (depth > deepest_json) refuse(file, " is damaged: its header is nested too deeply");
-    return true;
-  };
-  const char* begin = reinterpret_cast<const char*>(text.data());
-  Json header = Json::parse(begin, begin + text.size(), shallow, false);
-  if (!header.is_object()) refuse(file, " is no .safetensors file: its header is no JSON object");
+  Json header = parse_json({reinterpret_cast<const char*>(text.data()), text.size()});
+  if (!header.is_object()) refuse(file, " is no .safetensors file: its header is no JSON object, or nested too deeply");
   return header;
 }
 
@@ -100,7 +94,7 @@ std::vector<std::byte> encode_safetensors(const SafeTensors& content) {
     header[t.name] = {{"dtype", t.dtype}, {"shape", t.shape}, {"data_offsets", {offset, offset + t.bytes.size()}}};
     offset += t.bytes.size();
   }
-  std::string text = header.dump();
+  std::string text = to_text(header);
   text.append((8 - text.size() % 8) % 8, ' ');  // tensors begin at a multiple of 8
   std::vector<std::byte> file(8 + text.size() + offset);
   const uint64_t length = text.size();

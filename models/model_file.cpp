@@ -56,7 +56,7 @@ void save_model(const std::filesystem::path& path, const Exec& exec, const Metho
   SafeTensors content;
   Json basin{{"format", format}, {"config", method.config()}};
   basin.update(info);
-  content.metadata["basin"] = basin.dump();
+  content.metadata["basin"] = to_text(basin);
   add_parameters(content, exec, method.params());
   const std::vector<std::byte> bytes = encode_safetensors(content);
   write_atomically(path, bytes.data(), bytes.size());
@@ -68,9 +68,14 @@ Model load_model(const std::filesystem::path& path, const Exec& exec) {
   Model model;
   const auto metadata = content.metadata.find("basin");
   if (metadata == content.metadata.end()) {
-    model.info = {{"format", format}, {"config", config_of_torchvf(content, file)}, {"source", "torchvf state_dict"}};
+    model.info = {
+        {"format", format},
+        {"config", config_of_torchvf(content, file)},
+        {"source", "a torchvf state_dict: method, channels and width by its shapes, the rest torchvf's defaults"}};
   } else {
-    model.info = Json::parse(metadata->second, nullptr, false);
+    model.info = parse_json(metadata->second);
+    if (model.info.is_object() && model.info.contains("settings") && !model.info.contains("config"))
+      refuse(file, " is the state of a training run, not a model; the models lie beside it");
     if (!model.info.is_object() || !model.info.contains("config") || !model.info.contains("format") ||
         !model.info["format"].is_number_integer())
       refuse(file, " is damaged: its description is unreadable");
@@ -83,6 +88,11 @@ Model load_model(const std::filesystem::path& path, const Exec& exec) {
   } catch (const Error& e) {
     refuse(file, ": ", e.what());
   }
+  // Before there is memory for them: a small file may claim a network of any size.
+  const Params& params = model.method->params();
+  for (const auto* names : {&params.learnt(), &params.statistics()})
+    for (const Params::Named& n : *names)
+      content.floats(n.name, dims(n.shape), file);
   model.method->params().allocate(exec);
   read_parameters(content, exec, model.method->params(), file);
   model.method->refresh(exec);

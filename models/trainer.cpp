@@ -49,8 +49,8 @@ Json settings(const TrainOptions& o, const Method& method, const std::string& da
 void refuse_changes(const Json& now, const Json& then, const std::string& file) {
   for (const auto& [key, value] : now.items())
     if (!then.contains(key) || then[key] != value)
-      refuse("--resume with another ", key, ": ", value.dump(), " now, ",
-             then.contains(key) ? then[key].dump() : "unset", " in ", file);
+      refuse("--resume with another ", key, ": ", to_text(value), " now, ",
+             then.contains(key) ? to_text(then[key]) : "unset", " in ", file);
 }
 
 struct Scores {
@@ -140,7 +140,7 @@ struct Checkpoint {
 void save_state(const Exec& exec, const Method& method, const Stepper& stepper, const Checkpoint& at,
                 const Json& settings, const std::filesystem::path& path) {
   SafeTensors content;
-  content.metadata["basin"] = Json{{"settings", settings}, {"best", at.best}}.dump();
+  content.metadata["basin"] = to_text({{"settings", settings}, {"best", at.best}});
   add_parameters(content, exec, method.params());
   content.add("step", {1}, &at.step);
   const std::pair<const char*, const Tensor*> moments[] = {{"adam.m", &stepper.first_moment()},
@@ -156,7 +156,7 @@ Checkpoint load_state(const Exec& exec, const Method& method, const Stepper& ste
   const std::string file = path.string();
   const SafeTensors content = decode_safetensors(read_file(path), file);
   const auto text = content.metadata.find("basin");
-  const Json info = text == content.metadata.end() ? Json() : Json::parse(text->second, nullptr, false);
+  const Json info = text == content.metadata.end() ? Json() : parse_json(text->second);
   const StoredTensor* step = content.find("step");
   if (!info.is_object() || !info.contains("settings") || !info.contains("best") || !info["best"].is_number() || !step ||
       step->dtype != "I64" || step->bytes.size() != 8)

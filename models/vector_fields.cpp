@@ -34,6 +34,14 @@ T member(const Json& object, const char* key) {
   }
 }
 
+template <class T>
+T number(const Json& object, const char* key, T low, T high) {
+  const double value = member<double>(object, key);
+  if (!(value >= double(low) && value <= double(high)) || (std::is_integral_v<T> && value != std::floor(value)))
+    refuse("the model's settings have a ", key, " of ", value, "; expected ", low, " to ", high);
+  return T(value);
+}
+
 Json decoding_json(const VectorFieldDecoding& d) {
   return {{"threshold", d.threshold},
           {"solver", to_string(d.integrate.solver)},
@@ -47,13 +55,13 @@ Json decoding_json(const VectorFieldDecoding& d) {
 
 VectorFieldDecoding decoding_of(const Json& j) {
   VectorFieldDecoding d;
-  d.threshold = member<double>(j, "threshold");
+  d.threshold = number(j, "threshold", 1e-6, 1 - 1e-6);
   d.integrate.solver = kernels::parse_solver(member<std::string>(j, "solver"));
   d.integrate.interpolation = kernels::parse_interpolation(member<std::string>(j, "interpolation"));
-  d.integrate.step = member<double>(j, "step");
-  d.integrate.steps = member<int>(j, "steps");
-  d.dbscan.eps = member<double>(j, "eps");
-  d.dbscan.min_samples = member<int>(j, "min_samples");
+  d.integrate.step = number(j, "step", 1e-6, 1e6);
+  d.integrate.steps = number(j, "steps", 0, 1000000);
+  d.dbscan.eps = number(j, "eps", 1e-6, 1e6);
+  d.dbscan.min_samples = number(j, "min_samples", 1, 1000000);
   d.snap_noise = member<bool>(j, "snap_noise");
   return d;
 }
@@ -62,19 +70,17 @@ VectorFieldOptions options_of(const Json& j) {
   VectorFieldOptions o;
   const std::string method = member<std::string>(j, "method");
   o.net.decoders = method == "vf-h2" ? 2 : 1;
-  o.net.in_channels = member<int>(j, "channels");
-  o.net.width = member<int>(j, "width");
+  o.net.in_channels = number(j, "channels", 1, 1024);
+  o.net.width = number(j, "width", 1, 1024);
   o.net.seed = member<uint64_t>(j, "seed");
-  if (o.net.in_channels < 1 || o.net.in_channels > 1024 || o.net.width < 1 || o.net.width > 1024)
-    refuse("the model's settings have ", o.net.in_channels, " channels and width ", o.net.width);
   o.normalisation = parse_normalisation(member<std::string>(j, "normalisation"));
   o.field = parse_field_kind(member<std::string>(j, "field"));
-  o.truncate = member<int>(j, "truncate");
-  o.kernel = member<int>(j, "kernel");
+  o.truncate = number(j, "truncate", 1, 30000);
+  o.kernel = number(j, "kernel", 3, 63);
   o.weights = member<std::array<double, 3>>(j, "weights");
   o.tversky = member<std::array<double, 2>>(j, "tversky");
-  o.ivp.step = member<double>(j, "ivp_step");
-  o.ivp.steps = member<int>(j, "ivp_steps");
+  o.ivp.step = number(j, "ivp_step", 1e-6, 1e6);
+  o.ivp.steps = number(j, "ivp_steps", 1, 10000);
   o.decoding = decoding_of(member<Json>(j, "decoding"));
   return o;
 }

@@ -2,6 +2,9 @@
 #include "data/label_statistics.h"
 #include "data/npy.h"
 #include "engine/json.h"
+#include "engine/safetensors.h"
+#include "models/model_file.h"
+#include "models/vector_fields.h"
 #include "tests/command_support.h"
 
 using namespace basin;
@@ -90,6 +93,68 @@ TEST_CASE("command: info of images, label images, arrays and what is none") {
   const Ran missing = run_basin(folder, "info none.png");
   CHECK(missing.code == 1);
   CHECK(contains(missing.err, "none.png"));
+}
+
+TEST_CASE("command: info of models, with and without Basin's own description, and of what is none") {
+  const Exec cpu;
+  const Folder folder;
+  VectorFieldOptions o;
+  o.net.width = 8, o.net.in_channels = 3;
+  o.decoding.dbscan.eps = 1.75;
+  VectorFields method(o);
+  method.params().allocate(cpu);
+  method.params().init(cpu, 1);
+  save_model(folder / "m.safetensors", cpu, method,
+             {{"training", {{"lr", 0.002}, {"data", "00ff"}, {"model width", 8}}}, {"validation", {{"AP50", 0.75}}}});
+  const Ran model = run_basin(folder, "info m.safetensors");
+  REQUIRE_MESSAGE(model.code == 0, model.err);
+  for (const char* text : {"vf-h1, ", " parameters\n", "eps 1.75", "channels 3, width 8", "normalisation divide",
+                           "lr 0.002, data 00ff\n", "AP50 0.75"})
+    CHECK_MESSAGE(contains(model.out, text), text, " is missing in ", model.out);
+  CHECK(contains(model.out, std::to_string(method.params().count()) + " parameters"));
+
+  SafeTensors content;
+  add_parameters(content, cpu, method.params());
+  const auto write = [&](const char* name) {
+    const std::vector<std::byte> bytes = encode_safetensors(content);
+    write_bytes(folder / name, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  };
+  write("torchvf.safetensors");
+  const Ran torchvf = run_basin(folder, "info torchvf.safetensors");
+  REQUIRE_MESSAGE(torchvf.code == 0, torchvf.err);
+  for (const char* text : {"torchvf's defaults", "eps 2.25", "min_samples 15", "solver euler", "steps 25", "width 8"})
+    CHECK_MESSAGE(contains(torchvf.out, text), text, " is missing in ", torchvf.out);
+
+  const auto refused = [&](const std::string& name) {
+    const Ran ran = run_basin(folder, "info " + name);
+    CHECK(ran.code == 1);
+    CHECK_MESSAGE(contains(ran.err, name), ran.err);
+    CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
+    return ran.err;
+  };
+  Json basin{{"format", 1}, {"config", method.config()}};
+  const auto with = [&](const char* key, const Json& value) {
+    Json changed = basin;
+    changed["config"][key] = value;
+    content.metadata["basin"] = to_text(changed);
+    write("bad.safetensors");
+    return refused("bad.safetensors");
+  };
+  CHECK(contains(with("width", 1024), "another shape"));  // refused before there is memory for it
+  CHECK(contains(with("width", 4294967304), "width"));
+  CHECK(contains(with("width", 8.5), "width"));
+  CHECK(contains(with("kernel", -1), "kernel"));
+  CHECK(contains(with("method", "vf-h9"), "vf-h9"));
+  CHECK(contains(with("decoding", Json::array()), "threshold"));
+  content.metadata["basin"] = std::string(100000, '[');
+  write("bad.safetensors");
+  CHECK(contains(refused("bad.safetensors"), "damaged"));
+  content.metadata["basin"] = "{\"settings\":{},\"best\":0}";
+  write("last.state.safetensors");
+  CHECK(contains(refused("last.state.safetensors"), "state of a training run"));
+  write_bytes(folder / "text.safetensors", "nothing of the kind");
+  refused("text.safetensors");
+  refused("none.safetensors");
 }
 
 TEST_CASE("label statistics: areas, gaps in the numbers, and what are no labels") {

@@ -84,7 +84,7 @@ void run(const Request& request) {
       print(r);
       all.push_back(json_of(r));
     }
-  if (!request.json.empty()) write_atomically(request.json, all.dump(2) + "\n");
+  if (!request.json.empty()) write_atomically(request.json, to_text(all, 2) + "\n");
 }
 
 }  // namespace

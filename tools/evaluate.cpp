@@ -162,7 +162,7 @@ void run(const Options& options) {
   if (options.threads > 0) omp_set_num_threads(options.threads);
   const Evaluation e = evaluate(options);
   if (!options.json.empty())
-    write_atomically(options.json, report(e, options).dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+    write_atomically(options.json, to_text(report(e, options), 1) + "\n");
   if (!options.csv.empty()) write_atomically(options.csv, table(e));
   print(e);
 }

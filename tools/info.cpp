@@ -6,6 +6,8 @@
 #include "data/label_statistics.h"
 #include "data/npy.h"
 #include "engine/files.h"
+#include "engine/json.h"
+#include "models/model_file.h"
 #include "tools/command.h"
 
 namespace basin::tools {
@@ -99,9 +101,43 @@ void print_array(const std::string& file) {
   if (array.shape.size() == 2 && !array.is_real()) print_labels(values, array.shape[0], array.shape[1]);
 }
 
+/// A value as people write it; what a terminal would take for a command stays escaped.
+std::string plain(const Json& value) {
+  const std::string text = to_text(value);
+  return value.is_string() ? text.substr(1, text.size() - 2) : text;
+}
+
+/// "key value, key value" of an object's members but those that begin with `skipped`; of anything else its value.
+std::string listed(const Json& json, const char* skipped = "\n") {
+  if (!json.is_object()) return plain(json);
+  std::string text;
+  for (const auto& [key, value] : json.items()) {
+    if (key.rfind(skipped, 0) == 0) continue;
+    text += text.empty() ? "" : ", ";
+    text += plain(key) + ' ' + plain(value);
+  }
+  return text;
+}
+
+void print_model(const std::string& file) {
+  const Model model = load_model(file, {});
+  Json config = model.method->config();
+  std::printf("model       %s, %lld parameters\n", plain(config["method"]).c_str(),
+              static_cast<long long>(model.method->params().count()));
+  std::printf("decoding    %s\n", listed(config["decoding"]).c_str());
+  config.erase("method");
+  config.erase("decoding");
+  std::printf("settings    %s\n", listed(config).c_str());
+  for (const auto& [key, value] : model.info.items())  // "training" repeats the settings of the model
+    if (key != "config" && key != "format")
+      std::printf("%-11s %s\n", plain(key).c_str(), listed(value, "model ").c_str());
+}
+
 void print_file(const std::string& file) {
   std::printf("file        %s\n", file.c_str());
-  if (lower_extension(file) == ".npy")
+  if (lower_extension(file) == ".safetensors")
+    print_model(file);
+  else if (lower_extension(file) == ".npy")
     print_array(file);
   else
     print_image(file);

@@ -40,7 +40,7 @@ void remember_command(int argc, char** argv) {
 void write_run_json(const std::filesystem::path& path, Json settings) {
   Json run{{"command", command()}, {"version", BASIN_VERSION}};
   run.update(settings);
-  write_atomically(path, run.dump(2) + '\n');
+  write_atomically(path, to_text(run, 2) + '\n');
 }
 
 }  // namespace basin::tools
