@@ -11,13 +11,78 @@
 namespace basin {
 namespace {
 
-/// True where oneDNN does the convolution between maps of these layouts.
-bool library_conv(const Exec& exec, const Tensor& x, const Tensor& out) {
-  const auto blocked = [](const Tensor& t) {
-    return t.layout() == Layout::blocked8 || t.layout() == Layout::blocked16;
-  };
-  return exec.device == Device::cpu && exec.variant == Variant::automatic && x.dtype() == DType::f32 && blocked(out) &&
-         (blocked(x) || (x.layout() == Layout::nchw && x.dim(1) <= 3));
+/// A convolution between maps of these layouts: by oneDNN where it serves, else by the plain kernels. `first` is the
+/// first input channel of the weight that x meets.
+class Convolution {
+ public:
+  Convolution(const Exec& exec, const Tensor& x, const Tensor& out) : exec_(exec) {
+    const auto blocked = [](const Tensor& t) {
+      return t.layout() == Layout::blocked8 || t.layout() == Layout::blocked16;
+    };
+    library_ = exec.device == Device::cpu && exec.variant == Variant::automatic && x.dtype() == DType::f32 &&
+               blocked(out) && (blocked(x) || (x.layout() == Layout::nchw && x.dim(1) <= 3));
+  }
+
+  void forward(const Tensor& x, const Tensor& weight, int first, const Tensor& bias, const kernels::ConvEpilogue& end,
+               const Tensor& out) const {
+    with_real(out.dtype(), [&]<class T>(T) {
+      const View<const T, 1> b = bias ? bias.view<const T, 1>() : View<const T, 1>();
+      const kernels::ConvWeight<const T> w(weight.view<const T, 4>(), first);
+      if constexpr (std::is_same_v<T, float>)
+        if (library_) return kernels::conv_onednn(exec_, x.features<const T>(), w, b, end, out.features<T>());
+      kernels::conv_plain<T>(exec_, x.features<const T>(), w, b, end, out.features<T>());
+    });
+  }
+  void backward_weight(const Tensor& x, const Tensor& d_out, const Tensor& d_weight, int first) const {
+    with_real(d_out.dtype(), [&]<class T>(T) {
+      const kernels::ConvWeight<T> w(d_weight.view<T, 4>(), first);
+      if constexpr (std::is_same_v<T, float>)
+        if (library_)
+          return kernels::conv_onednn_backward_weight(exec_, x.features<const T>(), d_out.features<const T>(), w);
+      kernels::conv_plain_backward_weight<T>(exec_, x.features<const T>(), d_out.features<const T>(), w);
+    });
+  }
+  void backward_data(const Tensor& weight, int first, const Tensor& d_out, const Tensor& d_x) const {
+    with_real(d_out.dtype(), [&]<class T>(T) {
+      const kernels::ConvWeight<const T> w(weight.view<const T, 4>(), first);
+      if constexpr (std::is_same_v<T, float>)
+        if (library_) return kernels::conv_onednn_backward_data(exec_, w, d_out.features<const T>(), d_x.features<T>());
+      kernels::conv_plain_backward_data<T>(exec_, w, d_out.features<const T>(), d_x.features<T>());
+    });
+  }
+
+ private:
+  Exec exec_;
+  bool library_;
+};
+
+/// Calls f(first, up) for up(low) part by part, `up` being empty maps for the channels from `first` on. A part has at
+/// most 128 channels: oneDNN's Winograd then works in 10 MB at 64x64 pixels, with 256 channels in 39 MB, and takes as
+/// long for the whole.
+template <class F>
+void for_each_up(const Exec& exec, const Tensor& low, const F& f) {
+  constexpr int most = 128;
+  for (int first = 0; first < low.dim(1); first += most)
+    f(first, Tensor::empty(exec, {low.dim(0), std::min(most, low.dim(1) - first), low.dim(2) * 2, low.dim(3) * 2},
+                           low.dtype(), low.layout()));
+}
+
+void upsample(const Exec& exec, const Tensor& low, int first, const Tensor& up) {
+  with_real(low.dtype(),
+            [&]<class T>(T) { kernels::upsample<T>(exec, low.features<const T>(), first, up.features<T>()); });
+}
+
+/// out = conv([up(low), skip]) + bias.
+void forward_upsampled(const Exec& exec, const Tensor& low, const Tensor& skip, const Tensor& weight,
+                       const Tensor& bias, bool relu, const Tensor& out) {
+  BASIN_CHECK(weight.dim(1) == low.dim(1) + skip.dim(1), "weight ", weight.shape(), ", low ", low.shape(), ", skip ",
+              skip.shape());
+  const Convolution convolution(exec, skip, out);
+  for_each_up(exec, low, [&](int first, const Tensor& up) {
+    upsample(exec, low, first, up);
+    convolution.forward(up, weight, first, first == 0 ? bias : Tensor(), {.add = first > 0}, out);
+  });
+  convolution.forward(skip, weight, low.dim(1), {}, {.add = true, .relu = relu}, out);
 }
 
 Tensor maps_like(const Tape& tape, const Tensor& t, int64_t channels, Layout layout) {
@@ -87,36 +152,41 @@ Tensor to_layout(const Exec& exec, const Tensor& from, Layout layout) {
 
 Var conv(Tape& tape, const Var& x, const Parameter& weight, Layout layout) {
   const Tensor out = maps_like(tape, x.value, weight.value.dim(0), layout);
-  const bool library = library_conv(tape.exec(), x.value, out);
-  if (library)
-    kernels::conv_onednn(tape.exec(), x.value.features<const float>(), weight.value.view<const float, 4>(), {}, {},
-                         out.features<float>());
-  else
-    with_real(out.dtype(), [&]<class T>(T) {
-      kernels::conv_plain<T>(tape.exec(), x.value.features<const T>(), weight.value.view<const T, 4>(), {},
-                             out.features<T>());
-    });
-  return tape.record_with_parameters(out, {x}, [&tape, x, weight, library](const Tensor& d_out) {
-    const Exec& exec = tape.exec();
-    if (library)
-      kernels::conv_onednn_backward_weight(exec, x.value.features<const float>(), d_out.features<const float>(),
-                                           weight.gradient.view<float, 4>());
-    else
-      with_real(d_out.dtype(), [&]<class T>(T) {
-        kernels::conv_plain_backward_weight<T>(exec, x.value.features<const T>(), d_out.features<const T>(),
-                                               weight.gradient.view<T, 4>());
-      });
+  BASIN_CHECK(weight.value.dim(1) == x.value.dim(1), "weight ", weight.value.shape(), ", x ", x.value.shape());
+  const Convolution convolution(tape.exec(), x.value, out);
+  convolution.forward(x.value, weight.value, 0, {}, {}, out);
+  return tape.record_with_parameters(out, {x}, [&tape, x, weight, convolution](const Tensor& d_out) {
+    convolution.backward_weight(x.value, d_out, weight.gradient, 0);
     if (!tape.wants_gradient(x)) return;
     Target d_x(tape, x);
-    if (library)
-      kernels::conv_onednn_backward_data(exec, weight.value.view<const float, 4>(), d_out.features<const float>(),
-                                         d_x.tensor().features<float>());
-    else
-      with_real(d_out.dtype(), [&]<class T>(T) {
-        kernels::conv_plain_backward_data<T>(exec, weight.value.view<const T, 4>(), d_out.features<const T>(),
-                                             d_x.tensor().features<T>());
-      });
+    convolution.backward_data(weight.value, 0, d_out, d_x.tensor());
     d_x.finish();
+  });
+}
+
+Var conv_upsampled(Tape& tape, const Var& low, const Var& skip, const Parameter& weight, Layout layout) {
+  const Tensor out = maps_like(tape, skip.value, weight.value.dim(0), layout);
+  forward_upsampled(tape.exec(), low.value, skip.value, weight.value, {}, false, out);
+  return tape.record_with_parameters(out, {low, skip}, [&tape, low, skip, weight](const Tensor& d_out) {
+    const Exec& exec = tape.exec();
+    const Convolution convolution(exec, skip.value, d_out);
+    const int lows = low.value.dim(1);
+    {
+      Target d_low(tape, low);
+      for_each_up(exec, low.value, [&](int first, const Tensor& up) {
+        upsample(exec, low.value, first, up);
+        convolution.backward_weight(up, d_out, weight.gradient, first);
+        convolution.backward_data(weight.value, first, d_out, up);
+        with_real(up.dtype(), [&]<class T>(T) {
+          kernels::upsample_backward<T>(exec, up.features<const T>(), first, d_low.tensor().features<T>());
+        });
+      });
+      d_low.finish();
+    }
+    convolution.backward_weight(skip.value, d_out, weight.gradient, lows);
+    Target d_skip(tape, skip);
+    convolution.backward_data(weight.value, lows, d_out, d_skip.tensor());
+    d_skip.finish();
   });
 }
 
@@ -166,9 +236,11 @@ Var max_pool(Tape& tape, const Var& x) {
   const Tensor& in = x.value;
   const Shape half{in.dim(0), in.dim(1), in.dim(2) / 2, in.dim(3) / 2};
   const Tensor out = Tensor::empty(tape.exec(), half, in.dtype(), in.layout());
-  const Tensor chosen = Tensor::empty(tape.exec(), half, DType::u8, in.layout());
+  Tensor chosen;
+  if (tape.wants_gradient(x)) chosen = Tensor::empty(tape.exec(), half, DType::u8, in.layout());
   with_real(out.dtype(), [&]<class T>(T) {
-    kernels::max_pool<T>(tape.exec(), in.features<const T>(), out.features<T>(), chosen.features<uint8_t>());
+    kernels::max_pool<T>(tape.exec(), in.features<const T>(), out.features<T>(),
+                         chosen ? chosen.features<uint8_t>() : FeatureView<uint8_t>());
   });
   return tape.record(out, {x}, [&tape, x, chosen](const Tensor& d_out) {
     const bool add = tape.wants_sum(x);
@@ -176,23 +248,6 @@ Var max_pool(Tape& tape, const Var& x) {
       kernels::max_pool_backward<T>(tape.exec(), d_out.features<const T>(), chosen.features<const uint8_t>(),
                                     tape.gradient(x).features<T>(), add);
     });
-  });
-}
-
-Var upsample_concat(Tape& tape, const Var& low, const Var& skip) {
-  const Tensor out = maps_like(tape, skip.value, low.value.dim(1) + skip.value.dim(1), skip.value.layout());
-  with_real(out.dtype(), [&]<class T>(T) {
-    kernels::upsample_concat<T>(tape.exec(), low.value.features<const T>(), skip.value.features<const T>(),
-                                out.features<T>());
-  });
-  return tape.record(out, {low, skip}, [&tape, low, skip](const Tensor& d_out) {
-    Target d_low(tape, low), d_skip(tape, skip);
-    with_real(d_out.dtype(), [&]<class T>(T) {
-      kernels::upsample_concat_backward<T>(tape.exec(), d_out.features<const T>(), d_low.tensor().features<T>(),
-                                           d_skip.tensor().features<T>());
-    });
-    d_low.finish();
-    d_skip.finish();
   });
 }
 
@@ -249,9 +304,15 @@ FoldedConv fold(const Exec& exec, const Parameter& weight, const NormParameters&
 Tensor conv_folded(const Exec& exec, const Tensor& x, const FoldedConv& conv, Layout layout,
                    const kernels::ConvEpilogue& epilogue, Tensor out) {
   if (!out) out = Tensor::empty(exec, {x.dim(0), conv.weight.dim(0), x.dim(2), x.dim(3)}, DType::f32, layout);
-  BASIN_CHECK(library_conv(exec, x, out), "no folded convolution for this device or layout yet");
-  kernels::conv_onednn(exec, x.features<const float>(), conv.weight.view<const float, 4>(),
-                       conv.bias.view<const float, 1>(), epilogue, out.features<float>());
+  Convolution(exec, x, out).forward(x, conv.weight, 0, conv.bias, epilogue, out);
+  return out;
+}
+
+Tensor conv_upsampled_folded(const Exec& exec, const Tensor& low, const Tensor& skip, const FoldedConv& conv,
+                             Layout layout) {
+  const Tensor out =
+      Tensor::empty(exec, {skip.dim(0), conv.weight.dim(0), skip.dim(2), skip.dim(3)}, DType::f32, layout);
+  forward_upsampled(exec, low, skip, conv.weight, conv.bias, true, out);
   return out;
 }
 

@@ -17,6 +17,11 @@ Tensor to_layout(const Exec&, const Tensor&, Layout);
 /// kernels/conv.h, without bias, into maps of this layout. Saves x.
 Var conv(Tape&, const Var& x, const Parameter& weight, Layout);
 
+/// The convolution of [up(low), skip] concatenated along the channels, up repeating each pixel 2x2. Neither up(low) nor
+/// the concatenation is kept: each part meets its input channels of the weight, and up(low) is made again for the
+/// backward. Saves low and skip.
+Var conv_upsampled(Tape&, const Var& low, const Var& skip, const Parameter& weight, Layout);
+
 /// A batch normalisation's parameters. epsilon and momentum as in PyTorch.
 struct NormParameters {
   Parameter gamma, beta;
@@ -30,8 +35,6 @@ Var norm_add_relu(Tape&, const Var& a, const NormParameters&, const Var& b, cons
 
 /// kernels/resample.h. Saves which pixel was chosen.
 Var max_pool(Tape&, const Var& x);
-/// kernels/resample.h. Saves nothing.
-Var upsample_concat(Tape&, const Var& low, const Var& skip);
 
 struct DropoutOptions {
   double p = 0.2;
@@ -53,5 +56,7 @@ FoldedConv fold(const Exec&, const Parameter& weight, const NormParameters&);
 /// out = [out +] conv(x) + bias, then relu where wanted, in this layout. `out` empty: a new tensor.
 Tensor conv_folded(const Exec&, const Tensor& x, const FoldedConv&, Layout, const kernels::ConvEpilogue&,
                    Tensor out = {});
+/// relu(conv([up(low), skip]) + bias), as conv_upsampled.
+Tensor conv_upsampled_folded(const Exec&, const Tensor& low, const Tensor& skip, const FoldedConv&, Layout);
 
 }  // namespace basin

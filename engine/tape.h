@@ -3,6 +3,7 @@
 #include <initializer_list>
 #include <vector>
 
+#include "engine/pool.h"
 #include "engine/tensor.h"
 
 namespace basin {
@@ -22,7 +23,10 @@ class Tape {
 
   enum class Mode { train, evaluate };  // evaluate: parameters are constants, so nothing of a network is recorded
 
-  explicit Tape(const Exec& exec, Mode mode = Mode::train) : exec_(exec), mode_(mode) {}
+  /// Temporary memory of all its operations comes from the device's pool, unless exec brings its own.
+  explicit Tape(const Exec& exec, Mode mode = Mode::train) : exec_(exec), mode_(mode) {
+    if (!exec_.scratch) exec_.scratch = &pool_of(exec_.device);
+  }
   const Exec& exec() const { return exec_; }
   bool training() const { return mode_ == Mode::train; }
 

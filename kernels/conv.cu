@@ -10,7 +10,9 @@ struct Conv {
   FeatureShape shape;
   FeatureView<const T> x;
   View<const T, 4> weight;
+  int first;
   const T* bias;
+  ConvEpilogue epilogue;
   T* out;
 
   BASIN_HD void operator()(FeatureAt at) const {
@@ -22,8 +24,10 @@ struct Conv {
         for (int v = 0; v < k; ++v)
           for (int u = 0; u < k; ++u) {
             const int yy = y + v - k / 2, xx = at.x + u - k / 2;
-            if (yy >= 0 && yy < x.h && xx >= 0 && xx < x.w) sum += weight(o, i, v, u) * x(n, i, yy, xx);
+            if (yy >= 0 && yy < x.h && xx >= 0 && xx < x.w) sum += weight(o, first + i, v, u) * x(n, i, yy, xx);
           }
+      if (epilogue.add) sum += out[at.offset];
+      if (epilogue.relu && sum < 0) sum = 0;
     }
     out[at.offset] = sum;
   }
@@ -33,6 +37,7 @@ template <class T>
 struct ConvBackwardData {
   FeatureShape shape;
   View<const T, 4> weight;
+  int first;
   FeatureView<const T> d_out;
   T* d_x;
 
@@ -45,7 +50,7 @@ struct ConvBackwardData {
           for (int u = 0; u < k; ++u) {
             const int yy = y - v + k / 2, xx = at.x - u + k / 2;
             if (yy >= 0 && yy < d_out.h && xx >= 0 && xx < d_out.w)
-              sum += weight(o, at.channel, v, u) * d_out(n, o, yy, xx);
+              sum += weight(o, first + at.channel, v, u) * d_out(n, o, yy, xx);
           }
     d_x[at.offset] = sum;
   }
@@ -55,6 +60,7 @@ template <class T>
 struct ConvBackwardWeight {
   FeatureView<const T> x, d_out;
   View<T, 4> d_weight;
+  int first;
 
   BASIN_HD void operator()(int64_t index) const {
     const int k = d_weight.dim[2], u = int(index % k), v = int(index / k % k);
@@ -66,46 +72,50 @@ struct ConvBackwardWeight {
           const int yi = y + v - k / 2, xi = xx + u - k / 2;
           if (yi >= 0 && yi < x.h && xi >= 0 && xi < x.w) sum += double(x(n, i, yi, xi)) * double(d_out(n, o, y, xx));
         }
-    d_weight.data[index] += T(sum);
+    d_weight(o, first + i, v, u) += T(sum);
   }
 };
 
-template <class T>
-void check(FeatureView<T> x, const int* weight, FeatureView<T> out) {
-  BASIN_CHECK(x.n == out.n && x.h == out.h && x.w == out.w && weight[1] == x.c && weight[0] == out.c &&
-                  weight[2] == weight[3] && weight[2] % 2 == 1,
-              "x ", x, ", weight ", weight[0], 'x', weight[1], 'x', weight[2], 'x', weight[3], ", out ", out);
+template <class T, class W>
+void check(FeatureView<T> x, const ConvWeight<W>& weight, FeatureView<T> out) {
+  const int* dim = weight.whole.dim;
+  BASIN_CHECK(x.n == out.n && x.h == out.h && x.w == out.w && weight.first >= 0 && weight.first + x.c <= dim[1] &&
+                  dim[0] == out.c && dim[2] == dim[3] && dim[2] % 2 == 1,
+              "x ", x, ", weight ", weight.whole, " from ", weight.first, ", out ", out);
 }
 
 }  // namespace
 
 template <class T>
-void conv_plain(const Exec& exec, FeatureView<const T> x, View<const T, 4> weight, View<const T, 1> bias,
-                FeatureView<T> out) {
-  check<const T>(x, weight.dim, out);
+void conv_plain(const Exec& exec, FeatureView<const T> x, ConvWeight<const T> weight, View<const T, 1> bias,
+                const ConvEpilogue& epilogue, FeatureView<T> out) {
+  check<const T>(x, weight, out);
   const FeatureShape shape(out);
-  for_each_feature(exec, shape, Conv<T>{shape, x, weight, bias.data, out.data});
+  for_each_feature(exec, shape, Conv<T>{shape, x, weight.whole, weight.first, bias.data, epilogue, out.data});
 }
 
 template <class T>
-void conv_plain_backward_data(const Exec& exec, View<const T, 4> weight, FeatureView<const T> d_out,
+void conv_plain_backward_data(const Exec& exec, ConvWeight<const T> weight, FeatureView<const T> d_out,
                               FeatureView<T> d_x) {
-  check<const T>(d_x, weight.dim, d_out);
+  check<const T>(d_x, weight, d_out);
   const FeatureShape shape(d_x);
-  for_each_feature(exec, shape, ConvBackwardData<T>{shape, weight, d_out, d_x.data});
+  for_each_feature(exec, shape, ConvBackwardData<T>{shape, weight.whole, weight.first, d_out, d_x.data});
 }
 
 template <class T>
 void conv_plain_backward_weight(const Exec& exec, FeatureView<const T> x, FeatureView<const T> d_out,
-                                View<T, 4> d_weight) {
-  check<const T>(x, d_weight.dim, d_out);
-  for_each(exec, d_weight.size(), ConvBackwardWeight<T>{x, d_out, d_weight}, 1);
+                                ConvWeight<T> d_weight) {
+  check<const T>(x, d_weight, d_out);
+  const View<T, 4>& whole = d_weight.whole;
+  const int64_t n = int64_t(whole.dim[0]) * x.c * whole.dim[2] * whole.dim[3];
+  for_each(exec, n, ConvBackwardWeight<T>{x, d_out, whole, d_weight.first}, 1);
 }
 
-#define BASIN_INSTANTIATE(T)                                                                                          \
-  template void conv_plain<T>(const Exec&, FeatureView<const T>, View<const T, 4>, View<const T, 1>, FeatureView<T>); \
-  template void conv_plain_backward_data<T>(const Exec&, View<const T, 4>, FeatureView<const T>, FeatureView<T>);     \
-  template void conv_plain_backward_weight<T>(const Exec&, FeatureView<const T>, FeatureView<const T>, View<T, 4>);
+#define BASIN_INSTANTIATE(T)                                                                                         \
+  template void conv_plain<T>(const Exec&, FeatureView<const T>, ConvWeight<const T>, View<const T, 1>,              \
+                              const ConvEpilogue&, FeatureView<T>);                                                  \
+  template void conv_plain_backward_data<T>(const Exec&, ConvWeight<const T>, FeatureView<const T>, FeatureView<T>); \
+  template void conv_plain_backward_weight<T>(const Exec&, FeatureView<const T>, FeatureView<const T>, ConvWeight<T>);
 BASIN_INSTANTIATE(float)
 BASIN_INSTANTIATE(double)  // for the gradient checks
 #undef BASIN_INSTANTIATE

@@ -7,15 +7,32 @@
 
 namespace basin::kernels {
 
+/// Of a weight [out, in, k, k] the input channels first, first + 1, ..., as many as the maps have that it meets: for
+/// maps that are concatenated in thought only, and convolved part by part.
+template <class T>
+struct ConvWeight {
+  View<T, 4> whole;
+  int first = 0;
+
+  ConvWeight(View<T, 4> w, int from = 0) : whole(w), first(from) {}
+};
+
+/// What is done to the sums before they are stored, in this order.
+struct ConvEpilogue {
+  bool add = false;   // out's old values are added
+  bool relu = false;  // negative values become 0
+};
+
 /// out[n,o,y,x] = bias[o] + sum over i, v, u of weight[o,i,v,u] x[n,i,y+v-k/2,x+u-k/2]. A bias without data is 0.
 template <class T>
-void conv_plain(const Exec&, FeatureView<const T> x, View<const T, 4> weight, View<const T, 1> bias,
-                FeatureView<T> out);
+void conv_plain(const Exec&, FeatureView<const T> x, ConvWeight<const T> weight, View<const T, 1> bias,
+                const ConvEpilogue&, FeatureView<T> out);
 /// d_x is overwritten.
 template <class T>
-void conv_plain_backward_data(const Exec&, View<const T, 4> weight, FeatureView<const T> d_out, FeatureView<T> d_x);
+void conv_plain_backward_data(const Exec&, ConvWeight<const T> weight, FeatureView<const T> d_out, FeatureView<T> d_x);
 /// d_weight is added to. Same bits at any thread count.
 template <class T>
-void conv_plain_backward_weight(const Exec&, FeatureView<const T> x, FeatureView<const T> d_out, View<T, 4> d_weight);
+void conv_plain_backward_weight(const Exec&, FeatureView<const T> x, FeatureView<const T> d_out,
+                                ConvWeight<T> d_weight);
 
 }  // namespace basin::kernels

@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <array>
+#include <bit>
 #include <dnnl.hpp>
 #include <map>
 #include <memory>
@@ -35,6 +36,7 @@ enum class Pass { forward, backward_data, backward_weight };
 struct Key {
   Pass pass;
   int n, in, out, h, w, kernel, in_block, out_block;
+  int weight_in;  // the weight's input channels, of which `in` are used
   bool bias, add, relu;
   int threads;
 
@@ -59,7 +61,8 @@ struct Descriptions {
 
   explicit Descriptions(const Key& k)
       : x({k.n, k.in, k.h, k.w}, f32, tag_of(k.in_block, k.in)),
-        weight({k.out, k.in, k.kernel, k.kernel}, f32, memory::format_tag::oihw),
+        weight({k.out, k.in, k.kernel, k.kernel}, f32,
+               memory::dims{int64_t(k.weight_in) * k.kernel * k.kernel, int64_t(k.kernel) * k.kernel, k.kernel, 1}),
         any_weight({k.out, k.in, k.kernel, k.kernel}, f32, memory::format_tag::any),
         bias({k.out}, f32, memory::format_tag::x),
         out({k.n, k.out, k.h, k.w}, f32, tag_of(k.out_block, k.out)),
@@ -120,10 +123,11 @@ class Plan {
   }
 
   void execute(const Exec& exec, const void* x, const void* weight, const void* bias, const void* out) {
-    const Temp<std::byte> packed(exec, int64_t(packed_.get_desc().get_size()));
-    const Temp<std::byte> scratch(exec, int64_t(scratchpad_.get_desc().get_size()));
-    packed_.set_data_handle(packed.data());
-    scratchpad_.set_data_handle(scratch.data());
+    // Rounded up so that the many sizes of a network share a few blocks; what is not used is not touched.
+    const size_t packed = (packed_.get_desc().get_size() + 4095) / 4096 * 4096;
+    const Temp<std::byte> work(exec, int64_t(std::bit_ceil(packed + scratchpad_.get_desc().get_size())));
+    packed_.set_data_handle(work.data());
+    scratchpad_.set_data_handle(work.data() + packed);
     x_.set_data_handle(const_cast<void*>(x));
     out_.set_data_handle(const_cast<void*>(out));
     weight_.set_data_handle(const_cast<void*>(weight));
@@ -204,11 +208,21 @@ Plan& plan_for(Key key) {
   return *plan;
 }
 
-Key key_of(Pass pass, FeatureView<const float> x, const int* weight, FeatureView<const float> out) {
-  BASIN_CHECK(
-      x.n == out.n && x.h == out.h && x.w == out.w && weight[1] == x.c && weight[0] == out.c && weight[2] == weight[3],
-      "x ", x, ", weight ", weight[0], 'x', weight[1], 'x', weight[2], ", out ", out);
-  return {pass, x.n, x.c, out.c, x.h, x.w, weight[2], x.block, out.block, false, false, false, 0};
+template <class T>
+Key key_of(Pass pass, FeatureView<const float> x, const ConvWeight<T>& weight, FeatureView<const float> out) {
+  const int* dim = weight.whole.dim;
+  BASIN_CHECK(x.n == out.n && x.h == out.h && x.w == out.w && weight.first >= 0 && weight.first + x.c <= dim[1] &&
+                  dim[0] == out.c && dim[2] == dim[3],
+              "x ", x, ", weight ", weight.whole, " from ", weight.first, ", out ", out);
+  Key key{};
+  key.pass = pass, key.n = x.n, key.in = x.c, key.out = out.c, key.h = x.h, key.w = x.w, key.kernel = dim[2];
+  key.in_block = x.block, key.out_block = out.block, key.weight_in = dim[1];
+  return key;
+}
+
+template <class T>
+T* slice(const ConvWeight<T>& weight) {
+  return &weight.whole(0, weight.first, 0, 0);
 }
 
 /// Runs `work`, and turns what oneDNN throws into an Error.
@@ -230,24 +244,24 @@ std::string onednn_version() {
   return "oneDNN " + std::to_string(v->major) + '.' + std::to_string(v->minor) + '.' + std::to_string(v->patch);
 }
 
-void conv_onednn(const Exec& exec, FeatureView<const float> x, View<const float, 4> weight, View<const float, 1> bias,
-                 const ConvEpilogue& epilogue, FeatureView<float> out) {
-  Key key = key_of(Pass::forward, x, weight.dim, out);
+void conv_onednn(const Exec& exec, FeatureView<const float> x, ConvWeight<const float> weight,
+                 View<const float, 1> bias, const ConvEpilogue& epilogue, FeatureView<float> out) {
+  Key key = key_of(Pass::forward, x, weight, out);
   key.bias = bias.data != nullptr, key.add = epilogue.add, key.relu = epilogue.relu;
   BASIN_CHECK(!bias.data || bias.dim[0] == out.c, "bias ", bias, ", out ", out);
-  guarded([&] { plan_for(key).execute(exec, x.data, weight.data, bias.data, out.data); });
+  guarded([&] { plan_for(key).execute(exec, x.data, slice(weight), bias.data, out.data); });
 }
 
-void conv_onednn_backward_data(const Exec& exec, View<const float, 4> weight, FeatureView<const float> d_out,
+void conv_onednn_backward_data(const Exec& exec, ConvWeight<const float> weight, FeatureView<const float> d_out,
                                FeatureView<float> d_x) {
-  const Key key = key_of(Pass::backward_data, d_x, weight.dim, d_out);
-  guarded([&] { plan_for(key).execute(exec, d_x.data, weight.data, nullptr, d_out.data); });
+  const Key key = key_of(Pass::backward_data, d_x, weight, d_out);
+  guarded([&] { plan_for(key).execute(exec, d_x.data, slice(weight), nullptr, d_out.data); });
 }
 
 void conv_onednn_backward_weight(const Exec& exec, FeatureView<const float> x, FeatureView<const float> d_out,
-                                 View<float, 4> d_weight) {
-  const Key key = key_of(Pass::backward_weight, x, d_weight.dim, d_out);
-  guarded([&] { plan_for(key).execute(exec, x.data, d_weight.data, nullptr, d_out.data); });
+                                 ConvWeight<float> d_weight) {
+  const Key key = key_of(Pass::backward_weight, x, d_weight, d_out);
+  guarded([&] { plan_for(key).execute(exec, x.data, slice(d_weight), nullptr, d_out.data); });
 }
 
 }  // namespace basin::kernels

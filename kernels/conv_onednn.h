@@ -1,8 +1,7 @@
 #pragma once
 #include <string>
 
-#include "kernels/exec.h"
-#include "kernels/view.h"
+#include "kernels/conv.h"
 
 // Convolution on the CPU by oneDNN, same mathematics as kernels/conv.h. Feature maps are in the blocked layout of
 // onednn_block() lanes, or nchw where C <= 3. Primitives are made once per shape and kept; weights stay row-major for
@@ -16,20 +15,14 @@ int onednn_block();
 /// "oneDNN 2.6.3".
 std::string onednn_version();
 
-/// What is done to the sums before they are stored, in this order.
-struct ConvEpilogue {
-  bool add = false;   // out's old values are added
-  bool relu = false;  // negative values become 0
-};
-
 /// A bias without data is 0.
-void conv_onednn(const Exec&, FeatureView<const float> x, View<const float, 4> weight, View<const float, 1> bias,
+void conv_onednn(const Exec&, FeatureView<const float> x, ConvWeight<const float> weight, View<const float, 1> bias,
                  const ConvEpilogue&, FeatureView<float> out);
 /// d_x is overwritten.
-void conv_onednn_backward_data(const Exec&, View<const float, 4> weight, FeatureView<const float> d_out,
+void conv_onednn_backward_data(const Exec&, ConvWeight<const float> weight, FeatureView<const float> d_out,
                                FeatureView<float> d_x);
 /// d_weight is added to.
 void conv_onednn_backward_weight(const Exec&, FeatureView<const float> x, FeatureView<const float> d_out,
-                                 View<float, 4> d_weight);
+                                 ConvWeight<float> d_weight);
 
 }  // namespace basin::kernels

@@ -11,6 +11,29 @@ BASIN_HD int64_t window(const FeatureShape& half, FeatureAt at) {
   return ((plane * half.h * 2 + y * 2) * half.w * 2 + int64_t(at.x) * 2) * half.block + at.lane;
 }
 
+/// The four pixels of a window whose first element is in[0]: the largest value, and which it is.
+template <class T>
+BASIN_HD void largest(const T* in, int64_t right, int64_t down, T& best, int& which) {
+  best = in[0];
+  which = 0;
+  const int64_t at_pixel[3] = {right, down, down + right};
+  for (int k = 0; k < 3; ++k) {
+    const T v = in[at_pixel[k]];
+    const bool wins = v > best || v != v;
+    best = wins ? v : best;
+    which = wins ? k + 1 : which;
+  }
+}
+
+template <class T, bool Add>
+BASIN_HD void spread(T d, int which, int64_t right, int64_t down, T* d_in) {
+  const int64_t at_pixel[4] = {0, right, down, down + right};
+  for (int k = 0; k < 4; ++k) {
+    const T v = which == k ? d : T(0);
+    d_in[at_pixel[k]] = Add ? d_in[at_pixel[k]] + v : v;
+  }
+}
+
 template <class T>
 struct MaxPool {
   FeatureShape half;
@@ -19,18 +42,9 @@ struct MaxPool {
   uint8_t* chosen;
 
   BASIN_HD void operator()(FeatureAt at) const {
-    const int64_t first = window(half, at), right = half.block, down = int64_t(half.w) * 2 * half.block;
-    T best = in[first];
-    int which = 0;
-    const int64_t at_pixel[3] = {first + right, first + down, first + down + right};
-    for (int k = 0; k < 3; ++k) {
-      const T v = in[at_pixel[k]];
-      const bool wins = v > best || v != v;
-      best = wins ? v : best;
-      which = wins ? k + 1 : which;
-    }
-    out[at.offset] = best;
-    chosen[at.offset] = uint8_t(which);
+    int which;
+    largest(in + window(half, at), half.block, int64_t(half.w) * 2 * half.block, out[at.offset], which);
+    if (chosen) chosen[at.offset] = uint8_t(which);
   }
 };
 
@@ -42,92 +56,104 @@ struct MaxPoolBackward {
   T* d_in;
 
   BASIN_HD void operator()(FeatureAt at) const {
-    const int64_t first = window(half, at), right = half.block, down = int64_t(half.w) * 2 * half.block;
-    const T d = d_out[at.offset];
-    const int which = chosen[at.offset];
-    const int64_t at_pixel[4] = {first, first + right, first + down, first + down + right};
-    for (int k = 0; k < 4; ++k) {
-      const T v = which == k ? d : T(0);
-      d_in[at_pixel[k]] = Add ? d_in[at_pixel[k]] + v : v;
+    spread<T, Add>(d_out[at.offset], chosen[at.offset], half.block, int64_t(half.w) * 2 * half.block,
+                   d_in + window(half, at));
+  }
+};
+
+/// The same for a row of pixels with this many lanes, for the CPU: bytes are taken apart from the numbers, because a
+/// loop over both is vectorised for the width of a byte.
+template <class T, int Lanes>
+struct MaxPoolRow {
+  FeatureShape half;
+  const T* in;
+  T* out;
+  uint8_t* chosen;
+
+  BASIN_HD void operator()(int64_t row) const {
+    const int64_t down = int64_t(half.w) * 2 * Lanes;
+    const T* from = in + window(half, {0, row, 0, 0, 0});
+    T* to = out + row * half.row_size();
+    for (int x = 0; x < half.w; ++x) {
+      int which[Lanes];
+#pragma omp simd
+      for (int lane = 0; lane < Lanes; ++lane)
+        largest(from + int64_t(x) * 2 * Lanes + lane, Lanes, down, to[int64_t(x) * Lanes + lane], which[lane]);
+      if (!chosen) continue;
+      uint8_t* bytes = chosen + row * half.row_size() + int64_t(x) * Lanes;
+#pragma omp simd
+      for (int lane = 0; lane < Lanes; ++lane)
+        bytes[lane] = uint8_t(which[lane]);
     }
   }
 };
 
-/// Where the channels of `skip` begin: element (row, lane) of the concatenated maps belongs to low or to skip.
+template <class T, bool Add, int Lanes>
+struct MaxPoolBackwardRow {
+  FeatureShape half;
+  const T* d_out;
+  const uint8_t* chosen;
+  T* d_in;
+
+  BASIN_HD void operator()(int64_t row) const {
+    const int64_t down = int64_t(half.w) * 2 * Lanes;
+    T* to = d_in + window(half, {0, row, 0, 0, 0});
+    for (int x = 0; x < half.w; ++x) {
+      const int64_t at = row * half.row_size() + int64_t(x) * Lanes;
+      int which[Lanes];
+#pragma omp simd
+      for (int lane = 0; lane < Lanes; ++lane)
+        which[lane] = chosen[at + lane];
+#pragma omp simd
+      for (int lane = 0; lane < Lanes; ++lane)
+        spread<T, Add>(d_out[at + lane], which[lane], Lanes, down, to + int64_t(x) * 2 * Lanes + lane);
+    }
+  }
+};
+
+/// Row functors on the CPU's blocked layouts, else one by elements.
+template <class Row16, class Row8, class Element, class... A>
+void by_rows(const Exec& exec, const FeatureShape& half, A... arguments) {
+  if (exec.device == Device::cpu && half.block == 16)
+    for_each(exec, half.rows(), Row16{half, arguments...}, 4);
+  else if (exec.device == Device::cpu && half.block == 8)
+    for_each(exec, half.rows(), Row8{half, arguments...}, 4);
+  else
+    for_each_feature(exec, half, Element{half, arguments...});
+}
+
+/// From an element of `part`, some groups of the low maps, to where it is in all of them.
+BASIN_HD int64_t offset_in(const FeatureShape& part, FeatureAt at, int groups, int first_group) {
+  const int64_t n = at.row / part.h / part.groups();
+  return at.offset + (n * (groups - part.groups()) + first_group) * part.h * part.row_size();
+}
+
 template <class T>
-struct UpsampleConcat {
-  FeatureShape shape;
-  FeatureView<const T> low, skip;
+struct Upsample {
+  FeatureShape part;
+  int groups, first_group;
+  const T* low;
   T* out;
 
   BASIN_HD void operator()(FeatureAt at) const {
-    const int y = int(at.row % shape.h), n = int(at.row / shape.h / shape.groups()), c = at.channel;
-    T v = 0;
-    if (c < low.c)
-      v = low(n, c, y / 2, at.x / 2);
-    else if (c < shape.c)
-      v = skip(n, c - low.c, y, at.x);
-    out[at.offset] = v;
-  }
-};
-
-/// The same where whole groups belong to one of the two: no index arithmetic per element.
-template <class T>
-struct UpsampleGroups {
-  FeatureShape shape;
-  FeatureView<const T> low, skip;
-  T* out;
-
-  BASIN_HD void operator()(int64_t row, int64_t i) const {
-    const int y = int(row % shape.h), g = shape.group_of(row), n = int(row / shape.h / shape.groups());
-    const int lows = low.groups(), b = shape.block;
-    T* to = out + row * shape.row_size() + i;
-    if (g >= lows)
-      *to = skip.row((int64_t(n) * skip.groups() + g - lows) * shape.h + y)[i];
-    else
-      *to = low.row((int64_t(n) * lows + g) * low.h + y / 2)[i / b / 2 * b + i % b];
+    const T v = low[offset_in(part, at, groups, first_group)];
+    const int64_t right = part.block, down = int64_t(part.w) * 2 * part.block;
+    T* to = out + window(part, at);
+    to[0] = v, to[right] = v, to[down] = v, to[down + right] = v;
   }
 };
 
 template <class T>
-struct LowGradient {
-  FeatureShape low;
-  FeatureView<const T> d_out;
+struct UpsampleBackward {
+  FeatureShape part;
+  int groups, first_group;
+  const T* d_out;
   T* d_low;
 
   BASIN_HD void operator()(FeatureAt at) const {
-    const int64_t groups = low.groups(), n = at.row / low.h / groups, g = at.row / low.h % groups, y = at.row % low.h;
-    const int64_t row = (n * d_out.groups() + g) * d_out.h + 2 * y;
-    const T* above = d_out.row(row) + int64_t(at.x) * 2 * low.block + at.lane;
-    const T* below = d_out.row(row + 1) + int64_t(at.x) * 2 * low.block + at.lane;
-    const T sum = (above[0] + above[low.block]) + (below[0] + below[low.block]);
-    d_low[at.offset] = at.channel < low.c ? sum : T(0);
-  }
-};
-
-template <class T>
-struct SkipGradient {
-  FeatureShape skip;
-  int low_channels;
-  FeatureView<const T> d_out;
-  T* d_skip;
-
-  BASIN_HD void operator()(FeatureAt at) const {
-    const int y = int(at.row % skip.h), n = int(at.row / skip.h / skip.groups());
-    d_skip[at.offset] = at.channel < skip.c ? d_out(n, low_channels + at.channel, y, at.x) : T(0);
-  }
-};
-
-template <class T>
-struct CopyRows {
-  FeatureShape skip;
-  int low_groups;
-  FeatureView<const T> d_out;
-  T* d_skip;
-
-  BASIN_HD void operator()(int64_t row, int64_t i) const {
-    const int64_t groups = skip.groups(), n = row / skip.h / groups, g = row / skip.h % groups, y = row % skip.h;
-    d_skip[row * skip.row_size() + i] = d_out.row((n * d_out.groups() + low_groups + g) * skip.h + y)[i];
+    const int64_t right = part.block, down = int64_t(part.w) * 2 * part.block;
+    const T* from = d_out + window(part, at);
+    d_low[offset_in(part, at, groups, first_group)] = (from[0] + from[right]) + (from[down] + from[down + right]);
   }
 };
 
@@ -156,13 +182,25 @@ bool halves(const FeatureView<A>& half, const FeatureView<B>& whole) {
   return half.n == whole.n && half.h * 2 == whole.h && half.w * 2 == whole.w && half.block == whole.block;
 }
 
+/// The channels of low from `first` on that up-sampled make `whole`: whole groups, the last of low's may be part empty.
+template <class A, class B>
+FeatureShape part_of(const FeatureView<A>& low, int first, const FeatureView<B>& whole) {
+  const int end = first + whole.c;
+  BASIN_CHECK(halves(low, whole) && first >= 0 && first % low.block == 0 && end <= low.c &&
+                  (end % low.block == 0 || end == low.c),
+              "low ", low, ", first ", first, ", up-sampled ", whole);
+  FeatureShape part(low);
+  part.c = whole.c;
+  return part;
+}
+
 }  // namespace
 
 template <class T>
 void max_pool(const Exec& exec, FeatureView<const T> in, FeatureView<T> out, FeatureView<uint8_t> chosen) {
   const FeatureShape half(out);
-  BASIN_CHECK(halves(out, in) && in.c == out.c && half.same(chosen), "in ", in, ", out ", out);
-  for_each_feature(exec, half, MaxPool<T>{half, in.data, out.data, chosen.data});
+  BASIN_CHECK(halves(out, in) && in.c == out.c && (!chosen.data || half.same(chosen)), "in ", in, ", out ", out);
+  by_rows<MaxPoolRow<T, 16>, MaxPoolRow<T, 8>, MaxPool<T>>(exec, half, in.data, out.data, chosen.data);
 }
 
 template <class T>
@@ -171,33 +209,23 @@ void max_pool_backward(const Exec& exec, FeatureView<const T> d_out, FeatureView
   const FeatureShape half(d_out);
   BASIN_CHECK(halves(d_out, d_in) && d_in.c == d_out.c && half.same(chosen), "d_in ", d_in, ", d_out ", d_out);
   if (add)
-    for_each_feature(exec, half, MaxPoolBackward<T, true>{half, d_out.data, chosen.data, d_in.data});
+    by_rows<MaxPoolBackwardRow<T, true, 16>, MaxPoolBackwardRow<T, true, 8>, MaxPoolBackward<T, true>>(
+        exec, half, d_out.data, chosen.data, d_in.data);
   else
-    for_each_feature(exec, half, MaxPoolBackward<T, false>{half, d_out.data, chosen.data, d_in.data});
+    by_rows<MaxPoolBackwardRow<T, false, 16>, MaxPoolBackwardRow<T, false, 8>, MaxPoolBackward<T, false>>(
+        exec, half, d_out.data, chosen.data, d_in.data);
 }
 
 template <class T>
-void upsample_concat(const Exec& exec, FeatureView<const T> low, FeatureView<const T> skip, FeatureView<T> out) {
-  const FeatureShape shape(out);
-  BASIN_CHECK(halves(low, out) && skip.n == out.n && skip.h == out.h && skip.w == out.w, "low ", low, ", out ", out);
-  BASIN_CHECK(low.c + skip.c == out.c, "low ", low, ", skip ", skip, ", out ", out);
-  if (low.c % out.block == 0 && skip.block == out.block)
-    for_each_row(exec, shape.rows(), shape.row_size(), UpsampleGroups<T>{shape, low, skip, out.data});
-  else
-    for_each_feature(exec, shape, UpsampleConcat<T>{shape, low, skip, out.data});
+void upsample(const Exec& exec, FeatureView<const T> low, int first, FeatureView<T> out) {
+  const FeatureShape part = part_of(low, first, out);
+  for_each_feature(exec, part, Upsample<T>{part, low.groups(), first / low.block, low.data, out.data});
 }
 
 template <class T>
-void upsample_concat_backward(const Exec& exec, FeatureView<const T> d_out, FeatureView<T> d_low,
-                              FeatureView<T> d_skip) {
-  const FeatureShape low(d_low), skip(d_skip);
-  BASIN_CHECK(halves(d_low, d_out) && d_low.c + d_skip.c == d_out.c && d_skip.h == d_out.h && d_skip.w == d_out.w,
-              "d_out ", d_out, ", d_low ", d_low, ", d_skip ", d_skip);
-  for_each_feature(exec, low, LowGradient<T>{low, d_out, d_low.data});
-  if (d_low.c % d_out.block == 0 && d_skip.block == d_out.block)
-    for_each_row(exec, skip.rows(), skip.row_size(), CopyRows<T>{skip, d_low.groups(), d_out, d_skip.data});
-  else
-    for_each_feature(exec, skip, SkipGradient<T>{skip, d_low.c, d_out, d_skip.data});
+void upsample_backward(const Exec& exec, FeatureView<const T> d_out, int first, FeatureView<T> d_low) {
+  const FeatureShape part = part_of(d_low, first, d_out);
+  for_each_feature(exec, part, UpsampleBackward<T>{part, d_low.groups(), first / d_low.block, d_out.data, d_low.data});
 }
 
 template <class T>
@@ -217,8 +245,8 @@ void add_to(const Exec& exec, FeatureView<const T> from, FeatureView<T> to) {
   template void max_pool<T>(const Exec&, FeatureView<const T>, FeatureView<T>, FeatureView<uint8_t>);               \
   template void max_pool_backward<T>(const Exec&, FeatureView<const T>, FeatureView<const uint8_t>, FeatureView<T>, \
                                      bool);                                                                         \
-  template void upsample_concat<T>(const Exec&, FeatureView<const T>, FeatureView<const T>, FeatureView<T>);        \
-  template void upsample_concat_backward<T>(const Exec&, FeatureView<const T>, FeatureView<T>, FeatureView<T>);     \
+  template void upsample<T>(const Exec&, FeatureView<const T>, int, FeatureView<T>);                                \
+  template void upsample_backward<T>(const Exec&, FeatureView<const T>, int, FeatureView<T>);                       \
   template void change_layout<T>(const Exec&, FeatureView<const T>, FeatureView<T>);                                \
   template void add_to<T>(const Exec&, FeatureView<const T>, FeatureView<T>);
 BASIN_INSTANTIATE(float)

@@ -2,12 +2,12 @@
 #include "kernels/exec.h"
 #include "kernels/view.h"
 
-// 2x2 max pooling, and nearest up-sampling by 2 fused with concatenation, in any layout. Image sides are even.
+// 2x2 max pooling and nearest up-sampling by 2, in any layout. Image sides are even.
 
 namespace basin::kernels {
 
-/// out[n,c,y,x] = the largest of the four values in under it; `chosen` says which (0..3, row-major), for the backward.
-/// Of equal values the first wins, as in PyTorch; a NaN wins over numbers.
+/// out[n,c,y,x] = the largest of the four values in under it; `chosen` says which (0..3, row-major), for the backward,
+/// and may be without data. Of equal values the first wins, as in PyTorch; a NaN wins over numbers.
 template <class T>
 void max_pool(const Exec&, FeatureView<const T> in, FeatureView<T> out, FeatureView<uint8_t> chosen);
 
@@ -16,13 +16,14 @@ template <class T>
 void max_pool_backward(const Exec&, FeatureView<const T> d_out, FeatureView<const uint8_t> chosen, FeatureView<T> d_in,
                        bool add);
 
-/// out = [up(low), skip] along the channels: up(low) repeats each pixel 2x2. low has half the sides of skip and out.
+/// out = the channels first, first + 1, ... of low, each pixel repeated 2x2. low has half the sides of out; `first`
+/// begins a group of channels.
 template <class T>
-void upsample_concat(const Exec&, FeatureView<const T> low, FeatureView<const T> skip, FeatureView<T> out);
+void upsample(const Exec&, FeatureView<const T> low, int first, FeatureView<T> out);
 
-/// d_low = the sum of the four d_out over a pixel; d_skip = the rest of d_out. Both are overwritten.
+/// Those channels of d_low are overwritten with the sums of the four d_out over a pixel.
 template <class T>
-void upsample_concat_backward(const Exec&, FeatureView<const T> d_out, FeatureView<T> d_low, FeatureView<T> d_skip);
+void upsample_backward(const Exec&, FeatureView<const T> d_out, int first, FeatureView<T> d_low);
 
 /// to = from, in another layout. Padding lanes become 0.
 template <class T>

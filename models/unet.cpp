@@ -92,8 +92,9 @@ std::vector<Var> UNet::forward(Tape& tape, const Var& image, const StepState* st
   for (const Decoder& decoder : decoders_) {
     x = bottom;
     for (int k = 0; k < 3; ++k) {
-      x = upsample_concat(tape, x, skips[2 - k]);
-      x = conv_norm_relu(tape, x, decoder.conv[k][0]);
+      const ConvNorm& first = decoder.conv[k][0];
+      x = conv_upsampled(tape, x, skips[2 - k], params_->parameter(first.weight), blocked);
+      x = norm_relu(tape, x, norm(first));
       x = conv_norm_relu(tape, x, decoder.conv[k][1]);
     }
     tops.push_back(x);
@@ -139,8 +140,9 @@ struct UNet::FoldedNet {
           {{folded(h.conv[0]), folded(h.conv[1])}, net.params_->parameter(h.weight), net.params_->parameter(h.bias)});
   }
 
-  std::vector<Tensor> run(const Exec& exec, const Tensor& image) const {
-    Tape tape(exec, Tape::Mode::evaluate);
+  std::vector<Tensor> run(const Exec& where, const Tensor& image) const {
+    Tape tape(where, Tape::Mode::evaluate);
+    const Exec& exec = tape.exec();
     const kernels::ConvEpilogue relu{.relu = true};
     const auto block = [&](const Tensor& x, const FoldedConv& c) { return conv_folded(exec, x, c, layout, relu); };
     Tensor x = image, skips[3];
@@ -155,7 +157,7 @@ struct UNet::FoldedNet {
     for (const std::vector<FoldedConv>& stages : decoders) {
       x = bottom;
       for (int k = 0; k < 3; ++k)
-        x = block(block(upsample_concat(tape, {x}, {skips[2 - k]}).value, stages[2 * k]), stages[2 * k + 1]);
+        x = block(conv_upsampled_folded(exec, x, skips[2 - k], stages[2 * k], layout), stages[2 * k + 1]);
       tops.push_back(x);
     }
     std::vector<Tensor> out;

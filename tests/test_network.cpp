@@ -152,6 +152,69 @@ TEST_CASE("network: a folded convolution is the convolution, then batch norm wit
   check_close(of(to_layout(cpu, got, Layout::nchw)), want, 2e-3, 1e-4);
 }
 
+TEST_CASE("network: a convolution of an up-sampled map and a skip is that of their concatenation, both ways") {
+  const int n = 2, lows = 144, skips = 16, outs = 32, h = 6, w = 10, ins = lows + skips;
+  const auto random = [](Shape shape, unsigned seed) { return uniform<float>(size_t(shape.size()), -1, 1, seed); };
+  const Shape low_shape{n, lows, h / 2, w / 2}, skip_shape{n, skips, h, w}, out_shape{n, outs, h, w};
+  const Shape weight_shape{outs, ins, 3, 3};
+  const std::vector<float> low = random(low_shape, 1), skip = random(skip_shape, 2), d_out = random(out_shape, 3);
+  const auto low_at = [&](int i, int c, int y, int x) {
+    return size_t(((i * lows + c) * (h / 2) + y / 2) * (w / 2) + x / 2);
+  };
+  const auto skip_at = [&](int i, int c, int y, int x) { return size_t(((i * skips + c) * h + y) * w + x); };
+  const auto for_each_input = [&](const auto& f) {
+    size_t k = 0;
+    for (int i = 0; i < n; ++i)
+      for (int c = 0; c < ins; ++c)
+        for (int y = 0; y < h; ++y)
+          for (int x = 0; x < w; ++x)
+            f(k++, i, c, y, x);
+  };
+  std::vector<float> joined(size_t(n) * ins * h * w);
+  for_each_input([&](size_t k, int i, int c, int y, int x) {
+    joined[k] = c < lows ? low[low_at(i, c, y, x)] : skip[skip_at(i, c - lows, y, x)];
+  });
+
+  Exec plain;
+  plain.variant = Variant::plain;
+  const auto parameter = [&](const Exec& exec) {
+    return Parameter{Tensor::from(exec, weight_shape, random(weight_shape, 4)), Tensor::zeros(exec, weight_shape)};
+  };
+  const auto of = [](const Tensor& t) { return to_layout(Exec(), t, Layout::nchw).to_host<float>(Exec()); };
+  const Parameter want = parameter(plain);
+  Tape tape(plain);
+  const Var x = tape.leaf(Tensor::from(plain, {n, ins, h, w}, joined)), out = conv(tape, x, want, Layout::nchw);
+  tape.backward(out, Tensor::from(plain, out_shape, d_out));
+  std::vector<float> d_low(low.size()), d_skip(skip.size());
+  const std::vector<float> d_x = of(tape.grad(x));
+  for_each_input([&](size_t k, int i, int c, int y, int x) {
+    (c < lows ? d_low[low_at(i, c, y, x)] : d_skip[skip_at(i, c - lows, y, x)]) += d_x[k];
+  });
+
+  for (const Exec& exec : {plain, Exec()}) {
+    const Layout layout = network_layout(exec, DType::f32, 16);
+    const auto maps = [&](const Shape& shape, const std::vector<float>& values) {
+      return to_layout(exec, Tensor::from(exec, shape, values), layout);
+    };
+    const Parameter weight = parameter(exec);
+    Tape parts(exec);
+    const Var a = parts.leaf(maps(low_shape, low)), b = parts.leaf(maps(skip_shape, skip));
+    const Var y = conv_upsampled(parts, a, b, weight, layout);
+    check_close(of(y.value), of(out.value), 1e-4, 1e-4);
+    parts.backward(y, maps(out_shape, d_out));
+    check_close(of(parts.grad(a)), d_low, 1e-4, 1e-4);
+    check_close(of(parts.grad(b)), d_skip, 1e-4, 1e-4);
+    check_close(of(weight.gradient), of(want.gradient), 1e-4, 1e-4);
+
+    const std::vector<float> bias = uniform<float>(outs, -20, 20, 5);
+    std::vector<float> positive = of(out.value);
+    for (size_t i = 0; i < positive.size(); ++i)
+      positive[i] = std::max(positive[i] + bias[i / (h * w) % outs], 0.f);
+    const FoldedConv folded{weight.value, Tensor::from(exec, {outs}, bias)};
+    check_close(of(conv_upsampled_folded(exec, a.value, b.value, folded, layout)), positive, 1e-4, 1e-4);
+  }
+}
+
 TEST_CASE("network: a training step takes nothing from the system after its first run") {
   const Exec cpu;
   Fixture f(cpu, {.width = 8});
