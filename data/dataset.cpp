@@ -103,19 +103,24 @@ void StoredLabels::row(int y, int x0, int n, int32_t* ids) const {
   if (id_bytes_ == 4) std::copy_n(reinterpret_cast<const int32_t*>(from), n, ids);
 }
 
-Example read_example(const Pair& pair, int channels, const Normalisation& norm) {
-  Source source(read_image(pair.image), channels, norm, pair.image.string());
-  const Labels labels = read_pair_labels(pair, source.height(), source.width());
-  return {pair.stem, std::move(source), StoredLabels(labels)};
-}
-
 std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels, const Normalisation& norm) {
-  std::vector<std::optional<Example>> read(pairs.size());
-  for_each_parallel(pairs.size(), [&](size_t i) { read[i] = read_example(pairs[i], channels, norm); });
+  std::vector<Image> images(pairs.size());
+  std::vector<std::optional<StoredLabels>> labels(pairs.size());
+  for_each_parallel(pairs.size(), [&](size_t i) {
+    images[i] = read_image(pairs[i].image);
+    labels[i] = StoredLabels(read_pair_labels(pairs[i], images[i].height, images[i].width));
+  });
+  if (channels == 0)
+    for (const Image& image : images)
+      channels = std::max(channels, image.channels);
+  std::vector<std::optional<Source>> sources(pairs.size());
+  for_each_parallel(pairs.size(), [&](size_t i) {
+    sources[i].emplace(std::move(images[i]), channels, norm, pairs[i].image.string());
+  });
   std::vector<Example> examples;
-  examples.reserve(read.size());
-  for (std::optional<Example>& e : read)
-    examples.push_back(std::move(*e));
+  examples.reserve(pairs.size());
+  for (size_t i = 0; i < pairs.size(); ++i)
+    examples.push_back({pairs[i].stem, std::move(*sources[i]), std::move(*labels[i])});
   return examples;
 }
 
@@ -138,12 +143,6 @@ std::string fingerprint(const std::vector<Example>& examples) {
   char text[17];
   std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(all.value()));
   return text;
-}
-
-int most_channels(const std::vector<Pair>& pairs) {
-  std::vector<int> channels(pairs.size(), 1);
-  for_each_parallel(pairs.size(), [&](size_t i) { channels[i] = read_image(pairs[i].image).channels; });
-  return pairs.empty() ? 1 : *std::max_element(channels.begin(), channels.end());
 }
 
 }  // namespace basin

@@ -70,16 +70,12 @@ struct Example {
   int32_t id(int y, int x) const { return labels(y, x); }
 };
 
-/// Reads and checks one pair: labels of another size than their image are refused.
-Example read_example(const Pair&, int channels, const Normalisation&);
-/// All of them, on all cores; throws the first error in the order of the pairs.
+/// Reads and checks the pairs on all cores; throws the first error in the order of the pairs. Labels of another size
+/// than their image are refused. `channels`: of the sources; 0: the most that any of the images has.
 std::vector<Example> read_examples(const std::vector<Pair>&, int channels, const Normalisation&);
 
 /// A hash of names, sizes, pixels and labels, as 16 hexadecimal digits; it depends neither on the order of the examples
 /// nor on the format of their files.
 std::string fingerprint(const std::vector<Example>&);
-
-/// The largest number of channels among the images.
-int most_channels(const std::vector<Pair>&);
 
 }  // namespace basin

@@ -44,53 +44,7 @@ struct AdamChunk {
   }
 };
 
-template <class T>
-struct NoteBad {
-  const T* values;
-  int64_t n;
-  StepState* state;
-
-  BASIN_HD void operator()(int64_t) const {
-    bool bad = false;
-    for (int64_t i = 0; i < n; ++i)
-      bad = bad || !(values[i] - values[i] == 0);
-    if (bad && state->first_bad < 0) state->first_bad = state->step;
-  }
-};
-
-struct BeginStep {
-  int64_t step;
-  float rate;
-  StepState* state;
-
-  BASIN_HD void operator()(int64_t) const {
-    state->step = step;
-    state->rate = rate;
-  }
-};
-
-constexpr int most_losses = 8;
-
-struct AddLosses {
-  const float* values[most_losses];
-  double* sums;
-
-  BASIN_HD void operator()(int64_t k) const { sums[k] += double(*values[k]); }
-};
-
 }  // namespace
-
-void begin_step(const Exec& exec, int64_t step, float rate, StepState* state) {
-  for_each(exec, 1, BeginStep{step, rate, state});
-}
-
-void add_losses(const Exec& exec, const float* const* values, int count, double* sums) {
-  BASIN_CHECK(count <= most_losses, count, " losses");
-  AddLosses add{{}, sums};
-  for (int k = 0; k < count; ++k)
-    add.values[k] = values[k];
-  for_each(exec, count, add);
-}
 
 template <class T>
 void adam(const Exec& exec, const AdamOptions& options, const StepState* state, View<const T, 1> gradient,
@@ -101,15 +55,9 @@ void adam(const Exec& exec, const AdamOptions& options, const StepState* state, 
            1);
 }
 
-template <class T>
-void note_bad(const Exec& exec, const T* values, int64_t n, StepState* state) {
-  for_each(exec, 1, NoteBad<T>{values, n, state});
-}
-
 #define BASIN_INSTANTIATE(T)                                                                                         \
   template void adam<T>(const Exec&, const AdamOptions&, const StepState*, View<const T, 1>, View<T, 1>, View<T, 1>, \
-                        View<T, 1>);                                                                                 \
-  template void note_bad<T>(const Exec&, const T*, int64_t, StepState*);
+                        View<T, 1>);
 BASIN_INSTANTIATE(float)
 BASIN_INSTANTIATE(double)
 #undef BASIN_INSTANTIATE

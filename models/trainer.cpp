@@ -1,21 +1,19 @@
 #include "models/trainer.h"
 
-#include <unistd.h>
-
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <deque>
 #include <sstream>
 
-#include "engine/files.h"
-#include "engine/json.h"
 #include "data/loader.h"
 #include "data/metrics.h"
-#include "engine/safetensors.h"
+#include "engine/json.h"
 #include "kernels/adam.h"
+#include "kernels/step.h"
+#include "models/checkpoint.h"
 #include "models/model_file.h"
 #include "models/segmenter.h"
+#include "models/training_log.h"
 
 namespace basin {
 namespace {
@@ -44,13 +42,6 @@ Json settings(const TrainOptions& o, const Method& method, const std::string& da
   for (const auto& [key, value] : config.items())
     j["model " + key] = value;
   return j;
-}
-
-void refuse_changes(const Json& now, const Json& then, const std::string& file) {
-  for (const auto& [key, value] : now.items())
-    if (!then.contains(key) || then[key] != value)
-      refuse("--resume with another ", key, ": ", to_text(value), " now, ",
-             then.contains(key) ? to_text(then[key]) : "unset", " in ", file);
 }
 
 struct Scores {
@@ -82,94 +73,6 @@ Scores validate(const Exec& exec, Method& method, const std::vector<Example>& ex
   for (const double t : thresholds)
     s.ap += ap(t) / double(thresholds.size());
   return s;
-}
-
-/// metrics.csv: one row per save; after --resume cut back to the state's step.
-class MetricsFile {
- public:
-  MetricsFile(std::filesystem::path path, int64_t resumed_step) : path_(std::move(path)) {
-    if (resumed_step == 0 || !std::filesystem::exists(path_)) return;
-    const std::vector<std::byte> bytes = read_file(path_);
-    std::istringstream lines(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
-    for (std::string line; std::getline(lines, line);)
-      if (text_.empty() || std::atoll(line.c_str()) <= resumed_step) text_ += line + '\n';
-  }
-  void add(const std::string& header, const std::string& row) {
-    if (text_.empty()) text_ = header + '\n';
-    text_ += row + '\n';
-    write_atomically(path_, text_);
-  }
-
- private:
-  std::filesystem::path path_;
-  std::string text_;
-};
-
-/// One line that says how far the run is: again and again on a terminal, every few seconds in a log.
-class Progress {
- public:
-  Progress(int64_t first, int64_t last)
-      : first_(first), last_(last), terminal_(isatty(2)), start_(now()), shown_(start_) {}
-
-  void show(int64_t step, double loss, int batch) {
-    const double t = now(), every = terminal_ ? 0.5 : 10;
-    if (t - shown_ < every && step < last_) return;
-    shown_ = t;
-    const double rate = double(step - first_) / std::max(t - start_, 1e-9);
-    std::fprintf(stderr, "%sstep %lld/%lld  loss %.4f  %.1f images/s  %.0f s left%s", terminal_ ? "\r\x1b[K" : "",
-                 static_cast<long long>(step), static_cast<long long>(last_), loss, rate * batch,
-                 double(last_ - step) / std::max(rate, 1e-9), terminal_ && step < last_ ? "" : "\n");
-    std::fflush(stderr);
-  }
-
- private:
-  static double now() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-  }
-  int64_t first_, last_;
-  bool terminal_;
-  double start_, shown_;
-};
-
-/// What --resume needs, and nothing else does.
-struct Checkpoint {
-  int64_t step = 0;
-  double best = -1;
-};
-
-void save_state(const Exec& exec, const Method& method, const Stepper& stepper, const Checkpoint& at,
-                const Json& settings, const std::filesystem::path& path) {
-  SafeTensors content;
-  content.metadata["basin"] = to_text({{"settings", settings}, {"best", at.best}});
-  add_parameters(content, exec, method.params());
-  content.add("step", {1}, &at.step);
-  const std::pair<const char*, const Tensor*> moments[] = {{"adam.m", &stepper.first_moment()},
-                                                           {"adam.v", &stepper.second_moment()}};
-  for (const auto& [name, tensor] : moments)
-    content.add(name, {tensor->shape().size()}, tensor->to_host<float>(exec).data());
-  const std::vector<std::byte> bytes = encode_safetensors(content);
-  write_atomically(path, bytes.data(), bytes.size());
-}
-
-Checkpoint load_state(const Exec& exec, const Method& method, const Stepper& stepper, const Json& now,
-                      const std::filesystem::path& path) {
-  const std::string file = path.string();
-  const SafeTensors content = decode_safetensors(read_file(path), file);
-  const auto text = content.metadata.find("basin");
-  const Json info = text == content.metadata.end() ? Json() : parse_json(text->second);
-  const StoredTensor* step = content.find("step");
-  if (!info.is_object() || !info.contains("settings") || !info.contains("best") || !info["best"].is_number() || !step ||
-      step->dtype != "I64" || step->bytes.size() != 8)
-    refuse(file, " is no training state");
-  refuse_changes(now, info["settings"], file);
-  read_parameters(content, exec, method.params(), file);
-  const int64_t n = stepper.first_moment().shape().size();
-  stepper.first_moment().copy_from_host(exec, content.floats("adam.m", {n}, file));
-  stepper.second_moment().copy_from_host(exec, content.floats("adam.v", {n}, file));
-  Checkpoint at;
-  std::memcpy(&at.step, step->bytes.data(), 8);
-  at.best = info["best"].get<double>();
-  return at;
 }
 
 [[noreturn]] void stop_on_bad_loss(const Exec& exec, const Method& method, int64_t bad,
@@ -249,9 +152,9 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
   const std::string data = fingerprint(examples);
   const Json chosen = settings(o, method, data);
   Stepper stepper(exec, method);
-  Checkpoint at;
+  Checkpoint at{.m = stepper.first_moment(), .v = stepper.second_moment()};
   if (resume && std::filesystem::exists(files.state()))
-    at = load_state(exec, method, stepper, chosen, files.state());
+    load_checkpoint(files.state(), exec, method.params(), at, chosen);
   else
     method.params().init(exec, o.seed);
   if (at.step >= o.steps) {
@@ -321,7 +224,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
     }
     save_model(files.last(), exec, method, info);
     metrics.add(header, line.str());
-    save_state(exec, method, stepper, at, chosen, files.state());
+    save_checkpoint(files.state(), exec, method.params(), at, chosen);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "kernels/step.h"
 #include "tests/support.h"
 
 using namespace basin;

@@ -24,6 +24,17 @@ TEST_CASE("command: version, help, and what it does not know") {
   CHECK(run_basin(folder, "doctor --nonsense").code != 0);
 }
 
+TEST_CASE("command: threads wait without spinning for long, unless the environment decides") {
+  const Folder folder;
+  const std::string clean = "env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT OMP_DISPLAY_ENV=VERBOSE ";
+  const Ran by_itself = run_basin(folder, "--version", clean);
+  CHECK(by_itself.code == 0);
+  CHECK(contains(by_itself.out, "basin "));
+  CHECK_MESSAGE(contains(by_itself.err, "GOMP_SPINCOUNT = '3000'"), by_itself.err);
+  CHECK(contains(run_basin(folder, "--version", clean + "GOMP_SPINCOUNT=7").err, "GOMP_SPINCOUNT = '7'"));
+  CHECK(!contains(run_basin(folder, "--version", clean + "OMP_WAIT_POLICY=active").err, "GOMP_SPINCOUNT = '3000'"));
+}
+
 TEST_CASE("command: doctor names the build and the machine") {
   const Folder folder;
   const Ran doctor = run_basin(folder, "doctor");

@@ -242,8 +242,17 @@ TEST_CASE("dataset: the fingerprint knows names, sizes, pixels and labels, and n
 TEST_CASE("dataset: the most channels of any image") {
   const Folder f;
   put_image(f / "a.png"), put_image(f / "b.png", 4, 5, 9, 3);
-  CHECK(most_channels({{"a", f.path() / "a.png", {}}}) == 1);
-  CHECK(most_channels({{"a", f.path() / "a.png", {}}, {"b", f.path() / "b.png", {}}}) == 3);
+  put_labels(f / "m.png");
+  const Pair grey{"a", f.path() / "a.png", {f.path() / "m.png"}}, colour{"b", f.path() / "b.png", {f.path() / "m.png"}};
+  const auto channels = [](const std::vector<Pair>& pairs, int asked) {
+    std::vector<int> all;
+    for (const Example& e : read_examples(pairs, asked, {}))
+      all.push_back(e.source.channels());
+    return all;
+  };
+  CHECK(channels({grey}, 0) == std::vector{1});
+  CHECK(channels({grey, colour}, 0) == std::vector{3, 3});
+  CHECK(channels({colour, grey}, 1) == std::vector{1, 1});
 }
 
 TEST_CASE("dataset: the real images are paired, read and sound") {

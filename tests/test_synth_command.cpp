@@ -114,6 +114,18 @@ TEST_CASE("report: the command shows, scores and escapes") {
     ++pictures;
   CHECK(pictures == 6);
 
+  const std::string other = (folder.path / "other").string(), both = "report " + data.string() + ' ' + other +
+                                                                     " --pred " + data.string() + " --pred " + other +
+                                                                     " --truth " + data.string();
+  REQUIRE(basin_command("synth --kind nuclei --count 1 --size 64 --seed 3 --out " + other, log) == 0);
+  REQUIRE_MESSAGE(basin_command(both + " --truth " + other + " --limit 1 --out " + page.string(), log) == 0,
+                  text_of(log));
+  CHECK(has(text_of(page), "data: scores on 2 images"));
+  CHECK(has(text_of(page), "other: scores on 1 image<"));
+  CHECK(has(text_of(page), "<h3>nuclei_000_img.png</h3>"));
+  CHECK_FALSE(has(text_of(page), "bacteria_001_img.png"));
+  CHECK(basin_command(both + " --out " + page.string(), log) == 1);
+
   REQUIRE(basin_command(command + " --limit 1 --out " + page.string(), log) == 0);
   CHECK_FALSE(has(text_of(page), "bacteria_001_img.png"));
   CHECK_FALSE(has(text_of(page), "AP50"));

@@ -92,7 +92,7 @@ void run(const Request& request) {
 void add_bench(Command& program) {
   Command command = program.subcommand("bench", "time the parts on this machine, each checked before it is timed");
   auto request = std::make_shared<Request>();
-  command.add("name", request->names, "what to time (default: all): " + known_names());
+  command.add("NAME", request->names, "what to time (default: all): " + known_names());
   command.add("--input", request->input, "a file to take the work from, where a benchmark can");
   command.add("--json", request->json, "also write the results as JSON");
   command.add("--reps", request->reps, "runs of each (0: as many as fit into two seconds, at least 5)")

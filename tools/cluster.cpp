@@ -55,7 +55,7 @@ void run(const Settings& settings) {
 void add_cluster(Command& program) {
   Command command = program.subcommand("cluster", "DBSCAN of points [N, 2], with the labels of scikit-learn's");
   auto settings = std::make_shared<Settings>();
-  command.add("points", settings->points, "points [N, 2] as (x, y), .npy of float32 or float64").required();
+  command.add("POINTS", settings->points, "points [N, 2] as (x, y), .npy of float32 or float64").required();
   command.add("--eps", settings->dbscan.eps, "points this far apart, or nearer, are neighbours").required();
   command.add("--min-samples", settings->dbscan.min_samples, "neighbours that make a core point, itself included")
       .required();

@@ -74,7 +74,7 @@ void run(const Settings& settings) {
 void add_components(Command& program) {
   Command command = program.subcommand("components", "label the connected components of a mask");
   auto settings = std::make_shared<Settings>();
-  command.add("image", settings->image, "one channel, or .npy [H, W]: what is not 0 is foreground").required();
+  command.add("IMAGE", settings->image, "one channel, or .npy [H, W]: what is not 0 is foreground").required();
   command.add("--connectivity", settings->connectivity, "4 or 8 neighbours to a pixel").one_of({4, 8}).shown();
   command.add("--out", settings->out, "labels from 1 in raster order of the first pixel: .npy, .png, .tif").required();
   add_device_options(command, settings->common);

@@ -161,8 +161,7 @@ void print(const Evaluation& e) {
 void run(const Options& options) {
   if (options.threads > 0) omp_set_num_threads(options.threads);
   const Evaluation e = evaluate(options);
-  if (!options.json.empty())
-    write_atomically(options.json, to_text(report(e, options), 1) + "\n");
+  if (!options.json.empty()) write_atomically(options.json, to_text(report(e, options), 1) + "\n");
   if (!options.csv.empty()) write_atomically(options.csv, table(e));
   print(e);
 }
@@ -170,7 +169,7 @@ void run(const Options& options) {
 }  // namespace
 
 void add_evaluate(Command& program) {
-  Command command = program.subcommand("evaluate", "Score predicted label images against true ones");
+  Command command = program.subcommand("evaluate", "score predicted label images against true ones");
   const auto options = std::make_shared<Options>();
   std::vector<std::string> dialects;
   for (const Dialect d : every_dialect)

@@ -148,7 +148,7 @@ void print_file(const std::string& file) {
 void add_info(Command& program) {
   Command command = program.subcommand("info", "what a model, image, label or .npy file holds");
   auto files = std::make_shared<std::vector<std::string>>();
-  command.add("file", *files, "one or more files").required();
+  command.add("FILE", *files, "one or more files").required();
   command.runs([files] {
     for (const std::string& file : *files)
       print_file(file);

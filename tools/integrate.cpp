@@ -112,7 +112,8 @@ void add_integrate(Command& program) {
       .shown();
   command
       .add("--suppress", request->suppression,
-           "euler: slow the flow down with time, as in Omnipose's paper or as in its code")
+           "euler: slow the flow down with time, as in Omnipose's paper (also without a value) or as in its code; "
+           "default: not")
       .alone("paper")
       .one_of({"none", "paper", "omnipose"});
   command.add("--out", request->out, "where the points end: .npy [N,2], as wide as the inputs").required();

@@ -1,7 +1,9 @@
 #include "tools/machine.h"
 
 #include <omp.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 
 #include "kernels/isa.h"
@@ -53,6 +55,12 @@ std::vector<Gpu> gpus() {
   }
 #endif
   return all;
+}
+
+void wait_without_spinning(char** argv) {
+  if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return;
+  setenv("GOMP_SPINCOUNT", "3000", 1);  // some 0.1 ms
+  execv("/proc/self/exe", argv);        // where that fails, threads spin
 }
 
 std::string describe(const Exec& exec) {

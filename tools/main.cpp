@@ -3,10 +3,12 @@
 #include <exception>
 
 #include "tools/command.h"
+#include "tools/machine.h"
 #include "tools/run_json.h"
 
 int main(int argc, char** argv) {
   using namespace basin::tools;
+  wait_without_spinning(argv);
   remember_command(argc, argv);
   std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too large is then an error of its write
   Command program("basin", "Basin: instance segmentation of microscopy images", "basin " BASIN_VERSION);

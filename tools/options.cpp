@@ -49,7 +49,13 @@ Option& Option::not_negative() {
 
 Option& Option::list(int count) {
   option_->delimiter(',');
-  if (count > 0) option_->expected(count)->allow_extra_args(false);
+  if (count > 0) option_->expected(count);
+  option_->allow_extra_args(false);
+  return *this;
+}
+
+Option& Option::repeatable() {
+  option_->allow_extra_args(false);
   return *this;
 }
 

@@ -26,8 +26,10 @@ class Option {
   Option& within(double low, double high);
   Option& positive();
   Option& not_negative();
-  /// Values may be separated by commas; `count` of them, or any number where it is 0.
+  /// Values separated by commas; `count` of them, or any number where it is 0.
   Option& list(int count = 0);
+  /// Each occurrence takes one value.
+  Option& repeatable();
   /// The option may stand without a value, and then has this one.
   Option& alone(const std::string& value);
   Option& excludes(const Option&);

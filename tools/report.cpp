@@ -17,7 +17,8 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Settings {
-  fs::path images, prediction, truth, out;
+  std::vector<std::string> images, prediction, truth;  // the k-th of each belong together
+  fs::path out;
   std::string title = "Basin", summary;
   std::vector<std::string> times;  // STAGE=SECONDS
   int limit = 24;
@@ -47,12 +48,16 @@ std::string objects(int n) { return fmt::format("{} object{}", n, n == 1 ? "" : 
 
 std::string text_of(const std::optional<double>& value) { return value ? fmt::format("{:.3f}", *value) : "-"; }
 
-ReportTable score_table(const std::vector<ImageScore>& scores) {
+ReportTable score_table(const std::string& title, const std::vector<ImageScore>& scores) {
   const ImageScore all = pool(scores);
-  ReportTable table{fmt::format("Scores on {} image{}", scores.size(), scores.size() == 1 ? "" : "s"),
+  double miscounted = 0;
+  for (const ImageScore& s : scores)
+    miscounted += std::abs(double(s.prediction) - double(s.truth)) / double(scores.size());
+  ReportTable table{fmt::format("{} on {} image{}", title, scores.size(), scores.size() == 1 ? "" : "s"),
                     {"IoU at least", "AP, mean over images", "AP, pooled"},
                     {},
-                    fmt::format("AP = TP / (TP + FP + FN); {} objects, {} predicted", all.truth, all.prediction)};
+                    fmt::format("AP = TP / (TP + FP + FN); {} objects, {} predicted; count error per image {:.1f}",
+                                all.truth, all.prediction, miscounted)};
   for (const double threshold : {0.5, 0.75, 0.9})
     table.rows.push_back({fmt::format("{:.2f}", threshold), text_of(mean_average_precision(scores, threshold)),
                           text_of(average_precision(all, threshold, Dialect::stardist))});
@@ -75,28 +80,42 @@ ReportTable time_table(const std::vector<std::string>& times) {
   return table;
 }
 
-void report(const Settings& settings) {
-  Report page{settings.title, settings.summary, {}, {}};
+/// Adds the images of one folder, with their predictions and, where there are, truths and scores.
+void add_images(const Settings& settings, size_t set, Report& page) {
+  const fs::path images = settings.images[set], prediction_folder = settings.prediction[set];
   std::vector<ImageScore> scores;
-  for (const fs::path& path : find_images(settings.images)) {
+  int shown = 0;
+  for (const fs::path& path : find_images(images)) {
     const Image image = read_image(path);
     const std::string stem = stem_of(path);
-    const Labels prediction = labels_of(settings.prediction, stem, image);
+    const Labels prediction = labels_of(prediction_folder, stem, image);
     ReportItem item{path.filename().string(), objects(prediction.count), {}};
-    const bool shown = int(page.items.size()) < settings.limit;
-    if (shown)
+    const bool show = shown < settings.limit;
+    if (show)
       item.pictures = {{"input", "", encode_png(viewable(image))},
                        {"prediction, " + objects(prediction.count), "", encode_png(overlay(image, prediction))}};
     if (!settings.truth.empty()) {
-      const Labels truth = labels_of(settings.truth, stem, image);
+      const Labels truth = labels_of(settings.truth[set], stem, image);
       scores.push_back(score(truth, prediction));
       item.summary += fmt::format(", {} true; AP50 {}", truth.count,
                                   text_of(average_precision(scores.back(), 0.5, Dialect::stardist)));
-      if (shown) item.pictures.push_back({"truth, " + objects(truth.count), "", encode_png(overlay(image, truth))});
+      if (show) item.pictures.push_back({"truth, " + objects(truth.count), "", encode_png(overlay(image, truth))});
     }
-    if (shown) page.items.push_back(std::move(item));
+    if (show) page.items.push_back(std::move(item));
+    shown += show;
   }
-  if (!scores.empty()) page.tables.push_back(score_table(scores));
+  if (!scores.empty())
+    page.tables.push_back(score_table(settings.images.size() > 1 ? images.string() + ": scores" : "Scores", scores));
+}
+
+void report(const Settings& settings) {
+  const size_t sets = settings.images.size();
+  if (settings.prediction.size() != sets || (!settings.truth.empty() && settings.truth.size() != sets))
+    refuse("report: ", sets, " folders of images, ", settings.prediction.size(), " --pred and ", settings.truth.size(),
+           " --truth; expected as many of each");
+  Report page{settings.title, settings.summary, {}, {}};
+  for (size_t set = 0; set < sets; ++set)
+    add_images(settings, set, page);
   if (!settings.times.empty()) page.tables.push_back(time_table(settings.times));
   write_report(settings.out, page);
   std::printf("%s\n", settings.out.string().c_str());
@@ -107,14 +126,19 @@ void report(const Settings& settings) {
 void add_report(Command& program) {
   Command command = program.subcommand("report", "images, predictions, scores and times on one HTML page");
   auto settings = std::make_shared<Settings>();
-  command.add("images", settings->images, "an image or a folder of images").required();
-  command.add("--pred", settings->prediction, "folder with STEM_masks.*").required();
-  command.add("--truth", settings->truth, "folder with STEM_masks.*: adds true objects and scores");
+  command.add("IMAGES", settings->images, "folders of images, or images").required();
+  command.add("--pred", settings->prediction, "folder with STEM_masks.*; once for each of IMAGES")
+      .repeatable()
+      .required();
+  command.add("--truth", settings->truth, "folder with STEM_masks.*, once for each: adds true objects and scores")
+      .repeatable();
   command.add("--out", settings->out, "the page, such as report.html").required();
   command.add("--title", settings->title, "its heading").shown();
   command.add("--summary", settings->summary, "a sentence below the heading");
-  command.add("--time", settings->times, "STAGE=SECONDS, a row of the table of times; may be repeated");
-  command.add("--limit", settings->limit, "show this many images; all are scored").not_negative().shown();
+  command.add("--time", settings->times, "STAGE=SECONDS, a row of the table of times; may be repeated").repeatable();
+  command.add("--limit", settings->limit, "show this many images of each folder; all are scored")
+      .not_negative()
+      .shown();
   command.runs([settings] { report(*settings); });
 }
 

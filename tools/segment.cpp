@@ -13,6 +13,7 @@
 #include "models/tiling.h"
 #include "models/vector_fields.h"
 #include "tools/command.h"
+#include "tools/machine.h"
 #include "tools/run_json.h"
 
 namespace basin::tools {
@@ -90,20 +91,24 @@ void run(const Options& o) {
   std::printf("%zu images: read %.3f s, network %.3f s, decode %.3f s, write %.3f s\n", images.size(), read, network,
               decode, write);
   write_run_json(fs::path(o.out) / "run.json",
-                 {{"model", o.model},
+                 {{"inputs", o.inputs},
+                  {"model", o.model},
                   {"images", images.size()},
+                  {"save", o.save},
                   {"config", model.method->config()},
                   {"norm", to_string(norm)},
                   {"tiling", to_string(tiles.tiling)},
                   {"tile", tiles.tile},
                   {"overlap", tiles.overlap},
+                  {"precision", o.precision},
+                  {"threads", threads_in_use()},
                   {"seconds", {{"read", read}, {"network", network}, {"decode", decode}, {"write", write}}}});
 }
 
 }  // namespace
 
 void add_segment(Command& program) {
-  Command command = program.subcommand("segment", "Segment images with a trained model");
+  Command command = program.subcommand("segment", "segment images with a trained model");
   auto o = std::make_shared<Options>();
   command.add("INPUT", o->inputs, "images, or folders of images").required();
   command.add("--model", o->model, "a .safetensors file").required();

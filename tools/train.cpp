@@ -6,6 +6,7 @@
 #include "models/trainer.h"
 #include "models/vector_fields.h"
 #include "tools/command.h"
+#include "tools/machine.h"
 #include "tools/run_json.h"
 
 namespace basin::tools {
@@ -27,6 +28,7 @@ struct Options {
 Json describe(const Options& o, const TrainOptions& t, const Method& method, size_t train, size_t validation) {
   return {{"data", o.data},
           {"images", train},
+          {"validation", o.val.empty() ? Json(o.val_fraction) : Json(o.val)},
           {"validation_images", validation},
           {"model", method.config()},
           {"steps", t.steps},
@@ -38,7 +40,8 @@ Json describe(const Options& o, const TrainOptions& t, const Method& method, siz
           {"schedule", o.schedule},
           {"augment", to_string(t.augment)},
           {"seed", t.seed},
-          {"precision", o.precision}};
+          {"precision", o.precision},
+          {"threads", threads_in_use()}};
 }
 
 void prepare_folder(const Options& o) {
@@ -68,16 +71,16 @@ void run(const Options& o) {
   VectorFieldOptions v;
   v.net.decoders = o.model == "vf-h2" ? 2 : 1;
   v.net.width = o.width;
-  v.net.in_channels = o.channels > 0 ? o.channels : most_channels(pairs);
-  v.net.seed = o.common.seed;
   v.normalisation = parse_normalisation(o.norm);
+  const std::vector<Example> train_set = read_examples(pairs, o.channels, v.normalisation);
+  v.net.in_channels = train_set.front().source.channels();
+  const std::vector<Example> val_set = read_examples(held, v.net.in_channels, v.normalisation);
+  v.net.seed = o.common.seed;
   v.field = parse_field_kind(o.field);
   v.weights = {o.weights[0], o.weights[1], o.weights[2]};
   v.tversky = {o.tversky[0], o.tversky[1]};
   VectorFields method(v);
   method.params().allocate(exec);
-  const std::vector<Example> train_set = read_examples(pairs, v.net.in_channels, v.normalisation);
-  const std::vector<Example> val_set = read_examples(held, v.net.in_channels, v.normalisation);
 
   TrainOptions t;
   const int64_t per_epoch = std::max<int64_t>(1, int64_t(train_set.size()) / o.batch);
@@ -100,7 +103,7 @@ void run(const Options& o) {
 }  // namespace
 
 void add_train(Command& program) {
-  Command command = program.subcommand("train", "Train a model on labelled images");
+  Command command = program.subcommand("train", "train a model on labelled images");
   auto o = std::make_shared<Options>();
   command.add("--data", o->data, "folder of images with masks, or a CSV list").required();
   command.add("--model", o->model, "network").one_of({"vf-h1", "vf-h2"}).shown();
@@ -120,8 +123,8 @@ void add_train(Command& program) {
   command.add("--channels", o->channels, "input channels; 0: the most any image has").not_negative();
   command.add("--norm", o->norm, "divide, percentile:LOW,HIGH or none").shown();
   command.add("--augment", o->augment, "list of flip, rotate, brightness, noise; or none").shown();
-  command.add("--weights", o->weights, "of the losses ivp,mse,tversky").list(3);
-  command.add("--tversky", o->tversky, "weights of false positives and false negatives").list(2);
+  command.add("--weights", o->weights, "of the losses ivp,mse,tversky").list(3).shown();
+  command.add("--tversky", o->tversky, "weights of false positives and false negatives").list(2).shown();
   command.add("--field", o->field, "target field").one_of({"sdf", "affinity", "omnipose", "centroid"}).shown();
   command.add("--save-every", o->save_every, "steps between saves; default: one epoch").positive();
   command.add("--precision", o->precision, "fp32; tf32 and bf16 are for GPUs").shown();

@@ -1,0 +1,64 @@
+#include "kernels/step.h"
+
+#include "kernels/parallel.h"
+
+namespace basin::kernels {
+namespace {
+
+template <class T>
+struct NoteBad {
+  const T* values;
+  int64_t n;
+  StepState* state;
+
+  BASIN_HD void operator()(int64_t) const {
+    bool bad = false;
+    for (int64_t i = 0; i < n; ++i)
+      bad = bad || !(values[i] - values[i] == 0);
+    if (bad && state->first_bad < 0) state->first_bad = state->step;
+  }
+};
+
+struct BeginStep {
+  int64_t step;
+  float rate;
+  StepState* state;
+
+  BASIN_HD void operator()(int64_t) const {
+    state->step = step;
+    state->rate = rate;
+  }
+};
+
+constexpr int most_losses = 8;
+
+struct AddLosses {
+  const float* values[most_losses];
+  double* sums;
+
+  BASIN_HD void operator()(int64_t k) const { sums[k] += double(*values[k]); }
+};
+
+}  // namespace
+
+void begin_step(const Exec& exec, int64_t step, float rate, StepState* state) {
+  for_each(exec, 1, BeginStep{step, rate, state});
+}
+
+void add_losses(const Exec& exec, const float* const* values, int count, double* sums) {
+  BASIN_CHECK(count <= most_losses, count, " losses");
+  AddLosses add{{}, sums};
+  for (int k = 0; k < count; ++k)
+    add.values[k] = values[k];
+  for_each(exec, count, add);
+}
+
+template <class T>
+void note_bad(const Exec& exec, const T* values, int64_t n, StepState* state) {
+  for_each(exec, 1, NoteBad<T>{values, n, state});
+}
+
+template void note_bad<float>(const Exec&, const float*, int64_t, StepState*);
+template void note_bad<double>(const Exec&, const double*, int64_t, StepState*);
+
+}  // namespace basin::kernels

@@ -1,0 +1,54 @@
+#include "models/checkpoint.h"
+
+#include <cstring>
+
+#include "engine/files.h"
+#include "engine/json.h"
+#include "engine/safetensors.h"
+#include "models/model_file.h"
+
+namespace basin {
+namespace {
+
+void refuse_changes(const Json& now, const Json& then, const std::string& file) {
+  for (const auto& [key, value] : now.items())
+    if (!then.contains(key) || then[key] != value)
+      refuse("--resume with another ", key, ": ", to_text(value), " now, ",
+             then.contains(key) ? to_text(then[key]) : "unset", " in ", file);
+}
+
+}  // namespace
+
+void save_checkpoint(const std::filesystem::path& path, const Exec& exec, const Params& params, const Checkpoint& at,
+                     const Json& settings) {
+  SafeTensors content;
+  content.metadata["basin"] = to_text({{"settings", settings}, {"best", at.best}});
+  add_parameters(content, exec, params);
+  content.add("step", {1}, &at.step);
+  const std::pair<const char*, const Tensor*> moments[] = {{"adam.m", &at.m}, {"adam.v", &at.v}};
+  for (const auto& [name, tensor] : moments)
+    content.add(name, {tensor->shape().size()}, tensor->to_host<float>(exec).data());
+  const std::vector<std::byte> bytes = encode_safetensors(content);
+  write_atomically(path, bytes.data(), bytes.size());
+}
+
+void load_checkpoint(const std::filesystem::path& path, const Exec& exec, const Params& params, Checkpoint& at,
+                     const Json& settings) {
+  const std::string file = path.string();
+  const SafeTensors content = decode_safetensors(read_file(path), file);
+  const auto text = content.metadata.find("basin");
+  const Json info = text == content.metadata.end() ? Json() : parse_json(text->second);
+  const StoredTensor* step = content.find("step");
+  if (!info.is_object() || !info.contains("settings") || !info.contains("best") || !info["best"].is_number() || !step ||
+      step->dtype != "I64" || step->bytes.size() != 8)
+    refuse(file, " is no training state");
+  refuse_changes(settings, info["settings"], file);
+  read_parameters(content, exec, params, file);
+  const int64_t n = at.m.shape().size();
+  at.m.copy_from_host(exec, content.floats("adam.m", {n}, file));
+  at.v.copy_from_host(exec, content.floats("adam.v", {n}, file));
+  std::memcpy(&at.step, step->bytes.data(), 8);
+  at.best = info["best"].get<double>();
+}
+
+}  // namespace basin
