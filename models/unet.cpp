@@ -10,6 +10,11 @@ constexpr double middle_dropout = 0.2;
 /// PyTorch's default of a convolution: U(-b, b) with b = 1 / sqrt(fan in).
 double bound(int in, int kernel) { return 1 / std::sqrt(double(in) * kernel * kernel); }
 
+/// The library's convolutions read up to 3 plain channels; more are brought into the layout of the network, once.
+Tensor readable(const Exec& exec, const Tensor& image, Layout layout) {
+  return image.dim(1) > 3 ? to_layout(exec, image, layout) : image;
+}
+
 }  // namespace
 
 UNet::UNet(Params& params, const UNetOptions& options) : params_(&params), options_(options) {
@@ -77,7 +82,7 @@ Var UNet::conv_norm_relu(Tape& tape, const Var& x, const ConvNorm& c) const {
 std::vector<Var> UNet::forward(Tape& tape, const Var& image, const StepState* state) const {
   BASIN_CHECK(image.value.dim(2) % multiple == 0 && image.value.dim(3) % multiple == 0, "image ", image.value.shape());
   const Layout blocked = layout(tape.exec());
-  Var x = image, skips[3];
+  Var x = tape.wants_gradient(image) ? image : Var{readable(tape.exec(), image.value, blocked)}, skips[3];
   for (int k = 0; k < 3; ++k) {
     const ResBlock& block = encoder_[k];
     const Var y = conv(tape, conv_norm_relu(tape, x, block.conv1), params_->parameter(block.conv2.weight), blocked);
@@ -145,7 +150,7 @@ struct UNet::FoldedNet {
     const Exec& exec = tape.exec();
     const kernels::ConvEpilogue relu{.relu = true};
     const auto block = [&](const Tensor& x, const FoldedConv& c) { return conv_folded(exec, x, c, layout, relu); };
-    Tensor x = image, skips[3];
+    Tensor x = readable(exec, image, layout), skips[3];
     for (int k = 0; k < 3; ++k) {
       const Tensor shortcut = conv_folded(exec, x, encoder[k].shortcut, layout, {});
       skips[k] = conv_folded(exec, block(x, encoder[k].conv1), encoder[k].conv2, layout, {.add = true, .relu = true},

@@ -81,6 +81,28 @@ TEST_CASE("network: the library's blocked path equals the plain one, forward and
   }
 }
 
+TEST_CASE("network: images of many channels take the library's path too") {
+  const Exec cpu;
+  const UNetOptions options{.in_channels = 5, .width = 8};
+  Fixture f(cpu, options);
+  const Shape shape{2, 5, 16, 24};
+  const Tensor image = Tensor::from(cpu, shape, uniform<float>(size_t(shape.size()), -1, 1, 5));
+  const Tensor blocked = to_layout(cpu, image, network_layout(cpu, DType::f32, options.width));
+  REQUIRE(blocked.layout() != image.layout());
+  const UNet::Folded folded(cpu, f.net);
+  std::vector<float> trained[2], applied[2];
+  for (int k = 0; k < 2; ++k) {
+    Tape tape(cpu);
+    const StepState state;
+    trained[k] = flat_outputs(cpu, f.net.forward(tape, {k ? blocked : image}, &state));
+    for (const Tensor& t : folded(cpu, k ? blocked : image))
+      for (const float v : t.to_host<float>(cpu))
+        applied[k].push_back(v);
+  }
+  CHECK(trained[0] == trained[1]);  // the plain convolution rounds otherwise
+  CHECK(applied[0] == applied[1]);
+}
+
 TEST_CASE("network: the gradient of every parameter, in double along random directions") {
   const Exec cpu;
   Fixture f(cpu, {.in_channels = 2, .width = 2}, DType::f64);
