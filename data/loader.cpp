@@ -124,9 +124,13 @@ void Loader::fill(LoadedBatch& batch, int64_t step, Workspace& workspace) const 
 void Loader::fill_sample(LoadedBatch& batch, int n, const Example& example, uint32_t epoch, uint64_t position,
                          Workspace& workspace) const {
   const Source& source = example.source;
-  const int crop = options_.crop, margin = options_.margin, size = crop + 2 * margin;
+  const int crop = options_.crop;
   Random place(options_.seed, Purpose::crop, epoch, position), choice(options_.seed, Purpose::augment, epoch, position);
   const int y0 = crop_start(source.height(), crop, place), x0 = crop_start(source.width(), crop, place);
+  int margin = options_.margin;
+  if (options_.whole_image)
+    margin += std::max({0, y0, x0, source.height() - (y0 + crop), source.width() - (x0 + crop)});
+  const int size = crop + 2 * margin;
   const Transform transform = draw_transform(options_.augment, choice);
 
   cut_labels(example, {y0 - margin, x0 - margin, size}, workspace.window);

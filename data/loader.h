@@ -18,6 +18,7 @@ using MakeTargets = std::function<void(View<const int32_t, 2> labels, View<float
 
 struct LoaderOptions {
   int batch = 2, crop = 256, margin = 0, target_channels = 2;
+  bool whole_image = false;  // the margin is widened where the crop and it do not cover the image
   uint64_t seed = 0;
   Augmentation augment;
   int workers = 1;

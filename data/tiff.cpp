@@ -110,7 +110,7 @@ void copy_chunk(const Chunk& c, const std::byte* from, const Layout& l, Array& i
   for (uint32_t y = 0; y < c.height; ++y) {
     const std::byte* in = from + size_t(y) * c.stored_width * c.samples * element;
     std::byte* out = image.bytes.data() + (size_t(c.y + y) * l.width + c.x) * channels * element;
-    if (c.samples == channels) {
+    if (c.samples == l.samples && l.samples == channels) {  // neither planes nor an alpha to leave out
       std::memcpy(out, in, size_t(c.width) * channels * element);
       continue;
     }

@@ -18,6 +18,7 @@ namespace {
 
 std::string why(int error) { return std::strerror(error); }
 
+const std::string temporary_prefix = ".basin-", temporary_suffix = ".tmp";
 std::atomic<unsigned> temporaries{0};
 
 }  // namespace
@@ -51,9 +52,13 @@ OutputFile::OutputFile(const fs::path& path) : path_(path) {
   if (fs::exists(status) && !fs::is_regular_file(status)) {
     descriptor_ = open(path_.c_str(), O_WRONLY | O_CLOEXEC);
   } else {
-    const std::string unique = std::to_string(getpid()) + "-" + std::to_string(temporaries++);
-    temporary_ = path_.parent_path() / (".basin-" + unique + ".tmp");
-    descriptor_ = open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    // A process that was killed may have left a file of this name: in a container the process number is always the
+    // same.
+    do {
+      const std::string unique = std::to_string(getpid()) + "-" + std::to_string(temporaries++);
+      temporary_ = path_.parent_path() / (temporary_prefix + unique + temporary_suffix);
+      descriptor_ = open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    } while (descriptor_ < 0 && errno == EEXIST);
   }
   if (descriptor_ < 0) refuse(path_.string(), ": cannot be written (", why(errno), ")");
 }
@@ -111,6 +116,17 @@ void write_atomically(const fs::path& path, const void* bytes, size_t n) {
   OutputFile file(path);
   file.write(bytes, n);
   file.commit();
+}
+
+void remove_temporaries(const fs::path& folder) {
+  std::error_code none;
+  std::vector<fs::path> left;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, none)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(temporary_prefix) && name.ends_with(temporary_suffix)) left.push_back(entry.path());
+  }
+  for (const fs::path& file : left)
+    fs::remove(file, none);
 }
 
 void write_atomically(const fs::path& path, std::string_view text) { write_atomically(path, text.data(), text.size()); }

@@ -51,6 +51,9 @@ class OutputFile {
 void write_atomically(const std::filesystem::path&, const void* bytes, size_t n);
 void write_atomically(const std::filesystem::path&, std::string_view text);
 
+/// Removes what OutputFiles of killed processes left in a folder that nobody else writes to.
+void remove_temporaries(const std::filesystem::path& folder);
+
 /// A file name's extension in lower case, with its dot: ".png".
 std::string lower_extension(const std::filesystem::path&);
 

@@ -1,20 +1,37 @@
 #include "kernels/step.h"
 
 #include "kernels/parallel.h"
+#include "kernels/scratch.h"
 
 namespace basin::kernels {
 namespace {
 
 template <class T>
-struct NoteBad {
+struct FindBad {
+  static constexpr int64_t size = 4096;
   const T* values;
   int64_t n;
+  uint8_t* found;
+
+  BASIN_HD void operator()(int64_t chunk) const {
+    const int64_t begin = chunk * size, end = begin + size < n ? begin + size : n;
+    int bad = 0;
+#pragma omp simd reduction(| : bad)
+    for (int64_t i = begin; i < end; ++i)
+      bad |= int(!(values[i] - values[i] == 0));
+    found[chunk] = uint8_t(bad);
+  }
+};
+
+struct NoteBad {
+  const uint8_t* found;
+  int64_t chunks;
   StepState* state;
 
   BASIN_HD void operator()(int64_t) const {
     bool bad = false;
-    for (int64_t i = 0; i < n; ++i)
-      bad = bad || !(values[i] - values[i] == 0);
+    for (int64_t k = 0; k < chunks; ++k)
+      bad = bad || found[k];
     if (bad && state->first_bad < 0) state->first_bad = state->step;
   }
 };
@@ -55,7 +72,10 @@ void add_losses(const Exec& exec, const float* const* values, int count, double*
 
 template <class T>
 void note_bad(const Exec& exec, const T* values, int64_t n, StepState* state) {
-  for_each(exec, 1, NoteBad<T>{values, n, state});
+  const int64_t chunks = (n + FindBad<T>::size - 1) / FindBad<T>::size;
+  const Temp<uint8_t> found(exec, chunks);
+  for_each(exec, chunks, FindBad<T>{values, n, found.data()}, 8);
+  for_each(exec, 1, NoteBad{found.data(), chunks, state});
 }
 
 template void note_bad<float>(const Exec&, const float*, int64_t, StepState*);

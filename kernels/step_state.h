@@ -8,7 +8,7 @@ namespace basin {
 struct StepState {
   int64_t step = 0;        // optimizer steps done before this one
   float rate = 0;          // the learning rate of this step
-  int64_t first_bad = -1;  // the first step whose loss or gradient was NaN or infinite; from then on nothing changes
+  int64_t first_bad = -1;  // the first step whose loss or gradient was NaN or infinite; from then on Adam changes nothing
 };
 
 }  // namespace basin

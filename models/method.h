@@ -36,8 +36,9 @@ using Maps = NamedTensors;   // each [C,H,W], on the device that segments
 /// How training samples are cut.
 struct SampleSpec {
   int channels = 1;
-  int multiple = 1;  // of the sides of a crop
-  int margin = 0;    // of labels around a crop that the targets need, in pixels
+  int multiple = 1;            // of the sides of a crop
+  int margin = 0;              // of labels around a crop that the targets need, in pixels
+  bool whole_objects = false;  // targets depend on objects as a whole: the margin then covers the image
   Normalisation normalisation;
 };
 
@@ -62,7 +63,8 @@ class Method {
   virtual ~Method() = default;
 
   virtual SampleSpec sample_spec() const = 0;
-  /// What the loss needs, from labels [H + 2 margin, W + 2 margin]: writes [channels, H, W] of the target.
+  /// What the loss needs, from labels [H + 2 margin, W + 2 margin] with the margin of sample_spec() or a wider one:
+  /// writes [channels, H, W] of the target.
   virtual int target_channels() const = 0;
   virtual void make_targets(const Exec&, View<const int32_t, 2> labels, View<float, 3> target) const = 0;
   /// Runs the networks on a training tape.

@@ -1,5 +1,7 @@
 #include "models/model_file.h"
 
+#include <cmath>
+
 #include "engine/files.h"
 #include "engine/safetensors.h"
 #include "models/vector_fields.h"
@@ -44,8 +46,15 @@ void add_parameters(SafeTensors& content, const Exec& exec, const Params& params
 void read_parameters(const SafeTensors& content, const Exec& exec, const Params& params, const std::string& file) {
   const auto read = [&](const std::vector<Params::Named>& names, const Tensor& flat) {
     std::vector<float> values(size_t(flat.shape().size()));
-    for (const Params::Named& n : names)
-      std::copy_n(content.floats(n.name, dims(n.shape), file), n.shape.size(), values.data() + n.offset);
+    for (const Params::Named& n : names) {
+      const float* from = content.floats(n.name, dims(n.shape), file);
+      const bool variance = n.name.ends_with("running_var");
+      for (int64_t i = 0; i < n.shape.size(); ++i) {
+        if (!std::isfinite(from[i])) refuse(file, ": ", n.name, " holds a number that is not finite");
+        if (variance && from[i] < 0) refuse(file, ": ", n.name, " holds a negative variance");
+        values[size_t(n.offset + i)] = from[i];
+      }
+    }
     flat.copy_from_host(exec, values.data());
   };
   read(params.learnt(), params.values());

@@ -8,13 +8,8 @@ namespace {
 
 int round_up(int n, int multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-/// A pixel index reflected into [0, size) without repeating the edge, or clamped where one reflection cannot reach.
-int reflect(int i, int size) {
-  if (i < 0) i = -i;
-  if (i >= size) i = 2 * (size - 1) - i;
-  return std::clamp(i, 0, size - 1);
-}
-
+/// What lies outside the image: 0, or the image mirrored at its edge, which is not repeated. Where the padding is as
+/// wide as the image, mirroring is impossible and the edge is repeated instead (methods.md 3.8).
 enum class Outside { zero, reflect };
 
 /// Tiles along one axis: tile k reads [start[k], start[k] + tile) and gives its pixels [from[k], to[k]).
@@ -22,6 +17,13 @@ struct Axis {
   int tile = 0;
   std::vector<int> start, from, to;
 };
+
+/// The pixel in [0, size) that stands for pixel i of the padded axis.
+int padded_pixel(int i, int size, bool mirror) {
+  if (mirror) i = i < 0 ? -i : i >= size ? 2 * (size - 1) - i : i;
+  return std::clamp(i, 0, size - 1);
+}
+bool can_mirror(const Axis& a, int size) { return std::max(-a.start.front(), a.start.back() + a.tile - size) < size; }
 
 Axis averaging_axis(std::vector<int> starts, int tile, int first, int last, int overlap) {
   Axis a;
@@ -115,6 +117,7 @@ std::vector<Tensor> run_axes(const Exec& exec, const Tensor& image, const Axis& 
   Merger merger(height, width);
   const int64_t tiles = int64_t(ys.start.size()) * int64_t(xs.start.size());
   const int across = int(xs.start.size());
+  const bool mirror_y = can_mirror(ys, height), mirror_x = can_mirror(xs, width);
   for (int64_t first = 0; first < tiles; first += batch) {
     const int n = int(std::min<int64_t>(batch, tiles - first));
     const Tensor input = Tensor::empty(exec, {n, channels, ys.tile, xs.tile});
@@ -132,7 +135,7 @@ std::vector<Tensor> run_axes(const Exec& exec, const Tensor& image, const Axis& 
           out[x] = in && sx + x >= 0 && sx + x < width ? from(c, sy, sx + x) : 0.f;
       } else {
         for (int x = 0; x < xs.tile; ++x)
-          out[x] = from(c, reflect(sy, height), reflect(sx + x, width));
+          out[x] = from(c, padded_pixel(sy, height, mirror_y), padded_pixel(sx + x, width, mirror_x));
       }
     }
     const std::vector<Tensor> maps = network(input);

@@ -27,7 +27,7 @@ double rate_at(const TrainOptions& o, int64_t step) {
 }
 
 /// The settings that decide the bytes of a run.
-Json settings(const TrainOptions& o, const Method& method, const std::string& data) {
+Json settings(const TrainOptions& o, const Method& method, const std::string& data, const std::string& validation) {
   Json j{{"batch", o.batch},
          {"crop", o.crop},
          {"lr", o.rate},
@@ -36,7 +36,8 @@ Json settings(const TrainOptions& o, const Method& method, const std::string& da
          {"seed", o.seed},
          {"save-every", o.save_every},
          {"validate-every", o.validate_every},
-         {"data", data}};
+         {"data", data},
+         {"validation", validation}};
   if (o.schedule == Schedule::cosine) j["steps"] = o.steps;
   const Json config = method.config();
   for (const auto& [key, value] : config.items())
@@ -83,8 +84,8 @@ Scores validate(const Exec& exec, Method& method, const std::vector<Example>& ex
   std::string images = "an earlier batch";
   for (const auto& [step, names] : recent)
     if (step == bad) images = names;
-  refuse("the loss became NaN or infinite at step ", bad, " (images ", images, "; parameter norm ", std::sqrt(square),
-         "): try a lower --lr, or look at these images");
+  refuse("the loss or its gradient became NaN or infinite at step ", bad, " (images ", images, "; parameter norm ",
+         std::sqrt(square), "): try a lower --lr, or look at these images");
 }
 
 std::string joined(const std::vector<std::string>& names) {
@@ -102,7 +103,8 @@ Stepper::Stepper(const Exec& exec, Method& method)
       m_(Tensor::zeros(exec, method.params().values().shape())),
       v_(Tensor::zeros(exec, method.params().values().shape())),
       state_(Tensor::empty(exec, {int64_t(sizeof(StepState))}, DType::u8)),
-      sums_(Tensor::zeros(exec, {8}, DType::f64)) {
+      sums_(Tensor::zeros(exec, {8}, DType::f64)),
+      one_(Tensor::from<float>(exec, {1}, {1})) {
   const StepState fresh;
   state_.copy_from_host(exec, &fresh);
 }
@@ -126,7 +128,8 @@ void Stepper::step(const Batch& batch, int64_t step, double rate) {
   values[count++] = loss.total.value.data<const float>();
   kernels::add_losses(exec_, values, count, sums_.data<double>());
   kernels::note_bad(exec_, values[count - 1], 1, state);
-  tape.backward(loss.total, Tensor::from<float>(exec_, {1}, {1}));
+  tape.backward(loss.total, one_);
+  kernels::note_bad(exec_, params.gradients().data<const float>(), params.gradients().shape().size(), state);
   kernels::adam<float>(exec_, {}, state, params.gradients().view<const float, 1>(), params.values().view<float, 1>(),
                        m_.view<float, 1>(), v_.view<float, 1>());
 }
@@ -149,8 +152,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
   const SampleSpec spec = method.sample_spec();
   if (o.crop % spec.multiple != 0 || o.crop < spec.multiple)
     refuse("--crop ", o.crop, ": expected a multiple of ", spec.multiple);
-  const std::string data = fingerprint(examples);
-  const Json chosen = settings(o, method, data);
+  const Json chosen = settings(o, method, fingerprint(examples), fingerprint(validation));
   Stepper stepper(exec, method);
   Checkpoint at{.m = stepper.first_moment(), .v = stepper.second_moment()};
   if (resume && std::filesystem::exists(files.state()))
@@ -161,9 +163,11 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
     std::fprintf(stderr, "nothing to do: %lld steps are done\n", static_cast<long long>(at.step));
     return;
   }
+  if (o.accepted) o.accepted();
 
   LoaderOptions load;
   load.batch = o.batch, load.crop = o.crop, load.margin = spec.margin, load.target_channels = method.target_channels();
+  load.whole_image = spec.whole_objects;
   load.seed = o.seed, load.augment = o.augment, load.workers = o.workers;
   const MakeTargets targets = [&](View<const int32_t, 2> labels, View<float, 3> target) {
     method.make_targets(Exec(), labels, target);

@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -22,7 +23,8 @@ struct TrainOptions {
   Augmentation augment;
   uint64_t seed = 0;
   int workers = 1;
-  TilingOptions tiling;  // of validation
+  TilingOptions tiling;            // of validation
+  std::function<void()> accepted;  // called once it is known that steps will be done, before the first
 };
 
 /// What a run leaves behind in its folder (design of files in the README): last.safetensors, best.safetensors,
@@ -53,7 +55,7 @@ class Stepper {
   const std::vector<std::string>& names() const { return names_; }
   /// The sums since the last call, and zero again.
   std::vector<double> take_sums();
-  /// The first step with a NaN or infinite loss, or -1.
+  /// The first step whose loss or gradient had a NaN or an infinity, or -1.
   int64_t first_bad() const;
   const Tensor& first_moment() const { return m_; }
   const Tensor& second_moment() const { return v_; }
@@ -64,6 +66,7 @@ class Stepper {
   Tensor m_, v_;  // Adam's
   Tensor state_;  // a StepState
   Tensor sums_;   // f64, one per loss
+  Tensor one_;    // the gradient of the loss with respect to itself
   std::vector<std::string> names_;
 };
 

@@ -125,8 +125,19 @@ SampleSpec VectorFields::sample_spec() const {
   spec.channels = options_.net.in_channels;
   spec.multiple = UNet::multiple;
   spec.normalisation = options_.normalisation;
-  spec.margin = options_.field == FieldKind::affinity ? options_.kernel / 2
-                                                      : kernels::sdf_field_margin({options_.truncate, options_.kernel});
+  switch (options_.field) {
+    case FieldKind::sdf:
+      spec.margin = kernels::sdf_field_margin({options_.truncate, options_.kernel});
+      break;
+    case FieldKind::affinity:
+      spec.margin = options_.kernel / 2;
+      break;
+    case FieldKind::omnipose:  // the distance to the border, however far that is
+    case FieldKind::centroid:
+      spec.margin = 1;
+      spec.whole_objects = true;
+      break;
+  }
   return spec;
 }
 

@@ -100,5 +100,7 @@ done
   fail "evaluating failed"
 grep AP50 "$work/scores.txt" || fail "evaluate printed no AP50"
 [ -s "$work/scores.json" ] || fail "evaluate wrote no scores"
-"$basin" evaluate --pred "$work/test" --truth "$work/test" --json "$work/perfect.json" >/dev/null || fail "evaluating failed"
+"$basin" evaluate --pred "$work/test" --truth "$work/test" --json "$work/perfect.json" >"$work/perfect.txt" ||
+  fail "evaluating failed"
+grep '^AP50 ' "$work/perfect.txt" | grep -q ' 1\.0000' || fail "the truth scores less than 1 against itself: $(cat "$work/perfect.txt")"
 say "passed"

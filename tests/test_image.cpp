@@ -129,7 +129,8 @@ TEST_CASE("image: TIFF of every kind, as others write it") {
   for (const char* name :
        {"u8_strips.tif", "u16_strips.tif", "u32_strips.tif", "f32_strips.tif", "i16_strips.tif", "i32_strips.tif",
         "u8_lzw.tif", "u8_packbits.tif", "u16_lzw_predictor.tif", "f32_deflate_predictor.tif", "u16_big_endian.tif",
-        "f32_big_endian_tiles.tif", "u16_bigtiff.tif", "u8_white_is_zero.tif", "u8_grey_palette.tif"})
+        "f32_big_endian_tiles.tif", "u16_bigtiff.tif", "u8_white_is_zero.tif", "u8_grey_palette.tif",
+        "u8_grey_alpha_planes.tif"})
     check_sample(name, 1);
   for (const std::string type : {"u8", "u16", "u32", "f32"})
     for (const char* kind : {"_rgb_tiles_deflate.tif", "_rgb_planes.tif", "_rgb_planes_tiles.tif"})

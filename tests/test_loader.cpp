@@ -1,6 +1,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <mutex>
 #include <set>
 
 #include "data/loader.h"
@@ -227,6 +228,34 @@ TEST_CASE("loader: with a margin the field of a crop is that of the whole image,
     REQUIRE(error < 1e-5);
   }
   CHECK(axes.size() == 4);
+}
+
+TEST_CASE("loader: objects are handed over whole where the targets need it") {
+  const int size = 70, crop = 24;
+  std::vector<int64_t> ids(size * size);
+  for (int y = 10; y < 60; ++y)
+    for (int x = 3; x < 67; ++x)
+      ids[size_t(y * size + x)] = 1;
+  std::vector<Example> examples;
+  examples.push_back(
+      {"a", Source(Image{size, size, 1, PixelType::u8, std::vector<std::byte>(size_t(size * size))}, 1, none, "a"),
+       StoredLabels(compact(size, size, ids))});
+  LoaderOptions o = options_of(1, crop, "flip,rotate");
+  o.margin = 1, o.whole_image = true;
+  std::set<int> sizes;
+  std::mutex mutex;
+  Loader loader(examples, o, [&](View<const int32_t, 2> labels, View<float, 3>) {
+    const std::lock_guard lock(mutex);
+    sizes.insert(labels.dim[0]);
+    int64_t area = 0;
+    for (int64_t i = 0; i < labels.size(); ++i)
+      area += labels.data[i] == 1;
+    if (area != 50 * 64) refuse("an object of ", area, " pixels");
+  });
+  for (int step = 0; step < 50; ++step)
+    CHECK_NOTHROW(loader.next());
+  CHECK(sizes.size() > 5);
+  CHECK(*sizes.rbegin() <= 2 * size + crop);
 }
 
 TEST_CASE("loader: noise has the deviation that was drawn, and differs between crops") {

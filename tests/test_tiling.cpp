@@ -40,6 +40,32 @@ TEST_CASE("tiling: the identity network gives the image back, whatever its size"
     }
 }
 
+TEST_CASE("tiling: around the image lie zeros, its mirror image, or its edge where it is too small to be mirrored") {
+  const Exec cpu;
+  const auto rows_above = [&](Tiling tiling, int size, int tile) {  // which image row lies 0, 1, 2 ... above row 0
+    std::vector<float> rows(size_t(size) * 8);
+    for (int y = 0; y < size; ++y)
+      for (int x = 0; x < 8; ++x)
+        rows[size_t(y) * 8 + size_t(x)] = float(y + 1);
+    std::vector<float> above;
+    const TileNetwork look = [&](const Tensor& t) {
+      above.clear();  // the same tile may come twice
+      const int before = (tile - size) / 2;
+      for (int k = 0; k <= before; ++k)
+        above.push_back(t.view<const float, 4>()(0, 0, before - k, tile / 2) - 1);
+      return std::vector<Tensor>{t};
+    };
+    run_tiled(cpu, Tensor::from(cpu, {1, size, 8}, rows), {tiling, tile, 0, 1}, {8, 8}, {false}, look);
+    return above;
+  };
+  using V = std::vector<float>;
+  CHECK(rows_above(Tiling::dynamic, 10, 16) == V{0, -1, -1, -1});
+  CHECK(rows_above(Tiling::pad, 10, 16) == V{0, 1, 2, 3});
+  CHECK(rows_above(Tiling::pad, 4, 16) == V{0, 0, 0, 0, 0, 0, 0});
+  CHECK(rows_above(Tiling::pad, 6, 16) == V{0, 1, 2, 3, 4, 5});
+  CHECK(rows_above(Tiling::pad, 5, 16) == V{0, 0, 0, 0, 0, 0});
+}
+
 TEST_CASE("tiling: a resized constant field is scaled back to the image's own pixels") {
   const Exec cpu;
   const Tensor image = random_image(1, 40, 90);

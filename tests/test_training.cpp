@@ -2,6 +2,8 @@
 
 #include "data/metrics.h"
 #include "data/synth.h"
+#include "engine/files.h"
+#include "engine/safetensors.h"
 #include "models/model_file.h"
 #include "models/segmenter.h"
 #include "models/trainer.h"
@@ -60,14 +62,15 @@ TEST_CASE("training: stopped and resumed, it ends with the bytes of a run that n
   }
 }
 
-TEST_CASE("training: changed settings are refused by name") {
+TEST_CASE("training: changed settings are refused by name, and leave the run as it is") {
   const Folder folder;
   run(folder.path(), few_steps(2), false);
+  const auto never = [] { FAIL("a refused run was accepted"); };
   TrainOptions other = few_steps(4);
-  other.rate = 1e-3;
+  other.rate = 1e-3, other.accepted = never;
   CHECK(contains(refusal([&] { run(folder.path(), other, true); }), "another lr"));
   other = few_steps(4);
-  other.seed = 9;
+  other.seed = 9, other.accepted = never;
   CHECK(contains(refusal([&] { run(folder.path(), other, true); }), "another seed"));
 }
 
@@ -78,6 +81,17 @@ TEST_CASE("training: a loss that becomes NaN stops the run with its step and ima
   const std::string why = refusal([&] { run(folder.path(), o, false); });
   CHECK(contains(why, "NaN or infinite at step"));
   CHECK(contains(why, "image"));
+  for (const char* name : {"last.safetensors", "best.safetensors", "last.state.safetensors"}) {
+    CAPTURE(name);
+    if (!std::filesystem::exists(folder / name)) continue;
+    const SafeTensors content = decode_safetensors(read_file(folder / name), name);
+    for (const StoredTensor& stored : content.tensors)
+      if (stored.dtype == "F32") {
+        const float* values = content.floats(stored.name, stored.shape, name);
+        for (size_t i = 0; i < stored.bytes.size() / sizeof(float); ++i)
+          REQUIRE(std::isfinite(values[i]));
+      }
+  }
 }
 
 TEST_CASE("training: one image is learnt by heart") {

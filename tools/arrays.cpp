@@ -1,6 +1,7 @@
 #include "tools/arrays.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "data/npy.h"
@@ -21,6 +22,14 @@ Array read_real(const std::string& path, std::initializer_list<int> ranks) {
     refuse(path, ": an array of shape ", shape_text(array), " does not fit here");
   for (const int64_t d : array.shape)
     if (d > std::numeric_limits<int>::max()) refuse(path, ": an array of shape ", shape_text(array), " is too large");
+  with_element(array.type, [&](auto zero) {
+    using T = decltype(zero);
+    if constexpr (std::is_floating_point_v<T>) {
+      const T* values = array.as<T>();
+      for (int64_t i = 0; i < array.size(); ++i)
+        if (!std::isfinite(values[i])) refuse(path, ": element ", i, " is not finite");
+    }
+  });
   return array;
 }
 

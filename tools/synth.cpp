@@ -53,7 +53,7 @@ void synth(Settings settings) {
     try {
       const Synthetic made = make_synthetic(options, index);
       const std::string stem = fmt::format("{}_{:03}", settings.kind, index);
-      write_labels(settings.out / (stem + "_masks.png"), made.labels);
+      write_labels(settings.out / (stem + (made.labels.count > 65535 ? "_masks.tif" : "_masks.png")), made.labels);
       write_png(settings.out / (stem + "_img.png"), made.image);
       objects += made.labels.count;
     } catch (...) {
@@ -89,7 +89,8 @@ void add_synth(Command& program) {
   command.add("--count", settings->count, "images").within(1, 1000000).shown();
   command.add("--size", settings->size, "height and width, px").within(32, 8192).shown();
   command.add("--density", settings->density, "factor on the objects per area").within(0.05, 2.0).shown();
-  command.add("--out", settings->out, "folder for NAME_img.png and NAME_masks.png").required();
+  command.add("--out", settings->out, "folder for NAME_img.png and NAME_masks.png (.tif above 65,535 objects)")
+      .required();
   command.add("--threads", settings->common.threads, "CPU threads (0: all)").not_negative().shown();
   add_seed_option(command, settings->common);
   command.runs([settings] { synth(*settings); });

@@ -86,8 +86,8 @@ void run(const Options& o) {
   const int64_t per_epoch = std::max<int64_t>(1, int64_t(train_set.size()) / o.batch);
   t.steps = o.steps > 0 ? o.steps : o.epochs * per_epoch;
   t.save_every = o.save_every > 0 ? o.save_every : per_epoch;
-  const int64_t twentieth = std::max<int64_t>(1, t.steps / 20);
-  t.validate_every = (twentieth + t.save_every - 1) / t.save_every * t.save_every;
+  // About every five epochs. Not a share of the steps in all: a resumed run may ask for more of them.
+  t.validate_every = (5 * per_epoch + t.save_every - 1) / t.save_every * t.save_every;
   t.batch = o.batch, t.crop = o.crop, t.rate = o.lr, t.seed = o.common.seed;
   t.augment = parse_augmentation(o.augment);
   t.schedule = o.schedule == "cosine" ? Schedule::cosine : Schedule::constant;
@@ -96,7 +96,10 @@ void run(const Options& o) {
   std::fprintf(stderr, "%zu images to train on, %zu held out, %lld steps of %d crops of %d x %d, %lld parameters\n",
                train_set.size(), val_set.size(), static_cast<long long>(t.steps), t.batch, t.crop, t.crop,
                static_cast<long long>(method.params().count()));
-  write_run_json(fs::path(o.out) / "run.json", describe(o, t, method, train_set.size(), val_set.size()));
+  t.accepted = [&] {
+    remove_temporaries(o.out);
+    write_run_json(fs::path(o.out) / "run.json", describe(o, t, method, train_set.size(), val_set.size()));
+  };
   train(exec, method, train_set, val_set, t, {o.out}, o.resume);
 }
 

@@ -55,6 +55,8 @@ tiff("u8_five", pixels("u8", 5), photometric="minisblack", planarconfig="contig"
 tiff("u8_rgb_alpha", pixels("u8", 4), photometric="rgb", extrasamples=["unassalpha"])
 tiff("u16_rgb_alpha_planes", np.moveaxis(pixels("u16", 4), 2, 0), photometric="rgb", planarconfig="separate",
      extrasamples=["assocalpha"])
+tiff("u8_grey_alpha_planes", np.moveaxis(pixels("u8", 2), 2, 0), photometric="minisblack", planarconfig="separate",
+     extrasamples=["unassalpha"])
 tiff("u8_white_is_zero", 255 - pixels("u8"), photometric="miniswhite")
 colours = np.stack([np.arange(256) * 257, 65535 - np.arange(256) * 257, np.full(256, 771)]).astype(np.uint16)
 tiff("u8_palette", pixels("u8"), photometric="palette", colormap=colours)
