@@ -56,12 +56,12 @@ class Convolution {
   bool library_;
 };
 
-/// Calls f(first, up) for up(low) part by part, `up` being empty maps for the channels from `first` on. A part has at
-/// most 128 channels: oneDNN's Winograd then works in 10 MB at 64x64 pixels, with 256 channels in 39 MB, and takes as
-/// long for the whole.
+/// Calls f(first, up) for up(low) part by part, `up` being empty maps for the channels from `first` on. A part is as
+/// wide as `out` where that has whole groups: it then shares its memory with other maps, and the parts take as long as
+/// the whole (oneDNN's Winograd from 256 channels at 64x64 pixels wants 39 MB of its own, from 128 only 10 MB).
 template <class F>
-void for_each_up(const Exec& exec, const Tensor& low, const F& f) {
-  constexpr int most = 128;
+void for_each_up(const Exec& exec, const Tensor& low, const Tensor& out, const F& f) {
+  const int most = out.dim(1) % out.block() == 0 ? out.dim(1) : low.dim(1);
   for (int first = 0; first < low.dim(1); first += most)
     f(first, Tensor::empty(exec, {low.dim(0), std::min(most, low.dim(1) - first), low.dim(2) * 2, low.dim(3) * 2},
                            low.dtype(), low.layout()));
@@ -78,7 +78,7 @@ void forward_upsampled(const Exec& exec, const Tensor& low, const Tensor& skip, 
   BASIN_CHECK(weight.dim(1) == low.dim(1) + skip.dim(1), "weight ", weight.shape(), ", low ", low.shape(), ", skip ",
               skip.shape());
   const Convolution convolution(exec, skip, out);
-  for_each_up(exec, low, [&](int first, const Tensor& up) {
+  for_each_up(exec, low, out, [&](int first, const Tensor& up) {
     upsample(exec, low, first, up);
     convolution.forward(up, weight, first, first == 0 ? bias : Tensor(), {.add = first > 0}, out);
   });
@@ -155,8 +155,8 @@ Var conv(Tape& tape, const Var& x, const Parameter& weight, Layout layout) {
   BASIN_CHECK(weight.value.dim(1) == x.value.dim(1), "weight ", weight.value.shape(), ", x ", x.value.shape());
   const Convolution convolution(tape.exec(), x.value, out);
   convolution.forward(x.value, weight.value, 0, {}, {}, out);
-  return tape.record_with_parameters(out, {x}, [&tape, x, weight, convolution](const Tensor& d_out) {
-    convolution.backward_weight(x.value, d_out, weight.gradient, 0);
+  return tape.record_with_parameters(out, {x}, [&tape, x = x.kept(), weight, convolution](const Tensor& d_out) {
+    convolution.backward_weight(x.remade(), d_out, weight.gradient, 0);
     if (!tape.wants_gradient(x)) return;
     Target d_x(tape, x);
     convolution.backward_data(weight.value, 0, d_out, d_x.tensor());
@@ -167,14 +167,15 @@ Var conv(Tape& tape, const Var& x, const Parameter& weight, Layout layout) {
 Var conv_upsampled(Tape& tape, const Var& low, const Var& skip, const Parameter& weight, Layout layout) {
   const Tensor out = maps_like(tape, skip.value, weight.value.dim(0), layout);
   forward_upsampled(tape.exec(), low.value, skip.value, weight.value, {}, false, out);
-  return tape.record_with_parameters(out, {low, skip}, [&tape, low, skip, weight](const Tensor& d_out) {
+  const auto backward = [&tape, low = low.kept(), skip = skip.kept(), weight](const Tensor& d_out) {
     const Exec& exec = tape.exec();
     const Convolution convolution(exec, skip.value, d_out);
     const int lows = low.value.dim(1);
     {
       Target d_low(tape, low);
-      for_each_up(exec, low.value, [&](int first, const Tensor& up) {
-        upsample(exec, low.value, first, up);
+      const Tensor value = low.remade();
+      for_each_up(exec, value, d_out, [&](int first, const Tensor& up) {
+        upsample(exec, value, first, up);
         convolution.backward_weight(up, d_out, weight.gradient, first);
         convolution.backward_data(weight.value, first, d_out, up);
         with_real(up.dtype(), [&]<class T>(T) {
@@ -183,22 +184,25 @@ Var conv_upsampled(Tape& tape, const Var& low, const Var& skip, const Parameter&
       });
       d_low.finish();
     }
-    convolution.backward_weight(skip.value, d_out, weight.gradient, lows);
+    convolution.backward_weight(skip.remade(), d_out, weight.gradient, lows);
     Target d_skip(tape, skip);
     convolution.backward_data(weight.value, lows, d_out, d_skip.tensor());
     d_skip.finish();
-  });
+  };
+  return tape.record_with_parameters(out, {low, skip}, backward);
 }
 
 Var norm_relu(Tape& tape, const Var& x, const NormParameters& p) {
   BASIN_CHECK(tape.training(), "batch statistics are for training; fold() serves inference");
-  const Tensor out = tape.empty_like(x.value);
   Tensor stats;
-  with_real(out.dtype(), [&]<class T>(T) {
-    stats = batch_statistics<T>(tape, x.value, p);
-    kernels::norm_relu<T>(tape.exec(), input_of<T>(x.value, stats, p), out.features<T>());
-  });
-  return tape.record_with_parameters(out, {x}, [&tape, x, p, stats](const Tensor& d_out) {
+  with_real(x.value.dtype(), [&]<class T>(T) { stats = batch_statistics<T>(tape, x.value, p); });
+  const auto make = [&tape, x = x.value, p, stats] {
+    const Tensor out = tape.empty_like(x);
+    with_real(x.dtype(),
+              [&]<class T>(T) { kernels::norm_relu<T>(tape.exec(), input_of<T>(x, stats, p), out.features<T>()); });
+    return out;
+  };
+  Var out = tape.record_with_parameters(make(), {x}, [&tape, x, p, stats](const Tensor& d_out) {
     Target d_x(tape, x, d_out);
     with_real(d_out.dtype(), [&]<class T>(T) {
       kernels::norm_relu_backward<T>(
@@ -207,19 +211,26 @@ Var norm_relu(Tape& tape, const Var& x, const NormParameters& p) {
     });
     d_x.finish();
   });
+  out.again = make;
+  return out;
 }
 
 Var norm_add_relu(Tape& tape, const Var& a, const NormParameters& pa, const Var& b, const NormParameters& pb) {
   BASIN_CHECK(tape.training(), "batch statistics are for training; fold() serves inference");
-  const Tensor out = tape.empty_like(a.value);
   Tensor stats_a, stats_b;
-  with_real(out.dtype(), [&]<class T>(T) {
+  with_real(a.value.dtype(), [&]<class T>(T) {
     stats_a = batch_statistics<T>(tape, a.value, pa);
     stats_b = batch_statistics<T>(tape, b.value, pb);
-    kernels::norm_add_relu<T>(tape.exec(), input_of<T>(a.value, stats_a, pa), input_of<T>(b.value, stats_b, pb),
-                              out.features<T>());
   });
-  return tape.record_with_parameters(out, {a, b}, [&tape, a, b, pa, pb, stats_a, stats_b](const Tensor& d_out) {
+  const auto make = [&tape, a = a.value, b = b.value, pa, pb, stats_a, stats_b] {
+    const Tensor out = tape.empty_like(a);
+    with_real(a.dtype(), [&]<class T>(T) {
+      kernels::norm_add_relu<T>(tape.exec(), input_of<T>(a, stats_a, pa), input_of<T>(b, stats_b, pb),
+                                out.features<T>());
+    });
+    return out;
+  };
+  Var out = tape.record_with_parameters(make(), {a, b}, [&tape, a, b, pa, pb, stats_a, stats_b](const Tensor& d_out) {
     Target d_a(tape, a, d_out), d_b(tape, b);
     with_real(d_out.dtype(), [&]<class T>(T) {
       kernels::norm_add_relu_backward<T>(
@@ -230,6 +241,8 @@ Var norm_add_relu(Tape& tape, const Var& a, const NormParameters& pa, const Var&
     d_a.finish();
     d_b.finish();
   });
+  out.again = make;
+  return out;
 }
 
 Var max_pool(Tape& tape, const Var& x) {
@@ -242,7 +255,7 @@ Var max_pool(Tape& tape, const Var& x) {
     kernels::max_pool<T>(tape.exec(), in.features<const T>(), out.features<T>(),
                          chosen ? chosen.features<uint8_t>() : FeatureView<uint8_t>());
   });
-  return tape.record(out, {x}, [&tape, x, chosen](const Tensor& d_out) {
+  return tape.record(out, {x}, [&tape, x = x.kept(), chosen](const Tensor& d_out) {
     const bool add = tape.wants_sum(x);
     with_real(d_out.dtype(), [&]<class T>(T) {
       kernels::max_pool_backward<T>(tape.exec(), d_out.features<const T>(), chosen.features<const uint8_t>(),
@@ -257,7 +270,7 @@ Var dropout(Tape& tape, const Var& x, const DropoutOptions& o, const StepState* 
   with_real(out.dtype(), [&]<class T>(T) {
     kernels::dropout<T>(tape.exec(), x.value.features<const T>(), o.p, o.seed, o.layer, state, out.features<T>());
   });
-  return tape.record(out, {x}, [&tape, x, o, state](const Tensor& d_out) {
+  return tape.record(out, {x}, [&tape, x = x.kept(), o, state](const Tensor& d_out) {
     Target d_x(tape, x);
     with_real(d_out.dtype(), [&]<class T>(T) {
       kernels::dropout<T>(tape.exec(), d_out.features<const T>(), o.p, o.seed, o.layer, state,
@@ -274,10 +287,11 @@ Var pointwise(Tape& tape, const Var& x, const Parameter& weight, const Parameter
     kernels::pointwise<T>(tape.exec(), x.value.features<const T>(), matrix(weight.value, T()),
                           bias.value.view<const T, 1>(), out.view<T, 4>());
   });
-  return tape.record_with_parameters(out, {x}, [&tape, x, weight, bias, matrix](const Tensor& d_out) {
+  return tape.record_with_parameters(out, {x}, [&tape, x = x.kept(), weight, bias, matrix](const Tensor& d_out) {
     Target d_x(tape, x);
+    const Tensor value = x.remade();
     with_real(d_out.dtype(), [&]<class T>(T) {
-      kernels::pointwise_backward<T>(tape.exec(), x.value.features<const T>(), matrix(weight.value, T()),
+      kernels::pointwise_backward<T>(tape.exec(), value.features<const T>(), matrix(weight.value, T()),
                                      d_out.view<const T, 4>(), d_x.tensor().features<T>(), matrix(weight.gradient, T()),
                                      bias.gradient.view<T, 1>());
     });

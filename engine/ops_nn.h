@@ -5,7 +5,8 @@
 #include "kernels/step_state.h"
 
 // The operations of a convolutional network on feature maps [N, C, H, W] in any layout. Gradients of parameters are
-// added to their `gradient`.
+// added to their `gradient`. "Keeps x": x.kept(), which is no memory where x can be made again, as the output of a
+// batch normalisation can.
 
 namespace basin {
 
@@ -14,12 +15,12 @@ namespace basin {
 Layout network_layout(const Exec&, DType, int width);
 Tensor to_layout(const Exec&, const Tensor&, Layout);
 
-/// kernels/conv.h, without bias, into maps of this layout. Saves x.
+/// kernels/conv.h, without bias, into maps of this layout. Keeps x.
 Var conv(Tape&, const Var& x, const Parameter& weight, Layout);
 
 /// The convolution of [up(low), skip] concatenated along the channels, up repeating each pixel 2x2. Neither up(low) nor
 /// the concatenation is kept: each part meets its input channels of the weight, and up(low) is made again for the
-/// backward. Saves low and skip.
+/// backward. Keeps low and skip.
 Var conv_upsampled(Tape&, const Var& low, const Var& skip, const Parameter& weight, Layout);
 
 /// A batch normalisation's parameters. epsilon and momentum as in PyTorch.
@@ -28,9 +29,10 @@ struct NormParameters {
   Tensor running_mean, running_var;
   double epsilon = 1e-5, momentum = 0.1;
 };
-/// relu(batch norm(x)). Saves x, the statistics and its own output. On a training tape only.
+/// relu(batch norm(x)), which can be made again. Saves x and the statistics. On a training tape only.
 Var norm_relu(Tape&, const Var& x, const NormParameters&);
-/// relu(batch norm(a) + batch norm(b)). Saves a, b, the statistics and its own output. On a training tape only.
+/// relu(batch norm(a) + batch norm(b)), which can be made again. Saves a, b and the statistics. On a training tape
+/// only.
 Var norm_add_relu(Tape&, const Var& a, const NormParameters&, const Var& b, const NormParameters&);
 
 /// kernels/resample.h. Saves which pixel was chosen.
@@ -44,7 +46,7 @@ struct DropoutOptions {
 /// Saves nothing: the mask is made again. On a training tape only.
 Var dropout(Tape&, const Var& x, const DropoutOptions&, const StepState*);
 
-/// kernels/pointwise.h: plain nchw out. Saves x.
+/// kernels/pointwise.h: plain nchw out. Keeps x.
 Var pointwise(Tape&, const Var& x, const Parameter& weight, const Parameter& bias);
 
 /// A convolution and the batch normalisation after it as one convolution with bias, for inference:

@@ -12,6 +12,12 @@ namespace basin {
 struct Var {
   Tensor value;
   int node = -1;
+  std::function<Tensor()> again = {};  // where it is cheap: makes the value once more, from what is kept anyway
+
+  /// What a backward closure captures: without the value, if it can be made again; its shape stays.
+  Var kept() const { return again ? Var{value.without_data(), node, again} : *this; }
+  /// The value of what kept() returned.
+  Tensor remade() const { return value ? value : again(); }
 };
 
 /// Records operations in the order they run; backward() replays them in reverse.

@@ -62,6 +62,12 @@ class Tensor {
   void copy_from_host(const Exec&, const void*) const;  // bytes() bytes; on the GPU: when this returns they are there
   void copy_to_host(const Exec&, void*) const;
   void zero(const Exec&) const;
+  /// The same shape, element type and layout, of no memory.
+  Tensor without_data() const {
+    Tensor t = *this;
+    t.data_ = nullptr;
+    return t;
+  }
 
   /// The elements as a view of rank N: a row-major tensor only.
   template <class T, int N>

@@ -8,6 +8,7 @@
 #include "data/loader.h"
 #include "data/metrics.h"
 #include "engine/json.h"
+#include "engine/pool.h"
 #include "kernels/adam.h"
 #include "kernels/step.h"
 #include "models/checkpoint.h"
@@ -176,6 +177,10 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
   MetricsFile metrics(files.metrics(), at.step);
   Progress progress(at.step, o.steps);
   std::deque<std::pair<int64_t, std::string>> recent;
+  // On the CPU a step's memory is idle between steps: what a validation and a save need comes out of it, not on top.
+  const auto release = [&] {
+    if (exec.device == Device::cpu) pool_of(exec.device).trim();
+  };
   Json scores;
   int64_t since_row = 0, since_look = 0;
   std::vector<double> row_sums;
@@ -199,6 +204,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
     since_look = 0;
     if (!save) continue;
 
+    release();
     at.step = step + 1;
     const bool scored = !validation.empty() && (last || (o.validate_every > 0 && at.step % o.validate_every == 0));
     Json info{{"training", chosen}, {"step", at.step}, {"software", "basin " BASIN_VERSION}};
@@ -215,6 +221,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
     header += ",val_AP50,val_AP75,val_AP90,val_AP50_95";
     if (scored) {
       const Scores s = validate(exec, method, validation, o.tiling);
+      release();
       line << ',' << s.ap50 << ',' << s.ap75 << ',' << s.ap90 << ',' << s.ap;
       std::fprintf(stderr, "step %lld  validation AP50 %.4f  AP75 %.4f  AP90 %.4f\n", static_cast<long long>(at.step),
                    s.ap50, s.ap75, s.ap90);

@@ -243,6 +243,32 @@ TEST_CASE("network: a convolution of an up-sampled map and a skip is that of the
   }
 }
 
+TEST_CASE("network: the output of a batch normalisation is made again for the backward, not kept") {
+  const Exec cpu;
+  const auto random = [&](Shape shape, unsigned seed) {
+    return Tensor::from(cpu, shape, uniform<float>(size_t(shape.size()), -1, 1, seed));
+  };
+  const auto parameter = [&](Shape shape, unsigned seed) {
+    return Parameter{random(shape, seed), Tensor::zeros(cpu, shape)};
+  };
+  const Parameter weight = parameter({16, 16, 3, 3}, 2);
+  const NormParameters norm{parameter({16}, 3), parameter({16}, 4), random({16}, 5), random({16}, 6)};
+  const Layout layout = network_layout(cpu, DType::f32, 16);
+  Tape tape(cpu);
+  const Var x = tape.leaf(to_layout(cpu, random({1, 16, 8, 8}, 1), layout));
+  Var z = norm_relu(tape, conv(tape, x, weight, layout), norm);
+  const std::weak_ptr<void> memory = z.value.owner();
+  const Tensor again = z.again();
+  CHECK(again.owner() != z.value.owner());
+  CHECK(to_layout(cpu, again, Layout::nchw).to_host<float>(cpu) ==
+        to_layout(cpu, z.value, Layout::nchw).to_host<float>(cpu));
+  const Var y = conv(tape, z, weight, layout);
+  z = {};
+  CHECK(memory.expired());
+  tape.backward(y, to_layout(cpu, random({1, 16, 8, 8}, 7), layout));
+  CHECK(bool(tape.grad(x)));
+}
+
 TEST_CASE("network: a training step takes nothing from the system after its first run") {
   const Exec cpu;
   Fixture f(cpu, {.width = 8});
