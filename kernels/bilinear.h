@@ -10,15 +10,14 @@ BASIN_HD T mix(T a, T b, T t) {
   return a + t * (b - a);
 }
 
-/// A position on one axis, clamped to the pixels 0 to `last`: the pixels on either side (one and the same on the
-/// lattice), the weight of the second, and d(weight)/d(position): 1 inside, 0 outside. NaN lands on pixel 0.
+/// A position on one axis, clamped to the pixels 0 to `last`: the pixels on either side, which are one and the same on
+/// the lattice and outside, and the weight of the second. NaN lands on pixel 0.
 template <class T>
 struct Tap {
   int i0, i1;
-  T w, slope;
+  T w;
 
   BASIN_HD Tap(T p, T last) {
-    slope = ((p >= 0) & (p <= last)) ? T(1) : T(0);
     p = p > 0 ? p : T(0);
     p = p < last ? p : last;
     i0 = int(p);
@@ -70,7 +69,7 @@ struct BilinearField {
   }
 
   /// A sample and all that its backward needs: the first corner y0 * W + x0, the weights of the second corners, and
-  /// the derivatives by the position. On the lattice a derivative is 0, outside too.
+  /// the derivatives by the position. Those are 0 on the lattice and outside, where a tap is one pixel twice.
   struct Linear {
     Vec2<T> value, d_dx, d_dy;
     int corner;
@@ -83,8 +82,8 @@ struct BilinearField {
     const Vec2<T> above{mix(v00.x, v01.x, x.w), mix(v00.y, v01.y, x.w)};
     const Vec2<T> below{mix(v10.x, v11.x, x.w), mix(v10.y, v11.y, x.w)};
     return {{mix(above.x, below.x, y.w), mix(above.y, below.y, y.w)},
-            {x.slope * mix(v01.x - v00.x, v11.x - v10.x, y.w), x.slope * mix(v01.y - v00.y, v11.y - v10.y, y.w)},
-            {y.slope * (below.x - above.x), y.slope * (below.y - above.y)},
+            {mix(v01.x - v00.x, v11.x - v10.x, y.w), mix(v01.y - v00.y, v11.y - v10.y, y.w)},
+            {below.x - above.x, below.y - above.y},
             y.i0 * w + x.i0,
             x.w,
             y.w};

@@ -70,8 +70,7 @@ void integrate(const Exec& exec, View<const T, 3> field, View<T, 2> points, cons
   BASIN_CHECK(points.dim[1] == 2, "points ", points);
   BASIN_CHECK(int64_t(h) * w < int64_t(1) << 31 && h < 1 << 22 && w < 1 << 22, "field ", field);
   BASIN_CHECK(options.steps >= 0 && options.tolerance > 0, options.steps, " steps, tolerance ", options.tolerance);
-  BASIN_CHECK(options.suppression == Suppression::none || options.solver == Solver::euler,
-              "suppression is defined for the Euler solver");
+  check(options);
   Temp<Vec2<T>> pairs(exec, int64_t(h) * w);
   interleave(exec, View<const T, 4>{field.data, {1, 2, h, w}}, pairs.data());
   if (exec.device == Device::cpu && exec.variant != Variant::plain)

@@ -29,6 +29,9 @@ struct IntegrateOptions {
   Suppression suppression = Suppression::none;
 };
 
+/// Throws one sentence where options do not go together.
+void check(const IntegrateOptions&);
+
 /// Moves points through a vector field: p' = F(p). field [2, H, W] holds x and y components in pixels per unit of time;
 /// points [N, 2] are (x, y), moved in place. A sample outside the image is that of the nearest border pixel; points
 /// themselves may leave. bilinear as in kernels/bilinear.h; nearest rounds half to even.

@@ -40,6 +40,12 @@ Solver parse_solver(const std::string& text) { return parse("solver", text, solv
 Interpolation parse_interpolation(const std::string& text) { return parse("interpolation", text, interpolations); }
 Suppression parse_suppression(const std::string& text) { return parse("suppression", text, suppressions); }
 
+void check(const IntegrateOptions& options) {
+  if (options.suppression != Suppression::none && options.solver != Solver::euler)
+    refuse("suppression ", to_string(options.suppression), " is defined for the solver euler alone, not for ",
+           to_string(options.solver));
+}
+
 std::string to_string(Solver solver) { return name_of(solver, solvers); }
 std::string to_string(Interpolation interpolation) { return name_of(interpolation, interpolations); }
 std::string to_string(Suppression suppression) { return name_of(suppression, suppressions); }

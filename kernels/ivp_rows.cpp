@@ -229,9 +229,10 @@ struct LargestY {
   }
 };
 
-/// How many rows from its own a pixel's trajectory can touch, rounding included; at most h.
+}  // namespace
+
 template <class T>
-int reach(const Exec& exec, const IvpProblem<T>& p) {
+int ivp_reach(const Exec& exec, const IvpProblem<T>& p) {
   const int64_t rows = int64_t(p.n) * p.h;
   Temp<T> largest(exec, rows);
   for_each_task(rows, LargestY<T>{p.predicted, p.w, largest.data()});
@@ -240,8 +241,6 @@ int reach(const Exec& exec, const IvpProblem<T>& p) {
   const double stray = std::abs(double(p.step)) * p.steps * double(most) + rounding + 1;
   return stray < p.h ? int(std::ceil(stray)) : p.h;
 }
-
-}  // namespace
 
 template <class T>
 void ivp_rows(const Exec& exec, const IvpProblem<T>& problem, double* squares, View<T, 4> d_predicted) {
@@ -253,7 +252,7 @@ void ivp_rows(const Exec& exec, const IvpProblem<T>& problem, double* squares, V
   Temp<T> cells(exec, gradient ? rows * width : 0);
   if (gradient) for_each_task(rows, ClearRow<T>{cells.data(), width});
 
-  const int height = gradient ? std::max(16, 2 * reach(exec, problem)) : 16;
+  const int height = gradient ? std::max(16, 2 * ivp_reach(exec, problem)) : 16;
   const int bands = (problem.h + height - 1) / height;
   auto run = [&]<bool wide>(std::bool_constant<wide>) {
     for (int phase = 0; phase < 2; ++phase) {
@@ -267,6 +266,8 @@ void ivp_rows(const Exec& exec, const IvpProblem<T>& problem, double* squares, V
   if (gradient) for_each_task(rows, Collect<T>{cells.data(), d_predicted});
 }
 
+template int ivp_reach<float>(const Exec&, const IvpProblem<float>&);
+template int ivp_reach<double>(const Exec&, const IvpProblem<double>&);
 template void ivp_rows<float>(const Exec&, const IvpProblem<float>&, double*, View<float, 4>);
 template void ivp_rows<double>(const Exec&, const IvpProblem<double>&, double*, View<double, 4>);
 

@@ -44,8 +44,10 @@ T number(const Json& object, const char* key, T low, T high) {
 
 Json decoding_json(const VectorFieldDecoding& d) {
   return {{"threshold", d.threshold},
+          {"rescale", d.rescale ? Json{d.rescale->low, d.rescale->high} : Json(nullptr)},
           {"solver", to_string(d.integrate.solver)},
           {"interpolation", to_string(d.integrate.interpolation)},
+          {"suppression", to_string(d.integrate.suppression)},
           {"step", d.integrate.step},
           {"steps", d.integrate.steps},
           {"eps", d.dbscan.eps},
@@ -58,11 +60,19 @@ VectorFieldDecoding decoding_of(const Json& j) {
   d.threshold = number(j, "threshold", 1e-6, 1 - 1e-6);
   d.integrate.solver = kernels::parse_solver(member<std::string>(j, "solver"));
   d.integrate.interpolation = kernels::parse_interpolation(member<std::string>(j, "interpolation"));
+  if (j.contains("suppression"))
+    d.integrate.suppression = kernels::parse_suppression(member<std::string>(j, "suppression"));
+  if (j.contains("rescale") && !j["rescale"].is_null()) {
+    const auto [low, high] = member<std::array<double, 2>>(j, "rescale");
+    if (!(low >= 0 && low < high && high <= 100)) refuse("the model's settings lack a valid rescale");
+    d.rescale = {low, high};
+  }
   d.integrate.step = number(j, "step", 1e-6, 1e6);
   d.integrate.steps = number(j, "steps", 0, 1000000);
   d.dbscan.eps = number(j, "eps", 1e-6, 1e6);
   d.dbscan.min_samples = number(j, "min_samples", 1, 1000000);
   d.snap_noise = member<bool>(j, "snap_noise");
+  check(d.integrate);
   return d;
 }
 
@@ -200,7 +210,14 @@ Labels VectorFields::decode(const Exec& exec, const Maps& maps) const {
   const View<float, 2> points{point_memory.data(), {int(n), 2}};
   const View<int32_t, 1> clusters{label_memory.data(), {int(n)}};
   kernels::mask_points<float>(exec, mask, points);
-  kernels::integrate<float>(exec, maps["field"].view<const float, 3>(), points, o.integrate);
+  View<const float, 3> field = maps["field"].view<const float, 3>();
+  const Temp<float> rescaled(exec, o.rescale ? field.size() : 0);
+  if (o.rescale) {
+    const View<float, 3> to{rescaled.data(), {2, height, width}};
+    kernels::rescale_by_divergence(exec, field, mask, *o.rescale, to);
+    field = to;
+  }
+  kernels::integrate<float>(exec, field, points, o.integrate);
   labels.count = int(kernels::dbscan<float>(exec, points, o.dbscan, clusters));
   if (o.snap_noise) kernels::snap_noise<float>(exec, points, clusters);
   kernels::label_points(exec, mask, clusters, image);

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "kernels/dbscan.h"
+#include "kernels/divergence.h"
 #include "kernels/integrate.h"
 #include "kernels/ivp.h"
 #include "models/method.h"
@@ -16,7 +17,8 @@ std::string to_string(FieldKind);
 
 /// How maps become instances (methods.md 3.7).
 struct VectorFieldDecoding {
-  double threshold = 0.5;  // of the foreground probability
+  double threshold = 0.5;                           // of the foreground probability
+  std::optional<kernels::DivergenceRange> rescale;  // of the field before it is followed; none: as the network gave it
   kernels::IntegrateOptions integrate;
   kernels::DbscanOptions dbscan;
   bool snap_noise = false;

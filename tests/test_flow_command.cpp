@@ -112,7 +112,7 @@ TEST_CASE("integrate: the command refuses in one sentence and writes nothing") {
   refused((folder / "three.npy") + " --points " + points, "three.npy");
   refused(points + " --points " + points, "points.npy");
   refused(field + " --mask " + (folder / "mask.npy"), "mask.npy");
-  refused(field + " --points " + points + " --solver rk4 --suppress", "--suppress");
+  refused(field + " --points " + points + " --solver rk4 --suppress", "suppression");
   refused(field + " --points " + points + " --step 0", "--step");
 }
 

@@ -275,6 +275,24 @@ TEST_CASE("integrate: dopri5 finds the way round a turning field where Euler spi
   CHECK(moved<double>(cpu, size, size, field, {30, 20}, euler)[0] > 34);
 }
 
+TEST_CASE("integrate: dopri5 stops a point after 200 trials") {
+  // In a constant field no trial is refused, and none is longer than 1.
+  for (Exec exec : execs())
+    for (Variant variant : {Variant::automatic, Variant::plain}) {
+      exec.variant = variant;
+      const auto end = [&](double step, int steps, double v) {
+        return moved<double>(exec, 1, 2, {v, v, 0, 0}, {0, 0}, {Solver::dopri5, Interpolation::bilinear, step, steps})
+            .at(0);
+      };
+      CHECK(end(1, 199, 0.5) == doctest::Approx(0.5 * 199));
+      CHECK(end(1, 200, 0.5) == doctest::Approx(0.5 * 200));
+      CHECK(end(1, 201, 0.5) == doctest::Approx(0.5 * 200));
+      CHECK(end(1, 1000000, -2) == doctest::Approx(-2 * 200));
+      // The first trial has the given length; each next may be five times as long.
+      CHECK(end(0.1, 1000000, 1) == doctest::Approx(0.1 + 0.5 + 198));
+    }
+}
+
 TEST_CASE("integrate: refusals") {
   const Exec cpu;
   const std::vector<float> field(2 * 3 * 4, 0);

@@ -1,6 +1,7 @@
 #include <omp.h>
 
 #include "engine/ops_loss.h"
+#include "kernels/ivp_rows.h"
 #include "tests/support.h"
 
 using namespace basin;
@@ -210,4 +211,34 @@ TEST_CASE("ivp: refuses shapes that do not belong together") {
   CHECK_THROWS_AS(ivp_loss(tape, a, Tensor::zeros(cpu, {1, 2, 4, 3}), {}), Error);
   CHECK_THROWS_AS(ivp_loss(tape, {Tensor::zeros(cpu, {1, 3, 3, 4})}, Tensor::zeros(cpu, {1, 3, 3, 4}), {}), Error);
   CHECK_THROWS_AS(ivp_loss(tape, a, a.value, {.25, 0}), Error);
+}
+
+TEST_CASE("ivp: how far a trajectory can stray") {
+  const Exec cpu;
+  const int h = 100, w = 3;
+  const auto reach = [&](double v_x, double v_y, double step, int steps) {
+    std::vector<kernels::Vec2<double>> field(size_t(h * w), {v_x, 0});
+    field[17].y = v_y;
+    return kernels::ivp_reach<double>(cpu, {field.data(), field.data(), 1, h, w, step, steps, 1});
+  };
+  // Where all steps together take it, one row for the second tap, and a hair for rounding.
+  CHECK(reach(50, 0, 0.25, 8) == 2);
+  CHECK(reach(0, 3, 0.25, 8) == 8);
+  CHECK(reach(0, -3, 0.25, 8) == 8);
+  CHECK(reach(0, 3, -0.25, 8) == 8);
+  CHECK(reach(0, 3, 0.25, 4) == 5);
+  CHECK(reach(0, 49.4, 0.25, 8) == h);
+  CHECK(reach(0, 49, 0.25, 8) == 100);
+  CHECK(reach(0, 48.9, 0.25, 8) == 99);
+  CHECK(reach(0, NAN, 0.25, 8) == h);
+  CHECK(reach(0, -INFINITY, 0.25, 8) == h);
+
+  // Points that go as far as reach() says, from the top row and from the bottom one.
+  for (const double v_y : {11.9, -11.9}) {
+    std::vector<kernels::Vec2<double>> field(size_t(h * w), {0, v_y});
+    const int rows = kernels::ivp_reach<double>(cpu, {field.data(), field.data(), 1, h, w, 0.25, 8, 1});
+    const double end = 50 + 8 * 0.25 * v_y;
+    CHECK(std::ceil(end) - 50 <= rows);
+    CHECK(50 - std::floor(end) <= rows);
+  }
 }

@@ -4,9 +4,24 @@
 #include <cmath>
 #include <limits>
 
+#include "data/image.h"
 #include "data/npy.h"
+#include "engine/files.h"
 
 namespace basin::tools {
+namespace {
+
+/// 1 where any of the `channels` values of a pixel is not 0.
+template <class T>
+std::vector<uint8_t> nonzero(const T* values, size_t pixels, int channels) {
+  std::vector<uint8_t> mask(pixels);
+  for (size_t p = 0; p < pixels; ++p)
+    for (int c = 0; c < channels; ++c)
+      mask[p] |= *values++ != 0;
+  return mask;
+}
+
+}  // namespace
 
 std::string shape_text(const Array& array) {
   std::string text;
@@ -41,6 +56,37 @@ Tensor to_tensor(const Exec& exec, const Array& array, DType dtype, Shape shape)
   Tensor tensor;
   with_real(dtype, [&]<class T>(T) { tensor = Tensor::from(exec, shape, array.values<T>()); });
   return tensor;
+}
+
+Mask read_mask(const std::string& path) {
+  const auto check = [&](int64_t height, int64_t width) {
+    if (std::max({height, width, height * width}) > INT32_MAX) refuse(path, ": 2^31 pixels or more");
+  };
+  if (lower_extension(path) == ".npy") {
+    const Array array = read_npy(path);
+    if (array.shape.size() != 2) refuse(path, ": expected a mask [H, W], not ", shape_text(array));
+    check(array.shape[0], array.shape[1]);
+    return {int(array.shape[0]), int(array.shape[1]), with_element(array.type, [&](auto zero) {
+              return nonzero(array.as<decltype(zero)>(), size_t(array.size()), 1);
+            })};
+  }
+  const Image image = read_image(path);
+  check(image.height, image.width);
+  const auto from = [&](const auto* values) {
+    const size_t pixels = size_t(image.height) * size_t(image.width);
+    return Mask{image.height, image.width, nonzero(values, pixels, image.channels)};
+  };
+  switch (image.type) {
+    case PixelType::u8:
+      return from(image.as<uint8_t>());
+    case PixelType::u16:
+      return from(image.as<uint16_t>());
+    case PixelType::u32:
+      return from(image.as<uint32_t>());
+    case PixelType::f32:
+      break;
+  }
+  return from(image.as<float>());
 }
 
 }  // namespace basin::tools

@@ -1,6 +1,7 @@
 #pragma once
 #include <initializer_list>
 #include <string>
+#include <vector>
 
 #include "data/array.h"
 #include "engine/tensor.h"
@@ -16,6 +17,15 @@ DType wider(const Array&, const Array&);
 
 /// The array on a device as `dtype`, f32 or f64, in another shape of the same size.
 Tensor to_tensor(const Exec&, const Array&, DType, Shape);
+
+struct Mask {
+  int height = 0, width = 0;
+  std::vector<uint8_t> pixels;  // 0 or 1
+};
+
+/// Where an image (any of its channels) or a .npy array [H, W] is not 0. Throws one sentence with the file's name for
+/// another shape or 2^31 pixels or more.
+Mask read_mask(const std::string& path);
 
 /// "[2, 256, 256]"
 std::string shape_text(const Array&);

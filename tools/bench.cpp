@@ -52,8 +52,8 @@ void print(const BenchResult& r) {
 }
 
 Json json_of(const BenchResult& r) {
-  Json j = {{"name", r.name},           {"device", r.device}, {"shape", r.shape},
-            {"median_ms", r.median_ms}, {"min_ms", r.min_ms}, {"reps", r.reps}};
+  Json j = {{"name", r.name},     {"device", r.device}, {"shape", r.shape}, {"median_ms", r.median_ms},
+            {"min_ms", r.min_ms}, {"cpu_ms", r.cpu_ms}, {"reps", r.reps}};
   if (r.bytes > 0) j["gb_per_s"] = r.bytes / r.median_ms * 1e-6;
   if (r.flops > 0) j["gflop_per_s"] = r.flops / r.median_ms * 1e-6;
   return j;

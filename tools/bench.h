@@ -18,6 +18,7 @@ struct BenchOptions {
 struct BenchResult {
   std::string name, device, shape;
   double median_ms = 0, min_ms = 0;
+  double cpu_ms = 0;  // processor time of all threads, the least of the runs: what a busy machine disturbs least
   int reps = 0;
   double bytes = 0, flops = 0;  // of one run, where known: printed as GB/s and GFLOP/s
 };

@@ -6,6 +6,7 @@
 #include "kernels/components.h"
 #include "kernels/dbscan.h"
 #include "kernels/philox.h"
+#include "tools/arrays.h"
 #include "tools/bench.h"
 
 namespace basin::tools {
@@ -180,6 +181,13 @@ std::vector<BenchResult> bench_dbscan(const BenchOptions& asked) {
 
 std::vector<BenchResult> bench_components(const BenchOptions& asked) {
   const BenchOptions options = with_pool(asked);
+  if (!options.input.empty()) {
+    const Mask mask = read_mask(options.input);
+    const auto time = [&](int connectivity) {
+      return time_components(options, "components, input", mask.pixels, mask.height, mask.width, connectivity);
+    };
+    return {time(4), time(8)};
+  }
   const std::vector<uint8_t> cells = mask_of_cells(4096, 4096, options.seed);
   const std::vector<uint8_t> twice = mask_of_cells(8192, 4096, options.seed);
   const std::vector<uint8_t> half = random_mask(4096, 4096, 0.5, options.seed);

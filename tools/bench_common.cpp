@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <ctime>
 #include <vector>
 
 #include "tools/bench.h"
@@ -29,10 +31,18 @@ BenchResult time_it(const BenchOptions& options, const std::string& name, const 
   using Clock = std::chrono::steady_clock;
   constexpr double budget_ms = 2000;
   constexpr size_t least = 5, most = 10000;
+  const auto cpu_now = [] {
+    timespec t{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return 1e3 * double(t.tv_sec) + 1e-6 * double(t.tv_nsec);
+  };
+  double cpu_ms = HUGE_VAL;
   auto run = [&] {
     const Clock::time_point start = Clock::now();
+    const double cpu_start = cpu_now();
     work();
     wait(options.exec);
+    cpu_ms = std::min(cpu_ms, cpu_now() - cpu_start);
     return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
   };
   wait(options.exec);
@@ -53,6 +63,7 @@ BenchResult time_it(const BenchOptions& options, const std::string& name, const 
   r.shape = shape;
   r.median_ms = median(ms);
   r.min_ms = *std::min_element(ms.begin(), ms.end());
+  r.cpu_ms = cpu_ms;
   r.reps = int(ms.size());
   return r;
 }

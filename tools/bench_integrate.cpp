@@ -4,6 +4,7 @@
 #include "engine/tensor.h"
 #include "kernels/integrate.h"
 #include "kernels/philox.h"
+#include "tools/arrays.h"
 #include "tools/bench.h"
 
 namespace basin::tools {
@@ -44,9 +45,10 @@ std::vector<T> moved(Exec exec, Variant variant, const Tensor& field, const Tens
   return points.to_host<T>(exec);
 }
 
+/// Of the pixels of a field [2, height, width].
 template <class T>
 BenchResult time_integrate(const BenchOptions& options, const std::string& name, int height, int width,
-                           const IntegrateOptions& how) {
+                           const std::vector<T>& vectors, const IntegrateOptions& how) {
   const Exec& exec = options.exec;
   {
     const Tensor field = Tensor::from(exec, {2, 97, 61}, vortices<T>(97, 61, 1)),
@@ -58,7 +60,7 @@ BenchResult time_integrate(const BenchOptions& options, const std::string& name,
     for (size_t i = 0; i < got.size(); ++i)
       BASIN_CHECK(std::abs(got[i] - want[i]) < 1e-3, name, " differs from the plain version");
   }
-  const Tensor field = Tensor::from(exec, {2, height, width}, vortices<T>(height, width, 0)),
+  const Tensor field = Tensor::from(exec, {2, height, width}, vectors),
                points = Tensor::from(exec, {int64_t(height) * width, 2}, pixels<T>(height, width));
   // The points drift on from run to run; the work does not depend on where they are.
   return time_it(options, name,
@@ -66,9 +68,21 @@ BenchResult time_integrate(const BenchOptions& options, const std::string& name,
                  [&] { kernels::integrate<T>(exec, field.view<const T, 3>(), points.view<T, 2>(), how); });
 }
 
+template <class T>
+BenchResult time_integrate(const BenchOptions& options, const std::string& name, int height, int width,
+                           const IntegrateOptions& how) {
+  return time_integrate<T>(options, name, height, width, vortices<T>(height, width, 0), how);
+}
+
 }  // namespace
 
 std::vector<BenchResult> bench_integrate(const BenchOptions& options) {
+  if (!options.input.empty()) {
+    const Array field = read_real(options.input, {3});
+    if (field.shape[0] != 2 || field.size() == 0) refuse(options.input, ": expected a field [2, H, W]");
+    const int height = int(field.shape[1]), width = int(field.shape[2]);
+    return {time_integrate<float>(options, "integrate, Euler, input", height, width, field.values<float>(), {})};
+  }
   const IntegrateOptions euler, nearest{Solver::euler, Interpolation::nearest}, rk4{Solver::rk4},
       dopri5{Solver::dopri5};
   return {time_integrate<float>(options, "integrate, Euler", 1000, 1000, euler),

@@ -3,9 +3,8 @@
 #include <memory>
 #include <string>
 
-#include "data/image.h"
 #include "data/npy.h"
-#include "engine/files.h"
+#include "kernels/divergence.h"
 #include "kernels/points.h"
 #include "tools/arrays.h"
 #include "tools/command.h"
@@ -15,42 +14,20 @@ namespace {
 
 struct IntegrateRequest {
   Common common;
-  std::string field, points, mask, out, solver = "euler", interpolation = "bilinear", suppression = "none";
+  std::string field, points, mask, out, solver = "euler", interpolation = "bilinear", suppression = "none", rescale;
   kernels::IntegrateOptions options;
 };
 
-/// 1 where any channel of the image is not 0.
-std::vector<uint8_t> non_zero(const Image& image) {
-  std::vector<uint8_t> mask(size_t(image.height) * size_t(image.width));
-  const size_t size = size_of(image.type) * size_t(image.channels);
-  for (size_t p = 0; p < mask.size(); ++p)
-    for (size_t b = 0; b < size; ++b)
-      mask[p] |= image.pixels[p * size + b] != std::byte{0};
-  return mask;
-}
-
-/// A mask [H, W] from an image or a .npy file: which pixels are not 0.
-Tensor read_mask(const Exec& exec, const std::string& path, int height, int width) {
-  std::vector<uint8_t> mask;
-  int64_t h = 0, w = 0;
-  if (lower_extension(path) == ".npy") {
-    const Array array = read_npy(path);
-    if (array.shape.size() != 2) refuse(path, ": expected a mask [H, W], not ", shape_text(array));
-    h = array.shape[0], w = array.shape[1];
-    mask = with_element(array.type, [&]<class T>(T) {
-      std::vector<uint8_t> m;
-      for (const T v : array.values<T>())
-        m.push_back(v != 0);
-      return m;
-    });
-  } else {
-    const Image image = read_image(path);
-    h = image.height, w = image.width;
-    mask = non_zero(image);
-  }
-  if (h != height || w != width)
-    refuse(path, ": a mask of ", h, " x ", w, " pixels for a field of ", height, " x ", width);
-  return Tensor::from(exec, {h, w}, mask);
+/// The field times its divergence on the mask, which is computed in float32.
+template <class T>
+Tensor rescaled(const Exec& exec, const Tensor& field, const Tensor& mask, const std::string& range) {
+  const std::vector<T> given = field.to_host<T>(exec);
+  const Tensor narrow = Tensor::from(exec, field.shape(), std::vector<float>(given.begin(), given.end()));
+  const View<float, 3> view = narrow.view<float, 3>();
+  kernels::rescale_by_divergence(exec, view, mask.view<const uint8_t, 2>(), kernels::parse_divergence_range(range),
+                                 view);
+  const std::vector<float> scaled = narrow.to_host<float>(exec);
+  return Tensor::from(exec, field.shape(), std::vector<T>(scaled.begin(), scaled.end()));
 }
 
 void run(IntegrateRequest request) {
@@ -58,8 +35,8 @@ void run(IntegrateRequest request) {
   request.options.solver = kernels::parse_solver(request.solver);
   request.options.interpolation = kernels::parse_interpolation(request.interpolation);
   request.options.suppression = kernels::parse_suppression(request.suppression);
-  if (request.options.suppression != kernels::Suppression::none && request.options.solver != kernels::Solver::euler)
-    refuse("--suppress: is defined for --solver euler");
+  check(request.options);
+  if (!request.rescale.empty() && request.mask.empty()) refuse("--rescale: give the objects' pixels with --mask");
   const Array field = read_real(request.field, {3});
   if (field.shape[0] != 2 || field.size() == 0)
     refuse(request.field, ": expected a field [2, H, W], not ", shape_text(field));
@@ -75,15 +52,19 @@ void run(IntegrateRequest request) {
   }
   const Exec exec = make_exec(request.common);
   const DType dtype = wider(field, request.points.empty() ? field : start);
-  const Tensor vectors = to_tensor(exec, field, dtype, {2, h, w});
+  Tensor vectors = to_tensor(exec, field, dtype, {2, h, w});
   with_real(dtype, [&]<class T>(T) {
     Tensor points;
     if (!request.points.empty()) {
       points = to_tensor(exec, start, dtype, {start.shape[0], 2});
     } else {
-      const Tensor mask = read_mask(exec, request.mask, h, w);
+      const Mask read = read_mask(request.mask);
+      if (read.height != h || read.width != w)
+        refuse(request.mask, ": a mask of ", read.height, " x ", read.width, " pixels for a field of ", h, " x ", w);
+      const Tensor mask = Tensor::from(exec, {h, w}, read.pixels);
       points = Tensor::empty(exec, {kernels::count_points(exec, mask.view<const uint8_t, 2>()), 2}, dtype);
       kernels::mask_points<T>(exec, mask.view<const uint8_t, 2>(), points.view<T, 2>());
+      if (!request.rescale.empty()) vectors = rescaled<T>(exec, vectors, mask, request.rescale);
     }
     kernels::integrate<T>(exec, vectors.view<const T, 3>(), points.view<T, 2>(), request.options);
     write_npy(request.out, {points.dim(0), 2}, points.to_host<T>(exec).data());
@@ -116,6 +97,11 @@ void add_integrate(Command& program) {
            "default: not")
       .alone("paper")
       .one_of({"none", "paper", "omnipose"});
+  command
+      .add("--rescale", request->rescale,
+           "as Omnipose: vectors of --mask to length 1, times their divergence with these percentiles at 0 and 1 "
+           "(without a value 0.01,99.99); default: not")
+      .alone("0.01,99.99");
   command.add("--out", request->out, "where the points end: .npy [N,2], as wide as the inputs").required();
   add_device_options(command, request->common);
   command.runs([request] { run(*request); });

@@ -23,7 +23,7 @@ namespace {
 struct Options {
   Common common;
   std::vector<std::string> inputs, save{"labels", "overlay"};
-  std::string model, out, tiling = "dynamic", norm, solver, precision = "fp32";
+  std::string model, out, tiling = "dynamic", norm, solver, interpolation, suppression, rescale, precision = "fp32";
   TilingOptions tiles;
   std::optional<double> threshold, eps, step;
   std::optional<int> min_samples, steps;
@@ -35,9 +35,16 @@ void override_decoding(const Options& o, VectorFieldDecoding& d) {
   if (o.eps) d.dbscan.eps = *o.eps;
   if (o.min_samples) d.dbscan.min_samples = *o.min_samples;
   if (!o.solver.empty()) d.integrate.solver = kernels::parse_solver(o.solver);
+  if (!o.interpolation.empty()) d.integrate.interpolation = kernels::parse_interpolation(o.interpolation);
+  if (!o.suppression.empty()) d.integrate.suppression = kernels::parse_suppression(o.suppression);
+  if (!o.rescale.empty()) {
+    d.rescale.reset();
+    if (o.rescale != "none") d.rescale = kernels::parse_divergence_range(o.rescale);
+  }
   if (o.step) d.integrate.step = *o.step;
   if (o.steps) d.integrate.steps = *o.steps;
   if (o.snap_noise) d.snap_noise = true;
+  check(d.integrate);
 }
 
 void save_map(const fs::path& path, const Tensor& map) {
@@ -125,6 +132,17 @@ void add_segment(Command& program) {
   command.add("--eps", o->eps, "DBSCAN radius in pixels; default: the model's").positive();
   command.add("--min-samples", o->min_samples, "DBSCAN neighbours of a core point; default: the model's").positive();
   command.add("--solver", o->solver, "euler, midpoint, rk4 or dopri5; default: the model's");
+  command.add("--interpolation", o->interpolation, "bilinear or nearest; default: the model's");
+  command
+      .add("--suppress", o->suppression,
+           "euler: slow the flow down with time, as in Omnipose's paper (paper, also without a value) or in its code "
+           "(omnipose), or not (none); default: the model's")
+      .alone("paper");
+  command
+      .add("--rescale", o->rescale,
+           "as Omnipose: vectors of the foreground to length 1, times their divergence with these percentiles at 0 and "
+           "1 (without a value 0.01,99.99), or none; default: the model's")
+      .alone("0.01,99.99");
   command.add("--step", o->step, "length of an integration step; default: the model's").positive();
   command.add("--steps", o->steps, "integration steps; default: the model's").not_negative();
   command.flag("--snap-noise", o->snap_noise, "give noise points to their nearest objects");

@@ -13,7 +13,8 @@ import common
 
 HERE = pathlib.Path(__file__).resolve().parent
 SHARED = {"common.py", "run.py", "torch_side.py"}
-BY_HAND = {"network_speed.py": "timings want a quiet machine", "accuracy.py": "trains networks for an hour or more"}
+BY_HAND = {"network_speed.py": "timings want a quiet machine", "stage_speed.py": "timings want a quiet machine",
+           "accuracy.py": "trains networks for an hour or more"}
 
 
 def run(script):
