@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/json.h"
 #include "engine/tensor.h"
 #include "kernels/divergence.h"
 #include "models/vector_fields.h"
