@@ -26,7 +26,7 @@ struct Pair {
 /// image, two files for one stem; or the folder, if it holds no images.
 std::vector<Pair> find_pairs(const std::filesystem::path&);
 
-/// For the user: how many pairs, and the names of the first and the last, a line each.
+/// For the user: how many pairs, and the names of each, a line a pair.
 std::string describe_pairs(const std::vector<Pair>&);
 
 /// The images of a folder, or the file itself; *_masks.*, *_overlay.* and *_flows.* are left out. Sorted.

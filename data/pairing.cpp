@@ -202,9 +202,8 @@ std::string describe_pairs(const std::vector<Pair>& pairs) {
   };
   const size_t n = pairs.size();
   std::string text = std::to_string(n) + (n == 1 ? " image with labels:\n" : " images with labels:\n");
-  if (n > 0) text += line(pairs.front());
-  if (n > 2) text += "  ...\n";
-  if (n > 1) text += line(pairs.back());
+  for (const Pair& p : pairs)
+    text += line(p);
   return text;
 }
 
