@@ -29,6 +29,11 @@ class Torch:
     """A torch_side.py worker under one Python; None of its requests can stop the session."""
 
     def __init__(self, python):
+        self.python = python
+        self.start()
+
+    def start(self):
+        python = self.python
         self.process = subprocess.Popen([python, str(HERE / "torch_side.py")], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         hello = self.process.stdout.readline()
@@ -40,7 +45,10 @@ class Torch:
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
-        return json.loads(answer) if answer else {"error": "the worker ended"}
+        if answer:
+            return json.loads(answer)
+        self.start()  # a crash ends this setting, not the others
+        return {"error": "the worker ended"}
 
 
 def basin_times(binary, task, threads, precision):
