@@ -14,6 +14,8 @@ namespace {
 /// Ids above this are looked up in a sorted list, not in a table.
 constexpr int64_t table_limit = int64_t(1) << 26;
 
+constexpr int most_in_16_bits = 65535;
+
 /// Calls f(first, last, id) for each run of equal ids.
 template <class T, class F>
 void for_each_run(const T* ids, size_t n, F f) {
@@ -94,6 +96,8 @@ Labels read_labels(const fs::path& path) {
   return from_array(a, name);
 }
 
+const char* masks_suffix(const Labels& labels) { return labels.count > most_in_16_bits ? "_masks.tif" : "_masks.png"; }
+
 void write_labels(const fs::path& path, const Labels& labels) {
   const std::string extension = lower_extension(path);
   const size_t width = size_t(labels.width);
@@ -103,9 +107,10 @@ void write_labels(const fs::path& path, const Labels& labels) {
   const bool png = extension == ".png";
   if (!png && extension != ".tif" && extension != ".tiff")
     refuse(path.string(), ": labels are written as .png, .tif, .tiff or .npy");
-  const bool wide = labels.count > 65535;
+  const bool wide = labels.count > most_in_16_bits;
   if (wide && png)
-    refuse(path.string(), ": holds ", labels.count, " objects, and a PNG has room for 65535; write .tif or .npy");
+    refuse(path.string(), ": holds ", labels.count, " objects, and a PNG has room for ", most_in_16_bits,
+           "; write .tif or .npy");
   std::vector<uint16_t> narrow(width);
   const raster::Rows rows{.height = labels.height,
                           .width = labels.width,

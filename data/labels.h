@@ -21,6 +21,9 @@ Labels compact(int height, int width, std::vector<int64_t> ids);
 /// file's name for whatever read_image refuses, for colour, and for fractions or negative values.
 Labels read_labels(const std::filesystem::path&);
 
+/// "_masks.png", or "_masks.tif" where the objects are too many for 16 bits: what a label file's name ends with.
+const char* masks_suffix(const Labels&);
+
 /// By the extension: .png (16-bit; at most 65,535 objects), .tif or .tiff (16-bit, 32-bit above 65,535 objects), .npy
 /// (int32). Lossless, written under a temporary name and renamed.
 void write_labels(const std::filesystem::path&, const Labels&);

@@ -1,7 +1,6 @@
 #include "engine/ops_nn.h"
 
-#include <cmath>
-
+#include "engine/target.h"
 #include "kernels/batch_norm.h"
 #include "kernels/conv.h"
 #include "kernels/dropout.h"
@@ -10,84 +9,6 @@
 
 namespace basin {
 namespace {
-
-/// A convolution between maps of these layouts: by oneDNN where it serves, else by the plain kernels. `first` is the
-/// first input channel of the weight that x meets.
-class Convolution {
- public:
-  Convolution(const Exec& exec, const Tensor& x, const Tensor& out) : exec_(exec) {
-    const auto blocked = [](const Tensor& t) {
-      return t.layout() == Layout::blocked8 || t.layout() == Layout::blocked16;
-    };
-    library_ = exec.device == Device::cpu && exec.variant == Variant::automatic && x.dtype() == DType::f32 &&
-               blocked(out) && (blocked(x) || (x.layout() == Layout::nchw && x.dim(1) <= 3));
-  }
-
-  void forward(const Tensor& x, const Tensor& weight, int first, const Tensor& bias, const kernels::ConvEpilogue& end,
-               const Tensor& out) const {
-    with_real(out.dtype(), [&]<class T>(T) {
-      const View<const T, 1> b = bias ? bias.view<const T, 1>() : View<const T, 1>();
-      const kernels::ConvWeight<const T> w(weight.view<const T, 4>(), first);
-      if constexpr (std::is_same_v<T, float>)
-        if (library_) return kernels::conv_onednn(exec_, x.features<const T>(), w, b, end, out.features<T>());
-      kernels::conv_plain<T>(exec_, x.features<const T>(), w, b, end, out.features<T>());
-    });
-  }
-  void backward_weight(const Tensor& x, const Tensor& d_out, const Tensor& d_weight, int first) const {
-    with_real(d_out.dtype(), [&]<class T>(T) {
-      const kernels::ConvWeight<T> w(d_weight.view<T, 4>(), first);
-      if constexpr (std::is_same_v<T, float>)
-        if (library_)
-          return kernels::conv_onednn_backward_weight(exec_, x.features<const T>(), d_out.features<const T>(), w);
-      kernels::conv_plain_backward_weight<T>(exec_, x.features<const T>(), d_out.features<const T>(), w);
-    });
-  }
-  void backward_data(const Tensor& weight, int first, const Tensor& d_out, const Tensor& d_x) const {
-    with_real(d_out.dtype(), [&]<class T>(T) {
-      const kernels::ConvWeight<const T> w(weight.view<const T, 4>(), first);
-      if constexpr (std::is_same_v<T, float>)
-        if (library_) return kernels::conv_onednn_backward_data(exec_, w, d_out.features<const T>(), d_x.features<T>());
-      kernels::conv_plain_backward_data<T>(exec_, w, d_out.features<const T>(), d_x.features<T>());
-    });
-  }
-
- private:
-  Exec exec_;
-  bool library_;
-};
-
-/// Calls f(first, up) for up(low) part by part, `up` being empty maps for the channels from `first` on. A part is as
-/// wide as `out` where that has whole groups: it then shares its memory with other maps, and the parts take as long as
-/// the whole (oneDNN's Winograd from 256 channels at 64x64 pixels wants 39 MB of its own, from 128 only 10 MB).
-template <class F>
-void for_each_up(const Exec& exec, const Tensor& low, const Tensor& out, const F& f) {
-  const int most = out.dim(1) % out.block() == 0 ? out.dim(1) : low.dim(1);
-  for (int first = 0; first < low.dim(1); first += most)
-    f(first, Tensor::empty(exec, {low.dim(0), std::min(most, low.dim(1) - first), low.dim(2) * 2, low.dim(3) * 2},
-                           low.dtype(), low.layout()));
-}
-
-void upsample(const Exec& exec, const Tensor& low, int first, const Tensor& up) {
-  with_real(low.dtype(),
-            [&]<class T>(T) { kernels::upsample<T>(exec, low.features<const T>(), first, up.features<T>()); });
-}
-
-/// out = conv([up(low), skip]) + bias.
-void forward_upsampled(const Exec& exec, const Tensor& low, const Tensor& skip, const Tensor& weight,
-                       const Tensor& bias, bool relu, const Tensor& out) {
-  BASIN_CHECK(weight.dim(1) == low.dim(1) + skip.dim(1), "weight ", weight.shape(), ", low ", low.shape(), ", skip ",
-              skip.shape());
-  const Convolution convolution(exec, skip, out);
-  for_each_up(exec, low, out, [&](int first, const Tensor& up) {
-    upsample(exec, low, first, up);
-    convolution.forward(up, weight, first, first == 0 ? bias : Tensor(), {.add = first > 0}, out);
-  });
-  convolution.forward(skip, weight, low.dim(1), {}, {.add = true, .relu = relu}, out);
-}
-
-Tensor maps_like(const Tape& tape, const Tensor& t, int64_t channels, Layout layout) {
-  return Tensor::empty(tape.exec(), {t.dim(0), channels, t.dim(2), t.dim(3)}, t.dtype(), layout);
-}
 
 template <class T>
 kernels::NormStats<T> stats_of(const Tensor& stats) {
@@ -107,34 +28,6 @@ Tensor batch_statistics(Tape& tape, const Tensor& x, const NormParameters& p) {
   return stats;
 }
 
-/// The gradient to overwrite for v: its own where nothing has been written to it yet, else a fresh one to be added.
-class Target {
- public:
-  Target(Tape& tape, const Var& v) : tape_(tape), var_(v), wanted_(tape.wants_gradient(v)) {
-    if (wanted_) adds_ = tape.wants_sum(v);
-    tensor_ = wanted_ && !adds_ ? tape.gradient(v) : tape.empty_like(v.value);
-  }
-  /// The same for an op that works element by element: it overwrites d_out, which nobody reads after it.
-  Target(Tape& tape, const Var& v, const Tensor& d_out) : tape_(tape), var_(v), wanted_(tape.wants_gradient(v)) {
-    if (wanted_) adds_ = tape.wants_sum(v);
-    tensor_ = d_out;
-    if (wanted_ && !adds_) tape.set_gradient(v, d_out);
-  }
-  const Tensor& tensor() const { return tensor_; }
-  void finish() {
-    if (!wanted_ || !adds_) return;
-    with_real(tensor_.dtype(), [&]<class T>(T) {
-      kernels::add_to<T>(tape_.exec(), tensor_.features<const T>(), tape_.gradient(var_).features<T>());
-    });
-  }
-
- private:
-  Tape& tape_;
-  Var var_;
-  bool wanted_, adds_ = false;
-  Tensor tensor_;
-};
-
 }  // namespace
 
 Layout network_layout(const Exec& exec, DType dtype, int width) {
@@ -148,48 +41,6 @@ Tensor to_layout(const Exec& exec, const Tensor& from, Layout layout) {
   with_real(from.dtype(),
             [&]<class T>(T) { kernels::change_layout<T>(exec, from.features<const T>(), to.features<T>()); });
   return to;
-}
-
-Var conv(Tape& tape, const Var& x, const Parameter& weight, Layout layout) {
-  const Tensor out = maps_like(tape, x.value, weight.value.dim(0), layout);
-  BASIN_CHECK(weight.value.dim(1) == x.value.dim(1), "weight ", weight.value.shape(), ", x ", x.value.shape());
-  const Convolution convolution(tape.exec(), x.value, out);
-  convolution.forward(x.value, weight.value, 0, {}, {}, out);
-  return tape.record_with_parameters(out, {x}, [&tape, x = x.kept(), weight, convolution](const Tensor& d_out) {
-    convolution.backward_weight(x.remade(), d_out, weight.gradient, 0);
-    if (!tape.wants_gradient(x)) return;
-    Target d_x(tape, x);
-    convolution.backward_data(weight.value, 0, d_out, d_x.tensor());
-    d_x.finish();
-  });
-}
-
-Var conv_upsampled(Tape& tape, const Var& low, const Var& skip, const Parameter& weight, Layout layout) {
-  const Tensor out = maps_like(tape, skip.value, weight.value.dim(0), layout);
-  forward_upsampled(tape.exec(), low.value, skip.value, weight.value, {}, false, out);
-  const auto backward = [&tape, low = low.kept(), skip = skip.kept(), weight](const Tensor& d_out) {
-    const Exec& exec = tape.exec();
-    const Convolution convolution(exec, skip.value, d_out);
-    const int lows = low.value.dim(1);
-    {
-      Target d_low(tape, low);
-      const Tensor value = low.remade();
-      for_each_up(exec, value, d_out, [&](int first, const Tensor& up) {
-        upsample(exec, value, first, up);
-        convolution.backward_weight(up, d_out, weight.gradient, first);
-        convolution.backward_data(weight.value, first, d_out, up);
-        with_real(up.dtype(), [&]<class T>(T) {
-          kernels::upsample_backward<T>(exec, up.features<const T>(), first, d_low.tensor().features<T>());
-        });
-      });
-      d_low.finish();
-    }
-    convolution.backward_weight(skip.remade(), d_out, weight.gradient, lows);
-    Target d_skip(tape, skip);
-    convolution.backward_data(weight.value, lows, d_out, d_skip.tensor());
-    d_skip.finish();
-  };
-  return tape.record_with_parameters(out, {low, skip}, backward);
 }
 
 Var norm_relu(Tape& tape, const Var& x, const NormParameters& p) {
@@ -281,7 +132,9 @@ Var dropout(Tape& tape, const Var& x, const DropoutOptions& o, const StepState* 
 }
 
 Var pointwise(Tape& tape, const Var& x, const Parameter& weight, const Parameter& bias) {
-  const Tensor out = maps_like(tape, x.value, weight.value.dim(0), Layout::nchw);
+  const Tensor& in = x.value;
+  const Tensor out =
+      Tensor::empty(tape.exec(), {in.dim(0), weight.value.dim(0), in.dim(2), in.dim(3)}, in.dtype(), Layout::nchw);
   const auto matrix = []<class T>(const Tensor& w, T) { return View<T, 2>{w.data<T>(), {w.dim(0), w.dim(1)}}; };
   with_real(out.dtype(), [&]<class T>(T) {
     kernels::pointwise<T>(tape.exec(), x.value.features<const T>(), matrix(weight.value, T()),
@@ -297,37 +150,6 @@ Var pointwise(Tape& tape, const Var& x, const Parameter& weight, const Parameter
     });
     d_x.finish();
   });
-}
-
-FoldedConv fold(const Exec& exec, const Parameter& weight, const NormParameters& p) {
-  const Shape shape = weight.value.shape();
-  const int outputs = shape[0];
-  std::vector<float> w = weight.value.to_host<float>(exec), bias(outputs, 0.f);
-  const std::vector<float> gamma = p.gamma.value.to_host<float>(exec), beta = p.beta.value.to_host<float>(exec);
-  const std::vector<float> mean = p.running_mean.to_host<float>(exec), var = p.running_var.to_host<float>(exec);
-  const size_t per_output = w.size() / bias.size();
-  for (size_t o = 0; o < bias.size(); ++o) {
-    const double scale = double(gamma[o]) / std::sqrt(double(var[o]) + p.epsilon);
-    for (size_t i = 0; i < per_output; ++i)
-      w[o * per_output + i] = float(double(w[o * per_output + i]) * scale);
-    bias[o] = float(double(beta[o]) - double(mean[o]) * scale);
-  }
-  return {Tensor::from(exec, shape, w), Tensor::from(exec, {shape[0]}, bias)};
-}
-
-Tensor conv_folded(const Exec& exec, const Tensor& x, const FoldedConv& conv, Layout layout,
-                   const kernels::ConvEpilogue& epilogue, Tensor out) {
-  if (!out) out = Tensor::empty(exec, {x.dim(0), conv.weight.dim(0), x.dim(2), x.dim(3)}, DType::f32, layout);
-  Convolution(exec, x, out).forward(x, conv.weight, 0, conv.bias, epilogue, out);
-  return out;
-}
-
-Tensor conv_upsampled_folded(const Exec& exec, const Tensor& low, const Tensor& skip, const FoldedConv& conv,
-                             Layout layout) {
-  const Tensor out =
-      Tensor::empty(exec, {skip.dim(0), conv.weight.dim(0), skip.dim(2), skip.dim(3)}, DType::f32, layout);
-  forward_upsampled(exec, low, skip, conv.weight, conv.bias, true, out);
-  return out;
 }
 
 }  // namespace basin

@@ -129,18 +129,24 @@ struct InputGradient2 {
   }
 };
 
-/// Fills a ChannelTable's column of one channel: zeros in the padding lanes, so that those stay zero.
+/// A branch's mean and scale of one channel, 0 in the padding lanes, so that those stay zero.
+template <class T>
+BASIN_HD void fill_branch(const NormInput<T>& in, int64_t c, T& mean, T& scale) {
+  const bool real = c < in.x.c;
+  mean = real ? in.stats.mean[c] : T(0);
+  scale = real ? in.gamma[c] * in.stats.inverse_std[c] : T(0);
+}
+
+/// Fills a ChannelTable's numbers of one channel.
 template <class T>
 struct FillTable {
   NormInput<T> a;
   T* table;
 
   BASIN_HD void operator()(int64_t c) const {
-    const bool real = c < a.x.c;
     const int64_t lanes = int64_t(a.x.groups()) * a.x.block;
-    table[c] = real ? a.stats.mean[c] : T(0);
-    table[lanes + c] = real ? a.gamma[c] * a.stats.inverse_std[c] : T(0);
-    table[2 * lanes + c] = real ? a.beta[c] : T(0);
+    fill_branch(a, c, table[c], table[lanes + c]);
+    table[2 * lanes + c] = c < a.x.c ? a.beta[c] : T(0);
   }
 };
 
@@ -150,13 +156,10 @@ struct FillTable2 {
   T* table;
 
   BASIN_HD void operator()(int64_t c) const {
-    const bool real = c < a.x.c;
     const int64_t lanes = int64_t(a.x.groups()) * a.x.block;
-    table[c] = real ? a.stats.mean[c] : T(0);
-    table[lanes + c] = real ? a.gamma[c] * a.stats.inverse_std[c] : T(0);
-    table[2 * lanes + c] = real ? b.stats.mean[c] : T(0);
-    table[3 * lanes + c] = real ? b.gamma[c] * b.stats.inverse_std[c] : T(0);
-    table[4 * lanes + c] = real ? a.beta[c] + b.beta[c] : T(0);
+    fill_branch(a, c, table[c], table[lanes + c]);
+    fill_branch(b, c, table[2 * lanes + c], table[3 * lanes + c]);
+    table[4 * lanes + c] = c < a.x.c ? a.beta[c] + b.beta[c] : T(0);
   }
 };
 

@@ -181,7 +181,6 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
   const auto release = [&] {
     if (exec.device == Device::cpu) pool_of(exec.device).trim();
   };
-  Json scores;
   int64_t since_row = 0, since_look = 0;
   std::vector<double> row_sums;
 
@@ -208,7 +207,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
     at.step = step + 1;
     const bool scored = !validation.empty() && (last || (o.validate_every > 0 && at.step % o.validate_every == 0));
     Json info{{"training", chosen}, {"step", at.step}, {"software", "basin " BASIN_VERSION}};
-    std::string header = "step,epoch,rate", row;
+    std::string header = "step,epoch,rate";
     std::ostringstream line;
     line.precision(9);
     line << at.step << ',' << (at.step - 1) / loader.steps_per_epoch() << ',' << rate_at(o, step);

@@ -86,8 +86,7 @@ void run(const Options& o) {
     const Segmentation s = segment_source(exec, *model.method, source, tiles);
     network += s.network_seconds, decode += s.decode_seconds;
     t = clock();
-    const fs::path masks = named(s.labels.count > 65535 ? "_masks.tif" : "_masks.png");
-    if (save.count("labels")) write_labels(masks, s.labels);
+    if (save.count("labels")) write_labels(named(masks_suffix(s.labels)), s.labels);
     if (save.count("overlay")) write_png(named("_overlay.png"), overlay(source.image(), s.labels));
     if (save.count("field")) save_map(named("_field.npy"), s.maps["field"]);
     if (save.count("logit")) save_map(named("_logit.npy"), s.maps["logit"]);

@@ -53,7 +53,7 @@ void synth(Settings settings) {
     try {
       const Synthetic made = make_synthetic(options, index);
       const std::string stem = fmt::format("{}_{:03}", settings.kind, index);
-      write_labels(settings.out / (stem + (made.labels.count > 65535 ? "_masks.tif" : "_masks.png")), made.labels);
+      write_labels(settings.out / (stem + masks_suffix(made.labels)), made.labels);
       write_png(settings.out / (stem + "_img.png"), made.image);
       objects += made.labels.count;
     } catch (...) {

@@ -18,7 +18,7 @@ struct Options {
   std::string data, model = "vf-h1", out, val, norm = "divide", augment = "flip", field = "sdf", precision = "fp32";
   std::string schedule = "constant";
   double val_fraction = 0.1, lr = 2e-4;
-  bool has_fraction = false, resume = false, deterministic = false, no_graph = false;
+  bool resume = false, deterministic = false, no_graph = false;
   int64_t epochs = 100, steps = 0, save_every = 0;
   int batch = 2, crop = 256, width = 32, channels = 0;
   std::vector<double> weights{1, 1, 1}, tversky{0.5, 0.5};
