@@ -22,14 +22,14 @@ struct Pair {
 ///   images/ and masks/       equal stems
 ///   <id>/images, <id>/masks  one image, and one mask per object (DSB 2018)
 ///   one folder               <stem>_img.* or <stem>.* with <stem>_masks.*; *_overlay.* and *_flows.* are left out
-/// Paired by name, never by order. Throws one sentence that names the files: an image without labels, labels without an
-/// image, two files for one stem; or the folder, if it holds no images.
+/// Hidden files and folders are left out. Paired by name, never by order. Throws one sentence that names the files: an
+/// image without labels, labels without an image, two files for one stem; or the folder, if it holds no images.
 std::vector<Pair> find_pairs(const std::filesystem::path&);
 
 /// For the user: how many pairs, and the names of each, a line a pair.
 std::string describe_pairs(const std::vector<Pair>&);
 
-/// The images of a folder, or the file itself; *_masks.*, *_overlay.* and *_flows.* are left out. Sorted.
+/// The images of a folder, or the file itself; *_masks.*, *_overlay.*, *_flows.* and hidden files are left out. Sorted.
 std::vector<std::filesystem::path> find_images(const std::filesystem::path&);
 /// The name without its extension and without a trailing "_img".
 std::string stem_of(const std::filesystem::path&);

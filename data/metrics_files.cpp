@@ -38,7 +38,8 @@ std::map<std::string, fs::path> label_files(const fs::path& folder) {
   if (!fs::is_directory(folder)) refuse(folder.string(), ": no such folder");
   std::vector<fs::path> files;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    if (entry.is_regular_file() && is_label_file(entry.path())) files.push_back(entry.path());
+    if (entry.is_regular_file() && is_label_file(entry.path()) && !entry.path().filename().string().starts_with('.'))
+      files.push_back(entry.path());
   const auto is_mask = [](const fs::path& p) { return p.stem().string().ends_with(masks); };
   const auto is_overlay = [](const fs::path& p) { return p.stem().string().ends_with("_overlay"); };
   const bool suffixed = std::any_of(files.begin(), files.end(), is_mask);

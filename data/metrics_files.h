@@ -16,9 +16,9 @@ struct LabelPairs {
 };
 
 /// Pairs the label images (.png, .tif, .tiff, .npy) of two folders by stem. In a folder that has any `<stem>_masks.*`,
-/// those alone are label images; in another, every image but `*_overlay.*`. Two files are a pair too. Throws one
-/// sentence with the name if a folder does not exist or has no label image, if two files of a folder have the same
-/// stem, or if a truth has no prediction.
+/// those alone are label images; in another, every image but `*_overlay.*`. Hidden files are left out. Two files are a
+/// pair too. Throws one sentence with the name if a folder does not exist or has no label image, if two files of a
+/// folder have the same stem, or if a truth has no prediction.
 LabelPairs pair_labels(const std::filesystem::path& prediction, const std::filesystem::path& truth);
 
 /// Where the confidences of a label image lie: `<stem>_scores.csv` beside it.

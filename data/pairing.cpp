@@ -14,11 +14,11 @@ bool ends_with(const std::string& s, std::string_view end) { return std::string_
 
 bool is_image_file(const fs::path& path) {
   static const std::set<std::string> known{".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"};
-  return known.contains(lower_extension(path)) && !path.filename().string().starts_with('.');
+  return known.contains(lower_extension(path));
 }
 bool is_label_file(const fs::path& path) {
   const std::string e = lower_extension(path);
-  return (e == ".png" || e == ".tif" || e == ".tiff" || e == ".npy") && !path.filename().string().starts_with('.');
+  return e == ".png" || e == ".tif" || e == ".tiff" || e == ".npy";
 }
 bool is_derived(const fs::path& path) {
   const std::string s = path.stem().string();
@@ -26,12 +26,13 @@ bool is_derived(const fs::path& path) {
 }
 bool is_masks(const fs::path& path) { return ends_with(path.stem().string(), "_masks"); }
 
-/// The entries of a folder, sorted by name.
+/// The entries of a folder, sorted by name. Hidden ones are left out: macOS puts a file ._NAME beside NAME on foreign
+/// disks.
 std::vector<fs::path> entries_of(const fs::path& folder) {
   std::error_code error;
   std::vector<fs::path> entries;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-    entries.push_back(it->path());
+    if (!it->path().filename().string().starts_with('.')) entries.push_back(it->path());
   if (error) refuse(folder.string(), ": cannot be read (", error.message(), ")");
   std::sort(entries.begin(), entries.end());
   return entries;

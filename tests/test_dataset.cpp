@@ -62,7 +62,8 @@ TEST_CASE("dataset: one folder, images with and without _img, labels of any form
   CHECK(pairs[1].image == f.path() / "b_img.png");
   CHECK(pairs[1].masks == std::vector<fs::path>{f.path() / "b_masks.tif"});
   CHECK(pairs[2].masks == std::vector<fs::path>{f.path() / "c_masks.npy"});
-  CHECK(describe_pairs(pairs) == "3 images with labels:\n  a.png + a_masks.png\n  b_img.png + b_masks.tif\n  c.PNG + c_masks.npy\n");
+  CHECK(describe_pairs(pairs) ==
+        "3 images with labels:\n  a.png + a_masks.png\n  b_img.png + b_masks.tif\n  c.PNG + c_masks.npy\n");
   CHECK(find_images(f.path()) == std::vector<fs::path>{f.path() / "a.png", f.path() / "b_img.png", f.path() / "c.PNG"});
   CHECK(find_images(f.path() / "a.png") == std::vector<fs::path>{f.path() / "a.png"});
 }
@@ -76,6 +77,26 @@ TEST_CASE("dataset: images/ and masks/, paired by name where the order differs")
   REQUIRE(stems(pairs) == std::vector<std::string>{"x", "y", "z"});
   CHECK(pairs[0].masks[0].filename() == "x_masks.png");
   CHECK(pairs[2].masks[0].filename() == "z.tif");
+}
+
+TEST_CASE("dataset: hidden files and folders are no part of any layout") {
+  const std::string junk = "what macOS leaves behind";
+  const Folder flat, siblings, dsb;
+  put_image(flat / "x.png"), put_labels(flat / "x_masks.png");
+  for (const char* name : {"._x.png", "._x_masks.png", "._y_masks.png"})
+    write_bytes(flat / name, junk);
+  put_image(siblings / "images/x.png"), put_labels(siblings / "masks/x.png");
+  write_bytes(siblings / "images/._x.png", junk), write_bytes(siblings / "masks/._x.png", junk);
+  put_image(dsb / "x/images/x.png"), put_labels(dsb / "x/masks/1.png");
+  write_bytes(dsb / "x/images/._x.png", junk), write_bytes(dsb / "x/masks/._1.png", junk);
+  put_image(dsb / ".Trash/images/y.png");
+  for (const Folder* f : {&flat, &siblings, &dsb}) {
+    const std::vector<Pair> pairs = find_pairs(f->path());
+    REQUIRE(stems(pairs) == std::vector<std::string>{"x"});
+    CHECK(pairs[0].masks.size() == 1);
+    CHECK(read_pair_labels(pairs[0], 4, 5).count == 1);
+  }
+  CHECK(find_images(flat.path()) == std::vector<fs::path>{flat.path() / "x.png"});
 }
 
 TEST_CASE("dataset: DSB folders, one mask per object") {

@@ -236,6 +236,9 @@ TEST_CASE("evaluate: pairs by stem") {
   folder.labels("prediction/more.npy", square);  // no truth asks for it
   folder.text("prediction/x_overlay.png", "no label image");
   folder.text("prediction/notes.txt", "");
+  for (const char* hidden :
+       {"truth/._x_masks.npy", "truth/._x_masks.png", "prediction/._x.png", "prediction/._x_masks.png"})
+    folder.text(hidden, "what macOS leaves behind");
   const Json json = evaluate_json(folder);
   CHECK(json["images"] == 1);
   CHECK(json["metrics"]["AP95"]["mean"] == 1);
