@@ -64,9 +64,16 @@ TEST_CASE("command: bench prints a table and writes it as JSON") {
   CHECK(run_basin(folder, "bench memory --reps 1 --json no/such/folder.json").code == 1);
 }
 
-TEST_CASE("command: a device that is not there is refused") {
+TEST_CASE("command: a device that is none, or is not there, is refused") {
   const Folder folder;
-  CHECK(contains(run_basin(folder, "bench memory --device gpu").err, "--device gpu"));
+  const std::string train = "train --data . --out run --device ";  // has no GPU path
+  for (const char* device : {"gpu", "cuda:x", "cudafoo", "cuda:", "cuda:-1", "cuda:1x", "cuda:99999999999", "cpu:0"})
+    for (const std::string& command : {std::string("bench memory --device "), train}) {
+      const Ran ran = run_basin(folder, command + "'" + device + "'");
+      CHECK(ran.code == 1);
+      CHECK_MESSAGE(ran.err == "basin: --device " + std::string(device) + ": expected auto, cpu, cuda or cuda:INDEX\n",
+                    ran.err);
+    }
   const Ran cuda = run_basin(folder, "bench memory --device cuda:99");
   CHECK(cuda.code == 1);
   CHECK(contains(cuda.err, "--device cuda:99"));

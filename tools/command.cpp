@@ -2,11 +2,32 @@
 
 #include <omp.h>
 
+#include <charconv>
 #include <cstdio>
+#include <optional>
+#include <string_view>
 
 #include "tools/machine.h"
 
 namespace basin::tools {
+namespace {
+
+/// Which GPU --device asks for: of "cuda" the first. None: it asks for the CPU, or leaves the choice.
+std::optional<int> wanted_gpu(const std::string& device) {
+  if (device == "cpu" || device == "auto") return std::nullopt;
+  if (device == "cuda") return 0;
+  constexpr std::string_view prefix = "cuda:";
+  const char* end = device.data() + device.size();
+  int index = -1;
+  if (device.starts_with(prefix)) {
+    const auto [last, error] = std::from_chars(device.data() + prefix.size(), end, index);
+    if (error != std::errc() || last != end) index = -1;
+  }
+  if (index < 0) refuse("--device ", device, ": expected auto, cpu, cuda or cuda:INDEX");
+  return index;
+}
+
+}  // namespace
 
 void add_device_options(Command& command, Common& common) {
   command.add("--device", common.device, "auto, cpu, cuda or cuda:INDEX").shown();
@@ -20,16 +41,13 @@ void add_seed_option(Command& command, Common& common) {
 Exec make_exec(const Common& common) {
   if (common.threads > 0) omp_set_num_threads(common.threads);
   Exec exec;
-  const bool wants_cuda = common.device.rfind("cuda", 0) == 0;
-  if (!wants_cuda && common.device != "cpu" && common.device != "auto")
-    refuse("--device ", common.device, ": expected auto, cpu, cuda or cuda:INDEX");
+  const std::optional<int> gpu = wanted_gpu(common.device);
   const int n = common.device == "cpu" ? 0 : int(gpus().size());
-  if (wants_cuda && n == 0) refuse("--device ", common.device, ": this machine or this build has no usable NVIDIA GPU");
+  if (gpu && n == 0) refuse("--device ", common.device, ": this machine or this build has no usable NVIDIA GPU");
+  if (gpu && *gpu >= n) refuse("--device ", common.device, ": there are ", n, " GPUs");
   if (n > 0) {
 #if BASIN_CUDA
-    const int index = common.device.size() > 5 ? std::stoi(common.device.substr(5)) : 0;
-    if (index < 0 || index >= n) refuse("--device ", common.device, ": there are ", n, " GPUs");
-    BASIN_CUDA_CHECK(cudaSetDevice(index));
+    BASIN_CUDA_CHECK(cudaSetDevice(gpu.value_or(0)));
     exec.device = Device::cuda;
 #endif
   }
@@ -38,8 +56,7 @@ Exec make_exec(const Common& common) {
 }
 
 Exec make_cpu_exec(Common common) {
-  if (common.device.rfind("cuda", 0) == 0)
-    refuse("--device ", common.device, ": this command runs on the CPU only so far");
+  if (wanted_gpu(common.device)) refuse("--device ", common.device, ": this command runs on the CPU only so far");
   const bool chosen = common.device != "auto";
   if (!chosen) common.device = "cpu";
   const Exec exec = make_exec(common);
