@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,7 @@ namespace basin {
 /// An image and its labels, by name.
 struct Pair {
   std::string stem;
-  std::filesystem::path image;
+  std::filesystem::path image;               // empty where labels were found without images
   std::vector<std::filesystem::path> masks;  // one label image; with one_object_each any number of binary masks
   bool one_object_each = false;
 };
@@ -26,6 +27,14 @@ struct Pair {
 /// image without labels, labels without an image, two files for one stem; or the folder, if it holds no images.
 std::vector<Pair> find_pairs(const std::filesystem::path&);
 
+/// Labels by their stem, whether or not images lie beside them: those of every layout that find_pairs knows; in a
+/// folder of files <stem>_masks.*, or where no name ends so every label image but *_overlay.* and *_flows.*; or one
+/// label image. An image without labels in a folder of files is no error here. Otherwise throws as find_pairs does.
+std::map<std::string, Pair> find_labels(const std::filesystem::path&);
+
+/// Where the labels of a pair lie: the label image, or the folder of binary masks.
+std::filesystem::path labels_path(const Pair&);
+
 /// For the user: how many pairs, and the names of each, a line a pair.
 std::string describe_pairs(const std::vector<Pair>&);
 
@@ -33,10 +42,14 @@ std::string describe_pairs(const std::vector<Pair>&);
 std::vector<std::filesystem::path> find_images(const std::filesystem::path&);
 /// The name without its extension and without a trailing "_img".
 std::string stem_of(const std::filesystem::path&);
+/// The stem that labels share with their image: without a trailing "_masks" or "_img".
+std::string labels_stem(const std::filesystem::path&);
 
 /// The labels of a pair, which must be of this size. Binary masks are numbered in the order of their file names; where
 /// two overlap, the first keeps the pixel.
 Labels read_pair_labels(const Pair&, int height, int width);
+/// The same at the size of the masks, or where there is none of the image.
+Labels read_pair_labels(const Pair&);
 
 /// Which pairs are held out: the round(fraction n) with the lowest hash of their stem (64-bit FNV-1a, then the
 /// finaliser of MurmurHash3), at least one and not all. It depends on the names alone, not on their order, and adding

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <fstream>
 #include <map>
-#include <string_view>
 
 #include "engine/files.h"
 #include "kernels/platform.h"
@@ -15,44 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view masks = "_masks";
-
-bool drop_suffix(std::string& text, std::string_view suffix) {
-  if (!text.ends_with(suffix)) return false;
-  text.resize(text.size() - suffix.size());
-  return true;
-}
-
-bool is_label_file(const fs::path& path) {
-  const std::string extension = lower_extension(path);
-  return extension == ".png" || extension == ".tif" || extension == ".tiff" || extension == ".npy";
-}
-
-std::string stem_of(const fs::path& path) {
-  std::string stem = path.stem().string();
-  drop_suffix(stem, masks);
-  return stem;
-}
-
-std::map<std::string, fs::path> label_files(const fs::path& folder) {
-  if (!fs::is_directory(folder)) refuse(folder.string(), ": no such folder");
-  std::vector<fs::path> files;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    if (entry.is_regular_file() && is_label_file(entry.path()) && !entry.path().filename().string().starts_with('.'))
-      files.push_back(entry.path());
-  const auto is_mask = [](const fs::path& p) { return p.stem().string().ends_with(masks); };
-  const auto is_overlay = [](const fs::path& p) { return p.stem().string().ends_with("_overlay"); };
-  const bool suffixed = std::any_of(files.begin(), files.end(), is_mask);
-  std::erase_if(files, [&](const fs::path& p) { return suffixed ? !is_mask(p) : is_overlay(p); });
-  if (files.empty()) refuse(folder.string(), ": no label images (.png, .tif, .tiff or .npy)");
-  std::sort(files.begin(), files.end());
-  std::map<std::string, fs::path> by_stem;
-  for (const fs::path& file : files) {
-    const auto [found, is_new] = by_stem.emplace(stem_of(file), file);
-    if (!is_new) refuse(file.string(), ": the same stem as ", found->second.filename().string());
-  }
-  return by_stem;
-}
+/// One label image, which needs no name in common with another.
+bool is_single(const fs::path& path) { return !fs::is_directory(path) && lower_extension(path) != ".csv"; }
 
 /// The fields of a line, without blanks and quotes around them.
 std::vector<std::string> fields(const std::string& line) {
@@ -81,23 +44,25 @@ T number(const std::vector<std::string>& row, size_t column, const char* what, c
 }  // namespace
 
 LabelPairs pair_labels(const fs::path& prediction, const fs::path& truth) {
-  if (fs::is_regular_file(prediction) && fs::is_regular_file(truth)) return {{{stem_of(truth), truth, prediction}}, {}};
-  std::map<std::string, fs::path> predicted = label_files(prediction);
+  std::map<std::string, Pair> predicted = find_labels(prediction);
   LabelPairs result;
-  for (const auto& [stem, file] : label_files(truth)) {
-    const auto found = predicted.find(stem);
+  for (const auto& [stem, labels] : find_labels(truth)) {
+    const auto found = is_single(prediction) && is_single(truth) ? predicted.begin() : predicted.find(stem);
     if (found == predicted.end())
-      refuse((prediction / (stem + std::string(masks))).string(), ".*: missing; it is the prediction for ",
-             file.string());
-    result.pairs.push_back({stem, file, found->second});
+      refuse((prediction / (stem + "_masks.*")).string(), ": missing; it is the prediction for ",
+             labels_path(labels).string());
+    result.pairs.push_back({stem, labels, found->second});
     predicted.erase(found);
   }
-  for (const auto& [stem, file] : predicted)
-    result.extra.push_back(file);
+  for (const auto& [stem, labels] : predicted)
+    result.extra.push_back(labels_path(labels));
   return result;
 }
 
-fs::path confidence_path(const fs::path& labels) { return labels.parent_path() / (stem_of(labels) + "_scores.csv"); }
+fs::path confidence_path(const Pair& prediction) {
+  const fs::path labels = labels_path(prediction);
+  return labels.parent_path() / (labels_stem(labels) + "_scores.csv");
+}
 
 std::vector<double> read_confidence(const fs::path& path, int objects) {
   std::ifstream file(path);

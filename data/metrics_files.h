@@ -3,11 +3,13 @@
 #include <string>
 #include <vector>
 
+#include "data/dataset.h"
+
 namespace basin {
 
 struct LabelPair {
   std::string stem;
-  std::filesystem::path truth, prediction;
+  Pair truth, prediction;
 };
 
 struct LabelPairs {
@@ -15,14 +17,13 @@ struct LabelPairs {
   std::vector<std::filesystem::path> extra;  // predictions that no truth asks for
 };
 
-/// Pairs the label images (.png, .tif, .tiff, .npy) of two folders by stem. In a folder that has any `<stem>_masks.*`,
-/// those alone are label images; in another, every image but `*_overlay.*`. Hidden files are left out. Two files are a
-/// pair too. Throws one sentence with the name if a folder does not exist or has no label image, if two files of a
-/// folder have the same stem, or if a truth has no prediction.
+/// Pairs two sources of labels by stem, each as find_labels takes them: any layout of a data set, a folder of label
+/// images, a CSV list. Two label images are a pair whatever their names. Throws one sentence with the name for what
+/// find_labels refuses, or if a truth has no prediction.
 LabelPairs pair_labels(const std::filesystem::path& prediction, const std::filesystem::path& truth);
 
-/// Where the confidences of a label image lie: `<stem>_scores.csv` beside it.
-std::filesystem::path confidence_path(const std::filesystem::path& labels);
+/// Where the confidences of predicted labels lie: `<stem>_scores.csv` beside the label image.
+std::filesystem::path confidence_path(const Pair& prediction);
 
 /// The confidences of the objects of a label image, by ascending label: a CSV with the columns `label` and `score`, one
 /// row for each of `objects`. Throws one sentence with the file's name and line if it is not that.

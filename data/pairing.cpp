@@ -1,10 +1,11 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <string_view>
 
 #include "data/dataset.h"
-#include "data/raster.h"
 #include "engine/files.h"
+#include "kernels/platform.h"
 
 namespace basin {
 namespace fs = std::filesystem;
@@ -36,12 +37,6 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
   if (error) refuse(folder.string(), ": cannot be read (", error.message(), ")");
   std::sort(entries.begin(), entries.end());
   return entries;
-}
-
-/// The name that labels share with their image.
-std::string mask_stem(const fs::path& path) {
-  const std::string stem = path.stem().string();
-  return is_masks(path) ? stem.substr(0, stem.size() - std::string_view("_masks").size()) : stem_of(path);
 }
 
 using ByStem = std::map<std::string, fs::path>;
@@ -80,12 +75,29 @@ std::vector<Pair> pair_flat(const fs::path& folder) {
   for (const fs::path& file : entries_of(folder)) {
     if (!fs::is_regular_file(file)) continue;
     if (is_masks(file)) {
-      if (is_label_file(file)) insert(masks, mask_stem(file), file);
+      if (is_label_file(file)) insert(masks, labels_stem(file), file);
     } else if (is_image_file(file) && !is_derived(file)) {
       insert(images, stem_of(file), file);
     }
   }
   return join(images, masks);
+}
+
+/// The label images of one folder, whether or not images lie beside them.
+std::map<std::string, Pair> labels_of_folder(const fs::path& folder) {
+  std::vector<fs::path> files;
+  for (const fs::path& file : entries_of(folder)) {
+    if (fs::is_regular_file(file) && is_label_file(file) && !is_derived(file)) files.push_back(file);
+  }
+  const bool suffixed = std::any_of(files.begin(), files.end(), is_masks);
+  ByStem by_stem;
+  for (const fs::path& file : files) {
+    if (!suffixed || is_masks(file)) insert(by_stem, labels_stem(file), file);
+  }
+  std::map<std::string, Pair> labels;
+  for (const auto& [stem, file] : by_stem)
+    labels[stem] = {stem, {}, {file}, false};
+  return labels;
 }
 
 std::vector<Pair> pair_siblings(const fs::path& folder) {
@@ -94,12 +106,16 @@ std::vector<Pair> pair_siblings(const fs::path& folder) {
     if (fs::is_regular_file(file) && is_image_file(file)) insert(images, stem_of(file), file);
   }
   for (const fs::path& file : entries_of(folder / "masks")) {
-    if (fs::is_regular_file(file) && is_label_file(file)) insert(masks, mask_stem(file), file);
+    if (fs::is_regular_file(file) && is_label_file(file)) insert(masks, labels_stem(file), file);
   }
   return join(images, masks);
 }
 
 bool is_dsb(const fs::path& entry) { return fs::is_directory(entry / "images"); }
+bool has_dsb(const fs::path& folder) {
+  const std::vector<fs::path> entries = entries_of(folder);
+  return std::any_of(entries.begin(), entries.end(), is_dsb);
+}
 
 std::vector<Pair> pair_dsb(const fs::path& folder) {
   std::vector<Pair> pairs;
@@ -177,6 +193,12 @@ std::string stem_of(const fs::path& path) {
   return stem;
 }
 
+std::string labels_stem(const fs::path& path) {
+  constexpr std::string_view masks = "_masks";
+  const std::string stem = path.stem().string();
+  return ends_with(stem, masks) ? stem.substr(0, stem.size() - masks.size()) : stem_of(path);
+}
+
 std::vector<Pair> find_pairs(const fs::path& source) {
   if (!fs::exists(source)) refuse(source.string(), ": no such file or folder");
   std::vector<Pair> pairs;
@@ -188,11 +210,32 @@ std::vector<Pair> find_pairs(const fs::path& source) {
   } else if (fs::is_directory(source / "images")) {
     refuse(source.string(), ": holds a folder images but no folder masks");
   } else {
-    const std::vector<fs::path> entries = entries_of(source);
-    pairs = std::any_of(entries.begin(), entries.end(), is_dsb) ? pair_dsb(source) : pair_flat(source);
+    pairs = has_dsb(source) ? pair_dsb(source) : pair_flat(source);
   }
   if (pairs.empty()) refuse(source.string(), ": holds no images");
   return pairs;
+}
+
+std::map<std::string, Pair> find_labels(const fs::path& source) {
+  if (!fs::exists(source)) refuse(source.string(), ": no such file or folder");
+  const bool is_folder = fs::is_directory(source);
+  if (!is_folder && lower_extension(source) != ".csv") {
+    const std::string stem = labels_stem(source);
+    return {{stem, {stem, {}, {source}, false}}};
+  }
+  std::map<std::string, Pair> labels;
+  if (!is_folder || fs::is_directory(source / "images") || has_dsb(source)) {
+    for (Pair& pair : find_pairs(source))
+      labels[pair.stem] = std::move(pair);
+  } else {
+    labels = labels_of_folder(source);
+  }
+  if (labels.empty()) refuse(source.string(), ": holds no label images (.png, .tif, .tiff or .npy)");
+  return labels;
+}
+
+fs::path labels_path(const Pair& pair) {
+  return pair.one_object_each ? pair.image.parent_path().parent_path() / "masks" : pair.masks[0];
 }
 
 std::string describe_pairs(const std::vector<Pair>& pairs) {
@@ -218,33 +261,6 @@ std::vector<fs::path> find_images(const fs::path& input) {
   }
   if (images.empty()) refuse(input.string(), ": holds no images");
   return images;
-}
-
-Labels read_pair_labels(const Pair& pair, int height, int width) {
-  const auto check_size = [&](const fs::path& mask, int64_t rows, int64_t columns) {
-    if (rows != height || columns != width)
-      refuse(mask.string(), ": is ", columns, " x ", rows, " pixels, but its image ", pair.image.filename().string(),
-             " is ", width, " x ", height);
-  };
-  if (!pair.one_object_each) {
-    Labels labels = read_labels(pair.masks[0]);
-    check_size(pair.masks[0], labels.height, labels.width);
-    return labels;
-  }
-  std::vector<int64_t> ids(size_t(height) * size_t(width));
-  for (size_t k = 0; k < pair.masks.size(); ++k) {
-    const Array mask = raster::read(pair.masks[k], raster::Palette::indices);
-    check_size(pair.masks[k], mask.shape[0], mask.shape[1]);
-    with_element(mask.type, [&](auto zero) {
-      const auto* p = mask.as<decltype(zero)>();
-      const size_t channels = size_t(mask.shape[2]);
-      for (size_t i = 0; i < ids.size(); ++i) {
-        const bool inside = std::any_of(p + i * channels, p + (i + 1) * channels, [](auto v) { return v != 0; });
-        if (inside && ids[i] == 0) ids[i] = int64_t(k) + 1;
-      }
-    });
-  }
-  return compact(height, width, std::move(ids));
 }
 
 }  // namespace basin

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "data/image.h"
 #include "data/metrics_files.h"
 #include "engine/json.h"
 #include "kernels/platform.h"
@@ -24,6 +25,7 @@ std::string read(const fs::path& path) {
 /// An empty folder of its own for each test case; gone at its end.
 struct Folder {
   fs::path path;
+  std::string truth = "truth";  // what --truth names
   explicit Folder(const std::string& name)
       : path(fs::temp_directory_path() / ("basin_" + name + std::to_string(getpid()))) {
     fs::remove_all(path);
@@ -56,9 +58,9 @@ struct Result {
 
 Result evaluate(const Folder& folder, const std::string& options = "") {
   const fs::path out = folder.path / "stdout", error = folder.path / "stderr";
-  const std::string command = std::string("'") + BASIN_COMMAND + "' evaluate --pred '" +
-                              (folder.path / "prediction").string() + "' --truth '" + (folder.path / "truth").string() +
-                              "' " + options + " > '" + out.string() + "' 2> '" + error.string() + "'";
+  const std::string command =
+      std::string("'") + BASIN_COMMAND + "' evaluate --pred '" + (folder.path / "prediction").string() + "' --truth '" +
+      (folder.path / folder.truth).string() + "' " + options + " > '" + out.string() + "' 2> '" + error.string() + "'";
   const bool good = std::system(command.c_str()) == 0;
   return {good, read(out), read(error)};
 }
@@ -250,13 +252,80 @@ TEST_CASE("evaluate: pairs by stem") {
   const LabelPairs pairs = pair_labels(folder.path / "prediction", folder.path / "truth");
   REQUIRE(pairs.pairs.size() == 1);
   CHECK(pairs.pairs[0].stem == "x");
-  CHECK(pairs.pairs[0].truth.filename() == "x_masks.npy");
-  CHECK(pairs.pairs[0].prediction.filename() == "x.npy");
+  CHECK(labels_path(pairs.pairs[0].truth).filename() == "x_masks.npy");
+  CHECK(labels_path(pairs.pairs[0].prediction).filename() == "x.npy");
   CHECK(confidence_path(pairs.pairs[0].truth) == folder.path / "truth/x_scores.csv");
 
   const LabelPairs files = pair_labels(folder.path / "prediction/more.npy", folder.path / "truth/x_masks.npy");
   REQUIRE(files.pairs.size() == 1);
-  CHECK(files.pairs[0].prediction.filename() == "more.npy");
+  CHECK(labels_path(files.pairs[0].prediction).filename() == "more.npy");
+}
+
+TEST_CASE("evaluate: truth in every layout that train takes") {
+  const auto picture = [](const fs::path& path) {
+    fs::create_directories(path.parent_path());
+    write_png(path, {24, 24, 1, PixelType::u8, std::vector<std::byte>(24 * 24)});
+  };
+  const auto put = [](const fs::path& path, const Labels& labels) {
+    fs::create_directories(path.parent_path());
+    write_labels(path, labels);
+  };
+  // Image a has three objects, image e none; what is predicted for a has an AP75 of .4, for e of 1.
+  const auto check = [](const Folder& folder) {
+    folder.labels("prediction/a_masks.npy", predicted_a, {1, 2, 3, 40});
+    folder.labels("prediction/e_masks.npy", nothing);
+    const Json json = evaluate_json(folder);
+    CHECK(json["images"] == 2);
+    CHECK(json["objects"]["true"] == 3);
+    CHECK(json["per_image"][0]["image"] == "a");
+    CHECK(json["per_image"][0]["metrics"]["AP75"].get<double>() == doctest::Approx(0.4));
+    CHECK(json["per_image"][1]["metrics"]["AJI"] == 1);
+    return json["per_image"][0]["truth"].get<std::string>();
+  };
+  SUBCASE("<stem>_masks.* beside <stem>_img.* or <stem>.*") {
+    const Folder folder("evaluate_flat");
+    picture(folder.path / "truth/a_img.png"), put(folder.path / "truth/a_masks.tif", true_a);
+    picture(folder.path / "truth/e.png"), put(folder.path / "truth/e_masks.png", nothing);
+    mentions(check(folder), "truth/a_masks.tif");
+  }
+  SUBCASE("images/ and masks/") {
+    const Folder folder("evaluate_siblings");
+    picture(folder.path / "truth/images/a.png"), put(folder.path / "truth/masks/a.png", true_a);
+    picture(folder.path / "truth/images/e.png"), put(folder.path / "truth/masks/e.tif", nothing);
+    mentions(check(folder), "truth/masks/a.png");
+    put(folder.path / "truth/masks/f.png", nothing);
+    mentions(refusal(folder), "f.png (no image)");
+  }
+  SUBCASE("folders of the Data Science Bowl, one without an object") {
+    const Folder folder("evaluate_dsb");
+    picture(folder.path / "truth/a/images/a.png"), picture(folder.path / "truth/e/images/e.png");
+    fs::create_directories(folder.path / "truth/e/masks");
+    for (int k = 1; k <= 3; ++k) {
+      Labels one = true_a;
+      for (int32_t& id : one.ids)
+        id = id == k;
+      one.count = 1;
+      put(folder.path / ("truth/a/masks/" + std::to_string(k) + ".png"), one);
+    }
+    mentions(check(folder), "truth/a/masks");
+    put(folder.path / "truth/a/masks/4.png", boxes(25, 24, {}));
+    mentions(refusal(folder), "4.png: is 24 x 25 pixels, but 1.png is 24 x 24");
+  }
+  SUBCASE("a CSV list") {
+    Folder folder("evaluate_csv");
+    picture(folder.path / "truth/raw/a_img.png"), put(folder.path / "truth/labels/1.png", true_a);
+    picture(folder.path / "truth/raw/e.png"), put(folder.path / "truth/labels/2.png", nothing);
+    folder.truth = "truth/list.csv";
+    folder.text(folder.truth, "image,mask\nraw/e.png,labels/2.png\nraw/a_img.png,labels/1.png\n");
+    mentions(check(folder), "truth/labels/1.png");
+  }
+  SUBCASE("one label image against a folder") {
+    Folder folder("evaluate_single");
+    put(folder.path / "truth/a_masks.png", true_a);
+    folder.labels("prediction/a_masks.npy", predicted_a), folder.labels("prediction/e_masks.npy", nothing);
+    folder.truth = "truth/a_masks.png";
+    CHECK(evaluate_json(folder)["images"] == 1);
+  }
 }
 
 TEST_CASE("evaluate: PNG against TIFF") {
@@ -270,7 +339,7 @@ TEST_CASE("evaluate: PNG against TIFF") {
 TEST_CASE("evaluate: refuses with the name of the file, and writes nothing") {
   const Folder folder("evaluate_refuse");
   const std::string json = "--json '" + (folder.path / "out.json").string() + "'";
-  mentions(refusal(folder, json), (folder.path / "prediction").string() + ": no label images");
+  mentions(refusal(folder, json), (folder.path / "prediction").string() + ": holds no label images");
   write_golden(folder);
   fs::remove(folder.path / "prediction/b_masks.npy");
   mentions(refusal(folder, json), (folder.path / "prediction/b_masks").string());
@@ -284,7 +353,7 @@ TEST_CASE("evaluate: refuses with the name of the file, and writes nothing") {
   folder.labels("prediction/b_masks.npy", square);
   folder.labels("prediction/a_masks.npy", square);
   folder.text("prediction/a_masks.tif", "");
-  mentions(refusal(folder, json), "a_masks.tif: the same stem as a_masks.npy");
+  mentions(refusal(folder, json), "a_masks.tif: has the same stem as a_masks.npy");
   CHECK(!fs::exists(folder.path / "out.json"));
   fs::remove(folder.path / "prediction/a_masks.tif");
   mentions(refusal(folder, "--json '" + (folder.path / "absent/out.json").string() + "'"), "absent");

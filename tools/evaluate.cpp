@@ -35,10 +35,10 @@ struct Evaluation {
 };
 
 ImageScore score_pair(const LabelPair& pair, bool with_confidence) {
-  const Labels truth = read_labels(pair.truth), prediction = read_labels(pair.prediction);
+  const Labels truth = read_pair_labels(pair.truth), prediction = read_pair_labels(pair.prediction);
   if (truth.height != prediction.height || truth.width != prediction.width)
-    refuse(pair.prediction.string(), ": ", prediction.width, " x ", prediction.height, " pixels, but ",
-           pair.truth.string(), " has ", truth.width, " x ", truth.height);
+    refuse(labels_path(pair.prediction).string(), ": ", prediction.width, " x ", prediction.height, " pixels, but ",
+           labels_path(pair.truth).string(), " has ", truth.width, " x ", truth.height);
   std::vector<double> confidence;
   if (with_confidence && prediction.count > 0)
     confidence = read_confidence(confidence_path(pair.prediction), prediction.count);
@@ -109,8 +109,8 @@ Json report(const Evaluation& e, const Options& options) {
   json["per_image"] = Json::array();
   for (size_t k = 0; k < e.pairs.size(); ++k) {
     Json image = {{"image", e.pairs[k].stem},
-                  {"prediction", e.pairs[k].prediction.string()},
-                  {"truth", e.pairs[k].truth.string()},
+                  {"prediction", labels_path(e.pairs[k].prediction).string()},
+                  {"truth", labels_path(e.pairs[k].truth).string()},
                   {"objects", objects_of(e.scores[k])}};
     for (const Metric& m : e.metrics)
       image["metrics"][m.key] = to_json(m.value(e.scores[k]));
@@ -174,8 +174,11 @@ void add_evaluate(Command& program) {
   std::vector<std::string> dialects;
   for (const Dialect d : every_dialect)
     dialects.push_back(name_of(d));
-  command.add("--pred", options->prediction, "folder of predicted label images (or one file)").required();
-  command.add("--truth", options->truth, "folder of true label images (or one file)").required();
+  command.add("--pred", options->prediction, "predicted label images: a folder, or one file").required();
+  command
+      .add("--truth", options->truth,
+           "true ones: a folder as train takes it, a folder of label images, a CSV list, or one file")
+      .required();
   command
       .add("--dialect", options->dialect,
            "whose rules AP follows: stardist and cellpose match at IoU >= t, torchvf and dsb2018 at IoU > t")

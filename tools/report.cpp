@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <optional>
 
 #include "data/dataset.h"
@@ -24,17 +25,14 @@ struct Settings {
   int limit = 24;
 };
 
-Labels labels_of(const fs::path& folder, const std::string& stem, const Image& image) {
-  for (const char* extension : {".png", ".tif", ".tiff", ".npy"}) {
-    const fs::path path = folder / (stem + "_masks" + extension);
-    if (!fs::exists(path)) continue;
-    Labels labels = read_labels(path);
-    if (labels.height != image.height || labels.width != image.width)
-      refuse(path.string(), ": ", labels.width, " x ", labels.height, " pixels, but its image has ", image.width, " x ",
-             image.height);
-    return labels;
-  }
-  refuse((folder / (stem + "_masks.*")).string(), ": no such label image");
+/// The labels of one image among those that a folder holds.
+Labels labels_of(const std::map<std::string, Pair>& labels, const fs::path& folder, const fs::path& path,
+                 const Image& image) {
+  const auto found = labels.find(stem_of(path));
+  if (found == labels.end()) refuse((folder / (stem_of(path) + "_masks.*")).string(), ": no such label image");
+  Pair pair = found->second;
+  pair.image = path;
+  return read_pair_labels(pair, image.height, image.width);
 }
 
 /// What a browser can show: 8-bit RGB as it is, anything else in grey, stretched.
@@ -83,19 +81,22 @@ ReportTable time_table(const std::vector<std::string>& times) {
 /// Adds the images of one folder, with their predictions and, where there are, truths and scores.
 void add_images(const Settings& settings, size_t set, Report& page) {
   const fs::path images = settings.images[set], prediction_folder = settings.prediction[set];
+  const fs::path truth_folder = settings.truth.empty() ? "" : settings.truth[set];
+  const std::map<std::string, Pair> predictions = find_labels(prediction_folder);
+  std::map<std::string, Pair> truths;
+  if (!truth_folder.empty()) truths = find_labels(truth_folder);
   std::vector<ImageScore> scores;
   int shown = 0;
   for (const fs::path& path : find_images(images)) {
     const Image image = read_image(path);
-    const std::string stem = stem_of(path);
-    const Labels prediction = labels_of(prediction_folder, stem, image);
+    const Labels prediction = labels_of(predictions, prediction_folder, path, image);
     ReportItem item{path.filename().string(), objects(prediction.count), {}};
     const bool show = shown < settings.limit;
     if (show)
       item.pictures = {{"input", "", encode_png(viewable(image))},
                        {"prediction, " + objects(prediction.count), "", encode_png(overlay(image, prediction))}};
-    if (!settings.truth.empty()) {
-      const Labels truth = labels_of(settings.truth[set], stem, image);
+    if (!truth_folder.empty()) {
+      const Labels truth = labels_of(truths, truth_folder, path, image);
       scores.push_back(score(truth, prediction));
       item.summary += fmt::format(", {} true; AP50 {}", truth.count,
                                   text_of(average_precision(scores.back(), 0.5, Dialect::stardist)));
@@ -127,11 +128,10 @@ void add_report(Command& program) {
   Command command = program.subcommand("report", "images, predictions, scores and times on one HTML page");
   auto settings = std::make_shared<Settings>();
   command.add("IMAGES", settings->images, "folders of images, or images").required();
-  command.add("--pred", settings->prediction, "folder with STEM_masks.*; once for each of IMAGES")
+  command.add("--pred", settings->prediction, "label images as evaluate takes them; once for each of IMAGES")
       .repeatable()
       .required();
-  command.add("--truth", settings->truth, "folder with STEM_masks.*, once for each: adds true objects and scores")
-      .repeatable();
+  command.add("--truth", settings->truth, "true ones, once for each: adds objects and scores").repeatable();
   command.add("--out", settings->out, "the page, such as report.html").required();
   command.add("--title", settings->title, "its heading").shown();
   command.add("--summary", settings->summary, "a sentence below the heading");
