@@ -200,12 +200,15 @@ std::vector<int> dynamic_starts(int size, int tile, int overlap) {
   return starts;
 }
 
+void check(const TilingOptions& o, int multiple) {
+  if (o.tile < multiple || o.tile % multiple != 0) refuse("--tile ", o.tile, ": expected a multiple of ", multiple);
+  if (o.overlap < 0 || o.overlap >= o.tile) refuse("--overlap ", o.overlap, ": expected less than --tile ", o.tile);
+}
+
 std::vector<Tensor> run_tiled(const Exec& exec, const Tensor& image, const TilingOptions& o, const NetworkNeeds& needs,
                               const std::vector<bool>& is_field, const TileNetwork& network) {
   const int height = image.dim(1), width = image.dim(2);
-  if (o.tile < needs.multiple || o.tile % needs.multiple != 0)
-    refuse("--tile ", o.tile, ": expected a multiple of ", needs.multiple);
-  if (o.overlap < 0 || o.overlap >= o.tile) refuse("--overlap ", o.overlap, ": expected less than --tile ", o.tile);
+  check(o, needs.multiple);
   if (o.tiling == Tiling::exact)
     return run_axes(exec, image, exact_axis(height, o.tile, needs), exact_axis(width, o.tile, needs), Outside::zero,
                     o.batch, network);

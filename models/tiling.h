@@ -14,6 +14,9 @@ struct NetworkNeeds {
   int receptive_radius = 64;  // for Tiling::exact
 };
 
+/// Refuses tiles whose side is no multiple of `multiple`, and an overlap that is none, with one sentence.
+void check(const TilingOptions&, int multiple);
+
 /// Runs the network tile by tile over an image [C, H, W] of any size and merges its maps into [channels, H, W] each
 /// (methods.md 3.8). dynamic, pad and resize average overlapping tiles, trimmed by overlap / 4 on inner sides; vectors
 /// of a resized image are scaled back where `is_field` says that a map holds (x, y) in pixels. exact: nothing is

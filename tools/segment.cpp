@@ -51,64 +51,156 @@ void save_map(const fs::path& path, const Tensor& map) {
   write_npy(path, {map.dim(0), map.dim(1), map.dim(2)}, map.data<const float>());
 }
 
+double clock_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+struct Seconds {
+  double read = 0, network = 0, decode = 0, write = 0;
+};
+
+/// What of the inputs was done, and what was not: one bad image does not stop the others.
+struct Outcome {
+  std::vector<fs::path> images;     // to be done
+  std::vector<std::string> failed;  // images and inputs
+  size_t done = 0;
+  Seconds seconds;
+
+  void fail(const fs::path& path, const char* why) {
+    std::fprintf(stderr, "basin: %s\n", why);
+    failed.push_back(path.string());
+  }
+  [[noreturn]] void refuse_failed() const {
+    refuse(failed.size(), " of ", failed.size() + done, " inputs could not be segmented");
+  }
+};
+
+/// Calls f; what it throws is told, and `path` noted as failed.
+template <class F>
+void attempt(Outcome& outcome, const fs::path& path, F f) {
+  try {
+    f();
+  } catch (const std::bad_alloc&) {
+    outcome.fail(path, (path.string() + ": there is not enough memory for it").c_str());
+  } catch (const std::exception& e) {
+    outcome.fail(path, e.what());
+  }
+}
+
+/// The images of the inputs. Two of one name are refused, as their results would overwrite each other.
+Outcome find_inputs(const std::vector<std::string>& inputs) {
+  Outcome outcome;
+  std::set<std::string> stems;
+  for (const std::string& input : inputs) {
+    std::vector<fs::path> found;
+    attempt(outcome, input, [&] { found = find_images(input); });
+    for (const fs::path& p : found) {
+      if (!stems.insert(stem_of(p)).second) refuse(p.string(), ": another input has the same name");
+      outcome.images.push_back(p);
+    }
+  }
+  return outcome;
+}
+
+/// The files of one image. Those that were written are removed again unless all are, so that a failed image leaves
+/// nothing behind.
+class ImageFiles {
+ public:
+  explicit ImageFiles(fs::path base) : base_(std::move(base)) {}
+  ~ImageFiles() {
+    std::error_code none;
+    for (const fs::path& file : written_)
+      fs::remove(file, none);
+  }
+  ImageFiles(const ImageFiles&) = delete;
+  ImageFiles& operator=(const ImageFiles&) = delete;
+
+  template <class F>
+  void write(const char* suffix, F f) {
+    const fs::path file = base_.string() + suffix;
+    f(file);
+    written_.push_back(file);
+  }
+  void keep() { written_.clear(); }
+
+ private:
+  fs::path base_;
+  std::vector<fs::path> written_;
+};
+
+/// What segmentation of every image needs.
+struct Work {
+  Exec exec;
+  Model model;
+  Normalisation norm;
+  TilingOptions tiles;
+  std::set<std::string> save;
+};
+
+/// Segments an image, writes its files and returns the number of objects.
+int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Seconds& seconds) {
+  double t = clock_seconds();
+  const Source source(read_image(path), work.model.method->sample_spec().channels, work.norm, path.string());
+  seconds.read += clock_seconds() - t;
+  const Segmentation s = segment_source(work.exec, *work.model.method, source, work.tiles);
+  seconds.network += s.network_seconds, seconds.decode += s.decode_seconds;
+  t = clock_seconds();
+  const auto save = [&](const char* what, const char* suffix, auto write) {
+    if (work.save.count(what)) files.write(suffix, write);
+  };
+  save("labels", masks_suffix(s.labels), [&](const fs::path& file) { write_labels(file, s.labels); });
+  save("overlay", "_overlay.png", [&](const fs::path& file) { write_png(file, overlay(source.image(), s.labels)); });
+  save("field", "_field.npy", [&](const fs::path& file) { save_map(file, s.maps["field"]); });
+  save("logit", "_logit.npy", [&](const fs::path& file) { save_map(file, s.maps["logit"]); });
+  files.keep();
+  seconds.write += clock_seconds() - t;
+  return s.labels.count;
+}
+
 void run(const Options& o) {
   if (o.precision != "fp32") refuse("--precision ", o.precision, ": this version segments in fp32 on the CPU");
-  const Exec exec = make_cpu_exec(o.common);
-  Model model = load_model(o.model, exec);
-  if (auto* fields = dynamic_cast<VectorFields*>(model.method.get())) override_decoding(o, fields->decoding());
-  const SampleSpec spec = model.method->sample_spec();
-  const Normalisation norm = o.norm.empty() ? spec.normalisation : parse_normalisation(o.norm);
-  TilingOptions tiles = o.tiles;
-  tiles.tiling = parse_tiling(o.tiling);
-  const std::set<std::string> save(o.save.begin(), o.save.end());
+  Work work;
+  work.exec = make_cpu_exec(o.common);
+  work.model = load_model(o.model, work.exec);
+  const Method& method = *work.model.method;
+  if (auto* fields = dynamic_cast<VectorFields*>(work.model.method.get())) override_decoding(o, fields->decoding());
+  work.norm = o.norm.empty() ? method.sample_spec().normalisation : parse_normalisation(o.norm);
+  work.tiles = o.tiles;
+  work.tiles.tiling = parse_tiling(o.tiling);
+  check(work.tiles, method.sample_spec().multiple);
+  work.save = {o.save.begin(), o.save.end()};
 
-  std::vector<fs::path> images;
-  std::set<std::string> stems;
-  for (const std::string& input : o.inputs)
-    for (const fs::path& p : find_images(input)) {
-      if (!stems.insert(stem_of(p)).second) refuse(p.string(), ": another input has the same name");
-      images.push_back(p);
-    }
+  Outcome outcome = find_inputs(o.inputs);
+  if (outcome.images.empty()) outcome.refuse_failed();
   std::error_code error;
   fs::create_directories(o.out, error);
   if (error || !fs::is_directory(o.out)) refuse("cannot make the folder ", o.out);
-
-  double read = 0, network = 0, decode = 0, write = 0;
-  const auto clock = [] {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-  };
-  for (const fs::path& path : images) {
-    const fs::path base = fs::path(o.out) / stem_of(path);
-    const auto named = [&](const char* suffix) { return fs::path(base.string() + suffix); };
-    double t = clock();
-    const Source source(read_image(path), spec.channels, norm, path.string());
-    read += clock() - t;
-    const Segmentation s = segment_source(exec, *model.method, source, tiles);
-    network += s.network_seconds, decode += s.decode_seconds;
-    t = clock();
-    if (save.count("labels")) write_labels(named(masks_suffix(s.labels)), s.labels);
-    if (save.count("overlay")) write_png(named("_overlay.png"), overlay(source.image(), s.labels));
-    if (save.count("field")) save_map(named("_field.npy"), s.maps["field"]);
-    if (save.count("logit")) save_map(named("_logit.npy"), s.maps["logit"]);
-    write += clock() - t;
-    std::printf("%s: %d objects\n", path.string().c_str(), s.labels.count);
-    std::fflush(stdout);
-  }
-  std::printf("%zu images: read %.3f s, network %.3f s, decode %.3f s, write %.3f s\n", images.size(), read, network,
-              decode, write);
+  for (const fs::path& path : outcome.images)
+    attempt(outcome, path, [&] {
+      ImageFiles files(fs::path(o.out) / stem_of(path));
+      const int objects = segment_image(work, path, files, outcome.seconds);
+      std::printf("%s: %d objects\n", path.string().c_str(), objects);
+      std::fflush(stdout);
+      ++outcome.done;
+    });
+  const Seconds& s = outcome.seconds;
+  std::printf("%zu images: read %.3f s, network %.3f s, decode %.3f s, write %.3f s\n", outcome.done, s.read, s.network,
+              s.decode, s.write);
   write_run_json(fs::path(o.out) / "run.json",
                  {{"inputs", o.inputs},
                   {"model", o.model},
-                  {"images", images.size()},
+                  {"images", outcome.done},
+                  {"failed", outcome.failed},
                   {"save", o.save},
-                  {"config", model.method->config()},
-                  {"norm", to_string(norm)},
-                  {"tiling", to_string(tiles.tiling)},
-                  {"tile", tiles.tile},
-                  {"overlap", tiles.overlap},
+                  {"config", method.config()},
+                  {"norm", to_string(work.norm)},
+                  {"tiling", to_string(work.tiles.tiling)},
+                  {"tile", work.tiles.tile},
+                  {"overlap", work.tiles.overlap},
                   {"precision", o.precision},
                   {"threads", threads_in_use()},
-                  {"seconds", {{"read", read}, {"network", network}, {"decode", decode}, {"write", write}}}});
+                  {"seconds", {{"read", s.read}, {"network", s.network}, {"decode", s.decode}, {"write", s.write}}}});
+  if (!outcome.failed.empty()) outcome.refuse_failed();
 }
 
 }  // namespace

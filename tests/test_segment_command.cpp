@@ -1,0 +1,96 @@
+#include <algorithm>
+
+#include "data/image.h"
+#include "engine/json.h"
+#include "models/model_file.h"
+#include "models/vector_fields.h"
+#include "tests/command_support.h"
+
+using namespace basin;
+using namespace basin::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// A small model that was never trained: what it finds does not matter here.
+void put_model(const fs::path& path) {
+  const Exec cpu;
+  VectorFieldOptions o;
+  o.net.width = 8;
+  VectorFields method(o);
+  method.params().allocate(cpu);
+  method.params().init(cpu, 1);
+  save_model(path, cpu, method, Json::object());
+}
+
+void put_image(const fs::path& path) {
+  Image image{32, 40, 1, PixelType::u8, std::vector<std::byte>(32 * 40)};
+  for (size_t i = 0; i < image.pixels.size(); ++i)
+    image.pixels[i] = std::byte(i * 7 % 251);
+  write_png(path, image);
+}
+
+size_t lines_of(const std::string& text) { return size_t(std::count(text.begin(), text.end(), '\n')); }
+
+}  // namespace
+
+TEST_CASE("segment: a bad image is told and left out, and the others are done") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  for (const char* name : {"in/a.png", "in/c_img.png", "in/e.png"})
+    put_image(folder / name);
+  write_bytes(folder / "in/b.png", read_bytes(folder / "in/a.png").substr(0, 200));
+  write_bytes(folder / "in/d.tif", "no image");
+  const Ran ran = run_basin(
+      folder, "segment in missing.png --model m.safetensors --out out --save labels,overlay,field --device cpu");
+  CHECK(ran.code == 1);
+  CHECK(lines_of(ran.err) == 4);
+  for (const char* bad : {"missing.png: ", "in/b.png: ", "in/d.tif: "})
+    CHECK_MESSAGE(contains(ran.err, bad), ran.err);
+  CHECK(contains(ran.err, "basin: 3 of 6 inputs could not be segmented\n"));
+  CHECK(contains(ran.out, "in/e.png: "));
+  CHECK(contains(ran.out, "3 images: "));
+  std::vector<std::string> files;
+  for (const auto& entry : fs::directory_iterator(folder / "out"))
+    files.push_back(entry.path().filename().string());
+  std::sort(files.begin(), files.end());
+  CHECK(files == std::vector<std::string>{"a_field.npy", "a_masks.png", "a_overlay.png", "c_field.npy", "c_masks.png",
+                                          "c_overlay.png", "e_field.npy", "e_masks.png", "e_overlay.png", "run.json"});
+  const Json run = Json::parse(read_bytes(folder / "out/run.json"));
+  CHECK(run["images"] == 3);
+  CHECK(run["failed"] == Json{"missing.png", "in/b.png", "in/d.tif"});
+  CHECK(run_basin(folder, "segment in/a.png in/e.png --model m.safetensors --out good --device cpu").code == 0);
+}
+
+TEST_CASE("segment: of an image that fails halfway nothing is left") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  put_image(folder / "a.png"), put_image(folder / "b.png");
+  fs::create_directories(folder / "out/a_overlay.png/x");  // its name is taken, so that it cannot be written
+  const Ran ran = run_basin(folder, "segment a.png b.png --model m.safetensors --out out --device cpu");
+  CHECK(ran.code == 1);
+  CHECK(contains(ran.err, "a_overlay.png"));
+  CHECK(contains(ran.err, "1 of 2 inputs"));
+  CHECK(!fs::exists(folder / "out/a_masks.png"));
+  CHECK(fs::exists(folder / "out/b_masks.png"));
+  CHECK(fs::exists(folder / "out/b_overlay.png"));
+}
+
+TEST_CASE("segment: what no image can be done with is told once, and makes no folder") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  put_image(folder / "a.png"), put_image(folder / "b.png"), put_image(folder / "more/a.png");
+  const auto refused = [&](const std::string& words, const std::string& why, size_t lines) {
+    const Ran ran = run_basin(folder, "segment --model m.safetensors --out never --device cpu " + words);
+    CHECK(ran.code == 1);
+    CHECK_MESSAGE(contains(ran.err, why), ran.err);
+    CHECK(lines_of(ran.err) == lines);
+    CHECK(!fs::exists(folder / "never"));
+  };
+  refused("a.png b.png --tile 100", "--tile 100: expected a multiple of 8", 1);
+  refused("a.png b.png --tile 64 --overlap 64", "--overlap 64: expected less than --tile 64", 1);
+  refused("a.png b.png --norm loud", "--norm loud", 1);
+  refused("a.png more", "another input has the same name", 1);
+  refused("none.png", "none.png: no such file or folder", 2);
+  refused("none.png", "1 of 1 inputs could not be segmented", 2);
+}
