@@ -32,6 +32,12 @@ struct Image {
 /// infinity.
 Image read_image(const std::filesystem::path&);
 
+/// The grey of a colour, by Rec. 601.
+template <class T>
+constexpr T grey_of(T red, T green, T blue) {
+  return T(0.299) * red + T(0.587) * green + T(0.114) * blue;
+}
+
 /// 8-bit PNG with 1 or 3 channels. Written under a temporary name and renamed.
 void write_png(const std::filesystem::path&, const Image&);
 /// The bytes that write_png writes.

@@ -37,7 +37,7 @@ struct LoadedBatch {
 /// Random crops of a training set, cut, augmented and given targets on worker threads ahead of time. What a batch holds
 /// depends on (seed, step) alone: an epoch is one crop of each image in an order of its own; with fewer images than a
 /// batch the order wraps around, otherwise a last incomplete batch is dropped. An image smaller than the crop is padded
-/// by ceil((crop - size) / 2) zeros on both sides. After the first batches nothing is allocated.
+/// by ceil((crop - size) / 2) zeros on both sides. The tensors of a batch are made once and serve again.
 class Loader {
  public:
   /// Begins with the batch of step `first`. `examples` must outlive the loader.

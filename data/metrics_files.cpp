@@ -6,6 +6,7 @@
 #include <fstream>
 #include <map>
 
+#include "data/csv.h"
 #include "engine/files.h"
 #include "kernels/platform.h"
 
@@ -17,16 +18,12 @@ namespace fs = std::filesystem;
 /// One label image, which needs no name in common with another.
 bool is_single(const fs::path& path) { return !fs::is_directory(path) && lower_extension(path) != ".csv"; }
 
-/// The fields of a line, without blanks and quotes around them.
-std::vector<std::string> fields(const std::string& line) {
-  std::vector<std::string> all;
-  for (size_t begin = 0; begin <= line.size();) {
-    const size_t end = std::min(line.find(',', begin), line.size());
-    const size_t first = line.find_first_not_of(" \t\r\"", begin);
-    const size_t last = end == 0 ? std::string::npos : line.find_last_not_of(" \t\r\"", end - 1);
-    all.push_back(first < end && last != std::string::npos && last >= first ? line.substr(first, last - first + 1)
-                                                                            : "");
-    begin = end + 1;
+/// The fields of a line, without blanks around them.
+std::vector<std::string> fields(const std::string& line, const std::string& where) {
+  std::vector<std::string> all = split_csv(line, where);
+  for (std::string& field : all) {
+    field.erase(0, std::min(field.find_first_not_of(" \t"), field.size()));
+    field.erase(field.find_last_not_of(" \t\r") + 1);
   }
   return all;
 }
@@ -69,7 +66,7 @@ std::vector<double> read_confidence(const fs::path& path, int objects) {
   if (!file) refuse(path.string(), ": cannot be read");
   std::string line;
   std::getline(file, line);
-  const std::vector<std::string> header = fields(line);
+  const std::vector<std::string> header = fields(line, path.string() + ", line 1");
   const auto column = [&](const char* name) {
     const auto found = std::find(header.begin(), header.end(), name);
     if (found == header.end()) refuse(path.string(), ": no column '", name, "' in the first line");
@@ -80,7 +77,7 @@ std::vector<double> read_confidence(const fs::path& path, int objects) {
   for (int n = 2; std::getline(file, line); ++n) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     const std::string where = path.string() + ", line " + std::to_string(n);
-    const std::vector<std::string> row = fields(line);
+    const std::vector<std::string> row = fields(line, where);
     const int64_t label = number<int64_t>(row, label_column, "label", where);
     const double score = number<double>(row, score_column, "score", where);
     if (label <= 0) refuse(where, ": label ", label, " is no object");

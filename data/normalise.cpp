@@ -42,9 +42,7 @@ void with_values(const Image& image, int channels, int channel, F f) {
     else if (image.channels == channels)
       f([=, c = size_t(channel)](size_t i) { return float(p[i * has + c]); });
     else
-      f([=](size_t i) {
-        return 0.299f * float(p[i * 3]) + 0.587f * float(p[i * 3 + 1]) + 0.114f * float(p[i * 3 + 2]);
-      });
+      f([=](size_t i) { return grey_of(float(p[i * 3]), float(p[i * 3 + 1]), float(p[i * 3 + 2])); });
   };
   switch (image.type) {
     case PixelType::u8:

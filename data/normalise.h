@@ -27,9 +27,9 @@ struct Affine {
 };
 
 /// An image ready to be cut: its channels as a model of `channels` channels takes them, and their normalisation. Grey
-/// is repeated into 3 channels, 3 channels become grey by Rec. 601 (.299 R + .587 G + .114 B), on raw values; any other
-/// mismatch throws one sentence that begins with `name`. Percentiles are linear between order statistics, at rank
-/// q / 100 (n - 1), of the values as float32. Nothing is copied but the image itself.
+/// is repeated into 3 channels, 3 channels become grey by Rec. 601, on raw values; any other mismatch throws one
+/// sentence that begins with `name`. Percentiles are linear between order statistics, at rank q / 100 (n - 1), of the
+/// values as float32. Nothing is copied but the image itself.
 class Source {
  public:
   Source(Image image, int channels, const Normalisation&, const std::string& name);

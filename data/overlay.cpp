@@ -22,7 +22,7 @@ void add_grey(const Image& image, std::vector<float>& grey) {
   for (float& g : grey) {
     double v = at[0];
     if (image.channels == 2) v = 0.5 * (double(at[0]) + double(at[1]));
-    if (image.channels >= 3) v = 0.299 * double(at[0]) + 0.587 * double(at[1]) + 0.114 * double(at[2]);
+    if (image.channels >= 3) v = grey_of(double(at[0]), double(at[1]), double(at[2]));
     g = float(v);
     at += image.channels;
   }

@@ -3,6 +3,7 @@
 #include <set>
 #include <string_view>
 
+#include "data/csv.h"
 #include "data/dataset.h"
 #include "engine/files.h"
 #include "kernels/platform.h"
@@ -137,25 +138,6 @@ std::vector<Pair> pair_dsb(const fs::path& folder) {
   return pairs;
 }
 
-std::vector<std::string> split_csv_line(const std::string& line, const std::string& where) {
-  std::vector<std::string> cells(1);
-  bool quoted = false;
-  for (size_t i = 0; i < line.size(); ++i) {
-    const char c = line[i];
-    if (quoted && c == '"' && i + 1 < line.size() && line[i + 1] == '"') {
-      cells.back() += line[++i];
-    } else if (c == '"') {
-      quoted = !quoted;
-    } else if (c == ',' && !quoted) {
-      cells.emplace_back();
-    } else {
-      cells.back() += c;
-    }
-  }
-  if (quoted) refuse(where, ": a quotation mark is never closed");
-  return cells;
-}
-
 std::vector<Pair> pair_list(const fs::path& list) {
   const std::vector<std::byte> bytes = read_file(list);
   std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -168,7 +150,7 @@ std::vector<Pair> pair_list(const fs::path& list) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (line.empty() || (number == 1 && line == "image,mask")) continue;
     const std::string where = list.string() + ": line " + std::to_string(number);
-    const std::vector<std::string> cells = split_csv_line(line, where);
+    const std::vector<std::string> cells = split_csv(line, where);
     if (cells.size() != 2 || cells[0].empty() || cells[1].empty()) refuse(where, " is not image,mask");
     Pair pair{stem_of(cells[0]), list.parent_path() / cells[0], {list.parent_path() / cells[1]}, false};
     for (const fs::path& file : {pair.image, pair.masks[0]}) {

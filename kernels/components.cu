@@ -46,13 +46,6 @@ struct Flatten {
   }
 };
 
-struct MarkRoots {
-  const int32_t* parent;
-  int32_t* number;
-
-  BASIN_HD void operator()(int64_t i) const { number[i] = parent[i] == i; }
-};
-
 struct Renumber {
   const int32_t* number;
   int32_t* labels;

@@ -115,19 +115,6 @@ struct FlattenPoints {
   }
 };
 
-struct Clear {
-  int32_t* parent;
-
-  BASIN_HD void operator()(int64_t i) const { parent[i] = -1; }
-};
-
-struct MarkRoots {
-  const int32_t* parent;
-  int32_t* number;
-
-  BASIN_HD void operator()(int64_t i) const { number[i] = parent[i] == i; }
-};
-
 template <class T, class Near>
 struct Label {
   GridView<T> grid;
@@ -153,7 +140,7 @@ int64_t label_clusters(const Exec& exec, const GridView<T>& grid, const DbscanOp
   const Reach<T> reach(options.eps);
   Temp<int32_t> node(exec, n + read_ahead), cell_node(exec, n), parent(exec, n), number(exec, n);
   const UnionFind sets{parent.data()};
-  for_each(exec, n, Clear{parent.data()});
+  for_each(exec, n, Fill<int32_t>{parent.data(), -1});
   Near::for_each_cell(
       exec, grid, FindCore<T, Near>{grid, reach, options.min_samples, node.data(), cell_node.data(), parent.data()});
   Near::for_each_cell(exec, grid, UniteCells<T, Near, 1>{grid, reach, node.data(), cell_node.data(), sets});

@@ -104,12 +104,6 @@ struct Backward {
   }
 };
 
-template <class T>
-struct Clear {
-  T* data;
-  BASIN_HD void operator()(int64_t i) const { data[i] = T(0); }
-};
-
 struct Element {
   const double* data;
   BASIN_HD void operator()(int64_t i, double (&t)[1]) const { t[0] = data[i]; }
@@ -169,12 +163,12 @@ void ivp_loss(const Exec& exec, View<const T, 4> predicted, View<const T, 4> tru
   if (!d_predicted.data) return;
   if (exec.device == Device::cuda && exec.deterministic) {
     Temp<unsigned long long> fixed(exec, 2 * pixels);
-    for_each(exec, 2 * pixels, Clear<unsigned long long>{fixed.data()});
+    for_each(exec, 2 * pixels, Fill<unsigned long long>{fixed.data(), 0});
     for_each(exec, pixels, Backward<T, AddFixed<T>>{path, scale, {fixed.data(), 1 / scale}});
     for_each(exec, 2 * pixels, FromFixed<T>{fixed.data(), 1 / scale, d_predicted.data});
     return;
   }
-  for_each(exec, 2 * pixels, Clear<T>{d_predicted.data});
+  for_each(exec, 2 * pixels, Fill<T>{d_predicted.data, T(0)});
   for_each_in_groups(exec, n, size, Backward<T, AddGradient<T>>{path, scale, {d_predicted.data}});
 }
 

@@ -137,14 +137,27 @@ void for_each_in_groups(const Exec& exec, int64_t groups, int64_t per_group, con
     detail::in_order(g * per_group, (g + 1) * per_group, f);
 }
 
-/// Calls f(i) once for each i in [0, n) on the CPU's threads, in no order, for an f whose single call is much work, such
-/// as a band of rows. f need not be BASIN_HD; it is compiled per instruction set with all that it calls inlined.
+/// Calls f(i) once for each i in [0, n) on the CPU's threads, in no order, for an f whose single call is much work,
+/// such as a band of rows. f need not be BASIN_HD; it is compiled per instruction set with all that it calls inlined.
 template <class F>
 void for_each_task(int64_t n, const F& f) {
 #pragma omp parallel for schedule(dynamic, 1)
   for (int64_t i = 0; i < n; ++i)
     detail::in_order(i, i + 1, f);
 }
+
+namespace {
+
+/// Writes one value to every element. Each source has its own copy, because for_each with it is another function where
+/// nvcc compiles it.
+template <class T>
+struct Fill {
+  T* data;
+  T value;
+  BASIN_HD void operator()(int64_t i) const { data[i] = value; }
+};
+
+}  // namespace
 
 /// Adds where other indices of the same group may add too.
 template <class T>

@@ -76,23 +76,11 @@ struct WriteLabels {
   }
 };
 
-/// The index of the first point of each row, and the number of points behind them.
-void scan_rows(const Exec& exec, View<const uint8_t, 2> mask, int64_t* first) {
+/// The index of the first point of each row, and the number of points behind them, which is returned.
+int64_t scan_rows(const Exec& exec, View<const uint8_t, 2> mask, int64_t* first) {
   for_each(exec, mask.dim[0], RowCount{mask, first}, 16);
   for_each(exec, 1, Scan{first, mask.dim[0]});
-}
-
-int64_t last_of(const Exec& exec, const int64_t* first, int rows) {
-#if BASIN_CUDA
-  if (exec.device == Device::cuda) {
-    int64_t n = 0;
-    BASIN_CUDA_CHECK(cudaMemcpyAsync(&n, first + rows, sizeof n, cudaMemcpyDeviceToHost, exec.stream));
-    BASIN_CUDA_CHECK(cudaStreamSynchronize(exec.stream));
-    return n;
-  }
-#endif
-  (void)exec;
-  return first[rows];
+  return read_back(exec, first + mask.dim[0]);
 }
 
 }  // namespace
@@ -105,15 +93,14 @@ void threshold_logit(const Exec& exec, View<const float, 2> logit, double thresh
 
 int64_t count_points(const Exec& exec, View<const uint8_t, 2> mask) {
   const Temp<int64_t> first(exec, int64_t(mask.dim[0]) + 1);
-  scan_rows(exec, mask, first.data());
-  return last_of(exec, first.data(), mask.dim[0]);
+  return scan_rows(exec, mask, first.data());
 }
 
 template <class T>
 void mask_points(const Exec& exec, View<const uint8_t, 2> mask, View<T, 2> points) {
   const Temp<int64_t> first(exec, int64_t(mask.dim[0]) + 1);
-  scan_rows(exec, mask, first.data());
-  BASIN_CHECK(points.dim[1] == 2 && points.dim[0] == last_of(exec, first.data(), mask.dim[0]), "points ", points);
+  const int64_t count = scan_rows(exec, mask, first.data());
+  BASIN_CHECK(points.dim[1] == 2 && points.dim[0] == count, "points ", points, ", ", count, " pixels");
   for_each(exec, mask.dim[0], WritePoints<T>{mask, first.data(), points}, 16);
 }
 
@@ -121,8 +108,8 @@ void label_points(const Exec& exec, View<const uint8_t, 2> mask, View<const int3
                   View<int32_t, 2> image) {
   BASIN_CHECK(image.dim[0] == mask.dim[0] && image.dim[1] == mask.dim[1], "mask ", mask, ", image ", image);
   const Temp<int64_t> first(exec, int64_t(mask.dim[0]) + 1);
-  scan_rows(exec, mask, first.data());
-  BASIN_CHECK(labels.dim[0] == last_of(exec, first.data(), mask.dim[0]), "labels ", labels);
+  const int64_t count = scan_rows(exec, mask, first.data());
+  BASIN_CHECK(labels.dim[0] == count, "labels ", labels, ", ", count, " pixels");
   for_each(exec, mask.dim[0], WriteLabels{mask, first.data(), labels.data, image}, 16);
 }
 

@@ -49,4 +49,16 @@ struct UnionFind {
 #endif
 };
 
+namespace {
+
+/// 1 at the roots, 0 elsewhere: their running sum numbers the sets. Each source has its own copy, because for_each with
+/// it is another function where nvcc compiles it.
+struct MarkRoots {
+  const int32_t* parent;
+  int32_t* number;
+
+  BASIN_HD void operator()(int64_t i) const { number[i] = parent[i] == i; }
+};
+
+}  // namespace
 }  // namespace basin

@@ -27,8 +27,8 @@ struct TrainOptions {
   std::function<void()> accepted;  // called once it is known that steps will be done, before the first
 };
 
-/// What a run leaves behind in its folder (design of files in the README): last.safetensors, best.safetensors,
-/// last.state.safetensors, metrics.csv. Each is written under a temporary name and renamed.
+/// What a run leaves behind in its folder: last.safetensors, best.safetensors, last.state.safetensors,
+/// metrics.csv. Each is written under a temporary name and renamed.
 struct RunFiles {
   std::filesystem::path folder;
   std::filesystem::path last() const { return folder / "last.safetensors"; }

@@ -205,7 +205,7 @@ TEST_CASE("evaluate: confidences give VOC2010") {
   // By confidence: label 40 is first and hits nothing at .5; then 2 and 1 hit, then 3.
   folder.text("prediction/a_scores.csv",
               "score, label,area\r\n0.25,3,72\r\n0.5,2,48\r\n\r\n0.375,1,64\r\n1e0,40,56\r\n");
-  folder.text("prediction/b_scores.csv", "label,score\n65536,0.75\n");
+  folder.text("prediction/b_scores.csv", "file,\"label\",score\n\"b, the second\",65536,\"0.75\"\n");
   const Json json = evaluate_json(folder);
   const double a = 3 / 4.0;  // the envelope of 0, 1/2, 2/3, 3/4
   CHECK(json["per_image"][0]["metrics"]["VOC_AP50"].get<double>() == doctest::Approx(a));
@@ -217,11 +217,15 @@ TEST_CASE("evaluate: confidences give VOC2010") {
 
   fs::remove(folder.path / "prediction/b_scores.csv");
   mentions(refusal(folder), "b_scores.csv");
-  const std::pair<const char*, const char*> bad[] = {
-      {"label,score\n65536,high\n", "line 2"}, {"label,score\n65536,nan\n", "line 2"},
-      {"label,score\n65536\n", "line 2"},      {"label,score\n0,1\n", "line 2"},
-      {"label,score\n1,.5\n1,.5\n", "line 3"}, {"label,score\n1,.5\n2,.5\n", "2 labels"},
-      {"label,confidence\n1,.5\n", "'score'"}, {"", "'label'"}};
+  const std::pair<const char*, const char*> bad[] = {{"label,score\n65536,high\n", "line 2"},
+                                                     {"label,score\n65536,nan\n", "line 2"},
+                                                     {"label,score\n65536\n", "line 2"},
+                                                     {"label,score\n0,1\n", "line 2"},
+                                                     {"label,score\n1,.5\n1,.5\n", "line 3"},
+                                                     {"label,score\n1,.5\n2,.5\n", "2 labels"},
+                                                     {"label,confidence\n1,.5\n", "'score'"},
+                                                     {"", "'label'"},
+                                                     {"label,score\n1,\"2\n", "line 2: a quotation mark"}};
   for (const auto& [text, part] : bad) {
     folder.text("prediction/b_scores.csv", text);
     const std::string error = refusal(folder);

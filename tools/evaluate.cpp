@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "data/csv.h"
 #include "data/labels.h"
 #include "data/metrics.h"
 #include "data/metrics_files.h"
@@ -120,14 +121,6 @@ Json report(const Evaluation& e, const Options& options) {
   return json;
 }
 
-std::string quoted(const std::string& field) {
-  if (field.find_first_of(",\"\r\n") == std::string::npos) return field;
-  std::string text = "\"";
-  for (const char c : field)
-    text += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return text + "\"";
-}
-
 /// One row per image; an undefined value is an empty field.
 std::string table(const Evaluation& e) {
   const auto field = [](const std::optional<double>& v) { return v ? fmt::format(",{}", *v) : std::string(","); };
@@ -138,7 +131,7 @@ std::string table(const Evaluation& e) {
     text += fmt::format(",AP@{:.4f}", t);
   for (size_t k = 0; k < e.pairs.size(); ++k) {
     const ImageScore& s = e.scores[k];
-    text += fmt::format("\n{},{},{}", quoted(e.pairs[k].stem), s.truth, s.prediction);
+    text += fmt::format("\n{},{},{}", csv_field(e.pairs[k].stem), s.truth, s.prediction);
     for (const Metric& m : e.metrics)
       text += field(m.value(s));
     for (const double t : curve_thresholds())
