@@ -55,6 +55,7 @@ TEST_CASE("command: bench prints a table and writes it as JSON") {
   CHECK(times[0]["reps"] == 2);
   CHECK(times[0]["median_ms"] >= times[0]["min_ms"]);
   CHECK(contains(times[0]["device"].get<std::string>(), "cpu"));
+  CHECK(Json::parse(read_bytes(folder / "times.json.run.json"))["threads"] == 1);
 
   const Ran unknown = run_basin(folder, "bench memory speed");
   CHECK(unknown.code == 1);
@@ -62,6 +63,57 @@ TEST_CASE("command: bench prints a table and writes it as JSON") {
   CHECK(contains(unknown.err, "memory"));
   CHECK(unknown.out.empty());
   CHECK(run_basin(folder, "bench memory --reps 1 --json no/such/folder.json").code == 1);
+}
+
+TEST_CASE("command: beside a file that a command writes lies how it came about, and that makes it again") {
+  const Folder folder;
+  write_labels(folder / "x_masks.png", labels_of(4, 5, {1, 1, 0, 0, 2,  //
+                                                        1, 1, 0, 2, 2,  //
+                                                        0, 0, 0, 2, 2,  //
+                                                        3, 3, 0, 0, 0}));
+  write_png(folder / "an image.png", {4, 5, 1, PixelType::u8, std::vector<std::byte>(20, std::byte{9})});
+  const auto check = [&](const std::string& words, const std::string& file) {
+    CAPTURE(words);
+    const Ran ran = run_basin(folder, words);
+    REQUIRE_MESSAGE(ran.code == 0, ran.err);
+    const std::string bytes = read_bytes(folder / file);
+    REQUIRE(!bytes.empty());
+    const Json run = Json::parse(read_bytes(folder / (file + ".run.json")));
+    CHECK(contains(run["command"].get<std::string>(), BASIN_COMMAND));
+    CHECK(run.contains("version"));
+    std::filesystem::remove(folder / file);
+    const std::string again = "cd '" + folder.path().string() + "' && " + run["command"].get<std::string>();
+    CHECK(std::system((again + " >/dev/null 2>&1").c_str()) == 0);
+    CHECK(read_bytes(folder / file) == bytes);
+    return run;
+  };
+  const Json components = check("components x_masks.png --out c.png --threads 1", "c.png");
+  CHECK(components["image"] == "x_masks.png");
+  CHECK(components["out"] == "c.png");
+  CHECK(components["connectivity"] == 8);
+  CHECK(components["threads"] == 1);
+  CHECK(components["device"].get<std::string>().rfind("cpu, ", 0) == 0);
+  const Json field = check("field c.png --kernel 5 --out f.npy", "f.npy");
+  CHECK(field["kernel"] == 5);
+  CHECK(field["truncate"] == 10);
+  CHECK(field["threads"].get<int>() > 0);
+  const Json moved = check("integrate f.npy --mask c.png --rescale --out p.npy", "p.npy");
+  CHECK(moved["rescale"] == "0.01,99.99");
+  CHECK(moved["points"].is_null());
+  CHECK(moved["step"] == 0.1);
+  CHECK(check("cluster p.npy --eps 1.5 --min-samples 2 --snap-noise --out l.npy", "l.npy")["snap_noise"] == true);
+  CHECK(check("loss mse f.npy f.npy --out-grad g.npy", "g.npy")["tversky"] == Json{0.5, 0.5});
+  CHECK(check("evaluate --pred c.png --truth x_masks.png --csv s.csv", "s.csv")["dialect"] == "stardist");
+  check("evaluate --pred c.png --truth x_masks.png --json s.json --csv s.csv", "s.json");
+  std::filesystem::copy_file(folder / "x_masks.png", folder / "an image_masks.png");
+  CHECK(check("report 'an image.png' --pred 'an image_masks.png' --out r.html", "r.html")["limit"] == 24);
+
+  const Ran nowhere = run_basin(folder, "evaluate --pred c.png --truth c.png --csv /dev/null");
+  CHECK(nowhere.code == 0);
+  CHECK(!std::filesystem::exists("/dev/null.run.json"));
+  run_basin(folder, "loss mse f.npy f.npy");
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+    CHECK(entry.path().filename() != "run.json");
 }
 
 TEST_CASE("command: a device that is none, or is not there, is refused") {

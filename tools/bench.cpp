@@ -5,6 +5,7 @@
 #include "engine/files.h"
 #include "engine/json.h"
 #include "tools/command.h"
+#include "tools/run_json.h"
 
 namespace basin::tools {
 namespace {
@@ -84,7 +85,9 @@ void run(const Request& request) {
       print(r);
       all.push_back(json_of(r));
     }
-  if (!request.json.empty()) write_atomically(request.json, to_text(all, 2) + "\n");
+  if (request.json.empty()) return;
+  write_atomically(request.json, to_text(all, 2) + "\n");
+  write_run_json_beside(request.json);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "kernels/dbscan.h"
 #include "kernels/snap_noise.h"
 #include "tools/command.h"
+#include "tools/run_json.h"
 
 namespace basin::tools {
 namespace {
@@ -46,6 +47,7 @@ void run(const Settings& settings) {
   for (const int32_t label : labels)
     noise += label < 0;
   write_npy(settings.out, {points.shape[0]}, wide.data());
+  write_run_json_beside(settings.out);
   std::printf("%lld points, %lld clusters, %lld noise\n", static_cast<long long>(wide.size()),
               static_cast<long long>(clusters), static_cast<long long>(noise));
 }

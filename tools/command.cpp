@@ -7,7 +7,9 @@
 #include <optional>
 #include <string_view>
 
+#include "engine/json.h"
 #include "tools/machine.h"
+#include "tools/run_json.h"
 
 namespace basin::tools {
 namespace {
@@ -38,8 +40,13 @@ void add_seed_option(Command& command, Common& common) {
   command.add("--seed", common.seed, "the seed of all randomness").shown();
 }
 
+void set_threads(int threads) {
+  if (threads > 0) omp_set_num_threads(threads);
+  resolve_setting("threads", threads_in_use());
+}
+
 Exec make_exec(const Common& common) {
-  if (common.threads > 0) omp_set_num_threads(common.threads);
+  set_threads(common.threads);
   Exec exec;
   const std::optional<int> gpu = wanted_gpu(common.device);
   const int n = common.device == "cpu" ? 0 : int(gpus().size());
@@ -52,6 +59,7 @@ Exec make_exec(const Common& common) {
 #endif
   }
   if (common.device == "auto") std::fprintf(stderr, "device: %s\n", describe(exec).c_str());
+  resolve_setting("device", describe(exec));
   return exec;
 }
 

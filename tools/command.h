@@ -16,6 +16,8 @@ struct Common {
 void add_device_options(Command&, Common&);
 void add_seed_option(Command&, Common&);
 
+/// 0: as many as the machine has, or OMP_NUM_THREADS says.
+void set_threads(int);
 /// Sets the number of threads and picks the device. `cuda` throws where there is none; `auto` says on stderr which it
 /// took.
 Exec make_exec(const Common&);

@@ -6,6 +6,7 @@
 #include "engine/tensor.h"
 #include "tools/arrays.h"
 #include "tools/command.h"
+#include "tools/run_json.h"
 
 namespace basin::tools {
 namespace {
@@ -24,6 +25,7 @@ void run(const Settings& settings) {
   const int64_t count =
       kernels::components(exec, pixels.view<const uint8_t, 2>(), settings.connectivity, ids.view<int32_t, 2>());
   write_labels(settings.out, {mask.height, mask.width, int(count), ids.to_host<int32_t>(exec)});
+  write_run_json_beside(settings.out);
   std::printf("%lld components\n", static_cast<long long>(count));
 }
 

@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <omp.h>
 
 #include <cstdio>
 #include <exception>
@@ -11,6 +10,7 @@
 #include "engine/files.h"
 #include "engine/json.h"
 #include "tools/command.h"
+#include "tools/run_json.h"
 
 namespace basin::tools {
 namespace {
@@ -152,10 +152,12 @@ void print(const Evaluation& e) {
 }
 
 void run(const Options& options) {
-  if (options.threads > 0) omp_set_num_threads(options.threads);
+  set_threads(options.threads);
   const Evaluation e = evaluate(options);
   if (!options.json.empty()) write_atomically(options.json, to_text(report(e, options), 1) + "\n");
   if (!options.csv.empty()) write_atomically(options.csv, table(e));
+  if (!options.json.empty() || !options.csv.empty())
+    write_run_json_beside(options.json.empty() ? options.csv : options.json);
   print(e);
 }
 

@@ -9,6 +9,7 @@
 #include "kernels/distance_field.h"
 #include "kernels/omnipose_field.h"
 #include "tools/command.h"
+#include "tools/run_json.h"
 
 namespace basin::tools {
 namespace {
@@ -38,6 +39,7 @@ void run(const FieldRequest& request) {
   else
     kernels::centroid_field(exec, from, request.mode == "unit" ? CentroidMode::unit : CentroidMode::displacement, to);
   write_npy(request.out, {2, labels.height, labels.width}, field.to_host<float>(exec).data());
+  write_run_json_beside(request.out);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "kernels/points.h"
 #include "tools/arrays.h"
 #include "tools/command.h"
+#include "tools/run_json.h"
 
 namespace basin::tools {
 namespace {
@@ -69,6 +70,7 @@ void run(IntegrateRequest request) {
     kernels::integrate<T>(exec, vectors.view<const T, 3>(), points.view<T, 2>(), request.options);
     write_npy(request.out, {points.dim(0), 2}, points.to_host<T>(exec).data());
   });
+  write_run_json_beside(request.out);
 }
 
 }  // namespace

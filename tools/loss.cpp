@@ -6,6 +6,7 @@
 #include "engine/ops_loss.h"
 #include "tools/arrays.h"
 #include "tools/command.h"
+#include "tools/run_json.h"
 
 namespace basin::tools {
 namespace {
@@ -50,6 +51,7 @@ void run(const LossRequest& request) {
     tape.backward(loss, Tensor::from<T>(exec, {1}, {T(1)}));
     write_npy(request.gradient, predicted.shape, tape.grad(in).template to_host<T>(exec).data());
   });
+  if (!request.gradient.empty()) write_run_json_beside(request.gradient);
 }
 
 }  // namespace

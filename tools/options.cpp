@@ -1,11 +1,52 @@
 #include "tools/options.h"
 
 #include <CLI/CLI.hpp>
+#include <cctype>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 
+#include "engine/json.h"
+#include "tools/run_json.h"
+
 namespace basin::tools {
+namespace {
+
+Json json_of(const std::string& value) { return value.empty() ? Json(nullptr) : Json(value); }
+Json json_of(const std::filesystem::path& value) { return json_of(value.string()); }
+template <class T>
+Json json_of(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+template <class T>
+Json json_of(const T& value) {
+  return value;
+}
+
+/// "--save-every" as a member of run.json: "save_every".
+std::string member_name(const std::string& option) {
+  std::string name = option.substr(std::min(option.find_first_not_of('-'), option.size()));
+  for (char& c : name)
+    c = c == '-' ? '_' : char(std::tolower(static_cast<unsigned char>(c)));
+  return name;
+}
+
+}  // namespace
+
+struct OptionValues {
+  std::vector<std::pair<std::string, std::function<Json()>>> options;
+
+  template <class T>
+  void add(const std::string& option, const T& value) {
+    options.emplace_back(member_name(option), [&value] { return json_of(value); });
+  }
+  Json json() const {
+    Json all = Json::object();
+    for (const auto& [name, value] : options)
+      all[name] = value();
+    return all;
+  }
+};
 
 Option& Option::required() {
   option_->required();
@@ -70,9 +111,11 @@ Option& Option::excludes(const Option& other) {
 }
 
 Command::Command(const std::string& name, const std::string& help, const std::string& version)
-    : app_(std::make_shared<CLI::App>(help, name)) {
+    : Command(std::make_shared<CLI::App>(help, name)) {
   app_->set_version_flag("--version", version);
 }
+
+Command::Command(std::shared_ptr<CLI::App> app) : app_(std::move(app)), values_(std::make_shared<OptionValues>()) {}
 
 Command Command::subcommand(const std::string& name, const std::string& help) {
   app_->require_subcommand(1);
@@ -81,6 +124,7 @@ Command Command::subcommand(const std::string& name, const std::string& help) {
 
 template <class T>
 Option Command::add(const std::string& name, T& value, const std::string& help) {
+  values_->add(name, value);
   return Option(app_->add_option(name, value, help));
 }
 
@@ -96,10 +140,16 @@ template Option Command::add(const std::string&, std::vector<std::string>&, cons
 template Option Command::add(const std::string&, std::vector<double>&, const std::string&);
 
 Option Command::flag(const std::string& name, bool& value, const std::string& help) {
+  values_->add(name, value);
   return Option(app_->add_flag(name, value, help));
 }
 
-void Command::runs(std::function<void()> work) { app_->callback(std::move(work)); }
+void Command::runs(std::function<void()> work) {
+  app_->callback([values = values_, work = std::move(work)] {
+    remember_settings(values->json());
+    work();
+  });
+}
 
 int Command::parse(int argc, char** argv) {
   try {

@@ -40,6 +40,9 @@ class Option {
   CLI::Option* option_;
 };
 
+/// The options of a command, for run.json.
+struct OptionValues;
+
 /// A command or a subcommand of it. Copies are the same command.
 class Command {
  public:
@@ -53,7 +56,7 @@ class Command {
   template <class T>
   Option add(const std::string& name, T& value, const std::string& help);
   Option flag(const std::string& name, bool& value, const std::string& help);
-  /// What the command does.
+  /// What the command does. The values of its options are remembered for run.json before.
   void runs(std::function<void()>);
 
   /// Reads the command line and runs what it asks for; returns the exit code. What it does not understand is told on
@@ -61,8 +64,10 @@ class Command {
   int parse(int argc, char** argv);
 
  private:
-  explicit Command(std::shared_ptr<CLI::App> app) : app_(std::move(app)) {}
+  explicit Command(std::shared_ptr<CLI::App>);
+
   std::shared_ptr<CLI::App> app_;
+  std::shared_ptr<OptionValues> values_;
 };
 
 }  // namespace basin::tools

@@ -12,6 +12,7 @@
 #include "data/overlay.h"
 #include "kernels/platform.h"
 #include "tools/command.h"
+#include "tools/run_json.h"
 
 namespace basin::tools {
 namespace {
@@ -119,6 +120,7 @@ void report(const Settings& settings) {
     add_images(settings, set, page);
   if (!settings.times.empty()) page.tables.push_back(time_table(settings.times));
   write_report(settings.out, page);
+  write_run_json_beside(settings.out);
   std::printf("%s\n", settings.out.string().c_str());
 }
 

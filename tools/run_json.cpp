@@ -11,6 +11,11 @@ std::string& command() {
   return line;
 }
 
+Json& settings() {
+  static Json values = Json::object();
+  return values;
+}
+
 /// An argument as a shell would need it.
 std::string quoted(const std::string& argument) {
   if (argument.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:,=+-@%") ==
@@ -37,10 +42,20 @@ void remember_command(int argc, char** argv) {
   }
 }
 
+void remember_settings(Json values) { settings() = std::move(values); }
+
+void resolve_setting(const std::string& name, Json value) {
+  if (settings().contains(name)) settings()[name] = std::move(value);
+}
+
 void write_run_json(const std::filesystem::path& path, Json settings) {
   Json run{{"command", command()}, {"version", BASIN_VERSION}};
   run.update(settings);
   write_atomically(path, to_text(run, 2) + '\n');
+}
+
+void write_run_json_beside(const std::filesystem::path& file) {
+  if (std::filesystem::is_regular_file(file)) write_run_json(file.string() + ".run.json", settings());
 }
 
 }  // namespace basin::tools

@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <string>
 
 #include "engine/json_fwd.h"
 
@@ -8,7 +9,18 @@ namespace basin::tools {
 /// Remembers the command line, for run.json.
 void remember_command(int argc, char** argv);
 
-/// Writes what a run resolved its settings to, the command that repeats it and the version.
+/// Remembers the values of the command's options, for run.json.
+void remember_settings(Json values);
+/// What an option came to that left it open, such as the number of threads where 0 stands for all. Nothing happens
+/// where the command has no such option.
+void resolve_setting(const std::string& name, Json value);
+
+/// For a command that writes a folder: what the run resolved its settings to, the command that repeats it and the
+/// version.
 void write_run_json(const std::filesystem::path&, Json settings);
+
+/// For a command that writes single files: the same beside the first of them, as FILE.run.json, with the values of the
+/// command's options. Nothing beside what is no file, such as /dev/stdout.
+void write_run_json_beside(const std::filesystem::path& file);
 
 }  // namespace basin::tools

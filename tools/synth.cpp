@@ -13,6 +13,7 @@
 #include "engine/json.h"
 #include "kernels/platform.h"
 #include "tools/command.h"
+#include "tools/machine.h"
 #include "tools/run_json.h"
 
 namespace basin::tools {
@@ -67,6 +68,7 @@ void synth(Settings settings) {
                                              {"count", settings.count},
                                              {"size", settings.size},
                                              {"seed", settings.common.seed},
+                                             {"threads", threads_in_use()},
                                              {"objects", objects}});
   std::printf("%d images with %lld objects in %s\n", settings.count, static_cast<long long>(objects),
               settings.out.string().c_str());
