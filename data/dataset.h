@@ -3,10 +3,12 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "data/labels.h"
 #include "data/normalise.h"
+#include "data/planes.h"
 
 namespace basin {
 
@@ -50,6 +52,12 @@ std::string labels_stem(const std::filesystem::path&);
 Labels read_pair_labels(const Pair&, int height, int width);
 /// The same at the size of the masks, or where there is none of the image.
 Labels read_pair_labels(const Pair&);
+
+/// What is true of an image: objects apart, or such as may share pixels.
+using Objects = std::variant<Labels, Planes>;
+/// As read_pair_labels, but nothing is lost where objects overlap: binary masks of which two share a pixel stay planes,
+/// and in the place of a label image there may be a stack of masks (read_stack), which is planes in any case.
+Objects read_pair_objects(const Pair&);
 
 /// Which pairs are held out: the round(fraction n) with the lowest hash of their stem (64-bit FNV-1a, then the
 /// finaliser of MurmurHash3), at least one and not all. It depends on the names alone, not on their order, and adding

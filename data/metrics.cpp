@@ -22,19 +22,19 @@ Quotient& operator+=(Quotient& a, const Quotient& b) {
 
 Value ratio(const Quotient& q, Value empty) { return q.below > 0 ? q.above / q.below : empty; }
 
-/// Pairs with IoU above t, strictly: what PQ and the object F1 count in every dialect.
-Counts above(const ImageScore& s, double t) { return counts(s, t, Dialect::dsb2018); }
-
+/// Of pairs with IoU above t, strictly: what PQ and the object F1 count in every dialect.
 Value object_f1(const ImageScore& s, double t) {
-  const double tp = double(above(s, t).true_positive);
-  return ratio({2 * tp, double(s.truth + s.prediction)}, std::nullopt);
+  const Counts n = counts(s, t, Dialect::dsb2018);
+  const double twice = 2 * double(n.true_positive);
+  return ratio({twice, twice + double(n.false_positive + n.false_negative)}, std::nullopt);
 }
 
 Value segmentation_quality(const ImageScore& s) {
   if (s.truth + s.prediction == 0) return std::nullopt;
   Quotient q;
-  for (const double iou : s.matched)
-    if (iou > 0.5) q += {iou, 1};
+  for (const std::vector<double>* all : {&s.matched, &s.best_of_truth})
+    for (const double iou : *all)
+      if (iou > 0.5) q += {iou, 1};
   return ratio(q, 0);
 }
 
@@ -50,6 +50,18 @@ Value symmetric_best_dice(const ImageScore& s) {
 Value det(const ImageScore& s) {
   if (s.det.below == 0) return std::nullopt;
   return 1 - std::min(s.det.above, s.det.below) / s.det.below;
+}
+
+template <class T>
+void append(std::vector<T>& to, const std::vector<T>& more) {
+  to.insert(to.end(), more.begin(), more.end());
+}
+
+/// Detections whose true objects come after `n` others.
+std::vector<Detection> after(std::vector<Detection> all, int64_t n) {
+  for (Detection& d : all)
+    if (d.truth >= 0) d.truth += n;
+  return all;
 }
 
 Value mean_over(const std::vector<double>& thresholds, const std::function<Value(double)>& value) {
@@ -79,23 +91,25 @@ const char* name_of(Dialect dialect) {
 }
 
 ImageScore& ImageScore::operator+=(const ImageScore& other) {
-  matched.insert(matched.end(), other.matched.begin(), other.matched.end());
-  for (Detection d : other.detections) {
-    if (d.truth >= 0) d.truth += truth;
-    detections.push_back(d);
-  }
+  append(matched, other.matched);
+  append(best_of_truth, other.best_of_truth);
+  append(best_of_prediction, other.best_of_prediction);
+  append(detections, after(other.detections, truth));
+  append(box_detections, after(other.box_detections, truth));
   truth += other.truth;
   prediction += other.prediction;
   semantic_iou += other.semantic_iou;
   semantic_f1 += other.semantic_f1;
   aji += other.aji;
   aji_plus += other.aji_plus;
+  aji_cellpose += other.aji_cellpose;
   dice2 += other.dice2;
   best_dice_prediction += other.best_dice_prediction;
   best_dice_truth += other.best_dice_truth;
   seg += other.seg;
   det += other.det;
   has_confidence = has_confidence || other.has_confidence;
+  from_planes = from_planes || other.from_planes;
   return *this;
 }
 
@@ -108,9 +122,14 @@ ImageScore pool(std::span<const ImageScore> images) {
 
 Counts counts(const ImageScore& s, double threshold, Dialect dialect) {
   BASIN_CHECK(threshold >= 0.5 && threshold <= 1, "threshold ", threshold);
-  const int64_t tp = std::count_if(s.matched.begin(), s.matched.end(),
-                                   [=](double iou) { return strict(dialect) ? iou > threshold : iou >= threshold; });
-  return {tp, s.prediction - tp, s.truth - tp};
+  const auto matches = [=](const std::vector<double>& all) {
+    return int64_t(std::count_if(all.begin(), all.end(),
+                                 [=](double iou) { return strict(dialect) ? iou > threshold : iou >= threshold; }));
+  };
+  const int64_t pairs = matches(s.matched), truths = matches(s.best_of_truth),
+                predictions = matches(s.best_of_prediction);
+  return {pairs + (dialect == Dialect::torchvf ? predictions : truths), s.prediction - pairs - predictions,
+          s.truth - pairs - truths};
 }
 
 Value average_precision(const ImageScore& s, double threshold, Dialect dialect) {
@@ -140,27 +159,45 @@ std::vector<double> curve_thresholds() {
   return t;
 }
 
-std::vector<Metric> metrics(Dialect dialect, bool with_confidence) {
+std::vector<Curve> curves(Dialect dialect, Given given) {
+  const std::string match = strict(dialect) ? ">" : ">=";
+  std::vector<Curve> all = {{"AP", given.planes ? match + ", planes many to one" : match,
+                             [=](const ImageScore& s, double t) { return average_precision(s, t, dialect); }}};
+  if (given.confidences) {
+    all.push_back({"VOC_AP", "VOC2010, >", voc2010});
+    all.push_back({"VOC_box_AP", "VOC2010 of boxes, >=", voc2010_boxes});
+  }
+  return all;
+}
+
+Metric at_threshold(const Curve& curve, double threshold) {
+  Metric metric;
+  metric.key = fmt::format("{}{:.0f}", curve.key, 100 * threshold);
+  metric.rule = curve.rule;
+  metric.value = [=](const ImageScore& s) { return curve.value(s, threshold); };
+  return metric;
+}
+
+std::vector<Metric> metrics(Dialect dialect, Given given) {
   const std::vector<double> three = {0.5, 0.75, 0.9}, coco = coco_thresholds();
   std::vector<Metric> all;
   const auto add = [&](std::string key, std::string rule, std::function<Value(const ImageScore&)> value) {
     all.push_back({std::move(key), "", std::move(rule), true, std::move(value)});
   };
-  const auto add_thresholds = [&](const std::string& prefix, const std::string& rule,
-                                  const std::function<Value(const ImageScore&, double)>& at) {
+  for (const Curve& curve : curves(dialect, given)) {
+    const size_t first = all.size();
+    const auto add_mean = [&](const std::string& key, const std::string& what, const std::vector<double>& thresholds) {
+      add(key, "mean of " + what + ", " + curve.rule,
+          [=](const ImageScore& s) { return mean_over(thresholds, [&](double t) { return curve.value(s, t); }); });
+    };
     for (const double t : coco)
-      add(fmt::format("{}{:.0f}", prefix, 100 * t), rule, [=](const ImageScore& s) { return at(s, t); });
-    add(prefix + "50:95", fmt::format("mean of .50:.05:.95, {}", rule),
-        [=](const ImageScore& s) { return mean_over(coco, [&](double t) { return at(s, t); }); });
-  };
-  const auto ap = [=](const ImageScore& s, double t) { return average_precision(s, t, dialect); };
-  const std::string match = strict(dialect) ? ">" : ">=";
-  add_thresholds("AP", match, ap);
-  add("mAP", "mean of .50, .75, .90, " + match,
-      [=](const ImageScore& s) { return mean_over(three, [&](double t) { return ap(s, t); }); });
-  for (Metric& m : all)
-    m.dialect = name_of(dialect);
-  if (with_confidence) add_thresholds("VOC_AP", "VOC2010, >", voc2010);
+      all.push_back(at_threshold(curve, t));
+    add_mean(curve.key + "50:95", ".50:.05:.95", coco);
+    if (curve.key != "AP") continue;
+    add_mean("mAP", ".50, .75, .90", three);
+    for (size_t k = first; k < all.size(); ++k)
+      all[k].dialect = name_of(dialect);
+  }
 
   add("semantic_IoU", "pixels", [](const ImageScore& s) { return ratio(s.semantic_iou, 1); });
   add("semantic_F1", "pixels", [](const ImageScore& s) { return ratio(s.semantic_f1, 1); });
@@ -171,6 +208,8 @@ std::vector<Metric> metrics(Dialect dialect, bool with_confidence) {
       [=](const ImageScore& s) { return mean_over(coco, [&](double t) { return object_f1(s, t); }); });
   add("AJI", "", [](const ImageScore& s) { return ratio(s.aji, 1); });
   add("AJI+", "one to one", [](const ImageScore& s) { return ratio(s.aji_plus, 1); });
+  add("AJI_cellpose", "common pixels of pairs / foreground",
+      [](const ImageScore& s) { return ratio(s.aji_cellpose, 1); });
   add("PQ", "IoU > .5", panoptic_quality);
   add("DQ", "IoU > .5", [](const ImageScore& s) { return object_f1(s, 0.5); });
   add("SQ", "IoU > .5", segmentation_quality);
@@ -193,17 +232,39 @@ std::vector<Metric> metrics(Dialect dialect, bool with_confidence) {
   return all;
 }
 
+const char* name_of(Aggregation aggregation) {
+  switch (aggregation) {
+    case Aggregation::mean:
+      return "mean";
+    case Aggregation::pooled:
+      return "pooled";
+    case Aggregation::mean_of_subsets:
+      return "mean_of_subsets";
+  }
+  return "";
+}
+
 std::string full_name(const Metric& metric, Aggregation aggregation) {
-  const char* how = aggregation == Aggregation::pooled ? "pooled" : "per-image mean";
+  const char* how = aggregation == Aggregation::pooled ? "pooled"
+                    : aggregation == Aggregation::mean ? "per-image mean"
+                                                       : "mean of subsets' means";
   return fmt::format("{} ({}{}{}{}{})", metric.key, metric.dialect, metric.dialect.empty() ? "" : ", ", how,
                      metric.rule.empty() ? "" : ", ", metric.rule);
 }
 
-Value aggregate(const Metric& metric, Aggregation aggregation, std::span<const ImageScore> images) {
+Value aggregate(const Metric& metric, Aggregation aggregation, std::span<const ImageScore> images,
+                std::span<const size_t> subsets) {
   if (aggregation == Aggregation::pooled) return metric.pools ? metric.value(pool(images)) : std::nullopt;
   Quotient sum;
-  for (const ImageScore& image : images)
-    if (const Value v = metric.value(image)) sum += {*v, 1};
+  if (aggregation == Aggregation::mean) {
+    for (const ImageScore& image : images)
+      if (const Value v = metric.value(image)) sum += {*v, 1};
+    return ratio(sum, std::nullopt);
+  }
+  for (const size_t n : subsets) {
+    if (const Value v = aggregate(metric, Aggregation::mean, images.first(n))) sum += {*v, 1};
+    images = images.subspan(n);
+  }
   return ratio(sum, std::nullopt);
 }
 

@@ -20,6 +20,10 @@ namespace basin {
 ///   dsb2018    IoU > t   0                                              mean over images
 ///
 /// torchvf counts predictions that have some match; at t >= 0.5 and IoU > t that is one to one.
+///
+/// Where true objects may share pixels (Overlap::from_planes) a prediction may match several: FN are the true objects
+/// without a match, FP the predicted ones, TP = true objects - FN (Lalit et al., Medical Image Analysis 81 (2022)),
+/// for torchvf predictions - FP.
 enum class Dialect { stardist, torchvf, cellpose, dsb2018 };
 const char* name_of(Dialect);
 
@@ -38,16 +42,18 @@ struct Detection {
 /// What every metric needs to know of one image, or of many images added up.
 struct ImageScore {
   int64_t truth = 0, prediction = 0;  // objects
-  std::vector<double> matched;        // IoU of each pair matched one to one at IoU >= 0.5
-  Quotient semantic_iou;              // foreground pixels: common / in either
-  Quotient semantic_f1;               // twice the common / sum
-  Quotient aji, aji_plus, dice2;
+  std::vector<double> matched;        // IoU of each pair matched one to one at IoU >= 0.5; not of planes
+  std::vector<double> best_of_truth, best_of_prediction;  // of planes: the IoU of each object with its best partner
+  Quotient semantic_iou;                                  // foreground pixels: common / in either
+  Quotient semantic_f1;                                   // twice the common / sum
+  Quotient aji, aji_plus, aji_cellpose, dice2;
   Quotient best_dice_prediction;  // sum over predicted objects of the best Dice with a true one / predicted objects
   Quotient best_dice_truth;       // the same with the roles exchanged
   Quotient seg;                   // sum of IoU with the prediction that covers more than half / true objects
   Quotient det;                   // AOGM-D of the prediction / of an empty one
-  std::vector<Detection> detections;
+  std::vector<Detection> detections, box_detections;  // by the IoU of pixels; by that of boxes (box_iou)
   bool has_confidence = false;
+  bool from_planes = false;
 
   ImageScore& operator+=(const ImageScore&);
 };
@@ -86,6 +92,15 @@ std::vector<double> curve_thresholds();
 /// non-increasing from the right, over recall. A detection is a true positive if its best true object has IoU >
 /// threshold and no detection before it took that object. No value without confidences or without true objects.
 std::optional<double> voc2010(const ImageScore&, double threshold);
+/// The same with the objects' boxes in place of their pixels, and IoU >= threshold.
+std::optional<double> voc2010_boxes(const ImageScore&, double threshold);
+
+/// A metric of an IoU threshold.
+struct Curve {
+  std::string key;  // "AP", "VOC_AP", "VOC_box_AP"
+  std::string rule;
+  std::function<std::optional<double>(const ImageScore&, double threshold)> value;
+};
 
 /// A metric with its full name.
 struct Metric {
@@ -96,16 +111,29 @@ struct Metric {
   std::function<std::optional<double>(const ImageScore&)> value;  // of one image, or of a pool; none: undefined
 };
 
-/// Every metric, AP by the rules of the dialect; VOC2010 where there are confidences.
-std::vector<Metric> metrics(Dialect, bool with_confidence = false);
+/// What is known of the images that are scored.
+struct Given {
+  bool confidences = false;  // some predicted objects have one
+  bool planes = false;       // some true objects may share pixels
+};
 
-enum class Aggregation { mean, pooled };
+/// Every metric, AP by the rules of the dialect; VOC2010 where there are confidences.
+std::vector<Metric> metrics(Dialect, Given = {});
+/// Of these, the ones that a curve over thresholds is drawn of.
+std::vector<Curve> curves(Dialect, Given = {});
+
+/// mean_of_subsets: the mean over subsets, such as A1 to A5 of the leaf challenge, of the means over their images.
+enum class Aggregation { mean, pooled, mean_of_subsets };
+const char* name_of(Aggregation);
 
 /// As in "AP50 (stardist, per-image mean, >=)".
 std::string full_name(const Metric&, Aggregation);
 
 /// The mean over images, undefined ones left out, or the value of the pool. No value: no image defines it, or it does
-/// not pool.
-std::optional<double> aggregate(const Metric&, Aggregation, std::span<const ImageScore>);
+/// not pool. `subsets`: how many of the images are of the first subset, of the second, ...
+std::optional<double> aggregate(const Metric&, Aggregation, std::span<const ImageScore>,
+                                std::span<const size_t> subsets = {});
+/// A curve at one threshold as a metric, to aggregate.
+Metric at_threshold(const Curve&, double threshold);
 
 }  // namespace basin

@@ -37,6 +37,14 @@ std::vector<const Pair*> best_truth(const Overlap& table) {
   return best;
 }
 
+/// Of each object, from 1, the IoU with its partner, or 0.
+std::vector<double> ious(const std::vector<const Pair*>& partners) {
+  std::vector<double> all;
+  for (size_t k = 1; k < partners.size(); ++k)
+    all.push_back(partners[k] ? partners[k]->iou : 0);
+  return all;
+}
+
 std::vector<const Pair*> one_to_one(const Overlap& table) {
   std::vector<const Pair*> chosen(table.truth_area.size(), nullptr);
   const std::vector<Match> matches = match_total_iou(table);
@@ -115,17 +123,25 @@ ImageScore score(const Overlap& table, std::span<const double> confidence) {
   ImageScore s;
   s.truth = table.truth_count();
   s.prediction = table.prediction_count();
-  for (const Match& m : match(table, 0.5))
-    s.matched.push_back(m.iou);
+  const std::vector<const Pair*> best = best_truth(table), found = best_prediction(table), pairs = one_to_one(table);
+  s.from_planes = table.from_planes;
+  if (s.from_planes) {
+    s.best_of_truth = ious(found);
+    s.best_of_prediction = ious(best);
+  } else {
+    for (const Match& m : match(table, 0.5))
+      s.matched.push_back(m.iou);
+  }
 
-  double common = 0;
-  for (const Pair& pair : table.pairs)
-    common += double(pair.pixels);
-  const double both = double(foreground(table.truth_area) + foreground(table.prediction_area));
+  const double common = double(table.common_pixels);
+  const double both = double(table.truth_pixels + foreground(table.prediction_area));
   s.semantic_iou = {common, both - common};
   s.semantic_f1 = {2 * common, both};
-  s.aji = aggregated_jaccard(table, best_prediction(table));
-  s.aji_plus = aggregated_jaccard(table, one_to_one(table));
+  s.aji = aggregated_jaccard(table, found);
+  s.aji_plus = aggregated_jaccard(table, pairs);
+  s.aji_cellpose = {0, both - common};
+  for (const Pair* pair : pairs)
+    if (pair) s.aji_cellpose.above += double(pair->pixels);
   add_dice(table, s);
   add_cell_tracking(table, s);
 
@@ -133,10 +149,12 @@ ImageScore score(const Overlap& table, std::span<const double> confidence) {
   BASIN_CHECK(int64_t(confidence.size()) == s.prediction, confidence.size(), " confidences of ", s.prediction,
               " objects");
   s.has_confidence = true;
-  const std::vector<const Pair*> best = best_truth(table);
+  const std::vector<BestBox> boxes =
+      best_boxes(std::span(table.truth_box).subspan(1), std::span(table.prediction_box).subspan(1));
   for (size_t j = 1; j < best.size(); ++j) {
     BASIN_CHECK(std::isfinite(confidence[j - 1]), "confidence ", confidence[j - 1], " of object ", j);
     s.detections.push_back({confidence[j - 1], best[j] ? best[j]->truth - 1 : -1, best[j] ? best[j]->iou : 0});
+    s.box_detections.push_back({confidence[j - 1], boxes[j - 1].index, boxes[j - 1].iou});
   }
   return s;
 }

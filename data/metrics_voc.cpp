@@ -4,16 +4,20 @@
 
 namespace basin {
 
-std::optional<double> voc2010(const ImageScore& s, double threshold) {
+namespace {
+
+/// `is_match` tells of an IoU whether it is high enough.
+template <class F>
+std::optional<double> area_under_curve(const ImageScore& s, const std::vector<Detection>& detections, F is_match) {
   if (!s.has_confidence || s.truth == 0) return std::nullopt;
-  std::vector<Detection> ranking = s.detections;
+  std::vector<Detection> ranking = detections;
   std::stable_sort(ranking.begin(), ranking.end(),
                    [](const Detection& a, const Detection& b) { return a.confidence > b.confidence; });
   std::vector<bool> taken(size_t(s.truth), false), hit;
   std::vector<double> precision;  // after each detection
   double tp = 0;
   for (const Detection& d : ranking) {
-    hit.push_back(d.truth >= 0 && d.iou > threshold && !taken[size_t(d.truth)]);
+    hit.push_back(d.truth >= 0 && is_match(d.iou) && !taken[size_t(d.truth)]);
     if (hit.back()) {
       taken[size_t(d.truth)] = true;
       ++tp;
@@ -27,6 +31,16 @@ std::optional<double> voc2010(const ImageScore& s, double threshold) {
     if (hit[k]) sum += best;
   }
   return sum / double(s.truth);
+}
+
+}  // namespace
+
+std::optional<double> voc2010(const ImageScore& s, double threshold) {
+  return area_under_curve(s, s.detections, [=](double iou) { return iou > threshold; });
+}
+
+std::optional<double> voc2010_boxes(const ImageScore& s, double threshold) {
+  return area_under_curve(s, s.box_detections, [=](double iou) { return iou >= threshold; });
 }
 
 }  // namespace basin

@@ -26,17 +26,55 @@ std::vector<Run> by_truth(const std::vector<Run>& runs, int truth_count) {
   return sorted;
 }
 
+/// The pixels that a true object shares with each predicted one: add() all runs of one object, then flush() it.
+class Row {
+ public:
+  explicit Row(Overlap& table) : table_(table), shared_(table.prediction_area.size(), 0) {}
+
+  void add(int32_t prediction, int64_t pixels) {
+    if (shared_[size_t(prediction)] == 0) touched_.push_back(prediction);
+    shared_[size_t(prediction)] += pixels;
+  }
+  void flush(int32_t truth) {
+    std::sort(touched_.begin(), touched_.end());
+    for (const int32_t j : touched_) {
+      const int64_t both = shared_[size_t(j)];
+      const int64_t either = table_.truth_area[size_t(truth)] + table_.prediction_area[size_t(j)] - both;
+      table_.pairs.push_back({truth, j, both, double(both) / double(either)});
+      shared_[size_t(j)] = 0;
+    }
+    touched_.clear();
+  }
+
+ private:
+  Overlap& table_;
+  std::vector<int64_t> shared_;  // by prediction
+  std::vector<int32_t> touched_;
+};
+
+size_t checked_pixels(int height, int width, const Labels& prediction) {
+  BASIN_CHECK(height == prediction.height && width == prediction.width, width, " x ", height, " against ",
+              prediction.width, " x ", prediction.height);
+  const size_t pixels = size_t(height) * size_t(width);
+  BASIN_CHECK(prediction.ids.size() == pixels, "sizes ", pixels, " and ", prediction.ids.size());
+  return pixels;
+}
+
+Overlap empty_table(int truths, int predictions) {
+  Overlap table;
+  table.truth_area.assign(size_t(truths) + 1, 0);
+  table.prediction_area.assign(size_t(predictions) + 1, 0);
+  table.truth_box.resize(table.truth_area.size());
+  table.prediction_box.resize(table.prediction_area.size());
+  return table;
+}
+
 }  // namespace
 
 Overlap overlap(const Labels& truth, const Labels& prediction) {
-  BASIN_CHECK(truth.height == prediction.height && truth.width == prediction.width, truth.width, " x ", truth.height,
-              " against ", prediction.width, " x ", prediction.height);
-  const size_t pixels = size_t(truth.height) * size_t(truth.width);
-  BASIN_CHECK(truth.ids.size() == pixels && prediction.ids.size() == pixels, "sizes ", truth.ids.size(), " and ",
-              prediction.ids.size());
-  Overlap table;
-  table.truth_area.assign(size_t(truth.count) + 1, 0);
-  table.prediction_area.assign(size_t(prediction.count) + 1, 0);
+  const size_t pixels = checked_pixels(truth.height, truth.width, prediction);
+  BASIN_CHECK(truth.ids.size() == pixels, "sizes ", truth.ids.size(), " and ", pixels);
+  Overlap table = empty_table(truth.count, prediction.count);
 
   std::vector<Run> runs;
   for (size_t p = 0; p < pixels;) {
@@ -48,26 +86,55 @@ Overlap overlap(const Labels& truth, const Labels& prediction) {
     const int64_t length = int64_t(p - begin);
     table.truth_area[size_t(i)] += length;
     table.prediction_area[size_t(j)] += length;
-    if (i > 0 && j > 0) runs.push_back({i, j, length});
+    if (i > 0) table.truth_box[size_t(i)].add(int64_t(begin), int64_t(p), truth.width);
+    if (j > 0) table.prediction_box[size_t(j)].add(int64_t(begin), int64_t(p), truth.width);
+    if (i > 0) table.truth_pixels += length;
+    if (i > 0 && j > 0) {
+      table.common_pixels += length;
+      runs.push_back({i, j, length});
+    }
   }
 
-  std::vector<int64_t> shared(table.prediction_area.size(), 0);  // with the true object at hand
-  std::vector<int32_t> touched;
+  Row row(table);
   const std::vector<Run> sorted = by_truth(runs, truth.count);
   for (auto run = sorted.begin(); run != sorted.end();) {
     const int32_t i = run->truth;
-    for (; run != sorted.end() && run->truth == i; ++run) {
-      if (shared[size_t(run->prediction)] == 0) touched.push_back(run->prediction);
-      shared[size_t(run->prediction)] += run->length;
+    for (; run != sorted.end() && run->truth == i; ++run)
+      row.add(run->prediction, run->length);
+    row.flush(i);
+  }
+  return table;
+}
+
+Overlap overlap(const Planes& truth, const Labels& prediction) {
+  // The predicted objects' own areas and boxes, and what they share with any true object.
+  const Labels foreground = [&] {
+    Labels any{truth.height, truth.width, 0, std::vector<int32_t>(size_t(truth.height) * size_t(truth.width), 0)};
+    for (const auto& object : truth.objects)
+      for (const Planes::Run& run : object) {
+        std::fill(any.ids.begin() + ptrdiff_t(run.begin), any.ids.begin() + ptrdiff_t(run.end), 1);
+        any.count = 1;
+      }
+    return any;
+  }();
+  const Overlap whole = overlap(foreground, prediction);
+
+  Overlap table = empty_table(int(truth.objects.size()), prediction.count);
+  table.prediction_area = whole.prediction_area;
+  table.prediction_box = whole.prediction_box;
+  table.truth_pixels = whole.truth_pixels;
+  table.common_pixels = whole.common_pixels;
+  table.truth_area[0] = whole.truth_area[0];
+  table.from_planes = true;
+  Row row(table);
+  for (size_t k = 0; k < truth.objects.size(); ++k) {
+    for (const Planes::Run& run : truth.objects[k]) {
+      table.truth_area[k + 1] += run.end - run.begin;
+      table.truth_box[k + 1].add(run.begin, run.end, truth.width);
+      for (int64_t p = run.begin; p < run.end; ++p)
+        if (const int32_t j = prediction.ids[size_t(p)]) row.add(j, 1);
     }
-    std::sort(touched.begin(), touched.end());
-    for (const int32_t j : touched) {
-      const int64_t both = shared[size_t(j)];
-      const int64_t either = table.truth_area[size_t(i)] + table.prediction_area[size_t(j)] - both;
-      table.pairs.push_back({i, j, both, double(both) / double(either)});
-      shared[size_t(j)] = 0;
-    }
-    touched.clear();
+    row.flush(int32_t(k) + 1);
   }
   return table;
 }

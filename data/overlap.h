@@ -2,7 +2,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "data/boxes.h"
 #include "data/labels.h"
+#include "data/planes.h"
 
 namespace basin {
 
@@ -16,7 +18,10 @@ struct Overlap {
   };
 
   std::vector<int64_t> truth_area, prediction_area;  // pixels of each id; [0] is the background
+  std::vector<Box> truth_box, prediction_box;        // of each id; [0] is nothing
   std::vector<Pair> pairs;                           // objects that share a pixel, by truth, then by prediction
+  int64_t truth_pixels = 0, common_pixels = 0;       // pixels in a true object; in a true and a predicted one
+  bool from_planes = false;                          // true objects may share pixels
 
   int truth_count() const { return int(truth_area.size()) - 1; }
   int prediction_count() const { return int(prediction_area.size()) - 1; }
@@ -25,5 +30,8 @@ struct Overlap {
 /// The overlap table of two label images of the same size. One pass over the pixels, then one over the runs of equal
 /// (true, predicted) ids: time proportional to pixels + pairs, memory to runs + objects.
 Overlap overlap(const Labels& truth, const Labels& prediction);
+
+/// The same where true objects may share pixels. Time proportional to pixels and to the objects' own.
+Overlap overlap(const Planes& truth, const Labels& prediction);
 
 }  // namespace basin

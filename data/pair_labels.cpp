@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "data/dataset.h"
 #include "data/image.h"
 #include "data/raster.h"
@@ -20,43 +18,52 @@ struct Frame {
   }
 };
 
-/// Binary masks in the order of their names; where two overlap, the first keeps the pixel.
-Labels read_masks(const std::vector<fs::path>& masks, Frame frame) {
-  std::vector<int64_t> ids(size_t(frame.height * frame.width));
-  for (size_t k = 0; k < masks.size(); ++k) {
-    const Array mask = raster::read(masks[k], raster::Palette::indices);
-    if (frame.owner.empty()) {
-      frame = {mask.shape[0], mask.shape[1], masks[k].filename().string()};
-      ids.resize(size_t(frame.height * frame.width));
-    }
-    frame.check(masks[k], mask.shape[0], mask.shape[1]);
-    with_element(mask.type, [&](auto zero) {
-      const auto* p = mask.as<decltype(zero)>();
-      const size_t channels = size_t(mask.shape[2]);
-      for (size_t i = 0; i < ids.size(); ++i) {
-        const bool inside = std::any_of(p + i * channels, p + (i + 1) * channels, [](auto v) { return v != 0; });
-        if (inside && ids[i] == 0) ids[i] = int64_t(k) + 1;
-      }
-    });
+Frame frame_of(const Pair& pair, int height, int width) {
+  return {height, width, "its image " + pair.image.filename().string()};
+}
+
+/// Binary masks in the order of their names.
+Planes read_masks(const std::vector<fs::path>& masks, Frame frame) {
+  Planes planes;
+  for (const fs::path& file : masks) {
+    const Array mask = raster::read(file, raster::Palette::indices);
+    if (frame.owner.empty()) frame = {mask.shape[0], mask.shape[1], file.filename().string()};
+    frame.check(file, mask.shape[0], mask.shape[1]);
+    planes.add(mask);
   }
-  return compact(int(frame.height), int(frame.width), std::move(ids));
+  planes.height = int(frame.height), planes.width = int(frame.width);
+  return planes;
+}
+
+/// The same at a size of their own, or where there is none at that of the image.
+Planes read_masks(const Pair& pair) {
+  if (!pair.masks.empty()) return read_masks(pair.masks, {});
+  const Image image = read_image(pair.image);
+  return read_masks(pair.masks, frame_of(pair, image.height, image.width));
 }
 
 }  // namespace
 
 Labels read_pair_labels(const Pair& pair, int height, int width) {
-  const Frame frame{height, width, "its image " + pair.image.filename().string()};
-  if (pair.one_object_each) return read_masks(pair.masks, frame);
+  const Frame frame = frame_of(pair, height, width);
+  if (pair.one_object_each) return flatten(read_masks(pair.masks, frame));
   Labels labels = read_labels(pair.masks[0]);
   frame.check(pair.masks[0], labels.height, labels.width);
   return labels;
 }
 
 Labels read_pair_labels(const Pair& pair) {
-  if (!pair.one_object_each) return read_labels(pair.masks[0]);
-  if (!pair.masks.empty()) return read_masks(pair.masks, {});
-  const Image image = read_image(pair.image);  // without an object: only the image tells the size
-  return read_pair_labels(pair, image.height, image.width);
+  return pair.one_object_each ? flatten(read_masks(pair)) : read_labels(pair.masks[0]);
+}
+
+Objects read_pair_objects(const Pair& pair) {
+  if (pair.one_object_each) {
+    Planes planes = read_masks(pair);
+    if (share_pixels(planes)) return planes;
+    return flatten(planes);
+  }
+  if (std::optional<Planes> stack = read_stack(pair.masks[0])) return std::move(*stack);
+  return read_labels(pair.masks[0]);
 }
 
 }  // namespace basin

@@ -9,24 +9,62 @@
 namespace basin::raster {
 namespace fs = std::filesystem;
 
-Array read(const fs::path& path, Palette palette) {
+namespace {
+
+enum class Format { none, png, tiff, jpeg, bmp };
+
+Format format_of(const fs::path& path) {
   unsigned char head[8] = {};
-  {
-    const File file = open_file(path);
-    const size_t n = std::fread(head, 1, sizeof head, file.get());
-    (void)n;  // a shorter file stays zero, which is no known type
-  }
-  const auto begins = [&](const char* magic, size_t n) { return std::memcmp(head, magic, n) == 0; };
+  const File file = open_file(path);
+  const size_t n = std::fread(head, 1, sizeof head, file.get());
+  (void)n;  // a shorter file stays zero, which is no known type
+  const auto begins = [&](const char* magic, size_t size) { return std::memcmp(head, magic, size) == 0; };
+  if (begins("\x89PNG\r\n\x1a\n", 8)) return Format::png;
+  for (const char* magic : {"II*\0", "MM\0*", "II+\0", "MM\0+"})
+    if (begins(magic, 4)) return Format::tiff;
+  if (begins("\xff\xd8\xff", 3)) return Format::jpeg;
+  return begins("BM", 2) ? Format::bmp : Format::none;
+}
+
+/// f(), with memory that runs out told as any other refusal.
+template <class F>
+auto within_memory(const fs::path& path, F f) {
   try {
-    if (begins("\x89PNG\r\n\x1a\n", 8)) return read_png(path, palette);
-    if (begins("II*\0", 4) || begins("MM\0*", 4) || begins("II+\0", 4) || begins("MM\0+", 4))
-      return read_tiff(path, palette);
-    if (begins("\xff\xd8\xff", 3)) return read_jpeg(path);
-    if (begins("BM", 2)) return read_bmp(path);
+    return f();
   } catch (const std::bad_alloc&) {
     refuse(path.string(), ": is larger than this machine's memory allows");
   }
-  refuse(path.string(), ": is no PNG, JPEG, BMP or TIFF file");
+}
+
+}  // namespace
+
+Array read(const fs::path& path, Palette palette) {
+  return within_memory(path, [&] {
+    switch (format_of(path)) {
+      case Format::png:
+        return read_png(path, palette);
+      case Format::tiff:
+        return read_tiff(path, palette);
+      case Format::jpeg:
+        return read_jpeg(path);
+      case Format::bmp:
+        return read_bmp(path);
+      case Format::none:
+        break;
+    }
+    refuse(path.string(), ": is no PNG, JPEG, BMP or TIFF file");
+  });
+}
+
+int count_images(const fs::path& path) { return format_of(path) == Format::tiff ? count_tiff_images(path) : 1; }
+
+void for_each_image(const fs::path& path, const std::function<void(const Array&)>& f) {
+  within_memory(path, [&] {
+    if (format_of(path) == Format::tiff)
+      for_each_tiff_image(path, f);
+    else
+      f(read(path, Palette::indices));
+  });
 }
 
 Array allocate(const fs::path& path, ElementType type, int64_t height, int64_t width, int64_t channels) {

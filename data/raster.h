@@ -15,8 +15,15 @@ enum class Palette { colours, indices };
 /// is dropped. Every refusal is one sentence with the file's name.
 Array read(const std::filesystem::path&, Palette);
 
+/// How many images a file holds, reduced copies and masks of others left out: above one only for TIFF.
+int count_images(const std::filesystem::path&);
+/// Calls f with each of them in turn, palettes as numbers.
+void for_each_image(const std::filesystem::path&, const std::function<void(const Array&)>& f);
+
 Array read_png(const std::filesystem::path&, Palette);
 Array read_tiff(const std::filesystem::path&, Palette);
+int count_tiff_images(const std::filesystem::path&);
+void for_each_tiff_image(const std::filesystem::path&, const std::function<void(const Array&)>&);
 Array read_jpeg(const std::filesystem::path&);
 Array read_bmp(const std::filesystem::path&);
 

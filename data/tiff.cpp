@@ -200,28 +200,63 @@ Array expand_palette(const Array& index, TIFF* tiff, const fs::path& path) {
   return image;
 }
 
+/// A file that is open for reading, at its first image.
+class Reader {
+ public:
+  explicit Reader(const fs::path& path) : path_(path), options_(tiff_) {
+    tiff_.handle = TIFFOpenExt(path.c_str(), "rm", options_.options);
+    if (!tiff_.handle) refuse(path.string(), ": is a truncated or damaged TIFF file (", tiff_.message, ")");
+  }
+
+  Array read(Palette palette) {
+    const Layout l = read_layout(tiff_.handle, path_.string());
+    Array image = allocate(path_, element_type(l, path_.string()), l.height, l.width, int64_t(l.kept.size()));
+    read_chunks(tiff_, l, path_, image);
+    if (palette == Palette::colours) {
+      if (l.photometric == PHOTOMETRIC_MINISWHITE) invert(image);
+      if (l.photometric == PHOTOMETRIC_PALETTE) image = expand_palette(image, tiff_.handle, path_);
+    }
+    return image;
+  }
+
+  /// Goes to the next image that is no reduced copy and no mask of another; false where there is none.
+  bool next() {
+    while (TIFFReadDirectory(tiff_.handle)) {
+      uint32_t kind = 0;
+      TIFFGetField(tiff_.handle, TIFFTAG_SUBFILETYPE, &kind);
+      if (!(kind & (FILETYPE_REDUCEDIMAGE | FILETYPE_MASK))) return true;
+    }
+    return false;
+  }
+
+ private:
+  fs::path path_;
+  Tiff tiff_;
+  Options options_;
+};
+
 }  // namespace
 
 Array read_tiff(const fs::path& path, Palette palette) {
-  const std::string name = path.string();
-  Tiff tiff;
-  const Options options(tiff);
-  tiff.handle = TIFFOpenExt(path.c_str(), "rm", options.options);
-  if (!tiff.handle) refuse(name, ": is a truncated or damaged TIFF file (", tiff.message, ")");
-  const Layout l = read_layout(tiff.handle, name);
-  Array image = allocate(path, element_type(l, name), l.height, l.width, int64_t(l.kept.size()));
-  read_chunks(tiff, l, path, image);
-  if (palette == Palette::colours) {
-    if (l.photometric == PHOTOMETRIC_MINISWHITE) invert(image);
-    if (l.photometric == PHOTOMETRIC_PALETTE) image = expand_palette(image, tiff.handle, path);
-  }
-  while (TIFFReadDirectory(tiff.handle)) {
-    uint32_t kind = 0;
-    TIFFGetField(tiff.handle, TIFFTAG_SUBFILETYPE, &kind);
-    if (!(kind & (FILETYPE_REDUCEDIMAGE | FILETYPE_MASK)))
-      refuse(name, ": holds several images (a stack); save each as a file of its own");
-  }
+  Reader reader(path);
+  Array image = reader.read(palette);
+  if (reader.next()) refuse(path.string(), ": holds several images (a stack); save each as a file of its own");
   return image;
+}
+
+void for_each_tiff_image(const fs::path& path, const std::function<void(const Array&)>& f) {
+  Reader reader(path);
+  do
+    f(reader.read(Palette::indices));
+  while (reader.next());
+}
+
+int count_tiff_images(const fs::path& path) {
+  Reader reader(path);
+  int n = 1;
+  while (reader.next())
+    ++n;
+  return n;
 }
 
 void write_tiff(const fs::path& path, const Rows& rows) {

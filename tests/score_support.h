@@ -1,5 +1,7 @@
 #pragma once
 // Small label images, and slow ways to score them.
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -11,12 +13,12 @@
 
 namespace basin::test {
 
-struct Box {
+struct Rectangle {
   int y0, y1, x0, x1;  // half open
 };
 
 /// Objects 1, 2, ... as boxes; later ones cover earlier ones, which must stay visible.
-inline Labels boxes(int height, int width, const std::vector<Box>& all) {
+inline Labels boxes(int height, int width, const std::vector<Rectangle>& all) {
   Labels labels{height, width, int(all.size()), std::vector<int32_t>(size_t(height) * size_t(width), 0)};
   for (size_t k = 0; k < all.size(); ++k)
     for (int y = all[k].y0; y < all[k].y1; ++y)
@@ -110,5 +112,34 @@ inline std::vector<int> dense_assignment(const std::vector<std::vector<double>>&
     if (row[j]) column[row[j] - 1] = int(j) - 1;
   return column;
 }
+
+// The images of which the peers' own scores are known.
+inline const Labels true_a = boxes(24, 24, {{1, 9, 1, 9}, {1, 9, 12, 20}, {14, 22, 3, 19}});
+inline const Labels predicted_a = boxes(24, 24, {{2, 10, 1, 9}, {1, 9, 13, 19}, {14, 22, 3, 12}, {14, 22, 12, 19}});
+inline const Labels square = boxes(24, 24, {{4, 20, 4, 20}});
+inline const Labels true_d = boxes(24, 24, {{1, 9, 1, 9}, {12, 20, 12, 20}});
+inline const Labels nothing = boxes(24, 24, {});
+
+inline const Metric& named(const std::vector<Metric>& all, const std::string& key) {
+  for (const Metric& m : all)
+    if (m.key == key) return m;
+  FAIL("no metric ", key);
+  return all[0];
+}
+
+inline double value(const std::string& key, const ImageScore& s, Dialect dialect = Dialect::stardist) {
+  const std::vector<Metric> all = metrics(dialect, {.confidences = true});
+  const std::optional<double> v = named(all, key).value(s);
+  return v ? *v : std::nan("");
+}
+
+inline double value(const std::string& key, Aggregation how, const std::vector<ImageScore>& images, Dialect dialect) {
+  const std::vector<Metric> all = metrics(dialect);
+  const std::optional<double> v = aggregate(named(all, key), how, images);
+  return v ? *v : std::nan("");
+}
+
+inline doctest::Approx near(double x) { return doctest::Approx(x).epsilon(1e-9); }
+inline doctest::Approx to_four_digits(double x) { return doctest::Approx(x).epsilon(0).scale(1).epsilon(6e-5); }
 
 }  // namespace basin::test

@@ -6,6 +6,7 @@
 
 #include "data/image.h"
 #include "data/metrics_files.h"
+#include "data/npy.h"
 #include "engine/json.h"
 #include "kernels/platform.h"
 #include "tests/score_support.h"
@@ -89,12 +90,6 @@ bool mentions(const std::string& text, const std::string& part) {
   return found;
 }
 
-const Labels true_a = boxes(24, 24, {{1, 9, 1, 9}, {1, 9, 12, 20}, {14, 22, 3, 19}});
-const Labels predicted_a = boxes(24, 24, {{2, 10, 1, 9}, {1, 9, 13, 19}, {14, 22, 3, 12}, {14, 22, 12, 19}});
-const Labels square = boxes(24, 24, {{4, 20, 4, 20}});
-const Labels true_d = boxes(24, 24, {{1, 9, 1, 9}, {12, 20, 12, 20}});
-const Labels nothing = boxes(24, 24, {});
-
 /// The three images of which the peers' own scores are known; ids with gaps.
 void write_golden(const Folder& folder) {
   folder.labels("truth/a_masks.npy", true_a, {3, 70, 1000});
@@ -133,9 +128,9 @@ TEST_CASE("evaluate: golden values of a folder, in JSON, CSV and the table") {
   CHECK(json["counts"][0]["false_positive"] == 1);
   CHECK(json["counts"][0]["false_negative"] == 2);
   CHECK(json["curve"]["threshold"].size() == 100);
-  CHECK(json["curve"]["mean"][0] == json["metrics"]["AP50"]["mean"]);
-  CHECK(json["curve"]["pooled"][0] == json["metrics"]["AP50"]["pooled"]);
-  check(json["curve"]["pooled"][99], 0.1);  // the one identical object
+  CHECK(json["curve"]["AP"]["mean"][0] == json["metrics"]["AP50"]["mean"]);
+  CHECK(json["curve"]["AP"]["pooled"][0] == json["metrics"]["AP50"]["pooled"]);
+  check(json["curve"]["AP"]["pooled"][99], 0.1);  // the one identical object
   REQUIRE(json["per_image"].size() == 3);
   CHECK(json["per_image"][0]["image"] == "a");
   check(json["per_image"][0]["metrics"]["AP75"], 0.4);
@@ -175,7 +170,7 @@ TEST_CASE("evaluate: an undefined value is null, a dash, and an empty field") {
   CHECK(json["metrics"]["AP50"]["mean"].is_null());
   CHECK(json["metrics"]["AP50"]["pooled"].is_null());
   CHECK(json["per_image"][0]["metrics"]["AP50"].is_null());
-  CHECK(json["curve"]["mean"][7].is_null());
+  CHECK(json["curve"]["AP"]["mean"][7].is_null());
   CHECK(json["metrics"]["AJI"]["mean"] == 1);
   mentions(read(folder.path / "scores.csv"), "\nx,0,0,,,");
   const std::string out = evaluate(folder, "--dialect torchvf").out;
@@ -213,7 +208,17 @@ TEST_CASE("evaluate: confidences give VOC2010") {
   CHECK(json["per_image"][2]["metrics"]["VOC_AP50"] == 0);
   // All: miss, hit, hit, hit, hit of six true objects.
   CHECK(json["metrics"]["VOC_AP50"]["pooled"].get<double>() == doctest::Approx(4 / 6.0 * 4 / 5));
-  mentions(evaluate(folder).out, "VOC_AP50 (pooled, VOC2010, >)");
+  const Result printed = evaluate(folder, "--csv '" + (folder.path / "scores.csv").string() + "'");
+  mentions(printed.out, "VOC_AP50 (pooled, VOC2010, >)");
+  mentions(printed.out, "VOC_box_AP50 (pooled, VOC2010 of boxes, >=)");
+  // The boxes of label 3 and of its truth: 8 * 7 of 15 * 7. All others match as their masks do.
+  CHECK(json["metrics"]["VOC_box_AP50"]["pooled"].get<double>() == doctest::Approx(4 / 6.0 * 4 / 5));
+  CHECK(json["curve"]["VOC_AP"]["pooled"][0] == json["metrics"]["VOC_AP50"]["pooled"]);
+  CHECK(json["curve"]["VOC_box_AP"]["mean"][0] == json["metrics"]["VOC_box_AP50"]["mean"]);
+  CHECK(json["curve"]["VOC_box_AP"]["mean"].size() == 100);
+  CHECK(json["per_image"][1]["curve"]["VOC_AP"][99] == 0);  // an IoU of 1 is not above 1
+  CHECK(json["per_image"][1]["curve"]["VOC_box_AP"][99] == 1);
+  mentions(read(folder.path / "scores.csv"), ",VOC_box_AP@0.5051,");
 
   fs::remove(folder.path / "prediction/b_scores.csv");
   mentions(refusal(folder), "b_scores.csv");
@@ -330,6 +335,59 @@ TEST_CASE("evaluate: truth in every layout that train takes") {
     folder.truth = "truth/a_masks.png";
     CHECK(evaluate_json(folder)["images"] == 1);
   }
+}
+
+TEST_CASE("evaluate: true objects on planes of their own") {
+  const Folder folder("evaluate_planes");
+  // Two worms that cross in 7 x 7 pixels, and a plane that is empty. The second loses the pixel that they share.
+  std::vector<uint8_t> planes(3 * 49, 0);
+  std::vector<int32_t> ids(49, 0);
+  for (size_t k = 0; k < 7; ++k) {
+    planes[7 * k + 3] = 1, ids[7 * k + 3] = 2;
+    planes[2 * 49 + 21 + k] = 255, ids[21 + k] = 1;
+  }
+  write_npy(folder.path / "truth/a_masks.npy", {3, 7, 7}, planes.data());
+  write_npy(folder.path / "prediction/a_masks.npy", {7, 7}, ids.data());
+  folder.labels("truth/b_masks.npy", square), folder.labels("prediction/b_masks.npy", square);
+  const Json json = evaluate_json(folder);
+  CHECK(json["objects"]["true"] == 3);
+  CHECK(json["metrics"]["AP50"]["rule"] == "stardist, >=, planes many to one");
+  CHECK(json["per_image"][0]["metrics"]["AP85"] == 1);
+  CHECK(json["per_image"][0]["metrics"]["AP90"].get<double>() == doctest::Approx(1 / 3.0));
+  CHECK(json["per_image"][0]["metrics"]["semantic_IoU"] == 1);
+  CHECK(json["metrics"]["AP90"]["pooled"].get<double>() == doctest::Approx(2 / 4.0));
+  CHECK(json["counts"][8]["false_negative"] == 1);
+  planes[0] = 7;
+  write_npy(folder.path / "truth/a_masks.npy", {3, 7, 7}, planes.data());
+  mentions(refusal(folder), "a_masks.npy: image 1 holds several numbers");
+  write_npy(folder.path / "truth/a_masks.npy", {3, 49}, planes.data());
+  mentions(refusal(folder), "49 x 3");
+  write_npy(folder.path / "prediction/a_masks.npy", {3, 7, 7}, planes.data());
+  mentions(refusal(folder), "prediction/a_masks.npy: is no label image");
+}
+
+TEST_CASE("evaluate: several folders, and the mean of their means") {
+  const Folder folder("evaluate_subsets");
+  folder.labels("truth/1_masks.npy", true_a), folder.labels("prediction/1_masks.npy", predicted_a);
+  folder.labels("truth/2_masks.npy", true_d), folder.labels("prediction/2_masks.npy", nothing);
+  fs::create_directories(folder.path / "A2");
+  folder.labels("A2/1_masks.npy", square);
+  const std::string second = " --pred '" + (folder.path / "A2").string() + "'";
+  const std::string both = second + " --truth '" + (folder.path / "A2").string() + "'";
+  const Json json = evaluate_json(folder, both);
+  CHECK(json["images"] == 3);
+  CHECK(json["truth"] == Json{(folder.path / "truth").string(), (folder.path / "A2").string()});
+  CHECK(json["metrics"]["AP50"]["mean"].get<double>() == doctest::Approx(1.75 / 3));
+  CHECK(json["metrics"]["AP50"]["mean_of_subsets"].get<double>() == doctest::Approx((0.75 / 2 + 1) / 2));
+  CHECK(json["per_image"][2]["subset"] == (folder.path / "A2").string());
+  CHECK(json["per_image"][2]["metrics"]["SBD"] == 1);
+  const fs::path csv = folder.path / "scores.csv";
+  const Result result = evaluate(folder, both + " --csv '" + csv.string() + "'");
+  mentions(result.out, "AP50 (stardist, mean of subsets' means, >=)");
+  mentions(read(csv), "\n" + (folder.path / "A2").string() + ",1,1,1,1,");
+  CHECK(read(csv).rfind("subset,image,true_objects,", 0) == 0);
+  mentions(refusal(folder, second), "2 --pred and 1 --truth");
+  CHECK(!evaluate_json(folder)["metrics"]["AP50"].contains("mean_of_subsets"));
 }
 
 TEST_CASE("evaluate: PNG against TIFF") {

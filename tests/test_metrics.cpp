@@ -1,45 +1,12 @@
 #include <chrono>
 
 #include "data/assignment.h"
-#include "data/metrics.h"
 #include "kernels/platform.h"
 #include "tests/score_support.h"
 #include "tests/support.h"
 
 using namespace basin;
 using namespace basin::test;
-
-namespace {
-
-const Labels true_a = boxes(24, 24, {{1, 9, 1, 9}, {1, 9, 12, 20}, {14, 22, 3, 19}});
-const Labels predicted_a = boxes(24, 24, {{2, 10, 1, 9}, {1, 9, 13, 19}, {14, 22, 3, 12}, {14, 22, 12, 19}});
-const Labels b = boxes(24, 24, {{4, 20, 4, 20}});
-const Labels true_d = boxes(24, 24, {{1, 9, 1, 9}, {12, 20, 12, 20}});
-const Labels nothing = boxes(24, 24, {});
-
-const Metric& named(const std::vector<Metric>& all, const std::string& key) {
-  for (const Metric& m : all)
-    if (m.key == key) return m;
-  FAIL("no metric ", key);
-  return all[0];
-}
-
-double value(const std::string& key, const ImageScore& s, Dialect dialect = Dialect::stardist) {
-  const std::vector<Metric> all = metrics(dialect, true);
-  const std::optional<double> v = named(all, key).value(s);
-  return v ? *v : std::nan("");
-}
-
-double value(const std::string& key, Aggregation how, const std::vector<ImageScore>& images, Dialect dialect) {
-  const std::vector<Metric> all = metrics(dialect);
-  const std::optional<double> v = aggregate(named(all, key), how, images);
-  return v ? *v : std::nan("");
-}
-
-doctest::Approx near(double x) { return doctest::Approx(x).epsilon(1e-9); }
-doctest::Approx to_four_digits(double x) { return doctest::Approx(x).epsilon(0).scale(1).epsilon(6e-5); }
-
-}  // namespace
 
 TEST_CASE("metrics: overlap table by hand") {
   // truth 1 1 2 2   prediction 1 1 1 0
@@ -97,6 +64,7 @@ TEST_CASE("metrics: golden values of one image in four dialects") {
   CHECK(value("AP50:95", a, Dialect::dsb2018) == to_four_digits(0.2867));
   CHECK(value("AJI", a) == to_four_digits(0.55));
   CHECK(value("AJI+", a) == to_four_digits(0.55));
+  CHECK(value("AJI_cellpose", a) == to_four_digits(0.6667));
   CHECK(value("PQ", a) == to_four_digits(0.5972));
   CHECK(value("DQ", a) == to_four_digits(0.8571));
   CHECK(value("SQ", a) == to_four_digits(0.6968));
@@ -117,7 +85,7 @@ TEST_CASE("metrics: golden values of one image in four dialects") {
 }
 
 TEST_CASE("metrics: golden values of three images, pooled and averaged") {
-  const std::vector<ImageScore> set = {score(true_a, predicted_a), score(b, b), score(true_d, nothing)};
+  const std::vector<ImageScore> set = {score(true_a, predicted_a), score(square, square), score(true_d, nothing)};
   for (const Dialect dialect : {Dialect::stardist, Dialect::cellpose}) {
     CHECK(value("AP50", Aggregation::mean, set, dialect) == to_four_digits(0.5833));
     CHECK(value("AP75", Aggregation::mean, set, dialect) == to_four_digits(0.4667));
@@ -143,15 +111,15 @@ TEST_CASE("metrics: what an image without objects scores") {
   CHECK(std::isnan(value("AP50", empty, Dialect::torchvf)));
   CHECK(std::isnan(value("AP50", empty, Dialect::cellpose)));
   CHECK(std::isnan(value("mAP", empty, Dialect::cellpose)));
-  for (const char* key : {"semantic_IoU", "semantic_F1", "AJI", "AJI+"})
+  for (const char* key : {"semantic_IoU", "semantic_F1", "AJI", "AJI+", "AJI_cellpose"})
     CHECK(value(key, empty) == 1);
   for (const char* key : {"SBD", "BD_pred", "BD_truth", "FgBgDice", "DiC", "|DiC|", "count_MAE"})
     CHECK(value(key, empty) == 0);
   for (const char* key : {"PQ", "DQ", "SQ", "object_F1", "object_F1_50:95", "Dice2", "SEG", "DET", "OP_CSB"})
     CHECK(std::isnan(value(key, empty)));
   for (const ImageScore& s : {missed, invented}) {
-    for (const char* key : {"AP50", "AP50:95", "mAP", "semantic_IoU", "semantic_F1", "AJI", "AJI+", "PQ", "DQ", "SQ",
-                            "object_F1", "Dice2", "SBD", "BD_pred", "BD_truth", "FgBgDice"})
+    for (const char* key : {"AP50", "AP50:95", "mAP", "semantic_IoU", "semantic_F1", "AJI", "AJI+", "AJI_cellpose",
+                            "PQ", "DQ", "SQ", "object_F1", "Dice2", "SBD", "BD_pred", "BD_truth", "FgBgDice"})
       CHECK(value(key, s) == 0);
     CHECK(value("AP50", s, Dialect::cellpose) == 0);
     CHECK(value("|DiC|", s) == 2);
@@ -162,7 +130,7 @@ TEST_CASE("metrics: what an image without objects scores") {
   CHECK(std::isnan(value("DET", invented)));
 
   // Undefined images are left out of a mean; an empty mean is undefined.
-  const ImageScore good = score(b, b);
+  const ImageScore good = score(square, square);
   CHECK(value("AP50", Aggregation::mean, {good, empty}, Dialect::cellpose) == 1);
   CHECK(value("AP50", Aggregation::mean, {good, empty}, Dialect::stardist) == 0.5);
   CHECK(value("AP50", Aggregation::pooled, {good, empty}, Dialect::stardist) == 1);
@@ -197,8 +165,8 @@ TEST_CASE("metrics: thresholds are the decimals, and ratios of pixels meet them 
     CHECK(counts(s, percent / 100.0, Dialect::stardist).true_positive == 1);
     CHECK(counts(s, percent / 100.0, Dialect::dsb2018).true_positive == 0);
   }
-  CHECK_THROWS_AS(counts(score(b, b), 0.49, Dialect::stardist), Error);
-  CHECK(counts(score(b, b), 1, Dialect::stardist).true_positive == 1);
+  CHECK_THROWS_AS(counts(score(square, square), 0.49, Dialect::stardist), Error);
+  CHECK(counts(score(square, square), 1, Dialect::stardist).true_positive == 1);
 }
 
 TEST_CASE("metrics: one matching at one half serves every higher threshold") {
@@ -251,7 +219,7 @@ TEST_CASE("metrics: CTC counts splits, misses and inventions") {
   const ImageScore half = score(boxes(1, 4, {{0, 1, 0, 4}}), boxes(1, 4, {{0, 1, 0, 2}}));
   CHECK(value("SEG", half) == 0);
   CHECK(value("DET", half) == 0);  // 10 + 1, held at 10
-  CHECK(value("DET", Aggregation::pooled, {half, score(b, b)}, Dialect::stardist) == near(1 - 11 / 20.0));
+  CHECK(value("DET", Aggregation::pooled, {half, score(square, square)}, Dialect::stardist) == near(1 - 11 / 20.0));
 }
 
 TEST_CASE("metrics: VOC2010 ranks by confidence") {
@@ -294,6 +262,11 @@ TEST_CASE("metrics: full names") {
   CHECK(full_name(named(strict, "AP75"), Aggregation::pooled) == "AP75 (dsb2018, pooled, >)");
   CHECK(full_name(named(all, "AJI"), Aggregation::mean) == "AJI (per-image mean)");
   CHECK(full_name(named(all, "PQ"), Aggregation::pooled) == "PQ (pooled, IoU > .5)");
+  const std::vector<Metric> most = metrics(Dialect::cellpose, {.confidences = true, .planes = true});
+  CHECK(full_name(named(most, "AP50"), Aggregation::mean) == "AP50 (cellpose, per-image mean, >=, planes many to one)");
+  CHECK(full_name(named(most, "VOC_box_AP75"), Aggregation::pooled) == "VOC_box_AP75 (pooled, VOC2010 of boxes, >=)");
+  CHECK(full_name(named(most, "VOC_box_AP50:95"), Aggregation::pooled) ==
+        "VOC_box_AP50:95 (pooled, mean of .50:.05:.95, VOC2010 of boxes, >=)");
   for (size_t k = 0; k < all.size(); ++k)
     for (size_t j = 0; j < k; ++j)
       CHECK(all[k].key != all[j].key);

@@ -4,7 +4,8 @@
 
 Peers, each used if it can be imported and named as skipped if not: StarDist, Cellpose and py-ctcmetrics as installed
 packages; from checkouts that a variable names, torchvf (TORCHVF), HoVer-Net's stats_utils.py (HOVERNET), the leaf
-challenge's evaluate_LSC.py (CVPPP_LEAF_SEG) and object-guided segmentation's eval_parts.py (OBJGUIDED).
+challenge's evaluate_LSC.py (CVPPP_LEAF_SEG), object-guided segmentation's eval_parts.py (OBJGUIDED) and EmbedSeg
+(EMBEDSEG).
 Exit status 1 on a mismatch; 77 if no peer could be used.
 """
 import importlib
@@ -203,7 +204,12 @@ def stardist(report, basin, pairs):
 
 
 def cellpose(report, basin, pairs):
-    average_precision = alone("cellpose", "metrics", {"cellpose.utils": []}).average_precision
+    metrics = alone("cellpose", "metrics", {"cellpose.utils": []})
+    average_precision = metrics.average_precision
+    usable = has_objects(pairs)[:-2]  # in the last two many pairs tie
+    theirs = metrics.aggregated_jaccard_index(*zip(*(pairs[k] for k in usable)))
+    compare(report, "cellpose aggregated_jaccard_index, each image", pick(basin.per_image("AJI_cellpose"), usable),
+            theirs, SINGLE)
     theirs = average_precision(*map(list, zip(*pairs)), threshold=COCO)[0]
     for k, t in enumerate(COCO):
         compare(report, f"cellpose average_precision at {t}, each image", basin.per_image(ap(t), "cellpose"),
@@ -308,12 +314,19 @@ def object_guided(report, basin, pairs):
         boxes = [[*e.min(0)[::-1], *(e.max(0)[::-1] + 1)] for e in ends]
         return numpy.array(masks).reshape(-1, *labels.shape), numpy.array(boxes, float).reshape(-1, 4)
 
+    def inclusive(labels):
+        """Boxes with inclusive ends: y0, x0, y1, x1."""
+        return (cut(labels)[1] - (0, 0, 1, 1))[:, [1, 0, 3, 2]]
+
     class Truth:
         def load_annoFolder(self, image):
             return image
 
         def load_gt_masks_bboxes(self, image):
             return cut(pairs[image][0])
+
+        def load_gt_bboxes(self, image):
+            return inclusive(pairs[image][0])
 
     def average_precision(images, threshold):
         hits, scores, total = [], [], 0
@@ -324,9 +337,22 @@ def object_guided(report, basin, pairs):
             _, hit, scores, total, _ = module.seg_evaluation(crops, detections, Truth(), scores, k, total, [],
                                                              threshold)
             hits.extend(hit)
+        return area(hits, scores, total)
+
+    def area(hits, scores, total):
         hits = numpy.array(hits)[numpy.argsort(-numpy.array(scores))]
         found = numpy.cumsum(hits)
         return module.voc_ap(found / total, found / numpy.arange(1, len(hits) + 1), use_07_metric=False)
+
+    def average_precision_of_boxes(images, threshold):
+        hits, scores, total = [], [], 0
+        for k in images:
+            boxes = inclusive(pairs[k][1])
+            detections = numpy.column_stack([boxes, basin.confidence[k]]) if len(boxes) else boxes
+            with numpy.errstate(invalid="ignore"):
+                _, hit, scores, total = module.dec_evaluation(detections, Truth(), scores, k, total, threshold)
+            hits.extend(hit)
+        return area(hits, scores, total)
 
     usable = has_objects(pairs)
     for t in COCO:
@@ -335,6 +361,34 @@ def object_guided(report, basin, pairs):
                 theirs, DOUBLE)
         compare(report, f"object-guided VOC2010 AP at {t}, all images", basin.overall("VOC_" + ap(t), "pooled"),
                 average_precision(range(len(pairs)), t), DOUBLE)
+        theirs = [average_precision_of_boxes([k], t) for k in usable]
+        compare(report, f"object-guided VOC2010 AP of boxes at {t}, each image",
+                pick(basin.per_image("VOC_box_" + ap(t)), usable), theirs, DOUBLE)
+        compare(report, f"object-guided VOC2010 AP of boxes at {t}, all images",
+                basin.overall("VOC_box_" + ap(t), "pooled"), average_precision_of_boxes(range(len(pairs)), t), DOUBLE)
+
+
+def embedseg(report, basin, pairs):
+    """True objects on planes of their own: they are widened, so that neighbours overlap."""
+    module = checkout("EMBEDSEG", "EmbedSeg/utils/metrics.py")
+    usable = has_objects(pairs)
+    stacks = {}
+    for k in usable:
+        truth = pairs[k][0]
+        planes = numpy.stack([truth == label for label in range(1, truth.max() + 1)])
+        planes[:, 1:] |= planes[:, :-1].copy()
+        stacks[k] = planes.astype(numpy.uint8)
+    with common.scratch() as name:
+        folder = pathlib.Path(name)
+        write(folder, [pairs[k] for k in usable], [basin.confidence[k] for k in usable])
+        for place, k in enumerate(usable):
+            numpy.save(folder / "truth" / f"image{place:02}_masks.npy", stacks[k])
+        planes = Basin(folder, basin.confidence)
+        for t in COCO:
+            theirs = [module.obtain_APdsb_one_hot(stacks[k], pairs[k][1], t) for k in usable]
+            compare(report, f"EmbedSeg one-hot AP_dsb at {t}, each image", planes.per_image(ap(t)), theirs, DOUBLE)
+            compare(report, f"EmbedSeg one-hot AP_dsb at {t}, mean", planes.overall(ap(t), "mean"),
+                    numpy.mean(theirs), DOUBLE)
 
 
 def main():
@@ -347,7 +401,7 @@ def main():
         folder = pathlib.Path(name)
         write(folder, pairs, confidence)
         basin = Basin(folder, confidence)
-        for peer in (stardist, cellpose, torchvf, hovernet, leaf_challenge, cell_tracking, object_guided):
+        for peer in (stardist, cellpose, torchvf, hovernet, leaf_challenge, cell_tracking, object_guided, embedseg):
             try:
                 peer(report, basin, pairs)
                 used += 1

@@ -66,6 +66,8 @@ smooth = np.stack([np.tile(np.arange(W) * 10, (H, 1)), np.tile(np.arange(H)[:, N
                    np.full((H, W), 90)], 2).astype(np.uint8)
 tiff("smooth_jpeg", smooth, photometric="rgb", compression="jpeg", compressionargs={"level": 95})
 tiff("stack", np.stack([pixels("u8")] * 2), photometric="minisblack")
+tiff("masks_stack", np.array([[[0, 9, 9], [0, 0, 0]], [[0, 0, 0], [0, 0, 0]], [[0, 0, 1], [0, 0, 0]]], np.uint16),
+     photometric="minisblack")
 bad = pixels("f32")
 bad[7, 3] = np.nan
 tiff("nan", bad)
