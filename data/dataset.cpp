@@ -86,6 +86,14 @@ std::vector<bool> validation_split(const std::vector<Pair>& pairs, double fracti
   return held;
 }
 
+Split split_for_validation(const std::vector<Pair>& pairs, double fraction) {
+  const std::vector<bool> held = validation_split(pairs, fraction);
+  Split split;
+  for (size_t i = 0; i < pairs.size(); ++i)
+    (held[i] ? split.held_out : split.kept).push_back(pairs[i]);
+  return split;
+}
+
 StoredLabels::StoredLabels(const Labels& labels)
     : width_(labels.width),
       id_bytes_(labels.count < 256     ? 1
@@ -101,6 +109,16 @@ void StoredLabels::row(int y, int x0, int n, int32_t* ids) const {
   if (id_bytes_ == 1) std::copy_n(reinterpret_cast<const uint8_t*>(from), n, ids);
   if (id_bytes_ == 2) std::copy_n(reinterpret_cast<const uint16_t*>(from), n, ids);
   if (id_bytes_ == 4) std::copy_n(reinterpret_cast<const int32_t*>(from), n, ids);
+}
+
+Labels true_labels(const Example& e) {
+  const int height = e.source.height(), width = e.source.width();
+  Labels labels{height, width, 0, std::vector<int32_t>(size_t(height) * size_t(width))};
+  for (int y = 0; y < height; ++y)
+    e.labels.row(y, 0, width, labels.ids.data() + size_t(y) * size_t(width));
+  for (const int32_t id : labels.ids)
+    labels.count = std::max(labels.count, id);
+  return labels;
 }
 
 std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels, const Normalisation& norm) {

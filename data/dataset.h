@@ -64,6 +64,12 @@ Objects read_pair_objects(const Pair&);
 /// images moves few others.
 std::vector<bool> validation_split(const std::vector<Pair>&, double fraction);
 
+/// Pairs parted by validation_split, each part in the order of the pairs.
+struct Split {
+  std::vector<Pair> kept, held_out;
+};
+Split split_for_validation(const std::vector<Pair>&, double fraction);
+
 /// Labels as a data loader keeps them: at one, two or four bytes a pixel, whatever their ids need.
 class StoredLabels {
  public:
@@ -90,6 +96,9 @@ struct Example {
 
   int32_t id(int y, int x) const { return labels(y, x); }
 };
+
+/// The labels of an example as label images are kept elsewhere.
+Labels true_labels(const Example&);
 
 /// Reads and checks the pairs on all cores; throws the first error in the order of the pairs. Labels of another size
 /// than their image are refused. `channels`: of the sources; 0: the most that any of the images has.

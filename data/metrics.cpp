@@ -12,6 +12,8 @@ namespace {
 
 using Value = std::optional<double>;
 
+constexpr Dialect every_dialect[] = {Dialect::stardist, Dialect::torchvf, Dialect::cellpose, Dialect::dsb2018};
+
 bool strict(Dialect dialect) { return dialect == Dialect::torchvf || dialect == Dialect::dsb2018; }
 
 Quotient& operator+=(Quotient& a, const Quotient& b) {
@@ -88,6 +90,19 @@ const char* name_of(Dialect dialect) {
       return "dsb2018";
   }
   return "";
+}
+
+std::vector<std::string> dialect_names() {
+  std::vector<std::string> names;
+  for (const Dialect d : every_dialect)
+    names.push_back(name_of(d));
+  return names;
+}
+
+Dialect parse_dialect(const std::string& name) {
+  for (const Dialect d : every_dialect)
+    if (name == name_of(d)) return d;
+  refuse("--dialect ", name, ": no such dialect");
 }
 
 ImageScore& ImageScore::operator+=(const ImageScore& other) {

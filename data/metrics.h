@@ -26,6 +26,9 @@ namespace basin {
 /// for torchvf predictions - FP.
 enum class Dialect { stardist, torchvf, cellpose, dsb2018 };
 const char* name_of(Dialect);
+/// The names of all dialects, and the dialect of a name; what is none throws one sentence.
+std::vector<std::string> dialect_names();
+Dialect parse_dialect(const std::string&);
 
 /// A score as a quotient: those of several images are pooled by adding both parts.
 struct Quotient {

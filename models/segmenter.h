@@ -11,6 +11,9 @@ struct Segmentation {
   double network_seconds = 0, decode_seconds = 0;
 };
 
+/// The method's maps of a whole image: runs the network tile by tile.
+Maps predict_source(const Exec&, const Method&, const Source&, const TilingOptions&);
+
 /// Image to instances: runs the network tile by tile and decodes.
 Segmentation segment_source(const Exec&, const Method&, const Source&, const TilingOptions&);
 

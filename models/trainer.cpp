@@ -6,7 +6,6 @@
 #include <sstream>
 
 #include "data/loader.h"
-#include "data/metrics.h"
 #include "engine/json.h"
 #include "engine/pool.h"
 #include "kernels/adam.h"
@@ -15,6 +14,7 @@
 #include "models/model_file.h"
 #include "models/segmenter.h"
 #include "models/training_log.h"
+#include "models/validation.h"
 
 namespace basin {
 namespace {
@@ -46,35 +46,13 @@ Json settings(const TrainOptions& o, const Method& method, const std::string& da
   return j;
 }
 
-struct Scores {
-  double ap50 = 0, ap75 = 0, ap90 = 0, ap = 0;
-};
-
-Json to_json(const Scores& s) {
-  return {{"AP50 (stardist, per-image mean, >=)", s.ap50},
-          {"AP75 (stardist, per-image mean, >=)", s.ap75},
-          {"AP90 (stardist, per-image mean, >=)", s.ap90},
-          {"AP50:95 (stardist, per-image mean, >=)", s.ap}};
-}
-
-Scores validate(const Exec& exec, Method& method, const std::vector<Example>& examples, const TilingOptions& tiling) {
+ValidationScores validate(const Exec& exec, Method& method, const std::vector<Example>& examples,
+                          const TilingOptions& tiling) {
   method.refresh(exec);
   std::vector<ImageScore> scores;
-  for (const Example& e : examples) {
-    Labels truth{e.source.height(), e.source.width(), 0, {}};
-    for (int y = 0; y < truth.height; ++y)
-      for (int x = 0; x < truth.width; ++x) {
-        truth.ids.push_back(e.id(y, x));
-        truth.count = std::max(truth.count, truth.ids.back());
-      }
-    scores.push_back(score(truth, segment_source(exec, method, e.source, tiling).labels));
-  }
-  const auto ap = [&](double t) { return mean_average_precision(scores, t).value_or(0); };
-  Scores s{ap(0.5), ap(0.75), ap(0.9), 0};
-  const std::vector<double> thresholds = coco_thresholds();
-  for (const double t : thresholds)
-    s.ap += ap(t) / double(thresholds.size());
-  return s;
+  for (const Example& e : examples)
+    scores.push_back(score(true_labels(e), segment_source(exec, method, e.source, tiling).labels));
+  return validation_scores(scores);
 }
 
 [[noreturn]] void stop_on_bad_loss(const Exec& exec, const Method& method, int64_t bad,
@@ -219,7 +197,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
     since_row = 0;
     header += ",val_AP50,val_AP75,val_AP90,val_AP50_95";
     if (scored) {
-      const Scores s = validate(exec, method, validation, o.tiling);
+      const ValidationScores s = validate(exec, method, validation, o.tiling);
       release();
       line << ',' << s.ap50 << ',' << s.ap75 << ',' << s.ap90 << ',' << s.ap;
       std::fprintf(stderr, "step %lld  validation AP50 %.4f  AP75 %.4f  AP90 %.4f\n", static_cast<long long>(at.step),

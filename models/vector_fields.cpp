@@ -8,9 +8,7 @@
 #include "kernels/centroid_field.h"
 #include "kernels/distance_field.h"
 #include "kernels/omnipose_field.h"
-#include "kernels/points.h"
 #include "kernels/scratch.h"
-#include "kernels/snap_noise.h"
 #include "models/tiling.h"
 
 namespace basin {
@@ -194,34 +192,7 @@ Maps VectorFields::predict(const Exec& exec, const Tensor& image, const TilingOp
 }
 
 Labels VectorFields::decode(const Exec& exec, const Maps& maps) const {
-  const VectorFieldDecoding& o = options_.decoding;
-  const Tensor& logit = maps["logit"];
-  const int height = logit.dim(1), width = logit.dim(2);
-  Labels labels{height, width, 0, std::vector<int32_t>(size_t(height) * size_t(width))};
-  const View<int32_t, 2> image{labels.ids.data(), {height, width}};
-
-  const Temp<uint8_t> mask_memory(exec, int64_t(height) * width);
-  const View<uint8_t, 2> mask{mask_memory.data(), {height, width}};
-  kernels::threshold_logit(exec, View<const float, 2>{logit.data<const float>(), {height, width}}, o.threshold, mask);
-  const int64_t n = kernels::count_points(exec, mask);
-  if (n == 0) return labels;
-  const Temp<float> point_memory(exec, 2 * n);
-  const Temp<int32_t> label_memory(exec, n);
-  const View<float, 2> points{point_memory.data(), {int(n), 2}};
-  const View<int32_t, 1> clusters{label_memory.data(), {int(n)}};
-  kernels::mask_points<float>(exec, mask, points);
-  View<const float, 3> field = maps["field"].view<const float, 3>();
-  const Temp<float> rescaled(exec, o.rescale ? field.size() : 0);
-  if (o.rescale) {
-    const View<float, 3> to{rescaled.data(), {2, height, width}};
-    kernels::rescale_by_divergence(exec, field, mask, *o.rescale, to);
-    field = to;
-  }
-  kernels::integrate<float>(exec, field, points, o.integrate);
-  labels.count = int(kernels::dbscan<float>(exec, points, o.dbscan, clusters));
-  if (o.snap_noise) kernels::snap_noise<float>(exec, points, clusters);
-  kernels::label_points(exec, mask, clusters, image);
-  return labels;
+  return cluster(exec, follow(exec, maps, options_.decoding), options_.decoding);
 }
 
 Maps VectorFields::oracle(const Exec& exec, const Labels& labels) const {

@@ -2,11 +2,8 @@
 #include <array>
 #include <optional>
 
-#include "kernels/dbscan.h"
-#include "kernels/divergence.h"
-#include "kernels/integrate.h"
 #include "kernels/ivp.h"
-#include "models/method.h"
+#include "models/decoding.h"
 #include "models/unet.h"
 
 namespace basin {
@@ -14,15 +11,6 @@ namespace basin {
 enum class FieldKind { sdf, affinity, omnipose, centroid };
 FieldKind parse_field_kind(const std::string&);
 std::string to_string(FieldKind);
-
-/// How maps become instances (methods.md 3.7).
-struct VectorFieldDecoding {
-  double threshold = 0.5;                           // of the foreground probability
-  std::optional<kernels::DivergenceRange> rescale;  // of the field before it is followed; none: as the network gave it
-  kernels::IntegrateOptions integrate;
-  kernels::DbscanOptions dbscan;
-  bool snap_noise = false;
-};
 
 struct VectorFieldOptions {
   UNetOptions net;

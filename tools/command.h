@@ -26,6 +26,7 @@ Exec make_cpu_exec(Common);
 
 // One file per subcommand. Each declares its options and sets a callback that does the work; a failure is an Error.
 void add_train(Command&);
+void add_tune(Command&);
 void add_segment(Command&);
 void add_evaluate(Command&);
 void add_synth(Command&);

@@ -12,14 +12,6 @@
 namespace basin::tools {
 namespace {
 
-constexpr Dialect every_dialect[] = {Dialect::stardist, Dialect::torchvf, Dialect::cellpose, Dialect::dsb2018};
-
-Dialect dialect_of(const std::string& name) {
-  for (const Dialect d : every_dialect)
-    if (name == name_of(d)) return d;
-  refuse("--dialect ", name, ": no such dialect");
-}
-
 struct Options {
   std::vector<std::string> prediction, truth;  // the k-th of each belong together
   std::string json, csv, dialect = "stardist";
@@ -81,7 +73,7 @@ void find_pairs(const Options& options, Evaluation& e) {
 
 Evaluation evaluate(const Options& options) {
   Evaluation e;
-  e.dialect = dialect_of(options.dialect);
+  e.dialect = parse_dialect(options.dialect);
   find_pairs(options, e);
   Given given;
   for (const LabelPair& pair : e.pairs)
@@ -109,9 +101,6 @@ void run(const Options& options) {
 void add_evaluate(Command& program) {
   Command command = program.subcommand("evaluate", "score predicted label images against true ones");
   const auto options = std::make_shared<Options>();
-  std::vector<std::string> dialects;
-  for (const Dialect d : every_dialect)
-    dialects.push_back(name_of(d));
   command.add("--pred", options->prediction, "predicted label images: a folder, or one file; may be repeated")
       .repeatable()
       .required();
@@ -123,7 +112,7 @@ void add_evaluate(Command& program) {
   command
       .add("--dialect", options->dialect,
            "whose rules AP follows: stardist and cellpose match at IoU >= t, torchvf and dsb2018 at IoU > t")
-      .one_of(dialects)
+      .one_of(dialect_names())
       .shown();
   command.add("--json", options->json, "write all scores to this file");
   command.add("--csv", options->csv, "write the scores of each image to this file, one row per image");

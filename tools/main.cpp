@@ -25,6 +25,7 @@ int main(int argc, char** argv) {
   add_segment(program);
   add_synth(program);
   add_train(program);
+  add_tune(program);
   try {
     return program.parse(argc, argv);
   } catch (const std::bad_alloc&) {

@@ -137,6 +137,7 @@ template Option Command::add(const std::string&, double&, const std::string&);
 template Option Command::add(const std::string&, std::optional<int>&, const std::string&);
 template Option Command::add(const std::string&, std::optional<double>&, const std::string&);
 template Option Command::add(const std::string&, std::vector<std::string>&, const std::string&);
+template Option Command::add(const std::string&, std::vector<int>&, const std::string&);
 template Option Command::add(const std::string&, std::vector<double>&, const std::string&);
 
 Option Command::flag(const std::string& name, bool& value, const std::string& help) {

@@ -52,7 +52,7 @@ class Command {
 
   /// "--name", or "NAME" of an argument by place. `value` must live until the command ran.
   /// T: std::string, std::filesystem::path, int, int64_t, uint64_t, double; std::optional of int or double; std::vector
-  /// of std::string or double.
+  /// of std::string, int or double.
   template <class T>
   Option add(const std::string& name, T& value, const std::string& help);
   Option flag(const std::string& name, bool& value, const std::string& help);

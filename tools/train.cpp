@@ -61,11 +61,8 @@ void run(const Options& o) {
   if (!o.val.empty()) {
     held = find_pairs(o.val);
   } else {
-    const std::vector<bool> out = validation_split(pairs, o.val_fraction);
-    std::vector<Pair> kept;
-    for (size_t i = 0; i < pairs.size(); ++i)
-      (out[i] ? held : kept).push_back(pairs[i]);
-    pairs = std::move(kept);
+    Split split = split_for_validation(pairs, o.val_fraction);
+    pairs = std::move(split.kept), held = std::move(split.held_out);
   }
 
   VectorFieldOptions v;

@@ -1,0 +1,44 @@
+#include "models/decoding.h"
+
+#include "kernels/points.h"
+#include "kernels/scratch.h"
+#include "kernels/snap_noise.h"
+
+namespace basin {
+
+EndPoints follow(const Exec& exec, const Maps& maps, const VectorFieldDecoding& o) {
+  const Tensor& logit = maps["logit"];
+  const int height = logit.dim(1), width = logit.dim(2);
+  EndPoints ends;
+  ends.mask = Tensor::empty(exec, {height, width}, DType::u8);
+  const View<uint8_t, 2> mask = ends.mask.view<uint8_t, 2>();
+  kernels::threshold_logit(exec, View<const float, 2>{logit.data<const float>(), {height, width}}, o.threshold, mask);
+  ends.points = Tensor::empty(exec, {kernels::count_points(exec, mask), 2});
+  const View<float, 2> points = ends.points.view<float, 2>();
+  if (points.dim[0] == 0) return ends;
+  kernels::mask_points<float>(exec, mask, points);
+  View<const float, 3> field = maps["field"].view<const float, 3>();
+  const Temp<float> rescaled(exec, o.rescale ? field.size() : 0);
+  if (o.rescale) {
+    const View<float, 3> to{rescaled.data(), {2, height, width}};
+    kernels::rescale_by_divergence(exec, field, mask, *o.rescale, to);
+    field = to;
+  }
+  kernels::integrate<float>(exec, field, points, o.integrate);
+  return ends;
+}
+
+Labels cluster(const Exec& exec, const EndPoints& ends, const VectorFieldDecoding& o) {
+  const int height = ends.mask.dim(0), width = ends.mask.dim(1), n = ends.points.dim(0);
+  Labels labels{height, width, 0, std::vector<int32_t>(size_t(height) * size_t(width))};
+  if (n == 0) return labels;
+  const Temp<int32_t> label_memory(exec, n);
+  const View<int32_t, 1> clusters{label_memory.data(), {n}};
+  const View<const float, 2> points = ends.points.view<const float, 2>();
+  labels.count = int(kernels::dbscan<float>(exec, points, o.dbscan, clusters));
+  if (o.snap_noise) kernels::snap_noise<float>(exec, points, clusters);
+  kernels::label_points(exec, ends.mask.view<const uint8_t, 2>(), clusters, {labels.ids.data(), {height, width}});
+  return labels;
+}
+
+}  // namespace basin

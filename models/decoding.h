@@ -1,0 +1,32 @@
+#pragma once
+#include <optional>
+
+#include "kernels/dbscan.h"
+#include "kernels/divergence.h"
+#include "kernels/integrate.h"
+#include "models/method.h"
+
+namespace basin {
+
+/// How the maps of a vector-field network become instances (methods.md 3.7).
+struct VectorFieldDecoding {
+  double threshold = 0.5;                           // of the foreground probability
+  std::optional<kernels::DivergenceRange> rescale;  // of the field before it is followed; none: as the network gave it
+  kernels::IntegrateOptions integrate;
+  kernels::DbscanOptions dbscan;
+  bool snap_noise = false;
+};
+
+/// The foreground of an image, and where its pixels, in raster order, end up.
+struct EndPoints {
+  Tensor mask;    // u8 [H,W]
+  Tensor points;  // f32 [N,2]: x, y
+};
+
+/// Thresholds "logit" [1,H,W] and lets the pixels of the foreground follow "field" [2,H,W].
+EndPoints follow(const Exec&, const Maps&, const VectorFieldDecoding&);
+
+/// Clusters end points into the instances of the image.
+Labels cluster(const Exec&, const EndPoints&, const VectorFieldDecoding&);
+
+}  // namespace basin

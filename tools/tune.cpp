@@ -1,0 +1,150 @@
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "engine/json.h"
+#include "models/model_file.h"
+#include "models/tuning.h"
+#include "tools/command.h"
+#include "tools/machine.h"
+#include "tools/run_json.h"
+
+namespace basin::tools {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr size_t shown = 5;  // decodings of the table, the best first
+
+struct Options {
+  Common common;
+  std::string model, data, val, out, dialect = "stardist", by = "AP50:95";
+  double val_fraction = 0.1;
+  DecodingGrid grid;
+  std::vector<std::string> snap_noise{"off", "on"};
+};
+
+/// The labelled images that are scored: all of --val, or what training holds out of --data.
+std::vector<Pair> validation_pairs(const Options& o) {
+  if (o.val.empty() == o.data.empty()) refuse("tune needs --val, or --data for the held-out part of training images");
+  if (!o.val.empty()) return find_pairs(o.val);
+  std::vector<Pair> held = split_for_validation(find_pairs(o.data), o.val_fraction).held_out;
+  if (held.empty()) refuse(o.data, ": --val-fraction ", o.val_fraction, " holds out no image");
+  return held;
+}
+
+std::string row(const std::string& rank, const VectorFieldDecoding& d, const ValidationScores& s) {
+  return fmt::format("{:>7} {:>9g} {:>6} {:>6g} {:>11} {:>10} {:>8.4f} {:>7.4f} {:>7.4f} {:>7.4f} {:>+8.1f}\n", rank,
+                     d.threshold, d.integrate.steps, d.dbscan.eps, d.dbscan.min_samples, d.snap_noise ? "on" : "off",
+                     s.ap50, s.ap75, s.ap90, s.ap, s.objects);
+}
+
+void print_table(const std::vector<VectorFieldDecoding>& decodings, const std::vector<ValidationScores>& scores,
+                 const std::vector<size_t>& order) {
+  fmt::print("{:>7} {:>9} {:>6} {:>6} {:>11} {:>10} {:>8} {:>7} {:>7} {:>7} {:>8}\n", "", "threshold", "steps", "eps",
+             "min_samples", "snap_noise", "AP50", "AP75", "AP90", "AP50:95", "objects");
+  for (size_t k = 0; k < std::min(shown, order.size()); ++k)
+    fmt::print("{}", row(std::to_string(k + 1), decodings[order[k]], scores[order[k]]));
+  fmt::print("{}", row("present", decodings[0], scores[0]));
+}
+
+Json tried(const VectorFieldDecoding& d, const ValidationScores& s) {
+  Json j{{"threshold", d.threshold},
+         {"steps", d.integrate.steps},
+         {"eps", d.dbscan.eps},
+         {"min_samples", d.dbscan.min_samples},
+         {"snap_noise", d.snap_noise}};
+  j.update(to_json(s));
+  j["objects, predicted - true"] = s.objects;
+  return j;
+}
+
+void run(Options o) {
+  if (std::error_code none; fs::equivalent(o.model, o.out, none))
+    refuse("--out ", o.out, " is the model itself; give another name");
+  o.grid.snap_noise.clear();
+  for (const std::string& s : o.snap_noise)
+    o.grid.snap_noise.push_back(s == "on");
+  const Dialect dialect = parse_dialect(o.dialect);
+  const Exec exec = make_cpu_exec(o.common);
+  Model model = load_model(o.model, exec);
+  auto* method = dynamic_cast<VectorFields*>(model.method.get());
+  if (!method) refuse(o.model, ": its method has no decoding to tune");
+  const std::vector<VectorFieldDecoding> decodings = decodings_to_try(method->decoding(), o.grid);
+  const std::vector<Pair> pairs = validation_pairs(o);
+  std::fputs(describe_pairs(pairs).c_str(), stderr);
+  const SampleSpec spec = method->sample_spec();
+  const std::vector<Example> examples = read_examples(pairs, spec.channels, spec.normalisation);
+
+  size_t done = 0;
+  const std::vector<ValidationScores> scores = try_decodings(
+      exec, *method, examples, decodings, dialect,
+      [&](const Example& e) { std::fprintf(stderr, "%zu of %zu: %s\n", ++done, examples.size(), e.stem.c_str()); });
+  const std::vector<size_t> order = ranking(scores, o.by);
+  const size_t best = order[0];
+  const std::string by = full_name(o.by, dialect);
+  fmt::print("{} images, {} decodings, the best {} first; objects: predicted - true, mean over images\n",
+             examples.size(), decodings.size(), by);
+  print_table(decodings, scores, order);
+
+  const Json before = tried(decodings[0], scores[0]);
+  method->decoding() = decodings[best];
+  Json info = model.info;
+  info["config"] = method->config();
+  info["validation"] = to_json(scores[best]);
+  info["tuning"] = {{"by", by},
+                    {"images", examples.size()},
+                    {"data", fingerprint(examples)},
+                    {"decodings", decodings.size()},
+                    {"before", before}};
+  save_model(o.out, exec, *method, info);
+  fmt::print("{}: {}\n", o.out, best == 0 ? "the present decoding is the best" : "with decoding 1");
+
+  Json all = Json::array();
+  for (const size_t k : order)
+    all.push_back(tried(decodings[k], scores[k]));
+  write_run_json(o.out + ".run.json",
+                 {{"model", o.model},
+                  {"data", o.data},
+                  {"validation", o.val.empty() ? Json(o.val_fraction) : Json(o.val)},
+                  {"validation_images", examples.size()},
+                  {"out", o.out},
+                  {"dialect", o.dialect},
+                  {"by", by},
+                  {"config", method->config()},
+                  {"threads", threads_in_use()},
+                  {"present", before},
+                  {"decodings", all}});
+}
+
+}  // namespace
+
+void add_tune(Command& program) {
+  Command command =
+      program.subcommand("tune", "choose a model's decoding on labelled images, and store it in the model");
+  auto o = std::make_shared<Options>();
+  command.add("--model", o->model, "a .safetensors file").required();
+  const Option val = command.add("--val", o->val, "folder of labelled images that the model was not trained on");
+  command.add("--data", o->data, "instead: a folder of training images, of which the held-out part is used")
+      .excludes(val);
+  command.add("--val-fraction", o->val_fraction, "part of --data that training held out, by name")
+      .within(0., 0.9)
+      .shown()
+      .excludes(val);
+  command.add("--out", o->out, "the model with the best decoding; every score goes to OUT.run.json").required();
+  command.add("--thresholds", o->grid.threshold, "foreground probabilities to try").list().shown();
+  command.add("--steps", o->grid.steps, "integration steps to try").list().shown();
+  command.add("--eps", o->grid.eps, "DBSCAN radii to try, px").list().shown();
+  command.add("--min-samples", o->grid.min_samples, "DBSCAN neighbours of a core point to try").list().shown();
+  command.add("--snap-noise", o->snap_noise, "noise points to their nearest objects, or not")
+      .list()
+      .one_of({"off", "on"})
+      .shown();
+  command.add("--by", o->by, "the score that decides, mean over images")
+      .one_of({"AP50:95", "AP50", "AP75", "AP90"})
+      .shown();
+  command.add("--dialect", o->dialect, "whose rules AP follows, as in evaluate").one_of(dialect_names()).shown();
+  add_device_options(command, o->common);
+  command.runs([o] { run(*o); });
+}
+
+}  // namespace basin::tools
