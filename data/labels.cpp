@@ -87,6 +87,8 @@ Labels read_labels(const fs::path& path) {
     const Array a = read_npy(path);
     if (a.shape.size() != 2 || a.shape[0] == 0 || a.shape[1] == 0 || a.shape[0] > INT_MAX || a.shape[1] > INT_MAX)
       refuse(name, ": is no label image: its shape is not [height, width]");
+    if (a.size() > raster::most_pixels)
+      refuse(name, ": has ", a.size(), " pixels; Basin takes label images of up to ", raster::most_pixels);
     return from_array(a, name);
   }
   if (extension == ".jpg" || extension == ".jpeg" || extension == ".bmp")

@@ -93,6 +93,7 @@ void flush_nothing(png_structp) {}
 
 bool write_rows(Codec& codec, Sink& sink, const Rows& rows) {
   if (setjmp(png_jmpbuf(codec.png))) return false;
+  png_set_user_limits(codec.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
   png_set_write_fn(codec.png, &sink, put_bytes, flush_nothing);
   png_set_IHDR(codec.png, codec.info, png_uint_32(rows.width), png_uint_32(rows.height), rows.bits,
                rows.channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,

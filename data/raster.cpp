@@ -79,6 +79,9 @@ Array allocate(const fs::path& path, ElementType type, int64_t height, int64_t w
   if (bytes > believable)
     refuse(name, ": is truncated or damaged: its header promises ", width, " x ", height,
            " pixels, more than it can hold");
+  if (__int128(height) * width > most_pixels)
+    refuse(name, ": has ", width, " x ", height, " pixels; Basin takes images of up to ", most_pixels,
+           " pixels: cut it into parts");
   const __int128 memory = __int128(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
   if (bytes > memory) refuse(name, ": is larger than this machine's memory allows (", width, " x ", height, " pixels)");
   Array a;

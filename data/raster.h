@@ -27,8 +27,11 @@ void for_each_tiff_image(const std::filesystem::path&, const std::function<void(
 Array read_jpeg(const std::filesystem::path&);
 Array read_bmp(const std::filesystem::path&);
 
-/// The memory for an image, after a check that its size is above zero, that the file can hold it at any compression
-/// worth the name, and that this machine can.
+/// The most pixels of an image: every stage numbers them with 32 bits.
+constexpr int64_t most_pixels = (int64_t(1) << 31) - 1;
+
+/// The memory for an image, after a check that its size is above zero and at most most_pixels, that the file can hold it
+/// at any compression worth the name, and that this machine can.
 Array allocate(const std::filesystem::path&, ElementType, int64_t height, int64_t width, int64_t channels);
 
 /// Three channels that are equal everywhere become one.

@@ -94,7 +94,7 @@ void centroid_field(const Exec& exec, View<const int32_t, 2> labels, CentroidMod
   const int height = labels.dim[0], width = labels.dim[1];
   BASIN_CHECK(field.dim[0] == 2 && field.dim[1] == height && field.dim[2] == width, "labels ", labels, ", field ",
               field);
-  BASIN_CHECK(labels.size() < 1 << 29, "labels ", labels);
+  BASIN_CHECK(labels.size() < centroid_pixel_limit, "labels ", labels);
   int places = 2;
   while (places < 2 * labels.size())
     places *= 2;

@@ -6,7 +6,7 @@
 namespace basin::kernels {
 namespace {
 
-constexpr int32_t unreachable = 1 << 15;  // more than any side
+constexpr int32_t unreachable = 1 << 30;  // more than any side
 
 /// Distance along the column to the nearest other label, for `block` neighbouring columns.
 struct ColumnDistance {
@@ -83,7 +83,8 @@ struct RowEnvelope {
       start[top] = int32_t(from);
     }
     for (int x = end - 1; x >= begin; --x) {
-      to[x] = top < 0 ? no_other_pixel : int32_t(cost(x, site[top]));
+      const int64_t nearest = top < 0 ? no_other_pixel : cost(x, site[top]);
+      to[x] = top < 0 || nearest < no_other_pixel ? int32_t(nearest) : no_other_pixel - 1;
       if (top >= 0 && x == start[top]) --top;
     }
   }

@@ -68,7 +68,7 @@ void integrate(const Exec& exec, View<const T, 3> field, View<T, 2> points, cons
   const int h = field.dim[1], w = field.dim[2];
   BASIN_CHECK(field.dim[0] == 2 && h > 0 && w > 0, "field ", field);
   BASIN_CHECK(points.dim[1] == 2, "points ", points);
-  BASIN_CHECK(int64_t(h) * w < int64_t(1) << 31 && h < 1 << 22 && w < 1 << 22, "field ", field);
+  BASIN_CHECK(int64_t(h) * w < int64_t(1) << 31 && h < field_side_limit && w < field_side_limit, "field ", field);
   BASIN_CHECK(options.steps >= 0 && options.tolerance > 0, options.steps, " steps, tolerance ", options.tolerance);
   check(options);
   Temp<Vec2<T>> pairs(exec, int64_t(h) * w);

@@ -20,6 +20,8 @@ std::string to_string(Solver);
 std::string to_string(Interpolation);
 std::string to_string(Suppression);
 
+constexpr int field_side_limit = 1 << 22;  // height and width of a field are below this, and H * W is below 2^31
+
 struct IntegrateOptions {
   Solver solver = Solver::euler;
   Interpolation interpolation = Interpolation::bilinear;

@@ -145,7 +145,7 @@ PointGrid<T>::PointGrid(const Exec& exec, View<const T, 2> points, double reach,
       x_(exec, all_ + read_ahead),
       y_(exec, all_ + read_ahead),
       index_(exec, all_) {
-  BASIN_CHECK(points.dim[1] == 2 && all_ <= 1 << 29, "points ", points);
+  BASIN_CHECK(points.dim[1] == 2 && all_ <= most_points, "points ", points);
   BASIN_CHECK(!labels.data || labels.dim[0] == all_, "points ", points, ", labels ", labels);
   if (all_ == 0) return;
   const Bounds b = bounds_of(exec, points);

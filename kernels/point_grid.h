@@ -3,6 +3,7 @@
 #include <cstring>
 #include <optional>
 
+#include "kernels/dbscan.h"
 #include "kernels/scratch.h"
 #include "kernels/view.h"
 

@@ -13,9 +13,13 @@ EndPoints follow(const Exec& exec, const Maps& maps, const VectorFieldDecoding& 
   ends.mask = Tensor::empty(exec, {height, width}, DType::u8);
   const View<uint8_t, 2> mask = ends.mask.view<uint8_t, 2>();
   kernels::threshold_logit(exec, View<const float, 2>{logit.data<const float>(), {height, width}}, o.threshold, mask);
-  ends.points = Tensor::empty(exec, {kernels::count_points(exec, mask), 2});
+  const int64_t n = kernels::count_points(exec, mask);
+  if (n > kernels::most_points)
+    refuse("has ", n, " pixels of foreground, and up to ", kernels::most_points,
+           " are clustered at once: cut it into parts");
+  ends.points = Tensor::empty(exec, {n, 2});
   const View<float, 2> points = ends.points.view<float, 2>();
-  if (points.dim[0] == 0) return ends;
+  if (n == 0) return ends;
   kernels::mask_points<float>(exec, mask, points);
   View<const float, 3> field = maps["field"].view<const float, 3>();
   const Temp<float> rescaled(exec, o.rescale ? field.size() : 0);

@@ -23,7 +23,8 @@ struct EndPoints {
   Tensor points;  // f32 [N,2]: x, y
 };
 
-/// Thresholds "logit" [1,H,W] and lets the pixels of the foreground follow "field" [2,H,W].
+/// Thresholds "logit" [1,H,W] and lets the pixels of the foreground follow "field" [2,H,W]. Throws what an image "has"
+/// where these are more than can be clustered.
 EndPoints follow(const Exec&, const Maps&, const VectorFieldDecoding&);
 
 /// Clusters end points into the instances of the image.

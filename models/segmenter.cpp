@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "kernels/integrate.h"
+
 namespace basin {
 namespace {
 
@@ -10,6 +12,9 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 }  // namespace
 
 Maps predict_source(const Exec& exec, const Method& method, const Source& source, const TilingOptions& tiling) {
+  constexpr int limit = kernels::field_side_limit;
+  if (source.height() >= limit || source.width() >= limit)
+    refuse("is ", source.width(), " x ", source.height(), " pixels; sides are below ", limit, ": cut it into parts");
   const Tensor input = Tensor::empty(exec, {source.channels(), source.height(), source.width()});
   const View<float, 3> to = input.view<float, 3>();
 #pragma omp parallel for schedule(static)

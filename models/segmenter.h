@@ -11,10 +11,11 @@ struct Segmentation {
   double network_seconds = 0, decode_seconds = 0;
 };
 
-/// The method's maps of a whole image: runs the network tile by tile.
+/// The method's maps of a whole image: runs the network tile by tile. Throws what the image "is" where it is too long to
+/// be decoded.
 Maps predict_source(const Exec&, const Method&, const Source&, const TilingOptions&);
 
-/// Image to instances: runs the network tile by tile and decodes.
+/// Image to instances: runs the network tile by tile and decodes. What it throws does not name the image.
 Segmentation segment_source(const Exec&, const Method&, const Source&, const TilingOptions&);
 
 }  // namespace basin

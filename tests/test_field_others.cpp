@@ -189,6 +189,22 @@ TEST_CASE("field: centroid, both modes") {
   CHECK(unit[5] == -1);
 }
 
+TEST_CASE("field: edt along sides of any length, as far as its numbers reach") {
+  constexpr int length = 60000;
+  std::vector<int32_t> ids(length, 7);
+  ids[0] = 0;
+  for (const bool upright : {false, true})
+    for (const Exec& exec : execs()) {
+      CAPTURE(upright);
+      const std::vector<int32_t> squared =
+          edt(exec, upright ? Grid{length, 1, ids} : Grid{1, length, ids});
+      for (const int at : {0, 1, 32767, 32768, 40000, 46340})
+        CHECK(squared[size_t(at)] == at * at);
+      for (const int at : {46341, 50000, length - 1})
+        CHECK(squared[size_t(at)] == no_other_pixel - 1);
+    }
+}
+
 TEST_CASE("field: wrong shapes and kernels are refused") {
   std::vector<int32_t> ids(6);
   std::vector<float> out(12);

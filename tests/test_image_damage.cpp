@@ -73,6 +73,8 @@ TEST_CASE("image: sizes that a header only claims") {
   CHECK(contains(png(0x7fffffff, 0x7fffffff), "a.png: "));
   CHECK(contains(png(1 << 20, 1 << 20), "more than it can hold"));
   CHECK(contains(png(0, 5), "a.png: "));
+  write_bytes(folder / "large.png", png_header(46341, 46341) + std::string(1 << 16, '\0'));
+  CHECK(contains(image_refusal(folder / "large.png"), "large.png: has 46341 x 46341 pixels; Basin takes images of up to"));
   const auto tiff = [&](std::vector<std::pair<int, uint32_t>> tags) {
     return image_refusal(write_bytes(folder / "a.tif", tiff_of(std::move(tags), std::string(64, '\1'))));
   };

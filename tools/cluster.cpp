@@ -36,7 +36,9 @@ void run(const Settings& settings) {
   const Array points = read_npy(settings.points);
   if (!points.is_real() || points.shape.size() != 2 || points.shape[1] != 2)
     refuse(settings.points.string(), ": expected points [N, 2] of float32 or float64");
-  if (points.shape[0] > 1 << 29) refuse(settings.points.string(), ": more than 2^29 points");
+  if (points.shape[0] > kernels::most_points)
+    refuse(settings.points.string(), ": has ", points.shape[0], " points; up to ", kernels::most_points,
+           " are clustered at once");
   const Exec exec = make_exec(settings.common);
   int64_t clusters = 0;
   const std::vector<int32_t> labels = points.type == ElementType::f32

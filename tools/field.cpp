@@ -26,6 +26,9 @@ void run(const FieldRequest& request) {
   if (request.sdf.kernel % 2 == 0) refuse("--kernel ", request.sdf.kernel, ": expected an odd number");
   const Exec exec = make_exec(request.common);
   const Labels labels = read_labels(request.labels);
+  if (request.kind == "centroid" && int64_t(labels.ids.size()) >= kernels::centroid_pixel_limit)
+    refuse(request.labels, ": has ", labels.ids.size(), " pixels; --kind centroid takes fewer than ",
+           kernels::centroid_pixel_limit);
   const Tensor ids = Tensor::from(exec, {labels.height, labels.width}, labels.ids);
   const Tensor field = Tensor::empty(exec, {2, labels.height, labels.width});
   const auto from = ids.view<const int32_t, 2>();

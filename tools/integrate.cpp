@@ -42,7 +42,7 @@ void run(IntegrateRequest request) {
   if (field.shape[0] != 2 || field.size() == 0)
     refuse(request.field, ": expected a field [2, H, W], not ", shape_text(field));
   const int h = int(field.shape[1]), w = int(field.shape[2]);
-  constexpr int most = 1 << 22;
+  constexpr int most = kernels::field_side_limit;
   if (h >= most || w >= most || int64_t(h) * w >= int64_t(1) << 31)
     refuse(request.field, ": a field of ", h, " x ", w, " pixels is too large");
 

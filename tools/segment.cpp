@@ -137,12 +137,23 @@ struct Work {
   std::set<std::string> save;
 };
 
+/// What f throws, with the image's name before it.
+template <class F>
+Segmentation segment_named(const fs::path& path, const F& f) {
+  try {
+    return f();
+  } catch (const Error& e) {
+    refuse(path.string(), ": ", e.what());
+  }
+}
+
 /// Segments an image, writes its files and returns the number of objects.
 int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Seconds& seconds) {
   double t = clock_seconds();
   const Source source(read_image(path), work.model.method->sample_spec().channels, work.norm, path.string());
   seconds.read += clock_seconds() - t;
-  const Segmentation s = segment_source(work.exec, *work.model.method, source, work.tiles);
+  const Segmentation s =
+      segment_named(path, [&] { return segment_source(work.exec, *work.model.method, source, work.tiles); });
   seconds.network += s.network_seconds, seconds.decode += s.decode_seconds;
   t = clock_seconds();
   const auto save = [&](const char* what, const char* suffix, auto write) {
