@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <charconv>
 #include <cmath>
 
+#include "data/order_statistics.h"
 #include "kernels/platform.h"
 
 namespace basin {
@@ -54,46 +54,6 @@ void with_values(const Image& image, int channels, int channel, F f) {
     case PixelType::f32:
       return with_type(float{});
   }
-}
-
-/// Order-preserving bijection between floats (no NaN) and unsigned integers.
-uint32_t key_of(float v) {
-  const uint32_t bits = std::bit_cast<uint32_t>(v);
-  return bits >> 31 ? ~bits : bits | 0x80000000u;
-}
-float value_of(uint32_t key) { return std::bit_cast<float>(key >> 31 ? key & 0x7fffffffu : ~key); }
-
-/// The values at four ranks of the n sorted values, without sorting or copying: counts by the upper 16 bits of the key,
-/// then by the lower 16 within the bins where the ranks fall.
-template <class V>
-std::array<float, 4> order_statistics(size_t n, V value, const std::array<size_t, 4>& ranks) {
-  std::vector<uint64_t> upper(65536);
-  for (size_t i = 0; i < n; ++i)
-    ++upper[key_of(value(i)) >> 16];
-  std::array<uint32_t, 4> bins;
-  std::array<uint64_t, 4> rest;  // ranks within their bins
-  for (size_t k = 0; k < 4; ++k) {
-    rest[k] = ranks[k];
-    bins[k] = 0;
-    while (rest[k] >= upper[bins[k]])
-      rest[k] -= upper[bins[k]++];
-  }
-  std::array<float, 4> found;
-  std::vector<uint64_t> lower(65536);
-  for (size_t k = 0; k < 4; ++k) {
-    if (k == 0 || bins[k] != bins[k - 1]) {
-      std::fill(lower.begin(), lower.end(), 0);
-      for (size_t i = 0; i < n; ++i) {
-        const uint32_t key = key_of(value(i));
-        if (key >> 16 == bins[k]) ++lower[key & 65535];
-      }
-    }
-    uint32_t low = 0;
-    for (uint64_t left = rest[k]; left >= lower[low]; ++low)
-      left -= lower[low];
-    found[k] = value_of(bins[k] << 16 | low);
-  }
-  return found;
 }
 
 template <class V>

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "data/order_statistics.h"
 #include "kernels/platform.h"
 
 namespace basin {
@@ -16,49 +17,49 @@ constexpr std::array<Colour, 6> palette{
 constexpr int tint = 90;  // of 256: how much of an object's inside is its colour
 constexpr int reach = 6;  // px: objects this close are neighbours
 
-template <class T>
-void add_grey(const Image& image, std::vector<float>& grey) {
-  const T* at = image.as<T>();
-  for (float& g : grey) {
-    double v = at[0];
-    if (image.channels == 2) v = 0.5 * (double(at[0]) + double(at[1]));
-    if (image.channels >= 3) v = grey_of(double(at[0]), double(at[1]), double(at[2]));
-    g = float(v);
-    at += image.channels;
+/// Calls f(grey), where grey(i) is the value of pixel i; infinite where it is not finite.
+template <class F>
+void with_grey(const Image& image, const F& f) {
+  const auto with_type = [&](auto zero) {
+    using T = decltype(zero);
+    f([at = image.as<T>(), channels = size_t(image.channels)](size_t i) {
+      const T* p = at + i * channels;
+      double v = p[0];
+      if (channels == 2) v = 0.5 * (double(p[0]) + double(p[1]));
+      if (channels >= 3) v = grey_of(double(p[0]), double(p[1]), double(p[2]));
+      return std::isfinite(float(v)) ? float(v) : HUGE_VALF;
+    });
+  };
+  switch (image.type) {
+    case PixelType::u8:
+      return with_type(uint8_t{});
+    case PixelType::u16:
+      return with_type(uint16_t{});
+    case PixelType::u32:
+      return with_type(uint32_t{});
+    case PixelType::f32:
+      return with_type(float{});
   }
 }
 
 /// The image as 8-bit grey, stretched.
 std::vector<uint8_t> stretched(const Image& image) {
-  std::vector<float> grey(size_t(image.height) * size_t(image.width));
-  switch (image.type) {
-    case PixelType::u8:
-      add_grey<uint8_t>(image, grey);
-      break;
-    case PixelType::u16:
-      add_grey<uint16_t>(image, grey);
-      break;
-    case PixelType::u32:
-      add_grey<uint32_t>(image, grey);
-      break;
-    case PixelType::f32:
-      add_grey<float>(image, grey);
-      break;
-  }
-  std::vector<float> sorted;
-  std::copy_if(grey.begin(), grey.end(), std::back_inserter(sorted), [](float v) { return std::isfinite(v); });
-  std::vector<uint8_t> out(grey.size());
-  if (sorted.empty()) return out;
-  auto rank = [&](double q) {
-    const auto at = sorted.begin() + std::ptrdiff_t(std::lround(q * double(sorted.size() - 1)));
-    std::nth_element(sorted.begin(), at, sorted.end());
-    return double(*at);
-  };
-  double lo = rank(0.005), hi = rank(0.998);
-  if (lo == hi) lo = rank(0), hi = rank(1);  // few pixels differ at all
-  const double scale = hi > lo ? 255 / (hi - lo) : 0;
-  for (size_t p = 0; p < grey.size(); ++p)
-    if (std::isfinite(grey[p])) out[p] = uint8_t(std::lround(std::clamp((double(grey[p]) - lo) * scale, 0.0, 255.0)));
+  const size_t n = size_t(image.height) * size_t(image.width);
+  std::vector<uint8_t> out(n);
+  with_grey(image, [&](auto grey) {
+    size_t finite = 0;
+    for (size_t p = 0; p < n; ++p)
+      finite += grey(p) < HUGE_VALF;
+    if (finite == 0) return;
+    const auto rank = [&](double q) { return size_t(std::lround(q * double(finite - 1))); };
+    const std::array<float, 4> v = order_statistics(n, grey, {0, rank(0.005), rank(0.998), finite - 1});
+    double lo = v[1], hi = v[2];
+    if (lo == hi) lo = v[0], hi = v[3];  // few pixels differ at all
+    const double scale = hi > lo ? 255 / (hi - lo) : 0;
+    for (size_t p = 0; p < n; ++p)
+      if (const float g = grey(p); g < HUGE_VALF)
+        out[p] = uint8_t(std::lround(std::clamp((double(g) - lo) * scale, 0.0, 255.0)));
+  });
   return out;
 }
 
@@ -66,7 +67,16 @@ std::vector<uint8_t> stretched(const Image& image) {
 std::vector<std::pair<int32_t, int32_t>> neighbours(const Labels& labels) {
   constexpr std::array<std::array<int, 2>, 4> directions{{{1, 0}, {0, 1}, {1, 1}, {-1, 1}}};
   std::vector<std::pair<int32_t, int32_t>> pairs;
-  for (int y = 0; y < labels.height; ++y)
+  const auto keep_each_once = [&] {
+    std::sort(pairs.begin(), pairs.end());
+    pairs.erase(std::unique(pairs.begin(), pairs.end()), pairs.end());
+  };
+  size_t room = size_t(1) << 22;  // so many pairs are enough to look for the same ones
+  for (int y = 0; y < labels.height; ++y) {
+    if (pairs.size() > room) {
+      keep_each_once();
+      room = std::max(room, 2 * pairs.size());
+    }
     for (int x = 0; x < labels.width; ++x) {
       const int32_t from = labels(y, x);
       if (from == 0) continue;
@@ -80,8 +90,8 @@ std::vector<std::pair<int32_t, int32_t>> neighbours(const Labels& labels) {
           break;
         }
     }
-  std::sort(pairs.begin(), pairs.end());
-  pairs.erase(std::unique(pairs.begin(), pairs.end()), pairs.end());
+  }
+  keep_each_once();
   return pairs;
 }
 

@@ -15,6 +15,7 @@ size_t size_class(size_t bytes) {
   return std::max((bytes + step - 1) / step * step, size_t(256));
 }
 
+/// Null where there is no more.
 void* from_system(Device device, size_t bytes) {
 #if BASIN_CUDA
   if (device == Device::cuda) {
@@ -22,16 +23,19 @@ void* from_system(Device device, size_t bytes) {
     const cudaError_t e = cudaMalloc(&p, bytes);
     if (e == cudaErrorMemoryAllocation) {
       (void)cudaGetLastError();
-      refuse("the GPU has no room for another ", bytes >> 20, " MiB: lower --batch, --crop or --tile");
+      return nullptr;
     }
     BASIN_CUDA_CHECK(e);
     return p;
   }
 #endif
   (void)device;
-  void* p = std::aligned_alloc(64, bytes);
-  if (!p) refuse("no memory for another ", bytes >> 20, " MiB: lower --batch, --crop or --tile");
-  return p;
+  return std::aligned_alloc(64, bytes);
+}
+
+[[noreturn]] void refuse_memory(Device device, size_t bytes, const char* advice) {
+  refuse(device == Device::cuda ? "the GPU has no room for another " : "no memory for another ", bytes >> 20, " MiB",
+         advice);
 }
 
 void to_system(Device device, void* block) noexcept {
@@ -45,6 +49,26 @@ void to_system(Device device, void* block) noexcept {
   std::free(block);
 }
 
+/// Keeps nothing.
+class System : public Scratch {
+ public:
+  explicit System(Device device) : device_(device) {}
+  void* take(size_t bytes) override {
+    const size_t size = (bytes + 63) / 64 * 64;
+    void* block = from_system(device_, size);
+    if (!block) {
+      pool_of(device_).trim();
+      block = from_system(device_, size);
+    }
+    if (!block) refuse_memory(device_, size, ": cut the image into parts");
+    return block;
+  }
+  void give(void* block, size_t) noexcept override { to_system(device_, block); }
+
+ private:
+  Device device_;
+};
+
 }  // namespace
 
 Pool::~Pool() { trim(); }
@@ -56,6 +80,11 @@ void* Pool::take(size_t bytes) {
   void* block;
   if (waiting.empty()) {
     block = from_system(device_, size);
+    if (!block) {
+      give_back();
+      block = from_system(device_, size);
+    }
+    if (!block) refuse_memory(device_, size, ": lower --batch, --crop or --tile");
     ++use_.system_calls;
     use_.held += size;
     waiting.reserve(8);
@@ -77,6 +106,11 @@ void Pool::give(void* block, size_t bytes) noexcept {
 
 void Pool::trim() noexcept {
   const std::lock_guard lock(mutex_);
+  give_back();
+}
+
+/// What is not lent. The mutex is held.
+void Pool::give_back() noexcept {
   for (auto& [size, blocks] : free_) {
     for (void* block : blocks)
       to_system(device_, block);
@@ -88,6 +122,13 @@ void Pool::trim() noexcept {
 Pool::Use Pool::use() const {
   const std::lock_guard lock(mutex_);
   return use_;
+}
+
+Exec without_pool(Exec exec) {
+  static System* cpu = new System(Device::cpu);  // never destroyed, as the pools are not
+  static System* cuda = new System(Device::cuda);
+  if (!exec.scratch) exec.scratch = exec.device == Device::cpu ? cpu : cuda;
+  return exec;
 }
 
 Pool& pool_of(Device device) {

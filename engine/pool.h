@@ -10,7 +10,8 @@ namespace basin {
 
 /// Keeps what is given back and lends it again, last in first out within a size: a step that asks for the same sizes
 /// in the same order gets the same addresses every time and takes nothing from the system after its first run.
-/// May be used from several threads.
+/// Where the system has no more, what waits here is given back before the request is refused. May be used from several
+/// threads.
 class Pool : public Scratch {
  public:
   explicit Pool(Device device) : device_(device) {}
@@ -30,11 +31,17 @@ class Pool : public Scratch {
   Use use() const;
 
  private:
+  void give_back() noexcept;
+
   Device device_;
   mutable std::mutex mutex_;
   std::map<size_t, std::vector<void*>> free_;  // by size
   Use use_;
 };
+
+/// `exec`, with memory straight from the system and back where it names none: for what is as large as an image. A pool
+/// would keep it for the next image, which is of another size.
+Exec without_pool(Exec exec);
 
 /// The pool that tensors come from where exec.scratch is null. Lives as long as the process.
 Pool& pool_of(Device);

@@ -5,11 +5,10 @@
 #include <array>
 #include <bit>
 #include <dnnl.hpp>
-#include <map>
-#include <memory>
 #include <optional>
 
 #include "kernels/isa.h"
+#include "kernels/recent.h"
 #include "kernels/scratch.h"
 
 namespace basin::kernels {
@@ -18,6 +17,8 @@ namespace {
 using dnnl::algorithm;
 using dnnl::memory;
 using dnnl::prop_kind;
+
+constexpr size_t most_plans = 512;  // a network needs about 25 for each size of its input, three times that to learn
 
 constexpr bool version3 = DNNL_VERSION_MAJOR >= 3;
 
@@ -201,11 +202,9 @@ class Plan {
 };
 
 Plan& plan_for(Key key) {
-  static auto* plans = new std::map<Key, std::unique_ptr<Plan>>;
+  static auto* plans = new Recent<Key, Plan>(most_plans);
   key.threads = omp_get_max_threads();
-  std::unique_ptr<Plan>& plan = (*plans)[key];
-  if (!plan) plan = std::make_unique<Plan>(key);
-  return *plan;
+  return plans->get(key, [&] { return Plan(key); });
 }
 
 template <class T>

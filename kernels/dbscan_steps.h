@@ -138,18 +138,20 @@ template <class T, class Near>
 int64_t label_clusters(const Exec& exec, const GridView<T>& grid, const DbscanOptions& options, int32_t* labels) {
   const int n = grid.n;
   const Reach<T> reach(options.eps);
-  Temp<int32_t> node(exec, n + read_ahead), cell_node(exec, n), parent(exec, n), number(exec, n);
-  const UnionFind sets{parent.data()};
-  for_each(exec, n, Fill<int32_t>{parent.data(), -1});
-  Near::for_each_cell(
-      exec, grid, FindCore<T, Near>{grid, reach, options.min_samples, node.data(), cell_node.data(), parent.data()});
+  // Two arrays serve twice: labels are written when the union-find is done, numbers when cells are.
+  Temp<int32_t> node(exec, n + read_ahead), cell_node(exec, n);
+  int32_t *parent = labels, *number = cell_node.data();
+  const UnionFind sets{parent};
+  for_each(exec, n, Fill<int32_t>{parent, -1});
+  Near::for_each_cell(exec, grid,
+                      FindCore<T, Near>{grid, reach, options.min_samples, node.data(), cell_node.data(), parent});
   Near::for_each_cell(exec, grid, UniteCells<T, Near, 1>{grid, reach, node.data(), cell_node.data(), sets});
   Near::for_each_cell(exec, grid, FlattenCells{sets, cell_node.data()});
   Near::for_each_cell(exec, grid, UniteCells<T, Near, 2>{grid, reach, node.data(), cell_node.data(), sets});
   Near::for_each_cell(exec, grid, FlattenPoints{sets, cell_node.data(), node.data()});
-  for_each(exec, n, MarkRoots{parent.data(), number.data()});
-  const int64_t clusters = exclusive_sum(exec, {number.data(), {n}});
-  Near::for_each_place(exec, grid, Label<T, Near>{grid, reach, node.data(), number.data(), labels});
+  for_each(exec, n, MarkRoots{parent, number});
+  const int64_t clusters = exclusive_sum(exec, {number, {n}});
+  Near::for_each_place(exec, grid, Label<T, Near>{grid, reach, node.data(), number, labels});
   return clusters;
 }
 

@@ -24,10 +24,10 @@ struct EndPoints {
 };
 
 /// Thresholds "logit" [1,H,W] and lets the pixels of the foreground follow "field" [2,H,W]. Throws what an image "has"
-/// where these are more than can be clustered.
-EndPoints follow(const Exec&, const Maps&, const VectorFieldDecoding&);
+/// where these are more than can be clustered. Maps that nobody else holds are let go as soon as they are done with.
+EndPoints follow(const Exec&, Maps, const VectorFieldDecoding&);
 
-/// Clusters end points into the instances of the image.
-Labels cluster(const Exec&, const EndPoints&, const VectorFieldDecoding&);
+/// Clusters end points, which are let go likewise, into the instances of the image.
+Labels cluster(const Exec&, EndPoints, const VectorFieldDecoding&);
 
 }  // namespace basin

@@ -71,7 +71,8 @@ class Method {
   virtual LossTerms loss(Tape&, const Batch&, const StepState*) const = 0;
   /// Maps of a whole image [C, H, W], normalised. The tape of the parameters is not needed: see refresh().
   virtual Maps predict(const Exec&, const Tensor& image, const TilingOptions&) const = 0;
-  virtual Labels decode(const Exec&, const Maps&) const = 0;
+  /// Maps that nobody else holds are let go as soon as they are done with: an image may fill the memory.
+  virtual Labels decode(const Exec&, Maps) const = 0;
   /// The maps that a perfect network would give for these labels.
   virtual Maps oracle(const Exec&, const Labels&) const = 0;
   /// To be called after the parameters changed and before predict().

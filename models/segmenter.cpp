@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "engine/pool.h"
 #include "kernels/integrate.h"
 
 namespace basin {
@@ -9,13 +10,23 @@ namespace {
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
+/// Memory that the network used and that is idle now is the system's again, unless it is more than the maps hold:
+/// decoding then needs less than the network did.
+void release_idle_memory(const Exec& exec, const Maps& maps) {
+  size_t held = 0;
+  for (const auto& [name, map] : maps.tensors)
+    held += map.bytes();
+  Pool& pool = pool_of(exec.device);
+  if (pool.use().held - pool.use().lent < held) pool.trim();
+}
+
 }  // namespace
 
 Maps predict_source(const Exec& exec, const Method& method, const Source& source, const TilingOptions& tiling) {
   constexpr int limit = kernels::field_side_limit;
   if (source.height() >= limit || source.width() >= limit)
     refuse("is ", source.width(), " x ", source.height(), " pixels; sides are below ", limit, ": cut it into parts");
-  const Tensor input = Tensor::empty(exec, {source.channels(), source.height(), source.width()});
+  const Tensor input = Tensor::empty(without_pool(exec), {source.channels(), source.height(), source.width()});
   const View<float, 3> to = input.view<float, 3>();
 #pragma omp parallel for schedule(static)
   for (int y = 0; y < source.height(); ++y)
@@ -24,14 +35,17 @@ Maps predict_source(const Exec& exec, const Method& method, const Source& source
   return method.predict(exec, input, tiling);
 }
 
-Segmentation segment_source(const Exec& exec, const Method& method, const Source& source, const TilingOptions& tiling) {
+Segmentation segment_source(const Exec& exec, const Method& method, const Source& source, const TilingOptions& tiling,
+                            const std::function<void(const Maps&)>& see) {
   Segmentation result;
-  const double start = now();
-  result.maps = predict_source(exec, method, source, tiling);
-  const double middle = now();
-  result.labels = method.decode(exec, result.maps);
-  result.network_seconds = middle - start;
-  result.decode_seconds = now() - middle;
+  double start = now();
+  Maps maps = predict_source(exec, method, source, tiling);
+  result.network_seconds = now() - start;
+  if (see) see(maps);
+  start = now();
+  release_idle_memory(exec, maps);
+  result.labels = method.decode(exec, std::move(maps));
+  result.decode_seconds = now() - start;
   return result;
 }
 

@@ -1,4 +1,6 @@
 #pragma once
+#include <functional>
+
 #include "data/normalise.h"
 #include "models/method.h"
 
@@ -7,15 +9,16 @@ namespace basin {
 /// One image segmented, with the seconds each stage took.
 struct Segmentation {
   Labels labels;
-  Maps maps;  // of the whole image
   double network_seconds = 0, decode_seconds = 0;
 };
 
-/// The method's maps of a whole image: runs the network tile by tile. Throws what the image "is" where it is too long to
-/// be decoded.
+/// The method's maps of a whole image: runs the network tile by tile. Throws what the image "is" where it is too long
+/// to be decoded.
 Maps predict_source(const Exec&, const Method&, const Source&, const TilingOptions&);
 
-/// Image to instances: runs the network tile by tile and decodes. What it throws does not name the image.
-Segmentation segment_source(const Exec&, const Method&, const Source&, const TilingOptions&);
+/// Image to instances: runs the network tile by tile and decodes. What it throws does not name the image. `see` is
+/// called with the maps of the whole image, which are let go while they are decoded.
+Segmentation segment_source(const Exec&, const Method&, const Source&, const TilingOptions&,
+                            const std::function<void(const Maps&)>& see = {});
 
 }  // namespace basin

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/pool.h"
+
 namespace basin {
 namespace {
 
@@ -60,13 +62,12 @@ Axis exact_axis(int size, int tile, const NetworkNeeds& needs) {
 /// Accumulates maps of tiles and divides by how often each pixel was given.
 class Merger {
  public:
-  Merger(int height, int width) : height_(height), width_(width) {}
+  Merger(const Exec& exec, int height, int width) : exec_(without_pool(exec)), height_(height), width_(width) {}
 
   void add(const std::vector<Tensor>& maps, int n, const Axis& ys, int ky, const Axis& xs, int kx) {
-    const Exec cpu;
     if (sums_.empty())
       for (const Tensor& m : maps)
-        sums_.push_back(Tensor::zeros(cpu, {m.dim(1), height_, width_}));
+        sums_.push_back(Tensor::zeros(exec_, {m.dim(1), height_, width_}));
     const int y0 = std::max(0, ys.from[size_t(ky)]), y1 = std::min(height_, ys.to[size_t(ky)]);
     const int x0 = std::max(0, xs.from[size_t(kx)]), x1 = std::min(width_, xs.to[size_t(kx)]);
     for (size_t m = 0; m < maps.size(); ++m) {
@@ -106,6 +107,7 @@ class Merger {
     return count;
   }
 
+  Exec exec_;
   int height_, width_;
   std::vector<Tensor> sums_;
 };
@@ -114,7 +116,7 @@ std::vector<Tensor> run_axes(const Exec& exec, const Tensor& image, const Axis& 
                              int batch, const TileNetwork& network) {
   const View<const float, 3> from = image.view<const float, 3>();
   const int channels = from.dim[0], height = from.dim[1], width = from.dim[2];
-  Merger merger(height, width);
+  Merger merger(exec, height, width);
   const int64_t tiles = int64_t(ys.start.size()) * int64_t(xs.start.size());
   const int across = int(xs.start.size());
   const bool mirror_y = can_mirror(ys, height), mirror_x = can_mirror(xs, width);
@@ -163,10 +165,9 @@ Axis padding_axis(int size, int tile, int overlap) {
 }
 
 /// Bilinear, align_corners = false, edge replicated (methods.md 2.6), each channel times its factor.
-Tensor resize(const Tensor& from, int height, int width, const std::vector<float>& factor) {
-  const Exec cpu;
+Tensor resize(const Exec& exec, const Tensor& from, int height, int width, const std::vector<float>& factor) {
   const View<const float, 3> in = from.view<const float, 3>();
-  const Tensor out = Tensor::empty(cpu, {in.dim[0], height, width});
+  const Tensor out = Tensor::empty(without_pool(exec), {in.dim[0], height, width});
   const View<float, 3> to = out.view<float, 3>();
   const auto source = [](int d, int size, int resized, int& i0, int& i1) {
     const double s = std::max(0., (d + 0.5) * (double(size) / resized) - 0.5);
@@ -219,13 +220,13 @@ std::vector<Tensor> run_tiled(const Exec& exec, const Tensor& image, const Tilin
   if (o.tiling == Tiling::pad) return run_axes(exec, image, ys, xs, Outside::reflect, o.batch, network);
 
   const int big_height = ys.start.back() + o.tile - ys.start[0], big_width = xs.start.back() + o.tile - xs.start[0];
-  const Tensor big = resize(image, big_height, big_width, std::vector<float>(size_t(image.dim(0)), 1.f));
+  const Tensor big = resize(exec, image, big_height, big_width, std::vector<float>(size_t(image.dim(0)), 1.f));
   std::vector<Tensor> maps = run_axes(exec, big, padding_axis(big_height, o.tile, o.overlap),
                                       padding_axis(big_width, o.tile, o.overlap), Outside::reflect, o.batch, network);
   for (size_t m = 0; m < maps.size(); ++m) {
     std::vector<float> factor(size_t(maps[m].dim(0)), 1.f);
     if (is_field[m]) factor = {float(width) / float(big_width), float(height) / float(big_height)};
-    maps[m] = resize(maps[m], height, width, factor);
+    maps[m] = resize(exec, maps[m], height, width, factor);
   }
   return maps;
 }

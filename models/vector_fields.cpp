@@ -191,8 +191,8 @@ Maps VectorFields::predict(const Exec& exec, const Tensor& image, const TilingOp
   return {{{"logit", maps[0]}, {"field", maps[1]}}, {}};
 }
 
-Labels VectorFields::decode(const Exec& exec, const Maps& maps) const {
-  return cluster(exec, follow(exec, maps, options_.decoding), options_.decoding);
+Labels VectorFields::decode(const Exec& exec, Maps maps) const {
+  return cluster(exec, follow(exec, std::move(maps), options_.decoding), options_.decoding);
 }
 
 Maps VectorFields::oracle(const Exec& exec, const Labels& labels) const {

@@ -36,7 +36,7 @@ class VectorFields : public Method {
   void make_targets(const Exec&, View<const int32_t, 2> labels, View<float, 3> target) const override;
   LossTerms loss(Tape&, const Batch&, const StepState*) const override;
   Maps predict(const Exec&, const Tensor& image, const TilingOptions&) const override;
-  Labels decode(const Exec&, const Maps&) const override;
+  Labels decode(const Exec&, Maps) const override;
   Maps oracle(const Exec&, const Labels&) const override;
   void refresh(const Exec&) override;
   Params& params() override { return params_; }

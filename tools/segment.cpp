@@ -149,22 +149,24 @@ Segmentation segment_named(const fs::path& path, const F& f) {
 
 /// Segments an image, writes its files and returns the number of objects.
 int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Seconds& seconds) {
-  double t = clock_seconds();
+  const double start = clock_seconds();
   const Source source(read_image(path), work.model.method->sample_spec().channels, work.norm, path.string());
-  seconds.read += clock_seconds() - t;
-  const Segmentation s =
-      segment_named(path, [&] { return segment_source(work.exec, *work.model.method, source, work.tiles); });
-  seconds.network += s.network_seconds, seconds.decode += s.decode_seconds;
-  t = clock_seconds();
+  seconds.read += clock_seconds() - start;
   const auto save = [&](const char* what, const char* suffix, auto write) {
+    const double begin = clock_seconds();
     if (work.save.count(what)) files.write(suffix, write);
+    seconds.write += clock_seconds() - begin;
   };
+  const auto save_maps = [&](const Maps& maps) {
+    save("field", "_field.npy", [&](const fs::path& file) { save_map(file, maps["field"]); });
+    save("logit", "_logit.npy", [&](const fs::path& file) { save_map(file, maps["logit"]); });
+  };
+  const Segmentation s =
+      segment_named(path, [&] { return segment_source(work.exec, *work.model.method, source, work.tiles, save_maps); });
+  seconds.network += s.network_seconds, seconds.decode += s.decode_seconds;
   save("labels", masks_suffix(s.labels), [&](const fs::path& file) { write_labels(file, s.labels); });
   save("overlay", "_overlay.png", [&](const fs::path& file) { write_png(file, overlay(source.image(), s.labels)); });
-  save("field", "_field.npy", [&](const fs::path& file) { save_map(file, s.maps["field"]); });
-  save("logit", "_logit.npy", [&](const fs::path& file) { save_map(file, s.maps["logit"]); });
   files.keep();
-  seconds.write += clock_seconds() - t;
   return s.labels.count;
 }
 
