@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/bounds.h"
+#include "kernels/near.h"
 #include "kernels/parallel.h"
 #include "kernels/point_grid.h"
 #include "kernels/sort.h"
@@ -91,6 +92,45 @@ struct Snap {
   }
 };
 
+/// What Omnipose's rule makes of the point at a place, by its index in the input.
+template <class T>
+struct SnapWithin {
+  GridView<T> grid;
+  double eps2;
+  const int32_t* labels;
+  int32_t* snapped;
+
+  BASIN_HD void operator()(int64_t place) const {
+    const int p = int(place);
+    const int32_t own = grid.index[p];
+    snapped[own] = labels[own];
+    if (labels[own] >= 0) return;
+    Nearest nearest{neighbours};
+    for (int r = -2; r <= 2; ++r) {
+      const Range near = row_near(grid, grid.key(p), r);
+      for (int q = near.begin; q < near.end; ++q)
+        if (const double d2 = grid.squared_distance(p, q); q != p && d2 < eps2) nearest.offer(d2, grid.index[q]);
+    }
+    for (int i = nearest.found - 1; i >= 0; --i)
+      if (labels[nearest.index[i]] >= 0) snapped[own] = labels[nearest.index[i]];
+  }
+};
+
+struct CopyLabels {
+  const int32_t* from;
+  int32_t* to;
+
+  BASIN_HD void operator()(int64_t i) const { to[i] = from[i]; }
+};
+
+template <class T>
+void snap_within(const Exec& exec, View<const T, 2> points, double eps, View<int32_t, 1> labels) {
+  const PointGrid<T> sorted(exec, points, eps);
+  const Temp<int32_t> snapped(exec, labels.dim[0]);
+  for_each(exec, labels.dim[0], SnapWithin<T>{sorted.view(), eps * eps, labels.data, snapped.data()});
+  for_each(exec, labels.dim[0], CopyLabels{snapped.data(), labels.data});
+}
+
 template <class T>
 struct MarkCells {
   GridView<T> grid;
@@ -106,12 +146,8 @@ int64_t occupied_cells(const Exec& exec, const GridView<T>& grid) {
   return exclusive_sum(exec, {mark.data(), {grid.n}});
 }
 
-}  // namespace
-
 template <class T>
-void snap_noise(const Exec& exec, View<const T, 2> points, View<int32_t, 1> labels) {
-  BASIN_CHECK(points.dim[1] == 2 && labels.dim[0] == points.dim[0], "points ", points, ", labels ", labels);
-  if (points.dim[0] == 0) return;
+void snap_to_majority(const Exec& exec, View<const T, 2> points, View<int32_t, 1> labels) {
   const Bounds b = bounds_of(exec, points);
   const double width = b.x_max / 2 - b.x_min / 2, height = b.y_max / 2 - b.y_min / 2;
   // Cells for a few points each, were they spread evenly; then smaller until that is so where the points are.
@@ -134,7 +170,32 @@ void snap_noise(const Exec& exec, View<const T, 2> points, View<int32_t, 1> labe
   for_each(exec, points.dim[0] - grid.n, Snap<T>{grid, sorted->side(), row_at(0), row_at(grid.n - 1), labels.data});
 }
 
-template void snap_noise<float>(const Exec&, View<const float, 2>, View<int32_t, 1>);
-template void snap_noise<double>(const Exec&, View<const double, 2>, View<int32_t, 1>);
+constexpr std::pair<NoiseRule, const char*> rule_names[] = {
+    {NoiseRule::none, "none"}, {NoiseRule::majority, "majority"}, {NoiseRule::omnipose, "omnipose"}};
+
+}  // namespace
+
+template <class T>
+void snap_noise(const Exec& exec, View<const T, 2> points, NoiseRule rule, double eps, View<int32_t, 1> labels) {
+  BASIN_CHECK(points.dim[1] == 2 && labels.dim[0] == points.dim[0], "points ", points, ", labels ", labels);
+  if (points.dim[0] == 0 || rule == NoiseRule::none) return;
+  rule == NoiseRule::majority ? snap_to_majority(exec, points, labels) : snap_within(exec, points, eps, labels);
+}
+
+NoiseRule parse_noise_rule(const std::string& text) {
+  for (const auto& [rule, name] : rule_names)
+    if (text == name) return rule;
+  refuse("--snap-noise ", text, ": expected majority, omnipose or none");
+}
+
+std::string to_string(NoiseRule rule) {
+  for (const auto& [r, name] : rule_names)
+    if (r == rule) return name;
+  BASIN_CHECK(false, "noise rule ", int(rule));
+  return {};
+}
+
+template void snap_noise<float>(const Exec&, View<const float, 2>, NoiseRule, double, View<int32_t, 1>);
+template void snap_noise<double>(const Exec&, View<const double, 2>, NoiseRule, double, View<int32_t, 1>);
 
 }  // namespace basin::kernels

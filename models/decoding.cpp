@@ -3,7 +3,6 @@
 #include "engine/pool.h"
 #include "kernels/points.h"
 #include "kernels/scratch.h"
-#include "kernels/snap_noise.h"
 
 namespace basin {
 
@@ -41,7 +40,7 @@ Labels cluster(const Exec& exec, EndPoints ends, const VectorFieldDecoding& o) {
   if (n > 0) {
     const View<const float, 2> points = ends.points.view<const float, 2>();
     labels.count = int(kernels::dbscan<float>(exec, points, o.dbscan, clusters));
-    if (o.snap_noise) kernels::snap_noise<float>(exec, points, clusters);
+    kernels::snap_noise<float>(exec, points, o.noise, o.dbscan.eps, clusters);
   }
   ends.points = {};
   labels.ids.resize(size_t(height) * size_t(width));

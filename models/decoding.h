@@ -4,6 +4,7 @@
 #include "kernels/dbscan.h"
 #include "kernels/divergence.h"
 #include "kernels/integrate.h"
+#include "kernels/snap_noise.h"
 #include "models/method.h"
 
 namespace basin {
@@ -14,7 +15,7 @@ struct VectorFieldDecoding {
   std::optional<kernels::DivergenceRange> rescale;  // of the field before it is followed; none: as the network gave it
   kernels::IntegrateOptions integrate;
   kernels::DbscanOptions dbscan;
-  bool snap_noise = false;
+  kernels::NoiseRule noise = kernels::NoiseRule::none;
 };
 
 /// The foreground of an image, and where its pixels, in raster order, end up.

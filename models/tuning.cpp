@@ -14,7 +14,7 @@ bool same_flow(const VectorFieldDecoding& a, const VectorFieldDecoding& b) {
 
 bool same(const VectorFieldDecoding& a, const VectorFieldDecoding& b) {
   return same_flow(a, b) && a.dbscan.eps == b.dbscan.eps && a.dbscan.min_samples == b.dbscan.min_samples &&
-         a.snap_noise == b.snap_noise;
+         a.noise == b.noise;
 }
 
 /// Throws one sentence where a value of an option's list is outside [low, high].
@@ -38,9 +38,9 @@ std::vector<VectorFieldDecoding> decodings_to_try(const VectorFieldDecoding& pre
     for (const int steps : grid.steps)
       for (const double eps : grid.eps)
         for (const int min_samples : grid.min_samples)
-          for (const bool snap_noise : grid.snap_noise) {
+          for (const kernels::NoiseRule noise : grid.noise) {
             d.threshold = threshold, d.integrate.steps = steps;
-            d.dbscan.eps = eps, d.dbscan.min_samples = min_samples, d.snap_noise = snap_noise;
+            d.dbscan.eps = eps, d.dbscan.min_samples = min_samples, d.noise = noise;
             if (!same(d, present)) all.push_back(d);
           }
   return all;

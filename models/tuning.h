@@ -15,7 +15,7 @@ struct DecodingGrid {
   std::vector<int> steps{25, 50, 75, 100};
   std::vector<double> eps{1.5, 1.75, 2, 2.25};
   std::vector<int> min_samples{5, 10, 15, 20};
-  std::vector<bool> snap_noise{false, true};
+  std::vector<kernels::NoiseRule> noise{kernels::NoiseRule::none, kernels::NoiseRule::majority};
 };
 
 /// `present`, then every combination of the grid but that. Throws one sentence for what cannot be used.

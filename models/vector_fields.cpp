@@ -15,6 +15,7 @@ namespace basin {
 namespace {
 
 using kernels::Interpolation;
+using kernels::NoiseRule;
 using kernels::Solver;
 
 constexpr std::pair<FieldKind, const char*> field_names[] = {{FieldKind::sdf, "sdf"},
@@ -50,7 +51,7 @@ Json decoding_json(const VectorFieldDecoding& d) {
           {"steps", d.integrate.steps},
           {"eps", d.dbscan.eps},
           {"min_samples", d.dbscan.min_samples},
-          {"snap_noise", d.snap_noise}};
+          {"snap_noise", d.noise == NoiseRule::omnipose ? Json(to_string(d.noise)) : Json(d.noise != NoiseRule::none)}};
 }
 
 VectorFieldDecoding decoding_of(const Json& j) {
@@ -69,7 +70,10 @@ VectorFieldDecoding decoding_of(const Json& j) {
   d.integrate.steps = number(j, "steps", 0, 1000000);
   d.dbscan.eps = number(j, "eps", 1e-6, 1e6);
   d.dbscan.min_samples = number(j, "min_samples", 1, 1000000);
-  d.snap_noise = member<bool>(j, "snap_noise");
+  if (j.contains("snap_noise") && j["snap_noise"].is_string())
+    d.noise = kernels::parse_noise_rule(j["snap_noise"].get<std::string>());
+  else
+    d.noise = member<bool>(j, "snap_noise") ? NoiseRule::majority : NoiseRule::none;
   check(d.integrate);
   return d;
 }

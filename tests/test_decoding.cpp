@@ -1,5 +1,6 @@
 #include <cstdlib>
 
+#include "engine/json.h"
 #include "models/vector_fields.h"
 #include "tests/command_support.h"
 
@@ -30,4 +31,19 @@ TEST_CASE("decoding: segment names the image that it cannot decode, before it ru
       folder, "segment wide.png --out out --model '" BASIN_SOURCE_DIR "/models/pretrained/nuclei-fluo.safetensors'");
   CHECK(ran.code == 1);
   CHECK_MESSAGE(contains(ran.err, "basin: wide.png: is 4194304 x 1 pixels; sides are below 4194304"), ran.err);
+}
+
+TEST_CASE("decoding: the rule for noise is kept in the model's settings, and true and false mean what they did") {
+  using kernels::NoiseRule;
+  VectorFieldOptions o;
+  o.net.width = 8;
+  for (const NoiseRule rule : {NoiseRule::none, NoiseRule::majority, NoiseRule::omnipose}) {
+    o.decoding.noise = rule;
+    const Json config = VectorFields(o).config();
+    CHECK(VectorFields(config).options().decoding.noise == rule);
+    if (rule != NoiseRule::omnipose) CHECK(config["decoding"]["snap_noise"] == (rule == NoiseRule::majority));
+  }
+  Json config = VectorFields(o).config();
+  config["decoding"]["snap_noise"] = "sometimes";
+  CHECK(contains(refusal([&] { VectorFields{config}; }), "sometimes"));
 }

@@ -70,7 +70,7 @@ TEST_CASE("memory: decoding lets go of what it is done with") {
   const Labels sixty = discs(60);
   // Of 400 million pixels, 16 GB are 40 bytes each; beside these lie the image and its labels, 5 bytes and more.
   CHECK(peak_of(method, sixty) < 30);
-  method.decoding().snap_noise = true;
+  method.decoding().noise = kernels::NoiseRule::majority;
   CHECK(peak_of(method, sixty) < 30);
   method.decoding().rescale = kernels::DivergenceRange{};
   CHECK(peak_of(method, sixty) < 38);

@@ -8,6 +8,7 @@
 #include "tests/support.h"
 
 using namespace basin;
+using kernels::NoiseRule;
 
 namespace {
 
@@ -33,11 +34,35 @@ std::vector<int32_t> oracle(const std::vector<T>& points, const std::vector<int3
   return snapped;
 }
 
+/// Omnipose's rule.
 template <class T>
-std::vector<int32_t> snap(const Exec& exec, const std::vector<T>& points, const std::vector<int32_t>& labels) {
+std::vector<int32_t> omnipose_oracle(const std::vector<T>& points, const std::vector<int32_t>& labels, double eps) {
+  std::vector<int32_t> snapped = labels;
+  for (size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i] >= 0) continue;
+    std::vector<std::pair<double, size_t>> others;
+    for (size_t j = 0; j < labels.size(); ++j) {
+      const double dx = double(points[2 * i]) - double(points[2 * j]);
+      const double dy = double(points[2 * i + 1]) - double(points[2 * j + 1]);
+      if (j != i) others.push_back({dx * dx + dy * dy, j});
+    }
+    std::sort(others.begin(), others.end());
+    others.resize(std::min<size_t>(5, others.size()));
+    for (const auto& [d2, j] : others)
+      if (labels[j] >= 0) {
+        if (d2 < eps * eps) snapped[i] = labels[j];
+        break;
+      }
+  }
+  return snapped;
+}
+
+template <class T>
+std::vector<int32_t> snap(const Exec& exec, const std::vector<T>& points, const std::vector<int32_t>& labels,
+                          NoiseRule rule = NoiseRule::majority, double eps = 0) {
   const int64_t n = int64_t(labels.size());
   const Tensor at = Tensor::from(exec, {n, 2}, points), out = Tensor::from(exec, {n}, labels);
-  kernels::snap_noise<T>(exec, at.view<const T, 2>(), out.view<int32_t, 1>());
+  kernels::snap_noise<T>(exec, at.view<const T, 2>(), rule, eps, out.view<int32_t, 1>());
   return out.to_host<int32_t>(exec);
 }
 
@@ -105,6 +130,40 @@ TEST_CASE("snap: a dense heap and one point far away") {
   check_against_oracle(points, labels);
   labels[0] = -1;
   check_against_oracle(points, labels);
+}
+
+TEST_CASE("snap: Omnipose's rule by hand") {
+  const std::vector<double> line = {0, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0};
+  const auto omnipose = [&](const Exec& exec, const std::vector<int32_t>& labels, double eps) {
+    return snap(exec, line, labels, NoiseRule::omnipose, eps);
+  };
+  for (const Exec& exec : test::execs()) {
+    CHECK(omnipose(exec, {-1, 5, 0, 0, 0, 0, 0}, 1.5)[0] == 5);  // the first, not most
+    CHECK(omnipose(exec, {-1, 5, 0, 0, 0, 0, 0}, 1)[0] == -1);   // nearer than eps
+    CHECK(omnipose(exec, {-1, -1, -1, 4, -1, -1, -1}, 3.5) == std::vector<int32_t>{4, 4, 4, 4, 4, 4, 4});
+    CHECK(omnipose(exec, {-1, -1, -1, -1, -1, -1, 4}, 9)[0] == -1);  // it is the sixth
+    CHECK(omnipose(exec, {-1, -1, -1, -1, -1, 4, -1}, 9)[0] == 4);
+    CHECK(omnipose(exec, {0, -1, 1, -1, 1, -1, 0}, 1.5) ==
+          std::vector<int32_t>{0, 0, 1, 1, 1, 1, 0});  // the first of equals
+    CHECK(snap(exec, line, {-1, 5, 0, 0, 0, 0, 0}, NoiseRule::none, 9)[0] == -1);
+  }
+}
+
+TEST_CASE("snap: Omnipose's rule on random points") {
+  for (unsigned seed = 0; seed < 8; ++seed)
+    for (const unsigned noise_percent : {10u, 60u, 97u})
+      for (const double eps : {0.5, 2.25, 9.}) {
+        std::vector<double> points = test::uniform<double>(800, 0, 30, seed);
+        if (seed % 2)
+          for (double& x : points)
+            x = std::round(x);
+        const std::vector<float> narrow(points.begin(), points.end());
+        const std::vector<int32_t> labels = some_noise(400, seed, noise_percent, 6);
+        for (const Exec& exec : test::execs()) {
+          CHECK(snap(exec, points, labels, NoiseRule::omnipose, eps) == omnipose_oracle(points, labels, eps));
+          CHECK(snap(exec, narrow, labels, NoiseRule::omnipose, eps) == omnipose_oracle(narrow, labels, eps));
+        }
+      }
 }
 
 TEST_CASE("snap: what is refused") {

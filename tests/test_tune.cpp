@@ -37,14 +37,16 @@ const char* const ap = "AP50:95 (stardist, per-image mean, mean of .50:.05:.95, 
 
 TEST_CASE("tune: the present decoding comes first, then every other combination of the grid") {
   VectorFieldDecoding present;
-  present.threshold = 0.5, present.integrate.steps = 50, present.dbscan.eps = 2, present.snap_noise = true;
+  present.threshold = 0.5, present.integrate.steps = 50, present.dbscan.eps = 2,
+  present.noise = kernels::NoiseRule::majority;
   DecodingGrid grid;
-  grid.threshold = {0.5, 0.25}, grid.steps = {50}, grid.eps = {2, 3}, grid.min_samples = {15}, grid.snap_noise = {true};
+  grid.threshold = {0.5, 0.25}, grid.steps = {50}, grid.eps = {2, 3}, grid.min_samples = {15},
+  grid.noise = {kernels::NoiseRule::majority};
   const std::vector<VectorFieldDecoding> all = decodings_to_try(present, grid);
   REQUIRE(all.size() == 4);
   const auto is = [&](size_t k, double threshold, double eps) {
     return all[k].threshold == threshold && all[k].dbscan.eps == eps && all[k].integrate.steps == 50 &&
-           all[k].dbscan.min_samples == 15 && all[k].snap_noise;
+           all[k].dbscan.min_samples == 15 && all[k].noise == kernels::NoiseRule::majority;
   };
   CHECK(is(0, 0.5, 2));
   CHECK(is(1, 0.5, 3));
@@ -99,7 +101,7 @@ TEST_CASE("tune: the command stores the decoding whose score segment and evaluat
     model.info["config"] = model.method->config();
     save_model(folder / "bad.safetensors", {}, *model.method, model.info);
   }
-  const std::string grid = " --thresholds .5 --steps 0,75 --eps 2.25 --min-samples 15 --snap-noise off --device cpu";
+  const std::string grid = " --thresholds .5 --steps 0,75 --eps 2.25 --min-samples 15 --snap-noise none --device cpu";
   const Ran tune = run_basin(folder, "tune --model bad.safetensors --val val --out good.safetensors" + grid);
   REQUIRE_MESSAGE(tune.code == 0, tune.err);
   CHECK_MESSAGE(contains(tune.out, "2 images, 3 decodings"), tune.out);
@@ -124,7 +126,7 @@ TEST_CASE("tune: the command stores the decoding whose score segment and evaluat
   // The held-out part of a folder, by the rule of training; a tie leaves the model's own decoding.
   const Ran part = run_basin(folder,
                              "tune --model good.safetensors --data val --val-fraction 0.5 --out same.safetensors "
-                             "--thresholds .4999999999,.5 --steps 75 --eps 2.25 --min-samples 15 --snap-noise off");
+                             "--thresholds .4999999999,.5 --steps 75 --eps 2.25 --min-samples 15 --snap-noise none");
   REQUIRE_MESSAGE(part.code == 0, part.err);
   const Json same = info_of(folder / "same.safetensors");
   CHECK(same["config"] == good["config"]);

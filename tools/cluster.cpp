@@ -16,7 +16,7 @@ struct Settings {
   Common common;
   std::filesystem::path points, out;
   kernels::DbscanOptions dbscan;
-  bool snap_noise = false;
+  std::string snap_noise = "none";
 };
 
 template <class T>
@@ -28,7 +28,8 @@ std::vector<int32_t> cluster(const Exec& exec, const Settings& settings, const A
   const Tensor points = Tensor::empty(exec, {n, 2}, dtype_of<T>), labels = Tensor::empty(exec, {n}, DType::i32);
   points.copy_from_host(exec, array.bytes.data());
   *clusters = kernels::dbscan<T>(exec, points.view<const T, 2>(), settings.dbscan, labels.view<int32_t, 1>());
-  if (settings.snap_noise) kernels::snap_noise<T>(exec, points.view<const T, 2>(), labels.view<int32_t, 1>());
+  kernels::snap_noise<T>(exec, points.view<const T, 2>(), kernels::parse_noise_rule(settings.snap_noise),
+                         settings.dbscan.eps, labels.view<int32_t, 1>());
   return labels.to_host<int32_t>(exec);
 }
 
@@ -39,6 +40,7 @@ void run(const Settings& settings) {
   if (points.shape[0] > kernels::most_points)
     refuse(settings.points.string(), ": has ", points.shape[0], " points; up to ", kernels::most_points,
            " are clustered at once");
+  kernels::parse_noise_rule(settings.snap_noise);
   const Exec exec = make_exec(settings.common);
   int64_t clusters = 0;
   const std::vector<int32_t> labels = points.type == ElementType::f32
@@ -63,7 +65,11 @@ void add_cluster(Command& program) {
   command.add("--eps", settings->dbscan.eps, "points this far apart, or nearer, are neighbours").required();
   command.add("--min-samples", settings->dbscan.min_samples, "neighbours that make a core point, itself included")
       .required();
-  command.flag("--snap-noise", settings->snap_noise, "noise takes the label that its nearest 5 points mostly have");
+  command
+      .add("--snap-noise", settings->snap_noise,
+           "noise takes the label that its 5 nearest clustered points mostly have (majority, also without a value), or "
+           "by Omnipose's rule that of one nearer than eps among its 5 nearest points (omnipose)")
+      .alone("majority");
   command.add("--out", settings->out, "labels [N], .npy of int64: clusters from 0, noise -1").required();
   add_device_options(command, settings->common);
   command.runs([settings] { run(*settings); });

@@ -23,11 +23,11 @@ namespace {
 struct Options {
   Common common;
   std::vector<std::string> inputs, save{"labels", "overlay"};
-  std::string model, out, tiling = "dynamic", norm, solver, interpolation, suppression, rescale, precision = "fp32";
+  std::string model, out, tiling = "dynamic", norm, solver, interpolation, suppression, rescale, snap_noise,
+                          precision = "fp32";
   TilingOptions tiles;
   std::optional<double> threshold, eps, step;
   std::optional<int> min_samples, steps;
-  bool snap_noise = false;
 };
 
 void override_decoding(const Options& o, VectorFieldDecoding& d) {
@@ -43,7 +43,7 @@ void override_decoding(const Options& o, VectorFieldDecoding& d) {
   }
   if (o.step) d.integrate.step = *o.step;
   if (o.steps) d.integrate.steps = *o.steps;
-  if (o.snap_noise) d.snap_noise = true;
+  if (!o.snap_noise.empty()) d.noise = kernels::parse_noise_rule(o.snap_noise);
   check(d.integrate);
 }
 
@@ -249,7 +249,13 @@ void add_segment(Command& program) {
       .alone("0.01,99.99");
   command.add("--step", o->step, "length of an integration step; default: the model's").positive();
   command.add("--steps", o->steps, "integration steps; default: the model's").not_negative();
-  command.flag("--snap-noise", o->snap_noise, "give noise points to their nearest objects");
+  command
+      .add(
+          "--snap-noise", o->snap_noise,
+          "noise goes to the object that its 5 nearest clustered points mostly have (majority, also without a value), "
+          "by Omnipose's rule to that of one nearer than eps among its 5 nearest points (omnipose), or nowhere (none); "
+          "default: the model's")
+      .alone("majority");
   command.add("--precision", o->precision, "fp32 or bf16").shown();
   add_device_options(command, o->common);
   command.runs([o] { run(*o); });

@@ -20,7 +20,7 @@ struct Options {
   std::string model, data, val, out, dialect = "stardist", by = "AP50:95";
   double val_fraction = 0.1;
   DecodingGrid grid;
-  std::vector<std::string> snap_noise{"off", "on"};
+  std::vector<std::string> snap_noise{"none", "majority"};
 };
 
 /// The labelled images that are scored: all of --val, or what training holds out of --data.
@@ -34,8 +34,8 @@ std::vector<Pair> validation_pairs(const Options& o) {
 
 std::string row(const std::string& rank, const VectorFieldDecoding& d, const ValidationScores& s) {
   return fmt::format("{:>7} {:>9g} {:>6} {:>6g} {:>11} {:>10} {:>8.4f} {:>7.4f} {:>7.4f} {:>7.4f} {:>+8.1f}\n", rank,
-                     d.threshold, d.integrate.steps, d.dbscan.eps, d.dbscan.min_samples, d.snap_noise ? "on" : "off",
-                     s.ap50, s.ap75, s.ap90, s.ap, s.objects);
+                     d.threshold, d.integrate.steps, d.dbscan.eps, d.dbscan.min_samples, to_string(d.noise), s.ap50,
+                     s.ap75, s.ap90, s.ap, s.objects);
 }
 
 void print_table(const std::vector<VectorFieldDecoding>& decodings, const std::vector<ValidationScores>& scores,
@@ -52,7 +52,7 @@ Json tried(const VectorFieldDecoding& d, const ValidationScores& s) {
          {"steps", d.integrate.steps},
          {"eps", d.dbscan.eps},
          {"min_samples", d.dbscan.min_samples},
-         {"snap_noise", d.snap_noise}};
+         {"snap_noise", to_string(d.noise)}};
   j.update(to_json(s));
   j["objects, predicted - true"] = s.objects;
   return j;
@@ -61,9 +61,9 @@ Json tried(const VectorFieldDecoding& d, const ValidationScores& s) {
 void run(Options o) {
   if (std::error_code none; fs::equivalent(o.model, o.out, none))
     refuse("--out ", o.out, " is the model itself; give another name");
-  o.grid.snap_noise.clear();
+  o.grid.noise.clear();
   for (const std::string& s : o.snap_noise)
-    o.grid.snap_noise.push_back(s == "on");
+    o.grid.noise.push_back(kernels::parse_noise_rule(s));
   const Dialect dialect = parse_dialect(o.dialect);
   const Exec exec = make_cpu_exec(o.common);
   Model model = load_model(o.model, exec);
@@ -135,9 +135,9 @@ void add_tune(Command& program) {
   command.add("--steps", o->grid.steps, "integration steps to try").list().shown();
   command.add("--eps", o->grid.eps, "DBSCAN radii to try, px").list().shown();
   command.add("--min-samples", o->grid.min_samples, "DBSCAN neighbours of a core point to try").list().shown();
-  command.add("--snap-noise", o->snap_noise, "noise points to their nearest objects, or not")
+  command.add("--snap-noise", o->snap_noise, "rules for noise to try: none, majority, omnipose")
       .list()
-      .one_of({"off", "on"})
+      .one_of({"none", "majority", "omnipose"})
       .shown();
   command.add("--by", o->by, "the score that decides, mean over images")
       .one_of({"AP50:95", "AP50", "AP75", "AP90"})
