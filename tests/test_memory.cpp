@@ -72,6 +72,8 @@ TEST_CASE("memory: decoding lets go of what it is done with") {
   CHECK(peak_of(method, sixty) < 30);
   method.decoding().noise = kernels::NoiseRule::majority;
   CHECK(peak_of(method, sixty) < 30);
+  method.decoding().noise = kernels::NoiseRule::omnipose;
+  CHECK(peak_of(method, sixty) < 33);
   method.decoding().rescale = kernels::DivergenceRange{};
   CHECK(peak_of(method, sixty) < 38);
 }
