@@ -3,7 +3,7 @@
 
 #include "engine/ops_nn.h"
 #include "engine/target.h"
-#include "kernels/conv.h"
+#include "kernels/conv_few.h"
 #include "kernels/resample.h"
 
 namespace basin {
@@ -35,8 +35,11 @@ class Convolution {
     with_real(d_out.dtype(), [&]<class T>(T) {
       const kernels::ConvWeight<T> w(d_weight.view<T, 4>(), first);
       if constexpr (std::is_same_v<T, float>)
-        if (library_)
-          return kernels::conv_onednn_backward_weight(exec_, x.features<const T>(), d_out.features<const T>(), w);
+        if (library_) {
+          const FeatureView<const T> input = x.features<const T>(), d = d_out.features<const T>();
+          if (kernels::conv_few_backward_weight(exec_, input, d, w)) return;
+          return kernels::conv_onednn_backward_weight(exec_, input, d, w);
+        }
       kernels::conv_plain_backward_weight<T>(exec_, x.features<const T>(), d_out.features<const T>(), w);
     });
   }

@@ -76,20 +76,12 @@ struct ConvBackwardWeight {
   }
 };
 
-template <class T, class W>
-void check(FeatureView<T> x, const ConvWeight<W>& weight, FeatureView<T> out) {
-  const int* dim = weight.whole.dim;
-  BASIN_CHECK(x.n == out.n && x.h == out.h && x.w == out.w && weight.first >= 0 && weight.first + x.c <= dim[1] &&
-                  dim[0] == out.c && dim[2] == dim[3] && dim[2] % 2 == 1,
-              "x ", x, ", weight ", weight.whole, " from ", weight.first, ", out ", out);
-}
-
 }  // namespace
 
 template <class T>
 void conv_plain(const Exec& exec, FeatureView<const T> x, ConvWeight<const T> weight, View<const T, 1> bias,
                 const ConvEpilogue& epilogue, FeatureView<T> out) {
-  check<const T>(x, weight, out);
+  check_convolution(x, weight, out);
   const FeatureShape shape(out);
   for_each_feature(exec, shape, Conv<T>{shape, x, weight.whole, weight.first, bias.data, epilogue, out.data});
 }
@@ -97,7 +89,7 @@ void conv_plain(const Exec& exec, FeatureView<const T> x, ConvWeight<const T> we
 template <class T>
 void conv_plain_backward_data(const Exec& exec, ConvWeight<const T> weight, FeatureView<const T> d_out,
                               FeatureView<T> d_x) {
-  check<const T>(d_x, weight, d_out);
+  check_convolution(d_x, weight, d_out);
   const FeatureShape shape(d_x);
   for_each_feature(exec, shape, ConvBackwardData<T>{shape, weight.whole, weight.first, d_out, d_x.data});
 }
@@ -105,7 +97,7 @@ void conv_plain_backward_data(const Exec& exec, ConvWeight<const T> weight, Feat
 template <class T>
 void conv_plain_backward_weight(const Exec& exec, FeatureView<const T> x, FeatureView<const T> d_out,
                                 ConvWeight<T> d_weight) {
-  check<const T>(x, d_weight, d_out);
+  check_convolution(x, d_weight, d_out);
   const View<T, 4>& whole = d_weight.whole;
   const int64_t n = int64_t(whole.dim[0]) * x.c * whole.dim[2] * whole.dim[3];
   for_each(exec, n, ConvBackwardWeight<T>{x, d_out, whole, d_weight.first}, 1);

@@ -17,6 +17,15 @@ struct ConvWeight {
   ConvWeight(View<T, 4> w, int from = 0) : whole(w), first(from) {}
 };
 
+/// Throws unless the shapes are those of one convolution: x [N, in, H, W], out [N, out, H, W].
+template <class X, class W, class Out>
+void check_convolution(FeatureView<X> x, const ConvWeight<W>& weight, FeatureView<Out> out) {
+  const int* dim = weight.whole.dim;
+  BASIN_CHECK(x.n == out.n && x.h == out.h && x.w == out.w && weight.first >= 0 && weight.first + x.c <= dim[1] &&
+                  dim[0] == out.c && dim[2] == dim[3] && dim[2] % 2 == 1,
+              "x ", x, ", weight ", weight.whole, " from ", weight.first, ", out ", out);
+}
+
 /// What is done to the sums before they are stored, in this order.
 struct ConvEpilogue {
   bool add = false;   // out's old values are added

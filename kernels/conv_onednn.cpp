@@ -209,13 +209,11 @@ Plan& plan_for(Key key) {
 
 template <class T>
 Key key_of(Pass pass, FeatureView<const float> x, const ConvWeight<T>& weight, FeatureView<const float> out) {
-  const int* dim = weight.whole.dim;
-  BASIN_CHECK(x.n == out.n && x.h == out.h && x.w == out.w && weight.first >= 0 && weight.first + x.c <= dim[1] &&
-                  dim[0] == out.c && dim[2] == dim[3],
-              "x ", x, ", weight ", weight.whole, " from ", weight.first, ", out ", out);
+  check_convolution(x, weight, out);
   Key key{};
-  key.pass = pass, key.n = x.n, key.in = x.c, key.out = out.c, key.h = x.h, key.w = x.w, key.kernel = dim[2];
-  key.in_block = x.block, key.out_block = out.block, key.weight_in = dim[1];
+  key.pass = pass, key.n = x.n, key.in = x.c, key.out = out.c, key.h = x.h, key.w = x.w,
+  key.kernel = weight.whole.dim[2];
+  key.in_block = x.block, key.out_block = out.block, key.weight_in = weight.whole.dim[1];
   return key;
 }
 
