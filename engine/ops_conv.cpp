@@ -15,20 +15,24 @@ class Convolution {
  public:
   Convolution(const Exec& exec, const Tensor& x, const Tensor& out) : exec_(exec) {
     const auto blocked = [](const Tensor& t) {
-      return t.layout() == Layout::blocked8 || t.layout() == Layout::blocked16;
+      return t.layout() == Layout::blocked8 || t.layout() == Layout::blocked16 ||
+             (t.dtype() == DType::bf16 && t.layout() == Layout::nhwc);
     };
-    library_ = exec.device == Device::cpu && exec.variant == Variant::automatic && x.dtype() == DType::f32 &&
+    library_ = exec.device == Device::cpu && exec.variant == Variant::automatic && x.dtype() != DType::f64 &&
                blocked(out) && (blocked(x) || (x.layout() == Layout::nchw && x.dim(1) <= 3));
   }
 
   void forward(const Tensor& x, const Tensor& weight, int first, const Tensor& bias, const kernels::ConvEpilogue& end,
                const Tensor& out) const {
-    with_real(out.dtype(), [&]<class T>(T) {
-      const View<const T, 1> b = bias ? bias.view<const T, 1>() : View<const T, 1>();
-      const kernels::ConvWeight<const T> w(weight.view<const T, 4>(), first);
-      if constexpr (std::is_same_v<T, float>)
-        if (library_) return kernels::conv_onednn(exec_, x.features<const T>(), w, b, end, out.features<T>());
-      kernels::conv_plain<T>(exec_, x.features<const T>(), w, b, end, out.features<T>());
+    BASIN_CHECK(library_ || out.dtype() != DType::bf16, "bfloat16 maps outside the library's layouts");
+    with_map(out.dtype(), [&]<class T>(T) {
+      using W = std::conditional_t<std::is_same_v<T, double>, double, float>;
+      const View<const W, 1> b = bias ? bias.view<const W, 1>() : View<const W, 1>();
+      const kernels::ConvWeight<const W> w(weight.view<const W, 4>(), first);
+      if constexpr (!std::is_same_v<T, double>)
+        if (library_) return kernels::conv_onednn<T>(exec_, x.features<const T>(), w, b, end, out.features<T>());
+      if constexpr (std::is_same_v<T, W>)
+        kernels::conv_plain<T>(exec_, x.features<const T>(), w, b, end, out.features<T>());
     });
   }
   void backward_weight(const Tensor& x, const Tensor& d_out, const Tensor& d_weight, int first) const {
@@ -62,15 +66,16 @@ class Convolution {
 /// the whole (oneDNN's Winograd from 256 channels at 64x64 pixels wants 39 MB of its own, from 128 only 10 MB).
 template <class F>
 void for_each_up(const Exec& exec, const Tensor& low, const Tensor& out, const F& f) {
-  const int most = out.dim(1) % out.block() == 0 ? out.dim(1) : low.dim(1);
+  const bool whole_groups = out.layout() != Layout::nhwc && out.dim(1) % out.block() == 0;
+  const int most = whole_groups ? out.dim(1) : low.dim(1);
   for (int first = 0; first < low.dim(1); first += most)
     f(first, Tensor::empty(exec, {low.dim(0), std::min(most, low.dim(1) - first), low.dim(2) * 2, low.dim(3) * 2},
                            low.dtype(), low.layout()));
 }
 
 void upsample(const Exec& exec, const Tensor& low, int first, const Tensor& up) {
-  with_real(low.dtype(),
-            [&]<class T>(T) { kernels::upsample<T>(exec, low.features<const T>(), first, up.features<T>()); });
+  with_map(low.dtype(),
+           [&]<class T>(T) { kernels::upsample<T>(exec, low.features<const T>(), first, up.features<T>()); });
 }
 
 /// out = conv([up(low), skip]) + bias.
@@ -152,7 +157,7 @@ FoldedConv fold(const Exec& exec, const Parameter& weight, const NormParameters&
 
 Tensor conv_folded(const Exec& exec, const Tensor& x, const FoldedConv& conv, Layout layout,
                    const kernels::ConvEpilogue& epilogue, Tensor out) {
-  if (!out) out = Tensor::empty(exec, {x.dim(0), conv.weight.dim(0), x.dim(2), x.dim(3)}, DType::f32, layout);
+  if (!out) out = Tensor::empty(exec, {x.dim(0), conv.weight.dim(0), x.dim(2), x.dim(3)}, x.dtype(), layout);
   Convolution(exec, x, out).forward(x, conv.weight, 0, conv.bias, epilogue, out);
   return out;
 }
@@ -160,7 +165,7 @@ Tensor conv_folded(const Exec& exec, const Tensor& x, const FoldedConv& conv, La
 Tensor conv_upsampled_folded(const Exec& exec, const Tensor& low, const Tensor& skip, const FoldedConv& conv,
                              Layout layout) {
   const Tensor out =
-      Tensor::empty(exec, {skip.dim(0), conv.weight.dim(0), skip.dim(2), skip.dim(3)}, DType::f32, layout);
+      Tensor::empty(exec, {skip.dim(0), conv.weight.dim(0), skip.dim(2), skip.dim(3)}, skip.dtype(), layout);
   forward_upsampled(exec, low, skip, conv.weight, conv.bias, true, out);
   return out;
 }

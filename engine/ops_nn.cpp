@@ -38,8 +38,14 @@ Layout network_layout(const Exec& exec, DType dtype, int width) {
 Tensor to_layout(const Exec& exec, const Tensor& from, Layout layout) {
   if (from.layout() == layout) return from;
   const Tensor to = Tensor::empty(exec, from.shape(), from.dtype(), layout);
-  with_real(from.dtype(),
-            [&]<class T>(T) { kernels::change_layout<T>(exec, from.features<const T>(), to.features<T>()); });
+  with_map(from.dtype(),
+           [&]<class T>(T) { kernels::change_layout<T, T>(exec, from.features<const T>(), to.features<T>()); });
+  return to;
+}
+
+Tensor to_bfloat16(const Exec& exec, const Tensor& from, Layout layout) {
+  const Tensor to = Tensor::empty(exec, from.shape(), DType::bf16, layout);
+  kernels::change_layout<float, bfloat16>(exec, from.features<const float>(), to.features<bfloat16>());
   return to;
 }
 
@@ -102,7 +108,7 @@ Var max_pool(Tape& tape, const Var& x) {
   const Tensor out = Tensor::empty(tape.exec(), half, in.dtype(), in.layout());
   Tensor chosen;
   if (tape.wants_gradient(x)) chosen = Tensor::empty(tape.exec(), half, DType::u8, in.layout());
-  with_real(out.dtype(), [&]<class T>(T) {
+  with_map(out.dtype(), [&]<class T>(T) {
     kernels::max_pool<T>(tape.exec(), in.features<const T>(), out.features<T>(),
                          chosen ? chosen.features<uint8_t>() : FeatureView<uint8_t>());
   });
@@ -133,12 +139,13 @@ Var dropout(Tape& tape, const Var& x, const DropoutOptions& o, const StepState* 
 
 Var pointwise(Tape& tape, const Var& x, const Parameter& weight, const Parameter& bias) {
   const Tensor& in = x.value;
-  const Tensor out =
-      Tensor::empty(tape.exec(), {in.dim(0), weight.value.dim(0), in.dim(2), in.dim(3)}, in.dtype(), Layout::nchw);
+  const DType type = weight.value.dtype();
+  const Tensor out = Tensor::empty(tape.exec(), {in.dim(0), weight.value.dim(0), in.dim(2), in.dim(3)}, type);
   const auto matrix = []<class T>(const Tensor& w, T) { return View<T, 2>{w.data<T>(), {w.dim(0), w.dim(1)}}; };
-  with_real(out.dtype(), [&]<class T>(T) {
-    kernels::pointwise<T>(tape.exec(), x.value.features<const T>(), matrix(weight.value, T()),
-                          bias.value.view<const T, 1>(), out.view<T, 4>());
+  with_map(in.dtype(), [&]<class X>(X) {
+    using T = std::conditional_t<std::is_same_v<X, bfloat16>, float, X>;
+    kernels::pointwise<T, X>(tape.exec(), in.features<const X>(), matrix(weight.value, T()),
+                             bias.value.view<const T, 1>(), out.view<T, 4>());
   });
   return tape.record_with_parameters(out, {x}, [&tape, x = x.kept(), weight, bias, matrix](const Tensor& d_out) {
     Target d_x(tape, x);

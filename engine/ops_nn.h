@@ -14,6 +14,8 @@ namespace basin {
 /// float32, by 16 with AVX-512 where the channels fill whole blocks, else by 8; nchw for doubles.
 Layout network_layout(const Exec&, DType, int width);
 Tensor to_layout(const Exec&, const Tensor&, Layout);
+/// float32 rounded to bfloat16, in this layout.
+Tensor to_bfloat16(const Exec&, const Tensor&, Layout);
 
 /// kernels/conv.h, without bias, into maps of this layout. Keeps x.
 Var conv(Tape&, const Var& x, const Parameter& weight, Layout);
@@ -35,7 +37,7 @@ Var norm_relu(Tape&, const Var& x, const NormParameters&);
 /// only.
 Var norm_add_relu(Tape&, const Var& a, const NormParameters&, const Var& b, const NormParameters&);
 
-/// kernels/resample.h. Saves which pixel was chosen.
+/// kernels/resample.h. Saves which pixel was chosen. bfloat16 without gradient.
 Var max_pool(Tape&, const Var& x);
 
 struct DropoutOptions {
@@ -46,7 +48,7 @@ struct DropoutOptions {
 /// Saves nothing: the mask is made again. On a training tape only.
 Var dropout(Tape&, const Var& x, const DropoutOptions&, const StepState*);
 
-/// kernels/pointwise.h: plain nchw out. Keeps x.
+/// kernels/pointwise.h: plain nchw out, float32 where x is bfloat16 (without gradient). Keeps x.
 Var pointwise(Tape&, const Var& x, const Parameter& weight, const Parameter& bias);
 
 /// A convolution and the batch normalisation after it as one convolution with bias, for inference:
@@ -55,7 +57,8 @@ struct FoldedConv {
   Tensor weight, bias;
 };
 FoldedConv fold(const Exec&, const Parameter& weight, const NormParameters&);
-/// out = [out +] conv(x) + bias, then relu where wanted, in this layout. `out` empty: a new tensor.
+/// out = [out +] conv(x) + bias, then relu where wanted, in this layout and x's element type, float32 or bfloat16.
+/// `out` empty: a new tensor.
 Tensor conv_folded(const Exec&, const Tensor& x, const FoldedConv&, Layout, const kernels::ConvEpilogue&,
                    Tensor out = {});
 /// relu(conv([up(low), skip]) + bias), as conv_upsampled.

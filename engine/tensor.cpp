@@ -10,6 +10,8 @@ size_t size_of(DType t) {
   switch (t) {
     case DType::f64:
       return 8;
+    case DType::bf16:
+      return 2;
     case DType::u8:
       return 1;
     default:

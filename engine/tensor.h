@@ -4,17 +4,19 @@
 #include <memory>
 #include <vector>
 
+#include "kernels/bfloat16.h"
 #include "kernels/exec.h"
 #include "kernels/view.h"
 
 namespace basin {
 
-enum class DType : uint8_t { f32, f64, i32, u8 };
+enum class DType : uint8_t { f32, f64, i32, u8, bf16 };
 template <class T>
-constexpr DType dtype_of = std::is_same_v<T, float>     ? DType::f32
-                           : std::is_same_v<T, double>  ? DType::f64
-                           : std::is_same_v<T, int32_t> ? DType::i32
-                                                        : DType::u8;
+constexpr DType dtype_of = std::is_same_v<T, float>      ? DType::f32
+                           : std::is_same_v<T, double>   ? DType::f64
+                           : std::is_same_v<T, int32_t>  ? DType::i32
+                           : std::is_same_v<T, bfloat16> ? DType::bf16
+                                                         : DType::u8;
 size_t size_of(DType);
 
 /// How [N, C, H, W] lies in memory. Tensors of another rank are row-major, called nchw too.
@@ -116,6 +118,11 @@ template <class F>
 void with_real(DType dtype, F f) {
   BASIN_CHECK(dtype == DType::f32 || dtype == DType::f64, "not a real type");
   dtype == DType::f32 ? f(float{}) : f(double{});
+}
+/// The same for the element type of a network's maps: f32, f64 or bf16.
+template <class F>
+void with_map(DType dtype, F f) {
+  dtype == DType::bf16 ? f(bfloat16{}) : with_real(dtype, f);
 }
 
 }  // namespace basin

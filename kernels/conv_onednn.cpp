@@ -39,12 +39,14 @@ struct Key {
   int n, in, out, h, w, kernel, in_block, out_block;
   int weight_in;  // the weight's input channels, of which `in` are used
   bool bias, add, relu;
+  bool bf16;  // the maps, and the weight on its way; plain weights and biases are float32
   int threads;
 
   auto operator<=>(const Key&) const = default;
 };
 
-memory::format_tag tag_of(int block, int channels) {
+memory::format_tag tag_of(int block, int channels, bool bf16) {
+  if (bf16 && block == channels) return memory::format_tag::nhwc;
   if (block == 1) return memory::format_tag::nchw;
   // Not nhwc where that is the same memory: one nhwc among blocked maps leaves only oneDNN's reference convolution.
   if (block == 8) return memory::format_tag::nChw8c;
@@ -57,16 +59,18 @@ constexpr auto f32 = memory::data_type::f32;
 
 /// The descriptions shared by the three passes of one convolution.
 struct Descriptions {
+  memory::data_type type;  // of the maps
   memory::desc x, weight, any_weight, bias, out;
   memory::dims strides{1, 1}, padding;
 
   explicit Descriptions(const Key& k)
-      : x({k.n, k.in, k.h, k.w}, f32, tag_of(k.in_block, k.in)),
+      : type(k.bf16 ? memory::data_type::bf16 : f32),
+        x({k.n, k.in, k.h, k.w}, type, tag_of(k.in_block, k.in, k.bf16)),
         weight({k.out, k.in, k.kernel, k.kernel}, f32,
                memory::dims{int64_t(k.weight_in) * k.kernel * k.kernel, int64_t(k.kernel) * k.kernel, k.kernel, 1}),
-        any_weight({k.out, k.in, k.kernel, k.kernel}, f32, memory::format_tag::any),
+        any_weight({k.out, k.in, k.kernel, k.kernel}, type, memory::format_tag::any),
         bias({k.out}, f32, memory::format_tag::x),
-        out({k.n, k.out, k.h, k.w}, f32, tag_of(k.out_block, k.out)),
+        out({k.n, k.out, k.h, k.w}, type, tag_of(k.out_block, k.out, k.bf16)),
         padding{k.kernel / 2, k.kernel / 2} {}
 };
 
@@ -109,7 +113,7 @@ BackwardWeight describe_weight(const Descriptions& d, algorithm a, const Forward
 /// Winograd F(4x4, 3x3) where the library has it (oneDNN 2.x with AVX-512): half the time of direct convolution with
 /// no larger error, but `convolution_auto` does not choose it.
 bool winograd_applies(const Key& k) {
-  return !version3 && k.kernel == 3 && k.in_block == 16 && k.out_block == 16 && k.in >= 16 && k.out >= 16;
+  return !version3 && !k.bf16 && k.kernel == 3 && k.in_block == 16 && k.out_block == 16 && k.in >= 16 && k.out >= 16;
 }
 
 /// A primitive with its memory objects; execute() hands them the addresses of the day.
@@ -207,13 +211,14 @@ Plan& plan_for(Key key) {
   return plans->get(key, [&] { return Plan(key); });
 }
 
-template <class T>
-Key key_of(Pass pass, FeatureView<const float> x, const ConvWeight<T>& weight, FeatureView<const float> out) {
+template <class T, class W>
+Key key_of(Pass pass, FeatureView<const T> x, const ConvWeight<W>& weight, FeatureView<const T> out) {
   check_convolution(x, weight, out);
   Key key{};
   key.pass = pass, key.n = x.n, key.in = x.c, key.out = out.c, key.h = x.h, key.w = x.w,
   key.kernel = weight.whole.dim[2];
   key.in_block = x.block, key.out_block = out.block, key.weight_in = weight.whole.dim[1];
+  key.bf16 = std::is_same_v<T, bfloat16>;
   return key;
 }
 
@@ -241,23 +246,29 @@ std::string onednn_version() {
   return "oneDNN " + std::to_string(v->major) + '.' + std::to_string(v->minor) + '.' + std::to_string(v->patch);
 }
 
-void conv_onednn(const Exec& exec, FeatureView<const float> x, ConvWeight<const float> weight,
-                 View<const float, 1> bias, const ConvEpilogue& epilogue, FeatureView<float> out) {
-  Key key = key_of(Pass::forward, x, weight, out);
+template <class T>
+void conv_onednn(const Exec& exec, FeatureView<const T> x, ConvWeight<const float> weight, View<const float, 1> bias,
+                 const ConvEpilogue& epilogue, FeatureView<T> out) {
+  Key key = key_of<T>(Pass::forward, x, weight, out);
   key.bias = bias.data != nullptr, key.add = epilogue.add, key.relu = epilogue.relu;
   BASIN_CHECK(!bias.data || bias.dim[0] == out.c, "bias ", bias, ", out ", out);
   guarded([&] { plan_for(key).execute(exec, x.data, slice(weight), bias.data, out.data); });
 }
 
+template void conv_onednn<float>(const Exec&, FeatureView<const float>, ConvWeight<const float>, View<const float, 1>,
+                                 const ConvEpilogue&, FeatureView<float>);
+template void conv_onednn<bfloat16>(const Exec&, FeatureView<const bfloat16>, ConvWeight<const float>,
+                                    View<const float, 1>, const ConvEpilogue&, FeatureView<bfloat16>);
+
 void conv_onednn_backward_data(const Exec& exec, ConvWeight<const float> weight, FeatureView<const float> d_out,
                                FeatureView<float> d_x) {
-  const Key key = key_of(Pass::backward_data, d_x, weight, d_out);
+  const Key key = key_of<float>(Pass::backward_data, d_x, weight, d_out);
   guarded([&] { plan_for(key).execute(exec, d_x.data, slice(weight), nullptr, d_out.data); });
 }
 
 void conv_onednn_backward_weight(const Exec& exec, FeatureView<const float> x, FeatureView<const float> d_out,
                                  ConvWeight<float> d_weight) {
-  const Key key = key_of(Pass::backward_weight, x, d_weight, d_out);
+  const Key key = key_of<float>(Pass::backward_weight, x, d_weight, d_out);
   guarded([&] { plan_for(key).execute(exec, x.data, slice(d_weight), nullptr, d_out.data); });
 }
 

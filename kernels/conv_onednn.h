@@ -1,6 +1,7 @@
 #pragma once
 #include <string>
 
+#include "kernels/bfloat16.h"
 #include "kernels/conv.h"
 
 // Convolution on the CPU by oneDNN, same mathematics as kernels/conv.h. Feature maps are in the blocked layout of
@@ -15,9 +16,11 @@ int onednn_block();
 /// "oneDNN 2.6.3".
 std::string onednn_version();
 
-/// A bias without data is 0.
-void conv_onednn(const Exec&, FeatureView<const float> x, ConvWeight<const float> weight, View<const float, 1> bias,
-                 const ConvEpilogue&, FeatureView<float> out);
+/// A bias without data is 0. For maps of float and of bfloat16: the weight is then rounded to bfloat16 too, and sums
+/// are float32 until they are stored; a convolution in parts (ConvEpilogue::add) rounds after each.
+template <class T>
+void conv_onednn(const Exec&, FeatureView<const T> x, ConvWeight<const float> weight, View<const float, 1> bias,
+                 const ConvEpilogue&, FeatureView<T> out);
 /// d_x is overwritten.
 void conv_onednn_backward_data(const Exec&, ConvWeight<const float> weight, FeatureView<const float> d_out,
                                FeatureView<float> d_x);

@@ -6,6 +6,7 @@ struct CUstream_st;  // what a cudaStream_t points to: names the type without an
 namespace basin {
 
 enum class Device { cpu, cuda };
+enum class Precision { fp32, bf16 };      // of what a network keeps and multiplies in inference; sums are float32
 enum class Variant { automatic, plain };  // plain: never take a tuned path (the oracle in tests)
 
 /// Lends temporary memory on one device. Blocks are aligned to 64 bytes on the CPU, 256 on the GPU.
@@ -20,9 +21,12 @@ class Scratch {
 struct Exec {
   Device device = Device::cpu;
   Variant variant = Variant::automatic;
+  Precision precision = Precision::fp32;
   bool deterministic = false;     // on the GPU: the same bytes from run to run. The CPU always gives them.
   CUstream_st* stream = nullptr;  // on the GPU: all work is ordered on it
   Scratch* scratch = nullptr;     // null: straight from the system (kernels/scratch.h)
 };
+
+inline const char* name_of(Precision p) { return p == Precision::bf16 ? "bf16" : "fp32"; }
 
 }  // namespace basin

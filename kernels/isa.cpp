@@ -29,6 +29,14 @@ Isa isa() {
   return best;
 }
 
+bool multiplies_bfloat16() {
+#if BASIN_ISA_DISPATCH
+  return isa() == Isa::avx512 && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
 const char* name_of(Isa i) { return i == Isa::avx512 ? "AVX-512" : i == Isa::avx2 ? "AVX2" : "baseline"; }
 
 }  // namespace basin

@@ -25,5 +25,7 @@ enum class Isa { baseline, avx2, avx512 };
 /// variable BASIN_ISA says baseline or avx2. Results do not depend on it.
 Isa isa();
 const char* name_of(Isa);
+/// Whether the processor multiplies bfloat16 itself (AVX512_BF16), and isa() is AVX-512.
+bool multiplies_bfloat16();
 
 }  // namespace basin

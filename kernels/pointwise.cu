@@ -9,9 +9,9 @@ constexpr int max_outputs = 8;
 
 /// One row of pixels of one sample. The weights are padded to whole groups: weight[o * lanes + c], 0 beyond C.
 /// Lanes are added up as a tree, so that the order is the same for every vector width.
-template <class T, int Lanes>
+template <class T, class X, int Lanes>
 struct Pointwise {
-  FeatureView<const T> x;
+  FeatureView<const X> x;
   const T* weight;
   const T* bias;
   View<T, 4> out;
@@ -24,11 +24,11 @@ struct Pointwise {
       for (int i = 0; i < x.w; ++i) {
         T sum[Lanes] = {};
         for (int g = 0; g < groups; ++g) {
-          const T* from = x.row((int64_t(n) * groups + g) * x.h + y) + int64_t(i) * block;
+          const X* from = x.row((int64_t(n) * groups + g) * x.h + y) + int64_t(i) * block;
           for (int part = 0; part < block; part += Lanes) {
 #pragma omp simd
             for (int lane = 0; lane < Lanes; ++lane)
-              sum[lane] += w[g * block + part + lane] * from[part + lane];
+              sum[lane] += w[g * block + part + lane] * T(from[part + lane]);
           }
         }
         for (int half = Lanes / 2; half > 0; half /= 2)
@@ -100,8 +100,8 @@ struct AddTotals {
 
 }  // namespace
 
-template <class T>
-void pointwise(const Exec& exec, FeatureView<const T> x, View<const T, 2> weight, View<const T, 1> bias,
+template <class T, class X>
+void pointwise(const Exec& exec, FeatureView<const X> x, View<const T, 2> weight, View<const T, 1> bias,
                View<T, 4> out) {
   BASIN_CHECK(weight.dim[1] == x.c && bias.dim[0] == weight.dim[0] && out.dim[1] == weight.dim[0], "x ", x, ", weight ",
               weight, ", out ", out);
@@ -112,11 +112,11 @@ void pointwise(const Exec& exec, FeatureView<const T> x, View<const T, 2> weight
   for_each(exec, padded.size(), PadWeight<T>{weight, lanes, padded.data()});
   const int64_t rows = int64_t(x.n) * x.h;
   if (x.block % 16 == 0)
-    for_each(exec, rows, Pointwise<T, 16>{x, padded.data(), bias.data, out}, 4);
+    for_each(exec, rows, Pointwise<T, X, 16>{x, padded.data(), bias.data, out}, 4);
   else if (x.block % 8 == 0)
-    for_each(exec, rows, Pointwise<T, 8>{x, padded.data(), bias.data, out}, 4);
+    for_each(exec, rows, Pointwise<T, X, 8>{x, padded.data(), bias.data, out}, 4);
   else
-    for_each(exec, rows, Pointwise<T, 1>{x, padded.data(), bias.data, out}, 4);
+    for_each(exec, rows, Pointwise<T, X, 1>{x, padded.data(), bias.data, out}, 4);
 }
 
 template <class T>
@@ -140,9 +140,15 @@ void pointwise_backward(const Exec& exec, FeatureView<const T> x, View<const T, 
   for_each(exec, outputs, AddTotals<T>{bias_total.data(), d_bias.data});
 }
 
-#define BASIN_INSTANTIATE(T)                                                                                     \
-  template void pointwise<T>(const Exec&, FeatureView<const T>, View<const T, 2>, View<const T, 1>, View<T, 4>); \
-  template void pointwise_backward<T>(const Exec&, FeatureView<const T>, View<const T, 2>, View<const T, 4>,     \
+#define BASIN_INSTANTIATE(T, X) \
+  template void pointwise<T, X>(const Exec&, FeatureView<const X>, View<const T, 2>, View<const T, 1>, View<T, 4>);
+BASIN_INSTANTIATE(float, float)
+BASIN_INSTANTIATE(float, bfloat16)
+BASIN_INSTANTIATE(double, double)  // for the gradient checks
+#undef BASIN_INSTANTIATE
+
+#define BASIN_INSTANTIATE(T)                                                                                 \
+  template void pointwise_backward<T>(const Exec&, FeatureView<const T>, View<const T, 2>, View<const T, 4>, \
                                       FeatureView<T>, View<T, 2>, View<T, 1>);
 BASIN_INSTANTIATE(float)
 BASIN_INSTANTIATE(double)  // for the gradient checks

@@ -1,4 +1,5 @@
 #pragma once
+#include "kernels/bfloat16.h"
 #include "kernels/exec.h"
 #include "kernels/view.h"
 
@@ -6,9 +7,9 @@
 
 namespace basin::kernels {
 
-/// out[n,o,y,x] = bias[o] + sum over c of weight[o,c] x[n,c,y,x]. At most 8 outputs.
-template <class T>
-void pointwise(const Exec&, FeatureView<const T> x, View<const T, 2> weight, View<const T, 1> bias, View<T, 4> out);
+/// out[n,o,y,x] = bias[o] + sum over c of weight[o,c] x[n,c,y,x]. At most 8 outputs. X is T, or bfloat16 with float.
+template <class T, class X>
+void pointwise(const Exec&, FeatureView<const X> x, View<const T, 2> weight, View<const T, 1> bias, View<T, 4> out);
 
 /// d_x is overwritten; d_weight and d_bias are added to. Same bits at any thread count.
 template <class T>

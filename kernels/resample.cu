@@ -157,15 +157,15 @@ struct UpsampleBackward {
   }
 };
 
-template <class T>
+template <class From, class To>
 struct ChangeLayout {
   FeatureShape shape;
-  FeatureView<const T> from;
-  T* to;
+  FeatureView<const From> from;
+  To* to;
 
   BASIN_HD void operator()(FeatureAt at) const {
     const int y = int(at.row % shape.h), n = int(at.row / shape.h / shape.groups());
-    to[at.offset] = at.channel < shape.c ? from(n, at.channel, y, at.x) : T(0);
+    to[at.offset] = at.channel < shape.c ? To(from(n, at.channel, y, at.x)) : To(0);
   }
 };
 
@@ -228,11 +228,11 @@ void upsample_backward(const Exec& exec, FeatureView<const T> d_out, int first, 
   for_each_feature(exec, part, UpsampleBackward<T>{part, d_low.groups(), first / d_low.block, d_out.data, d_low.data});
 }
 
-template <class T>
-void change_layout(const Exec& exec, FeatureView<const T> from, FeatureView<T> to) {
+template <class From, class To>
+void change_layout(const Exec& exec, FeatureView<const From> from, FeatureView<To> to) {
   BASIN_CHECK(from.n == to.n && from.c == to.c && from.h == to.h && from.w == to.w, "from ", from, ", to ", to);
   const FeatureShape shape(to);
-  for_each_feature(exec, shape, ChangeLayout<T>{shape, from, to.data});
+  for_each_feature(exec, shape, ChangeLayout<From, To>{shape, from, to.data});
 }
 
 template <class T>
@@ -241,16 +241,23 @@ void add_to(const Exec& exec, FeatureView<const T> from, FeatureView<T> to) {
   for_each(exec, to.size(), AddTo<T>{from.data, to.data});
 }
 
-#define BASIN_INSTANTIATE(T)                                                                                        \
-  template void max_pool<T>(const Exec&, FeatureView<const T>, FeatureView<T>, FeatureView<uint8_t>);               \
-  template void max_pool_backward<T>(const Exec&, FeatureView<const T>, FeatureView<const uint8_t>, FeatureView<T>, \
-                                     bool);                                                                         \
-  template void upsample<T>(const Exec&, FeatureView<const T>, int, FeatureView<T>);                                \
-  template void upsample_backward<T>(const Exec&, FeatureView<const T>, int, FeatureView<T>);                       \
-  template void change_layout<T>(const Exec&, FeatureView<const T>, FeatureView<T>);                                \
-  template void add_to<T>(const Exec&, FeatureView<const T>, FeatureView<T>);
+#define BASIN_INSTANTIATE(T)                                                                          \
+  template void max_pool<T>(const Exec&, FeatureView<const T>, FeatureView<T>, FeatureView<uint8_t>); \
+  template void upsample<T>(const Exec&, FeatureView<const T>, int, FeatureView<T>);                  \
+  template void change_layout<T, T>(const Exec&, FeatureView<const T>, FeatureView<T>);
 BASIN_INSTANTIATE(float)
 BASIN_INSTANTIATE(double)  // for the gradient checks
+BASIN_INSTANTIATE(bfloat16)
+#undef BASIN_INSTANTIATE
+template void change_layout<float, bfloat16>(const Exec&, FeatureView<const float>, FeatureView<bfloat16>);
+
+#define BASIN_INSTANTIATE(T)                                                                                        \
+  template void max_pool_backward<T>(const Exec&, FeatureView<const T>, FeatureView<const uint8_t>, FeatureView<T>, \
+                                     bool);                                                                         \
+  template void upsample_backward<T>(const Exec&, FeatureView<const T>, int, FeatureView<T>);                       \
+  template void add_to<T>(const Exec&, FeatureView<const T>, FeatureView<T>);
+BASIN_INSTANTIATE(float)
+BASIN_INSTANTIATE(double)
 #undef BASIN_INSTANTIATE
 
 }  // namespace basin::kernels

@@ -1,8 +1,10 @@
 #pragma once
+#include "kernels/bfloat16.h"
 #include "kernels/exec.h"
 #include "kernels/view.h"
 
-// 2x2 max pooling and nearest up-sampling by 2, in any layout. Image sides are even.
+// 2x2 max pooling and nearest up-sampling by 2, in any layout. Image sides are even. What has no backward is there for
+// bfloat16 too.
 
 namespace basin::kernels {
 
@@ -25,9 +27,9 @@ void upsample(const Exec&, FeatureView<const T> low, int first, FeatureView<T> o
 template <class T>
 void upsample_backward(const Exec&, FeatureView<const T> d_out, int first, FeatureView<T> d_low);
 
-/// to = from, in another layout. Padding lanes become 0.
-template <class T>
-void change_layout(const Exec&, FeatureView<const T> from, FeatureView<T> to);
+/// to = from, in another layout or element type. Padding lanes become 0.
+template <class From, class To>
+void change_layout(const Exec&, FeatureView<const From> from, FeatureView<To> to);
 
 /// to += from, both of one shape and layout.
 template <class T>

@@ -127,8 +127,11 @@ struct UNet::FoldedNet {
   std::vector<std::vector<FoldedConv>> decoders;
   std::vector<Top> heads;
   Layout layout;
+  bool bf16;
 
-  FoldedNet(const Exec& exec, const UNet& net) : layout(net.layout(exec)) {
+  FoldedNet(const Exec& exec, const UNet& net)
+      : layout(net.layout(exec)), bf16(exec.precision == Precision::bf16 && layout != Layout::nchw) {
+    if (bf16) layout = Layout::nhwc;
     const auto folded = [&](const ConvNorm& c) { return fold(exec, net.params_->parameter(c.weight), net.norm(c)); };
     for (const ResBlock& b : net.encoder_)
       encoder.push_back({folded(b.conv1), folded(b.conv2), folded(b.shortcut)});
@@ -150,7 +153,7 @@ struct UNet::FoldedNet {
     const Exec& exec = tape.exec();
     const kernels::ConvEpilogue relu{.relu = true};
     const auto block = [&](const Tensor& x, const FoldedConv& c) { return conv_folded(exec, x, c, layout, relu); };
-    Tensor x = readable(exec, image, layout), skips[3];
+    Tensor x = bf16 ? to_bfloat16(exec, image, layout) : readable(exec, image, layout), skips[3];
     for (int k = 0; k < 3; ++k) {
       const Tensor shortcut = conv_folded(exec, x, encoder[k].shortcut, layout, {});
       skips[k] = conv_folded(exec, block(x, encoder[k].conv1), encoder[k].conv2, layout, {.add = true, .relu = true},

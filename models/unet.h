@@ -32,7 +32,7 @@ class UNet {
     Folded(const Exec&, const UNet&);
     ~Folded();
     Folded(Folded&&) noexcept;
-    /// As forward(), in inference. float32.
+    /// As forward(), in inference: maps in Exec::precision where the library's layouts are used, float32 in and out.
     std::vector<Tensor> operator()(const Exec&, const Tensor& x) const;
 
    private:

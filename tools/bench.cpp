@@ -101,6 +101,7 @@ void add_bench(Command& program) {
   command.add("--reps", request->reps, "runs of each (0: as many as fit into two seconds, at least 5)")
       .not_negative()
       .shown();
+  add_precision_option(command, request->common);
   add_device_options(command, request->common);
   add_seed_option(command, request->common);
   command.runs([request] { run(*request); });

@@ -58,7 +58,8 @@ std::vector<BenchResult> bench_infer(const BenchOptions& o) {
   for (const Tensor& t : out)
     for (const float v : t.to_host<float>(o.exec))
       BASIN_CHECK(v - v == 0, "an output is not finite");
-  BenchResult r = time_it(o, "infer", shape, [&] { out = folded(o.exec, image); });
+  const bool bf16 = o.exec.precision == Precision::bf16;
+  BenchResult r = time_it(o, bf16 ? "infer bf16" : "infer", shape, [&] { out = folded(o.exec, image); });
   r.flops = forward_flops;
   return {r};
 }

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "engine/json.h"
+#include "kernels/isa.h"
 #include "tools/machine.h"
 #include "tools/run_json.h"
 
@@ -45,6 +46,14 @@ void set_threads(int threads) {
   resolve_setting("threads", threads_in_use());
 }
 
+void add_precision_option(Command& command, Common& common) {
+  command
+      .add("--precision", common.precision,
+           "of the network: fp32, or bf16, which is faster on processors with AVX512_BF16 and fp32 on others")
+      .one_of({"fp32", "bf16"})
+      .shown();
+}
+
 Exec make_exec(const Common& common) {
   set_threads(common.threads);
   Exec exec;
@@ -57,6 +66,13 @@ Exec make_exec(const Common& common) {
     BASIN_CUDA_CHECK(cudaSetDevice(gpu.value_or(0)));
     exec.device = Device::cuda;
 #endif
+  }
+  if (common.precision == "bf16") {
+    if (exec.device == Device::cpu && multiplies_bfloat16())
+      exec.precision = Precision::bf16;
+    else
+      std::fprintf(stderr, "--precision bf16: this processor does not multiply bf16; the network runs in fp32\n");
+    resolve_setting("precision", name_of(exec.precision));
   }
   if (common.device == "auto") std::fprintf(stderr, "device: %s\n", describe(exec).c_str());
   resolve_setting("device", describe(exec));

@@ -37,6 +37,8 @@ void run() {
   std::printf("compiler      %s\n", compiler);
   std::printf("processor     %s\n", processor_name().c_str());
   std::printf("instructions  %s\n", name_of(isa()));
+  std::printf("bf16          %s\n",
+              multiplies_bfloat16() ? "multiplied by the processor" : "not multiplied by the processor");
   std::printf("cores         %u, of which %d are used\n", std::thread::hardware_concurrency(), threads_in_use());
   std::printf("memory        %.1f GiB, %.1f GiB free\n", gib(memory_total()), gib(memory_available()));
   std::printf("convolution   %s\n", kernels::onednn_version().c_str());

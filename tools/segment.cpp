@@ -23,8 +23,7 @@ namespace {
 struct Options {
   Common common;
   std::vector<std::string> inputs, save{"labels", "overlay"};
-  std::string model, out, tiling = "dynamic", norm, solver, interpolation, suppression, rescale, snap_noise,
-                          precision = "fp32";
+  std::string model, out, tiling = "dynamic", norm, solver, interpolation, suppression, rescale, snap_noise;
   TilingOptions tiles;
   std::optional<double> threshold, eps, step;
   std::optional<int> min_samples, steps;
@@ -171,7 +170,6 @@ int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Sec
 }
 
 void run(const Options& o) {
-  if (o.precision != "fp32") refuse("--precision ", o.precision, ": this version segments in fp32 on the CPU");
   Work work;
   work.exec = make_cpu_exec(o.common);
   work.model = load_model(o.model, work.exec);
@@ -210,7 +208,7 @@ void run(const Options& o) {
                   {"tiling", to_string(work.tiles.tiling)},
                   {"tile", work.tiles.tile},
                   {"overlap", work.tiles.overlap},
-                  {"precision", o.precision},
+                  {"precision", name_of(work.exec.precision)},
                   {"threads", threads_in_use()},
                   {"seconds", {{"read", s.read}, {"network", s.network}, {"decode", s.decode}, {"write", s.write}}}});
   if (!outcome.failed.empty()) outcome.refuse_failed();
@@ -256,7 +254,7 @@ void add_segment(Command& program) {
           "by Omnipose's rule to that of one nearer than eps among its 5 nearest points (omnipose), or nowhere (none); "
           "default: the model's")
       .alone("majority");
-  command.add("--precision", o->precision, "fp32 or bf16").shown();
+  add_precision_option(command, o->common);
   add_device_options(command, o->common);
   command.runs([o] { run(*o); });
 }
