@@ -84,7 +84,7 @@ void run(const Exec& exec, FeatureView<const float> x, FeatureView<const float> 
 bool conv_few_backward_weight(const Exec& exec, FeatureView<const float> x, FeatureView<const float> d_out,
                               ConvWeight<float> d_weight) {
   const int kernel = d_weight.whole.dim[2];
-  if (exec.device != Device::cpu || x.block != 1 || x.c > 3) return false;
+  if (exec.device != Device::cpu || exec.variant == Variant::plain || x.block != 1 || x.c > 3) return false;
   check_convolution(x, d_weight, d_out);
   if (kernel == 1 && d_out.block == 8) return run<1, 8>(exec, x, d_out, d_weight), true;
   if (kernel == 3 && d_out.block == 8) return run<3, 8>(exec, x, d_out, d_weight), true;

@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <string>
 
 #include "data/normalise.h"
 #include "models/method.h"
@@ -11,6 +12,16 @@ struct Segmentation {
   Labels labels;
   double network_seconds = 0, decode_seconds = 0;
 };
+
+/// What f throws, with the image's name before it.
+template <class F>
+auto with_name(const std::string& name, const F& f) {
+  try {
+    return f();
+  } catch (const Error& e) {
+    refuse(name, ": ", e.what());
+  }
+}
 
 /// The method's maps of a whole image: runs the network tile by tile. Throws what the image "is" where it is too long
 /// to be decoded.

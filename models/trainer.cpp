@@ -51,7 +51,8 @@ ValidationScores validate(const Exec& exec, Method& method, const std::vector<Ex
   method.refresh(exec);
   std::vector<ImageScore> scores;
   for (const Example& e : examples)
-    scores.push_back(score(true_labels(e), segment_source(exec, method, e.source, tiling).labels));
+    with_name(e.stem,
+              [&] { scores.push_back(score(true_labels(e), segment_source(exec, method, e.source, tiling).labels)); });
   return validation_scores(scores);
 }
 

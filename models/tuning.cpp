@@ -22,7 +22,7 @@ template <class T>
 void check_values(const char* option, const std::vector<T>& values, T low, T high) {
   if (values.empty()) refuse(option, ": expected at least one value");
   for (const T v : values)
-    if (!(v >= low && v <= high)) refuse(option, ' ', v, ": expected ", low, " to ", high);
+    if (!(v >= low && v <= high)) refuse(option, ' ', v, ": out of range");
 }
 
 }  // namespace
@@ -63,8 +63,10 @@ std::vector<ValidationScores> try_decodings(const Exec& exec, const VectorFields
                                             const std::function<void(const Example&)>& seen) {
   std::vector<std::vector<ImageScore>> scores(decodings.size());  // of each decoding, by image
   for (const Example& e : examples) {
-    const Maps maps = predict_source(exec, method, e.source, {});
-    const std::vector<ImageScore> of_image = score_decodings(exec, maps, true_labels(e), decodings);
+    const std::vector<ImageScore> of_image = with_name(e.stem, [&] {
+      const Maps maps = predict_source(exec, method, e.source, {});
+      return score_decodings(exec, maps, true_labels(e), decodings);
+    });
     for (size_t k = 0; k < decodings.size(); ++k)
       scores[k].push_back(of_image[k]);
     if (seen) seen(e);

@@ -101,7 +101,7 @@ TEST_CASE("command: beside a file that a command writes lies how it came about, 
   CHECK(moved["rescale"] == "0.01,99.99");
   CHECK(moved["points"].is_null());
   CHECK(moved["step"] == 0.1);
-  CHECK(check("cluster p.npy --eps 1.5 --min-samples 2 --snap-noise --out l.npy", "l.npy")["snap_noise"] == "majority");
+  CHECK(check("cluster --eps 1.5 --min-samples 2 --snap-noise p.npy --out l.npy", "l.npy")["snap_noise"] == "majority");
   CHECK(check("loss mse f.npy f.npy --out-grad g.npy", "g.npy")["tversky"] == Json{0.5, 0.5});
   CHECK(check("evaluate --pred c.png --truth x_masks.png --csv s.csv", "s.csv")["dialect"] == "stardist");
   check("evaluate --pred c.png --truth x_masks.png --json s.json --csv s.csv", "s.json");

@@ -68,7 +68,7 @@ TEST_CASE("integrate: the command moves points and pixels of a mask") {
   check("--solver midpoint", {Solver::midpoint});
   check("--solver dopri5 --tolerance 1e-4", {Solver::dopri5, Interpolation::bilinear, .1, 25, 1e-4});
   check("--suppress", {Solver::euler, Interpolation::bilinear, .1, 25, 1e-2, Suppression::paper});
-  check("--suppress omnipose", {Solver::euler, Interpolation::bilinear, .1, 25, 1e-2, Suppression::omnipose});
+  check("--suppress=omnipose", {Solver::euler, Interpolation::bilinear, .1, 25, 1e-2, Suppression::omnipose});
 
   write_npy(points, {30, 2}, p64.data());  // float64 points through a float32 field
   REQUIRE(command(folder, "integrate " + field + " --points " + points + " --out " + out).code == 0);

@@ -2,6 +2,7 @@
 
 #include "data/image.h"
 #include "engine/json.h"
+#include "kernels/isa.h"
 #include "models/model_file.h"
 #include "models/vector_fields.h"
 #include "tests/command_support.h"
@@ -93,4 +94,27 @@ TEST_CASE("segment: what no image can be done with is told once, and makes no fo
   refused("a.png more", "another input has the same name", 1);
   refused("none.png", "none.png: no such file or folder", 2);
   refused("none.png", "1 of 1 inputs could not be segmented", 2);
+}
+
+TEST_CASE("segment: options without a value leave the image to the command, and run.json has what was used") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  put_image(folder / "a.png");
+  const Ran ran =
+      run_basin(folder,
+                "segment --snap-noise --suppress --rescale a.png --model m.safetensors --out out --device cpu "
+                "--precision bf16 --threads 1");
+  CHECK_MESSAGE(ran.code == 0, ran.err);
+  const Json run = Json::parse(read_bytes(folder / "out/run.json"));
+  CHECK(run["precision"] == (multiplies_bfloat16() ? "bf16" : "fp32"));
+  CHECK(contains(ran.err, "runs in fp32") == !multiplies_bfloat16());
+  CHECK(run["out"] == "out");
+  CHECK(run["threads"] == 1);
+  CHECK(run["device"].get<std::string>().rfind("cpu, ", 0) == 0);
+  CHECK(run["snap_noise"] == "majority");
+  CHECK(run["suppress"] == "paper");
+  CHECK(run["rescale"] == "0.01,99.99");
+  const Ran other = run_basin(folder, "segment a.png --suppress=omnipose --model m.safetensors --out o2 --device cpu");
+  CHECK(other.code == 0);
+  CHECK(Json::parse(read_bytes(folder / "o2/run.json"))["config"]["decoding"]["suppression"] == "omnipose");
 }

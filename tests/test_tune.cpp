@@ -151,6 +151,7 @@ TEST_CASE("tune: the command refuses in one sentence and writes nothing") {
   refused("--val val --out m.safetensors", "--out m.safetensors is the model itself");
   refused("--val val --out ./val/../m.safetensors", "is the model itself");
   CHECK(read_bytes(folder / "m.safetensors") == bytes);
+  refused("--val nowhere --out missing/out.safetensors", "--out missing/out.safetensors: cannot be written");
   refused("--out out.safetensors", "--val, or --data");
   refused("--val nowhere --out out.safetensors", "nowhere");
   refused("--data val --val-fraction 0 --out out.safetensors", "--val-fraction 0 holds out no image");

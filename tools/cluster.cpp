@@ -68,7 +68,8 @@ void add_cluster(Command& program) {
   command
       .add("--snap-noise", settings->snap_noise,
            "noise takes the label that its 5 nearest clustered points mostly have (majority, also without a value), or "
-           "by Omnipose's rule that of one nearer than eps among its 5 nearest points (omnipose)")
+           "by Omnipose's rule that of one nearer than eps among its 5 nearest points (omnipose), or stays noise "
+           "(none); default: none")
       .alone("majority");
   command.add("--out", settings->out, "labels [N], .npy of int64: clusters from 0, noise -1").required();
   add_device_options(command, settings->common);

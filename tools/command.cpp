@@ -71,7 +71,8 @@ Exec make_exec(const Common& common) {
     if (exec.device == Device::cpu && multiplies_bfloat16())
       exec.precision = Precision::bf16;
     else
-      std::fprintf(stderr, "--precision bf16: this processor does not multiply bf16; the network runs in fp32\n");
+      std::fprintf(stderr,
+                   "--precision bf16: not on this device, which needs AVX512_BF16 for it; the network runs in fp32\n");
     resolve_setting("precision", name_of(exec.precision));
   }
   if (common.device == "auto") std::fprintf(stderr, "device: %s\n", describe(exec).c_str());

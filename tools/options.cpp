@@ -1,9 +1,11 @@
 #include "tools/options.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cctype>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 
 #include "engine/json.h"
@@ -35,6 +37,8 @@ std::string member_name(const std::string& option) {
 
 struct OptionValues {
   std::vector<std::pair<std::string, std::function<Json()>>> options;
+  std::map<std::string, std::string> alone;  // what a bare --name stands for
+  std::map<std::string, std::shared_ptr<OptionValues>> subcommands;
 
   template <class T>
   void add(const std::string& option, const T& value) {
@@ -101,7 +105,8 @@ Option& Option::repeatable() {
 }
 
 Option& Option::alone(const std::string& value) {
-  option_->expected(0, 1)->default_str(value);
+  option_->type_name("[=TEXT]");
+  values_->alone[option_->get_name()] = option_->get_name() + '=' + value;
   return *this;
 }
 
@@ -119,13 +124,15 @@ Command::Command(std::shared_ptr<CLI::App> app) : app_(std::move(app)), values_(
 
 Command Command::subcommand(const std::string& name, const std::string& help) {
   app_->require_subcommand(1);
-  return Command(std::shared_ptr<CLI::App>(app_, app_->add_subcommand(name, help)));
+  Command command(std::shared_ptr<CLI::App>(app_, app_->add_subcommand(name, help)));
+  values_->subcommands[name] = command.values_;
+  return command;
 }
 
 template <class T>
 Option Command::add(const std::string& name, T& value, const std::string& help) {
   values_->add(name, value);
-  return Option(app_->add_option(name, value, help));
+  return Option(app_->add_option(name, value, help), values_.get());
 }
 
 template Option Command::add(const std::string&, std::string&, const std::string&);
@@ -142,7 +149,7 @@ template Option Command::add(const std::string&, std::vector<double>&, const std
 
 Option Command::flag(const std::string& name, bool& value, const std::string& help) {
   values_->add(name, value);
-  return Option(app_->add_flag(name, value, help));
+  return Option(app_->add_flag(name, value, help), values_.get());
 }
 
 void Command::runs(std::function<void()> work) {
@@ -153,8 +160,14 @@ void Command::runs(std::function<void()> work) {
 }
 
 int Command::parse(int argc, char** argv) {
+  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  const auto command = arguments.empty() ? values_->subcommands.end() : values_->subcommands.find(arguments[0]);
+  if (command != values_->subcommands.end())
+    for (std::string& a : arguments)
+      if (const auto bare = command->second->alone.find(a); bare != command->second->alone.end()) a = bare->second;
+  std::reverse(arguments.begin(), arguments.end());  // the library takes them from the back
   try {
-    app_->parse(argc, argv);
+    app_->parse(std::move(arguments));
     return 0;
   } catch (const CLI::ParseError& e) {
     return app_->exit(e);

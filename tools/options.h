@@ -14,6 +14,9 @@ class Option;
 
 namespace basin::tools {
 
+/// The options of a command, and those of its subcommands.
+struct OptionValues;
+
 /// An option that was added to a command. What is demanded of its value is checked when the command line is read.
 class Option {
  public:
@@ -30,18 +33,17 @@ class Option {
   Option& list(int count = 0);
   /// Each occurrence takes one value.
   Option& repeatable();
-  /// The option may stand without a value, and then has this one.
+  /// The option may stand without a value, and then has this one; another is given as --name=VALUE, as GNU does it, so
+  /// that what follows a bare --name is an argument of its own.
   Option& alone(const std::string& value);
   Option& excludes(const Option&);
 
  private:
   friend class Command;
-  explicit Option(CLI::Option* option) : option_(option) {}
+  Option(CLI::Option* option, OptionValues* values) : option_(option), values_(values) {}
   CLI::Option* option_;
+  OptionValues* values_;
 };
-
-/// The options of a command, for run.json.
-struct OptionValues;
 
 /// A command or a subcommand of it. Copies are the same command.
 class Command {

@@ -11,7 +11,7 @@ std::string& command() {
   return line;
 }
 
-Json& settings() {
+Json& remembered() {
   static Json values = Json::object();
   return values;
 }
@@ -42,20 +42,21 @@ void remember_command(int argc, char** argv) {
   }
 }
 
-void remember_settings(Json values) { settings() = std::move(values); }
+void remember_settings(Json values) { remembered() = std::move(values); }
 
 void resolve_setting(const std::string& name, Json value) {
-  if (settings().contains(name)) settings()[name] = std::move(value);
+  if (remembered().contains(name)) remembered()[name] = std::move(value);
 }
 
 void write_run_json(const std::filesystem::path& path, Json settings) {
   Json run{{"command", command()}, {"version", BASIN_VERSION}};
+  run.update(remembered());
   run.update(settings);
   write_atomically(path, to_text(run, 2) + '\n');
 }
 
 void write_run_json_beside(const std::filesystem::path& file) {
-  if (std::filesystem::is_regular_file(file)) write_run_json(file.string() + ".run.json", settings());
+  if (std::filesystem::is_regular_file(file)) write_run_json(file.string() + ".run.json", Json::object());
 }
 
 }  // namespace basin::tools

@@ -136,16 +136,6 @@ struct Work {
   std::set<std::string> save;
 };
 
-/// What f throws, with the image's name before it.
-template <class F>
-Segmentation segment_named(const fs::path& path, const F& f) {
-  try {
-    return f();
-  } catch (const Error& e) {
-    refuse(path.string(), ": ", e.what());
-  }
-}
-
 /// Segments an image, writes its files and returns the number of objects.
 int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Seconds& seconds) {
   const double start = clock_seconds();
@@ -160,8 +150,8 @@ int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Sec
     save("field", "_field.npy", [&](const fs::path& file) { save_map(file, maps["field"]); });
     save("logit", "_logit.npy", [&](const fs::path& file) { save_map(file, maps["logit"]); });
   };
-  const Segmentation s =
-      segment_named(path, [&] { return segment_source(work.exec, *work.model.method, source, work.tiles, save_maps); });
+  const Segmentation s = with_name(
+      path.string(), [&] { return segment_source(work.exec, *work.model.method, source, work.tiles, save_maps); });
   seconds.network += s.network_seconds, seconds.decode += s.decode_seconds;
   save("labels", masks_suffix(s.labels), [&](const fs::path& file) { write_labels(file, s.labels); });
   save("overlay", "_overlay.png", [&](const fs::path& file) { write_png(file, overlay(source.image(), s.labels)); });

@@ -61,6 +61,8 @@ Json tried(const VectorFieldDecoding& d, const ValidationScores& s) {
 void run(Options o) {
   if (std::error_code none; fs::equivalent(o.model, o.out, none))
     refuse("--out ", o.out, " is the model itself; give another name");
+  const fs::path folder = fs::absolute(o.out).parent_path();
+  if (!fs::is_directory(folder) || fs::is_directory(o.out)) refuse("--out ", o.out, ": cannot be written");
   o.grid.noise.clear();
   for (const std::string& s : o.snap_noise)
     o.grid.noise.push_back(kernels::parse_noise_rule(s));
@@ -102,18 +104,17 @@ void run(Options o) {
   Json all = Json::array();
   for (const size_t k : order)
     all.push_back(tried(decodings[k], scores[k]));
-  write_run_json(o.out + ".run.json",
-                 {{"model", o.model},
-                  {"data", o.data},
-                  {"validation", o.val.empty() ? Json(o.val_fraction) : Json(o.val)},
-                  {"validation_images", examples.size()},
-                  {"out", o.out},
-                  {"dialect", o.dialect},
-                  {"by", by},
-                  {"config", method->config()},
-                  {"threads", threads_in_use()},
-                  {"present", before},
-                  {"decodings", all}});
+  write_run_json(o.out + ".run.json", {{"model", o.model},
+                                       {"data", o.data},
+                                       {"validation", o.val.empty() ? Json(o.val_fraction) : Json(o.val)},
+                                       {"validation_images", examples.size()},
+                                       {"out", o.out},
+                                       {"dialect", o.dialect},
+                                       {"by", by},
+                                       {"config", method->config()},
+                                       {"threads", threads_in_use()},
+                                       {"present", before},
+                                       {"decodings", all}});
 }
 
 }  // namespace

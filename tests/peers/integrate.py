@@ -52,7 +52,7 @@ def compare_rescaled(report, folder):
     for low, high in ((0.01, 99.99), (5, 80)):
         scaled = unit * numpy.interp(divergence, numpy.percentile(divergence, (low, high)), (0, 1))
         # One step of length 1 through the nearest pixel: the field itself.
-        common.basin("integrate", folder / "field.npy", "--mask", folder / "mask.npy", "--rescale", f"{low},{high}",
+        common.basin("integrate", folder / "field.npy", "--mask", folder / "mask.npy", f"--rescale={low},{high}",
                      "--interpolation", "nearest", "--step", 1, "--steps", 1, "--out", folder / "out.npy")
         report.close(f"rescaled by divergence, percentiles {low} and {high}", numpy.load(folder / "out.npy") - points,
                      scaled[:, mask].T, 2e-5)
