@@ -85,8 +85,7 @@ std::optional<double> mean_average_precision(std::span<const ImageScore>, double
                                              Dialect = Dialect::stardist);
 
 /// .50, .55 ... .95, each the double nearest to the decimal: as an IoU is the double nearest to a ratio of pixel
-/// counts,
-/// >= and > are exact for objects of less than 2^25 pixels.
+/// counts, >= and > are exact for objects of less than 2^25 pixels.
 std::vector<double> coco_thresholds();
 /// 100 thresholds from 0.5 to 1, both included, evenly spaced.
 std::vector<double> curve_thresholds();

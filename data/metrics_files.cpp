@@ -46,8 +46,9 @@ LabelPairs pair_labels(const fs::path& prediction, const fs::path& truth) {
   for (const auto& [stem, labels] : find_labels(truth)) {
     const auto found = is_single(prediction) && is_single(truth) ? predicted.begin() : predicted.find(stem);
     if (found == predicted.end())
-      refuse((prediction / (stem + "_masks.*")).string(), ": missing; it is the prediction for ",
-             labels_path(labels).string());
+      refuse(fs::is_directory(prediction) ? (prediction / (stem + "_masks.*")).string() + ": missing; it is"
+                                          : prediction.string() + ": lacks",
+             " the prediction for ", labels_path(labels).string());
     result.pairs.push_back({stem, labels, found->second});
     predicted.erase(found);
   }

@@ -17,7 +17,8 @@ struct DbscanOptions {
 /// given. Clusters are the connected components of the core points, numbered from 0 in the order of their smallest core
 /// index. Another point takes the smallest number among the core points within eps, or -1: noise.
 /// labels [N] are the same on any device at any thread count. Returns the number of clusters.
-/// Throws if a coordinate is NaN or infinite, if there are more than most_points, if eps is not in [1e-150, 1e150], or if min_samples < 1.
+/// Throws if a coordinate is NaN or infinite, if there are more than most_points, if eps is not in [1e-150, 1e150], or
+/// if min_samples < 1.
 template <class T>
 int64_t dbscan(const Exec&, View<const T, 2> points /*[N, 2]*/, const DbscanOptions&, View<int32_t, 1> labels /*[N]*/);
 

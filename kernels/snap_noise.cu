@@ -1,6 +1,7 @@
 #include "kernels/snap_noise.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "kernels/bounds.h"
 #include "kernels/near.h"

@@ -242,3 +242,15 @@ TEST_CASE("label statistics: areas, gaps in the numbers, and what are no labels"
   CHECK(label_statistics({0, 0.5, 1, 1}, 2, 2).areas.empty());
   CHECK(label_statistics({0, -1, 1, 1}, 2, 2).areas.empty());
 }
+
+TEST_CASE("command: a file that is read is not written over") {
+  const Folder folder;
+  write_labels(folder / "l.png", {2, 3, 1, {1, 1, 0, 0, 0, 0}});
+  const std::string before = read_bytes(folder / "l.png");
+  for (const char* command : {"field l.png --out l.png", "components l.png --out ./l.png"}) {
+    const Ran ran = run_basin(folder, command);
+    CHECK(ran.code == 1);
+    CHECK_MESSAGE(contains(ran.err, "l.png: is read by this command"), ran.err);
+  }
+  CHECK(read_bytes(folder / "l.png") == before);
+}

@@ -118,3 +118,16 @@ TEST_CASE("segment: options without a value leave the image to the command, and 
   CHECK(other.code == 0);
   CHECK(Json::parse(read_bytes(folder / "o2/run.json"))["config"]["decoding"]["suppression"] == "omnipose");
 }
+
+TEST_CASE("segment: masks that lie beside their image are not written over") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  put_image(folder / "in/a_img.png");
+  put_image(folder / "in/a_masks.png");
+  const std::string before = read_bytes(folder / "in/a_masks.png");
+  const Ran ran = run_basin(folder, "segment in --model m.safetensors --out in --device cpu");
+  CHECK(ran.code == 1);
+  CHECK_MESSAGE(contains(ran.err, "in/a_masks.png: lies beside its image already"), ran.err);
+  CHECK(run_basin(folder, "segment in/a_img.png --model m.safetensors --out ./in/ --device cpu").code == 1);
+  CHECK(read_bytes(folder / "in/a_masks.png") == before);
+}

@@ -148,8 +148,8 @@ TEST_CASE("tune: the command refuses in one sentence and writes nothing") {
     CHECK_MESSAGE(contains(ran.err, named), ran.err);
     CHECK(!fs::exists(folder / "out.safetensors"));
   };
-  refused("--val val --out m.safetensors", "--out m.safetensors is the model itself");
-  refused("--val val --out ./val/../m.safetensors", "is the model itself");
+  refused("--val val --out m.safetensors", "m.safetensors: is read by this command");
+  refused("--val val --out ./val/../m.safetensors", "is read by this command");
   CHECK(read_bytes(folder / "m.safetensors") == bytes);
   refused("--val nowhere --out missing/out.safetensors", "--out missing/out.safetensors: cannot be written");
   refused("--out out.safetensors", "--val, or --data");

@@ -34,6 +34,7 @@ std::vector<int32_t> cluster(const Exec& exec, const Settings& settings, const A
 }
 
 void run(const Settings& settings) {
+  keep_inputs(settings.out, {settings.points});
   const Array points = read_npy(settings.points);
   if (!points.is_real() || points.shape.size() != 2 || points.shape[1] != 2)
     refuse(settings.points.string(), ": expected points [N, 2] of float32 or float64");

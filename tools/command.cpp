@@ -80,6 +80,12 @@ Exec make_exec(const Common& common) {
   return exec;
 }
 
+void keep_inputs(const std::filesystem::path& out, const std::vector<std::filesystem::path>& inputs) {
+  for (const std::filesystem::path& in : inputs)
+    if (std::error_code none; std::filesystem::equivalent(in, out, none))
+      refuse(out.string(), ": is read by this command and would be written over; give another --out");
+}
+
 Exec make_cpu_exec(Common common) {
   if (wanted_gpu(common.device)) refuse("--device ", common.device, ": this command runs on the CPU only so far");
   const bool chosen = common.device != "auto";

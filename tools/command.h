@@ -1,6 +1,8 @@
 #pragma once
 #include <cstdint>
+#include <filesystem>
 #include <string>
+#include <vector>
 
 #include "kernels/exec.h"
 #include "tools/options.h"
@@ -25,6 +27,9 @@ void set_threads(int);
 Exec make_exec(const Common&);
 /// For a command without a GPU path: auto is the CPU, cuda throws.
 Exec make_cpu_exec(Common);
+
+/// Throws if a command would write over one of the files that it reads.
+void keep_inputs(const std::filesystem::path& out, const std::vector<std::filesystem::path>& inputs);
 
 // One file per subcommand. Each declares its options and sets a callback that does the work; a failure is an Error.
 void add_train(Command&);

@@ -18,6 +18,7 @@ struct Settings {
 };
 
 void run(const Settings& settings) {
+  keep_inputs(settings.out, {settings.image});
   const Mask mask = read_mask(settings.image.string());
   const Exec exec = make_exec(settings.common);
   const Tensor pixels = Tensor::from(exec, {mask.height, mask.width}, mask.pixels);

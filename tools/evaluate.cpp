@@ -91,8 +91,7 @@ void run(const Options& options) {
   const Evaluation e = evaluate(options);
   if (!options.json.empty()) write_atomically(options.json, to_text(json_of(e), 1) + "\n");
   if (!options.csv.empty()) write_atomically(options.csv, table_of(e));
-  if (!options.json.empty() || !options.csv.empty())
-    write_run_json_beside(options.json.empty() ? options.csv : options.json);
+  write_run_json_beside(std::filesystem::is_regular_file(options.json) ? options.json : options.csv);
   print(e);
 }
 

@@ -28,6 +28,7 @@ Shape batch_shape(const Array& array) {
 }
 
 void run(const LossRequest& request) {
+  keep_inputs(request.gradient, {request.predicted, request.truth});
   const Array predicted = read_real(request.predicted, {2, 3, 4}), truth = read_real(request.truth, {2, 3, 4});
   if (predicted.shape != truth.shape)
     refuse(request.truth, ": shape ", shape_text(truth), ", but ", request.predicted, " has ", shape_text(predicted));

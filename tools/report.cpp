@@ -111,6 +111,8 @@ void add_images(const Settings& settings, size_t set, Report& page) {
 }
 
 void report(const Settings& settings) {
+  for (const std::string& images : settings.images)
+    keep_inputs(settings.out, find_images(images));
   const size_t sets = settings.images.size();
   if (settings.prediction.size() != sets || (!settings.truth.empty() && settings.truth.size() != sets))
     refuse("report: ", sets, " folders of images, ", settings.prediction.size(), " --pred and ", settings.truth.size(),
@@ -130,7 +132,10 @@ void add_report(Command& program) {
   Command command = program.subcommand("report", "images, predictions, scores and times on one HTML page");
   auto settings = std::make_shared<Settings>();
   command.add("IMAGES", settings->images, "folders of images, or images").required();
-  command.add("--pred", settings->prediction, "label images as evaluate takes them; once for each of IMAGES")
+  command
+      .add("--pred", settings->prediction,
+           "label images, where evaluate finds them; objects that overlap share their pixels out; once for each of "
+           "IMAGES")
       .repeatable()
       .required();
   command.add("--truth", settings->truth, "true ones, once for each: adds objects and scores").repeatable();

@@ -101,6 +101,15 @@ Outcome find_inputs(const std::vector<std::string>& inputs) {
   return outcome;
 }
 
+/// Refuses to write over labels that lie beside their image: they may be the only true ones.
+void keep_masks(const fs::path& image, const fs::path& out) {
+  std::error_code none;
+  if (!fs::equivalent(image.has_parent_path() ? image.parent_path() : fs::path("."), out, none)) return;
+  for (const char* suffix : {"_masks.png", "_masks.tif", "_masks.tiff", "_masks.npy"})
+    if (const fs::path masks = out / (stem_of(image) + suffix); fs::exists(masks))
+      refuse(masks.string(), ": lies beside its image already; give another --out, so that nothing is lost");
+}
+
 /// The files of one image. Those that were written are removed again unless all are, so that a failed image leaves
 /// nothing behind.
 class ImageFiles {
@@ -173,6 +182,8 @@ void run(const Options& o) {
 
   Outcome outcome = find_inputs(o.inputs);
   if (outcome.images.empty()) outcome.refuse_failed();
+  for (const fs::path& image : outcome.images)
+    keep_masks(image, o.out);
   std::error_code error;
   fs::create_directories(o.out, error);
   if (error || !fs::is_directory(o.out)) refuse("cannot make the folder ", o.out);

@@ -59,8 +59,7 @@ Json tried(const VectorFieldDecoding& d, const ValidationScores& s) {
 }
 
 void run(Options o) {
-  if (std::error_code none; fs::equivalent(o.model, o.out, none))
-    refuse("--out ", o.out, " is the model itself; give another name");
+  keep_inputs(o.out, {o.model});
   const fs::path folder = fs::absolute(o.out).parent_path();
   if (!fs::is_directory(folder) || fs::is_directory(o.out)) refuse("--out ", o.out, ": cannot be written");
   o.grid.noise.clear();
