@@ -7,6 +7,7 @@
 #include <optional>
 #include <string_view>
 
+#include "engine/fingerprint.h"
 #include "kernels/platform.h"
 
 namespace basin {
@@ -23,25 +24,11 @@ uint64_t hash_of(std::string_view text) {
   return h ^ h >> 33;
 }
 
-/// FNV-1a by words of eight bytes: a byte at a time would be felt on pixels.
-class WordHash {
- public:
-  void add(uint64_t word) {
-    value_ = (value_ ^ word) * 0x100000001b3u;
-    value_ ^= value_ >> 32;
-  }
-  void add(const std::vector<std::byte>& bytes) {
-    for (size_t i = 0; i < bytes.size(); i += 8) {
-      uint64_t word = 0;
-      std::memcpy(&word, bytes.data() + i, std::min<size_t>(8, bytes.size() - i));
-      add(word);
-    }
-  }
-  uint64_t value() const { return value_; }
-
- private:
-  uint64_t value_ = 0xcbf29ce484222325u;
-};
+void add(Fingerprint& hash, const Image& image) {
+  hash.add(uint64_t(image.height) << 32 | uint64_t(image.width));
+  hash.add(uint64_t(image.channels) << 32 | uint64_t(image.type));
+  hash.add(image.pixels);
+}
 
 template <class T>
 std::vector<std::byte> narrow(const std::vector<int32_t>& ids) {
@@ -145,22 +132,27 @@ std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels,
 std::string fingerprint(const std::vector<Example>& examples) {
   std::vector<uint64_t> hashes;
   for (const Example& e : examples) {
-    const Image& image = e.source.image();
-    WordHash hash;
+    Fingerprint hash;
     hash.add(hash_of(e.stem));
-    hash.add(uint64_t(image.height) << 32 | uint64_t(image.width));
-    hash.add(uint64_t(image.channels) << 32 | uint64_t(image.type));
-    hash.add(image.pixels);
+    add(hash, e.source.image());
     hash.add(e.labels.bytes());
     hashes.push_back(hash.value());
   }
   std::sort(hashes.begin(), hashes.end());
-  WordHash all;
+  Fingerprint all;
   for (uint64_t h : hashes)
     all.add(h);
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(all.value()));
-  return text;
+  return all.digits();
+}
+
+std::vector<std::string> image_fingerprints(const std::vector<Example>& examples) {
+  std::vector<std::string> hashes;
+  for (const Example& e : examples) {
+    Fingerprint hash;
+    add(hash, e.source.image());
+    hashes.push_back(hash.digits());
+  }
+  return hashes;
 }
 
 }  // namespace basin

@@ -40,7 +40,8 @@ std::filesystem::path labels_path(const Pair&);
 /// For the user: how many pairs, and the names of each, a line a pair.
 std::string describe_pairs(const std::vector<Pair>&);
 
-/// The images of a folder, or the file itself; *_masks.*, *_overlay.*, *_flows.* and hidden files are left out. Sorted.
+/// The images of a folder in any layout that find_pairs knows, labelled or not, sorted; or the file itself.
+/// *_masks.*, *_overlay.*, *_flows.* and hidden files are left out.
 std::vector<std::filesystem::path> find_images(const std::filesystem::path&);
 /// The name without its extension and without a trailing "_img".
 std::string stem_of(const std::filesystem::path&);
@@ -107,5 +108,8 @@ std::vector<Example> read_examples(const std::vector<Pair>&, int channels, const
 /// A hash of names, sizes, pixels and labels, as 16 hexadecimal digits; it depends neither on the order of the examples
 /// nor on the format of their files.
 std::string fingerprint(const std::vector<Example>&);
+
+/// A hash of the size and the pixels of each image, whatever its file is called, as 16 hexadecimal digits.
+std::vector<std::string> image_fingerprints(const std::vector<Example>&);
 
 }  // namespace basin

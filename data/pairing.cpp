@@ -236,10 +236,15 @@ std::string describe_pairs(const std::vector<Pair>& pairs) {
 std::vector<fs::path> find_images(const fs::path& input) {
   if (!fs::exists(input)) refuse(input.string(), ": no such file or folder");
   if (!fs::is_directory(input)) return {input};
+  if (fs::is_directory(input / "images")) return find_images(input / "images");
   std::vector<fs::path> images;
-  for (const fs::path& file : entries_of(input)) {
-    if (fs::is_regular_file(file) && is_image_file(file) && !is_masks(file) && !is_derived(file))
-      images.push_back(file);
+  for (const fs::path& entry : entries_of(input)) {
+    if (is_dsb(entry)) {
+      const std::vector<fs::path> inside = find_images(entry / "images");
+      images.insert(images.end(), inside.begin(), inside.end());
+    } else if (fs::is_regular_file(entry) && is_image_file(entry) && !is_masks(entry) && !is_derived(entry)) {
+      images.push_back(entry);
+    }
   }
   if (images.empty()) refuse(input.string(), ": holds no images");
   return images;

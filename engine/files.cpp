@@ -118,6 +118,14 @@ void write_atomically(const fs::path& path, const void* bytes, size_t n) {
   file.commit();
 }
 
+void make_folder(const fs::path& path) {
+  std::error_code error;
+  if (fs::exists(path, error) && !fs::is_directory(path, error)) refuse(path.string(), ": is a file, not a folder");
+  fs::create_directories(path, error);
+  if (error) refuse(path.string(), ": cannot be made (", error.message(), ")");
+  if (access(path.c_str(), W_OK | X_OK) != 0) refuse(path.string(), ": cannot be written to (", why(errno), ")");
+}
+
 void remove_temporaries(const fs::path& folder) {
   std::error_code none;
   std::vector<fs::path> left;

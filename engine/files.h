@@ -51,6 +51,10 @@ class OutputFile {
 void write_atomically(const std::filesystem::path&, const void* bytes, size_t n);
 void write_atomically(const std::filesystem::path&, std::string_view text);
 
+/// Makes a folder for results where there is none. Throws one sentence with its name where that fails, a file has the
+/// name, or nothing may be written there.
+void make_folder(const std::filesystem::path&);
+
 /// Removes what OutputFiles of killed processes left in a folder that nobody else writes to.
 void remove_temporaries(const std::filesystem::path& folder);
 

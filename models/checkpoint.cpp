@@ -11,10 +11,12 @@ namespace basin {
 namespace {
 
 void refuse_changes(const Json& now, const Json& then, const std::string& file) {
+  std::string changes;
   for (const auto& [key, value] : now.items())
     if (!then.contains(key) || then[key] != value)
-      refuse("--resume with another ", key, ": ", to_text(value), " now, ",
-             then.contains(key) ? to_text(then[key]) : "unset", " in ", file);
+      changes += (changes.empty() ? "" : "; ") + key + " " + to_text(value) + " now, " +
+                 (then.contains(key) ? to_text(then[key]) : "unset") + " then";
+  if (!changes.empty()) refuse("--resume with other settings than those of ", file, ": ", changes);
 }
 
 }  // namespace

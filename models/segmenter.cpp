@@ -1,14 +1,11 @@
 #include "models/segmenter.h"
 
-#include <chrono>
-
+#include "engine/clock.h"
 #include "engine/pool.h"
 #include "kernels/integrate.h"
 
 namespace basin {
 namespace {
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 /// Memory that the network used and that is idle now is the system's again, unless it is more than the maps hold:
 /// decoding then needs less than the network did.
@@ -38,14 +35,14 @@ Maps predict_source(const Exec& exec, const Method& method, const Source& source
 Segmentation segment_source(const Exec& exec, const Method& method, const Source& source, const TilingOptions& tiling,
                             const std::function<void(const Maps&)>& see) {
   Segmentation result;
-  double start = now();
+  double start = clock_seconds();
   Maps maps = predict_source(exec, method, source, tiling);
-  result.network_seconds = now() - start;
+  result.network_seconds = clock_seconds() - start;
   if (see) see(maps);
-  start = now();
+  start = clock_seconds();
   release_idle_memory(exec, maps);
   result.labels = method.decode(exec, std::move(maps));
-  result.decode_seconds = now() - start;
+  result.decode_seconds = clock_seconds() - start;
   return result;
 }
 

@@ -133,6 +133,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
   if (o.crop % spec.multiple != 0 || o.crop < spec.multiple)
     refuse("--crop ", o.crop, ": expected a multiple of ", spec.multiple);
   const Json chosen = settings(o, method, fingerprint(examples), fingerprint(validation));
+  const std::vector<std::string> seen = image_fingerprints(examples);
   Stepper stepper(exec, method);
   Checkpoint at{.m = stepper.first_moment(), .v = stepper.second_moment()};
   if (resume && std::filesystem::exists(files.state()))
@@ -185,7 +186,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
     release();
     at.step = step + 1;
     const bool scored = !validation.empty() && (last || (o.validate_every > 0 && at.step % o.validate_every == 0));
-    Json info{{"training", chosen}, {"step", at.step}, {"software", "basin " BASIN_VERSION}};
+    Json info{{"training", chosen}, {"trained_on", seen}, {"step", at.step}, {"software", "basin " BASIN_VERSION}};
     std::string header = "step,epoch,rate";
     std::ostringstream line;
     line.precision(9);

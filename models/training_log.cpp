@@ -2,18 +2,13 @@
 
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdio>
 #include <sstream>
 
+#include "engine/clock.h"
 #include "engine/files.h"
 
 namespace basin {
-namespace {
-
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-}  // namespace
 
 MetricsFile::MetricsFile(std::filesystem::path path, int64_t resumed_step) : path_(std::move(path)) {
   if (resumed_step == 0 || !std::filesystem::exists(path_)) return;
@@ -30,10 +25,10 @@ void MetricsFile::add(const std::string& header, const std::string& row) {
 }
 
 Progress::Progress(int64_t first_step, int64_t last_step)
-    : first_(first_step), last_(last_step), terminal_(isatty(2)), start_(now()), shown_(start_) {}
+    : first_(first_step), last_(last_step), terminal_(isatty(2)), start_(clock_seconds()), shown_(start_) {}
 
 void Progress::show(int64_t step, double loss, int batch) {
-  const double t = now(), every = terminal_ ? 0.5 : 10;
+  const double t = clock_seconds(), every = terminal_ ? 0.5 : 10;
   if (t - shown_ < every && step < last_) return;
   shown_ = t;
   const double rate = double(step - first_) / std::max(t - start_, 1e-9);

@@ -4,8 +4,8 @@
 #include "engine/json.h"
 #include "engine/safetensors.h"
 #include "models/model_file.h"
-#include "models/vector_fields.h"
 #include "tests/command_support.h"
+#include "tests/model_support.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -20,8 +20,18 @@ TEST_CASE("command: version, help, and what it does not know") {
   CHECK(none.code != 0);
   CHECK(none.out.empty());
   CHECK(!none.err.empty());
-  CHECK(run_basin(folder, "nonsense").code != 0);
-  CHECK(run_basin(folder, "doctor --nonsense").code != 0);
+  const auto refused = [&](const std::string& words, const std::string& why) {
+    const Ran ran = run_basin(folder, words);
+    CHECK(ran.code == 1);
+    CHECK_MESSAGE(ran.err.rfind("basin: ", 0) == 0, ran.err);
+    CHECK_MESSAGE(contains(ran.err, why), ran.err);
+    CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
+  };
+  refused("segmnt a.png", "segmnt: no such command; there are bench, cluster, ");
+  refused("doctor --nonsense", "--nonsense");
+  refused("doctor --nonsense", "(basin doctor --help lists the options)");
+  refused("synth --out o --kind cats", "cats");
+  refused("synth", "--out is required");
 }
 
 TEST_CASE("command: threads wait without spinning for long, unless the environment decides") {
@@ -62,6 +72,9 @@ TEST_CASE("command: bench prints a table and writes it as JSON") {
   CHECK(contains(unknown.err, "bench speed"));
   CHECK(contains(unknown.err, "memory"));
   CHECK(unknown.out.empty());
+  for (const char* names : {"", "memory", "integrate dbscan"})
+    CHECK(contains(run_basin(folder, std::string("bench --reps 1 --input nope ") + names).err,
+                   "--input nope: goes with"));
   CHECK(run_basin(folder, "bench memory --reps 1 --json no/such/folder.json").code == 1);
 }
 
@@ -82,7 +95,7 @@ TEST_CASE("command: beside a file that a command writes lies how it came about, 
     CHECK(contains(run["command"].get<std::string>(), BASIN_COMMAND));
     CHECK(run.contains("version"));
     std::filesystem::remove(folder / file);
-    const std::string again = "cd '" + folder.path().string() + "' && " + run["command"].get<std::string>();
+    const std::string again = "cd '" + run["folder"].get<std::string>() + "' && " + run["command"].get<std::string>();
     CHECK(std::system((again + " >/dev/null 2>&1").c_str()) == 0);
     CHECK(read_bytes(folder / file) == bytes);
     return run;
@@ -160,26 +173,28 @@ TEST_CASE("command: info of images, label images, arrays and what is none") {
   CHECK(contains(array.out, "-1 to 4"));
   CHECK(contains(array.out, "x_masks.tif"));
 
-  const Ran missing = run_basin(folder, "info none.png");
+  const Ran missing = run_basin(folder, "info none.png rgb.png");
   CHECK(missing.code == 1);
-  CHECK(contains(missing.err, "none.png"));
+  CHECK(contains(missing.err, "basin: none.png: "));
+  CHECK(contains(missing.err, "basin: 1 of 2 files could not be read\n"));
+  CHECK(contains(missing.out, "3 x 2 px"));
 }
 
 TEST_CASE("command: info of models, with and without Basin's own description, and of what is none") {
   const Exec cpu;
   const Folder folder;
   VectorFieldOptions o;
-  o.net.width = 8, o.net.in_channels = 3;
+  o.net.in_channels = 3;
   o.decoding.dbscan.eps = 1.75;
-  VectorFields method(o);
-  method.params().allocate(cpu);
-  method.params().init(cpu, 1);
+  const VectorFields method = untrained(o);
   save_model(folder / "m.safetensors", cpu, method,
-             {{"training", {{"lr", 0.002}, {"data", "00ff"}, {"model width", 8}}}, {"validation", {{"AP50", 0.75}}}});
+             {{"training", {{"lr", 0.002}, {"data", "00ff"}, {"model width", 8}}},
+              {"trained_on", {"0f", "1e"}},
+              {"validation", {{"AP50", 0.75}}}});
   const Ran model = run_basin(folder, "info m.safetensors");
   REQUIRE_MESSAGE(model.code == 0, model.err);
   for (const char* text : {"vf-h1, ", " parameters\n", "eps 1.75", "channels 3, width 8", "normalisation divide",
-                           "lr 0.002, data 00ff\n", "AP50 0.75"})
+                           "lr 0.002, data 00ff\n", "trained_on  2 values\n", "AP50 0.75"})
     CHECK_MESSAGE(contains(model.out, text), text, " is missing in ", model.out);
   CHECK(contains(model.out, std::to_string(method.params().count()) + " parameters"));
 
@@ -247,7 +262,12 @@ TEST_CASE("command: a file that is read is not written over") {
   const Folder folder;
   write_labels(folder / "l.png", {2, 3, 1, {1, 1, 0, 0, 0, 0}});
   const std::string before = read_bytes(folder / "l.png");
-  for (const char* command : {"field l.png --out l.png", "components l.png --out ./l.png"}) {
+  write_npy(folder / "f.npy", {2, 3, 4}, std::vector<float>(24).data());
+  const std::string array = read_bytes(folder / "f.npy");
+  for (const char* command : {"integrate f.npy --mask l.png --out ./f.npy", "loss mse f.npy f.npy --out-grad f.npy"})
+    CHECK(contains(run_basin(folder, command).err, "f.npy: is read by this command"));
+  CHECK(read_bytes(folder / "f.npy") == array);
+  for (const char* command : {"components l.png --out l.png", "components l.png --out ./l.png"}) {
     const Ran ran = run_basin(folder, command);
     CHECK(ran.code == 1);
     CHECK_MESSAGE(contains(ran.err, "l.png: is read by this command"), ran.err);

@@ -97,6 +97,8 @@ TEST_CASE("dataset: hidden files and folders are no part of any layout") {
     CHECK(read_pair_labels(pairs[0], 4, 5).count == 1);
   }
   CHECK(find_images(flat.path()) == std::vector<fs::path>{flat.path() / "x.png"});
+  CHECK(find_images(siblings.path()) == std::vector<fs::path>{siblings.path() / "images/x.png"});
+  CHECK(find_images(dsb.path()) == std::vector<fs::path>{dsb.path() / "x/images/x.png"});
 }
 
 TEST_CASE("dataset: DSB folders, one mask per object") {

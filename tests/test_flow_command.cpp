@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "data/image.h"
+#include "data/labels.h"
 #include "data/npy.h"
 #include "engine/ops_loss.h"
 #include "kernels/integrate.h"
@@ -114,6 +115,56 @@ TEST_CASE("integrate: the command refuses in one sentence and writes nothing") {
   refused(field + " --mask " + (folder / "mask.npy"), "mask.npy");
   refused(field + " --points " + points + " --solver rk4 --suppress", "suppression");
   refused(field + " --points " + points + " --step 0", "--step");
+  std::vector<float> nan(12, 0);
+  nan[7] = NAN;
+  write_npy(folder / "nan.npy", {3, 4}, nan.data());
+  refused(field + " --mask " + (folder / "nan.npy"), "nan.npy: element 7 is not finite");
+  const Outcome text = command(folder, "integrate " + field + " --points " + points + " --out " + (folder / "out.txt"));
+  CHECK(text.code == 1);
+  CHECK(text.text.find("out.txt: an array is written as .npy") != std::string::npos);
+  CHECK(!fs::exists(folder / "out.txt"));
+}
+
+TEST_CASE("flow: field, integrate and cluster in turn bring a label image back") {
+  const Folder folder;
+  const std::string truth = folder / "t.png", field = folder / "f.npy", points = folder / "p.npy",
+                    out = folder / "l.png", mask = " --mask " + truth;
+  Labels labels{40, 60, 2, std::vector<int32_t>(40 * 60)};
+  for (int y = 4; y < 36; ++y)
+    for (int x = 4; x < 56; ++x)
+      labels.ids[size_t(y * 60 + x)] = x < 30 ? 1 : 2;  // two that touch
+  write_labels(truth, labels);
+  REQUIRE(command(folder, "field " + truth + " --out " + field).code == 0);
+  REQUIRE(command(folder, "integrate " + field + mask + " --steps 50 --out " + points).code == 0);
+  const std::string cluster = "cluster " + points + " --eps 2.25 --min-samples 15 --snap-noise=majority --out " + out;
+  const Outcome o = command(folder, cluster + mask);
+  REQUIRE_MESSAGE(o.code == 0, o.text);
+  const Labels back = read_labels(out);
+  CHECK(back.count == 2);
+  CHECK(back.ids == labels.ids);
+  CHECK(command(folder, cluster).text.find("l.png: an array is written as .npy") != std::string::npos);
+  labels.ids[0] = 2;
+  write_labels(truth, labels);
+  CHECK(command(folder, cluster + mask).text.find("t.png: has 1665 pixels that are not 0, but there are 1664 points") !=
+        std::string::npos);
+}
+
+TEST_CASE("losses: the command takes a mask from an image") {
+  const Folder folder;
+  const std::vector<float> logit = uniform<float>(30, -1, 1, 1);
+  write_npy(folder / "p.npy", {1, 6, 5}, logit.data());
+  Labels labels{6, 5, 7, std::vector<int32_t>(30)};
+  std::vector<float> mask(30);
+  for (size_t i = 0; i < 30; i += 3)
+    labels.ids[i] = 7, mask[i] = 1;
+  write_labels(folder / "t.png", labels);
+  write_npy(folder / "t.npy", {1, 6, 5}, mask.data());
+  for (const char* kind : {"loss tversky ", "loss bce "}) {
+    const Outcome image = command(folder, kind + (folder / "p.npy") + " " + (folder / "t.png"));
+    CHECK_MESSAGE(image.code == 0, image.text);
+    CHECK(image.text == command(folder, kind + (folder / "p.npy") + " " + (folder / "t.npy")).text);
+  }
+  CHECK(command(folder, "loss mse " + (folder / "p.npy") + " " + (folder / "t.png")).code == 1);
 }
 
 TEST_CASE("losses: the command prints the value and writes the gradient") {

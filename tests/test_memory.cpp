@@ -4,8 +4,8 @@
 #include "engine/pool.h"
 #include "kernels/recent.h"
 #include "models/segmenter.h"
-#include "models/vector_fields.h"
 #include "tests/file_support.h"
+#include "tests/model_support.h"
 #include "tests/support.h"
 
 using namespace basin;
@@ -64,9 +64,7 @@ double peak_of(const VectorFields& method, const Labels& labels) {
 }  // namespace
 
 TEST_CASE("memory: decoding lets go of what it is done with") {
-  VectorFieldOptions o;
-  o.net.width = 8;
-  VectorFields method(o);
+  VectorFields method = untrained();
   const Labels sixty = discs(60);
   // Of 400 million pixels, 16 GB are 40 bytes each; beside these lie the image and its labels, 5 bytes and more.
   CHECK(peak_of(method, sixty) < 30);
@@ -80,12 +78,7 @@ TEST_CASE("memory: decoding lets go of what it is done with") {
 
 TEST_CASE("memory: maps are seen before they are decoded, and are the method's") {
   const Exec cpu;
-  VectorFieldOptions o;
-  o.net.width = 8;
-  VectorFields method(o);
-  method.params().allocate(cpu);
-  method.params().init(cpu, 3);
-  method.refresh(cpu);
+  const VectorFields method = untrained();
   Synthetic made = make_synthetic({.size = 64, .seed = 5}, 0);
   const Source source(std::move(made.image), 1, {}, "synthetic");
   const Maps maps = predict_source(cpu, method, source, {.tile = 64, .overlap = 8});

@@ -3,7 +3,6 @@
 #include <tuple>
 
 #include "engine/pool.h"
-#include "kernels/isa.h"
 #include "models/unet.h"
 #include "tests/support.h"
 
@@ -181,36 +180,6 @@ TEST_CASE("network: a folded convolution is the convolution, then batch norm wit
   const Layout blocked = network_layout(cpu, DType::f32, in);
   const Tensor got = conv_folded(cpu, to_layout(cpu, image, blocked), fold(cpu, weight, norm), blocked, {.relu = true});
   check_close(of(to_layout(cpu, got, Layout::nchw)), want, 2e-3, 1e-4);
-}
-
-TEST_CASE("network: in bfloat16 the outputs are those in float32 but for the rounding") {
-  if (!multiplies_bfloat16()) {
-    MESSAGE("this processor does not multiply bfloat16: the network in it was not run");
-    return;
-  }
-  const Exec fp32;
-  Exec bf16;
-  bf16.precision = Precision::bf16;
-  for (const auto& [channels, decoders, width] : {std::tuple(1, 1, 32), {3, 2, 16}, {5, 1, 8}}) {
-    CAPTURE(channels);
-    CAPTURE(width);
-    Fixture net(fp32, {.in_channels = channels, .decoders = decoders, .width = width});
-    const Shape shape{2, channels, 24, 40};
-    const Tensor image = Tensor::from(fp32, shape, uniform<float>(size_t(shape.size()), -1, 1, 5));
-    const std::vector<Tensor> want = UNet::Folded(fp32, net.net)(fp32, image);
-    const std::vector<Tensor> got = UNet::Folded(bf16, net.net)(bf16, image);
-    REQUIRE(got.size() == want.size());
-    for (size_t h = 0; h < want.size(); ++h) {
-      const std::vector<float> a = want[h].to_host<float>(fp32), b = got[h].to_host<float>(fp32);
-      double mean = 0, error = 0, spread = 0;
-      for (const float v : a)
-        mean += v / double(a.size());
-      for (size_t i = 0; i < a.size(); ++i)
-        error += (a[i] - b[i]) * (a[i] - b[i]), spread += (a[i] - mean) * (a[i] - mean);
-      CHECK(error > 0);
-      CHECK(std::sqrt(error / spread) < 0.03);
-    }
-  }
 }
 
 TEST_CASE("network: a convolution of an up-sampled map and a skip is that of their concatenation, both ways") {

@@ -4,8 +4,8 @@
 #include "engine/json.h"
 #include "kernels/isa.h"
 #include "models/model_file.h"
-#include "models/vector_fields.h"
 #include "tests/command_support.h"
+#include "tests/model_support.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -13,16 +13,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// A small model that was never trained: what it finds does not matter here.
-void put_model(const fs::path& path) {
-  const Exec cpu;
-  VectorFieldOptions o;
-  o.net.width = 8;
-  VectorFields method(o);
-  method.params().allocate(cpu);
-  method.params().init(cpu, 1);
-  save_model(path, cpu, method, Json::object());
-}
+void put_model(const fs::path& path) { save_model(path, {}, untrained(), Json::object()); }
 
 void put_image(const fs::path& path) {
   Image image{32, 40, 1, PixelType::u8, std::vector<std::byte>(32 * 40)};
@@ -82,7 +73,8 @@ TEST_CASE("segment: what no image can be done with is told once, and makes no fo
   put_model(folder / "m.safetensors");
   put_image(folder / "a.png"), put_image(folder / "b.png"), put_image(folder / "more/a.png");
   const auto refused = [&](const std::string& words, const std::string& why, size_t lines) {
-    const Ran ran = run_basin(folder, "segment --model m.safetensors --out never --device cpu " + words);
+    const Ran ran = run_basin(folder, "segment --model m.safetensors --device cpu " +
+                                          (contains(words, "--out") ? words : words + " --out never"));
     CHECK(ran.code == 1);
     CHECK_MESSAGE(contains(ran.err, why), ran.err);
     CHECK(lines_of(ran.err) == lines);
@@ -92,6 +84,8 @@ TEST_CASE("segment: what no image can be done with is told once, and makes no fo
   refused("a.png b.png --tile 64 --overlap 64", "--overlap 64: expected less than --tile 64", 1);
   refused("a.png b.png --norm loud", "--norm loud", 1);
   refused("a.png more", "another input has the same name", 1);
+  write_bytes(folder / "file", "x");
+  refused("a.png --out file", "file: is a file, not a folder", 1);
   refused("none.png", "none.png: no such file or folder", 2);
   refused("none.png", "1 of 1 inputs could not be segmented", 2);
 }
@@ -130,4 +124,27 @@ TEST_CASE("segment: masks that lie beside their image are not written over") {
   CHECK_MESSAGE(contains(ran.err, "in/a_masks.png: lies beside its image already"), ran.err);
   CHECK(run_basin(folder, "segment in/a_img.png --model m.safetensors --out ./in/ --device cpu").code == 1);
   CHECK(read_bytes(folder / "in/a_masks.png") == before);
+  fs::create_directories(folder / "masks");
+  fs::rename(folder / "in/a_masks.png", folder / "masks/a_masks.png");  // someone's, as no run of Basin lies there
+  const Ran elsewhere = run_basin(folder, "segment in --model m.safetensors --out masks --device cpu");
+  CHECK(elsewhere.code == 1);
+  CHECK_MESSAGE(contains(elsewhere.err, "masks/a_masks.png: lies there already"), elsewhere.err);
+  CHECK(read_bytes(folder / "masks/a_masks.png") == before);
+  for (int times = 0; times < 2; ++times)
+    CHECK(run_basin(folder, "segment in --model m.safetensors --out out --device cpu").code == 0);
+}
+
+TEST_CASE("segment: RGB given to a grey model is converted, and that is told") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  put_image(folder / "in/a.png");
+  CHECK(run_basin(folder, "segment in --model m.safetensors --out grey --device cpu").err.empty());
+  Image rgb{32, 40, 3, PixelType::u8, std::vector<std::byte>(3 * 32 * 40)};
+  for (size_t i = 0; i < rgb.pixels.size(); ++i)
+    rgb.pixels[i] = std::byte(i / 3 * 7 % 251);
+  write_png(folder / "in/a.png", rgb);
+  const Ran ran = run_basin(folder, "segment in --model m.safetensors --out rgb --device cpu");
+  CHECK(ran.code == 0);
+  CHECK(ran.err == "1 image of RGB made grey by Rec. 601: the model takes 1 channel\n");
+  CHECK(read_bytes(folder / "rgb/a_masks.png") == read_bytes(folder / "grey/a_masks.png"));
 }

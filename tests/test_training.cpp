@@ -56,6 +56,7 @@ TEST_CASE("training: stopped and resumed, it ends with the bytes of a run that n
   run(parts.path(), few_steps(4), false);
   write_bytes(parts / "metrics.csv", read_bytes(parts / "metrics.csv") + "6,1,a row of a later step that was lost\n");
   run(parts.path(), few_steps(8), true);
+  CHECK(load_model(whole / "last.safetensors", {}).info["trained_on"] == Json(image_fingerprints(synthetic(5, 64))));
   for (const char* name : {"last.safetensors", "best.safetensors", "last.state.safetensors", "metrics.csv"}) {
     CAPTURE(name);
     CHECK(read_bytes(whole / name) == read_bytes(parts / name));
@@ -68,10 +69,12 @@ TEST_CASE("training: changed settings are refused by name, and leave the run as 
   const auto never = [] { FAIL("a refused run was accepted"); };
   TrainOptions other = few_steps(4);
   other.rate = 1e-3, other.accepted = never;
-  CHECK(contains(refusal([&] { run(folder.path(), other, true); }), "another lr"));
+  CHECK(contains(refusal([&] { run(folder.path(), other, true); }), ": lr 0.001 now, 0.0002 then"));
   other = few_steps(4);
-  other.seed = 9, other.accepted = never;
-  CHECK(contains(refusal([&] { run(folder.path(), other, true); }), "another seed"));
+  other.seed = 9, other.batch = 1, other.accepted = never;
+  const std::string both = refusal([&] { run(folder.path(), other, true); });
+  CHECK(contains(both, "batch 1 now, 2 then"));
+  CHECK(contains(both, "seed 9 now, 0 then"));
 }
 
 TEST_CASE("training: a loss that becomes NaN stops the run with its step and images, and saves nothing of it") {

@@ -151,7 +151,9 @@ TEST_CASE("tune: the command refuses in one sentence and writes nothing") {
   refused("--val val --out m.safetensors", "m.safetensors: is read by this command");
   refused("--val val --out ./val/../m.safetensors", "is read by this command");
   CHECK(read_bytes(folder / "m.safetensors") == bytes);
-  refused("--val nowhere --out missing/out.safetensors", "--out missing/out.safetensors: cannot be written");
+  refused("--val nowhere --out missing/out.safetensors", "missing/out.safetensors: cannot be written");
+  fs::create_directories(folder / "taken.safetensors");
+  refused("--val nowhere --out taken.safetensors", "taken.safetensors: is a folder");
   refused("--out out.safetensors", "--val, or --data");
   refused("--val nowhere --out out.safetensors", "nowhere");
   refused("--data val --val-fraction 0 --out out.safetensors", "--val-fraction 0 holds out no image");
@@ -159,4 +161,14 @@ TEST_CASE("tune: the command refuses in one sentence and writes nothing") {
   refused("--val val --out out.safetensors --steps -1", "--steps -1");
   CHECK(run_basin(folder, "tune --model m.safetensors --val val --data val --out out.safetensors").code != 0);
   CHECK(run_basin(folder, "tune --model m.safetensors --val val --out out.safetensors --by AP99").code != 0);
+  {
+    Model model = load_model(nuclei, {});
+    const std::vector<Example> seen = read_examples(find_pairs(folder / "val"), 1, {});
+    model.info["trained_on"] = {"0123456789abcdef", image_fingerprints(seen).back()};
+    save_model(folder / "m.safetensors", {}, *model.method, model.info);
+  }
+  // Under whatever name.
+  fs::rename(folder / "val/nuclei_001_img.png", folder / "val/renamed_img.png");
+  fs::rename(folder / "val/nuclei_001_masks.png", folder / "val/renamed_masks.png");
+  refused("--val val --out out.safetensors", "val/renamed_img.png: m.safetensors was trained on it");
 }

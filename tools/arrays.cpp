@@ -11,9 +11,17 @@
 namespace basin::tools {
 namespace {
 
+template <class T>
+void refuse_not_finite(const T* values, size_t n, const std::string& path) {
+  if constexpr (std::is_floating_point_v<T>)
+    for (size_t i = 0; i < n; ++i)
+      if (!std::isfinite(values[i])) refuse(path, ": element ", i, " is not finite");
+}
+
 /// 1 where any of the `channels` values of a pixel is not 0.
 template <class T>
-std::vector<uint8_t> nonzero(const T* values, size_t pixels, int channels) {
+std::vector<uint8_t> nonzero(const T* values, size_t pixels, int channels, const std::string& path) {
+  refuse_not_finite(values, pixels * size_t(channels), path);
   std::vector<uint8_t> mask(pixels);
   for (size_t p = 0; p < pixels; ++p)
     for (int c = 0; c < channels; ++c)
@@ -37,14 +45,8 @@ Array read_real(const std::string& path, std::initializer_list<int> ranks) {
     refuse(path, ": an array of shape ", shape_text(array), " does not fit here");
   for (const int64_t d : array.shape)
     if (d > std::numeric_limits<int>::max()) refuse(path, ": an array of shape ", shape_text(array), " is too large");
-  with_element(array.type, [&](auto zero) {
-    using T = decltype(zero);
-    if constexpr (std::is_floating_point_v<T>) {
-      const T* values = array.as<T>();
-      for (int64_t i = 0; i < array.size(); ++i)
-        if (!std::isfinite(values[i])) refuse(path, ": element ", i, " is not finite");
-    }
-  });
+  with_element(array.type,
+               [&](auto zero) { refuse_not_finite(array.as<decltype(zero)>(), size_t(array.size()), path); });
   return array;
 }
 
@@ -67,14 +69,14 @@ Mask read_mask(const std::string& path) {
     if (array.shape.size() != 2) refuse(path, ": expected a mask [H, W], not ", shape_text(array));
     check(array.shape[0], array.shape[1]);
     return {int(array.shape[0]), int(array.shape[1]), with_element(array.type, [&](auto zero) {
-              return nonzero(array.as<decltype(zero)>(), size_t(array.size()), 1);
+              return nonzero(array.as<decltype(zero)>(), size_t(array.size()), 1, path);
             })};
   }
   const Image image = read_image(path);
   check(image.height, image.width);
   const auto from = [&](const auto* values) {
     const size_t pixels = size_t(image.height) * size_t(image.width);
-    return Mask{image.height, image.width, nonzero(values, pixels, image.channels)};
+    return Mask{image.height, image.width, nonzero(values, pixels, image.channels, path)};
   };
   switch (image.type) {
     case PixelType::u8:

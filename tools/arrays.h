@@ -24,7 +24,7 @@ struct Mask {
 };
 
 /// Where an image (any of its channels) or a .npy array [H, W] is not 0. Throws one sentence with the file's name for
-/// another shape or 2^31 pixels or more.
+/// another shape, a value that is not finite, or 2^31 pixels or more.
 Mask read_mask(const std::string& path);
 
 /// "[2, 256, 256]"

@@ -13,14 +13,20 @@ namespace {
 struct Entry {
   const char* name;
   std::vector<BenchResult> (*run)(const BenchOptions&);
+  bool takes_input = false;
 };
 
 /// Every benchmark, in the order in which they run.
 const std::vector<Entry>& entries() {
   static const std::vector<Entry> all = {
-      {"memory", bench_memory}, {"infer", bench_infer},           {"integrate", bench_integrate},
-      {"losses", bench_losses}, {"train-step", bench_train_step}, {"dbscan", bench_dbscan},
-      {"field", bench_field},   {"components", bench_components},
+      {"memory", bench_memory},
+      {"infer", bench_infer},
+      {"integrate", bench_integrate, true},
+      {"losses", bench_losses},
+      {"train-step", bench_train_step},
+      {"dbscan", bench_dbscan, true},
+      {"field", bench_field, true},
+      {"components", bench_components, true},
   };
   return all;
 }
@@ -74,6 +80,8 @@ void run(const Request& request) {
   if (request.names.empty())
     for (const Entry& e : entries())
       chosen.push_back(&e);
+  if (!request.input.empty() && (chosen.size() != 1 || !chosen[0]->takes_input))
+    refuse("--input ", request.input, ": goes with one of integrate, dbscan, field and components");
   BenchOptions options{make_exec(request.common), request.input, request.common.seed, request.reps};
   Json all = Json::array();
   for (const Entry* e : chosen)
@@ -96,7 +104,7 @@ void add_bench(Command& program) {
   Command command = program.subcommand("bench", "time the parts on this machine, each checked before it is timed");
   auto request = std::make_shared<Request>();
   command.add("NAME", request->names, "what to time (default: all): " + known_names());
-  command.add("--input", request->input, "a file to take the work from, where a benchmark can");
+  command.add("--input", request->input, "of integrate, dbscan, field or components: a file to take the work from");
   command.add("--json", request->json, "also write the results as JSON");
   command.add("--reps", request->reps, "runs of each (0: as many as fit into two seconds, at least 5)")
       .not_negative()

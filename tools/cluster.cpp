@@ -1,11 +1,14 @@
 #include <climits>
 #include <cmath>
 #include <cstdio>
+#include <numeric>
 
+#include "data/labels.h"
 #include "data/npy.h"
 #include "engine/tensor.h"
 #include "kernels/dbscan.h"
 #include "kernels/snap_noise.h"
+#include "tools/arrays.h"
 #include "tools/command.h"
 #include "tools/run_json.h"
 
@@ -14,7 +17,7 @@ namespace {
 
 struct Settings {
   Common common;
-  std::filesystem::path points, out;
+  std::filesystem::path points, mask, out;
   kernels::DbscanOptions dbscan;
   std::string snap_noise = "none";
 };
@@ -33,8 +36,18 @@ std::vector<int32_t> cluster(const Exec& exec, const Settings& settings, const A
   return labels.to_host<int32_t>(exec);
 }
 
+/// Writes the label image in which every pixel of the mask has the cluster of its point, and noise is background.
+void paint(const Settings& settings, const Mask& mask, const std::vector<int32_t>& labels, int64_t clusters) {
+  Labels image{mask.height, mask.width, int(clusters), std::vector<int32_t>(mask.pixels.size())};
+  size_t next = 0;
+  for (size_t p = 0; p < mask.pixels.size(); ++p)
+    if (mask.pixels[p]) image.ids[p] = labels[next++] + 1;
+  write_labels(settings.out, image);
+}
+
 void run(const Settings& settings) {
-  keep_inputs(settings.out, {settings.points});
+  if (settings.mask.empty()) expect_npy(settings.out);
+  keep_inputs(settings.out, {settings.points, settings.mask});
   const Array points = read_npy(settings.points);
   if (!points.is_real() || points.shape.size() != 2 || points.shape[1] != 2)
     refuse(settings.points.string(), ": expected points [N, 2] of float32 or float64");
@@ -42,18 +55,28 @@ void run(const Settings& settings) {
     refuse(settings.points.string(), ": has ", points.shape[0], " points; up to ", kernels::most_points,
            " are clustered at once");
   kernels::parse_noise_rule(settings.snap_noise);
+  Mask mask;
+  if (!settings.mask.empty()) {
+    mask = read_mask(settings.mask.string());
+    const int64_t pixels = std::accumulate(mask.pixels.begin(), mask.pixels.end(), int64_t(0));
+    if (pixels != points.shape[0])
+      refuse(settings.mask.string(), ": has ", pixels, " pixels that are not 0, but there are ", points.shape[0],
+             " points");
+  }
   const Exec exec = make_exec(settings.common);
   int64_t clusters = 0;
   const std::vector<int32_t> labels = points.type == ElementType::f32
                                           ? cluster<float>(exec, settings, points, &clusters)
                                           : cluster<double>(exec, settings, points, &clusters);
-  const std::vector<int64_t> wide(labels.begin(), labels.end());
   int64_t noise = 0;
   for (const int32_t label : labels)
     noise += label < 0;
-  write_npy(settings.out, {points.shape[0]}, wide.data());
+  if (settings.mask.empty())
+    write_npy(settings.out, {points.shape[0]}, std::vector<int64_t>(labels.begin(), labels.end()).data());
+  else
+    paint(settings, mask, labels, clusters);
   write_run_json_beside(settings.out);
-  std::printf("%lld points, %lld clusters, %lld noise\n", static_cast<long long>(wide.size()),
+  std::printf("%lld points, %lld clusters, %lld noise\n", static_cast<long long>(labels.size()),
               static_cast<long long>(clusters), static_cast<long long>(noise));
 }
 
@@ -72,7 +95,12 @@ void add_cluster(Command& program) {
            "by Omnipose's rule that of one nearer than eps among its 5 nearest points (omnipose), or stays noise "
            "(none); default: none")
       .alone("majority");
-  command.add("--out", settings->out, "labels [N], .npy of int64: clusters from 0, noise -1").required();
+  command.add("--mask", settings->mask, "POINTS began at the pixels of this image that are not 0, in raster order");
+  command
+      .add("--out", settings->out,
+           "labels [N], .npy of int64: clusters from 0, noise -1; with --mask a label image, .png, .tif or .npy: "
+           "clusters from 1, noise 0")
+      .required();
   add_device_options(command, settings->common);
   command.runs([settings] { run(*settings); });
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string_view>
 
+#include "engine/files.h"
 #include "engine/json.h"
 #include "kernels/isa.h"
 #include "tools/machine.h"
@@ -41,17 +42,17 @@ void add_seed_option(Command& command, Common& common) {
   command.add("--seed", common.seed, "the seed of all randomness").shown();
 }
 
-void set_threads(int threads) {
-  if (threads > 0) omp_set_num_threads(threads);
-  resolve_setting("threads", threads_in_use());
-}
-
 void add_precision_option(Command& command, Common& common) {
   command
       .add("--precision", common.precision,
            "of the network: fp32, or bf16, which is faster on processors with AVX512_BF16 and fp32 on others")
       .one_of({"fp32", "bf16"})
       .shown();
+}
+
+void set_threads(int threads) {
+  if (threads > 0) omp_set_num_threads(threads);
+  resolve_setting("threads", threads_in_use());
 }
 
 Exec make_exec(const Common& common) {
@@ -80,12 +81,6 @@ Exec make_exec(const Common& common) {
   return exec;
 }
 
-void keep_inputs(const std::filesystem::path& out, const std::vector<std::filesystem::path>& inputs) {
-  for (const std::filesystem::path& in : inputs)
-    if (std::error_code none; std::filesystem::equivalent(in, out, none))
-      refuse(out.string(), ": is read by this command and would be written over; give another --out");
-}
-
 Exec make_cpu_exec(Common common) {
   if (wanted_gpu(common.device)) refuse("--device ", common.device, ": this command runs on the CPU only so far");
   const bool chosen = common.device != "auto";
@@ -93,6 +88,19 @@ Exec make_cpu_exec(Common common) {
   const Exec exec = make_exec(common);
   if (!chosen) std::fprintf(stderr, "device: %s\n", describe(exec).c_str());
   return exec;
+}
+
+void keep_inputs(const std::filesystem::path& out, const std::vector<std::filesystem::path>& inputs) {
+  for (const std::filesystem::path& in : inputs)
+    if (std::error_code none; std::filesystem::equivalent(in, out, none))
+      refuse(out.string(), ": is read by this command and would be written over; give another --out");
+}
+
+void expect_npy(const std::filesystem::path& out) {
+  if (lower_extension(out) == ".npy") return;
+  std::error_code none;
+  if (!std::filesystem::exists(out, none) || std::filesystem::is_regular_file(out, none))
+    refuse(out.string(), ": an array is written as .npy");
 }
 
 }  // namespace basin::tools

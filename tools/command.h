@@ -31,6 +31,9 @@ Exec make_cpu_exec(Common);
 /// Throws if a command would write over one of the files that it reads.
 void keep_inputs(const std::filesystem::path& out, const std::vector<std::filesystem::path>& inputs);
 
+/// Throws if an array would be written under a name that is neither .npy nor a device.
+void expect_npy(const std::filesystem::path& out);
+
 // One file per subcommand. Each declares its options and sets a callback that does the work; a failure is an Error.
 void add_train(Command&);
 void add_tune(Command&);

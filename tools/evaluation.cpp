@@ -4,6 +4,7 @@
 
 #include "data/csv.h"
 #include "engine/json.h"
+#include "tools/counted.h"
 
 namespace basin::tools {
 namespace {
@@ -147,7 +148,8 @@ std::string table_of(const Evaluation& e) {
 
 void print(const Evaluation& e) {
   const ImageScore pooled = pool(e.scores);
-  fmt::print("{} images, {} true and {} predicted objects\n", e.pairs.size(), pooled.truth, pooled.prediction);
+  fmt::print("{}, {} true and {} predicted objects\n", counted(int64_t(e.pairs.size()), "image"), pooled.truth,
+             pooled.prediction);
   for (const Metric& m : e.metrics)
     for (const Aggregation how : aggregations(e)) {
       if (how == Aggregation::pooled && !m.pools) continue;

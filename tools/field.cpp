@@ -23,6 +23,7 @@ struct FieldRequest {
 };
 
 void run(const FieldRequest& request) {
+  expect_npy(request.out);
   keep_inputs(request.out, {request.labels});
   if (request.sdf.kernel % 2 == 0) refuse("--kernel ", request.sdf.kernel, ": expected an odd number");
   const Exec exec = make_exec(request.common);

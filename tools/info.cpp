@@ -9,6 +9,7 @@
 #include "engine/json.h"
 #include "models/model_file.h"
 #include "tools/command.h"
+#include "tools/counted.h"
 
 namespace basin::tools {
 namespace {
@@ -74,7 +75,7 @@ void print_labels(const std::vector<double>& values, int64_t height, int64_t wid
   const LabelStatistics s = label_statistics(values, height, width);
   if (!s.looks_like_labels) return;
   const size_t n = s.areas.size();
-  std::printf("labels      as a label image: %zu %s%s, %.1f %% background\n", n, n == 1 ? "object" : "objects",
+  std::printf("labels      as a label image: %s%s, %.1f %% background\n", counted(int64_t(n), "object").c_str(),
               int64_t(n) == s.largest_label ? "" : (", numbered up to " + std::to_string(s.largest_label)).c_str(),
               100 * double(s.background) / double(values.size()));
   std::printf("areas       %lld to %lld px, median %lld px\n", static_cast<long long>(s.areas.front()),
@@ -83,8 +84,8 @@ void print_labels(const std::vector<double>& values, int64_t height, int64_t wid
 
 void print_image(const std::string& file) {
   const Image image = read_image(file);
-  std::printf("image       %d x %d px (width x height), %d %s, %s\n", image.width, image.height, image.channels,
-              image.channels == 1 ? "channel" : "channels", name_of(image.type));
+  std::printf("image       %d x %d px (width x height), %s, %s\n", image.width, image.height,
+              counted(image.channels, "channel").c_str(), name_of(image.type));
   const std::vector<double> values = values_of(image);
   print_values(values);
   if (image.channels == 1 && image.type != PixelType::f32) print_labels(values, image.height, image.width);
@@ -107,8 +108,10 @@ std::string plain(const Json& value) {
   return value.is_string() ? text.substr(1, text.size() - 2) : text;
 }
 
-/// "key value, key value" of an object's members but those that begin with `skipped`; of anything else its value.
+/// "key value, key value" of an object's members but those that begin with `skipped`; of an array how many values it
+/// has; of anything else its value.
 std::string listed(const Json& json, const char* skipped = "\n") {
+  if (json.is_array()) return counted(int64_t(json.size()), "value");
   if (!json.is_object()) return plain(json);
   std::string text;
   for (const auto& [key, value] : json.items()) {
@@ -150,8 +153,18 @@ void add_info(Command& program) {
   auto files = std::make_shared<std::vector<std::string>>();
   command.add("FILE", *files, "one or more files").required();
   command.runs([files] {
-    for (const std::string& file : *files)
-      print_file(file);
+    size_t failed = 0;
+    for (const std::string& file : *files) {
+      try {
+        print_file(file);
+      } catch (const Error& e) {
+        if (files->size() == 1) throw;
+        std::fflush(stdout);
+        std::fprintf(stderr, "basin: %s\n", e.what());
+        ++failed;
+      }
+    }
+    if (failed > 0) refuse(failed, " of ", counted(int64_t(files->size()), "file"), " could not be read");
   });
 }
 

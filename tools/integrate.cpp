@@ -32,6 +32,7 @@ Tensor rescaled(const Exec& exec, const Tensor& field, const Tensor& mask, const
 }
 
 void run(IntegrateRequest request) {
+  expect_npy(request.out);
   keep_inputs(request.out, {request.field, request.points, request.mask});
   if (request.points.empty() == request.mask.empty()) refuse("integrate: give either --points or --mask");
   request.options.solver = kernels::parse_solver(request.solver);

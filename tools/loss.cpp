@@ -1,8 +1,10 @@
 #include <cstdio>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "data/npy.h"
+#include "engine/files.h"
 #include "engine/ops_loss.h"
 #include "tools/arrays.h"
 #include "tools/command.h"
@@ -27,9 +29,25 @@ Shape batch_shape(const Array& array) {
   return {d[0], d[1], d[2], d[3]};
 }
 
+/// The truth for a prediction of this shape. A mask may be an image: an object is where it is not 0.
+Array read_truth(const LossRequest& request, const Array& predicted) {
+  const bool compares_fields = request.kind == "ivp" || request.kind == "mse";
+  if (compares_fields || lower_extension(request.truth) == ".npy") return read_real(request.truth, {2, 3, 4});
+  const Mask mask = read_mask(request.truth);
+  const std::vector<float> values(mask.pixels.begin(), mask.pixels.end());
+  Array truth;
+  truth.type = ElementType::f32;
+  truth.shape = {mask.height, mask.width};
+  truth.shape.insert(truth.shape.begin(), predicted.shape.size() - 2, 1);
+  const auto bytes = std::as_bytes(std::span(values));
+  truth.bytes.assign(bytes.begin(), bytes.end());
+  return truth;
+}
+
 void run(const LossRequest& request) {
+  if (!request.gradient.empty()) expect_npy(request.gradient);
   keep_inputs(request.gradient, {request.predicted, request.truth});
-  const Array predicted = read_real(request.predicted, {2, 3, 4}), truth = read_real(request.truth, {2, 3, 4});
+  const Array predicted = read_real(request.predicted, {2, 3, 4}), truth = read_truth(request, predicted);
   if (predicted.shape != truth.shape)
     refuse(request.truth, ": shape ", shape_text(truth), ", but ", request.predicted, " has ", shape_text(predicted));
   if (predicted.size() == 0) refuse(request.predicted, ": an array of shape ", shape_text(predicted), " is empty");
@@ -65,7 +83,9 @@ void add_loss(Command& program) {
       .required();
   command.add("PRED", request->predicted, "prediction: .npy, float32 or float64, [N,C,H,W], [C,H,W] or [H,W]")
       .required();
-  command.add("TRUE", request->truth, "truth, of the same shape; a mask holds 0 and 1").required();
+  command
+      .add("TRUE", request->truth, "truth, of the same shape; a mask holds 0 and 1, or is an image that is not 0 there")
+      .required();
   command.add("--step", request->ivp.step, "ivp: length of an Euler step").positive().shown();
   command.add("--steps", request->ivp.steps, "ivp: number of steps").within(1, 10000).shown();
   command.add("--tversky", request->tversky, "weights of false positives and of false negatives")

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "engine/json.h"
+#include "kernels/platform.h"
 #include "tools/run_json.h"
 
 namespace basin::tools {
@@ -94,6 +95,7 @@ Option& Option::not_negative() {
 
 Option& Option::list(int count) {
   option_->delimiter(',');
+  option_->type_name(count > 0 ? "A,B" + std::string(count > 2 ? ",C" : "") : "A,B,...");
   if (count > 0) option_->expected(count);
   option_->allow_extra_args(false);
   return *this;
@@ -162,6 +164,13 @@ void Command::runs(std::function<void()> work) {
 int Command::parse(int argc, char** argv) {
   std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
   const auto command = arguments.empty() ? values_->subcommands.end() : values_->subcommands.find(arguments[0]);
+  if (!arguments.empty() && !arguments[0].starts_with('-') && command == values_->subcommands.end()) {
+    std::string names;
+    for (const auto& [name, values] : values_->subcommands)
+      names += (names.empty() ? "" : ", ") + name;
+    refuse(arguments[0], ": no such command; there are ", names);
+  }
+  const std::string help = app_->get_name() + (command == values_->subcommands.end() ? "" : " " + arguments[0]);
   if (command != values_->subcommands.end())
     for (std::string& a : arguments)
       if (const auto bare = command->second->alone.find(a); bare != command->second->alone.end()) a = bare->second;
@@ -170,7 +179,8 @@ int Command::parse(int argc, char** argv) {
     app_->parse(std::move(arguments));
     return 0;
   } catch (const CLI::ParseError& e) {
-    return app_->exit(e);
+    if (e.get_exit_code() == 0) return app_->exit(e);  // --help and --version
+    refuse(e.what(), " (", help, " --help lists the options)");
   }
 }
 

@@ -29,7 +29,7 @@ class Option {
   Option& within(double low, double high);
   Option& positive();
   Option& not_negative();
-  /// Values separated by commas; `count` of them, or any number where it is 0.
+  /// Values separated by commas, as --help tells; `count` of them, or any number where it is 0.
   Option& list(int count = 0);
   /// Each occurrence takes one value.
   Option& repeatable();
@@ -61,8 +61,8 @@ class Command {
   /// What the command does. The values of its options are remembered for run.json before.
   void runs(std::function<void()>);
 
-  /// Reads the command line and runs what it asks for; returns the exit code. What it does not understand is told on
-  /// stderr; what the command throws passes through.
+  /// Reads the command line and runs what it asks for; returns the exit code. Throws one sentence for what it does not
+  /// understand; what the command throws passes through.
   int parse(int argc, char** argv);
 
  private:

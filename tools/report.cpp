@@ -12,6 +12,7 @@
 #include "data/overlay.h"
 #include "kernels/platform.h"
 #include "tools/command.h"
+#include "tools/counted.h"
 #include "tools/run_json.h"
 
 namespace basin::tools {
@@ -43,8 +44,6 @@ Image viewable(const Image& image) {
                  {image.height, image.width, 0, std::vector<int32_t>(size_t(image.height) * size_t(image.width))});
 }
 
-std::string objects(int n) { return fmt::format("{} object{}", n, n == 1 ? "" : "s"); }
-
 std::string text_of(const std::optional<double>& value) { return value ? fmt::format("{:.3f}", *value) : "-"; }
 
 ReportTable score_table(const std::string& title, const std::vector<ImageScore>& scores) {
@@ -52,7 +51,7 @@ ReportTable score_table(const std::string& title, const std::vector<ImageScore>&
   double miscounted = 0;
   for (const ImageScore& s : scores)
     miscounted += std::abs(double(s.prediction) - double(s.truth)) / double(scores.size());
-  ReportTable table{fmt::format("{} on {} image{}", title, scores.size(), scores.size() == 1 ? "" : "s"),
+  ReportTable table{fmt::format("{} on {}", title, counted(int64_t(scores.size()), "image")),
                     {"IoU at least", "AP, mean over images", "AP, pooled"},
                     {},
                     fmt::format("AP = TP / (TP + FP + FN); {} objects, {} predicted; count error per image {:.1f}",
@@ -91,17 +90,19 @@ void add_images(const Settings& settings, size_t set, Report& page) {
   for (const fs::path& path : find_images(images)) {
     const Image image = read_image(path);
     const Labels prediction = labels_of(predictions, prediction_folder, path, image);
-    ReportItem item{path.filename().string(), objects(prediction.count), {}};
+    ReportItem item{path.filename().string(), counted(prediction.count, "object"), {}};
     const bool show = shown < settings.limit;
     if (show)
-      item.pictures = {{"input", "", encode_png(viewable(image))},
-                       {"prediction, " + objects(prediction.count), "", encode_png(overlay(image, prediction))}};
+      item.pictures = {
+          {"input", "", encode_png(viewable(image))},
+          {"prediction, " + counted(prediction.count, "object"), "", encode_png(overlay(image, prediction))}};
     if (!truth_folder.empty()) {
       const Labels truth = labels_of(truths, truth_folder, path, image);
       scores.push_back(score(truth, prediction));
       item.summary += fmt::format(", {} true; AP50 {}", truth.count,
                                   text_of(average_precision(scores.back(), 0.5, Dialect::stardist)));
-      if (show) item.pictures.push_back({"truth, " + objects(truth.count), "", encode_png(overlay(image, truth))});
+      if (show)
+        item.pictures.push_back({"truth, " + counted(truth.count, "object"), "", encode_png(overlay(image, truth))});
     }
     if (show) page.items.push_back(std::move(item));
     shown += show;

@@ -49,7 +49,7 @@ void resolve_setting(const std::string& name, Json value) {
 }
 
 void write_run_json(const std::filesystem::path& path, Json settings) {
-  Json run{{"command", command()}, {"version", BASIN_VERSION}};
+  Json run{{"command", command()}, {"folder", std::filesystem::current_path().string()}, {"version", BASIN_VERSION}};
   run.update(remembered());
   run.update(settings);
   write_atomically(path, to_text(run, 2) + '\n');

@@ -16,7 +16,7 @@ void remember_settings(Json values);
 void resolve_setting(const std::string& name, Json value);
 
 /// For a command that writes a folder: the values of its options, what the run resolved its settings to (these win),
-/// the command that repeats it and the version.
+/// the command that repeats it, the folder in which it does so, and the version.
 void write_run_json(const std::filesystem::path&, Json settings);
 
 /// For a command that writes single files: the same beside the first of them, as FILE.run.json, with the values of the

@@ -1,4 +1,3 @@
-#include <chrono>
 #include <cstdio>
 #include <fstream>
 #include <set>
@@ -6,14 +5,16 @@
 #include "data/dataset.h"
 #include "data/npy.h"
 #include "data/overlay.h"
+#include "engine/clock.h"
 #include "engine/files.h"
+#include "engine/fingerprint.h"
 #include "engine/json.h"
 #include "models/model_file.h"
 #include "models/segmenter.h"
 #include "models/tiling.h"
 #include "models/vector_fields.h"
 #include "tools/command.h"
-#include "tools/machine.h"
+#include "tools/counted.h"
 #include "tools/run_json.h"
 
 namespace basin::tools {
@@ -50,10 +51,6 @@ void save_map(const fs::path& path, const Tensor& map) {
   write_npy(path, {map.dim(0), map.dim(1), map.dim(2)}, map.data<const float>());
 }
 
-double clock_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 struct Seconds {
   double read = 0, network = 0, decode = 0, write = 0;
 };
@@ -62,7 +59,7 @@ struct Seconds {
 struct Outcome {
   std::vector<fs::path> images;     // to be done
   std::vector<std::string> failed;  // images and inputs
-  size_t done = 0;
+  size_t done = 0, converted = 0;   // converted: between grey and RGB
   Seconds seconds;
 
   void fail(const fs::path& path, const char* why) {
@@ -101,13 +98,16 @@ Outcome find_inputs(const std::vector<std::string>& inputs) {
   return outcome;
 }
 
-/// Refuses to write over labels that lie beside their image: they may be the only true ones.
+/// Refuses to write over labels that may be the only true ones: such as lie beside their image, or in a folder that no
+/// run of Basin has filled.
 void keep_masks(const fs::path& image, const fs::path& out) {
   std::error_code none;
-  if (!fs::equivalent(image.has_parent_path() ? image.parent_path() : fs::path("."), out, none)) return;
+  const bool beside = fs::equivalent(image.has_parent_path() ? image.parent_path() : fs::path("."), out, none);
+  if (!beside && fs::exists(out / "run.json", none)) return;
   for (const char* suffix : {"_masks.png", "_masks.tif", "_masks.tiff", "_masks.npy"})
     if (const fs::path masks = out / (stem_of(image) + suffix); fs::exists(masks))
-      refuse(masks.string(), ": lies beside its image already; give another --out, so that nothing is lost");
+      refuse(masks.string(), ": lies ", beside ? "beside its image" : "there", " already; give another --out, so that ",
+             "nothing is lost");
 }
 
 /// The files of one image. Those that were written are removed again unless all are, so that a failed image leaves
@@ -146,9 +146,11 @@ struct Work {
 };
 
 /// Segments an image, writes its files and returns the number of objects.
-int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Seconds& seconds) {
+int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Outcome& outcome) {
+  Seconds& seconds = outcome.seconds;
   const double start = clock_seconds();
   const Source source(read_image(path), work.model.method->sample_spec().channels, work.norm, path.string());
+  outcome.converted += source.image().channels != source.channels();
   seconds.read += clock_seconds() - start;
   const auto save = [&](const char* what, const char* suffix, auto write) {
     const double begin = clock_seconds();
@@ -184,33 +186,28 @@ void run(const Options& o) {
   if (outcome.images.empty()) outcome.refuse_failed();
   for (const fs::path& image : outcome.images)
     keep_masks(image, o.out);
-  std::error_code error;
-  fs::create_directories(o.out, error);
-  if (error || !fs::is_directory(o.out)) refuse("cannot make the folder ", o.out);
+  make_folder(o.out);
   for (const fs::path& path : outcome.images)
     attempt(outcome, path, [&] {
       ImageFiles files(fs::path(o.out) / stem_of(path));
-      const int objects = segment_image(work, path, files, outcome.seconds);
-      std::printf("%s: %d objects\n", path.string().c_str(), objects);
+      const int objects = segment_image(work, path, files, outcome);
+      std::printf("%s: %s\n", path.string().c_str(), counted(objects, "object").c_str());
       std::fflush(stdout);
       ++outcome.done;
     });
+  if (outcome.converted > 0)
+    std::fprintf(stderr, "%s %s: the model takes %s\n", counted(int64_t(outcome.converted), "image").c_str(),
+                 method.sample_spec().channels == 1 ? "of RGB made grey by Rec. 601" : "of grey repeated into RGB",
+                 counted(method.sample_spec().channels, "channel").c_str());
   const Seconds& s = outcome.seconds;
-  std::printf("%zu images: read %.3f s, network %.3f s, decode %.3f s, write %.3f s\n", outcome.done, s.read, s.network,
-              s.decode, s.write);
+  std::printf("%s: read %.3f s, network %.3f s, decode %.3f s, write %.3f s\n",
+              counted(int64_t(outcome.done), "image").c_str(), s.read, s.network, s.decode, s.write);
   write_run_json(fs::path(o.out) / "run.json",
-                 {{"inputs", o.inputs},
-                  {"model", o.model},
-                  {"images", outcome.done},
+                 {{"images", outcome.done},
                   {"failed", outcome.failed},
-                  {"save", o.save},
+                  {"model_fingerprint", fingerprint_of_file(o.model)},
                   {"config", method.config()},
                   {"norm", to_string(work.norm)},
-                  {"tiling", to_string(work.tiles.tiling)},
-                  {"tile", work.tiles.tile},
-                  {"overlap", work.tiles.overlap},
-                  {"precision", name_of(work.exec.precision)},
-                  {"threads", threads_in_use()},
                   {"seconds", {{"read", s.read}, {"network", s.network}, {"decode", s.decode}, {"write", s.write}}}});
   if (!outcome.failed.empty()) outcome.refuse_failed();
 }

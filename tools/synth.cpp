@@ -10,10 +10,11 @@
 #include <map>
 #include <string>
 
+#include "engine/files.h"
 #include "engine/json.h"
 #include "kernels/platform.h"
 #include "tools/command.h"
-#include "tools/machine.h"
+#include "tools/counted.h"
 #include "tools/run_json.h"
 
 namespace basin::tools {
@@ -41,9 +42,7 @@ void synth(Settings settings) {
   options.size = settings.size;
   options.seed = settings.common.seed;
   options.density = settings.density;
-  std::error_code error;
-  std::filesystem::create_directories(settings.out, error);
-  if (error) refuse(settings.out.string(), ": ", error.message());
+  make_folder(settings.out);
 
   int64_t objects = 0;
   std::exception_ptr failure;
@@ -62,15 +61,8 @@ void synth(Settings settings) {
     }
   }
   if (failure) std::rethrow_exception(failure);
-  write_run_json(settings.out / "run.json", {{"kind", settings.kind},
-                                             {"modality", settings.modality},
-                                             {"density", settings.density},
-                                             {"count", settings.count},
-                                             {"size", settings.size},
-                                             {"seed", settings.common.seed},
-                                             {"threads", threads_in_use()},
-                                             {"objects", objects}});
-  std::printf("%d images with %lld objects in %s\n", settings.count, static_cast<long long>(objects),
+  write_run_json(settings.out / "run.json", {{"objects", objects}});
+  std::printf("%s with %s in %s\n", counted(settings.count, "image").c_str(), counted(objects, "object").c_str(),
               settings.out.string().c_str());
 }
 

@@ -24,31 +24,14 @@ struct Options {
   std::vector<double> weights{1, 1, 1}, tversky{0.5, 0.5};
 };
 
-/// What was asked for, decided and found: run.json.
-Json describe(const Options& o, const TrainOptions& t, const Method& method, size_t train, size_t validation) {
-  return {{"data", o.data},
-          {"images", train},
-          {"validation", o.val.empty() ? Json(o.val_fraction) : Json(o.val)},
-          {"validation_images", validation},
-          {"model", method.config()},
-          {"steps", t.steps},
-          {"save_every", t.save_every},
-          {"validate_every", t.validate_every},
-          {"batch", t.batch},
-          {"crop", t.crop},
-          {"lr", t.rate},
-          {"schedule", o.schedule},
-          {"augment", to_string(t.augment)},
-          {"seed", t.seed},
-          {"precision", o.precision},
-          {"threads", threads_in_use()}};
+/// What was decided and found beside the options: for run.json.
+Json describe(const TrainOptions& t, const Method& method, size_t train, size_t validation) {
+  return {{"images", train},  {"validation_images", validation}, {"config", method.config()},
+          {"steps", t.steps}, {"save_every", t.save_every},      {"validate_every", t.validate_every}};
 }
 
 void prepare_folder(const Options& o) {
-  std::error_code error;
-  if (fs::exists(o.out) && !fs::is_directory(o.out)) refuse("--out ", o.out, " is a file; expected a folder");
-  fs::create_directories(o.out, error);
-  if (error) refuse("cannot make the folder ", o.out, ": ", error.message());
+  make_folder(o.out);
   if (!o.resume && !fs::is_empty(o.out))
     refuse("--out ", o.out, " is not empty: use --resume to go on with it, or another folder");
 }
@@ -93,11 +76,18 @@ void run(const Options& o) {
   std::fprintf(stderr, "%zu images to train on, %zu held out, %lld steps of %d crops of %d x %d, %lld parameters\n",
                train_set.size(), val_set.size(), static_cast<long long>(t.steps), t.batch, t.crop, t.crop,
                static_cast<long long>(method.params().count()));
+  resolve_setting("channels", v.net.in_channels);
+  if (o.steps > 0) resolve_setting("epochs", nullptr);
   t.accepted = [&] {
     remove_temporaries(o.out);
-    write_run_json(fs::path(o.out) / "run.json", describe(o, t, method, train_set.size(), val_set.size()));
+    write_run_json(fs::path(o.out) / "run.json", describe(t, method, train_set.size(), val_set.size()));
   };
-  train(exec, method, train_set, val_set, t, {o.out}, o.resume);
+  const RunFiles files{o.out};
+  if (val_set.empty())
+    std::fprintf(stderr, "no validation images: the run has no scores and no %s\n", files.best().filename().c_str());
+  if (o.resume && !fs::exists(files.state()))
+    std::fprintf(stderr, "%s: nothing to go on with yet; the run begins at step 0\n", o.out.c_str());
+  train(exec, method, train_set, val_set, t, files, o.resume);
 }
 
 }  // namespace

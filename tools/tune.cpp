@@ -2,15 +2,16 @@
 
 #include <cstdio>
 
+#include "engine/files.h"
+#include "engine/fingerprint.h"
 #include "engine/json.h"
 #include "models/model_file.h"
 #include "models/tuning.h"
 #include "tools/command.h"
-#include "tools/machine.h"
+#include "tools/counted.h"
 #include "tools/run_json.h"
 
 namespace basin::tools {
-namespace fs = std::filesystem;
 namespace {
 
 constexpr size_t shown = 5;  // decodings of the table, the best first
@@ -30,6 +31,21 @@ std::vector<Pair> validation_pairs(const Options& o) {
   std::vector<Pair> held = split_for_validation(find_pairs(o.data), o.val_fraction).held_out;
   if (held.empty()) refuse(o.data, ": --val-fraction ", o.val_fraction, " holds out no image");
   return held;
+}
+
+/// Refuses images that the model was trained on, which would flatter any decoding.
+void refuse_seen(const Options& o, const Json& info, const std::vector<Pair>& pairs,
+                 const std::vector<Example>& examples) {
+  if (!info.contains("trained_on") || !info["trained_on"].is_array()) {
+    std::fprintf(stderr, "%s does not tell which images it was trained on: make sure that these are others\n",
+                 o.model.c_str());
+    return;
+  }
+  const std::vector<std::string> images = image_fingerprints(examples);
+  for (size_t i = 0; i < images.size(); ++i)
+    for (const Json& seen : info["trained_on"])
+      if (seen == images[i])
+        refuse(pairs[i].image.string(), ": ", o.model, " was trained on it; tune needs images that it has not seen");
 }
 
 std::string row(const std::string& rank, const VectorFieldDecoding& d, const ValidationScores& s) {
@@ -60,8 +76,7 @@ Json tried(const VectorFieldDecoding& d, const ValidationScores& s) {
 
 void run(Options o) {
   keep_inputs(o.out, {o.model});
-  const fs::path folder = fs::absolute(o.out).parent_path();
-  if (!fs::is_directory(folder) || fs::is_directory(o.out)) refuse("--out ", o.out, ": cannot be written");
+  OutputFile(o.out);  // that it can be written is known before the work
   o.grid.noise.clear();
   for (const std::string& s : o.snap_noise)
     o.grid.noise.push_back(kernels::parse_noise_rule(s));
@@ -75,6 +90,7 @@ void run(Options o) {
   std::fputs(describe_pairs(pairs).c_str(), stderr);
   const SampleSpec spec = method->sample_spec();
   const std::vector<Example> examples = read_examples(pairs, spec.channels, spec.normalisation);
+  refuse_seen(o, model.info, pairs, examples);
 
   size_t done = 0;
   const std::vector<ValidationScores> scores = try_decodings(
@@ -83,8 +99,8 @@ void run(Options o) {
   const std::vector<size_t> order = ranking(scores, o.by);
   const size_t best = order[0];
   const std::string by = full_name(o.by, dialect);
-  fmt::print("{} images, {} decodings, the best {} first; objects: predicted - true, mean over images\n",
-             examples.size(), decodings.size(), by);
+  fmt::print("{}, {}, the best {} first; objects: predicted - true, mean over images\n",
+             counted(int64_t(examples.size()), "image"), counted(int64_t(decodings.size()), "decoding"), by);
   print_table(decodings, scores, order);
 
   const Json before = tried(decodings[0], scores[0]);
@@ -103,15 +119,10 @@ void run(Options o) {
   Json all = Json::array();
   for (const size_t k : order)
     all.push_back(tried(decodings[k], scores[k]));
-  write_run_json(o.out + ".run.json", {{"model", o.model},
-                                       {"data", o.data},
-                                       {"validation", o.val.empty() ? Json(o.val_fraction) : Json(o.val)},
+  write_run_json(o.out + ".run.json", {{"model_fingerprint", fingerprint_of_file(o.model)},
                                        {"validation_images", examples.size()},
-                                       {"out", o.out},
-                                       {"dialect", o.dialect},
                                        {"by", by},
                                        {"config", method->config()},
-                                       {"threads", threads_in_use()},
                                        {"present", before},
                                        {"decodings", all}});
 }
