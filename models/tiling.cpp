@@ -14,10 +14,11 @@ int round_up(int n, int multiple) { return (n + multiple - 1) / multiple * multi
 /// wide as the image, mirroring is impossible and the edge is repeated instead (methods.md 3.8).
 enum class Outside { zero, reflect };
 
-/// Tiles along one axis: tile k reads [start[k], start[k] + tile) and gives its pixels [from[k], to[k]).
+/// Tiles along one axis: tile k reads [start[k], start[k] + tile) and gives its pixels [from[k], to[k]), which count
+/// weight[k] times in the average.
 struct Axis {
   int tile = 0;
-  std::vector<int> start, from, to;
+  std::vector<int> start, from, to, weight;
 };
 
 /// The pixel in [0, size) that stands for pixel i of the padded axis.
@@ -27,14 +28,20 @@ int padded_pixel(int i, int size, bool mirror) {
 }
 bool can_mirror(const Axis& a, int size) { return std::max(-a.start.front(), a.start.back() + a.tile - size) < size; }
 
-Axis averaging_axis(std::vector<int> starts, int tile, int first, int last, int overlap) {
+/// Of ascending starts. One that is there twice is a tile of twice the weight, which the network sees once.
+Axis averaging_axis(const std::vector<int>& starts, int tile, int first, int last, int overlap) {
   Axis a;
   a.tile = tile;
-  a.start = std::move(starts);
   const int trim = overlap / 4;
-  for (const int s : a.start) {
+  for (const int s : starts) {
+    if (!a.start.empty() && s == a.start.back()) {
+      ++a.weight.back();
+      continue;
+    }
+    a.start.push_back(s);
     a.from.push_back(s <= first ? s : s + trim);
     a.to.push_back(s + tile >= last ? s + tile : s + tile - trim);
+    a.weight.push_back(1);
   }
   return a;
 }
@@ -46,20 +53,20 @@ Axis exact_axis(int size, int tile, const NetworkNeeds& needs) {
   Axis a;
   if (whole <= std::max(tile, 2 * margin + needs.multiple)) {
     a.tile = whole;
-    a.start = {0}, a.from = {0}, a.to = {size};
+    a.start = {0}, a.from = {0}, a.to = {size}, a.weight = {1};
     return a;
   }
   a.tile = round_up(std::max(tile, 2 * margin + needs.multiple), needs.multiple);
   for (int from = 0; from < size;) {
     const int start = std::min(std::max(0, from - margin), whole - a.tile);
     const int to = start + a.tile >= whole ? size : start + a.tile - margin;
-    a.start.push_back(start), a.from.push_back(from), a.to.push_back(to);
+    a.start.push_back(start), a.from.push_back(from), a.to.push_back(to), a.weight.push_back(1);
     from = to;
   }
   return a;
 }
 
-/// Accumulates maps of tiles and divides by how often each pixel was given.
+/// Accumulates maps of tiles, times their weights, and divides by the weights of each pixel.
 class Merger {
  public:
   Merger(const Exec& exec, int height, int width) : exec_(without_pool(exec)), height_(height), width_(width) {}
@@ -70,6 +77,7 @@ class Merger {
         sums_.push_back(Tensor::zeros(exec_, {m.dim(1), height_, width_}));
     const int y0 = std::max(0, ys.from[size_t(ky)]), y1 = std::min(height_, ys.to[size_t(ky)]);
     const int x0 = std::max(0, xs.from[size_t(kx)]), x1 = std::min(width_, xs.to[size_t(kx)]);
+    const float weight = float(ys.weight[size_t(ky)] * xs.weight[size_t(kx)]);
     for (size_t m = 0; m < maps.size(); ++m) {
       const View<const float, 4> from = maps[m].view<const float, 4>();
       const View<float, 3> to = sums_[m].view<float, 3>();
@@ -78,13 +86,13 @@ class Merger {
           const float* row = &from(n, c, y - ys.start[size_t(ky)], 0) - xs.start[size_t(kx)];
           float* sum = &to(c, y, 0);
           for (int x = x0; x < x1; ++x)
-            sum[x] += row[x];
+            sum[x] += weight * row[x];
         }
     }
   }
 
   std::vector<Tensor> finish(const Axis& ys, const Axis& xs) {
-    const std::vector<float> by_row = inverse_counts(ys, height_), by_column = inverse_counts(xs, width_);
+    const std::vector<float> by_row = inverse_weights(ys, height_), by_column = inverse_weights(xs, width_);
     for (const Tensor& t : sums_) {
       const View<float, 3> v = t.view<float, 3>();
 #pragma omp parallel for schedule(static)
@@ -97,14 +105,14 @@ class Merger {
   }
 
  private:
-  static std::vector<float> inverse_counts(const Axis& a, int size) {
-    std::vector<float> count(size_t(size), 0.f);
+  static std::vector<float> inverse_weights(const Axis& a, int size) {
+    std::vector<float> weights(size_t(size), 0.f);
     for (size_t k = 0; k < a.start.size(); ++k)
       for (int i = std::max(0, a.from[k]); i < std::min(size, a.to[k]); ++i)
-        ++count[size_t(i)];
-    for (float& c : count)
-      c = 1 / std::max(c, 1.f);
-    return count;
+        weights[size_t(i)] += float(a.weight[k]);
+    for (float& w : weights)
+      w = 1 / std::max(w, 1.f);
+    return weights;
   }
 
   Exec exec_;
@@ -152,7 +160,7 @@ Axis dynamic_axis(int size, int tile, int overlap) {
   std::vector<int> starts = dynamic_starts(padded, tile, overlap);
   for (int& s : starts)
     s -= before;
-  return averaging_axis(std::move(starts), tile, -before, padded - before, overlap);
+  return averaging_axis(starts, tile, -before, padded - before, overlap);
 }
 
 Axis padding_axis(int size, int tile, int overlap) {
@@ -161,7 +169,7 @@ Axis padding_axis(int size, int tile, int overlap) {
   std::vector<int> starts;
   for (int k = 0; k <= steps; ++k)
     starts.push_back(k * stride - before);
-  return averaging_axis(std::move(starts), tile, -before, padded - before, overlap);
+  return averaging_axis(starts, tile, -before, padded - before, overlap);
 }
 
 /// Bilinear, align_corners = false, edge replicated (methods.md 2.6), each channel times its factor.

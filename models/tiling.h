@@ -26,7 +26,7 @@ std::vector<Tensor> run_tiled(const Exec&, const Tensor& image, const TilingOpti
                               const std::vector<bool>& is_field, const TileNetwork&);
 
 /// First pixels of the tiles along a side of `size` >= tile: dynamic overlap, the last one counted twice where
-/// size - tile is a multiple of tile - overlap, as published.
+/// size - tile is a multiple of tile - overlap, as published. The network sees such a tile once.
 std::vector<int> dynamic_starts(int size, int tile, int overlap);
 
 Tiling parse_tiling(const std::string&);

@@ -26,6 +26,30 @@ TEST_CASE("tiling: the published starts, the last tile twice where the stride fi
   CHECK(dynamic_starts(1000, 256, 50) == V{0, 206, 412, 618, 744});
 }
 
+TEST_CASE("tiling: a tile that is there twice is seen once and counts twice") {
+  const Exec cpu;
+  std::vector<float> columns(32 * 56);
+  for (size_t i = 0; i < columns.size(); ++i)
+    columns[i] = float(i % 56);
+  int tiles = 0;
+  const TileNetwork start = [&](const Tensor& t) {  // every pixel of a tile becomes the tile's first column
+    tiles += t.dim(0);
+    std::vector<float> values = t.to_host<float>(cpu);
+    for (size_t i = 0; i < values.size(); ++i)
+      values[i] = values[i / (32 * 32) * (32 * 32)];
+    return std::vector<Tensor>{Tensor::from(cpu, t.shape(), values)};
+  };
+  const Tensor image = Tensor::from(cpu, {1, 32, 56}, columns);
+  const std::vector<float> v =
+      run_tiled(cpu, image, {Tiling::dynamic, 32, 8, 2}, {8, 8}, {false}, start)[0].to_host<float>(cpu);
+  CHECK(dynamic_starts(56, 32, 8) == std::vector<int>{0, 24, 24});
+  CHECK(tiles == 2);
+  CHECK(v[25] == 0);
+  CHECK(v[26] == doctest::Approx((0 + 2 * 24) / 3.));
+  CHECK(v[29] == doctest::Approx((0 + 2 * 24) / 3.));
+  CHECK(v[30] == 24);
+}
+
 TEST_CASE("tiling: the identity network gives the image back, whatever its size") {
   const Exec cpu;
   for (const auto& [height, width] :
@@ -49,7 +73,7 @@ TEST_CASE("tiling: around the image lie zeros, its mirror image, or its edge whe
         rows[size_t(y) * 8 + size_t(x)] = float(y + 1);
     std::vector<float> above;
     const TileNetwork look = [&](const Tensor& t) {
-      above.clear();  // the same tile may come twice
+      above.clear();
       const int before = (tile - size) / 2;
       for (int k = 0; k <= before; ++k)
         above.push_back(t.view<const float, 4>()(0, 0, before - k, tile / 2) - 1);
