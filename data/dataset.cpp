@@ -129,6 +129,11 @@ std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels,
   return examples;
 }
 
+int64_t converted(const std::vector<Example>& examples) {
+  return std::count_if(examples.begin(), examples.end(),
+                       [](const Example& e) { return e.source.image().channels != e.source.channels(); });
+}
+
 std::string fingerprint(const std::vector<Example>& examples) {
   std::vector<uint64_t> hashes;
   for (const Example& e : examples) {

@@ -40,9 +40,14 @@ std::filesystem::path labels_path(const Pair&);
 /// For the user: how many pairs, and the names of each, a line a pair.
 std::string describe_pairs(const std::vector<Pair>&);
 
-/// The images of a folder in any layout that find_pairs knows, labelled or not, sorted; or the file itself.
-/// *_masks.*, *_overlay.*, *_flows.* and hidden files are left out.
-std::vector<std::filesystem::path> find_images(const std::filesystem::path&);
+/// An image, by the name that its results and its labels have.
+struct ImageFile {
+  std::string stem;
+  std::filesystem::path path;
+};
+/// The images of a folder in any layout that find_pairs knows, labelled or not, under the stems that they have there,
+/// sorted by path; or the file itself. *_masks.*, *_overlay.*, *_flows.* and hidden files are left out.
+std::vector<ImageFile> find_images(const std::filesystem::path&);
 /// The name without its extension and without a trailing "_img".
 std::string stem_of(const std::filesystem::path&);
 /// The stem that labels share with their image: without a trailing "_masks" or "_img".
@@ -97,6 +102,9 @@ struct Example {
 
   int32_t id(int y, int x) const { return labels(y, x); }
 };
+
+/// How many of them are of grey for a model of RGB, or the reverse.
+int64_t converted(const std::vector<Example>&);
 
 /// The labels of an example as label images are kept elsewhere.
 Labels true_labels(const Example&);

@@ -35,6 +35,8 @@ void add_noise(float deviation, Random& random, int n, float* values) {
 
 }  // namespace
 
+int64_t steps_per_epoch(int64_t images, int batch) { return std::max<int64_t>(1, images / batch); }
+
 Loader::Loader(const std::vector<Example>& examples, const LoaderOptions& options, MakeTargets make_targets,
                int64_t first)
     : examples_(examples), options_(options), make_targets_(std::move(make_targets)), wanted_(first), taken_(first) {
@@ -42,7 +44,7 @@ Loader::Loader(const std::vector<Example>& examples, const LoaderOptions& option
               examples.size(), " images, batch ", options.batch, ", crop ", options.crop, ", first step ", first);
   for (const Example& e : examples)
     BASIN_CHECK(e.source.channels() == examples[0].source.channels(), e.stem, ": ", e.source.channels(), " channels");
-  steps_per_epoch_ = std::max<int64_t>(1, int64_t(examples.size()) / options.batch);
+  steps_per_epoch_ = basin::steps_per_epoch(int64_t(examples.size()), options.batch);
   const Exec cpu;
   const int64_t n = options.batch, c = options.crop;
   slots_.resize(size_t(std::max(1, options.prefetch)) + 1);

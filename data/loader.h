@@ -34,6 +34,9 @@ struct LoadedBatch {
   int64_t step = 0;
 };
 
+/// Crops of every image once, the rest that fills no batch left out; at least 1.
+int64_t steps_per_epoch(int64_t images, int batch);
+
 /// Random crops of a training set, cut, augmented and given targets on worker threads ahead of time. What a batch holds
 /// depends on (seed, step) alone: an epoch is one crop of each image in an order of its own; with fewer images than a
 /// batch the order wraps around, otherwise a last incomplete batch is dropped. An image smaller than the crop is padded

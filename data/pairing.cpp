@@ -118,17 +118,22 @@ bool has_dsb(const fs::path& folder) {
   return std::any_of(entries.begin(), entries.end(), is_dsb);
 }
 
+fs::path image_of_dsb(const fs::path& entry) {
+  fs::path image;
+  for (const fs::path& file : entries_of(entry / "images")) {
+    if (!is_image_file(file)) continue;
+    if (!image.empty()) refuse(file.string(), ": is a second image beside ", image.filename().string());
+    image = file;
+  }
+  if (image.empty()) refuse((entry / "images").string(), ": holds no image");
+  return image;
+}
+
 std::vector<Pair> pair_dsb(const fs::path& folder) {
   std::vector<Pair> pairs;
   for (const fs::path& entry : entries_of(folder)) {
     if (!is_dsb(entry)) continue;
-    Pair pair{entry.filename().string(), {}, {}, true};
-    for (const fs::path& file : entries_of(entry / "images")) {
-      if (!is_image_file(file)) continue;
-      if (!pair.image.empty()) refuse(file.string(), ": is a second image beside ", pair.image.filename().string());
-      pair.image = file;
-    }
-    if (pair.image.empty()) refuse((entry / "images").string(), ": holds no image");
+    Pair pair{entry.filename().string(), image_of_dsb(entry), {}, true};
     if (!fs::is_directory(entry / "masks")) refuse(pair.image.string(), ": without a folder of masks beside it");
     for (const fs::path& file : entries_of(entry / "masks")) {
       if (is_label_file(file)) pair.masks.push_back(file);
@@ -233,18 +238,17 @@ std::string describe_pairs(const std::vector<Pair>& pairs) {
   return text;
 }
 
-std::vector<fs::path> find_images(const fs::path& input) {
+std::vector<ImageFile> find_images(const fs::path& input) {
   if (!fs::exists(input)) refuse(input.string(), ": no such file or folder");
-  if (!fs::is_directory(input)) return {input};
+  if (!fs::is_directory(input)) return {{stem_of(input), input}};
   if (fs::is_directory(input / "images")) return find_images(input / "images");
-  std::vector<fs::path> images;
+  const bool dsb = has_dsb(input);
+  std::vector<ImageFile> images;
   for (const fs::path& entry : entries_of(input)) {
-    if (is_dsb(entry)) {
-      const std::vector<fs::path> inside = find_images(entry / "images");
-      images.insert(images.end(), inside.begin(), inside.end());
-    } else if (fs::is_regular_file(entry) && is_image_file(entry) && !is_masks(entry) && !is_derived(entry)) {
-      images.push_back(entry);
-    }
+    if (dsb && is_dsb(entry))
+      images.push_back({entry.filename().string(), image_of_dsb(entry)});
+    else if (!dsb && fs::is_regular_file(entry) && is_image_file(entry) && !is_masks(entry) && !is_derived(entry))
+      images.push_back({stem_of(entry), entry});
   }
   if (images.empty()) refuse(input.string(), ": holds no images");
   return images;

@@ -13,10 +13,10 @@ void check_pair(const Tensor& a, const Tensor& b) {
 Tensor one_number(Tape& tape, DType dtype) { return Tensor::empty(tape.exec(), {1}, dtype); }
 
 /// Where to write the gradient of v, and whether something is there to add to.
-struct Target {
+struct LossGradient {
   bool accumulate;
   const Tensor& gradient;
-  Target(Tape& tape, const Var& v) : accumulate(tape.wants_sum(v)), gradient(tape.gradient(v)) {}
+  LossGradient(Tape& tape, const Var& v) : accumulate(tape.wants_sum(v)), gradient(tape.gradient(v)) {}
 };
 
 }  // namespace
@@ -47,7 +47,7 @@ Var mse_loss(Tape& tape, Var predicted, const Tensor& truth) {
     kernels::mse_loss<T>(tape.exec(), predicted.value.view<const T, 4>(), truth.view<const T, 4>(), value.data<T>());
   });
   return tape.record(value, {predicted}, [&tape, predicted, truth](const Tensor& d_value) {
-    const Target to(tape, predicted);
+    const LossGradient to(tape, predicted);
     with_real(d_value.dtype(), [&]<class T>(T) {
       kernels::mse_loss_backward<T>(tape.exec(), predicted.value.view<const T, 4>(), truth.view<const T, 4>(),
                                     d_value.data<const T>(), to.gradient.view<T, 4>(), to.accumulate);
@@ -64,7 +64,7 @@ Var tversky_loss(Tape& tape, Var logit, const Tensor& mask, double a, double b) 
                              sums.data<double>(), value.data<T>());
   });
   return tape.record(value, {logit}, [&tape, logit, mask, sums, weights](const Tensor& d_value) {
-    const Target to(tape, logit);
+    const LossGradient to(tape, logit);
     with_real(d_value.dtype(), [&]<class T>(T) {
       kernels::tversky_loss_backward<T>(tape.exec(), logit.value.view<const T, 4>(), mask.view<const T, 4>(), weights,
                                         sums.data<const double>(), d_value.data<const T>(), to.gradient.view<T, 4>(),
@@ -80,7 +80,7 @@ Var bce_loss(Tape& tape, Var logit, const Tensor& mask) {
     kernels::bce_loss<T>(tape.exec(), logit.value.view<const T, 4>(), mask.view<const T, 4>(), value.data<T>());
   });
   return tape.record(value, {logit}, [&tape, logit, mask](const Tensor& d_value) {
-    const Target to(tape, logit);
+    const LossGradient to(tape, logit);
     with_real(d_value.dtype(), [&]<class T>(T) {
       kernels::bce_loss_backward<T>(tape.exec(), logit.value.view<const T, 4>(), mask.view<const T, 4>(),
                                     d_value.data<const T>(), to.gradient.view<T, 4>(), to.accumulate);

@@ -100,8 +100,13 @@ void* Pool::take(size_t bytes) {
 void Pool::give(void* block, size_t bytes) noexcept {
   const size_t size = size_class(bytes);
   const std::lock_guard lock(mutex_);
-  free_[size].push_back(block);
   use_.lent -= size;
+  try {
+    free_[size].push_back(block);
+  } catch (const std::bad_alloc&) {
+    to_system(device_, block);
+    use_.held -= size;
+  }
 }
 
 void Pool::trim() noexcept {

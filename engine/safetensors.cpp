@@ -9,7 +9,7 @@
 namespace basin {
 namespace {
 
-constexpr size_t longest_header = size_t(100) << 20;  // the format's own limit
+constexpr size_t longest_header = 100'000'000;  // the format's own limit
 
 int64_t width_of(const std::string& dtype) {
   static const std::map<std::string, int64_t> widths{{"BOOL", 1}, {"U8", 1},   {"I8", 1},  {"I16", 2}, {"U16", 2},
@@ -45,8 +45,8 @@ Extent read_entry(const std::string& name, const Json& entry, StoredTensor& tens
   for (const Json& d : shape) {
     if (!d.is_number_unsigned() || d.get<uint64_t>() > (uint64_t(1) << 40)) damaged("has an impossible size");
     tensor.shape.push_back(d.get<int64_t>());
-    size *= d.get<uint64_t>();
-    if (size > (uint64_t(1) << 48)) damaged("has an impossible size");
+    if (__builtin_mul_overflow(size, d.get<uint64_t>(), &size) || size > (uint64_t(1) << 48))
+      damaged("has an impossible size");
   }
   if (!place[0].is_number_unsigned() || !place[1].is_number_unsigned()) damaged("has an impossible place");
   const Extent e{place[0].get<uint64_t>(), place[1].get<uint64_t>()};

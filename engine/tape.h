@@ -33,6 +33,8 @@ class Tape {
   explicit Tape(const Exec& exec, Mode mode = Mode::train) : exec_(exec), mode_(mode) {
     if (!exec_.scratch) exec_.scratch = &pool_of(exec_.device);
   }
+  Tape(const Tape&) = delete;  // what is recorded refers to it
+  Tape& operator=(const Tape&) = delete;
   const Exec& exec() const { return exec_; }
   bool training() const { return mode_ == Mode::train; }
 
@@ -52,7 +54,7 @@ class Tape {
     return record(std::move(out), inputs, std::move(backward));
   }
 
-  /// Sends `seed`, the gradient of the root, back to every leaf. May be called once.
+  /// Sends `seed`, the gradient of the root, back to every leaf, and may write over it. May be called once.
   void backward(const Var& root, Tensor seed) {
     BASIN_CHECK(root.node >= 0, "nothing to differentiate");
     grad_of(root.node) = std::move(seed);

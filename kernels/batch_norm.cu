@@ -65,7 +65,7 @@ struct NormRelu {
 
   BASIN_HD void operator()(FeatureAt at, T mean, T scale, T beta) const {
     const T z = affine(x[at.offset], mean, scale, beta);
-    out[at.offset] = z > 0 ? z : T(0);
+    out[at.offset] = z < 0 ? T(0) : z;
   }
 };
 
@@ -76,7 +76,7 @@ struct NormAddRelu {
 
   BASIN_HD void operator()(FeatureAt at, T mean_a, T scale_a, T mean_b, T scale_b, T beta) const {
     const T z = affine(a[at.offset], b[at.offset], mean_a, scale_a, mean_b, scale_b, beta);
-    out[at.offset] = z > 0 ? z : T(0);
+    out[at.offset] = z < 0 ? T(0) : z;
   }
 };
 

@@ -28,7 +28,7 @@ struct NormInput {
   const T* beta = nullptr;
 };
 
-/// out = relu(gamma (x - mean) inverse_std + beta). Padding lanes become 0.
+/// out = relu(gamma (x - mean) inverse_std + beta), where NaN stays NaN. Padding lanes become 0.
 template <class T>
 void norm_relu(const Exec&, const NormInput<T>&, FeatureView<T> out);
 /// out = relu(norm(a) + norm(b)): the end of a residual block in one pass.

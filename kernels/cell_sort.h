@@ -1,12 +1,11 @@
 #pragma once
-#include <omp.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstring>
 #include <utility>
 
 #include "kernels/parallel.h"
+#include "kernels/parts.h"
 #include "kernels/scratch.h"
 #include "kernels/view.h"
 
@@ -34,8 +33,8 @@ void sort_into_cells(const Exec& exec, View<const T, 2> points, int64_t keys, co
   };
   const int64_t n = points.dim[0];
   const int shift = std::max(8, int(std::bit_width(uint64_t(keys))) - 10);
-  const int bands = int(keys >> shift) + 1, parts = int(std::clamp<int64_t>(n / 16384, 1, omp_get_max_threads()));
-  const auto begin_of = [=](int part) { return n * part / parts; };
+  const int bands = int(keys >> shift) + 1, parts = parts_for(n);
+  const auto begin_of = [=](int part) { return part_begin(n, parts, part); };
   Temp<int32_t> next(exec, int64_t(parts) * bands), band_begin(exec, bands + 1);
   Temp<Point> banded(exec, n);
 #pragma omp parallel for schedule(static, 1) num_threads(parts)

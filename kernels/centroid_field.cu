@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/label_table.h"
+#include "kernels/reduce.h"
 #include "kernels/scratch.h"
 
 namespace basin::kernels {
@@ -28,6 +29,16 @@ BASIN_HD void for_each_run(View<const int32_t, 2> labels, int64_t i, const F& f)
     f(label[begin], y, begin, end);
   }
 }
+
+/// Pixels with another label to the left and above: every object has one, few have more.
+struct Corner {
+  View<const int32_t, 2> labels;
+  BASIN_HD void operator()(int64_t i, double (&t)[1]) const {
+    const int width = labels.dim[1], x = int(i % width), y = int(i / width);
+    const int32_t label = labels(y, x);
+    t[0] = label != 0 && (x == 0 || labels(y, x - 1) != label) && (y == 0 || labels(y - 1, x) != label);
+  }
+};
 
 struct Empty {
   LabelTable table;
@@ -95,8 +106,11 @@ void centroid_field(const Exec& exec, View<const int32_t, 2> labels, CentroidMod
   BASIN_CHECK(field.dim[0] == 2 && field.dim[1] == height && field.dim[2] == width, "labels ", labels, ", field ",
               field);
   BASIN_CHECK(labels.size() < centroid_pixel_limit, "labels ", labels);
+  Temp<double> corners(exec, 1);
+  sum<1>(exec, labels.size(), Corner{labels}, corners.data());
+  const double most_objects = read_back(exec, corners.data());
   int places = 2;
-  while (places < 2 * labels.size())
+  while (places < 2 * most_objects)
     places *= 2;
   Temp<int32_t> ids(exec, places);
   Temp<Sums> sums(exec, places);

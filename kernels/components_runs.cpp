@@ -47,7 +47,7 @@ struct Image {
   UnionFind sets;       // of the labels that runs get at first; a strip has labels_of_strip() of them to itself
   int32_t* number;      // [labels]: of their components
 
-  int words() const { return (width + 63) / 64; }
+  int words() const { return int((int64_t(width) + 63) / 64); }
   int strips() const { return (height + strip - 1) / strip; }
   int begin_of(int64_t s) const { return int(s) * strip; }
   int end_of(int64_t s) const { return std::min(height, (int(s) + 1) * strip); }
@@ -137,9 +137,10 @@ struct LabelStrip {
   void find_bits(int y) const {
     const uint8_t* pixels = image.mask + int64_t(y) * image.width;
     uint64_t* row = image.bits + int64_t(y) * image.words();
-    int w = 0;
-    for (int x = 0; x < image.width; x += 64)
-      row[w++] = image.width - x >= 64 ? nonzero_bits(pixels + x, 64) : nonzero_bits(pixels + x, image.width - x);
+    for (int w = 0; w < image.words(); ++w) {
+      const int x = 64 * w;
+      row[w] = image.width - x >= 64 ? nonzero_bits(pixels + x, 64) : nonzero_bits(pixels + x, image.width - x);
+    }
   }
 
   /// UnionFind::unite() for labels that no other thread has. Returns the root.

@@ -4,14 +4,15 @@
 #include "kernels/bfloat16.h"
 #include "kernels/conv.h"
 
-// Convolution on the CPU by oneDNN, same mathematics as kernels/conv.h. Feature maps are in the blocked layout of
-// onednn_block() lanes, or nchw where C <= 3. Primitives are made once per shape and kept; weights stay row-major for
-// the caller and are reordered on the way in and out. The algorithm follows from the shape alone (winograd_applies),
-// so the same machine with the same number of threads gives the same bits. Not for several threads at once.
+// Convolution on the CPU by oneDNN, same mathematics as kernels/conv.h. Feature maps are blocked by 8 or 16 lanes, plain
+// nchw where they have few channels, or nhwc in bfloat16. Primitives are made once per shape; the 512 last used are
+// kept. Weights stay row-major for the caller and are reordered on the way in and out. The algorithm follows from the
+// shape alone (winograd_applies), so the same machine with the same number of threads gives the same bits. Not for
+// several threads at once. Shapes that do not belong together throw (check_convolution).
 
 namespace basin::kernels {
 
-/// 16 with AVX-512, else 8.
+/// The lanes that suit the instruction set best: 16 with AVX-512, else 8.
 int onednn_block();
 /// "oneDNN 2.6.3".
 std::string onednn_version();

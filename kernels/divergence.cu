@@ -86,7 +86,7 @@ void rescale_by_divergence(const Exec& exec, View<const float, 3> field, View<co
   Temp<float> divergence(exec, n);
   Temp<uint32_t> key(exec, n);
   Temp<int32_t> index(exec, n);
-  for_each_row(exec, 1, n, UnitOnMask{field, mask, rescaled});
+  for_each_flat(exec, n, UnitOnMask{field, mask, rescaled});
   for_each_row(exec, height, width, Divergence{rescaled, divergence.data(), key.data(), index.data()});
   sort_by_key<uint32_t>(exec, {key.data(), {n}}, {index.data(), {n}}, 32);
   const auto percentile = [&](double percent) {
@@ -95,7 +95,7 @@ void rescale_by_divergence(const Exec& exec, View<const float, 3> field, View<co
     const double a = value_of(read_back(exec, key.data() + below)), b = value_of(read_back(exec, key.data() + above));
     return a + (rank - double(below)) * (b - a);
   };
-  for_each_row(exec, 1, n, Scale{divergence.data(), percentile(range.low), percentile(range.high), rescaled});
+  for_each_flat(exec, n, Scale{divergence.data(), percentile(range.low), percentile(range.high), rescaled});
 }
 
 DivergenceRange parse_divergence_range(const std::string& text) {

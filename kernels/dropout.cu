@@ -34,6 +34,7 @@ void dropout(const Exec& exec, FeatureView<const T> x, double p, uint64_t seed, 
              FeatureView<T> out) {
   const FeatureShape shape(out);
   BASIN_CHECK(shape.same(x) && p >= 0 && p < 1, "x ", x, ", out ", out, ", p = ", p);
+  BASIN_CHECK(layer < 256, "layer ", layer);
   for_each_feature(exec, shape,
                    Dropout<T>{shape, x.data, out.data, seed, layer, uint32_t(p * 4294967296.0), T(1 / (1 - p)), state});
 }

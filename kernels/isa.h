@@ -22,7 +22,8 @@ namespace basin {
 enum class Isa { baseline, avx2, avx512 };
 
 /// The instruction set that the CPU kernels run with: the best that the processor has, or less if the environment
-/// variable BASIN_ISA says baseline or avx2. Results do not depend on it.
+/// variable BASIN_ISA says baseline or avx2; anything else but avx512 throws. The loops of parallel.h give the same bits
+/// with any. A network does not: its layout, and with it the order of its sums, follows the instruction set.
 Isa isa();
 const char* name_of(Isa);
 /// Whether the processor multiplies bfloat16 itself (AVX512_BF16), and isa() is AVX-512.

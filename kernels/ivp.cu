@@ -1,5 +1,7 @@
 #include "kernels/ivp.h"
 
+#include <cmath>
+
 #include "kernels/bilinear.h"
 #include "kernels/ivp_rows.h"
 #include "kernels/reduce.h"
@@ -53,26 +55,29 @@ struct AddGradient {
   BASIN_HD void operator()(int64_t at, T value) const { add(d[at], value); }
 };
 
-/// Adds in 64-bit fixed point, which has no order: 2^-40 of the unit 1 / `per_unit`. Saturates, far beyond any gradient
-/// that means something.
+/// Adds in 64-bit fixed point, which has no order: 2^-40 of the unit 1 / `per_unit`. What it cannot hold (NaN,
+/// infinity, 2^16 units and more, which is far beyond any gradient that means something) makes the whole gradient NaN.
 template <class T>
 struct AddFixed {
   unsigned long long* d;
+  int32_t* bad;
   T per_unit;
-  static constexpr double one = 0x1p40;
+  static constexpr double one = 0x1p40, limit = 0x1p56;
   BASIN_HD void operator()(int64_t at, T value) const {
-    double v = double(value) * double(per_unit) * one;
-    v = v > -0x1p60 ? v : -0x1p60;
-    v = v < 0x1p60 ? v : 0x1p60;
-    add(d[at], (unsigned long long)(long long)v);
+    const double v = double(value) * double(per_unit) * one;
+    if (v > -limit && v < limit)
+      add(d[at], (unsigned long long)(long long)v);
+    else
+      *bad = 1;  // whoever writes it writes the same
   }
 };
 template <class T>
 struct FromFixed {
   const unsigned long long* from;
+  const int32_t* bad;
   T per_unit, *to;
   BASIN_HD void operator()(int64_t i) const {
-    to[i] = T(double((long long)from[i]) / (AddFixed<T>::one * double(per_unit)));
+    to[i] = *bad ? T(NAN) : T(double((long long)from[i]) / (AddFixed<T>::one * double(per_unit)));
   }
 };
 
@@ -109,14 +114,6 @@ struct Element {
   BASIN_HD void operator()(int64_t i, double (&t)[1]) const { t[0] = data[i]; }
 };
 
-template <class T>
-struct MeanSquare {
-  const double* sum;
-  double n;
-  T* value;
-  BASIN_HD void operator()(int64_t) const { *value = T(*sum / n); }
-};
-
 }  // namespace
 
 template <class T>
@@ -144,7 +141,7 @@ void ivp_loss(const Exec& exec, View<const T, 4> predicted, View<const T, 4> tru
     ivp_rows(exec, {predicted_pairs.data(), true_pairs.data(), n, h, w, T(options.step), options.steps, scale},
              of_row.data(), d_predicted);
     sum<1>(exec, of_row.size(), Element{of_row.data()}, total.data());
-    for_each(exec, 1, MeanSquare<T>{total.data(), squares, value});
+    for_each(exec, 1, Mean<T>{total.data(), squares, value});
     return;
   }
 
@@ -159,13 +156,15 @@ void ivp_loss(const Exec& exec, View<const T, 4> predicted, View<const T, 4> tru
                              apart.data()};
   for_each(exec, pixels, Forward<T>{path, of_pixel.data()});
   sum<1>(exec, pixels, Element{of_pixel.data()}, total.data());
-  for_each(exec, 1, MeanSquare<T>{total.data(), squares, value});
+  for_each(exec, 1, Mean<T>{total.data(), squares, value});
   if (!d_predicted.data) return;
   if (exec.device == Device::cuda && exec.deterministic) {
     Temp<unsigned long long> fixed(exec, 2 * pixels);
+    Temp<int32_t> bad(exec, 1);
     for_each(exec, 2 * pixels, Fill<unsigned long long>{fixed.data(), 0});
-    for_each(exec, pixels, Backward<T, AddFixed<T>>{path, scale, {fixed.data(), 1 / scale}});
-    for_each(exec, 2 * pixels, FromFixed<T>{fixed.data(), 1 / scale, d_predicted.data});
+    for_each(exec, 1, Fill<int32_t>{bad.data(), 0});
+    for_each(exec, pixels, Backward<T, AddFixed<T>>{path, scale, {fixed.data(), bad.data(), 1 / scale}});
+    for_each(exec, 2 * pixels, FromFixed<T>{fixed.data(), bad.data(), 1 / scale, d_predicted.data});
     return;
   }
   for_each(exec, 2 * pixels, Fill<T>{d_predicted.data, T(0)});

@@ -24,15 +24,6 @@ struct SquaredError {
   }
 };
 
-/// value = sum / n.
-template <class T>
-struct Mean {
-  const double* sum;
-  double n;
-  T* value;
-  BASIN_HD void operator()(int64_t) const { *value = T(*sum / n); }
-};
-
 /// Writes one element of a gradient.
 template <class T>
 struct GradientOut {
@@ -125,21 +116,6 @@ struct Scale {
   GradientOut<T> out;
   BASIN_HD void operator()(int64_t, int64_t i) const { out(i, *factor * from[i]); }
 };
-
-/// f(row, i) over all i in [0, n), in rows that vectorise and split among threads.
-template <class F>
-struct Flat {
-  F f;
-  int64_t n;
-  static constexpr int64_t row = 4096;
-  BASIN_HD void operator()(int64_t r, int64_t i) const {
-    if (r * row + i < n) f(r, r * row + i);
-  }
-};
-template <class F>
-void for_each_flat(const Exec& exec, int64_t n, const F& f) {
-  for_each_row(exec, (n + Flat<F>::row - 1) / Flat<F>::row, Flat<F>::row, Flat<F>{f, n});
-}
 
 template <class T>
 struct WeightedSum {

@@ -52,7 +52,7 @@ void omnipose_field(const Exec& exec, View<const int32_t, 2> labels, View<float,
   Temp<int32_t> squared(exec, labels.size());
   Temp<double> distance(exec, labels.size());
   edt_squared(exec, labels, {squared.data(), {height, width}});
-  for_each_row(exec, 1, labels.size(), Root{squared.data(), distance.data()});
+  for_each_flat(exec, labels.size(), Root{squared.data(), distance.data()});
   for_each_row(exec, height, width, OmniposeField{labels, {distance.data(), {height, width}}, field});
 }
 

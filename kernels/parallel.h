@@ -126,6 +126,26 @@ void for_each_row(const Exec& exec, int64_t rows, int64_t width, const F& f) {
 #endif
 }
 
+namespace detail {
+template <class F>
+struct Flat {
+  F f;
+  int64_t n;
+  static constexpr int64_t row = 4096;
+  BASIN_HD void operator()(int64_t r, int64_t i) const {
+    if (r * row + i < n) f(0, r * row + i);
+  }
+};
+}  // namespace detail
+
+/// Calls f(0, i) once for each i in [0, n), in no order: in rows that split among threads and vectorise, as those of
+/// for_each_row.
+template <class F>
+void for_each_flat(const Exec& exec, int64_t n, const F& f) {
+  using detail::Flat;
+  for_each_row(exec, (n + Flat<F>::row - 1) / Flat<F>::row, Flat<F>::row, Flat<F>{f, n});
+}
+
 /// Calls f(i) once for each i in [0, groups * per_group), for an f that scatters with add() inside its own group
 /// i / per_group. On the CPU one thread runs a group in order, so sums keep one order at any thread count; on the GPU
 /// all run at once.

@@ -161,7 +161,7 @@ PointGrid<T>::PointGrid(const Exec& exec, View<const T, 2> points, double reach,
                          {x_.data(), y_.data(), index_.data(), key32_->data(), table_->data()});
       return;
     }
-    for_each_row(exec, 1, all_, assign);
+    for_each_flat(exec, all_, assign);
     sort(points, labels.data, key32_->data());
     return;
   }

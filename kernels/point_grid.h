@@ -94,14 +94,10 @@ struct GridView {
     return place;
   }
 
-  /// d^2 in double on the coordinates as given. Without fused multiply-adds, so that it rounds alike everywhere.
+  /// d^2 in double on the coordinates as given.
   BASIN_HD double squared_distance(int p, int q) const {
     const double dx = double(x[p]) - double(x[q]), dy = double(y[p]) - double(y[q]);
-#ifdef __CUDA_ARCH__
-    return __dadd_rn(__dmul_rn(dx, dx), __dmul_rn(dy, dy));
-#else
     return dx * dx + dy * dy;
-#endif
   }
 };
 

@@ -4,7 +4,7 @@
 
 namespace basin::kernels {
 
-/// The order of every sum over many elements: 16 lanes run through a block of 4096, each taking every 16th element; the
+/// The order of the sums below: 16 lanes run through a block of 4096, each taking every 16th element; the
 /// lanes of a block are added in order, then the blocks. It depends on the number of elements alone, so a sum has the
 /// same bits at any number of threads, with any instruction set, and from run to run on the GPU.
 namespace sums {
@@ -94,5 +94,18 @@ void sum(const Exec& exec, int64_t n, const F& term, double* total) {
   for_each(exec, blocks, sums::Fold<K>{partial.data(), sums::lanes, of_block.data()});
   for_each(exec, 1, sums::Fold<K>{of_block.data(), blocks, total});
 }
+
+namespace {
+
+/// value = total / n. Each source has its own copy, as of Fill.
+template <class T>
+struct Mean {
+  const double* total;
+  double n;
+  T* value;
+  BASIN_HD void operator()(int64_t) const { *value = T(*total / n); }
+};
+
+}  // namespace
 
 }  // namespace basin::kernels

@@ -1,10 +1,9 @@
 #include "kernels/sort.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <utility>
 
+#include "kernels/parts.h"
 #include "kernels/scratch.h"
 #include "kernels/sort_cub.h"
 
@@ -12,9 +11,6 @@ namespace basin::kernels {
 namespace {
 
 constexpr int digit_bits = 11;  // 2048 counters and as many open cache lines: what a core's first two levels hold
-
-int parts_for(int64_t n) { return int(std::clamp<int64_t>(n / 16384, 1, omp_get_max_threads())); }
-int64_t part_begin(int64_t n, int parts, int part) { return n * part / parts; }
 
 /// One stable pass over a digit: each part counts its own keys, then every (digit, part) knows where it writes.
 /// False, and nothing moved, if all keys have the same digit.

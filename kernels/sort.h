@@ -9,7 +9,8 @@ namespace basin::kernels {
 template <class Key>
 void sort_by_key(const Exec&, View<Key, 1> keys, View<int32_t, 1> values, int bits);
 
-/// Replaces values[i] by values[0] + ... + values[i - 1] and returns the sum of all, which must stay below 2^31.
+/// Replaces values[i] by values[0] + ... + values[i - 1] and returns the sum of all; throws where that is 2^31
+/// or more. Values are not negative.
 int64_t exclusive_sum(const Exec&, View<int32_t, 1> values);
 
 }  // namespace basin::kernels

@@ -4,6 +4,7 @@
 #include <cub/device/device_radix_sort.cuh>
 #include <cub/device/device_scan.cuh>
 
+#include "kernels/reduce.h"
 #include "kernels/scratch.h"
 
 namespace basin::kernels::cub_backend {
@@ -29,15 +30,27 @@ void sort_by_key(const Exec& exec, View<Key, 1> keys, View<int32_t, 1> values, i
 template void sort_by_key<uint32_t>(const Exec&, View<uint32_t, 1>, View<int32_t, 1>, int);
 template void sort_by_key<uint64_t>(const Exec&, View<uint64_t, 1>, View<int32_t, 1>, int);
 
+namespace {
+
+struct Value {
+  const int32_t* values;
+  BASIN_HD void operator()(int64_t i, double (&t)[1]) const { t[0] = values[i]; }
+};
+
+}  // namespace
+
 int64_t exclusive_sum(const Exec& exec, View<int32_t, 1> values) {
   const int n = values.dim[0];
   if (n == 0) return 0;
-  const int32_t last = read_back(exec, values.data + n - 1);
+  Temp<double> sum_of_all(exec, 1);  // exact: the scan wraps without a word
+  sum<1>(exec, n, Value{values.data}, sum_of_all.data());
+  const double total = read_back(exec, sum_of_all.data());
+  BASIN_CHECK(total <= INT32_MAX, "the sum is ", total);
   size_t bytes = 0;
   BASIN_CUDA_CHECK(cub::DeviceScan::ExclusiveSum(nullptr, bytes, values.data, values.data, n, exec.stream));
   Temp<char> work(exec, int64_t(bytes));
   BASIN_CUDA_CHECK(cub::DeviceScan::ExclusiveSum(work.data(), bytes, values.data, values.data, n, exec.stream));
-  return int64_t(read_back(exec, values.data + n - 1)) + last;
+  return int64_t(total);
 }
 
 }  // namespace basin::kernels::cub_backend

@@ -39,8 +39,9 @@ struct RunFiles {
 
 /// Trains `method`, whose parameters are allocated, on `train`, and scores it on `validation`, which may be empty.
 /// `resume`: continues from state() where there is one, with the same bytes in every .safetensors as a run that never
-/// stopped; changed settings are refused by name. A loss that is NaN or infinite stops the run with the step and the
-/// images of its batch. Progress goes to stderr.
+/// stopped; changed settings are refused by name. More steps than before extend the run: the same bytes in last()
+/// again, but its former end was scored too and may have remained the best(). A loss that is NaN or infinite stops the
+/// run with the step and the images of its batch. Progress goes to stderr.
 void train(const Exec&, Method& method, const std::vector<Example>& train, const std::vector<Example>& validation,
            const TrainOptions&, const RunFiles&, bool resume);
 

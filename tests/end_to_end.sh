@@ -50,12 +50,13 @@ for file in last.safetensors last.state.safetensors best.safetensors metrics.csv
   [ -s "$work/unbroken/$file" ] || fail "training left no $file"
 done
 
-# Killed after its first save, resumed, killed after its next one, and so on, until a resumed run reaches the end.
-say "the same run, killed twice and resumed"
+# Killed after its first state, that before any step, resumed, killed after its next one, and so on, until a resumed
+# run reaches the end.
+say "the same run, killed three times and resumed"
 kills=0
 state_of() { { cksum <"$work/broken/last.state.safetensors"; } 2>/dev/null || echo none; }
 resume=()
-while [ $kills -lt 2 ]; do
+while [ $kills -lt 3 ]; do
   before=$(state_of)
   train "$work/broken" "${resume[@]}" >"$work/broken.$kills.log" 2>&1 &
   pid=$!

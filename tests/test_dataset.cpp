@@ -48,6 +48,14 @@ std::vector<std::string> held_out(const std::vector<std::string>& names, double 
   return out;
 }
 
+using V = std::vector<std::pair<std::string, fs::path>>;
+V images_of(const fs::path& folder) {
+  V images;
+  for (const ImageFile& image : find_images(folder))
+    images.emplace_back(image.stem, image.path);
+  return images;
+}
+
 }  // namespace
 
 TEST_CASE("dataset: one folder, images with and without _img, labels of any format") {
@@ -64,8 +72,8 @@ TEST_CASE("dataset: one folder, images with and without _img, labels of any form
   CHECK(pairs[2].masks == std::vector<fs::path>{f.path() / "c_masks.npy"});
   CHECK(describe_pairs(pairs) ==
         "3 images with labels:\n  a.png + a_masks.png\n  b_img.png + b_masks.tif\n  c.PNG + c_masks.npy\n");
-  CHECK(find_images(f.path()) == std::vector<fs::path>{f.path() / "a.png", f.path() / "b_img.png", f.path() / "c.PNG"});
-  CHECK(find_images(f.path() / "a.png") == std::vector<fs::path>{f.path() / "a.png"});
+  CHECK(images_of(f.path()) == V{{"a", f.path() / "a.png"}, {"b", f.path() / "b_img.png"}, {"c", f.path() / "c.PNG"}});
+  CHECK(images_of(f.path() / "b_img.png") == V{{"b", f.path() / "b_img.png"}});
 }
 
 TEST_CASE("dataset: images/ and masks/, paired by name where the order differs") {
@@ -96,9 +104,13 @@ TEST_CASE("dataset: hidden files and folders are no part of any layout") {
     CHECK(pairs[0].masks.size() == 1);
     CHECK(read_pair_labels(pairs[0], 4, 5).count == 1);
   }
-  CHECK(find_images(flat.path()) == std::vector<fs::path>{flat.path() / "x.png"});
-  CHECK(find_images(siblings.path()) == std::vector<fs::path>{siblings.path() / "images/x.png"});
-  CHECK(find_images(dsb.path()) == std::vector<fs::path>{dsb.path() / "x/images/x.png"});
+  CHECK(images_of(flat.path()) == V{{"x", flat.path() / "x.png"}});
+  CHECK(images_of(siblings.path()) == V{{"x", siblings.path() / "images/x.png"}});
+  // Beside folders of the DSB no file is an image, for find_pairs as for find_images; its stem is the folder's.
+  fs::rename(dsb / "x", dsb / "id");
+  put_image(dsb / "stray.png");
+  CHECK(images_of(dsb.path()) == V{{"id", dsb.path() / "id/images/x.png"}});
+  CHECK(stems(find_pairs(dsb.path())) == std::vector<std::string>{"id"});
 }
 
 TEST_CASE("dataset: DSB folders, one mask per object") {

@@ -253,6 +253,23 @@ TEST_CASE("dbscan: the same labels at 1, 2 and 7 threads") {
   CHECK(*std::max_element(first.begin(), first.end()) > 100);
 }
 
+TEST_CASE("dbscan: across the pieces that points are worked through in, the labels of the plain steps") {
+  Exec plain;
+  plain.variant = Variant::plain;
+  const auto check = [&](const auto& points, const DbscanOptions& options) {
+    CHECK(cluster(Exec{}, points, options) == cluster(plain, points, options));
+  };
+  for (const int min_samples : {2, 5, 40}) {
+    const Points<double> points = clumps(60000, 900, 7);
+    check(points, {2.2, min_samples});
+    check(narrowed(points), {2.2, min_samples});
+    // Heaps in single cells, larger than a piece, among others.
+    const Points<double> heaps = joined(Points<double>(2 * 5000, 3.25), joined(points, Points<double>(2 * 2500, 7.5)));
+    check(heaps, {2.2, min_samples});
+    check(narrowed(heaps), {2.2, min_samples});
+  }
+}
+
 TEST_CASE("dbscan: neighbours in cells that touch neither in rows nor in columns") {
   const double eps = 2.25;
   const kernels::CellAxis axis(eps);

@@ -1,6 +1,6 @@
-#include "kernels/dropout.h"
-
 #include "engine/ops_nn.h"
+#include "kernels/dropout.h"
+#include "kernels/philox.h"
 #include "tests/support.h"
 
 using namespace basin;
@@ -22,6 +22,19 @@ std::vector<float> drop(const Exec& exec, const std::vector<float>& x, const Sha
 }
 
 }  // namespace
+
+TEST_CASE("dropout: Philox4x32-10 gives the published words") {
+  // Random123 1.14.0, tests/kat_vectors.
+  const auto words = [](uint64_t key, uint64_t low, uint64_t high) {
+    const Philox p(key, low, high);
+    return std::vector<uint32_t>(p.word, p.word + 4);
+  };
+  using V = std::vector<uint32_t>;
+  CHECK(words(0, 0, 0) == V{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
+  CHECK(words(~uint64_t(0), ~uint64_t(0), ~uint64_t(0)) == V{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
+  CHECK(words(0x299f31d0a4093822, 0x85a308d3243f6a88, 0x0370734413198a2e) ==
+        V{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
+}
 
 TEST_CASE("dropout: keeps a share of 1 - p, scaled so that the mean stays") {
   const Shape shape{2, 24, 32, 40};

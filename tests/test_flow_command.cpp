@@ -149,6 +149,29 @@ TEST_CASE("flow: field, integrate and cluster in turn bring a label image back")
         std::string::npos);
 }
 
+TEST_CASE("flow: a mask is read as a label image is") {
+  const Folder folder;
+  const fs::path samples = fs::path(BASIN_SOURCE_DIR) / "tests/samples";
+  for (const char* name : {"u8_palette.tif", "u8_palette.png", "u8_white_is_zero.tif", "i64_strips.tif"}) {
+    CAPTURE(name);
+    const std::string mask = (samples / name).string(), field = folder / "f.npy", out = folder / "p.npy";
+    Labels labels;
+    try {
+      labels = read_labels(mask);
+    } catch (const Error&) {
+      MESSAGE("no label image: ", name);
+      continue;
+    }
+    REQUIRE(command(folder, "field " + mask + " --kind centroid --out " + field).code == 0);
+    REQUIRE(command(folder, "integrate " + field + " --mask " + mask + " --steps 0 --out " + out).code == 0);
+    std::vector<float> pixels;
+    for (int y = 0; y < labels.height; ++y)
+      for (int x = 0; x < labels.width; ++x)
+        if (labels(y, x) != 0) pixels.push_back(float(x)), pixels.push_back(float(y));
+    CHECK(read_npy(out).values<float>() == pixels);
+  }
+}
+
 TEST_CASE("losses: the command takes a mask from an image") {
   const Folder folder;
   const std::vector<float> logit = uniform<float>(30, -1, 1, 1);

@@ -185,6 +185,9 @@ TEST_CASE("ivp: fields with NaN, inf and huge values give a bad value, never a c
       p[size_t(shape.size()) - 3] = double(bad);
       CHECK_FALSE(std::isfinite(run<float>(exec, shape, p, t, {}).value[0]));
       CHECK_FALSE(std::isfinite(run<float>(exec, shape, t, p, {}).value[0]));
+      const Result r = run<float>(exec, shape, p, t, {});
+      const bool finite = std::all_of(r.gradient.begin(), r.gradient.end(), [](double g) { return std::isfinite(g); });
+      CHECK_FALSE(finite);
     }
 }
 

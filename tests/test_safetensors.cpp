@@ -67,11 +67,12 @@ TEST_CASE("safetensors: hostile headers are refused in a sentence with the file'
        {"[]", "{\"a\":1}", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,8]}}",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}",
         "{\"a\":{\"dtype\":\"F99\",\"shape\":[1],\"data_offsets\":[0,4]}}",
-        "{\"a\":{\"dtype\":\"F32\",\"shape\":[1099511627776,1099511627776],\"data_offsets\":[0,4]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[1099511627776,1099511627776],\"data_offsets\":[0,0]}}",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[8388608,8388608,65536],\"data_offsets\":[0,0]}}",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
         "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[8,24]}}", "{\"__metadata__\":{\"basin\":3}}"})
-    CHECK(contains(refused(header, 16), "m.safetensors"));
+    CHECK(contains(refused(header, contains(header, "[0,0]") ? 0 : 16), "m.safetensors"));
   std::string deep(200000, '[');
   CHECK(contains(refused("{\"a\":" + deep, 0), "m.safetensors"));
 }

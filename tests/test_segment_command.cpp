@@ -121,17 +121,44 @@ TEST_CASE("segment: masks that lie beside their image are not written over") {
   const std::string before = read_bytes(folder / "in/a_masks.png");
   const Ran ran = run_basin(folder, "segment in --model m.safetensors --out in --device cpu");
   CHECK(ran.code == 1);
-  CHECK_MESSAGE(contains(ran.err, "in/a_masks.png: lies beside its image already"), ran.err);
+  CHECK_MESSAGE(contains(ran.err, "in/a_masks.png: is there already, and may hold true labels"), ran.err);
+  CHECK(run_basin(folder, "segment in --model m.safetensors --out in --save overlay --device cpu").code == 0);
+  // A run.json is not enough where the image lies beside its masks, nor one of another command.
+  write_bytes(folder / "in/run.json", "{\"subcommand\": \"segment\"}");
   CHECK(run_basin(folder, "segment in/a_img.png --model m.safetensors --out ./in/ --device cpu").code == 1);
   CHECK(read_bytes(folder / "in/a_masks.png") == before);
   fs::create_directories(folder / "masks");
   fs::rename(folder / "in/a_masks.png", folder / "masks/a_masks.png");  // someone's, as no run of Basin lies there
   const Ran elsewhere = run_basin(folder, "segment in --model m.safetensors --out masks --device cpu");
   CHECK(elsewhere.code == 1);
-  CHECK_MESSAGE(contains(elsewhere.err, "masks/a_masks.png: lies there already"), elsewhere.err);
+  CHECK_MESSAGE(contains(elsewhere.err, "masks/a_masks.png: is there already"), elsewhere.err);
+  for (const char* other : {"{\"subcommand\": \"synth\"}", "no JSON"}) {
+    write_bytes(folder / "masks/run.json", other);
+    CHECK(run_basin(folder, "segment in --model m.safetensors --out masks --device cpu").code == 1);
+  }
   CHECK(read_bytes(folder / "masks/a_masks.png") == before);
   for (int times = 0; times < 2; ++times)
     CHECK(run_basin(folder, "segment in --model m.safetensors --out out --device cpu").code == 0);
+  // Of an earlier run with more objects no second label image stays.
+  fs::rename(folder / "out/a_masks.png", folder / "out/a_masks.tif");
+  CHECK(run_basin(folder, "segment in --model m.safetensors --out out --device cpu").code == 0);
+  CHECK(fs::exists(folder / "out/a_masks.png"));
+  CHECK(!fs::exists(folder / "out/a_masks.tif"));
+}
+
+TEST_CASE("segment: images of the DSB's folders have the folders' names") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  for (const char* id : {"c1", "c2"}) {
+    put_image(folder / (std::string("in/") + id + "/images/image.png"));
+    write_labels(folder / (std::string("in/") + id + "/masks/1.png").c_str(),
+                 Labels{32, 40, 1, std::vector<int32_t>(1280, 1)});
+  }
+  const Ran ran = run_basin(folder, "segment in --model m.safetensors --out out --save labels --device cpu");
+  CHECK_MESSAGE(ran.code == 0, ran.err);
+  CHECK(fs::exists(folder / "out/c1_masks.png"));
+  const Ran scores = run_basin(folder, "evaluate --pred out --truth in");
+  CHECK_MESSAGE(scores.code == 0, scores.err);
 }
 
 TEST_CASE("segment: RGB given to a grey model is converted, and that is told") {

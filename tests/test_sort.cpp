@@ -22,15 +22,22 @@ std::vector<Key> random_keys(size_t n, int bits, unsigned seed) {
 
 template <class Key>
 void check_sort(const std::vector<Key>& keys, int bits) {
-  std::vector<int32_t> order(keys.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::vector<int32_t> want = order;
+  std::vector<int32_t> want(keys.size());
+  std::iota(want.begin(), want.end(), 0);
+  const std::vector<int32_t> before = want;
   std::stable_sort(want.begin(), want.end(), [&](int32_t a, int32_t b) { return keys[size_t(a)] < keys[size_t(b)]; });
-  std::vector<Key> sorted = keys;
-  const int n = int(keys.size());
-  kernels::sort_by_key<Key>(Exec{}, {sorted.data(), {n}}, {order.data(), {n}}, bits);
-  CHECK(order == want);
-  CHECK(std::is_sorted(sorted.begin(), sorted.end()));
+  std::vector<Key> want_keys = keys;
+  std::sort(want_keys.begin(), want_keys.end());
+  const int64_t n = int64_t(keys.size()), bytes = n * int64_t(sizeof(Key));
+  for (const Exec& exec : test::execs()) {
+    const Tensor order = Tensor::from(exec, {n}, before), at = Tensor::empty(exec, {bytes}, DType::u8);
+    at.copy_from_host(exec, keys.data());
+    kernels::sort_by_key<Key>(exec, {static_cast<Key*>(at.raw()), {int(n)}}, order.view<int32_t, 1>(), bits);
+    std::vector<Key> sorted(keys.size());
+    at.copy_to_host(exec, sorted.data());
+    CHECK(order.to_host<int32_t>(exec) == want);
+    CHECK(sorted == want_keys);
+  }
 }
 
 }  // namespace
@@ -64,11 +71,16 @@ TEST_CASE("sort: exclusive sums") {
         values[i] = int32_t(i % 7);
       std::exclusive_scan(values.begin(), values.end(), want.begin(), 0);
       const int64_t total = std::accumulate(values.begin(), values.end(), int64_t(0));
-      CHECK(kernels::exclusive_sum(Exec{}, {values.data(), {int(n)}}) == total);
-      CHECK(values == want);
+      for (const Exec& exec : test::execs()) {
+        const Tensor sums = Tensor::from(exec, {int64_t(n)}, values);
+        CHECK(kernels::exclusive_sum(exec, sums.view<int32_t, 1>()) == total);
+        CHECK(sums.to_host<int32_t>(exec) == want);
+      }
     }
   }
   omp_set_num_threads(before);
-  std::vector<int32_t> large(3, INT32_MAX);
-  CHECK_THROWS_AS(kernels::exclusive_sum(Exec{}, {large.data(), {3}}), Error);
+  for (const Exec& exec : test::execs()) {
+    const Tensor large = Tensor::from(exec, {3}, std::vector<int32_t>(3, INT32_MAX));
+    CHECK_THROWS_AS(kernels::exclusive_sum(exec, large.view<int32_t, 1>()), Error);
+  }
 }

@@ -170,5 +170,16 @@ TEST_CASE("tune: the command refuses in one sentence and writes nothing") {
   // Under whatever name.
   fs::rename(folder / "val/nuclei_001_img.png", folder / "val/renamed_img.png");
   fs::rename(folder / "val/nuclei_001_masks.png", folder / "val/renamed_masks.png");
-  refused("--val val --out out.safetensors", "val/renamed_img.png: m.safetensors was trained on it");
+  fs::rename(folder / "val/nuclei_000_img.png", folder / "other_img.png");
+  fs::rename(folder / "val/nuclei_000_masks.png", folder / "other_masks.png");
+  refused("--val val --out out.safetensors", "renamed: left out, as m.safetensors was trained on it");
+  refused("--val val --out out.safetensors", "not trained on, and these are none");
+  refused("--val val --out val/renamed_masks.png", "val/renamed_masks.png: is read by this command");
+  fs::rename(folder / "other_img.png", folder / "val/other_img.png");
+  fs::rename(folder / "other_masks.png", folder / "val/other_masks.png");
+  const Ran other = run_basin(folder,
+                              "tune --model m.safetensors --val val --steps 25 --eps 2.25 --min-samples 15 "
+                              "--thresholds .5 --snap-noise none --out out.safetensors");
+  CHECK_MESSAGE(other.code == 0, other.err);
+  CHECK(contains(other.err, "1 of 1: other"));
 }

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <limits>
 
-#include "data/image.h"
 #include "data/npy.h"
+#include "data/raster.h"
 #include "engine/files.h"
 
 namespace basin::tools {
@@ -61,34 +61,14 @@ Tensor to_tensor(const Exec& exec, const Array& array, DType dtype, Shape shape)
 }
 
 Mask read_mask(const std::string& path) {
-  const auto check = [&](int64_t height, int64_t width) {
-    if (std::max({height, width, height * width}) > INT32_MAX) refuse(path, ": 2^31 pixels or more");
-  };
-  if (lower_extension(path) == ".npy") {
-    const Array array = read_npy(path);
-    if (array.shape.size() != 2) refuse(path, ": expected a mask [H, W], not ", shape_text(array));
-    check(array.shape[0], array.shape[1]);
-    return {int(array.shape[0]), int(array.shape[1]), with_element(array.type, [&](auto zero) {
-              return nonzero(array.as<decltype(zero)>(), size_t(array.size()), 1, path);
-            })};
-  }
-  const Image image = read_image(path);
-  check(image.height, image.width);
-  const auto from = [&](const auto* values) {
-    const size_t pixels = size_t(image.height) * size_t(image.width);
-    return Mask{image.height, image.width, nonzero(values, pixels, image.channels, path)};
-  };
-  switch (image.type) {
-    case PixelType::u8:
-      return from(image.as<uint8_t>());
-    case PixelType::u16:
-      return from(image.as<uint16_t>());
-    case PixelType::u32:
-      return from(image.as<uint32_t>());
-    case PixelType::f32:
-      break;
-  }
-  return from(image.as<float>());
+  const bool is_array = lower_extension(path) == ".npy";
+  const Array array = is_array ? read_npy(path) : raster::read(path, raster::Palette::indices);
+  if (is_array && array.shape.size() != 2) refuse(path, ": expected a mask [H, W], not ", shape_text(array));
+  const int64_t height = array.shape[0], width = array.shape[1], channels = is_array ? 1 : array.shape[2];
+  if (std::max({height, width, height * width}) > INT32_MAX) refuse(path, ": 2^31 pixels or more");
+  return {int(height), int(width), with_element(array.type, [&](auto zero) {
+            return nonzero(array.as<decltype(zero)>(), size_t(height * width), int(channels), path);
+          })};
 }
 
 }  // namespace basin::tools

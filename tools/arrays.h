@@ -23,7 +23,8 @@ struct Mask {
   std::vector<uint8_t> pixels;  // 0 or 1
 };
 
-/// Where an image (any of its channels) or a .npy array [H, W] is not 0. Throws one sentence with the file's name for
+/// Where an image (any of its channels; of a palette image the number of the colour, as in a label image) or a .npy
+/// array [H, W] is not 0. Throws one sentence with the file's name for
 /// another shape, a value that is not finite, or 2^31 pixels or more.
 Mask read_mask(const std::string& path);
 

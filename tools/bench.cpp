@@ -82,6 +82,7 @@ void run(const Request& request) {
       chosen.push_back(&e);
   if (!request.input.empty() && (chosen.size() != 1 || !chosen[0]->takes_input))
     refuse("--input ", request.input, ": goes with one of integrate, dbscan, field and components");
+  keep_inputs(request.json, {request.input});
   BenchOptions options{make_exec(request.common), request.input, request.common.seed, request.reps};
   Json all = Json::array();
   for (const Entry* e : chosen)

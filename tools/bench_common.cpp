@@ -1,9 +1,9 @@
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <ctime>
 #include <vector>
 
+#include "engine/clock.h"
 #include "tools/bench.h"
 #include "tools/machine.h"
 
@@ -28,7 +28,6 @@ double median(std::vector<double> values) {
 
 BenchResult time_it(const BenchOptions& options, const std::string& name, const std::string& shape,
                     const std::function<void()>& work) {
-  using Clock = std::chrono::steady_clock;
   constexpr double budget_ms = 2000;
   constexpr size_t least = 5, most = 10000;
   const auto cpu_now = [] {
@@ -38,12 +37,12 @@ BenchResult time_it(const BenchOptions& options, const std::string& name, const 
   };
   double cpu_ms = HUGE_VAL;
   auto run = [&] {
-    const Clock::time_point start = Clock::now();
+    const double start = clock_seconds();
     const double cpu_start = cpu_now();
     work();
     wait(options.exec);
     cpu_ms = std::min(cpu_ms, cpu_now() - cpu_start);
-    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+    return 1e3 * (clock_seconds() - start);
   };
   wait(options.exec);
   run();

@@ -10,6 +10,7 @@
 #include "engine/files.h"
 #include "engine/json.h"
 #include "kernels/isa.h"
+#include "tools/counted.h"
 #include "tools/machine.h"
 #include "tools/run_json.h"
 
@@ -94,6 +95,13 @@ void keep_inputs(const std::filesystem::path& out, const std::vector<std::filesy
   for (const std::filesystem::path& in : inputs)
     if (std::error_code none; std::filesystem::equivalent(in, out, none))
       refuse(out.string(), ": is read by this command and would be written over; give another --out");
+}
+
+void tell_converted(int64_t images, int channels) {
+  if (images > 0)
+    std::fprintf(stderr, "%s %s: the model takes %s\n", counted(images, "image").c_str(),
+                 channels == 1 ? "of RGB made grey by Rec. 601" : "of grey repeated into RGB",
+                 counted(channels, "channel").c_str());
 }
 
 void expect_npy(const std::filesystem::path& out) {

@@ -31,6 +31,9 @@ Exec make_cpu_exec(Common);
 /// Throws if a command would write over one of the files that it reads.
 void keep_inputs(const std::filesystem::path& out, const std::vector<std::filesystem::path>& inputs);
 
+/// On stderr, where there are any: how many images were converted for a model of this many channels, and how.
+void tell_converted(int64_t images, int channels);
+
 /// Throws if an array would be written under a name that is neither .npy nor a device.
 void expect_npy(const std::filesystem::path& out);
 

@@ -54,7 +54,7 @@ std::vector<ImageScore> score_pairs(const std::vector<LabelPair>& pairs, bool wi
   return scores;
 }
 
-/// Pairs the labels of every subset, and tells which predictions are left over.
+/// Pairs the labels of every subset, none of which may be written over, and tells which predictions are left over.
 void find_pairs(const Options& options, Evaluation& e) {
   if (options.prediction.size() != options.truth.size())
     refuse("evaluate: ", options.prediction.size(), " --pred and ", options.truth.size(),
@@ -63,6 +63,13 @@ void find_pairs(const Options& options, Evaluation& e) {
   for (size_t k = 0; k < options.truth.size(); ++k) {
     const LabelPairs found = pair_labels(options.prediction[k], options.truth[k]);
     e.subsets.push_back({options.prediction[k], options.truth[k], found.pairs.size()});
+    for (const std::string& out : {options.json, options.csv}) {
+      keep_inputs(out, {options.truth[k], options.prediction[k]});
+      for (const LabelPair& pair : found.pairs) {
+        keep_inputs(out, pair.truth.masks), keep_inputs(out, pair.prediction.masks);
+        keep_inputs(out, {confidence_path(pair.prediction)});
+      }
+    }
     e.pairs.insert(e.pairs.end(), found.pairs.begin(), found.pairs.end());
     extra.insert(extra.end(), found.extra.begin(), found.extra.end());
   }

@@ -8,6 +8,7 @@
 #include "engine/files.h"
 #include "engine/json.h"
 #include "models/model_file.h"
+#include "tools/arrays.h"
 #include "tools/command.h"
 #include "tools/counted.h"
 
@@ -93,10 +94,7 @@ void print_image(const std::string& file) {
 
 void print_array(const std::string& file) {
   const Array array = read_npy(file);
-  std::string shape;
-  for (int64_t d : array.shape)
-    shape += (shape.empty() ? "" : ", ") + std::to_string(d);
-  std::printf("array       [%s] %s\n", shape.c_str(), name_of(array.type));
+  std::printf("array       %s %s\n", shape_text(array).c_str(), name_of(array.type));
   const std::vector<double> values = array.values<double>();
   print_values(values);
   if (array.shape.size() == 2 && !array.is_real()) print_labels(values, array.shape[0], array.shape[1]);

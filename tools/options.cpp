@@ -3,7 +3,9 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -25,6 +27,18 @@ template <class T>
 Json json_of(const T& value) {
   return value;
 }
+
+/// NaN passes every comparison of a range.
+const CLI::Validator finite(
+    [](std::string& text) {
+      char* end = nullptr;
+      const double value = std::strtod(text.c_str(), &end);
+      return end != text.c_str() && !std::isfinite(value) ? text + " is no finite number" : std::string();
+    },
+    "");
+template <class T>
+constexpr bool is_real =
+    std::is_same_v<T, double> || std::is_same_v<T, std::optional<double>> || std::is_same_v<T, std::vector<double>>;
 
 /// "--save-every" as a member of run.json: "save_every".
 std::string member_name(const std::string& option) {
@@ -134,7 +148,9 @@ Command Command::subcommand(const std::string& name, const std::string& help) {
 template <class T>
 Option Command::add(const std::string& name, T& value, const std::string& help) {
   values_->add(name, value);
-  return Option(app_->add_option(name, value, help), values_.get());
+  CLI::Option* option = app_->add_option(name, value, help);
+  if constexpr (is_real<T>) option->check(finite);
+  return Option(option, values_.get());
 }
 
 template Option Command::add(const std::string&, std::string&, const std::string&);
@@ -155,8 +171,8 @@ Option Command::flag(const std::string& name, bool& value, const std::string& he
 }
 
 void Command::runs(std::function<void()> work) {
-  app_->callback([values = values_, work = std::move(work)] {
-    remember_settings(values->json());
+  app_->callback([name = app_->get_name(), values = values_, work = std::move(work)] {
+    remember_settings(name, values->json());
     work();
   });
 }

@@ -27,13 +27,18 @@ struct Settings {
   int limit = 24;
 };
 
+void keep_labels(const fs::path& out, const std::map<std::string, Pair>& labels) {
+  for (const auto& [stem, pair] : labels)
+    keep_inputs(out, pair.masks);
+}
+
 /// The labels of one image among those that a folder holds.
-Labels labels_of(const std::map<std::string, Pair>& labels, const fs::path& folder, const fs::path& path,
+Labels labels_of(const std::map<std::string, Pair>& labels, const fs::path& folder, const ImageFile& file,
                  const Image& image) {
-  const auto found = labels.find(stem_of(path));
-  if (found == labels.end()) refuse((folder / (stem_of(path) + "_masks.*")).string(), ": no such label image");
+  const auto found = labels.find(file.stem);
+  if (found == labels.end()) refuse((folder / (file.stem + "_masks.*")).string(), ": no such label image");
   Pair pair = found->second;
-  pair.image = path;
+  pair.image = file.path;
   return read_pair_labels(pair, image.height, image.width);
 }
 
@@ -85,19 +90,21 @@ void add_images(const Settings& settings, size_t set, Report& page) {
   const std::map<std::string, Pair> predictions = find_labels(prediction_folder);
   std::map<std::string, Pair> truths;
   if (!truth_folder.empty()) truths = find_labels(truth_folder);
+  keep_labels(settings.out, predictions), keep_labels(settings.out, truths);
   std::vector<ImageScore> scores;
   int shown = 0;
-  for (const fs::path& path : find_images(images)) {
-    const Image image = read_image(path);
-    const Labels prediction = labels_of(predictions, prediction_folder, path, image);
-    ReportItem item{path.filename().string(), counted(prediction.count, "object"), {}};
+  for (const ImageFile& file : find_images(images)) {
+    keep_inputs(settings.out, {file.path});
+    const Image image = read_image(file.path);
+    const Labels prediction = labels_of(predictions, prediction_folder, file, image);
+    ReportItem item{file.path.filename().string(), counted(prediction.count, "object"), {}};
     const bool show = shown < settings.limit;
     if (show)
       item.pictures = {
           {"input", "", encode_png(viewable(image))},
           {"prediction, " + counted(prediction.count, "object"), "", encode_png(overlay(image, prediction))}};
     if (!truth_folder.empty()) {
-      const Labels truth = labels_of(truths, truth_folder, path, image);
+      const Labels truth = labels_of(truths, truth_folder, file, image);
       scores.push_back(score(truth, prediction));
       item.summary += fmt::format(", {} true; AP50 {}", truth.count,
                                   text_of(average_precision(scores.back(), 0.5, Dialect::stardist)));
@@ -112,8 +119,6 @@ void add_images(const Settings& settings, size_t set, Report& page) {
 }
 
 void report(const Settings& settings) {
-  for (const std::string& images : settings.images)
-    keep_inputs(settings.out, find_images(images));
   const size_t sets = settings.images.size();
   if (settings.prediction.size() != sets || (!settings.truth.empty() && settings.truth.size() != sets))
     refuse("report: ", sets, " folders of images, ", settings.prediction.size(), " --pred and ", settings.truth.size(),

@@ -42,7 +42,10 @@ void remember_command(int argc, char** argv) {
   }
 }
 
-void remember_settings(Json values) { remembered() = std::move(values); }
+void remember_settings(const std::string& subcommand, Json values) {
+  remembered() = {{"subcommand", subcommand}};
+  remembered().update(values);
+}
 
 void resolve_setting(const std::string& name, Json value) {
   if (remembered().contains(name)) remembered()[name] = std::move(value);
@@ -53,6 +56,17 @@ void write_run_json(const std::filesystem::path& path, Json settings) {
   run.update(remembered());
   run.update(settings);
   write_atomically(path, to_text(run, 2) + '\n');
+}
+
+bool made_by(const std::string& subcommand, const std::filesystem::path& path) {
+  if (!std::filesystem::is_regular_file(path)) return false;
+  const std::vector<std::byte> bytes = read_file(path);
+  try {
+    const Json run = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    return run.is_object() && run.contains("subcommand") && run["subcommand"] == subcommand;
+  } catch (const std::exception&) {
+    return false;
+  }
 }
 
 void write_run_json_beside(const std::filesystem::path& file) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <set>
@@ -57,7 +58,7 @@ struct Seconds {
 
 /// What of the inputs was done, and what was not: one bad image does not stop the others.
 struct Outcome {
-  std::vector<fs::path> images;     // to be done
+  std::vector<ImageFile> images;    // to be done
   std::vector<std::string> failed;  // images and inputs
   size_t done = 0, converted = 0;   // converted: between grey and RGB
   Seconds seconds;
@@ -88,26 +89,31 @@ Outcome find_inputs(const std::vector<std::string>& inputs) {
   Outcome outcome;
   std::set<std::string> stems;
   for (const std::string& input : inputs) {
-    std::vector<fs::path> found;
+    std::vector<ImageFile> found;
     attempt(outcome, input, [&] { found = find_images(input); });
-    for (const fs::path& p : found) {
-      if (!stems.insert(stem_of(p)).second) refuse(p.string(), ": another input has the same name");
-      outcome.images.push_back(p);
+    for (const ImageFile& image : found) {
+      if (!stems.insert(image.stem).second) refuse(image.path.string(), ": another input has the same name");
+      outcome.images.push_back(image);
     }
   }
   return outcome;
 }
 
-/// Refuses to write over labels that may be the only true ones: such as lie beside their image, or in a folder that no
-/// run of Basin has filled.
-void keep_masks(const fs::path& image, const fs::path& out) {
-  std::error_code none;
-  const bool beside = fs::equivalent(image.has_parent_path() ? image.parent_path() : fs::path("."), out, none);
-  if (!beside && fs::exists(out / "run.json", none)) return;
-  for (const char* suffix : {"_masks.png", "_masks.tif", "_masks.tiff", "_masks.npy"})
-    if (const fs::path masks = out / (stem_of(image) + suffix); fs::exists(masks))
-      refuse(masks.string(), ": lies ", beside ? "beside its image" : "there", " already; give another --out, so that ",
-             "nothing is lost");
+constexpr const char* image_suffixes[] = {".png",     ".tif",     ".tiff",     ".jpg",     ".jpeg",     ".bmp",
+                                          "_img.png", "_img.tif", "_img.tiff", "_img.jpg", "_img.jpeg", "_img.bmp"};
+constexpr const char* masks_suffixes[] = {"_masks.png", "_masks.tif", "_masks.tiff", "_masks.npy"};
+
+/// Refuses to write over labels that may be the only true ones: such as lie beside an image of their name, or in a
+/// folder that was not filled by this command.
+void keep_masks(const ImageFile& image, const fs::path& out) {
+  const auto own = [&] {
+    if (!made_by("segment", out / "run.json")) return false;
+    const auto beside = [&](const char* extension) { return fs::exists(out / (image.stem + extension)); };
+    return std::none_of(std::begin(image_suffixes), std::end(image_suffixes), beside);
+  };
+  for (const char* suffix : masks_suffixes)
+    if (const fs::path masks = out / (image.stem + suffix); fs::exists(masks) && !own())
+      refuse(masks.string(), ": is there already, and may hold true labels; give another --out");
 }
 
 /// The files of one image. Those that were written are removed again unless all are, so that a failed image leaves
@@ -130,6 +136,13 @@ class ImageFiles {
     written_.push_back(file);
   }
   void keep() { written_.clear(); }
+  /// Of what an earlier run wrote under several suffixes one stays.
+  template <size_t N>
+  void remove_others(const char* const (&suffixes)[N], const std::string& kept) {
+    std::error_code none;
+    for (const char* suffix : suffixes)
+      if (suffix != kept) fs::remove(base_.string() + suffix, none);
+  }
 
  private:
   fs::path base_;
@@ -167,6 +180,7 @@ int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Out
   save("labels", masks_suffix(s.labels), [&](const fs::path& file) { write_labels(file, s.labels); });
   save("overlay", "_overlay.png", [&](const fs::path& file) { write_png(file, overlay(source.image(), s.labels)); });
   files.keep();
+  if (work.save.count("labels")) files.remove_others(masks_suffixes, masks_suffix(s.labels));
   return s.labels.count;
 }
 
@@ -184,26 +198,25 @@ void run(const Options& o) {
 
   Outcome outcome = find_inputs(o.inputs);
   if (outcome.images.empty()) outcome.refuse_failed();
-  for (const fs::path& image : outcome.images)
-    keep_masks(image, o.out);
+  if (work.save.count("labels"))
+    for (const ImageFile& image : outcome.images)
+      keep_masks(image, o.out);
   make_folder(o.out);
-  for (const fs::path& path : outcome.images)
-    attempt(outcome, path, [&] {
-      ImageFiles files(fs::path(o.out) / stem_of(path));
-      const int objects = segment_image(work, path, files, outcome);
-      std::printf("%s: %s\n", path.string().c_str(), counted(objects, "object").c_str());
+  for (const ImageFile& image : outcome.images)
+    attempt(outcome, image.path, [&] {
+      ImageFiles files(fs::path(o.out) / image.stem);
+      const int objects = segment_image(work, image.path, files, outcome);
+      std::printf("%s: %s\n", image.path.string().c_str(), counted(objects, "object").c_str());
       std::fflush(stdout);
       ++outcome.done;
     });
-  if (outcome.converted > 0)
-    std::fprintf(stderr, "%s %s: the model takes %s\n", counted(int64_t(outcome.converted), "image").c_str(),
-                 method.sample_spec().channels == 1 ? "of RGB made grey by Rec. 601" : "of grey repeated into RGB",
-                 counted(method.sample_spec().channels, "channel").c_str());
+  tell_converted(outcome.converted, method.sample_spec().channels);
   const Seconds& s = outcome.seconds;
   std::printf("%s: read %.3f s, network %.3f s, decode %.3f s, write %.3f s\n",
               counted(int64_t(outcome.done), "image").c_str(), s.read, s.network, s.decode, s.write);
   write_run_json(fs::path(o.out) / "run.json",
                  {{"images", outcome.done},
+                  {"converted", outcome.converted},
                   {"failed", outcome.failed},
                   {"model_fingerprint", fingerprint_of_file(o.model)},
                   {"config", method.config()},

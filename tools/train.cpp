@@ -1,12 +1,14 @@
 #include <cmath>
 #include <cstdio>
+#include <set>
 
+#include "data/loader.h"
 #include "engine/files.h"
 #include "engine/json.h"
 #include "models/trainer.h"
 #include "models/vector_fields.h"
 #include "tools/command.h"
-#include "tools/machine.h"
+#include "tools/counted.h"
 #include "tools/run_json.h"
 
 namespace basin::tools {
@@ -25,9 +27,26 @@ struct Options {
 };
 
 /// What was decided and found beside the options: for run.json.
-Json describe(const TrainOptions& t, const Method& method, size_t train, size_t validation) {
-  return {{"images", train},  {"validation_images", validation}, {"config", method.config()},
-          {"steps", t.steps}, {"save_every", t.save_every},      {"validate_every", t.validate_every}};
+Json describe(const TrainOptions& t, const Method& method, size_t train, size_t validation, int64_t converted) {
+  return {{"images", train},
+          {"validation_images", validation},
+          {"converted", converted},
+          {"config", method.config()},
+          {"steps", t.steps},
+          {"save_every", t.save_every},
+          {"validate_every", t.validate_every}};
+}
+
+/// Tells of validation images that are training images too, which say little about others.
+void tell_repeated(const std::vector<Example>& train, const std::vector<Example>& validation) {
+  const std::vector<std::string> images = image_fingerprints(train);
+  const std::set<std::string> seen(images.begin(), images.end());
+  int64_t repeated = 0;
+  for (const std::string& image : image_fingerprints(validation))
+    repeated += seen.contains(image);
+  if (repeated > 0)
+    std::fprintf(stderr, "%s for validation with the pixels of one to train on: their scores flatter the model\n",
+                 counted(repeated, "image").c_str());
 }
 
 void prepare_folder(const Options& o) {
@@ -40,13 +59,14 @@ void run(const Options& o) {
   if (o.precision != "fp32") refuse("--precision ", o.precision, ": training on the CPU is in fp32");
   const Exec exec = make_cpu_exec(o.common);
   std::vector<Pair> pairs = find_pairs(o.data), held;
-  std::fputs(describe_pairs(pairs).c_str(), stderr);
   if (!o.val.empty()) {
     held = find_pairs(o.val);
   } else {
     Split split = split_for_validation(pairs, o.val_fraction);
     pairs = std::move(split.kept), held = std::move(split.held_out);
   }
+  std::fprintf(stderr, "to train on, %s", describe_pairs(pairs).c_str());
+  if (!held.empty()) std::fprintf(stderr, "for validation, %s", describe_pairs(held).c_str());
 
   VectorFieldOptions v;
   v.net.decoders = o.model == "vf-h2" ? 2 : 1;
@@ -55,6 +75,8 @@ void run(const Options& o) {
   const std::vector<Example> train_set = read_examples(pairs, o.channels, v.normalisation);
   v.net.in_channels = train_set.front().source.channels();
   const std::vector<Example> val_set = read_examples(held, v.net.in_channels, v.normalisation);
+  tell_converted(converted(train_set) + converted(val_set), v.net.in_channels);
+  tell_repeated(train_set, val_set);
   v.net.seed = o.common.seed;
   v.field = parse_field_kind(o.field);
   v.weights = {o.weights[0], o.weights[1], o.weights[2]};
@@ -63,7 +85,7 @@ void run(const Options& o) {
   method.params().allocate(exec);
 
   TrainOptions t;
-  const int64_t per_epoch = std::max<int64_t>(1, int64_t(train_set.size()) / o.batch);
+  const int64_t per_epoch = steps_per_epoch(int64_t(train_set.size()), o.batch);
   t.steps = o.steps > 0 ? o.steps : o.epochs * per_epoch;
   t.save_every = o.save_every > 0 ? o.save_every : per_epoch;
   // About every five epochs. Not a share of the steps in all: a resumed run may ask for more of them.
@@ -80,12 +102,16 @@ void run(const Options& o) {
   if (o.steps > 0) resolve_setting("epochs", nullptr);
   t.accepted = [&] {
     remove_temporaries(o.out);
-    write_run_json(fs::path(o.out) / "run.json", describe(t, method, train_set.size(), val_set.size()));
+    write_run_json(fs::path(o.out) / "run.json",
+                   describe(t, method, train_set.size(), val_set.size(), converted(train_set) + converted(val_set)));
   };
   const RunFiles files{o.out};
   if (val_set.empty())
     std::fprintf(stderr, "no validation images: the run has no scores and no %s\n", files.best().filename().c_str());
-  if (o.resume && !fs::exists(files.state()))
+  const bool begun = fs::exists(files.state());
+  if (o.resume && !begun && (fs::exists(files.last()) || fs::exists(files.best())))
+    refuse(o.out, ": holds models, but not the state that --resume goes on from, ", files.state().filename().string());
+  if (o.resume && !begun)
     std::fprintf(stderr, "%s: nothing to go on with yet; the run begins at step 0\n", o.out.c_str());
   train(exec, method, train_set, val_set, t, files, o.resume);
 }
@@ -113,8 +139,8 @@ void add_train(Command& program) {
   command.add("--channels", o->channels, "input channels; 0: the most any image has").not_negative();
   command.add("--norm", o->norm, "divide, percentile:LOW,HIGH or none").shown();
   command.add("--augment", o->augment, "list of flip, rotate, brightness, noise; or none").shown();
-  command.add("--weights", o->weights, "of the losses ivp,mse,tversky").list(3).shown();
-  command.add("--tversky", o->tversky, "weights of false positives and false negatives").list(2).shown();
+  command.add("--weights", o->weights, "of the losses ivp,mse,tversky").list(3).not_negative().shown();
+  command.add("--tversky", o->tversky, "weights of false positives and false negatives").list(2).not_negative().shown();
   command.add("--field", o->field, "target field").one_of({"sdf", "affinity", "omnipose", "centroid"}).shown();
   command.add("--save-every", o->save_every, "steps between saves; default: one epoch").positive();
   command.add("--precision", o->precision, "fp32; tf32 and bf16 are for GPUs").shown();

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <set>
 
 #include "engine/files.h"
 #include "engine/fingerprint.h"
@@ -33,19 +34,26 @@ std::vector<Pair> validation_pairs(const Options& o) {
   return held;
 }
 
-/// Refuses images that the model was trained on, which would flatter any decoding.
-void refuse_seen(const Options& o, const Json& info, const std::vector<Pair>& pairs,
-                 const std::vector<Example>& examples) {
+/// Leaves out the images that the model was trained on, which would flatter any decoding, and tells it.
+void leave_out_seen(const Options& o, const Json& info, std::vector<Example>& examples) {
   if (!info.contains("trained_on") || !info["trained_on"].is_array()) {
     std::fprintf(stderr, "%s does not tell which images it was trained on: make sure that these are others\n",
                  o.model.c_str());
     return;
   }
+  std::set<std::string> seen;
+  for (const Json& image : info["trained_on"])
+    if (image.is_string()) seen.insert(image.get<std::string>());
   const std::vector<std::string> images = image_fingerprints(examples);
-  for (size_t i = 0; i < images.size(); ++i)
-    for (const Json& seen : info["trained_on"])
-      if (seen == images[i])
-        refuse(pairs[i].image.string(), ": ", o.model, " was trained on it; tune needs images that it has not seen");
+  std::vector<Example> others;
+  for (size_t i = 0; i < images.size(); ++i) {
+    if (!seen.contains(images[i]))
+      others.push_back(std::move(examples[i]));
+    else
+      std::fprintf(stderr, "%s: left out, as %s was trained on it\n", examples[i].stem.c_str(), o.model.c_str());
+  }
+  if (others.empty()) refuse("tune needs images that ", o.model, " was not trained on, and these are none");
+  examples = std::move(others);
 }
 
 std::string row(const std::string& rank, const VectorFieldDecoding& d, const ValidationScores& s) {
@@ -88,9 +96,12 @@ void run(Options o) {
   const std::vector<VectorFieldDecoding> decodings = decodings_to_try(method->decoding(), o.grid);
   const std::vector<Pair> pairs = validation_pairs(o);
   std::fputs(describe_pairs(pairs).c_str(), stderr);
+  for (const Pair& pair : pairs)
+    keep_inputs(o.out, {pair.image}), keep_inputs(o.out, pair.masks);
   const SampleSpec spec = method->sample_spec();
-  const std::vector<Example> examples = read_examples(pairs, spec.channels, spec.normalisation);
-  refuse_seen(o, model.info, pairs, examples);
+  std::vector<Example> examples = read_examples(pairs, spec.channels, spec.normalisation);
+  leave_out_seen(o, model.info, examples);
+  tell_converted(converted(examples), spec.channels);
 
   size_t done = 0;
   const std::vector<ValidationScores> scores = try_decodings(
