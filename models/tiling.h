@@ -11,7 +11,7 @@ using TileNetwork = std::function<std::vector<Tensor>(const Tensor& tiles)>;
 
 struct NetworkNeeds {
   int multiple = 8;           // of the sides of a tile
-  int receptive_radius = 64;  // for Tiling::exact
+  int receptive_radius = 51;  // for Tiling::exact
 };
 
 /// Refuses tiles whose side is no multiple of `multiple`, and an overlap that is none, with one sentence.

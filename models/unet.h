@@ -41,8 +41,8 @@ class UNet {
 
   const UNetOptions& options() const { return options_; }
   static constexpr int multiple = 8;  // of H and W
-  /// A pixel's output depends on no input farther away than this, in pixels.
-  static constexpr int receptive_radius = 64;
+  /// A pixel's output depends on no input farther away than this along either axis, in pixels.
+  static constexpr int receptive_radius = 51;
 
  private:
   struct ConvNorm {

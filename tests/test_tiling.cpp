@@ -121,6 +121,58 @@ TEST_CASE("tiling: exact tiles give the maps of the untiled image") {
     check_close(tiled[m].to_host<float>(cpu), whole[m].to_host<float>(cpu), 1e-5, 1e-5);
 }
 
+TEST_CASE("tiling: exact tiles show the network all that it can see") {
+  const Exec cpu;
+  constexpr int radius = 19;
+  // Each pixel becomes the sum of its square of 2 * 19 + 1 pixels, with zeros beyond the tile.
+  const TileNetwork square = [&](const Tensor& t) {
+    const View<const float, 4> in = t.view<const float, 4>();
+    const Tensor out = Tensor::zeros(cpu, t.shape());
+    const View<float, 4> sum = out.view<float, 4>();
+    for (int n = 0; n < in.dim[0]; ++n)
+      for (int y = 0; y < in.dim[2]; ++y)
+        for (int x = 0; x < in.dim[3]; ++x)
+          for (int v = std::max(0, y - radius); v <= std::min(in.dim[2] - 1, y + radius); ++v)
+            for (int u = std::max(0, x - radius); u <= std::min(in.dim[3] - 1, x + radius); ++u)
+              sum(n, 0, y, x) += in(n, 0, v, u);
+    return std::vector<Tensor>{out};
+  };
+  const Tensor image = random_image(1, 121, 143);
+  const auto whole = run_tiled(cpu, image, {Tiling::exact, 144, 0, 1}, {8, radius}, {false}, square);
+  const auto tiled = run_tiled(cpu, image, {Tiling::exact, 64, 0, 2}, {8, radius}, {false}, square);
+  CHECK(tiled[0].to_host<float>(cpu) == whole[0].to_host<float>(cpu));
+}
+
+TEST_CASE("tiling: a pixel reaches as far through the network as receptive_radius says") {
+  Exec plain;
+  plain.variant = Variant::plain;  // whose sums leave nothing where there is nothing to add
+  Params params;
+  const UNet net(params, {.width = 8});
+  params.allocate(plain);
+  params.init(plain, 1);
+  // Weights above zero and nothing else: then nothing that a pixel reaches cancels.
+  std::vector<float> values = params.values().to_host<float>(plain);
+  for (const Params::Named& n : params.learnt())
+    for (int64_t i = n.offset; i < n.offset + n.shape.size(); ++i)
+      values[size_t(i)] = n.shape.rank() == 4 ? std::abs(values[size_t(i)]) + 1e-3f : float(n.constant);
+  params.values().copy_from_host(plain, values.data());
+  const UNet::Folded folded(plain, net);
+  constexpr int size = 128, first = 60;
+  int farthest = 0;
+  for (int phase = 0; phase < UNet::multiple; ++phase) {
+    const int at = first + phase;
+    std::vector<float> point(size * size, 0.f);
+    point[size_t(at * size + at)] = 1;
+    for (const Tensor& map : folded(plain, Tensor::from(plain, {1, 1, size, size}, point))) {
+      const std::vector<float> out = map.to_host<float>(plain);
+      for (size_t i = 0; i < out.size(); ++i)
+        if (out[i] != 0)
+          farthest = std::max({farthest, std::abs(int(i % size) - at), std::abs(int(i / size % size) - at)});
+    }
+  }
+  CHECK(farthest == UNet::receptive_radius);
+}
+
 TEST_CASE("tiling: refuses tiles that the network cannot take") {
   const Exec cpu;
   const Tensor image = random_image(1, 8, 8);

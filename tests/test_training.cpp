@@ -1,5 +1,8 @@
 #include <omp.h>
 
+#include <cmath>
+#include <sstream>
+
 #include "data/metrics.h"
 #include "data/synth.h"
 #include "engine/files.h"
@@ -60,6 +63,26 @@ TEST_CASE("training: stopped and resumed, it ends with the bytes of a run that n
   for (const char* name : {"last.safetensors", "best.safetensors", "last.state.safetensors", "metrics.csv"}) {
     CAPTURE(name);
     CHECK(read_bytes(whole / name) == read_bytes(parts / name));
+  }
+}
+
+TEST_CASE("training: the learning rate falls as half a cosine, or stays") {
+  for (const Schedule schedule : {Schedule::cosine, Schedule::constant}) {
+    const Folder folder;
+    TrainOptions o = few_steps(8);
+    o.schedule = schedule, o.rate = 1e-3, o.validate_every = 0;
+    run(folder.path(), o, false);
+    std::istringstream rows(read_bytes(folder / "metrics.csv"));
+    std::string row;
+    std::getline(rows, row);
+    CHECK(row.rfind("step,epoch,rate,", 0) == 0);
+    for (int step = 2; step <= 8; step += 2) {
+      std::getline(rows, row);
+      const size_t begin = row.find(',', row.find(',') + 1) + 1;
+      const double pi = 3.14159265358979323846;
+      const double want = schedule == Schedule::constant ? 1e-3 : 1e-3 * (1 + std::cos(pi * (step - 1) / 8)) / 2;
+      CHECK(std::stod(row.substr(begin)) == doctest::Approx(want).epsilon(1e-8));
+    }
   }
 }
 
