@@ -85,7 +85,8 @@ StoredLabels::StoredLabels(const Labels& labels)
     : width_(labels.width),
       id_bytes_(labels.count < 256     ? 1
                 : labels.count < 65536 ? 2
-                                       : 4) {
+                                       : 4),
+      count_(labels.count) {
   bytes_ = id_bytes_ == 1   ? narrow<uint8_t>(labels.ids)
            : id_bytes_ == 2 ? narrow<uint16_t>(labels.ids)
                             : narrow<int32_t>(labels.ids);
@@ -100,11 +101,9 @@ void StoredLabels::row(int y, int x0, int n, int32_t* ids) const {
 
 Labels true_labels(const Example& e) {
   const int height = e.source.height(), width = e.source.width();
-  Labels labels{height, width, 0, std::vector<int32_t>(size_t(height) * size_t(width))};
+  Labels labels{height, width, e.labels.count(), std::vector<int32_t>(size_t(height) * size_t(width))};
   for (int y = 0; y < height; ++y)
     e.labels.row(y, 0, width, labels.ids.data() + size_t(y) * size_t(width));
-  for (const int32_t id : labels.ids)
-    labels.count = std::max(labels.count, id);
   return labels;
 }
 
@@ -127,6 +126,13 @@ std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels,
   for (size_t i = 0; i < pairs.size(); ++i)
     examples.push_back({pairs[i].stem, std::move(*sources[i]), std::move(*labels[i])});
   return examples;
+}
+
+int64_t objects(const std::vector<Example>& examples) {
+  int64_t n = 0;
+  for (const Example& e : examples)
+    n += e.labels.count();
+  return n;
 }
 
 int64_t converted(const std::vector<Example>& examples) {

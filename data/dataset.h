@@ -80,6 +80,7 @@ Split split_for_validation(const std::vector<Pair>&, double fraction);
 class StoredLabels {
  public:
   explicit StoredLabels(const Labels&);
+  int count() const { return count_; }  // objects: ids are 1..count
   int32_t operator()(int y, int x) const {
     int32_t id;
     row(y, x, 1, &id);
@@ -90,7 +91,7 @@ class StoredLabels {
   const std::vector<std::byte>& bytes() const { return bytes_; }
 
  private:
-  int width_, id_bytes_;
+  int width_, id_bytes_, count_;
   std::vector<std::byte> bytes_;
 };
 
@@ -105,6 +106,9 @@ struct Example {
 
 /// How many of them are of grey for a model of RGB, or the reverse.
 int64_t converted(const std::vector<Example>&);
+
+/// How many objects they hold together.
+int64_t objects(const std::vector<Example>&);
 
 /// The labels of an example as label images are kept elsewhere.
 Labels true_labels(const Example&);

@@ -74,6 +74,29 @@ Labels from_array(const Array& a, const std::string& where) {
       a.type, [&](auto zero) { return compact_ids(int(a.shape[0]), int(a.shape[1]), a.as<decltype(zero)>(), where); });
 }
 
+/// Throws for what is an image of something instead. Of an object of n connected pixels at least n - 1 pairs of
+/// neighbours are equal; where the mean object has 4 pixels or more, and there are fewer than three pairs for 4 pixels,
+/// most objects are no pieces of an image.
+void refuse_photograph(const Labels& labels, const std::string& where) {
+  constexpr int64_t few = 1000;
+  const int32_t* id = labels.ids.data();
+  int64_t foreground = 0, equal = 0;
+  for (int y = 0; y < labels.height; ++y)
+    for (int x = 0; x < labels.width; ++x, ++id) {
+      if (*id == 0) continue;
+      ++foreground;
+      equal += x + 1 < labels.width && id[1] == *id;
+      equal += y + 1 < labels.height && id[labels.width] == *id;
+    }
+  if (foreground > few && foreground >= 4 * int64_t(labels.count) && 4 * equal < 3 * foreground)
+    refuse(where, ": is no label image: neighbouring pixels differ as in a photograph");
+}
+
+Labels checked(Labels labels, const std::string& where) {
+  refuse_photograph(labels, where);
+  return labels;
+}
+
 }  // namespace
 
 Labels compact(int height, int width, std::vector<int64_t> ids) {
@@ -89,13 +112,13 @@ Labels read_labels(const fs::path& path) {
       refuse(name, ": is no label image: its shape is not [height, width]");
     if (a.size() > raster::most_pixels)
       refuse(name, ": has ", a.size(), " pixels; Basin takes label images of up to ", raster::most_pixels);
-    return from_array(a, name);
+    return checked(from_array(a, name), name);
   }
   if (extension == ".jpg" || extension == ".jpeg" || extension == ".bmp")
     refuse(name, ": label images are PNG, TIFF or .npy files");
   const Array a = raster::read(path, raster::Palette::indices);
   if (a.shape[2] != 1) refuse(name, ": has ", a.shape[2], " channels; a label image has one");
-  return from_array(a, name);
+  return checked(from_array(a, name), name);
 }
 
 const char* masks_suffix(const Labels& labels) { return labels.count > most_in_16_bits ? "_masks.tif" : "_masks.png"; }

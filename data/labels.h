@@ -18,7 +18,7 @@ struct Labels {
 Labels compact(int height, int width, std::vector<int64_t> ids);
 
 /// 8 or 16-bit grey PNG, 8, 16 or 32-bit integer TIFF, .npy of integers [H,W]; compacted. Throws one sentence with the
-/// file's name for whatever read_image refuses, for colour, and for fractions or negative values.
+/// file's name for whatever read_image refuses, for colour, for fractions or negative values, and for a photograph.
 Labels read_labels(const std::filesystem::path&);
 
 /// "_masks.png", or "_masks.tif" where the objects are too many for 16 bits: what a label file's name ends with.

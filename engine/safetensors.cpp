@@ -112,8 +112,9 @@ SafeTensors decode_safetensors(std::span<const std::byte> bytes, const std::stri
   uint64_t length = 0;
   if (bytes.size() < 8) refuse(file, " is no .safetensors file: it has ", bytes.size(), " bytes");
   std::memcpy(&length, bytes.data(), 8);
-  if (length > longest_header || length > bytes.size() - 8)
-    refuse(file, " is no .safetensors file, or is cut off: its header should be ", length, " bytes long");
+  if (length > longest_header) refuse(file, " is no .safetensors file");
+  if (length > bytes.size() - 8)
+    refuse(file, " is cut off, or no .safetensors file: its header should be ", length, " bytes long");
   const Json header = parse_header(bytes.subspan(8, length), file);
   const std::span<const std::byte> data = bytes.subspan(8 + length);
   SafeTensors content;

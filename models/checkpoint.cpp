@@ -13,9 +13,16 @@ namespace {
 void refuse_changes(const Json& now, const Json& then, const std::string& file) {
   std::string changes;
   for (const auto& [key, value] : now.items())
-    if (!then.contains(key) || then[key] != value)
-      changes += (changes.empty() ? "" : "; ") + key + " " + to_text(value) + " now, " +
-                 (then.contains(key) ? to_text(then[key]) : "unset") + " then";
+    if (!then.contains(key) || then[key] != value) {
+      changes += changes.empty() ? "" : "; ";
+      if (key == "data")
+        changes += "other images or labels to train on";
+      else if (key == "validation")
+        changes += "other images or labels for validation";
+      else
+        changes +=
+            key + " " + to_text(value) + " now, " + (then.contains(key) ? to_text(then[key]) : "unset") + " then";
+    }
   if (!changes.empty()) refuse("--resume with other settings than those of ", file, ": ", changes);
 }
 

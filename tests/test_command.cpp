@@ -32,6 +32,10 @@ TEST_CASE("command: version, help, and what it does not know") {
   refused("doctor --nonsense", "(basin doctor --help lists the options)");
   refused("synth --out o --kind cats", "cats");
   refused("synth", "--out is required");
+  refused("synth --otu x --count 3 --sead 4", "--otu x --sead 4: not understood");
+  refused("synth --out o --count 3 extra", "extra: not understood");
+  refused("segment a.png --out o --model m --tile 0", "0: expected a number above 0");
+  refused("train --data . --out o --lr abc", "abc");
 }
 
 TEST_CASE("command: threads wait without spinning for long, unless the environment decides") {
@@ -285,27 +289,4 @@ TEST_CASE("command: a file that is read is not written over") {
   }
   CHECK(read_bytes(folder / "l.png") == before);
   CHECK(read_bytes(folder / "p.png") == before);
-}
-
-TEST_CASE("command: numbers that are none, and a run whose state is gone, are refused") {
-  const Folder folder;
-  for (const char* words : {"--lr nan", "--lr inf", "--weights 1,nan,1", "--weights 1,1,-1", "--tversky -1,0.5"}) {
-    const Ran ran = run_basin(folder, std::string("train --data . --out run ") + words);
-    CHECK(ran.code == 1);
-    CHECK_MESSAGE(contains(ran.err, std::string(words).substr(0, 4)), ran.err);
-  }
-  CHECK(run_basin(folder, "synth --count 2 --size 64 --out data").code == 0);
-  const std::string train = "train --data data --out run --width 8 --crop 32 --steps 2 --device cpu";
-  const Ran first = run_basin(folder, train);
-  REQUIRE_MESSAGE(first.code == 0, first.err);
-  CHECK(contains(first.err, "for validation, 1 image with labels:"));
-  std::filesystem::remove(folder / "run/last.state.safetensors");
-  const std::string model = read_bytes(folder / "run/last.safetensors");
-  const Ran gone = run_basin(folder, train + " --resume");
-  CHECK(gone.code == 1);
-  CHECK_MESSAGE(contains(gone.err, "holds models, but not the state"), gone.err);
-  CHECK(read_bytes(folder / "run/last.safetensors") == model);
-  const Ran again =
-      run_basin(folder, "train --data data --val data --out other --width 8 --crop 32 --steps 1 --device cpu");
-  CHECK(contains(again.err, "2 images for validation with the pixels of one to train on"));
 }

@@ -1,8 +1,10 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <random>
 
 #include "data/image.h"
+#include "data/npy.h"
 #include "engine/files.h"
 #include "tests/file_support.h"
 
@@ -196,6 +198,24 @@ TEST_CASE("image: what is no label image is refused") {
   CHECK(contains(refusal([] { compact(1, 2, {1, -5}); }), "-5"));
   const Folder folder;
   CHECK(contains(refusal([&] { write_labels(folder / "a.jpg", labels_of(1, 1, {1})); }), "a.jpg: labels are written"));
+}
+
+TEST_CASE("image: a photograph is no label image, objects of any shape are") {
+  const Folder folder;
+  const auto read = [&](const auto& id_of) {
+    std::vector<int32_t> ids;
+    for (int y = 0; y < 64; ++y)
+      for (int x = 0; x < 64; ++x)
+        ids.push_back(id_of(y, x));
+    write_npy(folder / "l.npy", {64, 64}, ids.data());
+    return read_labels(folder / "l.npy").count;
+  };
+  std::mt19937 rng(1);
+  CHECK(contains(refusal([&] { read([&](int y, int x) { return 40 + (y + x) / 8 + int(rng() % 8); }); }),
+                 "l.npy: is no label image"));
+  CHECK(read([](int y, int x) { return y / 2 * 32 + x / 2 + 1; }) == 1024);             // touching squares of 2 x 2
+  CHECK(read([](int y, int x) { return x % 2 ? 0 : x / 2 + 1 + y / 8 * 32; }) == 256);  // lines
+  CHECK(read([](int y, int x) { return y * 64 + x + 1; }) == 4096);
 }
 
 TEST_CASE("image: what cannot be read is refused in one sentence with the file's name") {

@@ -76,6 +76,15 @@ TEST_CASE("synth: the command writes the same pairs with any number of threads a
   CHECK(has(json["command"], "basin synth --kind nuclei"));
 }
 
+TEST_CASE("synth: the command wants an empty folder") {
+  const Folder folder;
+  const std::string out = (folder.path / "used").string();
+  fs::create_directories(out);
+  std::ofstream(out + "/x") << 1;
+  CHECK(std::system((BASIN_COMMAND " synth --count 1 --size 64 --out " + out + " >/dev/null 2>&1").c_str()) != 0);
+  CHECK(!fs::exists(out + "/run.json"));
+}
+
 TEST_CASE("synth: the command refuses what it cannot draw") {
   const Folder folder;
   const fs::path log = folder.path / "log";

@@ -94,6 +94,7 @@ Evaluation evaluate(const Options& options) {
 }
 
 void run(const Options& options) {
+  if (!options.json.empty() && options.json == options.csv) refuse(options.json, ": --json and --csv name one file");
   set_threads(options.threads);
   const Evaluation e = evaluate(options);
   if (!options.json.empty()) write_atomically(options.json, to_text(json_of(e), 1) + "\n");
@@ -122,7 +123,7 @@ void add_evaluate(Command& program) {
       .shown();
   command.add("--json", options->json, "write all scores to this file");
   command.add("--csv", options->csv, "write the scores of each image to this file, one row per image");
-  command.add("--threads", options->threads, "CPU threads (0: all)").not_negative();
+  command.add("--threads", options->threads, "CPU threads (0: all)").not_negative().shown();
   command.runs([=] { run(*options); });
 }
 

@@ -28,14 +28,21 @@ Json json_of(const T& value) {
   return value;
 }
 
-/// NaN passes every comparison of a range.
-const CLI::Validator finite(
-    [](std::string& text) {
-      char* end = nullptr;
-      const double value = std::strtod(text.c_str(), &end);
-      return end != text.c_str() && !std::isfinite(value) ? text + " is no finite number" : std::string();
-    },
-    "");
+/// Of text that is a number, for which `good` does not hold, the complaint; what is none the library refuses.
+template <class F>
+CLI::Validator numeric(const F& good, const std::string& name, const std::string& complaint) {
+  return CLI::Validator(
+      [=](std::string& text) {
+        char* end = nullptr;
+        const double value = std::strtod(text.c_str(), &end);
+        return end != text.c_str() && !good(value) ? text + ": " + complaint : std::string();
+      },
+      name);
+}
+const CLI::Validator finite = numeric([](double v) { return std::isfinite(v); }, "", "expected a finite number");
+const CLI::Validator above_0 = numeric([](double v) { return v > 0; }, "above 0", "expected a number above 0");
+const CLI::Validator not_below_0 =
+    numeric([](double v) { return v >= 0; }, "0 or more", "expected a number of 0 or more");
 template <class T>
 constexpr bool is_real =
     std::is_same_v<T, double> || std::is_same_v<T, std::optional<double>> || std::is_same_v<T, std::vector<double>>;
@@ -98,12 +105,12 @@ Option& Option::within(double low, double high) {
 }
 
 Option& Option::positive() {
-  option_->check(CLI::PositiveNumber);
+  option_->check(above_0);
   return *this;
 }
 
 Option& Option::not_negative() {
-  option_->check(CLI::NonNegativeNumber);
+  option_->check(not_below_0);
   return *this;
 }
 
@@ -196,6 +203,12 @@ int Command::parse(int argc, char** argv) {
     return 0;
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app_->exit(e);  // --help and --version
+    // A misspelt option matters more than the one that is missing for it.
+    std::string unknown;
+    for (const CLI::App* app : app_->get_subcommands())
+      for (const std::string& argument : app->remaining())
+        unknown += (unknown.empty() ? "" : " ") + argument;
+    if (!unknown.empty()) refuse(unknown, ": not understood (", help, " --help lists the options)");
     refuse(e.what(), " (", help, " --help lists the options)");
   }
 }

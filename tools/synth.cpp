@@ -43,6 +43,8 @@ void synth(Settings settings) {
   options.seed = settings.common.seed;
   options.density = settings.density;
   make_folder(settings.out);
+  if (!std::filesystem::is_empty(settings.out))
+    refuse("--out ", settings.out.string(), " is not empty: give another folder, so that nothing is mixed");
 
   int64_t objects = 0;
   std::exception_ptr failure;

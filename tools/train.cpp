@@ -5,6 +5,7 @@
 #include "data/loader.h"
 #include "engine/files.h"
 #include "engine/json.h"
+#include "kernels/components.h"
 #include "models/trainer.h"
 #include "models/vector_fields.h"
 #include "tools/command.h"
@@ -49,15 +50,41 @@ void tell_repeated(const std::vector<Example>& train, const std::vector<Example>
                  counted(repeated, "image").c_str());
 }
 
-void prepare_folder(const Options& o) {
-  make_folder(o.out);
-  if (!o.resume && !fs::is_empty(o.out))
+/// Tells of labels that are one object in many pieces: most likely a mask of all objects.
+void tell_binary(const std::vector<Example>& examples) {
+  std::vector<std::string> binary;
+  for (const Example& e : examples) {
+    if (e.labels.count() != 1) continue;
+    const Labels labels = true_labels(e);
+    const std::vector<uint8_t> mask(labels.ids.begin(), labels.ids.end());
+    std::vector<int32_t> ids(mask.size());
+    if (kernels::components({}, {mask.data(), {labels.height, labels.width}}, 8,
+                            {ids.data(), {labels.height, labels.width}}) > 1)
+      binary.push_back(e.stem);
+  }
+  if (!binary.empty())
+    std::fprintf(stderr,
+                 "%s with labels that are one object in several pieces, the first %s: where each piece is an object, "
+                 "basin components numbers them\n",
+                 counted(int64_t(binary.size()), "image").c_str(), binary[0].c_str());
+}
+
+void refuse_used(const Options& o) {
+  if (!o.resume && fs::is_directory(o.out) && !fs::is_empty(o.out))
     refuse("--out ", o.out, " is not empty: use --resume to go on with it, or another folder");
 }
 
 void run(const Options& o) {
   if (o.precision != "fp32") refuse("--precision ", o.precision, ": training on the CPU is in fp32");
   const Exec exec = make_cpu_exec(o.common);
+  refuse_used(o);
+  VectorFieldOptions v;
+  v.net.decoders = o.model == "vf-h2" ? 2 : 1;
+  v.net.width = o.width;
+  v.normalisation = parse_normalisation(o.norm);
+  v.field = parse_field_kind(o.field);
+  if (o.crop % UNet::multiple != 0) refuse("--crop ", o.crop, ": expected a multiple of ", UNet::multiple);
+  const Augmentation augment = parse_augmentation(o.augment);
   std::vector<Pair> pairs = find_pairs(o.data), held;
   if (!o.val.empty()) {
     held = find_pairs(o.val);
@@ -68,17 +95,14 @@ void run(const Options& o) {
   std::fprintf(stderr, "to train on, %s", describe_pairs(pairs).c_str());
   if (!held.empty()) std::fprintf(stderr, "for validation, %s", describe_pairs(held).c_str());
 
-  VectorFieldOptions v;
-  v.net.decoders = o.model == "vf-h2" ? 2 : 1;
-  v.net.width = o.width;
-  v.normalisation = parse_normalisation(o.norm);
   const std::vector<Example> train_set = read_examples(pairs, o.channels, v.normalisation);
   v.net.in_channels = train_set.front().source.channels();
   const std::vector<Example> val_set = read_examples(held, v.net.in_channels, v.normalisation);
   tell_converted(converted(train_set) + converted(val_set), v.net.in_channels);
   tell_repeated(train_set, val_set);
+  tell_binary(train_set);
+  if (objects(train_set) == 0) refuse(o.data, ": no image to train on holds an object");
   v.net.seed = o.common.seed;
-  v.field = parse_field_kind(o.field);
   v.weights = {o.weights[0], o.weights[1], o.weights[2]};
   v.tversky = {o.tversky[0], o.tversky[1]};
   VectorFields method(v);
@@ -91,13 +115,15 @@ void run(const Options& o) {
   // About every five epochs. Not a share of the steps in all: a resumed run may ask for more of them.
   t.validate_every = (5 * per_epoch + t.save_every - 1) / t.save_every * t.save_every;
   t.batch = o.batch, t.crop = o.crop, t.rate = o.lr, t.seed = o.common.seed;
-  t.augment = parse_augmentation(o.augment);
+  t.augment = augment;
   t.schedule = o.schedule == "cosine" ? Schedule::cosine : Schedule::constant;
 
-  prepare_folder(o);
-  std::fprintf(stderr, "%zu images to train on, %zu held out, %lld steps of %d crops of %d x %d, %lld parameters\n",
-               train_set.size(), val_set.size(), static_cast<long long>(t.steps), t.batch, t.crop, t.crop,
-               static_cast<long long>(method.params().count()));
+  make_folder(o.out);
+  std::fprintf(stderr, "%s with %s to train on, %s with %s held out, %s of %s of %d x %d px, %s\n",
+               counted(int64_t(train_set.size()), "image").c_str(), counted(objects(train_set), "object").c_str(),
+               counted(int64_t(val_set.size()), "image").c_str(), counted(objects(val_set), "object").c_str(),
+               counted(t.steps, "step").c_str(), counted(t.batch, "crop").c_str(), t.crop, t.crop,
+               counted(method.params().count(), "parameter").c_str());
   resolve_setting("channels", v.net.in_channels);
   if (o.steps > 0) resolve_setting("epochs", nullptr);
   t.accepted = [&] {
