@@ -7,6 +7,7 @@
 #include <optional>
 #include <string_view>
 
+#include "engine/files.h"
 #include "engine/fingerprint.h"
 #include "kernels/platform.h"
 
@@ -28,6 +29,11 @@ void add(Fingerprint& hash, const Image& image) {
   hash.add(uint64_t(image.height) << 32 | uint64_t(image.width));
   hash.add(uint64_t(image.channels) << 32 | uint64_t(image.type));
   hash.add(image.pixels);
+}
+
+bool same_content(const std::filesystem::path& a, const std::filesystem::path& b) {
+  std::error_code none;
+  return std::filesystem::file_size(a, none) == std::filesystem::file_size(b, none) && read_file(a) == read_file(b);
 }
 
 template <class T>
@@ -111,6 +117,8 @@ std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels,
   std::vector<Image> images(pairs.size());
   std::vector<std::optional<StoredLabels>> labels(pairs.size());
   for_each_parallel(pairs.size(), [&](size_t i) {
+    if (!pairs[i].one_object_each && same_content(pairs[i].image, pairs[i].masks[0]))
+      refuse(pairs[i].masks[0].string(), ": is the image itself, not its labels");
     images[i] = read_image(pairs[i].image);
     labels[i] = StoredLabels(read_pair_labels(pairs[i], images[i].height, images[i].width));
   });

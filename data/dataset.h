@@ -114,7 +114,8 @@ int64_t objects(const std::vector<Example>&);
 Labels true_labels(const Example&);
 
 /// Reads and checks the pairs on all cores; throws the first error in the order of the pairs. Labels of another size
-/// than their image are refused. `channels`: of the sources; 0: the most that any of the images has.
+/// than their image are refused, and so is a copy of the image in their place. `channels`: of the sources; 0: the most
+/// that any of the images has.
 std::vector<Example> read_examples(const std::vector<Pair>&, int channels, const Normalisation&);
 
 /// A hash of names, sizes, pixels and labels, as 16 hexadecimal digits; it depends neither on the order of the examples

@@ -3,14 +3,15 @@
 
 #include "engine/ops_nn.h"
 #include "engine/target.h"
+#include "kernels/conv_cudnn.h"
 #include "kernels/conv_few.h"
 #include "kernels/resample.h"
 
 namespace basin {
 namespace {
 
-/// A convolution between maps of these layouts: by oneDNN where it serves, else by the plain kernels. `first` is the
-/// first input channel of the weight that x meets.
+/// A convolution between maps of these layouts: by oneDNN or cuDNN where they serve, else by the plain kernels. `first`
+/// is the first input channel of the weight that x meets.
 class Convolution {
  public:
   Convolution(const Exec& exec, const Tensor& x, const Tensor& out) : exec_(exec) {
@@ -18,19 +19,26 @@ class Convolution {
       return t.layout() == Layout::blocked8 || t.layout() == Layout::blocked16 ||
              (t.dtype() == DType::bf16 && t.layout() == Layout::nhwc);
     };
-    library_ = exec.device == Device::cpu && exec.variant == Variant::automatic && x.dtype() != DType::f64 &&
-               blocked(out) && (blocked(x) || (x.layout() == Layout::nchw && x.dim(1) <= 3));
+    const auto dense = [](const Tensor& t) { return t.layout() == Layout::nchw || t.layout() == Layout::nhwc; };
+    if (exec.variant == Variant::plain || x.dtype() == DType::f64) return;
+    if (exec.device == Device::cpu && blocked(out) && (blocked(x) || (x.layout() == Layout::nchw && x.dim(1) <= 3)))
+      library_ = Library::onednn;
+    if (exec.device == Device::cuda && x.dtype() == DType::f32 && dense(x) && dense(out)) library_ = Library::cudnn;
   }
 
   void forward(const Tensor& x, const Tensor& weight, int first, const Tensor& bias, const kernels::ConvEpilogue& end,
                const Tensor& out) const {
-    BASIN_CHECK(library_ || out.dtype() != DType::bf16, "bfloat16 maps outside the library's layouts");
+    BASIN_CHECK(library_ == Library::onednn || out.dtype() != DType::bf16, "bfloat16 maps outside oneDNN's layouts");
     with_map(out.dtype(), [&]<class T>(T) {
       using W = std::conditional_t<std::is_same_v<T, double>, double, float>;
       const View<const W, 1> b = bias ? bias.view<const W, 1>() : View<const W, 1>();
       const kernels::ConvWeight<const W> w(weight.view<const W, 4>(), first);
       if constexpr (!std::is_same_v<T, double>)
-        if (library_) return kernels::conv_onednn<T>(exec_, x.features<const T>(), w, b, end, out.features<T>());
+        if (library_ == Library::onednn)
+          return kernels::conv_onednn<T>(exec_, x.features<const T>(), w, b, end, out.features<T>());
+      if constexpr (std::is_same_v<T, float>)
+        if (library_ == Library::cudnn)
+          return kernels::conv_cudnn(exec_, x.features<const T>(), w, b, end, out.features<T>());
       if constexpr (std::is_same_v<T, W>)
         kernels::conv_plain<T>(exec_, x.features<const T>(), w, b, end, out.features<T>());
     });
@@ -38,27 +46,33 @@ class Convolution {
   void backward_weight(const Tensor& x, const Tensor& d_out, const Tensor& d_weight, int first) const {
     with_real(d_out.dtype(), [&]<class T>(T) {
       const kernels::ConvWeight<T> w(d_weight.view<T, 4>(), first);
-      if constexpr (std::is_same_v<T, float>)
-        if (library_) {
-          const FeatureView<const T> input = x.features<const T>(), d = d_out.features<const T>();
+      if constexpr (std::is_same_v<T, float>) {
+        const FeatureView<const T> input = x.features<const T>(), d = d_out.features<const T>();
+        if (library_ == Library::cudnn) return kernels::conv_cudnn_backward_weight(exec_, input, d, w);
+        if (library_ == Library::onednn) {
           if (kernels::conv_few_backward_weight(exec_, input, d, w)) return;
           return kernels::conv_onednn_backward_weight(exec_, input, d, w);
         }
+      }
       kernels::conv_plain_backward_weight<T>(exec_, x.features<const T>(), d_out.features<const T>(), w);
     });
   }
   void backward_data(const Tensor& weight, int first, const Tensor& d_out, const Tensor& d_x) const {
     with_real(d_out.dtype(), [&]<class T>(T) {
       const kernels::ConvWeight<const T> w(weight.view<const T, 4>(), first);
-      if constexpr (std::is_same_v<T, float>)
-        if (library_) return kernels::conv_onednn_backward_data(exec_, w, d_out.features<const T>(), d_x.features<T>());
+      if constexpr (std::is_same_v<T, float>) {
+        const FeatureView<const T> d = d_out.features<const T>();
+        if (library_ == Library::cudnn) return kernels::conv_cudnn_backward_data(exec_, w, d, d_x.features<T>());
+        if (library_ == Library::onednn) return kernels::conv_onednn_backward_data(exec_, w, d, d_x.features<T>());
+      }
       kernels::conv_plain_backward_data<T>(exec_, w, d_out.features<const T>(), d_x.features<T>());
     });
   }
 
  private:
+  enum class Library { none, onednn, cudnn };
   Exec exec_;
-  bool library_;
+  Library library_ = Library::none;
 };
 
 /// Calls f(first, up) for up(low) part by part, `up` being empty maps for the channels from `first` on. A part is as

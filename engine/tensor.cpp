@@ -107,6 +107,14 @@ void Tensor::copy_from_host(const Exec& exec, const void* from) const {
   if (bytes() > 0) std::memcpy(raw(), from, bytes());  // nothing has no address
 }
 
+Tensor Tensor::to_device(const Exec& exec) const {
+  BASIN_CHECK(device_ == Device::cpu && layout_ == Layout::nchw, "tensor ", shape_);
+  if (exec.device == Device::cpu) return *this;
+  const Tensor there = empty(exec, shape_, dtype_);
+  there.copy_from_host(exec, raw());
+  return there;
+}
+
 void Tensor::copy_to_host(const Exec& exec, void* to) const {
 #if BASIN_CUDA
   if (device_ == Device::cuda) {

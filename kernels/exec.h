@@ -6,7 +6,9 @@ struct CUstream_st;  // what a cudaStream_t points to: names the type without an
 namespace basin {
 
 enum class Device { cpu, cuda };
-enum class Precision { fp32, bf16 };      // of what a network keeps and multiplies in inference; sums are float32
+/// Of what a network keeps and multiplies: tf32 keeps float32 and rounds factors to TF32, on GPUs that have it; bf16
+/// is for inference. Sums are float32.
+enum class Precision { fp32, tf32, bf16 };
 enum class Variant { automatic, plain };  // plain: never take a tuned path (the oracle in tests)
 
 /// Lends temporary memory on one device. Blocks are aligned to 64 bytes on the CPU, 256 on the GPU.
@@ -27,6 +29,8 @@ struct Exec {
   Scratch* scratch = nullptr;     // null: straight from the system (kernels/scratch.h)
 };
 
-inline const char* name_of(Precision p) { return p == Precision::bf16 ? "bf16" : "fp32"; }
+inline const char* name_of(Precision p) {
+  return p == Precision::bf16 ? "bf16" : p == Precision::tf32 ? "tf32" : "fp32";
+}
 
 }  // namespace basin

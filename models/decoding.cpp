@@ -44,7 +44,10 @@ Labels cluster(const Exec& exec, EndPoints ends, const VectorFieldDecoding& o) {
   }
   ends.points = {};
   labels.ids.resize(size_t(height) * size_t(width));
-  kernels::label_points(exec, ends.mask.view<const uint8_t, 2>(), clusters, {labels.ids.data(), {height, width}});
+  Tensor image = Tensor::borrow({}, labels.ids.data(), Device::cpu, {height, width}, DType::i32);
+  if (exec.device != Device::cpu) image = Tensor::empty(without_pool(exec), {height, width}, DType::i32);
+  kernels::label_points(exec, ends.mask.view<const uint8_t, 2>(), clusters, image.view<int32_t, 2>());
+  if (exec.device != Device::cpu) image.copy_to_host(exec, labels.ids.data());
   return labels;
 }
 

@@ -23,13 +23,13 @@ Maps predict_source(const Exec& exec, const Method& method, const Source& source
   constexpr int limit = kernels::field_side_limit;
   if (source.height() >= limit || source.width() >= limit)
     refuse("is ", source.width(), " x ", source.height(), " pixels; sides are below ", limit, ": cut it into parts");
-  const Tensor input = Tensor::empty(without_pool(exec), {source.channels(), source.height(), source.width()});
+  const Tensor input = Tensor::empty(without_pool({}), {source.channels(), source.height(), source.width()});
   const View<float, 3> to = input.view<float, 3>();
 #pragma omp parallel for schedule(static)
   for (int y = 0; y < source.height(); ++y)
     for (int c = 0; c < source.channels(); ++c)
       source.row(c, y, 0, source.width(), &to(c, y, 0));
-  return method.predict(exec, input, tiling);
+  return method.predict(exec, input.to_device(without_pool(exec)), tiling);
 }
 
 Segmentation segment_source(const Exec& exec, const Method& method, const Source& source, const TilingOptions& tiling,

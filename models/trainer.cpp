@@ -171,7 +171,10 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
     const LoadedBatch& loaded = loader.next();
     recent.emplace_back(step, joined(loaded.stems));
     if (recent.size() > remembered_batches) recent.pop_front();
-    const Batch batch{{{"image", loaded.image}, {"mask", loaded.mask}, {"target", loaded.target}}, {}};
+    const Batch batch{{{"image", loaded.image.to_device(exec)},
+                       {"mask", loaded.mask.to_device(exec)},
+                       {"target", loaded.target.to_device(exec)}},
+                      {}};
     stepper.step(batch, step, rate_at(o, step));
     ++since_look, ++since_row;
 

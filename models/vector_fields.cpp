@@ -9,6 +9,7 @@
 #include "kernels/distance_field.h"
 #include "kernels/omnipose_field.h"
 #include "kernels/scratch.h"
+#include "kernels/tiles.h"
 #include "models/tiling.h"
 
 namespace basin {
@@ -171,9 +172,7 @@ void VectorFields::make_targets(const Exec& exec, View<const int32_t, 2> labels,
       break;
   }
   const int margin_y = (labels.dim[0] - target.dim[1]) / 2, margin_x = (labels.dim[1] - target.dim[2]) / 2;
-  for (int c = 0; c < 2; ++c)
-    for (int y = 0; y < target.dim[1]; ++y)
-      std::copy_n(&whole(c, y + margin_y, margin_x), target.dim[2], &target(c, y, 0));
+  kernels::cut_tile(exec, whole, margin_y, margin_x, kernels::Outside::zero, kernels::Outside::zero, target);
 }
 
 LossTerms VectorFields::loss(Tape& tape, const Batch& batch, const StepState* state) const {
@@ -201,7 +200,8 @@ Labels VectorFields::decode(const Exec& exec, Maps maps) const {
 
 Maps VectorFields::oracle(const Exec& exec, const Labels& labels) const {
   const int height = labels.height, width = labels.width, margin = sample_spec().margin;
-  const Tensor logit = Tensor::empty(exec, {1, height, width}), field = Tensor::empty(exec, {2, height, width});
+  const Exec cpu;
+  const Tensor logit = Tensor::empty(cpu, {1, height, width}), field = Tensor::empty(cpu, {2, height, width});
   std::vector<int32_t> padded(size_t(height + 2 * margin) * size_t(width + 2 * margin));
   const View<int32_t, 2> ids{padded.data(), {height + 2 * margin, width + 2 * margin}};
   for (int y = 0; y < height; ++y)
@@ -209,8 +209,8 @@ Maps VectorFields::oracle(const Exec& exec, const Labels& labels) const {
       ids(y + margin, x + margin) = labels(y, x);
       logit.view<float, 3>()(0, y, x) = labels(y, x) ? 10.f : -10.f;
     }
-  make_targets(exec, ids, field.view<float, 3>());
-  return {{{"logit", logit}, {"field", field}}, {}};
+  make_targets(cpu, ids, field.view<float, 3>());
+  return {{{"logit", logit.to_device(exec)}, {"field", field.to_device(exec)}}, {}};
 }
 
 std::unique_ptr<Method> make_method(const Json& config) {

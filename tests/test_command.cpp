@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "data/image.h"
 #include "data/label_statistics.h"
 #include "data/npy.h"

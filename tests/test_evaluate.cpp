@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "data/metrics_files.h"
 #include "kernels/platform.h"
 #include "tests/evaluate_support.h"

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -196,8 +197,7 @@ TEST_CASE("field: edt along sides of any length, as far as its numbers reach") {
   for (const bool upright : {false, true})
     for (const Exec& exec : execs()) {
       CAPTURE(upright);
-      const std::vector<int32_t> squared =
-          edt(exec, upright ? Grid{length, 1, ids} : Grid{1, length, ids});
+      const std::vector<int32_t> squared = edt(exec, upright ? Grid{length, 1, ids} : Grid{1, length, ids});
       for (const int at : {0, 1, 32767, 32768, 40000, 46340})
         CHECK(squared[size_t(at)] == at * at);
       for (const int at : {46341, 50000, length - 1})

@@ -1,5 +1,7 @@
 #include <omp.h>
 
+#include <algorithm>
+
 #include "engine/ops_loss.h"
 #include "kernels/ivp_rows.h"
 #include "tests/support.h"

@@ -1,5 +1,6 @@
 #include <omp.h>
 
+#include <algorithm>
 #include <tuple>
 
 #include "engine/pool.h"

@@ -34,6 +34,11 @@ TEST_CASE("train: numbers that are none, and a run whose state is gone, are refu
   CHECK(empty.code == 1);
   CHECK(contains(empty.err, "none: no image to train on holds an object"));
   CHECK(!std::filesystem::exists(folder / "r2"));
+  write_bytes(folder / "copy/a.png", read_bytes(folder / "data/bacteria_000_img.png"));
+  write_bytes(folder / "copy/a_masks.png", read_bytes(folder / "data/bacteria_000_img.png"));
+  const Ran copy = run_basin(folder, "train --data copy" + few + "r3");
+  CHECK(copy.code == 1);
+  CHECK_MESSAGE(contains(copy.err, "copy/a_masks.png: is the image itself, not its labels"), copy.err);
   const std::string train = "train --data data --out run --width 8 --crop 32 --steps 2 --device cpu";
   const Ran first = run_basin(folder, train);
   REQUIRE_MESSAGE(first.code == 0, first.err);

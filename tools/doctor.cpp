@@ -1,5 +1,6 @@
 #include <thread>
 
+#include "kernels/conv_cudnn.h"
 #include "kernels/conv_onednn.h"
 #include "kernels/isa.h"
 #include "tools/command.h"
@@ -20,6 +21,7 @@ void print_gpu_lines() {
 #if BASIN_CUDA
   int driver = 0;
   BASIN_CUDA_CHECK(cudaDriverGetVersion(&driver));
+  std::printf("convolution   %s on the GPU\n", kernels::cudnn_version().c_str());
   std::printf("CUDA          built with %d.%d, driver for %d.%d\n", CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10,
               driver / 1000, driver % 1000 / 10);
   const std::vector<Gpu> all = gpus();

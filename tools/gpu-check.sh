@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# All that must be seen on an NVIDIA GPU, in about ten minutes: ./tools/gpu-check.sh [OUT]
+# Builds for this GPU, runs every test with BASIN_REQUIRE_GPU=1, the tests of our own kernels under the toolkit's memory
+# and race checkers, and all benchmarks. Writes OUT/NAME.json and OUT/NAME.md, NAME being that of the GPU; OUT is
+# docs/results unless given. Ends with "N passed, N failed".
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+out=${1:-docs/results}
+export BASIN_REQUIRE_GPU=1 OMP_WAIT_POLICY=passive
+
+gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader --id=0 2>/dev/null | head -1)
+[ -n "$gpu" ] || { echo "gpu-check: nvidia-smi names no GPU here" >&2; exit 1; }
+name=$(tr 'A-Z ' 'a-z-' <<<"$gpu" | tr -cd 'a-z0-9-')
+build=build/gpu-check
+mkdir -p "$out" "$build"
+
+passed=0 failed=0 rows=() items=()
+check() { # NAME COMMAND...
+  local title=$1 log=$build/${1// /-}.log began=$SECONDS result=passed
+  shift
+  echo "== $title: $*"
+  if "$@" >"$log" 2>&1; then passed=$((passed + 1)); else failed=$((failed + 1)) result=FAILED; tail -30 "$log"; fi
+  echo "== $title: $result in $((SECONDS - began)) s"
+  rows+=("| $title | $result | $((SECONDS - began)) |")
+  items+=("{\"name\": \"$title\", \"result\": \"$result\", \"seconds\": $((SECONDS - began))}")
+}
+
+# The checkers slow a kernel down a hundred times: the tests of our own kernels alone, and of these the small ones.
+kernels='test_adam test_bounds test_components test_dbscan test_dropout test_field test_field_others test_integrate test_ivp
+test_losses test_points test_snap test_sort'
+checked() { # TOOL
+  local test code=0
+  for test in $kernels; do
+    [ -f "tests/$test.cpp" ] || continue
+    timeout 120 compute-sanitizer --tool "$1" --error-exitcode 9 "$build/basin_tests" "--source-file=*/$test.cpp" \
+      "--test-case-exclude=*1, 2 and 7 threads*" || { echo "$1: $test failed"; code=1; }
+  done
+  return $code
+}
+
+check "configuration" cmake --preset cuda -B "$build" -DCMAKE_CUDA_ARCHITECTURES=native
+check "build" cmake --build "$build" -j "$(nproc)"
+basin=$build/basin
+check "doctor" "$basin" doctor
+check "tests" ctest --test-dir "$build" --output-on-failure
+if command -v compute-sanitizer >/dev/null; then
+  check "memory checker" checked memcheck
+  check "race checker" checked racecheck
+else
+  rows+=("| memory and race checkers | NOT RUN: no compute-sanitizer here | |")
+fi
+check "benchmarks" "$basin" bench --device cuda --json "$build/bench.json"
+
+{
+  printf '{"gpu": "%s", "driver": "%s", "commit": "%s", "checks": [' "$gpu" \
+    "$(nvidia-smi --query-gpu=driver_version --format=csv,noheader --id=0)" "$(git rev-parse HEAD 2>/dev/null || echo unknown)"
+  (IFS=,; printf '%s' "${items[*]}")
+  printf '], "bench": %s}\n' "$(cat "$build/bench.json" 2>/dev/null || echo '[]')"
+} >"$out/$name.json"
+{
+  printf '# %s\n\n    ./tools/gpu-check.sh\n\n| check | result | s |\n|---|---|---|\n' "$gpu"
+  printf '%s\n' "${rows[@]}"
+  printf '\n```\n'
+  cat "$build/doctor.log" "$build/benchmarks.log" 2>/dev/null
+  printf '```\n'
+} >"$out/$name.md"
+echo "$passed passed, $failed failed; $out/$name.md"
+[ "$failed" = 0 ]
