@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "models/tiling.h"
 #include "models/unet.h"
 #include "tests/support.h"
