@@ -37,15 +37,15 @@ n_test=$(find "$work/test" -name '*_masks.png' | wc -l)
 # On a busy machine a thread that spins while it waits keeps the one that it waits for from running.
 export OMP_WAIT_POLICY=passive
 steps=12
-train() { # OUT [MORE...]
+train() { # OUT [MORE...]: takes the place of its shell, so that a kill of that one meets the program itself
   local out=$1
   shift
-  "$basin" train --data "$work/train" --val-fraction 0.2 --model vf-h1 --width 16 --crop 64 --batch 2 --steps $steps \
+  exec "$basin" train --data "$work/train" --val-fraction 0.2 --model vf-h1 --width 16 --crop 64 --batch 2 --steps $steps \
     --save-every 4 --seed 5 --threads 2 --device cpu --out "$out" "$@"
 }
 
 say "an unbroken run of $steps steps"
-train "$work/unbroken" >"$work/unbroken.log" 2>&1 || { cat "$work/unbroken.log"; fail "training failed"; }
+(train "$work/unbroken") >"$work/unbroken.log" 2>&1 || { cat "$work/unbroken.log"; fail "training failed"; }
 for file in last.safetensors last.state.safetensors best.safetensors metrics.csv run.json; do
   [ -s "$work/unbroken/$file" ] || fail "training left no $file"
 done
@@ -70,7 +70,7 @@ while [ $kills -lt 3 ]; do
 done
 ! cmp -s "$work/broken/last.state.safetensors" "$work/unbroken/last.state.safetensors" ||
   fail "the killed run had reached the end: nothing was resumed"
-train "$work/broken" --resume >"$work/resumed.log" 2>&1 || { cat "$work/resumed.log"; fail "resuming failed"; }
+(train "$work/broken" --resume) >"$work/resumed.log" 2>&1 || { cat "$work/resumed.log"; fail "resuming failed"; }
 for file in last.safetensors last.state.safetensors best.safetensors; do
   cmp "$work/unbroken/$file" "$work/broken/$file" || fail "$file of the resumed run differs from the unbroken one's"
 done
@@ -78,8 +78,8 @@ leftovers=$(find "$work/broken" -type f ! -name '*.safetensors' ! -name metrics.
 [ -z "$leftovers" ] || fail "a killed run left $leftovers behind after it was resumed"
 
 say "refusals"
-if train "$work/unbroken" >"$work/refused.log" 2>&1; then fail "a folder with a run in it was trained into without --resume"; fi
-if train "$work/unbroken" --resume --lr 0.5 >"$work/refused.log" 2>&1; then fail "--resume took another --lr"; fi
+if (train "$work/unbroken") >"$work/refused.log" 2>&1; then fail "a folder with a run in it was trained into without --resume"; fi
+if (train "$work/unbroken" --resume --lr 0.5) >"$work/refused.log" 2>&1; then fail "--resume took another --lr"; fi
 grep -q 'lr' "$work/refused.log" || fail "the refusal does not name --lr: $(cat "$work/refused.log")"
 head -c 5000 "$work/unbroken/last.safetensors" >"$work/cut.safetensors"
 if "$basin" segment "$work/test" --model "$work/cut.safetensors" --out "$work/never" >"$work/refused.log" 2>&1; then
