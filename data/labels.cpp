@@ -69,11 +69,6 @@ Labels compact_ids(int height, int width, const T* ids, const std::string& where
   return labels;
 }
 
-Labels from_array(const Array& a, const std::string& where) {
-  return with_element(
-      a.type, [&](auto zero) { return compact_ids(int(a.shape[0]), int(a.shape[1]), a.as<decltype(zero)>(), where); });
-}
-
 /// Throws for what is an image of something instead. Of an object of n connected pixels at least n - 1 pairs of
 /// neighbours are equal; where the mean object has 4 pixels or more, and there are fewer than three pairs for 4 pixels,
 /// most objects are no pieces of an image.
@@ -92,7 +87,9 @@ void refuse_photograph(const Labels& labels, const std::string& where) {
     refuse(where, ": is no label image: neighbouring pixels differ as in a photograph");
 }
 
-Labels checked(Labels labels, const std::string& where) {
+Labels from_array(const Array& a, const std::string& where) {
+  Labels labels = with_element(
+      a.type, [&](auto zero) { return compact_ids(int(a.shape[0]), int(a.shape[1]), a.as<decltype(zero)>(), where); });
   refuse_photograph(labels, where);
   return labels;
 }
@@ -112,13 +109,13 @@ Labels read_labels(const fs::path& path) {
       refuse(name, ": is no label image: its shape is not [height, width]");
     if (a.size() > raster::most_pixels)
       refuse(name, ": has ", a.size(), " pixels; Basin takes label images of up to ", raster::most_pixels);
-    return checked(from_array(a, name), name);
+    return from_array(a, name);
   }
   if (extension == ".jpg" || extension == ".jpeg" || extension == ".bmp")
     refuse(name, ": label images are PNG, TIFF or .npy files");
   const Array a = raster::read(path, raster::Palette::indices);
   if (a.shape[2] != 1) refuse(name, ": has ", a.shape[2], " channels; a label image has one");
-  return checked(from_array(a, name), name);
+  return from_array(a, name);
 }
 
 const char* masks_suffix(const Labels& labels) { return labels.count > most_in_16_bits ? "_masks.tif" : "_masks.png"; }

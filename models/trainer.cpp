@@ -140,14 +140,13 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
     load_checkpoint(files.state(), exec, method.params(), at, chosen);
   else
     method.params().init(exec, o.seed);
-  const bool fresh = at.step == 0;
   if (at.step >= o.steps) {
     std::fprintf(stderr, "nothing to do: %lld steps are done\n", static_cast<long long>(at.step));
     return;
   }
   if (o.accepted) o.accepted();
   // Wherever there are models there is a state, so that models without one are known to be an older run's.
-  if (fresh) save_checkpoint(files.state(), exec, method.params(), at, chosen);
+  if (at.step == 0) save_checkpoint(files.state(), exec, method.params(), at, chosen);
 
   LoaderOptions load;
   load.batch = o.batch, load.crop = o.crop, load.margin = spec.margin, load.target_channels = method.target_channels();

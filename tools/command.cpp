@@ -92,6 +92,7 @@ Exec make_cpu_exec(Common common) {
 }
 
 void keep_inputs(const std::filesystem::path& out, const std::vector<std::filesystem::path>& inputs) {
+  if (out.empty()) return;  // not asked for
   for (const std::filesystem::path& in : inputs)
     if (std::error_code none; std::filesystem::equivalent(in, out, none))
       refuse(out.string(), ": is read by this command and would be written over; give another name");

@@ -104,10 +104,10 @@ constexpr const char* image_suffixes[] = {".png",     ".tif",     ".tiff",     "
 constexpr const char* masks_suffixes[] = {"_masks.png", "_masks.tif", "_masks.tiff", "_masks.npy"};
 
 /// Refuses to write over labels that may be the only true ones: such as lie beside an image of their name, or in a
-/// folder that was not filled by this command.
-void keep_masks(const ImageFile& image, const fs::path& out) {
+/// folder that was not `filled_before` by this command.
+void keep_masks(const ImageFile& image, const fs::path& out, bool filled_before) {
   const auto own = [&] {
-    if (!made_by("segment", out / "run.json")) return false;
+    if (!filled_before) return false;
     const auto beside = [&](const char* extension) { return fs::exists(out / (image.stem + extension)); };
     return std::none_of(std::begin(image_suffixes), std::end(image_suffixes), beside);
   };
@@ -198,9 +198,11 @@ void run(const Options& o) {
 
   Outcome outcome = find_inputs(o.inputs);
   if (outcome.images.empty()) outcome.refuse_failed();
-  if (work.save.count("labels"))
+  if (work.save.count("labels")) {
+    const bool filled_before = made_by("segment", fs::path(o.out) / "run.json");
     for (const ImageFile& image : outcome.images)
-      keep_masks(image, o.out);
+      keep_masks(image, o.out, filled_before);
+  }
   make_folder(o.out);
   for (const ImageFile& image : outcome.images)
     attempt(outcome, image.path, [&] {
