@@ -45,7 +45,8 @@ Loader::Loader(const std::vector<Example>& examples, const LoaderOptions& option
   for (const Example& e : examples)
     BASIN_CHECK(e.source.channels() == examples[0].source.channels(), e.stem, ": ", e.source.channels(), " channels");
   steps_per_epoch_ = basin::steps_per_epoch(int64_t(examples.size()), options.batch);
-  const Exec cpu;
+  Exec cpu;
+  cpu.scratch = options.memory;
   const int64_t n = options.batch, c = options.crop;
   slots_.resize(size_t(std::max(1, options.prefetch)) + 1);
   for (Slot& s : slots_) {

@@ -22,7 +22,8 @@ struct LoaderOptions {
   uint64_t seed = 0;
   Augmentation augment;
   int workers = 1;
-  int prefetch = 4;  // batches
+  int prefetch = 4;           // batches
+  Scratch* memory = nullptr;  // for the tensors of batches; null: the CPU's pool
 };
 
 /// One batch in host memory.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <new>
+#include <string>
 
 namespace basin {
 namespace {
@@ -34,8 +35,8 @@ void* from_system(Device device, size_t bytes) {
 }
 
 [[noreturn]] void refuse_memory(Device device, size_t bytes, const char* advice) {
-  refuse(device == Device::cuda ? "the GPU has no room for another " : "no memory for another ", bytes >> 20, " MiB",
-         advice);
+  throw OutOfMemory((device == Device::cuda ? "the GPU has no room for another " : "no memory for another ") +
+                    std::to_string(bytes >> 20) + " MiB" + advice);
 }
 
 void to_system(Device device, void* block) noexcept {
@@ -67,6 +68,26 @@ class System : public Scratch {
 
  private:
   Device device_;
+};
+
+class Pinned : public Scratch {
+ public:
+  void* take(size_t bytes) override {
+#if BASIN_CUDA
+    void* p = nullptr;
+    BASIN_CUDA_CHECK(cudaMallocHost(&p, bytes));
+    return p;
+#else
+    return pool_of(Device::cpu).take(bytes);
+#endif
+  }
+  void give(void* block, [[maybe_unused]] size_t bytes) noexcept override {
+#if BASIN_CUDA
+    cudaFreeHost(block);
+#else
+    pool_of(Device::cpu).give(block, bytes);
+#endif
+  }
 };
 
 }  // namespace
@@ -134,6 +155,11 @@ Exec without_pool(Exec exec) {
   static System* cuda = new System(Device::cuda);
   if (!exec.scratch) exec.scratch = exec.device == Device::cpu ? cpu : cuda;
   return exec;
+}
+
+Scratch& pinned_memory() {
+  static Pinned* memory = new Pinned;  // never destroyed, as the pools are not
+  return *memory;
 }
 
 Pool& pool_of(Device device) {

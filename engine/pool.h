@@ -5,12 +5,18 @@
 #include <vector>
 
 #include "kernels/exec.h"
+#include "kernels/platform.h"
 
 namespace basin {
 
+/// Memory that neither the device nor the pool has any more.
+class OutOfMemory : public Error {
+  using Error::Error;
+};
+
 /// Keeps what is given back and lends it again, last in first out within a size: a step that asks for the same sizes
 /// in the same order gets the same addresses every time and takes nothing from the system after its first run.
-/// Where the system has no more, what waits here is given back before the request is refused. May be used from several
+/// Where the system has no more, what waits here is given back before the request is refused as OutOfMemory. May be used from several
 /// threads.
 class Pool : public Scratch {
  public:
@@ -42,6 +48,9 @@ class Pool : public Scratch {
 /// `exec`, with memory straight from the system and back where it names none: for what is as large as an image. A pool
 /// would keep it for the next image, which is of another size.
 Exec without_pool(Exec exec);
+
+/// Host memory that a GPU reads while the host goes on, where the build has CUDA; else as any other.
+Scratch& pinned_memory();
 
 /// The pool that tensors come from where exec.scratch is null. Lives as long as the process.
 Pool& pool_of(Device);

@@ -115,6 +115,13 @@ Tensor Tensor::to_device(const Exec& exec) const {
   return there;
 }
 
+Tensor Tensor::to_host(const Exec& exec) const {
+  if (device_ == Device::cpu) return *this;
+  const Tensor here = empty(without_pool({}), shape_, dtype_, layout_);
+  copy_to_host(exec, here.raw());
+  return here;
+}
+
 void Tensor::copy_to_host(const Exec& exec, void* to) const {
 #if BASIN_CUDA
   if (device_ == Device::cuda) {

@@ -66,6 +66,8 @@ class Tensor {
   void zero(const Exec&) const;
   /// The elements of a row-major tensor of the host where exec computes: itself on the CPU.
   Tensor to_device(const Exec&) const;
+  /// The same elements in host memory: itself on the CPU.
+  Tensor to_host(const Exec&) const;
   /// The same shape, element type and layout, of no memory.
   Tensor without_data() const {
     Tensor t = *this;

@@ -1,17 +1,11 @@
 #pragma once
 #include "kernels/exec.h"
 #include "kernels/isa.h"
+#include "kernels/launch.h"
 
 namespace basin {
 
 #ifdef __CUDACC__
-/// The only place that launches: kernel(args...) on `grid` blocks of `block` threads, checked.
-template <class... P, class... A>
-void launch(const Exec& exec, dim3 grid, dim3 block, void (*kernel)(P...), const A&... args) {
-  kernel<<<grid, block, 0, exec.stream>>>(args...);
-  BASIN_CUDA_CHECK(cudaGetLastError());
-}
-
 template <class F>
 __global__ void for_each_kernel(int64_t n, F f) {
   const int64_t stride = int64_t(gridDim.x) * blockDim.x;

@@ -1,5 +1,5 @@
 #pragma once
-#include "kernels/platform.h"
+#include "kernels/launch.h"
 
 namespace basin {
 
@@ -34,8 +34,8 @@ struct UnionFind {
 
  private:
 #ifdef __CUDA_ARCH__
-  BASIN_HD int32_t read(int32_t i) const { return *const_cast<volatile int32_t*>(parent + i); }
-  BASIN_HD void write(int32_t i, int32_t p) const { *const_cast<volatile int32_t*>(parent + i) = p; }
+  BASIN_HD int32_t read(int32_t i) const { return device_load(parent + i); }
+  BASIN_HD void write(int32_t i, int32_t p) const { device_store(parent + i, p); }
   BASIN_HD int32_t link(int32_t root, int32_t to) const { return atomicCAS(parent + root, root, to); }
 #else
   BASIN_HD int32_t read(int32_t i) const { return __atomic_load_n(parent + i, __ATOMIC_RELAXED); }

@@ -53,7 +53,7 @@ enum class Tiling { dynamic, pad, resize, exact };
 struct TilingOptions {
   Tiling tiling = Tiling::dynamic;
   int tile = 256, overlap = 50;
-  int batch = 2;
+  int batch = 0;  // tiles that the network takes at once; 0: 2 on the CPU, 16 on a GPU. Halved where memory is short
 };
 
 /// One published method: its networks, targets, losses and decoding. Training and inference pipelines know this

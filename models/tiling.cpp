@@ -124,13 +124,20 @@ std::vector<Tensor> run_axes(const Exec& exec, const Tensor& image, const Axis& 
   const int across = int(xs.start.size());
   const Outside rows = mirror ? mirrored(ys, height) : Outside::zero;
   const Outside columns = mirror ? mirrored(xs, width) : Outside::zero;
-  for (int64_t first = 0; first < tiles; first += batch) {
-    const int n = int(std::min<int64_t>(batch, tiles - first));
+  for (int64_t first = 0, n = 0; first < tiles; first += n) {
+    n = std::min<int64_t>(batch, tiles - first);
     const Tensor input = Tensor::empty(exec, {n, channels, ys.tile, xs.tile});
     for (int i = 0; i < n; ++i)
       kernels::cut_tile(exec, from, ys.start[size_t((first + i) / across)], xs.start[size_t((first + i) % across)],
                         rows, columns, image_of<float>(input, i));
-    const std::vector<Tensor> maps = network(input);
+    std::vector<Tensor> maps;
+    try {
+      maps = network(input);
+    } catch (const OutOfMemory&) {
+      if (n == 1) throw;
+      batch = int(n / 2), n = 0;
+      continue;
+    }
     for (int i = 0; i < n; ++i)
       merger.add(maps, i, ys, int((first + i) / across), xs, int((first + i) % across));
   }
@@ -180,19 +187,20 @@ std::vector<Tensor> run_tiled(const Exec& exec, const Tensor& image, const Tilin
                               const std::vector<bool>& is_field, const TileNetwork& network) {
   const int height = image.dim(1), width = image.dim(2);
   check(o, needs.multiple);
+  const int batch = o.batch > 0 ? o.batch : exec.device == Device::cpu ? 2 : 16;
   if (o.tiling == Tiling::exact)
-    return run_axes(exec, image, exact_axis(height, o.tile, needs), exact_axis(width, o.tile, needs), false, o.batch,
+    return run_axes(exec, image, exact_axis(height, o.tile, needs), exact_axis(width, o.tile, needs), false, batch,
                     network);
   if (o.tiling == Tiling::dynamic)
     return run_axes(exec, image, dynamic_axis(height, o.tile, o.overlap), dynamic_axis(width, o.tile, o.overlap), false,
-                    o.batch, network);
+                    batch, network);
   const Axis ys = padding_axis(height, o.tile, o.overlap), xs = padding_axis(width, o.tile, o.overlap);
-  if (o.tiling == Tiling::pad) return run_axes(exec, image, ys, xs, true, o.batch, network);
+  if (o.tiling == Tiling::pad) return run_axes(exec, image, ys, xs, true, batch, network);
 
   const int big_height = ys.start.back() + o.tile - ys.start[0], big_width = xs.start.back() + o.tile - xs.start[0];
   const Tensor big = resized(exec, image, big_height, big_width, 1, 1);
   std::vector<Tensor> maps = run_axes(exec, big, padding_axis(big_height, o.tile, o.overlap),
-                                      padding_axis(big_width, o.tile, o.overlap), true, o.batch, network);
+                                      padding_axis(big_width, o.tile, o.overlap), true, batch, network);
   const float factor_x = float(width) / float(big_width), factor_y = float(height) / float(big_height);
   for (size_t m = 0; m < maps.size(); ++m)
     maps[m] = resized(exec, maps[m], height, width, is_field[m] ? factor_x : 1, is_field[m] ? factor_y : 1);

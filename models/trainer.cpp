@@ -11,6 +11,7 @@
 #include "kernels/adam.h"
 #include "kernels/step.h"
 #include "models/checkpoint.h"
+#include "models/feed.h"
 #include "models/model_file.h"
 #include "models/segmenter.h"
 #include "models/training_log.h"
@@ -21,6 +22,7 @@ namespace {
 
 constexpr size_t remembered_batches = 64;
 constexpr int64_t check_every = 8;  // steps between looks at what the device noticed
+constexpr size_t most_recorded = 2;  // batches that take turns in memory
 
 double rate_at(const TrainOptions& o, int64_t step) {
   if (o.schedule == Schedule::constant) return o.rate;
@@ -28,7 +30,8 @@ double rate_at(const TrainOptions& o, int64_t step) {
 }
 
 /// The settings that decide the bytes of a run.
-Json settings(const TrainOptions& o, const Method& method, const std::string& data, const std::string& validation) {
+Json settings(const TrainOptions& o, Precision precision, const Method& method, const std::string& data,
+              const std::string& validation) {
   Json j{{"batch", o.batch},
          {"crop", o.crop},
          {"lr", o.rate},
@@ -40,6 +43,7 @@ Json settings(const TrainOptions& o, const Method& method, const std::string& da
          {"data", data},
          {"validation", validation}};
   if (o.schedule == Schedule::cosine) j["steps"] = o.steps;
+  if (precision != Precision::fp32) j["precision"] = name_of(precision);
   const Json config = method.config();
   for (const auto& [key, value] : config.items())
     j["model " + key] = value;
@@ -77,22 +81,39 @@ std::string joined(const std::vector<std::string>& names) {
 
 }  // namespace
 
-Stepper::Stepper(const Exec& exec, Method& method)
+Stepper::Stepper(const Exec& exec, Method& method, bool graph)
     : exec_(exec),
       method_(method),
+      pool_(exec.device),
       m_(Tensor::zeros(exec, method.params().values().shape())),
       v_(Tensor::zeros(exec, method.params().values().shape())),
       state_(Tensor::empty(exec, {int64_t(sizeof(StepState))}, DType::u8)),
       sums_(Tensor::zeros(exec, {8}, DType::f64)),
-      one_(Tensor::from<float>(exec, {1}, {1})) {
+      one_(Tensor::from<float>(exec, {1}, {1})),
+      graph_(graph && exec.device == Device::cuda && exec.stream && method.capturable()) {
   const StepState fresh;
   state_.copy_from_host(exec, &fresh);
+  if (exec.device != Device::cpu) exec_.scratch = &pool_;
 }
 
 void Stepper::step(const Batch& batch, int64_t step, double rate) {
+  kernels::begin_step(exec_, step, float(rate), static_cast<StepState*>(state_.raw()));
+  // The first step fills the pool and lets cuDNN choose, neither of which can be recorded.
+  if (!graph_ || names_.empty()) return put_step(batch);
+  Place place;
+  for (const auto& [name, tensor] : batch.tensors)
+    place.push_back(tensor.raw());
+  auto at = graphs_.find(place);
+  if (at == graphs_.end()) {
+    if (graphs_.size() == most_recorded) return put_step(batch);
+    at = graphs_.emplace(place, Graph::record(exec_, [&] { put_step(batch); })).first;
+  }
+  at->second.run(exec_);
+}
+
+void Stepper::put_step(const Batch& batch) {
   auto* state = static_cast<StepState*>(state_.raw());
   Params& params = method_.params();
-  kernels::begin_step(exec_, step, float(rate), state);
   params.gradients().zero(exec_);
   Tape tape(exec_);
   const LossTerms loss = method_.loss(tape, batch, state);
@@ -132,9 +153,9 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
   const SampleSpec spec = method.sample_spec();
   if (o.crop % spec.multiple != 0 || o.crop < spec.multiple)
     refuse("--crop ", o.crop, ": expected a multiple of ", spec.multiple);
-  const Json chosen = settings(o, method, fingerprint(examples), fingerprint(validation));
+  const Json chosen = settings(o, exec.precision, method, fingerprint(examples), fingerprint(validation));
   const std::vector<std::string> seen = image_fingerprints(examples);
-  Stepper stepper(exec, method);
+  Stepper stepper(exec, method, o.graph);
   Checkpoint at{.m = stepper.first_moment(), .v = stepper.second_moment()};
   if (resume && std::filesystem::exists(files.state()))
     load_checkpoint(files.state(), exec, method.params(), at, chosen);
@@ -152,10 +173,12 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
   load.batch = o.batch, load.crop = o.crop, load.margin = spec.margin, load.target_channels = method.target_channels();
   load.whole_image = spec.whole_objects;
   load.seed = o.seed, load.augment = o.augment, load.workers = o.workers;
+  if (exec.device != Device::cpu) load.memory = &pinned_memory();
   const MakeTargets targets = [&](View<const int32_t, 2> labels, View<float, 3> target) {
     method.make_targets(Exec(), labels, target);
   };
   Loader loader(examples, load, targets, at.step);
+  Feed feed(exec, loader);
   MetricsFile metrics(files.metrics(), at.step);
   Progress progress(at.step, o.steps);
   std::deque<std::pair<int64_t, std::string>> recent;
@@ -167,14 +190,11 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
   std::vector<double> row_sums;
 
   for (int64_t step = at.step; step < o.steps; ++step) {
-    const LoadedBatch& loaded = loader.next();
-    recent.emplace_back(step, joined(loaded.stems));
+    const Feed::Item& item = feed.next();
+    recent.emplace_back(step, joined(item.stems));
     if (recent.size() > remembered_batches) recent.pop_front();
-    const Batch batch{{{"image", loaded.image.to_device(exec)},
-                       {"mask", loaded.mask.to_device(exec)},
-                       {"target", loaded.target.to_device(exec)}},
-                      {}};
-    stepper.step(batch, step, rate_at(o, step));
+    stepper.step(item.batch, step, rate_at(o, step));
+    if (step + 1 < o.steps) feed.prefetch();
     ++since_look, ++since_row;
 
     const bool last = step + 1 == o.steps, save = last || (o.save_every > 0 && (step + 1) % o.save_every == 0);

@@ -1,11 +1,14 @@
 #pragma once
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 
 #include "data/augment.h"
 #include "data/dataset.h"
+#include "engine/graph.h"
+#include "engine/pool.h"
 #include "models/method.h"
 
 namespace basin {
@@ -23,6 +26,7 @@ struct TrainOptions {
   Augmentation augment;
   uint64_t seed = 0;
   int workers = 1;
+  bool graph = true;               // on a GPU: a step is recorded once and started as a whole
   TilingOptions tiling;            // of validation
   std::function<void()> accepted;  // called once it is known that steps will be done, before the first
 };
@@ -46,9 +50,11 @@ void train(const Exec&, Method& method, const std::vector<Example>& train, const
            const TrainOptions&, const RunFiles&, bool resume);
 
 /// One training step: losses, gradients, Adam. What `basin bench train-step` times and train() repeats.
+/// On a GPU whose stream is its own, `graph` records the step once for each of the two batches that take turns in
+/// memory, and starts the recording from then on; the numbers are the same.
 class Stepper {
  public:
-  Stepper(const Exec&, Method&);
+  Stepper(const Exec&, Method&, bool graph = true);
   /// The losses of the step are added to the sums. Nothing is read back.
   void step(const Batch&, int64_t step, double rate);
 
@@ -60,15 +66,25 @@ class Stepper {
   int64_t first_bad() const;
   const Tensor& first_moment() const { return m_; }
   const Tensor& second_moment() const { return v_; }
+  /// The recordings that there are.
+  size_t recorded() const { return graphs_.size(); }
+  /// What the steps take beside parameters and moments.
+  Pool& memory() { return exec_.device == Device::cpu ? pool_of(Device::cpu) : pool_; }
 
  private:
+  using Place = std::vector<const void*>;  // where the tensors of a batch lie
+  void put_step(const Batch&);
+
   Exec exec_;
   Method& method_;
+  Pool pool_;     // of the GPU's steps alone: a recording holds on to the addresses
   Tensor m_, v_;  // Adam's
   Tensor state_;  // a StepState
   Tensor sums_;   // f64, one per loss
   Tensor one_;    // the gradient of the loss with respect to itself
   std::vector<std::string> names_;
+  bool graph_;
+  std::map<Place, Graph> graphs_;
 };
 
 }  // namespace basin

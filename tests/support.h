@@ -18,6 +18,12 @@ inline std::vector<Exec> execs() {
   if (cudaGetDeviceCount(&n) == cudaSuccess && n > 0) {
     Exec gpu;
     gpu.device = Device::cuda;
+    static const cudaStream_t stream = [] {
+      cudaStream_t s = nullptr;
+      REQUIRE(cudaStreamCreateWithFlags(&s, cudaStreamNonBlocking) == cudaSuccess);
+      return s;
+    }();
+    gpu.stream = stream;
     all.push_back(gpu);
   }
 #endif

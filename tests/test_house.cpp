@@ -151,8 +151,8 @@ std::vector<std::string> violations(const fs::path& root) {
     if (lines_of(s.text) > limit) report(s.path, "has more than " + std::to_string(limit) + " lines");
     for (const std::string& word : {std::string("TO") + "DO", std::string("FIX") + "ME"})
       if (s.text.find(word) != std::string::npos) report(s.path, "says " + word);
-    if ((s.path == "kernels/parallel.h" ? without_launch(s.code) : s.code).find("<<<") != std::string::npos)
-      report(s.path, "launches a kernel outside launch() of kernels/parallel.h");
+    if ((s.path == "kernels/launch.h" ? without_launch(s.code) : s.code).find("<<<") != std::string::npos)
+      report(s.path, "launches a kernel outside launch() of kernels/launch.h");
 
     for (const Include& include : includes_of(s.text)) {
       if (include.quoted) {
@@ -194,10 +194,10 @@ class Planted {
  public:
   Planted() : root_(fs::temp_directory_path() / ("basin-house-" + std::to_string(std::random_device{}()))) {
     write("CMakeLists.txt", "kernels/a.cu kernels/conv_onednn.cpp data/b.cpp tests/test_a.cpp\n");
-    write("kernels/parallel.h", "#pragma once\ntemplate <class F>\nvoid launch(F f) {\n  { f<<<1, 2>>>(); }\n}\n");
-    write("kernels/a.cu", "// a comment may say <<<\n#include \"kernels/parallel.h\"\nconst char* s = \"<<<\";\n");
+    write("kernels/launch.h", "#pragma once\ntemplate <class F>\nvoid launch(F f) {\n  { f<<<1, 2>>>(); }\n}\n");
+    write("kernels/a.cu", "// a comment may say <<<\n#include \"kernels/launch.h\"\nconst char* s = \"<<<\";\n");
     write("kernels/conv_onednn.cpp", "#include <dnnl.hpp>\n");
-    write("data/b.cpp", "#include <tiffio.h>\n\n#include \"kernels/parallel.h\"\n");
+    write("data/b.cpp", "#include <tiffio.h>\n\n#include \"kernels/launch.h\"\n");
     write("tests/test_a.cpp", "#include \"data/b.h\"\n");
     write("data/b.h", "#pragma once\n");
   }
@@ -263,7 +263,7 @@ TEST_CASE("house: each planted fault is found, and nothing else") {
     check_only(tree, "outside launch()");
   }
   SUBCASE("a launch beside launch()") {
-    tree.append("kernels/parallel.h", "void other() { k<<<1, 1>>>(); }\n");
+    tree.append("kernels/launch.h", "void other() { k<<<1, 1>>>(); }\n");
     check_only(tree, "outside launch()");
   }
   SUBCASE("a library outside its fence") {

@@ -32,6 +32,17 @@ std::optional<int> wanted_gpu(const std::string& device) {
   return index;
 }
 
+Precision parse_precision(const std::string& text) {
+  for (const Precision p : {Precision::fp32, Precision::tf32, Precision::bf16})
+    if (text == name_of(p)) return p;
+  refuse("--precision ", text, ": expected fp32, tf32 or bf16");
+}
+
+/// Whether the GPU, or without one the processor, has instructions for it: tensor cores, or AVX512_BF16.
+bool multiplies(const Gpu* gpu, Precision precision) {
+  return gpu ? gpu->major >= 8 : precision == Precision::bf16 && multiplies_bfloat16();
+}
+
 }  // namespace
 
 void add_device_options(Command& command, Common& common) {
@@ -46,8 +57,9 @@ void add_seed_option(Command& command, Common& common) {
 void add_precision_option(Command& command, Common& common) {
   command
       .add("--precision", common.precision,
-           "of the network: fp32, or bf16, which is faster on processors with AVX512_BF16 and fp32 on others")
-      .one_of({"fp32", "bf16"})
+           "of the network: fp32; tf32, on GPUs from compute capability 8.0; bf16, there and on processors with "
+           "AVX512_BF16")
+      .one_of({"fp32", "tf32", "bf16"})
       .shown();
 }
 
@@ -59,35 +71,31 @@ void set_threads(int threads) {
 Exec make_exec(const Common& common) {
   set_threads(common.threads);
   Exec exec;
-  const std::optional<int> gpu = wanted_gpu(common.device);
-  const int n = common.device == "cpu" ? 0 : int(gpus().size());
-  if (gpu && n == 0) refuse("--device ", common.device, ": this machine or this build has no usable NVIDIA GPU");
-  if (gpu && *gpu >= n) refuse("--device ", common.device, ": there are ", n, " GPUs");
-  if (n > 0) {
+  const std::optional<int> wanted_index = wanted_gpu(common.device);
+  const std::vector<Gpu> all = common.device == "cpu" ? std::vector<Gpu>() : gpus();
+  if (wanted_index && all.empty())
+    refuse("--device ", common.device, ": this machine or this build has no usable NVIDIA GPU");
+  if (wanted_index && *wanted_index >= int(all.size()))
+    refuse("--device ", common.device, ": there are ", all.size(), " GPUs");
+  const Gpu* gpu = all.empty() ? nullptr : &all[size_t(wanted_index.value_or(0))];
 #if BASIN_CUDA
-    BASIN_CUDA_CHECK(cudaSetDevice(gpu.value_or(0)));
+  if (gpu) {
+    BASIN_CUDA_CHECK(cudaSetDevice(wanted_index.value_or(0)));
+    BASIN_CUDA_CHECK(cudaStreamCreateWithFlags(&exec.stream, cudaStreamNonBlocking));  // as long as the process lives
     exec.device = Device::cuda;
-#endif
   }
-  if (common.precision == "bf16") {
-    if (exec.device == Device::cpu && multiplies_bfloat16())
-      exec.precision = Precision::bf16;
+#endif
+  const Precision wanted = parse_precision(common.precision);
+  if (wanted != Precision::fp32) {
+    if (multiplies(gpu, wanted))
+      exec.precision = wanted;
     else
-      std::fprintf(stderr,
-                   "--precision bf16: not on this device, which needs AVX512_BF16 for it; the network runs in fp32\n");
+      std::fprintf(stderr, "--precision %s: this device does not multiply it; the network runs in fp32\n",
+                   common.precision.c_str());
     resolve_setting("precision", name_of(exec.precision));
   }
   if (common.device == "auto") std::fprintf(stderr, "device: %s\n", describe(exec).c_str());
   resolve_setting("device", describe(exec));
-  return exec;
-}
-
-Exec make_cpu_exec(Common common) {
-  if (wanted_gpu(common.device)) refuse("--device ", common.device, ": this command runs on the CPU only so far");
-  const bool chosen = common.device != "auto";
-  if (!chosen) common.device = "cpu";
-  const Exec exec = make_exec(common);
-  if (!chosen) std::fprintf(stderr, "device: %s\n", describe(exec).c_str());
   return exec;
 }
 

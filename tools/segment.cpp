@@ -48,8 +48,9 @@ void override_decoding(const Options& o, VectorFieldDecoding& d) {
   check(d.integrate);
 }
 
-void save_map(const fs::path& path, const Tensor& map) {
-  write_npy(path, {map.dim(0), map.dim(1), map.dim(2)}, map.data<const float>());
+void save_map(const Exec& exec, const fs::path& path, const Tensor& map) {
+  const Tensor here = map.to_host(exec);
+  write_npy(path, {map.dim(0), map.dim(1), map.dim(2)}, here.data<const float>());
 }
 
 struct Seconds {
@@ -171,8 +172,8 @@ int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Out
     seconds.write += clock_seconds() - begin;
   };
   const auto save_maps = [&](const Maps& maps) {
-    save("field", "_field.npy", [&](const fs::path& file) { save_map(file, maps["field"]); });
-    save("logit", "_logit.npy", [&](const fs::path& file) { save_map(file, maps["logit"]); });
+    save("field", "_field.npy", [&](const fs::path& file) { save_map(work.exec, file, maps["field"]); });
+    save("logit", "_logit.npy", [&](const fs::path& file) { save_map(work.exec, file, maps["logit"]); });
   };
   const Segmentation s = with_name(
       path.string(), [&] { return segment_source(work.exec, *work.model.method, source, work.tiles, save_maps); });
@@ -186,7 +187,7 @@ int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Out
 
 void run(const Options& o) {
   Work work;
-  work.exec = make_cpu_exec(o.common);
+  work.exec = make_exec(o.common);
   work.model = load_model(o.model, work.exec);
   const Method& method = *work.model.method;
   if (auto* fields = dynamic_cast<VectorFields*>(work.model.method.get())) override_decoding(o, fields->decoding());

@@ -18,7 +18,7 @@ namespace {
 
 struct Options {
   Common common;
-  std::string data, model = "vf-h1", out, val, norm = "divide", augment = "flip", field = "sdf", precision = "fp32";
+  std::string data, model = "vf-h1", out, val, norm = "divide", augment = "flip", field = "sdf";
   std::string schedule = "constant";
   double val_fraction = 0.1, lr = 2e-4;
   bool resume = false, deterministic = false, no_graph = false;
@@ -75,8 +75,9 @@ void refuse_used(const Options& o) {
 }
 
 void run(const Options& o) {
-  if (o.precision != "fp32") refuse("--precision ", o.precision, ": training on the CPU is in fp32");
-  const Exec exec = make_cpu_exec(o.common);
+  if (o.common.precision == "bf16") refuse("--precision bf16: training is in fp32, or on a GPU in tf32");
+  Exec exec = make_exec(o.common);
+  exec.deterministic = o.deterministic;
   refuse_used(o);
   VectorFieldOptions v;
   v.net.decoders = o.model == "vf-h2" ? 2 : 1;
@@ -116,6 +117,7 @@ void run(const Options& o) {
   t.validate_every = (5 * per_epoch + t.save_every - 1) / t.save_every * t.save_every;
   t.batch = o.batch, t.crop = o.crop, t.rate = o.lr, t.seed = o.common.seed;
   t.augment = augment;
+  t.graph = !o.no_graph;
   t.schedule = o.schedule == "cosine" ? Schedule::cosine : Schedule::constant;
 
   make_folder(o.out);
@@ -169,7 +171,7 @@ void add_train(Command& program) {
   command.add("--tversky", o->tversky, "weights of false positives and false negatives").list(2).not_negative().shown();
   command.add("--field", o->field, "target field").one_of({"sdf", "affinity", "omnipose", "centroid"}).shown();
   command.add("--save-every", o->save_every, "steps between saves; default: one epoch").positive();
-  command.add("--precision", o->precision, "fp32; tf32 and bf16 are for GPUs").shown();
+  add_precision_option(command, o->common);
   command.flag("--deterministic", o->deterministic, "the same bytes from run to run; the CPU always gives them");
   command.flag("--no-graph", o->no_graph, "on a GPU: launch every kernel on its own");
   command.flag("--resume", o->resume, "go on where the run in --out stopped");

@@ -89,7 +89,7 @@ void run(Options o) {
   for (const std::string& s : o.snap_noise)
     o.grid.noise.push_back(kernels::parse_noise_rule(s));
   const Dialect dialect = parse_dialect(o.dialect);
-  const Exec exec = make_cpu_exec(o.common);
+  const Exec exec = make_exec(o.common);
   Model model = load_model(o.model, exec);
   auto* method = dynamic_cast<VectorFields*>(model.method.get());
   if (!method) refuse(o.model, ": its method has no decoding to tune");

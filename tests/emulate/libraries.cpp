@@ -1,0 +1,65 @@
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "kernels/conv_cudnn.h"
+#include "kernels/scratch.h"
+#include "kernels/sort_cub.h"
+
+// What cuDNN and CUB do for Basin, on the emulated device.
+
+namespace basin::kernels {
+
+std::string cudnn_version() { return "an emulated cuDNN"; }
+
+void conv_cudnn(const Exec& exec, FeatureView<const float> x, ConvWeight<const float> weight, View<const float, 1> bias,
+                const ConvEpilogue& epilogue, FeatureView<float> out) {
+  conv_plain<float>(exec, x, weight, bias, epilogue, out);
+}
+void conv_cudnn_backward_data(const Exec& exec, ConvWeight<const float> weight, FeatureView<const float> d_out,
+                              FeatureView<float> d_x) {
+  conv_plain_backward_data<float>(exec, weight, d_out, d_x);
+}
+void conv_cudnn_backward_weight(const Exec& exec, FeatureView<const float> x, FeatureView<const float> d_out,
+                                ConvWeight<float> d_weight) {
+  conv_plain_backward_weight<float>(exec, x, d_out, d_weight);
+}
+
+namespace cub_backend {
+
+template <class Key>
+void sort_by_key(const Exec& exec, View<Key, 1> keys, View<int32_t, 1> values, int bits) {
+  BASIN_CUDA_CHECK(emulate::library_call(exec.stream, [=] {
+    const Key mask = bits == 8 * int(sizeof(Key)) ? ~Key(0) : (Key(1) << bits) - 1;
+    const std::vector<Key> key(keys.data, keys.data + keys.dim[0]);
+    const std::vector<int32_t> value(values.data, values.data + keys.dim[0]);
+    std::vector<int32_t> order(key.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int32_t a, int32_t b) { return (key[size_t(a)] & mask) < (key[size_t(b)] & mask); });
+    for (size_t i = 0; i < order.size(); ++i)
+      keys.data[i] = key[size_t(order[i])], values.data[i] = value[size_t(order[i])];
+  }));
+}
+template void sort_by_key<uint32_t>(const Exec&, View<uint32_t, 1>, View<int32_t, 1>, int);
+template void sort_by_key<uint64_t>(const Exec&, View<uint64_t, 1>, View<int32_t, 1>, int);
+
+int64_t exclusive_sum(const Exec& exec, View<int32_t, 1> values) {
+  int64_t total = 0;
+  BASIN_CUDA_CHECK(emulate::library_call(exec.stream, [values, &total] {
+    for (int i = 0; i < values.dim[0]; ++i)
+      total += values.data[i];
+    BASIN_CHECK(total <= INT32_MAX, "the sum is ", total);
+    int32_t sum = 0;
+    for (int i = 0; i < values.dim[0]; ++i) {
+      const int32_t v = values.data[i];
+      values.data[i] = sum;
+      sum += v;
+    }
+  }));
+  BASIN_CUDA_CHECK(cudaStreamSynchronize(exec.stream));
+  return total;
+}
+
+}  // namespace cub_backend
+}  // namespace basin::kernels

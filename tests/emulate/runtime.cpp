@@ -1,0 +1,346 @@
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "tests/emulate/cuda_runtime.h"
+
+using Work = std::function<void()>;
+
+struct CUgraph_st {
+  std::vector<Work> work;
+};
+struct CUgraphExec_st {
+  std::shared_ptr<std::vector<Work>> work;
+};
+struct CUevent_st {
+  std::shared_ptr<bool> passed = std::make_shared<bool>(true);
+  cudaStream_t stream = nullptr;
+};
+struct CUstream_st {
+  std::deque<Work> queue;
+  std::unique_ptr<CUgraph_st> capture;
+};
+
+namespace {
+
+constexpr size_t address_space = size_t(1) << 40;
+constexpr size_t page = 4096;
+constexpr size_t most_queued = 20000;  // then the oldest go first
+
+std::recursive_mutex mutex;
+CUstream_st default_stream;
+std::vector<cudaStream_t> streams{&default_stream};
+int captures = 0;  // streams that are captured now
+bool failed = false;
+
+/// The device's memory: addresses are never used again, so that what was freed stays out of reach.
+struct Memory {
+  std::byte* base = nullptr;
+  size_t end = 0, in_use = 0, limit = 0;
+  std::map<std::byte*, size_t> live;
+  std::map<std::byte*, size_t> pinned;  // of the host
+  bool open = false;
+
+  Memory() {
+    void* all = mmap(nullptr, address_space, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (all == MAP_FAILED) std::abort();
+    base = static_cast<std::byte*>(all);
+    const char* mib = std::getenv("BASIN_EMULATED_MEMORY");
+    limit = (mib ? size_t(std::atoll(mib)) : 8192) << 20;
+  }
+  void protect(bool now_open) {
+    open = now_open;
+    if (end > 0) mprotect(base, end, open ? PROT_READ | PROT_WRITE : PROT_NONE);
+  }
+  std::byte* take(size_t bytes) {
+    const size_t size = (bytes + page - 1) / page * page;
+    if (in_use + size > limit || end + size + page > address_space) return nullptr;
+    std::byte* block = base + end;
+    end += size + page;  // a page between, which nobody has
+    in_use += size;
+    live[block] = bytes;
+    const bool was_open = open;
+    protect(true);
+    std::memset(block, 0xFF, size);
+    protect(was_open);
+    return block;
+  }
+  bool give(void* p) {
+    const auto at = live.find(static_cast<std::byte*>(p));
+    if (at == live.end()) return false;
+    const size_t size = (at->second + page - 1) / page * page;
+    in_use -= size;
+    madvise(at->first, size, MADV_DONTNEED);
+    live.erase(at);
+    return true;
+  }
+  static bool holds(const std::map<std::byte*, size_t>& all, const void* p, size_t bytes) {
+    auto* at = static_cast<std::byte*>(const_cast<void*>(p));
+    auto after = all.upper_bound(at);
+    if (after == all.begin()) return false;
+    --after;
+    return at + bytes <= after->first + after->second;
+  }
+};
+Memory& memory() {
+  static Memory* all = new Memory;
+  return *all;
+}
+
+cudaStream_t real(cudaStream_t s) { return s ? s : &default_stream; }
+
+void run(const Work& work) {
+  if (!failed) work();
+}
+
+bool advance(cudaStream_t s) {
+  if (s->queue.empty()) return false;
+  const Work work = std::move(s->queue.front());
+  s->queue.pop_front();
+  run(work);
+  return true;
+}
+
+void drain(cudaStream_t s) {
+  const bool was_open = memory().open;
+  memory().protect(true);
+  while (advance(s)) {
+  }
+  memory().protect(was_open);
+}
+void drain_all() {
+  for (cudaStream_t s : streams)
+    drain(s);
+}
+
+cudaError_t state() { return failed ? cudaErrorLaunchFailure : cudaSuccess; }
+
+/// Puts work where the stream will come to it, or into the graph that it is captured into.
+cudaError_t enqueue(cudaStream_t stream, Work work) {
+  cudaStream_t s = real(stream);
+  if (s->capture) {
+    s->capture->work.push_back(std::move(work));
+    return cudaSuccess;
+  }
+  if (s == &default_stream && captures > 0) return cudaErrorStreamCaptureUnsupported;
+  s->queue.push_back(std::move(work));
+  if (s->queue.size() > most_queued) drain(s);
+  return state();
+}
+
+}  // namespace
+
+namespace emulate {
+
+cudaError_t launch(cudaStream_t stream, dim3 grid, dim3 block, std::function<void()> thread) {
+  const std::lock_guard lock(mutex);
+  const uint64_t threads = uint64_t(block.x) * block.y * block.z;
+  if (threads == 0 || threads > 1024 || grid.x == 0 || grid.x > 0x7fffffffu || grid.y == 0 || grid.y > 65535 ||
+      grid.z == 0 || grid.z > 65535)
+    return cudaErrorInvalidConfiguration;
+  return enqueue(stream, [grid, block, thread = std::move(thread)] {
+    if (!run_grid(grid, block, thread)) failed = true;
+  });
+}
+
+cudaError_t library_call(cudaStream_t stream, std::function<void()> work) {
+  const std::lock_guard lock(mutex);
+  return enqueue(stream, std::move(work));
+}
+
+}  // namespace emulate
+
+const char* cudaGetErrorString(cudaError_t e) {
+  switch (e) {
+    case cudaSuccess:
+      return "no error";
+    case cudaErrorMemoryAllocation:
+      return "out of memory";
+    case cudaErrorInvalidConfiguration:
+      return "invalid configuration argument";
+    case cudaErrorLaunchFailure:
+      return emulate::failure().c_str();
+    case cudaErrorStreamCaptureUnsupported:
+      return "operation not permitted when a stream is capturing";
+    default:
+      return "invalid argument";
+  }
+}
+
+cudaError_t cudaGetLastError() { return state(); }
+cudaError_t cudaGetDeviceCount(int* n) { return *n = 1, cudaSuccess; }
+cudaError_t cudaGetDevice(int* index) { return *index = 0, cudaSuccess; }
+cudaError_t cudaSetDevice(int index) { return index == 0 ? cudaSuccess : cudaErrorInvalidValue; }
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
+  *p = {};
+  std::snprintf(p->name, sizeof p->name, "emulated device");
+  p->major = 6, p->minor = 1, p->multiProcessorCount = 1;
+  p->totalGlobalMem = memory().limit;
+  return cudaSuccess;
+}
+cudaError_t cudaDriverGetVersion(int* version) { return *version = CUDART_VERSION, cudaSuccess; }
+cudaError_t cudaRuntimeGetVersion(int* version) { return *version = CUDART_VERSION, cudaSuccess; }
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
+  const std::lock_guard lock(mutex);
+  *total = memory().limit;
+  *free = memory().limit - memory().in_use;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceSynchronize() {
+  const std::lock_guard lock(mutex);
+  if (captures > 0) return cudaErrorStreamCaptureUnsupported;
+  drain_all();
+  return state();
+}
+
+cudaError_t cudaMalloc(void** p, size_t bytes) {
+  const std::lock_guard lock(mutex);
+  if (captures > 0) return cudaErrorStreamCaptureUnsupported;
+  *p = memory().take(bytes);
+  return *p ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+cudaError_t cudaFree(void* p) {
+  const std::lock_guard lock(mutex);
+  if (captures > 0) return cudaErrorStreamCaptureUnsupported;
+  drain_all();
+  return !p || memory().give(p) ? cudaSuccess : cudaErrorInvalidValue;
+}
+cudaError_t cudaMallocAsync(void** p, size_t bytes, cudaStream_t) { return cudaMalloc(p, bytes); }
+cudaError_t cudaFreeAsync(void* p, cudaStream_t stream) {
+  const std::lock_guard lock(mutex);
+  return enqueue(stream, [p] {
+    if (!memory().give(p)) std::abort();
+  });
+}
+cudaError_t cudaMallocHost(void** p, size_t bytes) {
+  const std::lock_guard lock(mutex);
+  *p = std::aligned_alloc(page, (bytes + page - 1) / page * page);
+  if (!*p) return cudaErrorMemoryAllocation;
+  memory().pinned[static_cast<std::byte*>(*p)] = bytes;
+  return cudaSuccess;
+}
+cudaError_t cudaFreeHost(void* p) {
+  const std::lock_guard lock(mutex);
+  drain_all();
+  if (memory().pinned.erase(static_cast<std::byte*>(p)) == 0) return cudaErrorInvalidValue;
+  std::free(p);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+  const std::lock_guard lock(mutex);
+  if (bytes == 0) return state();
+  Memory& m = memory();
+  const auto on_device = [&](const void* p) { return Memory::holds(m.live, p, bytes); };
+  const auto is_pinned = [&](const void* p) { return Memory::holds(m.pinned, p, bytes); };
+  if (on_device(from) != (kind != cudaMemcpyHostToDevice) || on_device(to) != (kind != cudaMemcpyDeviceToHost))
+    return cudaErrorInvalidValue;
+  const Work copy = [=] { std::memcpy(to, from, bytes); };
+  const bool waits = kind != cudaMemcpyDeviceToDevice && !is_pinned(kind == cudaMemcpyHostToDevice ? from : to);
+  if (!waits) return enqueue(stream, copy);
+  if (captures > 0) return cudaErrorStreamCaptureUnsupported;
+  if (kind == cudaMemcpyHostToDevice) {  // what the host has now
+    const auto* begin = static_cast<const std::byte*>(from);
+    return enqueue(stream, [to, held = std::vector<std::byte>(begin, begin + bytes)] {
+      std::memcpy(to, held.data(), held.size());
+    });
+  }
+  enqueue(stream, copy);
+  drain(real(stream));
+  return state();
+}
+cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
+  const std::lock_guard lock(mutex);
+  if (bytes > 0 && !Memory::holds(memory().live, to, bytes)) return cudaErrorInvalidValue;
+  return enqueue(stream, [=] { std::memset(to, value, bytes); });
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned) {
+  const std::lock_guard lock(mutex);
+  *s = new CUstream_st;
+  streams.push_back(*s);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t s) {
+  const std::lock_guard lock(mutex);
+  drain(s);
+  streams.erase(std::find(streams.begin(), streams.end(), s));
+  delete s;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t s) {
+  const std::lock_guard lock(mutex);
+  if (captures > 0) return cudaErrorStreamCaptureUnsupported;
+  drain(real(s));
+  return state();
+}
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) { return *e = new CUevent_st, cudaSuccess; }
+cudaError_t cudaEventDestroy(cudaEvent_t e) {
+  delete e;
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s) {
+  const std::lock_guard lock(mutex);
+  e->passed = std::make_shared<bool>(false);
+  e->stream = real(s);
+  return enqueue(s, [passed = e->passed] { *passed = true; });
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned) {
+  const std::lock_guard lock(mutex);
+  if (real(s)->capture) return cudaErrorStreamCaptureUnsupported;
+  return enqueue(s, [passed = e->passed, other = e->stream] {
+    while (!*passed && advance(other)) {
+    }
+  });
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t e) {
+  const std::lock_guard lock(mutex);
+  if (captures > 0) return cudaErrorStreamCaptureUnsupported;
+  const bool was_open = memory().open;
+  memory().protect(true);
+  while (!*e->passed && advance(e->stream)) {
+  }
+  memory().protect(was_open);
+  return state();
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode) {
+  const std::lock_guard lock(mutex);
+  if (!s || s->capture) return cudaErrorStreamCaptureUnsupported;
+  s->capture = std::make_unique<CUgraph_st>();
+  ++captures;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t* graph) {
+  const std::lock_guard lock(mutex);
+  if (!s || !s->capture) return cudaErrorInvalidValue;
+  *graph = s->capture.release();
+  --captures;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
+  *exec = new CUgraphExec_st{std::make_shared<std::vector<Work>>(graph->work)};
+  return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t s) {
+  const std::lock_guard lock(mutex);
+  return enqueue(s, [work = exec->work] {
+    for (const Work& w : *work)
+      run(w);
+  });
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+  delete exec;
+  return cudaSuccess;
+}
