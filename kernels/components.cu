@@ -42,7 +42,7 @@ struct Flatten {
   UnionFind sets;
 
   BASIN_HD void operator()(int64_t i) const {
-    if (sets.parent[i] >= 0) sets.parent[i] = sets.find(int32_t(i));
+    if (sets.parent[i] >= 0) sets.parent[i] = sets.root(int32_t(i));
   }
 };
 

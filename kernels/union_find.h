@@ -21,6 +21,14 @@ struct UnionFind {
     return i;
   }
 
+  /// The same once no thread unites any more, without shortening: a thread that at the same time gives i its root as
+  /// parent would otherwise be overwritten by what another one read before.
+  BASIN_HD int32_t root(int32_t i) const {
+    for (int32_t p = read(i); p != i; p = read(i))
+      i = p;
+    return i;
+  }
+
   /// Merges the sets of a and b.
   BASIN_HD void unite(int32_t a, int32_t b) const {
     a = find(a), b = find(b);

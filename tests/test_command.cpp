@@ -106,7 +106,7 @@ TEST_CASE("command: beside a file that a command writes lies how it came about, 
     CHECK(read_bytes(folder / file) == bytes);
     return run;
   };
-  const Json components = check("components x_masks.png --out c.png --threads 1", "c.png");
+  const Json components = check("components x_masks.png --out c.png --threads 1 --device cpu", "c.png");
   CHECK(components["image"] == "x_masks.png");
   CHECK(components["out"] == "c.png");
   CHECK(components["connectivity"] == 8);

@@ -14,15 +14,18 @@ std::string cudnn_version() { return "an emulated cuDNN"; }
 
 void conv_cudnn(const Exec& exec, FeatureView<const float> x, ConvWeight<const float> weight, View<const float, 1> bias,
                 const ConvEpilogue& epilogue, FeatureView<float> out) {
-  conv_plain<float>(exec, x, weight, bias, epilogue, out);
+  BASIN_CUDA_CHECK(
+      emulate::library_call(exec.stream, [=] { conv_plain<float>(Exec(), x, weight, bias, epilogue, out); }));
 }
 void conv_cudnn_backward_data(const Exec& exec, ConvWeight<const float> weight, FeatureView<const float> d_out,
                               FeatureView<float> d_x) {
-  conv_plain_backward_data<float>(exec, weight, d_out, d_x);
+  BASIN_CUDA_CHECK(
+      emulate::library_call(exec.stream, [=] { conv_plain_backward_data<float>(Exec(), weight, d_out, d_x); }));
 }
 void conv_cudnn_backward_weight(const Exec& exec, FeatureView<const float> x, FeatureView<const float> d_out,
                                 ConvWeight<float> d_weight) {
-  conv_plain_backward_weight<float>(exec, x, d_out, d_weight);
+  BASIN_CUDA_CHECK(
+      emulate::library_call(exec.stream, [=] { conv_plain_backward_weight<float>(Exec(), x, d_out, d_weight); }));
 }
 
 namespace cub_backend {
