@@ -3,6 +3,8 @@
 #include <vector>
 
 #include "kernels/conv_cudnn.h"
+#include "kernels/conv_onednn.h"
+#include "kernels/resample.h"
 #include "kernels/scratch.h"
 #include "kernels/sort_cub.h"
 
@@ -12,20 +14,56 @@ namespace basin::kernels {
 
 std::string cudnn_version() { return "an emulated cuDNN"; }
 
+namespace {
+
+/// Maps of the device in the layout that oneDNN is fast in.
+class Blocked {
+ public:
+  explicit Blocked(FeatureView<const float> from)
+      : view_{nullptr, from.n, from.c, from.h, from.w, onednn_block()}, memory_(size_t(view_.size()), 0.f) {
+    view_.data = memory_.data();
+    change_layout<float, float>(Exec(), from, view_);
+  }
+  FeatureView<float> view() const { return view_; }
+  void copy_to(FeatureView<float> to) const { change_layout<float, float>(Exec(), view_, to); }
+
+ private:
+  FeatureView<float> view_;
+  std::vector<float> memory_;
+};
+
+/// Where the plain kernels are slow.
+bool is_large(const FeatureView<const float>& x, int out_channels) {
+  return x.c >= 8 && out_channels >= 8 && x.pixels() >= 4096;
+}
+
+}  // namespace
+
 void conv_cudnn(const Exec& exec, FeatureView<const float> x, ConvWeight<const float> weight, View<const float, 1> bias,
                 const ConvEpilogue& epilogue, FeatureView<float> out) {
-  BASIN_CUDA_CHECK(
-      emulate::library_call(exec.stream, [=] { conv_plain<float>(Exec(), x, weight, bias, epilogue, out); }));
+  BASIN_CUDA_CHECK(emulate::library_call(exec.stream, [=] {
+    if (!is_large(x, out.c)) return conv_plain<float>(Exec(), x, weight, bias, epilogue, out);
+    const Blocked from(x), to(out);
+    conv_onednn<float>(Exec(), from.view(), weight, bias, epilogue, to.view());
+    to.copy_to(out);
+  }));
 }
 void conv_cudnn_backward_data(const Exec& exec, ConvWeight<const float> weight, FeatureView<const float> d_out,
                               FeatureView<float> d_x) {
-  BASIN_CUDA_CHECK(
-      emulate::library_call(exec.stream, [=] { conv_plain_backward_data<float>(Exec(), weight, d_out, d_x); }));
+  BASIN_CUDA_CHECK(emulate::library_call(exec.stream, [=] {
+    if (!is_large(d_x, d_out.c)) return conv_plain_backward_data<float>(Exec(), weight, d_out, d_x);
+    const Blocked from(d_out), to(d_x);
+    conv_onednn_backward_data(Exec(), weight, from.view(), to.view());
+    to.copy_to(d_x);
+  }));
 }
 void conv_cudnn_backward_weight(const Exec& exec, FeatureView<const float> x, FeatureView<const float> d_out,
                                 ConvWeight<float> d_weight) {
-  BASIN_CUDA_CHECK(
-      emulate::library_call(exec.stream, [=] { conv_plain_backward_weight<float>(Exec(), x, d_out, d_weight); }));
+  BASIN_CUDA_CHECK(emulate::library_call(exec.stream, [=] {
+    if (!is_large(x, d_out.c)) return conv_plain_backward_weight<float>(Exec(), x, d_out, d_weight);
+    const Blocked from(x), d(d_out);
+    conv_onednn_backward_weight(Exec(), from.view(), d.view(), d_weight);
+  }));
 }
 
 namespace cub_backend {
