@@ -3,6 +3,7 @@
 
 #include "kernels/parallel.h"
 #include "kernels/scratch.h"
+#include "kernels/tuned_sums.h"
 #include "kernels/view.h"
 
 // Loops over feature maps that are fast in every layout. Two feature maps of one shape and layout share their offsets.
@@ -212,13 +213,48 @@ struct ChannelTotals {
   }
 };
 
+#ifdef __CUDACC__
+/// A channel's pixels as a column, of maps in nchw or nhwc: pixel p of all samples together.
+template <int S, class T, int K, class F>
+struct ChannelColumn {
+  using Sum = T;
+  FeatureShape shape;
+  ChannelTable<T, K> table;
+  F f;
+
+  __device__ void add(int channel, int64_t begin, int64_t end, int step, T (&own)[S]) const {
+    run(channel, int(begin), int(end), step, own, std::make_integer_sequence<int, K>());
+  }
+  template <int... k>
+  __device__ void run(int channel, int begin, int end, int step, T (&own)[S], std::integer_sequence<int, k...>) const {
+    [[maybe_unused]] const ChannelNumbers<1, T, K> number(table, channel);
+    const int groups = shape.groups(), group = channel / shape.block, lane = channel % shape.block;
+    for (int p = begin; p < end; p += step) {
+      const int x = p % shape.w, line = p / shape.w, y = line % shape.h, n = line / shape.h;
+      const int64_t row = (int64_t(n) * groups + group) * shape.h + y;
+      Sums<T, S> v;
+      f(v, FeatureAt{(row * shape.w + x) * shape.block + lane, row, x, lane, channel}, number.value[k][0]...);
+      for (int s = 0; s < S; ++s)
+        own[s] += v.value[s];
+    }
+  }
+};
+#endif
+
 }  // namespace detail
 
 /// total[s * c + channel] = sum over samples and pixels of the s-th number that f(Sums<T, S>&, FeatureAt, the K numbers
-/// of its channel...) gives. Same bits at any thread count. `total` holds S * c numbers in device memory.
+/// of its channel...) gives. Same bits at any thread count, and on a GPU
+/// from run to run. `total` holds S * c numbers in device memory.
 template <int S, class T, int K, class F>
 void sum_channels(const Exec& exec, const FeatureShape& shape, const ChannelTable<T, K>& table, const F& f,
                   double* total) {
+#ifdef __CUDACC__
+  const int64_t pixels = int64_t(shape.n) * shape.h * shape.w;
+  if (exec.device == Device::cuda && exec.variant != Variant::plain && pixels > 0 && pixels <= INT32_MAX)
+    return tuned::sum_columns<S>(exec, detail::ChannelColumn<S, T, K, F>{shape, table, f}, pixels, shape.c,
+                                 shape.block == 1 ? 1 : 32, total);
+#endif
   const Temp<double> partial(exec, shape.rows() * S * shape.block);
   const auto rows = [&](const auto& functor) { for_each(exec, shape.rows(), functor, 4); };
   if (shape.block == 16)

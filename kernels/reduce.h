@@ -1,12 +1,13 @@
 #pragma once
 #include "kernels/parallel.h"
 #include "kernels/scratch.h"
+#include "kernels/tuned_sums.h"
 
 namespace basin::kernels {
 
 /// The order of the sums below: 16 lanes run through a block of 4096, each taking every 16th element; the
 /// lanes of a block are added in order, then the blocks. It depends on the number of elements alone, so a sum has the
-/// same bits at any number of threads, with any instruction set, and from run to run on the GPU.
+/// same bits at any number of threads and with any instruction set. The GPU's order is that of tuned_sums.h.
 namespace sums {
 constexpr int lanes = 16;
 constexpr int64_t block = 4096;
@@ -63,6 +64,23 @@ struct Block {
   }
 };
 
+#ifdef __CUDACC__
+template <int K, class F>
+struct Terms {
+  using Sum = double;
+  F term;
+
+  __device__ void add(int, int64_t begin, int64_t end, int step, double (&own)[K]) const {
+    for (int64_t j = begin; j < end; j += step) {
+      double t[K];
+      term(j, t);
+      for (int k = 0; k < K; ++k)
+        own[k] += t[k];
+    }
+  }
+};
+#endif
+
 /// sum[i] = partial[i * count] + ... over `count` neighbours, in order.
 template <int K>
 struct Fold {
@@ -85,6 +103,10 @@ struct Fold {
 /// `term` is a struct of Views with a BASIN_HD operator() const.
 template <int K, class F>
 void sum(const Exec& exec, int64_t n, const F& term, double* total) {
+#ifdef __CUDACC__
+  if (exec.device == Device::cuda && exec.variant != Variant::plain && n > 0)
+    return tuned::sum_columns<K>(exec, sums::Terms<K, F>{term}, n, 1, 1, total);
+#endif
   const int64_t blocks = (n + sums::block - 1) / sums::block;
   Temp<double> partial(exec, blocks * sums::lanes * K), of_block(exec, blocks * K);
   if (exec.device == Device::cpu && exec.variant != Variant::plain)

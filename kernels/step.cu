@@ -23,6 +23,17 @@ struct FindBad {
   }
 };
 
+/// On a GPU: all that find one write the same number.
+template <class T>
+struct NoteBadValue {
+  const T* values;
+  StepState* state;
+
+  BASIN_HD void operator()(int64_t i) const {
+    if (!(values[i] - values[i] == 0) && state->first_bad < 0) state->first_bad = state->step;
+  }
+};
+
 struct NoteBad {
   const uint8_t* found;
   int64_t chunks;
@@ -72,6 +83,7 @@ void add_losses(const Exec& exec, const float* const* values, int count, double*
 
 template <class T>
 void note_bad(const Exec& exec, const T* values, int64_t n, StepState* state) {
+  if (exec.device != Device::cpu) return for_each(exec, n, NoteBadValue<T>{values, state});
   const int64_t chunks = (n + FindBad<T>::size - 1) / FindBad<T>::size;
   const Temp<uint8_t> found(exec, chunks);
   for_each(exec, chunks, FindBad<T>{values, n, found.data()}, 8);

@@ -63,8 +63,8 @@ class Feed::Copies {
     const std::pair<const char*, const Tensor*> parts[] = {
         {"image", &loaded.image}, {"mask", &loaded.mask}, {"target", &loaded.target}};
     for (const auto& [name, from] : parts)
-      BASIN_CUDA_CHECK(cudaMemcpyAsync(slot.item.batch[name].raw(), from->raw(), from->bytes(), cudaMemcpyHostToDevice,
-                                       stream_));
+      BASIN_CUDA_CHECK(
+          cudaMemcpyAsync(slot.item.batch[name].raw(), from->raw(), from->bytes(), cudaMemcpyHostToDevice, stream_));
     BASIN_CUDA_CHECK(cudaEventRecord(slot.copied, stream_));
     slot.item.stems = loaded.stems;
     fetched_ = true;

@@ -30,7 +30,7 @@ class Feed {
  private:
   class Copies;
   Loader& loader_;
-  Item item_;                        // on the CPU
+  Item item_;                       // on the CPU
   std::unique_ptr<Copies> copies_;  // on a GPU
 };
 

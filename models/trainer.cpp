@@ -21,7 +21,7 @@ namespace basin {
 namespace {
 
 constexpr size_t remembered_batches = 64;
-constexpr int64_t check_every = 8;  // steps between looks at what the device noticed
+constexpr int64_t check_every = 8;   // steps between looks at what the device noticed
 constexpr size_t most_recorded = 2;  // batches that take turns in memory
 
 double rate_at(const TrainOptions& o, int64_t step) {

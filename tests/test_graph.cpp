@@ -1,6 +1,5 @@
-#include "engine/graph.h"
-
 #include "data/synth.h"
+#include "engine/graph.h"
 #include "models/trainer.h"
 #include "models/vector_fields.h"
 #include "tests/support.h"

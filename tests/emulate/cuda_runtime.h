@@ -78,5 +78,7 @@ namespace emulate {
 cudaError_t launch(cudaStream_t, dim3 grid, dim3 block, std::function<void()> thread);
 /// Work of a library on the device's memory.
 cudaError_t library_call(cudaStream_t, std::function<void()> work);
+/// The device works again after a failure, its memory as it was.
+void forget_failure();
 
 }  // namespace emulate

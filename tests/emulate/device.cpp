@@ -108,7 +108,8 @@ void fiber_main() {
 Fiber* take_fiber() {
   if (machine.idle.empty()) {
     auto fiber = std::make_unique<Fiber>();
-    fiber->stack = mmap(nullptr, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    fiber->stack =
+        mmap(nullptr, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (fiber->stack == MAP_FAILED) std::abort();
     machine.idle.push_back(fiber.get());
     machine.fibers.push_back(std::move(fiber));
@@ -267,9 +268,8 @@ const uint64_t* meet(unsigned mask, uint64_t value, const Place& place) {
   if (!(mask >> own & 1)) fail("lane " + std::to_string(own) + " is not in its own mask", place);
   const size_t lanes = std::min<size_t>(warp_size, b.threads.size() - size_t(warp) * warp_size);
   if (lanes < warp_size && mask >> lanes) fail("the mask names lanes that the block does not have", place);
-  auto at = std::find_if(b.meetings.begin(), b.meetings.end(), [&](const Meeting& m) {
-    return m.warp == warp && m.mask == mask && same(m.place, place);
-  });
+  auto at = std::find_if(b.meetings.begin(), b.meetings.end(),
+                         [&](const Meeting& m) { return m.warp == warp && m.mask == mask && same(m.place, place); });
   if (at == b.meetings.end()) at = b.meetings.insert(at, Meeting{warp, mask, 0, place, {}});
   at->arrived |= 1u << own;
   at->value[own] = value;

@@ -159,13 +159,13 @@ concept AtomicInteger = std::same_as<T, int> || std::same_as<T, unsigned> || std
 template <class T>
 concept AtomicNumber = AtomicInteger<T> || std::same_as<T, float> || std::same_as<T, double>;
 }  // namespace emulate
-#define EMULATE_ATOMIC(name, Type, operation)                                                            \
-  template <emulate::Type T>                                                                             \
-  T name(T* at, std::type_identity_t<T> v) {                                                             \
+#define EMULATE_ATOMIC(name, Type, operation)                                                             \
+  template <emulate::Type T>                                                                              \
+  T name(T* at, std::type_identity_t<T> v) {                                                              \
     return emulate::atomic_update(at, [v]([[maybe_unused]] T was) { return static_cast<T>(operation); }); \
-  }                                                                                                      \
-  template <emulate::Type T>                                                                             \
-  T name(const emulate::SharedPointer<T>& at, std::type_identity_t<T> v) {                               \
+  }                                                                                                       \
+  template <emulate::Type T>                                                                              \
+  T name(const emulate::SharedPointer<T>& at, std::type_identity_t<T> v) {                                \
     return emulate::atomic_update(at, [v]([[maybe_unused]] T was) { return static_cast<T>(operation); }); \
   }
 EMULATE_ATOMIC(atomicAdd, AtomicNumber, was + v)
@@ -173,7 +173,7 @@ EMULATE_ATOMIC(atomicMin, AtomicInteger, v < was ? v : was)
 EMULATE_ATOMIC(atomicMax, AtomicInteger, v > was ? v : was)
 EMULATE_ATOMIC(atomicExch, AtomicInteger, v)
 EMULATE_ATOMIC(atomicOr, AtomicInteger, was | v)
-EMULATE_ATOMIC(atomicAnd, AtomicInteger, was & v)
+EMULATE_ATOMIC(atomicAnd, AtomicInteger, was& v)
 #undef EMULATE_ATOMIC
 template <emulate::AtomicInteger T>
 T atomicCAS(T* at, std::type_identity_t<T> expected, std::type_identity_t<T> v) {

@@ -155,6 +155,12 @@ cudaError_t library_call(cudaStream_t stream, std::function<void()> work) {
   return enqueue(stream, std::move(work));
 }
 
+void forget_failure() {
+  const std::lock_guard lock(mutex);
+  drain_all();
+  failed = false;
+}
+
 }  // namespace emulate
 
 const char* cudaGetErrorString(cudaError_t e) {

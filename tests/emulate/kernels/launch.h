@@ -11,9 +11,8 @@ namespace basin {
 
 template <class... P, class... A>
 void launch(const Exec& exec, dim3 grid, dim3 block, void (*kernel)(P...), const A&... args) {
-  BASIN_CUDA_CHECK(emulate::launch(exec.stream, grid, block, [kernel, all = std::tuple<P...>(args...)] {
-    std::apply(kernel, all);
-  }));
+  BASIN_CUDA_CHECK(emulate::launch(exec.stream, grid, block,
+                                   [kernel, all = std::tuple<P...>(args...)] { std::apply(kernel, all); }));
 }
 
 /// Reads and writes of what other threads write at the same time.

@@ -1,0 +1,222 @@
+#include <numeric>
+
+#include "kernels/components.h"
+#include "kernels/dbscan.h"
+#include "kernels/parallel.h"
+#include "kernels/reduce.h"
+#include "kernels/union_find.h"
+#include "tests/support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+// What the emulated device finds, and what it finds in kernels whose threads depend on each other, over many orders.
+
+namespace {
+
+Exec device() { return execs().at(1); }
+
+/// What the device says of a kernel with this many threads in one block; empty if nothing.
+template <class... A>
+std::string failure_of(void (*kernel)(A...), unsigned threads, const std::type_identity_t<A>&... arguments) {
+  const Exec exec = device();
+  std::string failure;
+  for (int seed = 0; seed < 20 && failure.empty(); ++seed) {
+    emulate::set_seed(uint64_t(seed));
+    launch(exec, 1, threads, kernel, arguments...);
+    if (cudaStreamSynchronize(exec.stream) != cudaSuccess) failure = cudaGetErrorString(cudaGetLastError());
+  }
+  emulate::forget_failure();
+  return failure;
+}
+
+bool says(const std::string& failure, const char* what) {
+  INFO(failure);
+  return failure.find(what) != std::string::npos;
+}
+
+void barrier_for_some(int some) {
+  if (int(threadIdx.x) < some) __syncthreads();
+}
+void two_barriers() {
+  if (threadIdx.x % 2)
+    __syncthreads();
+  else
+    __syncthreads();
+}
+void out_of_bounds(int at) {
+  BASIN_SHARED(int, value, 32);
+  value[at] = 1;
+}
+void not_written() {
+  BASIN_SHARED(int, value, 32);
+  if (threadIdx.x > 0) value[threadIdx.x] = 1;
+  __syncthreads();
+  if (value[threadIdx.x] == 2) value[0] = 1;
+}
+/// Each thread reads what its neighbour wrote.
+void neighbours(bool barrier, int* to) {
+  BASIN_SHARED(int, value, 64);
+  const unsigned i = threadIdx.x;
+  value[i] = int(i);
+  if (barrier) __syncthreads();
+  to[i] = value[(i + 1) % 64];
+}
+void write_after_read(int* to) {
+  BASIN_SHARED(int, value, 64);
+  const unsigned i = threadIdx.x;
+  value[i] = int(i);
+  __syncthreads();
+  to[i] = value[(i + 1) % 64];
+  value[i] = 7;
+}
+void missing_lane(int* to) {
+  if (threadIdx.x != 5) to[threadIdx.x] = __shfl_down_sync(~0u, 1, 1);
+}
+void foreign_lane(int* to) {
+  if (threadIdx.x < 16) to[threadIdx.x] = __shfl_sync(0xFFFFu, 1, 20);
+}
+void count_in_shared(int* to) {
+  BASIN_SHARED(int, count, 1);
+  if (threadIdx.x == 0) count[0] = 0;
+  __syncthreads();
+  atomicAdd(&count[0], 1);
+  __syncthreads();
+  to[threadIdx.x] = count[0];
+}
+void sum_of_warp(int* to) {
+  int sum = int(threadIdx.x);
+  for (int by = 16; by > 0; by /= 2)
+    sum += __shfl_down_sync(~0u, sum, unsigned(by));
+  const unsigned odd = __ballot_sync(~0u, threadIdx.x & 1);
+  to[threadIdx.x] = threadIdx.x % 32 == 0 ? sum : int(odd);
+}
+
+struct Unite {
+  const int32_t *a, *b;
+  UnionFind sets;
+  BASIN_HD void operator()(int64_t i) const { sets.unite(a[i], b[i]); }
+};
+
+struct Moments {
+  const float* x;
+  BASIN_HD void operator()(int64_t i, double (&t)[2]) const { t[0] = x[i], t[1] = double(x[i]) * x[i]; }
+};
+
+}  // namespace
+
+TEST_CASE("emulate: faults of kernels are found and named") {
+  const Exec exec = device();
+  const Temp<int> to(exec, 64);
+  CHECK(failure_of(barrier_for_some, 64, 64).empty());
+  CHECK(says(failure_of(barrier_for_some, 64, 63), "a barrier that only 63 of 64 threads reach"));
+  CHECK(says(failure_of(two_barriers, 64), "a barrier while others wait"));
+  CHECK(failure_of(out_of_bounds, 1, 31).empty());
+  CHECK(says(failure_of(out_of_bounds, 1, 32), "index 32 of a shared array of 32"));
+  CHECK(says(failure_of(not_written, 32), "nobody wrote"));
+  CHECK(failure_of(neighbours, 64, true, to.data()).empty());
+  CHECK(says(failure_of(neighbours, 64, false, to.data()), ""));
+  CHECK_FALSE(failure_of(neighbours, 64, false, to.data()).empty());
+  CHECK(says(failure_of(write_after_read, 64, to.data()), "no barrier in between"));
+  CHECK(says(failure_of(missing_lane, 32, to.data()), "not all lanes"));
+  CHECK(says(failure_of(foreign_lane, 32, to.data()), "takes no part"));
+  CHECK(failure_of(count_in_shared, 64, to.data()).empty());
+  std::vector<int> host(64);
+  read_back(exec, to.data(), 64, host.data());
+  CHECK(host == std::vector<int>(64, 64));
+  CHECK(failure_of(sum_of_warp, 64, to.data()).empty());
+  read_back(exec, to.data(), 64, host.data());
+  CHECK(host[0] == 496);
+  CHECK(host[32] == 496 + 32 * 32);
+  CHECK(unsigned(host[1]) == 0xAAAAAAAAu);
+}
+
+TEST_CASE("emulate: a host that does not wait sees old values, and its memory may change once it is copied") {
+  const Exec exec = device();
+  void* pinned = nullptr;
+  REQUIRE(cudaMallocHost(&pinned, sizeof(int)) == cudaSuccess);
+  int& value = *static_cast<int*>(pinned);
+  value = 3;
+  const Temp<int> there(exec, 1);
+  int source = 5;
+  BASIN_CUDA_CHECK(cudaMemcpyAsync(there.data(), &source, sizeof(int), cudaMemcpyHostToDevice, exec.stream));
+  source = 6;
+  BASIN_CUDA_CHECK(cudaMemcpyAsync(pinned, there.data(), sizeof(int), cudaMemcpyDeviceToHost, exec.stream));
+  CHECK(value == 3);
+  BASIN_CUDA_CHECK(cudaStreamSynchronize(exec.stream));
+  CHECK(value == 5);
+  cudaFreeHost(pinned);
+}
+
+TEST_CASE("emulate: union-find over thousands of orders") {
+  const Exec exec = device();
+  constexpr int nodes = 40, links = 60;
+  for (unsigned seed = 0; seed < 3000; ++seed) {
+    emulate::set_seed(seed);
+    std::mt19937 random(seed);
+    std::vector<int32_t> parent(nodes), a(links), b(links), want(nodes);
+    std::iota(parent.begin(), parent.end(), 0);
+    std::iota(want.begin(), want.end(), 0);
+    for (int k = 0; k < links; ++k) {
+      a[size_t(k)] = int32_t(random() % nodes), b[size_t(k)] = int32_t(random() % nodes);
+      const int32_t x = want[size_t(a[size_t(k)])], y = want[size_t(b[size_t(k)])];
+      for (int32_t& w : want)
+        if (w == std::max(x, y)) w = std::min(x, y);
+    }
+    const Tensor t = Tensor::from(exec, {nodes}, parent), ta = Tensor::from(exec, {links}, a),
+                 tb = Tensor::from(exec, {links}, b);
+    for_each(exec, links, Unite{ta.data<int32_t>(), tb.data<int32_t>(), {t.data<int32_t>()}});
+    const std::vector<int32_t> found = t.to_host<int32_t>(exec);
+    for (int i = 0; i < nodes; ++i) {
+      int32_t root = i;
+      while (found[size_t(root)] != root)
+        root = found[size_t(root)];
+      if (root != want[size_t(i)]) {
+        FAIL("seed ", seed, ", node ", i, ": root ", root, ", want ", want[size_t(i)]);
+      }
+    }
+  }
+}
+
+TEST_CASE("emulate: components and DBSCAN over many orders") {
+  const Exec exec = device(), cpu;
+  for (unsigned seed = 0; seed < 300; ++seed) {
+    emulate::set_seed(seed);
+    const int h = 1 + int(seed % 23), w = 1 + int(seed * 7 % 31);
+    std::vector<uint8_t> mask(size_t(h * w));
+    std::mt19937 random(seed);
+    for (uint8_t& m : mask)
+      m = random() % 100 < 20 + seed % 60;
+    std::vector<int32_t> want(mask.size());
+    const int64_t count = kernels::components(cpu, {mask.data(), {h, w}}, 8, {want.data(), {h, w}});
+    Tensor there = Tensor::empty(exec, {h, w}, DType::u8), labels = Tensor::empty(exec, {h, w}, DType::i32);
+    there.copy_from_host(exec, mask.data());
+    CAPTURE(seed);
+    REQUIRE(kernels::components(exec, there.view<const uint8_t, 2>(), 8, labels.view<int32_t, 2>()) == count);
+    REQUIRE(labels.to_host<int32_t>(exec) == want);
+
+    const int n = 50 + int(seed);
+    const std::vector<float> points = uniform<float>(size_t(2 * n), 0, 12, seed);
+    std::vector<int32_t> clusters(static_cast<size_t>(n));
+    const kernels::DbscanOptions o{0.8, 4};
+    const int64_t clusters_wanted = kernels::dbscan<float>(cpu, {points.data(), {n, 2}}, o, {clusters.data(), {n}});
+    const Tensor p = Tensor::from(exec, {n, 2}, points), found = Tensor::empty(exec, {n}, DType::i32);
+    REQUIRE(kernels::dbscan<float>(exec, p.view<const float, 2>(), o, found.view<int32_t, 1>()) == clusters_wanted);
+    REQUIRE(found.to_host<int32_t>(exec) == clusters);
+  }
+}
+
+TEST_CASE("emulate: tuned sums over awkward sizes") {
+  const Exec exec = device();
+  Exec plain = exec;
+  plain.variant = Variant::plain;
+  for (const int n : {1, 31, 255, 8191, 8192, 8193, 100000}) {
+    const Tensor x = Tensor::from(exec, {n}, uniform<float>(size_t(n), -1, 1, unsigned(n)));
+    const Tensor total = Tensor::empty(exec, {2}, DType::f64), again = Tensor::empty(exec, {2}, DType::f64);
+    kernels::sum<2>(exec, n, Moments{x.data<const float>()}, total.data<double>());
+    kernels::sum<2>(plain, n, Moments{x.data<const float>()}, again.data<double>());
+    check_close(total.to_host<double>(exec), again.to_host<double>(exec), 1e-12 * n, 1e-12);
+    kernels::sum<2>(exec, n, Moments{x.data<const float>()}, again.data<double>());
+    CHECK(total.to_host<double>(exec) == again.to_host<double>(exec));
+  }
+}
