@@ -56,7 +56,7 @@ void set_threads(int threads) {
   resolve_setting("threads", threads_in_use());
 }
 
-Exec make_exec(const Common& common) {
+Exec make_exec(const Common& common, bool told) {
   set_threads(common.threads);
   Exec exec;
   const std::optional<int> gpu = wanted_gpu(common.device);
@@ -77,7 +77,7 @@ Exec make_exec(const Common& common) {
                    "--precision bf16: not on this device, which needs AVX512_BF16 for it; the network runs in fp32\n");
     resolve_setting("precision", name_of(exec.precision));
   }
-  if (common.device == "auto") std::fprintf(stderr, "device: %s\n", describe(exec).c_str());
+  if (told && common.device == "auto") std::fprintf(stderr, "device: %s\n", describe(exec).c_str());
   resolve_setting("device", describe(exec));
   return exec;
 }

@@ -23,8 +23,8 @@ void add_precision_option(Command&, Common&);
 /// 0: as many as the machine has, or OMP_NUM_THREADS says.
 void set_threads(int);
 /// Sets the number of threads and picks the device. `cuda` throws where there is none; `auto` says on stderr which it
-/// took. bf16 becomes fp32, and stderr says so, where the processor does not multiply bfloat16.
-Exec make_exec(const Common&);
+/// took, unless `told` is false. bf16 becomes fp32, and stderr says so, where the processor does not multiply bfloat16.
+Exec make_exec(const Common&, bool told = true);
 /// For a command without a GPU path: auto is the CPU, cuda throws.
 Exec make_cpu_exec(Common);
 
