@@ -90,9 +90,9 @@ void print(const BenchResult& r, const Peaks& peaks) {
   std::fflush(stdout);
 }
 
-Json json_of(const BenchResult& r, const Peaks& peaks) {
-  Json j = {{"name", r.name},     {"device", r.device}, {"shape", r.shape}, {"median_ms", r.median_ms},
-            {"min_ms", r.min_ms}, {"reps", r.reps},     {"calls", r.calls}};
+Json json_of(const BenchResult& r, const Peaks& peaks, Precision precision) {
+  Json j = {{"name", r.name},           {"device", r.device}, {"shape", r.shape}, {"precision", name_of(precision)},
+            {"median_ms", r.median_ms}, {"min_ms", r.min_ms}, {"reps", r.reps},   {"calls", r.calls}};
   const auto add = [&](const char* key, double value) {
     if (value > 0) j[key] = value;
   };
@@ -153,7 +153,7 @@ void run(const Request& request) {
     for (const BenchResult& result : r.entry->run(r.asked ? options : briefly)) {
       if (r.entry->is_reference) peaks.note(result);
       print(result, peaks);
-      all.push_back(json_of(result, peaks));
+      all.push_back(json_of(result, peaks, options.exec.precision));
     }
   if (request.json.empty()) return;
   write_atomically(request.json, to_text(all, 2) + "\n");

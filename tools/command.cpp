@@ -46,8 +46,9 @@ void add_seed_option(Command& command, Common& common) {
 void add_precision_option(Command& command, Common& common) {
   command
       .add("--precision", common.precision,
-           "of the network: fp32, or bf16, which is faster on processors with AVX512_BF16 and fp32 on others")
-      .one_of({"fp32", "bf16"})
+           "of the network: fp32; tf32, which is faster on GPUs of compute capability 8.0 and later; or bf16, which is "
+           "on processors with AVX512_BF16; fp32 where the device has no such thing")
+      .one_of({"fp32", "tf32", "bf16"})
       .shown();
 }
 
@@ -75,8 +76,16 @@ Exec make_exec(const Common& common, bool told) {
     else
       std::fprintf(stderr,
                    "--precision bf16: not on this device, which needs AVX512_BF16 for it; the network runs in fp32\n");
-    resolve_setting("precision", name_of(exec.precision));
   }
+  if (common.precision == "tf32") {
+    if (exec.device == Device::cuda && gpus().at(size_t(gpu.value_or(0))).major >= 8)
+      exec.precision = Precision::tf32;
+    else
+      std::fprintf(stderr,
+                   "--precision tf32: not on this device, which needs compute capability 8.0 for it; the network runs "
+                   "in fp32\n");
+  }
+  if (common.precision != "fp32") resolve_setting("precision", name_of(exec.precision));
   if (told && common.device == "auto") std::fprintf(stderr, "device: %s\n", describe(exec).c_str());
   resolve_setting("device", describe(exec));
   return exec;

@@ -14,7 +14,7 @@ struct Common {
   std::string device = "auto";  // auto, cpu, cuda, cuda:i
   int threads = 0;              // 0: as many as the machine has
   uint64_t seed = 0;
-  std::string precision = "fp32";  // fp32 or bf16
+  std::string precision = "fp32";  // fp32, tf32 or bf16
 };
 void add_device_options(Command&, Common&);
 void add_seed_option(Command&, Common&);
@@ -23,7 +23,8 @@ void add_precision_option(Command&, Common&);
 /// 0: as many as the machine has, or OMP_NUM_THREADS says.
 void set_threads(int);
 /// Sets the number of threads and picks the device. `cuda` throws where there is none; `auto` says on stderr which it
-/// took, unless `told` is false. bf16 becomes fp32, and stderr says so, where the processor does not multiply bfloat16.
+/// took, unless `told` is false. tf32 and bf16 become fp32, and stderr says so, where the device does not multiply
+/// them.
 Exec make_exec(const Common&, bool told = true);
 /// For a command without a GPU path: auto is the CPU, cuda throws.
 Exec make_cpu_exec(Common);
