@@ -61,15 +61,21 @@ const Entry& entry_of(const std::string& name) {
 /// The best rates that the references reached in this run.
 struct Peaks {
   double bytes_per_ms = 0, flops_per_ms = 0;
+  Precision precision = Precision::fp32;  // of the flops
 
   void note(const BenchResult& r) {
     bytes_per_ms = std::max(bytes_per_ms, r.bytes / r.min_ms);
     flops_per_ms = std::max(flops_per_ms, r.flops / r.min_ms);
+    if (r.flops > 0) precision = r.precision;
+  }
+  // Of a result: 0 where it does not count this, or there is nothing to compare it with.
+  double of_bandwidth(const BenchResult& r) const {
+    return bytes_per_ms > 0 ? r.bytes / r.median_ms / bytes_per_ms : 0;
+  }
+  double of_matrix_rate(const BenchResult& r) const {
+    return flops_per_ms > 0 && r.precision == precision ? r.flops / r.median_ms / flops_per_ms : 0;
   }
 };
-
-/// 0 where the amount or the peak is not known.
-double share(double amount, double ms, double peak) { return peak > 0 ? amount / ms / peak : 0; }
 
 void print_header() {
   std::printf("%-28s %-34s %11s %11s %6s %9s %9s %8s\n", "benchmark", "shape", "median ms", "min ms", "runs", "GB/s",
@@ -81,8 +87,7 @@ void print(const BenchResult& r, const Peaks& peaks) {
   std::printf("%-28s %-34s %11.4f %11.4f %6d", r.name.c_str(), r.shape.c_str(), r.median_ms, r.min_ms, r.reps);
   for (const double value : {rate(r.bytes), rate(r.flops)})
     value > 0 ? std::printf(" %9.2f", value) : std::printf(" %9s", "-");
-  const double of_peak =
-      r.flops > 0 ? share(r.flops, r.median_ms, peaks.flops_per_ms) : share(r.bytes, r.median_ms, peaks.bytes_per_ms);
+  const double of_peak = r.flops > 0 ? peaks.of_matrix_rate(r) : peaks.of_bandwidth(r);
   of_peak > 0 ? std::printf(" %6.1f %%", 100 * of_peak) : std::printf(" %8s", "-");
   if (r.peak_bytes > 0) std::printf("  peak %.0f MiB", r.peak_bytes * 0x1p-20);
   if (r.decode_share > 0) std::printf("  decode %.1f %%", 100 * r.decode_share);
@@ -90,8 +95,8 @@ void print(const BenchResult& r, const Peaks& peaks) {
   std::fflush(stdout);
 }
 
-Json json_of(const BenchResult& r, const Peaks& peaks, Precision precision) {
-  Json j = {{"name", r.name},           {"device", r.device}, {"shape", r.shape}, {"precision", name_of(precision)},
+Json json_of(const BenchResult& r, const Peaks& peaks) {
+  Json j = {{"name", r.name},           {"device", r.device}, {"shape", r.shape}, {"precision", name_of(r.precision)},
             {"median_ms", r.median_ms}, {"min_ms", r.min_ms}, {"reps", r.reps},   {"calls", r.calls}};
   const auto add = [&](const char* key, double value) {
     if (value > 0) j[key] = value;
@@ -99,8 +104,8 @@ Json json_of(const BenchResult& r, const Peaks& peaks, Precision precision) {
   add("cpu_ms", r.cpu_ms);
   add("gb_per_s", r.bytes / r.median_ms * 1e-6);
   add("gflop_per_s", r.flops / r.median_ms * 1e-6);
-  add("of_bandwidth", share(r.bytes, r.median_ms, peaks.bytes_per_ms));
-  add("of_matrix_rate", share(r.flops, r.median_ms, peaks.flops_per_ms));
+  add("of_bandwidth", peaks.of_bandwidth(r));
+  add("of_matrix_rate", peaks.of_matrix_rate(r));
   add("peak_mib", r.peak_bytes * 0x1p-20);
   add("decode_share", r.decode_share);
   return j;
@@ -153,7 +158,7 @@ void run(const Request& request) {
     for (const BenchResult& result : r.entry->run(r.asked ? options : briefly)) {
       if (r.entry->is_reference) peaks.note(result);
       print(result, peaks);
-      all.push_back(json_of(result, peaks, options.exec.precision));
+      all.push_back(json_of(result, peaks));
     }
   if (request.json.empty()) return;
   write_atomically(request.json, to_text(all, 2) + "\n");

@@ -18,6 +18,7 @@ struct BenchOptions {
 
 struct BenchResult {
   std::string name, device, shape;
+  Precision precision = Precision::fp32;
   double median_ms = 0, min_ms = 0;  // of one call
   double cpu_ms = 0;  // processor time of all threads, the least of the runs: what a busy machine disturbs least
   int reps = 0;

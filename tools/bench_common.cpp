@@ -66,6 +66,7 @@ BenchResult time_it(const BenchOptions& options, const std::string& name, const 
   r.name = name;
   r.device = describe(options.exec);
   r.shape = shape;
+  r.precision = options.exec.precision;
   r.median_ms = median(ms);
   r.min_ms = *std::min_element(ms.begin(), ms.end());
   r.cpu_ms = cpu_ms;

@@ -46,7 +46,9 @@ std::vector<BenchResult> over_batches(const BenchOptions& asked, const std::stri
   return results;
 }
 
-BenchResult time_train_step(const BenchOptions& o, int batch) {
+BenchResult time_train_step(const BenchOptions& asked, int batch) {
+  BenchOptions o = asked;
+  if (o.exec.precision == Precision::bf16) o.exec.precision = Precision::fp32;  // it is for inference
   Random random(o.seed, Purpose::test);
   VectorFields method{VectorFieldOptions{}};
   method.params().allocate(o.exec);
