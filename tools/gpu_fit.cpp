@@ -74,6 +74,7 @@ bool translates_for(const Architecture& a, int major, int minor) {
 
 Fit fit_of_gpu(int major, int minor, const Architectures& build, int driver, int toolkit) {
   const std::string remedy = "build with -DCMAKE_CUDA_ARCHITECTURES=" + std::to_string(10 * major + minor);
+  if (build.machine.empty() && build.ptx.empty()) return {true, "this build does not tell which GPUs its code is for"};
   if (const Architecture* a = best(build.machine, runs_on, major, minor))
     return {true, "runs this build's machine code sm_" + digits_of(*a)};
   const Architecture* a = best(build.ptx, translates_for, major, minor);

@@ -397,6 +397,7 @@ def main():
     common.basin_path()
     if options.small:
         options.rounds = 1
+        torch.set_num_threads(1)  # where others use the machine, threads that wait for each other take many times as long
     torch.backends.cudnn.benchmark = True
     session = Session(options)
     name = torch.cuda.get_device_name() if session.cuda else "the processor"
@@ -406,7 +407,10 @@ def main():
             if session.left() < 0:
                 session.note(f"{task}: left out: no time left")
                 continue
-            tasks[task](session, pathlib.Path(folder))
+            try:
+                tasks[task](session, pathlib.Path(folder))
+            except SystemExit as ended:  # Basin failed: the others still have their turn
+                session.report.check(task, False, str(ended))
     ratios = table(session)
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(
