@@ -28,6 +28,10 @@ struct BenchResult {
   double decode_share = 0;      // of the time, where the work has a network and decodes
 };
 
+/// H1 on 256x256 pixels: multiply-adds of direct convolution, counted as two. Winograd's algorithm takes fewer, so that
+/// a network may come out above the rate of matrix products.
+constexpr double h1_flops = 2 * 10.93e9;
+
 /// Of an even number: the mean of the two in the middle.
 double median(std::vector<double> values);
 

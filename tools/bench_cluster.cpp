@@ -72,6 +72,8 @@ Bands banded_pixels(int64_t n, double pull, uint64_t seed) {
   Random random(seed, Purpose::noise);
   Bands bands;
   add_moved_pixels(0, height, width_of(n), n, pull, seed, random, bands.points);
+  for (float& v : bands.points)
+    v = std::round(v * 1024) / 1024;  // exact up to 16,384 px, so that the bands are alike to the last bit
   bands.size = int64_t(bands.points.size() / 2);
   bands.points.resize(size_t(2 * n));
   for (int64_t i = bands.size; i < n; ++i) {
