@@ -244,10 +244,7 @@ struct BiasAndRelu {
 
 }  // namespace
 
-std::string cudnn_version() {
-  const size_t v = cudnnGetVersion();  // 91002
-  return "cuDNN " + std::to_string(v / 10000) + '.' + std::to_string(v / 100 % 100) + '.' + std::to_string(v % 100);
-}
+CudnnVersions cudnn_versions() { return {int(cudnnGetVersion()), CUDNN_VERSION, int(cudnnGetCudartVersion())}; }
 
 void conv_cudnn(const Exec& exec, FeatureView<const float> x, ConvWeight<const float> weight, View<const float, 1> bias,
                 const ConvEpilogue& epilogue, FeatureView<float> out) {
@@ -280,7 +277,7 @@ void conv_cudnn_backward_weight(const Exec& exec, FeatureView<const float> x, Fe
 #else
 namespace basin::kernels {
 
-std::string cudnn_version() { return {}; }
+CudnnVersions cudnn_versions() { return {}; }
 
 void conv_cudnn(const Exec&, FeatureView<const float>, ConvWeight<const float>, View<const float, 1>,
                 const ConvEpilogue&, FeatureView<float>) {

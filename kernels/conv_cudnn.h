@@ -1,6 +1,4 @@
 #pragma once
-#include <string>
-
 #include "kernels/conv.h"
 
 // Convolution on an NVIDIA GPU by cuDNN, same mathematics as kernels/conv.h, float32 maps in nchw or nhwc; with
@@ -12,8 +10,12 @@
 
 namespace basin::kernels {
 
-/// "cuDNN 9.10.2", or nothing where the build has no CUDA.
-std::string cudnn_version();
+/// As cuDNN numbers them, 91002 being 9.10.2: the library found now, and the headers that this was compiled with; and
+/// the CUDA runtime inside the library, 12040 being 12.4. All 0 where the build has no CUDA.
+struct CudnnVersions {
+  int found = 0, built_with = 0, cuda = 0;
+};
+CudnnVersions cudnn_versions();
 
 /// A bias without data is 0.
 void conv_cudnn(const Exec&, FeatureView<const float> x, ConvWeight<const float> weight, View<const float, 1> bias,

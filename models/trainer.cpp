@@ -93,7 +93,7 @@ Stepper::Stepper(const Exec& exec, Method& method, bool graph)
       graph_(graph && exec.device == Device::cuda && exec.stream && method.capturable()) {
   const StepState fresh;
   state_.copy_from_host(exec, &fresh);
-  if (exec.device != Device::cpu) exec_.scratch = &pool_;
+  if (exec.device != Device::cpu && !exec.scratch) exec_.scratch = &pool_;
 }
 
 void Stepper::step(const Batch& batch, int64_t step, double rate) {

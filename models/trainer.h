@@ -68,8 +68,6 @@ class Stepper {
   const Tensor& second_moment() const { return v_; }
   /// The recordings that there are.
   size_t recorded() const { return graphs_.size(); }
-  /// What the steps take beside parameters and moments.
-  Pool& memory() { return exec_.device == Device::cpu ? pool_of(Device::cpu) : pool_; }
 
  private:
   using Place = std::vector<const void*>;  // where the tensors of a batch lie
@@ -77,7 +75,7 @@ class Stepper {
 
   Exec exec_;
   Method& method_;
-  Pool pool_;     // of the GPU's steps alone: a recording holds on to the addresses
+  Pool pool_;     // of the GPU's steps alone, where exec brings none: a recording holds on to the addresses
   Tensor m_, v_;  // Adam's
   Tensor state_;  // a StepState
   Tensor sums_;   // f64, one per loss

@@ -84,13 +84,14 @@ BenchResult time_field(const BenchOptions& options, const std::string& name, con
                             std::to_string(labels.count) + " objects";
   BenchResult r = time_it(options, name, shape,
                           [&] { launch(options.exec, ids.view<const int32_t, 2>(), field.view<float, 3>()); });
-  r.bytes = 12.0 * labels.height * labels.width;
+  r.bytes = 12.0 * labels.height * labels.width;  // labels read, the field written
   return r;
 }
 
 }  // namespace
 
-std::vector<BenchResult> bench_field(const BenchOptions& options) {
+std::vector<BenchResult> bench_field(const BenchOptions& asked) {
+  const BenchOptions options = with_pool(asked);
   const Launch sdf = [](const Exec& exec, View<const int32_t, 2> labels, View<float, 3> field) {
     kernels::sdf_field(exec, labels, {}, field);
   };
@@ -104,6 +105,7 @@ std::vector<BenchResult> bench_field(const BenchOptions& options) {
   std::vector<BenchResult> results{time_field(options, "field, sdf", labels, sdf)};
   if (options.input.empty()) {
     results.push_back(time_field(options, "field, sdf", crowd(2048, 1024, options.seed), sdf));
+    results.push_back(time_field(options, "field, sdf", crowd(4096, 4096, options.seed), sdf));
     results.push_back(time_field(options, "field, sdf of a crop", crowd(286, 286, options.seed), sdf));
   }
   results.push_back(time_field(options, "field, affinity", labels, affinity));

@@ -63,9 +63,11 @@ BenchResult time_integrate(const BenchOptions& options, const std::string& name,
   const Tensor field = Tensor::from(exec, {2, height, width}, vectors),
                points = Tensor::from(exec, {int64_t(height) * width, 2}, pixels<T>(height, width));
   // The points drift on from run to run; the work does not depend on where they are.
-  return time_it(options, name,
-                 std::to_string(int64_t(height) * width) + " points, float" + std::to_string(8 * sizeof(T)),
-                 [&] { kernels::integrate<T>(exec, field.view<const T, 3>(), points.view<T, 2>(), how); });
+  BenchResult r =
+      time_it(options, name, std::to_string(int64_t(height) * width) + " points, float" + std::to_string(8 * sizeof(T)),
+              [&] { kernels::integrate<T>(exec, field.view<const T, 3>(), points.view<T, 2>(), how); });
+  r.bytes = 6.0 * sizeof(T) * height * width;  // the field read once, points read and written, two numbers each
+  return r;
 }
 
 template <class T>
@@ -112,21 +114,28 @@ std::vector<BenchResult> bench_losses(const BenchOptions& options) {
   Exec plain = exec;
   plain.variant = Variant::plain;
   BASIN_CHECK(std::abs(value_of(exec) / value_of(plain) - 1) < 1e-5f, "the IVP loss differs from the plain version");
-  auto timed = [&](const std::string& name, auto loss) {
-    return time_it(options, name, "batch 2, 256x256, float32", [&] {
+  // Bytes of a pixel: what is predicted and what is true read once, the gradient written.
+  constexpr double of_field = 2 * 3 * sizeof(float), of_logit = 3 * sizeof(float);
+  auto timed = [&](const std::string& name, double bytes, auto loss) {
+    BenchResult r = time_it(options, name, "batch 2, 256x256, float32", [&] {
       Tape tape(exec);
       const Var field = tape.leaf(p), score = tape.leaf(z);
       tape.backward(loss(tape, field, score), one);
     });
+    r.bytes = bytes * double(logits.size());
+    return r;
   };
-  return {timed("IVP loss and gradient", [&](Tape& tape, Var field, Var) { return ivp_loss(tape, field, t, {}); }),
-          timed("MSE loss and gradient", [&](Tape& tape, Var field, Var) { return mse_loss(tape, field, t); }),
-          timed("Tversky loss and gradient", [&](Tape& tape, Var, Var score) { return tversky_loss(tape, score, m); }),
-          timed("all three", [&](Tape& tape, Var field, Var score) {
-            return weighted_sum(
-                tape,
-                {{ivp_loss(tape, field, t, {}), 1}, {mse_loss(tape, field, t), 1}, {tversky_loss(tape, score, m), 1}});
-          })};
+  return {
+      timed("IVP loss and gradient", of_field,
+            [&](Tape& tape, Var field, Var) { return ivp_loss(tape, field, t, {}); }),
+      timed("MSE loss and gradient", of_field, [&](Tape& tape, Var field, Var) { return mse_loss(tape, field, t); }),
+      timed("Tversky loss and gradient", of_logit,
+            [&](Tape& tape, Var, Var score) { return tversky_loss(tape, score, m); }),
+      timed("all three", 2 * of_field + of_logit, [&](Tape& tape, Var field, Var score) {
+        return weighted_sum(
+            tape,
+            {{ivp_loss(tape, field, t, {}), 1}, {mse_loss(tape, field, t), 1}, {tversky_loss(tape, score, m), 1}});
+      })};
 }
 
 }  // namespace basin::tools

@@ -68,7 +68,7 @@ void set_threads(int threads) {
   resolve_setting("threads", threads_in_use());
 }
 
-Exec make_exec(const Common& common) {
+Exec make_exec(const Common& common, bool told) {
   set_threads(common.threads);
   Exec exec;
   const std::optional<int> wanted_index = wanted_gpu(common.device);
@@ -94,7 +94,7 @@ Exec make_exec(const Common& common) {
                    common.precision.c_str());
     resolve_setting("precision", name_of(exec.precision));
   }
-  if (common.device == "auto") std::fprintf(stderr, "device: %s\n", describe(exec).c_str());
+  if (told && common.device == "auto") std::fprintf(stderr, "device: %s\n", describe(exec).c_str());
   resolve_setting("device", describe(exec));
   return exec;
 }

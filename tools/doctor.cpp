@@ -4,6 +4,7 @@
 #include "kernels/conv_onednn.h"
 #include "kernels/isa.h"
 #include "tools/command.h"
+#include "tools/gpu_fit.h"
 #include "tools/machine.h"
 
 namespace basin::tools {
@@ -19,15 +20,25 @@ double gib(int64_t bytes) { return double(bytes) / double(int64_t(1) << 30); }
 
 void print_gpu_lines() {
 #if BASIN_CUDA
-  int driver = 0;
+  int driver = 0, runtime = 0;
   BASIN_CUDA_CHECK(cudaDriverGetVersion(&driver));
-  std::printf("convolution   %s on the GPU\n", kernels::cudnn_version().c_str());
-  std::printf("CUDA          built with %d.%d, driver for %d.%d\n", CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10,
-              driver / 1000, driver % 1000 / 10);
+  BASIN_CUDA_CHECK(cudaRuntimeGetVersion(&runtime));
+  const kernels::CudnnVersions cudnn = kernels::cudnn_versions();
+  const Architectures build = parse_architectures(BASIN_CUDA_ARCHITECTURES);
+  std::printf("cuDNN         %s, of CUDA %s, built with %s\n", cudnn_version(cudnn.found).c_str(),
+              cuda_version(cudnn.cuda).c_str(), cudnn_version(cudnn.built_with).c_str());
+  std::printf("CUDA          runtime %s, built with %s\n", cuda_version(runtime).c_str(),
+              cuda_version(CUDART_VERSION).c_str());
+  std::printf("GPU code      %s\n", to_string(build).c_str());
+  std::printf("driver        %s\n", fit_of_driver(driver, CUDART_VERSION).sentence.c_str());
   const std::vector<Gpu> all = gpus();
-  for (size_t i = 0; i < all.size(); ++i)
-    std::printf("cuda:%-8zu %s, compute capability %d.%d, %.1f GiB\n", i, all[i].name.c_str(), all[i].major,
-                all[i].minor, gib(all[i].memory));
+  for (size_t i = 0; i < all.size(); ++i) {
+    const Gpu& g = all[i];
+    std::printf("cuda:%-8zu %s, compute capability %d.%d, %.1f GiB: %s\n", i, g.name.c_str(), g.major, g.minor,
+                gib(g.memory), fit_of_gpu(g.major, g.minor, build, driver, CUDART_VERSION).sentence.c_str());
+    const Fit library = fit_of_cudnn(g.major, g.minor, cudnn.found, cudnn.built_with);
+    if (!library.fits) std::printf("              %s\n", library.sentence.c_str());
+  }
   if (all.empty()) std::printf("GPU           none that this build can use\n");
 #else
   std::printf("CUDA          not in this build\n");

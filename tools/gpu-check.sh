@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # All that must be seen on an NVIDIA GPU, in about ten minutes: ./tools/gpu-check.sh [OUT]
 # Builds for this GPU, runs every test with BASIN_REQUIRE_GPU=1, the tests of our own kernels under the toolkit's memory
-# and race checkers, and all benchmarks. Writes OUT/NAME.json and OUT/NAME.md, NAME being that of the GPU; OUT is
-# docs/results unless given. Ends with "N passed, N failed".
+# and race checkers, all benchmarks, and the same work in PyTorch where `python3` ($PYTHON) has one that finds the GPU.
+# Writes OUT/NAME.json and OUT/NAME.md, NAME being that of the GPU; OUT is docs/results unless given. Ends with
+# "N passed, N failed".
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 out=${1:-docs/results}
@@ -50,12 +51,22 @@ else
   rows+=("| memory and race checkers | NOT RUN: no compute-sanitizer here | |")
 fi
 check "benchmarks" "$basin" bench --device cuda --json "$build/bench.json"
+python=${PYTHON:-python3}
+rm -f "$build/peers.json" "$build/peers.log"
+if timeout 60 "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
+  # It stops by itself; --kill-after is for a compilation that does not listen.
+  BASIN=$basin check "peers" timeout --kill-after=10 200 "$python" tests/peers/torchvf_gpu.py --rounds 2 --seconds 150 \
+    --json "$build/peers.json"
+else
+  rows+=("| peers | NOT RUN: $python has no PyTorch that finds the GPU | |")
+fi
 
 {
   printf '{"gpu": "%s", "driver": "%s", "commit": "%s", "checks": [' "$gpu" \
     "$(nvidia-smi --query-gpu=driver_version --format=csv,noheader --id=0)" "$(git rev-parse HEAD 2>/dev/null || echo unknown)"
   (IFS=,; printf '%s' "${items[*]}")
-  printf '], "bench": %s}\n' "$(cat "$build/bench.json" 2>/dev/null || echo '[]')"
+  printf '], "bench": %s' "$(cat "$build/bench.json" 2>/dev/null || echo '[]')"
+  printf ', "peers": %s}\n' "$(cat "$build/peers.json" 2>/dev/null || echo null)"
 } >"$out/$name.json"
 {
   printf '# %s\n\n    ./tools/gpu-check.sh\n\n| check | result | s |\n|---|---|---|\n' "$gpu"
@@ -63,6 +74,7 @@ check "benchmarks" "$basin" bench --device cuda --json "$build/bench.json"
   printf '\n```\n'
   cat "$build/doctor.log" "$build/benchmarks.log" 2>/dev/null
   printf '```\n'
+  [ ! -f "$build/peers.log" ] || { printf '\n'; sed '/^|/!s/^./    &/' "$build/peers.log"; }
 } >"$out/$name.md"
 echo "$passed passed, $failed failed; $out/$name.md"
 [ "$failed" = 0 ]

@@ -57,6 +57,18 @@ std::vector<Gpu> gpus() {
   return all;
 }
 
+int64_t memory_free(const Exec& exec) {
+#if BASIN_CUDA
+  if (exec.device == Device::cuda) {
+    size_t free = 0, total = 0;
+    BASIN_CUDA_CHECK(cudaMemGetInfo(&free, &total));
+    return int64_t(free);
+  }
+#endif
+  (void)exec;
+  return memory_available();
+}
+
 void wait_without_spinning(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return;
   setenv("GOMP_SPINCOUNT", "3000", 1);  // some 0.1 ms

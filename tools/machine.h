@@ -22,6 +22,9 @@ struct Gpu {
 /// The usable GPUs: none where there is none or the build has no CUDA.
 std::vector<Gpu> gpus();
 
+/// Bytes that a GPU, or the processor, has free for what computes there.
+int64_t memory_free(const Exec&);
+
 /// Keeps OpenMP's threads from spinning for long while they wait for each other: on a machine with other work to do a
 /// spinning thread takes the core that the awaited one needs, and training takes three times as long. The runtime reads
 /// its settings before main() begins, so the program is started once more, as the same process. Does nothing where the

@@ -12,9 +12,9 @@ import sys
 import common
 
 HERE = pathlib.Path(__file__).resolve().parent
-SHARED = {"common.py", "run.py", "torch_side.py"}
+SHARED = {"common.py", "run.py", "torch_peer.py", "torch_side.py"}
 BY_HAND = {"network_speed.py": "timings want a quiet machine", "stage_speed.py": "timings want a quiet machine",
-           "accuracy.py": "trains networks for an hour or more"}
+           "torchvf_gpu.py": "timings want a GPU that does nothing else", "accuracy.py": "trains networks for an hour or more"}
 
 
 def run(script):
