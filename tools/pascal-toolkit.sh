@@ -28,11 +28,10 @@ if ! find_clang; then
   find_clang || cannot "no clang 18 to 21 here, and the package clang-19 could not be installed"
 fi
 version=${clang##*-}
-echo "$clang" >"$home/clang"
+ln -sfn "$clang" "$home/clang++"
 
-# unpack WHEEL FOLDER...: a package of PyPI into build/pascal/wheels, its folders (below nvidia/) into `unpacked`.
 unpacked=$home/unpacked
-unpack() { # NAME==VERSION
+unpack() { # NAME==VERSION, of PyPI
   local mark=$unpacked/$1.done
   [ -f "$mark" ] && return
   python3 -m pip --version >/dev/null 2>&1 || tools/install-packages.sh python3-pip >&2 || true
@@ -59,13 +58,13 @@ cp -u "$unpacked"/nvidia/cuda_runtime/lib/libcudart.so.12 "$toolkit/lib64"
 ln -sf libcudart.so.12 "$toolkit/lib64/libcudart.so"
 echo '{"cuda": {"name": "CUDA SDK", "version": "12.4.1"}}' >"$toolkit/version.json"
 # clang includes cuRAND's header in every file; nothing in Basin uses it.
-: >"$toolkit/include/curand_mtgp32_kernel.h"
+[ -f "$toolkit/include/curand_mtgp32_kernel.h" ] || : >"$toolkit/include/curand_mtgp32_kernel.h"
 chmod +x "$toolkit/bin/ptxas"
 
 # clang's OpenMP, unpacked and not installed: the distribution has only one version of it at a time.
-if [ ! -f "$home/openmp/lib/libomp.so.5" ]; then
+if [ ! -f "$toolkit/lib64/libomp.so" ]; then
   rm -rf "$home/openmp"
-  mkdir -p "$home"/openmp/{packages,lib,include}
+  mkdir -p "$home/openmp/packages"
   for package in "libomp5-$version" "libomp-$version-dev"; do
     (cd "$home/openmp/packages" && apt-get download -qq "$package" 2>"$home/openmp/log") ||
       cannot "the package $package could not be fetched: $(tail -1 "$home/openmp/log")"
@@ -73,15 +72,16 @@ if [ ! -f "$home/openmp/lib/libomp.so.5" ]; then
   for file in "$home"/openmp/packages/*.deb; do
     dpkg-deb -x "$file" "$home/openmp/packages"
   done
-  cp "$home/openmp/packages/usr/lib/llvm-$version/lib/clang/$version/include/"omp*.h "$home/openmp/include"
-  cp "$home/openmp/packages/usr/lib/llvm-$version/lib/libomp.so.5" "$home/openmp/lib"
-  ln -sf libomp.so.5 "$home/openmp/lib/libomp.so"
-  rm -rf "$home/openmp/packages"
+  cp "$home/openmp/packages/usr/lib/llvm-$version/lib/clang/$version/include/omp.h" "$toolkit/include"
+  cp "$home/openmp/packages/usr/lib/llvm-$version/lib/libomp.so.5" "$toolkit/lib64"
+  ln -s libomp.so.5 "$toolkit/lib64/libomp.so"
+  rm -rf "$home/openmp"
 fi
 
 [ "$what" = program ] || exit 0
 
 unpack nvidia-cuda-nvcc==13.0.88  # for its fatbinary, which the package of 12.4 leaves out
+unpack nvidia-cuda-cuobjdump==13.2.51
 unpack nvidia-cublas-cu12==12.4.5.8
 unpack nvidia-cuda-nvrtc-cu12==12.4.127
 unpack nvidia-cudnn-cu12==9.10.2.21
@@ -99,6 +99,7 @@ for argument in "$@"; do
 done
 exec "$(dirname "$0")/fatbinary-13" "${arguments[@]}"
 END
+cp -u "$unpacked/nvidia/cu13/bin/cuobjdump" "$toolkit/bin"
 # CMake wants to hear the toolkit's version from nvcc, whoever compiles.
 cat >"$toolkit/bin/nvcc" <<'END'
 #!/usr/bin/env bash
