@@ -74,7 +74,7 @@ for log in "$home"/check/*.log; do
       print used, stack[name], stores[name], loads[name], shared, warps, file, name
     }' "$log"
 done | c++filt | sed -E 's/CUB_[0-9]+[A-Z_]*_NS:://g; s/\(anonymous namespace\):://g; s/basin::(kernels::|detail::)?//g
-    s/^(([^ ]+ ){7})void /\1/; s/>\(.*\)$/>/; s/for_each(_row)?_kernel<(.*)>$/\2/' | sort -k1,1nr -k8 >"$home/check/rows"
+    s/^(([^ ]+ ){7})void /\1/; s/>\(.*\)$/>/; s/for_each(_row)?_kernel<(.*)>$/\2/' | sort -u | sort -k1,1nr -k8 >"$home/check/rows"
 {
   echo "registers stack spill-stores spill-loads shared warps file kernel"
   cat "$home/check/rows"
