@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # All that must be seen on an NVIDIA GPU, in about ten minutes: ./tools/gpu-check.sh [OUT]
 # Builds for this GPU, runs every test with BASIN_REQUIRE_GPU=1, the tests of our own kernels under the toolkit's memory
-# and race checkers, all benchmarks, and the same work in PyTorch where `python3` ($PYTHON) has one that finds the GPU.
-# Writes OUT/NAME.json and OUT/NAME.md, NAME being that of the GPU; OUT is docs/results unless given. Ends with
-# "N passed, N failed".
+# and race checkers, the tests of the build for the GTX 10 series, if it is there, all benchmarks, and the same work in
+# PyTorch where `python3` ($PYTHON) has one that finds the GPU. Writes OUT/NAME.json and OUT/NAME.md, NAME being that of
+# the GPU; OUT is docs/results unless given. Ends with "N passed, N failed".
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 out=${1:-docs/results}
@@ -49,6 +49,24 @@ if command -v compute-sanitizer >/dev/null; then
   check "race checker" checked racecheck
 else
   rows+=("| memory and race checkers | NOT RUN: no compute-sanitizer here | |")
+fi
+
+# The build for the GTX 10 series, whose PTX the driver of a newer GPU translates. It may have been carried here, without
+# cuDNN or from another folder; then tests that look for that folder are left out.
+pascal=$(ls -d build/pascal/basin-*-sm61-linux-x86_64 2>/dev/null | tail -1)
+if [ -x "$pascal/bin/basin_tests" ]; then
+  command=("$PWD/$pascal/bin/basin_tests") title="tests of the GTX 10 build"
+  if [ ! -f "$pascal/lib/libcudnn.so.9" ]; then
+    command=(env "LD_LIBRARY_PATH=${CUDNN_ROOT:+$CUDNN_ROOT/lib:}/usr/local/cuda/lib64:${LD_LIBRARY_PATH:-}" "${command[@]}")
+  fi
+  if ! grep -qaF "$PWD/" "$pascal/bin/basin_tests"; then
+    command+=("--source-file-exclude=$(grep -lE 'BASIN_(COMMAND|SOURCE_DIR)|(command|evaluate|file)_support\.h' tests/test_*.cpp |
+                                       sed 's,^tests,*,' | paste -sd,)")
+    title+=" without those of the command"
+  fi
+  check "$title" "${command[@]}"
+else
+  rows+=("| tests of the GTX 10 build | NOT RUN: ./tools/build-pascal.sh has not made it here | |")
 fi
 check "benchmarks" "$basin" bench --device cuda --json "$build/bench.json"
 python=${PYTHON:-python3}

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Installs what Basin is built with from the distribution's packages (Debian 12 and 13, Ubuntu 24.04): only what is missing.
+# Installs what Basin is built with from the distribution's packages (Debian 12 and 13, Ubuntu 24.04), or the packages
+# that are named: only what is missing. ./tools/install-packages.sh [PACKAGE...]
 set -euo pipefail
 
-packages=(g++ cmake ninja-build libdnnl-dev libtiff-dev libpng-dev libstb-dev
-          nlohmann-json3-dev libcli11-dev libfmt-dev doctest-dev)
+packages=("$@")
+[ $# -gt 0 ] || packages=(g++ cmake ninja-build libdnnl-dev libtiff-dev libpng-dev libstb-dev
+                          nlohmann-json3-dev libcli11-dev libfmt-dev doctest-dev)
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
   echo "install-packages: this system has no apt-get; Basin needs what these Debian packages bring: ${packages[*]}" >&2
