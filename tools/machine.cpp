@@ -70,8 +70,9 @@ int64_t memory_free(const Exec& exec) {
 }
 
 void wait_without_spinning(char** argv) {
-  if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return;
+  if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT") || std::getenv("KMP_BLOCKTIME")) return;
   setenv("GOMP_SPINCOUNT", "3000", 1);  // some 0.1 ms
+  setenv("KMP_BLOCKTIME", "1", 1);      // clang's runtime: whole milliseconds
   execv("/proc/self/exe", argv);        // where that fails, threads spin
 }
 

@@ -28,7 +28,7 @@ int64_t memory_free(const Exec&);
 /// Keeps OpenMP's threads from spinning for long while they wait for each other: on a machine with other work to do a
 /// spinning thread takes the core that the awaited one needs, and training takes three times as long. The runtime reads
 /// its settings before main() begins, so the program is started once more, as the same process. Does nothing where the
-/// environment decides (OMP_WAIT_POLICY, GOMP_SPINCOUNT).
+/// environment decides (OMP_WAIT_POLICY, GOMP_SPINCOUNT, KMP_BLOCKTIME).
 void wait_without_spinning(char** argv);
 
 /// One line: the device, and on the CPU the instruction set and the number of threads.
