@@ -112,6 +112,18 @@ TEST_CASE("memory: the pool keeps no image, and gives all it can where the syste
 #endif
 }
 
+TEST_CASE("memory: a GPU without room is told in one sentence, with what to lower") {
+  for (const Exec& exec : execs()) {
+    if (exec.device == Device::cpu) continue;
+    Pool pool(exec.device);
+    const std::string why = refusal([&] { pool.take(size_t(1) << 50); });
+    CHECK(contains(why, "the GPU has no room for another 1073741824 MiB: lower --batch, --crop or --tile"));
+    Exec own = exec;
+    own.scratch = &pool;
+    CHECK(Tensor::zeros(own, {3}).to_host<float>(own) == std::vector<float>(3, 0.f));  // and goes on working
+  }
+}
+
 TEST_CASE("memory: of values by their keys the last used are kept") {
   kernels::Recent<int, std::unique_ptr<int>> recent(3);
   int made = 0;

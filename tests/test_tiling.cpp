@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "engine/pool.h"
 #include "models/tiling.h"
 #include "models/unet.h"
 #include "tests/support.h"
@@ -50,6 +51,27 @@ TEST_CASE("tiling: a tile that is there twice is seen once and counts twice") {
   CHECK(v[26] == doctest::Approx((0 + 2 * 24) / 3.));
   CHECK(v[29] == doctest::Approx((0 + 2 * 24) / 3.));
   CHECK(v[30] == 24);
+}
+
+TEST_CASE("tiling: where memory is short fewer tiles are taken at once, and the maps are the same") {
+  for (const Exec& exec : execs()) {
+    const Tensor image = random_image(1, 100, 90).to_device(exec);
+    const auto run = [&](const TileNetwork& network) {
+      return run_tiled(exec, image, {Tiling::dynamic, 32, 8, 8}, {8, 8}, {false}, network)[0].to_host<float>(exec);
+    };
+    std::vector<int> asked;
+    const std::vector<float> found = run([&](const Tensor& tiles) {
+      asked.push_back(tiles.dim(0));
+      if (tiles.dim(0) > 3) throw OutOfMemory("no room");
+      return identity(tiles);
+    });
+    CHECK(found == run(identity));
+    CHECK(asked[0] == 8);
+    CHECK(asked[1] == 4);
+    CHECK(asked[2] == 2);
+    CHECK(asked[3] == 2);
+    CHECK_THROWS_AS(run([](const Tensor&) -> std::vector<Tensor> { throw OutOfMemory("never"); }), OutOfMemory);
+  }
 }
 
 TEST_CASE("tiling: the identity network gives the image back, whatever its size") {

@@ -12,6 +12,7 @@
 #include "models/trainer.h"
 #include "models/vector_fields.h"
 #include "tests/file_support.h"
+#include "tests/support.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -42,28 +43,68 @@ TrainOptions few_steps(int64_t steps) {
   return o;
 }
 
-void run(const std::filesystem::path& folder, const TrainOptions& options, bool resume) {
-  const Exec cpu;
+/// What gives the same bytes from run to run.
+std::vector<Exec> deterministic_execs() {
+  std::vector<Exec> all = execs();
+  for (Exec& exec : all)
+    exec.deterministic = true;
+  return all;
+}
+
+void run(const std::filesystem::path& folder, const TrainOptions& options, bool resume, const Exec& exec = {}) {
   VectorFields method(small());
-  method.params().allocate(cpu);
+  method.params().allocate(exec);
   const std::vector<Example> examples = synthetic(5, 64);
   const std::vector<Example> held(examples.begin(), examples.begin() + 1);
-  train(cpu, method, examples, held, options, {folder}, resume);
+  train(exec, method, examples, held, options, {folder}, resume);
 }
 
 }  // namespace
 
 TEST_CASE("training: stopped and resumed, it ends with the bytes of a run that never stopped") {
-  const Folder whole, parts;
-  run(whole.path(), few_steps(8), false);
-  run(parts.path(), few_steps(4), false);
-  write_bytes(parts / "metrics.csv", read_bytes(parts / "metrics.csv") + "6,1,a row of a later step that was lost\n");
-  run(parts.path(), few_steps(8), true);
-  CHECK(load_model(whole / "last.safetensors", {}).info["trained_on"] == Json(image_fingerprints(synthetic(5, 64))));
-  for (const char* name : {"last.safetensors", "best.safetensors", "last.state.safetensors", "metrics.csv"}) {
-    CAPTURE(name);
-    CHECK(read_bytes(whole / name) == read_bytes(parts / name));
+  for (const Exec& exec : deterministic_execs()) {
+    const Folder whole, parts;
+    run(whole.path(), few_steps(8), false, exec);
+    run(parts.path(), few_steps(4), false, exec);
+    write_bytes(parts / "metrics.csv", read_bytes(parts / "metrics.csv") + "6,1,a row of a later step that was lost\n");
+    run(parts.path(), few_steps(8), true, exec);
+    CHECK(load_model(whole / "last.safetensors", {}).info["trained_on"] == Json(image_fingerprints(synthetic(5, 64))));
+    for (const char* name : {"last.safetensors", "best.safetensors", "last.state.safetensors", "metrics.csv"}) {
+      CAPTURE(name);
+      CHECK(read_bytes(whole / name) == read_bytes(parts / name));
+    }
   }
+}
+
+TEST_CASE("training: a GPU's recorded steps and prefetched batches give the bytes of steps launched one by one") {
+  for (const Exec& exec : deterministic_execs()) {
+    const Folder recorded, launched;
+    TrainOptions o = few_steps(8);
+    run(recorded.path(), o, false, exec);
+    o.graph = false;
+    run(launched.path(), o, false, exec);
+    CHECK(read_bytes(recorded / "last.state.safetensors") == read_bytes(launched / "last.state.safetensors"));
+    CHECK(read_bytes(recorded / "metrics.csv") == read_bytes(launched / "metrics.csv"));
+  }
+}
+
+TEST_CASE("training: a GPU sees the batches that the CPU sees, and comes to the same losses") {
+  std::vector<std::vector<double>> rows;
+  for (const Exec& exec : deterministic_execs()) {
+    const Folder folder;
+    TrainOptions o = few_steps(4);
+    o.validate_every = 0;
+    run(folder.path(), o, false, exec);
+    std::istringstream lines(read_bytes(folder / "metrics.csv"));
+    std::vector<double>& numbers = rows.emplace_back();
+    std::string line, number;
+    for (std::getline(lines, line); std::getline(lines, line);)
+      for (std::istringstream parts(line); std::getline(parts, number, ',') && !number.empty();)
+        numbers.push_back(std::stod(number));
+    REQUIRE(numbers.size() == 2 * 7);
+  }
+  for (const std::vector<double>& row : rows)
+    check_close(row, rows[0], 1e-4, 1e-4);
 }
 
 TEST_CASE("training: the learning rate falls as half a cosine, or stays") {
@@ -109,9 +150,14 @@ TEST_CASE("training: changed settings are refused by name, and leave the run as 
 }
 
 TEST_CASE("training: a loss that becomes NaN stops the run with its step and images, and saves nothing of it") {
-  const Folder folder;
   TrainOptions o = few_steps(8);
   o.rate = 1e30;
+  for (const Exec& exec : execs()) {
+    const Folder none;
+    CHECK(contains(refusal([&] { run(none.path(), o, false, exec); }), "NaN or infinite at step 1 (images image"));
+    CHECK(!std::filesystem::exists(none / "last.safetensors"));
+  }
+  const Folder folder;
   const std::string why = refusal([&] { run(folder.path(), o, false); });
   CHECK(contains(why, "NaN or infinite at step"));
   CHECK(contains(why, "image"));
@@ -131,29 +177,34 @@ TEST_CASE("training: a loss that becomes NaN stops the run with its step and ima
 }
 
 TEST_CASE("training: one image is learnt by heart") {
-  const Exec cpu;
-  const Folder folder;
-  VectorFields method(small());
-  method.params().allocate(cpu);
-  const std::vector<Example> examples = synthetic(1, 64);
-  TrainOptions o;
-  o.steps = 100, o.crop = 64, o.rate = 3e-3, o.schedule = Schedule::cosine;
-  o.augment = parse_augmentation("none");
-  train(cpu, method, examples, {}, o, {folder.path()}, false);
-  method.refresh(cpu);
-  const Labels found = segment_source(cpu, method, examples[0].source, {.tile = 64, .overlap = 0}).labels;
-  const Labels truth = make_synthetic({.size = 64, .seed = 4}, 0).labels;
-  CHECK(average_precision(score(truth, found), 0.5, Dialect::stardist).value_or(0) > 0.7);
+  for (const Exec& exec : execs()) {
+    const Folder folder;
+    VectorFields method(small());
+    method.params().allocate(exec);
+    const std::vector<Example> examples = synthetic(1, 64);
+    TrainOptions o;
+    o.steps = 100, o.crop = 64, o.rate = 3e-3, o.schedule = Schedule::cosine;
+    o.augment = parse_augmentation("none");
+    train(exec, method, examples, {}, o, {folder.path()}, false);
+    method.refresh(exec);
+    const Labels found = segment_source(exec, method, examples[0].source, {.tile = 64, .overlap = 0}).labels;
+    const Labels truth = make_synthetic({.size = 64, .seed = 4}, 0).labels;
+    CHECK(average_precision(score(truth, found), 0.5, Dialect::stardist).value_or(0) > 0.7);
+  }
 }
 
 TEST_CASE("vector fields: decoding what a perfect network would give returns the labels") {
-  const Exec cpu;
   VectorFields method(small());
   std::vector<ImageScore> scores;
   for (const SynthKind kind : {SynthKind::bacteria, SynthKind::nuclei})
     for (int i = 0; i < 3; ++i) {
       const Labels truth = make_synthetic({.kind = kind, .size = 192, .seed = 1}, i).labels;
-      scores.push_back(score(truth, method.decode(cpu, method.oracle(cpu, truth))));
+      std::vector<Labels> found;
+      for (const Exec& exec : execs())
+        found.push_back(method.decode(exec, method.oracle(exec, truth)));
+      for (const Labels& labels : found)
+        CHECK(labels.ids == found[0].ids);
+      scores.push_back(score(truth, found[0]));
     }
   CHECK(mean_average_precision(scores, 0.5).value_or(0) > 0.95);
   CHECK(mean_average_precision(scores, 0.75).value_or(0) > 0.9);
