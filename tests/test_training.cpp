@@ -31,7 +31,7 @@ std::vector<Example> synthetic(int count, int size) {
 
 VectorFieldOptions small() {
   VectorFieldOptions o;
-  o.net.width = 16;
+  o.net.width = 8;
   return o;
 }
 
@@ -40,6 +40,7 @@ TrainOptions few_steps(int64_t steps) {
   o.steps = steps, o.save_every = 2, o.validate_every = 4, o.crop = 32;
   o.augment = parse_augmentation("flip,rotate,brightness,noise");
   o.workers = 2;
+  o.tiling.tile = 64;
   return o;
 }
 
@@ -98,9 +99,11 @@ TEST_CASE("training: a GPU sees the batches that the CPU sees, and comes to the 
     std::istringstream lines(read_bytes(folder / "metrics.csv"));
     std::vector<double>& numbers = rows.emplace_back();
     std::string line, number;
-    for (std::getline(lines, line); std::getline(lines, line);)
-      for (std::istringstream parts(line); std::getline(parts, number, ',') && !number.empty();)
+    for (std::getline(lines, line); std::getline(lines, line);) {
+      std::istringstream parts(line);
+      for (int k = 0; k < 7 && std::getline(parts, number, ','); ++k)  // up to the losses: scores are no smooth function
         numbers.push_back(std::stod(number));
+    }
     REQUIRE(numbers.size() == 2 * 7);
   }
   for (const std::vector<double>& row : rows)
@@ -177,20 +180,21 @@ TEST_CASE("training: a loss that becomes NaN stops the run with its step and ima
 }
 
 TEST_CASE("training: one image is learnt by heart") {
-  for (const Exec& exec : execs()) {
-    const Folder folder;
-    VectorFields method(small());
-    method.params().allocate(exec);
-    const std::vector<Example> examples = synthetic(1, 64);
-    TrainOptions o;
-    o.steps = 100, o.crop = 64, o.rate = 3e-3, o.schedule = Schedule::cosine;
-    o.augment = parse_augmentation("none");
-    train(exec, method, examples, {}, o, {folder.path()}, false);
-    method.refresh(exec);
-    const Labels found = segment_source(exec, method, examples[0].source, {.tile = 64, .overlap = 0}).labels;
-    const Labels truth = make_synthetic({.size = 64, .seed = 4}, 0).labels;
-    CHECK(average_precision(score(truth, found), 0.5, Dialect::stardist).value_or(0) > 0.7);
-  }
+  const Exec cpu;
+  const Folder folder;
+  VectorFieldOptions options = small();
+  options.net.width = 16;
+  VectorFields method(options);
+  method.params().allocate(cpu);
+  const std::vector<Example> examples = synthetic(1, 64);
+  TrainOptions o;
+  o.steps = 100, o.crop = 64, o.rate = 3e-3, o.schedule = Schedule::cosine;
+  o.augment = parse_augmentation("none");
+  train(cpu, method, examples, {}, o, {folder.path()}, false);
+  method.refresh(cpu);
+  const Labels found = segment_source(cpu, method, examples[0].source, {.tile = 64, .overlap = 0}).labels;
+  const Labels truth = make_synthetic({.size = 64, .seed = 4}, 0).labels;
+  CHECK(average_precision(score(truth, found), 0.5, Dialect::stardist).value_or(0) > 0.7);
 }
 
 TEST_CASE("vector fields: decoding what a perfect network would give returns the labels") {

@@ -34,7 +34,7 @@ class Blocked {
 
 /// Where the plain kernels are slow.
 bool is_large(const FeatureView<const float>& x, int out_channels) {
-  return double(x.c) * out_channels * double(x.pixels()) > 1e6;
+  return double(x.c) * out_channels * double(x.pixels()) > 2e5;
 }
 
 }  // namespace
