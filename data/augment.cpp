@@ -70,13 +70,21 @@ void transform_vector(const Transform& t, float& x, float& y) {
   if (t.flip_columns) x = -x;
 }
 
+kernels::SquareMap square_map(const Transform& t, int size) {
+  int y0, x0, y_down, x_down, y_right, x_right;
+  t.source(size, 0, 0, y0, x0);
+  t.source(size, 1, 0, y_down, x_down);
+  t.source(size, 0, 1, y_right, x_right);
+  return {int64_t(y0) * size + x0, int64_t(y_down - y0) * size + (x_down - x0),
+          int64_t(y_right - y0) * size + (x_right - x0)};
+}
+
 void transform_field(const Transform& t, View<const float, 3> from, View<float, 3> to) {
   const int size = from.dim[1];
   BASIN_CHECK(from.dim[0] == 2 && from.dim[2] == size, "field ", from);
   BASIN_CHECK(to.dim[0] == 2 && to.dim[1] == size && to.dim[2] == size, "field ", to);
   const int64_t pixels = int64_t(size) * size;
-  for (int c = 0; c < 2; ++c)
-    transform_pixels(t, size, from.data + c * pixels, to.data + c * pixels);
+  kernels::move_pixels<float>({}, square_map(t, size), from, to);
   for (int64_t p = 0; p < pixels; ++p)
     transform_vector(t, to.data[p], to.data[pixels + p]);
 }

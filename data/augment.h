@@ -1,8 +1,8 @@
 #pragma once
-#include <cstddef>
 #include <string>
 
 #include "kernels/philox.h"
+#include "kernels/symmetry.h"
 #include "kernels/view.h"
 
 namespace basin {
@@ -32,20 +32,8 @@ Transform draw_transform(const Augmentation&, Random&);
 /// A vector at the transformed pixel: F'(p') = A F(p) for the symmetry p' = A p + b.
 void transform_vector(const Transform&, float& x, float& y);
 
-/// Moves the pixels of a square of side `size`, row-major; from and to are different memory.
-template <class T>
-void transform_pixels(const Transform& t, int size, const T* from, T* to) {
-  int y0, x0, y_down, x_down, y_right, x_right;
-  t.source(size, 0, 0, y0, x0);
-  t.source(size, 1, 0, y_down, x_down);
-  t.source(size, 0, 1, y_right, x_right);
-  const ptrdiff_t down = ptrdiff_t(y_down - y0) * size + (x_down - x0);
-  const ptrdiff_t right = ptrdiff_t(y_right - y0) * size + (x_right - x0);
-  const T* row = from + ptrdiff_t(y0) * size + x0;
-  for (int y = 0; y < size; ++y)
-    for (int x = 0; x < size; ++x)
-      *to++ = row[y * down + x * right];
-}
+/// Where the pixels of a transformed square of side `size` come from.
+kernels::SquareMap square_map(const Transform&, int size);
 
 /// A vector field [2, size, size] (x, y) under the symmetry: F'(p') = A F(p). from and to are different memory.
 void transform_field(const Transform&, View<const float, 3> from, View<float, 3> to);

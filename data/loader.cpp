@@ -42,6 +42,7 @@ Loader::Loader(const std::vector<Example>& examples, const LoaderOptions& option
     : examples_(examples), options_(options), make_targets_(std::move(make_targets)), wanted_(first), taken_(first) {
   BASIN_CHECK(!examples.empty() && options.batch > 0 && options.crop > 0 && options.margin >= 0 && first >= 0,
               examples.size(), " images, batch ", options.batch, ", crop ", options.crop, ", first step ", first);
+  BASIN_CHECK(!options.raw || !options.whole_image, "crops of whole images differ in size");
   for (const Example& e : examples)
     BASIN_CHECK(e.source.channels() == examples[0].source.channels(), e.stem, ": ", e.source.channels(), " channels");
   steps_per_epoch_ = basin::steps_per_epoch(int64_t(examples.size()), options.batch);
@@ -51,8 +52,14 @@ Loader::Loader(const std::vector<Example>& examples, const LoaderOptions& option
   slots_.resize(size_t(std::max(1, options.prefetch)) + 1);
   for (Slot& s : slots_) {
     s.batch.image = Tensor::zeros(cpu, {n, examples[0].source.channels(), c, c});
-    s.batch.mask = Tensor::zeros(cpu, {n, 1, c, c});
-    s.batch.target = Tensor::zeros(cpu, {n, options.target_channels, c, c});
+    if (options.raw) {
+      const int64_t size = c + 2 * options.margin;
+      s.batch.labels = Tensor::zeros(cpu, {n, size, size}, DType::i32);
+    } else {
+      s.batch.mask = Tensor::zeros(cpu, {n, 1, c, c});
+      s.batch.target = Tensor::zeros(cpu, {n, options.target_channels, c, c});
+    }
+    s.batch.transforms.resize(size_t(n));
     s.batch.stems.resize(size_t(n));
   }
   for (int k = 0; k < std::max(1, options.workers); ++k)
@@ -136,41 +143,46 @@ void Loader::fill_sample(LoadedBatch& batch, int n, const Example& example, uint
   const int size = crop + 2 * margin;
   const Transform transform = draw_transform(options_.augment, choice);
 
-  cut_labels(example, {y0 - margin, x0 - margin, size}, workspace.window);
-  workspace.labels.resize(workspace.window.size());
-  transform_pixels(transform, size, workspace.window.data(), workspace.labels.data());
-  float* mask = &batch.mask.view<float, 4>()(n, 0, 0, 0);
-  for (int y = 0; y < crop; ++y) {
-    const int32_t* ids = workspace.labels.data() + size_t(y + margin) * size_t(size) + margin;
-    for (int x = 0; x < crop; ++x)
-      *mask++ = ids[x] != 0 ? 1.f : 0.f;
-  }
+  batch.transforms[size_t(n)] = transform;
 
-  Random noise(options_.seed, Purpose::noise, epoch, position);
-  for (int c = 0; c < source.channels(); ++c) {
-    cut_image(source, c, {y0, x0, crop}, transform, noise, workspace.values);
-    transform_pixels(transform, crop, workspace.values.data(), &batch.image.view<float, 4>()(n, c, 0, 0));
+  const Window with_margin{y0 - margin, x0 - margin, size}, window{y0, x0, crop};
+  const auto cut_images = [&](View<float, 3> to) {
+    Random noise(options_.seed, Purpose::noise, epoch, position);
+    for (int c = 0; c < source.channels(); ++c)
+      cut_image(source, c, window, transform, noise, &to(c, 0, 0));
+  };
+  const View<float, 3> image{&batch.image.view<float, 4>()(n, 0, 0, 0), {source.channels(), crop, crop}};
+  if (options_.raw) {
+    cut_labels(example, with_margin, &batch.labels.view<int32_t, 3>()(n, 0, 0));
+    return cut_images(image);
   }
-  const View<float, 3> target{&batch.target.view<float, 4>()(n, 0, 0, 0), {options_.target_channels, crop, crop}};
-  make_targets_(View<const int32_t, 2>{workspace.labels.data(), {size, size}}, target);
+  workspace.labels.resize(size_t(size) * size_t(size));
+  workspace.image.resize(size_t(image.size()));
+  cut_labels(example, with_margin, workspace.labels.data());
+  cut_images({workspace.image.data(), {source.channels(), crop, crop}});
+  const View<float, 4> mask = batch.mask.view<float, 4>(), target = batch.target.view<float, 4>();
+  prepare(
+      Exec(),
+      {{workspace.image.data(), {source.channels(), crop, crop}}, {workspace.labels.data(), {size, size}}, transform},
+      make_targets_,
+      {image, {&mask(n, 0, 0, 0), {crop, crop}}, {&target(n, 0, 0, 0), {options_.target_channels, crop, crop}}});
 }
 
-void Loader::cut_labels(const Example& example, Window window, std::vector<int32_t>& ids) const {
-  ids.assign(size_t(window.size) * size_t(window.size), 0);
+void Loader::cut_labels(const Example& example, Window window, int32_t* ids) const {
+  std::fill_n(ids, size_t(window.size) * size_t(window.size), 0);
   const int begin = std::max(0, -window.x0), end = std::min(window.size, example.source.width() - window.x0);
   if (begin >= end) return;
   for (int y = std::max(0, -window.y0); y < std::min(window.size, example.source.height() - window.y0); ++y)
-    example.labels.row(window.y0 + y, window.x0 + begin, end - begin,
-                       ids.data() + size_t(y) * size_t(window.size) + begin);
+    example.labels.row(window.y0 + y, window.x0 + begin, end - begin, ids + size_t(y) * size_t(window.size) + begin);
 }
 
 void Loader::cut_image(const Source& source, int channel, Window window, const Transform& transform, Random& noise,
-                       std::vector<float>& values) const {
-  values.assign(size_t(window.size) * size_t(window.size), 0.f);
+                       float* values) const {
+  std::fill_n(values, size_t(window.size) * size_t(window.size), 0.f);
   const int begin = std::max(0, -window.x0), end = std::min(window.size, source.width() - window.x0);
   if (begin >= end) return;
   for (int y = std::max(0, -window.y0); y < std::min(window.size, source.height() - window.y0); ++y) {
-    float* row = values.data() + size_t(y) * size_t(window.size) + begin;
+    float* row = values + size_t(y) * size_t(window.size) + begin;
     source.row(channel, window.y0 + y, window.x0 + begin, end - begin, row);
     if (options_.augment.brightness) {
       for (int x = 0; x < end - begin; ++x)

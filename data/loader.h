@@ -1,26 +1,21 @@
 #pragma once
 #include <condition_variable>
 #include <exception>
-#include <functional>
 #include <mutex>
 #include <thread>
 
-#include "data/augment.h"
 #include "data/dataset.h"
+#include "data/sample.h"
 #include "engine/tensor.h"
 
 namespace basin {
-
-/// Makes the targets [channels, h, w] of a crop from labels [h + 2 margin, w + 2 margin]. Pixels outside the image are
-/// 0, so an image's border is an object's border, and a crop's is not: with a margin as wide as the targets reach, they
-/// are those of the whole image, cut. Runs on worker threads, several at a time.
-using MakeTargets = std::function<void(View<const int32_t, 2> labels, View<float, 3> target)>;
 
 struct LoaderOptions {
   int batch = 2, crop = 256, margin = 0, target_channels = 2;
   bool whole_image = false;  // the margin is widened where the crop and it do not cover the image
   uint64_t seed = 0;
   Augmentation augment;
+  bool raw = false;  // batches are left to be prepared on a GPU; not with whole_image
   int workers = 1;
   int prefetch = 4;           // batches
   Scratch* memory = nullptr;  // for the tensors of batches; null: the CPU's pool
@@ -28,9 +23,11 @@ struct LoaderOptions {
 
 /// One batch in host memory.
 struct LoadedBatch {
-  Tensor image;   // [N, C, crop, crop]: normalised, augmented; 0 beyond the image
-  Tensor mask;    // [N, 1, crop, crop], 0 or 1
-  Tensor target;  // [N, target_channels, crop, crop]
+  Tensor image;   // [N, C, crop, crop]: normalised, augmented; 0 beyond the image. Raw: not turned yet
+  Tensor mask;    // [N, 1, crop, crop], 0 or 1. Raw: none
+  Tensor target;  // [N, target_channels, crop, crop]. Raw: none
+  Tensor labels;  // raw: [N, crop + 2 margin, crop + 2 margin] int32, not turned yet
+  std::vector<Transform> transforms;
   std::vector<std::string> stems;
   int64_t step = 0;
 };
@@ -53,6 +50,8 @@ class Loader {
   /// Valid until the next call. Throws what a worker threw while it made this batch or a later one.
   const LoadedBatch& next();
   int64_t steps_per_epoch() const { return steps_per_epoch_; }
+  const LoaderOptions& options() const { return options_; }
+  const MakeTargets& make_targets() const { return make_targets_; }
 
  private:
   struct Slot {
@@ -63,8 +62,8 @@ class Loader {
   struct Workspace {  // a worker's own
     int64_t epoch = -1;
     std::vector<int> order;
-    std::vector<int32_t> window, labels;
-    std::vector<float> values;
+    std::vector<int32_t> labels;
+    std::vector<float> image;
   };
   struct Window {  // where a crop lies in the image's own coordinates
     int y0, x0, size;
@@ -72,8 +71,8 @@ class Loader {
   void work();
   void fill(LoadedBatch&, int64_t step, Workspace&) const;
   void fill_sample(LoadedBatch&, int n, const Example&, uint32_t epoch, uint64_t position, Workspace&) const;
-  void cut_labels(const Example&, Window, std::vector<int32_t>& ids) const;
-  void cut_image(const Source&, int channel, Window, const Transform&, Random& noise, std::vector<float>& values) const;
+  void cut_labels(const Example&, Window, int32_t* ids) const;
+  void cut_image(const Source&, int channel, Window, const Transform&, Random& noise, float* values) const;
 
   const std::vector<Example>& examples_;
   LoaderOptions options_;

@@ -1,5 +1,9 @@
 #include "models/feed.h"
 
+#include <array>
+
+#include "engine/pool.h"
+
 namespace basin {
 namespace {
 
@@ -10,21 +14,23 @@ Batch batch_of(const Tensor& image, const Tensor& mask, const Tensor& target) {
 }  // namespace
 
 #if BASIN_CUDA
-/// Events mark how far each stream came: `copied` that a batch has arrived, `used` that the step on it is over.
+/// Events mark how far each stream came: `read` that the host's memory is free again, `ready` that a batch may be
+/// worked on, `used` that the step on it is over.
 class Feed::Copies {
  public:
-  Copies(const Exec& exec, Loader& loader) : exec_(exec), loader_(loader) {
-    BASIN_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+  Copies(const Exec& exec, Loader& loader) : exec_(exec), beside_(exec), pool_(exec.device), loader_(loader) {
+    BASIN_CUDA_CHECK(cudaStreamCreateWithFlags(&beside_.stream, cudaStreamNonBlocking));
+    beside_.scratch = &pool_;  // of work on this stream alone
     for (Slot& slot : slots_)
-      for (cudaEvent_t* event : {&slot.copied, &slot.used})
+      for (cudaEvent_t* event : slot.events())
         BASIN_CUDA_CHECK(cudaEventCreateWithFlags(event, cudaEventDisableTiming));
   }
   ~Copies() {
-    cudaStreamSynchronize(stream_);
+    cudaStreamSynchronize(beside_.stream);
     for (Slot& slot : slots_)
-      for (cudaEvent_t event : {slot.copied, slot.used})
-        cudaEventDestroy(event);
-    cudaStreamDestroy(stream_);
+      for (cudaEvent_t* event : slot.events())
+        cudaEventDestroy(*event);
+    cudaStreamDestroy(beside_.stream);
   }
   Copies(const Copies&) = delete;
   Copies& operator=(const Copies&) = delete;
@@ -32,15 +38,14 @@ class Feed::Copies {
   const Item& next() {
     if (!fetched_) prefetch();
     fetched_ = false;
-    const Slot& slot = slots_[now_];
-    BASIN_CUDA_CHECK(cudaStreamWaitEvent(exec_.stream, slot.copied, 0));
-    return slot.item;
+    BASIN_CUDA_CHECK(cudaStreamWaitEvent(exec_.stream, slots_[now_].ready, 0));
+    return slots_[now_].item;
   }
 
   void prefetch() {
     if (slots_[now_].item.batch.tensors.empty()) return fetch();  // the very first
     BASIN_CUDA_CHECK(cudaEventRecord(slots_[now_].used, exec_.stream));
-    BASIN_CUDA_CHECK(cudaEventSynchronize(slots_[now_].copied));  // the loader fills that memory again
+    BASIN_CUDA_CHECK(cudaEventSynchronize(slots_[now_].read));
     now_ = 1 - now_;
     fetch();
   }
@@ -48,31 +53,64 @@ class Feed::Copies {
  private:
   struct Slot {
     Item item;
-    cudaEvent_t copied = nullptr, used = nullptr;
+    cudaEvent_t read = nullptr, ready = nullptr, used = nullptr;
+
+    std::array<cudaEvent_t*, 3> events() { return {&read, &ready, &used}; }
   };
 
   void fetch() {
     const LoadedBatch& loaded = loader_.next();
     Slot& slot = slots_[now_];
     if (slot.item.batch.tensors.empty()) {
-      const auto like = [&](const Tensor& t) { return Tensor::empty(exec_, t.shape(), t.dtype()); };
-      slot.item.batch = batch_of(like(loaded.image), like(loaded.mask), like(loaded.target));
+      const LoaderOptions& o = loader_.options();
+      const auto maps = [&](int64_t channels) { return Tensor::empty(exec_, {o.batch, channels, o.crop, o.crop}); };
+      slot.item.batch = batch_of(maps(loaded.image.dim(1)), maps(1), maps(o.target_channels));
       BASIN_CUDA_CHECK(cudaEventRecord(slot.used, exec_.stream));  // by whoever had that memory before
     }
-    BASIN_CUDA_CHECK(cudaStreamWaitEvent(stream_, slot.used, 0));
-    const std::pair<const char*, const Tensor*> parts[] = {
-        {"image", &loaded.image}, {"mask", &loaded.mask}, {"target", &loaded.target}};
-    for (const auto& [name, from] : parts)
-      BASIN_CUDA_CHECK(
-          cudaMemcpyAsync(slot.item.batch[name].raw(), from->raw(), from->bytes(), cudaMemcpyHostToDevice, stream_));
-    BASIN_CUDA_CHECK(cudaEventRecord(slot.copied, stream_));
+    BASIN_CUDA_CHECK(cudaStreamWaitEvent(beside_.stream, slot.used, 0));
+    const Batch& batch = slot.item.batch;
+    if (loaded.labels) {
+      if (!labels_) labels_ = Tensor::empty(beside_, loaded.labels.shape(), DType::i32);
+      if (!image_) image_ = Tensor::empty(beside_, loaded.image.shape());
+      copy(loaded.image, image_);
+      copy(loaded.labels, labels_);
+    } else {
+      copy(loaded.image, batch["image"]);
+      copy(loaded.mask, batch["mask"]);
+      copy(loaded.target, batch["target"]);
+    }
+    BASIN_CUDA_CHECK(cudaEventRecord(slot.read, beside_.stream));
+    if (loaded.labels) prepare_all(loaded.transforms, batch);
+    BASIN_CUDA_CHECK(cudaEventRecord(slot.ready, beside_.stream));
     slot.item.stems = loaded.stems;
     fetched_ = true;
   }
 
-  Exec exec_;
+  void copy(const Tensor& from, const Tensor& to) const {
+    BASIN_CUDA_CHECK(cudaMemcpyAsync(to.raw(), from.raw(), from.bytes(), cudaMemcpyHostToDevice, beside_.stream));
+  }
+
+  void prepare_all(const std::vector<Transform>& transforms, const Batch& batch) const {
+    const auto sample = [](const Tensor& t, int n) {
+      return View<float, 3>{t.data<float>() + int64_t(n) * t.dim(1) * t.dim(2) * t.dim(3),
+                            {t.dim(1), t.dim(2), t.dim(3)}};
+    };
+    const int size = labels_.dim(1);
+    for (int n = 0; n < labels_.dim(0); ++n) {
+      const View<float, 3> mask = sample(batch["mask"], n);
+      prepare(beside_,
+              {sample(image_, n),
+               {labels_.data<const int32_t>() + int64_t(n) * size * size, {size, size}},
+               transforms[size_t(n)]},
+              loader_.make_targets(),
+              {sample(batch["image"], n), {mask.data, {mask.dim[1], mask.dim[2]}}, sample(batch["target"], n)});
+    }
+  }
+
+  Exec exec_, beside_;
+  Pool pool_;
   Loader& loader_;
-  cudaStream_t stream_ = nullptr;
+  Tensor image_, labels_;  // raw
   Slot slots_[2];
   int now_ = 0;
   bool fetched_ = false;  // slots_[now_] holds, or will hold, a batch that next() has not given yet

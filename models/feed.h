@@ -9,7 +9,7 @@
 namespace basin {
 
 /// The batches of a Loader, where the steps run. On a GPU two of them take turns in its memory: while a step works on
-/// one, the next is copied into the other, on a stream of its own.
+/// one, the next is copied into the other on a stream of its own, and prepared there where the loader leaves it raw.
 class Feed {
  public:
   /// The loader, whose batches lie in pinned_memory() where exec is a GPU, must outlive it.

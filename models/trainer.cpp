@@ -1,5 +1,8 @@
 #include "models/trainer.h"
 
+#include <omp.h>
+
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <deque>
@@ -173,9 +176,13 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
   load.batch = o.batch, load.crop = o.crop, load.margin = spec.margin, load.target_channels = method.target_channels();
   load.whole_image = spec.whole_objects;
   load.seed = o.seed, load.augment = o.augment, load.workers = o.workers;
-  if (exec.device != Device::cpu) load.memory = &pinned_memory();
-  const MakeTargets targets = [&](View<const int32_t, 2> labels, View<float, 3> target) {
-    method.make_targets(Exec(), labels, target);
+  if (exec.device != Device::cpu) {
+    load.memory = &pinned_memory();
+    load.raw = !spec.whole_objects;
+    load.workers = std::clamp(omp_get_max_threads() - 1, 1, 8);  // the GPU takes a batch in a millisecond
+  }
+  const MakeTargets targets = [&](const Exec& where, View<const int32_t, 2> labels, View<float, 3> target) {
+    method.make_targets(where, labels, target);
   };
   Loader loader(examples, load, targets, at.step);
   Feed feed(exec, loader);

@@ -22,7 +22,7 @@ std::vector<Transform> all_transforms() {
 
 std::vector<int> moved(const Transform& t, int size, const std::vector<int>& from) {
   std::vector<int> to(from.size());
-  transform_pixels(t, size, from.data(), to.data());
+  kernels::move_pixels<int>({}, square_map(t, size), {from.data(), {1, size, size}}, {to.data(), {1, size, size}});
   return to;
 }
 

@@ -30,7 +30,7 @@ Example coded(const std::string& stem, int height, int width, int channels = 1) 
 
 /// A target that is the labels themselves, margin cut off.
 MakeTargets copy_labels(int margin) {
-  return [margin](View<const int32_t, 2> labels, View<float, 3> target) {
+  return [margin](const Exec&, View<const int32_t, 2> labels, View<float, 3> target) {
     for (int c = 0; c < target.dim[0]; ++c)
       for (int y = 0; y < target.dim[1]; ++y)
         for (int x = 0; x < target.dim[2]; ++x)
@@ -198,7 +198,7 @@ TEST_CASE("loader: with a margin the field of a crop is that of the whole image,
   examples.push_back({"a", Source(image, 1, none, "a"), StoredLabels(labels)});
   LoaderOptions o = options_of(1, crop, "flip,rotate");
   o.margin = margin, o.target_channels = 2;
-  Loader loader(examples, o, [&](View<const int32_t, 2> window, View<float, 3> target) {
+  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 2> window, View<float, 3> target) {
     std::vector<float> field(size_t(2) * size_t(window.size()));
     kernels::sdf_field(Exec{}, window, sdf, View<float, 3>{field.data(), {2, window.dim[0], window.dim[1]}});
     for (int c = 0; c < 2; ++c)
@@ -244,7 +244,7 @@ TEST_CASE("loader: objects are handed over whole where the targets need it") {
   o.margin = 1, o.whole_image = true;
   std::set<int> sizes;
   std::mutex mutex;
-  Loader loader(examples, o, [&](View<const int32_t, 2> labels, View<float, 3>) {
+  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 2> labels, View<float, 3>) {
     const std::lock_guard lock(mutex);
     sizes.insert(labels.dim[0]);
     int64_t area = 0;

@@ -101,7 +101,8 @@ TEST_CASE("training: a GPU sees the batches that the CPU sees, and comes to the 
     std::string line, number;
     for (std::getline(lines, line); std::getline(lines, line);) {
       std::istringstream parts(line);
-      for (int k = 0; k < 7 && std::getline(parts, number, ','); ++k)  // up to the losses: scores are no smooth function
+      for (int k = 0; k < 7 && std::getline(parts, number, ',');
+           ++k)  // up to the losses: scores are no smooth function
         numbers.push_back(std::stod(number));
     }
     REQUIRE(numbers.size() == 2 * 7);
