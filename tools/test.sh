@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds Basin and runs every test: ./tools/test.sh [PRESET], cpu unless said otherwise; sanitize is the other one.
+# Builds Basin and runs every test: ./tools/test.sh [PRESET], cpu unless said otherwise; sanitize, or emulate (the
+# CUDA side on an emulated device).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=${1:-cpu}
