@@ -3,6 +3,7 @@
 
 #include "engine/ops_nn.h"
 #include "engine/target.h"
+#include "kernels/arithmetic.h"
 #include "kernels/conv_cudnn.h"
 #include "kernels/conv_few.h"
 #include "kernels/resample.h"
@@ -23,49 +24,57 @@ class Convolution {
     if (exec.variant == Variant::plain || x.dtype() == DType::f64) return;
     if (exec.device == Device::cpu && blocked(out) && (blocked(x) || (x.layout() == Layout::nchw && x.dim(1) <= 3)))
       library_ = Library::onednn;
-    if (exec.device == Device::cuda && x.dtype() == DType::f32 && dense(x) && dense(out)) library_ = Library::cudnn;
+    if (exec.device == Device::cuda && dense(x) && dense(out)) library_ = Library::cudnn;
   }
 
   void forward(const Tensor& x, const Tensor& weight, int first, const Tensor& bias, const kernels::ConvEpilogue& end,
                const Tensor& out) const {
-    BASIN_CHECK(library_ == Library::onednn || out.dtype() != DType::bf16, "bfloat16 maps outside oneDNN's layouts");
-    with_map(out.dtype(), [&]<class T>(T) {
-      using W = std::conditional_t<std::is_same_v<T, double>, double, float>;
-      const View<const W, 1> b = bias ? bias.view<const W, 1>() : View<const W, 1>();
-      const kernels::ConvWeight<const W> w(weight.view<const W, 4>(), first);
-      if constexpr (!std::is_same_v<T, double>)
-        if (library_ == Library::onednn)
-          return kernels::conv_onednn<T>(exec_, x.features<const T>(), w, b, end, out.features<T>());
-      if constexpr (std::is_same_v<T, float>)
-        if (library_ == Library::cudnn)
-          return kernels::conv_cudnn(exec_, x.features<const T>(), w, b, end, out.features<T>());
-      if constexpr (std::is_same_v<T, W>)
-        kernels::conv_plain<T>(exec_, x.features<const T>(), w, b, end, out.features<T>());
+    with_map(out.dtype(), [&]<class X>(X) {
+      using T = Arithmetic<X>;
+      const FeatureView<const X> in = x.features<const X>();
+      const View<const T, 1> b = bias ? bias.view<const T, 1>() : View<const T, 1>();
+      const kernels::ConvWeight<const T> w(weight.view<const T, 4>(), first);
+      if constexpr (std::is_same_v<T, float>) {
+        if (library_ == Library::onednn) return kernels::conv_onednn<X>(exec_, in, w, b, end, out.features<X>());
+        if (library_ == Library::cudnn) return kernels::conv_cudnn<X>(exec_, in, w, b, end, out.features<X>());
+      }
+      if constexpr (std::is_same_v<X, T>)
+        kernels::conv_plain<X>(exec_, in, w, b, end, out.features<X>());
+      else
+        BASIN_CHECK(false, "bfloat16 maps outside the libraries' layouts");
     });
   }
   void backward_weight(const Tensor& x, const Tensor& d_out, const Tensor& d_weight, int first) const {
-    with_real(d_out.dtype(), [&]<class T>(T) {
+    with_map(d_out.dtype(), [&]<class X>(X) {
+      using T = Arithmetic<X>;
+      const FeatureView<const X> in = x.features<const X>(), d = d_out.features<const X>();
       const kernels::ConvWeight<T> w(d_weight.view<T, 4>(), first);
-      if constexpr (std::is_same_v<T, float>) {
-        const FeatureView<const T> input = x.features<const T>(), d = d_out.features<const T>();
-        if (library_ == Library::cudnn) return kernels::conv_cudnn_backward_weight(exec_, input, d, w);
+      if constexpr (std::is_same_v<T, float>)
+        if (library_ == Library::cudnn) return kernels::conv_cudnn_backward_weight<X>(exec_, in, d, w);
+      if constexpr (std::is_same_v<X, float>)
         if (library_ == Library::onednn) {
-          if (kernels::conv_few_backward_weight(exec_, input, d, w)) return;
-          return kernels::conv_onednn_backward_weight(exec_, input, d, w);
+          if (kernels::conv_few_backward_weight(exec_, in, d, w)) return;
+          return kernels::conv_onednn_backward_weight(exec_, in, d, w);
         }
-      }
-      kernels::conv_plain_backward_weight<T>(exec_, x.features<const T>(), d_out.features<const T>(), w);
+      if constexpr (std::is_same_v<X, T>)
+        kernels::conv_plain_backward_weight<X>(exec_, in, d, w);
+      else
+        BASIN_CHECK(false, "a convolution in bfloat16 has a gradient on a GPU only");
     });
   }
   void backward_data(const Tensor& weight, int first, const Tensor& d_out, const Tensor& d_x) const {
-    with_real(d_out.dtype(), [&]<class T>(T) {
+    with_map(d_out.dtype(), [&]<class X>(X) {
+      using T = Arithmetic<X>;
+      const FeatureView<const X> d = d_out.features<const X>();
       const kernels::ConvWeight<const T> w(weight.view<const T, 4>(), first);
-      if constexpr (std::is_same_v<T, float>) {
-        const FeatureView<const T> d = d_out.features<const T>();
-        if (library_ == Library::cudnn) return kernels::conv_cudnn_backward_data(exec_, w, d, d_x.features<T>());
-        if (library_ == Library::onednn) return kernels::conv_onednn_backward_data(exec_, w, d, d_x.features<T>());
-      }
-      kernels::conv_plain_backward_data<T>(exec_, w, d_out.features<const T>(), d_x.features<T>());
+      if constexpr (std::is_same_v<T, float>)
+        if (library_ == Library::cudnn) return kernels::conv_cudnn_backward_data<X>(exec_, w, d, d_x.features<X>());
+      if constexpr (std::is_same_v<X, float>)
+        if (library_ == Library::onednn) return kernels::conv_onednn_backward_data(exec_, w, d, d_x.features<X>());
+      if constexpr (std::is_same_v<X, T>)
+        kernels::conv_plain_backward_data<X>(exec_, w, d, d_x.features<X>());
+      else
+        BASIN_CHECK(false, "a convolution in bfloat16 has a gradient on a GPU only");
     });
   }
 
@@ -139,7 +148,7 @@ Var conv_upsampled(Tape& tape, const Var& low, const Var& skip, const Parameter&
         upsample(exec, value, first, up);
         convolution.backward_weight(up, d_out, weight.gradient, first);
         convolution.backward_data(weight.value, first, d_out, up);
-        with_real(up.dtype(), [&]<class T>(T) {
+        with_map(up.dtype(), [&]<class T>(T) {
           kernels::upsample_backward<T>(exec, up.features<const T>(), first, d_low.tensor().features<T>());
         });
       });

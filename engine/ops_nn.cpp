@@ -1,6 +1,7 @@
 #include "engine/ops_nn.h"
 
 #include "engine/target.h"
+#include "kernels/arithmetic.h"
 #include "kernels/batch_norm.h"
 #include "kernels/conv.h"
 #include "kernels/dropout.h"
@@ -15,15 +16,23 @@ kernels::NormStats<T> stats_of(const Tensor& stats) {
   return {stats.data<T>(), stats.data<T>() + stats.dim(1)};
 }
 
-template <class T>
-kernels::NormInput<T> input_of(const Tensor& x, const Tensor& stats, const NormParameters& p) {
-  return {x.features<const T>(), stats_of<T>(stats), p.gamma.value.data<T>(), p.beta.value.data<T>()};
+template <class X>
+kernels::NormInput<X> input_of(const Tensor& x, const Tensor& stats, const NormParameters& p) {
+  using T = Arithmetic<X>;
+  return {x.features<const X>(), stats_of<T>(stats), p.gamma.value.data<T>(), p.beta.value.data<T>()};
 }
 
-template <class T>
+template <class X>
+kernels::NormGradient<X> gradient_to(const Target& d_x, const NormParameters& p) {
+  using T = Arithmetic<X>;
+  return {d_x.tensor().features<X>(), p.gamma.gradient.data<T>(), p.beta.gradient.data<T>()};
+}
+
+template <class X>
 Tensor batch_statistics(Tape& tape, const Tensor& x, const NormParameters& p) {
-  const Tensor stats = Tensor::empty(tape.exec(), {2, x.dim(1)}, x.dtype());
-  kernels::norm_statistics<T>(tape.exec(), x.features<const T>(), T(p.epsilon), T(p.momentum), stats_of<T>(stats),
+  using T = Arithmetic<X>;
+  const Tensor stats = Tensor::empty(tape.exec(), {2, x.dim(1)}, dtype_of<T>);
+  kernels::norm_statistics<X>(tape.exec(), x.features<const X>(), T(p.epsilon), T(p.momentum), stats_of<T>(stats),
                               p.running_mean.data<T>(), p.running_var.data<T>());
   return stats;
 }
@@ -31,7 +40,8 @@ Tensor batch_statistics(Tape& tape, const Tensor& x, const NormParameters& p) {
 }  // namespace
 
 Layout network_layout(const Exec& exec, DType dtype, int width) {
-  if (exec.device != Device::cpu || exec.variant == Variant::plain || dtype != DType::f32) return Layout::nchw;
+  if (exec.variant == Variant::plain || dtype != DType::f32) return Layout::nchw;
+  if (exec.device != Device::cpu) return exec.precision == Precision::fp32 ? Layout::nchw : Layout::nhwc;
   return kernels::onednn_block() == 16 && width % 16 == 0 ? Layout::blocked16 : Layout::blocked8;
 }
 
@@ -52,19 +62,18 @@ Tensor to_bfloat16(const Exec& exec, const Tensor& from, Layout layout) {
 Var norm_relu(Tape& tape, const Var& x, const NormParameters& p) {
   BASIN_CHECK(tape.training(), "batch statistics are for training; fold() serves inference");
   Tensor stats;
-  with_real(x.value.dtype(), [&]<class T>(T) { stats = batch_statistics<T>(tape, x.value, p); });
+  with_map(x.value.dtype(), [&]<class X>(X) { stats = batch_statistics<X>(tape, x.value, p); });
   const auto make = [&tape, x = x.value, p, stats] {
     const Tensor out = tape.empty_like(x);
-    with_real(x.dtype(),
-              [&]<class T>(T) { kernels::norm_relu<T>(tape.exec(), input_of<T>(x, stats, p), out.features<T>()); });
+    with_map(x.dtype(),
+             [&]<class X>(X) { kernels::norm_relu<X>(tape.exec(), input_of<X>(x, stats, p), out.features<X>()); });
     return out;
   };
   Var out = tape.record_with_parameters(make(), {x}, [&tape, x, p, stats](const Tensor& d_out) {
     Target d_x(tape, x, d_out);
-    with_real(d_out.dtype(), [&]<class T>(T) {
-      kernels::norm_relu_backward<T>(
-          tape.exec(), input_of<T>(x.value, stats, p), d_out.features<const T>(),
-          {d_x.tensor().features<T>(), p.gamma.gradient.data<T>(), p.beta.gradient.data<T>()});
+    with_map(d_out.dtype(), [&]<class X>(X) {
+      kernels::norm_relu_backward<X>(tape.exec(), input_of<X>(x.value, stats, p), d_out.features<const X>(),
+                                     gradient_to<X>(d_x, p));
     });
     d_x.finish();
   });
@@ -75,25 +84,24 @@ Var norm_relu(Tape& tape, const Var& x, const NormParameters& p) {
 Var norm_add_relu(Tape& tape, const Var& a, const NormParameters& pa, const Var& b, const NormParameters& pb) {
   BASIN_CHECK(tape.training(), "batch statistics are for training; fold() serves inference");
   Tensor stats_a, stats_b;
-  with_real(a.value.dtype(), [&]<class T>(T) {
-    stats_a = batch_statistics<T>(tape, a.value, pa);
-    stats_b = batch_statistics<T>(tape, b.value, pb);
+  with_map(a.value.dtype(), [&]<class X>(X) {
+    stats_a = batch_statistics<X>(tape, a.value, pa);
+    stats_b = batch_statistics<X>(tape, b.value, pb);
   });
   const auto make = [&tape, a = a.value, b = b.value, pa, pb, stats_a, stats_b] {
     const Tensor out = tape.empty_like(a);
-    with_real(a.dtype(), [&]<class T>(T) {
-      kernels::norm_add_relu<T>(tape.exec(), input_of<T>(a, stats_a, pa), input_of<T>(b, stats_b, pb),
-                                out.features<T>());
+    with_map(a.dtype(), [&]<class X>(X) {
+      kernels::norm_add_relu<X>(tape.exec(), input_of<X>(a, stats_a, pa), input_of<X>(b, stats_b, pb),
+                                out.features<X>());
     });
     return out;
   };
   Var out = tape.record_with_parameters(make(), {a, b}, [&tape, a, b, pa, pb, stats_a, stats_b](const Tensor& d_out) {
     Target d_a(tape, a, d_out), d_b(tape, b);
-    with_real(d_out.dtype(), [&]<class T>(T) {
-      kernels::norm_add_relu_backward<T>(
-          tape.exec(), input_of<T>(a.value, stats_a, pa), input_of<T>(b.value, stats_b, pb), d_out.features<const T>(),
-          {d_a.tensor().features<T>(), pa.gamma.gradient.data<T>(), pa.beta.gradient.data<T>()},
-          {d_b.tensor().features<T>(), pb.gamma.gradient.data<T>(), pb.beta.gradient.data<T>()});
+    with_map(d_out.dtype(), [&]<class X>(X) {
+      kernels::norm_add_relu_backward<X>(tape.exec(), input_of<X>(a.value, stats_a, pa),
+                                         input_of<X>(b.value, stats_b, pb), d_out.features<const X>(),
+                                         gradient_to<X>(d_a, pa), gradient_to<X>(d_b, pb));
     });
     d_a.finish();
     d_b.finish();
@@ -114,7 +122,7 @@ Var max_pool(Tape& tape, const Var& x) {
   });
   return tape.record(out, {x}, [&tape, x = x.kept(), chosen](const Tensor& d_out) {
     const bool add = tape.wants_sum(x);
-    with_real(d_out.dtype(), [&]<class T>(T) {
+    with_map(d_out.dtype(), [&]<class T>(T) {
       kernels::max_pool_backward<T>(tape.exec(), d_out.features<const T>(), chosen.features<const uint8_t>(),
                                     tape.gradient(x).features<T>(), add);
     });
@@ -124,12 +132,12 @@ Var max_pool(Tape& tape, const Var& x) {
 Var dropout(Tape& tape, const Var& x, const DropoutOptions& o, const StepState* state) {
   BASIN_CHECK(tape.training(), "dropout is for training");
   const Tensor out = tape.empty_like(x.value);
-  with_real(out.dtype(), [&]<class T>(T) {
+  with_map(out.dtype(), [&]<class T>(T) {
     kernels::dropout<T>(tape.exec(), x.value.features<const T>(), o.p, o.seed, o.layer, state, out.features<T>());
   });
   return tape.record(out, {x}, [&tape, x = x.kept(), o, state](const Tensor& d_out) {
     Target d_x(tape, x);
-    with_real(d_out.dtype(), [&]<class T>(T) {
+    with_map(d_out.dtype(), [&]<class T>(T) {
       kernels::dropout<T>(tape.exec(), d_out.features<const T>(), o.p, o.seed, o.layer, state,
                           d_x.tensor().features<T>());
     });
@@ -143,17 +151,18 @@ Var pointwise(Tape& tape, const Var& x, const Parameter& weight, const Parameter
   const Tensor out = Tensor::empty(tape.exec(), {in.dim(0), weight.value.dim(0), in.dim(2), in.dim(3)}, type);
   const auto matrix = []<class T>(const Tensor& w, T) { return View<T, 2>{w.data<T>(), {w.dim(0), w.dim(1)}}; };
   with_map(in.dtype(), [&]<class X>(X) {
-    using T = std::conditional_t<std::is_same_v<X, bfloat16>, float, X>;
-    kernels::pointwise<T, X>(tape.exec(), in.features<const X>(), matrix(weight.value, T()),
+    using T = Arithmetic<X>;
+    kernels::pointwise<X, T>(tape.exec(), in.features<const X>(), matrix(weight.value, T()),
                              bias.value.view<const T, 1>(), out.view<T, 4>());
   });
   return tape.record_with_parameters(out, {x}, [&tape, x = x.kept(), weight, bias, matrix](const Tensor& d_out) {
     Target d_x(tape, x);
     const Tensor value = x.remade();
-    with_real(d_out.dtype(), [&]<class T>(T) {
-      kernels::pointwise_backward<T>(tape.exec(), value.features<const T>(), matrix(weight.value, T()),
-                                     d_out.view<const T, 4>(), d_x.tensor().features<T>(), matrix(weight.gradient, T()),
-                                     bias.gradient.view<T, 1>());
+    with_map(value.dtype(), [&]<class X>(X) {
+      using T = Arithmetic<X>;
+      kernels::pointwise_backward<X, T>(tape.exec(), value.features<const X>(), matrix(weight.value, T()),
+                                        d_out.view<const T, 4>(), d_x.tensor().features<X>(),
+                                        matrix(weight.gradient, T()), bias.gradient.view<T, 1>());
     });
     d_x.finish();
   });

@@ -4,14 +4,16 @@
 #include "kernels/conv_onednn.h"
 #include "kernels/step_state.h"
 
-// The operations of a convolutional network on feature maps [N, C, H, W] in any layout. Gradients of parameters are
+// The operations of a convolutional network on feature maps [N, C, H, W] in any layout. Maps of bfloat16 go with
+// parameters and statistics of float32; a convolution has no gradient in it on the CPU. Gradients of parameters are
 // added to their `gradient`. "Keeps x": x.kept(), which is no memory where x can be made again, as the output of a
 // batch normalisation can.
 
 namespace basin {
 
 /// The layout that a network whose maps all have a multiple of `width` channels is fastest in: blocked on the CPU for
-/// float32, by 16 with AVX-512 where the channels fill whole blocks, else by 8; nchw for doubles.
+/// float32, by 16 with AVX-512 where the channels fill whole blocks, else by 8; on the GPU nhwc for tensor cores, that
+/// is in tf32 and bf16; else nchw.
 Layout network_layout(const Exec&, DType, int width);
 Tensor to_layout(const Exec&, const Tensor&, Layout);
 /// float32 rounded to bfloat16, in this layout.
@@ -37,7 +39,7 @@ Var norm_relu(Tape&, const Var& x, const NormParameters&);
 /// only.
 Var norm_add_relu(Tape&, const Var& a, const NormParameters&, const Var& b, const NormParameters&);
 
-/// kernels/resample.h. Saves which pixel was chosen. bfloat16 without gradient.
+/// kernels/resample.h. Saves which pixel was chosen.
 Var max_pool(Tape&, const Var& x);
 
 struct DropoutOptions {
@@ -48,7 +50,7 @@ struct DropoutOptions {
 /// Saves nothing: the mask is made again. On a training tape only.
 Var dropout(Tape&, const Var& x, const DropoutOptions&, const StepState*);
 
-/// kernels/pointwise.h: plain nchw out, float32 where x is bfloat16 (without gradient). Keeps x.
+/// kernels/pointwise.h: plain nchw out, float32 where x is bfloat16. Keeps x.
 Var pointwise(Tape&, const Var& x, const Parameter& weight, const Parameter& bias);
 
 /// A convolution and the batch normalisation after it as one convolution with bias, for inference:

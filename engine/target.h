@@ -20,7 +20,7 @@ class Target {
   const Tensor& tensor() const { return tensor_; }
   void finish() {
     if (!wanted_ || !adds_) return;
-    with_real(tensor_.dtype(), [&]<class T>(T) {
+    with_map(tensor_.dtype(), [&]<class T>(T) {
       kernels::add_to<T>(tape_.exec(), tensor_.features<const T>(), tape_.gradient(var_).features<T>());
     });
   }

@@ -7,18 +7,18 @@
 namespace basin::kernels {
 namespace {
 
-template <class T>
+template <class X, class T = Arithmetic<X>>
 struct FirstValue {
-  FeatureView<const T> x;
+  FeatureView<const X> x;
   T* pivot;
 
-  BASIN_HD void operator()(int64_t c) const { pivot[c] = c < x.c ? x(0, int(c), 0, 0) : T(0); }
+  BASIN_HD void operator()(int64_t c) const { pivot[c] = c < x.c ? T(x(0, int(c), 0, 0)) : T(0); }
 };
 
 /// Sums of (x - pivot) and its square. The pivot, the channel's first value, keeps the two from cancelling.
-template <class T>
+template <class X, class T = Arithmetic<X>>
 struct Moments {
-  const T* x;
+  const X* x;
 
   BASIN_HD void operator()(Sums<T, 2>& sum, FeatureAt at, T pivot) const {
     const T d = x[at.offset] - pivot;
@@ -58,32 +58,32 @@ BASIN_HD T affine(T a, T b, T mean_a, T scale_a, T mean_b, T scale_b, T beta) {
   return (a - mean_a) * scale_a + ((b - mean_b) * scale_b + beta);
 }
 
-template <class T>
+template <class X, class T = Arithmetic<X>>
 struct NormRelu {
-  const T* x;
-  T* out;
+  const X* x;
+  X* out;
 
   BASIN_HD void operator()(FeatureAt at, T mean, T scale, T beta) const {
-    const T z = affine(x[at.offset], mean, scale, beta);
+    const T z = affine(T(x[at.offset]), mean, scale, beta);
     out[at.offset] = z < 0 ? T(0) : z;
   }
 };
 
-template <class T>
+template <class X, class T = Arithmetic<X>>
 struct NormAddRelu {
-  const T *a, *b;
-  T* out;
+  const X *a, *b;
+  X* out;
 
   BASIN_HD void operator()(FeatureAt at, T mean_a, T scale_a, T mean_b, T scale_b, T beta) const {
-    const T z = affine(a[at.offset], b[at.offset], mean_a, scale_a, mean_b, scale_b, beta);
+    const T z = affine(T(a[at.offset]), T(b[at.offset]), mean_a, scale_a, mean_b, scale_b, beta);
     out[at.offset] = z < 0 ? T(0) : z;
   }
 };
 
 /// Sums of d_z and d_z (x - mean), where z is what the ReLU took.
-template <class T>
+template <class X, class T = Arithmetic<X>>
 struct GradientSums {
-  const T *x, *d_out;
+  const X *x, *d_out;
 
   BASIN_HD void operator()(Sums<T, 2>& sum, FeatureAt at, T mean, T scale, T beta) const {
     const T v = x[at.offset], d = d_out[at.offset], d_z = affine(v, mean, scale, beta) > 0 ? d : T(0);
@@ -91,9 +91,9 @@ struct GradientSums {
   }
 };
 
-template <class T>
+template <class X, class T = Arithmetic<X>>
 struct GradientSums2 {
-  const T *a, *b, *d_out;
+  const X *a, *b, *d_out;
 
   BASIN_HD void operator()(Sums<T, 3>& sum, FeatureAt at, T mean_a, T scale_a, T mean_b, T scale_b, T beta) const {
     const T va = a[at.offset], vb = b[at.offset], d = d_out[at.offset];
@@ -104,10 +104,10 @@ struct GradientSums2 {
 
 /// d_x = gamma inverse_std (d_z - mean(d_z) - normalised(x) mean(d_z normalised(x))), per channel, where
 /// slope = inverse_std mean(d_z normalised(x)).
-template <class T>
+template <class X, class T = Arithmetic<X>>
 struct InputGradient {
-  const T *x, *d_out;
-  T* d_x;
+  const X *x, *d_out;
+  X* d_x;
 
   BASIN_HD void operator()(FeatureAt at, T mean, T scale, T beta, T mean_d, T slope) const {
     const T v = x[at.offset], d = d_out[at.offset], d_z = affine(v, mean, scale, beta) > 0 ? d : T(0);
@@ -115,10 +115,10 @@ struct InputGradient {
   }
 };
 
-template <class T>
+template <class X, class T = Arithmetic<X>>
 struct InputGradient2 {
-  const T *a, *b, *d_out;
-  T *d_a, *d_b;
+  const X *a, *b, *d_out;
+  X *d_a, *d_b;
 
   BASIN_HD void operator()(FeatureAt at, T mean_a, T scale_a, T mean_b, T scale_b, T beta, T mean_d, T slope_a,
                            T slope_b) const {
@@ -130,17 +130,17 @@ struct InputGradient2 {
 };
 
 /// A branch's mean and scale of one channel, 0 in the padding lanes, so that those stay zero.
-template <class T>
-BASIN_HD void fill_branch(const NormInput<T>& in, int64_t c, T& mean, T& scale) {
+template <class X, class T = Arithmetic<X>>
+BASIN_HD void fill_branch(const NormInput<X>& in, int64_t c, T& mean, T& scale) {
   const bool real = c < in.x.c;
   mean = real ? in.stats.mean[c] : T(0);
   scale = real ? in.gamma[c] * in.stats.inverse_std[c] : T(0);
 }
 
 /// Fills a ChannelTable's numbers of one channel.
-template <class T>
+template <class X, class T = Arithmetic<X>>
 struct FillTable {
-  NormInput<T> a;
+  NormInput<X> a;
   T* table;
 
   BASIN_HD void operator()(int64_t c) const {
@@ -150,9 +150,9 @@ struct FillTable {
   }
 };
 
-template <class T>
+template <class X, class T = Arithmetic<X>>
 struct FillTable2 {
-  NormInput<T> a, b;
+  NormInput<X> a, b;
   T* table;
 
   BASIN_HD void operator()(int64_t c) const {
@@ -164,9 +164,9 @@ struct FillTable2 {
 };
 
 /// From a branch's sums of d_z and d_z (x - mean): d_gamma, d_beta, and the two numbers that InputGradient needs.
-template <class T>
+template <class X, class T = Arithmetic<X>>
 struct FinishGradient {
-  NormInput<T> a;
+  NormInput<X> a;
   const double *sum_d, *sum_dx;
   double count;
   T *d_gamma, *d_beta, *mean_d, *slope;
@@ -206,84 +206,86 @@ struct TableMemory {
 
 }  // namespace
 
-template <class T>
-void norm_statistics(const Exec& exec, FeatureView<const T> x, T epsilon, T momentum, NormStats<T> stats,
-                     T* running_mean, T* running_var) {
+template <class X>
+void norm_statistics(const Exec& exec, FeatureView<const X> x, Arithmetic<X> epsilon, Arithmetic<X> momentum,
+                     NormStats<Arithmetic<X>> stats, Arithmetic<X>* running_mean, Arithmetic<X>* running_var) {
   BASIN_CHECK(x.n > 0 && x.pixels() > 0, "x ", x);
   const FeatureShape shape(x);
   const Temp<double> total(exec, int64_t(2) * x.c);
-  const TableMemory<T, 1> pivot(exec, shape);
-  for_each(exec, pivot.lanes, FirstValue<T>{x, pivot.column(0)});
-  sum_channels<2>(exec, shape, pivot.table(), Moments<T>{x.data}, total.data());
+  const TableMemory<Arithmetic<X>, 1> pivot(exec, shape);
+  for_each(exec, pivot.lanes, FirstValue<X>{x, pivot.column(0)});
+  sum_channels<2>(exec, shape, pivot.table(), Moments<X>{x.data}, total.data());
   for_each(exec, x.c,
-           FinishMoments<T>{pivot.column(0), total.data(), total.data() + x.c, pixels_per_channel(x), epsilon, momentum,
-                            stats, running_mean, running_var});
+           FinishMoments<Arithmetic<X>>{pivot.column(0), total.data(), total.data() + x.c, pixels_per_channel(x),
+                                        epsilon, momentum, stats, running_mean, running_var});
 }
 
-template <class T>
-void norm_relu(const Exec& exec, const NormInput<T>& in, FeatureView<T> out) {
+template <class X>
+void norm_relu(const Exec& exec, const NormInput<X>& in, FeatureView<X> out) {
   const FeatureShape shape(out);
   BASIN_CHECK(shape.same(in.x), "x ", in.x, ", out ", out);
-  const TableMemory<T, 3> numbers(exec, shape);
-  for_each(exec, numbers.lanes, FillTable<T>{in, numbers.column(0)});
-  for_each_feature(exec, shape, numbers.table(), NormRelu<T>{in.x.data, out.data});
+  const TableMemory<Arithmetic<X>, 3> numbers(exec, shape);
+  for_each(exec, numbers.lanes, FillTable<X>{in, numbers.column(0)});
+  for_each_feature(exec, shape, numbers.table(), NormRelu<X>{in.x.data, out.data});
 }
 
-template <class T>
-void norm_add_relu(const Exec& exec, const NormInput<T>& a, const NormInput<T>& b, FeatureView<T> out) {
+template <class X>
+void norm_add_relu(const Exec& exec, const NormInput<X>& a, const NormInput<X>& b, FeatureView<X> out) {
   const FeatureShape shape(out);
   BASIN_CHECK(shape.same(a.x) && shape.same(b.x), "a ", a.x, ", b ", b.x, ", out ", out);
-  const TableMemory<T, 5> numbers(exec, shape);
-  for_each(exec, numbers.lanes, FillTable2<T>{a, b, numbers.column(0)});
-  for_each_feature(exec, shape, numbers.table(), NormAddRelu<T>{a.x.data, b.x.data, out.data});
+  const TableMemory<Arithmetic<X>, 5> numbers(exec, shape);
+  for_each(exec, numbers.lanes, FillTable2<X>{a, b, numbers.column(0)});
+  for_each_feature(exec, shape, numbers.table(), NormAddRelu<X>{a.x.data, b.x.data, out.data});
 }
 
-template <class T>
-void norm_relu_backward(const Exec& exec, const NormInput<T>& in, FeatureView<const T> d_out,
-                        const NormGradient<T>& to) {
+template <class X>
+void norm_relu_backward(const Exec& exec, const NormInput<X>& in, FeatureView<const X> d_out,
+                        const NormGradient<X>& to) {
   const FeatureShape shape(d_out);
   BASIN_CHECK(shape.same(in.x) && shape.same(to.d_x), "x ", in.x, ", d_out ", d_out);
   const int c = d_out.c;
   const Temp<double> total(exec, int64_t(2) * c);
-  const TableMemory<T, 5> numbers(exec, shape);
-  for_each(exec, numbers.lanes, FillTable<T>{in, numbers.column(0)});
-  sum_channels<2>(exec, shape, numbers.template table<3>(), GradientSums<T>{in.x.data, d_out.data}, total.data());
+  const TableMemory<Arithmetic<X>, 5> numbers(exec, shape);
+  for_each(exec, numbers.lanes, FillTable<X>{in, numbers.column(0)});
+  sum_channels<2>(exec, shape, numbers.template table<3>(), GradientSums<X>{in.x.data, d_out.data}, total.data());
   for_each(exec, numbers.lanes,
-           FinishGradient<T>{in, total.data(), total.data() + c, pixels_per_channel(d_out), to.d_gamma, to.d_beta,
+           FinishGradient<X>{in, total.data(), total.data() + c, pixels_per_channel(d_out), to.d_gamma, to.d_beta,
                              numbers.column(3), numbers.column(4)});
-  for_each_feature(exec, shape, numbers.table(), InputGradient<T>{in.x.data, d_out.data, to.d_x.data});
+  for_each_feature(exec, shape, numbers.table(), InputGradient<X>{in.x.data, d_out.data, to.d_x.data});
 }
 
-template <class T>
-void norm_add_relu_backward(const Exec& exec, const NormInput<T>& a, const NormInput<T>& b, FeatureView<const T> d_out,
-                            const NormGradient<T>& to_a, const NormGradient<T>& to_b) {
+template <class X>
+void norm_add_relu_backward(const Exec& exec, const NormInput<X>& a, const NormInput<X>& b, FeatureView<const X> d_out,
+                            const NormGradient<X>& to_a, const NormGradient<X>& to_b) {
   const FeatureShape shape(d_out);
   BASIN_CHECK(shape.same(a.x) && shape.same(b.x), "a ", a.x, ", b ", b.x, ", d_out ", d_out);
   BASIN_CHECK(shape.same(to_a.d_x) && shape.same(to_b.d_x), "d_a ", to_a.d_x, ", d_b ", to_b.d_x);
   const int c = d_out.c;
   const Temp<double> total(exec, int64_t(3) * c);
-  const TableMemory<T, 8> numbers(exec, shape);
-  for_each(exec, numbers.lanes, FillTable2<T>{a, b, numbers.column(0)});
-  sum_channels<3>(exec, shape, numbers.template table<5>(), GradientSums2<T>{a.x.data, b.x.data, d_out.data},
+  const TableMemory<Arithmetic<X>, 8> numbers(exec, shape);
+  for_each(exec, numbers.lanes, FillTable2<X>{a, b, numbers.column(0)});
+  sum_channels<3>(exec, shape, numbers.template table<5>(), GradientSums2<X>{a.x.data, b.x.data, d_out.data},
                   total.data());
   const double count = pixels_per_channel(d_out);
   const double *d = total.data(), *d_ax = d + c, *d_bx = d + 2 * c;
-  T *mean_d = numbers.column(5), *slope_a = numbers.column(6), *slope_b = numbers.column(7);
-  for_each(exec, numbers.lanes, FinishGradient<T>{a, d, d_ax, count, to_a.d_gamma, to_a.d_beta, mean_d, slope_a});
-  for_each(exec, numbers.lanes, FinishGradient<T>{b, d, d_bx, count, to_b.d_gamma, to_b.d_beta, mean_d, slope_b});
+  Arithmetic<X>*mean_d = numbers.column(5), *slope_a = numbers.column(6), *slope_b = numbers.column(7);
+  for_each(exec, numbers.lanes, FinishGradient<X>{a, d, d_ax, count, to_a.d_gamma, to_a.d_beta, mean_d, slope_a});
+  for_each(exec, numbers.lanes, FinishGradient<X>{b, d, d_bx, count, to_b.d_gamma, to_b.d_beta, mean_d, slope_b});
   for_each_feature(exec, shape, numbers.table(),
-                   InputGradient2<T>{a.x.data, b.x.data, d_out.data, to_a.d_x.data, to_b.d_x.data});
+                   InputGradient2<X>{a.x.data, b.x.data, d_out.data, to_a.d_x.data, to_b.d_x.data});
 }
 
-#define BASIN_INSTANTIATE(T)                                                                                           \
-  template void norm_statistics<T>(const Exec&, FeatureView<const T>, T, T, NormStats<T>, T*, T*);                     \
-  template void norm_relu<T>(const Exec&, const NormInput<T>&, FeatureView<T>);                                        \
-  template void norm_add_relu<T>(const Exec&, const NormInput<T>&, const NormInput<T>&, FeatureView<T>);               \
-  template void norm_relu_backward<T>(const Exec&, const NormInput<T>&, FeatureView<const T>, const NormGradient<T>&); \
-  template void norm_add_relu_backward<T>(const Exec&, const NormInput<T>&, const NormInput<T>&, FeatureView<const T>, \
-                                          const NormGradient<T>&, const NormGradient<T>&);
+#define BASIN_INSTANTIATE(X)                                                                                           \
+  template void norm_statistics<X>(const Exec&, FeatureView<const X>, Arithmetic<X>, Arithmetic<X>,                    \
+                                   NormStats<Arithmetic<X>>, Arithmetic<X>*, Arithmetic<X>*);                          \
+  template void norm_relu<X>(const Exec&, const NormInput<X>&, FeatureView<X>);                                        \
+  template void norm_add_relu<X>(const Exec&, const NormInput<X>&, const NormInput<X>&, FeatureView<X>);               \
+  template void norm_relu_backward<X>(const Exec&, const NormInput<X>&, FeatureView<const X>, const NormGradient<X>&); \
+  template void norm_add_relu_backward<X>(const Exec&, const NormInput<X>&, const NormInput<X>&, FeatureView<const X>, \
+                                          const NormGradient<X>&, const NormGradient<X>&);
 BASIN_INSTANTIATE(float)
 BASIN_INSTANTIATE(double)  // for the gradient checks
+BASIN_INSTANTIATE(bfloat16)
 #undef BASIN_INSTANTIATE
 
 }  // namespace basin::kernels

@@ -1,8 +1,10 @@
 #pragma once
+#include "kernels/arithmetic.h"
 #include "kernels/exec.h"
 #include "kernels/view.h"
 
 // Batch normalisation over [N, H, W] of each channel (Ioffe and Szegedy 2015; methods.md 0), in any layout.
+// Maps are of X: float, double, or bfloat16 with all else in float, rounded where they are stored.
 
 namespace basin::kernels {
 
@@ -15,41 +17,41 @@ struct NormStats {
 
 /// Statistics of x over the batch. running = (1 - momentum) running + momentum batch, with the unbiased variance.
 /// Same bits at any thread count.
-template <class T>
-void norm_statistics(const Exec&, FeatureView<const T> x, T epsilon, T momentum, NormStats<T> stats, T* running_mean,
-                     T* running_var);
+template <class X>
+void norm_statistics(const Exec&, FeatureView<const X> x, Arithmetic<X> epsilon, Arithmetic<X> momentum,
+                     NormStats<Arithmetic<X>> stats, Arithmetic<X>* running_mean, Arithmetic<X>* running_var);
 
 /// One branch of a normalisation: its input, statistics and affine parameters.
-template <class T>
+template <class X>
 struct NormInput {
-  FeatureView<const T> x;
-  NormStats<T> stats;
-  const T* gamma = nullptr;
-  const T* beta = nullptr;
+  FeatureView<const X> x;
+  NormStats<Arithmetic<X>> stats;
+  const Arithmetic<X>* gamma = nullptr;
+  const Arithmetic<X>* beta = nullptr;
 };
 
 /// out = relu(gamma (x - mean) inverse_std + beta), where NaN stays NaN. Padding lanes become 0.
-template <class T>
-void norm_relu(const Exec&, const NormInput<T>&, FeatureView<T> out);
+template <class X>
+void norm_relu(const Exec&, const NormInput<X>&, FeatureView<X> out);
 /// out = relu(norm(a) + norm(b)): the end of a residual block in one pass.
-template <class T>
-void norm_add_relu(const Exec&, const NormInput<T>& a, const NormInput<T>& b, FeatureView<T> out);
+template <class X>
+void norm_add_relu(const Exec&, const NormInput<X>& a, const NormInput<X>& b, FeatureView<X> out);
 
 /// Where the gradients of one branch go: d_x is overwritten and may be d_out; d_gamma and d_beta [C] are added to.
-template <class T>
+template <class X>
 struct NormGradient {
-  FeatureView<T> d_x;
-  T* d_gamma = nullptr;
-  T* d_beta = nullptr;
+  FeatureView<X> d_x;
+  Arithmetic<X>* d_gamma = nullptr;
+  Arithmetic<X>* d_beta = nullptr;
 };
 
 /// From d_out, where out = norm_relu(in). Where the ReLU was open is worked out anew from `in`, which is cheaper than
 /// reading `out`. Same bits at any thread count.
-template <class T>
-void norm_relu_backward(const Exec&, const NormInput<T>& in, FeatureView<const T> d_out, const NormGradient<T>&);
+template <class X>
+void norm_relu_backward(const Exec&, const NormInput<X>& in, FeatureView<const X> d_out, const NormGradient<X>&);
 /// From d_out, where out = norm_add_relu(a, b). d_a.d_x may be d_out.
-template <class T>
-void norm_add_relu_backward(const Exec&, const NormInput<T>& a, const NormInput<T>& b, FeatureView<const T> d_out,
-                            const NormGradient<T>& d_a, const NormGradient<T>& d_b);
+template <class X>
+void norm_add_relu_backward(const Exec&, const NormInput<X>& a, const NormInput<X>& b, FeatureView<const X> d_out,
+                            const NormGradient<X>& d_a, const NormGradient<X>& d_b);
 
 }  // namespace basin::kernels

@@ -1,30 +1,30 @@
 #pragma once
+#include "kernels/bfloat16.h"
 #include "kernels/conv.h"
+#include "kernels/conv_plan_cudnn.h"
 
-// Convolution on an NVIDIA GPU by cuDNN, same mathematics as kernels/conv.h, float32 maps in nchw or nhwc; with
-// Precision::tf32 products may be rounded to TF32, sums never. What cuDNN needs for a shape is made once; the 512
-// shapes last used are kept. The first call with a shape measures cuDNN's algorithms on the GPU and keeps the fastest;
-// with exec.deterministic it keeps the first by number of those that give the same bits from run to run. It must not
-// lie in a captured graph; later calls may. Not for several threads at once. Shapes that do not belong together throw
-// (check_convolution), as does any call where the build has no CUDA.
+// Convolution on an NVIDIA GPU by cuDNN, same mathematics as kernels/conv.h, between maps of float or of bfloat16, both
+// in nchw or both in nhwc; maps of one channel are either. With bfloat16 the weight is rounded to it too, and so are
+// the sums where they are stored, once more where a bias or a ReLU follows; a weight gradient is rounded before it is
+// added. With Precision::tf32 products of floats may be rounded to TF32, sums never. What cuDNN needs for a shape is
+// made once; the 512 shapes last used are kept. The first call with a shape measures cuDNN's algorithms on the GPU and
+// keeps the fastest; with exec.deterministic it keeps the first by number of those that give the same bits from run to
+// run. It must not lie in a captured graph; later calls may. Not for several threads at once. Shapes that do not belong
+// together throw (check_convolution), as does any call where the build has no CUDA.
 
 namespace basin::kernels {
 
-/// As cuDNN numbers them, 91002 being 9.10.2: the library found now, and the headers that this was compiled with; and
-/// the CUDA runtime inside the library, 12040 being 12.4. All 0 where the build has no CUDA.
-struct CudnnVersions {
-  int found = 0, built_with = 0, cuda = 0;
-};
-CudnnVersions cudnn_versions();
-
 /// A bias without data is 0.
-void conv_cudnn(const Exec&, FeatureView<const float> x, ConvWeight<const float> weight, View<const float, 1> bias,
-                const ConvEpilogue&, FeatureView<float> out);
+template <class X>
+void conv_cudnn(const Exec&, FeatureView<const X> x, ConvWeight<const float> weight, View<const float, 1> bias,
+                const ConvEpilogue&, FeatureView<X> out);
 /// d_x is overwritten.
-void conv_cudnn_backward_data(const Exec&, ConvWeight<const float> weight, FeatureView<const float> d_out,
-                              FeatureView<float> d_x);
+template <class X>
+void conv_cudnn_backward_data(const Exec&, ConvWeight<const float> weight, FeatureView<const X> d_out,
+                              FeatureView<X> d_x);
 /// d_weight is added to.
-void conv_cudnn_backward_weight(const Exec&, FeatureView<const float> x, FeatureView<const float> d_out,
+template <class X>
+void conv_cudnn_backward_weight(const Exec&, FeatureView<const X> x, FeatureView<const X> d_out,
                                 ConvWeight<float> d_weight);
 
 }  // namespace basin::kernels

@@ -7,7 +7,7 @@ namespace basin {
 
 enum class Device { cpu, cuda };
 /// Of what a network keeps and multiplies: tf32 keeps float32 and rounds factors to TF32, on GPUs that have it; bf16
-/// is for inference. Sums are float32.
+/// keeps its maps and their gradients in bfloat16, on the CPU for inference alone. Sums and parameters are float32.
 enum class Precision { fp32, tf32, bf16 };
 enum class Variant { automatic, plain };  // plain: never take a tuned path (the oracle in tests)
 

@@ -9,7 +9,7 @@ constexpr int max_outputs = 8;
 
 /// One row of pixels of one sample. The weights are padded to whole groups: weight[o * lanes + c], 0 beyond C.
 /// Lanes are added up as a tree, so that the order is the same for every vector width.
-template <class T, class X, int Lanes>
+template <class X, int Lanes, class T = Arithmetic<X>>
 struct Pointwise {
   FeatureView<const X> x;
   const T* weight;
@@ -52,13 +52,13 @@ struct PadWeight {
   }
 };
 
-template <class T>
+template <class X, class T = Arithmetic<X>>
 struct PointwiseInputGradient {
   FeatureShape shape;
   const T* weight;  // padded
   int lanes;
   View<const T, 4> d_out;
-  T* d_x;
+  X* d_x;
 
   BASIN_HD void operator()(FeatureAt at) const {
     const int y = int(at.row % shape.h), n = int(at.row / shape.h / shape.groups());
@@ -70,16 +70,16 @@ struct PointwiseInputGradient {
   }
 };
 
-template <class T>
+template <class X, class T = Arithmetic<X>>
 struct WeightSums {
   FeatureShape shape;
-  const T* x;
+  const X* x;
   View<const T, 4> d_out;
   int output;
 
   BASIN_HD void operator()(Sums<T, 1>& sum, FeatureAt at) const {
     const int y = int(at.row % shape.h), n = int(at.row / shape.h / shape.groups());
-    sum = {{x[at.offset] * d_out(n, output, y, at.x)}};
+    sum = {{T(x[at.offset]) * d_out(n, output, y, at.x)}};
   }
 };
 
@@ -100,7 +100,7 @@ struct AddTotals {
 
 }  // namespace
 
-template <class T, class X>
+template <class X, class T>
 void pointwise(const Exec& exec, FeatureView<const X> x, View<const T, 2> weight, View<const T, 1> bias,
                View<T, 4> out) {
   BASIN_CHECK(weight.dim[1] == x.c && bias.dim[0] == weight.dim[0] && out.dim[1] == weight.dim[0], "x ", x, ", weight ",
@@ -112,26 +112,26 @@ void pointwise(const Exec& exec, FeatureView<const X> x, View<const T, 2> weight
   for_each(exec, padded.size(), PadWeight<T>{weight, lanes, padded.data()});
   const int64_t rows = int64_t(x.n) * x.h;
   if (x.block % 16 == 0)
-    for_each(exec, rows, Pointwise<T, X, 16>{x, padded.data(), bias.data, out}, 4);
+    for_each(exec, rows, Pointwise<X, 16>{x, padded.data(), bias.data, out}, 4);
   else if (x.block % 8 == 0)
-    for_each(exec, rows, Pointwise<T, X, 8>{x, padded.data(), bias.data, out}, 4);
+    for_each(exec, rows, Pointwise<X, 8>{x, padded.data(), bias.data, out}, 4);
   else
-    for_each(exec, rows, Pointwise<T, X, 1>{x, padded.data(), bias.data, out}, 4);
+    for_each(exec, rows, Pointwise<X, 1>{x, padded.data(), bias.data, out}, 4);
 }
 
-template <class T>
-void pointwise_backward(const Exec& exec, FeatureView<const T> x, View<const T, 2> weight, View<const T, 4> d_out,
-                        FeatureView<T> d_x, View<T, 2> d_weight, View<T, 1> d_bias) {
+template <class X, class T>
+void pointwise_backward(const Exec& exec, FeatureView<const X> x, View<const T, 2> weight, View<const T, 4> d_out,
+                        FeatureView<X> d_x, View<T, 2> d_weight, View<T, 1> d_bias) {
   const FeatureShape shape(x);
   BASIN_CHECK(shape.same(d_x) && weight.dim[1] == x.c && d_out.dim[1] == weight.dim[0], "x ", x, ", d_out ", d_out);
   BASIN_CHECK(d_weight.size() == weight.size() && d_bias.dim[0] == weight.dim[0], "d_weight ", d_weight);
   const int lanes = x.groups() * x.block, outputs = weight.dim[0];
   const Temp<T> padded(exec, int64_t(outputs) * lanes);
   for_each(exec, padded.size(), PadWeight<T>{weight, lanes, padded.data()});
-  for_each_feature(exec, shape, PointwiseInputGradient<T>{shape, padded.data(), lanes, d_out, d_x.data});
+  for_each_feature(exec, shape, PointwiseInputGradient<X>{shape, padded.data(), lanes, d_out, d_x.data});
   const Temp<double> total(exec, x.c);
   for (int o = 0; o < outputs; ++o) {
-    sum_channels<1, T>(exec, shape, WeightSums<T>{shape, x.data, d_out, o}, total.data());
+    sum_channels<1, T>(exec, shape, WeightSums<X>{shape, x.data, d_out, o}, total.data());
     for_each(exec, x.c, AddTotals<T>{total.data(), d_weight.data + int64_t(o) * x.c});
   }
   const FeatureView<const T> maps{d_out.data, d_out.dim[0], outputs, d_out.dim[2], d_out.dim[3], 1};
@@ -140,18 +140,13 @@ void pointwise_backward(const Exec& exec, FeatureView<const T> x, View<const T, 
   for_each(exec, outputs, AddTotals<T>{bias_total.data(), d_bias.data});
 }
 
-#define BASIN_INSTANTIATE(T, X) \
-  template void pointwise<T, X>(const Exec&, FeatureView<const X>, View<const T, 2>, View<const T, 1>, View<T, 4>);
+#define BASIN_INSTANTIATE(X, T)                                                                                     \
+  template void pointwise<X, T>(const Exec&, FeatureView<const X>, View<const T, 2>, View<const T, 1>, View<T, 4>); \
+  template void pointwise_backward<X, T>(const Exec&, FeatureView<const X>, View<const T, 2>, View<const T, 4>,     \
+                                         FeatureView<X>, View<T, 2>, View<T, 1>);
 BASIN_INSTANTIATE(float, float)
-BASIN_INSTANTIATE(float, bfloat16)
+BASIN_INSTANTIATE(bfloat16, float)
 BASIN_INSTANTIATE(double, double)  // for the gradient checks
-#undef BASIN_INSTANTIATE
-
-#define BASIN_INSTANTIATE(T)                                                                                 \
-  template void pointwise_backward<T>(const Exec&, FeatureView<const T>, View<const T, 2>, View<const T, 4>, \
-                                      FeatureView<T>, View<T, 2>, View<T, 1>);
-BASIN_INSTANTIATE(float)
-BASIN_INSTANTIATE(double)  // for the gradient checks
 #undef BASIN_INSTANTIATE
 
 }  // namespace basin::kernels

@@ -1,5 +1,6 @@
 #include "kernels/resample.h"
 
+#include "kernels/arithmetic.h"
 #include "kernels/features.h"
 
 namespace basin::kernels {
@@ -25,12 +26,12 @@ BASIN_HD void largest(const T* in, int64_t right, int64_t down, T& best, int& wh
   }
 }
 
-template <class T, bool Add>
-BASIN_HD void spread(T d, int which, int64_t right, int64_t down, T* d_in) {
+template <bool Add, class X, class T = Arithmetic<X>>
+BASIN_HD void spread(T d, int which, int64_t right, int64_t down, X* d_in) {
   const int64_t at_pixel[4] = {0, right, down, down + right};
   for (int k = 0; k < 4; ++k) {
     const T v = which == k ? d : T(0);
-    d_in[at_pixel[k]] = Add ? d_in[at_pixel[k]] + v : v;
+    d_in[at_pixel[k]] = Add ? T(d_in[at_pixel[k]]) + v : v;
   }
 }
 
@@ -56,8 +57,8 @@ struct MaxPoolBackward {
   T* d_in;
 
   BASIN_HD void operator()(FeatureAt at) const {
-    spread<T, Add>(d_out[at.offset], chosen[at.offset], half.block, int64_t(half.w) * 2 * half.block,
-                   d_in + window(half, at));
+    spread<Add>(Arithmetic<T>(d_out[at.offset]), chosen[at.offset], half.block, int64_t(half.w) * 2 * half.block,
+                d_in + window(half, at));
   }
 };
 
@@ -106,7 +107,7 @@ struct MaxPoolBackwardRow {
         which[lane] = chosen[at + lane];
 #pragma omp simd
       for (int lane = 0; lane < Lanes; ++lane)
-        spread<T, Add>(d_out[at + lane], which[lane], Lanes, down, to + int64_t(x) * 2 * Lanes + lane);
+        spread<Add>(Arithmetic<T>(d_out[at + lane]), which[lane], Lanes, down, to + int64_t(x) * 2 * Lanes + lane);
     }
   }
 };
@@ -174,7 +175,7 @@ struct AddTo {
   const T* from;
   T* to;
 
-  BASIN_HD void operator()(int64_t i) const { to[i] += from[i]; }
+  BASIN_HD void operator()(int64_t i) const { to[i] = Arithmetic<T>(to[i]) + Arithmetic<T>(from[i]); }
 };
 
 template <class A, class B>
@@ -241,23 +242,18 @@ void add_to(const Exec& exec, FeatureView<const T> from, FeatureView<T> to) {
   for_each(exec, to.size(), AddTo<T>{from.data, to.data});
 }
 
-#define BASIN_INSTANTIATE(T)                                                                          \
-  template void max_pool<T>(const Exec&, FeatureView<const T>, FeatureView<T>, FeatureView<uint8_t>); \
-  template void upsample<T>(const Exec&, FeatureView<const T>, int, FeatureView<T>);                  \
-  template void change_layout<T, T>(const Exec&, FeatureView<const T>, FeatureView<T>);
+#define BASIN_INSTANTIATE(T)                                                                                        \
+  template void max_pool<T>(const Exec&, FeatureView<const T>, FeatureView<T>, FeatureView<uint8_t>);               \
+  template void max_pool_backward<T>(const Exec&, FeatureView<const T>, FeatureView<const uint8_t>, FeatureView<T>, \
+                                     bool);                                                                         \
+  template void upsample<T>(const Exec&, FeatureView<const T>, int, FeatureView<T>);                                \
+  template void upsample_backward<T>(const Exec&, FeatureView<const T>, int, FeatureView<T>);                       \
+  template void change_layout<T, T>(const Exec&, FeatureView<const T>, FeatureView<T>);                             \
+  template void add_to<T>(const Exec&, FeatureView<const T>, FeatureView<T>);
 BASIN_INSTANTIATE(float)
 BASIN_INSTANTIATE(double)  // for the gradient checks
 BASIN_INSTANTIATE(bfloat16)
 #undef BASIN_INSTANTIATE
 template void change_layout<float, bfloat16>(const Exec&, FeatureView<const float>, FeatureView<bfloat16>);
-
-#define BASIN_INSTANTIATE(T)                                                                                        \
-  template void max_pool_backward<T>(const Exec&, FeatureView<const T>, FeatureView<const uint8_t>, FeatureView<T>, \
-                                     bool);                                                                         \
-  template void upsample_backward<T>(const Exec&, FeatureView<const T>, int, FeatureView<T>);                       \
-  template void add_to<T>(const Exec&, FeatureView<const T>, FeatureView<T>);
-BASIN_INSTANTIATE(float)
-BASIN_INSTANTIATE(double)
-#undef BASIN_INSTANTIATE
 
 }  // namespace basin::kernels

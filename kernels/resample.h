@@ -3,8 +3,8 @@
 #include "kernels/exec.h"
 #include "kernels/view.h"
 
-// 2x2 max pooling and nearest up-sampling by 2, in any layout. Image sides are even. What has no backward is there for
-// bfloat16 too.
+// 2x2 max pooling and nearest up-sampling by 2, in any layout. Image sides are even. Maps of
+// bfloat16 are added up in float and rounded where they are stored.
 
 namespace basin::kernels {
 

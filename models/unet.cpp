@@ -10,9 +10,10 @@ constexpr double middle_dropout = 0.2;
 /// PyTorch's default of a convolution: U(-b, b) with b = 1 / sqrt(fan in).
 double bound(int in, int kernel) { return 1 / std::sqrt(double(in) * kernel * kernel); }
 
-/// The library's convolutions read up to 3 plain channels; more are brought into the layout of the network, once.
+/// The library's convolutions read up to 3 plain channels, those in nhwc only one, which is nchw as well; more are
+/// brought into the layout of the network, once.
 Tensor readable(const Exec& exec, const Tensor& image, Layout layout) {
-  return image.dim(1) > 3 ? to_layout(exec, image, layout) : image;
+  return image.dim(1) > (layout == Layout::nhwc ? 1 : 3) ? to_layout(exec, image, layout) : image;
 }
 
 }  // namespace
@@ -82,7 +83,10 @@ Var UNet::conv_norm_relu(Tape& tape, const Var& x, const ConvNorm& c) const {
 std::vector<Var> UNet::forward(Tape& tape, const Var& image, const StepState* state) const {
   BASIN_CHECK(image.value.dim(2) % multiple == 0 && image.value.dim(3) % multiple == 0, "image ", image.value.shape());
   const Layout blocked = layout(tape.exec());
-  Var x = tape.wants_gradient(image) ? image : Var{readable(tape.exec(), image.value, blocked)}, skips[3];
+  const bool bf16 = tape.exec().precision == Precision::bf16 && blocked == Layout::nhwc;
+  Var x = image, skips[3];
+  if (!tape.wants_gradient(image))
+    x = {bf16 ? to_bfloat16(tape.exec(), image.value, blocked) : readable(tape.exec(), image.value, blocked)};
   for (int k = 0; k < 3; ++k) {
     const ResBlock& block = encoder_[k];
     const Var y = conv(tape, conv_norm_relu(tape, x, block.conv1), params_->parameter(block.conv2.weight), blocked);

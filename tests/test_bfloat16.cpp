@@ -4,7 +4,7 @@
 #include "engine/ops_nn.h"
 #include "kernels/isa.h"
 #include "models/unet.h"
-#include "tests/support.h"
+#include "tests/gpu_support.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -63,34 +63,46 @@ TEST_CASE("bfloat16: a convolution is the one in double, rounded once") {
 }
 
 TEST_CASE("bfloat16: the outputs of a network are those in float32 but for the rounding") {
-  if (!multiplies_bfloat16()) {
-    MESSAGE("this processor does not multiply bfloat16: the network in it was not run");
-    return;
-  }
-  const Exec fp32;
-  Exec bf16;
-  bf16.precision = Precision::bf16;
-  for (const auto& [channels, decoders, width] : {std::tuple(1, 1, 32), {3, 2, 16}, {5, 1, 8}}) {
-    CAPTURE(channels);
-    CAPTURE(width);
-    Params params;
-    const UNet net(params, {.in_channels = channels, .decoders = decoders, .width = width});
-    params.allocate(fp32);
-    params.init(fp32, 3);
-    const Shape shape{2, channels, 24, 40};
-    const Tensor image = Tensor::from(fp32, shape, uniform<float>(size_t(shape.size()), -1, 1, 5));
-    const std::vector<Tensor> want = UNet::Folded(fp32, net)(fp32, image);
-    const std::vector<Tensor> got = UNet::Folded(bf16, net)(bf16, image);
-    REQUIRE(got.size() == want.size());
-    for (size_t h = 0; h < want.size(); ++h) {
-      const std::vector<float> a = want[h].to_host<float>(fp32), b = got[h].to_host<float>(fp32);
-      double mean = 0, error = 0, spread = 0;
-      for (const float v : a)
-        mean += v / double(a.size());
-      for (size_t i = 0; i < a.size(); ++i)
-        error += (a[i] - b[i]) * (a[i] - b[i]), spread += (a[i] - mean) * (a[i] - mean);
-      CHECK(error > 0);
-      CHECK(std::sqrt(error / spread) < 0.03);
+  const Exec cpu;
+  for (Exec exec : execs()) {
+    if (exec.device == Device::cpu && !multiplies_bfloat16()) {
+      MESSAGE("this processor does not multiply bfloat16: the network in it was not run");
+      continue;
+    }
+    if (exec.device != Device::cpu && !has_tensor_cores(exec)) continue;
+    for (const auto& [channels, decoders, width] : {std::tuple(1, 1, 32), {3, 2, 16}, {5, 1, 8}}) {
+      CAPTURE(channels);
+      CAPTURE(width);
+      exec.precision = Precision::fp32;
+      Params params, on_cpu;
+      const UNet net(params, {.in_channels = channels, .decoders = decoders, .width = width});
+      const UNet plain(on_cpu, net.options());
+      params.allocate(exec);
+      on_cpu.allocate(cpu);
+      params.init(exec, 3);
+      on_cpu.init(cpu, 3);
+      const Shape shape{2, channels, 24, 40};
+      const std::vector<float> pixels = uniform<float>(size_t(shape.size()), -1, 1, 5);
+      const Tensor image = Tensor::from(exec, shape, pixels);
+      const std::vector<Tensor> want = UNet::Folded(cpu, plain)(cpu, Tensor::from(cpu, shape, pixels));
+      const auto check = [&](Precision precision, double most) {
+        exec.precision = precision;
+        const std::vector<Tensor> got = UNet::Folded(exec, net)(exec, image);
+        REQUIRE(got.size() == want.size());
+        for (size_t h = 0; h < want.size(); ++h) {
+          const std::vector<float> a = want[h].to_host<float>(cpu), b = got[h].to_host<float>(exec);
+          double mean = 0, error = 0, spread = 0;
+          for (const float v : a)
+            mean += v / double(a.size());
+          for (size_t i = 0; i < a.size(); ++i)
+            error += (a[i] - b[i]) * (a[i] - b[i]), spread += (a[i] - mean) * (a[i] - mean);
+          CHECK((error > 0 || precision != Precision::bf16));
+          CHECK(std::sqrt(error / spread) < most);
+        }
+      };
+      check(Precision::bf16, 0.03);
+      // TF32 has three bits more than bfloat16.
+      if (exec.device != Device::cpu) check(Precision::tf32, 0.004);
     }
   }
 }

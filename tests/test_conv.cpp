@@ -3,7 +3,7 @@
 #include "engine/ops_nn.h"
 #include "kernels/conv_cudnn.h"
 #include "kernels/conv_few.h"
-#include "tests/support.h"
+#include "tests/gpu_support.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -75,63 +75,122 @@ TEST_CASE("conv: the kernel for few plain channels leaves the others alone") {
   CHECK_FALSE(takes({1, 1, 8, 4, 4, 3, 8, 0}, Layout::nchw));
 }
 
-TEST_CASE("conv: on a GPU the library's three passes are the plain ones in double") {
+namespace {
+
+/// Numbers that bfloat16 holds.
+std::vector<double> random_numbers(const Shape& shape, unsigned seed) {
+  std::vector<double> values = uniform<double>(size_t(shape.size()), -1, 1, seed);
+  for (double& v : values)
+    v = float(bfloat16(float(v)));
+  return values;
+}
+template <class T>
+Tensor plain_on(const Exec& exec, const Shape& shape, const std::vector<double>& values) {
+  return Tensor::from(exec, shape, std::vector<T>(values.begin(), values.end()));
+}
+template <class X>
+Tensor maps_on(const Exec& exec, const Shape& shape, const std::vector<double>& values, Layout layout) {
+  const Tensor plain = plain_on<float>(exec, shape, values);
+  return std::is_same_v<X, bfloat16> ? to_bfloat16(exec, plain, layout) : to_layout(exec, plain, layout);
+}
+template <class X>
+std::vector<double> numbers(const Exec& exec, const Tensor& t) {
+  const std::vector<X> values = to_layout(exec, t, Layout::nchw).to_host<X>(exec);
+  return {values.begin(), values.end()};
+}
+
+/// cuDNN's three passes between maps of X against the plain ones in double.
+template <class X>
+void check_passes(const Exec& gpu, const Case& c, Layout in_layout, Layout out_layout) {
   const Exec cpu;
+  const Shape x_shape{c.n, c.in, c.h, c.w}, out_shape{c.n, c.out, c.h, c.w};
+  const Shape w_shape{c.out, c.first + c.in + 2 * (c.first > 0), c.kernel, c.kernel};
+  const std::vector<double> x = random_numbers(x_shape, 1), w = random_numbers(w_shape, 2);
+  const std::vector<double> d = random_numbers(out_shape, 3), b = random_numbers({c.out}, 4);
+  const Tensor in = maps_on<X>(gpu, x_shape, x, in_layout), out = maps_on<X>(gpu, out_shape, d, out_layout);
+  const Tensor x_true = plain_on<double>(cpu, x_shape, x), d_true = plain_on<double>(cpu, out_shape, d);
+  const Tensor w_true = plain_on<double>(cpu, w_shape, w), weight = plain_on<float>(gpu, w_shape, w);
+  const kernels::ConvWeight<const double> part_true(w_true.view<const double, 4>(), c.first);
+  const kernels::ConvWeight<const float> part(weight.view<const float, 4>(), c.first);
+  // A number stored in bfloat16 is off by at most 2^-8 of itself; sums in float32 by 2e-5.
+  const double rounding = std::is_same_v<X, bfloat16> ? 0x1p-8 : 0, sums = 2e-5;
+
+  for (const bool bias : {true, false})
+    for (const bool add : {true, false}) {
+      const kernels::ConvEpilogue end{.add = add, .relu = bias};
+      const Tensor got = maps_on<X>(gpu, out_shape, d, out_layout), want = plain_on<double>(cpu, out_shape, d);
+      const Tensor b_got = plain_on<float>(gpu, {c.out}, b), b_true = plain_on<double>(cpu, {c.out}, b);
+      kernels::conv_cudnn<X>(gpu, in.features<const X>(), part,
+                             bias ? b_got.view<const float, 1>() : View<const float, 1>(), end, got.features<X>());
+      kernels::conv_plain<double>(cpu, x_true.features<const double>(), part_true,
+                                  bias ? b_true.view<const double, 1>() : View<const double, 1>(), end,
+                                  want.features<double>());
+      // Rounded before and after the bias, which is at most 1: before it, the sum is at most that much larger.
+      const double roundings = bias ? 2.02 : 1;
+      check_close(numbers<X>(gpu, got), want.to_host<double>(cpu), sums + (bias ? rounding : 0),
+                  sums + roundings * rounding);
+    }
+  {
+    const Tensor got = maps_on<X>(gpu, x_shape, x, in_layout), want = plain_on<double>(cpu, x_shape, x);
+    kernels::conv_cudnn_backward_data<X>(gpu, part, out.features<const X>(), got.features<X>());
+    kernels::conv_plain_backward_data<double>(cpu, part_true, d_true.features<const double>(), want.features<double>());
+    check_close(numbers<X>(gpu, got), want.to_host<double>(cpu), sums, sums + rounding);
+  }
+  {
+    const Tensor got = plain_on<float>(gpu, w_shape, w), want = plain_on<double>(cpu, w_shape, w);
+    kernels::conv_cudnn_backward_weight<X>(gpu, in.features<const X>(), out.features<const X>(),
+                                           kernels::ConvWeight<float>(got.view<float, 4>(), c.first));
+    kernels::conv_plain_backward_weight<double>(cpu, x_true.features<const double>(), d_true.features<const double>(),
+                                                kernels::ConvWeight<double>(want.view<double, 4>(), c.first));
+    // What is added is rounded, and at most 1 larger than the sum with what was there.
+    check_close(numbers<float>(gpu, got), want.to_host<double>(cpu), sums + rounding, sums + rounding);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("conv: on a GPU the library's three passes are the plain ones in double") {
   for (Exec gpu : execs()) {
     if (gpu.device == Device::cpu) continue;
+    const bool bf16 = has_tensor_cores(gpu);
     for (const bool deterministic : {false, true})
-      for (const Case& c : {Case{2, 1, 32, 37, 19, 3, 1, 0}, Case{1, 32, 16, 12, 20, 3, 1, 0},
-                            Case{2, 16, 8, 9, 8, 1, 1, 0}, Case{2, 16, 8, 16, 16, 3, 1, 5}}) {
+      for (const Case& c :
+           {Case{2, 1, 32, 37, 19, 3, 1, 0}, Case{1, 32, 16, 12, 20, 3, 1, 0}, Case{2, 16, 8, 9, 8, 1, 1, 0},
+            Case{2, 16, 8, 16, 16, 3, 1, 5}, Case{1, 8, 16, 9, 7, 1, 1, 8}, Case{1, 3, 1, 8, 11, 3, 1, 0}}) {
         CAPTURE(c.in);
         CAPTURE(c.first);
         gpu.deterministic = deterministic;
-        const Shape x_shape{c.n, c.in, c.h, c.w}, out_shape{c.n, c.out, c.h, c.w};
-        const Shape w_shape{c.out, c.first + c.in + 2 * (c.first > 0), c.kernel, c.kernel};
-        const std::vector<double> x = uniform<double>(size_t(x_shape.size()), -1, 1, 1);
-        const std::vector<double> w = uniform<double>(size_t(w_shape.size()), -1, 1, 2);
-        const std::vector<double> d = uniform<double>(size_t(out_shape.size()), -1, 1, 3);
-        const std::vector<double> b = uniform<double>(size_t(c.out), -1, 1, 4);
-        // f(exec, T{}) on the same numbers: double by the plain kernels, float by the library.
-        const auto both = [&](const auto& f) {
-          const std::vector<float> got = f(gpu, float{});
-          check_close(std::vector<double>(got.begin(), got.end()), f(cpu, double{}), 2e-5, 2e-5);
-        };
-        const auto on = [](const Exec& exec, const Shape& shape, const std::vector<double>& values, auto zero) {
-          using T = decltype(zero);
-          return Tensor::from(exec, shape, std::vector<T>(values.begin(), values.end()));
-        };
-        both([&]<class T>(const Exec& exec, T zero) {
-          const Tensor in = on(exec, x_shape, x, zero), weight = on(exec, w_shape, w, zero),
-                       out = on(exec, out_shape, d, zero);
-          const Tensor bias = on(exec, {c.out}, b, zero);
-          const kernels::ConvWeight<const T> part(weight.view<const T, 4>(), c.first);
-          const kernels::ConvEpilogue end{.add = true, .relu = true};
-          if constexpr (std::is_same_v<T, float>)
-            kernels::conv_cudnn(exec, in.features<const T>(), part, bias.view<const T, 1>(), end, out.features<T>());
-          else
-            kernels::conv_plain<T>(exec, in.features<const T>(), part, bias.view<const T, 1>(), end, out.features<T>());
-          return out.to_host<T>(exec);
-        });
-        both([&]<class T>(const Exec& exec, T zero) {
-          const Tensor weight = on(exec, w_shape, w, zero), d_out = on(exec, out_shape, d, zero),
-                       d_x = on(exec, x_shape, x, zero);
-          const kernels::ConvWeight<const T> part(weight.view<const T, 4>(), c.first);
-          if constexpr (std::is_same_v<T, float>)
-            kernels::conv_cudnn_backward_data(exec, part, d_out.features<const T>(), d_x.features<T>());
-          else
-            kernels::conv_plain_backward_data<T>(exec, part, d_out.features<const T>(), d_x.features<T>());
-          return d_x.to_host<T>(exec);
-        });
-        both([&]<class T>(const Exec& exec, T zero) {
-          const Tensor in = on(exec, x_shape, x, zero), d_out = on(exec, out_shape, d, zero),
-                       d_weight = on(exec, w_shape, w, zero);
-          const kernels::ConvWeight<T> part(d_weight.view<T, 4>(), c.first);
-          if constexpr (std::is_same_v<T, float>)
-            kernels::conv_cudnn_backward_weight(exec, in.features<const T>(), d_out.features<const T>(), part);
-          else
-            kernels::conv_plain_backward_weight<T>(exec, in.features<const T>(), d_out.features<const T>(), part);
-          return d_weight.to_host<T>(exec);
-        });
+        check_passes<float>(gpu, c, Layout::nchw, Layout::nchw);
+        check_passes<float>(gpu, c, Layout::nhwc, Layout::nhwc);
+        if (bf16) check_passes<bfloat16>(gpu, c, Layout::nhwc, Layout::nhwc);
       }
+    const Case one{2, 1, 8, 12, 9, 3, 1, 0}, to_one{2, 8, 1, 12, 9, 3, 1, 0};
+    check_passes<float>(gpu, one, Layout::nchw, Layout::nhwc);
+    if (bf16) check_passes<bfloat16>(gpu, to_one, Layout::nhwc, Layout::nchw);
+    CHECK_THROWS_AS(check_passes<float>(gpu, {1, 2, 8, 8, 8, 3, 1, 0}, Layout::nchw, Layout::nhwc), Error);
+    CHECK_THROWS_AS(check_passes<float>(gpu, {1, 16, 8, 8, 8, 3, 1, 0}, Layout::nhwc, Layout::nchw), Error);
+    CHECK_THROWS_AS(check_passes<float>(gpu, {1, 16, 16, 8, 8, 3, 1, 0}, Layout::blocked8, Layout::blocked8), Error);
+  }
+}
+
+TEST_CASE("conv: on a GPU choosing an algorithm takes nothing from a step's memory") {
+  for (Exec gpu : execs()) {
+    if (gpu.device == Device::cpu) continue;
+    const Shape shape{1, 24, 40, 56}, w_shape{24, 24, 3, 3};
+    const std::vector<double> zeros(size_t(shape.size())), w(size_t(w_shape.size()));
+    const Tensor x = plain_on<float>(gpu, shape, zeros), out = plain_on<float>(gpu, shape, zeros);
+    const Tensor weight = plain_on<float>(gpu, w_shape, w);
+    // The first call chooses, the second knows.
+    size_t held[2];
+    for (size_t& bytes : held) {
+      Pool pool(gpu.device);
+      Exec with = gpu;
+      with.scratch = &pool;
+      kernels::conv_cudnn<float>(with, x.features<const float>(), weight.view<const float, 4>(), {}, {},
+                                 out.features<float>());
+      out.to_host<float>(gpu);
+      bytes = pool.use().held;
+    }
+    CHECK(held[0] == held[1]);
   }
 }

@@ -2,7 +2,7 @@
 #include "engine/graph.h"
 #include "models/trainer.h"
 #include "models/vector_fields.h"
-#include "tests/support.h"
+#include "tests/gpu_support.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -47,20 +47,23 @@ Trained train_with(const Exec& exec, bool graph, const std::vector<Batch>& batch
 }  // namespace
 
 TEST_CASE("graph: recorded steps give the numbers of steps that are launched one kernel at a time") {
-  for (Exec exec : execs()) {
-    exec.deterministic = true;
-    std::vector<Batch> batches{batch_of(exec, 1), batch_of(exec, 2)};
-    const Trained plain = train_with(exec, false, batches), recorded = train_with(exec, true, batches);
-    CHECK(plain.recorded == 0);
-    CHECK(recorded.recorded == (exec.device == Device::cpu ? 0 : 2));
-    CHECK(recorded.values == plain.values);
-    CHECK(recorded.sums == plain.sums);
-    CHECK(plain.sums.size() == 4);
+  for (Exec exec : execs())
+    for (const Precision precision : {Precision::fp32, Precision::bf16}) {
+      if (precision != Precision::fp32 && !has_tensor_cores(exec)) continue;
+      exec.precision = precision;
+      exec.deterministic = true;
+      std::vector<Batch> batches{batch_of(exec, 1), batch_of(exec, 2)};
+      const Trained plain = train_with(exec, false, batches), recorded = train_with(exec, true, batches);
+      CHECK(plain.recorded == 0);
+      CHECK(recorded.recorded == (exec.device == Device::cpu ? 0 : 2));
+      CHECK(recorded.values == plain.values);
+      CHECK(recorded.sums == plain.sums);
+      CHECK(plain.sums.size() == 4);
 
-    // A third place in memory is not recorded any more.
-    batches.push_back(batch_of(exec, 3));
-    CHECK(train_with(exec, true, batches).values == train_with(exec, false, batches).values);
-  }
+      // A third place in memory is not recorded any more.
+      batches.push_back(batch_of(exec, 3));
+      CHECK(train_with(exec, true, batches).values == train_with(exec, false, batches).values);
+    }
 }
 
 TEST_CASE("graph: a recorded step notices a loss that is NaN, and which step it was") {

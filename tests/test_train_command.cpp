@@ -12,6 +12,9 @@ TEST_CASE("train: numbers that are none, and a run whose state is gone, are refu
     CHECK(ran.code == 1);
     CHECK_MESSAGE(contains(ran.err, std::string(words).substr(0, 4)), ran.err);
   }
+  const Ran bf16 = run_basin(folder, "train --data . --out run --device cpu --precision bf16");
+  CHECK(bf16.code == 1);
+  CHECK_MESSAGE(contains(bf16.err, "--precision bf16: training on the CPU is in fp32"), bf16.err);
   CHECK(run_basin(folder, "synth --count 2 --size 64 --out data").code == 0);
   // Black-and-white masks, and none at all.
   const Labels one{64, 64, 1, [] {

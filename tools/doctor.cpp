@@ -1,6 +1,6 @@
 #include <thread>
 
-#include "kernels/conv_cudnn.h"
+#include "kernels/conv_plan_cudnn.h"
 #include "kernels/conv_onednn.h"
 #include "kernels/isa.h"
 #include "tools/command.h"

@@ -75,8 +75,9 @@ void refuse_used(const Options& o) {
 }
 
 void run(const Options& o) {
-  if (o.common.precision == "bf16") refuse("--precision bf16: training is in fp32, or on a GPU in tf32");
   Exec exec = make_exec(o.common);
+  if (o.common.precision == "bf16" && exec.device == Device::cpu)
+    refuse("--precision bf16: training on the CPU is in fp32");
   exec.deterministic = o.deterministic;
   refuse_used(o);
   VectorFieldOptions v;

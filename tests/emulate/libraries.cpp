@@ -2,8 +2,8 @@
 #include <numeric>
 #include <vector>
 
-#include "kernels/conv_cudnn.h"
 #include "kernels/conv_onednn.h"
+#include "kernels/conv_plan_cudnn.h"
 #include "kernels/resample.h"
 #include "kernels/scratch.h"
 #include "kernels/sort_cub.h"
@@ -16,53 +16,98 @@ CudnnVersions cudnn_versions() { return {90000, 90000, CUDART_VERSION}; }
 
 namespace {
 
-/// Maps of the device in the layout that oneDNN is fast in.
-class Blocked {
+/// Arrays of the device as float.
+template <class X>
+std::vector<float> floats(const X* from, int64_t n) {
+  return {from, from + n};
+}
+template <class X>
+void store(const std::vector<float>& from, float beta, X* to) {
+  for (size_t i = 0; i < from.size(); ++i)
+    to[i] = beta == 0 ? from[i] : beta * to[i] + from[i];  // 0 times what was there may be NaN
+}
+
+/// Maps in the device's layout, and in the one that is fast here.
+class Maps {
  public:
-  explicit Blocked(FeatureView<const float> from)
-      : view_{nullptr, from.n, from.c, from.h, from.w, onednn_block()}, memory_(size_t(view_.size()), 0.f) {
-    view_.data = memory_.data();
-    change_layout<float, float>(Exec(), from, view_);
+  Maps(const ConvProblem& p, int channels, std::vector<float> values)
+      : values_(std::move(values)),
+        given_{values_.data(), p.n, channels, p.h, p.w, p.nhwc ? channels : 1},
+        blocked_{nullptr, p.n, channels, p.h, p.w, onednn_block()},
+        memory_(size_t(blocked_.size()), 0.f) {
+    blocked_.data = memory_.data();
+    change_layout<float, float>(Exec(), given_, blocked_);
   }
-  FeatureView<float> view() const { return view_; }
-  void copy_to(FeatureView<float> to) const { change_layout<float, float>(Exec(), view_, to); }
+  Maps(const Maps&) = delete;
+  FeatureView<float> given() const { return given_; }
+  FeatureView<float> blocked() const { return blocked_; }
+  /// given() as blocked() is.
+  const std::vector<float>& taken_back() const {
+    change_layout<float, float>(Exec(), blocked_, given_);
+    return values_;
+  }
+  const std::vector<float>& values() const { return values_; }
 
  private:
-  FeatureView<float> view_;
+  std::vector<float> values_;
+  FeatureView<float> given_, blocked_;
   std::vector<float> memory_;
 };
 
-/// Where the plain kernels are slow.
-bool is_large(const FeatureView<const float>& x, int out_channels) {
-  return double(x.c) * out_channels * double(x.pixels()) > 2e5;
+/// Between [out, in, k, k] and [out, k, k, in]: f(place in the one, place in the other).
+template <class F>
+void for_each_weight(const ConvProblem& p, const F& f) {
+  const size_t taps = size_t(p.kernel) * size_t(p.kernel), in = size_t(p.in);
+  for (size_t o = 0; o < size_t(p.out); ++o)
+    for (size_t i = 0; i < in; ++i)
+      for (size_t tap = 0; tap < taps; ++tap)
+        f((o * in + i) * taps + tap, p.nhwc ? (o * taps + tap) * in + i : (o * in + i) * taps + tap);
+}
+
+template <class X>
+void run_on_floats(const ConvProblem& p, X* x, X* weight, X* out, float beta) {
+  const Maps in(p, p.in, floats(x, int64_t(p.n) * p.in * p.h * p.w));
+  const Maps result(p, p.out, floats(out, int64_t(p.n) * p.out * p.h * p.w));
+  const std::vector<float> given = floats(weight, int64_t(p.out) * p.in * p.kernel * p.kernel);
+  std::vector<float> plain(given.size(), 0.f);
+  const View<float, 4> w{plain.data(), {p.out, p.in, p.kernel, p.kernel}};
+  if (p.pass != ConvPass::backward_weight) for_each_weight(p, [&](size_t to, size_t from) { plain[to] = given[from]; });
+  // Where the plain kernels are slow.
+  const bool large = double(p.in) * p.out * p.h * p.w > 2e5;
+  const ConvWeight<const float> weights(w);
+  switch (p.pass) {
+    case ConvPass::forward:
+      if (large)
+        conv_onednn<float>(Exec(), in.blocked(), weights, {}, {}, result.blocked());
+      else
+        conv_plain<float>(Exec(), in.given(), weights, {}, {}, result.given());
+      return store(large ? result.taken_back() : result.values(), beta, out);
+    case ConvPass::backward_data:
+      if (large)
+        conv_onednn_backward_data(Exec(), weights, result.blocked(), in.blocked());
+      else
+        conv_plain_backward_data<float>(Exec(), weights, result.given(), in.given());
+      return store(large ? in.taken_back() : in.values(), beta, x);
+    case ConvPass::backward_weight: {
+      if (large)
+        conv_onednn_backward_weight(Exec(), in.blocked(), result.blocked(), ConvWeight<float>(w));
+      else
+        conv_plain_backward_weight<float>(Exec(), in.given(), result.given(), ConvWeight<float>(w));
+      std::vector<float> back(plain.size());
+      for_each_weight(p, [&](size_t from, size_t to) { back[to] = plain[from]; });
+      return store(back, beta, weight);
+    }
+  }
 }
 
 }  // namespace
 
-void conv_cudnn(const Exec& exec, FeatureView<const float> x, ConvWeight<const float> weight, View<const float, 1> bias,
-                const ConvEpilogue& epilogue, FeatureView<float> out) {
+void run_cudnn(const Exec& exec, const ConvProblem& p, void* x, void* weight, void* out, float beta) {
   BASIN_CUDA_CHECK(emulate::library_call(exec.stream, [=] {
-    if (!is_large(x, out.c)) return conv_plain<float>(Exec(), x, weight, bias, epilogue, out);
-    const Blocked from(x), to(out);
-    conv_onednn<float>(Exec(), from.view(), weight, bias, epilogue, to.view());
-    to.copy_to(out);
-  }));
-}
-void conv_cudnn_backward_data(const Exec& exec, ConvWeight<const float> weight, FeatureView<const float> d_out,
-                              FeatureView<float> d_x) {
-  BASIN_CUDA_CHECK(emulate::library_call(exec.stream, [=] {
-    if (!is_large(d_x, d_out.c)) return conv_plain_backward_data<float>(Exec(), weight, d_out, d_x);
-    const Blocked from(d_out), to(d_x);
-    conv_onednn_backward_data(Exec(), weight, from.view(), to.view());
-    to.copy_to(d_x);
-  }));
-}
-void conv_cudnn_backward_weight(const Exec& exec, FeatureView<const float> x, FeatureView<const float> d_out,
-                                ConvWeight<float> d_weight) {
-  BASIN_CUDA_CHECK(emulate::library_call(exec.stream, [=] {
-    if (!is_large(x, d_out.c)) return conv_plain_backward_weight<float>(Exec(), x, d_out, d_weight);
-    const Blocked from(x), d(d_out);
-    conv_onednn_backward_weight(Exec(), from.view(), d.view(), d_weight);
+    if (p.bf16)
+      run_on_floats(p, static_cast<bfloat16*>(x), static_cast<bfloat16*>(weight), static_cast<bfloat16*>(out), beta);
+    else
+      run_on_floats(p, static_cast<float*>(x), static_cast<float*>(weight), static_cast<float*>(out), beta);
   }));
 }
 

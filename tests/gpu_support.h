@@ -1,0 +1,24 @@
+#pragma once
+#include "kernels/conv_plan_cudnn.h"
+#include "tests/support.h"
+
+namespace basin::test {
+
+inline bool is_emulated() { return kernels::cudnn_version().find("emulated") != std::string::npos; }
+
+/// Whether the GPU multiplies TF32 and bfloat16. The emulated one does, TF32 as float32.
+inline bool has_tensor_cores(const Exec& exec) {
+  if (exec.device == Device::cpu) return false;
+  if (is_emulated()) return true;
+#if BASIN_CUDA
+  int gpu = 0;
+  cudaDeviceProp properties{};
+  REQUIRE(cudaGetDevice(&gpu) == cudaSuccess);
+  REQUIRE(cudaGetDeviceProperties(&properties, gpu) == cudaSuccess);
+  if (properties.major >= 8) return true;
+#endif
+  MESSAGE("this GPU does not multiply bfloat16: its convolutions in it were not run");
+  return false;
+}
+
+}  // namespace basin::test
