@@ -7,8 +7,8 @@ namespace {
 
 constexpr int max_outputs = 8;
 
-/// One row of pixels of one sample. The weights are padded to whole groups: weight[o * lanes + c], 0 beyond C.
-/// Lanes are added up as a tree, so that the order is the same for every vector width.
+/// The weights are padded to whole groups: weight[o * lanes + c], 0 beyond C. Lanes are added up as a tree, so that the
+/// order is the same for every vector width.
 template <class X, int Lanes, class T = Arithmetic<X>>
 struct Pointwise {
   FeatureView<const X> x;
@@ -16,27 +16,39 @@ struct Pointwise {
   const T* bias;
   View<T, 4> out;
 
+  /// A row of pixels of one sample: what a thread of the CPU does.
   BASIN_HD void operator()(int64_t row) const {
-    const int n = int(row / x.h), y = int(row % x.h), groups = x.groups(), block = x.block;
     for (int o = 0; o < out.dim[1]; ++o) {
-      T* to = &out(n, o, y, 0);
-      const T* w = weight + int64_t(o) * groups * block;
-      for (int i = 0; i < x.w; ++i) {
-        T sum[Lanes] = {};
-        for (int g = 0; g < groups; ++g) {
-          const X* from = x.row((int64_t(n) * groups + g) * x.h + y) + int64_t(i) * block;
-          for (int part = 0; part < block; part += Lanes) {
+      T* to = output(row, o);
+      for (int i = 0; i < x.w; ++i)
+        to[i] = bias[o] + sum(row, o, i);
+    }
+  }
+  /// One of its pixels: what a thread of a GPU does.
+  BASIN_HD void operator()(int64_t row, int64_t i) const {
+    for (int o = 0; o < out.dim[1]; ++o)
+      output(row, o)[i] = bias[o] + sum(row, o, i);
+  }
+
+ private:
+  BASIN_HD T* output(int64_t row, int o) const { return &out(int(row / x.h), o, int(row % x.h), 0); }
+
+  BASIN_HD T sum(int64_t row, int o, int64_t i) const {
+    const int n = int(row / x.h), y = int(row % x.h), groups = x.groups(), block = x.block;
+    const T* w = weight + int64_t(o) * groups * block;
+    T sum[Lanes] = {};
+    for (int g = 0; g < groups; ++g) {
+      const X* from = x.row((int64_t(n) * groups + g) * x.h + y) + i * block;
+      for (int part = 0; part < block; part += Lanes) {
 #pragma omp simd
-            for (int lane = 0; lane < Lanes; ++lane)
-              sum[lane] += w[g * block + part + lane] * T(from[part + lane]);
-          }
-        }
-        for (int half = Lanes / 2; half > 0; half /= 2)
-          for (int lane = 0; lane < half; ++lane)
-            sum[lane] += sum[lane + half];
-        to[i] = bias[o] + sum[0];
+        for (int lane = 0; lane < Lanes; ++lane)
+          sum[lane] += w[g * block + part + lane] * T(from[part + lane]);
       }
     }
+    for (int half = Lanes / 2; half > 0; half /= 2)
+      for (int lane = 0; lane < half; ++lane)
+        sum[lane] += sum[lane + half];
+    return sum[0];
   }
 };
 
@@ -110,13 +122,16 @@ void pointwise(const Exec& exec, FeatureView<const X> x, View<const T, 2> weight
   const int lanes = x.groups() * x.block;
   const Temp<T> padded(exec, int64_t(weight.dim[0]) * lanes);
   for_each(exec, padded.size(), PadWeight<T>{weight, lanes, padded.data()});
-  const int64_t rows = int64_t(x.n) * x.h;
+  const auto run = [&](const auto& functor) {
+    const int64_t rows = int64_t(x.n) * x.h;
+    exec.device == Device::cpu ? for_each(exec, rows, functor, 4) : for_each_row(exec, rows, x.w, functor);
+  };
   if (x.block % 16 == 0)
-    for_each(exec, rows, Pointwise<X, 16>{x, padded.data(), bias.data, out}, 4);
+    run(Pointwise<X, 16>{x, padded.data(), bias.data, out});
   else if (x.block % 8 == 0)
-    for_each(exec, rows, Pointwise<X, 8>{x, padded.data(), bias.data, out}, 4);
+    run(Pointwise<X, 8>{x, padded.data(), bias.data, out});
   else
-    for_each(exec, rows, Pointwise<X, 1>{x, padded.data(), bias.data, out}, 4);
+    run(Pointwise<X, 1>{x, padded.data(), bias.data, out});
 }
 
 template <class X, class T>

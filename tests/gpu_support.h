@@ -1,10 +1,9 @@
 #pragma once
-#include "kernels/conv_plan_cudnn.h"
 #include "tests/support.h"
 
 namespace basin::test {
 
-inline bool is_emulated() { return kernels::cudnn_version().find("emulated") != std::string::npos; }
+constexpr bool is_emulated() { return BASIN_EMULATE; }
 
 /// Whether the GPU multiplies TF32 and bfloat16. The emulated one does, TF32 as float32.
 inline bool has_tensor_cores(const Exec& exec) {
