@@ -15,7 +15,7 @@ Graph& Graph::operator=(Graph&& other) noexcept {
 
 #if BASIN_CUDA
 Graph::~Graph() {
-  if (executable_) cudaGraphExecDestroy(executable_);
+  if (executable_) (void)cudaGraphExecDestroy(executable_);
 }
 
 Graph Graph::record(const Exec& exec, const std::function<void()>& work) {
@@ -27,13 +27,16 @@ Graph Graph::record(const Exec& exec, const std::function<void()>& work) {
     work();
   } catch (...) {
     (void)cudaStreamEndCapture(exec.stream, &graph);
-    if (graph) cudaGraphDestroy(graph);
+    if (graph) (void)cudaGraphDestroy(graph);
+    (void)cudaGetLastError();  // or the next launch would report it
     throw;
   }
-  BASIN_CUDA_CHECK(cudaStreamEndCapture(exec.stream, &graph));
+  const cudaError_t ended = cudaStreamEndCapture(exec.stream, &graph);
+  if (ended != cudaSuccess) (void)cudaGetLastError();
+  BASIN_CUDA_CHECK(ended);
   Graph recorded;
   const cudaError_t error = cudaGraphInstantiate(&recorded.executable_, graph, 0);
-  cudaGraphDestroy(graph);
+  (void)cudaGraphDestroy(graph);
   BASIN_CUDA_CHECK(error);
   return recorded;
 }

@@ -75,7 +75,11 @@ class Pinned : public Scratch {
   void* take(size_t bytes) override {
 #if BASIN_CUDA
     void* p = nullptr;
-    BASIN_CUDA_CHECK(cudaMallocHost(&p, bytes));
+    const cudaError_t e = cudaMallocHost(&p, bytes);
+    if (e != cudaSuccess) (void)cudaGetLastError();  // or the next launch would report it
+    if (e == cudaErrorMemoryAllocation)
+      refuse_memory(Device::cpu, bytes, " that a GPU may read: lower --batch or --crop");
+    BASIN_CUDA_CHECK(e);
     return p;
 #else
     return pool_of(Device::cpu).take(bytes);
@@ -103,6 +107,7 @@ void* Pool::take(size_t bytes) {
     block = from_system(device_, size);
     if (!block) {
       give_back();
+      if (Pool& shared = pool_of(device_); this != &shared) shared.trim();
       block = from_system(device_, size);
     }
     if (!block) refuse_memory(device_, size, ": lower --batch, --crop or --tile");

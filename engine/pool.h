@@ -9,15 +9,10 @@
 
 namespace basin {
 
-/// Memory that neither the device nor the pool has any more.
-class OutOfMemory : public Error {
-  using Error::Error;
-};
-
 /// Keeps what is given back and lends it again, last in first out within a size: a step that asks for the same sizes
 /// in the same order gets the same addresses every time and takes nothing from the system after its first run.
-/// Where the system has no more, what waits here is given back before the request is refused as OutOfMemory. May be used from several
-/// threads.
+/// Where the system has no more, what waits here, and in pool_of(device), is given back before the request is refused
+/// as OutOfMemory. May be used from several threads.
 class Pool : public Scratch {
  public:
   explicit Pool(Device device) : device_(device) {}

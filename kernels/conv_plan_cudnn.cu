@@ -20,7 +20,7 @@
 namespace basin::kernels {
 namespace {
 
-constexpr size_t most_plans = 512;
+constexpr size_t most_plans = 4096;
 constexpr size_t most_workspace = size_t(256) << 20;
 
 /// The library's handle for a GPU.
@@ -61,18 +61,20 @@ cudnnTensorFormat_t format_of(const ConvProblem& p) { return p.nhwc ? CUDNN_TENS
 cudnnDataType_t type_of(const ConvProblem& p) { return p.bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT; }
 
 /// Of what was measured, the fastest that fits; with `deterministic` the first by number of those that give the same
-/// bits from run to run.
+/// bits from run to run. cuDNN measures ways of multiplying that were not asked for, too.
 template <class Measured>
-Measured chosen(std::vector<Measured> all, int count, bool deterministic) {
+Measured chosen(std::vector<Measured> all, int count, const Key& key) {
+  const bool exact = !key.tf32 && !key.problem.bf16;
   all.resize(size_t(count));
   std::erase_if(all, [&](const Measured& m) {
-    return m.status != CUDNN_STATUS_SUCCESS || m.memory > most_workspace ||
-           (deterministic && m.determinism != CUDNN_DETERMINISTIC);
+    return m.status != CUDNN_STATUS_SUCCESS || m.memory > most_workspace || (exact && m.mathType != CUDNN_FMA_MATH) ||
+           (key.deterministic && m.determinism != CUDNN_DETERMINISTIC);
   });
   BASIN_CHECK(!all.empty(), "cuDNN has no algorithm for a convolution");
-  if (!deterministic) return all.front();  // they come sorted by time
-  return *std::min_element(all.begin(), all.end(),
-                           [](const Measured& a, const Measured& b) { return int(a.algo) < int(b.algo); });
+  if (!key.deterministic) return all.front();  // they come sorted by time
+  return *std::min_element(all.begin(), all.end(), [](const Measured& a, const Measured& b) {
+    return std::pair(int(a.algo), int(a.mathType)) < std::pair(int(b.algo), int(b.mathType));
+  });
 }
 
 /// A problem with the algorithm for it.
@@ -124,7 +126,7 @@ class Plan {
 
   template <class Measured>
   void take(const std::vector<Measured>& all, int count) {
-    const Measured m = chosen(all, count, key_.deterministic);
+    const Measured m = chosen(all, count, key_);
     algorithm_ = int(m.algo), workspace_ = m.memory;
     set_math(m.mathType);
   }

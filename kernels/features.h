@@ -19,7 +19,10 @@ struct FeatureShape {
   BASIN_HD int groups() const { return (c + block - 1) / block; }
   BASIN_HD int64_t rows() const { return int64_t(n) * groups() * h; }
   BASIN_HD int64_t row_size() const { return int64_t(w) * block; }
-  BASIN_HD int group_of(int64_t row) const { return int(row / h % groups()); }
+  BASIN_HD int group_of(int64_t row) const {
+    const int64_t line = quotient(row, h), sample = quotient(line, groups());
+    return int(line - sample * groups());
+  }
   template <class T>
   bool same(const FeatureView<T>& v) const {
     return n == v.n && c == v.c && h == v.h && w == v.w && block == v.block;
@@ -111,9 +114,9 @@ struct FeatureElement {
   F f;
 
   BASIN_HD void operator()(int64_t i) const {
-    const int64_t row = i / shape.row_size();
-    const int lane = int(i % shape.block);
-    const FeatureAt at{i, row, int(i % shape.row_size() / shape.block), lane, shape.group_of(row) * shape.block + lane};
+    const int64_t row = quotient(i, shape.row_size()), within = i - row * shape.row_size();
+    const int x = int(quotient(within, shape.block)), lane = int(within) - x * shape.block;
+    const FeatureAt at{i, row, x, lane, shape.group_of(row) * shape.block + lane};
     call_with(f, at, table, std::make_integer_sequence<int, K>());
   }
 };
@@ -251,7 +254,8 @@ void sum_channels(const Exec& exec, const FeatureShape& shape, const ChannelTabl
                   double* total) {
 #ifdef __CUDACC__
   const int64_t pixels = int64_t(shape.n) * shape.h * shape.w;
-  if (exec.device == Device::cuda && exec.variant != Variant::plain && pixels > 0 && pixels <= INT32_MAX)
+  if (exec.device == Device::cuda && exec.variant != Variant::plain && pixels > 0 &&
+      pixels <= INT32_MAX - tuned::sum_threads)
     return tuned::sum_columns<S>(exec, detail::ChannelColumn<S, T, K, F>{shape, table, f}, pixels, shape.c,
                                  shape.block == 1 ? 1 : 32, total);
 #endif

@@ -2,8 +2,8 @@
 #include "kernels/exec.h"
 #include "kernels/platform.h"
 
-// What CUDA kernels are launched with and how their threads share memory. Kernels use nothing of the device beyond this,
-// indices of threads and blocks, __syncthreads, __syncwarp, shuffles and votes of a warp, and atomics.
+// What CUDA kernels are launched with and how their threads share memory. Kernels use nothing of the device beyond
+// this, indices of threads and blocks, __syncthreads, __syncwarp, shuffles and votes of a warp, and atomics.
 
 #ifdef __CUDACC__
 namespace basin {

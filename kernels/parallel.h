@@ -2,6 +2,7 @@
 #include "kernels/exec.h"
 #include "kernels/isa.h"
 #include "kernels/launch.h"
+#include "kernels/view.h"
 
 namespace basin {
 
@@ -16,8 +17,10 @@ __global__ void for_each_kernel(int64_t n, F f) {
 template <class F>
 __global__ void for_each_row_kernel(int64_t n, int64_t width, F f) {
   const int64_t stride = int64_t(gridDim.x) * blockDim.x;
-  for (int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += stride)
-    f(i / width, i % width);
+  for (int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += stride) {
+    const int64_t row = quotient(i, width);
+    f(row, i - row * width);
+  }
 }
 
 inline unsigned blocks_for(int64_t n, int threads) {

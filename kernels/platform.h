@@ -24,6 +24,11 @@ class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A device or the system has no memory left for what was asked.
+class OutOfMemory : public Error {
+  using Error::Error;
+};
+
 /// A bad input: throws one sentence, which names the file.
 template <class... A>
 [[noreturn]] void refuse(const A&... what) {

@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <string>
 
 #include "kernels/exec.h"
 #include "kernels/view.h"
@@ -20,7 +21,12 @@ class Temp {
     }
 #if BASIN_CUDA
     if (exec_.device == Device::cuda) {
-      BASIN_CUDA_CHECK(cudaMallocAsync(reinterpret_cast<void**>(&data_), bytes_, exec_.stream));
+      const cudaError_t e = cudaMallocAsync(reinterpret_cast<void**>(&data_), bytes_, exec_.stream);
+      if (e == cudaErrorMemoryAllocation) {
+        (void)cudaGetLastError();  // or the next launch would report it
+        throw OutOfMemory("the GPU has no room for another " + std::to_string(bytes_ >> 20) + " MiB");
+      }
+      BASIN_CUDA_CHECK(e);
       return;
     }
 #endif

@@ -4,7 +4,8 @@
 
 namespace basin::kernels {
 
-/// Where the pixels of a square come from under one of its symmetries: (y, x) from element first + y * down + x * right.
+/// Where the pixels of a square come from under one of its symmetries: (y, x) from element first + y * down + x *
+/// right.
 struct SquareMap {
   int64_t first = 0, down = 0, right = 1;
 };

@@ -6,6 +6,11 @@
 
 namespace basin {
 
+/// a / b of numbers that are not negative: a GPU takes many times as long with 64 bits, which few of them need.
+BASIN_HD inline int64_t quotient(int64_t a, int64_t b) {
+  return ((a | b) >> 32) == 0 ? int64_t(uint32_t(a) / uint32_t(b)) : a / b;
+}
+
 /// A borrowed, dense, row-major array of rank N. Passed by value, into kernels too. Owns nothing.
 template <class T, int N>
 struct View {
@@ -29,8 +34,7 @@ struct View {
   }
   /// The same elements, read only.
   template <class U>
-    requires(std::is_same_v<U, const T> && !std::is_const_v<T>)
-  BASIN_HD operator View<U, N>() const {
+  requires(std::is_same_v<U, const T> && !std::is_const_v<T>) BASIN_HD operator View<U, N>() const {
     View<U, N> v;
     v.data = data;
     for (int d = 0; d < N; ++d)
@@ -56,15 +60,14 @@ struct FeatureView {
 
   BASIN_HD int groups() const { return (c + block - 1) / block; }
   BASIN_HD int64_t pixels() const { return int64_t(h) * w; }
-  BASIN_HD int64_t rows() const { return int64_t(n) * groups() * h; }      // contiguous runs of w * block elements
-  BASIN_HD int64_t size() const { return rows() * w * block; }             // lanes of padding counted
-  BASIN_HD T* row(int64_t r) const { return data + r * w * block; }        // r = (n * groups + g) * h + y
+  BASIN_HD int64_t rows() const { return int64_t(n) * groups() * h; }  // contiguous runs of w * block elements
+  BASIN_HD int64_t size() const { return rows() * w * block; }         // lanes of padding counted
+  BASIN_HD T* row(int64_t r) const { return data + r * w * block; }    // r = (n * groups + g) * h + y
   BASIN_HD T& operator()(int i, int channel, int y, int x) const {
     return data[(((int64_t(i) * groups() + channel / block) * h + y) * w + x) * block + channel % block];
   }
   template <class U>
-    requires(std::is_same_v<U, const T> && !std::is_const_v<T>)
-  BASIN_HD operator FeatureView<U>() const {
+  requires(std::is_same_v<U, const T> && !std::is_const_v<T>) BASIN_HD operator FeatureView<U>() const {
     return {data, n, c, h, w, block};
   }
 };

@@ -24,7 +24,7 @@ class Feed {
   };
   /// The next batch. Work that is put on exec.stream from now on finds it there. Valid until the next call.
   const Item& next();
-  /// To be called when the work on the batch is on exec.stream, unless there is no next: begins to copy it.
+  /// To be called when the work on the batch is on exec.stream, unless it is the last: begins to copy the next.
   void prefetch();
 
  private:

@@ -126,15 +126,16 @@ std::vector<Tensor> run_axes(const Exec& exec, const Tensor& image, const Axis& 
   const Outside columns = mirror ? mirrored(xs, width) : Outside::zero;
   for (int64_t first = 0, n = 0; first < tiles; first += n) {
     n = std::min<int64_t>(batch, tiles - first);
-    const Tensor input = Tensor::empty(exec, {n, channels, ys.tile, xs.tile});
-    for (int i = 0; i < n; ++i)
-      kernels::cut_tile(exec, from, ys.start[size_t((first + i) / across)], xs.start[size_t((first + i) % across)],
-                        rows, columns, image_of<float>(input, i));
     std::vector<Tensor> maps;
     try {
+      const Tensor input = Tensor::empty(exec, {n, channels, ys.tile, xs.tile});
+      for (int i = 0; i < n; ++i)
+        kernels::cut_tile(exec, from, ys.start[size_t((first + i) / across)], xs.start[size_t((first + i) % across)],
+                          rows, columns, image_of<float>(input, i));
       maps = network(input);
     } catch (const OutOfMemory&) {
       if (n == 1) throw;
+      pool_of(exec.device).trim();
       batch = int(n / 2), n = 0;
       continue;
     }

@@ -97,21 +97,40 @@ Stepper::Stepper(const Exec& exec, Method& method, bool graph)
   const StepState fresh;
   state_.copy_from_host(exec, &fresh);
   if (exec.device != Device::cpu && !exec.scratch) exec_.scratch = &pool_;
+  memory_ = exec_.scratch ? dynamic_cast<Pool*>(exec_.scratch) : &pool_of(exec.device);
 }
 
 void Stepper::step(const Batch& batch, int64_t step, double rate) {
   kernels::begin_step(exec_, step, float(rate), static_cast<StepState*>(state_.raw()));
-  // The first step fills the pool and lets cuDNN choose, neither of which can be recorded.
-  if (!graph_ || names_.empty()) return put_step(batch);
-  Place place;
-  for (const auto& [name, tensor] : batch.tensors)
-    place.push_back(tensor.raw());
-  auto at = graphs_.find(place);
-  if (at == graphs_.end()) {
-    if (graphs_.size() == most_recorded) return put_step(batch);
-    at = graphs_.emplace(place, Graph::record(exec_, [&] { put_step(batch); })).first;
-  }
-  at->second.run(exec_);
+  if (const Graph* graph = graph_for(batch)) return graph->run(exec_);
+  const size_t before = memory_ ? memory_->use().system_calls : 0;
+  put_step(batch);
+  settled_ = memory_ && memory_->use().system_calls == before;
+  if (!settled_) recorded_.clear();  // the pool may have given back what they write to
+}
+
+/// Null where the step is not to be recorded, or not yet: while it is, nothing can be taken from the system, and cuDNN
+/// cannot choose.
+const Graph* Stepper::graph_for(const Batch& batch) {
+  if (!graph_ || !settled_) return nullptr;
+  const auto same = [&](const Recorded& r) {
+    return std::equal(r.batch.tensors.begin(), r.batch.tensors.end(), batch.tensors.begin(), batch.tensors.end(),
+                      [](const auto& a, const auto& b) {
+                        return a.first == b.first && a.second.raw() == b.second.raw() &&
+                               a.second.shape() == b.second.shape();
+                      });
+  };
+  const auto at = std::find_if(recorded_.begin(), recorded_.end(), same);
+  if (at != recorded_.end()) return &at->graph;
+  if (recorded_.size() == most_recorded) return nullptr;
+  recorded_.push_back({batch, Graph::record(exec_, [&] { put_step(batch); })});
+  return &recorded_.back().graph;
+}
+
+void Stepper::release() {
+  recorded_.clear();
+  settled_ = false;
+  if (memory_) memory_->trim();
 }
 
 void Stepper::put_step(const Batch& batch) {
@@ -175,11 +194,11 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
   LoaderOptions load;
   load.batch = o.batch, load.crop = o.crop, load.margin = spec.margin, load.target_channels = method.target_channels();
   load.whole_image = spec.whole_objects;
-  load.seed = o.seed, load.augment = o.augment, load.workers = o.workers;
+  load.seed = o.seed, load.augment = o.augment, load.workers = std::max(1, o.workers);
   if (exec.device != Device::cpu) {
     load.memory = &pinned_memory();
     load.raw = !spec.whole_objects;
-    load.workers = std::clamp(omp_get_max_threads() - 1, 1, 8);  // the GPU takes a batch in a millisecond
+    if (o.workers == 0) load.workers = std::clamp(omp_get_max_threads() - 1, 1, 8);
   }
   const MakeTargets targets = [&](const Exec& where, View<const int32_t, 2> labels, View<float, 3> target) {
     method.make_targets(where, labels, target);
@@ -189,9 +208,10 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
   MetricsFile metrics(files.metrics(), at.step);
   Progress progress(at.step, o.steps);
   std::deque<std::pair<int64_t, std::string>> recent;
-  // On the CPU a step's memory is idle between steps: what a validation and a save need comes out of it, not on top.
+  // A step's memory is idle between steps: what a validation and a save need comes out of it, not on top.
   const auto release = [&] {
-    if (exec.device == Device::cpu) pool_of(exec.device).trim();
+    stepper.release();
+    pool_of(exec.device).trim();
   };
   int64_t since_row = 0, since_look = 0;
   std::vector<double> row_sums;

@@ -1,9 +1,9 @@
 #pragma once
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "data/augment.h"
 #include "data/dataset.h"
@@ -25,7 +25,7 @@ struct TrainOptions {
   Schedule schedule = Schedule::constant;
   Augmentation augment;
   uint64_t seed = 0;
-  int workers = 1;
+  int workers = 0;                 // that prepare batches; 0: 1, and as many as fit beside a GPU
   bool graph = true;               // on a GPU: a step is recorded once and started as a whole
   TilingOptions tiling;            // of validation
   std::function<void()> accepted;  // called once it is known that steps will be done, before the first
@@ -67,22 +67,30 @@ class Stepper {
   const Tensor& first_moment() const { return m_; }
   const Tensor& second_moment() const { return v_; }
   /// The recordings that there are.
-  size_t recorded() const { return graphs_.size(); }
+  size_t recorded() const { return recorded_.size(); }
+  /// Gives the steps' memory back until the next one.
+  void release();
 
  private:
-  using Place = std::vector<const void*>;  // where the tensors of a batch lie
+  struct Recorded {
+    Batch batch;  // of this shape and in this memory
+    Graph graph;
+  };
+  const Graph* graph_for(const Batch&);
   void put_step(const Batch&);
 
   Exec exec_;
   Method& method_;
   Pool pool_;     // of the GPU's steps alone, where exec brings none: a recording holds on to the addresses
+  Pool* memory_;  // what steps take from; null where it is no pool
   Tensor m_, v_;  // Adam's
   Tensor state_;  // a StepState
   Tensor sums_;   // f64, one per loss
   Tensor one_;    // the gradient of the loss with respect to itself
   std::vector<std::string> names_;
   bool graph_;
-  std::map<Place, Graph> graphs_;
+  bool settled_ = false;  // the last step found all its memory in the pool
+  std::vector<Recorded> recorded_;
 };
 
 }  // namespace basin

@@ -1,5 +1,6 @@
 #include "data/synth.h"
 #include "engine/graph.h"
+#include "kernels/parallel.h"
 #include "models/trainer.h"
 #include "models/vector_fields.h"
 #include "tests/gpu_support.h"
@@ -98,6 +99,16 @@ TEST_CASE("graph: recording runs nothing, and what fails while it records leaves
     zero.run(exec);
     CHECK(t.to_host<float>(exec) == std::vector<float>(5, 0.f));
     CHECK_THROWS_AS(Graph::record(exec, [&] { t.to_host<float>(exec); }), Error);  // waits
+    CHECK_THROWS_AS(Graph::record(exec,
+                                  [&] {
+                                    try {
+                                      t.to_host<float>(exec);
+                                    } catch (const Error&) {  // does not save the recording
+                                    }
+                                  }),
+                    Error);
+    for_each(exec, 5, Fill<float>{t.data<float>(), 2});  // what failed is not reported again
+    CHECK(t.to_host<float>(exec) == std::vector<float>(5, 2.f));
     ones();
     zero.run(exec);
     CHECK(t.to_host<float>(exec) == std::vector<float>(5, 0.f));

@@ -82,6 +82,11 @@ Exec make_exec(const Common& common, bool told) {
   if (gpu) {
     BASIN_CUDA_CHECK(cudaSetDevice(wanted_index.value_or(0)));
     BASIN_CUDA_CHECK(cudaStreamCreateWithFlags(&exec.stream, cudaStreamNonBlocking));  // as long as the process lives
+    // What launchers take and give back is kept from one to the next, up to this size.
+    cudaMemPool_t pool = nullptr;
+    uint64_t kept = uint64_t(512) << 20;
+    BASIN_CUDA_CHECK(cudaDeviceGetDefaultMemPool(&pool, wanted_index.value_or(0)));
+    BASIN_CUDA_CHECK(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &kept));
     exec.device = Device::cuda;
   }
 #endif

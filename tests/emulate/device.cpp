@@ -18,6 +18,7 @@ constexpr int resident_blocks = 3;  // that run at once
 constexpr size_t stack_size = size_t(128) << 10;
 constexpr unsigned stand_back_one_in = 8;
 constexpr int warp_size = 32;
+constexpr size_t most_shared = 48 << 10;
 
 struct Failure {
   std::string what;
@@ -68,6 +69,7 @@ struct Block {
   uint32_t phase = 0;  // barriers passed
   std::vector<Meeting> meetings;
   std::map<std::string, std::unique_ptr<std::byte[]>> memory;  // by place
+  size_t shared_bytes = 0;
 
   size_t choices() const { return ready.size() + (started < threads.size() ? 1 : 0); }
 };
@@ -146,6 +148,7 @@ void open(Block& b, dim3 index, unsigned threads) {
   if (below(2)) std::shuffle(b.order.begin(), b.order.end(), machine.random);
   b.started = b.finished = 0;
   b.ready.clear(), b.waiting.clear(), b.meetings.clear(), b.memory.clear();
+  b.shared_bytes = 0;
   b.phase = 0;
   for (unsigned k = 0; k < threads; ++k)
     b.threads[k].block = &b, b.threads[k].number = int(k);
@@ -249,12 +252,16 @@ void stand_back() {
   back_to_scheduler();
 }
 
-void* block_memory(size_t bytes, const Place& place) {
+void* block_memory(size_t bytes, size_t of_values, const Place& place) {
   if (!on_device()) fail("shared memory outside a kernel", place);
+  Block& block = *machine.running->block;
   std::unique_ptr<std::byte[]>& memory =
-      machine.running->block->memory[std::string(place.file_name()) + ':' + std::to_string(place.line()) + ':' +
-                                     std::to_string(place.column()) + place.function_name()];
-  if (!memory) memory = std::make_unique<std::byte[]>(bytes);  // zeroed
+      block.memory[std::string(place.file_name()) + ':' + std::to_string(place.line()) + ':' +
+                   std::to_string(place.column()) + place.function_name()];
+  if (memory) return memory.get();
+  block.shared_bytes += of_values;
+  if (block.shared_bytes > most_shared) fail("a block with more than 48 KiB of shared memory", place);
+  memory = std::make_unique<std::byte[]>(bytes);  // zeroed
   return memory.get();
 }
 
@@ -291,12 +298,15 @@ const uint64_t* meet(unsigned mask, uint64_t value, const Place& place) {
 void note_read(Trace& trace, const Place& place) {
   if (!trace.written) fail("reads an element of a shared array that nobody wrote", place);
   check_order(trace.write, false, place);
-  // Of several readers in one phase one is kept; a writer among them would be found by them or by it.
-  trace.read = touch_now(false);
+  // Of several readers two are kept: at least one of them is not the thread that may write next.
+  const Touch now = touch_now(false);
+  if (trace.read.thread != now.thread) trace.read_before = trace.read;
+  trace.read = now;
 }
 void note_write(Trace& trace, const Place& place) {
   check_order(trace.write, false, place);
   check_order(trace.read, false, place);
+  check_order(trace.read_before, false, place);
   trace.written = true;
   trace.write = touch_now(false);
 }
@@ -304,6 +314,7 @@ void note_atomic(Trace& trace, const Place& place) {
   if (!trace.written) fail("updates an element of a shared array that nobody wrote", place);
   check_order(trace.write, true, place);
   check_order(trace.read, true, place);
+  check_order(trace.read_before, true, place);
   trace.write = touch_now(true);
 }
 

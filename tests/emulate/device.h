@@ -43,8 +43,9 @@ void set_seed(uint64_t seed);
 bool on_device();
 /// Lets other threads go first, sometimes.
 void stand_back();
-/// Memory of the running thread's block, zeroed when the block starts; the same for the same place.
-void* block_memory(size_t bytes, const Place&);
+/// Memory of the running thread's block, zeroed when the block starts; the same for the same place. On a real device it
+/// would take `of_values` bytes.
+void* block_memory(size_t bytes, size_t of_values, const Place&);
 /// Waits until all lanes of `mask` have brought their value; value of lane l, which must be one of them, is at [l].
 const uint64_t* meet(unsigned mask, uint64_t value, const Place&);
 int lane();
@@ -57,7 +58,7 @@ struct Touch {
 };
 struct Trace {
   bool written;
-  Touch write, read;
+  Touch write, read, read_before;  // read_before: the last by another thread than read
 };
 void note_read(Trace&, const Place&);
 void note_write(Trace&, const Place&);
@@ -102,7 +103,7 @@ class SharedArray {
     return {value_[i], trace_[i], place_};
   }
   static SharedArray& of_block(const Place& place) {
-    auto& array = *static_cast<SharedArray*>(block_memory(sizeof(SharedArray), place));
+    auto& array = *static_cast<SharedArray*>(block_memory(sizeof(SharedArray), n * sizeof(T), place));
     array.place_ = place;
     return array;
   }

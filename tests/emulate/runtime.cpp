@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "tests/emulate/cuda_runtime.h"
@@ -26,19 +27,33 @@ struct CUevent_st {
 struct CUstream_st {
   std::deque<Work> queue;
   std::unique_ptr<CUgraph_st> capture;
+  bool spoilt = false;  // the capture, by a call that must not lie in one
 };
 
 namespace {
 
 constexpr size_t address_space = size_t(1) << 40;
 constexpr size_t page = 4096;
-constexpr size_t most_queued = 20000;  // then the oldest go first
+constexpr size_t most_queued = 20000;  // then they are done
 
 std::recursive_mutex mutex;
 CUstream_st default_stream;
 std::vector<cudaStream_t> streams{&default_stream};
 int captures = 0;  // streams that are captured now
 bool failed = false;
+cudaError_t last_error = cudaSuccess;
+
+/// Keeps an error for cudaGetLastError, as every call does.
+cudaError_t told(cudaError_t e) {
+  if (e != cudaSuccess) last_error = e;
+  return e;
+}
+/// A call that must not lie in a capture.
+cudaError_t refused_in_capture() {
+  for (cudaStream_t s : streams)
+    s->spoilt = s->spoilt || s->capture;
+  return told(cudaErrorStreamCaptureUnsupported);
+}
 
 /// The device's memory: addresses are never used again, so that what was freed stays out of reach.
 struct Memory {
@@ -56,8 +71,13 @@ struct Memory {
     limit = (mib ? size_t(std::atoll(mib)) : 8192) << 20;
   }
   void protect(bool now_open) {
+    if (open == now_open) return;
     open = now_open;
-    if (end > 0) mprotect(base, end, open ? PROT_READ | PROT_WRITE : PROT_NONE);
+    for (const auto& [block, bytes] : live)
+      protect(block, bytes, open);
+  }
+  static void protect(std::byte* block, size_t bytes, bool now_open) {
+    if (mprotect(block, bytes, now_open ? PROT_READ | PROT_WRITE : PROT_NONE) != 0) std::abort();
   }
   std::byte* take(size_t bytes) {
     const size_t size = (bytes + page - 1) / page * page;
@@ -66,10 +86,9 @@ struct Memory {
     end += size + page;  // a page between, which nobody has
     in_use += size;
     live[block] = bytes;
-    const bool was_open = open;
-    protect(true);
+    protect(block, bytes, true);
     std::memset(block, 0xFF, size);
-    protect(was_open);
+    if (!open) protect(block, bytes, false);
     return block;
   }
   bool give(void* p) {
@@ -77,6 +96,7 @@ struct Memory {
     if (at == live.end()) return false;
     const size_t size = (at->second + page - 1) / page * page;
     in_use -= size;
+    protect(at->first, at->second, false);
     madvise(at->first, size, MADV_DONTNEED);
     live.erase(at);
     return true;
@@ -129,7 +149,7 @@ cudaError_t enqueue(cudaStream_t stream, Work work) {
     s->capture->work.push_back(std::move(work));
     return cudaSuccess;
   }
-  if (s == &default_stream && captures > 0) return cudaErrorStreamCaptureUnsupported;
+  if (s == &default_stream && captures > 0) return refused_in_capture();
   s->queue.push_back(std::move(work));
   if (s->queue.size() > most_queued) drain(s);
   return state();
@@ -144,7 +164,7 @@ cudaError_t launch(cudaStream_t stream, dim3 grid, dim3 block, std::function<voi
   const uint64_t threads = uint64_t(block.x) * block.y * block.z;
   if (threads == 0 || threads > 1024 || grid.x == 0 || grid.x > 0x7fffffffu || grid.y == 0 || grid.y > 65535 ||
       grid.z == 0 || grid.z > 65535)
-    return cudaErrorInvalidConfiguration;
+    return told(cudaErrorInvalidConfiguration);
   return enqueue(stream, [grid, block, thread = std::move(thread)] {
     if (!run_grid(grid, block, thread)) failed = true;
   });
@@ -159,6 +179,7 @@ void forget_failure() {
   const std::lock_guard lock(mutex);
   drain_all();
   failed = false;
+  last_error = cudaSuccess;
 }
 
 }  // namespace emulate
@@ -173,6 +194,8 @@ const char* cudaGetErrorString(cudaError_t e) {
       return "invalid configuration argument";
     case cudaErrorLaunchFailure:
       return emulate::failure().c_str();
+    case cudaErrorStreamCaptureInvalidated:
+      return "operation failed due to a previous error during capture";
     case cudaErrorStreamCaptureUnsupported:
       return "operation not permitted when a stream is capturing";
     default:
@@ -180,7 +203,7 @@ const char* cudaGetErrorString(cudaError_t e) {
   }
 }
 
-cudaError_t cudaGetLastError() { return state(); }
+cudaError_t cudaGetLastError() { return failed ? state() : std::exchange(last_error, cudaSuccess); }
 cudaError_t cudaGetDeviceCount(int* n) { return *n = 1, cudaSuccess; }
 cudaError_t cudaGetDevice(int* index) { return *index = 0, cudaSuccess; }
 cudaError_t cudaSetDevice(int index) { return index == 0 ? cudaSuccess : cudaErrorInvalidValue; }
@@ -201,22 +224,22 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 }
 cudaError_t cudaDeviceSynchronize() {
   const std::lock_guard lock(mutex);
-  if (captures > 0) return cudaErrorStreamCaptureUnsupported;
+  if (captures > 0) return refused_in_capture();
   drain_all();
   return state();
 }
 
 cudaError_t cudaMalloc(void** p, size_t bytes) {
   const std::lock_guard lock(mutex);
-  if (captures > 0) return cudaErrorStreamCaptureUnsupported;
+  if (captures > 0) return refused_in_capture();
   *p = memory().take(bytes);
-  return *p ? cudaSuccess : cudaErrorMemoryAllocation;
+  return told(*p ? cudaSuccess : cudaErrorMemoryAllocation);
 }
 cudaError_t cudaFree(void* p) {
   const std::lock_guard lock(mutex);
-  if (captures > 0) return cudaErrorStreamCaptureUnsupported;
+  if (captures > 0) return refused_in_capture();
   drain_all();
-  return !p || memory().give(p) ? cudaSuccess : cudaErrorInvalidValue;
+  return told(!p || memory().give(p) ? cudaSuccess : cudaErrorInvalidValue);
 }
 cudaError_t cudaMallocAsync(void** p, size_t bytes, cudaStream_t) { return cudaMalloc(p, bytes); }
 cudaError_t cudaFreeAsync(void* p, cudaStream_t stream) {
@@ -225,17 +248,19 @@ cudaError_t cudaFreeAsync(void* p, cudaStream_t stream) {
     if (!memory().give(p)) std::abort();
   });
 }
+cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int) { return *pool = nullptr, cudaSuccess; }
+cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) { return cudaSuccess; }
 cudaError_t cudaMallocHost(void** p, size_t bytes) {
   const std::lock_guard lock(mutex);
   *p = std::aligned_alloc(page, (bytes + page - 1) / page * page);
-  if (!*p) return cudaErrorMemoryAllocation;
+  if (!*p) return told(cudaErrorMemoryAllocation);
   memory().pinned[static_cast<std::byte*>(*p)] = bytes;
   return cudaSuccess;
 }
 cudaError_t cudaFreeHost(void* p) {
   const std::lock_guard lock(mutex);
   drain_all();
-  if (memory().pinned.erase(static_cast<std::byte*>(p)) == 0) return cudaErrorInvalidValue;
+  if (memory().pinned.erase(static_cast<std::byte*>(p)) == 0) return told(cudaErrorInvalidValue);
   std::free(p);
   return cudaSuccess;
 }
@@ -247,11 +272,11 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   const auto on_device = [&](const void* p) { return Memory::holds(m.live, p, bytes); };
   const auto is_pinned = [&](const void* p) { return Memory::holds(m.pinned, p, bytes); };
   if (on_device(from) != (kind != cudaMemcpyHostToDevice) || on_device(to) != (kind != cudaMemcpyDeviceToHost))
-    return cudaErrorInvalidValue;
+    return told(cudaErrorInvalidValue);
   const Work copy = [=] { std::memcpy(to, from, bytes); };
   const bool waits = kind != cudaMemcpyDeviceToDevice && !is_pinned(kind == cudaMemcpyHostToDevice ? from : to);
   if (!waits) return enqueue(stream, copy);
-  if (captures > 0) return cudaErrorStreamCaptureUnsupported;
+  if (captures > 0) return refused_in_capture();
   if (kind == cudaMemcpyHostToDevice) {  // what the host has now
     const auto* begin = static_cast<const std::byte*>(from);
     return enqueue(stream, [to, held = std::vector<std::byte>(begin, begin + bytes)] {
@@ -264,7 +289,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
 }
 cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
   const std::lock_guard lock(mutex);
-  if (bytes > 0 && !Memory::holds(memory().live, to, bytes)) return cudaErrorInvalidValue;
+  if (bytes > 0 && !Memory::holds(memory().live, to, bytes)) return told(cudaErrorInvalidValue);
   return enqueue(stream, [=] { std::memset(to, value, bytes); });
 }
 
@@ -283,7 +308,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t s) {
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t s) {
   const std::lock_guard lock(mutex);
-  if (captures > 0) return cudaErrorStreamCaptureUnsupported;
+  if (captures > 0) return refused_in_capture();
   drain(real(s));
   return state();
 }
@@ -300,7 +325,7 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s) {
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned) {
   const std::lock_guard lock(mutex);
-  if (real(s)->capture) return cudaErrorStreamCaptureUnsupported;
+  if (real(s)->capture) return refused_in_capture();
   return enqueue(s, [passed = e->passed, other = e->stream] {
     while (!*passed && advance(other)) {
     }
@@ -308,7 +333,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned) {
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t e) {
   const std::lock_guard lock(mutex);
-  if (captures > 0) return cudaErrorStreamCaptureUnsupported;
+  if (captures > 0) return refused_in_capture();
   const bool was_open = memory().open;
   memory().protect(true);
   while (!*e->passed && advance(e->stream)) {
@@ -319,17 +344,20 @@ cudaError_t cudaEventSynchronize(cudaEvent_t e) {
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode) {
   const std::lock_guard lock(mutex);
-  if (!s || s->capture) return cudaErrorStreamCaptureUnsupported;
+  if (!s || s->capture) return told(cudaErrorInvalidValue);
   s->capture = std::make_unique<CUgraph_st>();
+  s->spoilt = false;
   ++captures;
   return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t* graph) {
   const std::lock_guard lock(mutex);
-  if (!s || !s->capture) return cudaErrorInvalidValue;
-  *graph = s->capture.release();
+  if (!s || !s->capture) return told(cudaErrorInvalidValue);
+  *graph = s->spoilt ? nullptr : s->capture.get();
+  if (!s->spoilt) (void)s->capture.release();
+  s->capture.reset();
   --captures;
-  return cudaSuccess;
+  return told(s->spoilt ? cudaErrorStreamCaptureInvalidated : cudaSuccess);
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
   *exec = new CUgraphExec_st{std::make_shared<std::vector<Work>>(graph->work)};

@@ -70,6 +70,18 @@ void write_after_read(int* to) {
   to[i] = value[(i + 1) % 64];
   value[i] = 7;
 }
+/// Two threads read what one of them then writes.
+void write_after_two_reads(int* to) {
+  BASIN_SHARED(int, value, 1);
+  if (threadIdx.x == 0) value[0] = 3;
+  __syncthreads();
+  to[threadIdx.x] = value[0];
+  if (threadIdx.x == 1) value[0] = 4;
+}
+void too_much_shared() {
+  BASIN_SHARED(double, value, 7000);
+  value[threadIdx.x] = 1;
+}
 void missing_lane(int* to) {
   if (threadIdx.x != 5) to[threadIdx.x] = __shfl_down_sync(~0u, 1, 1);
 }
@@ -115,9 +127,10 @@ TEST_CASE("emulate: faults of kernels are found and named") {
   CHECK(says(failure_of(out_of_bounds, 1, 32), "index 32 of a shared array of 32"));
   CHECK(says(failure_of(not_written, 32), "nobody wrote"));
   CHECK(failure_of(neighbours, 64, true, to.data()).empty());
-  CHECK(says(failure_of(neighbours, 64, false, to.data()), ""));
   CHECK_FALSE(failure_of(neighbours, 64, false, to.data()).empty());
   CHECK(says(failure_of(write_after_read, 64, to.data()), "no barrier in between"));
+  CHECK(says(failure_of(write_after_two_reads, 2, to.data()), "no barrier in between"));
+  CHECK(says(failure_of(too_much_shared, 1), "more than 48 KiB"));
   CHECK(says(failure_of(missing_lane, 32, to.data()), "not all lanes"));
   CHECK(says(failure_of(foreign_lane, 32, to.data()), "takes no part"));
   CHECK(failure_of(count_in_shared, 64, to.data()).empty());
