@@ -296,7 +296,7 @@ TEST_CASE("loader: what a worker throws comes out of next, after the batches bef
   std::atomic<int> calls{0};
   LoaderOptions o = options_of(2, 8);
   o.prefetch = 2;
-  Loader loader(examples, o, [&](View<const int32_t, 2>, View<float, 3>) {
+  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 2>, View<float, 3>) {
     if (++calls == 5) refuse("the fifth sample");
   });
   CHECK(loader.next().step == 0);
