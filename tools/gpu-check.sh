@@ -25,7 +25,7 @@ commit=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 name=$(tr 'A-Z ' 'a-z-' <<<"$gpu" | tr -cd 'a-z0-9-')
 build=build/gpu-check
 mkdir -p "$out" "$build"
-rm -f "$build"/*.log "$build"/bench*.json "$build/peers.json"
+rm -f "$build"/*.log "$build"/bench*.json "$build"/peers.*
 
 passed=0 failed=0 not_run=0 rows=() items=()
 write_results() {
@@ -45,7 +45,8 @@ write_results() {
     printf '\n```\n'
     cat "$build"/{doctor,benchmarks,benchmarks-tf32,benchmarks-bf16}.log 2>/dev/null
     printf '```\n'
-    [ ! -f "$build/peers.log" ] || { printf '\n'; sed '/^|/!s/^./    &/' "$build/peers.log"; }
+    [ ! -f "$build/peers.log" ] || { printf '\n'; grep -E '^(ok|FAIL|skipped) ' "$build/peers.log" | sed 's/^/    /'; }
+    [ ! -f "$build/peers.md" ] || { printf '\n'; cat "$build/peers.md"; }
   } >"$out/$name.md.part" && mv "$out/$name.md.part" "$out/$name.md"
 }
 row() { # TITLE RESULT SECONDS
