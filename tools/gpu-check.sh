@@ -146,7 +146,7 @@ done
 
 seconds=$(($(left) * 4 / 10))
 [ $seconds -le 150 ] || seconds=150
-if timeout 60 "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
+if within 60 "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
   # It stops by itself; the limit is for a compilation that does not listen.
   BASIN=$basin check "peers" timeout --kill-after=5 $((seconds + 30)) "$python" tests/peers/torchvf_gpu.py --rounds 2 \
     --seconds $seconds --json "$build/peers.json"
