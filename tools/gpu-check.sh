@@ -163,7 +163,7 @@ if ! command -v compute-sanitizer >/dev/null; then
 elif [ "$(left)" -ge 5 ]; then
   refusal=$(within 60 compute-sanitizer --tool memcheck "$build/basin_tests" '--source-file=*/test_adam.cpp' \
     '--test-case=*the first step is the rate*' 2>&1 |
-    grep -iE 'not supported|not permitted|unable to|failed to|internal sanitizer error|no attachable' | head -1 | tr -cd 'A-Za-z0-9 .,:-')
+    grep -iE 'not supported|not permitted|unable to|failed to|internal sanitizer error|no attachable' | head -1 | tr -cd 'A-Za-z0-9 .,:-' | sed 's/^ *//')
 fi
 for tool in memcheck racecheck; do
   if [ -n "$refusal" ]; then
