@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 
 #include "engine/files.h"
 #include "engine/json.h"
@@ -154,15 +155,23 @@ void run(const Request& request) {
   Peaks peaks;
   std::printf("device: %s\n", describe(options.exec).c_str());
   print_header();
-  for (const Run& r : runs_of(chosen))
-    for (const BenchResult& result : r.entry->run(r.asked ? options : briefly)) {
-      if (r.entry->is_reference) peaks.note(result);
-      print(result, peaks);
-      all.push_back(json_of(result, peaks));
+  std::exception_ptr failure;  // the first; what comes after it has its turn all the same
+  for (const Run& r : runs_of(chosen)) {
+    try {
+      for (const BenchResult& result : r.entry->run(r.asked ? options : briefly)) {
+        if (r.entry->is_reference) peaks.note(result);
+        print(result, peaks);
+        all.push_back(json_of(result, peaks));
+      }
+    } catch (const std::exception& e) {
+      if (failure) std::fprintf(stderr, "%s: %s\n", r.entry->name, e.what());
+      if (!failure) failure = std::current_exception();
     }
-  if (request.json.empty()) return;
-  write_atomically(request.json, to_text(all, 2) + "\n");
-  write_run_json_beside(request.json);
+    // Each time anew, so that what ends the program does not lose what was measured before it.
+    if (!request.json.empty() && !all.empty()) write_atomically(request.json, to_text(all, 2) + "\n");
+  }
+  if (failure) std::rethrow_exception(failure);
+  if (!request.json.empty()) write_run_json_beside(request.json);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -37,6 +38,9 @@ double median(std::vector<double> values);
 
 /// Waits for the work that is under way on the device.
 void wait_for(const Exec&);
+
+/// Copies n bytes from one place of the device to another.
+void copy_bytes(const Exec&, const std::byte* from, std::byte* to, int64_t n);
 
 /// Runs `work` once to warm up, then `reps` times, and takes the median. On the GPU a run is as many calls as fill a
 /// millisecond, and ends when the stream has done them: launching and waiting take some 10 us.

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <ctime>
 #include <vector>
 
@@ -16,6 +17,20 @@ void wait_for(const Exec& exec) {
   if (exec.device == Device::cuda) BASIN_CUDA_CHECK(cudaStreamSynchronize(exec.stream));
 #endif
   (void)exec;
+}
+
+void copy_bytes(const Exec& exec, const std::byte* from, std::byte* to, int64_t n) {
+#if BASIN_CUDA
+  if (exec.device == Device::cuda) {
+    BASIN_CUDA_CHECK(cudaMemcpyAsync(to, from, size_t(n), cudaMemcpyDeviceToDevice, exec.stream));
+    return;
+  }
+#endif
+  (void)exec;
+  constexpr int64_t chunk = int64_t(1) << 20;
+#pragma omp parallel for schedule(static)
+  for (int64_t begin = 0; begin < n; begin += chunk)
+    std::memcpy(to + begin, from + begin, size_t(std::min(chunk, n - begin)));
 }
 
 double median(std::vector<double> values) {

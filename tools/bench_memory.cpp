@@ -4,23 +4,6 @@
 #include "tools/bench.h"
 
 namespace basin::tools {
-namespace {
-
-void copy_bytes(const Exec& exec, const std::byte* from, std::byte* to, int64_t n) {
-#if BASIN_CUDA
-  if (exec.device == Device::cuda) {
-    BASIN_CUDA_CHECK(cudaMemcpyAsync(to, from, size_t(n), cudaMemcpyDeviceToDevice, exec.stream));
-    return;
-  }
-#endif
-  (void)exec;
-  constexpr int64_t chunk = int64_t(1) << 20;
-#pragma omp parallel for schedule(static)
-  for (int64_t begin = 0; begin < n; begin += chunk)
-    std::memcpy(to + begin, from + begin, size_t(std::min(chunk, n - begin)));
-}
-
-}  // namespace
 
 std::vector<BenchResult> bench_memory(const BenchOptions& options) {
   constexpr int64_t n = int64_t(256) << 20;

