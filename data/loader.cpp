@@ -6,6 +6,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "engine/batch.h"
+
 namespace basin {
 namespace {
 
@@ -151,7 +153,7 @@ void Loader::fill_sample(LoadedBatch& batch, int n, const Example& example, uint
     for (int c = 0; c < source.channels(); ++c)
       cut_image(source, c, window, transform, noise, &to(c, 0, 0));
   };
-  const View<float, 3> image{&batch.image.view<float, 4>()(n, 0, 0, 0), {source.channels(), crop, crop}};
+  const View<float, 3> image = image_of<float>(batch.image, n);
   if (options_.raw) {
     cut_labels(example, with_margin, &batch.labels.view<int32_t, 3>()(n, 0, 0));
     return cut_images(image);
@@ -160,12 +162,11 @@ void Loader::fill_sample(LoadedBatch& batch, int n, const Example& example, uint
   workspace.image.resize(size_t(image.size()));
   cut_labels(example, with_margin, workspace.labels.data());
   cut_images({workspace.image.data(), {source.channels(), crop, crop}});
-  const View<float, 4> mask = batch.mask.view<float, 4>(), target = batch.target.view<float, 4>();
+  const View<float, 3> mask = image_of<float>(batch.mask, n);
   prepare(
       Exec(),
       {{workspace.image.data(), {source.channels(), crop, crop}}, {workspace.labels.data(), {size, size}}, transform},
-      make_targets_,
-      {image, {&mask(n, 0, 0, 0), {crop, crop}}, {&target(n, 0, 0, 0), {options_.target_channels, crop, crop}}});
+      make_targets_, {image, {mask.data, {crop, crop}}, image_of<float>(batch.target, n)});
 }
 
 void Loader::cut_labels(const Example& example, Window window, int32_t* ids) const {

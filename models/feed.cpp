@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "engine/batch.h"
 #include "engine/pool.h"
 
 namespace basin {
@@ -91,19 +92,17 @@ class Feed::Copies {
   }
 
   void prepare_all(const std::vector<Transform>& transforms, const Batch& batch) const {
-    const auto sample = [](const Tensor& t, int n) {
-      return View<float, 3>{t.data<float>() + int64_t(n) * t.dim(1) * t.dim(2) * t.dim(3),
-                            {t.dim(1), t.dim(2), t.dim(3)}};
-    };
     const int size = labels_.dim(1);
     for (int n = 0; n < labels_.dim(0); ++n) {
-      const View<float, 3> mask = sample(batch["mask"], n);
+      const View<float, 3> mask = image_of<float>(batch["mask"], n);
       prepare(beside_,
-              {sample(image_, n),
+              {image_of<float>(image_, n),
                {labels_.data<const int32_t>() + int64_t(n) * size * size, {size, size}},
                transforms[size_t(n)]},
               loader_.make_targets(),
-              {sample(batch["image"], n), {mask.data, {mask.dim[1], mask.dim[2]}}, sample(batch["target"], n)});
+              {image_of<float>(batch["image"], n),
+               {mask.data, {mask.dim[1], mask.dim[2]}},
+               image_of<float>(batch["target"], n)});
     }
   }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/batch.h"
 #include "engine/pool.h"
 #include "kernels/tiles.h"
 
@@ -61,13 +62,6 @@ Axis exact_axis(int size, int tile, const NetworkNeeds& needs) {
     from = to;
   }
   return a;
-}
-
-/// Image n of a batch.
-template <class T>
-View<T, 3> image_of(const Tensor& batch, int n) {
-  const View<T, 4> all = batch.view<T, 4>();
-  return {&all(n, 0, 0, 0), {all.dim[1], all.dim[2], all.dim[3]}};
 }
 
 /// Accumulates maps of tiles, times their weights, and divides by the weights of each pixel.
