@@ -4,8 +4,9 @@
 namespace basin::kernels {
 
 template <class T>
-bool label_clusters_batched(const Exec& exec, const GridView<T>& grid, const DbscanOptions& options, int32_t* labels,
-                            int64_t* clusters) {
+bool label_clusters_batched([[maybe_unused]] const Exec& exec, [[maybe_unused]] const GridView<T>& grid,
+                            [[maybe_unused]] const DbscanOptions& options, [[maybe_unused]] int32_t* labels,
+                            [[maybe_unused]] int64_t* clusters) {
 #if BASIN_ISA_DISPATCH
   if (isa() == Isa::avx512) {
     *clusters = label_clusters<T, Batched<T, Avx512Lanes<T>>>(exec, grid, options, labels);
