@@ -50,24 +50,20 @@ void to_system(Device device, void* block) noexcept {
   std::free(block);
 }
 
-/// Keeps nothing.
+/// The host's, of which it keeps nothing.
 class System : public Scratch {
  public:
-  explicit System(Device device) : device_(device) {}
   void* take(size_t bytes) override {
     const size_t size = (bytes + 63) / 64 * 64;
-    void* block = from_system(device_, size);
+    void* block = from_system(Device::cpu, size);
     if (!block) {
-      pool_of(device_).trim();
-      block = from_system(device_, size);
+      pool_of(Device::cpu).trim();
+      block = from_system(Device::cpu, size);
     }
-    if (!block) refuse_memory(device_, size, ": cut the image into parts");
+    if (!block) refuse_memory(Device::cpu, size, ": cut the image into parts");
     return block;
   }
-  void give(void* block, size_t) noexcept override { to_system(device_, block); }
-
- private:
-  Device device_;
+  void give(void* block, size_t) noexcept override { to_system(Device::cpu, block); }
 };
 
 class Pinned : public Scratch {
@@ -110,7 +106,7 @@ void* Pool::take(size_t bytes) {
       if (Pool& shared = pool_of(device_); this != &shared) shared.trim();
       block = from_system(device_, size);
     }
-    if (!block) refuse_memory(device_, size, ": lower --batch, --crop or --tile");
+    if (!block) refuse_memory(device_, size, ": lower --batch, --crop or --tile, or cut the image into parts");
     ++use_.system_calls;
     use_.held += size;
     waiting.reserve(8);
@@ -156,9 +152,8 @@ Pool::Use Pool::use() const {
 }
 
 Exec without_pool(Exec exec) {
-  static System* cpu = new System(Device::cpu);  // never destroyed, as the pools are not
-  static System* cuda = new System(Device::cuda);
-  if (!exec.scratch) exec.scratch = exec.device == Device::cpu ? cpu : cuda;
+  static System* system = new System;  // never destroyed, as the pools are not
+  if (!exec.scratch && exec.device == Device::cpu) exec.scratch = system;
   return exec;
 }
 

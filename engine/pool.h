@@ -40,8 +40,9 @@ class Pool : public Scratch {
   Use use_;
 };
 
-/// `exec`, with memory straight from the system and back where it names none: for what is as large as an image. A pool
-/// would keep it for the next image, which is of another size.
+/// `exec`, on the CPU with memory straight from the system and back where it names none: for what is as large as an
+/// image. A pool would keep it for the next image, which is of another size. A GPU's pool may: giving memory back to
+/// the system would wait for all work there, and the pool does so where there is no more.
 Exec without_pool(Exec exec);
 
 /// Host memory that a GPU reads while the host goes on, where the build has CUDA; else as any other.

@@ -10,7 +10,7 @@ namespace basin::kernels {
 
 /// label_clusters below, with AVX2 or AVX-512. False, and nothing done, where the processor has neither.
 template <class T>
-bool label_clusters_batched(const Exec&, const GridView<T>&, const DbscanOptions&, int32_t* labels, int64_t* clusters);
+bool label_clusters_batched(const Exec&, const GridView<T>&, const DbscanOptions&, int32_t* labels, int32_t* clusters);
 
 namespace {
 
@@ -124,7 +124,7 @@ struct Label {
 
   BASIN_HD void operator()(int64_t p) const {
     int32_t root = node[p];
-    if (root == none) {
+    if (root == none && (Near::all_inside || grid.is_inside(p))) {
       const uint64_t key = grid.key(p);
       for (int r = -2; r <= 2; ++r)
         if ((r > -2 && r < 2) || reach.second_row_is_near(double(grid.y[p]), r))
@@ -134,25 +134,41 @@ struct Label {
   }
 };
 
+struct TellTotal {
+  const int32_t* from;
+  int32_t* to;
+
+  BASIN_HD void operator()(int64_t) const { *to = *from; }
+};
+
+/// number[i], i < n: of the roots before i. The number of all is told.
+inline void number_roots(const Exec& exec, const int32_t* parent, int n, int32_t* number /*[n + 1]*/, int32_t* total) {
+  for_each(exec, n, MarkRoots{parent, number});
+  for_each(exec, 1, Fill<int32_t>{number + n, 0});
+  exclusive_scan(exec, {number, {n + 1}});
+  for_each(exec, 1, TellTotal{number + n, total});
+}
+
+/// labels and the number of clusters are written where exec computes; the host waits for neither.
 template <class T, class Near>
-int64_t label_clusters(const Exec& exec, const GridView<T>& grid, const DbscanOptions& options, int32_t* labels) {
+void label_clusters(const Exec& exec, const GridView<T>& grid, const DbscanOptions& options, int32_t* labels,
+                    int32_t* clusters) {
   const int n = grid.n;
   const Reach<T> reach(options.eps);
   // Two arrays serve twice: labels are written when the union-find is done, numbers when cells are.
-  Temp<int32_t> node(exec, n + read_ahead), cell_node(exec, n);
+  Temp<int32_t> node(exec, n + read_ahead), cell_node(exec, n + 1);
   int32_t *parent = labels, *number = cell_node.data();
   const UnionFind sets{parent};
   for_each(exec, n, Fill<int32_t>{parent, -1});
+  if (!Near::all_inside) for_each(exec, n, Fill<int32_t>{node.data(), none});
   Near::for_each_cell(exec, grid,
                       FindCore<T, Near>{grid, reach, options.min_samples, node.data(), cell_node.data(), parent});
   Near::for_each_cell(exec, grid, UniteCells<T, Near, 1>{grid, reach, node.data(), cell_node.data(), sets});
   Near::for_each_cell(exec, grid, FlattenCells{sets, cell_node.data()});
   Near::for_each_cell(exec, grid, UniteCells<T, Near, 2>{grid, reach, node.data(), cell_node.data(), sets});
   Near::for_each_cell(exec, grid, FlattenPoints{sets, cell_node.data(), node.data()});
-  for_each(exec, n, MarkRoots{parent, number});
-  const int64_t clusters = exclusive_sum(exec, {number, {n}});
+  number_roots(exec, parent, n, number, clusters);
   Near::for_each_place(exec, grid, Label<T, Near>{grid, reach, node.data(), number, labels});
-  return clusters;
 }
 
 }  // namespace

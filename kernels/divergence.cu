@@ -31,10 +31,10 @@ BASIN_HD uint32_t key_of(float value) {
   memcpy(&bits, &value, sizeof bits);
   return bits >> 31 ? ~bits : bits | 0x80000000u;
 }
-float value_of(uint32_t key) {
+BASIN_HD float value_of(uint32_t key) {
   const uint32_t bits = key >> 31 ? key & 0x7fffffffu : ~key;
   float value;
-  std::memcpy(&value, &bits, sizeof value);
+  memcpy(&value, &bits, sizeof value);
   return value;
 }
 
@@ -59,12 +59,28 @@ struct Divergence {
   }
 };
 
+/// The two percentiles, between the nearest ranks, of sorted divergences.
+struct Percentiles {
+  const uint32_t* key;
+  int n;
+  DivergenceRange range;
+  double* value;  // [2]
+
+  BASIN_HD void operator()(int64_t i) const {
+    const double rank = (i == 0 ? range.low : range.high) / 100 * (n - 1);
+    const int below = int(rank), above = below + 1 < n ? below + 1 : n - 1;
+    const double a = value_of(key[below]), b = value_of(key[above]);
+    value[i] = a + (rank - double(below)) * (b - a);
+  }
+};
+
 struct Scale {
   const float* divergence;
-  double low, high;
+  const double* percentile;  // [2]
   View<float, 3> field;
 
   BASIN_HD void operator()(int64_t, int64_t i) const {
+    const double low = percentile[0], high = percentile[1];
     const double share = (double(divergence[i]) - low) / (high - low);
     const float factor = high > low ? float(share < 0 ? 0 : share > 1 ? 1 : share) : 1.f;
     field.data[i] *= factor;
@@ -89,13 +105,9 @@ void rescale_by_divergence(const Exec& exec, View<const float, 3> field, View<co
   for_each_flat(exec, n, UnitOnMask{field, mask, rescaled});
   for_each_row(exec, height, width, Divergence{rescaled, divergence.data(), key.data(), index.data()});
   sort_by_key<uint32_t>(exec, {key.data(), {n}}, {index.data(), {n}}, 32);
-  const auto percentile = [&](double percent) {
-    const double rank = percent / 100 * (n - 1);
-    const int64_t below = int64_t(rank), above = std::min<int64_t>(below + 1, n - 1);
-    const double a = value_of(read_back(exec, key.data() + below)), b = value_of(read_back(exec, key.data() + above));
-    return a + (rank - double(below)) * (b - a);
-  };
-  for_each_flat(exec, n, Scale{divergence.data(), percentile(range.low), percentile(range.high), rescaled});
+  Temp<double> percentile(exec, 2);
+  for_each(exec, 2, Percentiles{key.data(), n, range, percentile.data()});
+  for_each_flat(exec, n, Scale{divergence.data(), percentile.data(), rescaled});
 }
 
 DivergenceRange parse_divergence_range(const std::string& text) {

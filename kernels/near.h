@@ -57,12 +57,13 @@ struct CellAt {
   F f;
 
   BASIN_HD void operator()(int64_t p) const {
-    if (grid.starts_cell(p)) f(Range{int(p), grid.cell_end(int(p))});
+    if (grid.is_inside(p) && grid.starts_cell(p)) f(Range{int(p), grid.cell_end(int(p))});
   }
 };
 
 template <class T>
 struct OneByOne {
+  static constexpr bool all_inside = false;  // places may lie outside the cells
   const GridView<T>& grid;
   const Reach<T>& reach;
   int p;

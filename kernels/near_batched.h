@@ -135,6 +135,7 @@ struct PlacesOfChunk {
 /// As many points at once as the instruction set takes. On the CPU only.
 template <class T, class Lanes>
 struct Batched {
+  static constexpr bool all_inside = true;
   const GridView<T>& grid;
   const Reach<T>& reach;
   int p;

@@ -29,6 +29,51 @@ struct KeyByCell {
   }
 };
 
+/// Where the host does not wait for the device.
+template <class T>
+struct KeyInBox {
+  KeyByCell<T> by_cell;
+  MaskedPoints some;
+  const int32_t* labels;
+  uint32_t keys, left_out;
+
+  BASIN_HD void operator()(int64_t from, int64_t k) const {
+    const int64_t i = from + k;
+    uint32_t& key = by_cell.key[i];
+    key = left_out;
+    if (!some.mask[i]) return;
+    const double x = double(by_cell.points.data[2 * i]), y = double(by_cell.points.data[2 * i + 1]);
+    const Bounds& box = some.box;
+    if (x >= box.x_min && x <= box.x_max && y >= box.y_min && y <= box.y_max) {
+      by_cell(from, k);
+      if (labels && labels[i] < 0) key += keys;
+    } else {
+      note_stray();
+    }
+  }
+  BASIN_HD void note_stray() const {
+#ifdef __CUDA_ARCH__
+    device_store(some.strays, 1);
+#else
+    __atomic_store_n(some.strays, 1, __ATOMIC_RELAXED);
+#endif
+  }
+};
+
+/// The number of points of each cell that has any, from its first and its last.
+struct CountInCells {
+  const uint32_t* key;
+  int64_t n;
+  uint32_t keys;
+  int32_t* count;  // [keys + 1], 0 before
+
+  BASIN_HD void operator()(int64_t p) const {
+    if (key[p] >= keys) return;
+    if (p == 0 || key[p - 1] != key[p]) add(count[key[p]], -int32_t(p));
+    if (p + 1 == n || key[p + 1] != key[p]) add(count[key[p]], int32_t(p + 1));
+  }
+};
+
 template <class Key>
 struct KeyByPosition {
   const int32_t *column, *row;
@@ -125,6 +170,22 @@ struct Collect {
   }
 };
 
+/// The cells that a box lies in.
+struct CellBox {
+  double column, row, columns, rows;
+
+  CellBox(const CellAxis& axis, const Bounds& b)
+      : column(double(axis.cell(b.x_min))),
+        row(double(axis.cell(b.y_min))),
+        columns(double(axis.cell(b.x_max)) - column + 1),
+        rows(double(axis.cell(b.y_max)) - row + 1) {}
+  /// Whether doubles count them one by one.
+  bool near() const {
+    return std::max(std::max(std::abs(column), std::abs(column + columns)),
+                    std::max(std::abs(row), std::abs(row + rows))) < 0x1p51;
+  }
+};
+
 }  // namespace
 
 CellAxis::CellAxis(double reach) {
@@ -149,13 +210,11 @@ PointGrid<T>::PointGrid(const Exec& exec, View<const T, 2> points, double reach,
   BASIN_CHECK(!labels.data || labels.dim[0] == all_, "points ", points, ", labels ", labels);
   if (all_ == 0) return;
   const Bounds b = bounds_of(exec, points);
-  const double column = double(axis_.cell(b.x_min)), columns = double(axis_.cell(b.x_max)) - column + 1;
-  const double row = double(axis_.cell(b.y_min)), rows = double(axis_.cell(b.y_max)) - row + 1;
-  const double far =
-      std::max(std::max(std::abs(column), std::abs(column + columns)), std::max(std::abs(row), std::abs(row + rows)));
-  if (far < 0x1p51 && small(columns, rows)) {
-    set_size(int64_t(columns), int64_t(rows));
-    const KeyByCell<T> assign{points, axis_, column - margin, row - margin, double(stride_), key32_->data()};
+  const CellBox cells(axis_, b);
+  if (cells.near() && small(cells.columns, cells.rows, all_)) {
+    set_size(int64_t(cells.columns), int64_t(cells.rows));
+    const KeyByCell<T> assign{points,          axis_,         cells.column - margin, cells.row - margin,
+                              double(stride_), key32_->data()};
     if (exec.device == Device::cpu && exec.variant == Variant::automatic && !labels.data) {
       sort_into_cells<T>(exec, points, int64_t(keys_), assign,
                          {x_.data(), y_.data(), index_.data(), key32_->data(), table_->data()});
@@ -178,15 +237,44 @@ PointGrid<T>::PointGrid(const Exec& exec, View<const T, 2> points, double reach,
 }
 
 template <class T>
-bool PointGrid<T>::small(double columns, double rows) const {
-  return (columns + 2 * margin) * (rows + 2 * margin) <= std::min(16.0 * all_ + 65536, 0x1p30);
+PointGrid<T>::PointGrid(const Exec& exec, View<const T, 2> points, double reach, const MaskedPoints& some,
+                        View<const int32_t, 1> labels)
+    : exec_(exec),
+      axis_(reach),
+      all_(points.dim[0]),
+      inside_(all_),
+      x_(exec, all_ + read_ahead),
+      y_(exec, all_ + read_ahead),
+      index_(exec, all_) {
+  BASIN_CHECK(points.dim[1] == 2 && fits(some.box, reach, all_), "points ", points, ", reach ", reach);
+  BASIN_CHECK(!labels.data || labels.dim[0] == all_, "points ", points, ", labels ", labels);
+  const CellBox cells(axis_, some.box);
+  set_size(int64_t(cells.columns), int64_t(cells.rows));
+  const uint32_t keys = uint32_t(keys_), left_out = labels.data ? 2 * keys : keys;
+  const KeyByCell<T> by_cell{points, axis_, cells.column - margin, cells.row - margin, double(stride_), key32_->data()};
+  for_each_flat(exec, all_, KeyInBox<T>{by_cell, some, labels.data, keys, left_out});
+  sort(points, key32_->data(), left_out);
+  for_each(exec, int64_t(keys_) + 1, Fill<int32_t>{table_->data(), 0});
+  for_each(exec, all_, CountInCells{key32_->data(), all_, keys, table_->data()});
+  exclusive_scan(exec, {table_->data(), {int(keys_) + 1}});
+}
+
+template <class T>
+bool PointGrid<T>::fits(const Bounds& box, double reach, int64_t n) {
+  const CellBox cells(CellAxis(reach), box);
+  return n <= most_points && cells.near() && small(cells.columns, cells.rows, n);
+}
+
+template <class T>
+bool PointGrid<T>::small(double columns, double rows, int64_t n) {
+  return (columns + 2 * margin) * (rows + 2 * margin) <= std::min(16.0 * double(n) + 65536, 0x1p30);
 }
 
 template <class T>
 void PointGrid<T>::set_size(int64_t columns, int64_t rows) {
   stride_ = uint64_t(columns + 2 * margin);
   keys_ = stride_ * uint64_t(rows + 2 * margin);
-  if (small(double(columns), double(rows))) {
+  if (small(double(columns), double(rows), all_)) {
     key32_.emplace(exec_, all_);
     table_.emplace(exec_, int64_t(keys_) + 1);
   } else {
@@ -198,9 +286,7 @@ template <class T>
 template <class Key>
 void PointGrid<T>::sort(View<const T, 2> points, const int32_t* labels, Key* key) {
   if (labels) for_each(exec_, all_, PutOutside<Key>{labels, Key(keys_), key});
-  for_each(exec_, all_, Count{index_.data()});
-  sort_by_key<Key>(exec_, {key, {all_}}, {index_.data(), {all_}}, std::bit_width(labels ? 2 * keys_ : keys_));
-  for_each(exec_, all_, Collect<T>{points, index_.data(), x_.data(), y_.data()});
+  sort(points, key, labels ? 2 * keys_ : keys_);
   if (labels) {
     Temp<int32_t> inside(exec_, 1);
     GridView<T> all = view();
@@ -209,6 +295,15 @@ void PointGrid<T>::sort(View<const T, 2> points, const int32_t* labels, Key* key
     inside_ = read_back(exec_, inside.data());
   }
   if (table_) for_each(exec_, inside_ + 1, FillTable{key32_->data(), inside_, keys_, table_->data()});
+}
+
+/// Points in the order of their keys, none of which is above `keys`.
+template <class T>
+template <class Key>
+void PointGrid<T>::sort(View<const T, 2> points, Key* key, uint64_t keys) {
+  for_each(exec_, all_, Count{index_.data()});
+  sort_by_key<Key>(exec_, {key, {all_}}, {index_.data(), {all_}}, std::bit_width(keys));
+  for_each(exec_, all_, Collect<T>{points, index_.data(), x_.data(), y_.data()});
 }
 
 /// position[i]: that of point i's cell on an axis from which runs of empty cells are cut, but for two. Returns the

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <optional>
 
+#include "kernels/bounds.h"
 #include "kernels/dbscan.h"
 #include "kernels/scratch.h"
 #include "kernels/view.h"
@@ -60,7 +61,7 @@ constexpr int read_ahead = 16;  // elements behind the last place that may be re
 /// the place of its first point.
 template <class T>
 struct GridView {
-  int n = 0;  // points inside cells
+  int n = 0;  // places; those of points inside cells come first, and where the host knows how many, only they count
   const T *x = nullptr, *y = nullptr;
   const int32_t* index = nullptr;   // where the point of a place stands in the input
   const uint32_t* key32 = nullptr;  // row * stride + column of its cell: where there is a table
@@ -83,6 +84,7 @@ struct GridView {
     return low;
   }
   BASIN_HD uint64_t key(int64_t place) const { return key32 ? key32[place] : key64[place]; }
+  BASIN_HD bool is_inside(int64_t place) const { return key(place) < keys; }
   BASIN_HD bool starts_cell(int64_t place) const { return place == 0 || key(place) != key(place - 1); }
   /// The place after the last of the same cell.
   BASIN_HD int cell_end(int place) const {
@@ -110,15 +112,25 @@ class PointGrid {
   /// Throws where a coordinate is NaN or infinite. Where `labels` are given, points with a negative one stay outside
   /// the cells: their places follow after n, and their keys are those of the cells they would be in, plus `keys`.
   PointGrid(const Exec&, View<const T, 2> points, double reach, View<const int32_t, 1> labels = {});
+  /// The same of some points only, in a grid as large as their box, which fits() it, without asking the device for
+  /// anything: view().n counts all points. Those that are left out come last and have the key `keys`, or 2 `keys` where
+  /// there are labels.
+  PointGrid(const Exec&, View<const T, 2> points, double reach, const MaskedPoints&,
+            View<const int32_t, 1> labels = {});
+  /// Whether the cells of a box are few enough for a table beside n points.
+  static bool fits(const Bounds& box, double reach, int64_t n);
+
   GridView<T> view() const;
   double side() const { return axis_.side(); }
 
  private:
-  bool small(double columns, double rows) const;
+  static bool small(double columns, double rows, int64_t n);
   void set_size(int64_t columns, int64_t rows);
   int64_t leave_out_gaps(View<const T, 2> points, int coordinate, int32_t* position);
   template <class Key>
   void sort(View<const T, 2> points, const int32_t* labels, Key* key);
+  template <class Key>
+  void sort(View<const T, 2> points, Key* key, uint64_t keys);
 
   Exec exec_;
   CellAxis axis_;

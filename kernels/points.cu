@@ -76,6 +76,24 @@ struct WriteLabels {
   }
 };
 
+template <class T>
+struct PixelPoint {
+  int width;
+  View<T, 2> points;
+
+  BASIN_HD void operator()(int64_t y, int64_t x) const {
+    const int64_t i = y * width + x;
+    points.data[2 * i] = T(x);
+    points.data[2 * i + 1] = T(y);
+  }
+};
+
+struct OneMore {
+  int32_t* labels;
+
+  BASIN_HD void operator()(int64_t i) const { ++labels[i]; }
+};
+
 /// The index of the first point of each row, and the number of points behind them, which is returned.
 int64_t scan_rows(const Exec& exec, View<const uint8_t, 2> mask, int64_t* first) {
   for_each(exec, mask.dim[0], RowCount{mask, first}, 16);
@@ -104,6 +122,14 @@ void mask_points(const Exec& exec, View<const uint8_t, 2> mask, View<T, 2> point
   for_each(exec, mask.dim[0], WritePoints<T>{mask, first.data(), points}, 16);
 }
 
+template <class T>
+void pixel_points(const Exec& exec, int height, int width, View<T, 2> points) {
+  BASIN_CHECK(points.dim[1] == 2 && points.dim[0] == int64_t(height) * width, "points ", points);
+  for_each_row(exec, height, width, PixelPoint<T>{width, points});
+}
+
+void label_pixels(const Exec& exec, View<int32_t, 1> labels) { for_each(exec, labels.size(), OneMore{labels.data}); }
+
 void label_points(const Exec& exec, View<const uint8_t, 2> mask, View<const int32_t, 1> labels,
                   View<int32_t, 2> image) {
   BASIN_CHECK(image.dim[0] == mask.dim[0] && image.dim[1] == mask.dim[1], "mask ", mask, ", image ", image);
@@ -115,5 +141,7 @@ void label_points(const Exec& exec, View<const uint8_t, 2> mask, View<const int3
 
 template void mask_points<float>(const Exec&, View<const uint8_t, 2>, View<float, 2>);
 template void mask_points<double>(const Exec&, View<const uint8_t, 2>, View<double, 2>);
+template void pixel_points<float>(const Exec&, int, int, View<float, 2>);
+template void pixel_points<double>(const Exec&, int, int, View<double, 2>);
 
 }  // namespace basin::kernels

@@ -16,6 +16,13 @@ int64_t count_points(const Exec&, View<const uint8_t, 2> mask);
 template <class T>
 void mask_points(const Exec&, View<const uint8_t, 2> mask, View<T, 2> points);
 
+/// points [H * W, 2] = (x, y) of all pixels of an image, in raster order.
+template <class T>
+void pixel_points(const Exec&, int height, int width, View<T, 2> points);
+
+/// labels [H * W] of the pixels of an image become the image: one more, so that noise, -1, becomes 0.
+void label_pixels(const Exec&, View<int32_t, 1> labels);
+
 /// image [H, W] = labels + 1 at the pixels of the mask, in raster order (noise, -1, becomes 0), and 0 elsewhere.
 void label_points(const Exec&, View<const uint8_t, 2> mask, View<const int32_t, 1> labels, View<int32_t, 2> image);
 

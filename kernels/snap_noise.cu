@@ -52,14 +52,17 @@ template <class T>
 struct Snap {
   GridView<T> grid;
   double side;
-  int64_t row_first, row_last;  // of the cells that hold anything
+  int from;                     // the place to begin with
+  int64_t row_first, row_last;  // outside these no cell holds anything
   int32_t* labels;              // written for noise only, read for the rest only
 
+  /// Nothing, where the place is inside a cell or that of a point that is left out.
   BASIN_HD void operator()(int64_t i) const {
-    const int p = grid.n + int(i);
+    const int p = from + int(i), inside = grid.first(grid.keys);
+    if (grid.is_inside(p) || grid.key(p) >= 2 * grid.keys || inside == 0) return;
     const int64_t key = int64_t(grid.key(p) - grid.keys), stride = int64_t(grid.stride);
     const int64_t row = key / stride, column = key % stride;
-    Nearest nearest{grid.n < neighbours ? grid.n : neighbours};
+    Nearest nearest{inside < neighbours ? inside : neighbours};
     int64_t away = row < row_first ? row_first - row : row > row_last ? row - row_last : 0;
     for (; at_least(away) <= nearest.worst(); ++away) {
       const int64_t up = row - away, down = row + away;
@@ -105,7 +108,7 @@ struct SnapWithin {
     const int p = int(place);
     const int32_t own = grid.index[p];
     snapped[own] = labels[own];
-    if (labels[own] >= 0) return;
+    if (labels[own] >= 0 || !grid.is_inside(p)) return;
     Nearest nearest{neighbours};
     for (int r = -2; r <= 2; ++r) {
       const Range near = row_near(grid, grid.key(p), r);
@@ -124,9 +127,9 @@ struct CopyLabels {
   BASIN_HD void operator()(int64_t i) const { to[i] = from[i]; }
 };
 
+/// On a grid of cells for eps.
 template <class T>
-void snap_within(const Exec& exec, View<const T, 2> points, double eps, View<int32_t, 1> labels) {
-  const PointGrid<T> sorted(exec, points, eps);
+void snap_within(const Exec& exec, const PointGrid<T>& sorted, double eps, View<int32_t, 1> labels) {
   const Temp<int32_t> snapped(exec, labels.dim[0]);
   for_each(exec, labels.dim[0], SnapWithin<T>{sorted.view(), eps * eps, labels.data, snapped.data()});
   for_each(exec, labels.dim[0], CopyLabels{snapped.data(), labels.data});
@@ -168,7 +171,8 @@ void snap_to_majority(const Exec& exec, View<const T, 2> points, View<int32_t, 1
     const uint64_t key = grid.key32 ? read_back(exec, grid.key32 + place) : read_back(exec, grid.key64 + place);
     return int64_t(key / grid.stride);
   };
-  for_each(exec, points.dim[0] - grid.n, Snap<T>{grid, sorted->side(), row_at(0), row_at(grid.n - 1), labels.data});
+  const Snap<T> snap{grid, sorted->side(), grid.n, row_at(0), row_at(grid.n - 1), labels.data};
+  for_each(exec, points.dim[0] - grid.n, snap);
 }
 
 constexpr std::pair<NoiseRule, const char*> rule_names[] = {
@@ -180,7 +184,20 @@ template <class T>
 void snap_noise(const Exec& exec, View<const T, 2> points, NoiseRule rule, double eps, View<int32_t, 1> labels) {
   BASIN_CHECK(points.dim[1] == 2 && labels.dim[0] == points.dim[0], "points ", points, ", labels ", labels);
   if (points.dim[0] == 0 || rule == NoiseRule::none) return;
-  rule == NoiseRule::majority ? snap_to_majority(exec, points, labels) : snap_within(exec, points, eps, labels);
+  rule == NoiseRule::majority ? snap_to_majority(exec, points, labels)
+                              : snap_within(exec, PointGrid<T>(exec, points, eps), eps, labels);
+}
+
+template <class T>
+void snap_noise(const Exec& exec, View<const T, 2> points, const MaskedPoints& some, NoiseRule rule, double eps,
+                View<int32_t, 1> labels) {
+  BASIN_CHECK(points.dim[1] == 2 && labels.dim[0] == points.dim[0], "points ", points, ", labels ", labels);
+  if (rule == NoiseRule::none) return;
+  if (rule == NoiseRule::omnipose) return snap_within(exec, PointGrid<T>(exec, points, eps, some), eps, labels);
+  const PointGrid<T> sorted(exec, points, eps, some, labels);
+  const GridView<T> grid = sorted.view();
+  const int64_t last_row = int64_t(grid.keys / grid.stride) - 1;
+  for_each(exec, points.dim[0], Snap<T>{grid, sorted.side(), 0, 0, last_row, labels.data});
 }
 
 NoiseRule parse_noise_rule(const std::string& text) {
@@ -198,5 +215,9 @@ std::string to_string(NoiseRule rule) {
 
 template void snap_noise<float>(const Exec&, View<const float, 2>, NoiseRule, double, View<int32_t, 1>);
 template void snap_noise<double>(const Exec&, View<const double, 2>, NoiseRule, double, View<int32_t, 1>);
+template void snap_noise<float>(const Exec&, View<const float, 2>, const MaskedPoints&, NoiseRule, double,
+                                View<int32_t, 1>);
+template void snap_noise<double>(const Exec&, View<const double, 2>, const MaskedPoints&, NoiseRule, double,
+                                 View<int32_t, 1>);
 
 }  // namespace basin::kernels

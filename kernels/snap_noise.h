@@ -1,6 +1,7 @@
 #pragma once
 #include <string>
 
+#include "kernels/bounds.h"
 #include "kernels/exec.h"
 #include "kernels/view.h"
 
@@ -24,5 +25,11 @@ std::string to_string(NoiseRule);
 template <class T>
 void snap_noise(const Exec&, View<const T, 2> points /*[N, 2]*/, NoiseRule, double eps,
                 View<int32_t, 1> labels /*[N], in and out*/);
+
+/// The same for some of the points, whose box dbscan() took with this eps, without a word to the host. Labels of the
+/// others stay as they are.
+template <class T>
+void snap_noise(const Exec&, View<const T, 2> points, const MaskedPoints&, NoiseRule, double eps,
+                View<int32_t, 1> labels);
 
 }  // namespace basin::kernels

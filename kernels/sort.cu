@@ -111,4 +111,13 @@ int64_t exclusive_sum(const Exec& exec, View<int32_t, 1> values) {
   return total;
 }
 
+void exclusive_scan(const Exec& exec, View<int32_t, 1> values) {
+  if (exec.device != Device::cpu) {
+#if BASIN_CUDA
+    return cub_backend::exclusive_scan(exec, values);
+#endif
+  }
+  exclusive_sum(exec, values);
+}
+
 }  // namespace basin::kernels

@@ -13,4 +13,7 @@ void sort_by_key(const Exec&, View<Key, 1> keys, View<int32_t, 1> values, int bi
 /// or more. Values are not negative.
 int64_t exclusive_sum(const Exec&, View<int32_t, 1> values);
 
+/// The same for values whose sum is known to be below 2^31; the host does not wait for it.
+void exclusive_scan(const Exec&, View<int32_t, 1> values);
+
 }  // namespace basin::kernels

@@ -46,11 +46,17 @@ int64_t exclusive_sum(const Exec& exec, View<int32_t, 1> values) {
   sum<1>(exec, n, Value{values.data}, sum_of_all.data());
   const double total = read_back(exec, sum_of_all.data());
   BASIN_CHECK(total <= INT32_MAX, "the sum is ", total);
+  exclusive_scan(exec, values);
+  return int64_t(total);
+}
+
+void exclusive_scan(const Exec& exec, View<int32_t, 1> values) {
+  const int n = values.dim[0];
+  if (n == 0) return;
   size_t bytes = 0;
   BASIN_CUDA_CHECK(cub::DeviceScan::ExclusiveSum(nullptr, bytes, values.data, values.data, n, exec.stream));
   Temp<char> work(exec, int64_t(bytes));
   BASIN_CUDA_CHECK(cub::DeviceScan::ExclusiveSum(work.data(), bytes, values.data, values.data, n, exec.stream));
-  return int64_t(total);
 }
 
 }  // namespace basin::kernels::cub_backend

@@ -11,4 +11,6 @@ void sort_by_key(const Exec&, View<Key, 1> keys, View<int32_t, 1> values, int bi
 /// Returns when the sum is on the host.
 int64_t exclusive_sum(const Exec&, View<int32_t, 1> values);
 
+void exclusive_scan(const Exec&, View<int32_t, 1> values);
+
 }  // namespace basin::kernels::cub_backend

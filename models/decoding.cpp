@@ -5,28 +5,79 @@
 #include "kernels/scratch.h"
 
 namespace basin {
+namespace {
+
+Tensor foreground(const Exec& exec, const Tensor& logit, double threshold) {
+  const int height = logit.dim(1), width = logit.dim(2);
+  const Tensor mask = Tensor::empty(without_pool(exec), {height, width}, DType::u8);
+  kernels::threshold_logit(exec, View<const float, 2>{logit.data<const float>(), {height, width}}, threshold,
+                           mask.view<uint8_t, 2>());
+  return mask;
+}
+
+/// The field that is followed.
+Tensor rescaled(const Exec& exec, const Tensor& field, const Tensor& mask, const VectorFieldDecoding& o) {
+  if (!o.rescale) return field;
+  const Tensor to = Tensor::empty(without_pool(exec), field.shape());
+  kernels::rescale_by_divergence(exec, field.view<const float, 3>(), mask.view<const uint8_t, 2>(), *o.rescale,
+                                 to.view<float, 3>());
+  return to;
+}
+
+/// For a GPU, which then asks the host for nothing: every pixel is a point, and those of the background are left out
+/// where points are clustered. None where the image is too large for that, or where a point strays further from it than
+/// is expected of one that the border's field keeps: then another way has to be taken.
+std::optional<Labels> decode_pixels(const Exec& exec, const Maps& maps, const VectorFieldDecoding& o) {
+  constexpr double stray = 64;  // px
+  const Tensor& logit = maps["logit"];
+  const int height = logit.dim(1), width = logit.dim(2), n = height * width;
+  if (int64_t(height) * width > kernels::most_points) return {};
+  const Tensor mask = foreground(exec, logit, o.threshold), field = rescaled(exec, maps["field"], mask, o);
+  const Tensor points = Tensor::empty(exec, {n, 2});
+  kernels::pixel_points<float>(exec, height, width, points.view<float, 2>());
+  kernels::integrate<float>(exec, field.view<const float, 3>(), points.view<float, 2>(), o.integrate);
+
+  const Tensor result = Tensor::zeros(exec, {n + 2}, DType::i32);  // labels, their number, strays
+  auto* const ids = result.data<int32_t>();
+  const View<int32_t, 1> of_pixels{ids, {n}};
+  const View<const float, 2> ends = points.view<const float, 2>();
+  const kernels::MaskedPoints some{
+      mask.data<const uint8_t>(), {-stray, width + stray, -stray, height + stray}, ids + n + 1};
+  if (!kernels::dbscan<float>(exec, ends, some, o.dbscan, of_pixels, ids + n)) return {};
+  kernels::snap_noise<float>(exec, ends, some, o.noise, o.dbscan.eps, of_pixels);
+  kernels::label_pixels(exec, of_pixels);
+
+  Labels labels{height, width, 0, {}};
+  labels.ids.resize(size_t(n) + 2);
+  result.copy_to_host(exec, labels.ids.data());
+  if (labels.ids.back() != 0) return {};
+  labels.count = labels.ids[size_t(n)];
+  labels.ids.resize(size_t(n));
+  return labels;
+}
+
+}  // namespace
+
+Labels decode(const Exec& exec, Maps maps, const VectorFieldDecoding& o) {
+  if (exec.device == Device::cuda)
+    if (std::optional<Labels> labels = decode_pixels(exec, maps, o)) return *std::move(labels);
+  return decode_in_halves(exec, std::move(maps), o);
+}
 
 EndPoints follow(const Exec& exec, Maps maps, const VectorFieldDecoding& o) {
-  const Exec whole = without_pool(exec);
   Tensor logit = maps["logit"], field = maps["field"];
   maps = {};
-  const int height = logit.dim(1), width = logit.dim(2);
   EndPoints ends;
-  ends.mask = Tensor::empty(whole, {height, width}, DType::u8);
-  const View<uint8_t, 2> mask = ends.mask.view<uint8_t, 2>();
-  kernels::threshold_logit(exec, View<const float, 2>{logit.data<const float>(), {height, width}}, o.threshold, mask);
+  ends.mask = foreground(exec, logit, o.threshold);
   logit = {};
+  const View<const uint8_t, 2> mask = ends.mask.view<const uint8_t, 2>();
   const int64_t n = kernels::count_points(exec, mask);
   if (n > kernels::most_points)
     refuse("has ", n, " pixels of foreground, and up to ", kernels::most_points,
            " are clustered at once: cut it into parts");
-  if (o.rescale && n > 0) {
-    const Tensor rescaled = Tensor::empty(whole, {2, height, width});
-    kernels::rescale_by_divergence(exec, field.view<const float, 3>(), mask, *o.rescale, rescaled.view<float, 3>());
-    field = rescaled;
-  }
-  ends.points = Tensor::empty(whole, {n, 2});
+  ends.points = Tensor::empty(without_pool(exec), {n, 2});
   if (n == 0) return ends;
+  field = rescaled(exec, field, ends.mask, o);
   kernels::mask_points<float>(exec, mask, ends.points.view<float, 2>());
   kernels::integrate<float>(exec, field.view<const float, 3>(), ends.points.view<float, 2>(), o.integrate);
   return ends;
@@ -49,6 +100,10 @@ Labels cluster(const Exec& exec, EndPoints ends, const VectorFieldDecoding& o) {
   kernels::label_points(exec, ends.mask.view<const uint8_t, 2>(), clusters, image.view<int32_t, 2>());
   if (exec.device != Device::cpu) image.copy_to_host(exec, labels.ids.data());
   return labels;
+}
+
+Labels decode_in_halves(const Exec& exec, Maps maps, const VectorFieldDecoding& o) {
+  return cluster(exec, follow(exec, std::move(maps), o), o);
 }
 
 }  // namespace basin

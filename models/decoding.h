@@ -18,17 +18,24 @@ struct VectorFieldDecoding {
   kernels::NoiseRule noise = kernels::NoiseRule::none;
 };
 
+/// The instances of an image: thresholds "logit" [1,H,W], lets the pixels of the foreground follow "field" [2,H,W] and
+/// clusters where they end up. Maps that nobody else holds are let go as soon as they are done with. On a GPU the host
+/// waits once, for the labels. Throws what an image "has" where these are more points than can be clustered.
+Labels decode(const Exec&, Maps, const VectorFieldDecoding&);
+
 /// The foreground of an image, and where its pixels, in raster order, end up.
 struct EndPoints {
   Tensor mask;    // u8 [H,W]
   Tensor points;  // f32 [N,2]: x, y
 };
 
-/// Thresholds "logit" [1,H,W] and lets the pixels of the foreground follow "field" [2,H,W]. Throws what an image "has"
-/// where these are more than can be clustered. Maps that nobody else holds are let go as soon as they are done with.
+/// The first half of decode(), with the number of points known to the host; throws as it does.
 EndPoints follow(const Exec&, Maps, const VectorFieldDecoding&);
 
-/// Clusters end points, which are let go likewise, into the instances of the image.
+/// The second half. End points are let go, too, as soon as they are done with.
 Labels cluster(const Exec&, EndPoints, const VectorFieldDecoding&);
+
+/// decode() on any device by follow() and cluster(): for what the GPU's own way leaves out, and to compare with.
+Labels decode_in_halves(const Exec&, Maps, const VectorFieldDecoding&);
 
 }  // namespace basin

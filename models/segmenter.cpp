@@ -7,9 +7,10 @@
 namespace basin {
 namespace {
 
-/// Memory that the network used and that is idle now is the system's again, unless it is more than the maps hold:
-/// decoding then needs less than the network did.
+/// On the CPU, memory that the network used and that is idle now is the system's again, unless it is more than the maps
+/// hold: decoding then needs less than the network did.
 void release_idle_memory(const Exec& exec, const Maps& maps) {
+  if (exec.device != Device::cpu) return;
   size_t held = 0;
   for (const auto& [name, map] : maps.tensors)
     held += map.bytes();

@@ -67,7 +67,12 @@ Axis exact_axis(int size, int tile, const NetworkNeeds& needs) {
 /// Accumulates maps of tiles, times their weights, and divides by the weights of each pixel.
 class Merger {
  public:
-  Merger(const Exec& exec, int height, int width) : exec_(without_pool(exec)), height_(height), width_(width) {}
+  Merger(const Exec& exec, int height, const Axis& ys, int width, const Axis& xs)
+      : exec_(without_pool(exec)),
+        height_(height),
+        width_(width),
+        by_row_(Tensor::from(exec_, {height}, inverse_weights(ys, height))),
+        by_column_(Tensor::from(exec_, {width}, inverse_weights(xs, width))) {}
 
   void add(const std::vector<Tensor>& maps, int n, const Axis& ys, int ky, const Axis& xs, int kx) {
     if (sums_.empty())
@@ -85,11 +90,9 @@ class Merger {
       kernels::add_tile(exec_, image_of<const float>(maps[m], n), share, sums_[m].view<float, 3>());
   }
 
-  std::vector<Tensor> finish(const Axis& ys, const Axis& xs) {
-    const Tensor by_row = Tensor::from(exec_, {height_}, inverse_weights(ys, height_));
-    const Tensor by_column = Tensor::from(exec_, {width_}, inverse_weights(xs, width_));
+  std::vector<Tensor> finish() {
     for (const Tensor& t : sums_)
-      kernels::scale_map(exec_, by_row.data<const float>(), by_column.data<const float>(), t.view<float, 3>());
+      kernels::scale_map(exec_, by_row_.data<const float>(), by_column_.data<const float>(), t.view<float, 3>());
     return std::move(sums_);
   }
 
@@ -106,6 +109,7 @@ class Merger {
 
   Exec exec_;
   int height_, width_;
+  Tensor by_row_, by_column_;
   std::vector<Tensor> sums_;
 };
 
@@ -113,7 +117,7 @@ std::vector<Tensor> run_axes(const Exec& exec, const Tensor& image, const Axis& 
                              int batch, const TileNetwork& network) {
   const View<const float, 3> from = image.view<const float, 3>();
   const int channels = from.dim[0], height = from.dim[1], width = from.dim[2];
-  Merger merger(exec, height, width);
+  Merger merger(exec, height, ys, width, xs);
   const int64_t tiles = int64_t(ys.start.size()) * int64_t(xs.start.size());
   const int across = int(xs.start.size());
   const Outside rows = mirror ? mirrored(ys, height) : Outside::zero;
@@ -136,7 +140,7 @@ std::vector<Tensor> run_axes(const Exec& exec, const Tensor& image, const Axis& 
     for (int i = 0; i < n; ++i)
       merger.add(maps, i, ys, int((first + i) / across), xs, int((first + i) % across));
   }
-  return merger.finish(ys, xs);
+  return merger.finish();
 }
 
 Axis dynamic_axis(int size, int tile, int overlap) {

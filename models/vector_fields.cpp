@@ -195,7 +195,7 @@ Maps VectorFields::predict(const Exec& exec, const Tensor& image, const TilingOp
 }
 
 Labels VectorFields::decode(const Exec& exec, Maps maps) const {
-  return cluster(exec, follow(exec, std::move(maps), options_.decoding), options_.decoding);
+  return basin::decode(exec, std::move(maps), options_.decoding);
 }
 
 Maps VectorFields::oracle(const Exec& exec, const Labels& labels) const {

@@ -1,6 +1,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <array>
 
 #include "engine/tensor.h"
 #include "kernels/dbscan.h"
@@ -110,6 +111,51 @@ Points<double> joined(Points<double> a, const Points<double>& b) {
 Points<float> narrowed(const Points<double>& points) { return {points.begin(), points.end()}; }
 
 }  // namespace
+
+TEST_CASE("dbscan: some of the points, which the host does not count") {
+  const auto run = [](const Exec& exec, const Points<float>& points, const std::vector<uint8_t>& mask,
+                      const kernels::Bounds& box, const DbscanOptions& options, std::vector<int32_t>& labels) {
+    const int64_t n = int64_t(mask.size());
+    const Tensor at = Tensor::from(exec, {n, 2}, points), some = Tensor::from(exec, {n}, mask);
+    const Tensor to = Tensor::empty(exec, {n}, DType::i32), told = Tensor::zeros(exec, {2}, DType::i32);
+    auto* const numbers = told.data<int32_t>();  // clusters, strays
+    const bool done = kernels::dbscan<float>(exec, at.view<const float, 2>(), {some.data<uint8_t>(), box, numbers + 1},
+                                             options, to.view<int32_t, 1>(), numbers);
+    labels = to.to_host<int32_t>(exec);
+    return done ? told.to_host<int32_t>(exec) : std::vector<int32_t>();
+  };
+  const kernels::Bounds box{-10, 70, -10, 70};
+  for (unsigned seed = 0; seed < 24; ++seed) {
+    const Points<float> points = narrowed(clumps(300 + seed, 60, seed));
+    std::mt19937 rng(seed);
+    std::vector<uint8_t> mask(points.size() / 2);
+    for (uint8_t& m : mask)
+      m = uint8_t(rng() % 24 >= seed ? 255 : 0);
+    if (seed == 23) std::fill(mask.begin(), mask.end(), uint8_t(0));
+    Points<float> inside;
+    for (size_t i = 0; i < mask.size(); ++i)
+      if (mask[i]) inside.insert(inside.end(), {points[2 * i], points[2 * i + 1]});
+    const DbscanOptions options{std::array{0.7, 2.2, 7.0, 400.0}[seed % 4], std::array{2, 5, 15}[seed % 3]};
+    const std::vector<int32_t> of_inside = oracle(inside, options);
+    std::vector<int32_t> want(mask.size(), -1), got;
+    for (size_t i = 0, k = 0; i < mask.size(); ++i)
+      if (mask[i]) want[i] = of_inside[k++];
+    const int32_t clusters = 1 + *std::max_element(want.begin(), want.end());
+    CAPTURE(seed);
+    for (Exec exec : test::execs())
+      for (const Variant variant : {Variant::plain, Variant::automatic}) {
+        exec.variant = variant;
+        CHECK(run(exec, points, mask, box, options, got) == std::vector<int32_t>{clusters, 0});
+        CHECK(got == want);
+        for (const float far : {70.001f, -10.001f, 1e30f, HUGE_VALF, std::nanf("")}) {
+          Points<float> astray = points;
+          astray[seed] = far;
+          CHECK(run(exec, astray, mask, box, options, got)[1] == (mask[seed / 2] ? 1 : 0));
+        }
+        CHECK(run(exec, points, mask, box, {1e-3, 2}, got).empty());  // too many cells
+      }
+  }
+}
 
 TEST_CASE("dbscan: by hand") {
   // A border point between two clusters goes to the one with the smaller number; the last point is noise.

@@ -1,8 +1,10 @@
 #include <cstdlib>
 
+#include "data/synth.h"
 #include "engine/json.h"
 #include "models/vector_fields.h"
 #include "tests/command_support.h"
+#include "tests/support.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -21,6 +23,57 @@ TEST_CASE("decoding: more foreground than can be clustered is refused before it 
   const Exec cpu;
   const std::string why = refusal([&] { follow(cpu, {{{"logit", zeros(1)}, {"field", zeros(2)}}, {}}, d); });
   CHECK_MESSAGE(contains(why, "has 536903680 pixels of foreground"), why);
+}
+
+TEST_CASE("decoding: the same labels on every device as by halves on the CPU") {
+  using kernels::NoiseRule;
+  const Exec cpu;
+  VectorFields method{VectorFieldOptions{}};
+  const Labels truth = make_synthetic({.size = 96, .seed = 3}, 0).labels;
+  const Maps maps = method.oracle(cpu, truth);
+  const auto on = [](const Exec& exec, const Maps& from) {
+    return Maps{{{"logit", from["logit"].to_device(exec)}, {"field", from["field"].to_device(exec)}}, {}};
+  };
+  const auto check_all = [&](const Maps& all, const VectorFieldDecoding& d, bool any) {
+    const Labels want = decode_in_halves(cpu, all, d);
+    CHECK((want.count > 0) == any);
+    for (const Exec& exec : execs()) {
+      const Labels got = decode(exec, on(exec, all), d);
+      CHECK(got.count == want.count);
+      CHECK(got.ids == want.ids);
+      CHECK(got.height == want.height);
+    }
+  };
+  for (const NoiseRule rule : {NoiseRule::none, NoiseRule::majority, NoiseRule::omnipose}) {
+    VectorFieldDecoding d;
+    d.noise = rule;
+    check_all(maps, d, true);
+    d.dbscan = {1, 25};  // much is noise
+    check_all(maps, d, true);
+    d.dbscan = {0.01, 2};  // more cells than a table is made for
+    check_all(maps, d, false);
+    d.integrate.solver = kernels::Solver::dopri5;
+    d.rescale = {5, 95};
+    d.dbscan = {3, 10};
+    check_all(maps, d, true);
+    d.threshold = 1 - 1e-6;
+    check_all(maps, d, false);  // no foreground
+  }
+
+  // Some points end far outside: the clusters that they make there count too.
+  const auto pushed = [&](float x) {
+    const Tensor field = Tensor::from(cpu, {2, 96, 96}, maps["field"].to_host<float>(cpu));
+    for (int y = 20; y < 30; ++y)
+      for (int k = 0; k < 96; ++k)
+        field.view<float, 3>()(0, y, k) = x;
+    return Maps{{{"logit", maps["logit"]}, {"field", field}}, {}};
+  };
+  VectorFieldDecoding d;
+  d.noise = NoiseRule::majority;
+  check_all(pushed(-100), d, true);
+  check_all(pushed(10000), d, true);
+  for (const Exec& exec : execs())
+    CHECK(contains(refusal([&] { decode(exec, on(exec, pushed(std::nanf(""))), d); }), "is not finite"));
 }
 
 TEST_CASE("decoding: segment names the image that it cannot decode, before it runs the network") {

@@ -1,6 +1,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "engine/tensor.h"
@@ -164,6 +165,39 @@ TEST_CASE("snap: Omnipose's rule on random points") {
           CHECK(snap(exec, narrow, labels, NoiseRule::omnipose, eps) == omnipose_oracle(narrow, labels, eps));
         }
       }
+}
+
+TEST_CASE("snap: some of the points, which the host does not count") {
+  for (unsigned seed = 0; seed < 16; ++seed) {
+    const std::vector<float> points = test::uniform<float>(800, 0, 50, seed);
+    std::vector<int32_t> labels = some_noise(400, seed, std::array{5u, 40u, 97u, 100u}[seed % 4], 6);
+    std::vector<uint8_t> mask(400);
+    for (size_t i = 0; i < mask.size(); ++i) {
+      mask[i] = (i * 7 + seed) % 11 < 8;
+      if (!mask[i]) labels[i] = -1;
+    }
+    std::vector<float> inside;
+    std::vector<int32_t> of_inside;
+    for (size_t i = 0; i < mask.size(); ++i)
+      if (mask[i]) inside.insert(inside.end(), {points[2 * i], points[2 * i + 1]}), of_inside.push_back(labels[i]);
+    const double eps = seed % 2 ? 2.25 : 0.9;
+    CAPTURE(seed);
+    for (const NoiseRule rule : {NoiseRule::none, NoiseRule::majority, NoiseRule::omnipose}) {
+      const std::vector<int32_t> snapped = snap(Exec{}, inside, of_inside, rule, eps);
+      std::vector<int32_t> want = labels;
+      for (size_t i = 0, k = 0; i < mask.size(); ++i)
+        if (mask[i]) want[i] = snapped[k++];
+      for (const Exec& exec : test::execs()) {
+        const Tensor at = Tensor::from(exec, {400, 2}, points), some = Tensor::from(exec, {400}, mask);
+        const Tensor out = Tensor::from(exec, {400}, labels), strays = Tensor::zeros(exec, {1}, DType::i32);
+        kernels::snap_noise<float>(exec, at.view<const float, 2>(),
+                                   {some.data<uint8_t>(), {-5, 60, -5, 60}, strays.data<int32_t>()}, rule, eps,
+                                   out.view<int32_t, 1>());
+        CHECK(out.to_host<int32_t>(exec) == want);
+        CHECK(strays.to_host<int32_t>(exec)[0] == 0);
+      }
+    }
+  }
 }
 
 TEST_CASE("snap: what is refused") {

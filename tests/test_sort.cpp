@@ -75,6 +75,9 @@ TEST_CASE("sort: exclusive sums") {
         const Tensor sums = Tensor::from(exec, {int64_t(n)}, values);
         CHECK(kernels::exclusive_sum(exec, sums.view<int32_t, 1>()) == total);
         CHECK(sums.to_host<int32_t>(exec) == want);
+        const Tensor scanned = Tensor::from(exec, {int64_t(n)}, values);
+        kernels::exclusive_scan(exec, scanned.view<int32_t, 1>());
+        CHECK(scanned.to_host<int32_t>(exec) == want);
       }
     }
   }

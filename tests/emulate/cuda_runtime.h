@@ -84,6 +84,8 @@ namespace emulate {
 cudaError_t launch(cudaStream_t, dim3 grid, dim3 block, std::function<void()> thread);
 /// Work of a library on the device's memory.
 cudaError_t library_call(cudaStream_t, std::function<void()> work);
+/// How often the host has waited for work that was not done.
+int waits();
 /// The device works again after a failure, its memory as it was.
 void forget_failure();
 

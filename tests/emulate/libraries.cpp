@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "kernels/conv_onednn.h"
@@ -136,15 +137,18 @@ int64_t exclusive_sum(const Exec& exec, View<int32_t, 1> values) {
     for (int i = 0; i < values.dim[0]; ++i)
       total += values.data[i];
     BASIN_CHECK(total <= INT32_MAX, "the sum is ", total);
-    int32_t sum = 0;
-    for (int i = 0; i < values.dim[0]; ++i) {
-      const int32_t v = values.data[i];
-      values.data[i] = sum;
-      sum += v;
-    }
   }));
+  exclusive_scan(exec, values);
   BASIN_CUDA_CHECK(cudaStreamSynchronize(exec.stream));
   return total;
+}
+
+void exclusive_scan(const Exec& exec, View<int32_t, 1> values) {
+  BASIN_CUDA_CHECK(emulate::library_call(exec.stream, [values] {
+    int32_t sum = 0;
+    for (int i = 0; i < values.dim[0]; ++i)
+      sum += std::exchange(values.data[i], sum);
+  }));
 }
 
 }  // namespace cub_backend

@@ -39,6 +39,7 @@ constexpr size_t most_queued = 20000;  // then they are done
 std::recursive_mutex mutex;
 CUstream_st default_stream;
 std::vector<cudaStream_t> streams{&default_stream};
+int waited = 0;
 int captures = 0;  // streams that are captured now
 bool failed = false;
 cudaError_t last_error = cudaSuccess;
@@ -135,9 +136,13 @@ void drain(cudaStream_t s) {
   }
   memory().protect(was_open);
 }
-void drain_all() {
+void wait(cudaStream_t s) {
+  waited += !s->queue.empty();
+  drain(s);
+}
+void wait_all() {
   for (cudaStream_t s : streams)
-    drain(s);
+    wait(s);
 }
 
 cudaError_t state() { return failed ? cudaErrorLaunchFailure : cudaSuccess; }
@@ -175,9 +180,11 @@ cudaError_t library_call(cudaStream_t stream, std::function<void()> work) {
   return enqueue(stream, std::move(work));
 }
 
+int waits() { return waited; }
+
 void forget_failure() {
   const std::lock_guard lock(mutex);
-  drain_all();
+  wait_all();
   failed = false;
   last_error = cudaSuccess;
 }
@@ -225,7 +232,7 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 cudaError_t cudaDeviceSynchronize() {
   const std::lock_guard lock(mutex);
   if (captures > 0) return refused_in_capture();
-  drain_all();
+  wait_all();
   return state();
 }
 
@@ -238,7 +245,7 @@ cudaError_t cudaMalloc(void** p, size_t bytes) {
 cudaError_t cudaFree(void* p) {
   const std::lock_guard lock(mutex);
   if (captures > 0) return refused_in_capture();
-  drain_all();
+  wait_all();
   return told(!p || memory().give(p) ? cudaSuccess : cudaErrorInvalidValue);
 }
 cudaError_t cudaMallocAsync(void** p, size_t bytes, cudaStream_t) { return cudaMalloc(p, bytes); }
@@ -259,7 +266,7 @@ cudaError_t cudaMallocHost(void** p, size_t bytes) {
 }
 cudaError_t cudaFreeHost(void* p) {
   const std::lock_guard lock(mutex);
-  drain_all();
+  wait_all();
   if (memory().pinned.erase(static_cast<std::byte*>(p)) == 0) return told(cudaErrorInvalidValue);
   std::free(p);
   return cudaSuccess;
@@ -284,7 +291,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
     });
   }
   enqueue(stream, copy);
-  drain(real(stream));
+  wait(real(stream));
   return state();
 }
 cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
@@ -301,7 +308,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned) {
 }
 cudaError_t cudaStreamDestroy(cudaStream_t s) {
   const std::lock_guard lock(mutex);
-  drain(s);
+  wait(s);
   streams.erase(std::find(streams.begin(), streams.end(), s));
   delete s;
   return cudaSuccess;
@@ -309,7 +316,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t s) {
 cudaError_t cudaStreamSynchronize(cudaStream_t s) {
   const std::lock_guard lock(mutex);
   if (captures > 0) return refused_in_capture();
-  drain(real(s));
+  wait(real(s));
   return state();
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) { return *e = new CUevent_st, cudaSuccess; }
@@ -336,6 +343,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t e) {
   if (captures > 0) return refused_in_capture();
   const bool was_open = memory().open;
   memory().protect(true);
+  waited += !*e->passed;
   while (!*e->passed && advance(e->stream)) {
   }
   memory().protect(was_open);

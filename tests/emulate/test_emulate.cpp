@@ -1,14 +1,18 @@
 #include <numeric>
 
+#include "data/synth.h"
 #include "kernels/components.h"
 #include "kernels/dbscan.h"
 #include "kernels/parallel.h"
 #include "kernels/reduce.h"
 #include "kernels/union_find.h"
+#include "models/tiling.h"
+#include "models/vector_fields.h"
 #include "tests/support.h"
 
 using namespace basin;
 using namespace basin::test;
+using emulate::waits;
 
 // What the emulated device finds, and what it finds in kernels whose threads depend on each other, over many orders.
 
@@ -216,6 +220,35 @@ TEST_CASE("emulate: components and DBSCAN over many orders") {
     const Tensor p = Tensor::from(exec, {n, 2}, points), found = Tensor::empty(exec, {n}, DType::i32);
     REQUIRE(kernels::dbscan<float>(exec, p.view<const float, 2>(), o, found.view<int32_t, 1>()) == clusters_wanted);
     REQUIRE(found.to_host<int32_t>(exec) == clusters);
+  }
+}
+
+TEST_CASE("emulate: the host waits for nothing inside a network's run over an image nor inside its decoding") {
+  const Exec exec = device();
+  VectorFieldOptions options;
+  options.net.width = 8;
+  VectorFields method(options);
+  method.params().allocate(exec);
+  method.params().init(exec, 1);
+  method.refresh(exec);
+  const Tensor image = Tensor::from(exec, {1, 100, 120}, uniform<float>(12000, 0, 1, 1));
+  std::vector<int> waited;
+  for (const int tile : {32, 64}) {
+    const int before = waits();
+    method.predict(exec, image, {.tile = tile, .overlap = 8});
+    waited.push_back(waits() - before);
+  }
+  CHECK(waited[0] == 2);  // what the tiles weigh, before the first of them
+  CHECK(waited[1] == 2);
+
+  const Maps maps = method.oracle(exec, make_synthetic({.size = 64, .seed = 1}, 0).labels);
+  for (const kernels::NoiseRule rule : {kernels::NoiseRule::none, kernels::NoiseRule::majority}) {
+    method.decoding().noise = rule;
+    method.decoding().rescale = {5, 95};
+    method.decode(exec, maps);
+    const int before = waits();
+    method.decode(exec, maps);
+    CHECK(waits() == before + 1);  // the labels
   }
 }
 

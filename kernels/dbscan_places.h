@@ -1,0 +1,112 @@
+#pragma once
+#include "kernels/dbscan_steps.h"
+
+// DBSCAN on a GPU, where the grid has a table: a thread for each place instead of each cell. Neighbouring threads then
+// read the same points at the same time, and a cell of many points is not one thread's work.
+namespace basin::kernels {
+namespace {
+
+/// Finds the core points, each with its input index.
+template <class T>
+struct FindCorePlaces {
+  GridView<T> grid;
+  Reach<T> reach;
+  int min_samples;
+  int32_t* core;    // [N] by place: the input index of a core point, or none
+  int32_t* parent;  // [N] by input index: -1
+
+  BASIN_HD void operator()(int64_t p) const {
+    const int32_t own = grid.index[p];
+    parent[own] = -1;
+    core[p] = grid.is_inside(p) && is_core(int(p)) ? own : none;
+  }
+  BASIN_HD bool is_core(int p) const {
+    const uint64_t key = grid.key(p);
+    if (grid.first(key + 1) - grid.first(key) >= min_samples) return true;  // a cell is nowhere wider than eps
+    return OneByOne<T>{grid, reach, p}.is_core(Rows<T>(grid, key), min_samples);
+  }
+};
+
+/// The core points of a cell become one node, the smallest input index. Places of a cell are in the order of the input:
+/// it is that of the first.
+template <class T>
+struct JoinCellPlaces {
+  GridView<T> grid;
+  int32_t* core;    // where a cell starts, its node in the end: of that another thread may read either
+  int32_t* node;    // [N] by place
+  int32_t* parent;  // [N] by input index: a node is its own
+
+  BASIN_HD void operator()(int64_t p) const {
+    if (!grid.is_inside(p)) {
+      node[p] = none;
+      return;
+    }
+    const uint64_t key = grid.key(p);
+    const int begin = grid.first(key), end = grid.first(key + 1);
+    const int32_t own = core[p];
+    int32_t smallest = none;
+    for (int q = begin; q < end && smallest == none; ++q)
+      smallest = core[q];
+    node[p] = own == none ? none : smallest;
+    if (own != none && own == smallest) parent[own] = own;
+    if (p == begin) core[p] = smallest;
+  }
+};
+
+/// As UniteCells; the points of a cell share its neighbours out among themselves.
+template <class T, int distance>
+struct UniteCellPlaces {
+  static constexpr int neighbours = distance == 1 ? 4 : 8;
+  UniteCells<T, OneByOne<T>, distance> cells;
+
+  BASIN_HD void operator()(int64_t p) const {
+    const GridView<T>& grid = cells.grid;
+    if (!grid.is_inside(p)) return;
+    const uint64_t key = grid.key(p);
+    const Range cell{grid.first(key), grid.first(key + 1)};
+    int32_t root = cells.cell_node[cell.begin];
+    if (root == none) return;
+    for (int k = int(p) - cell.begin; k < neighbours; k += cell.end - cell.begin) {
+      const uint64_t other = key + offset(k, grid.stride);
+      cells.unite_with(cell, other, other, root);
+    }
+  }
+  /// From a cell's key to that of one after it, so many cells away: first in its own row, then in the next ones.
+  static BASIN_HD uint64_t offset(int k, uint64_t stride) {
+    if (distance == 1) return k == 0 ? 1 : stride + uint64_t(k) - 2;
+    if (k == 0) return 2;
+    return k < 3 ? stride + 4 * uint64_t(k) - 6 : 2 * stride + uint64_t(k) - 5;
+  }
+};
+
+struct FlattenPlaces {
+  UnionFind sets;
+  int32_t* node;
+
+  BASIN_HD void operator()(int64_t p) const {
+    if (node[p] != none) node[p] = sets.find(node[p]);
+  }
+};
+
+/// As label_clusters.
+template <class T>
+void label_places(const Exec& exec, const GridView<T>& grid, const DbscanOptions& options, int32_t* labels,
+                  int32_t* clusters) {
+  using Near = OneByOne<T>;
+  const int n = grid.n;
+  const Reach<T> reach(options.eps);
+  Temp<int32_t> node(exec, n), cell_node(exec, n + 1);
+  int32_t *parent = labels, *number = cell_node.data();
+  const UnionFind sets{parent};
+  for_each(exec, n, FindCorePlaces<T>{grid, reach, options.min_samples, cell_node.data(), parent});
+  for_each(exec, n, JoinCellPlaces<T>{grid, cell_node.data(), node.data(), parent});
+  for_each(exec, n, UniteCellPlaces<T, 1>{{grid, reach, node.data(), cell_node.data(), sets}});
+  Near::for_each_cell(exec, grid, FlattenCells{sets, cell_node.data()});
+  for_each(exec, n, UniteCellPlaces<T, 2>{{grid, reach, node.data(), cell_node.data(), sets}});
+  for_each(exec, n, FlattenPlaces{sets, node.data()});
+  number_roots(exec, parent, n, number, clusters);
+  for_each(exec, n, Label<T, Near>{grid, reach, node.data(), number, labels});
+}
+
+}  // namespace
+}  // namespace basin::kernels
