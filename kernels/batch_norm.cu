@@ -7,15 +7,17 @@
 namespace basin::kernels {
 namespace {
 
-template <class X, class T = Arithmetic<X>>
+/// The pivot of a channel, its first value.
+template <class X>
 struct FirstValue {
+  using Value = Arithmetic<X>;
+  static constexpr int count = 1;
   FeatureView<const X> x;
-  T* pivot;
 
-  BASIN_HD void operator()(int64_t c) const { pivot[c] = c < x.c ? T(x(0, int(c), 0, 0)) : T(0); }
+  BASIN_HD Value operator()(int, int channel) const { return channel < x.c ? Value(x(0, channel, 0, 0)) : Value(0); }
 };
 
-/// Sums of (x - pivot) and its square. The pivot, the channel's first value, keeps the two from cancelling.
+/// Sums of (x - pivot) and its square. The pivot keeps the two from cancelling.
 template <class X, class T = Arithmetic<X>>
 struct Moments {
   const X* x;
@@ -26,17 +28,20 @@ struct Moments {
   }
 };
 
-template <class T>
+template <class X, class T = Arithmetic<X>>
 struct FinishMoments {
-  const T* pivot;
-  const double *sum, *sum_of_squares;
+  FirstValue<X> pivot;
+  const double* total;  // [2, C]
   double count;
   T epsilon, momentum;
   NormStats<T> stats;
   T *running_mean, *running_var;
 
   BASIN_HD void operator()(int64_t c) const {
-    const double d = sum[c] / count, mean = double(pivot[c]) + d;
+    const int channels = pivot.x.c;
+    if (c >= channels) return;
+    const double *sum = total, *sum_of_squares = total + channels;
+    const double d = sum[c] / count, mean = double(pivot(0, int(c))) + d;
     const double difference = sum_of_squares[c] / count - d * d, variance = difference > 0 ? difference : 0;
     stats.mean[c] = T(mean);
     stats.inverse_std[c] = T(1 / sqrt(variance + double(epsilon)));
@@ -129,58 +134,74 @@ struct InputGradient2 {
   }
 };
 
-/// A branch's mean and scale of one channel, 0 in the padding lanes, so that those stay zero.
-template <class X, class T = Arithmetic<X>>
-BASIN_HD void fill_branch(const NormInput<X>& in, int64_t c, T& mean, T& scale) {
-  const bool real = c < in.x.c;
-  mean = real ? in.stats.mean[c] : T(0);
-  scale = real ? in.gamma[c] * in.stats.inverse_std[c] : T(0);
-}
+/// A branch's mean and scale, and beta, all 0 in the padding lanes, so that those stay zero.
+template <class X>
+struct BranchNumbers {
+  using Value = Arithmetic<X>;
+  static constexpr int count = 3;
+  NormInput<X> in;
 
-/// Fills a ChannelTable's numbers of one channel.
-template <class X, class T = Arithmetic<X>>
-struct FillTable {
-  NormInput<X> a;
-  T* table;
-
-  BASIN_HD void operator()(int64_t c) const {
-    const int64_t lanes = int64_t(a.x.groups()) * a.x.block;
-    fill_branch(a, c, table[c], table[lanes + c]);
-    table[2 * lanes + c] = c < a.x.c ? a.beta[c] : T(0);
+  BASIN_HD Value operator()(int k, int channel) const {
+    if (channel >= in.x.c) return Value(0);
+    return k == 0   ? in.stats.mean[channel]
+           : k == 1 ? in.gamma[channel] * in.stats.inverse_std[channel]
+                    : in.beta[channel];
   }
 };
 
-template <class X, class T = Arithmetic<X>>
-struct FillTable2 {
-  NormInput<X> a, b;
-  T* table;
+/// Two branches' means and scales, and the sum of the betas.
+template <class X>
+struct TwoBranchNumbers {
+  using Value = Arithmetic<X>;
+  static constexpr int count = 5;
+  BranchNumbers<X> a, b;
 
-  BASIN_HD void operator()(int64_t c) const {
-    const int64_t lanes = int64_t(a.x.groups()) * a.x.block;
-    fill_branch(a, c, table[c], table[lanes + c]);
-    fill_branch(b, c, table[2 * lanes + c], table[3 * lanes + c]);
-    table[4 * lanes + c] = c < a.x.c ? a.beta[c] + b.beta[c] : T(0);
+  BASIN_HD Value operator()(int k, int channel) const {
+    return k == 4 ? a(2, channel) + b(2, channel) : k < 2 ? a(k, channel) : b(k - 2, channel);
+  }
+};
+
+/// Numbers, and behind them those of a table.
+template <class Numbers, int K>
+struct WithTable {
+  using Value = typename Numbers::Value;
+  static constexpr int count = Numbers::count + K;
+  Numbers numbers;
+  ChannelTable<Value, K> table;
+
+  BASIN_HD Value operator()(int k, int channel) const {
+    return k < Numbers::count ? numbers(k, channel) : table(k - Numbers::count, channel);
   }
 };
 
 /// From a branch's sums of d_z and d_z (x - mean): d_gamma, d_beta, and the two numbers that InputGradient needs.
 template <class X, class T = Arithmetic<X>>
 struct FinishGradient {
-  NormInput<X> a;
+  NormInput<X> in;
   const double *sum_d, *sum_dx;
   double count;
   T *d_gamma, *d_beta, *mean_d, *slope;
 
   BASIN_HD void operator()(int64_t c) const {
-    if (c >= a.x.c) {
+    if (c >= in.x.c) {
       mean_d[c] = slope[c] = T(0);
       return;
     }
-    const double inverse_std = double(a.stats.inverse_std[c]);
+    const double inverse_std = double(in.stats.inverse_std[c]);
     d_gamma[c] += T(sum_dx[c] * inverse_std);
     d_beta[c] += T(sum_d[c]);
     mean_d[c] = T(sum_d[c] / count);
     slope[c] = T(sum_dx[c] / count * inverse_std * inverse_std);
+  }
+};
+
+template <class X>
+struct FinishGradient2 {
+  FinishGradient<X> a, b;
+
+  BASIN_HD void operator()(int64_t c) const {
+    a(c);
+    b(c);
   }
 };
 
@@ -189,89 +210,68 @@ double pixels_per_channel(FeatureView<T> x) {
   return double(x.n) * double(x.pixels());
 }
 
-/// A ChannelTable of K columns and the memory it lies in.
-template <class T, int K>
-struct TableMemory {
-  int lanes;
-  Temp<T> memory;
-
-  TableMemory(const Exec& exec, const FeatureShape& shape) : lanes(lanes_of(shape)), memory(exec, int64_t(K) * lanes) {}
-  T* column(int k) const { return memory.data() + int64_t(k) * lanes; }
-  /// The first Used columns.
-  template <int Used = K>
-  ChannelTable<T, Used> table() const {
-    return {memory.data(), lanes};
-  }
-};
-
 }  // namespace
 
 template <class X>
 void norm_statistics(const Exec& exec, FeatureView<const X> x, Arithmetic<X> epsilon, Arithmetic<X> momentum,
                      NormStats<Arithmetic<X>> stats, Arithmetic<X>* running_mean, Arithmetic<X>* running_var) {
   BASIN_CHECK(x.n > 0 && x.pixels() > 0, "x ", x);
-  const FeatureShape shape(x);
   const Temp<double> total(exec, int64_t(2) * x.c);
-  const TableMemory<Arithmetic<X>, 1> pivot(exec, shape);
-  for_each(exec, pivot.lanes, FirstValue<X>{x, pivot.column(0)});
-  sum_channels<2>(exec, shape, pivot.table(), Moments<X>{x.data}, total.data());
-  for_each(exec, x.c,
-           FinishMoments<Arithmetic<X>>{pivot.column(0), total.data(), total.data() + x.c, pixels_per_channel(x),
-                                        epsilon, momentum, stats, running_mean, running_var});
+  const FirstValue<X> pivot{x};
+  sum_channels<2>(exec, FeatureShape(x), pivot, Moments<X>{x.data}, total.data(),
+                  FinishMoments<X>{pivot, total.data(), pixels_per_channel(x), epsilon, momentum, stats, running_mean,
+                                   running_var});
 }
 
 template <class X>
 void norm_relu(const Exec& exec, const NormInput<X>& in, FeatureView<X> out) {
   const FeatureShape shape(out);
   BASIN_CHECK(shape.same(in.x), "x ", in.x, ", out ", out);
-  const TableMemory<Arithmetic<X>, 3> numbers(exec, shape);
-  for_each(exec, numbers.lanes, FillTable<X>{in, numbers.column(0)});
-  for_each_feature(exec, shape, numbers.table(), NormRelu<X>{in.x.data, out.data});
+  for_each_feature(exec, shape, BranchNumbers<X>{in}, NormRelu<X>{in.x.data, out.data});
 }
 
 template <class X>
 void norm_add_relu(const Exec& exec, const NormInput<X>& a, const NormInput<X>& b, FeatureView<X> out) {
   const FeatureShape shape(out);
   BASIN_CHECK(shape.same(a.x) && shape.same(b.x), "a ", a.x, ", b ", b.x, ", out ", out);
-  const TableMemory<Arithmetic<X>, 5> numbers(exec, shape);
-  for_each(exec, numbers.lanes, FillTable2<X>{a, b, numbers.column(0)});
-  for_each_feature(exec, shape, numbers.table(), NormAddRelu<X>{a.x.data, b.x.data, out.data});
+  for_each_feature(exec, shape, TwoBranchNumbers<X>{{a}, {b}}, NormAddRelu<X>{a.x.data, b.x.data, out.data});
 }
 
 template <class X>
 void norm_relu_backward(const Exec& exec, const NormInput<X>& in, FeatureView<const X> d_out,
                         const NormGradient<X>& to) {
+  using T = Arithmetic<X>;
   const FeatureShape shape(d_out);
   BASIN_CHECK(shape.same(in.x) && shape.same(to.d_x), "x ", in.x, ", d_out ", d_out);
-  const int c = d_out.c;
-  const Temp<double> total(exec, int64_t(2) * c);
-  const TableMemory<Arithmetic<X>, 5> numbers(exec, shape);
-  for_each(exec, numbers.lanes, FillTable<X>{in, numbers.column(0)});
-  sum_channels<2>(exec, shape, numbers.template table<3>(), GradientSums<X>{in.x.data, d_out.data}, total.data());
-  for_each(exec, numbers.lanes,
-           FinishGradient<X>{in, total.data(), total.data() + c, pixels_per_channel(d_out), to.d_gamma, to.d_beta,
-                             numbers.column(3), numbers.column(4)});
-  for_each_feature(exec, shape, numbers.table(), InputGradient<X>{in.x.data, d_out.data, to.d_x.data});
+  const int lanes = lanes_of(shape);
+  const Temp<double> total(exec, int64_t(2) * d_out.c);
+  const Temp<T> found(exec, int64_t(2) * lanes);  // mean_d, slope
+  const BranchNumbers<X> numbers{in};
+  sum_channels<2>(exec, shape, numbers, GradientSums<X>{in.x.data, d_out.data}, total.data(),
+                  FinishGradient<X>{in, total.data(), total.data() + d_out.c, pixels_per_channel(d_out), to.d_gamma,
+                                    to.d_beta, found.data(), found.data() + lanes});
+  for_each_feature(exec, shape, WithTable<BranchNumbers<X>, 2>{numbers, {found.data(), lanes}},
+                   InputGradient<X>{in.x.data, d_out.data, to.d_x.data});
 }
 
 template <class X>
 void norm_add_relu_backward(const Exec& exec, const NormInput<X>& a, const NormInput<X>& b, FeatureView<const X> d_out,
                             const NormGradient<X>& to_a, const NormGradient<X>& to_b) {
+  using T = Arithmetic<X>;
   const FeatureShape shape(d_out);
   BASIN_CHECK(shape.same(a.x) && shape.same(b.x), "a ", a.x, ", b ", b.x, ", d_out ", d_out);
   BASIN_CHECK(shape.same(to_a.d_x) && shape.same(to_b.d_x), "d_a ", to_a.d_x, ", d_b ", to_b.d_x);
-  const int c = d_out.c;
-  const Temp<double> total(exec, int64_t(3) * c);
-  const TableMemory<Arithmetic<X>, 8> numbers(exec, shape);
-  for_each(exec, numbers.lanes, FillTable2<X>{a, b, numbers.column(0)});
-  sum_channels<3>(exec, shape, numbers.template table<5>(), GradientSums2<X>{a.x.data, b.x.data, d_out.data},
-                  total.data());
+  const int lanes = lanes_of(shape);
   const double count = pixels_per_channel(d_out);
-  const double *d = total.data(), *d_ax = d + c, *d_bx = d + 2 * c;
-  Arithmetic<X>*mean_d = numbers.column(5), *slope_a = numbers.column(6), *slope_b = numbers.column(7);
-  for_each(exec, numbers.lanes, FinishGradient<X>{a, d, d_ax, count, to_a.d_gamma, to_a.d_beta, mean_d, slope_a});
-  for_each(exec, numbers.lanes, FinishGradient<X>{b, d, d_bx, count, to_b.d_gamma, to_b.d_beta, mean_d, slope_b});
-  for_each_feature(exec, shape, numbers.table(),
+  const Temp<double> total(exec, int64_t(3) * d_out.c);
+  const Temp<T> found(exec, int64_t(3) * lanes);
+  T *const mean_d = found.data(), *const slope_a = mean_d + lanes, *const slope_b = slope_a + lanes;
+  const double *const d = total.data(), *const d_ax = d + d_out.c, *const d_bx = d_ax + d_out.c;
+  const TwoBranchNumbers<X> numbers{{a}, {b}};
+  sum_channels<3>(exec, shape, numbers, GradientSums2<X>{a.x.data, b.x.data, d_out.data}, total.data(),
+                  FinishGradient2<X>{{a, d, d_ax, count, to_a.d_gamma, to_a.d_beta, mean_d, slope_a},
+                                     {b, d, d_bx, count, to_b.d_gamma, to_b.d_beta, mean_d, slope_b}});
+  for_each_feature(exec, shape, WithTable<TwoBranchNumbers<X>, 3>{numbers, {mean_d, lanes}},
                    InputGradient2<X>{a.x.data, b.x.data, d_out.data, to_a.d_x.data, to_b.d_x.data});
 }
 

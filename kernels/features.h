@@ -37,9 +37,15 @@ struct FeatureAt {
   int channel;  // group * block + lane; c or more in the padding lanes
 };
 
+// Loops hand some numbers of its channel to the functor with each element. `Numbers` is a struct of Views with a type
+// Value, how many there are, `count`, and operator()(k, channel) for the k-th, also of padding lanes, where maps stay
+// 0.
+
 /// K numbers per channel, in device memory: value[k * lanes + channel], 0 in the padding lanes.
 template <class T, int K>
 struct ChannelTable {
+  using Value = T;
+  static constexpr int count = K;
   const T* value = nullptr;
   int lanes = 0;
 
@@ -50,34 +56,36 @@ inline int lanes_of(const FeatureShape& shape) { return shape.groups() * shape.b
 
 namespace detail {
 
-/// The table's numbers for `Lanes` channels from `first` on. A local copy: no store through a functor's pointers can
-/// change it, so that it stays in registers.
-template <int Lanes, class T, int K>
-struct ChannelNumbers {
-  T value[K > 0 ? K : 1][Lanes];
+template <class Numbers>
+using EachOf = std::make_integer_sequence<int, Numbers::count>;
 
-  BASIN_HD ChannelNumbers(const ChannelTable<T, K>& table, int first) {
-    for (int k = 0; k < K; ++k)
+/// The numbers of `Lanes` channels from `first` on. A local copy: no store through a functor's pointers can change it,
+/// so that it stays in registers.
+template <int Lanes, class Numbers>
+struct LocalNumbers {
+  typename Numbers::Value value[Numbers::count > 0 ? Numbers::count : 1][Lanes];
+
+  BASIN_HD LocalNumbers(const Numbers& numbers, int first) {
+    for (int k = 0; k < Numbers::count; ++k)
       for (int lane = 0; lane < Lanes; ++lane)
-        value[k][lane] = table(k, first + lane);
+        value[k][lane] = numbers(k, first + lane);
   }
 };
 
-template <class T, int K, class F, int... k>
-BASIN_HD auto call_with(const F& f, const FeatureAt& at, const ChannelTable<T, K>& table,
-                        std::integer_sequence<int, k...>) {
-  return f(at, table(k, at.channel)...);
+template <class Numbers, class F, int... k>
+BASIN_HD auto call_with(const F& f, const FeatureAt& at, const Numbers& numbers, std::integer_sequence<int, k...>) {
+  return f(at, numbers(k, at.channel)...);
 }
 
 /// One row of feature maps: pixels outside, lanes inside, so that a blocked layout is one vector operation per pixel.
 /// Lanes = 0: any block. Lanes = 1: a row is one channel, and the vector runs along it.
-template <int Lanes, class T, int K, class F>
+template <int Lanes, class Numbers, class F>
 struct FeatureRow {
   FeatureShape shape;
-  ChannelTable<T, K> table;
+  Numbers numbers;
   F f;
 
-  BASIN_HD void operator()(int64_t row) const { run(row, std::make_integer_sequence<int, K>()); }
+  BASIN_HD void operator()(int64_t row) const { run(row, EachOf<Numbers>()); }
 
   template <int... k>
   BASIN_HD void run(int64_t row, std::integer_sequence<int, k...> all) const {
@@ -88,9 +96,9 @@ struct FeatureRow {
     if constexpr (Lanes == 0) {
       for (int x = 0; x < width; ++x)
         for (int lane = 0; lane < lanes; ++lane)
-          call_with(g, FeatureAt{begin + int64_t(x) * lanes + lane, row, x, lane, first + lane}, table, all);
+          call_with(g, FeatureAt{begin + int64_t(x) * lanes + lane, row, x, lane, first + lane}, numbers, all);
     } else {
-      [[maybe_unused]] const ChannelNumbers<Lanes, T, K> number(table, first);
+      [[maybe_unused]] const LocalNumbers<Lanes, Numbers> number(numbers, first);
       if constexpr (Lanes == 1) {
 #pragma omp simd
         for (int x = 0; x < width; ++x)
@@ -107,37 +115,37 @@ struct FeatureRow {
   }
 };
 
-template <class T, int K, class F>
+template <class Numbers, class F>
 struct FeatureElement {
   FeatureShape shape;
-  ChannelTable<T, K> table;
+  Numbers numbers;
   F f;
 
   BASIN_HD void operator()(int64_t i) const {
     const int64_t row = quotient(i, shape.row_size()), within = i - row * shape.row_size();
     const int x = int(quotient(within, shape.block)), lane = int(within) - x * shape.block;
     const FeatureAt at{i, row, x, lane, shape.group_of(row) * shape.block + lane};
-    call_with(f, at, table, std::make_integer_sequence<int, K>());
+    call_with(f, at, numbers, EachOf<Numbers>());
   }
 };
 
 }  // namespace detail
 
-/// Calls f(FeatureAt, the K numbers of its channel...) once for each element of maps of this shape, padding lanes
+/// Calls f(FeatureAt, the numbers of its channel...) once for each element of maps of this shape, padding lanes
 /// included, in no order.
-template <class T, int K, class F>
-void for_each_feature(const Exec& exec, const FeatureShape& shape, const ChannelTable<T, K>& table, const F& f) {
+template <class Numbers, class F>
+void for_each_feature(const Exec& exec, const FeatureShape& shape, const Numbers& numbers, const F& f) {
   if (exec.device != Device::cpu)
-    return for_each(exec, shape.rows() * shape.row_size(), detail::FeatureElement<T, K, F>{shape, table, f});
+    return for_each(exec, shape.rows() * shape.row_size(), detail::FeatureElement<Numbers, F>{shape, numbers, f});
   const auto rows = [&](const auto& functor) { for_each(exec, shape.rows(), functor, 4); };
   if (shape.block == 16)
-    rows(detail::FeatureRow<16, T, K, F>{shape, table, f});
+    rows(detail::FeatureRow<16, Numbers, F>{shape, numbers, f});
   else if (shape.block == 8)
-    rows(detail::FeatureRow<8, T, K, F>{shape, table, f});
+    rows(detail::FeatureRow<8, Numbers, F>{shape, numbers, f});
   else if (shape.block == 1)
-    rows(detail::FeatureRow<1, T, K, F>{shape, table, f});
+    rows(detail::FeatureRow<1, Numbers, F>{shape, numbers, f});
   else
-    rows(detail::FeatureRow<0, T, K, F>{shape, table, f});
+    rows(detail::FeatureRow<0, Numbers, F>{shape, numbers, f});
 }
 /// The same without numbers per channel: f(FeatureAt).
 template <class F>
@@ -156,14 +164,15 @@ namespace detail {
 
 /// The sums of one row, one per lane: partial[(row * S + s) * block + lane]. Within a row in the element type, across
 /// rows in double.
-template <int Lanes, int S, class T, int K, class F>
+template <int Lanes, int S, class Numbers, class F>
 struct RowSums {
+  using T = typename Numbers::Value;
   FeatureShape shape;
-  ChannelTable<T, K> table;
+  Numbers numbers;
   F f;
   double* partial;
 
-  BASIN_HD void operator()(int64_t row) const { run(row, std::make_integer_sequence<int, K>()); }
+  BASIN_HD void operator()(int64_t row) const { run(row, EachOf<Numbers>()); }
 
   template <int... k>
   BASIN_HD void run(int64_t row, std::integer_sequence<int, k...>) const {
@@ -173,7 +182,7 @@ struct RowSums {
     for (int lane0 = 0; lane0 < block; lane0 += step) {
       T sum[S][step] = {};
       const int first = shape.group_of(row) * block + lane0;
-      [[maybe_unused]] const ChannelNumbers<step, T, K> number(table, first);
+      [[maybe_unused]] const LocalNumbers<step, Numbers> number(numbers, first);
       for (int x = 0; x < width; ++x) {
         const int64_t offset = row * shape.row_size() + int64_t(x) * block + lane0;
         T part[S][step];
@@ -218,19 +227,20 @@ struct ChannelTotals {
 
 #ifdef __CUDACC__
 /// A channel's pixels as a column, of maps in nchw or nhwc: pixel p of all samples together.
-template <int S, class T, int K, class F>
+template <int S, class Numbers, class F>
 struct ChannelColumn {
+  using T = typename Numbers::Value;
   using Sum = T;
   FeatureShape shape;
-  ChannelTable<T, K> table;
+  Numbers numbers;
   F f;
 
   __device__ void add(int channel, int64_t begin, int64_t end, int step, T (&own)[S]) const {
-    run(channel, int(begin), int(end), step, own, std::make_integer_sequence<int, K>());
+    run(channel, int(begin), int(end), step, own, EachOf<Numbers>());
   }
   template <int... k>
   __device__ void run(int channel, int begin, int end, int step, T (&own)[S], std::integer_sequence<int, k...>) const {
-    [[maybe_unused]] const ChannelNumbers<1, T, K> number(table, channel);
+    [[maybe_unused]] const LocalNumbers<1, Numbers> number(numbers, channel);
     const int groups = shape.groups(), group = channel / shape.block, lane = channel % shape.block;
     for (int p = begin; p < end; p += step) {
       const int x = p % shape.w, line = p / shape.w, y = line % shape.h, n = line / shape.h;
@@ -246,28 +256,30 @@ struct ChannelColumn {
 
 }  // namespace detail
 
-/// total[s * c + channel] = sum over samples and pixels of the s-th number that f(Sums<T, S>&, FeatureAt, the K numbers
-/// of its channel...) gives. Same bits at any thread count, and on a GPU
-/// from run to run. `total` holds S * c numbers in device memory.
-template <int S, class T, int K, class F>
-void sum_channels(const Exec& exec, const FeatureShape& shape, const ChannelTable<T, K>& table, const F& f,
-                  double* total) {
+/// total[s * c + channel] = sum over samples and pixels of the s-th number that f(Sums<T, S>&, FeatureAt, the numbers
+/// of its channel...) gives; then finish(channel) once for each channel, padding lanes included. Sums are added up in
+/// Numbers::Value, rows and chunks of pixels in double. Same bits at any thread count, and on a GPU from run to run.
+/// `total` holds S * c numbers in device memory.
+template <int S, class Numbers, class F, class Finish = NoFinish>
+void sum_channels(const Exec& exec, const FeatureShape& shape, const Numbers& numbers, const F& f, double* total,
+                  const Finish& finish = {}) {
 #ifdef __CUDACC__
   const int64_t pixels = int64_t(shape.n) * shape.h * shape.w;
   if (exec.device == Device::cuda && exec.variant != Variant::plain && pixels > 0 &&
-      pixels <= INT32_MAX - tuned::sum_threads)
-    return tuned::sum_columns<S>(exec, detail::ChannelColumn<S, T, K, F>{shape, table, f}, pixels, shape.c,
-                                 shape.block == 1 ? 1 : 32, total);
+      pixels <= INT32_MAX - tuned::sum_threads && lanes_of(shape) == shape.c)
+    return tuned::sum_columns<S>(exec, detail::ChannelColumn<S, Numbers, F>{shape, numbers, f}, pixels, shape.c,
+                                 shape.block == 1 ? 1 : 32, total, finish);
 #endif
   const Temp<double> partial(exec, shape.rows() * S * shape.block);
   const auto rows = [&](const auto& functor) { for_each(exec, shape.rows(), functor, 4); };
   if (shape.block == 16)
-    rows(detail::RowSums<16, S, T, K, F>{shape, table, f, partial.data()});
+    rows(detail::RowSums<16, S, Numbers, F>{shape, numbers, f, partial.data()});
   else if (shape.block == 8)
-    rows(detail::RowSums<8, S, T, K, F>{shape, table, f, partial.data()});
+    rows(detail::RowSums<8, S, Numbers, F>{shape, numbers, f, partial.data()});
   else
-    rows(detail::RowSums<0, S, T, K, F>{shape, table, f, partial.data()});
+    rows(detail::RowSums<0, S, Numbers, F>{shape, numbers, f, partial.data()});
   for_each(exec, int64_t(S) * shape.c, detail::ChannelTotals<S>{shape, partial.data(), total}, 16);
+  if constexpr (!std::is_same_v<Finish, NoFinish>) for_each(exec, lanes_of(shape), finish);
 }
 /// The same without numbers per channel: f(Sums<T, S>&, FeatureAt).
 template <int S, class T, class F>

@@ -9,6 +9,15 @@
 // and one more block the chunks. Neighbouring threads read neighbouring elements. The order depends on the sizes alone:
 // the same bits from run to run, though not those of the plain kernels.
 
+namespace basin {
+
+/// Sums that nothing is done with at once.
+struct NoFinish {
+  BASIN_HD void operator()(int64_t) const {}
+};
+
+}  // namespace basin
+
 #ifdef __CUDACC__
 namespace basin::tuned {
 
@@ -49,28 +58,34 @@ __global__ void sum_chunks_kernel(Chunk chunk, int64_t n, int size, int columns,
       partial[(int64_t(s) * columns + column) * gridDim.x + blockIdx.x] = sum[s * sum_threads + thread];
 }
 
-/// total[blockIdx.x] = the sum of its `count` partial sums.
-template <class T>
-__global__ void sum_partial_kernel(const T* partial, int count, T* total) {
-  BASIN_SHARED(T, sum, sum_threads);
-  const int thread = int(threadIdx.x);
-  T own = 0;
-  for (int i = thread; i < count; i += sum_threads)
-    own += partial[int64_t(blockIdx.x) * count + i];
-  sum[thread] = own;
-  add_columns<1>(sum, 1);
-  if (thread == 0) total[blockIdx.x] = sum[0];
+/// The totals of column blockIdx.x, each of `count` partial sums; then finish(column).
+template <int S, class Finish>
+__global__ void sum_partial_kernel(const double* partial, int count, double* total, Finish finish) {
+  BASIN_SHARED(double, sum, S* sum_threads);
+  const int thread = int(threadIdx.x), columns = int(gridDim.x), column = int(blockIdx.x);
+  double own[S] = {};
+  for (int s = 0; s < S; ++s)
+    for (int i = thread; i < count; i += sum_threads)
+      own[s] += partial[(int64_t(s) * columns + column) * count + i];
+  for (int s = 0; s < S; ++s)
+    sum[s * sum_threads + thread] = own[s];
+  add_columns<S>(sum, 1);
+  if (thread > 0) return;
+  for (int s = 0; s < S; ++s)
+    total[s * columns + column] = sum[s * sum_threads];
+  finish(column);
 }
 
 /// total[s * columns + column] over the n elements of each column; `across` neighbouring columns lie side by side in
-/// memory.
-template <int S, class Chunk>
-void sum_columns(const Exec& exec, const Chunk& chunk, int64_t n, int columns, int across, double* total) {
+/// memory. Then finish(column) once for each.
+template <int S, class Chunk, class Finish = NoFinish>
+void sum_columns(const Exec& exec, const Chunk& chunk, int64_t n, int columns, int across, double* total,
+                 const Finish& finish = {}) {
   const int size = chunk_for(n, sum_threads / across), chunks = int((n + size - 1) / size);
   const Temp<double> partial(exec, int64_t(S) * columns * chunks);
   const dim3 grid(unsigned(chunks), unsigned((columns + across - 1) / across));
   launch(exec, grid, sum_threads, sum_chunks_kernel<S, Chunk>, chunk, n, size, columns, across, partial.data());
-  launch(exec, unsigned(S * columns), sum_threads, sum_partial_kernel<double>, partial.data(), chunks, total);
+  launch(exec, unsigned(columns), sum_threads, sum_partial_kernel<S, Finish>, partial.data(), chunks, total, finish);
 }
 
 }  // namespace basin::tuned
