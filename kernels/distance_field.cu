@@ -5,6 +5,7 @@
 #include "kernels/distance_field_tile.h"
 #include "kernels/parallel.h"
 #include "kernels/scratch.h"
+#include "kernels/tuned_sdf_field.h"
 
 namespace basin::kernels {
 namespace {
@@ -93,6 +94,11 @@ void sdf_field(const Exec& exec, View<const int32_t, 2> labels, const SdfFieldOp
 
   if (exec.device == Device::cpu && exec.variant != Variant::plain && SdfTile::applies(options))
     return for_each_tile<SdfTile>(exec, labels, options, gaussian, field);
+#ifdef __CUDACC__
+  if (exec.device == Device::cuda && exec.variant != Variant::plain &&
+      tuned::sdf_field(exec, labels, options, gaussian, field))
+    return;
+#endif
   Temp<float> memory(exec, labels.size());
   const View<float, 2> inside{memory.data(), {height, width}};
   for_each_row(exec, height, width, InsideDistance{labels, options.truncate, inside});

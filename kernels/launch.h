@@ -3,7 +3,8 @@
 #include "kernels/platform.h"
 
 // What CUDA kernels are launched with and how their threads share memory. Kernels use nothing of the device beyond
-// this, indices of threads and blocks, __syncthreads, __syncwarp, shuffles and votes of a warp, and atomics.
+// this, indices of threads and blocks, __syncthreads, __syncwarp, shuffles and votes of a warp, atomics, and intrinsics
+// that find, count or reverse bits.
 
 #ifdef __CUDACC__
 namespace basin {

@@ -113,6 +113,64 @@ TEST_CASE("field: sdf gives the plain version's bits at any thread count") {
   check_threads([&] { return sdf(plain, awkward()[0].second); });
 }
 
+namespace {
+
+/// What a kernel that goes tile by tile could get wrong.
+std::vector<Grid> around_tiles() {
+  std::vector<Grid> grids;
+  for (auto [h, w] : {std::pair{1, 1}, {1, 40}, {70, 1}, {31, 33}, {32, 32}, {33, 31}, {65, 70}}) {
+    grids.push_back(noise(h, w, 5, .8, unsigned(h + w)));
+    grids.push_back(ellipses(h, w, 3 + h * w / 150, 16, unsigned(h * w)));
+    grids.push_back({h, w, std::vector<int32_t>(size_t(h) * size_t(w), -1)});
+  }
+  // A disc over many tiles, with holes and an object in one of them; another that touches it.
+  Grid disc{100, 110, {}};
+  for (int y = 0; y < disc.height; ++y)
+    for (int x = 0; x < disc.width; ++x) {
+      const int squared = (x - 50) * (x - 50) + (y - 48) * (y - 48);
+      const bool hole = squared < 36 || (x % 23 == 0 && y % 17 < 2);
+      disc.ids.push_back(squared > 45 * 45 ? (x > 80 ? INT32_MAX : 0) : squared < 9 ? 1 : hole ? 0 : INT32_MIN);
+    }
+  grids.push_back(disc);
+  Grid own{20, 34, {}};
+  for (uint32_t i = 0; i < 20 * 34; ++i)
+    own.ids.push_back(int32_t(i * 2654435761u | 1));
+  grids.push_back(own);
+  grids.push_back({40, 40, std::vector<int32_t>(40 * 40)});
+  return grids;
+}
+
+}  // namespace
+
+TEST_CASE("field: sdf gives the plain version's bits on every device") {
+  Exec plain_cpu;
+  plain_cpu.variant = Variant::plain;
+  const auto check = [&](const Grid& g, std::initializer_list<SdfFieldOptions> all) {
+    for (const SdfFieldOptions& options : all) {
+      CAPTURE(g.height);
+      CAPTURE(g.width);
+      CAPTURE(options.truncate);
+      CAPTURE(options.kernel);
+      const Field want = sdf(plain_cpu, g, options);
+      for (const Exec& exec : execs()) {
+        Exec plain = exec;
+        plain.variant = Variant::plain;
+        CHECK(sdf(exec, g, options) == want);
+        CHECK(sdf(plain, g, options) == want);
+      }
+    }
+  };
+  for (const auto& [name, g] : awkward()) {
+    CAPTURE(name);
+    check(g, {{}, {3, 7}});
+  }
+  for (const Grid& g : around_tiles())
+    check(g, {{}});
+  // As far as 16 pixels around a tile decide, and one further.
+  for (const Grid& g : {ellipses(65, 70, 12, 30, 21), Grid{65, 70, std::vector<int32_t>(65 * 70, 2)}})
+    check(g, {{1, 11}, {12, 11}, {13, 11}, {10, 15}, {9, 17}, {16, 3}, {17, 3}, {1, 3}, {8, 9}});
+}
+
 TEST_CASE("field: sdf turns and flips with its labels") {
   for (const auto& [name, g] : awkward()) {
     CAPTURE(name);

@@ -220,3 +220,9 @@ inline int __all_sync(unsigned mask, int vote, const emulate::Place& at = emulat
 inline int __popc(unsigned v) { return __builtin_popcount(v); }
 inline int __ffs(int v) { return __builtin_ffs(v); }
 inline int __clz(int v) { return v ? __builtin_clz(unsigned(v)) : 32; }
+inline unsigned __brev(unsigned v) {
+  unsigned reversed = 0;
+  for (int bit = 0; bit < 32; ++bit)
+    reversed |= (v >> bit & 1) << (31 - bit);
+  return reversed;
+}

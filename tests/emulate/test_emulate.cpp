@@ -3,12 +3,13 @@
 #include "data/synth.h"
 #include "kernels/components.h"
 #include "kernels/dbscan.h"
+#include "kernels/distance_field.h"
 #include "kernels/parallel.h"
 #include "kernels/reduce.h"
 #include "kernels/union_find.h"
 #include "models/tiling.h"
 #include "models/vector_fields.h"
-#include "tests/support.h"
+#include "tests/field_support.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -264,5 +265,22 @@ TEST_CASE("emulate: tuned sums over awkward sizes") {
     check_close(total.to_host<double>(exec), again.to_host<double>(exec), 1e-12 * n, 1e-12);
     kernels::sum<2>(exec, n, Moments{x.data<const float>()}, again.data<double>());
     CHECK(total.to_host<double>(exec) == again.to_host<double>(exec));
+  }
+}
+
+TEST_CASE("emulate: the sdf field over many orders") {
+  Exec plain;
+  plain.variant = Variant::plain;
+  for (unsigned seed = 0; seed < 30; ++seed) {
+    emulate::set_seed(seed);
+    const Grid g = ellipses(20 + int(seed * 7 % 30), 20 + int(seed * 13 % 50), 8, 14, seed);
+    const kernels::SdfFieldOptions options = seed % 3 ? kernels::SdfFieldOptions{} : kernels::SdfFieldOptions{5, 9};
+    const auto field = [&](const Exec& exec) {
+      return run(exec, g, [&](const Exec& e, View<const int32_t, 2> labels, View<float, 3> to) {
+        kernels::sdf_field(e, labels, options, to);
+      });
+    };
+    CAPTURE(seed);
+    REQUIRE(field(device()) == field(plain));
   }
 }
