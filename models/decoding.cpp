@@ -75,9 +75,9 @@ EndPoints follow(const Exec& exec, Maps maps, const VectorFieldDecoding& o) {
   if (n > kernels::most_points)
     refuse("has ", n, " pixels of foreground, and up to ", kernels::most_points,
            " are clustered at once: cut it into parts");
+  if (n > 0) field = rescaled(exec, field, ends.mask, o);
   ends.points = Tensor::empty(without_pool(exec), {n, 2});
   if (n == 0) return ends;
-  field = rescaled(exec, field, ends.mask, o);
   kernels::mask_points<float>(exec, mask, ends.points.view<float, 2>());
   kernels::integrate<float>(exec, field.view<const float, 3>(), ends.points.view<float, 2>(), o.integrate);
   return ends;
