@@ -36,7 +36,7 @@ void* from_system(Device device, size_t bytes) {
 
 [[noreturn]] void refuse_memory(Device device, size_t bytes, const char* advice) {
   throw OutOfMemory((device == Device::cuda ? "the GPU has no room for another " : "no memory for another ") +
-                    std::to_string(bytes >> 20) + " MiB" + advice);
+                    std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB" + advice);
 }
 
 void to_system(Device device, void* block) noexcept {
@@ -151,9 +151,9 @@ Pool::Use Pool::use() const {
   return use_;
 }
 
-Exec without_pool(Exec exec) {
+Exec for_images(Exec exec) {
   static System* system = new System;  // never destroyed, as the pools are not
-  if (!exec.scratch && exec.device == Device::cpu) exec.scratch = system;
+  if (!exec.scratch) exec.scratch = exec.device == Device::cpu ? static_cast<Scratch*>(system) : &pool_of(exec.device);
   return exec;
 }
 

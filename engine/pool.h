@@ -40,10 +40,10 @@ class Pool : public Scratch {
   Use use_;
 };
 
-/// `exec`, on the CPU with memory straight from the system and back where it names none: for what is as large as an
-/// image. A pool would keep it for the next image, which is of another size. A GPU's pool may: giving memory back to
-/// the system would wait for all work there, and the pool does so where there is no more.
-Exec without_pool(Exec exec);
+/// `exec`, with memory for what is as large as an image where it names none. On the CPU that is the system's and goes
+/// back there: a pool would keep it for the next image, which is of another size. On a GPU it is the shared pool's, as
+/// giving memory back to the system waits for all work there.
+Exec for_images(Exec exec);
 
 /// Host memory that a GPU reads while the host goes on, where the build has CUDA; else as any other.
 Scratch& pinned_memory();

@@ -117,7 +117,7 @@ Tensor Tensor::to_device(const Exec& exec) const {
 
 Tensor Tensor::to_host(const Exec& exec) const {
   if (device_ == Device::cpu) return *this;
-  const Tensor here = empty(without_pool({}), shape_, dtype_, layout_);
+  const Tensor here = empty(for_images({}), shape_, dtype_, layout_);
   copy_to_host(exec, here.raw());
   return here;
 }

@@ -4,6 +4,7 @@
 
 #include "kernels/parallel.h"
 #include "kernels/point_grid.h"
+#include "kernels/relaxed.h"
 
 // Which cell of a PointGrid each point lies in, as a number: its key.
 namespace basin::kernels {
@@ -46,15 +47,8 @@ struct KeyInBox {
       by_cell(from, k);
       if (labels && labels[i] < 0) key += keys;
     } else {
-      note_stray();
+      relaxed_store(some.strays, 1);
     }
-  }
-  BASIN_HD void note_stray() const {
-#ifdef __CUDA_ARCH__
-    device_store(some.strays, 1);
-#else
-    __atomic_store_n(some.strays, 1, __ATOMIC_RELAXED);
-#endif
   }
 };
 

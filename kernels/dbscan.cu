@@ -37,21 +37,19 @@ int64_t dbscan(const Exec& exec, View<const T, 2> points, const DbscanOptions& o
 }
 
 template <class T>
-bool dbscan(const Exec& exec, View<const T, 2> points, const MaskedPoints& some, const DbscanOptions& options,
+void dbscan(const Exec& exec, View<const T, 2> points, const MaskedPoints& some, const DbscanOptions& options,
             View<int32_t, 1> labels, int32_t* clusters) {
   BASIN_CHECK(points.dim[1] == 2 && labels.dim[0] == points.dim[0], "points ", points, ", labels ", labels);
   check(options);
-  if (!PointGrid<T>::fits(some.box, options.eps, points.dim[0])) return false;
   const PointGrid<T> sorted(exec, points, options.eps, some);
   label<T>(exec, sorted.view(), false, options, labels.data, clusters);
-  return true;
 }
 
 template int64_t dbscan<float>(const Exec&, View<const float, 2>, const DbscanOptions&, View<int32_t, 1>);
 template int64_t dbscan<double>(const Exec&, View<const double, 2>, const DbscanOptions&, View<int32_t, 1>);
-template bool dbscan<float>(const Exec&, View<const float, 2>, const MaskedPoints&, const DbscanOptions&,
+template void dbscan<float>(const Exec&, View<const float, 2>, const MaskedPoints&, const DbscanOptions&,
                             View<int32_t, 1>, int32_t*);
-template bool dbscan<double>(const Exec&, View<const double, 2>, const MaskedPoints&, const DbscanOptions&,
+template void dbscan<double>(const Exec&, View<const double, 2>, const MaskedPoints&, const DbscanOptions&,
                              View<int32_t, 1>, int32_t*);
 
 }  // namespace basin::kernels

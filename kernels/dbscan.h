@@ -1,6 +1,6 @@
 #pragma once
-#include "kernels/bounds.h"
 #include "kernels/exec.h"
+#include "kernels/points.h"
 #include "kernels/view.h"
 
 namespace basin::kernels {
@@ -24,10 +24,9 @@ template <class T>
 int64_t dbscan(const Exec&, View<const T, 2> points /*[N, 2]*/, const DbscanOptions&, View<int32_t, 1> labels /*[N]*/);
 
 /// The same of some of the points, the labels of the others being -1, without a word to the host: `clusters` [1], their
-/// number, lies where exec computes. False, and nothing done, where there are more points than can be clustered, or
-/// where the box has many times as many cells of side eps as there are points.
+/// number, lies where exec computes. Their box must fit() a PointGrid of reach eps.
 template <class T>
-bool dbscan(const Exec&, View<const T, 2> points, const MaskedPoints&, const DbscanOptions&, View<int32_t, 1> labels,
+void dbscan(const Exec&, View<const T, 2> points, const MaskedPoints&, const DbscanOptions&, View<int32_t, 1> labels,
             int32_t* clusters);
 
 }  // namespace basin::kernels

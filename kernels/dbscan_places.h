@@ -1,5 +1,6 @@
 #pragma once
 #include "kernels/dbscan_steps.h"
+#include "kernels/relaxed.h"
 
 // DBSCAN on a GPU, where the grid has a table: a thread for each place instead of each cell. Neighbouring threads then
 // read the same points at the same time, and a cell of many points is not one thread's work.
@@ -32,8 +33,8 @@ struct FindCorePlaces {
 template <class T>
 struct JoinCellPlaces {
   GridView<T> grid;
-  int32_t* core;    // where a cell starts, its node in the end: of that another thread may read either
-  int32_t* node;    // [N] by place
+  int32_t* core;  // becomes the cell's node where a cell starts; a thread that reads it before or after finds the same
+  int32_t* node;  // [N] by place
   int32_t* parent;  // [N] by input index: a node is its own
 
   BASIN_HD void operator()(int64_t p) const {
@@ -46,14 +47,14 @@ struct JoinCellPlaces {
     const int32_t own = core[p];
     int32_t smallest = none;
     for (int q = begin; q < end && smallest == none; ++q)
-      smallest = core[q];
+      smallest = relaxed_load(core + q);
     node[p] = own == none ? none : smallest;
     if (own != none && own == smallest) parent[own] = own;
-    if (p == begin) core[p] = smallest;
+    if (p == begin && own != smallest) relaxed_store(core + p, smallest);
   }
 };
 
-/// As UniteCells; the points of a cell share its neighbours out among themselves.
+/// As UniteCells, each core point for itself.
 template <class T, int distance>
 struct UniteCellPlaces {
   static constexpr int neighbours = distance == 1 ? 4 : 8;
@@ -61,14 +62,12 @@ struct UniteCellPlaces {
 
   BASIN_HD void operator()(int64_t p) const {
     const GridView<T>& grid = cells.grid;
-    if (!grid.is_inside(p)) return;
+    if (cells.node[p] == none) return;
     const uint64_t key = grid.key(p);
-    const Range cell{grid.first(key), grid.first(key + 1)};
-    int32_t root = cells.cell_node[cell.begin];
-    if (root == none) return;
-    for (int k = int(p) - cell.begin; k < neighbours; k += cell.end - cell.begin) {
-      const uint64_t other = key + offset(k, grid.stride);
-      cells.unite_with(cell, other, other, root);
+    int32_t root = cells.cell_node[grid.first(key)];
+    for (int k = 0; k < neighbours; ++k) {  // each point begins with another one: one union is enough
+      const uint64_t other = key + offset((k + int(p)) % neighbours, grid.stride);
+      cells.unite_with({int(p), int(p) + 1}, other, other, root);
     }
   }
   /// From a cell's key to that of one after it, so many cells away: first in its own row, then in the next ones.

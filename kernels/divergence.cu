@@ -1,6 +1,5 @@
 #include "kernels/divergence.h"
 
-#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>

@@ -1,4 +1,5 @@
 #pragma once
+#include <type_traits>
 #include <utility>
 
 #include "kernels/parallel.h"
@@ -37,9 +38,8 @@ struct FeatureAt {
   int channel;  // group * block + lane; c or more in the padding lanes
 };
 
-// Loops hand some numbers of its channel to the functor with each element. `Numbers` is a struct of Views with a type
-// Value, how many there are, `count`, and operator()(k, channel) for the k-th, also of padding lanes, where maps stay
-// 0.
+// Loops hand an element's functor some numbers of its channel. `Numbers` is a struct of Views with their type, Value,
+// their number, count, and operator()(k, channel) for the k-th: also for padding lanes, where zeros have to stay zeros.
 
 /// K numbers per channel, in device memory: value[k * lanes + channel], 0 in the padding lanes.
 template <class T, int K>

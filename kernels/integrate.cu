@@ -12,8 +12,10 @@ struct FixedSteps {
   Field field;
   View<T, 2> points;
   IntegrateOptions options;
+  const uint8_t* mask;
 
   BASIN_HD void operator()(int64_t i) const {
+    if (mask && !mask[i]) return;
     T x = points(i, 0), y = points(i, 1);
     if (options.suppression == Suppression::omnipose) {
       Vec2<T> v = field(x, y);
@@ -33,8 +35,10 @@ struct AdaptiveSteps {
   Field field;
   View<T, 2> points;
   IntegrateOptions options;
+  const uint8_t* mask;
 
   BASIN_HD void operator()(int64_t i) const {
+    if (mask && !mask[i]) return;
     T x = points(i, 0), y = points(i, 1);
     Vec2<T> k1 = field(x, y);
     for (AdaptiveClock<T> clock(options); !clock.done;) {
@@ -47,24 +51,26 @@ struct AdaptiveSteps {
 };
 
 template <class Field, class T>
-void integrate_in(const Exec& exec, const Field& field, View<T, 2> points, const IntegrateOptions& options) {
+void integrate_in(const Exec& exec, const Field& field, View<T, 2> points, const IntegrateOptions& options,
+                  const uint8_t* mask) {
   const int64_t n = points.dim[0];
   switch (options.solver) {
     case Solver::euler:
-      return for_each(exec, n, FixedSteps<Solver::euler, Field, T>{field, points, options});
+      return for_each(exec, n, FixedSteps<Solver::euler, Field, T>{field, points, options, mask});
     case Solver::midpoint:
-      return for_each(exec, n, FixedSteps<Solver::midpoint, Field, T>{field, points, options});
+      return for_each(exec, n, FixedSteps<Solver::midpoint, Field, T>{field, points, options, mask});
     case Solver::rk4:
-      return for_each(exec, n, FixedSteps<Solver::rk4, Field, T>{field, points, options});
+      return for_each(exec, n, FixedSteps<Solver::rk4, Field, T>{field, points, options, mask});
     case Solver::dopri5:
-      return for_each(exec, n, AdaptiveSteps<Field, T>{field, points, options});
+      return for_each(exec, n, AdaptiveSteps<Field, T>{field, points, options, mask});
   }
 }
 
 }  // namespace
 
 template <class T>
-void integrate(const Exec& exec, View<const T, 3> field, View<T, 2> points, const IntegrateOptions& options) {
+void integrate(const Exec& exec, View<const T, 3> field, View<T, 2> points, const IntegrateOptions& options,
+               const uint8_t* mask) {
   const int h = field.dim[1], w = field.dim[2];
   BASIN_CHECK(field.dim[0] == 2 && h > 0 && w > 0, "field ", field);
   BASIN_CHECK(points.dim[1] == 2, "points ", points);
@@ -73,15 +79,17 @@ void integrate(const Exec& exec, View<const T, 3> field, View<T, 2> points, cons
   check(options);
   Temp<Vec2<T>> pairs(exec, int64_t(h) * w);
   interleave(exec, View<const T, 4>{field.data, {1, 2, h, w}}, pairs.data());
-  if (exec.device == Device::cpu && exec.variant != Variant::plain)
+  if (exec.device == Device::cpu && exec.variant != Variant::plain && !mask)
     return integrate_chunks<T>({pairs.data(), h, w}, points, options);
   if (options.interpolation == Interpolation::bilinear)
-    integrate_in(exec, BilinearField<T>{pairs.data(), h, w}, points, options);
+    integrate_in(exec, BilinearField<T>{pairs.data(), h, w}, points, options, mask);
   else
-    integrate_in(exec, NearestField<T>{pairs.data(), h, w}, points, options);
+    integrate_in(exec, NearestField<T>{pairs.data(), h, w}, points, options, mask);
 }
 
-template void integrate<float>(const Exec&, View<const float, 3>, View<float, 2>, const IntegrateOptions&);
-template void integrate<double>(const Exec&, View<const double, 3>, View<double, 2>, const IntegrateOptions&);
+template void integrate<float>(const Exec&, View<const float, 3>, View<float, 2>, const IntegrateOptions&,
+                               const uint8_t*);
+template void integrate<double>(const Exec&, View<const double, 3>, View<double, 2>, const IntegrateOptions&,
+                                const uint8_t*);
 
 }  // namespace basin::kernels

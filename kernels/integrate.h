@@ -45,7 +45,9 @@ void check(const IntegrateOptions&);
 /// where it is.
 ///
 /// All in T. Each point is on its own, so the same bits at any number of threads and with any instruction set.
+/// Points whose `mask` [N] is 0, where there is one, stay where they are.
 template <class T>
-void integrate(const Exec&, View<const T, 3> field, View<T, 2> points, const IntegrateOptions& = {});
+void integrate(const Exec&, View<const T, 3> field, View<T, 2> points, const IntegrateOptions& = {},
+               const uint8_t* mask = nullptr);
 
 }  // namespace basin::kernels

@@ -80,7 +80,7 @@ struct OneByOne {
   BASIN_HD bool is_core(const Rows<T>& rows, int wanted) const {
     int found = 0;
     for (int r = 0; r < 5 && found < wanted; ++r)
-      for (int q = rows.near[r].begin; q < rows.near[r].end; ++q)
+      for (int q = rows.near[r].begin; q < rows.near[r].end && found < wanted; ++q)
         found += is_near(q);
     return found >= wanted;
   }

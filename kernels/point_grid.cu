@@ -155,7 +155,8 @@ PointGrid<T>::PointGrid(const Exec& exec, View<const T, 2> points, double reach,
   const uint32_t keys = uint32_t(keys_), left_out = labels.data ? 2 * keys : keys;
   const KeyByCell<T> by_cell{points, axis_, cells.column - margin, cells.row - margin, double(stride_), key32_->data()};
   for_each_flat(exec, all_, KeyInBox<T>{by_cell, some, labels.data, keys, left_out});
-  sort(points, key32_->data(), left_out);
+  sort_by_cell(points, key32_->data(), left_out);
+  // Not by FillTable: between few points, empty cells would be a single thread's work.
   for_each(exec, int64_t(keys_) + 1, Fill<int32_t>{table_->data(), 0});
   for_each(exec, all_, CountInCells<false>{key32_->data(), all_, keys, table_->data()});
   for_each(exec, all_, CountInCells<true>{key32_->data(), all_, keys, table_->data()});
@@ -189,7 +190,7 @@ template <class T>
 template <class Key>
 void PointGrid<T>::sort(View<const T, 2> points, const int32_t* labels, Key* key) {
   if (labels) for_each(exec_, all_, PutOutside<Key>{labels, Key(keys_), key});
-  sort(points, key, labels ? 2 * keys_ : keys_);
+  sort_by_cell(points, key, labels ? 2 * keys_ : keys_);
   if (labels) {
     Temp<int32_t> inside(exec_, 1);
     GridView<T> all = view();
@@ -203,7 +204,7 @@ void PointGrid<T>::sort(View<const T, 2> points, const int32_t* labels, Key* key
 /// Points in the order of their keys, none of which is above `keys`.
 template <class T>
 template <class Key>
-void PointGrid<T>::sort(View<const T, 2> points, Key* key, uint64_t keys) {
+void PointGrid<T>::sort_by_cell(View<const T, 2> points, Key* key, uint64_t keys) {
   for_each(exec_, all_, Count{index_.data()});
   sort_by_key<Key>(exec_, {key, {all_}}, {index_.data(), {all_}}, std::bit_width(keys));
   for_each(exec_, all_, Collect<T>{points, index_.data(), x_.data(), y_.data()});

@@ -3,7 +3,6 @@
 #include <cstring>
 #include <optional>
 
-#include "kernels/bounds.h"
 #include "kernels/dbscan.h"
 #include "kernels/scratch.h"
 #include "kernels/view.h"
@@ -112,7 +111,7 @@ class PointGrid {
   /// Throws where a coordinate is NaN or infinite. Where `labels` are given, points with a negative one stay outside
   /// the cells: their places follow after n, and their keys are those of the cells they would be in, plus `keys`.
   PointGrid(const Exec&, View<const T, 2> points, double reach, View<const int32_t, 1> labels = {});
-  /// The same of some points only, in a grid as large as their box, which fits() it, without asking the device for
+  /// The same of some points only, in a grid as large as their box, which fits(), without asking the device for
   /// anything: view().n counts all points. Those that are left out come last and have the key `keys`, or 2 `keys` where
   /// there are labels.
   PointGrid(const Exec&, View<const T, 2> points, double reach, const MaskedPoints&,
@@ -130,7 +129,7 @@ class PointGrid {
   template <class Key>
   void sort(View<const T, 2> points, const int32_t* labels, Key* key);
   template <class Key>
-  void sort(View<const T, 2> points, Key* key, uint64_t keys);
+  void sort_by_cell(View<const T, 2> points, Key* key, uint64_t keys);
 
   Exec exec_;
   CellAxis axis_;

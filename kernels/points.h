@@ -1,10 +1,19 @@
 #pragma once
+#include "kernels/bounds.h"
 #include "kernels/exec.h"
 #include "kernels/view.h"
 
 // From a mask to its pixels as points, and from labels of points back to an image.
 
 namespace basin::kernels {
+
+/// Some of N points, for work on a GPU that the host does not wait for: instead of asking where points are it says
+/// where they are expected.
+struct MaskedPoints {
+  const uint8_t* mask;  // [N]: those with 0 are left out
+  Bounds box;           // of the others
+  int32_t* strays;      // [1]: becomes 1 if one of them lies elsewhere or nowhere; results are of no use then
+};
 
 /// mask = 1 where sigmoid(logit) > threshold, else 0; 0 < threshold < 1. A NaN is background.
 void threshold_logit(const Exec&, View<const float, 2> logit, double threshold, View<uint8_t, 2> mask);

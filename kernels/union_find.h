@@ -1,5 +1,5 @@
 #pragma once
-#include "kernels/launch.h"
+#include "kernels/relaxed.h"
 
 namespace basin {
 
@@ -41,20 +41,18 @@ struct UnionFind {
   }
 
  private:
-#ifdef __CUDA_ARCH__
-  BASIN_HD int32_t read(int32_t i) const { return device_load(parent + i); }
-  BASIN_HD void write(int32_t i, int32_t p) const { device_store(parent + i, p); }
-  BASIN_HD int32_t link(int32_t root, int32_t to) const { return atomicCAS(parent + root, root, to); }
-#else
-  BASIN_HD int32_t read(int32_t i) const { return __atomic_load_n(parent + i, __ATOMIC_RELAXED); }
-  BASIN_HD void write(int32_t i, int32_t p) const { __atomic_store_n(parent + i, p, __ATOMIC_RELAXED); }
+  BASIN_HD int32_t read(int32_t i) const { return relaxed_load(parent + i); }
+  BASIN_HD void write(int32_t i, int32_t p) const { relaxed_store(parent + i, p); }
   /// If `root` still is one, hangs it under `to`. Returns its parent from before.
   BASIN_HD int32_t link(int32_t root, int32_t to) const {
+#ifdef __CUDA_ARCH__
+    return atomicCAS(parent + root, root, to);
+#else
     int32_t was = root;
     __atomic_compare_exchange_n(parent + root, &was, to, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
     return was;
-  }
 #endif
+  }
 };
 
 namespace {

@@ -19,8 +19,10 @@ struct VectorFieldDecoding {
 };
 
 /// The instances of an image: thresholds "logit" [1,H,W], lets the pixels of the foreground follow "field" [2,H,W] and
-/// clusters where they end up. Maps that nobody else holds are let go as soon as they are done with. On a GPU the host
-/// waits once, for the labels. Throws what an image "has" where these are more points than can be clustered.
+/// clusters where they end up. Throws what an image "has" where these are more points than can be clustered.
+/// On the CPU maps that nobody else holds are let go as soon as they are done with. On a GPU the host waits once, for
+/// the labels, unless points leave the image by far or there is no memory for all pixels at once: then it goes by
+/// halves.
 Labels decode(const Exec&, Maps, const VectorFieldDecoding&);
 
 /// The foreground of an image, and where its pixels, in raster order, end up.

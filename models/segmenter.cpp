@@ -24,26 +24,29 @@ Maps predict_source(const Exec& exec, const Method& method, const Source& source
   constexpr int limit = kernels::field_side_limit;
   if (source.height() >= limit || source.width() >= limit)
     refuse("is ", source.width(), " x ", source.height(), " pixels; sides are below ", limit, ": cut it into parts");
-  const Tensor input = Tensor::empty(without_pool({}), {source.channels(), source.height(), source.width()});
+  const Tensor input = Tensor::empty(for_images({}), {source.channels(), source.height(), source.width()});
   const View<float, 3> to = input.view<float, 3>();
 #pragma omp parallel for schedule(static)
   for (int y = 0; y < source.height(); ++y)
     for (int c = 0; c < source.channels(); ++c)
       source.row(c, y, 0, source.width(), &to(c, y, 0));
-  return method.predict(exec, input.to_device(without_pool(exec)), tiling);
+  return method.predict(exec, input.to_device(for_images(exec)), tiling);
 }
 
-Segmentation segment_source(const Exec& exec, const Method& method, const Source& source, const TilingOptions& tiling,
+Segmentation segment_source(const Exec& asked, const Method& method, const Source& source, const TilingOptions& tiling,
                             const std::function<void(const Maps&)>& see) {
+  Exec exec = asked;
+  if (exec.device != Device::cpu) exec = for_images(exec);  // one pool for all, which gives back what it can
   Segmentation result;
-  double start = clock_seconds();
+  const Moment start(exec);
   Maps maps = predict_source(exec, method, source, tiling);
-  result.network_seconds = clock_seconds() - start;
+  const Moment network(exec);
   if (see) see(maps);
-  start = clock_seconds();
+  const Moment seen(exec);
   release_idle_memory(exec, maps);
   result.labels = method.decode(exec, std::move(maps));
-  result.decode_seconds = clock_seconds() - start;
+  result.decode_seconds = Moment(exec).seconds_since(seen);
+  result.network_seconds = network.seconds_since(start);
   return result;
 }
 

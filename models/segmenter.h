@@ -28,7 +28,7 @@ auto with_name(const std::string& name, const F& f) {
 Maps predict_source(const Exec&, const Method&, const Source&, const TilingOptions&);
 
 /// Image to instances: runs the network tile by tile and decodes. What it throws does not name the image. `see` is
-/// called with the maps of the whole image, which are let go while they are decoded.
+/// called with the maps of the whole image, which are let go while they are decoded, or on a GPU after it.
 Segmentation segment_source(const Exec&, const Method&, const Source&, const TilingOptions&,
                             const std::function<void(const Maps&)>& see = {});
 

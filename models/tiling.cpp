@@ -68,7 +68,7 @@ Axis exact_axis(int size, int tile, const NetworkNeeds& needs) {
 class Merger {
  public:
   Merger(const Exec& exec, int height, const Axis& ys, int width, const Axis& xs)
-      : exec_(without_pool(exec)),
+      : exec_(for_images(exec)),
         height_(height),
         width_(width),
         by_row_(Tensor::from(exec_, {height}, inverse_weights(ys, height))),
@@ -161,7 +161,7 @@ Axis padding_axis(int size, int tile, int overlap) {
 }
 
 Tensor resized(const Exec& exec, const Tensor& from, int height, int width, float factor_x, float factor_y) {
-  const Tensor to = Tensor::empty(without_pool(exec), {from.dim(0), height, width});
+  const Tensor to = Tensor::empty(for_images(exec), {from.dim(0), height, width});
   kernels::resize_map(exec, from.view<const float, 3>(), factor_x, factor_y, to.view<float, 3>());
   return to;
 }

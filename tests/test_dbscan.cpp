@@ -119,10 +119,10 @@ TEST_CASE("dbscan: some of the points, which the host does not count") {
     const Tensor at = Tensor::from(exec, {n, 2}, points), some = Tensor::from(exec, {n}, mask);
     const Tensor to = Tensor::empty(exec, {n}, DType::i32), told = Tensor::zeros(exec, {2}, DType::i32);
     auto* const numbers = told.data<int32_t>();  // clusters, strays
-    const bool done = kernels::dbscan<float>(exec, at.view<const float, 2>(), {some.data<uint8_t>(), box, numbers + 1},
-                                             options, to.view<int32_t, 1>(), numbers);
+    kernels::dbscan<float>(exec, at.view<const float, 2>(), {some.data<uint8_t>(), box, numbers + 1}, options,
+                           to.view<int32_t, 1>(), numbers);
     labels = to.to_host<int32_t>(exec);
-    return done ? told.to_host<int32_t>(exec) : std::vector<int32_t>();
+    return told.to_host<int32_t>(exec);
   };
   const kernels::Bounds box{-10, 70, -10, 70};
   for (unsigned seed = 0; seed < 24; ++seed) {
@@ -152,9 +152,31 @@ TEST_CASE("dbscan: some of the points, which the host does not count") {
           astray[seed] = far;
           CHECK(run(exec, astray, mask, box, options, got)[1] == (mask[seed / 2] ? 1 : 0));
         }
-        CHECK(run(exec, points, mask, box, {1e-3, 2}, got).empty());  // too many cells
+        CHECK_THROWS_AS(run(exec, points, mask, box, {1e-3, 2}, got), Error);  // too many cells
       }
   }
+}
+
+TEST_CASE("dbscan: a host's threads share cells with many of the points that are left") {
+  const size_t n = 60000;
+  const std::vector<float> points = test::uniform<float>(2 * n, 0, 30, 5);
+  const std::vector<uint8_t> mask(n, 1);
+  std::vector<int32_t> want(n), got(n);
+  const DbscanOptions options{0.4, 30};
+  const Exec cpu;
+  const int64_t count = kernels::dbscan<float>(cpu, {points.data(), {int(n), 2}}, options, {want.data(), {int(n)}});
+  CHECK(count > 0);
+  const int before = omp_get_max_threads();
+  for (const int threads : {1, 2, 7}) {
+    omp_set_num_threads(threads);
+    int32_t clusters = 0, strays = 0;
+    kernels::dbscan<float>(cpu, {points.data(), {int(n), 2}}, {mask.data(), {0, 30, 0, 30}, &strays}, options,
+                           {got.data(), {int(n)}}, &clusters);
+    CHECK(clusters == count);
+    CHECK(strays == 0);
+    CHECK(got == want);
+  }
+  omp_set_num_threads(before);
 }
 
 TEST_CASE("dbscan: by hand") {

@@ -97,7 +97,7 @@ TEST_CASE("memory: the pool keeps no image, and gives all it can where the syste
   Pool& shared = pool_of(Device::cpu);
   shared.trim();
   const size_t held = shared.use().held;
-  { const Tensor image = Tensor::zeros(without_pool(cpu), {3, 1000, 1000}); }
+  { const Tensor image = Tensor::zeros(for_images(cpu), {3, 1000, 1000}); }
   CHECK(shared.use().held == held);
   { const Tensor pooled = Tensor::zeros(cpu, {3, 1000, 1000}); }
   CHECK(shared.use().held > held);

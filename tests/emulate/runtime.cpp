@@ -1,6 +1,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
@@ -22,6 +23,7 @@ struct CUgraphExec_st {
 };
 struct CUevent_st {
   std::shared_ptr<bool> passed = std::make_shared<bool>(true);
+  std::shared_ptr<double> at = std::make_shared<double>(0);  // ms
   cudaStream_t stream = nullptr;
 };
 struct CUstream_st {
@@ -180,6 +182,15 @@ cudaError_t library_call(cudaStream_t stream, std::function<void()> work) {
   return enqueue(stream, std::move(work));
 }
 
+size_t set_memory(size_t bytes) {
+  const std::lock_guard lock(mutex);
+  return std::exchange(memory().limit, bytes);
+}
+size_t memory_in_use() {
+  const std::lock_guard lock(mutex);
+  wait_all();
+  return memory().in_use;
+}
 int waits() { return waited; }
 
 void forget_failure() {
@@ -328,7 +339,12 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s) {
   const std::lock_guard lock(mutex);
   e->passed = std::make_shared<bool>(false);
   e->stream = real(s);
-  return enqueue(s, [passed = e->passed] { *passed = true; });
+  e->at = std::make_shared<double>(0);
+  return enqueue(s, [passed = e->passed, at = e->at] {
+    using namespace std::chrono;
+    *passed = true;
+    *at = duration<double, std::milli>(steady_clock::now().time_since_epoch()).count();
+  });
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned) {
   const std::lock_guard lock(mutex);
@@ -348,6 +364,13 @@ cudaError_t cudaEventSynchronize(cudaEvent_t e) {
   }
   memory().protect(was_open);
   return state();
+}
+
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
+  const std::lock_guard lock(mutex);
+  if (!*from->passed || !*to->passed) return told(cudaErrorNotReady);
+  *milliseconds = float(*to->at - *from->at);
+  return cudaSuccess;
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode) {

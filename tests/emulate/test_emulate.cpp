@@ -1,6 +1,7 @@
 #include <numeric>
 
 #include "data/synth.h"
+#include "engine/pool.h"
 #include "kernels/components.h"
 #include "kernels/dbscan.h"
 #include "kernels/distance_field.h"
@@ -251,6 +252,33 @@ TEST_CASE("emulate: the host waits for nothing inside a network's run over an im
     method.decode(exec, maps);
     CHECK(waits() == before + 1);  // the labels
   }
+}
+
+TEST_CASE(
+    "emulate: an image that has no room as a whole is decoded by halves, and refused where that has none either") {
+  const Exec exec = device();
+  const VectorFields method(VectorFieldOptions{});
+  const Labels truth = make_synthetic({.size = 256, .seed = 1, .density = 0.2}, 0).labels;
+  const Maps maps = method.oracle(exec, truth);
+  const std::vector<int32_t> want = method.decode(exec, maps).ids;
+  Pool& pool = pool_of(exec.device);
+  int at_once = 0, by_halves = 0, refused = 0;
+  for (size_t room = 0; room < size_t(6) << 20; room += 256 << 10) {
+    pool.trim();
+    const size_t limit = emulate::set_memory(emulate::memory_in_use() + room);
+    const int before = waits();
+    try {
+      const std::vector<int32_t> got = method.decode(exec, maps).ids;
+      CHECK(got == want);
+      ++(waits() == before + 1 ? at_once : by_halves);
+    } catch (const OutOfMemory&) {
+      ++refused;
+    }
+    emulate::set_memory(limit);
+  }
+  CHECK(refused > 0);
+  CHECK(by_halves > 0);
+  CHECK(at_once > 0);
 }
 
 TEST_CASE("emulate: tuned sums over awkward sizes") {

@@ -1,0 +1,35 @@
+#include "engine/clock.h"
+
+namespace basin {
+
+Moment::Moment(const Exec& exec) {
+#if BASIN_CUDA
+  if (exec.device == Device::cuda) {
+    BASIN_CUDA_CHECK(cudaEventCreateWithFlags(&event_, cudaEventDefault));
+    BASIN_CUDA_CHECK(cudaEventRecord(event_, exec.stream));
+    return;
+  }
+#endif
+  (void)exec;
+  at_ = clock_seconds();
+}
+
+Moment::~Moment() {
+#if BASIN_CUDA
+  if (event_) cudaEventDestroy(event_);
+#endif
+}
+
+double Moment::seconds_since(const Moment& earlier) const {
+#if BASIN_CUDA
+  if (event_) {
+    float milliseconds = 0;
+    BASIN_CUDA_CHECK(cudaEventSynchronize(event_));
+    BASIN_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, earlier.event_, event_));
+    return 1e-3 * double(milliseconds);
+  }
+#endif
+  return at_ - earlier.at_;
+}
+
+}  // namespace basin
