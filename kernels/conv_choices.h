@@ -52,7 +52,6 @@ class ConvLedger {
     if (const auto at = made_.find(key); at != made_.end()) return at->second;
     const auto given = given_.find(key);
     const ConvChoice choice = given != given_.end() && works(given->second) ? given->second : measure();
-    given_.erase(key);
     return made_[key] = choice;
   }
 
