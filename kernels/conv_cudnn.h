@@ -6,11 +6,12 @@
 // Convolution on an NVIDIA GPU by cuDNN, same mathematics as kernels/conv.h, between maps of float or of bfloat16, both
 // in nchw or both in nhwc; maps of one channel are either. With bfloat16 the weight is rounded to it too, and so are
 // the sums where they are stored, once more where a bias or a ReLU follows; a weight gradient is rounded before it is
-// added. With Precision::tf32 products of floats may be rounded to TF32, sums never. What cuDNN needs for a shape is
-// made once; the 512 shapes last used are kept. The first call with a shape measures cuDNN's algorithms on the GPU and
-// keeps the fastest; with exec.deterministic it keeps the first by number of those that give the same bits from run to
-// run. It must not lie in a captured graph; later calls may. Not for several threads at once. Shapes that do not belong
-// together throw (check_convolution), as does any call where the build has no CUDA.
+// added. With Precision::tf32 products of floats may be rounded to TF32, sums never. The first call with a shape
+// measures cuDNN's algorithms on the GPU and keeps the fastest; with exec.deterministic it keeps the first by number of
+// those that give the same bits from run to run. It must not lie in a captured graph; later calls may. The choices are
+// kept in conv_ledger() (kernels/conv_choices.h), and taken from there where they were handed in. What else cuDNN needs
+// for a shape is made once; that of the 4096 shapes last used is kept. Not for several threads at once. Shapes that do
+// not belong together throw (check_convolution), as does any call where the build has no CUDA.
 
 namespace basin::kernels {
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <tuple>
 #include <vector>
 
 #include "kernels/recent.h"
@@ -48,39 +49,41 @@ using Filter = Descriptor<cudnnFilterDescriptor_t, cudnnCreateFilterDescriptor, 
 using Operation =
     Descriptor<cudnnConvolutionDescriptor_t, cudnnCreateConvolutionDescriptor, cudnnDestroyConvolutionDescriptor>;
 
-/// What an algorithm is chosen for.
-struct Key {
-  ConvProblem problem;
-  int gpu;
-  bool tf32, deterministic;
-
-  auto operator<=>(const Key&) const = default;
-};
-
 cudnnTensorFormat_t format_of(const ConvProblem& p) { return p.nhwc ? CUDNN_TENSOR_NHWC : CUDNN_TENSOR_NCHW; }
 cudnnDataType_t type_of(const ConvProblem& p) { return p.bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT; }
+
+/// cuDNN numbers them from 0.
+int algorithms_of(ConvPass pass) {
+  constexpr int counts[] = {CUDNN_CONVOLUTION_FWD_ALGO_COUNT, CUDNN_CONVOLUTION_BWD_DATA_ALGO_COUNT,
+                            CUDNN_CONVOLUTION_BWD_FILTER_ALGO_COUNT};
+  return counts[int(pass)];
+}
+
+/// Whether products are rounded no more than was asked for.
+bool is_allowed(int math, const ConvKey& key) { return key.tf32 || key.problem.bf16 || math == CUDNN_FMA_MATH; }
 
 /// Of what was measured, the fastest that fits; with `deterministic` the first by number of those that give the same
 /// bits from run to run. cuDNN measures ways of multiplying that were not asked for, too.
 template <class Measured>
-Measured chosen(std::vector<Measured> all, int count, const Key& key) {
-  const bool exact = !key.tf32 && !key.problem.bf16;
+ConvChoice chosen(std::vector<Measured> all, int count, const ConvKey& key) {
   all.resize(size_t(count));
   std::erase_if(all, [&](const Measured& m) {
-    return m.status != CUDNN_STATUS_SUCCESS || m.memory > most_workspace || (exact && m.mathType != CUDNN_FMA_MATH) ||
+    return m.status != CUDNN_STATUS_SUCCESS || m.memory > most_workspace || !is_allowed(m.mathType, key) ||
            (key.deterministic && m.determinism != CUDNN_DETERMINISTIC);
   });
   BASIN_CHECK(!all.empty(), "cuDNN has no algorithm for a convolution");
-  if (!key.deterministic) return all.front();  // they come sorted by time
-  return *std::min_element(all.begin(), all.end(), [](const Measured& a, const Measured& b) {
+  const auto by_number = [](const Measured& a, const Measured& b) {
     return std::pair(int(a.algo), int(a.mathType)) < std::pair(int(b.algo), int(b.mathType));
-  });
+  };
+  // They come sorted by time.
+  const Measured& m = key.deterministic ? *std::min_element(all.begin(), all.end(), by_number) : all.front();
+  return {int(m.algo), int(m.mathType), int64_t(m.memory), int(cudnnGetVersion())};
 }
 
-/// A problem with the algorithm for it.
+/// A problem as cuDNN takes it.
 class Plan {
  public:
-  Plan(const Exec& exec, const Key& key) : key_(key), p_(key.problem) {
+  Plan(int gpu, const ConvKey& key) : gpu_(gpu), key_(key), p_(key.problem) {
     BASIN_CUDNN_CHECK(cudnnSetTensor4dDescriptor(x_, format_of(p_), type_of(p_), p_.n, p_.in, p_.h, p_.w));
     BASIN_CUDNN_CHECK(cudnnSetTensor4dDescriptor(out_, format_of(p_), type_of(p_), p_.n, p_.out, p_.h, p_.w));
     BASIN_CUDNN_CHECK(
@@ -89,7 +92,11 @@ class Plan {
     BASIN_CUDNN_CHECK(cudnnSetConvolution2dDescriptor(operation_, padding, padding, 1, 1, 1, 1, CUDNN_CROSS_CORRELATION,
                                                       CUDNN_DATA_FLOAT));
     set_math(p_.bf16 ? CUDNN_TENSOR_OP_MATH : key.tf32 ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH);
-    measure(exec);
+  }
+  /// With the algorithm for it.
+  Plan(int gpu, const ConvKey& key, const ConvChoice& choice) : Plan(gpu, key) {
+    algorithm_ = choice.algorithm, workspace_ = size_t(choice.workspace);
+    set_math(cudnnMathType_t(choice.math));
   }
 
   /// As run_cudnn().
@@ -116,24 +123,18 @@ class Plan {
     }
   }
 
- private:
-  cudnnHandle_t handle_on(const Exec& exec) const {
-    const cudnnHandle_t handle = handle_of(key_.gpu);
-    BASIN_CUDNN_CHECK(cudnnSetStream(handle, exec.stream));
-    return handle;
-  }
-  void set_math(cudnnMathType_t math) { BASIN_CUDNN_CHECK(cudnnSetConvolutionMathType(operation_, math)); }
-
-  template <class Measured>
-  void take(const std::vector<Measured>& all, int count) {
-    const Measured m = chosen(all, count, key_);
-    algorithm_ = int(m.algo), workspace_ = m.memory;
-    set_math(m.mathType);
+  /// Whether cuDNN offers the choice, which may come from another GPU, on this one.
+  bool offers(const ConvChoice& c) {
+    size_t needed = 0;
+    return c.algorithm < algorithms_of(p_.pass) && c.math <= CUDNN_FMA_MATH && is_allowed(c.math, key_) &&
+           cudnnSetConvolutionMathType(operation_, cudnnMathType_t(c.math)) == CUDNN_STATUS_SUCCESS &&
+           workspace_of(c.algorithm, needed) == CUDNN_STATUS_SUCCESS && needed <= size_t(c.workspace) &&
+           size_t(c.workspace) <= most_workspace;
   }
 
   /// On memory of its own, as measuring writes over what the pass writes; and not of exec.scratch, because a step's
   /// memory would stay that large.
-  void measure(Exec exec) {
+  ConvChoice measure(Exec exec) {
     exec.scratch = nullptr;
     const cudnnHandle_t handle = handle_on(exec);
     const int64_t element = p_.bf16 ? 2 : 4, pixels = int64_t(p_.n) * p_.h * p_.w;
@@ -150,7 +151,7 @@ class Plan {
         BASIN_CUDNN_CHECK(cudnnFindConvolutionForwardAlgorithmEx(handle, x_, x.data(), weight_, weight.data(),
                                                                  operation_, out_, out.data(), most, &count, all.data(),
                                                                  work.data(), most_workspace));
-        return take(all, count);
+        return chosen(all, count, key_);
       }
       case ConvPass::backward_data: {
         BASIN_CUDNN_CHECK(cudnnGetConvolutionBackwardDataAlgorithmMaxCount(handle, &most));
@@ -158,7 +159,7 @@ class Plan {
         BASIN_CUDNN_CHECK(cudnnFindConvolutionBackwardDataAlgorithmEx(handle, weight_, weight.data(), out_, out.data(),
                                                                       operation_, x_, x.data(), most, &count,
                                                                       all.data(), work.data(), most_workspace));
-        return take(all, count);
+        return chosen(all, count, key_);
       }
       case ConvPass::backward_weight: {
         BASIN_CUDNN_CHECK(cudnnGetConvolutionBackwardFilterAlgorithmMaxCount(handle, &most));
@@ -166,12 +167,38 @@ class Plan {
         BASIN_CUDNN_CHECK(cudnnFindConvolutionBackwardFilterAlgorithmEx(
             handle, x_, x.data(), out_, out.data(), operation_, weight_, weight.data(), most, &count, all.data(),
             work.data(), most_workspace));
-        return take(all, count);
+        return chosen(all, count, key_);
       }
     }
+    fail(__FILE__, __LINE__, "a convolution has three passes");
   }
 
-  Key key_;
+ private:
+  cudnnHandle_t handle_on(const Exec& exec) const {
+    const cudnnHandle_t handle = handle_of(gpu_);
+    BASIN_CUDNN_CHECK(cudnnSetStream(handle, exec.stream));
+    return handle;
+  }
+  void set_math(cudnnMathType_t math) { BASIN_CUDNN_CHECK(cudnnSetConvolutionMathType(operation_, math)); }
+
+  cudnnStatus_t workspace_of(int algorithm, size_t& bytes) const {
+    const cudnnHandle_t handle = handle_of(gpu_);
+    switch (p_.pass) {
+      case ConvPass::forward:
+        return cudnnGetConvolutionForwardWorkspaceSize(handle, x_, weight_, operation_, out_,
+                                                       cudnnConvolutionFwdAlgo_t(algorithm), &bytes);
+      case ConvPass::backward_data:
+        return cudnnGetConvolutionBackwardDataWorkspaceSize(handle, weight_, out_, operation_, x_,
+                                                            cudnnConvolutionBwdDataAlgo_t(algorithm), &bytes);
+      case ConvPass::backward_weight:
+        return cudnnGetConvolutionBackwardFilterWorkspaceSize(handle, x_, out_, operation_, weight_,
+                                                              cudnnConvolutionBwdFilterAlgo_t(algorithm), &bytes);
+    }
+    return CUDNN_STATUS_BAD_PARAM;
+  }
+
+  int gpu_;
+  ConvKey key_;
   ConvProblem p_;
   Maps x_, out_;
   Filter weight_;
@@ -185,10 +212,15 @@ class Plan {
 CudnnVersions cudnn_versions() { return {int(cudnnGetVersion()), CUDNN_VERSION, int(cudnnGetCudartVersion())}; }
 
 void run_cudnn(const Exec& exec, const ConvProblem& problem, void* x, void* weight, void* out, float beta) {
-  Key key{problem, 0, exec.precision == Precision::tf32, exec.deterministic};
-  BASIN_CUDA_CHECK(cudaGetDevice(&key.gpu));
+  using Key = std::tuple<int, ConvKey, ConvChoice>;
   static auto* plans = new Recent<Key, std::unique_ptr<Plan>>(most_plans);
-  (*plans->get(key, [&] { return std::make_unique<Plan>(exec, key); })).run(exec, x, weight, out, beta);
+  int gpu = 0;
+  BASIN_CUDA_CHECK(cudaGetDevice(&gpu));
+  const ConvKey key{problem, exec.precision == Precision::tf32, exec.deterministic};
+  const ConvChoice choice = conv_ledger().get(
+      key, [&](const ConvChoice& c) { return Plan(gpu, key).offers(c); }, [&] { return Plan(gpu, key).measure(exec); });
+  plans->get({gpu, key, choice}, [&] { return std::make_unique<Plan>(gpu, key, choice); })
+      ->run(exec, x, weight, out, beta);
 }
 
 }  // namespace basin::kernels

@@ -1,6 +1,5 @@
 #pragma once
-#include <compare>
-
+#include "kernels/conv_choices.h"
 #include "kernels/exec.h"
 
 namespace basin::kernels {
@@ -12,21 +11,9 @@ struct CudnnVersions {
 };
 CudnnVersions cudnn_versions();
 
-enum class ConvPass { forward, backward_data, backward_weight };
-
-/// One pass of one convolution as cuDNN sees it: x [n, in, h, w], out [n, out, h, w], weight [out, in, kernel, kernel],
-/// each dense and in one layout, nchw or nhwc: a weight in nhwc is [out, kernel, kernel, in].
-struct ConvProblem {
-  ConvPass pass;
-  int n, in, out, h, w, kernel;
-  bool nhwc;
-  bool bf16;  // the elements of all three: bfloat16, else float
-
-  auto operator<=>(const ConvProblem&) const = default;
-};
-
 /// forward: out = beta out + the convolution of x. backward_data: the same for x, from out. backward_weight: for the
-/// weight, from x and out. Sums are float32, rounded once where they are stored.
+/// weight, from x and out. Sums are float32, rounded once where they are stored. By the algorithm in conv_ledger();
+/// one that was handed in is taken where cuDNN offers it on this GPU within the workspace that came with it.
 void run_cudnn(const Exec&, const ConvProblem&, void* x, void* weight, void* out, float beta);
 
 }  // namespace basin::kernels

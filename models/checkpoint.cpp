@@ -5,10 +5,21 @@
 #include "engine/files.h"
 #include "engine/json.h"
 #include "engine/safetensors.h"
+#include "kernels/conv_plan_cudnn.h"
+#include "models/conv_choices_json.h"
 #include "models/model_file.h"
 
 namespace basin {
 namespace {
+
+/// Whether the bits of a run hang on which algorithms cuDNN chose.
+bool keeps_choices(const Exec& exec) { return exec.device == Device::cuda && exec.deterministic; }
+
+std::string choices_text() {
+  kernels::ConvChoices choices = kernels::conv_ledger().choices();
+  std::erase_if(choices, [](const auto& c) { return !c.first.deterministic; });
+  return to_text(to_json(choices));
+}
 
 void refuse_changes(const Json& now, const Json& then, const std::string& file) {
   std::string changes;
@@ -32,6 +43,7 @@ void save_checkpoint(const std::filesystem::path& path, const Exec& exec, const 
                      const Json& settings) {
   SafeTensors content;
   content.metadata["basin"] = to_text({{"settings", settings}, {"best", at.best}});
+  if (keeps_choices(exec)) content.metadata["cudnn"] = choices_text();
   add_parameters(content, exec, params);
   content.add("step", {1}, &at.step);
   const std::pair<const char*, const Tensor*> moments[] = {{"adam.m", &at.m}, {"adam.v", &at.v}};
@@ -52,12 +64,16 @@ void load_checkpoint(const std::filesystem::path& path, const Exec& exec, const 
       step->dtype != "I64" || step->bytes.size() != 8)
     refuse(file, " is no training state");
   refuse_changes(settings, info["settings"], file);
+  kernels::ConvChoices choices;
+  if (const auto cudnn = content.metadata.find("cudnn"); cudnn != content.metadata.end())
+    choices = conv_choices_from(parse_json(cudnn->second), file);
   read_parameters(content, exec, params, file);
   const int64_t n = at.m.shape().size();
   at.m.copy_from_host(exec, content.floats("adam.m", {n}, file));
   at.v.copy_from_host(exec, content.floats("adam.v", {n}, file));
   std::memcpy(&at.step, step->bytes.data(), 8);
   at.best = info["best"].get<double>();
+  if (keeps_choices(exec)) kernels::conv_ledger().hand_in(std::move(choices), kernels::cudnn_versions().found);
 }
 
 }  // namespace basin

@@ -14,11 +14,13 @@ struct Checkpoint {
 };
 
 /// Writes parameters, running statistics and where the run stands. `settings`: those that decide the bytes of a run.
-/// The same content gives the same bytes. Written under a temporary name and renamed.
+/// On a GPU with exec.deterministic also which algorithms of cuDNN were chosen in this process for it, under
+/// `__metadata__["cudnn"]`. The same content gives the same bytes. Written under a temporary name and renamed.
 void save_checkpoint(const std::filesystem::path&, const Exec&, const Params&, const Checkpoint&, const Json& settings);
 
-/// Reads them back, the moments into the tensors of `at`. Throws one sentence with the file's name for what is no
-/// checkpoint of these parameters, and one that names the first setting that is not what it was.
+/// Reads them back, the moments into the tensors of `at`; there, the algorithms are handed in. Throws one sentence with
+/// the file's name for what is no checkpoint of these parameters, and one that names the first setting that is not what
+/// it was.
 void load_checkpoint(const std::filesystem::path&, const Exec&, const Params&, Checkpoint& at, const Json& settings);
 
 }  // namespace basin

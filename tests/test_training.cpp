@@ -7,6 +7,7 @@
 #include "data/synth.h"
 #include "engine/files.h"
 #include "engine/safetensors.h"
+#include "kernels/conv_plan_cudnn.h"
 #include "models/model_file.h"
 #include "models/segmenter.h"
 #include "models/trainer.h"
@@ -60,6 +61,10 @@ void run(const std::filesystem::path& folder, const TrainOptions& options, bool 
   train(exec, method, examples, held, options, {folder}, resume);
 }
 
+SafeTensors read_state(const Folder& folder) {
+  return decode_safetensors(read_file(folder / "last.state.safetensors"), "state");
+}
+
 }  // namespace
 
 TEST_CASE("training: stopped and resumed, it ends with the bytes of a run that never stopped") {
@@ -74,6 +79,73 @@ TEST_CASE("training: stopped and resumed, it ends with the bytes of a run that n
       CAPTURE(name);
       CHECK(read_bytes(whole / name) == read_bytes(parts / name));
     }
+  }
+}
+
+TEST_CASE("training: a run resumed on a GPU multiplies by the algorithms of cuDNN that were chosen before the stop") {
+  for (const Exec& exec : deterministic_execs()) {
+    if (exec.device == Device::cpu) continue;
+    kernels::ConvLedger& ledger = kernels::conv_ledger();
+    const int cudnn = kernels::cudnn_versions().found;
+    const auto forget = [&] { ledger.hand_in({}, cudnn); };  // as a new process has none
+    const auto steps = [](int64_t n) {
+      TrainOptions o = few_steps(n);
+      o.validate_every = 2;
+      return o;
+    };
+    const Folder measured, whole, parts;
+    forget();
+    run(measured.path(), steps(2), false, exec);
+    // Where cuDNN has chosen otherwise before the stop than it does now.
+    kernels::ConvChoices other = ledger.choices();
+    for (auto& [key, choice] : other)
+      if (key.problem.pass == kernels::ConvPass::forward) choice.algorithm = 1, choice.workspace = 64 << 20;
+    ledger.hand_in(other, cudnn);
+    run(whole.path(), steps(4), false, exec);
+    const kernels::ConvChoices taken = ledger.choices();
+    run(parts.path(), steps(2), false, exec);
+    if (is_emulated()) {
+      CHECK(taken == other);
+      CHECK(read_bytes(parts / "last.safetensors") != read_bytes(measured / "last.safetensors"));
+    }
+    forget();
+    run(parts.path(), steps(4), true, exec);
+    CHECK(ledger.choices() == taken);
+    for (const char* name : {"last.safetensors", "last.state.safetensors"}) {
+      CAPTURE(name);
+      CHECK(read_bytes(whole / name) == read_bytes(parts / name));
+    }
+  }
+}
+
+TEST_CASE("training: a state holds algorithms of cuDNN where a GPU is to give the same bytes, and nowhere else") {
+  for (const Exec& exec : execs())
+    for (const bool deterministic : {false, true}) {
+      Exec with = exec;
+      with.deterministic = deterministic;
+      const Folder folder;
+      run(folder.path(), few_steps(1), false, with);
+      const SafeTensors state = read_state(folder);
+      const bool kept = deterministic && exec.device == Device::cuda;
+      REQUIRE(state.metadata.size() == (kept ? 2 : 1));
+      if (!kept) continue;
+      const Json choices = parse_json(state.metadata.at("cudnn"));
+      CHECK(!choices.empty());
+      for (const Json& choice : choices)
+        CHECK(choice["deterministic"] == true);
+    }
+}
+
+TEST_CASE("training: a state whose list of algorithms is damaged is refused with its name") {
+  const Folder folder;
+  run(folder.path(), few_steps(1), false);
+  SafeTensors state = read_state(folder);
+  for (const char* text : {"", "[", "{}", "[{\"pass\":\"forward\"}]"}) {
+    state.metadata["cudnn"] = text;
+    const std::vector<std::byte> bytes = encode_safetensors(state);
+    write_atomically(folder / "last.state.safetensors", bytes.data(), bytes.size());
+    CHECK(refusal([&] { run(folder.path(), few_steps(2), true); }) ==
+          (folder / "last.state.safetensors").string() + " is damaged: its list of cuDNN's algorithms is unreadable");
   }
 }
 

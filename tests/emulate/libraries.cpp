@@ -17,15 +17,22 @@ CudnnVersions cudnn_versions() { return {90000, 90000, CUDART_VERSION}; }
 
 namespace {
 
+constexpr int algorithms = 2;  // by their numbers; measuring finds 0
+
+/// A sum as an algorithm rounds it: other algorithms, other bits.
+float rounded(float sum, int algorithm) { return sum * (1 + float(algorithm) * 0x1p-22f); }
+
 /// Arrays of the device as float.
 template <class X>
 std::vector<float> floats(const X* from, int64_t n) {
   return {from, from + n};
 }
 template <class X>
-void store(const std::vector<float>& from, float beta, X* to) {
-  for (size_t i = 0; i < from.size(); ++i)
-    to[i] = beta == 0 ? from[i] : beta * to[i] + from[i];  // 0 times what was there may be NaN
+void store(const std::vector<float>& from, int algorithm, float beta, X* to) {
+  for (size_t i = 0; i < from.size(); ++i) {
+    const float sum = rounded(from[i], algorithm);
+    to[i] = beta == 0 ? sum : beta * to[i] + sum;  // 0 times what was there may be NaN
+  }
 }
 
 /// Maps in the device's layout, and in the one that is fast here.
@@ -66,7 +73,7 @@ void for_each_weight(const ConvProblem& p, const F& f) {
 }
 
 template <class X>
-void run_on_floats(const ConvProblem& p, X* x, X* weight, X* out, float beta) {
+void run_on_floats(const ConvProblem& p, int algorithm, X* x, X* weight, X* out, float beta) {
   const Maps in(p, p.in, floats(x, int64_t(p.n) * p.in * p.h * p.w));
   const Maps result(p, p.out, floats(out, int64_t(p.n) * p.out * p.h * p.w));
   const std::vector<float> given = floats(weight, int64_t(p.out) * p.in * p.kernel * p.kernel);
@@ -82,13 +89,13 @@ void run_on_floats(const ConvProblem& p, X* x, X* weight, X* out, float beta) {
         conv_onednn<float>(Exec(), in.blocked(), weights, {}, {}, result.blocked());
       else
         conv_plain<float>(Exec(), in.given(), weights, {}, {}, result.given());
-      return store(large ? result.taken_back() : result.values(), beta, out);
+      return store(large ? result.taken_back() : result.values(), algorithm, beta, out);
     case ConvPass::backward_data:
       if (large)
         conv_onednn_backward_data(Exec(), weights, result.blocked(), in.blocked());
       else
         conv_plain_backward_data<float>(Exec(), weights, result.given(), in.given());
-      return store(large ? in.taken_back() : in.values(), beta, x);
+      return store(large ? in.taken_back() : in.values(), algorithm, beta, x);
     case ConvPass::backward_weight: {
       if (large)
         conv_onednn_backward_weight(Exec(), in.blocked(), result.blocked(), ConvWeight<float>(w));
@@ -96,7 +103,7 @@ void run_on_floats(const ConvProblem& p, X* x, X* weight, X* out, float beta) {
         conv_plain_backward_weight<float>(Exec(), in.given(), result.given(), ConvWeight<float>(w));
       std::vector<float> back(plain.size());
       for_each_weight(p, [&](size_t from, size_t to) { back[to] = plain[from]; });
-      return store(back, beta, weight);
+      return store(back, algorithm, beta, weight);
     }
   }
 }
@@ -104,11 +111,17 @@ void run_on_floats(const ConvProblem& p, X* x, X* weight, X* out, float beta) {
 }  // namespace
 
 void run_cudnn(const Exec& exec, const ConvProblem& p, void* x, void* weight, void* out, float beta) {
-  BASIN_CUDA_CHECK(emulate::library_call(exec.stream, [=] {
-    if (p.bf16)
-      run_on_floats(p, static_cast<bfloat16*>(x), static_cast<bfloat16*>(weight), static_cast<bfloat16*>(out), beta);
-    else
-      run_on_floats(p, static_cast<float*>(x), static_cast<float*>(weight), static_cast<float*>(out), beta);
+  const ConvChoice choice = conv_ledger().get(
+      {p, exec.precision == Precision::tf32, exec.deterministic},
+      [](const ConvChoice& c) { return c.algorithm < algorithms; },
+      [] {
+        return ConvChoice{0, 0, 0, cudnn_versions().found};
+      });
+  BASIN_CUDA_CHECK(emulate::library_call(exec.stream, [=, algorithm = choice.algorithm] {
+    const auto run = [&]<class X>(X*) {
+      run_on_floats(p, algorithm, static_cast<X*>(x), static_cast<X*>(weight), static_cast<X*>(out), beta);
+    };
+    p.bf16 ? run(static_cast<bfloat16*>(x)) : run(static_cast<float*>(x));
   }));
 }
 
