@@ -6,7 +6,10 @@ Moment::Moment(const Exec& exec) {
 #if BASIN_CUDA
   if (exec.device == Device::cuda) {
     BASIN_CUDA_CHECK(cudaEventCreateWithFlags(&event_, cudaEventDefault));
-    BASIN_CUDA_CHECK(cudaEventRecord(event_, exec.stream));
+    if (const cudaError_t e = cudaEventRecord(event_, exec.stream); e != cudaSuccess) {
+      cudaEventDestroy(event_);
+      BASIN_CUDA_CHECK(e);
+    }
     return;
   }
 #endif

@@ -60,7 +60,18 @@ int algorithms_of(ConvPass pass) {
 }
 
 /// Whether products are rounded no more than was asked for.
-bool is_allowed(int math, const ConvKey& key) { return key.tf32 || key.problem.bf16 || math == CUDNN_FMA_MATH; }
+bool is_allowed(int math, const ConvKey& key) {
+  if (math == CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION) return false;  // to half
+  return key.tf32 || key.problem.bf16 || math == CUDNN_FMA_MATH;
+}
+
+/// Those that cuDNN tells to add up in an order of their own are not.
+bool is_deterministic(ConvPass pass, int algorithm) {
+  if (pass == ConvPass::backward_data) return algorithm != CUDNN_CONVOLUTION_BWD_DATA_ALGO_0;
+  if (pass == ConvPass::backward_weight)
+    return algorithm != CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0 && algorithm != CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3;
+  return true;
+}
 
 /// Of what was measured, the fastest that fits; with `deterministic` the first by number of those that give the same
 /// bits from run to run. cuDNN measures ways of multiplying that were not asked for, too.
@@ -127,6 +138,7 @@ class Plan {
   bool offers(const ConvChoice& c) {
     size_t needed = 0;
     return c.algorithm < algorithms_of(p_.pass) && c.math <= CUDNN_FMA_MATH && is_allowed(c.math, key_) &&
+           (!key_.deterministic || is_deterministic(p_.pass, c.algorithm)) &&
            cudnnSetConvolutionMathType(operation_, cudnnMathType_t(c.math)) == CUDNN_STATUS_SUCCESS &&
            workspace_of(c.algorithm, needed) == CUDNN_STATUS_SUCCESS && needed <= size_t(c.workspace) &&
            size_t(c.workspace) <= most_workspace;

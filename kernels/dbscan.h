@@ -24,7 +24,7 @@ template <class T>
 int64_t dbscan(const Exec&, View<const T, 2> points /*[N, 2]*/, const DbscanOptions&, View<int32_t, 1> labels /*[N]*/);
 
 /// The same of some of the points, the labels of the others being -1, without a word to the host: `clusters` [1], their
-/// number, lies where exec computes. Their box must fit() a PointGrid of reach eps.
+/// number, lies where exec computes. PointGrid<T>::fits(box, eps, N) must hold.
 template <class T>
 void dbscan(const Exec&, View<const T, 2> points, const MaskedPoints&, const DbscanOptions&, View<int32_t, 1> labels,
             int32_t* clusters);

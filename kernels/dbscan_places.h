@@ -65,7 +65,7 @@ struct UniteCellPlaces {
     if (cells.node[p] == none) return;
     const uint64_t key = grid.key(p);
     int32_t root = cells.cell_node[grid.first(key)];
-    for (int k = 0; k < neighbours; ++k) {  // each point begins with another one: one union is enough
+    for (int k = 0; k < neighbours; ++k) {  // points of a cell begin with different ones: what one has united is done
       const uint64_t other = key + offset((k + int(p)) % neighbours, grid.stride);
       cells.unite_with({int(p), int(p) + 1}, other, other, root);
     }

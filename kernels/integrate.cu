@@ -70,26 +70,26 @@ void integrate_in(const Exec& exec, const Field& field, View<T, 2> points, const
 
 template <class T>
 void integrate(const Exec& exec, View<const T, 3> field, View<T, 2> points, const IntegrateOptions& options,
-               const uint8_t* mask) {
+               View<const uint8_t, 1> mask) {
   const int h = field.dim[1], w = field.dim[2];
   BASIN_CHECK(field.dim[0] == 2 && h > 0 && w > 0, "field ", field);
-  BASIN_CHECK(points.dim[1] == 2, "points ", points);
+  BASIN_CHECK(points.dim[1] == 2 && (!mask.data || mask.dim[0] == points.dim[0]), "points ", points, ", mask ", mask);
   BASIN_CHECK(int64_t(h) * w < int64_t(1) << 31 && h < field_side_limit && w < field_side_limit, "field ", field);
   BASIN_CHECK(options.steps >= 0 && options.tolerance > 0, options.steps, " steps, tolerance ", options.tolerance);
   check(options);
   Temp<Vec2<T>> pairs(exec, int64_t(h) * w);
   interleave(exec, View<const T, 4>{field.data, {1, 2, h, w}}, pairs.data());
-  if (exec.device == Device::cpu && exec.variant != Variant::plain && !mask)
+  if (exec.device == Device::cpu && exec.variant != Variant::plain && !mask.data)
     return integrate_chunks<T>({pairs.data(), h, w}, points, options);
   if (options.interpolation == Interpolation::bilinear)
-    integrate_in(exec, BilinearField<T>{pairs.data(), h, w}, points, options, mask);
+    integrate_in(exec, BilinearField<T>{pairs.data(), h, w}, points, options, mask.data);
   else
-    integrate_in(exec, NearestField<T>{pairs.data(), h, w}, points, options, mask);
+    integrate_in(exec, NearestField<T>{pairs.data(), h, w}, points, options, mask.data);
 }
 
 template void integrate<float>(const Exec&, View<const float, 3>, View<float, 2>, const IntegrateOptions&,
-                               const uint8_t*);
+                               View<const uint8_t, 1>);
 template void integrate<double>(const Exec&, View<const double, 3>, View<double, 2>, const IntegrateOptions&,
-                                const uint8_t*);
+                                View<const uint8_t, 1>);
 
 }  // namespace basin::kernels

@@ -48,6 +48,6 @@ void check(const IntegrateOptions&);
 /// Points whose `mask` [N] is 0, where there is one, stay where they are.
 template <class T>
 void integrate(const Exec&, View<const T, 3> field, View<T, 2> points, const IntegrateOptions& = {},
-               const uint8_t* mask = nullptr);
+               View<const uint8_t, 1> mask = {});
 
 }  // namespace basin::kernels

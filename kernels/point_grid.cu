@@ -165,6 +165,7 @@ PointGrid<T>::PointGrid(const Exec& exec, View<const T, 2> points, double reach,
 
 template <class T>
 bool PointGrid<T>::fits(const Bounds& box, double reach, int64_t n) {
+  if (!(reach >= 1e-150 && reach <= 1e150)) return false;
   const CellBox cells(CellAxis(reach), box);
   return n <= most_points && cells.near() && small(cells.columns, cells.rows, n);
 }

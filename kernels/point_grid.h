@@ -111,9 +111,9 @@ class PointGrid {
   /// Throws where a coordinate is NaN or infinite. Where `labels` are given, points with a negative one stay outside
   /// the cells: their places follow after n, and their keys are those of the cells they would be in, plus `keys`.
   PointGrid(const Exec&, View<const T, 2> points, double reach, View<const int32_t, 1> labels = {});
-  /// The same of some points only, in a grid as large as their box, which fits(), without asking the device for
-  /// anything: view().n counts all points. Those that are left out come last and have the key `keys`, or 2 `keys` where
-  /// there are labels.
+  /// The same of some points only, in a grid as large as their box, without asking the device for anything. fits()
+  /// must hold for it. view().n counts all points. Those that are left out come last and have the key `keys`, or 2
+  /// `keys` where there are labels.
   PointGrid(const Exec&, View<const T, 2> points, double reach, const MaskedPoints&,
             View<const int32_t, 1> labels = {});
   /// Whether the cells of a box are few enough for a table beside n points.

@@ -23,17 +23,24 @@ std::string choices_text() {
 
 void refuse_changes(const Json& now, const Json& then, const std::string& file) {
   std::string changes;
+  const auto text_of = [](const Json& all, const std::string& key) {
+    return all.contains(key) ? to_text(all[key]) : "unset";
+  };
+  const auto compare = [&](const std::string& key) {
+    const std::string value = text_of(now, key), before = text_of(then, key);
+    if (value == before) return;
+    changes += changes.empty() ? "" : "; ";
+    if (key == "data")
+      changes += "other images or labels to train on";
+    else if (key == "validation")
+      changes += "other images or labels for validation";
+    else
+      changes += key + " " + value + " now, " + before + " then";
+  };
   for (const auto& [key, value] : now.items())
-    if (!then.contains(key) || then[key] != value) {
-      changes += changes.empty() ? "" : "; ";
-      if (key == "data")
-        changes += "other images or labels to train on";
-      else if (key == "validation")
-        changes += "other images or labels for validation";
-      else
-        changes +=
-            key + " " + to_text(value) + " now, " + (then.contains(key) ? to_text(then[key]) : "unset") + " then";
-    }
+    compare(key);
+  for (const auto& [key, value] : then.items())
+    if (!now.contains(key)) compare(key);
   if (!changes.empty()) refuse("--resume with other settings than those of ", file, ": ", changes);
 }
 

@@ -39,7 +39,7 @@ std::optional<Labels> decode_pixels(const Exec& exec, const Maps& maps, const Ve
   const auto* const is_point = mask.data<const uint8_t>();
   kernels::pixel_points<float>(exec, height, width, points.view<float, 2>());
   kernels::integrate<float>(exec, rescaled(exec, maps["field"], mask, o).view<const float, 3>(),
-                            points.view<float, 2>(), o.integrate, is_point);
+                            points.view<float, 2>(), o.integrate, {is_point, {n}});
 
   const Tensor result = Tensor::zeros(exec, {n + 2}, DType::i32);  // labels, their number, strays
   auto* const ids = result.data<int32_t>();
@@ -65,9 +65,9 @@ Labels decode(const Exec& exec, Maps maps, const VectorFieldDecoding& o) {
   if (exec.device == Device::cuda) try {
       if (std::optional<Labels> labels = decode_pixels(for_images(exec), maps, o)) return *std::move(labels);
     } catch (const OutOfMemory&) {
-      pool_of(exec.device).trim();  // the halves need less
+      pool_of(exec.device).trim();  // of sizes that the two parts may not ask for
     }
-  return decode_in_halves(exec, std::move(maps), o);
+  return decode_in_two_parts(exec, std::move(maps), o);
 }
 
 EndPoints follow(const Exec& exec, Maps maps, const VectorFieldDecoding& o) {
@@ -108,7 +108,7 @@ Labels cluster(const Exec& exec, EndPoints ends, const VectorFieldDecoding& o) {
   return labels;
 }
 
-Labels decode_in_halves(const Exec& exec, Maps maps, const VectorFieldDecoding& o) {
+Labels decode_in_two_parts(const Exec& exec, Maps maps, const VectorFieldDecoding& o) {
   return cluster(exec, follow(exec, std::move(maps), o), o);
 }
 

@@ -21,8 +21,8 @@ struct VectorFieldDecoding {
 /// The instances of an image: thresholds "logit" [1,H,W], lets the pixels of the foreground follow "field" [2,H,W] and
 /// clusters where they end up. Throws what an image "has" where these are more points than can be clustered.
 /// On the CPU maps that nobody else holds are let go as soon as they are done with. On a GPU the host waits once, for
-/// the labels, unless points leave the image by far or there is no memory for all pixels at once: then it goes by
-/// halves.
+/// the labels, unless the image is too large for that, points leave it by far, or memory for all pixels at once is
+/// short: then it goes in two parts.
 Labels decode(const Exec&, Maps, const VectorFieldDecoding&);
 
 /// The foreground of an image, and where its pixels, in raster order, end up.
@@ -38,6 +38,6 @@ EndPoints follow(const Exec&, Maps, const VectorFieldDecoding&);
 Labels cluster(const Exec&, EndPoints, const VectorFieldDecoding&);
 
 /// decode() on any device by follow() and cluster(): for what the GPU's own way leaves out, and to compare with.
-Labels decode_in_halves(const Exec&, Maps, const VectorFieldDecoding&);
+Labels decode_in_two_parts(const Exec&, Maps, const VectorFieldDecoding&);
 
 }  // namespace basin

@@ -33,7 +33,7 @@ double rate_at(const TrainOptions& o, int64_t step) {
 }
 
 /// The settings that decide the bytes of a run.
-Json settings(const TrainOptions& o, Precision precision, const Method& method, const std::string& data,
+Json settings(const TrainOptions& o, const Exec& exec, const Method& method, const std::string& data,
               const std::string& validation) {
   Json j{{"batch", o.batch},
          {"crop", o.crop},
@@ -46,7 +46,8 @@ Json settings(const TrainOptions& o, Precision precision, const Method& method, 
          {"data", data},
          {"validation", validation}};
   if (o.schedule == Schedule::cosine) j["steps"] = o.steps;
-  if (precision != Precision::fp32) j["precision"] = name_of(precision);
+  if (exec.precision != Precision::fp32) j["precision"] = name_of(exec.precision);
+  if (exec.device == Device::cuda && exec.deterministic) j["deterministic"] = true;
   const Json config = method.config();
   for (const auto& [key, value] : config.items())
     j["model " + key] = value;
@@ -175,7 +176,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
   const SampleSpec spec = method.sample_spec();
   if (o.crop % spec.multiple != 0 || o.crop < spec.multiple)
     refuse("--crop ", o.crop, ": expected a multiple of ", spec.multiple);
-  const Json chosen = settings(o, exec.precision, method, fingerprint(examples), fingerprint(validation));
+  const Json chosen = settings(o, exec, method, fingerprint(examples), fingerprint(validation));
   const std::vector<std::string> seen = image_fingerprints(examples);
   Stepper stepper(exec, method, o.graph);
   Checkpoint at{.m = stepper.first_moment(), .v = stepper.second_moment()};

@@ -157,7 +157,7 @@ TEST_CASE("dbscan: some of the points, which the host does not count") {
   }
 }
 
-TEST_CASE("dbscan: a host's threads share cells with many of the points that are left") {
+TEST_CASE("dbscan: masked points in crowded cells have the same labels at any number of threads") {
   const size_t n = 60000;
   const std::vector<float> points = test::uniform<float>(2 * n, 0, 30, 5);
   const std::vector<uint8_t> mask(n, 1);

@@ -25,7 +25,7 @@ TEST_CASE("decoding: more foreground than can be clustered is refused before it 
   CHECK_MESSAGE(contains(why, "has 536903680 pixels of foreground"), why);
 }
 
-TEST_CASE("decoding: the same labels on every device as by halves on the CPU") {
+TEST_CASE("decoding: the same labels on every device as in two parts on the CPU") {
   using kernels::NoiseRule;
   const Exec cpu;
   VectorFields method{VectorFieldOptions{}};
@@ -35,7 +35,7 @@ TEST_CASE("decoding: the same labels on every device as by halves on the CPU") {
     return Maps{{{"logit", from["logit"].to_device(exec)}, {"field", from["field"].to_device(exec)}}, {}};
   };
   const auto check_all = [&](const Maps& all, const VectorFieldDecoding& d, bool any) {
-    const Labels want = decode_in_halves(cpu, all, d);
+    const Labels want = decode_in_two_parts(cpu, all, d);
     CHECK((want.count > 0) == any);
     for (const Exec& exec : execs()) {
       const Labels got = decode(exec, on(exec, all), d);
@@ -72,8 +72,12 @@ TEST_CASE("decoding: the same labels on every device as by halves on the CPU") {
   d.noise = NoiseRule::majority;
   check_all(pushed(-100), d, true);
   check_all(pushed(10000), d, true);
-  for (const Exec& exec : execs())
+  for (const Exec& exec : execs()) {
     CHECK(contains(refusal([&] { decode(exec, on(exec, pushed(std::nanf(""))), d); }), "is not finite"));
+    VectorFieldDecoding tiny;
+    tiny.dbscan.eps = 1e-200;
+    CHECK(contains(refusal([&] { decode(exec, on(exec, maps), tiny); }), "--eps 1e-200: expected 1e-150 to 1e150"));
+  }
 }
 
 TEST_CASE("decoding: segment names the image that it cannot decode, before it runs the network") {

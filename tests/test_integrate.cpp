@@ -12,10 +12,12 @@ namespace {
 
 template <class T>
 std::vector<T> moved(const Exec& exec, int h, int w, const std::vector<T>& field, const std::vector<T>& points,
-                     const IntegrateOptions& options) {
+                     const IntegrateOptions& options, const std::vector<uint8_t>& mask = {}) {
   const Tensor f = Tensor::from(exec, {2, h, w}, field);
   const Tensor p = Tensor::from(exec, {int64_t(points.size() / 2), 2}, points);
-  integrate<T>(exec, f.view<const T, 3>(), p.view<T, 2>(), options);
+  const Tensor some = Tensor::from(exec, {int64_t(mask.size())}, mask);
+  integrate<T>(exec, f.view<const T, 3>(), p.view<T, 2>(), options,
+               mask.empty() ? View<const uint8_t, 1>() : some.view<const uint8_t, 1>());
   return p.to_host<T>(exec);
 }
 
@@ -141,6 +143,22 @@ TEST_CASE("integrate: one step worked out by hand") {
       check_close<double>(end(Solver::rk4, Interpolation::bilinear), {1 + .5 / 6 * (.5 + 2 * k2 + 2 * k3 + k4), .5}, 0,
                           1e-15);
       check_close<double>(end(Solver::rk4, Interpolation::nearest), {1.25, .5}, 0, 1e-15);
+    }
+}
+
+TEST_CASE("integrate: points with a mask of 0 stay, and the others go where they go without one") {
+  const std::vector<float> field = uniform<float>(2 * 9 * 11, -2, 2, 1), points = uniform<float>(400, -2, 12, 2);
+  std::vector<uint8_t> mask(200);
+  for (size_t i = 0; i < mask.size(); ++i)
+    mask[i] = i % 3 ? uint8_t(i) : uint8_t(0);
+  for (const Exec& exec : execs())
+    for (const IntegrateOptions& options : all_options()) {
+      const std::vector<float> all = moved(exec, 9, 11, field, points, options);
+      std::vector<float> want = points;
+      for (size_t i = 0; i < points.size(); ++i)
+        if (mask[i / 2]) want[i] = all[i];
+      CHECK(want != points);
+      CHECK(moved(exec, 9, 11, field, points, options, mask) == want);
     }
 }
 

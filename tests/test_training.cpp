@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <sstream>
+#include <tuple>
 
 #include "data/metrics.h"
 #include "data/synth.h"
@@ -224,6 +225,21 @@ TEST_CASE("training: changed settings are refused by name, and leave the run as 
   const std::string both = refusal([&] { run(folder.path(), other, true); });
   CHECK(contains(both, "batch 1 now, 2 then"));
   CHECK(contains(both, "seed 9 now, 0 then"));
+
+  // Settings that are named only where they are not the default.
+  for (const Exec& exec : deterministic_execs()) {
+    if (exec.device == Device::cpu) continue;
+    Exec any = exec;
+    any.deterministic = false;
+    for (const auto& [first, second, text] : {std::tuple(exec, any, ": deterministic unset now, true then"),
+                                              {any, exec, ": deterministic true now, unset then"}}) {
+      const Folder other_folder;
+      run(other_folder.path(), few_steps(1), false, first);
+      other = few_steps(2);
+      other.accepted = never;
+      CHECK(contains(refusal([&] { run(other_folder.path(), other, true, second); }), text));
+    }
+  }
 }
 
 TEST_CASE("training: a loss that becomes NaN stops the run with its step and images, and saves nothing of it") {

@@ -84,8 +84,8 @@ std::vector<BenchResult> bench_segment(const BenchOptions& asked) {
   std::vector<BenchResult> rows;
   if (o.exec.device != Device::cpu) {  // what decoding takes with the host in between
     const Maps maps = method.oracle(o.exec, truth);
-    rows.push_back(time_it(o, "segment, decode by halves", shape,
-                           [&] { decode_in_halves(o.exec, maps, method.options().decoding); }));
+    rows.push_back(time_it(o, "segment, decode in two parts", shape,
+                           [&] { decode_in_two_parts(o.exec, maps, method.options().decoding); }));
   }
   BenchResult of_network = part("segment, network", network), of_decode = part("segment, decode", decode);
   all.flops = of_network.flops =
