@@ -39,7 +39,7 @@ VectorFieldOptions small() {
 
 TrainOptions few_steps(int64_t steps) {
   TrainOptions o;
-  o.steps = steps, o.save_every = 2, o.validate_every = 4, o.crop = 32;
+  o.steps = steps, o.save_every = 2, o.validate_every = 4, o.crop = 16;
   o.augment = parse_augmentation("flip,rotate,brightness,noise");
   o.workers = 2;
   o.tiling.tile = 64;
