@@ -100,14 +100,18 @@ CellAxis::CellAxis(double reach) {
 }
 
 template <class T>
-PointGrid<T>::PointGrid(const Exec& exec, View<const T, 2> points, double reach, View<const int32_t, 1> labels)
+PointGrid<T>::PointGrid(const Exec& exec, double reach, int n)
     : exec_(exec),
       axis_(reach),
-      all_(points.dim[0]),
-      inside_(all_),
-      x_(exec, all_ + read_ahead),
-      y_(exec, all_ + read_ahead),
-      index_(exec, all_) {
+      all_(n),
+      inside_(n),
+      x_(exec, n + read_ahead),
+      y_(exec, n + read_ahead),
+      index_(exec, n) {}
+
+template <class T>
+PointGrid<T>::PointGrid(const Exec& exec, View<const T, 2> points, double reach, View<const int32_t, 1> labels)
+    : PointGrid(exec, reach, points.dim[0]) {
   BASIN_CHECK(points.dim[1] == 2 && all_ <= most_points, "points ", points);
   BASIN_CHECK(!labels.data || labels.dim[0] == all_, "points ", points, ", labels ", labels);
   if (all_ == 0) return;
@@ -141,13 +145,7 @@ PointGrid<T>::PointGrid(const Exec& exec, View<const T, 2> points, double reach,
 template <class T>
 PointGrid<T>::PointGrid(const Exec& exec, View<const T, 2> points, double reach, const MaskedPoints& some,
                         View<const int32_t, 1> labels)
-    : exec_(exec),
-      axis_(reach),
-      all_(points.dim[0]),
-      inside_(all_),
-      x_(exec, all_ + read_ahead),
-      y_(exec, all_ + read_ahead),
-      index_(exec, all_) {
+    : PointGrid(exec, reach, points.dim[0]) {
   BASIN_CHECK(points.dim[1] == 2 && fits(some.box, reach, all_), "points ", points, ", reach ", reach);
   BASIN_CHECK(!labels.data || labels.dim[0] == all_, "points ", points, ", labels ", labels);
   const CellBox cells(axis_, some.box);

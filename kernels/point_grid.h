@@ -123,6 +123,7 @@ class PointGrid {
   double side() const { return axis_.side(); }
 
  private:
+  PointGrid(const Exec&, double reach, int n);
   static bool small(double columns, double rows, int64_t n);
   void set_size(int64_t columns, int64_t rows);
   int64_t leave_out_gaps(View<const T, 2> points, int coordinate, int32_t* position);
