@@ -14,13 +14,13 @@ struct Checkpoint {
 };
 
 /// Writes parameters, running statistics and where the run stands. `settings`: those that decide the bytes of a run.
-/// On a GPU with exec.deterministic also which algorithms of cuDNN were chosen in this process for it, under
+/// On a GPU with exec.deterministic also what kernels::conv_ledger() holds for deterministic work, under
 /// `__metadata__["cudnn"]`. The same content gives the same bytes. Written under a temporary name and renamed.
 void save_checkpoint(const std::filesystem::path&, const Exec&, const Params&, const Checkpoint&, const Json& settings);
 
-/// Reads them back, the moments into the tensors of `at`; there, the algorithms are handed in. Throws one sentence with
-/// the file's name for what is no checkpoint of these parameters, and one that names the first setting that is not what
-/// it was.
+/// Reads them back, the moments into the tensors of `at`, and on a GPU with exec.deterministic the algorithms into the
+/// ledger, but for another cuDNN's. Throws one sentence with the file's name for what is no checkpoint of these
+/// parameters, and one that names all settings that are not what they were.
 void load_checkpoint(const std::filesystem::path&, const Exec&, const Params&, Checkpoint& at, const Json& settings);
 
 }  // namespace basin
