@@ -2,7 +2,7 @@
 
 namespace basin {
 
-Moment::Moment(const Exec& exec) {
+DeviceTimestamp::DeviceTimestamp(const Exec& exec) {
 #if BASIN_CUDA
   if (exec.device == Device::cuda) {
     BASIN_CUDA_CHECK(cudaEventCreateWithFlags(&event_, cudaEventDefault));
@@ -17,13 +17,13 @@ Moment::Moment(const Exec& exec) {
   at_ = clock_seconds();
 }
 
-Moment::~Moment() {
+DeviceTimestamp::~DeviceTimestamp() {
 #if BASIN_CUDA
   if (event_) cudaEventDestroy(event_);
 #endif
 }
 
-double Moment::seconds_since(const Moment& earlier) const {
+double DeviceTimestamp::seconds_since(const DeviceTimestamp& earlier) const {
 #if BASIN_CUDA
   if (event_) {
     float milliseconds = 0;

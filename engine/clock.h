@@ -1,7 +1,7 @@
 #pragma once
 #include <chrono>
 
-#include "kernels/exec.h"
+#include "kernels/runtime/exec.h"
 
 struct CUevent_st;  // what a cudaEvent_t points to
 
@@ -13,14 +13,14 @@ inline double clock_seconds() {
 }
 
 /// A moment in the work of a device: on the CPU now, on a GPU when its stream has done what is asked of it by now.
-class Moment {
+class DeviceTimestamp {
  public:
-  explicit Moment(const Exec&);
-  ~Moment();
-  Moment(const Moment&) = delete;
-  Moment& operator=(const Moment&) = delete;
+  explicit DeviceTimestamp(const Exec&);
+  ~DeviceTimestamp();
+  DeviceTimestamp(const DeviceTimestamp&) = delete;
+  DeviceTimestamp& operator=(const DeviceTimestamp&) = delete;
   /// Waits until the device has come to this one.
-  double seconds_since(const Moment& earlier) const;
+  double seconds_since(const DeviceTimestamp& earlier) const;
 
  private:
   double at_ = 0;

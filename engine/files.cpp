@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "kernels/platform.h"
+#include "kernels/runtime/platform.h"
 
 namespace basin {
 namespace fs = std::filesystem;

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "kernels/platform.h"
+#include "kernels/runtime/platform.h"
 
 namespace basin {
 

@@ -1,7 +1,7 @@
 #pragma once
 #include <functional>
 
-#include "kernels/exec.h"
+#include "kernels/runtime/exec.h"
 
 struct CUgraphExec_st;  // what a cudaGraphExec_t points to
 

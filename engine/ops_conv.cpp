@@ -1,12 +1,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/gradient_sink.h"
 #include "engine/ops_nn.h"
-#include "engine/target.h"
-#include "kernels/arithmetic.h"
-#include "kernels/conv_cudnn.h"
-#include "kernels/conv_few.h"
-#include "kernels/resample.h"
+#include "kernels/nn/conv_cudnn.h"
+#include "kernels/nn/conv_first_layer.h"
+#include "kernels/nn/resample.h"
+#include "kernels/runtime/bfloat16.h"
 
 namespace basin {
 namespace {
@@ -126,9 +126,9 @@ Var conv(Tape& tape, const Var& x, const Parameter& weight, Layout layout) {
   const Convolution convolution(tape.exec(), x.value, out);
   convolution.forward(x.value, weight.value, 0, {}, {}, out);
   return tape.record_with_parameters(out, {x}, [&tape, x = x.kept(), weight, convolution](const Tensor& d_out) {
-    convolution.backward_weight(x.remade(), d_out, weight.gradient, 0);
+    convolution.backward_weight(x.recomputed(), d_out, weight.gradient, 0);
     if (!tape.wants_gradient(x)) return;
-    Target d_x(tape, x);
+    GradientSink d_x(tape, x);
     convolution.backward_data(weight.value, 0, d_out, d_x.tensor());
     d_x.finish();
   });
@@ -142,8 +142,8 @@ Var conv_upsampled(Tape& tape, const Var& low, const Var& skip, const Parameter&
     const Convolution convolution(exec, skip.value, d_out);
     const int lows = low.value.dim(1);
     {
-      Target d_low(tape, low);
-      const Tensor value = low.remade();
+      GradientSink d_low(tape, low);
+      const Tensor value = low.recomputed();
       for_each_up(exec, value, d_out, [&](int first, const Tensor& up) {
         upsample(exec, value, first, up);
         convolution.backward_weight(up, d_out, weight.gradient, first);
@@ -154,8 +154,8 @@ Var conv_upsampled(Tape& tape, const Var& low, const Var& skip, const Parameter&
       });
       d_low.finish();
     }
-    convolution.backward_weight(skip.remade(), d_out, weight.gradient, lows);
-    Target d_skip(tape, skip);
+    convolution.backward_weight(skip.recomputed(), d_out, weight.gradient, lows);
+    GradientSink d_skip(tape, skip);
     convolution.backward_data(weight.value, lows, d_out, d_skip.tensor());
     d_skip.finish();
   };

@@ -1,6 +1,6 @@
 #include "engine/ops_loss.h"
 
-#include "kernels/losses.h"
+#include "kernels/nn/losses.h"
 
 namespace basin {
 namespace {

@@ -1,6 +1,6 @@
 #pragma once
 #include "engine/tape.h"
-#include "kernels/ivp.h"
+#include "kernels/flow/ivp.h"
 
 namespace basin {
 

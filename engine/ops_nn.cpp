@@ -1,12 +1,12 @@
 #include "engine/ops_nn.h"
 
-#include "engine/target.h"
-#include "kernels/arithmetic.h"
-#include "kernels/batch_norm.h"
-#include "kernels/conv.h"
-#include "kernels/dropout.h"
-#include "kernels/pointwise.h"
-#include "kernels/resample.h"
+#include "engine/gradient_sink.h"
+#include "kernels/nn/batch_norm.h"
+#include "kernels/nn/conv.h"
+#include "kernels/nn/dropout.h"
+#include "kernels/nn/pointwise.h"
+#include "kernels/nn/resample.h"
+#include "kernels/runtime/bfloat16.h"
 
 namespace basin {
 namespace {
@@ -23,7 +23,7 @@ kernels::NormInput<X> input_of(const Tensor& x, const Tensor& stats, const NormP
 }
 
 template <class X>
-kernels::NormGradient<X> gradient_to(const Target& d_x, const NormParameters& p) {
+kernels::NormGradient<X> gradient_to(const GradientSink& d_x, const NormParameters& p) {
   using T = Arithmetic<X>;
   return {d_x.tensor().features<X>(), p.gamma.gradient.data<T>(), p.beta.gradient.data<T>()};
 }
@@ -70,14 +70,14 @@ Var norm_relu(Tape& tape, const Var& x, const NormParameters& p) {
     return out;
   };
   Var out = tape.record_with_parameters(make(), {x}, [&tape, x, p, stats](const Tensor& d_out) {
-    Target d_x(tape, x, d_out);
+    GradientSink d_x(tape, x, d_out);
     with_map(d_out.dtype(), [&]<class X>(X) {
       kernels::norm_relu_backward<X>(tape.exec(), input_of<X>(x.value, stats, p), d_out.features<const X>(),
                                      gradient_to<X>(d_x, p));
     });
     d_x.finish();
   });
-  out.again = make;
+  out.recompute = make;
   return out;
 }
 
@@ -97,7 +97,7 @@ Var norm_add_relu(Tape& tape, const Var& a, const NormParameters& pa, const Var&
     return out;
   };
   Var out = tape.record_with_parameters(make(), {a, b}, [&tape, a, b, pa, pb, stats_a, stats_b](const Tensor& d_out) {
-    Target d_a(tape, a, d_out), d_b(tape, b);
+    GradientSink d_a(tape, a, d_out), d_b(tape, b);
     with_map(d_out.dtype(), [&]<class X>(X) {
       kernels::norm_add_relu_backward<X>(tape.exec(), input_of<X>(a.value, stats_a, pa),
                                          input_of<X>(b.value, stats_b, pb), d_out.features<const X>(),
@@ -106,7 +106,7 @@ Var norm_add_relu(Tape& tape, const Var& a, const NormParameters& pa, const Var&
     d_a.finish();
     d_b.finish();
   });
-  out.again = make;
+  out.recompute = make;
   return out;
 }
 
@@ -136,7 +136,7 @@ Var dropout(Tape& tape, const Var& x, const DropoutOptions& o, const StepState* 
     kernels::dropout<T>(tape.exec(), x.value.features<const T>(), o.p, o.seed, o.layer, state, out.features<T>());
   });
   return tape.record(out, {x}, [&tape, x = x.kept(), o, state](const Tensor& d_out) {
-    Target d_x(tape, x);
+    GradientSink d_x(tape, x);
     with_map(d_out.dtype(), [&]<class T>(T) {
       kernels::dropout<T>(tape.exec(), d_out.features<const T>(), o.p, o.seed, o.layer, state,
                           d_x.tensor().features<T>());
@@ -156,8 +156,8 @@ Var pointwise(Tape& tape, const Var& x, const Parameter& weight, const Parameter
                              bias.value.view<const T, 1>(), out.view<T, 4>());
   });
   return tape.record_with_parameters(out, {x}, [&tape, x = x.kept(), weight, bias, matrix](const Tensor& d_out) {
-    Target d_x(tape, x);
-    const Tensor value = x.remade();
+    GradientSink d_x(tape, x);
+    const Tensor value = x.recomputed();
     with_map(value.dtype(), [&]<class X>(X) {
       using T = Arithmetic<X>;
       kernels::pointwise_backward<X, T>(tape.exec(), value.features<const X>(), matrix(weight.value, T()),

@@ -1,8 +1,8 @@
 #pragma once
 #include "engine/params.h"
 #include "engine/tape.h"
-#include "kernels/conv_onednn.h"
-#include "kernels/step_state.h"
+#include "kernels/nn/conv_onednn.h"
+#include "kernels/nn/training_step.h"
 
 // The operations of a convolutional network on feature maps [N, C, H, W] in any layout. Maps of bfloat16 go with
 // parameters and statistics of float32; a convolution has no gradient in it on the CPU. Gradients of parameters are
@@ -19,7 +19,7 @@ Tensor to_layout(const Exec&, const Tensor&, Layout);
 /// float32 rounded to bfloat16, in this layout.
 Tensor to_bfloat16(const Exec&, const Tensor&, Layout);
 
-/// kernels/conv.h, without bias, into maps of this layout. Keeps x.
+/// kernels/nn/conv.h, without bias, into maps of this layout. Keeps x.
 Var conv(Tape&, const Var& x, const Parameter& weight, Layout);
 
 /// The convolution of [up(low), skip] concatenated along the channels, up repeating each pixel 2x2. Neither up(low) nor
@@ -39,7 +39,7 @@ Var norm_relu(Tape&, const Var& x, const NormParameters&);
 /// only.
 Var norm_add_relu(Tape&, const Var& a, const NormParameters&, const Var& b, const NormParameters&);
 
-/// kernels/resample.h. Saves which pixel was chosen.
+/// kernels/nn/resample.h. Saves which pixel was chosen.
 Var max_pool(Tape&, const Var& x);
 
 struct DropoutOptions {
@@ -50,7 +50,7 @@ struct DropoutOptions {
 /// Saves nothing: the mask is made again. On a training tape only.
 Var dropout(Tape&, const Var& x, const DropoutOptions&, const StepState*);
 
-/// kernels/pointwise.h: plain nchw out, float32 where x is bfloat16. Keeps x.
+/// kernels/nn/pointwise.h: plain nchw out, float32 where x is bfloat16. Keeps x.
 Var pointwise(Tape&, const Var& x, const Parameter& weight, const Parameter& bias);
 
 /// A convolution and the batch normalisation after it as one convolution with bias, for inference:

@@ -1,6 +1,6 @@
 #include "engine/params.h"
 
-#include "kernels/philox.h"
+#include "kernels/runtime/philox.h"
 
 namespace basin {
 

@@ -4,8 +4,8 @@
 #include <mutex>
 #include <vector>
 
-#include "kernels/exec.h"
-#include "kernels/platform.h"
+#include "kernels/runtime/exec.h"
+#include "kernels/runtime/platform.h"
 
 namespace basin {
 

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "engine/json.h"
-#include "kernels/platform.h"
+#include "kernels/runtime/platform.h"
 
 namespace basin {
 namespace {

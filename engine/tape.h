@@ -17,7 +17,7 @@ struct Var {
   /// What a backward closure captures: without the value, if it can be made again; its shape stays.
   Var kept() const { return again ? Var{value.without_data(), node, again} : *this; }
   /// The value of what kept() returned.
-  Tensor remade() const { return value ? value : again(); }
+  Tensor recomputed() const { return value ? value : again(); }
 };
 
 /// Records operations in the order they run; backward() replays them in reverse.

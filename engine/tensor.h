@@ -4,9 +4,9 @@
 #include <memory>
 #include <vector>
 
-#include "kernels/bfloat16.h"
-#include "kernels/exec.h"
-#include "kernels/view.h"
+#include "kernels/runtime/bfloat16.h"
+#include "kernels/runtime/exec.h"
+#include "kernels/runtime/view.h"
 
 namespace basin {
 

@@ -4,12 +4,12 @@
 #include <string>
 #include <vector>
 
-#include "data/labels.h"
-#include "data/normalise.h"
+#include "data/dataset/normalise.h"
+#include "data/files/labels.h"
 #include "engine/json_fwd.h"
 #include "engine/params.h"
 #include "engine/tape.h"
-#include "kernels/step_state.h"
+#include "kernels/nn/training_step.h"
 
 namespace basin {
 

@@ -11,30 +11,41 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/paths.h"
+
 namespace fs = std::filesystem;
 
 namespace {
 
 const std::vector<std::string> floors = {"kernels", "engine", "data", "models", "tools"};  // from the bottom
 
+/// The rooms of each floor, from the bottom: a file may include those of its own room and of rooms before it. Rooms
+/// that share a string know nothing of each other. Files at the root of a floor come first, but for those of tools.
+const std::map<std::string, std::vector<std::set<std::string>>> rooms = {
+    {"kernels", {{"runtime"}, {"nn", "field", "flow", "cluster", "image"}}},
+    {"data", {{"files"}, {"dataset", "synth"}, {"metrics", "report"}}},
+    {"tools", {{"cli"}, {"commands", "bench"}, {""}}},
+};
+constexpr size_t max_files_per_folder = 30;
+
 /// A vendor library: which files may include it, and how many may.
 struct Fence {
   const char* library;
   const char* header;  // of the text between < and >
   const char* file;
-  size_t most_files;
+  size_t max_files;
 };
 const Fence fences[] = {
-    {"the CUDA runtime", "cuda_runtime.*|cuda\\.h", "kernels/platform\\.h", 1},
-    {"cuDNN", "cudnn.*", "kernels/\\w*_cudnn\\.(h|cpp|cu)", 2},
-    {"cuBLAS", "cublas.*", "kernels/\\w*_cublas\\.(h|cpp|cu)", 2},
-    {"CUB or Thrust", "(cub|thrust)/.*", "kernels/\\w*_cub\\.(h|cu)", 2},
-    {"oneDNN", "dnnl.*|oneapi/dnnl.*", "kernels/\\w*_onednn\\.(h|cpp)", 2},
-    {"libtiff", "tiff.*", "data/\\w+\\.cpp", 1},
-    {"libpng", "png\\.h", "data/\\w+\\.cpp", 1},
-    {"stb", "(stb/)?stb_.*", "data/\\w+\\.cpp", 1},
+    {"the CUDA runtime", "cuda_runtime.*|cuda\\.h", "kernels/runtime/platform\\.h", 1},
+    {"cuDNN", "cudnn.*", "kernels/nn/\\w*_cudnn\\.(h|cpp|cu)", 2},
+    {"cuBLAS", "cublas.*", "kernels/nn/\\w*_cublas\\.(h|cpp|cu)", 2},
+    {"CUB or Thrust", "(cub|thrust)/.*", "kernels/runtime/\\w*_cub\\.(h|cu)", 2},
+    {"oneDNN", "dnnl.*|oneapi/dnnl.*", "kernels/nn/\\w*_onednn\\.(h|cpp)", 2},
+    {"libtiff", "tiff.*", "data/files/\\w+\\.cpp", 1},
+    {"libpng", "png\\.h", "data/files/\\w+\\.cpp", 1},
+    {"stb", "(stb/)?stb_.*", "data/files/\\w+\\.cpp", 1},
     {"the JSON library", "nlohmann/.*", "engine/json(_fwd)?\\.h", 2},
-    {"CLI11", "CLI/.*", "tools/options\\.cpp", 1},
+    {"CLI11", "CLI/.*", "tools/cli/options\\.cpp", 1},
 };
 
 struct Source {
@@ -101,6 +112,25 @@ size_t rank_of(const std::string& floor) {
   return size_t(std::find(floors.begin(), floors.end(), floor) - floors.begin());
 }
 
+/// The folder of a path below its floor; empty for a file at the floor's root.
+std::string room_of(const std::string& path) {
+  const size_t begin = path.find('/') + 1, end = path.find('/', begin);
+  return end == std::string::npos ? "" : path.substr(begin, end - begin);
+}
+
+/// Whether a file may include another one of the same floor.
+bool room_allows(const std::string& floor, const std::string& from, const std::string& to) {
+  const auto order = rooms.find(floor);
+  if (order == rooms.end() || from == to) return true;
+  const auto rank = [&](const std::string& room) {
+    size_t r = 0;
+    while (r < order->second.size() && !order->second[r].count(room))
+      ++r;
+    return r;
+  };
+  return rank(to) < rank(from);
+}
+
 size_t lines_of(const std::string& text) { return size_t(std::count(text.begin(), text.end(), '\n')); }
 
 struct Include {
@@ -151,8 +181,8 @@ std::vector<std::string> violations(const fs::path& root) {
     if (lines_of(s.text) > limit) report(s.path, "has more than " + std::to_string(limit) + " lines");
     for (const std::string& word : {std::string("TO") + "DO", std::string("FIX") + "ME"})
       if (s.text.find(word) != std::string::npos) report(s.path, "says " + word);
-    if ((s.path == "kernels/launch.h" ? without_launch(s.code) : s.code).find("<<<") != std::string::npos)
-      report(s.path, "launches a kernel outside launch() of kernels/launch.h");
+    if ((s.path == "kernels/runtime/launch.h" ? without_launch(s.code) : s.code).find("<<<") != std::string::npos)
+      report(s.path, "launches a kernel outside launch() of kernels/runtime/launch.h");
 
     for (const Include& include : includes_of(s.text)) {
       if (include.quoted) {
@@ -161,6 +191,8 @@ std::vector<std::string> violations(const fs::path& root) {
           report(s.path, "includes \"" + include.name + "\", which is not a path from the root");
         else if (s.floor != "tests" && rank_of(floor) > rank_of(s.floor))
           report(s.path, "includes \"" + include.name + "\", which lies on a higher floor");
+        else if (floor == s.floor && !room_allows(floor, room_of(s.path), room_of(include.name)))
+          report(s.path, "includes \"" + include.name + "\", which lies in a room that it may not know");
         continue;
       }
       for (const Fence& fence : fences) {
@@ -172,8 +204,14 @@ std::vector<std::string> violations(const fs::path& root) {
     }
   }
   for (const Fence& fence : fences)
-    if (users[fence.library].size() > fence.most_files)
+    if (users[fence.library].size() > fence.max_files)
       report(*users[fence.library].rbegin(), "is one file too many that includes " + std::string(fence.library));
+
+  std::map<std::string, size_t> files_of;
+  for (const Source& s : sources)
+    ++files_of[fs::path(s.path).parent_path().generic_string()];
+  for (const auto& [folder, files] : files_of)
+    if (files > max_files_per_folder) report(folder, "holds " + std::to_string(files) + " source files");
 
   for (const std::string& name : listed)
     if (!fs::exists(root / name)) report("CMakeLists.txt", "lists " + name + ", which does not exist");
@@ -182,7 +220,7 @@ std::vector<std::string> violations(const fs::path& root) {
   static const std::regex top(
       "\\..*|build.*|quickstart|CMakeLists\\.txt|CMakePresets\\.json|README\\.md|LICENSE|CHANGELOG\\.md|compile_"
       "commands\\.json|"
-      "docs|kernels|engine|data|models|tools|tests");
+      "docs|CONTRIBUTING\\.md|kernels|engine|data|models|tools|tests");
   for (const auto& entry : fs::directory_iterator(root))
     if (!std::regex_match(entry.path().filename().string(), top))
       report(entry.path().filename().string(), "does not belong at the top");
@@ -193,13 +231,15 @@ std::vector<std::string> violations(const fs::path& root) {
 class Planted {
  public:
   Planted() : root_(fs::temp_directory_path() / ("basin-house-" + std::to_string(std::random_device{}()))) {
-    write("CMakeLists.txt", "kernels/a.cu kernels/conv_onednn.cpp data/b.cpp tests/test_a.cpp\n");
-    write("kernels/launch.h", "#pragma once\ntemplate <class F>\nvoid launch(F f) {\n  { f<<<1, 2>>>(); }\n}\n");
-    write("kernels/a.cu", "// a comment may say <<<\n#include \"kernels/launch.h\"\nconst char* s = \"<<<\";\n");
-    write("kernels/conv_onednn.cpp", "#include <dnnl.hpp>\n");
-    write("data/b.cpp", "#include <tiffio.h>\n\n#include \"kernels/launch.h\"\n");
-    write("tests/test_a.cpp", "#include \"data/b.h\"\n");
-    write("data/b.h", "#pragma once\n");
+    write("CMakeLists.txt", "kernels/image/a.cu kernels/nn/conv_onednn.cpp data/files/b.cpp tests/test_a.cpp\n");
+    write("kernels/runtime/launch.h",
+          "#pragma once\ntemplate <class F>\nvoid launch(F f) {\n  { f<<<1, 2>>>(); }\n}\n");
+    write("kernels/image/a.cu",
+          "// a comment may say <<<\n#include \"kernels/runtime/launch.h\"\nconst char* s = \"<<<\";\n");
+    write("kernels/nn/conv_onednn.cpp", "#include <dnnl.hpp>\n");
+    write("data/files/b.cpp", "#include <tiffio.h>\n\n#include \"kernels/runtime/launch.h\"\n");
+    write("tests/test_a.cpp", "#include \"data/files/b.h\"\n");
+    write("data/files/b.h", "#pragma once\n");
   }
   ~Planted() { fs::remove_all(root_); }
 
@@ -224,10 +264,10 @@ void check_only(const Planted& tree, const std::string& want) {
 }  // namespace
 
 TEST_CASE("house: the source tree keeps its rules") {
-  const std::vector<std::string> found = violations(BASIN_SOURCE_DIR);
+  const std::vector<std::string> found = violations(basin::source_dir());
   for (const std::string& f : found)
     FAIL_CHECK(f);
-  CHECK(sources_of(BASIN_SOURCE_DIR).size() > 20);
+  CHECK(sources_of(basin::source_dir()).size() > 20);
 }
 
 TEST_CASE("house: comments and literals are not code") {
@@ -242,41 +282,56 @@ TEST_CASE("house: each planted fault is found, and nothing else") {
   CHECK(tree.found().empty());
 
   SUBCASE("an include that points upwards") {
-    tree.append("kernels/a.cu", "#include \"data/b.h\"\n");
+    tree.append("kernels/image/a.cu", "#include \"data/files/b.h\"\n");
     check_only(tree, "higher floor");
   }
+  SUBCASE("an include of a room above") {
+    tree.write("kernels/cluster/c.h", "#pragma once\n");
+    tree.append("kernels/runtime/launch.h", "#include \"kernels/cluster/c.h\"\n");
+    check_only(tree, "may not know");
+  }
+  SUBCASE("an include of a room beside") {
+    tree.write("kernels/cluster/c.h", "#pragma once\n");
+    tree.write("kernels/image/d.h", "#pragma once\n#include \"kernels/cluster/c.h\"\n");
+    check_only(tree, "may not know");
+  }
+  SUBCASE("a crowded folder") {
+    for (int i = 0; i < 31; ++i)
+      tree.write("data/files/h" + std::to_string(i) + ".h", "#pragma once\n");
+    check_only(tree, "holds 31 source files");
+  }
   SUBCASE("an include of tests from a floor") {
-    tree.write("tests/support.h", "#pragma once\n");
-    tree.append("data/b.cpp", "  #  include \"tests/support.h\"\n");
+    tree.write("tests/support/support.h", "#pragma once\n");
+    tree.append("data/files/b.cpp", "  #  include \"tests/support/support.h\"\n");
     check_only(tree, "higher floor");
   }
   SUBCASE("an include not written from the root") {
-    tree.append("kernels/a.cu", "#include \"parallel.h\"\n");
+    tree.append("kernels/image/a.cu", "#include \"parallel.h\"\n");
     check_only(tree, "not a path from the root");
   }
   SUBCASE("a launch in another file") {
-    tree.append("kernels/a.cu", "k<<<1, 1>>>();\n");
+    tree.append("kernels/image/a.cu", "k<<<1, 1>>>();\n");
     check_only(tree, "outside launch()");
   }
   SUBCASE("another launch()") {
-    tree.append("kernels/a.cu", "void launch(int) { k<<<1, 1>>>(); }\n");
+    tree.append("kernels/image/a.cu", "void launch(int) { k<<<1, 1>>>(); }\n");
     check_only(tree, "outside launch()");
   }
   SUBCASE("a launch beside launch()") {
-    tree.append("kernels/launch.h", "void other() { k<<<1, 1>>>(); }\n");
+    tree.append("kernels/runtime/launch.h", "void other() { k<<<1, 1>>>(); }\n");
     check_only(tree, "outside launch()");
   }
   SUBCASE("a library outside its fence") {
-    tree.append("data/b.cpp", "#include <dnnl.hpp>\n");
+    tree.append("data/files/b.cpp", "#include <dnnl.hpp>\n");
     check_only(tree, "fenced");
   }
   SUBCASE("a library in too many files") {
-    tree.append("CMakeLists.txt", "data/c.cpp\n");
-    tree.write("data/c.cpp", "#include <tiff.h>\n");
+    tree.append("CMakeLists.txt", "data/files/c.cpp\n");
+    tree.write("data/files/c.cpp", "#include <tiff.h>\n");
     check_only(tree, "one file too many");
   }
   SUBCASE("a source that is not built") {
-    tree.write("data/lost.cpp", "int x;\n");
+    tree.write("data/files/lost.cpp", "int x;\n");
     check_only(tree, "not listed");
   }
   SUBCASE("a listed source that does not exist") {
@@ -287,15 +342,15 @@ TEST_CASE("house: each planted fault is found, and nothing else") {
     std::string lines;
     for (int i = 0; i < 300; ++i)
       lines += "//\n";
-    tree.append("kernels/a.cu", lines);
+    tree.append("kernels/image/a.cu", lines);
     check_only(tree, "more than 300 lines");
   }
   SUBCASE("a header without a guard") {
-    tree.write("data/b.h", "int f();\n");
+    tree.write("data/files/b.h", "int f();\n");
     check_only(tree, "#pragma once");
   }
   SUBCASE("a note to self") {
-    tree.append("data/b.cpp", std::string("// TO") + "DO: later\n");
+    tree.append("data/files/b.cpp", std::string("// TO") + "DO: later\n");
     check_only(tree, "says");
   }
   SUBCASE("a stray file at the top") {

@@ -2,9 +2,9 @@
 #include <cstdio>
 #include <exception>
 
-#include "tools/command.h"
-#include "tools/machine.h"
-#include "tools/run_json.h"
+#include "tools/cli/command.h"
+#include "tools/cli/machine.h"
+#include "tools/cli/run_json.h"
 
 int main(int argc, char** argv) {
   using namespace basin::tools;

@@ -10,7 +10,7 @@ step() { printf '\n== %s\n' "$*"; }
 run() { printf '+ %s\n' "$*"; "$@"; }
 
 step "packages"
-tools/install-packages.sh
+tools/scripts/install-packages.sh
 echo "all there"
 
 step "build"

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 preset=${1:-cpu}
 
-tools/install-packages.sh
+tools/scripts/install-packages.sh
 cmake --preset "$preset"
 # What tests/peers compares with PyTorch is built for the CPU alone.
 targets=(--target basin basin_tests)

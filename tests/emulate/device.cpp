@@ -18,7 +18,7 @@ constexpr int resident_blocks = 3;  // that run at once
 constexpr size_t stack_size = size_t(128) << 10;
 constexpr unsigned stand_back_one_in = 8;
 constexpr int warp_size = 32;
-constexpr size_t most_shared = 48 << 10;
+constexpr size_t max_shared = 48 << 10;
 
 struct Failure {
   std::string what;
@@ -260,7 +260,7 @@ void* block_memory(size_t bytes, size_t of_values, const Place& place) {
                    std::to_string(place.column()) + place.function_name()];
   if (memory) return memory.get();
   block.shared_bytes += of_values;
-  if (block.shared_bytes > most_shared) fail("a block with more than 48 KiB of shared memory", place);
+  if (block.shared_bytes > max_shared) fail("a block with more than 48 KiB of shared memory", place);
   memory = std::make_unique<std::byte[]>(bytes);  // zeroed
   return memory.get();
 }

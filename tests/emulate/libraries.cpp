@@ -3,11 +3,11 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/conv_onednn.h"
-#include "kernels/conv_plan_cudnn.h"
-#include "kernels/resample.h"
-#include "kernels/scratch.h"
-#include "kernels/sort_cub.h"
+#include "kernels/nn/conv_onednn.h"
+#include "kernels/nn/conv_plan_cudnn.h"
+#include "kernels/nn/resample.h"
+#include "kernels/runtime/scratch.h"
+#include "kernels/runtime/sort_cub.h"
 
 // What cuDNN and CUB do for Basin, on the emulated device.
 
@@ -111,11 +111,11 @@ void run_on_floats(const ConvProblem& p, int algorithm, X* x, X* weight, X* out,
 }  // namespace
 
 void run_cudnn(const Exec& exec, const ConvProblem& p, void* x, void* weight, void* out, float beta) {
-  const ConvChoice choice = conv_ledger().get(
+  const ConvAlgorithm choice = conv_algorithm_cache().get(
       {p, exec.precision == Precision::tf32, exec.deterministic},
-      [](const ConvChoice& c) { return c.algorithm < algorithms; },
+      [](const ConvAlgorithm& c) { return c.algorithm < algorithms; },
       [] {
-        return ConvChoice{0, 0, 0, cudnn_versions().found};
+        return ConvAlgorithm{0, 0, 0, cudnn_versions().found};
       });
   BASIN_CUDA_CHECK(emulate::library_call(exec.stream, [=, algorithm = choice.algorithm] {
     const auto run = [&]<class X>(X*) {

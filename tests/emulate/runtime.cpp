@@ -36,7 +36,7 @@ namespace {
 
 constexpr size_t address_space = size_t(1) << 40;
 constexpr size_t page = 4096;
-constexpr size_t most_queued = 20000;  // then they are done
+constexpr size_t max_queued = 20000;  // then they are done
 
 std::recursive_mutex mutex;
 CUstream_st default_stream;
@@ -158,7 +158,7 @@ cudaError_t enqueue(cudaStream_t stream, Work work) {
   }
   if (s == &default_stream && captures > 0) return refused_in_capture();
   s->queue.push_back(std::move(work));
-  if (s->queue.size() > most_queued) drain(s);
+  if (s->queue.size() > max_queued) drain(s);
   return state();
 }
 

@@ -1,16 +1,16 @@
 #include <numeric>
 
-#include "data/synth.h"
+#include "data/synth/synth.h"
 #include "engine/pool.h"
-#include "kernels/components.h"
-#include "kernels/dbscan.h"
-#include "kernels/distance_field.h"
-#include "kernels/parallel.h"
-#include "kernels/reduce.h"
-#include "kernels/union_find.h"
-#include "models/tiling.h"
-#include "models/vector_fields.h"
-#include "tests/field_support.h"
+#include "kernels/cluster/dbscan.h"
+#include "kernels/field/distance_field.h"
+#include "kernels/image/components.h"
+#include "kernels/runtime/parallel.h"
+#include "kernels/runtime/reduce.h"
+#include "kernels/runtime/union_find.h"
+#include "models/inference/tiling.h"
+#include "models/methods/vector_fields.h"
+#include "tests/support/field_support.h"
 
 using namespace basin;
 using namespace basin::test;

@@ -7,9 +7,9 @@
 #include <string>
 
 #include "engine/ops_loss.h"
-#include "kernels/adam.h"
-#include "kernels/dropout.h"
-#include "models/unet.h"
+#include "kernels/nn/adam.h"
+#include "kernels/nn/dropout.h"
+#include "models/networks/unet.h"
 
 namespace basin {
 namespace {

@@ -1,4 +1,4 @@
-"""Writes the image files beside it with other people's encoders (tifffile, OpenCV, Pillow); tests/test_image.cpp reads
+"""Writes the image files beside it with other people's encoders (tifffile, OpenCV, Pillow); tests/data/test_image.cpp reads
 them. Pixel (y, x) of channel c derives from b = 37 y + 11 x + 53 c; the name says how."""
 import os
 

@@ -1,0 +1,177 @@
+#include "data/dataset/dataset.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <exception>
+#include <optional>
+#include <string_view>
+
+#include "engine/files.h"
+#include "engine/fingerprint.h"
+#include "kernels/runtime/platform.h"
+
+namespace basin {
+namespace {
+
+/// 64-bit FNV-1a, with the finaliser of MurmurHash3: by itself FNV hardly moves its high bits for the last letters, so
+/// that numbered names would stay in runs.
+uint64_t hash_of(std::string_view text) {
+  uint64_t h = 0xcbf29ce484222325u;
+  for (char c : text)
+    h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  h = (h ^ h >> 33) * 0xff51afd7ed558ccdu;
+  h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53u;
+  return h ^ h >> 33;
+}
+
+void add(Fingerprint& hash, const Image& image) {
+  hash.add(uint64_t(image.height) << 32 | uint64_t(image.width));
+  hash.add(uint64_t(image.channels) << 32 | uint64_t(image.type));
+  hash.add(image.pixels);
+}
+
+bool same_content(const std::filesystem::path& a, const std::filesystem::path& b) {
+  std::error_code none;
+  return std::filesystem::file_size(a, none) == std::filesystem::file_size(b, none) && read_file(a) == read_file(b);
+}
+
+template <class T>
+std::vector<std::byte> narrow(const std::vector<int32_t>& ids) {
+  std::vector<std::byte> bytes(ids.size() * sizeof(T));
+  std::copy(ids.begin(), ids.end(), reinterpret_cast<T*>(bytes.data()));
+  return bytes;
+}
+
+/// f(i) for every i below n, on all cores; then throws the error of the lowest i, if there is one.
+template <class F>
+void for_each_parallel(size_t n, F f) {
+  std::vector<std::exception_ptr> errors(n);
+#pragma omp parallel for schedule(dynamic)
+  for (size_t i = 0; i < n; ++i) {
+    try {
+      f(i);
+    } catch (...) {
+      errors[i] = std::current_exception();
+    }
+  }
+  for (const std::exception_ptr& e : errors)
+    if (e) std::rethrow_exception(e);
+}
+
+}  // namespace
+
+std::vector<bool> validation_split(const std::vector<Pair>& pairs, double fraction) {
+  if (!(fraction >= 0 && fraction < 1)) refuse("--val-fraction ", fraction, ": expected 0 to 1");
+  const size_t n = pairs.size();
+  std::vector<bool> held(n, false);
+  if (fraction == 0 || n < 2) return held;
+  std::vector<size_t> order(n);
+  for (size_t i = 0; i < n; ++i)
+    order[i] = i;
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    const uint64_t x = hash_of(pairs[a].stem), y = hash_of(pairs[b].stem);
+    return x != y ? x < y : pairs[a].stem < pairs[b].stem;
+  });
+  const size_t wanted = std::clamp(size_t(std::llround(fraction * double(n))), size_t(1), n - 1);
+  for (size_t i = 0; i < wanted; ++i)
+    held[order[i]] = true;
+  return held;
+}
+
+Split split_for_validation(const std::vector<Pair>& pairs, double fraction) {
+  const std::vector<bool> held = validation_split(pairs, fraction);
+  Split split;
+  for (size_t i = 0; i < pairs.size(); ++i)
+    (held[i] ? split.held_out : split.kept).push_back(pairs[i]);
+  return split;
+}
+
+StoredLabels::StoredLabels(const Labels& labels)
+    : width_(labels.width),
+      id_bytes_(labels.count < 256     ? 1
+                : labels.count < 65536 ? 2
+                                       : 4),
+      count_(labels.count) {
+  bytes_ = id_bytes_ == 1   ? narrow<uint8_t>(labels.ids)
+           : id_bytes_ == 2 ? narrow<uint16_t>(labels.ids)
+                            : narrow<int32_t>(labels.ids);
+}
+
+void StoredLabels::row(int y, int x0, int n, int32_t* ids) const {
+  const std::byte* from = bytes_.data() + (size_t(y) * size_t(width_) + size_t(x0)) * size_t(id_bytes_);
+  if (id_bytes_ == 1) std::copy_n(reinterpret_cast<const uint8_t*>(from), n, ids);
+  if (id_bytes_ == 2) std::copy_n(reinterpret_cast<const uint16_t*>(from), n, ids);
+  if (id_bytes_ == 4) std::copy_n(reinterpret_cast<const int32_t*>(from), n, ids);
+}
+
+Labels true_labels(const Example& e) {
+  const int height = e.source.height(), width = e.source.width();
+  Labels labels{height, width, e.labels.count(), std::vector<int32_t>(size_t(height) * size_t(width))};
+  for (int y = 0; y < height; ++y)
+    e.labels.row(y, 0, width, labels.ids.data() + size_t(y) * size_t(width));
+  return labels;
+}
+
+std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels, const Normalisation& norm) {
+  std::vector<Image> images(pairs.size());
+  std::vector<std::optional<StoredLabels>> labels(pairs.size());
+  for_each_parallel(pairs.size(), [&](size_t i) {
+    if (!pairs[i].one_object_each && same_content(pairs[i].image, pairs[i].masks[0]))
+      refuse(pairs[i].masks[0].string(), ": is the image itself, not its labels");
+    images[i] = read_image(pairs[i].image);
+    labels[i] = StoredLabels(read_pair_labels(pairs[i], images[i].height, images[i].width));
+  });
+  if (channels == 0)
+    for (const Image& image : images)
+      channels = std::max(channels, image.channels);
+  std::vector<std::optional<Source>> sources(pairs.size());
+  for_each_parallel(pairs.size(), [&](size_t i) {
+    sources[i].emplace(std::move(images[i]), channels, norm, pairs[i].image.string());
+  });
+  std::vector<Example> examples;
+  examples.reserve(pairs.size());
+  for (size_t i = 0; i < pairs.size(); ++i)
+    examples.push_back({pairs[i].stem, std::move(*sources[i]), std::move(*labels[i])});
+  return examples;
+}
+
+int64_t objects(const std::vector<Example>& examples) {
+  int64_t n = 0;
+  for (const Example& e : examples)
+    n += e.labels.count();
+  return n;
+}
+
+int64_t converted(const std::vector<Example>& examples) {
+  return std::count_if(examples.begin(), examples.end(),
+                       [](const Example& e) { return e.source.image().channels != e.source.channels(); });
+}
+
+std::string fingerprint(const std::vector<Example>& examples) {
+  std::vector<uint64_t> hashes;
+  for (const Example& e : examples) {
+    Fingerprint hash;
+    hash.add(hash_of(e.stem));
+    add(hash, e.source.image());
+    hash.add(e.labels.bytes());
+    hashes.push_back(hash.value());
+  }
+  std::sort(hashes.begin(), hashes.end());
+  Fingerprint all;
+  for (uint64_t h : hashes)
+    all.add(h);
+  return all.digits();
+}
+
+std::vector<std::string> image_fingerprints(const std::vector<Example>& examples) {
+  std::vector<std::string> hashes;
+  for (const Example& e : examples) {
+    Fingerprint hash;
+    add(hash, e.source.image());
+    hashes.push_back(hash.digits());
+  }
+  return hashes;
+}
+
+}  // namespace basin

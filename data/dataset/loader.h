@@ -1,0 +1,90 @@
+#pragma once
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "data/dataset/dataset.h"
+#include "data/dataset/sample.h"
+#include "engine/tensor.h"
+
+namespace basin {
+
+struct LoaderOptions {
+  int batch = 2, crop = 256, margin = 0, target_channels = 2;
+  bool whole_image = false;  // the margin is widened where the crop and it do not cover the image
+  uint64_t seed = 0;
+  Augmentation augment;
+  bool raw = false;  // batches are left to be prepared on a GPU; not with whole_image
+  int workers = 1;
+  int prefetch = 4;           // batches
+  Scratch* memory = nullptr;  // for the tensors of batches; null: the CPU's pool
+};
+
+/// One batch in host memory.
+struct LoadedBatch {
+  Tensor image;   // [N, C, crop, crop]: normalised, augmented; 0 beyond the image. Raw: not turned yet
+  Tensor mask;    // [N, 1, crop, crop], 0 or 1. Raw: none
+  Tensor target;  // [N, target_channels, crop, crop]. Raw: none
+  Tensor labels;  // raw: [N, crop + 2 margin, crop + 2 margin] int32, not turned yet
+  std::vector<Transform> transforms;
+  std::vector<std::string> stems;
+  int64_t step = 0;
+};
+
+/// Crops of every image once, the rest that fills no batch left out; at least 1.
+int64_t steps_per_epoch(int64_t images, int batch);
+
+/// Random crops of a training set, cut, augmented and given targets on worker threads ahead of time. What a batch holds
+/// depends on (seed, step) alone: an epoch is one crop of each image in an order of its own; with fewer images than a
+/// batch the order wraps around, otherwise a last incomplete batch is dropped. An image smaller than the crop is padded
+/// by ceil((crop - size) / 2) zeros on both sides. The tensors of a batch are made once and serve again.
+class Loader {
+ public:
+  /// Begins with the batch of step `first`. `examples` must outlive the loader.
+  Loader(const std::vector<Example>& examples, const LoaderOptions&, MakeTargets, int64_t first = 0);
+  ~Loader();
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  /// Valid until the next call. Throws what a worker threw while it made this batch or a later one.
+  const LoadedBatch& next();
+  int64_t steps_per_epoch() const { return steps_per_epoch_; }
+  const LoaderOptions& options() const { return options_; }
+  const MakeTargets& make_targets() const { return make_targets_; }
+
+ private:
+  struct Slot {
+    LoadedBatch batch;
+    int64_t step = -1;  // the one it holds or is being filled for
+    bool ready = false;
+  };
+  struct Workspace {  // a worker's own
+    int64_t epoch = -1;
+    std::vector<int> order;
+    std::vector<int32_t> labels;
+    std::vector<float> image;
+  };
+  struct Window {  // where a crop lies in the image's own coordinates
+    int y0, x0, size;
+  };
+  void work();
+  void fill(LoadedBatch&, int64_t step, Workspace&) const;
+  void fill_sample(LoadedBatch&, int n, const Example&, uint32_t epoch, uint64_t position, Workspace&) const;
+  void cut_labels(const Example&, Window, int32_t* ids) const;
+  void cut_image(const Source&, int channel, Window, const Transform&, Random& noise, float* values) const;
+
+  const std::vector<Example>& examples_;
+  LoaderOptions options_;
+  MakeTargets make_targets_;
+  int64_t steps_per_epoch_;
+  std::vector<Slot> slots_;
+  int64_t wanted_, taken_;  // the step that next() gives, the next that a worker takes
+  bool stop_ = false;
+  std::exception_ptr error_;
+  std::mutex mutex_;
+  std::condition_variable filled_, freed_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace basin

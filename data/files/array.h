@@ -1,0 +1,91 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+#include <vector>
+
+#include "kernels/runtime/platform.h"
+
+namespace basin {
+
+enum class ElementType : uint8_t { boolean, u8, i8, u16, i16, u32, i32, u64, i64, f32, f64 };
+
+template <class T>
+constexpr ElementType element_type_of = std::is_same_v<T, bool>       ? ElementType::boolean
+                                        : std::is_same_v<T, uint8_t>  ? ElementType::u8
+                                        : std::is_same_v<T, int8_t>   ? ElementType::i8
+                                        : std::is_same_v<T, uint16_t> ? ElementType::u16
+                                        : std::is_same_v<T, int16_t>  ? ElementType::i16
+                                        : std::is_same_v<T, uint32_t> ? ElementType::u32
+                                        : std::is_same_v<T, int32_t>  ? ElementType::i32
+                                        : std::is_same_v<T, uint64_t> ? ElementType::u64
+                                        : std::is_same_v<T, int64_t>  ? ElementType::i64
+                                        : std::is_same_v<T, float>    ? ElementType::f32
+                                                                      : ElementType::f64;
+
+/// Calls f with a value of the C++ type that `type` names (uint8_t for boolean) and returns what f returns.
+template <class F>
+decltype(auto) with_element(ElementType type, F&& f) {
+  switch (type) {
+    case ElementType::boolean:
+    case ElementType::u8:
+      return f(uint8_t{});
+    case ElementType::i8:
+      return f(int8_t{});
+    case ElementType::u16:
+      return f(uint16_t{});
+    case ElementType::i16:
+      return f(int16_t{});
+    case ElementType::u32:
+      return f(uint32_t{});
+    case ElementType::i32:
+      return f(int32_t{});
+    case ElementType::u64:
+      return f(uint64_t{});
+    case ElementType::i64:
+      return f(int64_t{});
+    case ElementType::f32:
+      return f(float{});
+    case ElementType::f64:
+      break;
+  }
+  return f(double{});
+}
+
+inline size_t size_of(ElementType type) {
+  return with_element(type, [](auto zero) { return sizeof zero; });
+}
+
+/// An array as its file holds it: dense, row-major (C order), in this machine's byte order.
+struct Array {
+  ElementType type = ElementType::u8;
+  std::vector<int64_t> shape;  // empty: one number
+  std::vector<std::byte> bytes;
+
+  int64_t size() const {
+    int64_t n = 1;
+    for (int64_t d : shape)
+      n *= d;
+    return n;
+  }
+  bool is_real() const { return type == ElementType::f32 || type == ElementType::f64; }
+  template <class T>
+  const T* as() const {
+    BASIN_CHECK(sizeof(T) == size_of(type), "another element type");
+    return reinterpret_cast<const T*>(bytes.data());
+  }
+  template <class T>
+  T* as() {
+    return const_cast<T*>(static_cast<const Array*>(this)->as<T>());
+  }
+  /// The elements in row-major order, each converted as by a cast.
+  template <class T>
+  std::vector<T> values() const {
+    return with_element(type, [&](auto zero) {
+      const auto* first = as<decltype(zero)>();
+      return std::vector<T>(first, first + size());
+    });
+  }
+};
+
+}  // namespace basin

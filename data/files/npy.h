@@ -1,0 +1,24 @@
+#pragma once
+#include <filesystem>
+
+#include "data/files/array.h"
+
+namespace basin {
+
+/// A NumPy .npy file, version 1 or 2, little-endian, C order: booleans, integers of 8 to 64 bits, float32, float64.
+/// Throws one sentence with the file's name for any other file: Fortran order, big-endian, another element type,
+/// truncated or longer than its header says.
+Array read_npy(const std::filesystem::path&);
+
+/// Writes version 1 under a temporary name and renames. `elements` holds the product of `shape`, row-major.
+void write_npy(const std::filesystem::path&, ElementType, const std::vector<int64_t>& shape, const void* elements);
+template <class T>
+void write_npy(const std::filesystem::path& path, const std::vector<int64_t>& shape, const T* elements) {
+  static_assert(std::is_arithmetic_v<T>);
+  write_npy(path, element_type_of<T>, shape, static_cast<const void*>(elements));
+}
+inline void write_npy(const std::filesystem::path& path, const Array& array) {
+  write_npy(path, array.type, array.shape, array.bytes.data());
+}
+
+}  // namespace basin

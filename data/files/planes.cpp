@@ -1,0 +1,97 @@
+#include "data/files/planes.h"
+
+#include <algorithm>
+#include <climits>
+#include <string>
+
+#include "data/files/npy.h"
+#include "data/files/raster.h"
+
+namespace basin {
+namespace fs = std::filesystem;
+namespace {
+
+/// A plane of several numbers is no mask of one object.
+void check_plane(const Array& plane, const std::string& where) {
+  if (plane.shape[2] != 1) refuse(where, " has ", plane.shape[2], " channels; a mask has one");
+  with_element(plane.type, [&](auto zero) {
+    using T = decltype(zero);
+    const T* p = plane.as<T>();
+    const T* inside = std::find_if(p, p + plane.size(), [](T v) { return v != T(0); });
+    const bool one = std::all_of(inside, p + plane.size(), [&](T v) { return v == T(0) || v == *inside; });
+    if (!one) refuse(where, " holds several numbers; in a stack of masks each image is 0 but for one object");
+  });
+}
+
+}  // namespace
+
+void Planes::add(const Array& mask) {
+  const size_t channels = size_t(mask.shape[2]);
+  const int64_t pixels = mask.shape[0] * mask.shape[1];
+  std::vector<Run> runs;
+  with_element(mask.type, [&](auto zero) {
+    const auto* p = mask.as<decltype(zero)>();
+    const auto inside = [&](int64_t i) {
+      return std::any_of(p + size_t(i) * channels, p + size_t(i + 1) * channels, [](auto v) { return v != 0; });
+    };
+    for (int64_t i = 0; i < pixels; ++i) {
+      if (!inside(i)) continue;
+      const int64_t begin = i;
+      while (i < pixels && inside(i))
+        ++i;
+      runs.push_back({begin, i});
+    }
+  });
+  if (!runs.empty()) objects.push_back(std::move(runs));
+}
+
+Labels flatten(const Planes& planes) {
+  std::vector<int64_t> ids(size_t(planes.height) * size_t(planes.width));
+  for (size_t k = 0; k < planes.objects.size(); ++k)
+    for (const Planes::Run& run : planes.objects[k])
+      for (int64_t i = run.begin; i < run.end; ++i)
+        if (ids[size_t(i)] == 0) ids[size_t(i)] = int64_t(k) + 1;
+  return compact(planes.height, planes.width, std::move(ids));
+}
+
+bool share_pixels(const Planes& planes) {
+  std::vector<bool> taken(size_t(planes.height) * size_t(planes.width));
+  for (const auto& object : planes.objects)
+    for (const Planes::Run& run : object)
+      for (int64_t i = run.begin; i < run.end; ++i) {
+        if (taken[size_t(i)]) return true;
+        taken[size_t(i)] = true;
+      }
+  return false;
+}
+
+std::optional<Planes> read_stack(const fs::path& path) {
+  Planes planes;
+  int64_t images = 0;
+  const auto add = [&](const Array& plane) {
+    const std::string where = path.string() + ": image " + std::to_string(++images);
+    check_plane(plane, where);
+    if (images == 1) planes.height = int(plane.shape[0]), planes.width = int(plane.shape[1]);
+    if (plane.shape[0] != planes.height || plane.shape[1] != planes.width)
+      refuse(where, " is ", plane.shape[1], " x ", plane.shape[0], " pixels, but the first is ", planes.width, " x ",
+             planes.height);
+    planes.add(plane);
+  };
+  if (lower_extension(path) != ".npy") {
+    if (raster::count_images(path) == 1) return std::nullopt;
+    raster::for_each_image(path, add);
+    return planes;
+  }
+  const Array stack = read_npy(path);
+  if (stack.shape.size() != 3) return std::nullopt;
+  const int64_t height = stack.shape[1], width = stack.shape[2];
+  if (height == 0 || width == 0 || height > INT_MAX || width > INT_MAX)
+    refuse(path.string(), ": is no stack of masks: its shape is not [objects, height, width]");
+  planes.height = int(height), planes.width = int(width);
+  const size_t bytes = size_of(stack.type) * size_t(height * width);
+  for (auto at = stack.bytes.begin(); at != stack.bytes.end(); at += ptrdiff_t(bytes))
+    add({stack.type, {height, width, 1}, {at, at + ptrdiff_t(bytes)}});
+  return planes;
+}
+
+}  // namespace basin

@@ -1,0 +1,156 @@
+// The only file that knows libpng. Its errors are long jumps, so the functions that set one hold plain data only.
+#include <png.h>
+
+#include <csetjmp>
+#include <cstring>
+
+#include "data/files/raster.h"
+
+namespace basin::raster {
+namespace fs = std::filesystem;
+namespace {
+
+struct Codec {
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+  bool writing = false;
+  char message[160] = "";
+  ~Codec() {
+    if (!png) return;
+    writing ? png_destroy_write_struct(&png, &info) : png_destroy_read_struct(&png, &info, nullptr);
+  }
+};
+
+[[noreturn]] void on_error(png_structp png, png_const_charp message) {
+  Codec* codec = static_cast<Codec*>(png_get_error_ptr(png));
+  std::strncpy(codec->message, message, sizeof codec->message - 1);
+  png_longjmp(png, 1);
+}
+void on_warning(png_structp, png_const_charp) {}
+
+struct Header {
+  png_uint_32 height = 0, width = 0;
+  int channels = 0, bits = 0;
+  bool palette = false;
+};
+
+bool read_header(Codec& codec, std::FILE* file, Palette palette, Header& h) {
+  if (setjmp(png_jmpbuf(codec.png))) return false;
+  png_set_user_limits(codec.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
+  png_init_io(codec.png, file);
+  png_read_info(codec.png, codec.info);
+  const int colour = png_get_color_type(codec.png, codec.info);
+  h.palette = colour == PNG_COLOR_TYPE_PALETTE;
+  if (palette == Palette::indices) {
+    png_set_packing(codec.png);
+  } else if (h.palette) {
+    png_set_palette_to_rgb(codec.png);
+  } else if (colour == PNG_COLOR_TYPE_GRAY) {
+    png_set_expand_gray_1_2_4_to_8(codec.png);
+  }
+  if (palette == Palette::colours || !h.palette) png_set_strip_alpha(codec.png);
+  png_set_swap(codec.png);
+  png_set_interlace_handling(codec.png);
+  png_read_update_info(codec.png, codec.info);
+  h.height = png_get_image_height(codec.png, codec.info);
+  h.width = png_get_image_width(codec.png, codec.info);
+  h.channels = png_get_channels(codec.png, codec.info);
+  h.bits = png_get_bit_depth(codec.png, codec.info);
+  return true;
+}
+
+bool read_rows(Codec& codec, png_bytepp rows) {
+  if (setjmp(png_jmpbuf(codec.png))) return false;
+  png_read_image(codec.png, rows);
+  png_read_end(codec.png, nullptr);
+  return true;
+}
+
+/// Takes encoded bytes; false where it cannot. An exception must not pass through libpng.
+struct Sink {
+  virtual bool put(const void* bytes, size_t n) noexcept = 0;
+};
+struct FileSink : Sink {
+  OutputFile file;
+  explicit FileSink(const fs::path& path) : file(path) {}
+  bool put(const void* bytes, size_t n) noexcept override { return file.put(bytes, n); }
+};
+struct MemorySink : Sink {
+  std::vector<std::byte> memory;
+  bool put(const void* bytes, size_t n) noexcept override try {
+    const std::byte* const first = static_cast<const std::byte*>(bytes);
+    memory.insert(memory.end(), first, first + n);
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+};
+
+void put_bytes(png_structp png, png_bytep bytes, size_t n) {
+  if (!static_cast<Sink*>(png_get_io_ptr(png))->put(bytes, n)) png_error(png, "cannot be written");
+}
+void flush_nothing(png_structp) {}
+
+bool write_rows(Codec& codec, Sink& sink, const Rows& rows) {
+  if (setjmp(png_jmpbuf(codec.png))) return false;
+  png_set_user_limits(codec.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
+  png_set_write_fn(codec.png, &sink, put_bytes, flush_nothing);
+  png_set_IHDR(codec.png, codec.info, png_uint_32(rows.width), png_uint_32(rows.height), rows.bits,
+               rows.channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  png_write_info(codec.png, codec.info);
+  png_set_swap(codec.png);
+  for (int y = 0; y < rows.height; ++y)
+    png_write_row(codec.png, static_cast<png_const_bytep>(rows.row(y)));
+  png_write_end(codec.png, nullptr);
+  return true;
+}
+
+bool encode(Codec& codec, Sink& sink, const Rows& rows) {
+  BASIN_CHECK(rows.channels == 1 || rows.channels == 3, rows.channels, " channels");
+  codec.writing = true;
+  codec.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &codec, on_error, on_warning);
+  if (codec.png) codec.info = png_create_info_struct(codec.png);
+  if (!codec.info) throw std::bad_alloc();
+  return write_rows(codec, sink, rows);
+}
+
+}  // namespace
+
+Array read_png(const fs::path& path, Palette palette) {
+  const File file = open_file(path);
+  const auto damaged = [&](const Codec& codec) {
+    refuse(path.string(), ": is a truncated or damaged PNG file (", codec.message, ")");
+  };
+  Codec codec;
+  codec.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &codec, on_error, on_warning);
+  if (codec.png) codec.info = png_create_info_struct(codec.png);
+  if (!codec.info) throw std::bad_alloc();
+  Header h;
+  if (!read_header(codec, file.get(), palette, h)) damaged(codec);
+  Array a = allocate(path, h.bits == 16 ? ElementType::u16 : ElementType::u8, h.height, h.width, h.channels);
+  std::vector<png_bytep> rows(h.height);
+  const size_t stride = a.bytes.size() / h.height;
+  for (size_t y = 0; y < rows.size(); ++y)
+    rows[y] = reinterpret_cast<png_bytep>(a.bytes.data()) + y * stride;
+  if (!read_rows(codec, rows.data())) damaged(codec);
+  if (h.palette) collapse_grey(a);
+  return a;
+}
+
+void write_png(const fs::path& path, const Rows& rows) {
+  FileSink sink(path);
+  Codec codec;
+  if (!encode(codec, sink, rows) && sink.file.ok())
+    refuse(path.string(), ": cannot be written as PNG (", codec.message, ")");
+  sink.file.commit();
+}
+
+std::vector<std::byte> encode_png(const Rows& rows) {
+  MemorySink sink;
+  Codec codec;
+  if (!encode(codec, sink, rows)) refuse("cannot encode as PNG (", codec.message, ")");
+  return std::move(sink.memory);
+}
+
+}  // namespace basin::raster

@@ -1,0 +1,95 @@
+#include "data/metrics/metrics_files.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <fstream>
+#include <map>
+
+#include "data/files/csv.h"
+#include "engine/files.h"
+#include "kernels/runtime/platform.h"
+
+namespace basin {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// One label image, which needs no name in common with another.
+bool is_single(const fs::path& path) { return !fs::is_directory(path) && lower_extension(path) != ".csv"; }
+
+/// The fields of a line, without blanks around them.
+std::vector<std::string> fields(const std::string& line, const std::string& where) {
+  std::vector<std::string> all = split_csv(line, where);
+  for (std::string& field : all) {
+    field.erase(0, std::min(field.find_first_not_of(" \t"), field.size()));
+    field.erase(field.find_last_not_of(" \t\r") + 1);
+  }
+  return all;
+}
+
+template <class T>
+T number(const std::vector<std::string>& row, size_t column, const char* what, const std::string& where) {
+  T value{};
+  const std::string& text = column < row.size() ? row[column] : std::string();
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(double(value)))
+    refuse(where, ": ", what, " is '", text, "', not a number");
+  return value;
+}
+
+}  // namespace
+
+LabelPairs pair_labels(const fs::path& prediction, const fs::path& truth) {
+  std::map<std::string, Pair> predicted = find_labels(prediction);
+  LabelPairs result;
+  for (const auto& [stem, labels] : find_labels(truth)) {
+    const auto found = is_single(prediction) && is_single(truth) ? predicted.begin() : predicted.find(stem);
+    if (found == predicted.end())
+      refuse(fs::is_directory(prediction) ? (prediction / (stem + "_masks.*")).string() + ": missing; it is"
+                                          : prediction.string() + ": lacks",
+             " the prediction for ", labels_path(labels).string());
+    result.pairs.push_back({stem, labels, found->second});
+    predicted.erase(found);
+  }
+  for (const auto& [stem, labels] : predicted)
+    result.extra.push_back(labels_path(labels));
+  return result;
+}
+
+fs::path confidence_path(const Pair& prediction) {
+  const fs::path labels = labels_path(prediction);
+  return labels.parent_path() / (labels_stem(labels) + "_scores.csv");
+}
+
+std::vector<double> read_confidence(const fs::path& path, int objects) {
+  std::ifstream file(path);
+  if (!file) refuse(path.string(), ": cannot be read");
+  std::string line;
+  std::getline(file, line);
+  const std::vector<std::string> header = fields(line, path.string() + ", line 1");
+  const auto column = [&](const char* name) {
+    const auto found = std::find(header.begin(), header.end(), name);
+    if (found == header.end()) refuse(path.string(), ": no column '", name, "' in the first line");
+    return size_t(found - header.begin());
+  };
+  const size_t label_column = column("label"), score_column = column("score");
+  std::map<int64_t, double> by_label;
+  for (int n = 2; std::getline(file, line); ++n) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    const std::string where = path.string() + ", line " + std::to_string(n);
+    const std::vector<std::string> row = fields(line, where);
+    const int64_t label = number<int64_t>(row, label_column, "label", where);
+    const double score = number<double>(row, score_column, "score", where);
+    if (label <= 0) refuse(where, ": label ", label, " is no object");
+    if (!by_label.emplace(label, score).second) refuse(where, ": label ", label, " comes a second time");
+  }
+  if (by_label.size() != size_t(objects))
+    refuse(path.string(), ": ", by_label.size(), " labels, but the label image has ", objects, " objects");
+  std::vector<double> confidence;
+  for (const auto& [label, score] : by_label)
+    confidence.push_back(score);
+  return confidence;
+}
+
+}  // namespace basin

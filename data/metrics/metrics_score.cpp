@@ -1,0 +1,162 @@
+#include <algorithm>
+#include <cmath>
+
+#include "data/metrics/assignment.h"
+#include "data/metrics/metrics.h"
+#include "kernels/runtime/platform.h"
+
+namespace basin {
+namespace {
+
+using Pair = Overlap::Pair;
+
+int64_t foreground(const std::vector<int64_t>& area) {
+  int64_t sum = 0;
+  for (size_t k = 1; k < area.size(); ++k)
+    sum += area[k];
+  return sum;
+}
+
+/// The first of the pairs of greatest IoU of each true object; null: it touches no prediction.
+std::vector<const Pair*> best_prediction(const Overlap& table) {
+  std::vector<const Pair*> best(table.truth_area.size(), nullptr);
+  for (const Pair& pair : table.pairs) {
+    const Pair*& b = best[size_t(pair.truth)];
+    if (!b || pair.iou > b->iou) b = &pair;
+  }
+  return best;
+}
+
+/// The same, of each predicted object.
+std::vector<const Pair*> best_truth(const Overlap& table) {
+  std::vector<const Pair*> best(table.prediction_area.size(), nullptr);
+  for (const Pair& pair : table.pairs) {
+    const Pair*& b = best[size_t(pair.prediction)];
+    if (!b || pair.iou > b->iou) b = &pair;
+  }
+  return best;
+}
+
+/// Of each object, from 1, the IoU with its partner, or 0.
+std::vector<double> ious(const std::vector<const Pair*>& partners) {
+  std::vector<double> all;
+  for (size_t k = 1; k < partners.size(); ++k)
+    all.push_back(partners[k] ? partners[k]->iou : 0);
+  return all;
+}
+
+std::vector<const Pair*> one_to_one(const Overlap& table) {
+  std::vector<const Pair*> chosen(table.truth_area.size(), nullptr);
+  const std::vector<Match> matches = match_total_iou(table);
+  auto m = matches.begin();
+  for (const Pair& pair : table.pairs)
+    if (m != matches.end() && m->truth == pair.truth && m->prediction == pair.prediction) {
+      chosen[size_t(pair.truth)] = &pair;
+      ++m;
+    }
+  return chosen;
+}
+
+/// Aggregated Jaccard index for a choice of one prediction, or none, for each true object: intersections over unions,
+/// objects left out adding their area to the latter. Kumar et al., IEEE TMI 36 (2017).
+Quotient aggregated_jaccard(const Overlap& table, const std::vector<const Pair*>& choice) {
+  int64_t common = 0, either = 0;
+  std::vector<bool> used(table.prediction_area.size(), false);
+  for (size_t i = 1; i < choice.size(); ++i) {
+    either += table.truth_area[i];
+    if (!choice[i]) continue;
+    const size_t j = size_t(choice[i]->prediction);
+    common += choice[i]->pixels;
+    either += table.prediction_area[j] - choice[i]->pixels;
+    used[j] = true;
+  }
+  for (size_t j = 1; j < used.size(); ++j)
+    if (!used[j]) either += table.prediction_area[j];
+  return {double(common), double(either)};
+}
+
+/// Dice2, and the best Dice of each object. Scharr et al., Machine Vision and Applications 27 (2016).
+void add_dice(const Overlap& table, ImageScore& s) {
+  std::vector<double> best_truth(table.truth_area.size(), 0), best_prediction(table.prediction_area.size(), 0);
+  for (const Pair& pair : table.pairs) {
+    const size_t i = size_t(pair.truth), j = size_t(pair.prediction);
+    const double twice = 2 * double(pair.pixels), sum = double(table.truth_area[i] + table.prediction_area[j]);
+    s.dice2.above += twice;
+    s.dice2.below += sum;
+    best_truth[i] = std::max(best_truth[i], twice / sum);
+    best_prediction[j] = std::max(best_prediction[j], twice / sum);
+  }
+  s.best_dice_truth.below = double(s.truth);
+  for (const double dice : best_truth)
+    s.best_dice_truth.above += dice;
+  s.best_dice_prediction.below = double(s.prediction);
+  for (const double dice : best_prediction)
+    s.best_dice_prediction.above += dice;
+}
+
+/// SEG and DET of the Cell Tracking Challenge: a prediction finds the true objects of which it covers more than half.
+/// Ulman et al., Nature Methods 14 (2017); Matula et al., PLoS ONE 10 (2015).
+void add_cell_tracking(const Overlap& table, ImageScore& s) {
+  std::vector<int64_t> found(table.prediction_area.size(), 0);
+  for (const Pair& pair : table.pairs) {
+    if (2 * pair.pixels <= table.truth_area[size_t(pair.truth)]) continue;
+    s.seg.above += pair.iou;
+    ++found[size_t(pair.prediction)];
+  }
+  int64_t missed = s.truth, spurious = 0, splits = 0;
+  for (size_t j = 1; j < found.size(); ++j) {
+    missed -= found[j];
+    if (found[j] == 0)
+      ++spurious;
+    else
+      splits += found[j] - 1;
+  }
+  s.seg.below = double(s.truth);
+  s.det = {double(5 * splits + 10 * missed + spurious), double(10 * s.truth)};
+}
+
+}  // namespace
+
+ImageScore score(const Labels& truth, const Labels& prediction) { return score(overlap(truth, prediction)); }
+
+ImageScore score(const Overlap& table, std::span<const double> confidence) {
+  ImageScore s;
+  s.truth = table.truth_count();
+  s.prediction = table.prediction_count();
+  const std::vector<const Pair*> best = best_truth(table), found = best_prediction(table), pairs = one_to_one(table);
+  s.from_planes = table.from_planes;
+  if (s.from_planes) {
+    s.best_of_truth = ious(found);
+    s.best_of_prediction = ious(best);
+  } else {
+    for (const Match& m : match(table, 0.5))
+      s.matched.push_back(m.iou);
+  }
+
+  const double common = double(table.common_pixels);
+  const double both = double(table.truth_pixels + foreground(table.prediction_area));
+  s.semantic_iou = {common, both - common};
+  s.semantic_f1 = {2 * common, both};
+  s.aji = aggregated_jaccard(table, found);
+  s.aji_plus = aggregated_jaccard(table, pairs);
+  s.aji_cellpose = {0, both - common};
+  for (const Pair* pair : pairs)
+    if (pair) s.aji_cellpose.above += double(pair->pixels);
+  add_dice(table, s);
+  add_cell_tracking(table, s);
+
+  if (confidence.empty() && s.prediction > 0) return s;
+  BASIN_CHECK(int64_t(confidence.size()) == s.prediction, confidence.size(), " confidences of ", s.prediction,
+              " objects");
+  s.has_confidence = true;
+  const std::vector<BestBox> boxes =
+      best_boxes(std::span(table.truth_box).subspan(1), std::span(table.prediction_box).subspan(1));
+  for (size_t j = 1; j < best.size(); ++j) {
+    BASIN_CHECK(std::isfinite(confidence[j - 1]), "confidence ", confidence[j - 1], " of object ", j);
+    s.detections.push_back({confidence[j - 1], best[j] ? best[j]->truth - 1 : -1, best[j] ? best[j]->iou : 0});
+    s.box_detections.push_back({confidence[j - 1], boxes[j - 1].index, boxes[j - 1].iou});
+  }
+  return s;
+}
+
+}  // namespace basin

@@ -1,0 +1,145 @@
+#include "data/report/overlay.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include "data/dataset/order_statistics.h"
+#include "kernels/runtime/platform.h"
+
+namespace basin {
+namespace {
+
+using Colour = std::array<uint8_t, 3>;
+constexpr std::array<Colour, 6> palette{
+    {{230, 159, 0}, {86, 180, 233}, {0, 158, 115}, {240, 228, 66}, {0, 114, 178}, {204, 121, 167}}};
+constexpr int tint = 90;  // of 256: how much of an object's inside is its colour
+constexpr int reach = 6;  // px: objects this close are neighbours
+
+/// Calls f(grey), where grey(i) is the value of pixel i; infinite where it is not finite.
+template <class F>
+void with_grey(const Image& image, const F& f) {
+  const auto with_type = [&](auto zero) {
+    using T = decltype(zero);
+    f([at = image.as<T>(), channels = size_t(image.channels)](size_t i) {
+      const T* p = at + i * channels;
+      double v = p[0];
+      if (channels == 2) v = 0.5 * (double(p[0]) + double(p[1]));
+      if (channels >= 3) v = grey_of(double(p[0]), double(p[1]), double(p[2]));
+      return std::isfinite(float(v)) ? float(v) : HUGE_VALF;
+    });
+  };
+  switch (image.type) {
+    case PixelType::u8:
+      return with_type(uint8_t{});
+    case PixelType::u16:
+      return with_type(uint16_t{});
+    case PixelType::u32:
+      return with_type(uint32_t{});
+    case PixelType::f32:
+      return with_type(float{});
+  }
+}
+
+/// The image as 8-bit grey, stretched.
+std::vector<uint8_t> stretched(const Image& image) {
+  const size_t n = size_t(image.height) * size_t(image.width);
+  std::vector<uint8_t> out(n);
+  with_grey(image, [&](auto grey) {
+    size_t finite = 0;
+    for (size_t p = 0; p < n; ++p)
+      finite += grey(p) < HUGE_VALF;
+    if (finite == 0) return;
+    const auto rank = [&](double q) { return size_t(std::lround(q * double(finite - 1))); };
+    const std::array<float, 4> v = order_statistics(n, grey, {0, rank(0.005), rank(0.998), finite - 1});
+    double lo = v[1], hi = v[2];
+    if (lo == hi) lo = v[0], hi = v[3];  // few pixels differ at all
+    const double scale = hi > lo ? 255 / (hi - lo) : 0;
+    for (size_t p = 0; p < n; ++p)
+      if (const float g = grey(p); g < HUGE_VALF)
+        out[p] = uint8_t(std::lround(std::clamp((double(g) - lo) * scale, 0.0, 255.0)));
+  });
+  return out;
+}
+
+/// Pairs (a < b) of objects that lie within `reach` of each other, each once.
+std::vector<std::pair<int32_t, int32_t>> neighbours(const Labels& labels) {
+  constexpr std::array<std::array<int, 2>, 4> directions{{{1, 0}, {0, 1}, {1, 1}, {-1, 1}}};
+  std::vector<std::pair<int32_t, int32_t>> pairs;
+  const auto keep_each_once = [&] {
+    std::sort(pairs.begin(), pairs.end());
+    pairs.erase(std::unique(pairs.begin(), pairs.end()), pairs.end());
+  };
+  size_t room = size_t(1) << 22;  // so many pairs are enough to look for the same ones
+  for (int y = 0; y < labels.height; ++y) {
+    if (pairs.size() > room) {
+      keep_each_once();
+      room = std::max(room, 2 * pairs.size());
+    }
+    for (int x = 0; x < labels.width; ++x) {
+      const int32_t from = labels(y, x);
+      if (from == 0) continue;
+      for (const auto& [dx, dy] : directions)
+        for (int k = 1; k <= reach; ++k) {
+          const int u = x + k * dx, v = y + k * dy;
+          if (u < 0 || u >= labels.width || v >= labels.height) break;
+          const int32_t to = labels(v, u);
+          if (to == 0) continue;
+          if (to != from) pairs.push_back({std::min(from, to), std::max(from, to)});
+          break;
+        }
+    }
+  }
+  keep_each_once();
+  return pairs;
+}
+
+/// Greedy, in the order of the ids: the colour that fewest coloured neighbours have, then the one used least so far.
+std::vector<uint8_t> colours(const Labels& labels) {
+  const std::vector<std::pair<int32_t, int32_t>> pairs = neighbours(labels);
+  std::vector<std::array<int, palette.size()>> taken(size_t(labels.count) + 1);
+  std::vector<std::vector<int32_t>> later(size_t(labels.count) + 1);
+  for (const auto& [a, b] : pairs)
+    later[size_t(a)].push_back(b);
+  std::array<int, palette.size()> used{};
+  std::vector<uint8_t> colour(size_t(labels.count) + 1);
+  for (size_t k = 1; k < colour.size(); ++k) {
+    size_t best = 0;
+    for (size_t c = 1; c < palette.size(); ++c)
+      if (std::pair(taken[k][c], used[c]) < std::pair(taken[k][best], used[best])) best = c;
+    colour[k] = uint8_t(best);
+    ++used[best];
+    for (int32_t b : later[k])
+      ++taken[size_t(b)][best];
+  }
+  return colour;
+}
+
+bool on_outline(const Labels& labels, int y, int x) {
+  const int32_t id = labels(y, x);
+  return (x > 0 && labels(y, x - 1) != id) || (x + 1 < labels.width && labels(y, x + 1) != id) ||
+         (y > 0 && labels(y - 1, x) != id) || (y + 1 < labels.height && labels(y + 1, x) != id);
+}
+
+}  // namespace
+
+Image overlay(const Image& image, const Labels& labels) {
+  BASIN_CHECK(image.height == labels.height && image.width == labels.width, "image ", image.width, " x ", image.height,
+              ", labels ", labels.width, " x ", labels.height);
+  const std::vector<uint8_t> grey = stretched(image), colour = colours(labels);
+  Image out{image.height, image.width, 3, PixelType::u8, std::vector<std::byte>(3 * grey.size())};
+  uint8_t* to = out.as<uint8_t>();
+  size_t p = 0;
+  for (int y = 0; y < image.height; ++y)
+    for (int x = 0; x < image.width; ++x, ++p, to += 3) {
+      const int32_t id = labels.ids[p];
+      const int share = id == 0 ? 0 : on_outline(labels, y, x) ? 256 : tint;
+      const Colour& pure = palette[colour[size_t(id)]];
+      for (int c = 0; c < 3; ++c)
+        to[c] = uint8_t((grey[p] * (256 - share) + pure[size_t(c)] * share) / 256);
+    }
+  return out;
+}
+
+}  // namespace basin

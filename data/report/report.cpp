@@ -1,0 +1,167 @@
+#include "data/report/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <string_view>
+
+#include "engine/files.h"
+#include "kernels/runtime/platform.h"
+
+namespace basin {
+namespace {
+
+constexpr std::string_view style = R"(
+:root { color-scheme: light dark; --ink: #1c2024; --soft: #60686f; --line: #dde1e4; --page: #fbfbfa; --card: #ffffff;
+  --accent: #00694d; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9eb; --soft: #9aa3aa; --line: #33393e; --page: #15181a;
+  --card: #1c2023; --accent: #5ec7a2; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 76rem; padding: 3rem 1.5rem 4rem; background: var(--page); color: var(--ink);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
+h1 { margin: 0 0 .4rem; font-size: 1.9rem; line-height: 1.2; letter-spacing: -.015em; }
+h2 { margin: 2.6rem 0 .8rem; font-size: 1.15rem; }
+h3 { margin: 0; font-size: 1rem; overflow-wrap: anywhere; }
+p { margin: 0; }
+.lead { max-width: 44rem; font-size: 1.08rem; color: var(--soft); }
+.note, .summary, figcaption { color: var(--soft); font-size: .875rem; }
+.note { margin-top: .5rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .38rem 1.6rem .38rem 0; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap; }
+thead th { color: var(--soft); font-size: .8125rem; font-weight: 600; }
+tbody th { font-weight: 400; }
+th.number, td.number { text-align: right; padding: .38rem 0 .38rem 1.6rem; }
+.tables { display: flex; flex-wrap: wrap; gap: 0 4rem; }
+.tables section { min-width: 0; max-width: 100%; }
+article { margin-top: 1.2rem; padding: 1.1rem 1.2rem 1.2rem; background: var(--card); border: 1px solid var(--line);
+  border-radius: 10px; }
+article header { display: flex; flex-wrap: wrap; gap: .1rem 1rem; align-items: baseline; margin-bottom: .8rem; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(16rem, 100%), 1fr)); gap: 1rem; }
+figure { margin: 0; max-width: 36rem; }
+img { display: block; width: 100%; height: auto; border-radius: 5px; background: #000; image-rendering: pixelated; }
+figcaption { margin-top: .35rem; }
+@media print { article { break-inside: avoid; } }
+)";
+
+std::string escaped(std::string_view text) {
+  std::string out;
+  for (char c : text)
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      case '\'':
+        out += "&#39;";
+        break;
+      default:
+        out += c;
+    }
+  return out;
+}
+
+/// A relative file name as a URL: everything but letters, digits and -._~/ as %XX; "./" in front, so that no colon in
+/// the first component reads as a scheme.
+std::string url_of(std::string_view file) {
+  std::string out = "./";
+  for (unsigned char c : file) {
+    if (std::isalnum(c) || std::string_view("-._~/").find(char(c)) != std::string_view::npos)
+      out += char(c);
+    else
+      out += fmt::format("%{:02X}", c);
+  }
+  return out;
+}
+
+std::string base64(const std::vector<std::byte>& bytes) {
+  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    auto at = [&](size_t k) { return i + k < bytes.size() ? unsigned(bytes[i + k]) : 0u; };
+    const unsigned word = at(0) << 16 | at(1) << 8 | at(2);
+    for (size_t k = 0; k < 4; ++k)
+      out += i + k > bytes.size() ? '=' : digits[word >> (18 - 6 * k) & 63];
+  }
+  return out;
+}
+
+/// Digits with at most signs, point, exponent and one trailing unit such as "%" or "ms"; or a dash for "none".
+bool is_number(std::string_view text) {
+  if (text == "-" || text == "\u2013" || text == "null") return true;
+  const size_t start = !text.empty() && (text[0] == '-' || text[0] == '+' || text[0] == '.') ? 1 : 0;
+  return text.size() > start && std::isdigit(static_cast<unsigned char>(text[start]));
+}
+
+std::string table_html(const ReportTable& table) {
+  std::vector<bool> numeric(table.columns.size(), !table.rows.empty());
+  for (const std::vector<std::string>& row : table.rows) {
+    BASIN_CHECK(row.size() == table.columns.size(), row.size(), " cells for ", table.columns.size(),
+                " columns in table ", table.title);
+    for (size_t c = 0; c < row.size(); ++c)
+      if (c == 0 || !is_number(row[c])) numeric[c] = false;
+  }
+  std::string out =
+      fmt::format("<section>\n<h2>{}</h2>\n<div class=\"scroll\"><table>\n<thead><tr>", escaped(table.title));
+  for (size_t c = 0; c < table.columns.size(); ++c)
+    out += fmt::format("<th scope=\"col\"{}>{}</th>", numeric[c] ? " class=\"number\"" : "", escaped(table.columns[c]));
+  out += "</tr></thead>\n<tbody>\n";
+  for (const std::vector<std::string>& row : table.rows) {
+    out += "<tr>";
+    for (size_t c = 0; c < row.size(); ++c)
+      out += c == 0 ? fmt::format("<th scope=\"row\">{}</th>", escaped(row[c]))
+                    : fmt::format("<td{}>{}</td>", numeric[c] ? " class=\"number\"" : "", escaped(row[c]));
+    out += "</tr>\n";
+  }
+  out += "</tbody></table></div>\n";
+  if (!table.note.empty()) out += fmt::format("<p class=\"note\">{}</p>\n", escaped(table.note));
+  return out + "</section>\n";
+}
+
+std::string item_html(const ReportItem& item) {
+  std::string out = fmt::format("<article>\n<header><h3>{}</h3>", escaped(item.name));
+  if (!item.summary.empty()) out += fmt::format("<p class=\"summary\">{}</p>", escaped(item.summary));
+  out += "</header>\n<div class=\"pictures\">\n";
+  for (const ReportPicture& picture : item.pictures) {
+    const std::string source =
+        picture.png.empty() ? url_of(picture.file) : "data:image/png;base64," + base64(picture.png);
+    out += fmt::format("<figure><img src=\"{}\" alt=\"{}\" loading=\"lazy\"><figcaption>{}</figcaption></figure>\n",
+                       source, escaped(item.name + ": " + picture.caption), escaped(picture.caption));
+  }
+  return out + "</div>\n</article>\n";
+}
+
+}  // namespace
+
+std::string report_html(const Report& report) {
+  std::string out = fmt::format(
+      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+      "<title>{0}</title>\n<style>{1}</style>\n</head>\n<body>\n<main>\n<h1>{0}</h1>\n",
+      escaped(report.title), style);
+  if (!report.summary.empty()) out += fmt::format("<p class=\"lead\">{}</p>\n", escaped(report.summary));
+  if (!report.tables.empty()) out += "<div class=\"tables\">\n";
+  for (const ReportTable& table : report.tables)
+    out += table_html(table);
+  if (!report.tables.empty()) out += "</div>\n";
+  if (!report.items.empty()) out += "<h2>Images</h2>\n";
+  for (const ReportItem& item : report.items)
+    out += item_html(item);
+  return out + "</main>\n</body>\n</html>\n";
+}
+
+void write_report(const std::filesystem::path& path, const Report& report) {
+  write_atomically(path, report_html(report));
+}
+
+}  // namespace basin

@@ -1,0 +1,35 @@
+#pragma once
+#include "engine/tape.h"
+#include "kernels/nn/resample.h"
+
+namespace basin {
+
+/// The gradient to overwrite for v: its own where nothing has been written to it yet, else a fresh one to be added.
+class GradientSink {
+ public:
+  GradientSink(Tape& tape, const Var& v) : tape_(tape), var_(v), wanted_(tape.wants_gradient(v)) {
+    if (wanted_) adds_ = tape.wants_sum(v);
+    tensor_ = wanted_ && !adds_ ? tape.gradient(v) : tape.empty_like(v.value);
+  }
+  /// The same for an op that works element by element: it overwrites d_out, which nobody reads after it.
+  GradientSink(Tape& tape, const Var& v, const Tensor& d_out) : tape_(tape), var_(v), wanted_(tape.wants_gradient(v)) {
+    if (wanted_) adds_ = tape.wants_sum(v);
+    tensor_ = d_out;
+    if (wanted_ && !adds_) tape.set_gradient(v, d_out);
+  }
+  const Tensor& tensor() const { return tensor_; }
+  void finish() {
+    if (!wanted_ || !adds_) return;
+    with_map(tensor_.dtype(), [&]<class T>(T) {
+      kernels::add_to<T>(tape_.exec(), tensor_.features<const T>(), tape_.gradient(var_).features<T>());
+    });
+  }
+
+ private:
+  Tape& tape_;
+  Var var_;
+  bool wanted_, adds_ = false;
+  Tensor tensor_;
+};
+
+}  // namespace basin

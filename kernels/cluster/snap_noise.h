@@ -1,0 +1,35 @@
+#pragma once
+#include <string>
+
+#include "kernels/cluster/mask_points.h"
+#include "kernels/runtime/exec.h"
+#include "kernels/runtime/view.h"
+
+namespace basin::kernels {
+
+/// What becomes of noise points (label < 0):
+///   none      they stay noise
+///   majority  each takes the most frequent label among its 5 nearest points that are not noise: of fewer, where fewer
+///             exist; of equally frequent ones the smallest. If all points are noise they stay so
+///   omnipose  as in Omnipose's code (methods.md 3.8): each takes the label of the first that is not noise among the 5
+///             points nearest to it, if that is nearer than eps, and otherwise stays noise
+enum class NoiseRule { none, majority, omnipose };
+
+/// The rules by their names in options and files; a name that is none throws one sentence that lists them.
+NoiseRule parse_noise_rule(const std::string&);
+std::string to_string(NoiseRule);
+
+/// Applies the rule. Distances are compared as d^2 in double on the coordinates as given; of equally distant points the
+/// one with the smaller index is the nearer. Throws if a coordinate is NaN or infinite. The result is the same on any
+/// device at any thread count. `eps`, of DBSCAN, is used by omnipose alone.
+template <class T>
+void snap_noise(const Exec&, View<const T, 2> points /*[N, 2]*/, NoiseRule, double eps,
+                View<int32_t, 1> labels /*[N], in and out*/);
+
+/// The same for some of the points, without a word to the host; PointGrid<T>::fits(box, eps, N) must hold. Labels of
+/// the others stay as they are.
+template <class T>
+void snap_noise(const Exec&, View<const T, 2> points, const MaskedPoints&, NoiseRule, double eps,
+                View<int32_t, 1> labels);
+
+}  // namespace basin::kernels

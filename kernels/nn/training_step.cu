@@ -1,0 +1,96 @@
+#include "kernels/nn/training_step.h"
+
+#include "kernels/runtime/parallel.h"
+#include "kernels/runtime/scratch.h"
+
+namespace basin::kernels {
+namespace {
+
+template <class T>
+struct FindBad {
+  static constexpr int64_t size = 4096;
+  const T* values;
+  int64_t n;
+  uint8_t* found;
+
+  BASIN_HD void operator()(int64_t chunk) const {
+    const int64_t begin = chunk * size, end = begin + size < n ? begin + size : n;
+    int bad = 0;
+#pragma omp simd reduction(| : bad)
+    for (int64_t i = begin; i < end; ++i)
+      bad |= int(!(values[i] - values[i] == 0));
+    found[chunk] = uint8_t(bad);
+  }
+};
+
+/// On a GPU: all that find one write the same number.
+template <class T>
+struct NoteBadValue {
+  const T* values;
+  StepState* state;
+
+  BASIN_HD void operator()(int64_t i) const {
+    if (!(values[i] - values[i] == 0) && state->first_bad < 0) state->first_bad = state->step;
+  }
+};
+
+struct NoteBad {
+  const uint8_t* found;
+  int64_t chunks;
+  StepState* state;
+
+  BASIN_HD void operator()(int64_t) const {
+    bool bad = false;
+    for (int64_t k = 0; k < chunks; ++k)
+      bad = bad || found[k];
+    if (bad && state->first_bad < 0) state->first_bad = state->step;
+  }
+};
+
+struct BeginStep {
+  int64_t step;
+  float rate;
+  StepState* state;
+
+  BASIN_HD void operator()(int64_t) const {
+    state->step = step;
+    state->rate = rate;
+  }
+};
+
+constexpr int max_losses = 8;
+
+struct AddLosses {
+  const float* values[max_losses];
+  double* sums;
+
+  BASIN_HD void operator()(int64_t k) const { sums[k] += double(*values[k]); }
+};
+
+}  // namespace
+
+void begin_step(const Exec& exec, int64_t step, float rate, StepState* state) {
+  for_each(exec, 1, BeginStep{step, rate, state});
+}
+
+void add_losses(const Exec& exec, const float* const* values, int count, double* sums) {
+  BASIN_CHECK(count <= max_losses, count, " losses");
+  AddLosses add{{}, sums};
+  for (int k = 0; k < count; ++k)
+    add.values[k] = values[k];
+  for_each(exec, count, add);
+}
+
+template <class T>
+void note_bad(const Exec& exec, const T* values, int64_t n, StepState* state) {
+  if (exec.device != Device::cpu) return for_each(exec, n, NoteBadValue<T>{values, state});
+  const int64_t chunks = (n + FindBad<T>::size - 1) / FindBad<T>::size;
+  const Temp<uint8_t> found(exec, chunks);
+  for_each(exec, chunks, FindBad<T>{values, n, found.data()}, 8);
+  for_each(exec, 1, NoteBad{found.data(), chunks, state});
+}
+
+template void note_bad<float>(const Exec&, const float*, int64_t, StepState*);
+template void note_bad<double>(const Exec&, const double*, int64_t, StepState*);
+
+}  // namespace basin::kernels

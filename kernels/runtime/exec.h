@@ -1,0 +1,36 @@
+#pragma once
+#include "kernels/runtime/platform.h"
+
+struct CUstream_st;  // what a cudaStream_t points to: names the type without any CUDA header
+
+namespace basin {
+
+enum class Device { cpu, cuda };
+/// Of what a network keeps and multiplies: tf32 keeps float32 and rounds factors to TF32, on GPUs that have it; bf16
+/// keeps its maps and their gradients in bfloat16, on the CPU for inference alone. Sums and parameters are float32.
+enum class Precision { fp32, tf32, bf16 };
+enum class Variant { automatic, plain };  // plain: never take a tuned path (the oracle in tests)
+
+/// Lends temporary memory on one device. Blocks are aligned to 64 bytes on the CPU, 256 on the GPU.
+class Scratch {
+ public:
+  virtual ~Scratch() = default;
+  virtual void* take(size_t bytes) = 0;
+  virtual void give(void* block, size_t bytes) noexcept = 0;
+};
+
+/// Where and in what order work happens. Every kernel launcher takes one first.
+struct Exec {
+  Device device = Device::cpu;
+  Variant variant = Variant::automatic;
+  Precision precision = Precision::fp32;
+  bool deterministic = false;     // on the GPU: the same bytes from run to run. The CPU always gives them.
+  CUstream_st* stream = nullptr;  // on the GPU: all work is ordered on it
+  Scratch* scratch = nullptr;     // null: straight from the system (kernels/runtime/scratch.h)
+};
+
+inline const char* name_of(Precision p) {
+  return p == Precision::bf16 ? "bf16" : p == Precision::tf32 ? "tf32" : "fp32";
+}
+
+}  // namespace basin

@@ -1,0 +1,53 @@
+#include "models/inference/segmenter.h"
+
+#include "engine/clock.h"
+#include "engine/pool.h"
+#include "kernels/flow/integrate.h"
+
+namespace basin {
+namespace {
+
+/// On the CPU, memory that the network used and that is idle now is the system's again, unless it is more than the maps
+/// hold: decoding then needs less than the network did.
+void release_idle_memory(const Exec& exec, const Maps& maps) {
+  if (exec.device != Device::cpu) return;
+  size_t held = 0;
+  for (const auto& [name, map] : maps.tensors)
+    held += map.bytes();
+  Pool& pool = pool_of(exec.device);
+  if (pool.use().held - pool.use().lent < held) pool.trim();
+}
+
+}  // namespace
+
+Maps predict_source(const Exec& exec, const Method& method, const Source& source, const TilingOptions& tiling) {
+  constexpr int limit = kernels::field_side_limit;
+  if (source.height() >= limit || source.width() >= limit)
+    refuse("is ", source.width(), " x ", source.height(), " pixels; sides are below ", limit, ": cut it into parts");
+  const Tensor input = Tensor::empty(for_images({}), {source.channels(), source.height(), source.width()});
+  const View<float, 3> to = input.view<float, 3>();
+#pragma omp parallel for schedule(static)
+  for (int y = 0; y < source.height(); ++y)
+    for (int c = 0; c < source.channels(); ++c)
+      source.row(c, y, 0, source.width(), &to(c, y, 0));
+  return method.predict(exec, input.to_device(for_images(exec)), tiling);
+}
+
+Segmentation segment_source(const Exec& asked, const Method& method, const Source& source, const TilingOptions& tiling,
+                            const std::function<void(const Maps&)>& see) {
+  Exec exec = asked;
+  if (exec.device != Device::cpu) exec = for_images(exec);  // one pool for all, which gives back what it can
+  Segmentation result;
+  const DeviceTimestamp start(exec);
+  Maps maps = predict_source(exec, method, source, tiling);
+  const DeviceTimestamp network(exec);
+  if (see) see(maps);
+  const DeviceTimestamp seen(exec);
+  release_idle_memory(exec, maps);
+  result.labels = method.decode(exec, std::move(maps));
+  result.decode_seconds = DeviceTimestamp(exec).seconds_since(seen);
+  result.network_seconds = network.seconds_since(start);
+  return result;
+}
+
+}  // namespace basin

@@ -1,0 +1,86 @@
+#include "models/training/checkpoint.h"
+
+#include <cstring>
+
+#include "engine/files.h"
+#include "engine/json.h"
+#include "engine/safetensors.h"
+#include "kernels/nn/conv_plan_cudnn.h"
+#include "models/inference/model_file.h"
+#include "models/training/conv_algorithms_json.h"
+
+namespace basin {
+namespace {
+
+/// Whether the bits of a run hang on which algorithms cuDNN chose.
+bool keeps_choices(const Exec& exec) { return exec.device == Device::cuda && exec.deterministic; }
+
+std::string choices_text() {
+  kernels::ConvAlgorithms choices = kernels::conv_algorithm_cache().choices();
+  std::erase_if(choices, [](const auto& c) { return !c.first.deterministic; });
+  return to_text(to_json(choices));
+}
+
+void refuse_changes(const Json& now, const Json& then, const std::string& file) {
+  std::string changes;
+  const auto text_of = [](const Json& all, const std::string& key) {
+    return all.contains(key) ? to_text(all[key]) : "unset";
+  };
+  const auto compare = [&](const std::string& key) {
+    const std::string value = text_of(now, key), before = text_of(then, key);
+    if (value == before) return;
+    changes += changes.empty() ? "" : "; ";
+    if (key == "data")
+      changes += "other images or labels to train on";
+    else if (key == "validation")
+      changes += "other images or labels for validation";
+    else
+      changes += key + " " + value + " now, " + before + " then";
+  };
+  for (const auto& [key, value] : now.items())
+    compare(key);
+  for (const auto& [key, value] : then.items())
+    if (!now.contains(key)) compare(key);
+  if (!changes.empty()) refuse("--resume with other settings than those of ", file, ": ", changes);
+}
+
+}  // namespace
+
+void save_checkpoint(const std::filesystem::path& path, const Exec& exec, const Params& params, const Checkpoint& at,
+                     const Json& settings) {
+  SafeTensors content;
+  content.metadata["basin"] = to_text({{"settings", settings}, {"best", at.best}});
+  if (keeps_choices(exec)) content.metadata["cudnn"] = choices_text();
+  add_parameters(content, exec, params);
+  content.add("step", {1}, &at.step);
+  const std::pair<const char*, const Tensor*> moments[] = {{"adam.m", &at.m}, {"adam.v", &at.v}};
+  for (const auto& [name, tensor] : moments)
+    content.add(name, {tensor->shape().size()}, tensor->to_host<float>(exec).data());
+  const std::vector<std::byte> bytes = encode_safetensors(content);
+  write_atomically(path, bytes.data(), bytes.size());
+}
+
+void load_checkpoint(const std::filesystem::path& path, const Exec& exec, const Params& params, Checkpoint& at,
+                     const Json& settings) {
+  const std::string file = path.string();
+  const SafeTensors content = decode_safetensors(read_file(path), file);
+  const auto text = content.metadata.find("basin");
+  const Json info = text == content.metadata.end() ? Json() : parse_json(text->second);
+  const StoredTensor* step = content.find("step");
+  if (!info.is_object() || !info.contains("settings") || !info.contains("best") || !info["best"].is_number() || !step ||
+      step->dtype != "I64" || step->bytes.size() != 8)
+    refuse(file, " is no training state");
+  refuse_changes(settings, info["settings"], file);
+  kernels::ConvAlgorithms choices;
+  if (const auto cudnn = content.metadata.find("cudnn"); cudnn != content.metadata.end())
+    choices = conv_algorithms_from(parse_json(cudnn->second), file);
+  read_parameters(content, exec, params, file);
+  const int64_t n = at.m.shape().size();
+  at.m.copy_from_host(exec, content.floats("adam.m", {n}, file));
+  at.v.copy_from_host(exec, content.floats("adam.v", {n}, file));
+  std::memcpy(&at.step, step->bytes.data(), 8);
+  at.best = info["best"].get<double>();
+  if (keeps_choices(exec)) kernels::conv_algorithm_cache().hand_in(std::move(choices), kernels::cudnn_versions().found);
+}
+
+}  // namespace basin

@@ -1,0 +1,144 @@
+#include "models/training/feed.h"
+
+#include <array>
+
+#include "engine/batch.h"
+#include "engine/pool.h"
+
+namespace basin {
+namespace {
+
+Batch batch_of(const Tensor& image, const Tensor& mask, const Tensor& target) {
+  return {{{"image", image}, {"mask", mask}, {"target", target}}, {}};
+}
+
+}  // namespace
+
+#if BASIN_CUDA
+/// Events mark how far each stream came: `read` that the host's memory is free again, `ready` that a batch may be
+/// worked on, `used` that the step on it is over.
+class Feed::Copies {
+ public:
+  Copies(const Exec& exec, Loader& loader) : exec_(exec), beside_(exec), pool_(exec.device), loader_(loader) {
+    BASIN_CUDA_CHECK(cudaStreamCreateWithFlags(&beside_.stream, cudaStreamNonBlocking));
+    beside_.scratch = &pool_;  // of work on this stream alone
+    for (Slot& slot : slots_)
+      for (cudaEvent_t* event : slot.events())
+        BASIN_CUDA_CHECK(cudaEventCreateWithFlags(event, cudaEventDisableTiming));
+  }
+  ~Copies() {
+    cudaStreamSynchronize(beside_.stream);
+    for (Slot& slot : slots_)
+      for (cudaEvent_t* event : slot.events())
+        cudaEventDestroy(*event);
+    cudaStreamDestroy(beside_.stream);
+  }
+  Copies(const Copies&) = delete;
+  Copies& operator=(const Copies&) = delete;
+
+  const Item& next() {
+    if (!fetched_) prefetch();
+    fetched_ = false;
+    BASIN_CUDA_CHECK(cudaStreamWaitEvent(exec_.stream, slots_[now_].ready, 0));
+    return slots_[now_].item;
+  }
+
+  void prefetch() {
+    if (slots_[now_].item.batch.tensors.empty()) return fetch();  // the very first
+    BASIN_CUDA_CHECK(cudaEventRecord(slots_[now_].used, exec_.stream));
+    BASIN_CUDA_CHECK(cudaEventSynchronize(slots_[now_].read));
+    now_ = 1 - now_;
+    fetch();
+  }
+
+ private:
+  struct Slot {
+    Item item;
+    cudaEvent_t read = nullptr, ready = nullptr, used = nullptr;
+
+    std::array<cudaEvent_t*, 3> events() { return {&read, &ready, &used}; }
+  };
+
+  void fetch() {
+    const LoadedBatch& loaded = loader_.next();
+    Slot& slot = slots_[now_];
+    if (slot.item.batch.tensors.empty()) {
+      const LoaderOptions& o = loader_.options();
+      const auto maps = [&](int64_t channels) { return Tensor::empty(exec_, {o.batch, channels, o.crop, o.crop}); };
+      slot.item.batch = batch_of(maps(loaded.image.dim(1)), maps(1), maps(o.target_channels));
+      BASIN_CUDA_CHECK(cudaEventRecord(slot.used, exec_.stream));  // by whoever had that memory before
+    }
+    BASIN_CUDA_CHECK(cudaStreamWaitEvent(beside_.stream, slot.used, 0));
+    const Batch& batch = slot.item.batch;
+    if (loaded.labels) {
+      if (!labels_) labels_ = Tensor::empty(beside_, loaded.labels.shape(), DType::i32);
+      if (!image_) image_ = Tensor::empty(beside_, loaded.image.shape());
+      copy(loaded.image, image_);
+      copy(loaded.labels, labels_);
+    } else {
+      copy(loaded.image, batch["image"]);
+      copy(loaded.mask, batch["mask"]);
+      copy(loaded.target, batch["target"]);
+    }
+    BASIN_CUDA_CHECK(cudaEventRecord(slot.read, beside_.stream));
+    if (loaded.labels) prepare_all(loaded.transforms, batch);
+    BASIN_CUDA_CHECK(cudaEventRecord(slot.ready, beside_.stream));
+    slot.item.stems = loaded.stems;
+    fetched_ = true;
+  }
+
+  void copy(const Tensor& from, const Tensor& to) const {
+    BASIN_CUDA_CHECK(cudaMemcpyAsync(to.raw(), from.raw(), from.bytes(), cudaMemcpyHostToDevice, beside_.stream));
+  }
+
+  void prepare_all(const std::vector<Transform>& transforms, const Batch& batch) const {
+    const int size = labels_.dim(1);
+    for (int n = 0; n < labels_.dim(0); ++n) {
+      const View<float, 3> mask = image_of<float>(batch["mask"], n);
+      prepare(beside_,
+              {image_of<float>(image_, n),
+               {labels_.data<const int32_t>() + int64_t(n) * size * size, {size, size}},
+               transforms[size_t(n)]},
+              loader_.make_targets(),
+              {image_of<float>(batch["image"], n),
+               {mask.data, {mask.dim[1], mask.dim[2]}},
+               image_of<float>(batch["target"], n)});
+    }
+  }
+
+  Exec exec_, beside_;
+  Pool pool_;
+  Loader& loader_;
+  Tensor image_, labels_;  // raw
+  Slot slots_[2];
+  int now_ = 0;
+  bool fetched_ = false;  // slots_[now_] holds, or will hold, a batch that next() has not given yet
+};
+#else
+class Feed::Copies {};
+#endif
+
+Feed::Feed(const Exec& exec, Loader& loader) : loader_(loader) {
+#if BASIN_CUDA
+  if (exec.device == Device::cuda) copies_ = std::make_unique<Copies>(exec, loader);
+#endif
+  BASIN_CHECK(exec.device == Device::cpu || copies_, "this build has no CUDA");
+}
+Feed::~Feed() = default;
+
+const Feed::Item& Feed::next() {
+#if BASIN_CUDA
+  if (copies_) return copies_->next();
+#endif
+  const LoadedBatch& loaded = loader_.next();
+  item_ = {batch_of(loaded.image, loaded.mask, loaded.target), loaded.stems};
+  return item_;
+}
+
+void Feed::prefetch() {
+#if BASIN_CUDA
+  if (copies_) copies_->prefetch();
+#endif
+}
+
+}  // namespace basin

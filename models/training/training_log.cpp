@@ -1,0 +1,41 @@
+#include "models/training/training_log.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <sstream>
+
+#include "engine/clock.h"
+#include "engine/files.h"
+
+namespace basin {
+
+MetricsFile::MetricsFile(std::filesystem::path path, int64_t resumed_step) : path_(std::move(path)) {
+  if (resumed_step == 0 || !std::filesystem::exists(path_)) return;
+  const std::vector<std::byte> bytes = read_file(path_);
+  std::istringstream lines(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  for (std::string line; std::getline(lines, line);)
+    if (text_.empty() || std::atoll(line.c_str()) <= resumed_step) text_ += line + '\n';
+}
+
+void MetricsFile::add(const std::string& header, const std::string& row) {
+  if (text_.empty()) text_ = header + '\n';
+  text_ += row + '\n';
+  write_atomically(path_, text_);
+}
+
+Progress::Progress(int64_t first_step, int64_t last_step)
+    : first_(first_step), last_(last_step), terminal_(isatty(2)), start_(clock_seconds()), shown_(start_) {}
+
+void Progress::show(int64_t step, double loss, int batch) {
+  const double t = clock_seconds(), every = terminal_ ? 0.5 : 10;
+  if (t - shown_ < every && step < last_) return;
+  shown_ = t;
+  const double rate = double(step - first_) / std::max(t - start_, 1e-9);
+  std::fprintf(stderr, "%sstep %lld/%lld  loss %.4f  %.1f images/s  %.0f s left%s", terminal_ ? "\r\x1b[K" : "",
+               static_cast<long long>(step), static_cast<long long>(last_), loss, rate * batch,
+               double(last_ - step) / std::max(rate, 1e-9), terminal_ && step < last_ ? "" : "\n");
+  std::fflush(stderr);
+}
+
+}  // namespace basin

@@ -1,0 +1,308 @@
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "data/dataset/dataset.h"
+#include "tests/support/file_support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+namespace fs = std::filesystem;
+
+namespace {
+
+void put_image(const fs::path& path, int height = 4, int width = 5, uint8_t value = 9, int channels = 1) {
+  const Image image{height, width, channels, PixelType::u8,
+                    std::vector<std::byte>(size_t(height * width * channels), std::byte{value})};
+  write_png(path, image);
+}
+void put_labels(const fs::path& path, int height = 4, int width = 5, int64_t id = 1) {
+  std::vector<int64_t> ids(size_t(height * width));
+  ids[0] = id;
+  write_labels(path, compact(height, width, ids));
+}
+
+std::vector<std::string> stems(const std::vector<Pair>& pairs) {
+  std::vector<std::string> s;
+  for (const Pair& p : pairs)
+    s.push_back(p.stem);
+  return s;
+}
+std::string pair_refusal(const fs::path& path) {
+  return refusal([&] { find_pairs(path); });
+}
+
+std::vector<Pair> named(const std::vector<std::string>& names) {
+  std::vector<Pair> pairs;
+  for (const std::string& n : names)
+    pairs.push_back({n, n + ".png", {n + "_masks.png"}});
+  return pairs;
+}
+std::vector<std::string> held_out(const std::vector<std::string>& names, double fraction) {
+  const std::vector<bool> held = validation_split(named(names), fraction);
+  std::vector<std::string> out;
+  for (size_t i = 0; i < names.size(); ++i)
+    if (held[i]) out.push_back(names[i]);
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+using V = std::vector<std::pair<std::string, fs::path>>;
+V images_of(const fs::path& folder) {
+  V images;
+  for (const ImageFile& image : find_images(folder))
+    images.emplace_back(image.stem, image.path);
+  return images;
+}
+
+}  // namespace
+
+TEST_CASE("dataset: one folder, images with and without _img, labels of any format") {
+  const Folder f;
+  put_image(f / "b_img.png"), put_labels(f / "b_masks.tif");
+  put_image(f / "a.png"), put_labels(f / "a_masks.png");
+  put_image(f / "c.PNG"), put_labels(f / "c_masks.npy");
+  put_image(f / "a_overlay.png"), put_image(f / "c_flows.png"), put_image(f / ".hidden.png");
+  write_bytes(f / "notes.txt", "x"), write_bytes(f / "a_vf_10_11.npy", "x");
+  const std::vector<Pair> pairs = find_pairs(f.path());
+  REQUIRE(stems(pairs) == std::vector<std::string>{"a", "b", "c"});
+  CHECK(pairs[1].image == f.path() / "b_img.png");
+  CHECK(pairs[1].masks == std::vector<fs::path>{f.path() / "b_masks.tif"});
+  CHECK(pairs[2].masks == std::vector<fs::path>{f.path() / "c_masks.npy"});
+  CHECK(describe_pairs(pairs) ==
+        "3 images with labels:\n  a.png + a_masks.png\n  b_img.png + b_masks.tif\n  c.PNG + c_masks.npy\n");
+  CHECK(images_of(f.path()) == V{{"a", f.path() / "a.png"}, {"b", f.path() / "b_img.png"}, {"c", f.path() / "c.PNG"}});
+  CHECK(images_of(f.path() / "b_img.png") == V{{"b", f.path() / "b_img.png"}});
+}
+
+TEST_CASE("dataset: images/ and masks/, paired by name where the order differs") {
+  const Folder f;
+  for (const char* name : {"x", "y", "z"})
+    put_image(f / (std::string("images/") + name + ".png"));
+  put_labels(f / "masks/z.tif"), put_labels(f / "masks/x_masks.png"), put_labels(f / "masks/y.png");
+  const std::vector<Pair> pairs = find_pairs(f.path());
+  REQUIRE(stems(pairs) == std::vector<std::string>{"x", "y", "z"});
+  CHECK(pairs[0].masks[0].filename() == "x_masks.png");
+  CHECK(pairs[2].masks[0].filename() == "z.tif");
+}
+
+TEST_CASE("dataset: hidden files and folders are no part of any layout") {
+  const std::string junk = "what macOS leaves behind";
+  const Folder flat, siblings, dsb;
+  put_image(flat / "x.png"), put_labels(flat / "x_masks.png");
+  for (const char* name : {"._x.png", "._x_masks.png", "._y_masks.png"})
+    write_bytes(flat / name, junk);
+  put_image(siblings / "images/x.png"), put_labels(siblings / "masks/x.png");
+  write_bytes(siblings / "images/._x.png", junk), write_bytes(siblings / "masks/._x.png", junk);
+  put_image(dsb / "x/images/x.png"), put_labels(dsb / "x/masks/1.png");
+  write_bytes(dsb / "x/images/._x.png", junk), write_bytes(dsb / "x/masks/._1.png", junk);
+  put_image(dsb / ".Trash/images/y.png");
+  for (const Folder* f : {&flat, &siblings, &dsb}) {
+    const std::vector<Pair> pairs = find_pairs(f->path());
+    REQUIRE(stems(pairs) == std::vector<std::string>{"x"});
+    CHECK(pairs[0].masks.size() == 1);
+    CHECK(read_pair_labels(pairs[0], 4, 5).count == 1);
+  }
+  CHECK(images_of(flat.path()) == V{{"x", flat.path() / "x.png"}});
+  CHECK(images_of(siblings.path()) == V{{"x", siblings.path() / "images/x.png"}});
+  // Beside folders of the DSB no file is an image, for find_pairs as for find_images; its stem is the folder's.
+  fs::rename(dsb / "x", dsb / "id");
+  put_image(dsb / "stray.png");
+  CHECK(images_of(dsb.path()) == V{{"id", dsb.path() / "id/images/x.png"}});
+  CHECK(stems(find_pairs(dsb.path())) == std::vector<std::string>{"id"});
+}
+
+TEST_CASE("dataset: DSB folders, one mask per object") {
+  const Folder f;
+  for (const char* id : {"n2", "n1"}) {
+    put_image(f / (std::string(id) + "/images/" + id + ".png"));
+    fs::create_directories(f.path() / id / "masks");
+  }
+  const auto put_mask = [&](const std::string& name, std::vector<uint8_t> values) {
+    Image mask{4, 5, 1, PixelType::u8, std::vector<std::byte>(20)};
+    for (uint8_t at : values)
+      mask.pixels[at] = std::byte{255};
+    write_png(f / name, mask);
+  };
+  put_mask("n1/masks/b.png", {0, 1, 5});
+  put_mask("n1/masks/a.png", {1, 2, 3});
+  put_mask("n1/masks/empty.png", {});
+  const std::vector<Pair> pairs = find_pairs(f.path());
+  REQUIRE(stems(pairs) == std::vector<std::string>{"n1", "n2"});
+  CHECK(pairs[0].masks.size() == 3);
+  const Labels labels = read_pair_labels(pairs[0], 4, 5);
+  CHECK(labels.count == 2);
+  CHECK(labels.ids == std::vector<int32_t>{2, 1, 1, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0});
+  CHECK(read_pair_labels(pairs[1], 4, 5).count == 0);
+  CHECK(contains(refusal([&] { read_pair_labels(pairs[0], 5, 4); }),
+                 "a.png: is 5 x 4 pixels, but its image n1.png is 4 x 5"));
+  put_image(f / "n2/images/second.png");
+  CHECK(contains(pair_refusal(f.path()), "second.png: is a second image"));
+  fs::remove(f.path() / "n2/images/second.png"), fs::remove(f.path() / "n2/masks");
+  CHECK(contains(pair_refusal(f.path()), "n2.png: without a folder of masks"));
+}
+
+TEST_CASE("dataset: a CSV list") {
+  const Folder f;
+  put_image(f / "raw/b_img.png"), put_image(f / "raw/a, b.png"), put_labels(f / "gt/1.png"), put_labels(f / "gt/2.png");
+  write_bytes(f / "list.csv", "\xef\xbb\xbfimage,mask\r\nraw/b_img.png,gt/1.png\r\n\r\n\"raw/a, b.png\",gt/2.png");
+  const std::vector<Pair> pairs = find_pairs(f.path() / "list.csv");
+  REQUIRE(stems(pairs) == std::vector<std::string>{"a, b", "b"});
+  CHECK(pairs[1].masks[0] == f.path() / "gt/1.png");
+  const auto why = [&](const std::string& text) { return pair_refusal(write_bytes(f / "bad.csv", text)); };
+  CHECK(contains(why("raw/b_img.png,gt/3.png\n"), "bad.csv: line 1: there is no file"));
+  CHECK(contains(why("image,mask\nraw/b_img.png\n"), "bad.csv: line 2 is not image,mask"));
+  CHECK(contains(why("raw/b_img.png,gt/1.png,0.5\n"), "line 1 is not image,mask"));
+  CHECK(contains(why("raw/b_img.png,gt/1.png\nraw/b_img.png,gt/2.png\n"), "line 2: "));
+  CHECK(contains(why("\"raw/b_img.png,gt/1.png\n"), "quotation mark"));
+  CHECK(contains(why("image,mask\n"), "holds no images"));
+  CHECK(contains(why(""), "bad.csv: is empty"));
+}
+
+TEST_CASE("dataset: what does not pair is refused by name") {
+  const Folder f;
+  CHECK(contains(pair_refusal(f.path() / "none"), "none: no such file or folder"));
+  CHECK(contains(pair_refusal(f.path()), "holds no images"));
+  CHECK(contains(refusal([&] { find_images(f.path()); }), "holds no images"));
+  CHECK(contains(refusal([&] { find_images(f.path() / "none"); }), "no such file or folder"));
+  CHECK(contains(pair_refusal(write_bytes(f / "a.txt", "x")), "a.txt: is neither"));
+  put_image(f / "a.png"), put_labels(f / "b_masks.png");
+  CHECK(contains(pair_refusal(f.path()), "a.png (no labels), "));
+  CHECK(contains(pair_refusal(f.path()), "b_masks.png (no image)"));
+  put_labels(f / "a_masks.png"), put_image(f / "b.png");
+  CHECK(find_pairs(f.path()).size() == 2);
+  put_image(f / "a_img.png");
+  CHECK(contains(pair_refusal(f.path()), "has the same stem as a"));
+  fs::remove(f.path() / "a_img.png");
+  put_labels(f / "a_masks.tif");
+  CHECK(contains(pair_refusal(f.path()), "has the same stem as a_masks.png"));
+  fs::create_directories(f.path() / "images");
+  CHECK(contains(pair_refusal(f.path()), "no folder masks"));
+  const Folder many;
+  for (char c = 'a'; c < 'j'; ++c)
+    put_image(many / (std::string(1, c) + ".png"));
+  CHECK(contains(pair_refusal(many.path()), "and 4 more"));
+}
+
+TEST_CASE("dataset: labels of another size than their image are refused") {
+  const Folder f;
+  put_image(f / "a.png"), put_labels(f / "a_masks.png", 5, 4);
+  const std::vector<Pair> pairs = find_pairs(f.path());
+  CHECK(contains(refusal([&] { read_examples(pairs, 1, {}); }),
+                 "a_masks.png: is 4 x 5 pixels, but its image a.png is 5 x 4"));
+}
+
+TEST_CASE("dataset: the first error in the order of the names is the one thrown") {
+  const Folder f;
+  for (const char* stem : {"a", "b", "c", "d"}) {
+    put_image(f / (std::string(stem) + ".png"));
+    put_labels(f / (std::string(stem) + "_masks.png"));
+  }
+  write_bytes(f / "b.png", "broken"), write_bytes(f / "d_masks.png", "broken");
+  const std::vector<Pair> pairs = find_pairs(f.path());
+  for (int k = 0; k < 5; ++k)
+    CHECK(contains(refusal([&] { read_examples(pairs, 1, {}); }), "b.png: "));
+}
+
+TEST_CASE("dataset: labels are kept at the width that they need") {
+  for (const int objects : {0, 255, 256, 65535, 65536}) {
+    CAPTURE(objects);
+    std::vector<int64_t> ids(270 * 260);
+    for (size_t i = 0; i < ids.size(); ++i)
+      ids[i] = int64_t(i * 7919 % ids.size()) % (objects + 1);
+    const Labels labels = compact(270, 260, ids);
+    REQUIRE(labels.count == objects);
+    const StoredLabels stored(labels);
+    CHECK(stored.bytes().size() == ids.size() * (objects < 256 ? 1u : objects < 65536 ? 2u : 4u));
+    CHECK(stored(269, 259) == labels(269, 259));
+    std::vector<int32_t> row(100);
+    stored.row(133, 60, 100, row.data());
+    CHECK(std::equal(row.begin(), row.end(), labels.ids.begin() + 133 * 260 + 60));
+  }
+}
+
+TEST_CASE("dataset: validation images are chosen by their names alone") {
+  std::vector<std::string> names;
+  for (int i = 0; i < 200; ++i)
+    names.push_back("img_" + std::to_string(1000 + i));
+  const std::vector<std::string> tenth = held_out(names, 0.1);
+  CHECK(tenth.size() == 20);
+  std::reverse(names.begin(), names.end());
+  CHECK(held_out(names, 0.1) == tenth);
+  const std::vector<std::string> fifth = held_out(names, 0.2);
+  CHECK(std::includes(fifth.begin(), fifth.end(), tenth.begin(), tenth.end()));
+  // Numbered names are spread, not taken in runs.
+  int neighbours = 0;
+  for (size_t i = 1; i < tenth.size(); ++i)
+    neighbours += std::stoi(tenth[i].substr(4)) == std::stoi(tenth[i - 1].substr(4)) + 1;
+  CHECK(neighbours < 8);
+  CHECK(held_out({"a", "b", "c"}, 0.01).size() == 1);
+  CHECK(held_out({"a", "b", "c"}, 0.99).size() == 2);
+  CHECK(held_out({"a", "b", "c"}, 0).empty());
+  CHECK(held_out({"a"}, 0.5).empty());
+  CHECK(held_out({}, 0.5).empty());
+  // The rule itself must never change: models name their data by it.
+  CHECK(held_out({"a", "b", "c", "d", "e", "f"}, 0.34) == std::vector<std::string>{"b", "e"});
+  for (double fraction : {-0.1, 1.0, std::nan("")})
+    CHECK_THROWS_AS(validation_split(named({"a", "b"}), fraction), Error);
+}
+
+TEST_CASE("dataset: the fingerprint knows names, sizes, pixels and labels, and nothing else") {
+  const Folder f;
+  const auto print = [&](const std::string& folder) {
+    std::vector<Pair> pairs = find_pairs(f.path() / folder);
+    std::string forward = fingerprint(read_examples(pairs, 1, {}));
+    std::reverse(pairs.begin(), pairs.end());
+    CHECK(fingerprint(read_examples(pairs, 1, {})) == forward);
+    return forward;
+  };
+  const auto put = [&](const std::string& folder, const std::string& second, int width, uint8_t value, int64_t where,
+                       const char* ending) {
+    put_image(f / (folder + "/a.png")), put_labels(f / (folder + "/a_masks.png"));
+    put_image(f / (folder + "/" + second + ".png"), 4, width, value);
+    std::vector<int64_t> ids(size_t(4 * width));
+    ids[size_t(where)] = 1;
+    write_labels(f / (folder + "/" + second + "_masks" + ending), compact(4, width, ids));
+  };
+  put("same", "b", 6, 9, 3, ".png"), put("format", "b", 6, 9, 3, ".tif"), put("name", "c", 6, 9, 3, ".png");
+  put("size", "b", 7, 9, 3, ".png"), put("pixel", "b", 6, 8, 3, ".png"), put("label", "b", 6, 9, 4, ".png");
+  const std::string same = print("same");
+  CHECK(same == "5bc2d3946a0da163");
+  CHECK(print("format") == same);
+  for (const char* other : {"name", "size", "pixel", "label"})
+    CHECK(print(other) != same);
+}
+
+TEST_CASE("dataset: the most channels of any image") {
+  const Folder f;
+  put_image(f / "a.png"), put_image(f / "b.png", 4, 5, 9, 3);
+  put_labels(f / "m.png");
+  const Pair grey{"a", f.path() / "a.png", {f.path() / "m.png"}}, colour{"b", f.path() / "b.png", {f.path() / "m.png"}};
+  const auto channels = [](const std::vector<Pair>& pairs, int asked) {
+    std::vector<int> all;
+    for (const Example& e : read_examples(pairs, asked, {}))
+      all.push_back(e.source.channels());
+    return all;
+  };
+  CHECK(channels({grey}, 0) == std::vector{1});
+  CHECK(channels({grey, colour}, 0) == std::vector{3, 3});
+  CHECK(channels({colour, grey}, 1) == std::vector{1, 1});
+}
+
+TEST_CASE("dataset: the real images are paired, read and sound") {
+  const fs::path root = datasets();
+  if (root.empty()) return;
+  const auto start = std::chrono::steady_clock::now();
+  const std::vector<Pair> pairs = find_pairs(root / "dsb2018-fluo/train");
+  REQUIRE(pairs.size() == 447);
+  const std::vector<Example> examples = read_examples(pairs, 1, parse_normalisation("percentile:1,99.8"));
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  MESSAGE("447 images read in ", took.count(), " s");
+  size_t pixels = 0, bytes = 0;
+  for (const Example& e : examples) {
+    pixels += e.source.image().pixels.size();
+    bytes += e.source.image().pixels.size() + e.labels.bytes().size();
+  }
+  CHECK(bytes < 2.3 * double(pixels));
+}

@@ -1,0 +1,234 @@
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <random>
+
+#include "data/files/image.h"
+#include "data/files/npy.h"
+#include "engine/files.h"
+#include "tests/support/file_support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+namespace {
+
+Image image_of(int height, int width, int channels, std::vector<uint8_t> values) {
+  Image image{height, width, channels, PixelType::u8, {}};
+  image.pixels.resize(values.size());
+  std::memcpy(image.pixels.data(), values.data(), values.size());
+  return image;
+}
+
+/// Pixel (y, x) of channel c of the samples (tests/samples/make.py).
+int base(int y, int x, int c) { return 37 * y + 11 * x + 53 * c; }
+
+template <class T>
+void check_pixels(const Image& image, int channels, const std::function<T(int)>& value) {
+  REQUIRE(image.height == 19);
+  REQUIRE(image.width == 21);
+  REQUIRE(image.channels == channels);
+  REQUIRE(image.pixels.size() == size_t(19 * 21 * channels) * sizeof(T));
+  int wrong = 0;
+  for (int y = 0; y < 19; ++y)
+    for (int x = 0; x < 21; ++x)
+      for (int c = 0; c < channels; ++c)
+        wrong += image.as<T>()[(y * 21 + x) * channels + c] != value(base(y, x, c));
+  CHECK(wrong == 0);
+}
+
+/// Reads a sample whose name begins with its element type.
+void check_sample(const std::string& name, int channels) {
+  CAPTURE(name);
+  const Image image = read_image(samples / name);
+  if (name.starts_with("u8")) {
+    REQUIRE(image.type == PixelType::u8);
+    check_pixels<uint8_t>(image, channels, [](int b) { return uint8_t(b % 251); });
+  } else if (name.starts_with("u16") || name.starts_with("i16")) {
+    REQUIRE(image.type == PixelType::u16);
+    const int scale = name[0] == 'u' ? 64 : 1;
+    check_pixels<uint16_t>(image, channels, [=](int b) { return uint16_t(b * scale); });
+  } else if (name.starts_with("u32") || name.starts_with("i32")) {
+    REQUIRE(image.type == PixelType::u32);
+    const uint32_t scale = name[0] == 'u' ? 4000000 : 1;
+    check_pixels<uint32_t>(image, channels, [=](int b) { return uint32_t(b) * scale; });
+  } else {
+    REQUIRE(image.type == PixelType::f32);
+    check_pixels<float>(image, channels, [](int b) { return float(b) * 0.5f - 7; });
+  }
+}
+
+/// The sample of three smooth channels: 10 x, 10 y and 90, up to what JPEG loses.
+void check_smooth(const std::string& name, int channels) {
+  CAPTURE(name);
+  const Image image = read_image(samples / name);
+  REQUIRE(image.height == 19);
+  REQUIRE(image.width == 21);
+  REQUIRE(image.channels == channels);
+  REQUIRE(image.type == PixelType::u8);
+  double error = 0;
+  for (int y = 0; y < 19; ++y)
+    for (int x = 0; x < 21; ++x) {
+      const int want[3] = {10 * x, 10 * y, 90};
+      for (int c = 0; c < channels; ++c)
+        error += std::abs(int(image.as<uint8_t>()[(y * 21 + x) * channels + c]) - want[c]);
+    }
+  CHECK(error / (19 * 21 * channels) < 6);
+}
+
+}  // namespace
+
+TEST_CASE("image: a PNG comes back as it was written") {
+  const Folder folder;
+  for (int channels : {1, 3}) {
+    std::vector<uint8_t> values(size_t(5 * 7 * channels));
+    for (size_t i = 0; i < values.size(); ++i)
+      values[i] = uint8_t(i * 37);
+    const Image image = image_of(5, 7, channels, values);
+    write_png(folder / "a.png", image);
+    CHECK(read_file(folder / "a.png") == encode_png(image));
+    const Image back = read_image(folder / "a.png");
+    CHECK(back.height == 5);
+    CHECK(back.width == 7);
+    CHECK(back.channels == channels);
+    CHECK(back.type == PixelType::u8);
+    CHECK(back.pixels == image.pixels);
+  }
+}
+
+TEST_CASE("image: labels come back as they were written, compacted") {
+  const Folder folder;
+  for (const char* name : {"a.png", "a.tif", "a.TIFF", "a.npy"}) {
+    CAPTURE(name);
+    const Labels labels = labels_of(3, 4, {0, 70000, 70000, 5, 0, 5, 5, 5, 0, 0, 1, 70000});
+    CHECK(labels.count == 3);
+    CHECK(labels.ids == std::vector<int32_t>{0, 3, 3, 2, 0, 2, 2, 2, 0, 0, 1, 3});
+    write_labels(folder / name, labels);
+    const Labels back = read_labels(folder / name);
+    CHECK(back.height == 3);
+    CHECK(back.width == 4);
+    CHECK(back.count == 3);
+    CHECK(back.ids == labels.ids);
+  }
+}
+
+TEST_CASE("image: more objects than 16 bits hold go to 32-bit TIFF and .npy, not to PNG") {
+  const Folder folder;
+  std::vector<int64_t> ids(300 * 300);
+  for (size_t i = 0; i < ids.size(); ++i)
+    ids[i] = int64_t(i);
+  const Labels labels = labels_of(300, 300, ids);
+  CHECK(labels.count == 300 * 300 - 1);
+  for (const char* name : {"a.tif", "a.npy"}) {
+    write_labels(folder / name, labels);
+    CHECK(read_labels(folder / name).ids == labels.ids);
+  }
+  CHECK(contains(refusal([&] { write_labels(folder / "a.png", labels); }), "a.png: holds 89999 objects"));
+  CHECK_FALSE(std::filesystem::exists(folder / "a.png"));
+}
+
+TEST_CASE("image: TIFF of every kind, as others write it") {
+  for (const char* name :
+       {"u8_strips.tif", "u16_strips.tif", "u32_strips.tif", "f32_strips.tif", "i16_strips.tif", "i32_strips.tif",
+        "u8_lzw.tif", "u8_packbits.tif", "u16_lzw_predictor.tif", "f32_deflate_predictor.tif", "u16_big_endian.tif",
+        "f32_big_endian_tiles.tif", "u16_bigtiff.tif", "u8_white_is_zero.tif", "u8_grey_palette.tif",
+        "u8_grey_alpha_planes.tif"})
+    check_sample(name, 1);
+  for (const std::string type : {"u8", "u16", "u32", "f32"})
+    for (const char* kind : {"_rgb_tiles_deflate.tif", "_rgb_planes.tif", "_rgb_planes_tiles.tif"})
+      check_sample(type + kind, 3);
+  check_sample("u8_five.tif", 5);
+  check_sample("u8_rgb_alpha.tif", 3);
+  check_sample("u16_rgb_alpha_planes.tif", 3);
+  check_smooth("smooth_jpeg.tif", 3);
+}
+
+TEST_CASE("image: PNG, JPEG and BMP, as others write them") {
+  for (const char* name : {"u8.png", "u16.png", "u8_grey_alpha.png", "u8.bmp"})
+    check_sample(name, 1);
+  for (const char* name :
+       {"u8_rgb.png", "u16_rgb.png", "u8_rgb_alpha.png", "u16_rgb_alpha.png", "u8_rgb.bmp", "u8_rgb_alpha.bmp"})
+    check_sample(name, 3);
+  for (const char* name : {"smooth.jpg", "smooth_progressive.jpg"})
+    check_smooth(name, 3);
+  check_smooth("smooth_grey.jpg", 1);
+  const Image bits = read_image(samples / "bits.png");
+  REQUIRE(bits.channels == 1);
+  CHECK(bits.as<uint8_t>()[0] == 0);
+  CHECK(bits.as<uint8_t>()[3 * 21] == 255);
+}
+
+TEST_CASE("image: a palette gives colours to an image and numbers to labels") {
+  for (const char* name : {"u8_palette.tif", "u8_palette.png", "u8_palette_transparent.png"}) {
+    CAPTURE(name);
+    const Image image = read_image(samples / name);
+    REQUIRE(image.channels == 3);
+    const uint8_t* at = image.as<uint8_t>() + (2 * 21 + 5) * 3;
+    const int index = base(2, 5, 0) % 251;
+    CHECK(at[0] == index);
+    CHECK(at[1] == 255 - index);
+    CHECK(at[2] == 3);
+    CHECK(read_labels(samples / name).ids == read_labels(samples / "u8_strips.tif").ids);
+  }
+}
+
+TEST_CASE("image: labels of every integer type, and of whole floats") {
+  const Labels labels = read_labels(samples / "i64_strips.tif");
+  CHECK(labels.count == 19 * 21 - 1);
+  for (const char* name : {"u16_strips.tif", "u32_strips.tif", "i16_strips.tif", "i32_strips.tif", "u16.png",
+                           "f64_strips.tif", "u16_big_endian.tif"}) {
+    CAPTURE(name);
+    CHECK(read_labels(samples / name).ids == labels.ids);
+  }
+  CHECK(read_labels(samples / "bits.png").count == 1);
+  const Folder folder;
+  write_labels(folder / "a.png", labels_of(2, 3, {0, 0, 0, 0, 0, 0}));
+  CHECK(read_labels(folder / "a.png").count == 0);
+  CHECK(compact(1, 4, {int64_t(1) << 62, 3, 0, int64_t(1) << 62}).ids == std::vector<int32_t>{2, 1, 0, 2});
+}
+
+TEST_CASE("image: what is no label image is refused") {
+  const auto why = [](const char* name) { return refusal([&] { read_labels(samples / name); }); };
+  CHECK(contains(why("u8_rgb.png"), "u8_rgb.png: has 3 channels"));
+  CHECK(contains(why("negative.tif"), "negative.tif: holds label -1"));
+  CHECK(contains(why("fractions.tif"), "fractions.tif: holds label"));
+  CHECK(contains(why("nan.tif"), "nan.tif: holds label"));
+  CHECK(contains(why("smooth_grey.jpg"), "PNG, TIFF or .npy"));
+  CHECK(contains(why("make.py"), "make.py: is no PNG"));
+  CHECK(contains(refusal([] { compact(1, 2, {1, -5}); }), "-5"));
+  const Folder folder;
+  CHECK(contains(refusal([&] { write_labels(folder / "a.jpg", labels_of(1, 1, {1})); }), "a.jpg: labels are written"));
+}
+
+TEST_CASE("image: a photograph is no label image, objects of any shape are") {
+  const Folder folder;
+  const auto read = [&](const auto& id_of) {
+    std::vector<int32_t> ids;
+    for (int y = 0; y < 64; ++y)
+      for (int x = 0; x < 64; ++x)
+        ids.push_back(id_of(y, x));
+    write_npy(folder / "l.npy", {64, 64}, ids.data());
+    return read_labels(folder / "l.npy").count;
+  };
+  std::mt19937 rng(1);
+  CHECK(contains(refusal([&] { read([&](int y, int x) { return 40 + (y + x) / 8 + int(rng() % 8); }); }),
+                 "l.npy: is no label image"));
+  CHECK(read([](int y, int x) { return y / 2 * 32 + x / 2 + 1; }) == 1024);             // touching squares of 2 x 2
+  CHECK(read([](int y, int x) { return x % 2 ? 0 : x / 2 + 1 + y / 8 * 32; }) == 256);  // lines
+  CHECK(read([](int y, int x) { return y * 64 + x + 1; }) == 4096);
+}
+
+TEST_CASE("image: what cannot be read is refused in one sentence with the file's name") {
+  const Folder folder;
+  CHECK(contains(image_refusal(folder / "none.png"), "none.png: cannot be opened"));
+  CHECK(contains(image_refusal(folder.path()), "is a folder"));
+  CHECK(contains(image_refusal(write_bytes(folder / "e.png", "")), "e.png: is empty"));
+  CHECK(contains(image_refusal(write_bytes(folder / "t.png", "a text")), "t.png: is no PNG, JPEG, BMP or TIFF"));
+  CHECK(contains(image_refusal("/dev/zero"), "not a regular file"));
+  CHECK(contains(image_refusal(samples / "nan.tif"), "NaN"));
+  CHECK(contains(image_refusal(samples / "negative.tif"), "negative"));
+  CHECK(contains(image_refusal(samples / "stack.tif"), "several images"));
+  CHECK(contains(image_refusal(samples / "i64_strips.tif"), "64-bit"));
+  CHECK(contains(image_refusal(samples / "f64_strips.tif"), "64-bit"));
+  CHECK(contains(image_refusal(samples / "half_float.tif"), "16 bits a sample"));
+}

@@ -1,0 +1,314 @@
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <mutex>
+#include <set>
+
+#include "data/dataset/loader.h"
+#include "kernels/field/distance_field.h"
+#include "tests/support/file_support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+namespace {
+
+const Normalisation none{Normalisation::Kind::none};
+
+/// An image whose pixel (y, x) holds 1 + y width + x, and labels that follow from the pixel.
+int64_t label_of(int value) { return value % 5 == 0 ? 0 : value % 7; }
+Example coded(const std::string& stem, int height, int width, int channels = 1) {
+  Image image{height, width, channels, PixelType::u16, std::vector<std::byte>(size_t(height * width * channels) * 2)};
+  std::vector<int64_t> ids;
+  for (int i = 0; i < height * width; ++i) {
+    for (int c = 0; c < channels; ++c)
+      image.as<uint16_t>()[i * channels + c] = uint16_t(1 + i + 1000 * c);
+    ids.push_back(label_of(1 + i));
+  }
+  return {stem, Source(std::move(image), channels, none, stem), StoredLabels(compact(height, width, ids))};
+}
+
+/// A target that is the labels themselves, margin cut off.
+MakeTargets copy_labels(int margin) {
+  return [margin](const Exec&, View<const int32_t, 2> labels, View<float, 3> target) {
+    for (int c = 0; c < target.dim[0]; ++c)
+      for (int y = 0; y < target.dim[1]; ++y)
+        for (int x = 0; x < target.dim[2]; ++x)
+          target(c, y, x) = float(labels(y + margin, x + margin));
+  };
+}
+
+LoaderOptions options_of(int batch, int crop, const std::string& augment = "none") {
+  LoaderOptions o;
+  o.batch = batch, o.crop = crop, o.seed = 11, o.target_channels = 1;
+  o.augment = parse_augmentation(augment);
+  return o;
+}
+
+std::string bytes_of(const LoadedBatch& b) {
+  std::string bytes;
+  for (const Tensor* t : {&b.image, &b.mask, &b.target})
+    bytes.append(static_cast<const char*>(t->raw()), t->bytes());
+  for (const std::string& s : b.stems)
+    bytes += s + '\n';
+  return bytes + std::to_string(b.step);
+}
+
+std::vector<Example> five() {
+  std::vector<Example> examples;
+  for (int i = 0; i < 5; ++i)
+    examples.push_back(coded(std::string(1, char(97 + i)), 20 + 3 * i, 31 - 2 * i));
+  return examples;
+}
+
+}  // namespace
+
+TEST_CASE("loader: the same bytes with any number of workers, any prefetch, and from any step") {
+  const std::vector<Example> examples = five();
+  LoaderOptions o = options_of(2, 16, "flip,rotate,brightness,noise");
+  o.margin = 3;
+  std::vector<std::string> first;
+  {
+    Loader loader(examples, o, copy_labels(3));
+    CHECK(loader.steps_per_epoch() == 2);
+    for (int step = 0; step < 12; ++step)
+      first.push_back(bytes_of(loader.next()));
+  }
+  CHECK(std::set<std::string>(first.begin(), first.end()).size() == 12);
+  for (const auto& [workers, prefetch] : {std::pair{1, 1}, {2, 4}, {3, 1}, {7, 2}}) {
+    o.workers = workers, o.prefetch = prefetch;
+    Loader loader(examples, o, copy_labels(3));
+    for (int step = 0; step < 12; ++step)
+      CHECK(bytes_of(loader.next()) == first[size_t(step)]);
+    Loader later(examples, o, copy_labels(3), 5);
+    for (int step = 5; step < 12; ++step)
+      CHECK(bytes_of(later.next()) == first[size_t(step)]);
+  }
+  o.seed = 12;
+  Loader other(examples, o, copy_labels(3));
+  CHECK(bytes_of(other.next()) != first[0]);
+}
+
+TEST_CASE("loader: an epoch takes each image once, in an order of its own, and drops the incomplete batch") {
+  const std::vector<Example> examples = five();
+  Loader loader(examples, options_of(2, 8), copy_labels(0));
+  std::set<std::vector<std::string>> orders;
+  std::set<std::string> ever;
+  for (int epoch = 0; epoch < 20; ++epoch) {
+    std::vector<std::string> order;
+    for (int step = 0; step < 2; ++step) {
+      const LoadedBatch& b = loader.next();
+      CHECK(b.step == 2 * epoch + step);
+      order.insert(order.end(), b.stems.begin(), b.stems.end());
+    }
+    CHECK(std::set<std::string>(order.begin(), order.end()).size() == 4);
+    orders.insert(order);
+    ever.insert(order.begin(), order.end());
+  }
+  CHECK(orders.size() > 10);
+  CHECK(ever.size() == 5);
+}
+
+TEST_CASE("loader: fewer images than a batch: the order wraps around, and each crop is another") {
+  std::vector<Example> examples;
+  examples.push_back(coded("a", 60, 60));
+  examples.push_back(coded("b", 60, 60));
+  Loader loader(examples, options_of(5, 8), copy_labels(0));
+  CHECK(loader.steps_per_epoch() == 1);
+  const LoadedBatch& b = loader.next();
+  CHECK(b.stems[0] == b.stems[2]);
+  CHECK(b.stems[2] == b.stems[4]);
+  CHECK(b.stems[1] == b.stems[3]);
+  CHECK(b.stems[0] != b.stems[1]);
+  std::set<float> corners;
+  for (int n : {0, 2, 4})
+    corners.insert(b.image.view<float, 4>()(n, 0, 0, 0));
+  CHECK(corners.size() == 3);
+}
+
+TEST_CASE("loader: crops are contiguous, reach every position, and image, mask and labels agree") {
+  std::vector<Example> examples;
+  examples.push_back(coded("a", 11, 13, 2));
+  Loader loader(examples, options_of(1, 8), copy_labels(0));
+  std::set<int> corners;
+  for (int step = 0; step < 300; ++step) {
+    const LoadedBatch& b = loader.next();
+    const View<float, 4> image = b.image.view<float, 4>(), mask = b.mask.view<float, 4>(),
+                         target = b.target.view<float, 4>();
+    const int corner = int(image(0, 0, 0, 0));
+    corners.insert(corner);
+    int wrong = 0;
+    for (int y = 0; y < 8; ++y)
+      for (int x = 0; x < 8; ++x) {
+        const int value = corner + 13 * y + x;
+        wrong += image(0, 0, y, x) != float(value) || image(0, 1, y, x) != float(value + 1000);
+        wrong += target(0, 0, y, x) != float(label_of(value));
+        wrong += mask(0, 0, y, x) != (label_of(value) ? 1.f : 0.f);
+      }
+    REQUIRE(wrong == 0);
+  }
+  CHECK(corners.size() == 4 * 6);
+}
+
+TEST_CASE("loader: an image smaller than the crop lies within zeros, at random where the padding is odd") {
+  std::vector<Example> examples;
+  examples.push_back(coded("a", 10, 7));
+  LoaderOptions o = options_of(1, 16, "brightness,noise");
+  o.augment.noise = false;
+  o.margin = 2;
+  Loader loader(examples, o, copy_labels(2));
+  std::set<std::pair<int, int>> places;
+  for (int step = 0; step < 60; ++step) {
+    const LoadedBatch& b = loader.next();
+    const View<float, 4> image = b.image.view<float, 4>(), target = b.target.view<float, 4>();
+    int y0 = 16, x0 = 16, y1 = -1, x1 = -1;
+    for (int y = 0; y < 16; ++y)
+      for (int x = 0; x < 16; ++x)
+        if (image(0, 0, y, x) != 0)  // brightness does not reach the padding
+          y0 = std::min(y0, y), x0 = std::min(x0, x), y1 = std::max(y1, y), x1 = std::max(x1, x);
+    REQUIRE(y1 - y0 == 9);
+    REQUIRE(x1 - x0 == 6);
+    places.insert({y0, x0});
+    int wrong = 0;
+    for (int y = 0; y < 16; ++y)
+      for (int x = 0; x < 16; ++x) {
+        const bool inside = y >= y0 && y <= y1 && x >= x0 && x <= x1;
+        wrong += target(0, 0, y, x) != (inside ? float(label_of(1 + (y - y0) * 7 + x - x0)) : 0.f);
+      }
+    REQUIRE(wrong == 0);
+  }
+  CHECK(places == std::set<std::pair<int, int>>{{3, 4}, {3, 5}});
+}
+
+TEST_CASE("loader: with a margin the field of a crop is that of the whole image, cut and turned") {
+  const int size = 70, margin = 15, crop = 24;
+  const kernels::SdfFieldOptions sdf;
+  std::vector<int64_t> ids(size * size);
+  for (int y = 0; y < size; ++y)
+    for (int x = 0; x < size; ++x)
+      ids[size_t(y * size + x)] = x * x + y * y < 1500 ? 1 : (x - 60) * (x - 60) + (y - 40) * (y - 40) < 500 ? 2 : 0;
+  const Labels labels = compact(size, size, ids);
+  std::vector<float> whole(size_t(2 * size * size));
+  kernels::sdf_field(Exec{}, View<const int32_t, 2>{labels.ids.data(), {size, size}}, sdf,
+                     View<float, 3>{whole.data(), {2, size, size}});
+  Image image{size, size, 1, PixelType::u16, std::vector<std::byte>(size_t(size * size) * 2)};
+  for (int i = 0; i < size * size; ++i)
+    image.as<uint16_t>()[i] = uint16_t(i);
+  std::vector<Example> examples;
+  examples.push_back({"a", Source(image, 1, none, "a"), StoredLabels(labels)});
+  LoaderOptions o = options_of(1, crop, "flip,rotate");
+  o.margin = margin, o.target_channels = 2;
+  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 2> window, View<float, 3> target) {
+    std::vector<float> field(size_t(2) * size_t(window.size()));
+    kernels::sdf_field(Exec{}, window, sdf, View<float, 3>{field.data(), {2, window.dim[0], window.dim[1]}});
+    for (int c = 0; c < 2; ++c)
+      for (int y = 0; y < crop; ++y)
+        std::memcpy(&target(c, y, 0), &field[size_t((c * window.dim[0] + y + margin) * window.dim[1] + margin)],
+                    crop * sizeof(float));
+  });
+  std::set<std::pair<bool, bool>> axes;  // which way the image's x axis came to lie
+  for (int step = 0; step < 100; ++step) {
+    const LoadedBatch& b = loader.next();
+    const View<float, 4> value = b.image.view<float, 4>(), target = b.target.view<float, 4>();
+    const int right = int(value(0, 0, 0, 1)) - int(value(0, 0, 0, 0)),
+              down = int(value(0, 0, 1, 0)) - int(value(0, 0, 0, 0));
+    axes.insert({std::abs(right) == 1, right + down > 0});
+    // A vector of the whole image becomes its components along the crop's axes.
+    const auto along = [&](int axis, float x, float y) {
+      return std::abs(axis) == 1 ? float(axis) * x : float(axis / size) * y;
+    };
+    double error = 0;
+    for (int y = 0; y < crop; ++y)
+      for (int x = 0; x < crop; ++x) {
+        const size_t p = size_t(value(0, 0, y, x));
+        const float u = whole[p], v = whole[p + size_t(size * size)];
+        error = std::max<double>(error, std::abs(target(0, 0, y, x) - along(right, u, v)));
+        error = std::max<double>(error, std::abs(target(0, 1, y, x) - along(down, u, v)));
+      }
+    REQUIRE(error < 1e-5);
+  }
+  CHECK(axes.size() == 4);
+}
+
+TEST_CASE("loader: objects are handed over whole where the targets need it") {
+  const int size = 70, crop = 24;
+  std::vector<int64_t> ids(size * size);
+  for (int y = 10; y < 60; ++y)
+    for (int x = 3; x < 67; ++x)
+      ids[size_t(y * size + x)] = 1;
+  std::vector<Example> examples;
+  examples.push_back(
+      {"a", Source(Image{size, size, 1, PixelType::u8, std::vector<std::byte>(size_t(size * size))}, 1, none, "a"),
+       StoredLabels(compact(size, size, ids))});
+  LoaderOptions o = options_of(1, crop, "flip,rotate");
+  o.margin = 1, o.whole_image = true;
+  std::set<int> sizes;
+  std::mutex mutex;
+  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 2> labels, View<float, 3>) {
+    const std::lock_guard lock(mutex);
+    sizes.insert(labels.dim[0]);
+    int64_t area = 0;
+    for (int64_t i = 0; i < labels.size(); ++i)
+      area += labels.data[i] == 1;
+    if (area != 50 * 64) refuse("an object of ", area, " pixels");
+  });
+  for (int step = 0; step < 50; ++step)
+    CHECK_NOTHROW(loader.next());
+  CHECK(sizes.size() > 5);
+  CHECK(*sizes.rbegin() <= 2 * size + crop);
+}
+
+TEST_CASE("loader: noise has the deviation that was drawn, and differs between crops") {
+  Image flat{64, 64, 1, PixelType::u8, std::vector<std::byte>(64 * 64, std::byte{100})};
+  std::vector<Example> examples;
+  examples.push_back({"a", Source(flat, 1, none, "a"), StoredLabels(compact(64, 64, std::vector<int64_t>(64 * 64)))});
+  Loader loader(examples, options_of(2, 64, "noise"), copy_labels(0));
+  double mean_deviation = 0;
+  for (int step = 0; step < 50; ++step) {
+    const LoadedBatch& b = loader.next();
+    const float* v = b.image.data<float>();
+    double sum = 0, squares = 0;
+    int same = 0;
+    for (int i = 0; i < 64 * 64; ++i) {
+      sum += double(v[i]) - 100, squares += (double(v[i]) - 100) * (double(v[i]) - 100);
+      same += v[i] == v[i + 64 * 64];
+    }
+    CHECK(std::abs(sum / (64 * 64)) < 0.004);
+    mean_deviation += std::sqrt(squares / (64 * 64)) / 50;
+    CHECK(same < 400);
+  }
+  CHECK(std::abs(mean_deviation - 0.025) < 0.008);  // uniform in [0, 0.05]
+}
+
+TEST_CASE("loader: batches use the same memory over and over") {
+  const std::vector<Example> examples = five();
+  LoaderOptions o = options_of(2, 8);
+  o.prefetch = 3;
+  Loader loader(examples, o, copy_labels(0));
+  std::set<const void*> images;
+  for (int step = 0; step < 40; ++step)
+    images.insert(loader.next().image.raw());
+  CHECK(images.size() == 4);
+}
+
+TEST_CASE("loader: what a worker throws comes out of next, after the batches before it") {
+  const std::vector<Example> examples = five();
+  std::atomic<int> calls{0};
+  LoaderOptions o = options_of(2, 8);
+  o.prefetch = 2;
+  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 2>, View<float, 3>) {
+    if (++calls == 5) refuse("the fifth sample");
+  });
+  CHECK(loader.next().step == 0);
+  CHECK(loader.next().step == 1);
+  for (int k = 0; k < 2; ++k)
+    CHECK(refusal([&] { loader.next(); }) == "the fifth sample");
+}
+
+TEST_CASE("loader: one that is never asked ends") {
+  const std::vector<Example> examples = five();
+  LoaderOptions o = options_of(2, 8);
+  o.workers = 3;
+  const Loader loader(examples, o, copy_labels(0));
+  CHECK_THROWS_AS(Loader({}, o, copy_labels(0)), Error);
+}

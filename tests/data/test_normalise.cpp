@@ -1,0 +1,144 @@
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "data/dataset/normalise.h"
+#include "tests/support/file_support.h"
+#include "tests/support/support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+namespace {
+
+template <class T>
+Image image_of(int height, int width, int channels, const std::vector<T>& values) {
+  const PixelType type = std::is_same_v<T, uint8_t>    ? PixelType::u8
+                         : std::is_same_v<T, uint16_t> ? PixelType::u16
+                         : std::is_same_v<T, uint32_t> ? PixelType::u32
+                                                       : PixelType::f32;
+  Image image{height, width, channels, type, std::vector<std::byte>(values.size() * sizeof(T))};
+  std::memcpy(image.pixels.data(), values.data(), image.pixels.size());
+  return image;
+}
+
+/// All pixels of one channel.
+std::vector<float> channel_of(const Source& s, int channel) {
+  std::vector<float> values(size_t(s.height()) * size_t(s.width()));
+  for (int y = 0; y < s.height(); ++y)
+    s.row(channel, y, 0, s.width(), values.data() + y * s.width());
+  return values;
+}
+
+const Normalisation divide{}, none{Normalisation::Kind::none};
+Normalisation percentile(double low, double high) { return {Normalisation::Kind::percentile, low, high}; }
+
+/// The q-th percentile by sorting.
+double sorted_percentile(std::vector<float> values, double q) {
+  std::sort(values.begin(), values.end());
+  const double rank = q / 100 * double(values.size() - 1);
+  const size_t i = size_t(rank), j = std::min(i + 1, values.size() - 1);
+  return double(values[i]) + (rank - double(i)) * (double(values[j]) - double(values[i]));
+}
+
+}  // namespace
+
+TEST_CASE("normalise: the option is read and printed") {
+  for (const char* text : {"divide", "none", "percentile:1,99.8", "percentile:0,100", "percentile:0.5,99.95"})
+    CHECK(to_string(parse_normalisation(text)) == text);
+  for (const char* text :
+       {"", "div", "percentile", "percentile:", "percentile:1", "percentile:5,4", "percentile:4,4", "percentile:-1,5",
+        "percentile:1,101", "percentile:a,b", "percentile:1,nan", "percentile:1,2,3"})
+    CHECK(contains(refusal([&] { parse_normalisation(text); }), "--norm"));
+}
+
+TEST_CASE("normalise: divide is the correctly rounded quotient") {
+  std::vector<uint8_t> bytes(256);
+  for (size_t i = 0; i < 256; ++i)
+    bytes[i] = uint8_t(i);
+  const std::vector<float> eight = channel_of(Source(image_of(16, 16, 1, bytes), 1, divide, "a"), 0);
+  for (size_t i = 0; i < 256; ++i)
+    REQUIRE(eight[i] == float(i) / 255.f);
+  std::vector<uint16_t> words(65536);
+  for (size_t i = 0; i < words.size(); ++i)
+    words[i] = uint16_t(i);
+  const std::vector<float> sixteen = channel_of(Source(image_of(256, 256, 1, words), 1, divide, "a"), 0);
+  for (size_t i = 0; i < words.size(); ++i)
+    REQUIRE(sixteen[i] == float(i) / 65535.f);
+  const std::vector<float> reals{-3, 0.1f, 1e30f};
+  CHECK(channel_of(Source(image_of(1, 3, 1, reals), 1, divide, "a"), 0) == reals);
+  CHECK(refusal([] { Source(image_of<uint32_t>(1, 1, 1, {1}), 1, divide, "a.tif"); }).starts_with("a.tif has 32-bit"));
+  CHECK(channel_of(Source(image_of<uint32_t>(1, 2, 1, {1, 4000000000u}), 1, none, "a"), 0) ==
+        std::vector<float>{1, 4e9f});
+}
+
+TEST_CASE("normalise: percentiles by hand") {
+  const Source a(image_of<uint8_t>(1, 5, 1, {30, 10, 50, 20, 40}), 1, percentile(0, 100), "a");
+  CHECK(channel_of(a, 0) == std::vector<float>{0.5f, 0, 1, 0.25f, 0.75f});
+  // Ranks .75 and 2.25 of 1, 2, 3, 4: 1.75 and 3.25.
+  const Source b(image_of<uint16_t>(2, 2, 1, {4, 3, 2, 1}), 1, percentile(25, 75), "b");
+  CHECK(channel_of(b, 0) == std::vector<float>{1.5f, 1.25f / 1.5f, 0.25f / 1.5f, -0.5f});
+  CHECK(channel_of(Source(image_of<uint8_t>(1, 3, 1, {7, 7, 7}), 1, percentile(1, 99), "c"), 0) ==
+        std::vector<float>{0, 0, 0});
+  CHECK(channel_of(Source(image_of<float>(1, 1, 1, {-2}), 1, percentile(1, 99), "d"), 0) == std::vector<float>{0});
+}
+
+TEST_CASE("normalise: percentiles of every type are those of the sorted values") {
+  const auto check = [](auto zero, double least, double most, int levels) {
+    using T = decltype(zero);
+    for (const size_t n : {2, 3, 97, 1000}) {
+      std::vector<T> values;
+      for (double v : uniform<double>(n, 0, 1, unsigned(n) + 5))
+        values.push_back(T(least + (most - least) * std::floor(v * levels) / levels));
+      const std::vector<float> reals(values.begin(), values.end());
+      for (const auto& [low, high] : {std::pair{1., 99.8}, {0., 100.}, {30., 31.}, {49.9, 50.}}) {
+        const double from = sorted_percentile(reals, low), to = sorted_percentile(reals, high);
+        std::vector<float> want(n, 0.f);
+        if (float(to - from) > 0)
+          std::transform(reals.begin(), reals.end(), want.begin(),
+                         [&](float v) { return (v - float(from)) / float(to - from); });
+        CHECK(channel_of(Source(image_of(1, int(n), 1, values), 1, percentile(low, high), "a"), 0) == want);
+      }
+    }
+  };
+  check(uint8_t{}, 0, 255, 256);
+  check(uint16_t{}, 0, 65535, 5);
+  check(uint16_t{}, 0, 65535, 65536);
+  check(uint32_t{}, 0, 4e9, 1 << 20);
+  check(float{}, -1000, 1000, 1 << 30);
+  check(float{}, -1e-30, 1e-30, 50);
+}
+
+TEST_CASE("normalise: grey into RGB, RGB into grey, each channel by itself") {
+  const Source grey(image_of<uint8_t>(1, 2, 1, {51, 255}), 3, divide, "a");
+  CHECK(grey.channels() == 3);
+  for (int c = 0; c < 3; ++c)
+    CHECK(channel_of(grey, c) == std::vector<float>{0.2f, 1});
+  const Source rgb(image_of<uint8_t>(1, 3, 3, {255, 0, 0, 0, 255, 0, 0, 0, 255}), 1, divide, "a");
+  check_close(channel_of(rgb, 0), {0.299f, 0.587f, 0.114f}, 1e-6, 0);
+  const Source own(image_of<uint8_t>(1, 2, 3, {0, 10, 7, 100, 30, 7}), 3, percentile(0, 100), "a");
+  CHECK(channel_of(own, 0) == std::vector<float>{0, 1});
+  CHECK(channel_of(own, 1) == std::vector<float>{0, 1});
+  CHECK(channel_of(own, 2) == std::vector<float>{0, 0});
+  // Percentiles of grey made from RGB are those of the grey values.
+  const Source made(image_of<uint8_t>(1, 2, 3, {10, 20, 30, 110, 120, 130}), 1, percentile(0, 100), "a");
+  check_close(channel_of(made, 0), {0, 1}, 1e-6, 0);
+  for (const auto& [has, wants] : {std::pair{2, 1}, {2, 3}, {3, 2}, {1, 2}, {5, 3}, {3, 5}}) {
+    const std::string why = refusal([&, has = has, wants = wants] {
+      Source(image_of(1, 1, has, std::vector<uint8_t>(size_t(has))), wants, divide, "b.png");
+    });
+    CHECK(why.starts_with("b.png has " + std::to_string(has) + " channels, but the model takes " +
+                          std::to_string(wants)));
+  }
+}
+
+TEST_CASE("normalise: a part of a row") {
+  std::vector<uint8_t> values(12);
+  for (size_t i = 0; i < 12; ++i)
+    values[i] = uint8_t(i);
+  const Source s(image_of(3, 4, 1, values), 1, none, "a");
+  float part[2];
+  s.row(0, 2, 1, 2, part);
+  CHECK(part[0] == 9);
+  CHECK(part[1] == 10);
+}

@@ -1,0 +1,215 @@
+#include <optional>
+
+#include "data/dataset/dataset.h"
+#include "data/files/npy.h"
+#include "data/metrics/metrics.h"
+#include "kernels/runtime/platform.h"
+#include "tests/support/file_support.h"
+#include "tests/support/score_support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+TEST_CASE("overlap: boxes of objects, and their IoU without the last column and row") {
+  // 1 1 0 0 2
+  // 0 1 0 2 2
+  // 0 0 0 2 2
+  const Labels labels{3, 5, 2, {1, 1, 0, 0, 2, 0, 1, 0, 2, 2, 0, 0, 0, 2, 2}};
+  const Overlap table = overlap(labels, labels);
+  const auto is = [](const Box& b, int left, int top, int right, int bottom) {
+    return b.left == left && b.top == top && b.right == right && b.bottom == bottom;
+  };
+  CHECK(is(table.truth_box[1], 0, 0, 1, 1));
+  CHECK(is(table.truth_box[2], 3, 0, 4, 2));
+  CHECK(is(table.prediction_box[2], 3, 0, 4, 2));
+  // Pixels that go on in the next row.
+  CHECK(is(overlap(Labels{2, 3, 1, {0, 0, 1, 1, 0, 0}}, Labels{2, 3, 0, {0, 0, 0, 0, 0, 0}}).truth_box[1], 0, 0, 2, 1));
+  CHECK(box_iou({0, 0, 4, 4}, {2, 0, 6, 4}) == near(8 / 24.0));
+  CHECK(box_iou({0, 0, 4, 4}, {4, 0, 8, 4}) == 0);
+  CHECK(box_iou({0, 0, 0, 4}, {0, 0, 0, 4}) == 0);  // one column has no area
+  CHECK(box_iou({0, 0, 4, 4}, {1, 1, 3, 3}) == near(4 / 16.0));
+}
+
+TEST_CASE("boxes: the best is that of a search over all") {
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    const Labels truth = random_blocks(60, 50, 7, 0.9, seed), prediction = random_blocks(60, 50, 6, 0.9, seed + 40);
+    const Overlap table = overlap(truth, prediction);
+    const std::vector<Box> truths(table.truth_box.begin() + 1, table.truth_box.end()),
+        predictions(table.prediction_box.begin() + 1, table.prediction_box.end());
+    const std::vector<BestBox> best = best_boxes(truths, predictions);
+    REQUIRE(best.size() == predictions.size());
+    for (size_t j = 0; j < best.size(); ++j) {
+      BestBox want;
+      for (size_t i = 0; i < truths.size(); ++i)
+        if (const double iou = box_iou(truths[i], predictions[j]); iou > want.iou) want = {int64_t(i), iou};
+      CHECK(best[j].index == want.index);
+      CHECK(best[j].iou == want.iou);
+    }
+  }
+}
+
+TEST_CASE("metrics: VOC2010 of boxes counts an IoU at the threshold, that of masks does not") {
+  // Masks and boxes of 5 x 5 and 5 x 3 pixels: 15 / 25, and 4 * 2 / (4 * 4) at exactly one half.
+  const Labels truth = boxes(8, 16, {{0, 5, 0, 5}, {0, 5, 8, 13}});
+  const Labels prediction = boxes(8, 16, {{0, 3, 0, 5}, {5, 8, 0, 5}, {0, 5, 8, 13}});
+  const ImageScore s = score(overlap(truth, prediction), std::vector<double>{0.9, 0.8, 0.7});
+  CHECK(*voc2010_boxes(s, 0.5) == near((1 + 2 / 3.0) / 2));
+  CHECK(*voc2010_boxes(s, 0.51) == near((1 / 3.0) / 2));
+  CHECK(*voc2010(s, 0.5) == near((1 + 2 / 3.0) / 2));
+  CHECK(*voc2010(s, 0.6) == near((1 / 3.0) / 2));  // 15 / 25 is not above
+  CHECK(value("VOC_box_AP50", s) == *voc2010_boxes(s, 0.5));
+  CHECK(value("VOC_box_AP50:95", s) == near((1 + 2 / 3.0) / 2 / 10 + 9 * (1 / 3.0) / 2 / 10));
+  // In a pool the objects of an image stay its own.
+  CHECK(*voc2010_boxes(pool(std::vector<ImageScore>{s, s}), 0.5) == near((2 * 1 + 2 * (4 / 6.0)) / 4));
+  CHECK(!voc2010_boxes(score(truth, truth), 0.5));
+  // A frame around an object has its box.
+  Labels frame = truth;
+  for (int y = 1; y < 4; ++y)
+    for (int x = 1; x < 4; ++x)
+      frame.ids[size_t(y * 16 + x)] = 0;
+  const ImageScore hollow = score(overlap(truth, frame), std::vector<double>{0.9, 0.8});
+  CHECK(value("VOC_box_AP95", hollow) == 1);
+  CHECK(value("VOC_AP95", hollow) == near(0.5 / 2));
+}
+
+TEST_CASE("planes: true objects that share pixels") {
+  // Two worms that cross: row 3 and column 3 of 7 x 7.
+  const auto line = [](bool row) {
+    std::vector<Planes::Run> runs;
+    for (int k = 0; k < 7; ++k)
+      runs.push_back(row ? Planes::Run{21 + k, 22 + k} : Planes::Run{7 * k + 3, 7 * k + 4});
+    return runs;
+  };
+  const Planes cross{7, 7, {line(true), line(false)}};
+  CHECK(share_pixels(cross));
+  const Labels flat = flatten(cross);
+  CHECK(flat.count == 2);
+  CHECK(flat(3, 3) == 1);
+  const Overlap table = overlap(cross, flat);
+  CHECK(table.from_planes);
+  CHECK(table.truth_area == std::vector<int64_t>{36, 7, 7});
+  CHECK(table.prediction_area == std::vector<int64_t>{36, 7, 6});
+  CHECK(table.truth_pixels == 13);
+  CHECK(table.common_pixels == 13);
+  REQUIRE(table.pairs.size() == 3);
+  CHECK(table.pairs[1].truth == 2);
+  CHECK(table.pairs[1].prediction == 1);
+  CHECK(table.pairs[1].pixels == 1);
+  CHECK(table.pairs[2].iou == 6 / 7.0);
+  CHECK((table.truth_box[2].left == 3 && table.truth_box[2].bottom == 6));
+  const ImageScore s = score(table);
+  CHECK(value("AP50", s) == 1);
+  CHECK(value("AP85", s) == 1);
+  CHECK(value("AP90", s) == near(1 / 3.0));
+  CHECK(value("semantic_IoU", s) == 1);
+  CHECK(value("SEG", s) == near((1 + 6 / 7.0) / 2));
+  CHECK(value("PQ", s) == near((1 + 6 / 7.0) / 2));
+
+  // Two true objects that are nearly the same, one prediction: it serves both, as in EmbedSeg; and one that is none.
+  const Planes twice{1, 8, {{{0, 4}}, {{0, 5}}, {{0, 4}}}};
+  const ImageScore many = score(overlap(twice, boxes(1, 8, {{0, 1, 0, 4}, {0, 1, 6, 8}})));
+  const auto is = [&](double t, Dialect dialect, int64_t tp, int64_t fp, int64_t fn) {
+    const Counts n = counts(many, t, dialect);
+    CHECK(n.true_positive == tp);
+    CHECK(n.false_positive == fp);
+    CHECK(n.false_negative == fn);
+  };
+  is(0.5, Dialect::stardist, 3, 1, 0);
+  is(0.8, Dialect::stardist, 3, 1, 0);
+  is(0.8, Dialect::dsb2018, 2, 1, 1);  // 4 / 5 is not above
+  is(0.8, Dialect::torchvf, 1, 1, 1);  // predictions are counted
+  CHECK(value("AP50", many) == 0.75);
+  // In a pool beside a label image each keeps its rule.
+  const ImageScore both = pool(std::vector<ImageScore>{many, score(true_a, predicted_a)});
+  CHECK(counts(both, 0.5, Dialect::stardist).true_positive == 3 + 3);
+  CHECK(counts(both, 0.5, Dialect::stardist).false_positive == 1 + 1);
+  CHECK(counts(both, 0.75, Dialect::stardist).false_negative == 0 + 1);
+  // Without a prediction, and without an object.
+  CHECK(value("AP50", score(overlap(cross, boxes(7, 7, {})))) == 0);
+  const ImageScore invented = score(overlap(Planes{7, 7, {}}, flat));
+  CHECK(counts(invented, 0.5, Dialect::stardist).false_positive == 2);
+  CHECK_THROWS_AS(overlap(cross, boxes(7, 8, {})), Error);
+}
+
+TEST_CASE("planes: those of label images score as the label images do") {
+  for (unsigned seed = 0; seed < 10; ++seed) {
+    const Labels truth = random_blocks(40, 30, 5, 0.8, seed), prediction = random_blocks(40, 30, 5, 0.8, seed + 60);
+    Planes planes{truth.height, truth.width, std::vector<std::vector<Planes::Run>>(size_t(truth.count))};
+    for (size_t p = 0; p < truth.ids.size(); ++p)
+      if (truth.ids[p]) planes.objects[size_t(truth.ids[p]) - 1].push_back({int64_t(p), int64_t(p) + 1});
+    CHECK(!share_pixels(planes));
+    CHECK(flatten(planes).ids == truth.ids);
+    const ImageScore s = score(overlap(truth, prediction)), t = score(overlap(planes, prediction));
+    for (const Metric& m : metrics(Dialect::dsb2018))
+      CHECK_MESSAGE(m.value(s) == m.value(t), m.key);
+  }
+}
+
+TEST_CASE("metrics: the mean over subsets gives each the same weight") {
+  const std::vector<ImageScore> all = {score(true_a, predicted_a), score(true_d, nothing), score(square, square)};
+  const std::vector<Metric> known = metrics(Dialect::stardist);
+  const std::vector<size_t> sizes = {2, 1};
+  CHECK(*aggregate(named(known, "AP50"), Aggregation::mean_of_subsets, all, sizes) == near((0.75 / 2 + 1) / 2));
+  CHECK(*aggregate(named(known, "DiC"), Aggregation::mean_of_subsets, all, sizes) == near((-0.5 + 0) / 2));
+  CHECK(full_name(named(known, "SBD"), Aggregation::mean_of_subsets) ==
+        "SBD (mean of subsets' means, symmetric best Dice)");
+}
+
+TEST_CASE("planes: stacks of masks are read one object an image") {
+  const Folder f;
+  // Objects of 2 and 1 pixels that share one; the second plane is empty.
+  const uint16_t stack[] = {0, 9, 9, 0, 0, 0,  //
+                            0, 0, 0, 0, 0, 0,  //
+                            0, 0, 1, 0, 0, 0};
+  write_npy(f / "s.npy", {3, 2, 3}, stack);
+  const std::optional<Planes> planes = read_stack(f / "s.npy");
+  REQUIRE(planes);
+  CHECK(planes->height == 2);
+  CHECK(planes->width == 3);
+  REQUIRE(planes->objects.size() == 2);
+  REQUIRE(planes->objects[0].size() == 1);
+  CHECK((planes->objects[0][0].begin == 1 && planes->objects[0][0].end == 3));
+  CHECK((planes->objects[1][0].begin == 2 && planes->objects[1][0].end == 3));
+  CHECK(share_pixels(*planes));
+
+  // By tifffile: what a stack of the same three images is in a TIFF.
+  const std::optional<Planes> tiff = read_stack(samples / "masks_stack.tif");
+  REQUIRE(tiff);
+  CHECK((tiff->height == 2 && tiff->width == 3));
+  REQUIRE(tiff->objects.size() == 2);
+  CHECK((tiff->objects[0][0].begin == 1 && tiff->objects[0][0].end == 3));
+  CHECK((tiff->objects[1][0].begin == 2 && tiff->objects[1][0].end == 3));
+
+  write_npy(f / "one.npy", {2, 3}, stack);
+  CHECK(!read_stack(f / "one.npy"));
+  CHECK(!read_stack(samples / "u8_strips.tif"));
+  CHECK(!read_stack(samples / "u8.png"));
+  write_bytes(f / "png.tif", read_bytes(samples / "u8.png"));
+  CHECK(!read_stack(f / "png.tif"));
+  CHECK(contains(refusal([&] { read_stack(samples / "stack.tif"); }), "stack.tif: image 1 holds several numbers"));
+  write_npy(f / "flat.npy", {3, 0, 3}, stack);
+  CHECK(contains(refusal([&] { read_stack(f / "flat.npy"); }), "flat.npy: is no stack of masks"));
+  write_bytes(f / "cut.tif", read_bytes(samples / "masks_stack.tif").substr(0, 100));
+  CHECK(contains(refusal([&] { read_stack(f / "cut.tif"); }), "cut.tif: "));
+}
+
+TEST_CASE("planes: masks of a DSB folder stay planes where they overlap") {
+  const Folder f;
+  const auto put = [&](const std::string& name, std::vector<size_t> pixels) {
+    Image mask{2, 3, 1, PixelType::u8, std::vector<std::byte>(6)};
+    for (const size_t p : pixels)
+      mask.pixels[p] = std::byte{255};
+    write_png(f / name, mask);
+  };
+  put("n/images/n.png", {}), put("n/masks/a.png", {0, 1}), put("n/masks/b.png", {2, 5}), put("n/masks/c.png", {});
+  const Pair apart = find_pairs(f.path())[0];
+  const Objects labels = read_pair_objects(apart);
+  REQUIRE(std::holds_alternative<Labels>(labels));
+  CHECK(std::get<Labels>(labels).ids == std::vector<int32_t>{1, 1, 2, 0, 0, 2});
+  put("n/masks/c.png", {1, 4});
+  const Pair crossing = find_pairs(f.path())[0];
+  const Objects planes = read_pair_objects(crossing);
+  REQUIRE(std::holds_alternative<Planes>(planes));
+  CHECK(std::get<Planes>(planes).objects.size() == 3);
+  CHECK(read_pair_labels(crossing).ids == std::vector<int32_t>{1, 1, 2, 0, 3, 2});  // the first keeps the pixel
+}

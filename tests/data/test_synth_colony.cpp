@@ -1,0 +1,152 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "data/synth/synth_colony.h"
+#include "data/synth/synth_shapes.h"
+
+using namespace basin;
+using namespace basin::synth;
+
+namespace {
+
+Body ball(double x, double y, double radius) {
+  Body body;
+  body.disks = {{{0, 0}, radius}};
+  body.joined = {0};
+  body.at = {x, y};
+  return body;
+}
+
+/// Straight, of length 2 half + 2 radius, along x.
+Body bar(double x, double y, double half, double radius) {
+  Body body;
+  for (int k = 0; k <= 8; ++k) {
+    body.disks.push_back({{half * (k - 4) / 4.0, 0}, radius});
+    body.joined.push_back(std::max(0, k - 1));
+  }
+  body.at = {x, y};
+  return body;
+}
+
+}  // namespace
+TEST_CASE("synth: the grid finds the overlap of all pairs") {
+  Random random(3, Purpose::test);
+  std::vector<Body> bodies;
+  for (int k = 0; k < 40; ++k) {
+    Body body = rod({random.uniform(10, 30), random.uniform(2, 5), 0.02, 0});
+    body.at = {random.uniform(-20, 120), random.uniform(-20, 90)};
+    body.angle = random.uniform(0, 6);
+    bodies.push_back(body);
+    double deepest = 0;
+    for (size_t i = 0; i < bodies.size(); ++i)
+      for (size_t j = 0; j < i; ++j)
+        for (const Disk& a : bodies[i].placed())
+          for (const Disk& b : bodies[j].placed())
+            deepest =
+                std::max(deepest, a.radius + b.radius - std::hypot(a.centre.x - b.centre.x, a.centre.y - b.centre.y));
+    CHECK(overlap(bodies) == doctest::Approx(deepest));
+    if (k > 0) {
+      const std::vector<Body> others(bodies.begin(), bodies.end() - 1);
+      CHECK(std::max(overlap(others), overlap_with(others, bodies.back())) == doctest::Approx(deepest));
+    }
+  }
+}
+
+TEST_CASE("synth: the grid finds balls that only just meet") {
+  const std::vector<Body> bodies{ball(0, 90, 5), ball(4.9, 0, 5), ball(14.8, 0, 5)};
+  CHECK(overlap(bodies) == doctest::Approx(0.1));
+  CHECK(overlap({ball(0, 0, 5), ball(10, 0, 5)}) == 0);
+  CHECK(overlap({ball(0, 20, 5), ball(0, 12, 5), ball(60, 5, 5)}) == doctest::Approx(2));
+  CHECK(overlap({ball(0, 12, 5), ball(0, 20, 5), ball(60, 5, 5)}) == doctest::Approx(2));
+  CHECK(overlap({ball(20, 0, 5), ball(12, 0, 5), ball(5, 60, 5)}) == doctest::Approx(2));
+  CHECK(overlap({ball(12, 0, 5), ball(20, 0, 5), ball(5, 60, 5)}) == doctest::Approx(2));
+}
+
+TEST_CASE("synth: bodies are pushed apart with their momentum") {
+  std::vector<Body> two{ball(0, 0, 5), ball(6, 0, 5)};
+  push_apart(two, 1, 0);
+  CHECK(two[0].at.x == doctest::Approx(-2));
+  CHECK(two[1].at.x == doctest::Approx(8));
+  CHECK(two[0].at.y == 0);
+
+  std::vector<Body> unequal{bar(0, 0, 16, 3), ball(20, 0, 3)};
+  push_apart(unequal, 1, 0);
+  CHECK(unequal[0].at.x == doctest::Approx(-0.2));
+  CHECK(unequal[1].at.x == doctest::Approx(21.8));
+  std::swap(unequal[0] = bar(0, 0, 16, 3), unequal[1] = ball(20, 0, 3));
+  push_apart(unequal, 1, 0);
+  CHECK(unequal[0].at.x == doctest::Approx(21.8));
+  CHECK(unequal[1].at.x == doctest::Approx(-0.2));
+
+  std::vector<Body> same_place{ball(3, 3, 2), ball(3, 3, 2)};
+  push_apart(same_place, 50, 1e-3);
+  CHECK(overlap(same_place) <= 1e-3);
+
+  // A ball under the right end of a bar lifts that end (y points down) and turns the bar against the clock.
+  for (const bool bar_first : {true, false}) {
+    std::vector<Body> lever{bar(0, 0, 16, 3), ball(16, 5, 3)};
+    if (!bar_first) std::swap(lever[0], lever[1]);
+    const Body &beam = lever[bar_first ? 0 : 1], &load = lever[bar_first ? 1 : 0];
+    push_apart(lever, 60, 1e-3);
+    CHECK(overlap(lever) <= 1e-3);
+    CHECK(beam.angle < -0.01);
+    CHECK(beam.at.y < 0);
+    CHECK(load.at.y > 5);
+    CHECK(load.at.y < 6);
+    CHECK(9 * beam.at.y + load.at.y == doctest::Approx(5));  // mass is the number of disks
+  }
+}
+
+TEST_CASE("synth: a contact sees what earlier contacts of the sweep have moved") {
+  // Resolving the ball at one end turns the bar into the ball at the other.
+  for (const double side : {-1.0, 1.0})
+    for (const bool upright : {false, true})
+      for (const size_t place : {0, 1, 2}) {
+        std::vector<Body> bodies{ball(-16, -3, 1), ball(16, 3 * side, 1)};
+        bodies.insert(bodies.begin() + std::ptrdiff_t(place), bar(0, 0, 16, 3));
+        if (upright)
+          for (Body& body : bodies)
+            body.at = {-body.at.y, body.at.x}, body.angle = std::acos(0.0);
+        push_apart(bodies, 1, 0);
+        const Body& beam = bodies[place];
+        const double first = overlap_with({beam}, bodies[place == 0]),
+                     second = overlap_with({beam}, bodies[2 - (place == 2)]);
+        CHECK(std::min(first, second) < 0.02);
+        CHECK(std::max(first, second) < 0.25);
+      }
+}
+
+TEST_CASE("synth: later bodies that still overlap are removed") {
+  std::vector<Body> bodies{ball(0, 0, 5), ball(5, 0, 5), ball(9.5, 0, 5), ball(30, 0, 5)};
+  remove_overlapping(bodies, 0.3);  // 1 goes because of 0; 2 overlaps only 1 and 0 by .5
+  REQUIRE(bodies.size() == 3);
+  CHECK(bodies[1].at.x == 9.5);
+  CHECK(bodies[2].at.x == 30);
+}
+
+TEST_CASE("synth: a colony grows to its size and hardly overlaps") {
+  Random random(5, Purpose::test);
+  ColonyOptions options;
+  options.cells = 50, options.colonies = 1;
+  const std::vector<Body> bodies = grow(options, {bar(128, 128, 20, 4)}, random);
+  CHECK(bodies.size() >= 51);
+  CHECK(bodies.size() < 200);
+  CHECK(overlap(bodies) < 0.3 * 4);
+}
+
+TEST_CASE("synth: daughters lie end to end") {
+  Random random(6, Purpose::test);
+  ColonyOptions options;
+  options.cells = 2, options.colonies = 1;
+  const std::vector<Body> two = grow(options, {}, random);
+  REQUIRE(two.size() == 2);
+  double gap = 1e9;
+  for (const Disk& a : two[0].placed())
+    for (const Disk& b : two[1].placed())
+      gap = std::min(gap, std::hypot(a.centre.x - b.centre.x, a.centre.y - b.centre.y) - a.radius - b.radius);
+  CHECK(std::abs(gap) < 1);
+  CHECK(std::abs(std::sin(two[0].angle - two[1].angle)) < 0.3);
+}

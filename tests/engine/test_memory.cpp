@@ -1,0 +1,151 @@
+#include <memory>
+
+#include "data/synth/synth.h"
+#include "engine/pool.h"
+#include "kernels/runtime/lru_cache.h"
+#include "models/inference/segmenter.h"
+#include "tests/support/file_support.h"
+#include "tests/support/model_support.h"
+#include "tests/support/support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+namespace {
+
+/// Lends from the system and counts.
+class Counting : public Scratch {
+ public:
+  void* take(size_t bytes) override {
+    lent_ += bytes;
+    peak_ = std::max(peak_, lent_);
+    return std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+  }
+  void give(void* block, size_t bytes) noexcept override {
+    lent_ -= bytes;
+    std::free(block);
+  }
+  size_t lent() const { return lent_; }
+  size_t peak() const { return peak_; }
+
+ private:
+  size_t lent_ = 0, peak_ = 0;
+};
+
+constexpr int side = 512;
+
+/// Of discs that cover about `percent` of the image.
+Labels discs(int percent) {
+  constexpr int pitch = 32;
+  Labels labels{side, side, (side / pitch) * (side / pitch), std::vector<int32_t>(size_t(side) * side)};
+  for (int y = 0; y < side; ++y)
+    for (int x = 0; x < side; ++x) {
+      const double dx = x % pitch - 15.5, dy = y % pitch - 15.5;
+      if (3.14159265 * (dx * dx + dy * dy) * 100 < percent * pitch * pitch)
+        labels.ids[size_t(y) * side + size_t(x)] = y / pitch * (side / pitch) + x / pitch + 1;
+    }
+  return labels;
+}
+
+/// Bytes per pixel of the image that decoding takes at most, its maps counted.
+double peak_of(const VectorFields& method, const Labels& labels) {
+  Counting memory;
+  Exec exec;
+  exec.scratch = &memory;
+  Maps maps = method.oracle(Exec(), labels);
+  for (auto& [name, map] : maps.tensors)
+    map = Tensor::from(exec, map.shape(), map.to_host<float>(exec));
+  const Labels expected = method.decode(Exec(), maps);
+  CHECK(method.decode(exec, std::move(maps)).ids == expected.ids);
+  CHECK(memory.lent() == 0);
+  return double(memory.peak()) / (double(side) * side);
+}
+
+}  // namespace
+
+TEST_CASE("memory: decoding lets go of what it is done with") {
+  VectorFields method = untrained();
+  const Labels sixty = discs(60);
+  // Of 400 million pixels, 16 GB are 40 bytes each; beside these lie the image and its labels, 5 bytes and more.
+  CHECK(peak_of(method, sixty) < 30);
+  method.decoding().noise = kernels::NoiseRule::majority;
+  CHECK(peak_of(method, sixty) < 30);
+  method.decoding().noise = kernels::NoiseRule::omnipose;
+  CHECK(peak_of(method, sixty) < 33);
+  method.decoding().rescale = kernels::DivergenceRange{};
+  CHECK(peak_of(method, sixty) < 38);
+}
+
+TEST_CASE("memory: maps are seen before they are decoded, and are the method's") {
+  const Exec cpu;
+  const VectorFields method = untrained();
+  Synthetic made = make_synthetic({.size = 64, .seed = 5}, 0);
+  const Source source(std::move(made.image), 1, {}, "synthetic");
+  const Maps maps = predict_source(cpu, method, source, {.tile = 64, .overlap = 8});
+  int times = 0;
+  const Segmentation s = segment_source(cpu, method, source, {.tile = 64, .overlap = 8}, [&](const Maps& seen) {
+    ++times;
+    for (const char* name : {"logit", "field"})
+      CHECK(seen[name].to_host<float>(cpu) == maps[name].to_host<float>(cpu));
+  });
+  CHECK(times == 1);
+  CHECK(s.labels.ids == method.decode(cpu, maps).ids);
+}
+
+TEST_CASE("memory: the pool keeps no image, and gives all it can where the system has no more") {
+  const Exec cpu;
+  Pool& shared = pool_of(Device::cpu);
+  shared.trim();
+  const size_t held = shared.use().held;
+  { const Tensor image = Tensor::zeros(for_images(cpu), {3, 1000, 1000}); }
+  CHECK(shared.use().held == held);
+  { const Tensor pooled = Tensor::zeros(cpu, {3, 1000, 1000}); }
+  CHECK(shared.use().held > held);
+
+#ifndef __SANITIZE_ADDRESS__  // which ends the program where there is no more memory
+  Pool pool(Device::cpu);
+  pool.give(pool.take(1 << 20), 1 << 20);
+  CHECK(pool.use().held >= 1 << 20);
+  CHECK(contains(refusal([&] { pool.take(size_t(1) << 62); }), "no memory for another"));
+  CHECK(pool.use().held == 0);
+  CHECK(pool.use().lent == 0);
+#endif
+}
+
+TEST_CASE("memory: a GPU without room is told in one sentence, with what to lower") {
+  for (const Exec& exec : execs()) {
+    if (exec.device == Device::cpu) continue;
+    Pool pool(exec.device);
+    const std::string why = refusal([&] { pool.take(size_t(1) << 50); });
+    CHECK(contains(why, "the GPU has no room for another 1073741824 MiB: lower --batch, --crop or --tile"));
+    Exec own = exec;
+    own.scratch = &pool;
+    CHECK(Tensor::zeros(own, {3}).to_host<float>(own) == std::vector<float>(3, 0.f));  // and goes on working
+  }
+}
+
+TEST_CASE("memory: of values by their keys the last used are kept") {
+  kernels::LruCache<int, std::unique_ptr<int>> recent(3);
+  int made = 0;
+  const auto get = [&](int key) {
+    return *recent.get(key, [&] {
+      ++made;
+      return std::make_unique<int>(10 * key);
+    });
+  };
+  for (const int key : {1, 2, 3, 1, 2, 3, 1})
+    CHECK(get(key) == 10 * key);
+  CHECK(made == 3);
+  CHECK(get(4) == 40);  // 2 was longest not asked for
+  CHECK(recent.size() == 3);
+  for (const int key : {1, 3, 4})
+    get(key);
+  CHECK(made == 4);
+  CHECK(get(2) == 20);
+  CHECK(made == 5);
+  const auto failing = [&]() -> std::unique_ptr<int> { throw Error("never"); };
+  CHECK_THROWS_AS(recent.get(9, failing), Error);
+  CHECK(recent.size() == 3);
+  get(2);
+  CHECK(made == 5);
+}

@@ -1,0 +1,95 @@
+#include <limits>
+
+#include "kernels/nn/adam.h"
+#include "kernels/nn/training_step.h"
+#include "tests/support/support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+namespace {
+
+/// One parameter under Adam, in double on the host; `steps` returns its value after each gradient.
+std::vector<double> by_hand(const kernels::AdamOptions& o, double value, const std::vector<double>& gradients,
+                            double rate) {
+  std::vector<double> values;
+  double m = 0, v = 0;
+  for (size_t t = 1; t <= gradients.size(); ++t) {
+    const double g = gradients[t - 1] + o.weight_decay * value;
+    m = o.beta1 * m + (1 - o.beta1) * g;
+    v = o.beta2 * v + (1 - o.beta2) * g * g;
+    const double m_hat = m / (1 - std::pow(o.beta1, t)), v_hat = v / (1 - std::pow(o.beta2, t));
+    // "epsilon hat" of Kingma and Ba, section 2: epsilon beside the uncorrected root.
+    value -= o.epsilon_inside ? rate * std::sqrt(1 - std::pow(o.beta2, t)) / (1 - std::pow(o.beta1, t)) * m /
+                                    (std::sqrt(v) + o.epsilon)
+                              : rate * m_hat / (std::sqrt(v_hat) + o.epsilon);
+    values.push_back(value);
+  }
+  return values;
+}
+
+/// The kernel on 9,000 parameters (more than two of its chunks), all with the gradients of `by_hand`.
+struct Many {
+  static constexpr int64_t n = 9000;
+  Exec exec;
+  Tensor value, m, v, gradient, state;
+
+  Many(const Exec& e, double start)
+      : exec(e),
+        value(Tensor::from(e, {n}, std::vector<double>(n, start))),
+        m(Tensor::zeros(e, {n}, DType::f64)),
+        v(Tensor::zeros(e, {n}, DType::f64)),
+        state(Tensor::empty(e, {int64_t(sizeof(StepState))}, DType::u8)) {
+    const StepState fresh;
+    state.copy_from_host(e, &fresh);
+  }
+  std::vector<double> step(const kernels::AdamOptions& o, int64_t step, double g, double rate) {
+    gradient = Tensor::from(exec, {n}, std::vector<double>(n, g));
+    auto* s = static_cast<StepState*>(state.raw());
+    kernels::begin_step(exec, step, float(rate), s);
+    kernels::note_bad<double>(exec, gradient.data<const double>(), 1, s);
+    kernels::adam<double>(exec, o, s, gradient.view<const double, 1>(), value.view<double, 1>(), m.view<double, 1>(),
+                          v.view<double, 1>());
+    return value.to_host<double>(exec);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("adam: the steps of every parameter are those worked out by hand") {
+  const std::vector<double> gradients{0.5, -0.25, 2, 1e-9, 0};
+  const double start = 0.75, rate = 0.125;
+  for (const kernels::AdamOptions& o :
+       {kernels::AdamOptions{}, kernels::AdamOptions{.epsilon = 0.1}, kernels::AdamOptions{.weight_decay = 0.3},
+        kernels::AdamOptions{.epsilon = 0.1, .epsilon_inside = true}}) {
+    const std::vector<double> want = by_hand(o, start, gradients, rate);
+    for (const Exec& exec : execs()) {
+      Many many(exec, start);
+      for (size_t t = 0; t < gradients.size(); ++t) {
+        const std::vector<double> got = many.step(o, int64_t(t), gradients[t], rate);
+        check_close(got, std::vector<double>(got.size(), want[t]), 1e-12, 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("adam: the first step is the rate, against the gradient's sign, whatever its size") {
+  for (const Exec& exec : execs())
+    for (const double g : {1e-3, -4e5}) {
+      Many many(exec, 0);
+      CHECK(many.step({}, 0, g, 0.25)[0] == doctest::Approx(g > 0 ? -0.25 : 0.25).epsilon(1e-4));
+    }
+}
+
+TEST_CASE("adam: after a gradient that is no number nothing changes any more, and the first such step is known") {
+  for (const Exec& exec : execs())
+    for (const double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+      Many many(exec, 1);
+      const std::vector<double> before = many.step({}, 0, 1, 0.1);
+      CHECK(many.step({}, 1, bad, 0.1) == before);
+      CHECK(many.step({}, 2, 1, 0.1) == before);
+      StepState state;
+      many.state.copy_to_host(exec, &state);
+      CHECK(state.first_bad == 1);
+    }
+}

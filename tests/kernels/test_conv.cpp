@@ -1,0 +1,196 @@
+#include <omp.h>
+
+#include "engine/ops_nn.h"
+#include "kernels/nn/conv_cudnn.h"
+#include "kernels/nn/conv_first_layer.h"
+#include "tests/support/gpu_support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+namespace {
+
+struct Case {
+  int n, in, out, h, w, kernel, block, first;
+};
+
+/// The weight gradient, added to ones: by `run`, with d_out in the given layout.
+template <class T, class F>
+std::vector<T> weight_gradient(const Case& c, Layout layout, const F& run) {
+  const Exec cpu;
+  const Shape x_shape{c.n, c.in, c.h, c.w}, out_shape{c.n, c.out, c.h, c.w};
+  const Shape weight_shape{c.out, c.first + c.in + 1, c.kernel, c.kernel};
+  const Tensor x = Tensor::from(cpu, x_shape, uniform<T>(size_t(x_shape.size()), -1, 1, 1));
+  const Tensor d_out = Tensor::from(cpu, out_shape, uniform<T>(size_t(out_shape.size()), -1, 1, 2));
+  const Tensor d_weight = Tensor::from(cpu, weight_shape, std::vector<T>(size_t(weight_shape.size()), T(1)));
+  const Tensor in_layout = to_layout(cpu, d_out, layout);
+  run(x.features<const T>(), in_layout.features<const T>(), kernels::ConvWeight<T>(d_weight.view<T, 4>(), c.first));
+  return d_weight.to_host<T>(cpu);
+}
+
+}  // namespace
+
+TEST_CASE("conv: the weight gradient from few plain channels is the plain one in double") {
+  const Exec cpu;
+  // The float32 numbers of uniform() are those of double rounded: the tolerance holds their error too.
+  for (const Case& c : {Case{2, 1, 32, 37, 19, 3, 16, 0}, Case{2, 1, 32, 37, 19, 3, 8, 0},
+                        Case{1, 3, 8, 16, 9, 3, 8, 1}, Case{1, 2, 12, 5, 33, 1, 16, 2}, Case{3, 1, 20, 1, 1, 3, 8, 0},
+                        Case{1, 1, 8, 1, 7, 3, 8, 0}, Case{1, 1, 8, 7, 2, 3, 16, 0}, Case{1, 3, 16, 18, 1, 1, 8, 0}}) {
+    CAPTURE(c.kernel);
+    CAPTURE(c.block);
+    CAPTURE(c.h);
+    CAPTURE(c.w);
+    const std::vector<double> want = weight_gradient<double>(c, Layout::nchw, [&](auto x, auto d_out, auto d_weight) {
+      kernels::conv_plain_backward_weight<double>(cpu, x, d_out, d_weight);
+    });
+    std::vector<float> first;
+    for (const int threads : {1, 2, 7}) {
+      const int before = omp_get_max_threads();
+      omp_set_num_threads(threads);
+      const Layout blocked = c.block == 8 ? Layout::blocked8 : Layout::blocked16;
+      const std::vector<float> got = weight_gradient<float>(c, blocked, [&](auto x, auto d_out, auto d_weight) {
+        CHECK(kernels::conv_few_backward_weight(cpu, x, d_out, d_weight));
+      });
+      omp_set_num_threads(before);
+      check_close(std::vector<double>(got.begin(), got.end()), want, 1e-5, 1e-6);
+      if (first.empty()) first = got;
+      CHECK(got == first);
+    }
+  }
+}
+
+TEST_CASE("conv: the kernel for few plain channels leaves the others alone") {
+  const Exec cpu;
+  const auto takes = [&](const Case& c, Layout layout) {
+    bool taken = true;
+    const std::vector<float> left = weight_gradient<float>(c, layout, [&](auto x, auto d_out, auto d_weight) {
+      taken = kernels::conv_few_backward_weight(cpu, x, d_out, d_weight);
+    });
+    if (!taken) CHECK(left == std::vector<float>(left.size(), 1.f));
+    return taken;
+  };
+  CHECK(takes({1, 3, 8, 4, 4, 3, 8, 0}, Layout::blocked8));
+  CHECK_FALSE(takes({1, 4, 8, 4, 4, 3, 8, 0}, Layout::blocked8));
+  CHECK_FALSE(takes({1, 1, 8, 4, 4, 5, 8, 0}, Layout::blocked8));
+  CHECK_FALSE(takes({1, 1, 8, 4, 4, 3, 8, 0}, Layout::nchw));
+}
+
+namespace {
+
+/// Numbers that bfloat16 holds.
+std::vector<double> random_numbers(const Shape& shape, unsigned seed) {
+  std::vector<double> values = uniform<double>(size_t(shape.size()), -1, 1, seed);
+  for (double& v : values)
+    v = float(bfloat16(float(v)));
+  return values;
+}
+template <class T>
+Tensor plain_on(const Exec& exec, const Shape& shape, const std::vector<double>& values) {
+  return Tensor::from(exec, shape, std::vector<T>(values.begin(), values.end()));
+}
+template <class X>
+Tensor maps_on(const Exec& exec, const Shape& shape, const std::vector<double>& values, Layout layout) {
+  const Tensor plain = plain_on<float>(exec, shape, values);
+  return std::is_same_v<X, bfloat16> ? to_bfloat16(exec, plain, layout) : to_layout(exec, plain, layout);
+}
+template <class X>
+std::vector<double> numbers(const Exec& exec, const Tensor& t) {
+  const std::vector<X> values = to_layout(exec, t, Layout::nchw).to_host<X>(exec);
+  return {values.begin(), values.end()};
+}
+
+/// cuDNN's three passes between maps of X against the plain ones in double.
+template <class X>
+void check_passes(const Exec& gpu, const Case& c, Layout in_layout, Layout out_layout) {
+  const Exec cpu;
+  const Shape x_shape{c.n, c.in, c.h, c.w}, out_shape{c.n, c.out, c.h, c.w};
+  const Shape w_shape{c.out, c.first + c.in + 2 * (c.first > 0), c.kernel, c.kernel};
+  const std::vector<double> x = random_numbers(x_shape, 1), w = random_numbers(w_shape, 2);
+  const std::vector<double> d = random_numbers(out_shape, 3), b = random_numbers({c.out}, 4);
+  const Tensor in = maps_on<X>(gpu, x_shape, x, in_layout), out = maps_on<X>(gpu, out_shape, d, out_layout);
+  const Tensor x_true = plain_on<double>(cpu, x_shape, x), d_true = plain_on<double>(cpu, out_shape, d);
+  const Tensor w_true = plain_on<double>(cpu, w_shape, w), weight = plain_on<float>(gpu, w_shape, w);
+  const kernels::ConvWeight<const double> part_true(w_true.view<const double, 4>(), c.first);
+  const kernels::ConvWeight<const float> part(weight.view<const float, 4>(), c.first);
+  // A number stored in bfloat16 is off by at most 2^-8 of itself; sums in float32 by 2e-5.
+  const double rounding = std::is_same_v<X, bfloat16> ? 0x1p-8 : 0, sums = 2e-5;
+
+  for (const bool bias : {true, false})
+    for (const bool add : {true, false}) {
+      const kernels::ConvEpilogue end{.add = add, .relu = bias};
+      const Tensor got = maps_on<X>(gpu, out_shape, d, out_layout), want = plain_on<double>(cpu, out_shape, d);
+      const Tensor b_got = plain_on<float>(gpu, {c.out}, b), b_true = plain_on<double>(cpu, {c.out}, b);
+      kernels::conv_cudnn<X>(gpu, in.features<const X>(), part,
+                             bias ? b_got.view<const float, 1>() : View<const float, 1>(), end, got.features<X>());
+      kernels::conv_plain<double>(cpu, x_true.features<const double>(), part_true,
+                                  bias ? b_true.view<const double, 1>() : View<const double, 1>(), end,
+                                  want.features<double>());
+      // Rounded before and after the bias, which is at most 1: before it, the sum is at most that much larger.
+      const double roundings = bias ? 2.02 : 1;
+      check_close(numbers<X>(gpu, got), want.to_host<double>(cpu), sums + (bias ? rounding : 0),
+                  sums + roundings * rounding);
+    }
+  {
+    const Tensor got = maps_on<X>(gpu, x_shape, x, in_layout), want = plain_on<double>(cpu, x_shape, x);
+    kernels::conv_cudnn_backward_data<X>(gpu, part, out.features<const X>(), got.features<X>());
+    kernels::conv_plain_backward_data<double>(cpu, part_true, d_true.features<const double>(), want.features<double>());
+    check_close(numbers<X>(gpu, got), want.to_host<double>(cpu), sums, sums + rounding);
+  }
+  {
+    const Tensor got = plain_on<float>(gpu, w_shape, w), want = plain_on<double>(cpu, w_shape, w);
+    kernels::conv_cudnn_backward_weight<X>(gpu, in.features<const X>(), out.features<const X>(),
+                                           kernels::ConvWeight<float>(got.view<float, 4>(), c.first));
+    kernels::conv_plain_backward_weight<double>(cpu, x_true.features<const double>(), d_true.features<const double>(),
+                                                kernels::ConvWeight<double>(want.view<double, 4>(), c.first));
+    // What is added is rounded, and at most 1 larger than the sum with what was there.
+    check_close(numbers<float>(gpu, got), want.to_host<double>(cpu), sums + rounding, sums + rounding);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("conv: on a GPU the library's three passes are the plain ones in double") {
+  for (Exec gpu : execs()) {
+    if (gpu.device == Device::cpu) continue;
+    const bool bf16 = has_tensor_cores(gpu);
+    for (const bool deterministic : {false, true})
+      for (const Case& c :
+           {Case{2, 1, 32, 37, 19, 3, 1, 0}, Case{1, 32, 16, 12, 20, 3, 1, 0}, Case{2, 16, 8, 9, 8, 1, 1, 0},
+            Case{2, 16, 8, 16, 16, 3, 1, 5}, Case{1, 8, 16, 9, 7, 1, 1, 8}, Case{1, 3, 1, 8, 11, 3, 1, 0}}) {
+        CAPTURE(c.in);
+        CAPTURE(c.first);
+        gpu.deterministic = deterministic;
+        check_passes<float>(gpu, c, Layout::nchw, Layout::nchw);
+        check_passes<float>(gpu, c, Layout::nhwc, Layout::nhwc);
+        if (bf16) check_passes<bfloat16>(gpu, c, Layout::nhwc, Layout::nhwc);
+      }
+    const Case one{2, 1, 8, 12, 9, 3, 1, 0}, to_one{2, 8, 1, 12, 9, 3, 1, 0};
+    check_passes<float>(gpu, one, Layout::nchw, Layout::nhwc);
+    if (bf16) check_passes<bfloat16>(gpu, to_one, Layout::nhwc, Layout::nchw);
+    CHECK_THROWS_AS(check_passes<float>(gpu, {1, 2, 8, 8, 8, 3, 1, 0}, Layout::nchw, Layout::nhwc), Error);
+    CHECK_THROWS_AS(check_passes<float>(gpu, {1, 16, 8, 8, 8, 3, 1, 0}, Layout::nhwc, Layout::nchw), Error);
+    CHECK_THROWS_AS(check_passes<float>(gpu, {1, 16, 16, 8, 8, 3, 1, 0}, Layout::blocked8, Layout::blocked8), Error);
+  }
+}
+
+TEST_CASE("conv: on a GPU choosing an algorithm takes nothing from a step's memory") {
+  for (Exec gpu : execs()) {
+    if (gpu.device == Device::cpu) continue;
+    const Shape shape{1, 24, 40, 56}, w_shape{24, 24, 3, 3};
+    const std::vector<double> zeros(size_t(shape.size())), w(size_t(w_shape.size()));
+    const Tensor x = plain_on<float>(gpu, shape, zeros), out = plain_on<float>(gpu, shape, zeros);
+    const Tensor weight = plain_on<float>(gpu, w_shape, w);
+    // The first call chooses, the second knows.
+    size_t held[2];
+    for (size_t& bytes : held) {
+      Pool pool(gpu.device);
+      Exec with = gpu;
+      with.scratch = &pool;
+      kernels::conv_cudnn<float>(with, x.features<const float>(), weight.view<const float, 4>(), {}, {},
+                                 out.features<float>());
+      out.to_host<float>(gpu);
+      bytes = pool.use().held;
+    }
+    CHECK(held[0] == held[1]);
+  }
+}

@@ -1,0 +1,90 @@
+#include <algorithm>
+
+#include "kernels/image/tiles.h"
+#include "tests/support/support.h"
+
+using namespace basin;
+using namespace basin::test;
+using kernels::Outside;
+
+namespace {
+
+/// Where pixel i of an axis of `size` comes from, by walking: -1 is nowhere.
+int walked(int i, int size, Outside outside) {
+  if (outside == Outside::zero) return i >= 0 && i < size ? i : -1;
+  if (outside == Outside::edge) return std::clamp(i, 0, size - 1);
+  int at = 0;
+  for (int step = 0, direction = 1; step < std::abs(i); ++step) {  // mirrored at 0, then at the last pixel
+    if (at == size - 1) direction = -1;
+    at += direction;
+  }
+  return at;
+}
+
+}  // namespace
+
+TEST_CASE("tiles: what lies outside is 0, the mirror image or the edge") {
+  const std::vector<float> values = uniform<float>(2 * 7 * 9, -1, 1, 1);
+  for (const Exec& exec : execs())
+    for (const Outside rows : {Outside::zero, Outside::mirror, Outside::edge})
+      for (const Outside columns : {Outside::zero, Outside::mirror, Outside::edge}) {
+        const Tensor image = Tensor::from(exec, {2, 7, 9}, values), tile = Tensor::empty(exec, {2, 16, 20});
+        kernels::cut_tile(exec, image.view<const float, 3>(), -5, -6, rows, columns, tile.view<float, 3>());
+        const std::vector<float> got = tile.to_host<float>(exec);
+        for (int c = 0; c < 2; ++c)
+          for (int y = 0; y < 13; ++y)  // as far as mirroring once reaches
+            for (int x = 0; x < 17; ++x) {
+              const int v = walked(y - 5, 7, rows), u = walked(x - 6, 9, columns);
+              const float want = v < 0 || u < 0 ? 0 : values[size_t((c * 7 + v) * 9 + u)];
+              REQUIRE(got[size_t((c * 16 + y) * 20 + x)] == want);
+            }
+      }
+}
+
+TEST_CASE("tiles: a share of a tile is added, weighed, and the sum scaled by rows and columns") {
+  const std::vector<float> values = uniform<float>(2 * 8 * 8, -1, 1, 2), before = uniform<float>(2 * 10 * 12, -1, 1, 3);
+  const std::vector<float> by_row = uniform<float>(10, 0, 1, 4), by_column = uniform<float>(12, 0, 1, 5);
+  for (const Exec& exec : execs()) {
+    const Tensor tile = Tensor::from(exec, {2, 8, 8}, values), sum = Tensor::from(exec, {2, 10, 12}, before);
+    const kernels::TileShare share{-1, 5, 1, 6, 6, 12, 3};
+    kernels::add_tile(exec, tile.view<const float, 3>(), share, sum.view<float, 3>());
+    const Tensor rows = Tensor::from(exec, {10}, by_row), columns = Tensor::from(exec, {12}, by_column);
+    kernels::scale_map(exec, rows.data<const float>(), columns.data<const float>(), sum.view<float, 3>());
+    const std::vector<float> got = sum.to_host<float>(exec);
+    for (int c = 0; c < 2; ++c)
+      for (int y = 0; y < 10; ++y)
+        for (int x = 0; x < 12; ++x) {
+          const size_t at = size_t((c * 10 + y) * 12 + x);
+          float want = before[at];
+          if (y >= 1 && y < 6 && x >= 6) want += 3 * values[size_t((c * 8 + y + 1) * 8 + x - 5)];
+          want *= by_row[size_t(y)] * by_column[size_t(x)];
+          REQUIRE(got[at] == want);
+        }
+    const kernels::TileShare beyond{-1, 5, 0, 9, 6, 12, 3};
+    CHECK_THROWS_AS(kernels::add_tile(exec, tile.view<const float, 3>(), beyond, sum.view<float, 3>()), Error);
+  }
+}
+
+TEST_CASE("tiles: resizing is bilinear between pixel centres, and scales vectors") {
+  const std::vector<float> values = uniform<float>(3 * 5 * 4, -1, 1, 6);
+  for (const Exec& exec : execs())
+    for (const auto& [height, width] : {std::pair(5, 4), {11, 9}, {3, 2}, {1, 1}}) {
+      const Tensor from = Tensor::from(exec, {3, 5, 4}, values), to = Tensor::empty(exec, {3, height, width});
+      kernels::resize_map(exec, from.view<const float, 3>(), 2, 0.5f, to.view<float, 3>());
+      std::vector<float> want;
+      for (int c = 0; c < 3; ++c)
+        for (int y = 0; y < height; ++y)
+          for (int x = 0; x < width; ++x) {
+            // Each pixel of the source weighs as a tent of width 1 around its centre; beyond the edge lies the edge.
+            const double v = std::clamp((y + 0.5) * 5 / height - 0.5, 0., 4.),
+                         u = std::clamp((x + 0.5) * 4 / width - 0.5, 0., 3.);
+            double sum = 0;
+            for (int b = 0; b < 5; ++b)
+              for (int a = 0; a < 4; ++a)
+                sum += std::max(0., 1 - std::abs(v - b)) * std::max(0., 1 - std::abs(u - a)) *
+                       values[size_t((c * 5 + b) * 4 + a)];
+            want.push_back(float(sum * (c == 0 ? 2 : c == 1 ? 0.5 : 1)));
+          }
+      check_close(to.to_host<float>(exec), want, 1e-6, 1e-6);
+    }
+}

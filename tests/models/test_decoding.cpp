@@ -1,0 +1,107 @@
+#include <cstdlib>
+
+#include "data/synth/synth.h"
+#include "engine/json.h"
+#include "models/methods/vector_fields.h"
+#include "tests/support/command_support.h"
+#include "tests/support/paths.h"
+#include "tests/support/support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+TEST_CASE("decoding: more foreground than can be clustered is refused before it is followed") {
+  // Memory that is never written is one page of zeros: a logit of 0 everywhere.
+  constexpr int64_t width = 1 << 15, height = kernels::max_points / width + 1;
+  const auto zeros = [](int64_t channels) {
+    void* memory = std::calloc(size_t(channels * height * width), sizeof(float));
+    REQUIRE(memory);
+    return Tensor::borrow(std::shared_ptr<void>(memory, std::free), memory, Device::cpu, {channels, height, width},
+                          DType::f32);
+  };
+  VectorFieldDecoding d;
+  d.threshold = 0.4;
+  const Exec cpu;
+  const std::string why = refusal([&] { follow(cpu, {{{"logit", zeros(1)}, {"field", zeros(2)}}, {}}, d); });
+  CHECK_MESSAGE(contains(why, "has 536903680 pixels of foreground"), why);
+}
+
+TEST_CASE("decoding: the same labels on every device as in two parts on the CPU") {
+  using kernels::NoiseRule;
+  const Exec cpu;
+  VectorFields method{VectorFieldOptions{}};
+  const Labels truth = make_synthetic({.size = 96, .seed = 3}, 0).labels;
+  const Maps maps = method.oracle(cpu, truth);
+  const auto on = [](const Exec& exec, const Maps& from) {
+    return Maps{{{"logit", from["logit"].to_device(exec)}, {"field", from["field"].to_device(exec)}}, {}};
+  };
+  const auto check_all = [&](const Maps& all, const VectorFieldDecoding& d, bool any) {
+    const Labels want = decode_in_two_parts(cpu, all, d);
+    CHECK((want.count > 0) == any);
+    for (const Exec& exec : execs()) {
+      const Labels got = decode(exec, on(exec, all), d);
+      CHECK(got.count == want.count);
+      CHECK(got.ids == want.ids);
+      CHECK(got.height == want.height);
+    }
+  };
+  for (const NoiseRule rule : {NoiseRule::none, NoiseRule::majority, NoiseRule::omnipose}) {
+    VectorFieldDecoding d;
+    d.noise = rule;
+    check_all(maps, d, true);
+    d.dbscan = {1, 25};  // much is noise
+    check_all(maps, d, true);
+    d.dbscan = {0.01, 2};  // more cells than a table is made for
+    check_all(maps, d, false);
+    d.integrate.solver = kernels::Solver::dopri5;
+    d.rescale = {5, 95};
+    d.dbscan = {3, 10};
+    check_all(maps, d, true);
+    d.threshold = 1 - 1e-6;
+    check_all(maps, d, false);  // no foreground
+  }
+
+  // Some points end far outside: the clusters that they make there count too.
+  const auto pushed = [&](float x) {
+    const Tensor field = Tensor::from(cpu, {2, 96, 96}, maps["field"].to_host<float>(cpu));
+    for (int y = 20; y < 30; ++y)
+      for (int k = 0; k < 96; ++k)
+        field.view<float, 3>()(0, y, k) = x;
+    return Maps{{{"logit", maps["logit"]}, {"field", field}}, {}};
+  };
+  VectorFieldDecoding d;
+  d.noise = NoiseRule::majority;
+  check_all(pushed(-100), d, true);
+  check_all(pushed(10000), d, true);
+  for (const Exec& exec : execs()) {
+    CHECK(contains(refusal([&] { decode(exec, on(exec, pushed(std::nanf(""))), d); }), "is not finite"));
+    VectorFieldDecoding tiny;
+    tiny.dbscan.eps = 1e-200;
+    CHECK(contains(refusal([&] { decode(exec, on(exec, maps), tiny); }), "--eps 1e-200: expected 1e-150 to 1e150"));
+  }
+}
+
+TEST_CASE("decoding: segment names the image that it cannot decode, before it runs the network") {
+  const Folder folder;
+  const Image wide{1, 1 << 22, 1, PixelType::u8, std::vector<std::byte>(1 << 22)};
+  write_png(folder / "wide.png", wide);
+  const Ran ran = run_basin(folder, "segment wide.png --out out --model '" + basin::source_dir() +
+                                        "/models/pretrained/nuclei-fluo.safetensors'");
+  CHECK(ran.code == 1);
+  CHECK_MESSAGE(contains(ran.err, "basin: wide.png: is 4194304 x 1 pixels; sides are below 4194304"), ran.err);
+}
+
+TEST_CASE("decoding: the rule for noise is kept in the model's settings, and true and false mean what they did") {
+  using kernels::NoiseRule;
+  VectorFieldOptions o;
+  o.net.width = 8;
+  for (const NoiseRule rule : {NoiseRule::none, NoiseRule::majority, NoiseRule::omnipose}) {
+    o.decoding.noise = rule;
+    const Json config = VectorFields(o).config();
+    CHECK(VectorFields(config).options().decoding.noise == rule);
+    if (rule != NoiseRule::omnipose) CHECK(config["decoding"]["snap_noise"] == (rule == NoiseRule::majority));
+  }
+  Json config = VectorFields(o).config();
+  config["decoding"]["snap_noise"] = "sometimes";
+  CHECK(contains(refusal([&] { VectorFields{config}; }), "sometimes"));
+}

@@ -1,0 +1,314 @@
+#include <omp.h>
+
+#include <cmath>
+#include <sstream>
+#include <tuple>
+
+#include "data/metrics/metrics.h"
+#include "data/synth/synth.h"
+#include "engine/files.h"
+#include "engine/safetensors.h"
+#include "kernels/nn/conv_plan_cudnn.h"
+#include "models/inference/model_file.h"
+#include "models/inference/segmenter.h"
+#include "models/methods/vector_fields.h"
+#include "models/training/trainer.h"
+#include "tests/support/file_support.h"
+#include "tests/support/gpu_support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+namespace {
+
+std::vector<Example> synthetic(int count, int size) {
+  std::vector<Example> examples;
+  for (int i = 0; i < count; ++i) {
+    Synthetic s = make_synthetic({.size = size, .seed = 4}, i);
+    examples.push_back(
+        {"image" + std::to_string(i), Source(std::move(s.image), 1, {}, "synthetic"), StoredLabels(s.labels)});
+  }
+  return examples;
+}
+
+VectorFieldOptions small() {
+  VectorFieldOptions o;
+  o.net.width = 8;
+  return o;
+}
+
+TrainOptions few_steps(int64_t steps) {
+  TrainOptions o;
+  o.steps = steps, o.save_every = 2, o.validate_every = 4, o.crop = 16;
+  o.augment = parse_augmentation("flip,rotate,brightness,noise");
+  o.workers = 2;
+  o.tiling.tile = 64;
+  return o;
+}
+
+/// What gives the same bytes from run to run.
+std::vector<Exec> deterministic_execs() {
+  std::vector<Exec> all = execs();
+  for (Exec& exec : all)
+    exec.deterministic = true;
+  return all;
+}
+
+void run(const std::filesystem::path& folder, const TrainOptions& options, bool resume, const Exec& exec = {}) {
+  VectorFields method(small());
+  method.params().allocate(exec);
+  const std::vector<Example> examples = synthetic(5, 64);
+  const std::vector<Example> held(examples.begin(), examples.begin() + 1);
+  train(exec, method, examples, held, options, {folder}, resume);
+}
+
+SafeTensors read_state(const Folder& folder) {
+  return decode_safetensors(read_file(folder / "last.state.safetensors"), "state");
+}
+
+}  // namespace
+
+TEST_CASE("training: stopped and resumed, it ends with the bytes of a run that never stopped") {
+  for (const Exec& exec : deterministic_execs()) {
+    const Folder whole, parts;
+    run(whole.path(), few_steps(8), false, exec);
+    run(parts.path(), few_steps(4), false, exec);
+    write_bytes(parts / "metrics.csv", read_bytes(parts / "metrics.csv") + "6,1,a row of a later step that was lost\n");
+    run(parts.path(), few_steps(8), true, exec);
+    CHECK(load_model(whole / "last.safetensors", {}).info["trained_on"] == Json(image_fingerprints(synthetic(5, 64))));
+    for (const char* name : {"last.safetensors", "best.safetensors", "last.state.safetensors", "metrics.csv"}) {
+      CAPTURE(name);
+      CHECK(read_bytes(whole / name) == read_bytes(parts / name));
+    }
+  }
+}
+
+TEST_CASE("training: a run resumed on a GPU multiplies by the algorithms of cuDNN that were chosen before the stop") {
+  for (const Exec& exec : deterministic_execs()) {
+    if (exec.device == Device::cpu) continue;
+    kernels::ConvAlgorithmCache& ledger = kernels::conv_algorithm_cache();
+    const int cudnn = kernels::cudnn_versions().found;
+    const auto forget = [&] { ledger.hand_in({}, cudnn); };  // as a new process has none
+    const auto steps = [](int64_t n) {
+      TrainOptions o = few_steps(n);
+      o.validate_every = 2;
+      return o;
+    };
+    const Folder measured, whole, parts;
+    forget();
+    run(measured.path(), steps(2), false, exec);
+    // Where cuDNN has chosen otherwise before the stop than it does now.
+    kernels::ConvAlgorithms other = ledger.choices();
+    for (auto& [key, choice] : other)
+      if (key.problem.pass == kernels::ConvPass::forward) choice.algorithm = 1, choice.workspace = 64 << 20;
+    ledger.hand_in(other, cudnn);
+    run(whole.path(), steps(4), false, exec);
+    const kernels::ConvAlgorithms taken = ledger.choices();
+    run(parts.path(), steps(2), false, exec);
+    if (is_emulated()) {
+      CHECK(taken == other);
+      CHECK(read_bytes(parts / "last.safetensors") != read_bytes(measured / "last.safetensors"));
+    }
+    forget();
+    run(parts.path(), steps(4), true, exec);
+    CHECK(ledger.choices() == taken);
+    for (const char* name : {"last.safetensors", "last.state.safetensors"}) {
+      CAPTURE(name);
+      CHECK(read_bytes(whole / name) == read_bytes(parts / name));
+    }
+  }
+}
+
+TEST_CASE("training: a state holds algorithms of cuDNN where a GPU is to give the same bytes, and nowhere else") {
+  for (const Exec& exec : execs())
+    for (const bool deterministic : {false, true}) {
+      Exec with = exec;
+      with.deterministic = deterministic;
+      const Folder folder;
+      run(folder.path(), few_steps(1), false, with);
+      const SafeTensors state = read_state(folder);
+      const bool kept = deterministic && exec.device == Device::cuda;
+      REQUIRE(state.metadata.size() == (kept ? 2 : 1));
+      if (!kept) continue;
+      const Json choices = parse_json(state.metadata.at("cudnn"));
+      CHECK(!choices.empty());
+      for (const Json& choice : choices)
+        CHECK(choice["deterministic"] == true);
+    }
+}
+
+TEST_CASE("training: a state whose list of algorithms is damaged is refused with its name") {
+  const Folder folder;
+  run(folder.path(), few_steps(1), false);
+  SafeTensors state = read_state(folder);
+  for (const char* text : {"", "[", "{}", "[{\"pass\":\"forward\"}]"}) {
+    state.metadata["cudnn"] = text;
+    const std::vector<std::byte> bytes = encode_safetensors(state);
+    write_atomically(folder / "last.state.safetensors", bytes.data(), bytes.size());
+    CHECK(refusal([&] { run(folder.path(), few_steps(2), true); }) ==
+          (folder / "last.state.safetensors").string() + " is damaged: its list of cuDNN's algorithms is unreadable");
+  }
+}
+
+TEST_CASE("training: a GPU's recorded steps and prefetched batches give the bytes of steps launched one by one") {
+  for (const Exec& exec : deterministic_execs()) {
+    const Folder recorded, launched;
+    TrainOptions o = few_steps(8);
+    run(recorded.path(), o, false, exec);
+    o.graph = false;
+    run(launched.path(), o, false, exec);
+    CHECK(read_bytes(recorded / "last.state.safetensors") == read_bytes(launched / "last.state.safetensors"));
+    CHECK(read_bytes(recorded / "metrics.csv") == read_bytes(launched / "metrics.csv"));
+  }
+}
+
+TEST_CASE("training: a GPU sees the batches that the CPU sees, and comes to the same losses") {
+  std::vector<std::vector<double>> rows;
+  for (const Exec& exec : deterministic_execs()) {
+    const Folder folder;
+    TrainOptions o = few_steps(8);
+    o.validate_every = 0, o.save_every = 8;  // nobody waits for the GPU before: its streams may get apart
+    run(folder.path(), o, false, exec);
+    std::istringstream lines(read_bytes(folder / "metrics.csv"));
+    std::vector<double>& numbers = rows.emplace_back();
+    std::string line, number;
+    for (std::getline(lines, line); std::getline(lines, line);) {
+      std::istringstream parts(line);
+      for (int k = 0; k < 7 && std::getline(parts, number, ',');
+           ++k)  // up to the losses: scores are no smooth function
+        numbers.push_back(std::stod(number));
+    }
+    REQUIRE(numbers.size() == 7);
+  }
+  for (const std::vector<double>& row : rows)
+    // A GPU's own order of sums: Adam's first steps follow the sign of a gradient, however small it is.
+    check_close(row, rows[0], is_emulated() ? 1e-4 : 1e-2, is_emulated() ? 1e-4 : 2e-2);
+}
+
+TEST_CASE("training: the learning rate falls as half a cosine, or stays") {
+  for (const Schedule schedule : {Schedule::cosine, Schedule::constant}) {
+    const Folder folder;
+    TrainOptions o = few_steps(8);
+    o.schedule = schedule, o.rate = 1e-3, o.validate_every = 0;
+    run(folder.path(), o, false);
+    std::istringstream rows(read_bytes(folder / "metrics.csv"));
+    std::string row;
+    std::getline(rows, row);
+    CHECK(row.rfind("step,epoch,rate,", 0) == 0);
+    for (int step = 2; step <= 8; step += 2) {
+      std::getline(rows, row);
+      const size_t begin = row.find(',', row.find(',') + 1) + 1;
+      const double pi = 3.14159265358979323846;
+      const double want = schedule == Schedule::constant ? 1e-3 : 1e-3 * (1 + std::cos(pi * (step - 1) / 8)) / 2;
+      CHECK(std::stod(row.substr(begin)) == doctest::Approx(want).epsilon(1e-8));
+    }
+  }
+}
+
+TEST_CASE("training: an extended run ends with the model of one that never stopped") {
+  const Folder whole, parts;
+  run(whole.path(), few_steps(8), false);
+  run(parts.path(), few_steps(2), false);  // its end is no step of validation in the longer run
+  run(parts.path(), few_steps(8), true);
+  CHECK(read_bytes(whole / "last.safetensors") == read_bytes(parts / "last.safetensors"));
+}
+
+TEST_CASE("training: changed settings are refused by name, and leave the run as it is") {
+  const Folder folder;
+  run(folder.path(), few_steps(2), false);
+  const auto never = [] { FAIL("a refused run was accepted"); };
+  TrainOptions other = few_steps(4);
+  other.rate = 1e-3, other.accepted = never;
+  CHECK(contains(refusal([&] { run(folder.path(), other, true); }), ": lr 0.001 now, 0.0002 then"));
+  other = few_steps(4);
+  other.seed = 9, other.batch = 1, other.accepted = never;
+  const std::string both = refusal([&] { run(folder.path(), other, true); });
+  CHECK(contains(both, "batch 1 now, 2 then"));
+  CHECK(contains(both, "seed 9 now, 0 then"));
+
+  // Settings that are named only where they are not the default.
+  for (const Exec& exec : deterministic_execs()) {
+    if (exec.device == Device::cpu) continue;
+    Exec any = exec;
+    any.deterministic = false;
+    for (const auto& [first, second, text] : {std::tuple(exec, any, ": deterministic unset now, true then"),
+                                              {any, exec, ": deterministic true now, unset then"}}) {
+      const Folder other_folder;
+      run(other_folder.path(), few_steps(1), false, first);
+      other = few_steps(2);
+      other.accepted = never;
+      CHECK(contains(refusal([&] { run(other_folder.path(), other, true, second); }), text));
+    }
+  }
+}
+
+TEST_CASE("training: a loss that becomes NaN stops the run with its step and images, and saves nothing of it") {
+  TrainOptions o = few_steps(8);
+  o.rate = 1e30;
+  for (const Exec& exec : execs()) {
+    const Folder none;
+    CHECK(contains(refusal([&] { run(none.path(), o, false, exec); }), "NaN or infinite at step 1 (images image"));
+    CHECK(!std::filesystem::exists(none / "last.safetensors"));
+  }
+  const Folder folder;
+  const std::string why = refusal([&] { run(folder.path(), o, false); });
+  CHECK(contains(why, "NaN or infinite at step"));
+  CHECK(contains(why, "image"));
+  CHECK(!std::filesystem::exists(folder / "last.safetensors"));
+  CHECK(!std::filesystem::exists(folder / "best.safetensors"));
+
+  // What was saved before is left as it is.
+  const Folder later;
+  o = few_steps(2);
+  o.rate = 1e30, o.save_every = 1;
+  CHECK(contains(refusal([&] { run(later.path(), o, false); }), "NaN or infinite at step 1"));
+  const std::string saved = read_bytes(later / "last.safetensors"),
+                    state = read_bytes(later / "last.state.safetensors");
+  CHECK(contains(refusal([&] { run(later.path(), o, true); }), "NaN or infinite at step 1"));
+  CHECK(read_bytes(later / "last.safetensors") == saved);
+  CHECK(read_bytes(later / "last.state.safetensors") == state);
+}
+
+TEST_CASE("training: one image is learnt by heart") {
+  const Exec cpu;
+  const Folder folder;
+  VectorFieldOptions options = small();
+  options.net.width = 16;
+  VectorFields method(options);
+  method.params().allocate(cpu);
+  const std::vector<Example> examples = synthetic(1, 64);
+  TrainOptions o;
+  o.steps = 100, o.crop = 64, o.rate = 3e-3, o.schedule = Schedule::cosine;
+  o.augment = parse_augmentation("none");
+  train(cpu, method, examples, {}, o, {folder.path()}, false);
+  method.refresh(cpu);
+  const Labels found = segment_source(cpu, method, examples[0].source, {.tile = 64, .overlap = 0}).labels;
+  const Labels truth = make_synthetic({.size = 64, .seed = 4}, 0).labels;
+  CHECK(average_precision(score(truth, found), 0.5, Dialect::stardist).value_or(0) > 0.7);
+}
+
+TEST_CASE("vector fields: decoding what a perfect network would give returns the labels") {
+  VectorFields method(small());
+  std::vector<ImageScore> scores;
+  for (const SynthKind kind : {SynthKind::bacteria, SynthKind::nuclei})
+    for (int i = 0; i < 3; ++i) {
+      const Labels truth = make_synthetic({.kind = kind, .size = 192, .seed = 1}, i).labels;
+      std::vector<Labels> found;
+      for (const Exec& exec : execs())
+        found.push_back(method.decode(exec, method.oracle(exec, truth)));
+      for (const Labels& labels : found)
+        CHECK(labels.ids == found[0].ids);
+      scores.push_back(score(truth, found[0]));
+    }
+  CHECK(mean_average_precision(scores, 0.5).value_or(0) > 0.95);
+  CHECK(mean_average_precision(scores, 0.75).value_or(0) > 0.9);
+}
+
+TEST_CASE("vector fields: an image without foreground has no objects") {
+  const Exec cpu;
+  VectorFields method(small());
+  const Labels none{5, 7, 0, std::vector<int32_t>(35)};
+  const Labels found = method.decode(cpu, method.oracle(cpu, none));
+  CHECK(found.count == 0);
+  CHECK(found.ids == none.ids);
+}

@@ -1,0 +1,23 @@
+#pragma once
+#include "tests/support/support.h"
+
+namespace basin::test {
+
+constexpr bool is_emulated() { return BASIN_EMULATE; }
+
+/// Whether the GPU multiplies TF32 and bfloat16. The emulated one does, TF32 as float32.
+inline bool has_tensor_cores(const Exec& exec) {
+  if (exec.device == Device::cpu) return false;
+  if (is_emulated()) return true;
+#if BASIN_CUDA
+  int gpu = 0;
+  cudaDeviceProp properties{};
+  REQUIRE(cudaGetDevice(&gpu) == cudaSuccess);
+  REQUIRE(cudaGetDeviceProperties(&properties, gpu) == cudaSuccess);
+  if (properties.major >= 8) return true;
+#endif
+  MESSAGE("this GPU does not multiply bfloat16: its convolutions in it were not run");
+  return false;
+}
+
+}  // namespace basin::test

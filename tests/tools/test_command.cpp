@@ -1,0 +1,295 @@
+#include <algorithm>
+
+#include "data/files/image.h"
+#include "data/files/npy.h"
+#include "data/metrics/label_statistics.h"
+#include "engine/json.h"
+#include "engine/safetensors.h"
+#include "models/inference/model_file.h"
+#include "tests/support/command_support.h"
+#include "tests/support/model_support.h"
+#include "tests/support/paths.h"
+
+using namespace basin;
+using namespace basin::test;
+
+TEST_CASE("command: version, help, and what it does not know") {
+  const Folder folder;
+  const Ran version = run_basin(folder, "--version");
+  CHECK(version.code == 0);
+  CHECK(version.out.rfind("basin ", 0) == 0);
+  CHECK(run_basin(folder, "bench --help").code == 0);
+  const Ran none = run_basin(folder, "");
+  CHECK(none.code != 0);
+  CHECK(none.out.empty());
+  CHECK(!none.err.empty());
+  const auto refused = [&](const std::string& words, const std::string& why) {
+    const Ran ran = run_basin(folder, words);
+    CHECK(ran.code == 1);
+    CHECK_MESSAGE(ran.err.rfind("basin: ", 0) == 0, ran.err);
+    CHECK_MESSAGE(contains(ran.err, why), ran.err);
+    CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
+  };
+  refused("segmnt a.png", "segmnt: no such command; there are bench, cluster, ");
+  refused("doctor --nonsense", "--nonsense");
+  refused("doctor --nonsense", "(basin doctor --help lists the options)");
+  refused("synth --out o --kind cats", "cats");
+  refused("synth", "--out is required");
+  refused("synth --otu x --count 3 --sead 4", "--otu x --sead 4: not understood");
+  refused("synth --out o --count 3 extra", "extra: not understood");
+  refused("segment a.png --out o --model m --tile 0", "0: expected a number above 0");
+  refused("train --data . --out o --lr abc", "abc");
+}
+
+TEST_CASE("command: threads wait without spinning for long, unless the environment decides") {
+  const Folder folder;
+  const std::string clean = "env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT OMP_DISPLAY_ENV=VERBOSE ";
+  const Ran by_itself = run_basin(folder, "--version", clean);
+  CHECK(by_itself.code == 0);
+  CHECK(contains(by_itself.out, "basin "));
+  CHECK_MESSAGE(contains(by_itself.err, "GOMP_SPINCOUNT = '3000'"), by_itself.err);
+  CHECK(contains(run_basin(folder, "--version", clean + "GOMP_SPINCOUNT=7").err, "GOMP_SPINCOUNT = '7'"));
+  CHECK(!contains(run_basin(folder, "--version", clean + "OMP_WAIT_POLICY=active").err, "GOMP_SPINCOUNT = '3000'"));
+}
+
+TEST_CASE("command: doctor names the build and the machine") {
+  const Folder folder;
+  const Ran doctor = run_basin(folder, "doctor");
+  REQUIRE(doctor.code == 0);
+  for (const char* key :
+       {"basin ", "compiler ", "processor ", "instructions ", "cores ", "memory ", "convolution ", "CUDA "})
+    CHECK_MESSAGE(contains("\n" + doctor.out, std::string("\n") + key), key, " is missing in ", doctor.out);
+}
+
+TEST_CASE("command: bench prints a table and writes it as JSON") {
+  const Folder folder;
+  const Ran bench = run_basin(folder, "bench memory --reps 2 --device cpu --threads 1 --json times.json");
+  REQUIRE_MESSAGE(bench.code == 0, bench.err);
+  CHECK(contains(bench.out, "1 thread\n"));
+  const Json times = Json::parse(read_bytes(folder / "times.json"));
+  REQUIRE(times.size() == 1);
+  CHECK(times[0]["name"] == "memory");
+  CHECK(times[0]["reps"] == 2);
+  CHECK(times[0]["median_ms"] >= times[0]["min_ms"]);
+  CHECK(contains(times[0]["device"].get<std::string>(), "cpu"));
+  CHECK(Json::parse(read_bytes(folder / "times.json.run.json"))["threads"] == 1);
+
+  const Ran unknown = run_basin(folder, "bench memory speed");
+  CHECK(unknown.code == 1);
+  CHECK(contains(unknown.err, "bench speed"));
+  CHECK(contains(unknown.err, "memory"));
+  CHECK(unknown.out.empty());
+  for (const char* names : {"", "memory", "integrate dbscan"})
+    CHECK(contains(run_basin(folder, std::string("bench --reps 1 --input nope ") + names).err,
+                   "--input nope: goes with"));
+  CHECK(run_basin(folder, "bench memory --reps 1 --json no/such/folder.json").code == 1);
+}
+
+TEST_CASE("command: beside a file that a command writes lies how it came about, and that makes it again") {
+  const Folder folder;
+  write_labels(folder / "x_masks.png", labels_of(4, 5, {1, 1, 0, 0, 2,  //
+                                                        1, 1, 0, 2, 2,  //
+                                                        0, 0, 0, 2, 2,  //
+                                                        3, 3, 0, 0, 0}));
+  write_png(folder / "an image.png", {4, 5, 1, PixelType::u8, std::vector<std::byte>(20, std::byte{9})});
+  const auto check = [&](const std::string& words, const std::string& file) {
+    CAPTURE(words);
+    const Ran ran = run_basin(folder, words);
+    REQUIRE_MESSAGE(ran.code == 0, ran.err);
+    const std::string bytes = read_bytes(folder / file);
+    REQUIRE(!bytes.empty());
+    const Json run = Json::parse(read_bytes(folder / (file + ".run.json")));
+    CHECK(contains(run["command"].get<std::string>(), basin::basin_command()));
+    CHECK(run.contains("version"));
+    std::filesystem::remove(folder / file);
+    const std::string again = "cd '" + run["folder"].get<std::string>() + "' && " + run["command"].get<std::string>();
+    CHECK(std::system((again + " >/dev/null 2>&1").c_str()) == 0);
+    CHECK(read_bytes(folder / file) == bytes);
+    return run;
+  };
+  const Json components = check("components x_masks.png --out c.png --threads 1 --device cpu", "c.png");
+  CHECK(components["image"] == "x_masks.png");
+  CHECK(components["out"] == "c.png");
+  CHECK(components["connectivity"] == 8);
+  CHECK(components["threads"] == 1);
+  CHECK(components["device"].get<std::string>().rfind("cpu, ", 0) == 0);
+  const Json field = check("field c.png --kernel 5 --out f.npy", "f.npy");
+  CHECK(field["kernel"] == 5);
+  CHECK(field["truncate"] == 10);
+  CHECK(field["threads"].get<int>() > 0);
+  const Json moved = check("integrate f.npy --mask c.png --rescale --out p.npy", "p.npy");
+  CHECK(moved["rescale"] == "0.01,99.99");
+  CHECK(moved["points"].is_null());
+  CHECK(moved["step"] == 0.1);
+  CHECK(check("cluster --eps 1.5 --min-samples 2 --snap-noise p.npy --out l.npy", "l.npy")["snap_noise"] == "majority");
+  CHECK(check("loss mse f.npy f.npy --out-grad g.npy", "g.npy")["tversky"] == Json{0.5, 0.5});
+  CHECK(check("evaluate --pred c.png --truth x_masks.png --csv s.csv", "s.csv")["dialect"] == "stardist");
+  check("evaluate --pred c.png --truth x_masks.png --json s.json --csv s.csv", "s.json");
+  std::filesystem::copy_file(folder / "x_masks.png", folder / "an image_masks.png");
+  CHECK(check("report 'an image.png' --pred 'an image_masks.png' --out r.html", "r.html")["limit"] == 24);
+
+  const Ran nowhere = run_basin(folder, "evaluate --pred c.png --truth c.png --csv /dev/null");
+  CHECK(nowhere.code == 0);
+  CHECK(!std::filesystem::exists("/dev/null.run.json"));
+  run_basin(folder, "loss mse f.npy f.npy");
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+    CHECK(entry.path().filename() != "run.json");
+}
+
+TEST_CASE("command: a device that is none, or is not there, is refused") {
+  const Folder folder;
+  const std::string train = "train --data . --out run --device ";  // has no GPU path
+  for (const char* device : {"gpu", "cuda:x", "cudafoo", "cuda:", "cuda:-1", "cuda:1x", "cuda:99999999999", "cpu:0"})
+    for (const std::string& command : {std::string("bench memory --device "), train}) {
+      const Ran ran = run_basin(folder, command + "'" + device + "'");
+      CHECK(ran.code == 1);
+      CHECK_MESSAGE(ran.err == "basin: --device " + std::string(device) + ": expected auto, cpu, cuda or cuda:INDEX\n",
+                    ran.err);
+    }
+  const Ran cuda = run_basin(folder, "bench memory --device cuda:99");
+  CHECK(cuda.code == 1);
+  CHECK(contains(cuda.err, "--device cuda:99"));
+}
+
+TEST_CASE("command: info of images, label images, arrays and what is none") {
+  const Folder folder;
+  Image rgb{2, 3, 3, PixelType::u8, std::vector<std::byte>(18)};
+  for (int i = 0; i < 18; ++i)
+    rgb.as<uint8_t>()[i] = uint8_t(10 * i);
+  write_png(folder / "rgb.png", rgb);
+  const Ran image = run_basin(folder, "info rgb.png");
+  REQUIRE_MESSAGE(image.code == 0, image.err);
+  CHECK(contains(image.out, "3 x 2 px (width x height), 3 channels, 8-bit"));
+  CHECK(contains(image.out, "0 to 170, mean 85"));
+  CHECK(!contains(image.out, "labels"));
+
+  write_labels(folder / "x_masks.tif", labels_of(4, 4,
+                                                 {1, 1, 0, 0,  //
+                                                  1, 1, 0, 0,  //
+                                                  0, 0, 2, 2,  //
+                                                  0, 0, 2, 2}));
+  const Ran labels = run_basin(folder, "info x_masks.tif");
+  CHECK(contains(labels.out, "1 channel, 16-bit"));
+  CHECK(contains(labels.out, "2 objects, 50.0 % background"));
+  CHECK(contains(labels.out, "4 to 4 px, median 4 px"));
+
+  const float field[] = {-1, 0, 0.5f, 2, 3, 4};
+  write_npy(folder / "f.npy", {3, 1, 2}, field);
+  const Ran array = run_basin(folder, "info f.npy x_masks.tif");
+  CHECK(contains(array.out, "[3, 1, 2] float32"));
+  CHECK(contains(array.out, "-1 to 4"));
+  CHECK(contains(array.out, "x_masks.tif"));
+
+  const Ran missing = run_basin(folder, "info none.png rgb.png");
+  CHECK(missing.code == 1);
+  CHECK(contains(missing.err, "basin: none.png: "));
+  CHECK(contains(missing.err, "basin: 1 of 2 files could not be read\n"));
+  CHECK(contains(missing.out, "3 x 2 px"));
+}
+
+TEST_CASE("command: info of models, with and without Basin's own description, and of what is none") {
+  const Exec cpu;
+  const Folder folder;
+  VectorFieldOptions o;
+  o.net.in_channels = 3;
+  o.decoding.dbscan.eps = 1.75;
+  const VectorFields method = untrained(o);
+  save_model(folder / "m.safetensors", cpu, method,
+             {{"training", {{"lr", 0.002}, {"data", "00ff"}, {"model width", 8}}},
+              {"trained_on", {"0f", "1e"}},
+              {"validation", {{"AP50", 0.75}}}});
+  const Ran model = run_basin(folder, "info m.safetensors");
+  REQUIRE_MESSAGE(model.code == 0, model.err);
+  for (const char* text : {"vf-h1, ", " parameters\n", "eps 1.75", "channels 3, width 8", "normalisation divide",
+                           "lr 0.002, data 00ff\n", "trained_on  2 values\n", "AP50 0.75"})
+    CHECK_MESSAGE(contains(model.out, text), text, " is missing in ", model.out);
+  CHECK(contains(model.out, std::to_string(method.params().count()) + " parameters"));
+
+  SafeTensors content;
+  add_parameters(content, cpu, method.params());
+  const auto write = [&](const char* name) {
+    const std::vector<std::byte> bytes = encode_safetensors(content);
+    write_bytes(folder / name, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  };
+  write("torchvf.safetensors");
+  const Ran torchvf = run_basin(folder, "info torchvf.safetensors");
+  REQUIRE_MESSAGE(torchvf.code == 0, torchvf.err);
+  for (const char* text : {"torchvf's defaults", "eps 2.25", "min_samples 15", "solver euler", "steps 25", "width 8"})
+    CHECK_MESSAGE(contains(torchvf.out, text), text, " is missing in ", torchvf.out);
+
+  const auto refused = [&](const std::string& name) {
+    const Ran ran = run_basin(folder, "info " + name);
+    CHECK(ran.code == 1);
+    CHECK_MESSAGE(contains(ran.err, name), ran.err);
+    CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
+    return ran.err;
+  };
+  Json basin{{"format", 1}, {"config", method.config()}};
+  const auto with = [&](const char* key, const Json& value) {
+    Json changed = basin;
+    changed["config"][key] = value;
+    content.metadata["basin"] = to_text(changed);
+    write("bad.safetensors");
+    return refused("bad.safetensors");
+  };
+  CHECK(contains(with("width", 1024), "another shape"));  // refused before there is memory for it
+  CHECK(contains(with("width", 4294967304), "width"));
+  CHECK(contains(with("width", 8.5), "width"));
+  CHECK(contains(with("kernel", -1), "kernel"));
+  CHECK(contains(with("method", "vf-h9"), "vf-h9"));
+  CHECK(contains(with("decoding", Json::array()), "threshold"));
+  content.metadata["basin"] = std::string(100000, '[');
+  write("bad.safetensors");
+  CHECK(contains(refused("bad.safetensors"), "damaged"));
+  content.metadata["basin"] = "{\"settings\":{},\"best\":0}";
+  write("last.state.safetensors");
+  CHECK(contains(refused("last.state.safetensors"), "state of a training run"));
+  write_bytes(folder / "text.safetensors", "nothing of the kind");
+  refused("text.safetensors");
+  refused("none.safetensors");
+}
+
+TEST_CASE("label statistics: areas, gaps in the numbers, and what are no labels") {
+  const LabelStatistics s = label_statistics({0, 7, 7,  //
+                                              0, 7, 0,  //
+                                              3, 3, 0},
+                                             3, 3);
+  CHECK(s.areas == std::vector<int64_t>{2, 3});
+  CHECK(s.largest_label == 7);
+  CHECK(s.background == 4);
+  CHECK(!s.looks_like_labels);                                          // 3 of the 4 pairs of neighbours within objects
+  CHECK(label_statistics({5, 5, 5, 5, 5, 4}, 1, 6).looks_like_labels);  // 4 of 5
+  CHECK(!label_statistics({5, 5, 6, 6}, 4, 1).looks_like_labels);       // 2 of 3
+  CHECK(!label_statistics({0, 0, 0, 0}, 2, 2).looks_like_labels);
+  CHECK(label_statistics({0, 0.5, 1, 1}, 2, 2).areas.empty());
+  CHECK(label_statistics({0, -1, 1, 1}, 2, 2).areas.empty());
+}
+
+TEST_CASE("command: a file that is read is not written over") {
+  const Folder folder;
+  write_labels(folder / "l.png", {2, 3, 1, {1, 1, 0, 0, 0, 0}});
+  const std::string before = read_bytes(folder / "l.png");
+  write_npy(folder / "f.npy", {2, 3, 4}, std::vector<float>(24).data());
+  const std::string array = read_bytes(folder / "f.npy");
+  for (const char* command : {"integrate f.npy --mask l.png --out ./f.npy", "loss mse f.npy f.npy --out-grad f.npy"})
+    CHECK(contains(run_basin(folder, command).err, "f.npy: is read by this command"));
+  CHECK(read_bytes(folder / "f.npy") == array);
+  for (const char* command : {"components l.png --out l.png", "components l.png --out ./l.png"}) {
+    const Ran ran = run_basin(folder, command);
+    CHECK(ran.code == 1);
+    CHECK_MESSAGE(contains(ran.err, "l.png: is read by this command"), ran.err);
+  }
+  CHECK(read_bytes(folder / "l.png") == before);
+  std::filesystem::copy_file(folder / "l.png", folder / "p.png");
+  write_bytes(folder / "list.csv", "l.png,p.png\n");
+  for (const char* words :
+       {"evaluate --pred p.png --truth l.png --json l.png", "evaluate --pred p.png --truth l.png --csv p.png",
+        "evaluate --pred list.csv --truth list.csv --csv list.csv", "report l.png --pred p.png --out p.png",
+        "report l.png --pred p.png --out l.png", "bench components --input l.png --json l.png"}) {
+    const Ran ran = run_basin(folder, words);
+    CHECK(ran.code == 1);
+    CHECK_MESSAGE(contains(ran.err, ": is read by this command"), ran.err);
+  }
+  CHECK(read_bytes(folder / "l.png") == before);
+  CHECK(read_bytes(folder / "p.png") == before);
+}

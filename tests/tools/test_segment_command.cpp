@@ -1,0 +1,177 @@
+#include <algorithm>
+
+#include "data/files/image.h"
+#include "engine/json.h"
+#include "kernels/runtime/isa.h"
+#include "models/inference/model_file.h"
+#include "tests/support/command_support.h"
+#include "tests/support/model_support.h"
+
+using namespace basin;
+using namespace basin::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+void put_model(const fs::path& path) { save_model(path, {}, untrained(), Json::object()); }
+
+void put_image(const fs::path& path) {
+  Image image{32, 40, 1, PixelType::u8, std::vector<std::byte>(32 * 40)};
+  for (size_t i = 0; i < image.pixels.size(); ++i)
+    image.pixels[i] = std::byte(i * 7 % 251);
+  write_png(path, image);
+}
+
+size_t lines_of(const std::string& text) { return size_t(std::count(text.begin(), text.end(), '\n')); }
+
+}  // namespace
+
+TEST_CASE("segment: a bad image is told and left out, and the others are done") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  for (const char* name : {"in/a.png", "in/c_img.png", "in/e.png"})
+    put_image(folder / name);
+  write_bytes(folder / "in/b.png", read_bytes(folder / "in/a.png").substr(0, 200));
+  write_bytes(folder / "in/d.tif", "no image");
+  const Ran ran = run_basin(
+      folder, "segment in missing.png --model m.safetensors --out out --save labels,overlay,field --device cpu");
+  CHECK(ran.code == 1);
+  CHECK(lines_of(ran.err) == 4);
+  for (const char* bad : {"missing.png: ", "in/b.png: ", "in/d.tif: "})
+    CHECK_MESSAGE(contains(ran.err, bad), ran.err);
+  CHECK(contains(ran.err, "basin: 3 of 6 inputs could not be segmented\n"));
+  CHECK(contains(ran.out, "in/e.png: "));
+  CHECK(contains(ran.out, "3 images: "));
+  std::vector<std::string> files;
+  for (const auto& entry : fs::directory_iterator(folder / "out"))
+    files.push_back(entry.path().filename().string());
+  std::sort(files.begin(), files.end());
+  CHECK(files == std::vector<std::string>{"a_field.npy", "a_masks.png", "a_overlay.png", "c_field.npy", "c_masks.png",
+                                          "c_overlay.png", "e_field.npy", "e_masks.png", "e_overlay.png", "run.json"});
+  const Json run = Json::parse(read_bytes(folder / "out/run.json"));
+  CHECK(run["images"] == 3);
+  CHECK(run["failed"] == Json{"missing.png", "in/b.png", "in/d.tif"});
+  CHECK(run_basin(folder, "segment in/a.png in/e.png --model m.safetensors --out good --device cpu").code == 0);
+}
+
+TEST_CASE("segment: of an image that fails halfway nothing is left") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  put_image(folder / "a.png"), put_image(folder / "b.png");
+  fs::create_directories(folder / "out/a_overlay.png/x");  // its name is taken, so that it cannot be written
+  const Ran ran = run_basin(folder, "segment a.png b.png --model m.safetensors --out out --device cpu");
+  CHECK(ran.code == 1);
+  CHECK(contains(ran.err, "a_overlay.png"));
+  CHECK(contains(ran.err, "1 of 2 inputs"));
+  CHECK(!fs::exists(folder / "out/a_masks.png"));
+  CHECK(fs::exists(folder / "out/b_masks.png"));
+  CHECK(fs::exists(folder / "out/b_overlay.png"));
+}
+
+TEST_CASE("segment: what no image can be done with is told once, and makes no folder") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  put_image(folder / "a.png"), put_image(folder / "b.png"), put_image(folder / "more/a.png");
+  const auto refused = [&](const std::string& words, const std::string& why, size_t lines) {
+    const Ran ran = run_basin(folder, "segment --model m.safetensors --device cpu " +
+                                          (contains(words, "--out") ? words : words + " --out never"));
+    CHECK(ran.code == 1);
+    CHECK_MESSAGE(contains(ran.err, why), ran.err);
+    CHECK(lines_of(ran.err) == lines);
+    CHECK(!fs::exists(folder / "never"));
+  };
+  refused("a.png b.png --tile 100", "--tile 100: expected a multiple of 8", 1);
+  refused("a.png b.png --tile 64 --overlap 64", "--overlap 64: expected less than --tile 64", 1);
+  refused("a.png b.png --norm loud", "--norm loud", 1);
+  refused("a.png more", "another input has the same name", 1);
+  write_bytes(folder / "file", "x");
+  refused("a.png --out file", "file: is a file, not a folder", 1);
+  refused("none.png", "none.png: no such file or folder", 2);
+  refused("none.png", "1 of 1 inputs could not be segmented", 2);
+}
+
+TEST_CASE("segment: options without a value leave the image to the command, and run.json has what was used") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  put_image(folder / "a.png");
+  const Ran ran =
+      run_basin(folder,
+                "segment --snap-noise --suppress --rescale a.png --model m.safetensors --out out --device cpu "
+                "--precision bf16 --threads 1");
+  CHECK_MESSAGE(ran.code == 0, ran.err);
+  const Json run = Json::parse(read_bytes(folder / "out/run.json"));
+  CHECK(run["precision"] == (multiplies_bfloat16() ? "bf16" : "fp32"));
+  CHECK(contains(ran.err, "runs in fp32") == !multiplies_bfloat16());
+  CHECK(run["out"] == "out");
+  CHECK(run["threads"] == 1);
+  CHECK(run["device"].get<std::string>().rfind("cpu, ", 0) == 0);
+  CHECK(run["snap_noise"] == "majority");
+  CHECK(run["suppress"] == "paper");
+  CHECK(run["rescale"] == "0.01,99.99");
+  const Ran other = run_basin(folder, "segment a.png --suppress=omnipose --model m.safetensors --out o2 --device cpu");
+  CHECK(other.code == 0);
+  CHECK(Json::parse(read_bytes(folder / "o2/run.json"))["config"]["decoding"]["suppression"] == "omnipose");
+}
+
+TEST_CASE("segment: masks that lie beside their image are not written over") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  put_image(folder / "in/a_img.png");
+  put_image(folder / "in/a_masks.png");
+  const std::string before = read_bytes(folder / "in/a_masks.png");
+  const Ran ran = run_basin(folder, "segment in --model m.safetensors --out in --device cpu");
+  CHECK(ran.code == 1);
+  CHECK_MESSAGE(contains(ran.err, "in/a_masks.png: is there already, and may hold true labels"), ran.err);
+  CHECK(run_basin(folder, "segment in --model m.safetensors --out in --save overlay --device cpu").code == 0);
+  // A run.json is not enough where the image lies beside its masks, nor one of another command.
+  write_bytes(folder / "in/run.json", "{\"subcommand\": \"segment\"}");
+  CHECK(run_basin(folder, "segment in/a_img.png --model m.safetensors --out ./in/ --device cpu").code == 1);
+  CHECK(read_bytes(folder / "in/a_masks.png") == before);
+  fs::create_directories(folder / "masks");
+  fs::rename(folder / "in/a_masks.png", folder / "masks/a_masks.png");  // someone's, as no run of Basin lies there
+  const Ran elsewhere = run_basin(folder, "segment in --model m.safetensors --out masks --device cpu");
+  CHECK(elsewhere.code == 1);
+  CHECK_MESSAGE(contains(elsewhere.err, "masks/a_masks.png: is there already"), elsewhere.err);
+  for (const char* other : {"{\"subcommand\": \"synth\"}", "no JSON"}) {
+    write_bytes(folder / "masks/run.json", other);
+    CHECK(run_basin(folder, "segment in --model m.safetensors --out masks --device cpu").code == 1);
+  }
+  CHECK(read_bytes(folder / "masks/a_masks.png") == before);
+  for (int times = 0; times < 2; ++times)
+    CHECK(run_basin(folder, "segment in --model m.safetensors --out out --device cpu").code == 0);
+  // Of an earlier run with more objects no second label image stays.
+  fs::rename(folder / "out/a_masks.png", folder / "out/a_masks.tif");
+  CHECK(run_basin(folder, "segment in --model m.safetensors --out out --device cpu").code == 0);
+  CHECK(fs::exists(folder / "out/a_masks.png"));
+  CHECK(!fs::exists(folder / "out/a_masks.tif"));
+}
+
+TEST_CASE("segment: images of the DSB's folders have the folders' names") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  for (const char* id : {"c1", "c2"}) {
+    put_image(folder / (std::string("in/") + id + "/images/image.png"));
+    write_labels(folder / (std::string("in/") + id + "/masks/1.png").c_str(),
+                 Labels{32, 40, 1, std::vector<int32_t>(1280, 1)});
+  }
+  const Ran ran = run_basin(folder, "segment in --model m.safetensors --out out --save labels --device cpu");
+  CHECK_MESSAGE(ran.code == 0, ran.err);
+  CHECK(fs::exists(folder / "out/c1_masks.png"));
+  const Ran scores = run_basin(folder, "evaluate --pred out --truth in");
+  CHECK_MESSAGE(scores.code == 0, scores.err);
+}
+
+TEST_CASE("segment: RGB given to a grey model is converted, and that is told") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  put_image(folder / "in/a.png");
+  CHECK(run_basin(folder, "segment in --model m.safetensors --out grey --device cpu").err.empty());
+  Image rgb{32, 40, 3, PixelType::u8, std::vector<std::byte>(3 * 32 * 40)};
+  for (size_t i = 0; i < rgb.pixels.size(); ++i)
+    rgb.pixels[i] = std::byte(i / 3 * 7 % 251);
+  write_png(folder / "in/a.png", rgb);
+  const Ran ran = run_basin(folder, "segment in --model m.safetensors --out rgb --device cpu");
+  CHECK(ran.code == 0);
+  CHECK(ran.err == "1 image of RGB made grey by Rec. 601: the model takes 1 channel\n");
+  CHECK(read_bytes(folder / "rgb/a_masks.png") == read_bytes(folder / "grey/a_masks.png"));
+}

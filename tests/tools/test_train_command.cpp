@@ -1,0 +1,58 @@
+#include "data/files/image.h"
+#include "data/files/labels.h"
+#include "tests/support/command_support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+TEST_CASE("train: numbers that are none, and a run whose state is gone, are refused") {
+  const Folder folder;
+  for (const char* words : {"--lr nan", "--lr inf", "--weights 1,nan,1", "--weights 1,1,-1", "--tversky -1,0.5"}) {
+    const Ran ran = run_basin(folder, std::string("train --data . --out run ") + words);
+    CHECK(ran.code == 1);
+    CHECK_MESSAGE(contains(ran.err, std::string(words).substr(0, 4)), ran.err);
+  }
+  const Ran bf16 = run_basin(folder, "train --data . --out run --device cpu --precision bf16");
+  CHECK(bf16.code == 1);
+  CHECK_MESSAGE(contains(bf16.err, "--precision bf16: training on the CPU is in fp32"), bf16.err);
+  CHECK(run_basin(folder, "synth --count 2 --size 64 --out data").code == 0);
+  // Black-and-white masks, and none at all.
+  const Labels one{64, 64, 1, [] {
+                     std::vector<int32_t> ids(64 * 64);
+                     ids[70] = ids[2000] = 1;
+                     return ids;
+                   }()};
+  for (const char* name : {"a", "b"}) {
+    write_png(folder / (std::string("binary/") + name + ".png"),
+              {64, 64, 1, PixelType::u8, std::vector<std::byte>(64 * 64)});
+    write_labels(folder / (std::string("binary/") + name + "_masks.png"), one);
+    write_png(folder / (std::string("none/") + name + ".png"),
+              {64, 64, 1, PixelType::u8, std::vector<std::byte>(64 * 64)});
+    write_labels(folder / (std::string("none/") + name + "_masks.png"), {64, 64, 0, std::vector<int32_t>(64 * 64)});
+  }
+  const std::string few = " --width 8 --crop 32 --steps 1 --device cpu --out ";
+  CHECK(contains(run_basin(folder, "train --data binary" + few + "r1").err,
+                 "1 image with labels that are one object in several pieces"));
+  const Ran empty = run_basin(folder, "train --data none" + few + "r2");
+  CHECK(empty.code == 1);
+  CHECK(contains(empty.err, "none: no image to train on holds an object"));
+  CHECK(!std::filesystem::exists(folder / "r2"));
+  write_bytes(folder / "copy/a.png", read_bytes(folder / "data/bacteria_000_img.png"));
+  write_bytes(folder / "copy/a_masks.png", read_bytes(folder / "data/bacteria_000_img.png"));
+  const Ran copy = run_basin(folder, "train --data copy" + few + "r3");
+  CHECK(copy.code == 1);
+  CHECK_MESSAGE(contains(copy.err, "copy/a_masks.png: is the image itself, not its labels"), copy.err);
+  const std::string train = "train --data data --out run --width 8 --crop 32 --steps 2 --device cpu";
+  const Ran first = run_basin(folder, train);
+  REQUIRE_MESSAGE(first.code == 0, first.err);
+  CHECK(contains(first.err, "for validation, 1 image with labels:"));
+  std::filesystem::remove(folder / "run/last.state.safetensors");
+  const std::string model = read_bytes(folder / "run/last.safetensors");
+  const Ran gone = run_basin(folder, train + " --resume");
+  CHECK(gone.code == 1);
+  CHECK_MESSAGE(contains(gone.err, "holds models, but not the state"), gone.err);
+  CHECK(read_bytes(folder / "run/last.safetensors") == model);
+  const Ran again =
+      run_basin(folder, "train --data data --val data --out other --width 8 --crop 32 --steps 1 --device cpu");
+  CHECK(contains(again.err, "2 images for validation with the pixels of one to train on"));
+}

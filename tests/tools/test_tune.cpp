@@ -1,0 +1,186 @@
+#include "data/synth/synth.h"
+#include "engine/json.h"
+#include "models/inference/model_file.h"
+#include "models/inference/tuning.h"
+#include "tests/support/command_support.h"
+#include "tests/support/paths.h"
+
+using namespace basin;
+using namespace basin::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+const fs::path nuclei = fs::path(basin::source_dir()) / "models/pretrained/nuclei-fluo.safetensors";
+
+/// The two sample images of nuclei with their masks.
+void copy_samples(const fs::path& folder) {
+  fs::create_directories(folder);
+  for (const auto& entry : fs::directory_iterator(fs::path(basin::source_dir()) / "data/samples"))
+    if (entry.path().filename().string().rfind("nuclei_", 0) == 0)
+      fs::copy_file(entry.path(), folder / entry.path().filename());
+}
+
+Json info_of(const fs::path& model) { return load_model(model, {}).info; }
+
+/// The mean over images of AP50:95 that segment and evaluate come to.
+double evaluated(const Folder& folder, const std::string& model) {
+  const Ran segment = run_basin(folder, "segment val --model " + model + " --out " + model + ".out --save labels");
+  REQUIRE_MESSAGE(segment.code == 0, segment.err);
+  const Ran evaluate = run_basin(folder, "evaluate --pred " + model + ".out --truth val --json scores.json");
+  REQUIRE_MESSAGE(evaluate.code == 0, evaluate.err);
+  return parse_json(read_bytes(folder / "scores.json"))["metrics"]["AP50:95"]["mean"].get<double>();
+}
+
+const char* const ap = "AP50:95 (stardist, per-image mean, mean of .50:.05:.95, >=)";
+
+}  // namespace
+
+TEST_CASE("tune: the present decoding comes first, then every other combination of the grid") {
+  VectorFieldDecoding present;
+  present.threshold = 0.5, present.integrate.steps = 50, present.dbscan.eps = 2,
+  present.noise = kernels::NoiseRule::majority;
+  DecodingGrid grid;
+  grid.threshold = {0.5, 0.25}, grid.steps = {50}, grid.eps = {2, 3}, grid.min_samples = {15},
+  grid.noise = {kernels::NoiseRule::majority};
+  const std::vector<VectorFieldDecoding> all = decodings_to_try(present, grid);
+  REQUIRE(all.size() == 4);
+  const auto is = [&](size_t k, double threshold, double eps) {
+    return all[k].threshold == threshold && all[k].dbscan.eps == eps && all[k].integrate.steps == 50 &&
+           all[k].dbscan.min_samples == 15 && all[k].noise == kernels::NoiseRule::majority;
+  };
+  CHECK(is(0, 0.5, 2));
+  CHECK(is(1, 0.5, 3));
+  CHECK(is(2, 0.25, 2));
+  CHECK(is(3, 0.25, 3));
+  grid.eps = {1, -1};
+  CHECK(contains(refusal([&] { decodings_to_try(present, grid); }), "--eps -1"));
+  grid.eps = {};
+  CHECK(contains(refusal([&] { decodings_to_try(present, grid); }), "--eps"));
+}
+
+TEST_CASE("tune: a decoding scores what it scores when it decodes by itself") {
+  const Exec cpu;
+  VectorFieldOptions o;
+  o.net.width = 8;
+  VectorFields method(o);
+  const Labels truth = make_synthetic({.kind = SynthKind::nuclei, .size = 128, .seed = 3}, 0).labels;
+  const Maps maps = method.oracle(cpu, truth);
+  DecodingGrid grid;
+  grid.threshold = {0.5}, grid.steps = {0, 25}, grid.eps = {1, 2.25}, grid.min_samples = {5, 9};
+  const std::vector<VectorFieldDecoding> decodings = decodings_to_try(method.decoding(), grid);
+  const std::vector<ImageScore> scores = score_decodings(cpu, maps, truth, decodings);
+  REQUIRE(scores.size() == decodings.size());
+  std::vector<ValidationScores> by_itself;
+  for (size_t k = 0; k < decodings.size(); ++k) {
+    CAPTURE(k);
+    method.decoding() = decodings[k];
+    const ImageScore s = score(truth, method.decode(cpu, maps));
+    CHECK(scores[k].prediction == s.prediction);
+    CHECK(scores[k].matched == s.matched);
+    by_itself.push_back(validation_scores({&s, 1}));
+  }
+  const std::vector<size_t> order = ranking(by_itself, "AP50:95");
+  CHECK(by_itself[order.front()].ap > by_itself[order.back()].ap);
+}
+
+TEST_CASE("tune: the best comes first, and of equals the one before") {
+  std::vector<ValidationScores> s(4);
+  s[0].ap50 = 0.5, s[1].ap50 = 0.75, s[2].ap50 = 0.5, s[3].ap50 = 0.75;
+  s[2].ap = 1;
+  CHECK(ranking(s, "AP50") == std::vector<size_t>{1, 3, 0, 2});
+  CHECK(ranking(s, "AP50:95") == std::vector<size_t>{2, 0, 1, 3});
+  CHECK(ranking(s, "AP90") == std::vector<size_t>{0, 1, 2, 3});
+}
+
+TEST_CASE("tune: the command stores the decoding whose score segment and evaluate confirm") {
+  const Folder folder;
+  copy_samples(folder.path() / "val");
+  {
+    Model model = load_model(nuclei, {});
+    dynamic_cast<VectorFields&>(*model.method).decoding().dbscan.eps = 0.5;
+    model.info["config"] = model.method->config();
+    save_model(folder / "bad.safetensors", {}, *model.method, model.info);
+  }
+  const std::string grid = " --thresholds .5 --steps 0,75 --eps 2.25 --min-samples 15 --snap-noise none --device cpu";
+  const Ran tune = run_basin(folder, "tune --model bad.safetensors --val val --out good.safetensors" + grid);
+  REQUIRE_MESSAGE(tune.code == 0, tune.err);
+  CHECK_MESSAGE(contains(tune.out, "2 images, 3 decodings"), tune.out);
+  CHECK(contains(tune.out, "present"));
+
+  const Json good = info_of(folder / "good.safetensors"), bad = info_of(folder / "bad.safetensors");
+  CHECK(good["config"]["decoding"]["eps"] == 2.25);
+  CHECK(good["config"]["decoding"]["steps"] == 75);
+  CHECK(good["training"] == bad["training"]);
+  CHECK(good["tuning"]["images"] == 2);
+  const double before = good["tuning"]["before"][ap].get<double>(), after = good["validation"][ap].get<double>();
+  CHECK(after > before + 0.1);
+  CHECK(evaluated(folder, "bad.safetensors") == doctest::Approx(before).epsilon(1e-12));
+  CHECK(evaluated(folder, "good.safetensors") == doctest::Approx(after).epsilon(1e-12));
+
+  const Json run = parse_json(read_bytes(folder / "good.safetensors.run.json"));
+  REQUIRE(run["decodings"].size() == 3);
+  CHECK(run["decodings"][0]["eps"] == 2.25);
+  CHECK(run["decodings"][0][ap] == after);
+  CHECK(run["present"]["eps"] == 0.5);
+
+  // The held-out part of a folder, by the rule of training; a tie leaves the model's own decoding.
+  const Ran part = run_basin(folder,
+                             "tune --model good.safetensors --data val --val-fraction 0.5 --out same.safetensors "
+                             "--thresholds .4999999999,.5 --steps 75 --eps 2.25 --min-samples 15 --snap-noise none");
+  REQUIRE_MESSAGE(part.code == 0, part.err);
+  const Json same = info_of(folder / "same.safetensors");
+  CHECK(same["config"] == good["config"]);
+  CHECK(same["tuning"]["images"] == 1);
+  const std::vector<Pair> held = split_for_validation(find_pairs(folder / "val"), 0.5).held_out;
+  REQUIRE(held.size() == 1);
+  CHECK_MESSAGE(contains(part.err, "1 of 1: " + held[0].stem), part.err);
+}
+
+TEST_CASE("tune: the command refuses in one sentence and writes nothing") {
+  const Folder folder;
+  copy_samples(folder.path() / "val");
+  fs::copy_file(nuclei, folder / "m.safetensors");
+  const std::string bytes = read_bytes(folder / "m.safetensors");
+  const auto refused = [&](const std::string& words, const std::string& named) {
+    const Ran ran = run_basin(folder, "tune --model m.safetensors " + words);
+    CAPTURE(words);
+    CHECK(ran.code == 1);
+    CHECK_MESSAGE(contains(ran.err, named), ran.err);
+    CHECK(!fs::exists(folder / "out.safetensors"));
+  };
+  refused("--val val --out m.safetensors", "m.safetensors: is read by this command");
+  refused("--val val --out ./val/../m.safetensors", "is read by this command");
+  CHECK(read_bytes(folder / "m.safetensors") == bytes);
+  refused("--val nowhere --out missing/out.safetensors", "missing/out.safetensors: cannot be written");
+  fs::create_directories(folder / "taken.safetensors");
+  refused("--val nowhere --out taken.safetensors", "taken.safetensors: is a folder");
+  refused("--out out.safetensors", "--val, or --data");
+  refused("--val nowhere --out out.safetensors", "nowhere");
+  refused("--data val --val-fraction 0 --out out.safetensors", "--val-fraction 0 holds out no image");
+  refused("--val val --out out.safetensors --eps 0", "--eps 0");
+  refused("--val val --out out.safetensors --steps -1", "--steps -1");
+  CHECK(run_basin(folder, "tune --model m.safetensors --val val --data val --out out.safetensors").code != 0);
+  CHECK(run_basin(folder, "tune --model m.safetensors --val val --out out.safetensors --by AP99").code != 0);
+  {
+    Model model = load_model(nuclei, {});
+    const std::vector<Example> seen = read_examples(find_pairs(folder / "val"), 1, {});
+    model.info["trained_on"] = {"0123456789abcdef", image_fingerprints(seen).back()};
+    save_model(folder / "m.safetensors", {}, *model.method, model.info);
+  }
+  // Under whatever name.
+  fs::rename(folder / "val/nuclei_001_img.png", folder / "val/renamed_img.png");
+  fs::rename(folder / "val/nuclei_001_masks.png", folder / "val/renamed_masks.png");
+  fs::rename(folder / "val/nuclei_000_img.png", folder / "other_img.png");
+  fs::rename(folder / "val/nuclei_000_masks.png", folder / "other_masks.png");
+  refused("--val val --out out.safetensors", "renamed: left out, as m.safetensors was trained on it");
+  refused("--val val --out out.safetensors", "not trained on, and these are none");
+  refused("--val val --out val/renamed_masks.png", "val/renamed_masks.png: is read by this command");
+  fs::rename(folder / "other_img.png", folder / "val/other_img.png");
+  fs::rename(folder / "other_masks.png", folder / "val/other_masks.png");
+  const Ran other = run_basin(folder,
+                              "tune --model m.safetensors --val val --steps 25 --eps 2.25 --min-samples 15 "
+                              "--thresholds .5 --snap-noise none --out out.safetensors");
+  CHECK_MESSAGE(other.code == 0, other.err);
+  CHECK(contains(other.err, "1 of 1: other"));
+}

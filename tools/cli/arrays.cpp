@@ -1,0 +1,74 @@
+#include "tools/cli/arrays.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "data/files/npy.h"
+#include "data/files/raster.h"
+#include "engine/files.h"
+
+namespace basin::tools {
+namespace {
+
+template <class T>
+void refuse_not_finite(const T* values, size_t n, const std::string& path) {
+  if constexpr (std::is_floating_point_v<T>)
+    for (size_t i = 0; i < n; ++i)
+      if (!std::isfinite(values[i])) refuse(path, ": element ", i, " is not finite");
+}
+
+/// 1 where any of the `channels` values of a pixel is not 0.
+template <class T>
+std::vector<uint8_t> nonzero(const T* values, size_t pixels, int channels, const std::string& path) {
+  refuse_not_finite(values, pixels * size_t(channels), path);
+  std::vector<uint8_t> mask(pixels);
+  for (size_t p = 0; p < pixels; ++p)
+    for (int c = 0; c < channels; ++c)
+      mask[p] |= *values++ != 0;
+  return mask;
+}
+
+}  // namespace
+
+std::string shape_text(const Array& array) {
+  std::string text;
+  for (const int64_t d : array.shape)
+    text += (text.empty() ? "" : ", ") + std::to_string(d);
+  return "[" + text + "]";
+}
+
+Array read_real(const std::string& path, std::initializer_list<int> ranks) {
+  Array array = read_npy(path);
+  if (!array.is_real()) refuse(path, ": expected float32 or float64 numbers");
+  if (std::find(ranks.begin(), ranks.end(), int(array.shape.size())) == ranks.end())
+    refuse(path, ": an array of shape ", shape_text(array), " does not fit here");
+  for (const int64_t d : array.shape)
+    if (d > std::numeric_limits<int>::max()) refuse(path, ": an array of shape ", shape_text(array), " is too large");
+  with_element(array.type,
+               [&](auto zero) { refuse_not_finite(array.as<decltype(zero)>(), size_t(array.size()), path); });
+  return array;
+}
+
+DType wider(const Array& a, const Array& b) {
+  return a.type == ElementType::f64 || b.type == ElementType::f64 ? DType::f64 : DType::f32;
+}
+
+Tensor to_tensor(const Exec& exec, const Array& array, DType dtype, Shape shape) {
+  Tensor tensor;
+  with_real(dtype, [&]<class T>(T) { tensor = Tensor::from(exec, shape, array.values<T>()); });
+  return tensor;
+}
+
+Mask read_mask(const std::string& path) {
+  const bool is_array = lower_extension(path) == ".npy";
+  const Array array = is_array ? read_npy(path) : raster::read(path, raster::Palette::indices);
+  if (is_array && array.shape.size() != 2) refuse(path, ": expected a mask [H, W], not ", shape_text(array));
+  const int64_t height = array.shape[0], width = array.shape[1], channels = is_array ? 1 : array.shape[2];
+  if (std::max({height, width, height * width}) > INT32_MAX) refuse(path, ": 2^31 pixels or more");
+  return {int(height), int(width), with_element(array.type, [&](auto zero) {
+            return nonzero(array.as<decltype(zero)>(), size_t(height * width), int(channels), path);
+          })};
+}
+
+}  // namespace basin::tools

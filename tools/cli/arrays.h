@@ -1,0 +1,34 @@
+#pragma once
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "data/files/array.h"
+#include "engine/tensor.h"
+
+namespace basin::tools {
+
+/// A .npy file of float32 or float64 numbers whose rank is one of `ranks`. Throws one sentence with the file's name for
+/// any other.
+Array read_real(const std::string& path, std::initializer_list<int> ranks);
+
+/// The wider of the element types of two real arrays: what both are computed in, so that neither is narrowed.
+DType wider(const Array&, const Array&);
+
+/// The array on a device as `dtype`, f32 or f64, in another shape of the same size.
+Tensor to_tensor(const Exec&, const Array&, DType, Shape);
+
+struct Mask {
+  int height = 0, width = 0;
+  std::vector<uint8_t> pixels;  // 0 or 1
+};
+
+/// Where an image (any of its channels; of a palette image the number of the colour, as in a label image) or a .npy
+/// array [H, W] is not 0. Throws one sentence with the file's name for
+/// another shape, a value that is not finite, or 2^31 pixels or more.
+Mask read_mask(const std::string& path);
+
+/// "[2, 256, 256]"
+std::string shape_text(const Array&);
+
+}  // namespace basin::tools

@@ -1,0 +1,128 @@
+#include "tools/cli/command.h"
+
+#include <omp.h>
+
+#include <charconv>
+#include <cstdio>
+#include <optional>
+#include <string_view>
+
+#include "engine/files.h"
+#include "engine/json.h"
+#include "kernels/runtime/isa.h"
+#include "tools/cli/counted.h"
+#include "tools/cli/machine.h"
+#include "tools/cli/run_json.h"
+
+namespace basin::tools {
+namespace {
+
+/// Which GPU --device asks for: of "cuda" the first. None: it asks for the CPU, or leaves the choice.
+std::optional<int> wanted_gpu(const std::string& device) {
+  if (device == "cpu" || device == "auto") return std::nullopt;
+  if (device == "cuda") return 0;
+  constexpr std::string_view prefix = "cuda:";
+  const char* end = device.data() + device.size();
+  int index = -1;
+  if (device.starts_with(prefix)) {
+    const auto [last, error] = std::from_chars(device.data() + prefix.size(), end, index);
+    if (error != std::errc() || last != end) index = -1;
+  }
+  if (index < 0) refuse("--device ", device, ": expected auto, cpu, cuda or cuda:INDEX");
+  return index;
+}
+
+Precision parse_precision(const std::string& text) {
+  for (const Precision p : {Precision::fp32, Precision::tf32, Precision::bf16})
+    if (text == name_of(p)) return p;
+  refuse("--precision ", text, ": expected fp32, tf32 or bf16");
+}
+
+/// Whether the GPU, or without one the processor, has instructions for it: tensor cores, or AVX512_BF16.
+bool multiplies(const Gpu* gpu, Precision precision) {
+  return gpu ? gpu->major >= 8 : precision == Precision::bf16 && multiplies_bfloat16();
+}
+
+}  // namespace
+
+void add_device_options(Command& command, Common& common) {
+  command.add("--device", common.device, "auto, cpu, cuda or cuda:INDEX").shown();
+  command.add("--threads", common.threads, "CPU threads (0: all)").not_negative().shown();
+}
+
+void add_seed_option(Command& command, Common& common) {
+  command.add("--seed", common.seed, "the seed of all randomness").shown();
+}
+
+void add_precision_option(Command& command, Common& common) {
+  command
+      .add("--precision", common.precision,
+           "of the network: fp32; tf32, on GPUs from compute capability 8.0; bf16, there and on processors with "
+           "AVX512_BF16")
+      .one_of({"fp32", "tf32", "bf16"})
+      .shown();
+}
+
+void set_threads(int threads) {
+  if (threads > 0) omp_set_num_threads(threads);
+  resolve_setting("threads", threads_in_use());
+}
+
+Exec make_exec(const Common& common, bool told) {
+  set_threads(common.threads);
+  Exec exec;
+  const std::optional<int> wanted_index = wanted_gpu(common.device);
+  const std::vector<Gpu> all = common.device == "cpu" ? std::vector<Gpu>() : gpus();
+  if (wanted_index && all.empty())
+    refuse("--device ", common.device, ": this machine or this build has no usable NVIDIA GPU");
+  if (wanted_index && *wanted_index >= int(all.size()))
+    refuse("--device ", common.device, ": there are ", all.size(), " GPUs");
+  const Gpu* gpu = all.empty() ? nullptr : &all[size_t(wanted_index.value_or(0))];
+#if BASIN_CUDA
+  if (gpu) {
+    BASIN_CUDA_CHECK(cudaSetDevice(wanted_index.value_or(0)));
+    BASIN_CUDA_CHECK(cudaStreamCreateWithFlags(&exec.stream, cudaStreamNonBlocking));  // as long as the process lives
+    // What launchers take and give back is kept from one to the next, up to this size.
+    cudaMemPool_t pool = nullptr;
+    uint64_t kept = uint64_t(512) << 20;
+    BASIN_CUDA_CHECK(cudaDeviceGetDefaultMemPool(&pool, wanted_index.value_or(0)));
+    BASIN_CUDA_CHECK(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &kept));
+    exec.device = Device::cuda;
+  }
+#endif
+  const Precision wanted = parse_precision(common.precision);
+  if (wanted != Precision::fp32) {
+    if (multiplies(gpu, wanted))
+      exec.precision = wanted;
+    else
+      std::fprintf(stderr, "--precision %s: this device does not multiply it; the network runs in fp32\n",
+                   common.precision.c_str());
+    resolve_setting("precision", name_of(exec.precision));
+  }
+  if (told && common.device == "auto") std::fprintf(stderr, "device: %s\n", describe(exec).c_str());
+  resolve_setting("device", describe(exec));
+  return exec;
+}
+
+void keep_inputs(const std::filesystem::path& out, const std::vector<std::filesystem::path>& inputs) {
+  if (out.empty()) return;  // not asked for
+  for (const std::filesystem::path& in : inputs)
+    if (std::error_code none; std::filesystem::equivalent(in, out, none))
+      refuse(out.string(), ": is read by this command and would be written over; give another name");
+}
+
+void report_converted(int64_t images, int channels) {
+  if (images > 0)
+    std::fprintf(stderr, "%s %s: the model takes %s\n", counted(images, "image").c_str(),
+                 channels == 1 ? "of RGB made grey by Rec. 601" : "of grey repeated into RGB",
+                 counted(channels, "channel").c_str());
+}
+
+void expect_npy(const std::filesystem::path& out) {
+  if (lower_extension(out) == ".npy") return;
+  std::error_code none;
+  if (!std::filesystem::exists(out, none) || std::filesystem::is_regular_file(out, none))
+    refuse(out.string(), ": an array is written as .npy");
+}
+
+}  // namespace basin::tools

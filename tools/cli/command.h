@@ -1,0 +1,55 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "kernels/runtime/exec.h"
+#include "tools/cli/options.h"
+
+namespace basin::tools {
+
+/// What every command takes where it means something.
+struct Common {
+  std::string device = "auto";  // auto, cpu, cuda, cuda:i
+  int threads = 0;              // 0: as many as the machine has
+  uint64_t seed = 0;
+  std::string precision = "fp32";  // fp32, tf32 or bf16
+};
+void add_device_options(Command&, Common&);
+void add_seed_option(Command&, Common&);
+void add_precision_option(Command&, Common&);
+
+/// 0: as many as the machine has, or OMP_NUM_THREADS says.
+void set_threads(int);
+/// Sets the number of threads and picks the device, a GPU with a stream of its own. `cuda` throws where there is none;
+/// `auto` says on stderr which it took, unless `told` is false. tf32 and bf16 become fp32, and stderr says so, where
+/// the device does not multiply them.
+Exec make_exec(const Common&, bool told = true);
+
+/// Throws if a command would write over one of the files that it reads.
+void keep_inputs(const std::filesystem::path& out, const std::vector<std::filesystem::path>& inputs);
+
+/// On stderr, where there are any: how many images were converted for a model of this many channels, and how.
+void report_converted(int64_t images, int channels);
+
+/// Throws if an array would be written under a name that is neither .npy nor a device.
+void expect_npy(const std::filesystem::path& out);
+
+// One file per subcommand. Each declares its options and sets a callback that does the work; a failure is an Error.
+void add_train(Command&);
+void add_tune(Command&);
+void add_segment(Command&);
+void add_evaluate(Command&);
+void add_synth(Command&);
+void add_report(Command&);
+void add_field(Command&);
+void add_loss(Command&);
+void add_integrate(Command&);
+void add_cluster(Command&);
+void add_components(Command&);
+void add_bench(Command&);
+void add_info(Command&);
+void add_doctor(Command&);
+
+}  // namespace basin::tools

@@ -1,0 +1,216 @@
+#include "tools/cli/options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <optional>
+
+#include "engine/json.h"
+#include "kernels/runtime/platform.h"
+#include "tools/cli/run_json.h"
+
+namespace basin::tools {
+namespace {
+
+Json json_of(const std::string& value) { return value.empty() ? Json(nullptr) : Json(value); }
+Json json_of(const std::filesystem::path& value) { return json_of(value.string()); }
+template <class T>
+Json json_of(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+template <class T>
+Json json_of(const T& value) {
+  return value;
+}
+
+/// Of text that is a number, for which `good` does not hold, the complaint; what is none the library refuses.
+template <class F>
+CLI::Validator numeric(const F& good, const std::string& name, const std::string& complaint) {
+  return CLI::Validator(
+      [=](std::string& text) {
+        char* end = nullptr;
+        const double value = std::strtod(text.c_str(), &end);
+        return end != text.c_str() && !good(value) ? text + ": " + complaint : std::string();
+      },
+      name);
+}
+const CLI::Validator finite = numeric([](double v) { return std::isfinite(v); }, "", "expected a finite number");
+const CLI::Validator above_0 = numeric([](double v) { return v > 0; }, "above 0", "expected a number above 0");
+const CLI::Validator not_below_0 =
+    numeric([](double v) { return v >= 0; }, "0 or more", "expected a number of 0 or more");
+template <class T>
+constexpr bool is_real =
+    std::is_same_v<T, double> || std::is_same_v<T, std::optional<double>> || std::is_same_v<T, std::vector<double>>;
+
+/// "--save-every" as a member of run.json: "save_every".
+std::string member_name(const std::string& option) {
+  std::string name = option.substr(std::min(option.find_first_not_of('-'), option.size()));
+  for (char& c : name)
+    c = c == '-' ? '_' : char(std::tolower(static_cast<unsigned char>(c)));
+  return name;
+}
+
+}  // namespace
+
+struct OptionValues {
+  std::vector<std::pair<std::string, std::function<Json()>>> options;
+  std::map<std::string, std::string> alone;  // what a bare --name stands for
+  std::map<std::string, std::shared_ptr<OptionValues>> subcommands;
+
+  template <class T>
+  void add(const std::string& option, const T& value) {
+    options.emplace_back(member_name(option), [&value] { return json_of(value); });
+  }
+  Json json() const {
+    Json all = Json::object();
+    for (const auto& [name, value] : options)
+      all[name] = value();
+    return all;
+  }
+};
+
+Option& Option::required() {
+  option_->required();
+  return *this;
+}
+
+Option& Option::shown() {
+  option_->capture_default_str();
+  return *this;
+}
+
+Option& Option::one_of(const std::vector<std::string>& values) {
+  option_->check(CLI::IsMember(values));
+  return *this;
+}
+
+Option& Option::one_of(std::initializer_list<int> values) {
+  option_->check(CLI::IsMember(std::vector<int>(values)));
+  return *this;
+}
+
+Option& Option::within(int low, int high) {
+  option_->check(CLI::Range(low, high));
+  return *this;
+}
+
+Option& Option::within(double low, double high) {
+  option_->check(CLI::Range(low, high));
+  return *this;
+}
+
+Option& Option::positive() {
+  option_->check(above_0);
+  return *this;
+}
+
+Option& Option::not_negative() {
+  option_->check(not_below_0);
+  return *this;
+}
+
+Option& Option::list(int count) {
+  option_->delimiter(',');
+  option_->type_name(count > 0 ? "A,B" + std::string(count > 2 ? ",C" : "") : "A,B,...");
+  if (count > 0) option_->expected(count);
+  option_->allow_extra_args(false);
+  return *this;
+}
+
+Option& Option::repeatable() {
+  option_->allow_extra_args(false);
+  return *this;
+}
+
+Option& Option::alone(const std::string& value) {
+  option_->type_name("[=TEXT]");
+  values_->alone[option_->get_name()] = option_->get_name() + '=' + value;
+  return *this;
+}
+
+Option& Option::excludes(const Option& other) {
+  option_->excludes(other.option_);
+  return *this;
+}
+
+Command::Command(const std::string& name, const std::string& help, const std::string& version)
+    : Command(std::make_shared<CLI::App>(help, name)) {
+  app_->set_version_flag("--version", version);
+}
+
+Command::Command(std::shared_ptr<CLI::App> app) : app_(std::move(app)), values_(std::make_shared<OptionValues>()) {}
+
+Command Command::subcommand(const std::string& name, const std::string& help) {
+  app_->require_subcommand(1);
+  Command command(std::shared_ptr<CLI::App>(app_, app_->add_subcommand(name, help)));
+  values_->subcommands[name] = command.values_;
+  return command;
+}
+
+template <class T>
+Option Command::add(const std::string& name, T& value, const std::string& help) {
+  values_->add(name, value);
+  CLI::Option* option = app_->add_option(name, value, help);
+  if constexpr (is_real<T>) option->check(finite);
+  return Option(option, values_.get());
+}
+
+template Option Command::add(const std::string&, std::string&, const std::string&);
+template Option Command::add(const std::string&, std::filesystem::path&, const std::string&);
+template Option Command::add(const std::string&, int&, const std::string&);
+template Option Command::add(const std::string&, int64_t&, const std::string&);
+template Option Command::add(const std::string&, uint64_t&, const std::string&);
+template Option Command::add(const std::string&, double&, const std::string&);
+template Option Command::add(const std::string&, std::optional<int>&, const std::string&);
+template Option Command::add(const std::string&, std::optional<double>&, const std::string&);
+template Option Command::add(const std::string&, std::vector<std::string>&, const std::string&);
+template Option Command::add(const std::string&, std::vector<int>&, const std::string&);
+template Option Command::add(const std::string&, std::vector<double>&, const std::string&);
+
+Option Command::flag(const std::string& name, bool& value, const std::string& help) {
+  values_->add(name, value);
+  return Option(app_->add_flag(name, value, help), values_.get());
+}
+
+void Command::runs(std::function<void()> work) {
+  app_->callback([name = app_->get_name(), values = values_, work = std::move(work)] {
+    remember_settings(name, values->json());
+    work();
+  });
+}
+
+int Command::parse(int argc, char** argv) {
+  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  const auto command = arguments.empty() ? values_->subcommands.end() : values_->subcommands.find(arguments[0]);
+  if (!arguments.empty() && !arguments[0].starts_with('-') && command == values_->subcommands.end()) {
+    std::string names;
+    for (const auto& [name, values] : values_->subcommands)
+      names += (names.empty() ? "" : ", ") + name;
+    refuse(arguments[0], ": no such command; there are ", names);
+  }
+  const std::string help = app_->get_name() + (command == values_->subcommands.end() ? "" : " " + arguments[0]);
+  if (command != values_->subcommands.end())
+    for (std::string& a : arguments)
+      if (const auto bare = command->second->alone.find(a); bare != command->second->alone.end()) a = bare->second;
+  std::reverse(arguments.begin(), arguments.end());  // the library takes them from the back
+  try {
+    app_->parse(std::move(arguments));
+    return 0;
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app_->exit(e);  // --help and --version
+    // A misspelt option matters more than the one that is missing for it.
+    std::string unknown;
+    for (const CLI::App* app : app_->get_subcommands())
+      for (const std::string& argument : app->remaining())
+        unknown += (unknown.empty() ? "" : " ") + argument;
+    if (!unknown.empty()) refuse(unknown, ": not understood (", help, " --help lists the options)");
+    refuse(e.what(), " (", help, " --help lists the options)");
+  }
+}
+
+}  // namespace basin::tools

@@ -1,0 +1,76 @@
+#include "tools/cli/run_json.h"
+
+#include "engine/files.h"
+#include "engine/json.h"
+
+namespace basin::tools {
+namespace {
+
+std::string& command() {
+  static std::string line;
+  return line;
+}
+
+Json& remembered() {
+  static Json values = Json::object();
+  return values;
+}
+
+/// An argument as a shell would need it.
+std::string quoted(const std::string& argument) {
+  if (argument.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:,=+-@%") ==
+          argument.npos &&
+      !argument.empty())
+    return argument;
+  std::string out = "'";
+  for (const char c : argument)
+    if (c == '\'')
+      out += "'\\''";
+    else
+      out += c;
+  out += '\'';
+  return out;
+}
+
+}  // namespace
+
+void remember_command(int argc, char** argv) {
+  command().clear();
+  for (int i = 0; i < argc; ++i) {
+    if (i) command() += ' ';
+    command() += quoted(argv[i]);
+  }
+}
+
+void remember_settings(const std::string& subcommand, Json values) {
+  remembered() = {{"subcommand", subcommand}};
+  remembered().update(values);
+}
+
+void resolve_setting(const std::string& name, Json value) {
+  if (remembered().contains(name)) remembered()[name] = std::move(value);
+}
+
+void write_run_json(const std::filesystem::path& path, Json settings) {
+  Json run{{"command", command()}, {"folder", std::filesystem::current_path().string()}, {"version", BASIN_VERSION}};
+  run.update(remembered());
+  run.update(settings);
+  write_atomically(path, to_text(run, 2) + '\n');
+}
+
+bool made_by(const std::string& subcommand, const std::filesystem::path& path) {
+  if (!std::filesystem::is_regular_file(path)) return false;
+  const std::vector<std::byte> bytes = read_file(path);
+  try {
+    const Json run = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    return run.is_object() && run.contains("subcommand") && run["subcommand"] == subcommand;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+void write_run_json_beside(const std::filesystem::path& file) {
+  if (std::filesystem::is_regular_file(file)) write_run_json(file.string() + ".run.json", Json::object());
+}
+
+}  // namespace basin::tools

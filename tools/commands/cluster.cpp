@@ -1,0 +1,108 @@
+#include <climits>
+#include <cmath>
+#include <cstdio>
+#include <numeric>
+
+#include "data/files/labels.h"
+#include "data/files/npy.h"
+#include "engine/tensor.h"
+#include "kernels/cluster/dbscan.h"
+#include "kernels/cluster/snap_noise.h"
+#include "tools/cli/arrays.h"
+#include "tools/cli/command.h"
+#include "tools/cli/run_json.h"
+
+namespace basin::tools {
+namespace {
+
+struct Settings {
+  Common common;
+  std::filesystem::path points, mask, out;
+  kernels::DbscanOptions dbscan;
+  std::string snap_noise = "none";
+};
+
+template <class T>
+std::vector<int32_t> cluster(const Exec& exec, const Settings& settings, const Array& array, int64_t* clusters) {
+  const int64_t n = array.shape[0];
+  for (int64_t i = 0; i < 2 * n; ++i)
+    if (!std::isfinite(array.as<T>()[i]))
+      refuse(settings.points.string(), ": point ", i / 2, " has a coordinate that is not finite");
+  const Tensor points = Tensor::empty(exec, {n, 2}, dtype_of<T>), labels = Tensor::empty(exec, {n}, DType::i32);
+  points.copy_from_host(exec, array.bytes.data());
+  *clusters = kernels::dbscan<T>(exec, points.view<const T, 2>(), settings.dbscan, labels.view<int32_t, 1>());
+  kernels::snap_noise<T>(exec, points.view<const T, 2>(), kernels::parse_noise_rule(settings.snap_noise),
+                         settings.dbscan.eps, labels.view<int32_t, 1>());
+  return labels.to_host<int32_t>(exec);
+}
+
+/// Writes the label image in which every pixel of the mask has the cluster of its point, and noise is background.
+void paint(const Settings& settings, const Mask& mask, const std::vector<int32_t>& labels, int64_t clusters) {
+  Labels image{mask.height, mask.width, int(clusters), std::vector<int32_t>(mask.pixels.size())};
+  size_t next = 0;
+  for (size_t p = 0; p < mask.pixels.size(); ++p)
+    if (mask.pixels[p]) image.ids[p] = labels[next++] + 1;
+  write_labels(settings.out, image);
+}
+
+void run(const Settings& settings) {
+  if (settings.mask.empty()) expect_npy(settings.out);
+  keep_inputs(settings.out, {settings.points, settings.mask});
+  const Array points = read_npy(settings.points);
+  if (!points.is_real() || points.shape.size() != 2 || points.shape[1] != 2)
+    refuse(settings.points.string(), ": expected points [N, 2] of float32 or float64");
+  if (points.shape[0] > kernels::max_points)
+    refuse(settings.points.string(), ": has ", points.shape[0], " points; up to ", kernels::max_points,
+           " are clustered at once");
+  kernels::parse_noise_rule(settings.snap_noise);
+  Mask mask;
+  if (!settings.mask.empty()) {
+    mask = read_mask(settings.mask.string());
+    const int64_t pixels = std::accumulate(mask.pixels.begin(), mask.pixels.end(), int64_t(0));
+    if (pixels != points.shape[0])
+      refuse(settings.mask.string(), ": has ", pixels, " pixels that are not 0, but there are ", points.shape[0],
+             " points");
+  }
+  const Exec exec = make_exec(settings.common);
+  int64_t clusters = 0;
+  const std::vector<int32_t> labels = points.type == ElementType::f32
+                                          ? cluster<float>(exec, settings, points, &clusters)
+                                          : cluster<double>(exec, settings, points, &clusters);
+  int64_t noise = 0;
+  for (const int32_t label : labels)
+    noise += label < 0;
+  if (settings.mask.empty())
+    write_npy(settings.out, {points.shape[0]}, std::vector<int64_t>(labels.begin(), labels.end()).data());
+  else
+    paint(settings, mask, labels, clusters);
+  write_run_json_beside(settings.out);
+  std::printf("%lld points, %lld clusters, %lld noise\n", static_cast<long long>(labels.size()),
+              static_cast<long long>(clusters), static_cast<long long>(noise));
+}
+
+}  // namespace
+
+void add_cluster(Command& program) {
+  Command command = program.subcommand("cluster", "DBSCAN of points [N, 2], with the labels of scikit-learn's");
+  auto settings = std::make_shared<Settings>();
+  command.add("POINTS", settings->points, "points [N, 2] as (x, y), .npy of float32 or float64").required();
+  command.add("--eps", settings->dbscan.eps, "points this far apart, or nearer, are neighbours").required();
+  command.add("--min-samples", settings->dbscan.min_samples, "neighbours that make a core point, itself included")
+      .required();
+  command
+      .add("--snap-noise", settings->snap_noise,
+           "noise takes the label that its 5 nearest clustered points mostly have (majority, also without a value), or "
+           "by Omnipose's rule that of one nearer than eps among its 5 nearest points (omnipose), or stays noise "
+           "(none); default: none")
+      .alone("majority");
+  command.add("--mask", settings->mask, "POINTS began at the pixels of this image that are not 0, in raster order");
+  command
+      .add("--out", settings->out,
+           "labels [N], .npy of int64: clusters from 0, noise -1; with --mask a label image, .png, .tif or .npy: "
+           "clusters from 1, noise 0")
+      .required();
+  add_device_options(command, settings->common);
+  command.runs([settings] { run(*settings); });
+}
+
+}  // namespace basin::tools

@@ -1,0 +1,45 @@
+#include "kernels/image/components.h"
+
+#include <cstdio>
+
+#include "data/files/labels.h"
+#include "engine/tensor.h"
+#include "tools/cli/arrays.h"
+#include "tools/cli/command.h"
+#include "tools/cli/run_json.h"
+
+namespace basin::tools {
+namespace {
+
+struct Settings {
+  Common common;
+  std::filesystem::path image, out;
+  int connectivity = 8;
+};
+
+void run(const Settings& settings) {
+  keep_inputs(settings.out, {settings.image});
+  const Mask mask = read_mask(settings.image.string());
+  const Exec exec = make_exec(settings.common);
+  const Tensor pixels = Tensor::from(exec, {mask.height, mask.width}, mask.pixels);
+  const Tensor ids = Tensor::empty(exec, {mask.height, mask.width}, DType::i32);
+  const int64_t count =
+      kernels::components(exec, pixels.view<const uint8_t, 2>(), settings.connectivity, ids.view<int32_t, 2>());
+  write_labels(settings.out, {mask.height, mask.width, int(count), ids.to_host<int32_t>(exec)});
+  write_run_json_beside(settings.out);
+  std::printf("%lld components\n", static_cast<long long>(count));
+}
+
+}  // namespace
+
+void add_components(Command& program) {
+  Command command = program.subcommand("components", "label the connected components of a mask");
+  auto settings = std::make_shared<Settings>();
+  command.add("IMAGE", settings->image, "image, or .npy [H, W]: what is not 0 is foreground").required();
+  command.add("--connectivity", settings->connectivity, "4 or 8 neighbours to a pixel").one_of({4, 8}).shown();
+  command.add("--out", settings->out, "labels from 1 in raster order of the first pixel: .npy, .png, .tif").required();
+  add_device_options(command, settings->common);
+  command.runs([settings] { run(*settings); });
+}
+
+}  // namespace basin::tools

@@ -1,0 +1,130 @@
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <memory>
+
+#include "engine/files.h"
+#include "engine/json.h"
+#include "tools/cli/command.h"
+#include "tools/cli/evaluation.h"
+#include "tools/cli/run_json.h"
+
+namespace basin::tools {
+namespace {
+
+struct Options {
+  std::vector<std::string> prediction, truth;  // the k-th of each belong together
+  std::string json, csv, dialect = "stardist";
+  int threads = 0;
+};
+
+void check_size(const LabelPair& pair, int height, int width, const Labels& prediction) {
+  if (height != prediction.height || width != prediction.width)
+    refuse(labels_path(pair.prediction).string(), ": ", prediction.width, " x ", prediction.height, " pixels, but ",
+           labels_path(pair.truth).string(), " has ", width, " x ", height);
+}
+
+ImageScore score_pair(const LabelPair& pair, bool with_confidence) {
+  const Labels prediction = read_pair_labels(pair.prediction);
+  const Overlap table = std::visit(
+      [&](const auto& truth) {
+        check_size(pair, truth.height, truth.width, prediction);
+        return overlap(truth, prediction);
+      },
+      read_pair_objects(pair.truth));
+  std::vector<double> confidence;
+  if (with_confidence && prediction.count > 0)
+    confidence = read_confidence(confidence_path(pair.prediction), prediction.count);
+  return score(table, confidence);
+}
+
+/// The scores of all pairs; the first file that fails, in the order of the pairs, is the one that is reported.
+std::vector<ImageScore> score_pairs(const std::vector<LabelPair>& pairs, bool with_confidence) {
+  std::vector<ImageScore> scores(pairs.size());
+  std::vector<std::exception_ptr> errors(pairs.size());
+#pragma omp parallel for schedule(dynamic)
+  for (size_t k = 0; k < pairs.size(); ++k)
+    try {
+      scores[k] = score_pair(pairs[k], with_confidence);
+    } catch (...) {
+      errors[k] = std::current_exception();
+    }
+  for (const std::exception_ptr& error : errors)
+    if (error) std::rethrow_exception(error);
+  return scores;
+}
+
+/// Pairs the labels of every subset, none of which may be written over, and tells which predictions are left over.
+void find_pairs(const Options& options, Evaluation& e) {
+  if (options.prediction.size() != options.truth.size())
+    refuse("evaluate: ", options.prediction.size(), " --pred and ", options.truth.size(),
+           " --truth; expected as many of each");
+  std::vector<std::filesystem::path> extra;
+  for (size_t k = 0; k < options.truth.size(); ++k) {
+    const LabelPairs found = pair_labels(options.prediction[k], options.truth[k]);
+    e.subsets.push_back({options.prediction[k], options.truth[k], found.pairs.size()});
+    for (const std::string& out : {options.json, options.csv}) {
+      keep_inputs(out, {options.truth[k], options.prediction[k]});
+      for (const LabelPair& pair : found.pairs) {
+        keep_inputs(out, pair.truth.masks), keep_inputs(out, pair.prediction.masks);
+        keep_inputs(out, {confidence_path(pair.prediction)});
+      }
+    }
+    e.pairs.insert(e.pairs.end(), found.pairs.begin(), found.pairs.end());
+    extra.insert(extra.end(), found.extra.begin(), found.extra.end());
+  }
+  if (!extra.empty())
+    std::fprintf(stderr, "basin: left out %zu predictions without a truth, the first of them %s\n", extra.size(),
+                 extra[0].string().c_str());
+}
+
+Evaluation evaluate(const Options& options) {
+  Evaluation e;
+  e.dialect = parse_dialect(options.dialect);
+  find_pairs(options, e);
+  Given given;
+  for (const LabelPair& pair : e.pairs)
+    given.confidences = given.confidences || std::filesystem::exists(confidence_path(pair.prediction));
+  e.scores = score_pairs(e.pairs, given.confidences);
+  for (const ImageScore& s : e.scores)
+    given.planes = given.planes || s.from_planes;
+  e.metrics = metrics(e.dialect, given);
+  e.curves = curves(e.dialect, given);
+  return e;
+}
+
+void run(const Options& options) {
+  if (!options.json.empty() && options.json == options.csv) refuse(options.json, ": --json and --csv name one file");
+  set_threads(options.threads);
+  const Evaluation e = evaluate(options);
+  if (!options.json.empty()) write_atomically(options.json, to_text(json_of(e), 1) + "\n");
+  if (!options.csv.empty()) write_atomically(options.csv, table_of(e));
+  write_run_json_beside(std::filesystem::is_regular_file(options.json) ? options.json : options.csv);
+  print(e);
+}
+
+}  // namespace
+
+void add_evaluate(Command& program) {
+  Command command = program.subcommand("evaluate", "score predicted label images against true ones");
+  const auto options = std::make_shared<Options>();
+  command.add("--pred", options->prediction, "predicted label images: a folder, or one file; may be repeated")
+      .repeatable()
+      .required();
+  command
+      .add("--truth", options->truth,
+           "true ones, once for each: a folder as train takes it, a folder of label images, a CSV list, or one file")
+      .repeatable()
+      .required();
+  command
+      .add("--dialect", options->dialect,
+           "whose rules AP follows: stardist and cellpose match at IoU >= t, torchvf and dsb2018 at IoU > t")
+      .one_of(dialect_names())
+      .shown();
+  command.add("--json", options->json, "write all scores to this file");
+  command.add("--csv", options->csv, "write the scores of each image to this file, one row per image");
+  command.add("--threads", options->threads, "CPU threads (0: all)").not_negative().shown();
+  command.runs([=] { run(*options); });
+}
+
+}  // namespace basin::tools

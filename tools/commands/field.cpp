@@ -1,0 +1,67 @@
+#include <memory>
+#include <string>
+
+#include "data/files/labels.h"
+#include "data/files/npy.h"
+#include "engine/tensor.h"
+#include "kernels/field/affinity_field.h"
+#include "kernels/field/centroid_field.h"
+#include "kernels/field/distance_field.h"
+#include "kernels/field/omnipose_field.h"
+#include "tools/cli/command.h"
+#include "tools/cli/run_json.h"
+
+namespace basin::tools {
+namespace {
+
+using kernels::CentroidMode;
+
+struct FieldRequest {
+  Common common;
+  std::string labels, out, kind = "sdf", mode = "unit";
+  kernels::SdfFieldOptions sdf;
+};
+
+void run(const FieldRequest& request) {
+  expect_npy(request.out);
+  keep_inputs(request.out, {request.labels});
+  if (request.sdf.kernel % 2 == 0) refuse("--kernel ", request.sdf.kernel, ": expected an odd number");
+  const Exec exec = make_exec(request.common);
+  const Labels labels = read_labels(request.labels);
+  if (request.kind == "centroid" && int64_t(labels.ids.size()) >= kernels::centroid_pixel_limit)
+    refuse(request.labels, ": has ", labels.ids.size(), " pixels; --kind centroid takes fewer than ",
+           kernels::centroid_pixel_limit);
+  const Tensor ids = Tensor::from(exec, {labels.height, labels.width}, labels.ids);
+  const Tensor field = Tensor::empty(exec, {2, labels.height, labels.width});
+  const auto from = ids.view<const int32_t, 2>();
+  const auto to = field.view<float, 3>();
+  if (request.kind == "sdf")
+    kernels::sdf_field(exec, from, request.sdf, to);
+  else if (request.kind == "affinity")
+    kernels::affinity_field(exec, from, request.sdf.kernel, to);
+  else if (request.kind == "omnipose")
+    kernels::omnipose_field(exec, from, to);
+  else
+    kernels::centroid_field(exec, from, request.mode == "unit" ? CentroidMode::unit : CentroidMode::displacement, to);
+  write_npy(request.out, {2, labels.height, labels.width}, field.to_host<float>(exec).data());
+  write_run_json_beside(request.out);
+}
+
+}  // namespace
+
+void add_field(Command& program) {
+  Command command = program.subcommand("field", "the vector field of a label image: what a network is trained to give");
+  auto request = std::make_shared<FieldRequest>();
+  command.add("LABELS", request->labels, "label image: .png, .tif or .npy [H,W]; 0 is background").required();
+  command.add("--kind", request->kind, "which field").one_of({"sdf", "affinity", "omnipose", "centroid"}).shown();
+  command.add("--truncate", request->sdf.truncate, "sdf: distances are cut off here, px").within(1, 30000).shown();
+  command.add("--kernel", request->sdf.kernel, "sdf, affinity: width of the window, odd, px").within(3, 63).shown();
+  command.add("--mode", request->mode, "centroid: of length 1, or all the way to the centroid")
+      .one_of({"unit", "displacement"})
+      .shown();
+  command.add("--out", request->out, "the field: .npy, float32 [2,H,W], x then y").required();
+  add_device_options(command, request->common);
+  command.runs([request] { run(*request); });
+}
+
+}  // namespace basin::tools

@@ -1,0 +1,169 @@
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "data/files/image.h"
+#include "data/files/npy.h"
+#include "data/metrics/label_statistics.h"
+#include "engine/files.h"
+#include "engine/json.h"
+#include "models/inference/model_file.h"
+#include "tools/cli/arrays.h"
+#include "tools/cli/command.h"
+#include "tools/cli/counted.h"
+
+namespace basin::tools {
+namespace {
+
+const char* name_of(PixelType type) {
+  switch (type) {
+    case PixelType::u8:
+      return "8-bit";
+    case PixelType::u16:
+      return "16-bit";
+    case PixelType::u32:
+      return "32-bit";
+    case PixelType::f32:
+      break;
+  }
+  return "32-bit float";
+}
+
+const char* name_of(ElementType type) {
+  static const char* const names[] = {"boolean", "uint8",  "int8",  "uint16",  "int16",  "uint32",
+                                      "int32",   "uint64", "int64", "float32", "float64"};
+  return names[size_t(type)];
+}
+
+std::vector<double> values_of(const Image& image) {
+  const size_t n = size_t(image.height) * size_t(image.width) * size_t(image.channels);
+  switch (image.type) {
+    case PixelType::u8:
+      return {image.as<uint8_t>(), image.as<uint8_t>() + n};
+    case PixelType::u16:
+      return {image.as<uint16_t>(), image.as<uint16_t>() + n};
+    case PixelType::u32:
+      return {image.as<uint32_t>(), image.as<uint32_t>() + n};
+    case PixelType::f32:
+      break;
+  }
+  return {image.as<float>(), image.as<float>() + n};
+}
+
+void print_values(std::vector<double> values) {
+  if (values.empty()) return;
+  double sum = 0;
+  int64_t odd = 0;
+  for (double v : values) {
+    if (std::isfinite(v))
+      sum += v;
+    else
+      ++odd;
+  }
+  if (odd > 0) {
+    std::printf("values      %lld of %zu are not finite\n", static_cast<long long>(odd), values.size());
+    return;
+  }
+  std::sort(values.begin(), values.end());
+  const auto at = [&](double percent) {
+    return values[size_t(std::llround(percent / 100 * double(values.size() - 1)))];
+  };
+  std::printf("values      %g to %g, mean %g\n", values.front(), values.back(), sum / double(values.size()));
+  std::printf("percentiles 1: %g, 50: %g, 99: %g, 99.8: %g\n", at(1), at(50), at(99), at(99.8));
+}
+
+void print_labels(const std::vector<double>& values, int64_t height, int64_t width) {
+  const LabelStatistics s = label_statistics(values, height, width);
+  if (!s.looks_like_labels) return;
+  const size_t n = s.areas.size();
+  std::printf("labels      as a label image: %s%s, %.1f %% background\n", counted(int64_t(n), "object").c_str(),
+              int64_t(n) == s.largest_label ? "" : (", numbered up to " + std::to_string(s.largest_label)).c_str(),
+              100 * double(s.background) / double(values.size()));
+  std::printf("areas       %lld to %lld px, median %lld px\n", static_cast<long long>(s.areas.front()),
+              static_cast<long long>(s.areas.back()), static_cast<long long>(s.areas[n / 2]));
+}
+
+void print_image(const std::string& file) {
+  const Image image = read_image(file);
+  std::printf("image       %d x %d px (width x height), %s, %s\n", image.width, image.height,
+              counted(image.channels, "channel").c_str(), name_of(image.type));
+  const std::vector<double> values = values_of(image);
+  print_values(values);
+  if (image.channels == 1 && image.type != PixelType::f32) print_labels(values, image.height, image.width);
+}
+
+void print_array(const std::string& file) {
+  const Array array = read_npy(file);
+  std::printf("array       %s %s\n", shape_text(array).c_str(), name_of(array.type));
+  const std::vector<double> values = array.values<double>();
+  print_values(values);
+  if (array.shape.size() == 2 && !array.is_real()) print_labels(values, array.shape[0], array.shape[1]);
+}
+
+/// A value as people write it; what a terminal would take for a command stays escaped.
+std::string plain(const Json& value) {
+  const std::string text = to_text(value);
+  return value.is_string() ? text.substr(1, text.size() - 2) : text;
+}
+
+/// "key value, key value" of an object's members but those that begin with `skipped`; of an array how many values it
+/// has; of anything else its value.
+std::string listed(const Json& json, const char* skipped = "\n") {
+  if (json.is_array()) return counted(int64_t(json.size()), "value");
+  if (!json.is_object()) return plain(json);
+  std::string text;
+  for (const auto& [key, value] : json.items()) {
+    if (key.rfind(skipped, 0) == 0) continue;
+    text += text.empty() ? "" : ", ";
+    text += plain(key) + ' ' + plain(value);
+  }
+  return text;
+}
+
+void print_model(const std::string& file) {
+  const Model model = load_model(file, {});
+  Json config = model.method->config();
+  std::printf("model       %s, %lld parameters\n", plain(config["method"]).c_str(),
+              static_cast<long long>(model.method->params().count()));
+  std::printf("decoding    %s\n", listed(config["decoding"]).c_str());
+  config.erase("method");
+  config.erase("decoding");
+  std::printf("settings    %s\n", listed(config).c_str());
+  for (const auto& [key, value] : model.info.items())  // "training" repeats the settings of the model
+    if (key != "config" && key != "format")
+      std::printf("%-11s %s\n", plain(key).c_str(), listed(value, "model ").c_str());
+}
+
+void print_file(const std::string& file) {
+  std::printf("file        %s\n", file.c_str());
+  if (lower_extension(file) == ".safetensors")
+    print_model(file);
+  else if (lower_extension(file) == ".npy")
+    print_array(file);
+  else
+    print_image(file);
+}
+
+}  // namespace
+
+void add_info(Command& program) {
+  Command command = program.subcommand("info", "what a model, image, label or .npy file holds");
+  auto files = std::make_shared<std::vector<std::string>>();
+  command.add("FILE", *files, "one or more files").required();
+  command.runs([files] {
+    size_t failed = 0;
+    for (const std::string& file : *files) {
+      try {
+        print_file(file);
+      } catch (const Error& e) {
+        if (files->size() == 1) throw;
+        std::fflush(stdout);
+        std::fprintf(stderr, "basin: %s\n", e.what());
+        ++failed;
+      }
+    }
+    if (failed > 0) refuse(failed, " of ", counted(int64_t(files->size()), "file"), " could not be read");
+  });
+}
+
+}  // namespace basin::tools

@@ -1,0 +1,114 @@
+#include "kernels/flow/integrate.h"
+
+#include <memory>
+#include <string>
+
+#include "data/files/npy.h"
+#include "kernels/cluster/mask_points.h"
+#include "kernels/flow/divergence.h"
+#include "tools/cli/arrays.h"
+#include "tools/cli/command.h"
+#include "tools/cli/run_json.h"
+
+namespace basin::tools {
+namespace {
+
+struct IntegrateRequest {
+  Common common;
+  std::string field, points, mask, out, solver = "euler", interpolation = "bilinear", suppression = "none", rescale;
+  kernels::IntegrateOptions options;
+};
+
+/// The field times its divergence on the mask, which is computed in float32.
+template <class T>
+Tensor rescaled(const Exec& exec, const Tensor& field, const Tensor& mask, const std::string& range) {
+  const std::vector<T> given = field.to_host<T>(exec);
+  const Tensor narrow = Tensor::from(exec, field.shape(), std::vector<float>(given.begin(), given.end()));
+  const View<float, 3> view = narrow.view<float, 3>();
+  kernels::rescale_by_divergence(exec, view, mask.view<const uint8_t, 2>(), kernels::parse_divergence_range(range),
+                                 view);
+  const std::vector<float> scaled = narrow.to_host<float>(exec);
+  return Tensor::from(exec, field.shape(), std::vector<T>(scaled.begin(), scaled.end()));
+}
+
+void run(IntegrateRequest request) {
+  expect_npy(request.out);
+  keep_inputs(request.out, {request.field, request.points, request.mask});
+  if (request.points.empty() == request.mask.empty()) refuse("integrate: give either --points or --mask");
+  request.options.solver = kernels::parse_solver(request.solver);
+  request.options.interpolation = kernels::parse_interpolation(request.interpolation);
+  request.options.suppression = kernels::parse_suppression(request.suppression);
+  check(request.options);
+  if (!request.rescale.empty() && request.mask.empty()) refuse("--rescale: give the objects' pixels with --mask");
+  const Array field = read_real(request.field, {3});
+  if (field.shape[0] != 2 || field.size() == 0)
+    refuse(request.field, ": expected a field [2, H, W], not ", shape_text(field));
+  const int h = int(field.shape[1]), w = int(field.shape[2]);
+  constexpr int most = kernels::field_side_limit;
+  if (h >= most || w >= most || int64_t(h) * w >= int64_t(1) << 31)
+    refuse(request.field, ": a field of ", h, " x ", w, " pixels is too large");
+
+  Array start;
+  if (!request.points.empty()) {
+    start = read_real(request.points, {2});
+    if (start.shape[1] != 2) refuse(request.points, ": expected points [N, 2], not ", shape_text(start));
+  }
+  const Exec exec = make_exec(request.common);
+  const DType dtype = wider(field, request.points.empty() ? field : start);
+  Tensor vectors = to_tensor(exec, field, dtype, {2, h, w});
+  with_real(dtype, [&]<class T>(T) {
+    Tensor points;
+    if (!request.points.empty()) {
+      points = to_tensor(exec, start, dtype, {start.shape[0], 2});
+    } else {
+      const Mask read = read_mask(request.mask);
+      if (read.height != h || read.width != w)
+        refuse(request.mask, ": a mask of ", read.height, " x ", read.width, " pixels for a field of ", h, " x ", w);
+      const Tensor mask = Tensor::from(exec, {h, w}, read.pixels);
+      points = Tensor::empty(exec, {kernels::count_points(exec, mask.view<const uint8_t, 2>()), 2}, dtype);
+      kernels::mask_points<T>(exec, mask.view<const uint8_t, 2>(), points.view<T, 2>());
+      if (!request.rescale.empty()) vectors = rescaled<T>(exec, vectors, mask, request.rescale);
+    }
+    kernels::integrate<T>(exec, vectors.view<const T, 3>(), points.view<T, 2>(), request.options);
+    write_npy(request.out, {points.dim(0), 2}, points.to_host<T>(exec).data());
+  });
+  write_run_json_beside(request.out);
+}
+
+}  // namespace
+
+void add_integrate(Command& program) {
+  Command command = program.subcommand("integrate", "move points through a vector field");
+  auto request = std::make_shared<IntegrateRequest>();
+  command.add("FIELD", request->field, "the field: .npy, float32 or float64 [2,H,W], x then y, px").required();
+  command.add("--points", request->points, "where to start: .npy, float32 or float64 [N,2], (x, y)");
+  command.add("--mask", request->mask,
+              "start at the pixels of this image (or .npy [H,W]) that are not 0, in raster order");
+  command.add("--solver", request->solver, "how to step").one_of({"euler", "midpoint", "rk4", "dopri5"}).shown();
+  command.add("--step", request->options.step, "length of a step in time; dopri5: of the first trial")
+      .positive()
+      .shown();
+  command.add("--steps", request->options.steps, "number of steps; dopri5 integrates to step * steps")
+      .within(0, 100000000)
+      .shown();
+  command.add("--tolerance", request->options.tolerance, "dopri5: the largest error of a step, px").positive().shown();
+  command.add("--interpolation", request->interpolation, "how to read the field between pixels")
+      .one_of({"bilinear", "nearest"})
+      .shown();
+  command
+      .add("--suppress", request->suppression,
+           "euler: slow the flow down with time, as in Omnipose's paper (also without a value) or as in its code; "
+           "default: not")
+      .alone("paper")
+      .one_of({"none", "paper", "omnipose"});
+  command
+      .add("--rescale", request->rescale,
+           "as Omnipose: vectors of --mask to length 1, times their divergence with these percentiles at 0 and 1 "
+           "(without a value 0.01,99.99); default: not")
+      .alone("0.01,99.99");
+  command.add("--out", request->out, "where the points end: .npy [N,2], as wide as the inputs").required();
+  add_device_options(command, request->common);
+  command.runs([request] { run(*request); });
+}
+
+}  // namespace basin::tools

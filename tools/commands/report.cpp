@@ -1,0 +1,158 @@
+#include "data/report/report.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <optional>
+
+#include "data/dataset/dataset.h"
+#include "data/metrics/metrics.h"
+#include "data/report/overlay.h"
+#include "kernels/runtime/platform.h"
+#include "tools/cli/command.h"
+#include "tools/cli/counted.h"
+#include "tools/cli/run_json.h"
+
+namespace basin::tools {
+namespace {
+namespace fs = std::filesystem;
+
+struct Settings {
+  std::vector<std::string> images, prediction, truth;  // the k-th of each belong together
+  fs::path out;
+  std::string title = "Basin", summary;
+  std::vector<std::string> times;  // STAGE=SECONDS
+  int limit = 24;
+};
+
+void keep_labels(const fs::path& out, const std::map<std::string, Pair>& labels) {
+  for (const auto& [stem, pair] : labels)
+    keep_inputs(out, pair.masks);
+}
+
+/// The labels of one image among those that a folder holds.
+Labels labels_of(const std::map<std::string, Pair>& labels, const fs::path& folder, const ImageFile& file,
+                 const Image& image) {
+  const auto found = labels.find(file.stem);
+  if (found == labels.end()) refuse((folder / (file.stem + "_masks.*")).string(), ": no such label image");
+  Pair pair = found->second;
+  pair.image = file.path;
+  return read_pair_labels(pair, image.height, image.width);
+}
+
+/// What a browser can show: 8-bit RGB as it is, anything else in grey, stretched.
+Image viewable(const Image& image) {
+  if (image.type == PixelType::u8 && image.channels == 3) return image;
+  return overlay(image,
+                 {image.height, image.width, 0, std::vector<int32_t>(size_t(image.height) * size_t(image.width))});
+}
+
+std::string text_of(const std::optional<double>& value) { return value ? fmt::format("{:.3f}", *value) : "-"; }
+
+ReportTable score_table(const std::string& title, const std::vector<ImageScore>& scores) {
+  const ImageScore all = pool(scores);
+  double miscounted = 0;
+  for (const ImageScore& s : scores)
+    miscounted += std::abs(double(s.prediction) - double(s.truth)) / double(scores.size());
+  ReportTable table{fmt::format("{} on {}", title, counted(int64_t(scores.size()), "image")),
+                    {"IoU at least", "AP, mean over images", "AP, pooled"},
+                    {},
+                    fmt::format("AP = TP / (TP + FP + FN); {} objects, {} predicted; count error per image {:.1f}",
+                                all.truth, all.prediction, miscounted)};
+  for (const double threshold : {0.5, 0.75, 0.9})
+    table.rows.push_back({fmt::format("{:.2f}", threshold), text_of(mean_average_precision(scores, threshold)),
+                          text_of(average_precision(all, threshold, Dialect::stardist))});
+  return table;
+}
+
+ReportTable time_table(const std::vector<std::string>& times) {
+  ReportTable table{"Time", {"stage", "seconds"}, {}, ""};
+  double sum = 0;
+  for (const std::string& time : times) {
+    const size_t sign = time.rfind('=');
+    char* end = nullptr;
+    const double seconds = sign == std::string::npos ? 0 : std::strtod(time.c_str() + sign + 1, &end);
+    if (sign == 0 || sign == std::string::npos || end == time.c_str() + sign + 1 || *end || !(seconds >= 0))
+      refuse("--time ", time, ": expected STAGE=SECONDS");
+    table.rows.push_back({time.substr(0, sign), fmt::format("{:.1f}", seconds)});
+    sum += seconds;
+  }
+  table.rows.push_back({"sum", fmt::format("{:.1f}", sum)});
+  return table;
+}
+
+/// Adds the images of one folder, with their predictions and, where there are, truths and scores.
+void add_images(const Settings& settings, size_t set, Report& page) {
+  const fs::path images = settings.images[set], prediction_folder = settings.prediction[set];
+  const fs::path truth_folder = settings.truth.empty() ? "" : settings.truth[set];
+  const std::map<std::string, Pair> predictions = find_labels(prediction_folder);
+  std::map<std::string, Pair> truths;
+  if (!truth_folder.empty()) truths = find_labels(truth_folder);
+  keep_labels(settings.out, predictions), keep_labels(settings.out, truths);
+  std::vector<ImageScore> scores;
+  int shown = 0;
+  for (const ImageFile& file : find_images(images)) {
+    keep_inputs(settings.out, {file.path});
+    const Image image = read_image(file.path);
+    const Labels prediction = labels_of(predictions, prediction_folder, file, image);
+    ReportItem item{file.path.filename().string(), counted(prediction.count, "object"), {}};
+    const bool show = shown < settings.limit;
+    if (show)
+      item.pictures = {
+          {"input", "", encode_png(viewable(image))},
+          {"prediction, " + counted(prediction.count, "object"), "", encode_png(overlay(image, prediction))}};
+    if (!truth_folder.empty()) {
+      const Labels truth = labels_of(truths, truth_folder, file, image);
+      scores.push_back(score(truth, prediction));
+      item.summary += fmt::format(", {} true; AP50 {}", truth.count,
+                                  text_of(average_precision(scores.back(), 0.5, Dialect::stardist)));
+      if (show)
+        item.pictures.push_back({"truth, " + counted(truth.count, "object"), "", encode_png(overlay(image, truth))});
+    }
+    if (show) page.items.push_back(std::move(item));
+    shown += show;
+  }
+  if (!scores.empty())
+    page.tables.push_back(score_table(settings.images.size() > 1 ? images.string() + ": scores" : "Scores", scores));
+}
+
+void report(const Settings& settings) {
+  const size_t sets = settings.images.size();
+  if (settings.prediction.size() != sets || (!settings.truth.empty() && settings.truth.size() != sets))
+    refuse("report: ", sets, " folders of images, ", settings.prediction.size(), " --pred and ", settings.truth.size(),
+           " --truth; expected as many of each");
+  Report page{settings.title, settings.summary, {}, {}};
+  for (size_t set = 0; set < sets; ++set)
+    add_images(settings, set, page);
+  if (!settings.times.empty()) page.tables.push_back(time_table(settings.times));
+  write_report(settings.out, page);
+  write_run_json_beside(settings.out);
+  std::printf("%s\n", settings.out.string().c_str());
+}
+
+}  // namespace
+
+void add_report(Command& program) {
+  Command command = program.subcommand("report", "images, predictions, scores and times on one HTML page");
+  auto settings = std::make_shared<Settings>();
+  command.add("IMAGES", settings->images, "folders of images, or images").required();
+  command
+      .add("--pred", settings->prediction,
+           "label images, where evaluate finds them; objects that overlap share their pixels out; once for each of "
+           "IMAGES")
+      .repeatable()
+      .required();
+  command.add("--truth", settings->truth, "true ones, once for each: adds objects and scores").repeatable();
+  command.add("--out", settings->out, "the page, such as report.html").required();
+  command.add("--title", settings->title, "its heading").shown();
+  command.add("--summary", settings->summary, "a sentence below the heading");
+  command.add("--time", settings->times, "STAGE=SECONDS, a row of the table of times; may be repeated").repeatable();
+  command.add("--limit", settings->limit, "show this many images of each folder; all are scored")
+      .not_negative()
+      .shown();
+  command.runs([settings] { report(*settings); });
+}
+
+}  // namespace basin::tools

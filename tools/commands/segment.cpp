@@ -1,0 +1,276 @@
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <set>
+
+#include "data/dataset/dataset.h"
+#include "data/files/npy.h"
+#include "data/report/overlay.h"
+#include "engine/clock.h"
+#include "engine/files.h"
+#include "engine/fingerprint.h"
+#include "engine/json.h"
+#include "models/inference/model_file.h"
+#include "models/inference/segmenter.h"
+#include "models/inference/tiling.h"
+#include "models/methods/vector_fields.h"
+#include "tools/cli/command.h"
+#include "tools/cli/counted.h"
+#include "tools/cli/run_json.h"
+
+namespace basin::tools {
+namespace fs = std::filesystem;
+namespace {
+
+struct Options {
+  Common common;
+  std::vector<std::string> inputs, save{"labels", "overlay"};
+  std::string model, out, tiling = "dynamic", norm, solver, interpolation, suppression, rescale, snap_noise;
+  TilingOptions tiles;
+  std::optional<double> threshold, eps, step;
+  std::optional<int> min_samples, steps;
+};
+
+void override_decoding(const Options& o, VectorFieldDecoding& d) {
+  if (o.threshold) d.threshold = *o.threshold;
+  if (o.eps) d.dbscan.eps = *o.eps;
+  if (o.min_samples) d.dbscan.min_samples = *o.min_samples;
+  if (!o.solver.empty()) d.integrate.solver = kernels::parse_solver(o.solver);
+  if (!o.interpolation.empty()) d.integrate.interpolation = kernels::parse_interpolation(o.interpolation);
+  if (!o.suppression.empty()) d.integrate.suppression = kernels::parse_suppression(o.suppression);
+  if (!o.rescale.empty()) {
+    d.rescale.reset();
+    if (o.rescale != "none") d.rescale = kernels::parse_divergence_range(o.rescale);
+  }
+  if (o.step) d.integrate.step = *o.step;
+  if (o.steps) d.integrate.steps = *o.steps;
+  if (!o.snap_noise.empty()) d.noise = kernels::parse_noise_rule(o.snap_noise);
+  check(d.integrate);
+}
+
+void save_map(const Exec& exec, const fs::path& path, const Tensor& map) {
+  const Tensor here = map.to_host(exec);
+  write_npy(path, {map.dim(0), map.dim(1), map.dim(2)}, here.data<const float>());
+}
+
+struct Seconds {
+  double read = 0, network = 0, decode = 0, write = 0;
+};
+
+/// What of the inputs was done, and what was not: one bad image does not stop the others.
+struct Outcome {
+  std::vector<ImageFile> images;    // to be done
+  std::vector<std::string> failed;  // images and inputs
+  size_t done = 0, converted = 0;   // converted: between grey and RGB
+  Seconds seconds;
+
+  void fail(const fs::path& path, const char* why) {
+    std::fprintf(stderr, "basin: %s\n", why);
+    failed.push_back(path.string());
+  }
+  [[noreturn]] void refuse_failed() const {
+    refuse(failed.size(), " of ", failed.size() + done, " inputs could not be segmented");
+  }
+};
+
+/// Calls f; what it throws is told, and `path` noted as failed.
+template <class F>
+void attempt(Outcome& outcome, const fs::path& path, F f) {
+  try {
+    f();
+  } catch (const std::bad_alloc&) {
+    outcome.fail(path, (path.string() + ": there is not enough memory for it").c_str());
+  } catch (const std::exception& e) {
+    outcome.fail(path, e.what());
+  }
+}
+
+/// The images of the inputs. Two of one name are refused, as their results would overwrite each other.
+Outcome find_inputs(const std::vector<std::string>& inputs) {
+  Outcome outcome;
+  std::set<std::string> stems;
+  for (const std::string& input : inputs) {
+    std::vector<ImageFile> found;
+    attempt(outcome, input, [&] { found = find_images(input); });
+    for (const ImageFile& image : found) {
+      if (!stems.insert(image.stem).second) refuse(image.path.string(), ": another input has the same name");
+      outcome.images.push_back(image);
+    }
+  }
+  return outcome;
+}
+
+constexpr const char* image_suffixes[] = {".png",     ".tif",     ".tiff",     ".jpg",     ".jpeg",     ".bmp",
+                                          "_img.png", "_img.tif", "_img.tiff", "_img.jpg", "_img.jpeg", "_img.bmp"};
+constexpr const char* masks_suffixes[] = {"_masks.png", "_masks.tif", "_masks.tiff", "_masks.npy"};
+
+/// Refuses to write over labels that may be the only true ones: such as lie beside an image of their name, or in a
+/// folder that was not `filled_before` by this command.
+void keep_masks(const ImageFile& image, const fs::path& out, bool filled_before) {
+  const auto own = [&] {
+    if (!filled_before) return false;
+    const auto beside = [&](const char* extension) { return fs::exists(out / (image.stem + extension)); };
+    return std::none_of(std::begin(image_suffixes), std::end(image_suffixes), beside);
+  };
+  for (const char* suffix : masks_suffixes)
+    if (const fs::path masks = out / (image.stem + suffix); fs::exists(masks) && !own())
+      refuse(masks.string(), ": is there already, and may hold true labels; give another --out");
+}
+
+/// The files of one image. Those that were written are removed again unless all are, so that a failed image leaves
+/// nothing behind.
+class ImageFiles {
+ public:
+  explicit ImageFiles(fs::path base) : base_(std::move(base)) {}
+  ~ImageFiles() {
+    std::error_code none;
+    for (const fs::path& file : written_)
+      fs::remove(file, none);
+  }
+  ImageFiles(const ImageFiles&) = delete;
+  ImageFiles& operator=(const ImageFiles&) = delete;
+
+  template <class F>
+  void write(const char* suffix, F f) {
+    const fs::path file = base_.string() + suffix;
+    f(file);
+    written_.push_back(file);
+  }
+  void keep() { written_.clear(); }
+  /// Of what an earlier run wrote under several suffixes one stays.
+  template <size_t N>
+  void remove_others(const char* const (&suffixes)[N], const std::string& kept) {
+    std::error_code none;
+    for (const char* suffix : suffixes)
+      if (suffix != kept) fs::remove(base_.string() + suffix, none);
+  }
+
+ private:
+  fs::path base_;
+  std::vector<fs::path> written_;
+};
+
+/// What segmentation of every image needs.
+struct Work {
+  Exec exec;
+  Model model;
+  Normalisation norm;
+  TilingOptions tiles;
+  std::set<std::string> save;
+};
+
+/// Segments an image, writes its files and returns the number of objects.
+int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Outcome& outcome) {
+  Seconds& seconds = outcome.seconds;
+  const double start = clock_seconds();
+  const Source source(read_image(path), work.model.method->sample_spec().channels, work.norm, path.string());
+  outcome.converted += source.image().channels != source.channels();
+  seconds.read += clock_seconds() - start;
+  const auto save = [&](const char* what, const char* suffix, auto write) {
+    const double begin = clock_seconds();
+    if (work.save.count(what)) files.write(suffix, write);
+    seconds.write += clock_seconds() - begin;
+  };
+  const auto save_maps = [&](const Maps& maps) {
+    save("field", "_field.npy", [&](const fs::path& file) { save_map(work.exec, file, maps["field"]); });
+    save("logit", "_logit.npy", [&](const fs::path& file) { save_map(work.exec, file, maps["logit"]); });
+  };
+  const Segmentation s = with_name(
+      path.string(), [&] { return segment_source(work.exec, *work.model.method, source, work.tiles, save_maps); });
+  seconds.network += s.network_seconds, seconds.decode += s.decode_seconds;
+  save("labels", masks_suffix(s.labels), [&](const fs::path& file) { write_labels(file, s.labels); });
+  save("overlay", "_overlay.png", [&](const fs::path& file) { write_png(file, overlay(source.image(), s.labels)); });
+  files.keep();
+  if (work.save.count("labels")) files.remove_others(masks_suffixes, masks_suffix(s.labels));
+  return s.labels.count;
+}
+
+void run(const Options& o) {
+  Work work;
+  work.exec = make_exec(o.common);
+  work.model = load_model(o.model, work.exec);
+  const Method& method = *work.model.method;
+  if (auto* fields = dynamic_cast<VectorFields*>(work.model.method.get())) override_decoding(o, fields->decoding());
+  work.norm = o.norm.empty() ? method.sample_spec().normalisation : parse_normalisation(o.norm);
+  work.tiles = o.tiles;
+  work.tiles.tiling = parse_tiling(o.tiling);
+  check(work.tiles, method.sample_spec().multiple);
+  work.save = {o.save.begin(), o.save.end()};
+
+  Outcome outcome = find_inputs(o.inputs);
+  if (outcome.images.empty()) outcome.refuse_failed();
+  if (work.save.count("labels")) {
+    const bool filled_before = made_by("segment", fs::path(o.out) / "run.json");
+    for (const ImageFile& image : outcome.images)
+      keep_masks(image, o.out, filled_before);
+  }
+  make_folder(o.out);
+  for (const ImageFile& image : outcome.images)
+    attempt(outcome, image.path, [&] {
+      ImageFiles files(fs::path(o.out) / image.stem);
+      const int objects = segment_image(work, image.path, files, outcome);
+      std::printf("%s: %s\n", image.path.string().c_str(), counted(objects, "object").c_str());
+      std::fflush(stdout);
+      ++outcome.done;
+    });
+  report_converted(outcome.converted, method.sample_spec().channels);
+  const Seconds& s = outcome.seconds;
+  std::printf("%s: read %.3f s, network %.3f s, decode %.3f s, write %.3f s\n",
+              counted(int64_t(outcome.done), "image").c_str(), s.read, s.network, s.decode, s.write);
+  write_run_json(fs::path(o.out) / "run.json",
+                 {{"images", outcome.done},
+                  {"converted", outcome.converted},
+                  {"failed", outcome.failed},
+                  {"model_fingerprint", fingerprint_of_file(o.model)},
+                  {"config", method.config()},
+                  {"norm", to_string(work.norm)},
+                  {"seconds", {{"read", s.read}, {"network", s.network}, {"decode", s.decode}, {"write", s.write}}}});
+  if (!outcome.failed.empty()) outcome.refuse_failed();
+}
+
+}  // namespace
+
+void add_segment(Command& program) {
+  Command command = program.subcommand("segment", "segment images with a trained model");
+  auto o = std::make_shared<Options>();
+  command.add("INPUT", o->inputs, "images, or folders of images").required();
+  command.add("--model", o->model, "a .safetensors file").required();
+  command.add("--out", o->out, "folder for what is written").required();
+  command.add("--save", o->save, "labels, overlay, field, logit")
+      .list()
+      .one_of({"labels", "overlay", "field", "logit"})
+      .shown();
+  command.add("--tile", o->tiles.tile, "side of a tile, a multiple of 8").positive().shown();
+  command.add("--overlap", o->tiles.overlap, "pixels that neighbouring tiles share").not_negative().shown();
+  command.add("--tiling", o->tiling, "how images are cut").one_of({"dynamic", "pad", "resize", "exact"}).shown();
+  command.add("--norm", o->norm, "divide, percentile:LOW,HIGH or none; default: the model's");
+  command.add("--threshold", o->threshold, "foreground probability; default: the model's").within(1e-6, 1 - 1e-6);
+  command.add("--eps", o->eps, "DBSCAN radius in pixels; default: the model's").positive();
+  command.add("--min-samples", o->min_samples, "DBSCAN neighbours of a core point; default: the model's").positive();
+  command.add("--solver", o->solver, "euler, midpoint, rk4 or dopri5; default: the model's");
+  command.add("--interpolation", o->interpolation, "bilinear or nearest; default: the model's");
+  command
+      .add("--suppress", o->suppression,
+           "euler: slow the flow down with time, as in Omnipose's paper (paper, also without a value) or in its code "
+           "(omnipose), or not (none); default: the model's")
+      .alone("paper");
+  command
+      .add("--rescale", o->rescale,
+           "as Omnipose: vectors of the foreground to length 1, times their divergence with these percentiles at 0 and "
+           "1 (without a value 0.01,99.99), or none; default: the model's")
+      .alone("0.01,99.99");
+  command.add("--step", o->step, "length of an integration step; default: the model's").positive();
+  command.add("--steps", o->steps, "integration steps; default: the model's").not_negative();
+  command
+      .add(
+          "--snap-noise", o->snap_noise,
+          "noise goes to the object that its 5 nearest clustered points mostly have (majority, also without a value), "
+          "by Omnipose's rule to that of one nearer than eps among its 5 nearest points (omnipose), or nowhere (none); "
+          "default: the model's")
+      .alone("majority");
+  add_precision_option(command, o->common);
+  add_device_options(command, o->common);
+  command.runs([o] { run(*o); });
+}
+
+}  // namespace basin::tools

@@ -1,0 +1,95 @@
+#include "data/synth/synth.h"
+
+#include <fmt/format.h>
+#include <omp.h>
+
+#include <atomic>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "engine/files.h"
+#include "engine/json.h"
+#include "kernels/runtime/platform.h"
+#include "tools/cli/command.h"
+#include "tools/cli/counted.h"
+#include "tools/cli/run_json.h"
+
+namespace basin::tools {
+namespace {
+
+const std::map<std::string, SynthKind> kinds{
+    {"bacteria", SynthKind::bacteria}, {"worms", SynthKind::worms}, {"nuclei", SynthKind::nuclei}};
+const std::map<std::string, SynthModality> modalities{
+    {"auto", SynthModality::automatic}, {"phase", SynthModality::phase}, {"fluorescence", SynthModality::fluorescence}};
+
+struct Settings {
+  Common common;
+  std::string kind = "bacteria", modality = "auto";
+  int count = 20, size = 256;
+  double density = 1;
+  std::filesystem::path out;
+};
+
+void synth(Settings settings) {
+  settings.common.device = "cpu";
+  make_exec(settings.common);
+  SynthOptions options;
+  options.kind = kinds.at(settings.kind);
+  options.modality = modalities.at(settings.modality);
+  options.size = settings.size;
+  options.seed = settings.common.seed;
+  options.density = settings.density;
+  make_folder(settings.out);
+  if (!std::filesystem::is_empty(settings.out))
+    refuse("--out ", settings.out.string(), " is not empty: give another folder, so that nothing is mixed");
+
+  int64_t objects = 0;
+  std::exception_ptr failure;
+  std::atomic<bool> failed = false;
+#pragma omp parallel for schedule(dynamic) reduction(+ : objects)
+  for (int index = 0; index < settings.count; ++index) {
+    if (failed) continue;
+    try {
+      const Synthetic made = make_synthetic(options, index);
+      const std::string stem = fmt::format("{}_{:03}", settings.kind, index);
+      write_labels(settings.out / (stem + masks_suffix(made.labels)), made.labels);
+      write_png(settings.out / (stem + "_img.png"), made.image);
+      objects += made.labels.count;
+    } catch (...) {
+      if (!failed.exchange(true)) failure = std::current_exception();
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
+  write_run_json(settings.out / "run.json", {{"objects", objects}});
+  std::printf("%s with %s in %s\n", counted(settings.count, "image").c_str(), counted(objects, "object").c_str(),
+              settings.out.string().c_str());
+}
+
+}  // namespace
+
+void add_synth(Command& program) {
+  Command command = program.subcommand("synth", "draw synthetic microscopy images with their exact label images");
+  auto settings = std::make_shared<Settings>();
+  std::vector<std::string> kind_names, modality_names;
+  for (const auto& [name, value] : kinds)
+    kind_names.push_back(name);
+  for (const auto& [name, value] : modalities)
+    modality_names.push_back(name);
+  command.add("--kind", settings->kind, "what to draw").one_of(kind_names).shown();
+  command.add("--modality", settings->modality, "auto: phase for bacteria and worms, fluorescence for nuclei")
+      .one_of(modality_names)
+      .shown();
+  command.add("--count", settings->count, "images").within(1, 1000000).shown();
+  command.add("--size", settings->size, "height and width, px").within(32, 8192).shown();
+  command.add("--density", settings->density, "factor on the objects per area").within(0.05, 2.0).shown();
+  command.add("--out", settings->out, "folder for NAME_img.png and NAME_masks.png (.tif above 65,535 objects)")
+      .required();
+  command.add("--threads", settings->common.threads, "CPU threads (0: all)").not_negative().shown();
+  add_seed_option(command, settings->common);
+  command.runs([settings] { synth(*settings); });
+}
+
+}  // namespace basin::tools

@@ -1,0 +1,172 @@
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <set>
+
+#include "engine/files.h"
+#include "engine/fingerprint.h"
+#include "engine/json.h"
+#include "models/inference/model_file.h"
+#include "models/inference/tuning.h"
+#include "tools/cli/command.h"
+#include "tools/cli/counted.h"
+#include "tools/cli/run_json.h"
+
+namespace basin::tools {
+namespace {
+
+constexpr size_t shown = 5;  // decodings of the table, the best first
+
+struct Options {
+  Common common;
+  std::string model, data, val, out, dialect = "stardist", by = "AP50:95";
+  double val_fraction = 0.1;
+  DecodingGrid grid;
+  std::vector<std::string> snap_noise{"none", "majority"};
+};
+
+/// The labelled images that are scored: all of --val, or what training holds out of --data.
+std::vector<Pair> validation_pairs(const Options& o) {
+  if (o.val.empty() == o.data.empty()) refuse("tune needs --val, or --data for the held-out part of training images");
+  if (!o.val.empty()) return find_pairs(o.val);
+  std::vector<Pair> held = split_for_validation(find_pairs(o.data), o.val_fraction).held_out;
+  if (held.empty()) refuse(o.data, ": --val-fraction ", o.val_fraction, " holds out no image");
+  return held;
+}
+
+/// Leaves out the images that the model was trained on, which would flatter any decoding, and tells it.
+void leave_out_seen(const Options& o, const Json& info, std::vector<Example>& examples) {
+  if (!info.contains("trained_on") || !info["trained_on"].is_array()) {
+    std::fprintf(stderr, "%s does not tell which images it was trained on: make sure that these are others\n",
+                 o.model.c_str());
+    return;
+  }
+  std::set<std::string> seen;
+  for (const Json& image : info["trained_on"])
+    if (image.is_string()) seen.insert(image.get<std::string>());
+  const std::vector<std::string> images = image_fingerprints(examples);
+  std::vector<Example> others;
+  for (size_t i = 0; i < images.size(); ++i) {
+    if (!seen.contains(images[i]))
+      others.push_back(std::move(examples[i]));
+    else
+      std::fprintf(stderr, "%s: left out, as %s was trained on it\n", examples[i].stem.c_str(), o.model.c_str());
+  }
+  if (others.empty()) refuse("tune needs images that ", o.model, " was not trained on, and these are none");
+  examples = std::move(others);
+}
+
+std::string row(const std::string& rank, const VectorFieldDecoding& d, const ValidationScores& s) {
+  return fmt::format("{:>7} {:>9g} {:>6} {:>6g} {:>11} {:>10} {:>8.4f} {:>7.4f} {:>7.4f} {:>7.4f} {:>+8.1f}\n", rank,
+                     d.threshold, d.integrate.steps, d.dbscan.eps, d.dbscan.min_samples, to_string(d.noise), s.ap50,
+                     s.ap75, s.ap90, s.ap, s.objects);
+}
+
+void print_table(const std::vector<VectorFieldDecoding>& decodings, const std::vector<ValidationScores>& scores,
+                 const std::vector<size_t>& order) {
+  fmt::print("{:>7} {:>9} {:>6} {:>6} {:>11} {:>10} {:>8} {:>7} {:>7} {:>7} {:>8}\n", "", "threshold", "steps", "eps",
+             "min_samples", "snap_noise", "AP50", "AP75", "AP90", "AP50:95", "objects");
+  for (size_t k = 0; k < std::min(shown, order.size()); ++k)
+    fmt::print("{}", row(std::to_string(k + 1), decodings[order[k]], scores[order[k]]));
+  fmt::print("{}", row("present", decodings[0], scores[0]));
+}
+
+Json tried(const VectorFieldDecoding& d, const ValidationScores& s) {
+  Json j{{"threshold", d.threshold},
+         {"steps", d.integrate.steps},
+         {"eps", d.dbscan.eps},
+         {"min_samples", d.dbscan.min_samples},
+         {"snap_noise", to_string(d.noise)}};
+  j.update(to_json(s));
+  j["objects, predicted - true"] = s.objects;
+  return j;
+}
+
+void run(Options o) {
+  keep_inputs(o.out, {o.model});
+  OutputFile(o.out);  // that it can be written is known before the work
+  o.grid.noise.clear();
+  for (const std::string& s : o.snap_noise)
+    o.grid.noise.push_back(kernels::parse_noise_rule(s));
+  const Dialect dialect = parse_dialect(o.dialect);
+  const Exec exec = make_exec(o.common);
+  Model model = load_model(o.model, exec);
+  auto* method = dynamic_cast<VectorFields*>(model.method.get());
+  if (!method) refuse(o.model, ": its method has no decoding to tune");
+  const std::vector<VectorFieldDecoding> decodings = decodings_to_try(method->decoding(), o.grid);
+  const std::vector<Pair> pairs = validation_pairs(o);
+  std::fputs(describe_pairs(pairs).c_str(), stderr);
+  for (const Pair& pair : pairs)
+    keep_inputs(o.out, {pair.image}), keep_inputs(o.out, pair.masks);
+  const SampleSpec spec = method->sample_spec();
+  std::vector<Example> examples = read_examples(pairs, spec.channels, spec.normalisation);
+  leave_out_seen(o, model.info, examples);
+  report_converted(converted(examples), spec.channels);
+
+  size_t done = 0;
+  const std::vector<ValidationScores> scores = try_decodings(
+      exec, *method, examples, decodings, dialect,
+      [&](const Example& e) { std::fprintf(stderr, "%zu of %zu: %s\n", ++done, examples.size(), e.stem.c_str()); });
+  const std::vector<size_t> order = ranking(scores, o.by);
+  const size_t best = order[0];
+  const std::string by = full_name(o.by, dialect);
+  fmt::print("{}, {}, the best {} first; objects: predicted - true, mean over images\n",
+             counted(int64_t(examples.size()), "image"), counted(int64_t(decodings.size()), "decoding"), by);
+  print_table(decodings, scores, order);
+
+  const Json before = tried(decodings[0], scores[0]);
+  method->decoding() = decodings[best];
+  Json info = model.info;
+  info["config"] = method->config();
+  info["validation"] = to_json(scores[best]);
+  info["tuning"] = {{"by", by},
+                    {"images", examples.size()},
+                    {"data", fingerprint(examples)},
+                    {"decodings", decodings.size()},
+                    {"before", before}};
+  save_model(o.out, exec, *method, info);
+  fmt::print("{}: {}\n", o.out, best == 0 ? "the present decoding is the best" : "with decoding 1");
+
+  Json all = Json::array();
+  for (const size_t k : order)
+    all.push_back(tried(decodings[k], scores[k]));
+  write_run_json(o.out + ".run.json", {{"model_fingerprint", fingerprint_of_file(o.model)},
+                                       {"validation_images", examples.size()},
+                                       {"by", by},
+                                       {"config", method->config()},
+                                       {"present", before},
+                                       {"decodings", all}});
+}
+
+}  // namespace
+
+void add_tune(Command& program) {
+  Command command =
+      program.subcommand("tune", "choose a model's decoding on labelled images, and store it in the model");
+  auto o = std::make_shared<Options>();
+  command.add("--model", o->model, "a .safetensors file").required();
+  const Option val = command.add("--val", o->val, "folder of labelled images that the model was not trained on");
+  command.add("--data", o->data, "instead: a folder of training images, of which the held-out part is used")
+      .excludes(val);
+  command.add("--val-fraction", o->val_fraction, "part of --data that training held out, by name")
+      .within(0., 0.9)
+      .shown()
+      .excludes(val);
+  command.add("--out", o->out, "the model with the best decoding; every score goes to OUT.run.json").required();
+  command.add("--thresholds", o->grid.threshold, "foreground probabilities to try").list().shown();
+  command.add("--steps", o->grid.steps, "integration steps to try").list().shown();
+  command.add("--eps", o->grid.eps, "DBSCAN radii to try, px").list().shown();
+  command.add("--min-samples", o->grid.min_samples, "DBSCAN neighbours of a core point to try").list().shown();
+  command.add("--snap-noise", o->snap_noise, "rules for noise to try: none, majority, omnipose")
+      .list()
+      .one_of({"none", "majority", "omnipose"})
+      .shown();
+  command.add("--by", o->by, "the score that decides, mean over images")
+      .one_of({"AP50:95", "AP50", "AP75", "AP90"})
+      .shown();
+  command.add("--dialect", o->dialect, "whose rules AP follows, as in evaluate").one_of(dialect_names()).shown();
+  add_device_options(command, o->common);
+  command.runs([o] { run(*o); });
+}
+
+}  // namespace basin::tools

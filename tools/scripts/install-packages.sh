@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Installs what Basin is built with from the distribution's packages (Debian 12 and 13, Ubuntu 24.04), or the packages
+# that are named: only what is missing. ./tools/scripts/install-packages.sh [PACKAGE...]
+set -euo pipefail
+
+packages=("$@")
+[ $# -gt 0 ] || packages=(g++ cmake ninja-build libdnnl-dev libtiff-dev libpng-dev libstb-dev
+                          nlohmann-json3-dev libcli11-dev libfmt-dev doctest-dev)
+
+if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+  echo "install-packages: this system has no apt-get; Basin needs what these Debian packages bring: ${packages[*]}" >&2
+  exit 0
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+  [ "$state" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+echo "installing packages: ${missing[*]}"
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+  command -v sudo >/dev/null || { echo "install-packages: run as root: apt-get install ${missing[*]}" >&2; exit 1; }
+  as_root=(sudo)
+fi
+apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=1 -o Acquire::http::Timeout=15)
+install=("${apt[@]}" install -y --no-install-recommends "${missing[@]}")
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# A machine whose package lists are a little old has them anyway: the lists are fetched anew only where that fails.
+"${install[@]}" >"$log" 2>&1 </dev/null ||
+  { "${apt[@]}" update >"$log" 2>&1 </dev/null && "${install[@]}" >"$log" 2>&1 </dev/null; } ||
+  { echo "install-packages: $(tail -1 "$log")" >&2; exit 1; }
