@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "data/dataset/normalise.h"
+#include "data/dataset/sample.h"
 #include "data/files/labels.h"
 #include "engine/json_fwd.h"
 #include "engine/params.h"
@@ -63,10 +64,11 @@ class Method {
   virtual ~Method() = default;
 
   virtual SampleSpec sample_spec() const = 0;
-  /// What the loss needs, from labels [H + 2 margin, W + 2 margin] with the margin of sample_spec() or a wider one:
-  /// writes [channels, H, W] of the target.
-  virtual int target_channels() const = 0;
-  virtual void make_targets(const Exec&, View<const int32_t, 2> labels, View<float, 3> target) const = 0;
+  /// What the loss needs beside the image.
+  virtual TargetSpec targets() const = 0;
+  /// Writes the targets of one crop [H, W] from labels [H + 2 margin, W + 2 margin] with the margin of sample_spec() or
+  /// a wider one: see MakeTargets. Called by several threads at once, and on a GPU where the loader leaves samples raw.
+  virtual void make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets& to) const = 0;
   /// Runs the networks on a training tape.
   virtual LossTerms loss(Tape&, const Batch&, const StepState*) const = 0;
   /// Maps of a whole image [C, H, W], normalised. The tape of the parameters is not needed: see refresh().

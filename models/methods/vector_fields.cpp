@@ -8,6 +8,7 @@
 #include "kernels/field/centroid_field.h"
 #include "kernels/field/distance_field.h"
 #include "kernels/field/omnipose_field.h"
+#include "kernels/image/symmetry.h"
 #include "kernels/image/tiles.h"
 #include "kernels/runtime/scratch.h"
 #include "models/inference/tiling.h"
@@ -154,7 +155,9 @@ SampleSpec VectorFields::sample_spec() const {
   return spec;
 }
 
-void VectorFields::make_targets(const Exec& exec, View<const int32_t, 2> labels, View<float, 3> target) const {
+void VectorFields::make_targets(const Exec& exec, View<const int32_t, 2> labels, const SampleTargets& to) const {
+  const View<float, 3> mask = to.map<float>("mask"), target = to.map<float>("target");
+  kernels::mask_of_middle(exec, labels, {mask.data, {mask.dim[1], mask.dim[2]}});
   const Temp<float> memory(exec, int64_t(2) * labels.size());
   const View<float, 3> whole{memory.data(), {2, labels.dim[0], labels.dim[1]}};
   switch (options_.field) {
@@ -201,7 +204,7 @@ Labels VectorFields::decode(const Exec& exec, Maps maps) const {
 Maps VectorFields::oracle(const Exec& exec, const Labels& labels) const {
   const int height = labels.height, width = labels.width, margin = sample_spec().margin;
   const Exec cpu;
-  const Tensor logit = Tensor::empty(cpu, {1, height, width}), field = Tensor::empty(cpu, {2, height, width});
+  const Tensor logit = Tensor::empty(cpu, {1, height, width});
   std::vector<int32_t> padded(size_t(height + 2 * margin) * size_t(width + 2 * margin));
   const View<int32_t, 2> ids{padded.data(), {height + 2 * margin, width + 2 * margin}};
   for (int y = 0; y < height; ++y)
@@ -209,7 +212,10 @@ Maps VectorFields::oracle(const Exec& exec, const Labels& labels) const {
       ids(y + margin, x + margin) = labels(y, x);
       logit.view<float, 3>()(0, y, x) = labels(y, x) ? 10.f : -10.f;
     }
-  make_targets(cpu, ids, field.view<float, 3>());
+  const TargetTensors sample = make_target_tensors(cpu, targets(), 1, height, width);
+  make_targets(cpu, ids, SampleTargets(sample, 0));
+  const Tensor& target = sample.at("target");
+  const Tensor field = Tensor::borrow(target.owner(), target.raw(), Device::cpu, {2, height, width}, DType::f32);
   return {{{"logit", logit.to_device(exec)}, {"field", field.to_device(exec)}}, {}};
 }
 

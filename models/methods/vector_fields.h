@@ -25,15 +25,16 @@ struct VectorFieldOptions {
 
 /// Vector fields for instance segmentation (Peters et al.; methods.md 3): a U-Net predicts the foreground and a field;
 /// every foreground pixel follows the field, and a clustering of the end points gives the instances.
-/// Maps: "logit" [1,H,W] and "field" [2,H,W].
+/// Maps: "logit" [1,H,W] and "field" [2,H,W]. Targets: "mask", 1 where there is an object, else 0, and "target", the
+/// field.
 class VectorFields : public Method {
  public:
   explicit VectorFields(const VectorFieldOptions&);
   explicit VectorFields(const Json& config);
 
   SampleSpec sample_spec() const override;
-  int target_channels() const override { return 2; }
-  void make_targets(const Exec&, View<const int32_t, 2> labels, View<float, 3> target) const override;
+  TargetSpec targets() const override { return {{{"mask", 1}, {"target", 2}}, {}}; }
+  void make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets& to) const override;
   LossTerms loss(Tape&, const Batch&, const StepState*) const override;
   Maps predict(const Exec&, const Tensor& image, const TilingOptions&) const override;
   Labels decode(const Exec&, Maps) const override;

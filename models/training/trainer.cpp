@@ -193,7 +193,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
   if (at.step == 0) save_checkpoint(files.state(), exec, method.params(), at, chosen);
 
   LoaderOptions load;
-  load.batch = o.batch, load.crop = o.crop, load.margin = spec.margin, load.target_channels = method.target_channels();
+  load.batch = o.batch, load.crop = o.crop, load.margin = spec.margin, load.targets = method.targets();
   load.whole_image = spec.whole_objects;
   load.seed = o.seed, load.augment = o.augment, load.workers = std::max(1, o.workers);
   if (exec.device != Device::cpu) {
@@ -201,8 +201,8 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
     load.raw = !spec.whole_objects;
     if (o.workers == 0) load.workers = std::clamp(omp_get_max_threads() - 1, 1, 8);
   }
-  const MakeTargets targets = [&](const Exec& where, View<const int32_t, 2> labels, View<float, 3> target) {
-    method.make_targets(where, labels, target);
+  const MakeTargets targets = [&](const Exec& where, View<const int32_t, 2> labels, const SampleTargets& to) {
+    method.make_targets(where, labels, to);
   };
   Loader loader(examples, load, targets, at.step);
   Feed feed(exec, loader);
