@@ -60,16 +60,6 @@ void Transform::source(int size, int y, int x, int& from_y, int& from_x) const {
   from_y = y, from_x = x;
 }
 
-void transform_vector(const Transform& t, float& x, float& y) {
-  for (int k = 0; k < t.rotation; ++k) {
-    const float old_x = x;
-    x = y;
-    y = -old_x;
-  }
-  if (t.flip_rows) y = -y;
-  if (t.flip_columns) x = -x;
-}
-
 kernels::SquareMap square_map(const Transform& t, int size) {
   int y0, x0, y_down, x_down, y_right, x_right;
   t.source(size, 0, 0, y0, x0);
@@ -77,16 +67,6 @@ kernels::SquareMap square_map(const Transform& t, int size) {
   t.source(size, 0, 1, y_right, x_right);
   return {int64_t(y0) * size + x0, int64_t(y_down - y0) * size + (x_down - x0),
           int64_t(y_right - y0) * size + (x_right - x0)};
-}
-
-void transform_field(const Transform& t, View<const float, 3> from, View<float, 3> to) {
-  const int size = from.dim[1];
-  BASIN_CHECK(from.dim[0] == 2 && from.dim[2] == size, "field ", from);
-  BASIN_CHECK(to.dim[0] == 2 && to.dim[1] == size && to.dim[2] == size, "field ", to);
-  const int64_t pixels = int64_t(size) * size;
-  kernels::move_pixels<float>({}, square_map(t, size), from, to);
-  for (int64_t p = 0; p < pixels; ++p)
-    transform_vector(t, to.data[p], to.data[pixels + p]);
 }
 
 }  // namespace basin

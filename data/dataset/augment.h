@@ -3,7 +3,6 @@
 
 #include "kernels/image/symmetry.h"
 #include "kernels/runtime/philox.h"
-#include "kernels/runtime/view.h"
 
 namespace basin {
 
@@ -29,13 +28,7 @@ struct Transform {
 };
 Transform draw_transform(const Augmentation&, Random&);
 
-/// A vector at the transformed pixel: F'(p') = A F(p) for the symmetry p' = A p + b.
-void transform_vector(const Transform&, float& x, float& y);
-
 /// Where the pixels of a transformed square of side `size` come from.
 kernels::SquareMap square_map(const Transform&, int size);
-
-/// A vector field [2, size, size] (x, y) under the symmetry: F'(p') = A F(p). from and to are different memory.
-void transform_field(const Transform&, View<const float, 3> from, View<float, 3> to);
 
 }  // namespace basin

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <system_error>
 
 #include "engine/batch.h"
 
@@ -43,10 +44,14 @@ Loader::Loader(const std::vector<Example>& examples, const LoaderOptions& option
                int64_t first)
     : examples_(examples), options_(options), make_targets_(std::move(make_targets)), wanted_(first), taken_(first) {
   BASIN_CHECK(!examples.empty() && options.batch > 0 && options.crop > 0 && options.margin >= 0 && first >= 0,
-              examples.size(), " images, batch ", options.batch, ", crop ", options.crop, ", first step ", first);
-  BASIN_CHECK(!options.raw || !options.whole_image, "crops of whole images differ in size");
+              "a loader cannot make batches of ", options.batch, " crops of ", options.crop,
+              " pixels with a margin of ", options.margin, " from ", examples.size(), " images, beginning with step ",
+              first);
+  BASIN_CHECK(!options.raw || !options.whole_image,
+              "the labels of whole images differ in size, which raw batches cannot");
   for (const Example& e : examples)
-    BASIN_CHECK(e.source.channels() == examples[0].source.channels(), e.stem, ": ", e.source.channels(), " channels");
+    BASIN_CHECK(e.source.channels() == examples[0].source.channels(), e.stem, " has ", e.source.channels(),
+                " channels, but ", examples[0].stem, " has ", examples[0].source.channels());
   steps_per_epoch_ = basin::steps_per_epoch(int64_t(examples.size()), options.batch);
   Exec cpu;
   cpu.scratch = options.memory;
@@ -58,17 +63,21 @@ Loader::Loader(const std::vector<Example>& examples, const LoaderOptions& option
       const int64_t size = c + 2 * options.margin;
       s.batch.labels = Tensor::zeros(cpu, {n, size, size}, DType::i32);
     } else {
-      s.batch.mask = Tensor::zeros(cpu, {n, 1, c, c});
-      s.batch.target = Tensor::zeros(cpu, {n, options.target_channels, c, c});
+      s.batch.targets = make_target_tensors(cpu, options.targets, n, c, c);
     }
     s.batch.transforms.resize(size_t(n));
     s.batch.stems.resize(size_t(n));
   }
-  for (int k = 0; k < std::max(1, options.workers); ++k)
-    threads_.emplace_back([this] { work(); });
+  try {
+    for (int k = 0; k < std::max(1, options.workers); ++k)
+      threads_.emplace_back([this] { work(); });
+  } catch (const std::system_error& e) {
+    stop();
+    refuse("a thread that prepares training samples could not be started: ", e.what());
+  }
 }
 
-Loader::~Loader() {
+void Loader::stop() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
@@ -125,6 +134,7 @@ void Loader::fill(LoadedBatch& batch, int64_t step, Workspace& workspace) const 
     workspace.epoch = epoch;
   }
   batch.step = step;
+  if (!options_.raw) clear_tables(Exec(), options_.targets, batch.targets);
   for (int n = 0; n < options_.batch; ++n) {
     const uint64_t position = uint64_t(within * options_.batch + n);
     const Example& example = examples_[size_t(workspace.order[position % images])];
@@ -162,11 +172,10 @@ void Loader::fill_sample(LoadedBatch& batch, int n, const Example& example, uint
   workspace.image.resize(size_t(image.size()));
   cut_labels(example, with_margin, workspace.labels.data());
   cut_images({workspace.image.data(), {source.channels(), crop, crop}});
-  const View<float, 3> mask = image_of<float>(batch.mask, n);
   prepare(
       Exec(),
       {{workspace.image.data(), {source.channels(), crop, crop}}, {workspace.labels.data(), {size, size}}, transform},
-      make_targets_, {image, {mask.data, {crop, crop}}, image_of<float>(batch.target, n)});
+      make_targets_, image, SampleTargets(batch.targets, n));
 }
 
 void Loader::cut_labels(const Example& example, Window window, int32_t* ids) const {

@@ -11,7 +11,8 @@
 namespace basin {
 
 struct LoaderOptions {
-  int batch = 2, crop = 256, margin = 0, target_channels = 2;
+  int batch = 2, crop = 256, margin = 0;
+  TargetSpec targets;
   bool whole_image = false;  // the margin is widened where the crop and it do not cover the image
   uint64_t seed = 0;
   Augmentation augment;
@@ -23,10 +24,9 @@ struct LoaderOptions {
 
 /// One batch in host memory.
 struct LoadedBatch {
-  Tensor image;   // [N, C, crop, crop]: normalised, augmented; 0 beyond the image. Raw: not turned yet
-  Tensor mask;    // [N, 1, crop, crop], 0 or 1. Raw: none
-  Tensor target;  // [N, target_channels, crop, crop]. Raw: none
-  Tensor labels;  // raw: [N, crop + 2 margin, crop + 2 margin] int32, not turned yet
+  Tensor image;           // [N, C, crop, crop]: normalised, augmented; 0 beyond the image. Raw: not turned yet
+  TargetTensors targets;  // those of the options. Raw: none
+  Tensor labels;          // raw: [N, crop + 2 margin, crop + 2 margin] int32, not turned yet
   std::vector<Transform> transforms;
   std::vector<std::string> stems;
   int64_t step = 0;
@@ -41,9 +41,9 @@ int64_t steps_per_epoch(int64_t images, int batch);
 /// by ceil((crop - size) / 2) zeros on both sides. The tensors of a batch are made once and serve again.
 class Loader {
  public:
-  /// Begins with the batch of step `first`. `examples` must outlive the loader.
+  /// Begins with the batch of step `first`. `examples` must outlive the loader. Throws if a thread cannot be started.
   Loader(const std::vector<Example>& examples, const LoaderOptions&, MakeTargets, int64_t first = 0);
-  ~Loader();
+  ~Loader() { stop(); }
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
@@ -69,6 +69,7 @@ class Loader {
     int y0, x0, size;
   };
   void work();
+  void stop();
   void fill(LoadedBatch&, int64_t step, Workspace&) const;
   void fill_sample(LoadedBatch&, int n, const Example&, uint32_t epoch, uint64_t position, Workspace&) const;
   void cut_labels(const Example&, Window, int32_t* ids) const;
