@@ -62,6 +62,7 @@ struct SampleSpec {
   int multiple = 1;            // of the sides of a crop
   int margin = 0;              // of labels around a crop that the targets need, in pixels
   bool whole_objects = false;  // targets depend on objects as a whole: the margin then covers the image
+  bool host_targets = false;   // targets are made by the CPU, whatever the device
   Normalisation normalisation;
 };
 

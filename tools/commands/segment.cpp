@@ -24,14 +24,26 @@ namespace {
 struct Options {
   Common common;
   std::vector<std::string> inputs, save{"labels", "overlay"};
-  std::string model, out, tiling = "dynamic", norm;
-  TilingOptions tiles;
+  std::string model, out, tiling, norm;
+  std::optional<int> tile, overlap;
   SettingOptions settings;
 };
 
 void save_map(const Exec& exec, const fs::path& path, const Tensor& map) {
   const Tensor here = map.to_host(exec);
   write_npy(path, {map.dim(0), map.dim(1), map.dim(2)}, here.data<const float>());
+}
+
+/// How images are cut: a size of tiles, given alone, means the published tiling.
+TilingOptions tiling_of(const Options& o) {
+  TilingOptions tiling;
+  if (!o.tiling.empty())
+    tiling.tiling = parse_tiling(o.tiling);
+  else if (o.tile || o.overlap)
+    tiling.tiling = Tiling::dynamic;
+  if (o.tile) tiling.tile = *o.tile;
+  if (o.overlap) tiling.overlap = *o.overlap;
+  return tiling;
 }
 
 struct Seconds {
@@ -186,9 +198,9 @@ void run(const Options& o) {
   const Method& method = *work.model.method;
   o.settings.apply_to(*work.model.method);
   work.norm = o.norm.empty() ? method.sample_spec().normalisation : parse_normalisation(o.norm);
-  work.options.tiling = o.tiles;
-  work.options.tiling.tiling = parse_tiling(o.tiling);
+  work.options.tiling = tiling_of(o);
   check(work.options.tiling, method.sample_spec().multiple);
+  resolve_setting("tiling", to_string(work.options.tiling.tiling));
   work.save = {o.save.begin(), o.save.end()};
   check_kinds(work.save, method);
 
@@ -232,9 +244,14 @@ void add_segment(Command& program) {
   command.add("--model", o->model, "a .safetensors file").required();
   command.add("--out", o->out, "folder for what is written").required();
   command.add("--save", o->save, "labels, overlay, or a map of the network, such as field and logit").list().shown();
-  command.add("--tile", o->tiles.tile, "side of a tile, a multiple of 8").positive().shown();
-  command.add("--overlap", o->tiles.overlap, "pixels that neighbouring tiles share").not_negative().shown();
-  command.add("--tiling", o->tiling, "how images are cut").one_of({"dynamic", "pad", "resize", "exact"}).shown();
+  command.add(
+      "--tiling", o->tiling,
+      "how images are cut for the network: fit takes the whole image, or as few pixels as give the same result; "
+      "exact gives the same result by tiles of --tile; dynamic, pad and resize average overlapping tiles, as "
+      "published; default: fit, or dynamic with --tile or --overlap");
+  command.add("--tile", o->tile, "side of a tile; default: 256").positive();
+  command.add("--overlap", o->overlap, "pixels that neighbouring tiles share in dynamic, pad and resize; default: 50")
+      .not_negative();
   command.add("--norm", o->norm, "divide, percentile:LOW,HIGH or none; default: the model's");
   o->settings.add_to(command, {Setting::Use::decoding}, "the model's");
   add_precision_option(command, o->common);
