@@ -83,7 +83,8 @@ TEST_CASE("training: stopped and resumed, it ends with the bytes of a run that n
   }
 }
 
-TEST_CASE("training: a run resumed on a GPU multiplies by the algorithms of cuDNN that were chosen before the stop") {
+TEST_CASE("training: a run resumed on a GPU multiplies by the algorithms of cuDNN that were chosen before the stop" *
+          skip_without_gpu()) {
   for (const Exec& exec : deterministic_execs()) {
     if (exec.device == Device::cpu) continue;
     kernels::ConvAlgorithmCache& ledger = kernels::conv_algorithm_cache();
