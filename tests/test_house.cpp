@@ -22,7 +22,7 @@ const std::vector<std::string> floors = {"kernels", "engine", "data", "models", 
 /// The rooms of each floor, from the bottom: a file may include those of its own room and of rooms before it. Rooms
 /// that share a string know nothing of each other. Files at the root of a floor come first, but for those of tools.
 const std::map<std::string, std::vector<std::set<std::string>>> rooms = {
-    {"kernels", {{"runtime"}, {"nn", "field", "flow", "cluster", "image"}}},
+    {"kernels", {{"runtime"}, {"nn", "field", "flow", "cluster", "image", "embedding", "roi"}}},
     {"data", {{"files"}, {"dataset", "synth"}, {"metrics", "report"}}},
     {"tools", {{"cli"}, {"commands", "bench"}, {""}}},
 };

@@ -1,0 +1,28 @@
+#pragma once
+#include <cmath>
+
+#include "kernels/runtime/platform.h"
+
+/// Functions of one number in the precision of their argument, on any device.
+namespace basin::kernels {
+
+BASIN_HD inline float exp_of(float x) { return expf(x); }
+BASIN_HD inline double exp_of(double x) { return exp(x); }
+BASIN_HD inline float tanh_of(float x) { return tanhf(x); }
+BASIN_HD inline double tanh_of(double x) { return tanh(x); }
+
+/// p = 1 / (1 + exp(-z)) and q = 1 - p, each accurate however large |z| is.
+template <class T>
+struct Sigmoid {
+  T p, q;
+
+  BASIN_HD explicit Sigmoid(T z) {
+    const T e = exp_of(z > 0 ? -z : z), big = 1 / (1 + e), small = e * big;
+    p = z > 0 ? big : small;
+    q = z > 0 ? small : big;
+  }
+  /// dp/dz
+  BASIN_HD T slope() const { return p * q; }
+};
+
+}  // namespace basin::kernels
