@@ -9,6 +9,11 @@ namespace {
 
 constexpr int piece_width = 64;  // rows are worked through in pieces of this many pixels
 
+template <class T>
+BASIN_HD T gaussian_exponent(T s_x, T s_y, T dx, T dy) {
+  return s_x * (dx * dx) + s_y * (dy * dy);
+}
+
 /// Device memory of one evaluation of the loss. k runs over the table of objects, K in all.
 template <class T>
 struct Gaussians {
@@ -31,8 +36,7 @@ struct Gaussians {
   BASIN_HD int pieces() const { return piece_box.dim[2]; }
   BASIN_HD bool has(int n, int k) const { return k < table.count(n) && table.area(n, k) > 0; }
   BASIN_HD T exponent(int n, int k, T e_x, T e_y) const {
-    const T dx = e_x - centre(n, k, 0), dy = e_y - centre(n, k, 1);
-    return s(n, k, 0) * (dx * dx) + s(n, k, 1) * (dy * dy);
+    return gaussian_exponent(s(n, k, 0), s(n, k, 1), e_x - centre(n, k, 0), e_y - centre(n, k, 1));
   }
   BASIN_HD T exponent_at(int n, int k, int y, int x) const { return exponent(n, k, e(n, 0, y, x), e(n, 1, y, x)); }
 };

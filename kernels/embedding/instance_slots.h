@@ -43,10 +43,28 @@ struct PieceOfObject {
     }
     return !(g.exponent(n, k, nearest[0], nearest[1]) >= g.reach(n, k));
   }
-  template <class T>
-  BASIN_HD bool counts(const Gaussians<T>& g, int x) const {  // NaN counts
-    return g.labels(n, y, x) == k + 1 || !(g.exponent_at(n, k, y, x) >= g.reach(n, k));
-  }
+};
+
+/// The pixels of such a piece, with what a loop over them reads.
+template <class T>
+struct PixelsNear {
+  const int32_t* label;
+  const T *e_x, *e_y;
+  T centre_x, centre_y, s_x, s_y, reach;
+  int32_t own;
+
+  BASIN_HD PixelsNear(const Gaussians<T>& g, const PieceOfObject& at)
+      : label(&g.labels(at.n, at.y, 0)),
+        e_x(&g.e(at.n, 0, at.y, 0)),
+        e_y(&g.e(at.n, 1, at.y, 0)),
+        centre_x(g.centre(at.n, at.k, 0)),
+        centre_y(g.centre(at.n, at.k, 1)),
+        s_x(g.s(at.n, at.k, 0)),
+        s_y(g.s(at.n, at.k, 1)),
+        reach(g.reach(at.n, at.k)),
+        own(at.k + 1) {}
+  BASIN_HD T exponent(int x) const { return gaussian_exponent(s_x, s_y, e_x[x] - centre_x, e_y[x] - centre_y); }
+  BASIN_HD bool counts(int x) const { return (label[x] == own) | !(exponent(x) >= reach); }  // NaN counts
 };
 
 template <class T>
@@ -57,9 +75,11 @@ struct CountSlots {
   BASIN_HD void operator()(int64_t i) const {
     const PieceOfObject at(g, i);
     int32_t sum = 0;
-    if (at.touches(g))
+    if (at.touches(g)) {
+      const PixelsNear<T> pixels(g, at);
       for (int x = at.begin; x < at.end; ++x)
-        sum += at.counts(g, x);
+        sum += pixels.counts(x);
+    }
     count[i] = sum;
   }
 };
@@ -73,10 +93,11 @@ struct FillSlots {
     int32_t slot = slots.offset[i];
     if (slots.offset[i + 1] == slot || slots.offset[i + 1] > slots.capacity) return;
     const PieceOfObject at(g, i);
+    const PixelsNear<T> pixels(g, at);
     for (int x = at.begin; x < at.end; ++x) {
-      if (!at.counts(g, x)) continue;
-      const bool own = g.labels(at.n, at.y, x) == at.k + 1;
-      const T d = exp_of(-g.exponent_at(at.n, at.k, at.y, x)), logit = 2 * d - 1;
+      if (!pixels.counts(x)) continue;
+      const bool own = pixels.label[x] == pixels.own;
+      const T d = exp_of(-pixels.exponent(x)), logit = 2 * d - 1;
       slots.x[slot] = x;
       slots.d[slot] = d;
       slots.error[slot] = own ? 1 - logit : 1 + logit;
