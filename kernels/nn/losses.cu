@@ -98,8 +98,7 @@ template <class T>
 struct CrossEntropy {
   const T *logit, *mask;
   BASIN_HD void operator()(int64_t i, double (&t)[1]) const {
-    const double z = double(logit[i]);
-    t[0] = (z > 0 ? z : 0.0) - z * double(mask[i]) + log1p(exp(z > 0 ? -z : z));
+    t[0] = cross_entropy(double(logit[i]), double(mask[i]));
   }
 };
 

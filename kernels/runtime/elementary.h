@@ -11,6 +11,11 @@ BASIN_HD inline double exp_of(double x) { return exp(x); }
 BASIN_HD inline float tanh_of(float x) { return tanhf(x); }
 BASIN_HD inline double tanh_of(double x) { return tanh(x); }
 
+/// The cross-entropy of p = sigmoid(z) against y in [0, 1], accurate however large |z| is.
+BASIN_HD inline double cross_entropy(double z, double y) {
+  return (z > 0 ? z : 0.0) - z * y + log1p(exp(z > 0 ? -z : z));
+}
+
 /// p = 1 / (1 + exp(-z)) and q = 1 - p, each accurate however large |z| is.
 template <class T>
 struct Sigmoid {
