@@ -23,7 +23,7 @@ const std::vector<std::string> floors = {"kernels", "engine", "data", "models", 
 /// that share a string know nothing of each other. "" is the root of the floor. models/registry.cpp, which lists the
 /// methods, is the one exception.
 const std::map<std::string, std::vector<std::set<std::string>>> rooms = {
-    {"kernels", {{"runtime"}, {"nn", "field", "flow", "cluster", "image", "embedding"}}},
+    {"kernels", {{"runtime"}, {"conv", "nn", "field", "flow", "cluster", "image", "embedding", "roi"}}},
     {"data", {{"files"}, {"dataset", "synth"}, {"metrics", "report"}}},
     {"models", {{"networks"}, {""}, {"methods"}, {"inference"}, {"training"}}},
     {"tools", {{"cli"}, {"commands", "bench"}, {""}}},
