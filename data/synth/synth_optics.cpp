@@ -8,11 +8,6 @@ namespace {
 
 constexpr double two_pi = 6.283185307179586;
 
-double gaussian(Random& random) {
-  const double radius = std::sqrt(-2 * std::log(1 - double(random.uniform())));
-  return radius * std::cos(two_pi * double(random.uniform()));
-}
-
 /// Typical thickness of the objects: the mean over their pixels, px. 1 where there is none.
 double mean_thickness(const Scene& scene) {
   double sum = 0;
@@ -22,7 +17,13 @@ double mean_thickness(const Scene& scene) {
   return n ? sum / double(n) : 1;
 }
 
-/// One factor per object, log-normal with median 1. Element 0 is the background's.
+}  // namespace
+
+double gaussian(Random& random) {
+  const double radius = std::sqrt(-2 * std::log(1 - double(random.uniform())));
+  return radius * std::cos(two_pi * double(random.uniform()));
+}
+
 std::vector<float> factors(int count, double spread, Random& random) {
   std::vector<float> f(size_t(count) + 1, 1);
   for (int k = 1; k <= count; ++k)
@@ -30,7 +31,6 @@ std::vector<float> factors(int count, double spread, Random& random) {
   return f;
 }
 
-/// A tilted plane and vignetting around a centre near the middle: 1 on average.
 void illuminate(Plane& plane, double tilt, double vignette, Random& random) {
   const double direction = random.uniform(0, float(two_pi));
   const double cx = random.uniform(0.35f, 0.65f), cy = random.uniform(0.35f, 0.65f);
@@ -42,8 +42,6 @@ void illuminate(Plane& plane, double tilt, double vignette, Random& random) {
           float(1 + gx * u + gy * v - vignette * (u * u + v * v - 1.0 / 6));
     }
 }
-
-}  // namespace
 
 Plane blur(const Plane& in, double sigma) {
   const int reach = std::max(1, int(std::ceil(3 * sigma)));
