@@ -5,8 +5,10 @@
 #include <vector>
 
 #include "data/synth/synth_colony.h"
+#include "data/synth/synth_cultures.h"
 #include "data/synth/synth_layout.h"
 #include "data/synth/synth_optics.h"
+#include "data/synth/synth_random.h"
 #include "data/synth/synth_scenes.h"
 #include "data/synth/synth_shapes.h"
 #include "kernels/runtime/philox.h"

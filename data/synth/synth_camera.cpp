@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/runtime/philox.h"
+#include "data/synth/synth_random.h"
 
 namespace basin::synth {
 namespace {

@@ -1,18 +1,14 @@
+#include "data/synth/synth_cultures.h"
+
 #include <algorithm>
 #include <cmath>
 
 #include "data/synth/synth_colony.h"
 #include "data/synth/synth_layout.h"
-#include "data/synth/synth_scenes.h"
+#include "data/synth/synth_random.h"
 
 namespace basin::synth {
 namespace {
-
-constexpr double pi = 3.14159265358979;
-
-bool chance(Random& random, double probability) { return random.uniform() < float(probability); }
-
-double log_uniform(Random& random, double lo, double hi) { return lo * std::pow(hi / lo, double(random.uniform())); }
 
 Point within(int size, double margin, Random& random) {
   const double x = size * (margin + (1 - 2 * margin) * double(random.uniform()));
@@ -70,7 +66,7 @@ std::vector<Body> rafts(const SynthOptions& options, const Strain& strain, Rando
     curve.wavelength = options.size * random.uniform(0.5f, 2);
     // The bundle's inner side must not be squeezed.
     const double sharpest = 0.35 / half;
-    curve.amplitude = std::min(1.2, sharpest * curve.wavelength / (2 * pi)) * random.uniform(0, 1);
+    curve.amplitude = std::min(1.2, sharpest * curve.wavelength / two_pi) * random.uniform(0, 1);
     curve.curvature = std::min(0.02, sharpest) * random.uniform(-0.6f, 0.6f);
     curve.phase = turn(random);
     bend(bundle, curve);
@@ -166,7 +162,7 @@ void mother_machine(Culture& culture, const SynthOptions& options, const Strain&
   c.channels = std::max(1, int(options.size * 1.2 / c.spacing));
   c.filling = random.uniform(0.5f, 1);
   Channels made = channels(c, random);
-  const double quarter = 0.5 * pi * random.below(4), angle = quarter + random.uniform(-0.06f, 0.06f);
+  const double quarter = 0.25 * two_pi * random.below(4), angle = quarter + random.uniform(-0.06f, 0.06f);
   const Point middle = within(options.size, 0.35, random);
   move(made.cells, middle, angle), move(made.walls, middle, angle);
   culture.cells = std::move(made.cells), culture.walls = std::move(made.walls);

@@ -5,12 +5,11 @@
 #include <vector>
 
 #include "data/synth/synth_microscope.h"
+#include "data/synth/synth_random.h"
 #include "data/synth/synth_shapes.h"
 
 namespace basin::synth {
 namespace {
-
-constexpr double two_pi = 6.283185307179586;
 
 /// Adds profile(distance from the centre in px) within `reach`.
 template <class Profile>
@@ -60,18 +59,18 @@ Plane debris(int height, int width, const DebrisOptions& options, Random& random
   for (int k = 0; k < options.ghosts; ++k) {
     Body body = rod({options.radius * random.uniform(2.5f, 9), options.radius, 0, 0});
     body.at = somewhere(out, random);
-    body.angle = random.uniform(0, float(two_pi));
+    body.angle = turn(random);
     ghosts.push_back(std::move(body));
   }
   for (int k = 0; k < options.fibres; ++k) {
     WormShape shape;
     shape.length = random.uniform(30, 200), shape.radius = random.uniform(0.6f, 1.2f);
     shape.amplitude = random.uniform(0.1f, 1), shape.wavelength = random.uniform(40, 200);
-    shape.phase = random.uniform(0, float(two_pi)), shape.curvature = random.uniform(-0.02f, 0.02f);
+    shape.phase = turn(random), shape.curvature = random.uniform(-0.02f, 0.02f);
     shape.tapered = false;
     Body body = worm(shape);
     body.at = somewhere(out, random);
-    body.angle = random.uniform(0, float(two_pi));
+    body.angle = turn(random);
     fibres.push_back(std::move(body));
   }
   if (!ghosts.empty()) {

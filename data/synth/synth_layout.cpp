@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "data/synth/synth_colony.h"
-#include "data/synth/synth_optics.h"
+#include "data/synth/synth_random.h"
 
 namespace basin::synth {
 namespace {
@@ -22,7 +22,13 @@ void replace_disks(Body& body, const std::vector<Disk>& placed) {
   body.angle = 0;
 }
 
-double log_normal(Random& random, double spread) { return std::exp(spread * std::clamp(gaussian(random), -2.0, 2.0)); }
+/// How far a straight body goes along its axis, from its centre.
+double reach(const Body& body) {
+  double most = 0;
+  for (const Disk& d : body.disks)
+    most = std::max(most, d.centre.x + d.radius);
+  return most;
+}
 
 /// Fills [from, to] of the x axis with rods end to end.
 void add_row(std::vector<Body>& bodies, double from, double to, double y, const RaftOptions& options, Random& random) {
@@ -46,8 +52,6 @@ Point anywhere(int size, Random& random) {
   const double x = size * double(random.uniform(-0.03f, 1.03f));
   return {x, size * double(random.uniform(-0.03f, 1.03f))};
 }
-
-float turn(Random& random) { return random.uniform(0, 6.2831853f); }
 
 void place(std::vector<Body>& bodies, Body body, double cluster, int size, Random& random) {
   const double radius = body.disks[body.disks.size() / 2].radius, slack = 0.3 * radius;
@@ -86,7 +90,7 @@ void bend(std::vector<Body>& bodies, const Bend& bend) {
   const int n = int(std::ceil(reach)) + 1;
   auto heading = [&](double s) {
     return bend.curvature * s +
-           bend.amplitude * (std::sin(6.283185307179586 * s / bend.wavelength + bend.phase) - std::sin(bend.phase));
+           bend.amplitude * (std::sin(two_pi * s / bend.wavelength + bend.phase) - std::sin(bend.phase));
   };
   // The curve at whole arc lengths -n to n, by the midpoint rule.
   std::vector<Point> curve(2 * size_t(n) + 1);
@@ -133,13 +137,13 @@ std::vector<Body> chain(const ChainOptions& options, Random& random) {
       shape.length = shape.radius * random.uniform(2.3f, 3.4f);
       shape.waist = 0.35 * (shape.length / shape.radius - 2.2) / 1.2;
     }
+    Body body = rod(shape);
     if (k > 0) {
       heading += options.winding * std::clamp(gaussian(random), -2.0, 2.0);
-      const double step = last + shape.length / 2;
+      const double step = last + reach(body);
       at.x += step * std::cos(heading), at.y += step * std::sin(heading);
     }
-    last = shape.length / 2;
-    Body body = rod(shape);
+    last = reach(body);
     body.at = at, body.angle = heading;
     bodies.push_back(std::move(body));
   }

@@ -10,9 +10,6 @@ namespace basin::synth {
 /// A random position, at times just outside so that objects are cut by the border.
 Point anywhere(int size, Random&);
 
-/// A random direction, radians.
-float turn(Random&);
-
 /// Adds a body, against an earlier one with probability `cluster`, at the first of a few random poses that overlaps
 /// others little enough to be pushed apart, else at the best of them.
 void place(std::vector<Body>&, Body, double cluster, int size, Random&);

@@ -18,9 +18,6 @@ struct Plane {
 /// Separable Gaussian blur, cut at 3 sigma; the border is replicated. sigma in px, > 0.
 Plane blur(const Plane&, double sigma);
 
-/// A standard normal number, by Box and Muller; draws two uniform ones.
-double gaussian(Random&);
-
 /// One factor per object, log-normal with median 1: [count + 1]. Element 0 is the background's, 1.
 std::vector<float> factors(int count, double spread, Random&);
 

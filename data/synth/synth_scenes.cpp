@@ -6,15 +6,13 @@
 #include "data/synth/synth_camera.h"
 #include "data/synth/synth_debris.h"
 #include "data/synth/synth_layout.h"
+#include "data/synth/synth_microscope.h"
+#include "data/synth/synth_random.h"
 
 namespace basin::synth {
 namespace {
 
 constexpr int min_area = 12;  // px
-
-bool chance(Random& random, double probability) { return random.uniform() < float(probability); }
-
-double log_uniform(Random& random, double lo, double hi) { return lo * std::pow(hi / lo, double(random.uniform())); }
 
 DebrisOptions dirt(const Culture& culture, int size, bool light, Random& random) {
   DebrisOptions options;
@@ -65,13 +63,13 @@ Specimen prepare(const Culture& culture, int size, int margin, bool light, Rando
 RingOptics random_ring(double radius, Random& random) {
   RingOptics o;
   o.ring = random.uniform(0.25f, 0.7f);
-  o.phase = o.ring * random.uniform(0.8f, 2.4f);
+  o.phase = o.ring * random.uniform(0.9f, 2.5f);
   o.spread = random.uniform(0.03f, 0.2f);
-  o.shift = -1.5708 + random.uniform(-0.25f, 0.25f);
-  o.passed = random.uniform(0.8f, 1);
-  o.narrow = std::max(1.8, radius * random.uniform(0.55f, 1.5f));
+  o.shift = -0.25 * two_pi + random.uniform(-0.25f, 0.25f);
+  o.passed = random.uniform(0.85f, 1);
+  o.narrow = std::max(1.8, radius * random.uniform(0.6f, 1.8f));
   o.wide = o.narrow * random.uniform(2, 5);
-  o.share = random.uniform(0.1f, 0.6f);
+  o.share = random.uniform(0, 0.5f);
   o.envelope = std::min(0.25 * radius, double(random.uniform(0.1f, 1.5f)));
   o.flatness = random.uniform(0.5f, 1.2f);
   o.nucleoid = chance(random, 0.4) ? 0 : random.uniform(-0.5f, 0.15f);

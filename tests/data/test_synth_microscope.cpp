@@ -59,7 +59,10 @@ TEST_CASE("synth: the cytosol is what the outline encloses, less the envelope") 
 
 TEST_CASE("synth: the wide blur is the blur") {
   Random random(3, Purpose::test);
-  const Plane noise = smooth_noise(90, 131, 3, random);
+  Plane noise = smooth_noise(90, 131, 3, random);
+  for (int y = 0; y < 90; ++y)  // the grids replicate different borders
+    for (int x = 0; x < 131; ++x)
+      if (std::min({x, y, 130 - x, 89 - y}) < 15) noise.at[size_t(131 * y + x)] = 0;
   for (const double sigma : {2.0, 6.0, 11.0, 20.0}) {
     const Plane exact = blur(noise, sigma), fast = wide_blur(noise, sigma);
     double worst = 0, deviation = 0;
@@ -67,7 +70,7 @@ TEST_CASE("synth: the wide blur is the blur") {
       worst = std::max(worst, std::abs(double(exact.at[p]) - fast.at[p]));
       deviation = std::max(deviation, std::abs(double(exact.at[p])));
     }
-    CHECK(worst < 0.12 * deviation + 0.005);
+    CHECK(worst < 0.08 * deviation);
   }
 }
 
@@ -101,7 +104,7 @@ TEST_CASE("synth: phase contrast shows halo, shade-off and bright gaps") {
 TEST_CASE("synth: bright field turns its contrast with the focus") {
   Random random(1, Purpose::test);
   BrightFieldOptics optics;
-  optics.spread = optics.texture = optics.agar = optics.absorption = 0;
+  optics.spread = optics.texture = optics.agar = optics.absorption = 0, optics.scale = 4;
   const Specimen specimen = specimen_of({bar(70, 70, 60, 5)}, 5);
   const Plane above = bright_field(specimen, optics, random);
   optics.defocus = -optics.defocus;
