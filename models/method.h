@@ -6,6 +6,7 @@
 
 #include "data/dataset/normalise.h"
 #include "data/dataset/sample.h"
+#include "data/dataset/sampling.h"
 #include "data/files/labels.h"
 #include "engine/json_fwd.h"
 #include "engine/params.h"
@@ -40,6 +41,7 @@ struct SampleSpec {
   int multiple = 1;            // of the sides of a crop
   int margin = 0;              // of labels around a crop that the targets need, in pixels
   bool whole_objects = false;  // targets depend on objects as a whole: the margin then covers the image
+  Sampling sampling;
   Normalisation normalisation;
 };
 

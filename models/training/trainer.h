@@ -24,6 +24,8 @@ struct TrainOptions {
   double rate = 2e-4;
   Schedule schedule = Schedule::constant;
   Augmentation augment;
+  DrawBy draw_by = DrawBy::images;
+  int64_t draws = 0;  // samples of an epoch; 0: draws_per_epoch()
   uint64_t seed = 0;
   int workers = 0;                 // that prepare batches; 0: 1, and as many as fit beside a GPU
   bool graph = true;               // on a GPU: a step is recorded once and started as a whole

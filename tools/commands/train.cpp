@@ -19,10 +19,10 @@ namespace {
 struct Options {
   Common common;
   std::string data, model = "vf-h1", out, val, norm = "divide", augment = "flip", field = "sdf";
-  std::string schedule = "constant";
+  std::string schedule = "constant", sampling = "images";
   double val_fraction = 0.1, lr = 2e-4;
   bool resume = false, deterministic = false, no_graph = false;
-  int64_t epochs = 100, steps = 0, save_every = 0;
+  int64_t epochs = 100, steps = 0, draws = 0, save_every = 0;
   int batch = 2, crop = 256, width = 32, channels = 0;
   std::vector<double> weights{1, 1, 1}, tversky{0.5, 0.5};
 };
@@ -87,6 +87,7 @@ void run(const Options& o) {
   v.field = parse_field_kind(o.field);
   if (o.crop % UNet::multiple != 0) refuse("--crop ", o.crop, ": expected a multiple of ", UNet::multiple);
   const Augmentation augment = parse_augmentation(o.augment);
+  const DrawBy draw_by = parse_draw_by(o.sampling);
   std::vector<Pair> pairs = find_pairs(o.data), held;
   if (!o.val.empty()) {
     held = find_pairs(o.val);
@@ -111,13 +112,15 @@ void run(const Options& o) {
   method.params().allocate(exec);
 
   TrainOptions t;
-  const int64_t per_epoch = steps_per_epoch(int64_t(train_set.size()), o.batch);
+  const Sampling sampling = method.sample_spec().sampling;
+  const int64_t per_epoch = steps_per_epoch(o.draws > 0 ? o.draws : draws_per_epoch(train_set, sampling), o.batch);
   t.steps = o.steps > 0 ? o.steps : o.epochs * per_epoch;
   t.save_every = o.save_every > 0 ? o.save_every : per_epoch;
   // About every five epochs. Not a share of the steps in all: a resumed run may ask for more of them.
   t.validate_every = (5 * per_epoch + t.save_every - 1) / t.save_every * t.save_every;
   t.batch = o.batch, t.crop = o.crop, t.rate = o.lr, t.seed = o.common.seed;
   t.augment = augment;
+  t.draw_by = draw_by, t.draws = o.draws;
   t.graph = !o.no_graph;
   t.schedule = o.schedule == "cosine" ? Schedule::cosine : Schedule::constant;
 
@@ -167,7 +170,12 @@ void add_train(Command& program) {
   command.add("--width", o->width, "channels of the first stage").within(1, 256).shown();
   command.add("--channels", o->channels, "input channels; 0: the most any image has").not_negative();
   command.add("--norm", o->norm, "divide, percentile:LOW,HIGH or none").shown();
-  command.add("--augment", o->augment, "list of flip, rotate, brightness, noise; or none").shown();
+  command.add("--augment", o->augment, "list of " + augmentation_names() + "; or moderate, or none").shown();
+  command
+      .add("--sampling", o->sampling, "images: each once an epoch; objects: half the crops about objects of any size")
+      .one_of({"images", "objects"})
+      .shown();
+  command.add("--draws", o->draws, "samples an epoch; default: as many as images").positive();
   command.add("--weights", o->weights, "of the losses ivp,mse,tversky").list(3).not_negative().shown();
   command.add("--tversky", o->tversky, "weights of false positives and false negatives").list(2).not_negative().shown();
   command.add("--field", o->field, "target field").one_of({"sdf", "affinity", "omnipose", "centroid"}).shown();
