@@ -162,11 +162,10 @@ void cut_labels(const Example& example, const Placement& p, int margin, CutMemor
   if (p.kind == Kind::resize) {
     std::fill_n(ids, int64_t(n) * n, 0);
     memory.ids.resize(size_t(width));
-    const auto source = [&](int d, int in) { return int((2 * int64_t(d) + 1) * in / (2 * int64_t(p.size))); };
     for (int y = 0; y < p.size; ++y) {
-      read_row(source(y, height), 0, width, memory.ids.data());
+      read_row(nearest_source(y, height, p.size), 0, width, memory.ids.data());
       for (int x = 0; x < p.size; ++x)
-        ids[int64_t(y + margin) * n + x + margin] = memory.ids[size_t(source(x, width))];
+        ids[int64_t(y + margin) * n + x + margin] = memory.ids[size_t(nearest_source(x, width, p.size))];
     }
     return;
   }

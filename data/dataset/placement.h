@@ -23,7 +23,7 @@ struct PlaneMap {
 struct Placement {
   enum class Kind {
     window,  // pixel (y, x) is pixel (y0 + y, x0 + x) of the image
-    resize,  // the whole image: bilinear as kernels::resize_map does it, labels from pixel floor((d + .5) in / out)
+    resize,  // the whole image: bilinear as kernels::resize_map does it, labels from nearest_source()
     warp     // pixel p is at map(p + displacement(p)): bilinear, labels from the nearest pixel
   };
   Kind kind = Kind::window;

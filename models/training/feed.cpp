@@ -9,7 +9,7 @@ namespace basin {
 namespace {
 
 Batch batch_of(const Tensor& image, const TargetTensors& targets) {
-  Batch batch{targets, {}};
+  Batch batch{targets};
   batch.tensors.emplace("image", image);
   return batch;
 }

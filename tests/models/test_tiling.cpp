@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "engine/pool.h"
-#include "models/inference/tiling.h"
+#include "models/networks/tiling.h"
 #include "models/networks/unet.h"
 #include "tests/support/support.h"
 

@@ -1,4 +1,4 @@
-#include "models/inference/tiling.h"
+#include "models/networks/tiling.h"
 
 #include <algorithm>
 #include <cmath>

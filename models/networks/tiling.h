@@ -2,9 +2,17 @@
 #include <functional>
 #include <vector>
 
-#include "models/method.h"
+#include "engine/tensor.h"
 
 namespace basin {
+
+/// How a large image is cut for the network (methods.md 3.8).
+enum class Tiling { dynamic, pad, resize, exact };
+struct TilingOptions {
+  Tiling tiling = Tiling::dynamic;
+  int tile = 256, overlap = 50;
+  int batch = 0;  // tiles that the network takes at once; 0: 2 on the CPU, 16 on a GPU. Halved where memory is short
+};
 
 /// A network on a batch of tiles [N, C, h, w], h and w multiples of `multiple`: its output maps [N, channels, h, w].
 using TileNetwork = std::function<std::vector<Tensor>(const Tensor& tiles)>;
