@@ -6,6 +6,7 @@
 
 #include "data/dataset/normalise.h"
 #include "data/dataset/sample.h"
+#include "data/dataset/sampling.h"
 #include "data/files/planes.h"
 #include "engine/params.h"
 #include "engine/tape.h"
@@ -63,6 +64,7 @@ struct SampleSpec {
   int margin = 0;              // of labels around a crop that the targets need, in pixels
   bool whole_objects = false;  // targets depend on objects as a whole: the margin then covers the image
   bool host_targets = false;   // targets are made by the CPU, whatever the device
+  Sampling sampling;
   Normalisation normalisation;
 };
 

@@ -105,7 +105,7 @@ Labels resized(const Labels& labels, int height, int width) {
   const auto sources = [](int to, int from) {
     std::vector<size_t> all(static_cast<size_t>(to));
     for (int d = 0; d < to; ++d)
-      all[size_t(d)] = size_t((2 * int64_t(d) + 1) * from / (2 * int64_t(to)));
+      all[size_t(d)] = size_t(nearest_source(d, from, to));
     return all;
   };
   const std::vector<size_t> rows = sources(height, labels.height), columns = sources(width, labels.width);

@@ -17,7 +17,12 @@ struct Labels {
 /// Renumbers arbitrary ids (order preserved, 0 stays background, negative is refused) to 1..count.
 Labels compact(int height, int width, std::vector<int64_t> ids);
 
-/// Labels brought to another size by centred nearest neighbours: pixel d shows pixel floor((d + 1/2) old / new).
+/// The pixel that pixel d of a resized axis shows, by centred nearest neighbours: floor((d + 1/2) old / resized).
+inline int nearest_source(int d, int old, int resized) {
+  return int((2 * int64_t(d) + 1) * old / (2 * int64_t(resized)));
+}
+
+/// Labels brought to another size by centred nearest neighbours, see nearest_source().
 /// Objects that lose all their pixels are gone; the others are renumbered in their order.
 Labels resized(const Labels&, int height, int width);
 

@@ -46,6 +46,8 @@ Json settings(const TrainOptions& o, const Exec& exec, const Method& method, con
   if (o.step.clip > 0) j["clip"] = o.step.clip;
   if (o.step.average > 0) j["ema"] = o.step.average;
   if (o.step.adam.weight_decay > 0) j["weight-decay"] = o.step.adam.weight_decay;
+  if (o.draw_by != DrawBy::images) j["sampling"] = to_string(o.draw_by);
+  if (o.draws > 0) j["draws"] = o.draws;
   if (exec.precision != Precision::fp32) j["precision"] = name_of(exec.precision);
   if (exec.device == Device::cuda && exec.deterministic) j["deterministic"] = true;
   const Json config = method.config();
@@ -131,6 +133,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
   LoaderOptions load;
   load.batch = o.batch, load.crop = o.crop, load.margin = spec.margin, load.targets = method.targets();
   load.whole_image = spec.whole_objects;
+  load.sampling = spec.sampling, load.draw_by = o.draw_by, load.draws = o.draws;
   load.seed = o.seed, load.augment = o.augment, load.workers = std::max(1, o.workers);
   if (exec.device != Device::cpu) {
     load.memory = &pinned_memory();

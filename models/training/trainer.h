@@ -17,6 +17,8 @@ struct TrainOptions {
   StepperOptions step;
   int patience = 0;  // validations without a better score after which the run ends; 0: it goes on to its last step
   Augmentation augment;
+  DrawBy draw_by = DrawBy::images;
+  int64_t draws = 0;  // samples of an epoch; 0: draws_per_epoch()
   uint64_t seed = 0;
   int workers = 0;                 // that prepare batches; 0: 1, and as many as fit beside a GPU
   SegmentOptions segment;          // of validation

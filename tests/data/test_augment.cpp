@@ -74,7 +74,7 @@ TEST_CASE("augment: what is drawn, and how often") {
   float gain = 0, offset = 0, noise = 0;
   for (int i = 0; i < n; ++i) {
     Random random(3, Purpose::augment, 0, uint64_t(i));
-    const Transform t = draw_transform(all, random);
+    const Transform t = draw_augmentation(all, 64, random).transform;
     rows += t.flip_rows, columns += t.flip_columns, both += t.flip_rows && t.flip_columns, ++turns[t.rotation];
     REQUIRE((t.gain >= 0.7f && t.gain <= 1.3f));
     REQUIRE((t.offset >= -0.1f && t.offset <= 0.1f));
@@ -82,7 +82,7 @@ TEST_CASE("augment: what is drawn, and how often") {
     gain += t.gain / n, offset += t.offset / n, noise += t.noise / n;
     // One option leaves the others' numbers as they are.
     Random again(3, Purpose::augment, 0, uint64_t(i));
-    const Transform only = draw_transform(parse_augmentation("brightness"), again);
+    const Transform only = draw_augmentation(parse_augmentation("brightness"), 64, again).transform;
     REQUIRE(only.gain == t.gain);
     REQUIRE(only.offset == t.offset);
     REQUIRE((only.rotation == 0 && !only.flip_rows && !only.flip_columns && only.noise == 0));
@@ -96,7 +96,7 @@ TEST_CASE("augment: what is drawn, and how often") {
   CHECK(std::abs(offset) < 0.01);
   CHECK(std::abs(noise - 0.025) < 0.002);
   Random random(1, Purpose::augment);
-  const Transform none = draw_transform(parse_augmentation("none"), random);
+  const Transform none = draw_augmentation(parse_augmentation("none"), 64, random).transform;
   CHECK((none.rotation == 0 && !none.flip_rows && !none.flip_columns));
   CHECK((none.gain == 1 && none.offset == 0 && none.noise == 0));
 }

@@ -20,12 +20,12 @@ namespace {
 
 struct Options {
   Common common;
-  std::string data, model = "vf-h1", out, val, augment, schedule;
+  std::string data, model = "vf-h1", out, val, augment, schedule, sampling = "images";
   double val_fraction = 0.1;
   std::optional<double> lr, weight_decay;
   double clip = 0, ema = 0;
   bool resume = false, deterministic = false, no_graph = false;
-  int64_t epochs = 0, steps = 0, save_every = 0, warm_up = 0;
+  int64_t epochs = 0, steps = 0, draws = 0, save_every = 0, warm_up = 0;
   std::optional<int> batch, crop, accumulate;
   int channels = 0, patience = 0;
   SettingOptions settings;
@@ -105,6 +105,7 @@ void run(const Options& o) {
   const int accumulate = o.accumulate.value_or(defaults.accumulate);
   if (crop % wanted.multiple != 0) refuse("--crop ", crop, ": expected a multiple of ", wanted.multiple);
   const Augmentation augment = parse_augmentation(o.augment.empty() ? defaults.augment : o.augment);
+  const DrawBy draw_by = parse_draw_by(o.sampling);
   std::vector<Pair> pairs = find_pairs(o.data), held;
   if (!o.val.empty()) {
     held = find_pairs(o.val);
@@ -127,7 +128,8 @@ void run(const Options& o) {
   method->params().allocate(exec);
 
   TrainOptions t;
-  const int64_t per_epoch = std::max<int64_t>(1, steps_per_epoch(int64_t(train_set.size()), batch) / accumulate);
+  const int64_t draws = o.draws > 0 ? o.draws : draws_per_epoch(train_set, method->sample_spec().sampling);
+  const int64_t per_epoch = std::max<int64_t>(1, steps_per_epoch(draws, batch) / accumulate);
   t.steps = o.steps > 0 ? o.steps : (o.epochs > 0 ? o.epochs : defaults.epochs) * per_epoch;
   t.save_every = o.save_every > 0 ? o.save_every : per_epoch;
   // About every five epochs. Not a share of the steps in all: a resumed run may ask for more of them.
@@ -135,6 +137,7 @@ void run(const Options& o) {
   t.batch = batch, t.crop = crop, t.seed = o.common.seed;
   t.rate = learning_rate_of(o, defaults.rate);
   t.augment = augment;
+  t.draw_by = draw_by, t.draws = o.draws;
   t.patience = o.patience;
   t.step = {.graph = !o.no_graph, .accumulate = accumulate, .adam = defaults.adam, .clip = o.clip, .average = o.ema};
   if (o.weight_decay) t.step.adam.weight_decay = *o.weight_decay;
@@ -201,8 +204,15 @@ void add_train(Command& program) {
   command.add("--patience", o->patience, "validations without a better score after which the run ends; 0: never")
       .not_negative();
   command.add("--channels", o->channels, "input channels; 0: the most any image has").not_negative();
-  command.add("--augment", o->augment, "list of flip, rotate, brightness, noise; or none; default: the method's");
+  command.add("--augment", o->augment,
+              "list of " + augmentation_names() +
+                  ", each with :strength if it takes one; or moderate, or none; default: the method's");
   o->settings.add_to(command, {Setting::Use::network, Setting::Use::training}, "the method's");
+  command
+      .add("--sampling", o->sampling, "images: each once an epoch; objects: half the crops about objects of any size")
+      .one_of({"images", "objects"})
+      .shown();
+  command.add("--draws", o->draws, "samples of an epoch; default: the method's").positive();
   command.add("--save-every", o->save_every, "steps between saves; default: one epoch").positive();
   add_precision_option(command, o->common);
   command.flag("--deterministic", o->deterministic, "the same bytes from run to run; the CPU always gives them");
