@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "engine/json.h"
-#include "engine/ops_loss.h"
+#include "engine/ops/loss.h"
 #include "kernels/field/affinity_field.h"
 #include "kernels/field/centroid_field.h"
 #include "kernels/field/distance_field.h"

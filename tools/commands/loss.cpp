@@ -5,7 +5,7 @@
 
 #include "data/files/npy.h"
 #include "engine/files.h"
-#include "engine/ops_loss.h"
+#include "engine/ops/loss.h"
 #include "tools/cli/arrays.h"
 #include "tools/cli/command.h"
 #include "tools/cli/run_json.h"
