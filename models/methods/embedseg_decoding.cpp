@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "engine/ops_instance.h"
+#include "engine/ops/instance.h"
 
 namespace basin {
 namespace {

@@ -2,7 +2,7 @@
 #include <vector>
 
 #include "data/files/labels.h"
-#include "engine/ops_roi.h"
+#include "engine/ops/roi.h"
 
 namespace basin {
 

@@ -3,7 +3,7 @@
 #include <optional>
 
 #include "engine/json.h"
-#include "engine/ops_loss.h"
+#include "engine/ops/loss.h"
 #include "engine/safetensors.h"
 #include "kernels/image/symmetry.h"
 #include "kernels/image/tiles.h"

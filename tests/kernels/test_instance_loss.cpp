@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "engine/ops_instance.h"
+#include "engine/ops/instance.h"
 #include "kernels/embedding/lovasz.h"
 #include "tests/support/field_support.h"
 #include "tests/support/support.h"

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <numeric>
 
-#include "engine/ops_loss.h"
-#include "engine/ops_roi.h"
+#include "engine/ops/loss.h"
+#include "engine/ops/roi.h"
 #include "tests/support/support.h"
 
 using namespace basin;

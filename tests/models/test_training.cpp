@@ -8,7 +8,7 @@
 #include "data/synth/synth.h"
 #include "engine/files.h"
 #include "engine/safetensors.h"
-#include "kernels/nn/conv_plan_cudnn.h"
+#include "kernels/conv/conv_plan_cudnn.h"
 #include "models/inference/model_file.h"
 #include "models/inference/segmenter.h"
 #include "models/methods/vector_fields.h"

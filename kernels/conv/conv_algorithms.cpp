@@ -1,4 +1,4 @@
-#include "kernels/nn/conv_algorithms.h"
+#include "kernels/conv/conv_algorithms.h"
 
 #include "kernels/runtime/platform.h"
 
@@ -9,8 +9,8 @@ ConvAlgorithmCache& conv_algorithm_cache() {
 #if BASIN_CUDA
   BASIN_CUDA_CHECK(cudaGetDevice(&gpu));
 #endif
-  static std::map<int, ConvAlgorithmCache> ledgers;
-  return ledgers[gpu];
+  static std::map<int, ConvAlgorithmCache> caches;
+  return caches[gpu];
 }
 
 }  // namespace basin::kernels

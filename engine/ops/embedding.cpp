@@ -1,4 +1,4 @@
-#include "engine/ops_embedding.h"
+#include "engine/ops/embedding.h"
 
 #include "kernels/embedding/adjacency.h"
 #include "kernels/embedding/power_activation.h"

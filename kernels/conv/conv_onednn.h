@@ -1,10 +1,10 @@
 #pragma once
 #include <string>
 
-#include "kernels/nn/conv.h"
+#include "kernels/conv/conv.h"
 #include "kernels/runtime/bfloat16.h"
 
-// Convolution on the CPU by oneDNN, same mathematics as kernels/nn/conv.h. Feature maps are blocked by 8 or 16 lanes,
+// Convolution on the CPU by oneDNN, same mathematics as kernels/conv/conv.h. Feature maps are blocked by 8 or 16 lanes,
 // plain nchw where they have few channels, or nhwc in bfloat16. Primitives are made once per shape; the 512 last used
 // are kept. Weights stay row-major for the caller and are reordered on the way in and out. The algorithm follows from
 // the shape alone (winograd_applies), so the same machine with the same number of threads gives the same bits. Not for

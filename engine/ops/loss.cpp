@@ -1,4 +1,4 @@
-#include "engine/ops_loss.h"
+#include "engine/ops/loss.h"
 
 #include "kernels/nn/losses.h"
 

@@ -1,4 +1,4 @@
-#include "kernels/nn/conv_first_layer.h"
+#include "kernels/conv/conv_first_layer.h"
 
 #include <algorithm>
 #include <cstring>
@@ -85,6 +85,7 @@ bool conv_few_backward_weight(const Exec& exec, FeatureView<const float> x, Feat
                               ConvWeight<float> d_weight) {
   const int kernel = d_weight.whole.dim[2];
   if (exec.device != Device::cpu || exec.variant == Variant::plain || x.block != 1 || x.c > 3) return false;
+  if (d_weight.geometry != ConvGeometry::same(kernel, kernel)) return false;
   check_convolution(x, d_weight, d_out);
   if (kernel == 1 && d_out.block == 8) return run<1, 8>(exec, x, d_out, d_weight), true;
   if (kernel == 3 && d_out.block == 8) return run<3, 8>(exec, x, d_out, d_weight), true;

@@ -1,4 +1,4 @@
-#include "kernels/nn/conv_onednn.h"
+#include "kernels/conv/conv_onednn.h"
 
 #include <omp.h>
 
@@ -36,7 +36,8 @@ enum class Pass { forward, backward_data, backward_weight };
 /// What a primitive depends on.
 struct Key {
   Pass pass;
-  int n, in, out, h, w, kernel, in_block, out_block;
+  int n, in, out, h, w, in_block, out_block;  // h, w: of x
+  ConvGeometry geometry;
   int weight_in;  // the weight's input channels, of which `in` are used
   bool bias, add, relu;
   bool bf16;  // the maps, and the weight on its way; plain weights and biases are float32
@@ -61,17 +62,25 @@ constexpr auto f32 = memory::data_type::f32;
 struct Descriptions {
   memory::data_type type;  // of the maps
   memory::desc x, weight, any_weight, bias, out;
-  memory::dims strides{1, 1}, padding;
+  memory::dims strides, dilates, before, after;
 
   explicit Descriptions(const Key& k)
       : type(k.bf16 ? memory::data_type::bf16 : f32),
         x({k.n, k.in, k.h, k.w}, type, tag_of(k.in_block, k.in, k.bf16)),
-        weight({k.out, k.in, k.kernel, k.kernel}, f32,
-               memory::dims{int64_t(k.weight_in) * k.kernel * k.kernel, int64_t(k.kernel) * k.kernel, k.kernel, 1}),
-        any_weight({k.out, k.in, k.kernel, k.kernel}, type, memory::format_tag::any),
+        weight({k.out, k.in, k.geometry.kernel_h, k.geometry.kernel_w}, f32,
+               memory::dims{k.weight_in * area(k), area(k), k.geometry.kernel_w, 1}),
+        any_weight({k.out, k.in, k.geometry.kernel_h, k.geometry.kernel_w}, type, memory::format_tag::any),
         bias({k.out}, f32, memory::format_tag::x),
-        out({k.n, k.out, k.h, k.w}, type, tag_of(k.out_block, k.out, k.bf16)),
-        padding{k.kernel / 2, k.kernel / 2} {}
+        out({k.n, k.out, k.geometry.out_h(k.h), k.geometry.out_w(k.w)}, type, tag_of(k.out_block, k.out, k.bf16)),
+        strides{k.geometry.stride, k.geometry.stride},
+        dilates{dilation(k, k.geometry.kernel_h), dilation(k, k.geometry.kernel_w)},
+        before{k.geometry.top, k.geometry.left},
+        after{k.geometry.bottom, k.geometry.right} {}
+
+ private:
+  static int64_t area(const Key& k) { return int64_t(k.geometry.kernel_h) * k.geometry.kernel_w; }
+  /// oneDNN counts it from 0, and some of its kernels refuse any other number even where it has no effect.
+  static int64_t dilation(const Key& k, int extent) { return extent > 1 ? k.geometry.dilation - 1 : 0; }
 };
 
 using Forward = dnnl::convolution_forward::primitive_desc;
@@ -81,31 +90,35 @@ using BackwardWeight = dnnl::convolution_backward_weights::primitive_desc;
 #if DNNL_VERSION_MAJOR >= 3
 Forward describe(const Descriptions& d, prop_kind kind, algorithm a, bool bias, const dnnl::primitive_attr& attr) {
   const auto& e = library().engine;
-  if (bias) return Forward(e, kind, a, d.x, d.any_weight, d.bias, d.out, d.strides, d.padding, d.padding, attr, true);
-  return Forward(e, kind, a, d.x, d.any_weight, d.out, d.strides, d.padding, d.padding, attr, true);
+  if (bias)
+    return Forward(e, kind, a, d.x, d.any_weight, d.bias, d.out, d.strides, d.dilates, d.before, d.after, attr, true);
+  return Forward(e, kind, a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after, attr, true);
 }
 BackwardData describe_data(const Descriptions& d, algorithm a, const Forward& hint, const dnnl::primitive_attr& attr) {
-  return BackwardData(library().engine, a, d.x, d.any_weight, d.out, d.strides, d.padding, d.padding, hint, attr, true);
+  return BackwardData(library().engine, a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after, hint,
+                      attr, true);
 }
 BackwardWeight describe_weight(const Descriptions& d, algorithm a, const Forward& hint,
                                const dnnl::primitive_attr& attr) {
-  return BackwardWeight(library().engine, a, d.x, d.any_weight, d.out, d.strides, d.padding, d.padding, hint, attr,
-                        true);
+  return BackwardWeight(library().engine, a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after, hint,
+                        attr, true);
 }
 #else
 Forward describe(const Descriptions& d, prop_kind kind, algorithm a, bool bias, const dnnl::primitive_attr& attr) {
   using Desc = dnnl::convolution_forward::desc;
-  const Desc desc = bias ? Desc(kind, a, d.x, d.any_weight, d.bias, d.out, d.strides, d.padding, d.padding)
-                         : Desc(kind, a, d.x, d.any_weight, d.out, d.strides, d.padding, d.padding);
+  const Desc desc = bias ? Desc(kind, a, d.x, d.any_weight, d.bias, d.out, d.strides, d.dilates, d.before, d.after)
+                         : Desc(kind, a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after);
   return Forward(desc, attr, library().engine, true);
 }
 BackwardData describe_data(const Descriptions& d, algorithm a, const Forward& hint, const dnnl::primitive_attr& attr) {
-  const dnnl::convolution_backward_data::desc desc(a, d.x, d.any_weight, d.out, d.strides, d.padding, d.padding);
+  const dnnl::convolution_backward_data::desc desc(a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before,
+                                                   d.after);
   return BackwardData(desc, attr, library().engine, hint, true);
 }
 BackwardWeight describe_weight(const Descriptions& d, algorithm a, const Forward& hint,
                                const dnnl::primitive_attr& attr) {
-  const dnnl::convolution_backward_weights::desc desc(a, d.x, d.any_weight, d.out, d.strides, d.padding, d.padding);
+  const dnnl::convolution_backward_weights::desc desc(a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before,
+                                                      d.after);
   return BackwardWeight(desc, attr, library().engine, hint, true);
 }
 #endif
@@ -113,7 +126,8 @@ BackwardWeight describe_weight(const Descriptions& d, algorithm a, const Forward
 /// Winograd F(4x4, 3x3) where the library has it (oneDNN 2.x with AVX-512): half the time of direct convolution with
 /// no larger error, but `convolution_auto` does not choose it.
 bool winograd_applies(const Key& k) {
-  return !version3 && !k.bf16 && k.kernel == 3 && k.in_block == 16 && k.out_block == 16 && k.in >= 16 && k.out >= 16;
+  return !version3 && !k.bf16 && k.geometry == ConvGeometry::same(3, 3) && k.in_block == 16 && k.out_block == 16 &&
+         k.in >= 16 && k.out >= 16;
 }
 
 /// A primitive with its memory objects; execute() hands them the addresses of the day.
@@ -124,7 +138,7 @@ class Plan {
       if (a == algorithm::convolution_winograd && !winograd_applies(key)) continue;
       if (make(key, a)) return;
     }
-    refuse("oneDNN has no convolution for ", key.in, " to ", key.out, " channels, kernel ", key.kernel);
+    refuse("oneDNN has no convolution for ", key.in, " to ", key.out, " channels, ", key.geometry);
   }
 
   void execute(const Exec& exec, const void* x, const void* weight, const void* bias, const void* out) {
@@ -215,8 +229,8 @@ template <class T, class W>
 Key key_of(Pass pass, FeatureView<const T> x, const ConvWeight<W>& weight, FeatureView<const T> out) {
   check_convolution(x, weight, out);
   Key key{};
-  key.pass = pass, key.n = x.n, key.in = x.c, key.out = out.c, key.h = x.h, key.w = x.w,
-  key.kernel = weight.whole.dim[2];
+  key.pass = pass, key.n = x.n, key.in = x.c, key.out = out.c, key.h = x.h, key.w = x.w;
+  key.geometry = weight.geometry;
   key.in_block = x.block, key.out_block = out.block, key.weight_in = weight.whole.dim[1];
   key.bf16 = std::is_same_v<T, bfloat16>;
   return key;

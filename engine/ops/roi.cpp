@@ -1,4 +1,4 @@
-#include "engine/ops_roi.h"
+#include "engine/ops/roi.h"
 
 #include <cmath>
 

@@ -1,4 +1,4 @@
-#include "engine/ops_instance.h"
+#include "engine/ops/instance.h"
 
 #include "kernels/nn/losses.h"
 

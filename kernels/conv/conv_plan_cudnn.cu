@@ -1,4 +1,4 @@
-#include "kernels/nn/conv_plan_cudnn.h"
+#include "kernels/conv/conv_plan_cudnn.h"
 
 #if BASIN_CUDA
 #include <cudnn.h>
@@ -65,7 +65,7 @@ bool is_allowed(int math, const ConvKey& key) {
   return key.tf32 || key.problem.bf16 || math == CUDNN_FMA_MATH;
 }
 
-/// Those that cuDNN tells to add up in an order of their own are not.
+/// cuDNN documents which of its algorithms do not fix the order of their sums.
 bool is_deterministic(ConvPass pass, int algorithm) {
   if (pass == ConvPass::backward_data) return algorithm != CUDNN_CONVOLUTION_BWD_DATA_ALGO_0;
   if (pass == ConvPass::backward_weight)
@@ -73,8 +73,8 @@ bool is_deterministic(ConvPass pass, int algorithm) {
   return true;
 }
 
-/// Of what was measured, the fastest that fits; with `deterministic` the first by number of those that give the same
-/// bits from run to run. cuDNN measures ways of multiplying that were not asked for, too.
+/// Of the measured algorithms, the fastest whose workspace fits; with `deterministic` the first by number of those that
+/// give the same bits from run to run. cuDNN also measures math types that were not asked for.
 template <class Measured>
 ConvAlgorithm chosen(std::vector<Measured> all, int count, const ConvKey& key) {
   all.resize(size_t(count));
@@ -91,26 +91,30 @@ ConvAlgorithm chosen(std::vector<Measured> all, int count, const ConvKey& key) {
   return {int(m.algo), int(m.mathType), int64_t(m.memory), int(cudnnGetVersion())};
 }
 
-/// A problem as cuDNN takes it.
+/// A problem in cuDNN's descriptors.
 class Plan {
  public:
   Plan(int gpu, const ConvKey& key) : gpu_(gpu), key_(key), p_(key.problem) {
     BASIN_CUDNN_CHECK(cudnnSetTensor4dDescriptor(x_, format_of(p_), type_of(p_), p_.n, p_.in, p_.h, p_.w));
-    BASIN_CUDNN_CHECK(cudnnSetTensor4dDescriptor(out_, format_of(p_), type_of(p_), p_.n, p_.out, p_.h, p_.w));
     BASIN_CUDNN_CHECK(
-        cudnnSetFilter4dDescriptor(weight_, type_of(p_), format_of(p_), p_.out, p_.in, p_.kernel, p_.kernel));
-    const int padding = p_.kernel / 2;
-    BASIN_CUDNN_CHECK(cudnnSetConvolution2dDescriptor(operation_, padding, padding, 1, 1, 1, 1, CUDNN_CROSS_CORRELATION,
-                                                      CUDNN_DATA_FLOAT));
+        cudnnSetTensor4dDescriptor(out_, format_of(p_), type_of(p_), p_.n, p_.out, p_.out_h(), p_.out_w()));
+    const ConvGeometry& g = p_.geometry;
+    BASIN_CUDNN_CHECK(
+        cudnnSetFilter4dDescriptor(weight_, type_of(p_), format_of(p_), p_.out, p_.in, g.kernel_h, g.kernel_w));
+    BASIN_CHECK(g.is_symmetric(), g);
+    // Some of cuDNN's algorithms refuse a dilation even along an axis where it has no effect.
+    const int dilation_h = g.kernel_h > 1 ? g.dilation : 1, dilation_w = g.kernel_w > 1 ? g.dilation : 1;
+    BASIN_CUDNN_CHECK(cudnnSetConvolution2dDescriptor(operation_, g.top, g.left, g.stride, g.stride, dilation_h,
+                                                      dilation_w, CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
     set_math(p_.bf16 ? CUDNN_TENSOR_OP_MATH : key.tf32 ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH);
   }
-  /// With the algorithm for it.
+  /// With the algorithm to run it by.
   Plan(int gpu, const ConvKey& key, const ConvAlgorithm& choice) : Plan(gpu, key) {
     algorithm_ = choice.algorithm, workspace_ = size_t(choice.workspace);
     set_math(cudnnMathType_t(choice.math));
   }
 
-  /// As run_cudnn().
+  /// See run_cudnn().
   void run(const Exec& exec, void* x, void* weight, void* out, float beta) const {
     const cudnnHandle_t handle = handle_on(exec);
     const Temp<std::byte> work(exec, int64_t(workspace_));
@@ -134,7 +138,7 @@ class Plan {
     }
   }
 
-  /// Whether cuDNN offers the choice, which may come from another GPU, on this one.
+  /// Whether cuDNN offers the choice on this GPU: it may have been made on another one.
   bool offers(const ConvAlgorithm& c) {
     size_t needed = 0;
     return c.algorithm < algorithms_of(p_.pass) && c.math <= CUDNN_FMA_MATH && is_allowed(c.math, key_) &&
@@ -144,14 +148,15 @@ class Plan {
            size_t(c.workspace) <= max_workspace;
   }
 
-  /// On memory of its own, as measuring writes over what the pass writes; and not of exec.scratch, because a step's
-  /// memory would stay that large.
+  /// Uses memory of its own, because measuring overwrites the result of the pass; and takes it from the system, because
+  /// exec.scratch would keep that much for every later step.
   ConvAlgorithm measure(Exec exec) {
     exec.scratch = nullptr;
     const cudnnHandle_t handle = handle_on(exec);
-    const int64_t element = p_.bf16 ? 2 : 4, pixels = int64_t(p_.n) * p_.h * p_.w;
-    const Temp<std::byte> x(exec, pixels * p_.in * element), out(exec, pixels * p_.out * element);
-    const Temp<std::byte> weight(exec, int64_t(p_.out) * p_.in * p_.kernel * p_.kernel * element);
+    const int64_t element = p_.bf16 ? 2 : 4;
+    const Temp<std::byte> x(exec, int64_t(p_.n) * p_.h * p_.w * p_.in * element);
+    const Temp<std::byte> out(exec, int64_t(p_.n) * p_.out_h() * p_.out_w() * p_.out * element);
+    const Temp<std::byte> weight(exec, p_.weight_size() * element);
     const Temp<std::byte> work(exec, int64_t(max_workspace));
     for (const Temp<std::byte>* zero : {&x, &out, &weight})
       BASIN_CUDA_CHECK(cudaMemsetAsync(zero->data(), 0, size_t(zero->size()), exec.stream));
