@@ -41,9 +41,10 @@ const Fence fences[] = {
     {"cuBLAS", "cublas.*", "kernels/nn/\\w*_cublas\\.(h|cpp|cu)", 2},
     {"CUB or Thrust", "(cub|thrust)/.*", "kernels/runtime/\\w*_cub\\.(h|cu)", 2},
     {"oneDNN", "dnnl.*|oneapi/dnnl.*", "kernels/nn/\\w*_onednn\\.(h|cpp)", 2},
-    {"libtiff", "tiff.*", "data/files/\\w+\\.cpp", 1},
+    {"libtiff", "tiff.*", "data/files/\\w+\\.(h|cpp)", 1},
     {"libpng", "png\\.h", "data/files/\\w+\\.cpp", 1},
-    {"stb", "(stb/)?stb_.*", "data/files/\\w+\\.cpp", 1},
+    {"libjpeg", "jpeglib\\.h|jerror\\.h|turbojpeg\\.h", "data/files/\\w+\\.cpp", 1},
+    {"pugixml", "pugixml.*", "data/files/\\w+\\.cpp", 1},
     {"the JSON library", "nlohmann/.*", "engine/json(_fwd)?\\.h", 2},
     {"CLI11", "CLI/.*", "tools/cli/options\\.cpp", 1},
 };

@@ -87,19 +87,22 @@ void run(const Options& o) {
   v.field = parse_field_kind(o.field);
   if (o.crop % UNet::multiple != 0) refuse("--crop ", o.crop, ": expected a multiple of ", UNet::multiple);
   const Augmentation augment = parse_augmentation(o.augment);
-  std::vector<Pair> pairs = find_pairs(o.data), held;
+  std::vector<std::string> left_out;
+  std::vector<Pair> pairs = find_pairs(o.data, &left_out), held;
   if (!o.val.empty()) {
-    held = find_pairs(o.val);
+    held = find_pairs(o.val, &left_out);
   } else {
     Split split = split_for_validation(pairs, o.val_fraction);
     pairs = std::move(split.kept), held = std::move(split.held_out);
   }
+  report_notes(left_out);
   std::fprintf(stderr, "to train on, %s", describe_pairs(pairs).c_str());
   if (!held.empty()) std::fprintf(stderr, "for validation, %s", describe_pairs(held).c_str());
 
   const std::vector<Example> train_set = read_examples(pairs, o.channels, v.normalisation);
   v.net.in_channels = train_set.front().source.channels();
   const std::vector<Example> val_set = read_examples(held, v.net.in_channels, v.normalisation);
+  report_notes(notes_of(train_set)), report_notes(notes_of(val_set));
   report_converted(converted(train_set) + converted(val_set), v.net.in_channels);
   report_repeated(train_set, val_set);
   report_binary(train_set);
@@ -160,12 +163,12 @@ void add_train(Command& program) {
       .excludes(val);
   const Option epochs = command.add("--epochs", o->epochs, "epochs in all").positive().shown();
   command.add("--steps", o->steps, "steps in all, instead of epochs").positive().excludes(epochs);
-  command.add("--batch", o->batch, "crops per step").positive().shown();
-  command.add("--crop", o->crop, "side of a crop, a multiple of 8").positive().shown();
+  command.add("--batch", o->batch, "crops per step").within(1, 4096).shown();
+  command.add("--crop", o->crop, "side of a crop, a multiple of 8").within(8, 16384).shown();
   command.add("--lr", o->lr, "learning rate of Adam").positive().shown();
   command.add("--schedule", o->schedule, "learning rate over the run").one_of({"constant", "cosine"}).shown();
   command.add("--width", o->width, "channels of the first stage").within(1, 256).shown();
-  command.add("--channels", o->channels, "input channels; 0: the most any image has").not_negative();
+  command.add("--channels", o->channels, "input channels; 0: the most any image has").within(0, 1024);
   command.add("--norm", o->norm, "divide, percentile:LOW,HIGH or none").shown();
   command.add("--augment", o->augment, "list of flip, rotate, brightness, noise; or none").shown();
   command.add("--weights", o->weights, "of the losses ivp,mse,tversky").list(3).not_negative().shown();
