@@ -192,8 +192,7 @@ void add_train(Command& program) {
       .excludes(val);
   const Option epochs = command.add("--epochs", o->epochs, "epochs in all; default: the method's").positive();
   command.add("--steps", o->steps, "steps in all, instead of epochs").positive().excludes(epochs);
-  command.add("--batch", o->batch, "crops that the network sees at once; default: the method's")
-      .within(1, 4096);
+  command.add("--batch", o->batch, "crops that the network sees at once; default: the method's").within(1, 4096);
   command.add("--accumulate", o->accumulate, "batches whose gradients are averaged for a step; default: the method's")
       .positive();
   command.add("--crop", o->crop, "side of a crop in pixels; default: the method's").within(8, 16384);
