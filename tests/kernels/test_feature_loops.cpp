@@ -86,8 +86,8 @@ Found run(const Exec& exec, const Shape& shape, Layout layout, int skipped, cons
   const Maps<X> x(exec, shape, layout, skipped, x_values), other = filled(shape, 2), d_out = filled(shape, 3);
   Found found;
 
-  const Tensor mean = Tensor::zeros(exec, {c}, dtype_of<T>), inverse_std = mean.copy(exec);
-  const Tensor running_mean = mean.copy(exec), running_var = mean.copy(exec);
+  const Tensor mean = Tensor::zeros(exec, {c}, dtype_of<T>), inverse_std = mean.clone(exec);
+  const Tensor running_mean = mean.clone(exec), running_var = mean.clone(exec);
   kernels::norm_statistics<X>(exec, x.view(), T(1e-5), T(.1), {mean.data<T>(), inverse_std.data<T>()},
                               running_mean.data<T>(), running_var.data<T>());
   found.mean = read(mean), found.inverse_std = read(inverse_std);
@@ -101,7 +101,7 @@ Found run(const Exec& exec, const Shape& shape, Layout layout, int skipped, cons
   kernels::norm_relu<X>(exec, in, out.view());
   kernels::norm_add_relu<X>(exec, in, in_2, both.view());
   const Tensor zero = Tensor::zeros(exec, {c}, dtype_of<T>);
-  const Tensor d_gamma = zero.copy(exec), d_beta = zero.copy(exec), unused = zero.copy(exec);
+  const Tensor d_gamma = zero.clone(exec), d_beta = zero.clone(exec), unused = zero.clone(exec);
   kernels::norm_relu_backward<X>(exec, in, d_out.view(), {d_x.view(), d_gamma.data<T>(), d_beta.data<T>()});
   kernels::norm_add_relu_backward<X>(exec, in, in_2, d_out.view(), {d_a.view(), unused.data<T>(), unused.data<T>()},
                                      {d_b.view(), unused.data<T>(), unused.data<T>()});
