@@ -5,6 +5,7 @@
 
 #include "engine/ops/gradient_sink.h"
 #include "engine/ops/nn.h"
+#include "kernels/conv/conv_cpu.h"
 #include "kernels/conv/conv_cudnn.h"
 #include "kernels/conv/conv_first_layer.h"
 #include "kernels/conv/upsampled_2x2.h"
@@ -45,7 +46,7 @@ class Convolution {
       const View<const T, 1> b = bias ? bias.view<const T, 1>() : View<const T, 1>();
       const kernels::ConvWeight<const T> w(weight.view<const T, 4>(), first, geometry_);
       if constexpr (std::is_same_v<T, float>) {
-        if (library_ == Library::onednn) return kernels::conv_onednn<X>(exec_, in, w, b, end, out.features<X>());
+        if (library_ == Library::onednn) return kernels::conv_cpu<X>(exec_, in, w, b, end, out.features<X>());
         if (library_ == Library::cudnn) return kernels::conv_cudnn<X>(exec_, in, w, b, end, out.features<X>());
       }
       if constexpr (std::is_same_v<X, T>)
@@ -64,7 +65,7 @@ class Convolution {
       if constexpr (std::is_same_v<X, float>)
         if (library_ == Library::onednn) {
           if (kernels::conv_few_backward_weight(exec_, in, d, w)) return;
-          return kernels::conv_onednn_backward_weight(exec_, in, d, w);
+          return kernels::conv_cpu_backward_weight(exec_, in, d, w);
         }
       if constexpr (std::is_same_v<X, T>)
         kernels::conv_plain_backward_weight<X>(exec_, in, d, w);
@@ -80,7 +81,7 @@ class Convolution {
       if constexpr (std::is_same_v<T, float>)
         if (library_ == Library::cudnn) return kernels::conv_cudnn_backward_data<X>(exec_, w, d, d_x.features<X>());
       if constexpr (std::is_same_v<X, float>)
-        if (library_ == Library::onednn) return kernels::conv_onednn_backward_data(exec_, w, d, d_x.features<X>());
+        if (library_ == Library::onednn) return kernels::conv_cpu_backward_data(exec_, w, d, d_x.features<X>());
       if constexpr (std::is_same_v<X, T>)
         kernels::conv_plain_backward_data<X>(exec_, w, d, d_x.features<X>());
       else

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/runtime/feature_loops.h"
+#include "kernels/conv/padded_maps.h"
 
 namespace basin::kernels {
 namespace {
@@ -18,76 +18,15 @@ bool is_nhwc(const FeatureView<X>& x, const FeatureView<Out>& out) {
   return nhwc;
 }
 
-/// The rows and columns of zeros around x that cuDNN cannot add by itself, and the padding that it can.
+/// The padding that cuDNN can add by itself, and the margin of zeros around x that is left for us.
 struct Padding {
-  int top, left, bottom, right;
   ConvGeometry rest;
+  Margin margin;
 
   explicit Padding(const ConvGeometry& g) : rest(g) {
     rest.top = rest.bottom = std::min(g.top, g.bottom), rest.left = rest.right = std::min(g.left, g.right);
-    top = g.top - rest.top, left = g.left - rest.left, bottom = g.bottom - rest.bottom, right = g.right - rest.right;
+    margin = {g.top - rest.top, g.left - rest.left, g.bottom - rest.bottom, g.right - rest.right};
   }
-  bool is_none() const { return top + left + bottom + right == 0; }
-};
-
-/// larger[y + top, x + left] = x, else 0.
-template <class X>
-struct Pad {
-  FeatureShape larger;
-  FeatureView<const X> x;
-  int top, left;
-  X* out;
-
-  BASIN_HD void operator()(FeatureAt at) const {
-    const int64_t plane = at.row / larger.h;
-    const int y = int(at.row % larger.h) - top, xx = at.x - left;
-    const bool inside = y >= 0 && y < x.h && xx >= 0 && xx < x.w;
-    out[at.offset] = inside ? x.data[((plane * x.h + y) * x.w + xx) * x.block + at.lane] : X(0);
-  }
-};
-
-/// x = larger[y + top, x + left].
-template <class X>
-struct Crop {
-  FeatureShape x;
-  FeatureView<const X> larger;
-  int top, left;
-  X* out;
-
-  BASIN_HD void operator()(FeatureAt at) const {
-    const int64_t plane = at.row / x.h, y = at.row % x.h + top, xx = at.x + left;
-    out[at.offset] = larger.data[((plane * larger.h + y) * larger.w + xx) * x.block + at.lane];
-  }
-};
-
-/// The image of a convolution with the zeros around it that cuDNN cannot add: x itself where there are none.
-template <class X>
-class PaddedMaps {
- public:
-  PaddedMaps(const Exec& exec, const FeatureView<X>& x, const Padding& p)
-      : exec_(exec), x_(x), padding_(p), memory_(exec, p.is_none() ? 0 : larger(nullptr).size()) {}
-  FeatureView<X> maps() const { return padding_.is_none() ? x_ : larger(memory_.data()); }
-  /// Copies x into the larger maps.
-  void pad() const {
-    if (padding_.is_none()) return;
-    const FeatureShape shape(maps());
-    for_each_feature(exec_, shape, Pad<X>{shape, x_, padding_.top, padding_.left, memory_.data()});
-  }
-  /// Copies the larger maps to x.
-  void crop() const {
-    if (padding_.is_none()) return;
-    const FeatureShape shape(x_);
-    for_each_feature(exec_, shape, Crop<X>{shape, maps(), padding_.top, padding_.left, x_.data});
-  }
-
- private:
-  FeatureView<X> larger(X* data) const {
-    return {data, x_.n, x_.c, x_.h + padding_.top + padding_.bottom, x_.w + padding_.left + padding_.right, x_.block};
-  }
-  Exec exec_;
-  FeatureView<X> x_;
-  Padding padding_;
-  Temp<X> memory_;
 };
 
 /// The problem, of padded maps x.
@@ -171,7 +110,7 @@ void conv_cudnn(const Exec& exec, FeatureView<const X> x, ConvWeight<const float
                 const ConvEpilogue& epilogue, FeatureView<X> out) {
   BASIN_CHECK(!bias.data || bias.dim[0] == out.c, "bias ", bias, ", out ", out);
   check_convolution(x, weight, out);
-  const PaddedMaps<X> padded(exec, {const_cast<X*>(x.data), x.n, x.c, x.h, x.w, x.block}, Padding(weight.geometry));
+  const PaddedMaps<X> padded(exec, x, Padding(weight.geometry).margin);
   padded.pad();
   const ConvProblem problem = problem_of(ConvPass::forward, padded.maps(), weight, out);
   const DenseWeight<const float, X> w(exec, weight, problem);
@@ -184,7 +123,7 @@ template <class X>
 void conv_cudnn_backward_data(const Exec& exec, ConvWeight<const float> weight, FeatureView<const X> d_out,
                               FeatureView<X> d_x) {
   check_convolution(d_x, weight, d_out);
-  const PaddedMaps<X> padded(exec, d_x, Padding(weight.geometry));
+  const PaddedMaps<X> padded(exec, d_x, Padding(weight.geometry).margin);
   const ConvProblem problem = problem_of(ConvPass::backward_data, padded.maps(), weight, d_out);
   const DenseWeight<const float, X> w(exec, weight, problem);
   run_cudnn(exec, problem, padded.maps().data, w.data(), raw(d_out), 0);
@@ -195,7 +134,7 @@ template <class X>
 void conv_cudnn_backward_weight(const Exec& exec, FeatureView<const X> x, FeatureView<const X> d_out,
                                 ConvWeight<float> d_weight) {
   check_convolution(x, d_weight, d_out);
-  const PaddedMaps<X> padded(exec, {const_cast<X*>(x.data), x.n, x.c, x.h, x.w, x.block}, Padding(d_weight.geometry));
+  const PaddedMaps<X> padded(exec, x, Padding(d_weight.geometry).margin);
   padded.pad();
   const ConvProblem problem = problem_of(ConvPass::backward_weight, padded.maps(), d_weight, d_out);
   const DenseWeight<float, X> d(exec, d_weight, problem);

@@ -7,6 +7,7 @@
 #include <dnnl.hpp>
 #include <optional>
 
+#include "kernels/conv/conv_algorithms.h"
 #include "kernels/runtime/isa.h"
 #include "kernels/runtime/lru_cache.h"
 #include "kernels/runtime/scratch.h"
@@ -31,12 +32,10 @@ Library& library() {
   return *one;
 }
 
-enum class Pass { forward, backward_data, backward_weight };
-
 /// What a primitive depends on.
 struct Key {
-  Pass pass;
-  int n, in, out, h, w, in_block, out_block;  // h, w: of x
+  ConvPass pass;
+  int n, in, out, slices, h, w, in_block, out_block;  // h, w: of a slice of x
   ConvGeometry geometry;
   int weight_in;  // the weight's input channels, of which `in` are used
   bool bias, add, relu;
@@ -46,41 +45,50 @@ struct Key {
   auto operator<=>(const Key&) const = default;
 };
 
-memory::format_tag tag_of(int block, int channels, bool bf16) {
-  if (bf16 && block == channels) return memory::format_tag::nhwc;
-  if (block == 1) return memory::format_tag::nchw;
+memory::format_tag tag_of(int block, int channels, const Key& k) {
+  using tag = memory::format_tag;
+  const bool flat = k.slices == 1;
+  if (k.bf16 && block == channels) return flat ? tag::nhwc : tag::ndhwc;
+  if (block == 1) return flat ? tag::nchw : tag::ncdhw;
   // Not nhwc where that is the same memory: one nhwc among blocked maps leaves only oneDNN's reference convolution.
-  if (block == 8) return memory::format_tag::nChw8c;
-  if (block == 16) return memory::format_tag::nChw16c;
+  if (block == 8) return flat ? tag::nChw8c : tag::nCdhw8c;
+  if (block == 16) return flat ? tag::nChw16c : tag::nCdhw16c;
   BASIN_CHECK(block == channels, "block ", block);
-  return memory::format_tag::nhwc;
+  return flat ? tag::nhwc : tag::ndhwc;
 }
 
 constexpr auto f32 = memory::data_type::f32;
 
-/// The descriptions shared by the three passes of one convolution.
+/// The descriptions shared by the three passes of one convolution. Slices are the depth of a convolution in space whose
+/// kernel has a depth of one.
 struct Descriptions {
   memory::data_type type;  // of the maps
   memory::desc x, weight, any_weight, bias, out;
   memory::dims strides, dilates, before, after;
 
-  explicit Descriptions(const Key& k)
-      : type(k.bf16 ? memory::data_type::bf16 : f32),
-        x({k.n, k.in, k.h, k.w}, type, tag_of(k.in_block, k.in, k.bf16)),
-        weight({k.out, k.in, k.geometry.kernel_h, k.geometry.kernel_w}, f32,
-               memory::dims{k.weight_in * area(k), area(k), k.geometry.kernel_w, 1}),
-        any_weight({k.out, k.in, k.geometry.kernel_h, k.geometry.kernel_w}, type, memory::format_tag::any),
-        bias({k.out}, f32, memory::format_tag::x),
-        out({k.n, k.out, k.geometry.out_h(k.h), k.geometry.out_w(k.w)}, type, tag_of(k.out_block, k.out, k.bf16)),
-        strides{k.geometry.stride, k.geometry.stride},
-        dilates{dilation(k, k.geometry.kernel_h), dilation(k, k.geometry.kernel_w)},
-        before{k.geometry.top, k.geometry.left},
-        after{k.geometry.bottom, k.geometry.right} {}
-
- private:
-  static int64_t area(const Key& k) { return int64_t(k.geometry.kernel_h) * k.geometry.kernel_w; }
-  /// oneDNN counts it from 0, and some of its kernels refuse any other number even where it has no effect.
-  static int64_t dilation(const Key& k, int extent) { return extent > 1 ? k.geometry.dilation - 1 : 0; }
+  explicit Descriptions(const Key& k) : type(k.bf16 ? memory::data_type::bf16 : f32) {
+    const ConvGeometry& g = k.geometry;
+    const int64_t area = int64_t(g.kernel_h) * g.kernel_w;
+    // Maps, weights and the numbers per axis have one dimension more where there are slices.
+    const auto dims = [&](int64_t a, int64_t b, int64_t slices, int64_t h, int64_t w) {
+      return k.slices == 1 ? memory::dims{a, b, h, w} : memory::dims{a, b, slices, h, w};
+    };
+    const auto per_axis = [&](int64_t slices, int64_t h, int64_t w) {
+      return k.slices == 1 ? memory::dims{h, w} : memory::dims{slices, h, w};
+    };
+    // oneDNN counts dilations from 0, and some of its kernels refuse any other even where it has no effect.
+    const auto dilation = [&](int extent) { return extent > 1 ? g.dilation - 1 : 0; };
+    x = {dims(k.n, k.in, k.slices, k.h, k.w), type, tag_of(k.in_block, k.in, k)};
+    const memory::dims shape = dims(k.out, k.in, 1, g.kernel_h, g.kernel_w);
+    weight = {shape, f32, dims(k.weight_in * area, area, area, g.kernel_w, 1)};
+    any_weight = {shape, type, memory::format_tag::any};
+    bias = {{k.out}, f32, memory::format_tag::x};
+    out = {dims(k.n, k.out, k.slices, g.out_h(k.h), g.out_w(k.w)), type, tag_of(k.out_block, k.out, k)};
+    strides = per_axis(1, g.stride, g.stride);
+    dilates = per_axis(0, dilation(g.kernel_h), dilation(g.kernel_w));
+    before = per_axis(0, g.top, g.left);
+    after = per_axis(0, g.bottom, g.right);
+  }
 };
 
 using Forward = dnnl::convolution_forward::primitive_desc;
@@ -126,8 +134,8 @@ BackwardWeight describe_weight(const Descriptions& d, algorithm a, const Forward
 /// Winograd F(4x4, 3x3) where the library has it (oneDNN 2.x with AVX-512): half the time of direct convolution with
 /// no larger error, but `convolution_auto` does not choose it.
 bool winograd_applies(const Key& k) {
-  return !version3 && !k.bf16 && k.geometry == ConvGeometry::same(3, 3) && k.in_block == 16 && k.out_block == 16 &&
-         k.in >= 16 && k.out >= 16;
+  return !version3 && !k.bf16 && k.slices == 1 && k.geometry == ConvGeometry::same(3, 3) && k.in_block == 16 &&
+         k.out_block == 16 && k.in >= 16 && k.out >= 16;
 }
 
 /// A primitive with its memory objects; execute() hands them the addresses of the day.
@@ -171,7 +179,7 @@ class Plan {
       arguments_ = {{weight_argument, packed_}, {DNNL_ARG_SCRATCHPAD, scratchpad_}};
       return packed;
     };
-    if (key.pass == Pass::forward) {
+    if (key.pass == ConvPass::forward) {
       dnnl::post_ops post;
       if (key.add) post.append_sum(1.f);
 #if DNNL_VERSION_MAJOR >= 3
@@ -191,7 +199,7 @@ class Plan {
     }
     const Forward hint = describe(d, prop_kind::forward_training, a, false, attr);
     if (!hint) return false;
-    if (key.pass == Pass::backward_data) {
+    if (key.pass == ConvPass::backward_data) {
       const BackwardData pd = describe_data(d, a, hint, attr);
       if (!pd) return false;
       const memory::desc packed = keep(pd, pd.weights_desc(), DNNL_ARG_WEIGHTS);
@@ -226,10 +234,12 @@ Plan& plan_for(Key key) {
 }
 
 template <class T, class W>
-Key key_of(Pass pass, FeatureView<const T> x, const ConvWeight<W>& weight, FeatureView<const T> out) {
+Key key_of(ConvPass pass, FeatureView<const T> x, const ConvWeight<W>& weight, FeatureView<const T> out, int slices) {
+  BASIN_CHECK(slices > 0 && x.h % slices == 0 && out.h % slices == 0, slices, " slices of ", x);
+  x.h /= slices, out.h /= slices;
   check_convolution(x, weight, out);
   Key key{};
-  key.pass = pass, key.n = x.n, key.in = x.c, key.out = out.c, key.h = x.h, key.w = x.w;
+  key.pass = pass, key.n = x.n, key.in = x.c, key.out = out.c, key.slices = slices, key.h = x.h, key.w = x.w;
   key.geometry = weight.geometry;
   key.in_block = x.block, key.out_block = out.block, key.weight_in = weight.whole.dim[1];
   key.bf16 = std::is_same_v<T, bfloat16>;
@@ -237,7 +247,7 @@ Key key_of(Pass pass, FeatureView<const T> x, const ConvWeight<W>& weight, Featu
 }
 
 template <class T>
-T* slice(const ConvWeight<T>& weight) {
+T* part(const ConvWeight<T>& weight) {
   return &weight.whole(0, weight.first, 0, 0);
 }
 
@@ -262,28 +272,28 @@ std::string onednn_version() {
 
 template <class T>
 void conv_onednn(const Exec& exec, FeatureView<const T> x, ConvWeight<const float> weight, View<const float, 1> bias,
-                 const ConvEpilogue& epilogue, FeatureView<T> out) {
-  Key key = key_of<T>(Pass::forward, x, weight, out);
+                 const ConvEpilogue& epilogue, FeatureView<T> out, int slices) {
+  Key key = key_of<T>(ConvPass::forward, x, weight, out, slices);
   key.bias = bias.data != nullptr, key.add = epilogue.add, key.relu = epilogue.relu;
   BASIN_CHECK(!bias.data || bias.dim[0] == out.c, "bias ", bias, ", out ", out);
-  guarded([&] { plan_for(key).execute(exec, x.data, slice(weight), bias.data, out.data); });
+  guarded([&] { plan_for(key).execute(exec, x.data, part(weight), bias.data, out.data); });
 }
 
 template void conv_onednn<float>(const Exec&, FeatureView<const float>, ConvWeight<const float>, View<const float, 1>,
-                                 const ConvEpilogue&, FeatureView<float>);
+                                 const ConvEpilogue&, FeatureView<float>, int);
 template void conv_onednn<bfloat16>(const Exec&, FeatureView<const bfloat16>, ConvWeight<const float>,
-                                    View<const float, 1>, const ConvEpilogue&, FeatureView<bfloat16>);
+                                    View<const float, 1>, const ConvEpilogue&, FeatureView<bfloat16>, int);
 
 void conv_onednn_backward_data(const Exec& exec, ConvWeight<const float> weight, FeatureView<const float> d_out,
-                               FeatureView<float> d_x) {
-  const Key key = key_of<float>(Pass::backward_data, d_x, weight, d_out);
-  guarded([&] { plan_for(key).execute(exec, d_x.data, slice(weight), nullptr, d_out.data); });
+                               FeatureView<float> d_x, int slices) {
+  const Key key = key_of<float>(ConvPass::backward_data, d_x, weight, d_out, slices);
+  guarded([&] { plan_for(key).execute(exec, d_x.data, part(weight), nullptr, d_out.data); });
 }
 
 void conv_onednn_backward_weight(const Exec& exec, FeatureView<const float> x, FeatureView<const float> d_out,
-                                 ConvWeight<float> d_weight) {
-  const Key key = key_of<float>(Pass::backward_weight, x, d_weight, d_out);
-  guarded([&] { plan_for(key).execute(exec, x.data, slice(d_weight), nullptr, d_out.data); });
+                                 ConvWeight<float> d_weight, int slices) {
+  const Key key = key_of<float>(ConvPass::backward_weight, x, d_weight, d_out, slices);
+  guarded([&] { plan_for(key).execute(exec, x.data, part(d_weight), nullptr, d_out.data); });
 }
 
 }  // namespace basin::kernels

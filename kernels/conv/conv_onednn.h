@@ -8,7 +8,9 @@
 // plain nchw where they have few channels, or nhwc in bfloat16. Primitives are made once per shape; the 512 last used
 // are kept. Weights stay row-major for the caller and are reordered on the way in and out. The algorithm follows from
 // the shape alone (winograd_applies), so the same machine with the same number of threads gives the same bits. Not for
-// several threads at once. Shapes that do not belong together throw (check_convolution).
+// several threads at once. Shapes that do not belong together throw (check_convolution). The rows of maps may be those
+// of several images, `slices`, one below the other in each channel, which are convolved each by itself. Some problems
+// oneDNN has only a slow reference kernel for: kernels/conv/conv_cpu.h avoids them.
 
 namespace basin::kernels {
 
@@ -21,12 +23,12 @@ std::string onednn_version();
 /// are float32 until they are stored; a convolution in parts (ConvEpilogue::add) rounds after each.
 template <class T>
 void conv_onednn(const Exec&, FeatureView<const T> x, ConvWeight<const float> weight, View<const float, 1> bias,
-                 const ConvEpilogue&, FeatureView<T> out);
+                 const ConvEpilogue&, FeatureView<T> out, int slices = 1);
 /// d_x is overwritten.
 void conv_onednn_backward_data(const Exec&, ConvWeight<const float> weight, FeatureView<const float> d_out,
-                               FeatureView<float> d_x);
+                               FeatureView<float> d_x, int slices = 1);
 /// d_weight is added to.
 void conv_onednn_backward_weight(const Exec&, FeatureView<const float> x, FeatureView<const float> d_out,
-                                 ConvWeight<float> d_weight);
+                                 ConvWeight<float> d_weight, int slices = 1);
 
 }  // namespace basin::kernels

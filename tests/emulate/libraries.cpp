@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/conv/conv_cpu.h"
 #include "kernels/conv/conv_onednn.h"
 #include "kernels/conv/conv_plan_cudnn.h"
 #include "kernels/nn/resample.h"
@@ -87,19 +88,19 @@ void run_on_floats(const ConvProblem& p, int algorithm, X* x, X* weight, X* out,
   switch (p.pass) {
     case ConvPass::forward:
       if (large)
-        conv_onednn<float>(Exec(), in.blocked(), weights, {}, {}, result.blocked());
+        conv_cpu<float>(Exec(), in.blocked(), weights, {}, {}, result.blocked());
       else
         conv_plain<float>(Exec(), in.given(), weights, {}, {}, result.given());
       return store(large ? result.taken_back() : result.values(), algorithm, beta, out);
     case ConvPass::backward_data:
       if (large)
-        conv_onednn_backward_data(Exec(), weights, result.blocked(), in.blocked());
+        conv_cpu_backward_data(Exec(), weights, result.blocked(), in.blocked());
       else
         conv_plain_backward_data<float>(Exec(), weights, result.given(), in.given());
       return store(large ? in.taken_back() : in.values(), algorithm, beta, x);
     case ConvPass::backward_weight: {
       if (large)
-        conv_onednn_backward_weight(Exec(), in.blocked(), result.blocked(), ConvWeight<float>(w, 0, p.geometry));
+        conv_cpu_backward_weight(Exec(), in.blocked(), result.blocked(), ConvWeight<float>(w, 0, p.geometry));
       else
         conv_plain_backward_weight<float>(Exec(), in.given(), result.given(), ConvWeight<float>(w, 0, p.geometry));
       std::vector<float> back(plain.size());
