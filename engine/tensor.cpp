@@ -44,7 +44,7 @@ std::ostream& operator<<(std::ostream& out, const Shape& s) {
 int Tensor::block() const {
   switch (layout_) {
     case Layout::nhwc:
-      return shape_[1];
+      return shape_[1] > 0 ? shape_[1] : 1;
     case Layout::blocked8:
       return 8;
     case Layout::blocked16:
@@ -56,7 +56,7 @@ int Tensor::block() const {
 
 size_t Tensor::bytes() const {
   int64_t n = shape_.size();
-  if (layout_ != Layout::nchw) n = n / shape_[1] * ((shape_[1] + block() - 1) / block() * block());
+  if (layout_ != Layout::nchw && n > 0) n = n / shape_[1] * ((shape_[1] + block() - 1) / block() * block());
   return size_t(n) * size_of(dtype_);
 }
 

@@ -63,6 +63,7 @@ struct SampleSpec {
   int multiple = 1;            // of the sides of a crop
   int margin = 0;              // of labels around a crop that the targets need, in pixels
   bool whole_objects = false;  // targets depend on objects as a whole: the margin then covers the image
+  bool host_targets = false;   // targets are made by the CPU, whatever the device
   Sampling sampling;
   Normalisation normalisation;
 };
@@ -139,6 +140,9 @@ class Method {
 
   virtual Params& params() = 0;
   virtual const Params& params() const = 0;
+
+  /// First values of the parameters, which depend on the seed alone.
+  virtual void init(const Exec& exec, uint64_t seed) { params().init(exec, seed); }
 
   virtual TrainingDefaults training_defaults() const { return {}; }
   virtual SampleSpec sample_spec() const = 0;

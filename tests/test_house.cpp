@@ -23,7 +23,7 @@ const std::vector<std::string> floors = {"kernels", "engine", "data", "models", 
 /// that share a string know nothing of each other. "" is the root of the floor. models/registry.cpp, which lists the
 /// methods, is the one exception.
 const std::map<std::string, std::vector<std::set<std::string>>> rooms = {
-    {"kernels", {{"runtime"}, {"nn", "field", "flow", "cluster", "image"}}},
+    {"kernels", {{"runtime"}, {"conv", "nn", "field", "flow", "cluster", "image", "embedding", "roi"}}},
     {"data", {{"files"}, {"dataset", "synth"}, {"metrics", "report"}}},
     {"models", {{"networks"}, {""}, {"methods"}, {"inference"}, {"training"}}},
     {"tools", {{"cli"}, {"commands", "bench"}, {""}}},
@@ -39,13 +39,16 @@ struct Fence {
 };
 const Fence fences[] = {
     {"the CUDA runtime", "cuda_runtime.*|cuda\\.h", "kernels/runtime/platform\\.h", 1},
-    {"cuDNN", "cudnn.*", "kernels/nn/\\w*_cudnn\\.(h|cpp|cu)", 2},
+    {"cuDNN", "cudnn.*", "kernels/conv/\\w*_cudnn\\.(h|cpp|cu)", 2},
     {"cuBLAS", "cublas.*", "kernels/nn/\\w*_cublas\\.(h|cpp|cu)", 2},
     {"CUB or Thrust", "(cub|thrust)/.*", "kernels/runtime/\\w*_cub\\.(h|cu)", 2},
-    {"oneDNN", "dnnl.*|oneapi/dnnl.*", "kernels/nn/\\w*_onednn\\.(h|cpp)", 2},
+    {"oneDNN", "dnnl.*|oneapi/dnnl.*", "kernels/conv/\\w*_onednn\\.(h|cpp)", 2},
     {"libtiff", "tiff.*", "data/files/\\w+\\.cpp", 1},
+    {"oneDNN", "dnnl.*|oneapi/dnnl.*", "kernels/nn/\\w*_onednn\\.(h|cpp)", 2},
+    {"libtiff", "tiff.*", "data/files/\\w+\\.(h|cpp)", 1},
     {"libpng", "png\\.h", "data/files/\\w+\\.cpp", 1},
-    {"stb", "(stb/)?stb_.*", "data/files/\\w+\\.cpp", 1},
+    {"libjpeg", "jpeglib\\.h|jerror\\.h|turbojpeg\\.h", "data/files/\\w+\\.cpp", 1},
+    {"pugixml", "pugixml.*", "data/files/\\w+\\.cpp", 1},
     {"the JSON library", "nlohmann/.*", "engine/json(_fwd)?\\.h", 2},
     {"CLI11", "CLI/.*", "tools/cli/options\\.cpp", 1},
 };
@@ -234,12 +237,12 @@ std::vector<std::string> violations(const fs::path& root) {
 class Planted {
  public:
   Planted() : root_(fs::temp_directory_path() / ("basin-house-" + std::to_string(std::random_device{}()))) {
-    write("CMakeLists.txt", "kernels/image/a.cu kernels/nn/conv_onednn.cpp data/files/b.cpp tests/test_a.cpp\n");
+    write("CMakeLists.txt", "kernels/image/a.cu kernels/conv/conv_onednn.cpp data/files/b.cpp tests/test_a.cpp\n");
     write("kernels/runtime/launch.h",
           "#pragma once\ntemplate <class F>\nvoid launch(F f) {\n  { f<<<1, 2>>>(); }\n}\n");
     write("kernels/image/a.cu",
           "// a comment may say <<<\n#include \"kernels/runtime/launch.h\"\nconst char* s = \"<<<\";\n");
-    write("kernels/nn/conv_onednn.cpp", "#include <dnnl.hpp>\n");
+    write("kernels/conv/conv_onednn.cpp", "#include <dnnl.hpp>\n");
     write("data/files/b.cpp", "#include <tiffio.h>\n\n#include \"kernels/runtime/launch.h\"\n");
     write("tests/test_a.cpp", "#include \"data/files/b.h\"\n");
     write("data/files/b.h", "#pragma once\n");

@@ -3,11 +3,12 @@
 #include <optional>
 
 #include "engine/json.h"
-#include "engine/ops_loss.h"
+#include "engine/ops/loss.h"
 #include "engine/safetensors.h"
 #include "kernels/image/symmetry.h"
 #include "kernels/image/tiles.h"
 #include "kernels/runtime/scratch.h"
+#include "models/methods/method_support.h"
 #include "models/networks/tiling.h"
 
 namespace basin {
@@ -78,23 +79,6 @@ Setting noise_setting(NoiseRule& value) {
   s.option = s.candidates_option = "--snap-noise", s.bare = "majority";
   s.candidates = {"none", "majority"};
   s.text = [](const Json& j) { return j.is_string() ? j.get<std::string>() : j == true ? "majority" : "none"; };
-  return s;
-}
-
-Setting normalisation_setting(Normalisation& value) {
-  Setting s;
-  s.use = Setting::Use::training;
-  s.key = "normalisation";
-  s.help = "how pixel values become what the network sees";
-  s.range = "divide, percentile:LOW,HIGH or none";
-  s.value = [&value] { return Json(to_string(value)); };
-  s.assign = [&value](const Json& j) {
-    if (!j.is_string()) return false;
-    value = parse_normalisation(j.get<std::string>());
-    return true;
-  };
-  s.parse = [](const std::string& text) { return Json(text); };
-  s.option = "--norm";
   return s;
 }
 

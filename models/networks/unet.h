@@ -1,7 +1,7 @@
 #pragma once
 #include <optional>
 
-#include "engine/ops_nn.h"
+#include "engine/ops/nn.h"
 
 namespace basin {
 

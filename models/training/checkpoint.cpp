@@ -5,7 +5,7 @@
 #include "engine/files.h"
 #include "engine/json.h"
 #include "engine/safetensors.h"
-#include "kernels/nn/conv_plan_cudnn.h"
+#include "kernels/conv/conv_plan_cudnn.h"
 #include "models/inference/model_file.h"
 #include "models/training/conv_algorithms_json.h"
 

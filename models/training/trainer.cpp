@@ -119,7 +119,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
   if (resume && std::filesystem::exists(files.state())) {
     load_checkpoint(files.state(), exec, method.params(), at, chosen);
   } else {
-    method.params().init(exec, o.seed);
+    method.init(exec, o.seed);
     stepper.start_average();
   }
   if (at.step >= o.steps) {
@@ -137,7 +137,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
   load.seed = o.seed, load.augment = o.augment, load.workers = std::max(1, o.workers);
   if (exec.device != Device::cpu) {
     load.memory = &pinned_memory();
-    load.raw = !spec.whole_objects;
+    load.raw = !spec.whole_objects && !spec.host_targets;
     if (o.workers == 0) load.workers = std::clamp(omp_get_max_threads() - 1, 1, 8);
   }
   const MakeTargets targets = [&](const Exec& where, View<const int32_t, 2> labels, const SampleTargets& to) {

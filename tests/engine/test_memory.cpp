@@ -5,8 +5,8 @@
 #include "kernels/runtime/lru_cache.h"
 #include "models/inference/segmenter.h"
 #include "tests/support/file_support.h"
+#include "tests/support/gpu_support.h"
 #include "tests/support/model_support.h"
-#include "tests/support/support.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -115,7 +115,7 @@ TEST_CASE("memory: the pool keeps no image, and gives all it can where the syste
 #endif
 }
 
-TEST_CASE("memory: a GPU without room is told in one sentence, with what to lower") {
+TEST_CASE("memory: a GPU without room is told in one sentence, with what to lower" * skip_without_gpu()) {
   for (const Exec& exec : execs()) {
     if (exec.device == Device::cpu) continue;
     Pool pool(exec.device);
@@ -125,6 +125,17 @@ TEST_CASE("memory: a GPU without room is told in one sentence, with what to lowe
     own.scratch = &pool;
     CHECK(Tensor::zeros(own, {3}).to_host<float>(own) == std::vector<float>(3, 0.f));  // and goes on working
   }
+}
+
+TEST_CASE("memory: tensors without elements take no bytes in any layout") {
+  for (const Exec& exec : execs())
+    for (const Layout layout : {Layout::nchw, Layout::nhwc, Layout::blocked8, Layout::blocked16})
+      for (const Shape& shape : {Shape{2, 0, 3, 4}, Shape{0, 5, 3, 4}, Shape{2, 5, 0, 4}}) {
+        const Tensor t = Tensor::zeros(exec, shape, DType::f32, layout);
+        CHECK(t.bytes() == 0);
+        CHECK(t.features<float>().size() == 0);
+        CHECK(t.clone(exec).bytes() == 0);
+      }
 }
 
 TEST_CASE("memory: of values by their keys the last used are kept") {

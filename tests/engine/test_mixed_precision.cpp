@@ -1,6 +1,6 @@
 #include <map>
 
-#include "engine/ops_nn.h"
+#include "engine/ops/nn.h"
 #include "kernels/nn/dropout.h"
 #include "kernels/nn/resample.h"
 #include "models/methods/vector_fields.h"

@@ -81,6 +81,18 @@ TEST_CASE("adam: the first step is the rate, against the gradient's sign, whatev
     }
 }
 
+TEST_CASE("adam: the correction of a late step is that of the powers") {
+  for (const Exec& exec : execs())
+    for (const int64_t t : {1000, 4095, 100000}) {
+      const kernels::AdamOptions o;
+      const double g = 0.5, mean = (1 - o.beta1) * g / (1 - std::pow(o.beta1, double(t)));
+      const double square = (1 - o.beta2) * g * g / (1 - std::pow(o.beta2, double(t)));
+      Many many(exec, 0);
+      CHECK(many.step(o, t - 1, g, 0.25)[0] ==
+            doctest::Approx(-0.25 * mean / (std::sqrt(square) + o.epsilon)).epsilon(1e-12));
+    }
+}
+
 TEST_CASE("adam: after a gradient that is no number nothing changes any more, and the first such step is known") {
   for (const Exec& exec : execs())
     for (const double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {

@@ -2,8 +2,8 @@
 
 #include "data/synth/synth.h"
 #include "engine/json.h"
-#include "engine/ops_loss.h"
-#include "engine/ops_nn.h"
+#include "engine/ops/loss.h"
+#include "engine/ops/nn.h"
 #include "kernels/image/components.h"
 #include "models/inference/model_file.h"
 #include "models/inference/tuning.h"

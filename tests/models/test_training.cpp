@@ -8,7 +8,7 @@
 #include "data/synth/synth.h"
 #include "engine/files.h"
 #include "engine/safetensors.h"
-#include "kernels/nn/conv_plan_cudnn.h"
+#include "kernels/conv/conv_plan_cudnn.h"
 #include "models/inference/model_file.h"
 #include "models/inference/segmenter.h"
 #include "models/methods/vector_fields.h"
@@ -83,7 +83,8 @@ TEST_CASE("training: stopped and resumed, it ends with the bytes of a run that n
   }
 }
 
-TEST_CASE("training: a run resumed on a GPU multiplies by the algorithms of cuDNN that were chosen before the stop") {
+TEST_CASE("training: a run resumed on a GPU multiplies by the algorithms of cuDNN that were chosen before the stop" *
+          skip_without_gpu()) {
   for (const Exec& exec : deterministic_execs()) {
     if (exec.device == Device::cpu) continue;
     kernels::ConvAlgorithmCache& ledger = kernels::conv_algorithm_cache();

@@ -57,7 +57,7 @@ std::vector<BenchResult> bench_segment(const BenchOptions& asked) {
   method.params().init(o.exec, o.seed);
   const TrueMaps predictor(o.exec, method, truth);
   const Source source(std::move(work.image), 1, {}, "the image");
-  const TilingOptions tiling;
+  const TilingOptions tiling{.tiling = Tiling::dynamic};  // as published
   const std::string shape = std::to_string(truth.width) + "x" + std::to_string(truth.height) + ", " +
                             std::to_string(truth.count) + " objects";
 
