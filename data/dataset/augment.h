@@ -59,7 +59,7 @@ struct Warp {
   float scale = 1;  // of what the image shows
   float angle = 0;  // radians
   float shear = 0;
-  SmoothWarp displacement;
+  SmoothWarp displacement = {};
 
   bool any() const { return scale != 1 || angle != 0 || shear != 0 || displacement.most > 0; }
 };

@@ -31,7 +31,7 @@ struct Placement {
   int y0 = 0, x0 = 0;
   bool mirror = false;  // what lies beyond the image is its mirror image, the edge not repeated; otherwise 0
   PlaneMap map;
-  SmoothWarp displacement;
+  SmoothWarp displacement = {};
 };
 
 /// The placement with the image warped about the middle of the sample on top.

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "data/dataset/augment.h"
@@ -29,11 +30,22 @@ std::vector<int> moved(const Transform& t, int size, const std::vector<int>& fro
 }  // namespace
 
 TEST_CASE("augment: the option is read and printed") {
-  for (const char* text : {"none", "flip", "flip,rotate,brightness,noise", "rotate,noise"})
+  for (const char* text : {"none", "flip", "flip,rotate,brightness,noise", "rotate,noise", "flip,scale:0.5,blur:2.25"})
     CHECK(to_string(parse_augmentation(text)) == text);
   CHECK(to_string(parse_augmentation("noise,flip")) == "flip,noise");
-  for (const char* text : {"", "flop", "flip,", ",flip", "flip,,noise", "none,flip", "Flip", "flip noise"})
-    CHECK(contains(refusal([&] { parse_augmentation(text); }), "--augment"));
+  CHECK(to_string(parse_augmentation("elastic:1,angle:0.25")) == "angle:0.25,elastic");
+  const Augmentation moderate = parse_augmentation("moderate");
+  CHECK(parse_augmentation(to_string(moderate)) == moderate);
+  CHECK(moderate.scale == 0.5f);
+  const auto refused = [](const char* text) { return refusal([&] { parse_augmentation(text); }); };
+  for (const char* text : {"", "flop", "flip,", ",flip", "flip,,noise", "none,flip", "Flip", "flip noise",
+                           "moderate,flip", "scale:", "scale:x", "scale:0", "scale:-1", "scale:nan", "scale:1x",
+                           "scale:1:1", "scale:99", "flip:2", "noise,scale,noise:2"})
+    CHECK(contains(refused(text), std::string("--augment ") + text + ": "));
+  CHECK(contains(refused("flip,flop:2"), "\"flop:2\" is none of flip, rotate, "));
+  CHECK(contains(refused("noise,flip:2"), "flip takes no strength, but the item is flip:2"));
+  CHECK(contains(refused("noise,scale:9"), "expected a strength above 0 and up to 3 in scale:9"));
+  CHECK(contains(refused("noise,scale,noise:2"), "noise is there twice"));
 }
 
 TEST_CASE("augment: flips and a quarter turn by hand") {
@@ -99,4 +111,55 @@ TEST_CASE("augment: what is drawn, and how often") {
   const Transform none = draw_augmentation(parse_augmentation("none"), 64, random).transform;
   CHECK((none.rotation == 0 && !none.flip_rows && !none.flip_columns));
   CHECK((none.gain == 1 && none.offset == 0 && none.noise == 0));
+}
+
+TEST_CASE("augment: warps and values are drawn as often and as strongly as asked, each on its own") {
+  const int n = 4000;
+  const Augmentation all = parse_augmentation(
+      "scale,angle:0.5,shear,elastic,invert,gamma,illumination,blur:2,sharpen,poisson,correlated,cutout");
+  int scale = 0, angle = 0, shear = 0, elastic = 0, invert = 0, gamma = 0, light = 0, blur = 0, sharpen = 0, shot = 0,
+      grainy = 0, cutout = 0, quiet = 0;
+  float least = 9, most = 0, turn = 0, strongest = 0;
+  for (int i = 0; i < n; ++i) {
+    const auto drawn = [&](const Augmentation& a) {
+      Random random(3, Purpose::augment, 0, uint64_t(i));
+      return draw_augmentation(a, 64, random);
+    };
+    const Drawn d = drawn(all);
+    const Warp& w = d.warp;
+    const ValueChange& c = d.change;
+    least = std::min(least, w.scale), most = std::max(most, w.scale), turn = std::max(turn, std::abs(w.angle));
+    strongest = std::max(strongest, w.displacement.most / w.displacement.spacing);
+    scale += w.scale != 1, angle += w.angle != 0, shear += w.shear != 0, elastic += w.displacement.most > 0;
+    invert += c.invert, gamma += c.gamma != 1, light += c.illumination > 0, blur += c.blur > 0;
+    sharpen += c.sharpen > 0, shot += c.photons > 0, grainy += c.correlated > 0, cutout += c.cutouts > 0;
+    quiet += !w.any() && !c.any();
+    REQUIRE((c.blur == 0 || (c.blur >= 0.6f && c.blur <= 3)));
+    REQUIRE((c.photons == 0 || (c.photons >= 49.9f && c.photons <= 1001)));
+    REQUIRE((c.cutouts >= 0 && c.cutouts <= 3));
+    // One option leaves the others' numbers as they are.
+    const Drawn alone = drawn(parse_augmentation("scale,blur:2"));
+    REQUIRE(alone.warp.scale == w.scale);
+    REQUIRE(alone.change.blur == c.blur);
+    REQUIRE((alone.warp.angle == 0 && alone.change.gamma == 1));
+    const Drawn none = drawn(parse_augmentation("none"));
+    REQUIRE((!none.warp.any() && !none.change.any()));
+  }
+  for (const auto& [times, share] : {std::pair{scale, 0.5},
+                                     {angle, 0.5},
+                                     {shear, 0.25},
+                                     {elastic, 0.25},
+                                     {invert, 0.1},
+                                     {gamma, 0.3},
+                                     {light, 0.2},
+                                     {blur, 0.2},
+                                     {sharpen, 0.2},
+                                     {shot, 0.2},
+                                     {grainy, 0.2},
+                                     {cutout, 0.2}})
+    CHECK(std::abs(times - share * n) < 4.5 * std::sqrt(n * share * (1 - share)));
+  CHECK(quiet < n / 30);
+  CHECK((least >= 0.5f && least < 0.51f && most <= 2 && most > 1.97f));
+  CHECK((turn < 1.5708f && turn > 1.55f));
+  CHECK((strongest < 0.2f && strongest > 0.19f));
 }
