@@ -3,8 +3,8 @@
 #include <cmath>
 #include <limits>
 
-#include "engine/ops_embedding.h"
-#include "engine/ops_loss.h"
+#include "engine/ops/embedding.h"
+#include "engine/ops/loss.h"
 #include "kernels/embedding/adjacency.h"
 #include "tests/support/support.h"
 
