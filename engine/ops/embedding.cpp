@@ -62,10 +62,10 @@ EmbeddingLoss embedding_loss(Tape& tape, Var embedding, const ObjectTables& tabl
     return Tensor::borrow(values.owner(), at, values.device(), {1}, values.dtype());
   };
   const Tensor labels = tables.labels;
-  embedding.value = e.without_data();
-  const Var total = tape.record(value(0), {embedding}, [&tape, embedding, labels, gradient](const Tensor& d_total) {
-    const bool accumulate = tape.wants_sum(embedding);
-    const Tensor& d_embedding = tape.gradient(embedding);
+  const Var in{e.without_data(), embedding.node};
+  const Var total = tape.record(value(0), {in}, [&tape, in, labels, gradient](const Tensor& d_total) {
+    const bool accumulate = tape.wants_sum(in);
+    const Tensor& d_embedding = tape.gradient(in);
     with_real(d_total.dtype(), [&]<class T>(T) {
       kernels::embedding_loss_backward<T>(tape.exec(), labels.view<const int32_t, 3>(),
                                           gradient.view<const double, 3>(), d_total.data<const T>(),

@@ -15,6 +15,8 @@ struct EmbeddingLossOptions {
 };
 /// FCRNet as its authors' code has it: of the powers' means, not normalised, by pixels and pairs.
 constexpr EmbeddingLossOptions fcrnet_loss{};
+/// FCRNet with the cosine similarity of its paper: of unit_vectors() of the powers.
+constexpr EmbeddingLossOptions fcrnet_cosine_loss{true, false, 4};
 /// W-Net as its paper has it, of unit vectors, with the absolute value that its code takes of the cosines.
 constexpr EmbeddingLossOptions wnet_loss{true, true, 1};
 

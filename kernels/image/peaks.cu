@@ -30,7 +30,7 @@ struct WindowInRow {
     float most = values(y, x);
     for (int u = x > radius ? x - radius : 0; u <= (x + radius < width ? x + radius : width - 1); ++u)
       most = values(y, u) > most ? values(y, u) : most;
-    largest(y, x) = (x < radius || x + radius >= width) && most < 0 ? 0.f : most;
+    largest(y, x) = most;
   }
 };
 
@@ -42,7 +42,7 @@ struct FindPeaks {
 
   BASIN_HD void operator()(int64_t row, int64_t column) const {
     const int y = int(row), x = int(column), height = values.dim[0], width = values.dim[1];
-    float most = y < o.radius || y + o.radius >= height ? 0.f : in_row(y, x);
+    float most = in_row(y, x);
     for (int v = y > o.radius ? y - o.radius : 0; v <= (y + o.radius < height ? y + o.radius : height - 1); ++v)
       most = in_row(v, x) > most ? in_row(v, x) : most;
     const float value = values(y, x);
@@ -62,7 +62,8 @@ void largest_value(const Exec& exec, View<const float, 2> values, float* largest
 void local_maxima(const Exec& exec, View<const float, 2> values, PeakOptions o, View<uint8_t, 2> peaks) {
   const int height = values.dim[0], width = values.dim[1];
   BASIN_CHECK(peaks.dim[0] == height && peaks.dim[1] == width, "values ", values, ", peaks ", peaks);
-  BASIN_CHECK(o.radius >= 0 && o.border >= 0, "radius ", o.radius, ", border ", o.border);
+  BASIN_CHECK(o.radius >= 0 && o.border >= 0 && o.threshold >= 0, "radius ", o.radius, ", border ", o.border,
+              ", threshold ", o.threshold);
   Temp<float> memory(exec, values.size()), largest(exec, 1);
   const View<float, 2> in_row{memory.data(), {height, width}};
   largest_value(exec, values, largest.data());

@@ -93,7 +93,7 @@ LossParts oracle(Shape shape, const std::vector<double>& e, const std::vector<in
 
 const kernels::EmbeddingLossOptions all_options[] = {kernels::fcrnet_loss,
                                                      kernels::wnet_loss,
-                                                     {.unit_centres = true, .per_object = false, .inter_weight = 1},
+                                                     kernels::fcrnet_cosine_loss,
                                                      {.unit_centres = false, .per_object = true, .inter_weight = 2}};
 
 }  // namespace
@@ -221,6 +221,12 @@ TEST_CASE("embedding loss: gradients in double, through the centres and through 
   for (const kernels::EmbeddingLossOptions& o : all_options)
     check_gradient([&](Tape& t, std::vector<Var>& in) { return embedding_loss(t, in[0], tables, o).total; }, {shape},
                    {e}, 1e-6, 1e-8);
+  // A row of objects without background, which have one neighbour or two.
+  const ObjectTables row = object_tables({}, Tensor::from<int32_t>({}, {1, 1, 7}, {1, 1, 2, 3, 3, 3, 4}), 4, 1);
+  const Shape of_row{1, 3, 1, 7};
+  for (const kernels::EmbeddingLossOptions& o : all_options)
+    check_gradient([&](Tape& t, std::vector<Var>& in) { return embedding_loss(t, in[0], row, o).total; }, {of_row},
+                   {uniform<double>(21, -1, 1, 11)}, 1e-6, 1e-8);
   check_gradient(
       [&](Tape& t, std::vector<Var>& in) {  // used three times
         const Var h = power_activation(t, in[0], alpha_of({}, 4)), u = unit_vectors(t, in[0]);
