@@ -1,8 +1,28 @@
 #include "engine/params.h"
 
+#include <cmath>
+#include <numbers>
+#include <utility>
+
 #include "kernels/runtime/philox.h"
 
 namespace basin {
+namespace {
+
+double fan_in(const Shape& weight) { return double(weight.size()) / weight[0]; }
+
+/// A normal number within two standard deviations, by the method of Box and Muller, drawn until it is.
+double truncated_normal(Random& random) {
+  for (;;) {
+    const double radius = std::sqrt(-2 * std::log(1 - double(random.uniform())));
+    const double z = radius * std::cos(2 * std::numbers::pi * double(random.uniform()));
+    if (std::abs(z) <= 2) return z;
+  }
+}
+
+}  // namespace
+
+double pytorch_bound(const Shape& weight) { return 1 / std::sqrt(fan_in(weight)); }
 
 int Params::Table::add(Named named) {
   named.offset = size;
@@ -13,12 +33,19 @@ int Params::Table::add(Named named) {
 
 int Params::add(std::string name, Shape shape, double bound, double constant) {
   BASIN_CHECK(!values_, "parameters are added before allocate()");
-  return learnt_.add({std::move(name), shape, bound, constant, 0});
+  return learnt_.add({std::move(name), shape, bound, constant, 0, 0});
+}
+
+int Params::add_he_normal(std::string name, Shape shape) {
+  BASIN_CHECK(!values_, "parameters are added before allocate()");
+  constexpr double deviation_within_two = 0.87962566103423978;  // of the standard normal cut off at 2
+  const double deviation = std::sqrt(2 / fan_in(shape)) / deviation_within_two;
+  return learnt_.add({std::move(name), shape, 0, 0, deviation, 0});
 }
 
 int Params::add_statistic(std::string name, Shape shape, double constant) {
   BASIN_CHECK(!values_, "statistics are added before allocate()");
-  return statistics_.add({std::move(name), shape, 0, constant, 0});
+  return statistics_.add({std::move(name), shape, 0, constant, 0, 0});
 }
 
 void Params::allocate(const Exec& exec) {
@@ -36,14 +63,22 @@ void Params::init(const Exec& exec, uint64_t seed) {
       for (const Named& named : table.names) {
         Random random(seed, Purpose::init, 0, index++);
         for (int64_t i = 0; i < named.shape.size(); ++i)
-          host[size_t(named.offset + i)] =
-              T(named.bound > 0 ? double(random.uniform(-1, 1)) * named.bound : named.constant);
+          host[size_t(named.offset + i)] = T(named.deviation > 0 ? truncated_normal(random) * named.deviation
+                                             : named.bound > 0   ? double(random.uniform(-1, 1)) * named.bound
+                                                                 : named.constant);
       }
       flat.copy_from_host(exec, host.data());
     };
     fill(learnt_, values_);
     fill(statistics_, running_);
   });
+}
+
+void Params::exchange(Tensor& values, Tensor& running) {
+  BASIN_CHECK(values.shape() == values_.shape() && running.shape() == running_.shape(), "values ", values.shape(),
+              ", statistics ", running.shape());
+  std::swap(values_, values);
+  std::swap(running_, running);
 }
 
 Tensor Params::slice(const Tensor& flat, const Named& named) const {

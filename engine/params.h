@@ -11,14 +11,25 @@ struct Parameter {
   Tensor value, gradient;
 };
 
+/// PyTorch's bound of a convolution's first weights and biases, 1 / sqrt(fan_in), from the weight's shape. The fan_in
+/// of a transposed convolution, whose weight is [in, out, kernel_h, kernel_w], is PyTorch's too: its second dimension
+/// times the area of the kernel (methods.md 0).
+double pytorch_bound(const Shape& weight);
+
 /// All of a network's learnt values, gradients and running statistics: three flat buffers with named slices, so that
 /// to zero, clip, step or save them is one pass each. Names are added first; allocate() then makes the buffers.
 class Params {
  public:
   explicit Params(DType dtype = DType::f32) : dtype_(dtype) {}
+  Params(const Params&) = delete;  // networks refer to it
+  Params& operator=(const Params&) = delete;
 
   /// A learnt tensor, drawn from U(-bound, bound) by init(), or set to `constant` where bound is 0. Returns its handle.
   int add(std::string name, Shape shape, double bound, double constant = 0);
+  /// A learnt weight [out, in, kernel_h, kernel_w], drawn by init() from the normal distribution of Keras's he_normal
+  /// (methods.md 0): cut off at two standard deviations, with a variance of 2 / fan_in after the cut. Returns its
+  /// handle.
+  int add_he_normal(std::string name, Shape shape);
   /// A running statistic, with its first value. Returns its handle.
   int add_statistic(std::string name, Shape shape, double constant);
 
@@ -33,7 +44,8 @@ class Params {
     std::string name;
     Shape shape;
     double bound, constant;
-    int64_t offset;  // in elements, a multiple of 16
+    double deviation;  // of a normal distribution cut off at twice that; 0: none
+    int64_t offset;    // in elements, a multiple of 16
   };
   const std::vector<Named>& learnt() const { return learnt_.names; }
   const std::vector<Named>& statistics() const { return statistics_.names; }
@@ -44,6 +56,8 @@ class Params {
   const Tensor& values() const { return values_; }
   const Tensor& gradients() const { return gradients_; }
   const Tensor& running() const { return running_; }
+  /// Exchanges the values and the running statistics for others of the same shapes, such as moving averages.
+  void exchange(Tensor& values, Tensor& running);
   Tensor value_slice(const Named&) const;
   Tensor statistic_slice(const Named&) const;
 

@@ -12,12 +12,12 @@ namespace basin {
 struct Var {
   Tensor value;
   int node = -1;
-  std::function<Tensor()> again = {};  // where it is cheap: makes the value once more, from what is kept anyway
+  std::function<Tensor()> recompute = {};  // where it is cheap: computes the value anew from what is kept anyway
 
-  /// What a backward closure captures: without the value, if it can be made again; its shape stays.
-  Var kept() const { return again ? Var{value.without_data(), node, again} : *this; }
+  /// What a backward closure captures: without the value where it can be recomputed; its shape stays.
+  Var kept() const { return recompute ? Var{value.without_data(), node, recompute} : *this; }
   /// The value of what kept() returned.
-  Tensor recomputed() const { return value ? value : again(); }
+  Tensor recomputed() const { return value ? value : recompute(); }
 };
 
 /// Records operations in the order they run; backward() replays them in reverse.
@@ -59,7 +59,7 @@ class Tape {
   /// memory.
   void backward(const Var& root, Tensor seed) {
     BASIN_CHECK(root.node >= 0, "nothing to differentiate");
-    grad_of(root.node) = seed.owner().use_count() > 1 ? seed.copy(exec_) : std::move(seed);
+    grad_of(root.node) = seed.owner().use_count() > 1 ? seed.clone(exec_) : std::move(seed);
     backward();
   }
   /// The same, from the gradients already put into the nodes through gradient().

@@ -107,16 +107,23 @@ void Tensor::copy_from_host(const Exec& exec, const void* from) const {
   if (bytes() > 0) std::memcpy(raw(), from, bytes());  // nothing has no address
 }
 
-Tensor Tensor::copy(const Exec& exec) const {
-  const Tensor other = empty(exec, shape_, dtype_, layout_);
+void Tensor::copy_from(const Exec& exec, const Tensor& from) const {
+  BASIN_CHECK(from.shape_ == shape_ && from.dtype_ == dtype_ && from.layout_ == layout_ && from.device_ == device_,
+              "tensors ", from.shape_, " and ", shape_);
 #if BASIN_CUDA
   if (device_ == Device::cuda) {
-    BASIN_CUDA_CHECK(cudaMemcpyAsync(other.raw(), raw(), bytes(), cudaMemcpyDeviceToDevice, exec.stream));
-    return other;
+    BASIN_CUDA_CHECK(cudaMemcpyAsync(raw(), from.raw(), bytes(), cudaMemcpyDeviceToDevice, exec.stream));
+    return;
   }
 #endif
-  if (bytes() > 0) std::memcpy(other.raw(), raw(), bytes());
-  return other;
+  (void)exec;
+  if (bytes() > 0) std::memcpy(raw(), from.raw(), bytes());
+}
+
+Tensor Tensor::clone(const Exec& exec) const {
+  const Tensor copy = empty(exec, shape_, dtype_, layout_);
+  copy.copy_from(exec, *this);
+  return copy;
 }
 
 Tensor Tensor::to_device(const Exec& exec) const {

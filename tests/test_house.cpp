@@ -20,10 +20,12 @@ namespace {
 const std::vector<std::string> floors = {"kernels", "engine", "data", "models", "tools"};  // from the bottom
 
 /// The rooms of each floor, from the bottom: a file may include those of its own room and of rooms before it. Rooms
-/// that share a string know nothing of each other. Files at the root of a floor come first, but for those of tools.
+/// that share a string know nothing of each other. "" is the root of the floor. models/registry.cpp, which lists the
+/// methods, is the one exception.
 const std::map<std::string, std::vector<std::set<std::string>>> rooms = {
-    {"kernels", {{"runtime"}, {"nn", "field", "flow", "cluster", "image"}}},
+    {"kernels", {{"runtime"}, {"conv", "nn", "field", "flow", "cluster", "image", "embedding", "roi"}}},
     {"data", {{"files"}, {"dataset", "synth"}, {"metrics", "report"}}},
+    {"models", {{"networks"}, {""}, {"methods"}, {"inference"}, {"training"}}},
     {"tools", {{"cli"}, {"commands", "bench"}, {""}}},
 };
 constexpr size_t max_files_per_folder = 30;
@@ -37,10 +39,10 @@ struct Fence {
 };
 const Fence fences[] = {
     {"the CUDA runtime", "cuda_runtime.*|cuda\\.h", "kernels/runtime/platform\\.h", 1},
-    {"cuDNN", "cudnn.*", "kernels/nn/\\w*_cudnn\\.(h|cpp|cu)", 2},
+    {"cuDNN", "cudnn.*", "kernels/conv/\\w*_cudnn\\.(h|cpp|cu)", 2},
     {"cuBLAS", "cublas.*", "kernels/nn/\\w*_cublas\\.(h|cpp|cu)", 2},
     {"CUB or Thrust", "(cub|thrust)/.*", "kernels/runtime/\\w*_cub\\.(h|cu)", 2},
-    {"oneDNN", "dnnl.*|oneapi/dnnl.*", "kernels/nn/\\w*_onednn\\.(h|cpp)", 2},
+    {"oneDNN", "dnnl.*|oneapi/dnnl.*", "kernels/conv/\\w*_onednn\\.(h|cpp)", 2},
     {"libtiff", "tiff.*", "data/files/\\w+\\.cpp", 1},
     {"libpng", "png\\.h", "data/files/\\w+\\.cpp", 1},
     {"stb", "(stb/)?stb_.*", "data/files/\\w+\\.cpp", 1},
@@ -191,7 +193,8 @@ std::vector<std::string> violations(const fs::path& root) {
           report(s.path, "includes \"" + include.name + "\", which is not a path from the root");
         else if (s.floor != "tests" && rank_of(floor) > rank_of(s.floor))
           report(s.path, "includes \"" + include.name + "\", which lies on a higher floor");
-        else if (floor == s.floor && !room_allows(floor, room_of(s.path), room_of(include.name)))
+        else if (floor == s.floor && s.path != "models/registry.cpp" &&
+                 !room_allows(floor, room_of(s.path), room_of(include.name)))
           report(s.path, "includes \"" + include.name + "\", which lies in a room that it may not know");
         continue;
       }
@@ -231,12 +234,12 @@ std::vector<std::string> violations(const fs::path& root) {
 class Planted {
  public:
   Planted() : root_(fs::temp_directory_path() / ("basin-house-" + std::to_string(std::random_device{}()))) {
-    write("CMakeLists.txt", "kernels/image/a.cu kernels/nn/conv_onednn.cpp data/files/b.cpp tests/test_a.cpp\n");
+    write("CMakeLists.txt", "kernels/image/a.cu kernels/conv/conv_onednn.cpp data/files/b.cpp tests/test_a.cpp\n");
     write("kernels/runtime/launch.h",
           "#pragma once\ntemplate <class F>\nvoid launch(F f) {\n  { f<<<1, 2>>>(); }\n}\n");
     write("kernels/image/a.cu",
           "// a comment may say <<<\n#include \"kernels/runtime/launch.h\"\nconst char* s = \"<<<\";\n");
-    write("kernels/nn/conv_onednn.cpp", "#include <dnnl.hpp>\n");
+    write("kernels/conv/conv_onednn.cpp", "#include <dnnl.hpp>\n");
     write("data/files/b.cpp", "#include <tiffio.h>\n\n#include \"kernels/runtime/launch.h\"\n");
     write("tests/test_a.cpp", "#include \"data/files/b.h\"\n");
     write("data/files/b.h", "#pragma once\n");
@@ -296,7 +299,7 @@ TEST_CASE("house: each planted fault is found, and nothing else") {
     check_only(tree, "may not know");
   }
   SUBCASE("a crowded folder") {
-    for (int i = 0; i < 31; ++i)
+    for (int i = 0; i < 29; ++i)
       tree.write("data/files/h" + std::to_string(i) + ".h", "#pragma once\n");
     check_only(tree, "holds 31 source files");
   }

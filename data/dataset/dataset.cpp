@@ -1,6 +1,7 @@
 #include "data/dataset/dataset.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <exception>
@@ -132,7 +133,7 @@ std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels,
   std::vector<Example> examples;
   examples.reserve(pairs.size());
   for (size_t i = 0; i < pairs.size(); ++i)
-    examples.push_back({pairs[i].stem, std::move(*sources[i]), std::move(*labels[i])});
+    examples.push_back({pairs[i].stem, std::move(*sources[i]), std::move(*labels[i]), 1});
   return examples;
 }
 
@@ -155,6 +156,7 @@ std::string fingerprint(const std::vector<Example>& examples) {
     hash.add(hash_of(e.stem));
     add(hash, e.source.image());
     hash.add(e.labels.bytes());
+    if (e.weight != 1) hash.add(std::bit_cast<uint64_t>(e.weight));
     hashes.push_back(hash.value());
   }
   std::sort(hashes.begin(), hashes.end());

@@ -100,6 +100,7 @@ struct Example {
   std::string stem;
   Source source;
   StoredLabels labels;
+  double weight = 1;  // how often training draws it, beside others; 0: never
 
   int32_t id(int y, int x) const { return labels(y, x); }
 };
@@ -118,8 +119,8 @@ Labels true_labels(const Example&);
 /// that any of the images has.
 std::vector<Example> read_examples(const std::vector<Pair>&, int channels, const Normalisation&);
 
-/// A hash of names, sizes, pixels and labels, as 16 hexadecimal digits; it depends neither on the order of the examples
-/// nor on the format of their files.
+/// A hash of names, sizes, pixels, labels and weights, as 16 hexadecimal digits; it depends neither on the order of the
+/// examples nor on the format of their files.
 std::string fingerprint(const std::vector<Example>&);
 
 /// A hash of the size and the pixels of each image, whatever its file is called, as 16 hexadecimal digits.

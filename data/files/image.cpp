@@ -6,6 +6,17 @@
 
 namespace basin {
 namespace fs = std::filesystem;
+size_t size_of(PixelType type) {
+  switch (type) {
+    case PixelType::u8:
+      return 1;
+    case PixelType::u16:
+      return 2;
+    default:
+      return 4;
+  }
+}
+
 namespace {
 
 /// What an image of a file's element type becomes in memory.
@@ -48,29 +59,19 @@ void check_values(const fs::path& path, const Array& a) {
 
 /// As PNG takes it; the image must outlive it.
 raster::Rows rows_of(const Image& image) {
-  BASIN_CHECK(image.type == PixelType::u8 && (image.channels == 1 || image.channels == 3), image.channels, " channels");
+  BASIN_CHECK(image.type == PixelType::u8 || image.type == PixelType::u16, "type ", int(image.type));
+  BASIN_CHECK(image.channels == 1 || image.channels == 3, image.channels, " channels");
   BASIN_CHECK(image.height > 0 && image.width > 0, image.height, " x ", image.width);
-  const size_t stride = size_t(image.width) * size_t(image.channels);
+  const size_t stride = size_t(image.width) * size_t(image.channels) * size_of(image.type);
   BASIN_CHECK(image.pixels.size() == stride * size_t(image.height), image.pixels.size(), " bytes");
   return {.height = image.height,
           .width = image.width,
           .channels = image.channels,
-          .bits = 8,
+          .bits = 8 * int(size_of(image.type)),
           .row = [&image, stride](int y) { return image.pixels.data() + size_t(y) * stride; }};
 }
 
 }  // namespace
-
-size_t size_of(PixelType type) {
-  switch (type) {
-    case PixelType::u8:
-      return 1;
-    case PixelType::u16:
-      return 2;
-    default:
-      return 4;
-  }
-}
 
 Image read_image(const fs::path& path) {
   Array a = raster::read(path, raster::Palette::colours);

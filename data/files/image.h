@@ -38,7 +38,7 @@ constexpr T grey_of(T red, T green, T blue) {
   return T(0.299) * red + T(0.587) * green + T(0.114) * blue;
 }
 
-/// 8-bit PNG with 1 or 3 channels. Written under a temporary name and renamed.
+/// 8-bit or 16-bit PNG with 1 or 3 channels. Written under a temporary name and renamed.
 void write_png(const std::filesystem::path&, const Image&);
 /// The bytes that write_png writes.
 std::vector<std::byte> encode_png(const Image&);

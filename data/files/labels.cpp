@@ -101,6 +101,22 @@ Labels compact(int height, int width, std::vector<int64_t> ids) {
   return compact_ids(height, width, ids.data(), "label image");
 }
 
+Labels resized(const Labels& labels, int height, int width) {
+  const auto sources = [](int to, int from) {
+    std::vector<size_t> all(static_cast<size_t>(to));
+    for (int d = 0; d < to; ++d)
+      all[size_t(d)] = size_t(nearest_source(d, from, to));
+    return all;
+  };
+  const std::vector<size_t> rows = sources(height, labels.height), columns = sources(width, labels.width);
+  std::vector<int64_t> ids;
+  ids.reserve(rows.size() * columns.size());
+  for (const size_t y : rows)
+    for (const size_t x : columns)
+      ids.push_back(labels.ids[y * size_t(labels.width) + x]);
+  return compact(height, width, std::move(ids));
+}
+
 Labels read_labels(const fs::path& path) {
   const std::string name = path.string(), extension = lower_extension(path);
   if (extension == ".npy") {

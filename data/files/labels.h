@@ -17,6 +17,15 @@ struct Labels {
 /// Renumbers arbitrary ids (order preserved, 0 stays background, negative is refused) to 1..count.
 Labels compact(int height, int width, std::vector<int64_t> ids);
 
+/// The pixel that pixel d of a resized axis shows, by centred nearest neighbours: floor((d + 1/2) old / resized).
+inline int nearest_source(int d, int old, int resized) {
+  return int((2 * int64_t(d) + 1) * old / (2 * int64_t(resized)));
+}
+
+/// Labels brought to another size by centred nearest neighbours, see nearest_source().
+/// Objects that lose all their pixels are gone; the others are renumbered in their order.
+Labels resized(const Labels&, int height, int width);
+
 /// 8 or 16-bit grey PNG, 8, 16 or 32-bit integer TIFF, .npy of integers [H,W]; compacted. Throws one sentence with the
 /// file's name for whatever read_image refuses, for colour, for fractions or negative values, and for a photograph.
 Labels read_labels(const std::filesystem::path&);

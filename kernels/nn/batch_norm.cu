@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "kernels/runtime/feature_loops.h"
+#include "kernels/nn/batch_norm_numbers.h"
 
 namespace basin::kernels {
 namespace {
@@ -48,18 +48,6 @@ struct FinishMoments {
     running_var[c] += momentum * (T(unbiased) - running_var[c]);
   }
 };
-
-/// The affine image of x that the ReLU takes: gamma (x - mean) inverse_std + beta, with scale = gamma inverse_std.
-/// Forward and backward both ask this function, so that they agree on where it is above zero.
-template <class T>
-BASIN_HD T affine(T x, T mean, T scale, T beta) {
-  return (x - mean) * scale + beta;
-}
-/// The same of two branches that are added up; beta is the sum of both.
-template <class T>
-BASIN_HD T affine(T a, T b, T mean_a, T scale_a, T mean_b, T scale_b, T beta) {
-  return (a - mean_a) * scale_a + ((b - mean_b) * scale_b + beta);
-}
 
 struct NormRelu {
   template <class T>
@@ -114,21 +102,6 @@ struct InputGradient2 {
   }
 };
 
-/// A branch's mean and scale, and beta, all 0 in the padding lanes, so that those stay zero.
-template <class X>
-struct BranchNumbers {
-  using Value = Arithmetic<X>;
-  static constexpr int count = 3;
-  NormInput<X> in;
-
-  BASIN_HD Value operator()(int k, int channel) const {
-    if (channel >= in.x.c) return Value(0);
-    return k == 0   ? in.stats.mean[channel]
-           : k == 1 ? in.gamma[channel] * in.stats.inverse_std[channel]
-                    : in.beta[channel];
-  }
-};
-
 /// Two branches' means and scales, and the sum of the betas.
 template <class X>
 struct TwoBranchNumbers {
@@ -141,40 +114,6 @@ struct TwoBranchNumbers {
   }
 };
 
-/// Numbers, and behind them those of a table.
-template <class Numbers, int K>
-struct WithTable {
-  using Value = typename Numbers::Value;
-  static constexpr int count = Numbers::count + K;
-  Numbers numbers;
-  ChannelTable<Value, K> table;
-
-  BASIN_HD Value operator()(int k, int channel) const {
-    return k < Numbers::count ? numbers(k, channel) : table(k - Numbers::count, channel);
-  }
-};
-
-/// From a branch's sums of d_z and d_z (x - mean): d_gamma, d_beta, and the two numbers that InputGradient needs.
-template <class X, class T = Arithmetic<X>>
-struct FinishGradient {
-  NormInput<X> in;
-  const double *sum_d, *sum_dx;
-  double count;
-  T *d_gamma, *d_beta, *mean_d, *slope;
-
-  BASIN_HD void operator()(int64_t c) const {
-    if (c >= in.x.c) {
-      mean_d[c] = slope[c] = T(0);
-      return;
-    }
-    const double inverse_std = double(in.stats.inverse_std[c]);
-    d_gamma[c] += T(sum_dx[c] * inverse_std);
-    d_beta[c] += T(sum_d[c]);
-    mean_d[c] = T(sum_d[c] / count);
-    slope[c] = T(sum_dx[c] / count * inverse_std * inverse_std);
-  }
-};
-
 template <class X>
 struct FinishGradient2 {
   FinishGradient<X> a, b;
@@ -184,11 +123,6 @@ struct FinishGradient2 {
     b(c);
   }
 };
-
-template <class T>
-double pixels_per_channel(FeatureView<T> x) {
-  return double(x.n) * double(x.pixels());
-}
 
 }  // namespace
 

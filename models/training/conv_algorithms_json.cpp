@@ -14,12 +14,18 @@ using namespace kernels;
 
 constexpr const char* passes[] = {"forward", "backward_data", "backward_weight"};
 
-/// f(name, part) for each part of a choice, in the order of the file, while f gives true.
-template <class Key, class Choice, class F>
-bool for_each_part(Key& key, Choice& choice, const F& f) {
+/// f(name, part) for each part of a geometry, in the order of the file, while f gives true.
+template <class Geometry, class F>
+bool for_each_part(Geometry& g, const F& f) {
+  return f("kernel_h", g.kernel_h) && f("kernel_w", g.kernel_w) && f("stride", g.stride) && f("dilation", g.dilation) &&
+         f("top", g.top) && f("left", g.left) && f("bottom", g.bottom) && f("right", g.right);
+}
+/// The same for a choice; `geometry` stands for the parts of its geometry.
+template <class Key, class Choice, class F, class G>
+bool for_each_part(Key& key, Choice& choice, const F& f, const G& geometry) {
   auto& p = key.problem;
   return f("pass", p.pass) && f("n", p.n) && f("in", p.in) && f("out", p.out) && f("h", p.h) && f("w", p.w) &&
-         f("kernel", p.kernel) && f("nhwc", p.nhwc) && f("bf16", p.bf16) && f("tf32", key.tf32) &&
+         geometry(p.geometry) && f("nhwc", p.nhwc) && f("bf16", p.bf16) && f("tf32", key.tf32) &&
          f("deterministic", key.deterministic) && f("algorithm", choice.algorithm) && f("math", choice.math) &&
          f("workspace", choice.workspace) && f("cudnn", choice.cudnn);
 }
@@ -56,10 +62,11 @@ Json to_json(const ConvAlgorithms& choices) {
   Json all = Json::array();
   for (const auto& [key, choice] : choices) {
     Json one;
-    for_each_part(key, choice, [&](const char* name, const auto& part) {
+    const auto write = [&](const char* name, const auto& part) {
       one[name] = json_of(part);
       return true;
-    });
+    };
+    for_each_part(key, choice, write, [&](const ConvGeometry& g) { return for_each_part(g, write); });
     all.push_back(one);
   }
   return all;
@@ -71,8 +78,13 @@ ConvAlgorithms conv_algorithms_from(const Json& json, const std::string& file) {
   for (size_t i = 0; good && i < json.size(); ++i) {
     ConvKey key{};
     ConvAlgorithm choice{};
-    good = for_each_part(
-        key, choice, [&](const char* name, auto& part) { return json[i].contains(name) && read(json[i][name], part); });
+    const auto get = [&](const char* name, auto& part) { return json[i].contains(name) && read(json[i][name], part); };
+    good = for_each_part(key, choice, get, [&](ConvGeometry& g) {
+      int kernel = 0;
+      if (!get("kernel", kernel)) return for_each_part(g, get) && g.is_valid() && g.is_symmetric();
+      g = ConvGeometry::same(kernel, kernel);
+      return kernel % 2 == 1;
+    });
     good = good && choices.emplace(key, choice).second;
   }
   if (!good) refuse(file, " is damaged: its list of cuDNN's algorithms is unreadable");

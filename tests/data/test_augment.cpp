@@ -45,16 +45,6 @@ TEST_CASE("augment: flips and a quarter turn by hand") {
   CHECK(moved({.rotation = 1}, 3, square) == std::vector<int>{3, 6, 9, 2, 5, 8, 1, 4, 7});
   CHECK(moved({.rotation = 1, .flip_rows = true}, 3, square) == std::vector<int>{1, 4, 7, 2, 5, 8, 3, 6, 9});
   CHECK(moved({.rotation = 3, .flip_columns = true}, 1, {5}) == std::vector<int>{5});
-  float x = 2, y = 3;
-  transform_vector({.rotation = 1}, x, y);
-  CHECK(x == 3);
-  CHECK(y == -2);
-  transform_vector({.flip_rows = true}, x, y);
-  CHECK(x == 3);
-  CHECK(y == 2);
-  transform_vector({.flip_columns = true}, x, y);
-  CHECK(x == -3);
-  CHECK(y == 2);
 }
 
 TEST_CASE("augment: sixteen choices are the eight symmetries of the square, each a permutation") {
@@ -77,39 +67,6 @@ TEST_CASE("augment: sixteen choices are the eight symmetries of the square, each
   CHECK(seen.size() == 8);
 }
 
-TEST_CASE("augment: a field turns with its image, F'(p') = A F(p)") {
-  // The gradient of an image by central differences, taken before and after the image is transformed.
-  const int size = 7, pixels = size * size;
-  std::vector<int> height(pixels);
-  for (int i = 0; i < pixels; ++i)
-    height[size_t(i)] = i * i * 7 % 101;
-  const auto gradient = [&](const std::vector<int>& h) {
-    std::vector<float> f(size_t(2 * pixels), 0.f);
-    for (int y = 1; y < size - 1; ++y)
-      for (int x = 1; x < size - 1; ++x) {
-        const int p = y * size + x;
-        f[size_t(p)] = float(h[size_t(p + 1)] - h[size_t(p - 1)]);
-        f[size_t(p + pixels)] = float(h[size_t(p + size)] - h[size_t(p - size)]);
-      }
-    return f;
-  };
-  const std::vector<float> field = gradient(height);
-  for (const Transform& t : all_transforms()) {
-    CAPTURE(t.rotation);
-    CAPTURE(t.flip_rows);
-    CAPTURE(t.flip_columns);
-    std::vector<float> turned(field.size());
-    transform_field(t, {field.data(), {2, size, size}}, {turned.data(), {2, size, size}});
-    const std::vector<float> want = gradient(moved(t, size, height));
-    int wrong = 0;
-    for (size_t i = 0; i < want.size(); ++i)
-      wrong += turned[i] != want[i];
-    CHECK(wrong == 0);
-  }
-  std::vector<float> narrow(12);
-  CHECK_THROWS_AS(transform_field({}, {field.data(), {2, 2, 3}}, {narrow.data(), {2, 2, 3}}), Error);
-}
-
 TEST_CASE("augment: what is drawn, and how often") {
   const int n = 4000;
   const Augmentation all = parse_augmentation("flip,rotate,brightness,noise");
@@ -117,7 +74,7 @@ TEST_CASE("augment: what is drawn, and how often") {
   float gain = 0, offset = 0, noise = 0;
   for (int i = 0; i < n; ++i) {
     Random random(3, Purpose::augment, 0, uint64_t(i));
-    const Transform t = draw_transform(all, random);
+    const Transform t = draw_augmentation(all, 64, random).transform;
     rows += t.flip_rows, columns += t.flip_columns, both += t.flip_rows && t.flip_columns, ++turns[t.rotation];
     REQUIRE((t.gain >= 0.7f && t.gain <= 1.3f));
     REQUIRE((t.offset >= -0.1f && t.offset <= 0.1f));
@@ -125,7 +82,7 @@ TEST_CASE("augment: what is drawn, and how often") {
     gain += t.gain / n, offset += t.offset / n, noise += t.noise / n;
     // One option leaves the others' numbers as they are.
     Random again(3, Purpose::augment, 0, uint64_t(i));
-    const Transform only = draw_transform(parse_augmentation("brightness"), again);
+    const Transform only = draw_augmentation(parse_augmentation("brightness"), 64, again).transform;
     REQUIRE(only.gain == t.gain);
     REQUIRE(only.offset == t.offset);
     REQUIRE((only.rotation == 0 && !only.flip_rows && !only.flip_columns && only.noise == 0));
@@ -139,7 +96,7 @@ TEST_CASE("augment: what is drawn, and how often") {
   CHECK(std::abs(offset) < 0.01);
   CHECK(std::abs(noise - 0.025) < 0.002);
   Random random(1, Purpose::augment);
-  const Transform none = draw_transform(parse_augmentation("none"), random);
+  const Transform none = draw_augmentation(parse_augmentation("none"), 64, random).transform;
   CHECK((none.rotation == 0 && !none.flip_rows && !none.flip_columns));
   CHECK((none.gain == 1 && none.offset == 0 && none.noise == 0));
 }

@@ -3,8 +3,8 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/nn/conv_onednn.h"
-#include "kernels/nn/conv_plan_cudnn.h"
+#include "kernels/conv/conv_onednn.h"
+#include "kernels/conv/conv_plan_cudnn.h"
 #include "kernels/nn/resample.h"
 #include "kernels/runtime/scratch.h"
 #include "kernels/runtime/sort_cub.h"
@@ -38,10 +38,11 @@ void store(const std::vector<float>& from, int algorithm, float beta, X* to) {
 /// Maps in the device's layout, and in the one that is fast here.
 class Maps {
  public:
-  Maps(const ConvProblem& p, int channels, std::vector<float> values)
-      : values_(std::move(values)),
-        given_{values_.data(), p.n, channels, p.h, p.w, p.nhwc ? channels : 1},
-        blocked_{nullptr, p.n, channels, p.h, p.w, onednn_block()},
+  template <class X>
+  Maps(const ConvProblem& p, int channels, int h, int w, const X* values)
+      : values_(floats(values, int64_t(p.n) * channels * h * w)),
+        given_{values_.data(), p.n, channels, h, w, p.nhwc ? channels : 1},
+        blocked_{nullptr, p.n, channels, h, w, onednn_block()},
         memory_(size_t(blocked_.size()), 0.f) {
     blocked_.data = memory_.data();
     change_layout<float, float>(Exec(), given_, blocked_);
@@ -62,10 +63,10 @@ class Maps {
   std::vector<float> memory_;
 };
 
-/// Between [out, in, k, k] and [out, k, k, in]: f(place in the one, place in the other).
+/// Between [out, in, kernel_h, kernel_w] and [out, kernel_h, kernel_w, in]: f(place in the one, place in the other).
 template <class F>
 void for_each_weight(const ConvProblem& p, const F& f) {
-  const size_t taps = size_t(p.kernel) * size_t(p.kernel), in = size_t(p.in);
+  const size_t taps = size_t(p.geometry.kernel_h) * size_t(p.geometry.kernel_w), in = size_t(p.in);
   for (size_t o = 0; o < size_t(p.out); ++o)
     for (size_t i = 0; i < in; ++i)
       for (size_t tap = 0; tap < taps; ++tap)
@@ -74,15 +75,15 @@ void for_each_weight(const ConvProblem& p, const F& f) {
 
 template <class X>
 void run_on_floats(const ConvProblem& p, int algorithm, X* x, X* weight, X* out, float beta) {
-  const Maps in(p, p.in, floats(x, int64_t(p.n) * p.in * p.h * p.w));
-  const Maps result(p, p.out, floats(out, int64_t(p.n) * p.out * p.h * p.w));
-  const std::vector<float> given = floats(weight, int64_t(p.out) * p.in * p.kernel * p.kernel);
+  BASIN_CHECK(p.geometry.is_symmetric(), p.geometry);
+  const Maps in(p, p.in, p.h, p.w, x), result(p, p.out, p.out_h(), p.out_w(), out);
+  const std::vector<float> given = floats(weight, p.weight_size());
   std::vector<float> plain(given.size(), 0.f);
-  const View<float, 4> w{plain.data(), {p.out, p.in, p.kernel, p.kernel}};
+  const View<float, 4> w{plain.data(), {p.out, p.in, p.geometry.kernel_h, p.geometry.kernel_w}};
   if (p.pass != ConvPass::backward_weight) for_each_weight(p, [&](size_t to, size_t from) { plain[to] = given[from]; });
   // Where the plain kernels are slow.
   const bool large = double(p.in) * p.out * p.h * p.w > 2e5;
-  const ConvWeight<const float> weights(w);
+  const ConvWeight<const float> weights(w, 0, p.geometry);
   switch (p.pass) {
     case ConvPass::forward:
       if (large)
@@ -98,9 +99,9 @@ void run_on_floats(const ConvProblem& p, int algorithm, X* x, X* weight, X* out,
       return store(large ? in.taken_back() : in.values(), algorithm, beta, x);
     case ConvPass::backward_weight: {
       if (large)
-        conv_onednn_backward_weight(Exec(), in.blocked(), result.blocked(), ConvWeight<float>(w));
+        conv_onednn_backward_weight(Exec(), in.blocked(), result.blocked(), ConvWeight<float>(w, 0, p.geometry));
       else
-        conv_plain_backward_weight<float>(Exec(), in.given(), result.given(), ConvWeight<float>(w));
+        conv_plain_backward_weight<float>(Exec(), in.given(), result.given(), ConvWeight<float>(w, 0, p.geometry));
       std::vector<float> back(plain.size());
       for_each_weight(p, [&](size_t from, size_t to) { back[to] = plain[from]; });
       return store(back, algorithm, beta, weight);

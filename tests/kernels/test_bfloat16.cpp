@@ -1,7 +1,7 @@
 #include <bit>
 #include <tuple>
 
-#include "engine/ops_nn.h"
+#include "engine/ops/nn.h"
 #include "kernels/runtime/isa.h"
 #include "models/networks/unet.h"
 #include "tests/support/gpu_support.h"

@@ -1,8 +1,8 @@
 #include <omp.h>
 
-#include "engine/ops_nn.h"
-#include "kernels/nn/conv_cudnn.h"
-#include "kernels/nn/conv_first_layer.h"
+#include "engine/ops/nn.h"
+#include "kernels/conv/conv_cudnn.h"
+#include "kernels/conv/conv_first_layer.h"
 #include "tests/support/gpu_support.h"
 
 using namespace basin;

@@ -1,5 +1,5 @@
 #include "engine/json.h"
-#include "kernels/nn/conv_cudnn.h"
+#include "kernels/conv/conv_cudnn.h"
 #include "models/training/conv_algorithms_json.h"
 #include "tests/support/file_support.h"
 #include "tests/support/gpu_support.h"
@@ -10,13 +10,16 @@ using kernels::ConvAlgorithm, kernels::ConvAlgorithms, kernels::ConvKey, kernels
 
 namespace {
 
-ConvKey key_of(ConvPass pass, int n) { return {{pass, n, 3, 5, 40, 56, 1, true, false}, false, true}; }
+ConvKey key_of(ConvPass pass, int n) {
+  return {{pass, n, 3, 5, 40, 56, kernels::ConvGeometry::same(1, 1), true, false}, false, true};
+}
 
 /// No two parts alike, as far as there are values.
 ConvAlgorithms some_choices() {
   return {{key_of(ConvPass::forward, 2), {1, 4, int64_t(1) << 40, 91002}},
           {key_of(ConvPass::backward_data, 2), {6, 0, 0, 91003}},
-          {{{ConvPass::backward_weight, 7, 8, 9, 10, 11, 13, false, true}, true, false}, {12, 14, 15, 16}}};
+          {{{ConvPass::backward_weight, 7, 8, 9, 10, 11, {5, 3, 6, 2, 13, 17, 13, 17}, false, true}, true, false},
+           {12, 14, 15, 16}}};
 }
 
 bool always(const ConvAlgorithm&) { return true; }
@@ -25,30 +28,30 @@ bool never(const ConvAlgorithm&) { return false; }
 }  // namespace
 
 TEST_CASE("choices: one is made once, one that was handed in is not made at all") {
-  ConvAlgorithmCache ledger;
+  ConvAlgorithmCache cache;
   const ConvKey a = key_of(ConvPass::forward, 1), b = key_of(ConvPass::forward, 2), c = key_of(ConvPass::forward, 3);
   int measured = 0;
   const auto measure = [&] { return ConvAlgorithm{10 + measured++, 0, 64, 9}; };
-  CHECK_THROWS_AS(ledger.get(a, never, [&]() -> ConvAlgorithm { throw Error("none"); }), Error);
-  CHECK(ledger.choices().empty());
-  CHECK(ledger.get(a, never, measure).algorithm == 10);
-  CHECK(ledger.get(a, never, measure).algorithm == 10);
+  CHECK_THROWS_AS(cache.get(a, never, [&]() -> ConvAlgorithm { throw Error("none"); }), Error);
+  CHECK(cache.choices().empty());
+  CHECK(cache.get(a, never, measure).algorithm == 10);
+  CHECK(cache.get(a, never, measure).algorithm == 10);
   CHECK(measured == 1);
 
   const ConvAlgorithms others{{a, {1, 2, 3, 9}}, {b, {4, 5, 6, 9}}, {c, {7, 8, 9, 8}}};
-  ledger.hand_in(others, 9);
-  CHECK(ledger.choices() == ConvAlgorithms{{a, others.at(a)}, {b, others.at(b)}});  // c is another cuDNN's
-  CHECK(ledger.get(a, always, measure) == others.at(a));
-  CHECK(ledger.get(a, never, measure) == others.at(a));  // it has worked
+  cache.hand_in(others, 9);
+  CHECK(cache.choices() == ConvAlgorithms{{a, others.at(a)}, {b, others.at(b)}});  // c is another cuDNN's
+  CHECK(cache.get(a, always, measure) == others.at(a));
+  CHECK(cache.get(a, never, measure) == others.at(a));  // it has worked
   CHECK(measured == 1);
-  CHECK(ledger.get(b, never, measure).algorithm == 11);  // refused
-  CHECK(ledger.get(b, always, measure).algorithm == 11);
-  CHECK(ledger.get(c, always, measure).algorithm == 12);
+  CHECK(cache.get(b, never, measure).algorithm == 11);  // refused
+  CHECK(cache.get(b, always, measure).algorithm == 11);
+  CHECK(cache.get(c, always, measure).algorithm == 12);
   CHECK(measured == 3);
-  CHECK(ledger.choices().at(a) == others.at(a));
-  CHECK(ledger.choices().at(b).algorithm == 11);
-  ledger.hand_in({}, 9);
-  CHECK(ledger.choices().empty());
+  CHECK(cache.choices().at(a) == others.at(a));
+  CHECK(cache.choices().at(b).algorithm == 11);
+  cache.hand_in({}, 9);
+  CHECK(cache.choices().empty());
 }
 
 TEST_CASE("choices: as JSON and back they are the same") {
@@ -56,9 +59,26 @@ TEST_CASE("choices: as JSON and back they are the same") {
   CHECK(conv_algorithms_from(parse_json(text), "state") == some_choices());
   CHECK(conv_algorithms_from(parse_json("[]"), "state").empty());
   CHECK(to_text(to_json({{key_of(ConvPass::backward_data, 2), {6, 0, 0, 91003}}})) ==
-        "[{\"pass\":\"backward_data\",\"n\":2,\"in\":3,\"out\":5,\"h\":40,\"w\":56,\"kernel\":1,\"nhwc\":true,"
+        "[{\"pass\":\"backward_data\",\"n\":2,\"in\":3,\"out\":5,\"h\":40,\"w\":56,\"kernel_h\":1,"
+        "\"kernel_w\":1,\"stride\":1,\"dilation\":1,\"top\":0,\"left\":0,\"bottom\":0,\"right\":0,\"nhwc\":true,"
         "\"bf16\":false,\"tf32\":false,\"deterministic\":true,\"algorithm\":6,\"math\":0,\"workspace\":0,"
         "\"cudnn\":91003}]");
+}
+
+TEST_CASE("choices: those of a version that knew square kernels alone are read as such") {
+  const ConvAlgorithms one{
+      {{{ConvPass::forward, 2, 3, 5, 40, 56, kernels::ConvGeometry::same(3, 3), true, false}, false, true},
+       {1, 4, 64, 91002}}};
+  Json old = to_json(one);
+  for (const char* name : {"kernel_h", "kernel_w", "stride", "dilation", "top", "left", "bottom", "right"})
+    old[0].erase(name);
+  CHECK_THROWS_AS(conv_algorithms_from(old, "state"), Error);
+  old[0]["kernel"] = 3;
+  CHECK(conv_algorithms_from(old, "state") == one);
+  for (const int none : {0, 2}) {
+    old[0]["kernel"] = none;
+    CHECK_THROWS_AS(conv_algorithms_from(old, "state"), Error);
+  }
 }
 
 TEST_CASE("choices: what is no list of them is refused with the file's name") {
@@ -105,24 +125,24 @@ TEST_CASE("choices: a GPU takes an algorithm that was handed in, and measures in
       return out.to_host<float>(gpu);
     };
     const int cudnn = kernels::cudnn_versions().found;
-    ConvAlgorithmCache& ledger = kernels::conv_algorithm_cache();
-    ledger.hand_in({}, cudnn);
+    ConvAlgorithmCache& cache = kernels::conv_algorithm_cache();
+    cache.hand_in({}, cudnn);
     const std::vector<float> want = convolved();
-    const ConvAlgorithms measured = ledger.choices();
+    const ConvAlgorithms measured = cache.choices();
     REQUIRE(measured.size() == 1);
     const auto& [key, first] = *measured.begin();
     CHECK(first.cudnn == cudnn);
 
     const int second = first.algorithm == 0 ? 1 : 0;  // cuDNN has both for every such problem
     const ConvAlgorithms other{{key, {second, first.math, 64 << 20, cudnn}}};
-    ledger.hand_in(other, cudnn);
+    cache.hand_in(other, cudnn);
     const std::vector<float> got = convolved();
-    CHECK(ledger.choices() == other);
+    CHECK(cache.choices() == other);
     check_close(got, want, 2e-5, 2e-5);
     if (is_emulated()) CHECK(got != want);
 
-    ledger.hand_in({{key, {99, first.math, 64 << 20, cudnn}}}, cudnn);
+    cache.hand_in({{key, {99, first.math, 64 << 20, cudnn}}}, cudnn);
     CHECK(convolved() == want);
-    CHECK(ledger.choices() == measured);
+    CHECK(cache.choices() == measured);
   }
 }

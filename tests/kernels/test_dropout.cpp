@@ -1,4 +1,4 @@
-#include "engine/ops_nn.h"
+#include "engine/ops/nn.h"
 #include "kernels/nn/dropout.h"
 #include "kernels/runtime/philox.h"
 #include "tests/support/support.h"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "engine/ops_loss.h"
+#include "engine/ops/loss.h"
 #include "kernels/flow/ivp_rows.h"
 #include "tests/support/gpu_support.h"
 

@@ -1,6 +1,6 @@
 #include <omp.h>
 
-#include "engine/ops_loss.h"
+#include "engine/ops/loss.h"
 #include "kernels/nn/losses.h"
 #include "tests/support/support.h"
 

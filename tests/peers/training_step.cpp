@@ -6,7 +6,7 @@
 #include <fstream>
 #include <string>
 
-#include "engine/ops_loss.h"
+#include "engine/ops/loss.h"
 #include "kernels/nn/adam.h"
 #include "kernels/nn/dropout.h"
 #include "models/networks/unet.h"

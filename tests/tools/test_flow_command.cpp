@@ -7,7 +7,7 @@
 #include "data/files/image.h"
 #include "data/files/labels.h"
 #include "data/files/npy.h"
-#include "engine/ops_loss.h"
+#include "engine/ops/loss.h"
 #include "kernels/flow/integrate.h"
 #include "tests/support/paths.h"
 #include "tests/support/support.h"

@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "engine/ops_loss.h"
+#include "engine/ops/loss.h"
 #include "engine/tensor.h"
 #include "kernels/flow/integrate.h"
 #include "kernels/runtime/philox.h"

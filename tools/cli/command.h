@@ -43,6 +43,8 @@ void add_segment(Command&);
 void add_evaluate(Command&);
 void add_synth(Command&);
 void add_report(Command&);
+void add_methods(Command&);
+void add_oracle(Command&);
 void add_field(Command&);
 void add_loss(Command&);
 void add_integrate(Command&);

@@ -1,7 +1,7 @@
 #include <thread>
 
-#include "kernels/nn/conv_onednn.h"
-#include "kernels/nn/conv_plan_cudnn.h"
+#include "kernels/conv/conv_onednn.h"
+#include "kernels/conv/conv_plan_cudnn.h"
 #include "kernels/runtime/isa.h"
 #include "tools/cli/command.h"
 #include "tools/cli/gpu_fit.h"

@@ -1,0 +1,87 @@
+#pragma once
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <utility>
+
+#include "kernels/conv/conv_geometry.h"
+
+// Which of cuDNN's algorithms is used for which convolution, and a cache of these choices. Knows nothing of cuDNN
+// itself.
+
+namespace basin::kernels {
+
+enum class ConvPass { forward, backward_data, backward_weight };
+
+/// One pass of one convolution as cuDNN sees it: x [n, in, h, w], out [n, out, geometry.out_h(h), geometry.out_w(w)],
+/// weight [out, in, kernel_h, kernel_w], each dense and in one layout, nchw or nhwc: a weight in nhwc is
+/// [out, kernel_h, kernel_w, in]. Padding is symmetric, as cuDNN knows no other.
+struct ConvProblem {
+  ConvPass pass;
+  int n, in, out, h, w;
+  ConvGeometry geometry;
+  bool nhwc;
+  bool bf16;  // the elements of all three: bfloat16, else float
+
+  int out_h() const { return geometry.out_h(h); }
+  int out_w() const { return geometry.out_w(w); }
+  int64_t weight_size() const { return int64_t(out) * in * geometry.kernel_h * geometry.kernel_w; }
+  auto operator<=>(const ConvProblem&) const = default;
+};
+
+/// What an algorithm is chosen for.
+struct ConvKey {
+  ConvProblem problem;
+  bool tf32;           // products of floats may be rounded to TF32
+  bool deterministic;  // the algorithm must give the same bits from run to run
+
+  auto operator<=>(const ConvKey&) const = default;
+};
+
+/// An algorithm and its math type as cuDNN numbers them, the bytes of its workspace, and the version of cuDNN that it
+/// was chosen from: 91002 is 9.10.2.
+struct ConvAlgorithm {
+  int algorithm, math;
+  int64_t workspace;
+  int cudnn;
+
+  auto operator<=>(const ConvAlgorithm&) const = default;
+};
+
+using ConvAlgorithms = std::map<ConvKey, ConvAlgorithm>;
+
+/// The choices for one GPU. Entries are small and never dropped. Not for several threads at once.
+class ConvAlgorithmCache {
+ public:
+  /// The choice for `key`, the same at every call: the one that was handed in, if `works(choice)`, else the result of
+  /// `measure()`. Where that throws, nothing is stored.
+  template <class Works, class Measure>
+  ConvAlgorithm get(const ConvKey& key, const Works& works, const Measure& measure) {
+    if (const auto at = made_.find(key); at != made_.end()) return at->second;
+    const auto given = given_.find(key);
+    const ConvAlgorithm choice = given != given_.end() && works(given->second) ? given->second : measure();
+    return made_[key] = choice;
+  }
+
+  /// All choices, including those that were handed in and have not been asked for yet.
+  ConvAlgorithms choices() const {
+    ConvAlgorithms all = made_;
+    all.insert(given_.begin(), given_.end());
+    return all;
+  }
+
+  /// Forgets all choices and takes these instead, except those that were made with another version of cuDNN.
+  void hand_in(ConvAlgorithms choices, int cudnn) {
+    std::erase_if(choices, [&](const auto& c) { return c.second.cudnn != cudnn; });
+    made_.clear();
+    given_ = std::move(choices);
+  }
+
+ private:
+  ConvAlgorithms made_, given_;
+};
+
+/// The cache of the current GPU, for the whole process.
+ConvAlgorithmCache& conv_algorithm_cache();
+
+}  // namespace basin::kernels

@@ -1,0 +1,289 @@
+#include "kernels/conv/conv_onednn.h"
+
+#include <omp.h>
+
+#include <array>
+#include <bit>
+#include <dnnl.hpp>
+#include <optional>
+
+#include "kernels/runtime/isa.h"
+#include "kernels/runtime/lru_cache.h"
+#include "kernels/runtime/scratch.h"
+
+namespace basin::kernels {
+namespace {
+
+using dnnl::algorithm;
+using dnnl::memory;
+using dnnl::prop_kind;
+
+constexpr size_t max_plans = 512;  // a network needs about 25 for each size of its input, three times that to learn
+
+constexpr bool version3 = DNNL_VERSION_MAJOR >= 3;
+
+struct Library {
+  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+  dnnl::stream stream{engine};
+};
+Library& library() {
+  static Library* one = new Library;
+  return *one;
+}
+
+enum class Pass { forward, backward_data, backward_weight };
+
+/// What a primitive depends on.
+struct Key {
+  Pass pass;
+  int n, in, out, h, w, in_block, out_block;  // h, w: of x
+  ConvGeometry geometry;
+  int weight_in;  // the weight's input channels, of which `in` are used
+  bool bias, add, relu;
+  bool bf16;  // the maps, and the weight on its way; plain weights and biases are float32
+  int threads;
+
+  auto operator<=>(const Key&) const = default;
+};
+
+memory::format_tag tag_of(int block, int channels, bool bf16) {
+  if (bf16 && block == channels) return memory::format_tag::nhwc;
+  if (block == 1) return memory::format_tag::nchw;
+  // Not nhwc where that is the same memory: one nhwc among blocked maps leaves only oneDNN's reference convolution.
+  if (block == 8) return memory::format_tag::nChw8c;
+  if (block == 16) return memory::format_tag::nChw16c;
+  BASIN_CHECK(block == channels, "block ", block);
+  return memory::format_tag::nhwc;
+}
+
+constexpr auto f32 = memory::data_type::f32;
+
+/// The descriptions shared by the three passes of one convolution.
+struct Descriptions {
+  memory::data_type type;  // of the maps
+  memory::desc x, weight, any_weight, bias, out;
+  memory::dims strides, dilates, before, after;
+
+  explicit Descriptions(const Key& k)
+      : type(k.bf16 ? memory::data_type::bf16 : f32),
+        x({k.n, k.in, k.h, k.w}, type, tag_of(k.in_block, k.in, k.bf16)),
+        weight({k.out, k.in, k.geometry.kernel_h, k.geometry.kernel_w}, f32,
+               memory::dims{k.weight_in * area(k), area(k), k.geometry.kernel_w, 1}),
+        any_weight({k.out, k.in, k.geometry.kernel_h, k.geometry.kernel_w}, type, memory::format_tag::any),
+        bias({k.out}, f32, memory::format_tag::x),
+        out({k.n, k.out, k.geometry.out_h(k.h), k.geometry.out_w(k.w)}, type, tag_of(k.out_block, k.out, k.bf16)),
+        strides{k.geometry.stride, k.geometry.stride},
+        dilates{dilation(k, k.geometry.kernel_h), dilation(k, k.geometry.kernel_w)},
+        before{k.geometry.top, k.geometry.left},
+        after{k.geometry.bottom, k.geometry.right} {}
+
+ private:
+  static int64_t area(const Key& k) { return int64_t(k.geometry.kernel_h) * k.geometry.kernel_w; }
+  /// oneDNN counts it from 0, and some of its kernels refuse any other number even where it has no effect.
+  static int64_t dilation(const Key& k, int extent) { return extent > 1 ? k.geometry.dilation - 1 : 0; }
+};
+
+using Forward = dnnl::convolution_forward::primitive_desc;
+using BackwardData = dnnl::convolution_backward_data::primitive_desc;
+using BackwardWeight = dnnl::convolution_backward_weights::primitive_desc;
+
+#if DNNL_VERSION_MAJOR >= 3
+Forward describe(const Descriptions& d, prop_kind kind, algorithm a, bool bias, const dnnl::primitive_attr& attr) {
+  const auto& e = library().engine;
+  if (bias)
+    return Forward(e, kind, a, d.x, d.any_weight, d.bias, d.out, d.strides, d.dilates, d.before, d.after, attr, true);
+  return Forward(e, kind, a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after, attr, true);
+}
+BackwardData describe_data(const Descriptions& d, algorithm a, const Forward& hint, const dnnl::primitive_attr& attr) {
+  return BackwardData(library().engine, a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after, hint,
+                      attr, true);
+}
+BackwardWeight describe_weight(const Descriptions& d, algorithm a, const Forward& hint,
+                               const dnnl::primitive_attr& attr) {
+  return BackwardWeight(library().engine, a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after, hint,
+                        attr, true);
+}
+#else
+Forward describe(const Descriptions& d, prop_kind kind, algorithm a, bool bias, const dnnl::primitive_attr& attr) {
+  using Desc = dnnl::convolution_forward::desc;
+  const Desc desc = bias ? Desc(kind, a, d.x, d.any_weight, d.bias, d.out, d.strides, d.dilates, d.before, d.after)
+                         : Desc(kind, a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after);
+  return Forward(desc, attr, library().engine, true);
+}
+BackwardData describe_data(const Descriptions& d, algorithm a, const Forward& hint, const dnnl::primitive_attr& attr) {
+  const dnnl::convolution_backward_data::desc desc(a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before,
+                                                   d.after);
+  return BackwardData(desc, attr, library().engine, hint, true);
+}
+BackwardWeight describe_weight(const Descriptions& d, algorithm a, const Forward& hint,
+                               const dnnl::primitive_attr& attr) {
+  const dnnl::convolution_backward_weights::desc desc(a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before,
+                                                      d.after);
+  return BackwardWeight(desc, attr, library().engine, hint, true);
+}
+#endif
+
+/// Winograd F(4x4, 3x3) where the library has it (oneDNN 2.x with AVX-512): half the time of direct convolution with
+/// no larger error, but `convolution_auto` does not choose it.
+bool winograd_applies(const Key& k) {
+  return !version3 && !k.bf16 && k.geometry == ConvGeometry::same(3, 3) && k.in_block == 16 && k.out_block == 16 &&
+         k.in >= 16 && k.out >= 16;
+}
+
+/// A primitive with its memory objects; execute() hands them the addresses of the day.
+class Plan {
+ public:
+  explicit Plan(const Key& key) {
+    for (const algorithm a : {algorithm::convolution_winograd, algorithm::convolution_direct}) {
+      if (a == algorithm::convolution_winograd && !winograd_applies(key)) continue;
+      if (make(key, a)) return;
+    }
+    refuse("oneDNN has no convolution for ", key.in, " to ", key.out, " channels, ", key.geometry);
+  }
+
+  void execute(const Exec& exec, const void* x, const void* weight, const void* bias, const void* out) {
+    // Rounded up so that the many sizes of a network share a few blocks; what is not used is not touched.
+    const size_t packed = (packed_.get_desc().get_size() + 4095) / 4096 * 4096;
+    const Temp<std::byte> work(exec, int64_t(std::bit_ceil(packed + scratchpad_.get_desc().get_size())));
+    packed_.set_data_handle(work.data());
+    scratchpad_.set_data_handle(work.data() + packed);
+    x_.set_data_handle(const_cast<void*>(x));
+    out_.set_data_handle(const_cast<void*>(out));
+    weight_.set_data_handle(const_cast<void*>(weight));
+    if (bias) bias_.set_data_handle(const_cast<void*>(bias));
+    dnnl::stream& stream = library().stream;
+    if (before_) before_->execute(stream, weight_, packed_);
+    primitive_->execute(stream, arguments_);
+    if (after_) after_->execute(stream, packed_, weight_);
+    stream.wait();
+  }
+
+ private:
+  bool make(const Key& key, algorithm a) {
+    const Descriptions d(key);
+    dnnl::primitive_attr attr;
+    attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    const dnnl::engine& e = library().engine;
+    const auto keep = [&](const auto& pd, const memory::desc& packed, int weight_argument) {
+      packed_ = memory(packed, e, nullptr);
+      scratchpad_ = memory(pd.scratchpad_desc(), e, nullptr);
+      x_ = memory(d.x, e, nullptr), out_ = memory(d.out, e, nullptr), weight_ = memory(d.weight, e, nullptr);
+      arguments_ = {{weight_argument, packed_}, {DNNL_ARG_SCRATCHPAD, scratchpad_}};
+      return packed;
+    };
+    if (key.pass == Pass::forward) {
+      dnnl::post_ops post;
+      if (key.add) post.append_sum(1.f);
+#if DNNL_VERSION_MAJOR >= 3
+      if (key.relu) post.append_eltwise(algorithm::eltwise_relu, 0.f, 0.f);
+#else
+      if (key.relu) post.append_eltwise(1.f, algorithm::eltwise_relu, 0.f, 0.f);
+#endif
+      attr.set_post_ops(post);
+      const Forward pd = describe(d, prop_kind::forward_training, a, key.bias, attr);
+      if (!pd) return false;
+      const memory::desc packed = keep(pd, pd.weights_desc(), DNNL_ARG_WEIGHTS);
+      before_ = dnnl::reorder(dnnl::reorder::primitive_desc(e, d.weight, e, packed));
+      primitive_ = dnnl::convolution_forward(pd);
+      arguments_[DNNL_ARG_SRC] = x_, arguments_[DNNL_ARG_DST] = out_;
+      if (key.bias) arguments_[DNNL_ARG_BIAS] = bias_ = memory(d.bias, e, nullptr);
+      return true;
+    }
+    const Forward hint = describe(d, prop_kind::forward_training, a, false, attr);
+    if (!hint) return false;
+    if (key.pass == Pass::backward_data) {
+      const BackwardData pd = describe_data(d, a, hint, attr);
+      if (!pd) return false;
+      const memory::desc packed = keep(pd, pd.weights_desc(), DNNL_ARG_WEIGHTS);
+      before_ = dnnl::reorder(dnnl::reorder::primitive_desc(e, d.weight, e, packed));
+      primitive_ = dnnl::convolution_backward_data(pd);
+      arguments_[DNNL_ARG_DIFF_SRC] = x_, arguments_[DNNL_ARG_DIFF_DST] = out_;
+      return true;
+    }
+    const BackwardWeight pd = describe_weight(d, a, hint, attr);
+    if (!pd) return false;
+    const memory::desc packed = keep(pd, pd.diff_weights_desc(), DNNL_ARG_DIFF_WEIGHTS);
+    dnnl::primitive_attr sum;
+    dnnl::post_ops post;
+    post.append_sum(1.f);
+    sum.set_post_ops(post);
+    after_ = dnnl::reorder(dnnl::reorder::primitive_desc(e, packed, e, d.weight, sum));
+    primitive_ = dnnl::convolution_backward_weights(pd);
+    arguments_[DNNL_ARG_SRC] = x_, arguments_[DNNL_ARG_DIFF_DST] = out_;
+    return true;
+  }
+
+  std::optional<dnnl::primitive> primitive_;
+  std::optional<dnnl::reorder> before_, after_;
+  memory x_, weight_, packed_, bias_, out_, scratchpad_;
+  std::unordered_map<int, memory> arguments_;
+};
+
+Plan& plan_for(Key key) {
+  static auto* plans = new LruCache<Key, Plan>(max_plans);
+  key.threads = omp_get_max_threads();
+  return plans->get(key, [&] { return Plan(key); });
+}
+
+template <class T, class W>
+Key key_of(Pass pass, FeatureView<const T> x, const ConvWeight<W>& weight, FeatureView<const T> out) {
+  check_convolution(x, weight, out);
+  Key key{};
+  key.pass = pass, key.n = x.n, key.in = x.c, key.out = out.c, key.h = x.h, key.w = x.w;
+  key.geometry = weight.geometry;
+  key.in_block = x.block, key.out_block = out.block, key.weight_in = weight.whole.dim[1];
+  key.bf16 = std::is_same_v<T, bfloat16>;
+  return key;
+}
+
+template <class T>
+T* slice(const ConvWeight<T>& weight) {
+  return &weight.whole(0, weight.first, 0, 0);
+}
+
+/// Runs `work`, and turns what oneDNN throws into an Error.
+template <class F>
+void guarded(const F& work) {
+  try {
+    work();
+  } catch (const dnnl::error& e) {
+    refuse("oneDNN: ", e.what(), " (status ", int(e.status), ")");
+  }
+}
+
+}  // namespace
+
+int onednn_block() { return isa() == Isa::avx512 ? 16 : 8; }
+
+std::string onednn_version() {
+  const dnnl_version_t* v = dnnl_version();
+  return "oneDNN " + std::to_string(v->major) + '.' + std::to_string(v->minor) + '.' + std::to_string(v->patch);
+}
+
+template <class T>
+void conv_onednn(const Exec& exec, FeatureView<const T> x, ConvWeight<const float> weight, View<const float, 1> bias,
+                 const ConvEpilogue& epilogue, FeatureView<T> out) {
+  Key key = key_of<T>(Pass::forward, x, weight, out);
+  key.bias = bias.data != nullptr, key.add = epilogue.add, key.relu = epilogue.relu;
+  BASIN_CHECK(!bias.data || bias.dim[0] == out.c, "bias ", bias, ", out ", out);
+  guarded([&] { plan_for(key).execute(exec, x.data, slice(weight), bias.data, out.data); });
+}
+
+template void conv_onednn<float>(const Exec&, FeatureView<const float>, ConvWeight<const float>, View<const float, 1>,
+                                 const ConvEpilogue&, FeatureView<float>);
+template void conv_onednn<bfloat16>(const Exec&, FeatureView<const bfloat16>, ConvWeight<const float>,
+                                    View<const float, 1>, const ConvEpilogue&, FeatureView<bfloat16>);
+
+void conv_onednn_backward_data(const Exec& exec, ConvWeight<const float> weight, FeatureView<const float> d_out,
+                               FeatureView<float> d_x) {
+  const Key key = key_of<float>(Pass::backward_data, d_x, weight, d_out);
+  guarded([&] { plan_for(key).execute(exec, d_x.data, slice(weight), nullptr, d_out.data); });
+}
+
+void conv_onednn_backward_weight(const Exec& exec, FeatureView<const float> x, FeatureView<const float> d_out,
+                                 ConvWeight<float> d_weight) {
+  const Key key = key_of<float>(Pass::backward_weight, x, d_weight, d_out);
+  guarded([&] { plan_for(key).execute(exec, x.data, slice(d_weight), nullptr, d_out.data); });
+}
+
+}  // namespace basin::kernels

@@ -1,0 +1,120 @@
+#pragma once
+#include <functional>
+#include <vector>
+
+#include "engine/ops/maps.h"
+#include "engine/params.h"
+#include "engine/tape.h"
+#include "tests/support/support.h"
+
+namespace basin::test {
+
+/// Random parameters of these shapes, and their gradients, which are 0.
+template <class T>
+std::vector<Parameter> random_parameters(const Exec& exec, const std::vector<Shape>& shapes) {
+  std::vector<Parameter> all;
+  unsigned seed = 100;
+  for (const Shape& shape : shapes) {
+    const Tensor gradient = Tensor::zeros(exec, shape, dtype_of<T>);
+    all.push_back({Tensor::from(exec, shape, uniform<T>(size_t(shape.size()), -1, 1, seed++)), gradient});
+  }
+  return all;
+}
+
+/// A piece of a network: maps from inputs and parameters, in whatever layout it likes.
+using Piece = std::function<Var(Tape&, const std::vector<Var>& inputs, const std::vector<Parameter>& parameters)>;
+
+/// One run of a piece: its value and all gradients of <w, value>, w random, in nchw.
+template <class T>
+struct PieceRun {
+  std::vector<T> value;
+  std::vector<std::vector<T>> gradients;  // of the inputs, then of the parameters
+
+  PieceRun(const Exec& exec, const Piece& piece, const std::vector<Tensor>& inputs,
+           const std::vector<Parameter>& parameters) {
+    Tape tape(exec);
+    std::vector<Var> leaves;
+    for (const Tensor& in : inputs)
+      leaves.push_back(tape.leaf(in));
+    for (const Parameter& p : parameters)
+      p.gradient.zero(exec);
+    const Var out = to_layout(tape, piece(tape, leaves, parameters), Layout::nchw);
+    value = out.value.to_host<T>(exec);
+    tape.backward(out, Tensor::from(exec, out.value.shape(), weights(value.size())));
+    for (const Var& leaf : leaves)
+      gradients.push_back(tape.grad(leaf).to_host<T>(exec));
+    for (const Parameter& p : parameters)
+      gradients.push_back(p.gradient.to_host<T>(exec));
+  }
+  static std::vector<T> weights(size_t n) { return uniform<T>(n, -1, 1, 7); }
+};
+
+/// The gradient of each input and parameter of a piece, in double along a random direction.
+inline void check_piece(const Piece& piece, const std::vector<Shape>& inputs, const std::vector<Shape>& parameters,
+                        double tolerance = 1e-5) {
+  const Exec cpu;
+  std::vector<Tensor> at;
+  unsigned seed = 1;
+  for (const Shape& shape : inputs)
+    at.push_back(Tensor::from(cpu, shape, uniform<double>(size_t(shape.size()), -1, 1, seed++)));
+  const std::vector<Parameter> values = random_parameters<double>(cpu, parameters);
+  const PieceRun<double> analytic(cpu, piece, at, values);
+  std::vector<Tensor> all = at;
+  for (const Parameter& p : values)
+    all.push_back(p.value);
+  for (size_t k = 0; k < all.size(); ++k) {
+    const std::vector<double> middle = all[k].to_host<double>(cpu);
+    const std::vector<double> direction = uniform<double>(middle.size(), -1, 1, unsigned(50 + k));
+    double expected = 0, numeric = 0;
+    const double step = 1e-6;
+    for (const double sign : {1., -1.}) {
+      std::vector<double> moved = middle;
+      for (size_t i = 0; i < moved.size(); ++i)
+        moved[i] += sign * step * direction[i];
+      all[k].copy_from_host(cpu, moved.data());
+      const std::vector<double> y = PieceRun<double>(cpu, piece, at, values).value;
+      const std::vector<double> w = PieceRun<double>::weights(y.size());
+      for (size_t i = 0; i < y.size(); ++i)
+        numeric += sign * w[i] * y[i] / (2 * step);
+    }
+    all[k].copy_from_host(cpu, middle.data());
+    for (size_t i = 0; i < direction.size(); ++i)
+      expected += analytic.gradients[k][i] * direction[i];
+    CAPTURE(k);
+    CHECK(numeric == doctest::Approx(expected).epsilon(tolerance).scale(1));
+  }
+}
+
+/// On every device, a piece in float32 by the libraries and in their layouts against the plain kernels in nchw: values
+/// and all gradients, each compared in the mean, because a ReLU at 0 up to rounding may go either way.
+inline void check_paths(const std::function<Piece(Layout)>& piece_in, Layout cpu_layout,
+                        const std::vector<Shape>& inputs, const std::vector<Shape>& parameters,
+                        double tolerance = 1e-5) {
+  Exec plain;
+  plain.variant = Variant::plain;
+  const auto run = [&](const Exec& exec, Layout layout) {
+    std::vector<Tensor> at;
+    unsigned seed = 1;
+    for (const Shape& shape : inputs)
+      at.push_back(Tensor::from(exec, shape, uniform<float>(size_t(shape.size()), -1, 1, seed++)));
+    return PieceRun<float>(exec, piece_in(layout), at, random_parameters<float>(exec, parameters));
+  };
+  const PieceRun<float> want = run(plain, Layout::nchw);
+  const auto check = [&](const std::vector<float>& a, const std::vector<float>& b) {
+    REQUIRE(a.size() == b.size());
+    double off = 0, norm = 0;
+    for (size_t i = 0; i < a.size(); ++i)
+      off += std::pow(double(a[i]) - double(b[i]), 2), norm += std::pow(double(b[i]), 2);
+    CHECK(std::sqrt(off) <= tolerance * std::sqrt(norm) + 1e-6);
+  };
+  for (const Exec& exec : execs()) {
+    const PieceRun<float> got = run(exec, exec.device == Device::cpu ? cpu_layout : Layout::nchw);
+    check(got.value, want.value);
+    for (size_t k = 0; k < want.gradients.size(); ++k) {
+      CAPTURE(k);
+      check(got.gradients[k], want.gradients[k]);
+    }
+  }
+}
+
+}  // namespace basin::test
