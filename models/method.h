@@ -141,6 +141,9 @@ class Method {
   virtual Params& params() = 0;
   virtual const Params& params() const = 0;
 
+  /// First values of the parameters, which depend on the seed alone.
+  virtual void init(const Exec& exec, uint64_t seed) { params().init(exec, seed); }
+
   virtual TrainingDefaults training_defaults() const { return {}; }
   virtual SampleSpec sample_spec() const = 0;
   /// The targets of a sample beside its image, in the order in which they are made.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/json.h"
+#include "models/methods/embedseg.h"
 #include "models/methods/fcrnet.h"
 #include "models/methods/vector_fields.h"
 #include "models/methods/wnet.h"
@@ -20,6 +21,7 @@ std::vector<MethodEntry>& entries() {
       {"vf-h1", "vector fields, one decoder for foreground and field: any shape of object", make<VectorFields>,
        recognise_torchvf},
       {"vf-h2", "vector fields, a decoder each for foreground and field", make<VectorFields>},
+      {"es", "EmbedSeg: pixels point to the middle of their object; crowded objects of similar size", make<EmbedSeg>},
       {"wn", "W-Net: distance to the border and an embedding; objects grow from seeds", make<WNet>},
       {"fc", "FCRNet: neighbours in different colours; small and fast", make<FcrNet>},
   };

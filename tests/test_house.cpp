@@ -44,8 +44,11 @@ const Fence fences[] = {
     {"CUB or Thrust", "(cub|thrust)/.*", "kernels/runtime/\\w*_cub\\.(h|cu)", 2},
     {"oneDNN", "dnnl.*|oneapi/dnnl.*", "kernels/conv/\\w*_onednn\\.(h|cpp)", 2},
     {"libtiff", "tiff.*", "data/files/\\w+\\.cpp", 1},
+    {"oneDNN", "dnnl.*|oneapi/dnnl.*", "kernels/nn/\\w*_onednn\\.(h|cpp)", 2},
+    {"libtiff", "tiff.*", "data/files/\\w+\\.(h|cpp)", 1},
     {"libpng", "png\\.h", "data/files/\\w+\\.cpp", 1},
-    {"stb", "(stb/)?stb_.*", "data/files/\\w+\\.cpp", 1},
+    {"libjpeg", "jpeglib\\.h|jerror\\.h|turbojpeg\\.h", "data/files/\\w+\\.cpp", 1},
+    {"pugixml", "pugixml.*", "data/files/\\w+\\.cpp", 1},
     {"the JSON library", "nlohmann/.*", "engine/json(_fwd)?\\.h", 2},
     {"CLI11", "CLI/.*", "tools/cli/options\\.cpp", 1},
 };

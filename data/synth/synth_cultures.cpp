@@ -21,11 +21,11 @@ struct Strain {
   double curvature = 0;            // radians per px
 };
 
-/// How many cells of the strain cover this share of the image, at most 500 per 256 x 256 px.
+/// How many cells of the strain cover this share of the image, at most 400 per 256 x 256 px.
 int cells_that_cover(const SynthOptions& options, const Strain& strain, double share) {
   const double area = 0.72 * strain.length * 2 * strain.radius, fields = options.size / 256.0 * (options.size / 256.0);
   const double cells = share * options.density * double(options.size) * options.size / area;
-  return std::max(1, int(std::lround(std::min(cells, 500 * fields))));
+  return std::max(1, int(std::lround(std::min(cells, 400 * fields))));
 }
 
 /// One to several colonies that grow from single cells, up to a monolayer.

@@ -12,11 +12,42 @@ double from_spine(const Scene& scene, size_t p) {
   return std::max(0.0, radius * radius - half * half);
 }
 
+/// A blur of this sigma leaves so little detail that one sample per step x step px holds it.
+int coarse_step(double sigma) { return std::max(1, int(sigma / 3)); }
+
+/// [height][width] by bilinear interpolation of samples that are each the mean of step x step px.
+Plane enlarge(const Plane& coarse, int height, int width, int step) {
+  const int h = coarse.height, w = coarse.width;
+  Plane out{height, width, std::vector<float>(size_t(height) * size_t(width))};
+  for (int y = 0; y < height; ++y) {
+    const double v = std::clamp((y + 0.5) / step - 0.5, 0.0, double(h - 1));
+    const int v0 = std::min(int(v), std::max(0, h - 2)), v1 = std::min(v0 + 1, h - 1);
+    const float* const top = &coarse.at[size_t(v0) * size_t(w)];
+    const float* const bottom = &coarse.at[size_t(v1) * size_t(w)];
+    const float fy = float(v - v0);
+    for (int x = 0; x < width; ++x) {
+      const double u = std::clamp((x + 0.5) / step - 0.5, 0.0, double(w - 1));
+      const int u0 = std::min(int(u), std::max(0, w - 2)), u1 = std::min(u0 + 1, w - 1);
+      const float fx = float(u - u0);
+      out.at[size_t(y) * size_t(width) + size_t(x)] =
+          (1 - fy) * ((1 - fx) * top[u0] + fx * top[u1]) + fy * ((1 - fx) * bottom[u0] + fx * bottom[u1]);
+    }
+  }
+  return out;
+}
+
+/// As smooth_noise, drawn on a coarser grid where sigma is large.
+Plane cloud(const Scene& scene, double sigma, Random& random) {
+  const int step = coarse_step(sigma), h = (scene.height + step - 1) / step, w = (scene.width + step - 1) / step;
+  Plane coarse = smooth_noise(h, w, sigma / step, random);
+  return step == 1 ? coarse : enlarge(coarse, scene.height, scene.width, step);
+}
+
 /// 1 + amount times noise that has structure of a third and of the whole of a cell's radius.
 Plane grain(const Specimen& specimen, double amount, Random& random) {
   const Scene& scene = specimen.scene;
-  Plane out = smooth_noise(scene.height, scene.width, std::max(0.7, 0.3 * specimen.radius), random);
-  const Plane coarse = smooth_noise(scene.height, scene.width, std::max(1.0, 0.9 * specimen.radius), random);
+  Plane out = cloud(scene, std::max(0.7, 0.3 * specimen.radius), random);
+  const Plane coarse = cloud(scene, std::max(1.0, 0.9 * specimen.radius), random);
   for (size_t p = 0; p < out.at.size(); ++p)
     out.at[p] = float(std::max(0.1, 1 + amount * (out.at[p] + 0.7 * coarse.at[p])));
   return out;
@@ -39,8 +70,8 @@ Plane phase_of(const Specimen& specimen, const Plane& body, double spread, doubl
 
 /// Unevenness of agarose or plastic: fine and coarse, standard deviation about 1.
 Plane agar(const Scene& scene, double radius, Random& random) {
-  Plane out = smooth_noise(scene.height, scene.width, 1.5, random);
-  const Plane coarse = smooth_noise(scene.height, scene.width, 2 * radius, random);
+  Plane out = cloud(scene, 1.5, random);
+  const Plane coarse = cloud(scene, 2 * radius, random);
   for (size_t p = 0; p < out.at.size(); ++p)
     out.at[p] = 0.6f * out.at[p] + 0.8f * coarse.at[p];
   return out;
@@ -60,7 +91,7 @@ Plane cytosol(const Scene& scene, double radius, double envelope, double flatnes
 }
 
 Plane wide_blur(const Plane& in, double sigma) {
-  const int step = int(sigma / 3);
+  const int step = coarse_step(sigma);
   if (step < 2) return blur(in, sigma);
   const int h = (in.height + step - 1) / step, w = (in.width + step - 1) / step;
   Plane coarse{h, w, std::vector<float>(size_t(h) * size_t(w))};
@@ -73,23 +104,7 @@ Plane wide_blur(const Plane& in, double sigma) {
           sum += double(in.at[size_t(v) * size_t(in.width) + size_t(u)]);
       coarse.at[size_t(y) * size_t(w) + size_t(x)] = float(sum / ((y1 - y * step) * (x1 - x * step)));
     }
-  coarse = blur(coarse, sigma / step);
-  Plane out{in.height, in.width, std::vector<float>(in.at.size())};
-  for (int y = 0; y < in.height; ++y) {
-    const double v = std::clamp((y + 0.5) / step - 0.5, 0.0, double(h - 1));
-    const int v0 = std::min(int(v), std::max(0, h - 2)), v1 = std::min(v0 + 1, h - 1);
-    const float* const top = &coarse.at[size_t(v0) * size_t(w)];
-    const float* const bottom = &coarse.at[size_t(v1) * size_t(w)];
-    const float fy = float(v - v0);
-    for (int x = 0; x < in.width; ++x) {
-      const double u = std::clamp((x + 0.5) / step - 0.5, 0.0, double(w - 1));
-      const int u0 = std::min(int(u), std::max(0, w - 2)), u1 = std::min(u0 + 1, w - 1);
-      const float fx = float(u - u0);
-      out.at[size_t(y) * size_t(in.width) + size_t(x)] =
-          (1 - fy) * ((1 - fx) * top[u0] + fx * top[u1]) + fy * ((1 - fx) * bottom[u0] + fx * bottom[u1]);
-    }
-  }
-  return out;
+  return enlarge(blur(coarse, sigma / step), in.height, in.width, step);
 }
 
 Plane ring_phase_contrast(const Specimen& specimen, const RingOptics& optics, Random& random) {

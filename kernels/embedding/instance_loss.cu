@@ -1,5 +1,6 @@
 #include "kernels/embedding/instance_loss.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/embedding/instance_slots.h"
@@ -213,8 +214,9 @@ void instance_loss(const Exec& exec, View<const T, 4> raw, View<const int32_t, 3
   for_each(exec, all_pieces, CountSlots<T>{g, offset.data()});
   for_each(exec, 1, Fill<int32_t>{offset.data() + all_pieces, 0});
   exclusive_scan(exec, {offset.data(), {int(all_pieces) + 1}});
-  const int64_t room =
-      exec.device == Device::cpu ? offset[all_pieces] : int64_t(crops) * height * width * o.slots_per_pixel;
+  const int64_t room = exec.device == Device::cpu
+                           ? offset[all_pieces]
+                           : int64_t(crops) * height * width * std::min(o.slots_per_pixel, capacity);
   BASIN_CHECK(room < INT32_MAX, room, " pairs of an object and a pixel near to it");
   const Temp<int32_t> slot_x(exec, room);
   const Temp<T> slot_numbers(exec, 3 * room);

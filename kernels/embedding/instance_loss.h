@@ -9,7 +9,8 @@ struct InstanceLossOptions {
   int grid = 1024;  // points of the coordinate grid of length 1: neighbouring pixels are 1 / (grid - 1) apart
   double instance = 1, variance = 10, seed = 1;  // weights of the three terms
   double foreground = 10;                        // weight of an object's pixels in the seed term
-  int slots_per_pixel = 16;  // on a GPU: room for pairs of an object and a pixel near to it, per pixel of the crops
+  int slots_per_pixel = 32;  // on a GPU: room for pairs of an object and a pixel near to it, per pixel of the crops;
+                             // never more than the table has objects, which suffices always
 };
 
 /// The loss of spatial embeddings (Neven et al., CVPR 2019; Lalit et al., EmbedSeg, Medical Image Analysis 81 (2022))

@@ -119,7 +119,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
   if (resume && std::filesystem::exists(files.state())) {
     load_checkpoint(files.state(), exec, method.params(), at, chosen);
   } else {
-    method.params().init(exec, o.seed);
+    method.init(exec, o.seed);
     stepper.start_average();
   }
   if (at.step >= o.steps) {

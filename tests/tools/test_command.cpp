@@ -259,7 +259,7 @@ TEST_CASE("label statistics: areas, gaps in the numbers, and what are no labels"
   CHECK(s.areas == std::vector<int64_t>{2, 3});
   CHECK(s.largest_label == 7);
   CHECK(s.background == 4);
-  CHECK(!s.looks_like_labels);                                          // 3 of the 4 pairs of neighbours within objects
+  CHECK(!s.looks_like_labels);                                          // 4 of the 6 pairs of neighbours within objects
   CHECK(label_statistics({5, 5, 5, 5, 5, 4}, 1, 6).looks_like_labels);  // 4 of 5
   CHECK(!label_statistics({5, 5, 6, 6}, 4, 1).looks_like_labels);       // 2 of 3
   CHECK(!label_statistics({0, 0, 0, 0}, 2, 2).looks_like_labels);

@@ -27,6 +27,7 @@ struct Options {
   std::string model, out, tiling, norm;
   std::optional<int> tile, overlap;
   SettingOptions settings;
+  PlaneChoice choice;
 };
 
 void save_map(const Exec& exec, const fs::path& path, const Tensor& map) {
@@ -56,6 +57,7 @@ struct Outcome {
   std::vector<std::string> failed;  // images and inputs
   size_t done = 0, converted = 0;   // converted: between grey and RGB
   Seconds seconds;
+  NoteList notes;  // what reading images changed or left out
 
   void fail(const fs::path& path, const char* why) {
     std::fprintf(stderr, "basin: %s\n", why);
@@ -78,18 +80,15 @@ void attempt(Outcome& outcome, const fs::path& path, F f) {
   }
 }
 
-/// The images of the inputs. Two of one name are refused, as their results would overwrite each other.
+/// The images of the inputs, and on stderr what is left out of them.
 Outcome find_inputs(const std::vector<std::string>& inputs) {
   Outcome outcome;
-  std::set<std::string> stems;
-  for (const std::string& input : inputs) {
-    std::vector<ImageFile> found;
-    attempt(outcome, input, [&] { found = find_images(input); });
-    for (const ImageFile& image : found) {
-      if (!stems.insert(image.stem).second) refuse(image.path.string(), ": another input has the same name");
-      outcome.images.push_back(image);
-    }
-  }
+  std::vector<InputImages> found;
+  std::vector<std::string> left_out;
+  for (const std::string& input : inputs)
+    attempt(outcome, input, [&] { found.push_back({input, find_images(input, &left_out)}); });
+  outcome.images = merge_images(found, left_out);
+  report_notes(left_out);
   return outcome;
 }
 
@@ -150,6 +149,7 @@ struct Work {
   Normalisation norm;
   SegmentOptions options;
   std::set<std::string> save;
+  PlaneChoice choice;
 };
 
 /// Throws one sentence for something to be saved that the method does not have.
@@ -166,7 +166,9 @@ void check_kinds(const std::set<std::string>& save, const Method& method) {
 int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Outcome& outcome) {
   Seconds& seconds = outcome.seconds;
   const double start = clock_seconds();
-  const Source source(read_image(path), work.model.method->sample_spec().channels, work.norm, path.string());
+  const Source source(read_image(path, work.choice), work.model.method->sample_spec().channels, work.norm,
+                      path.string());
+  outcome.notes.add(path.string(), source.image().notes);
   outcome.converted += source.image().channels != source.channels();
   seconds.read += clock_seconds() - start;
   const auto save = [&](const std::string& what, const std::string& suffix, auto write) {
@@ -203,6 +205,10 @@ void run(const Options& o) {
   resolve_setting("tiling", to_string(work.options.tiling.tiling));
   work.save = {o.save.begin(), o.save.end()};
   check_kinds(work.save, method);
+  work.choice = o.choice;
+  if (work.model.info.contains("source"))  // a checkpoint without Basin's description
+    std::fprintf(stderr, "basin: %s: holds no settings; normalisation (%s) and decoding are the method's defaults\n",
+                 o.model.c_str(), to_string(method.sample_spec().normalisation).c_str());
 
   Outcome outcome = find_inputs(o.inputs);
   if (outcome.images.empty()) outcome.refuse_failed();
@@ -214,12 +220,15 @@ void run(const Options& o) {
   make_folder(o.out);
   for (const ImageFile& image : outcome.images)
     attempt(outcome, image.path, [&] {
+      if (image.stem.find('/') != std::string::npos)
+        fs::create_directories((fs::path(o.out) / image.stem).parent_path());
       ImageFiles files(fs::path(o.out) / image.stem);
       const int objects = segment_image(work, image.path, files, outcome);
       std::printf("%s: %s\n", image.path.string().c_str(), counted(objects, "object").c_str());
       std::fflush(stdout);
       ++outcome.done;
     });
+  report_notes(outcome.notes.lines());
   report_converted(outcome.converted, method.sample_spec().channels);
   const Seconds& s = outcome.seconds;
   std::printf("%s: read %.3f s, network %.3f s, decode %.3f s, write %.3f s\n",
@@ -254,6 +263,7 @@ void add_segment(Command& program) {
       .not_negative();
   command.add("--norm", o->norm, "divide, percentile:LOW,HIGH or none; default: the model's");
   o->settings.add_to(command, {Setting::Use::decoding}, "the model's");
+  add_plane_options(command, o->choice);
   add_precision_option(command, o->common);
   add_device_options(command, o->common);
   command.runs([o] { run(*o); });

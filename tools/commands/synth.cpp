@@ -108,7 +108,7 @@ void add_synth(Command& program) {
   command.add("--density", settings->density, "factor on the objects per area").within(0.05, 2.0).shown();
   command.add("--out", settings->out, "folder for NAME_img.png and NAME_masks.png (.tif above 65,535 objects)")
       .required();
-  command.add("--threads", settings->common.threads, "CPU threads (0: all)").not_negative().shown();
+  add_threads_option(command, settings->common.threads);
   add_seed_option(command, settings->common);
   command.runs([settings] { synth(*settings); });
 }

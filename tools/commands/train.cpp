@@ -106,19 +106,22 @@ void run(const Options& o) {
   if (crop % wanted.multiple != 0) refuse("--crop ", crop, ": expected a multiple of ", wanted.multiple);
   const Augmentation augment = parse_augmentation(o.augment.empty() ? defaults.augment : o.augment);
   const DrawBy draw_by = parse_draw_by(o.sampling);
-  std::vector<Pair> pairs = find_pairs(o.data), held;
+  std::vector<std::string> left_out;
+  std::vector<Pair> pairs = find_pairs(o.data, &left_out), held;
   if (!o.val.empty()) {
-    held = find_pairs(o.val);
+    held = find_pairs(o.val, &left_out);
   } else {
     Split split = split_for_validation(pairs, o.val_fraction);
     pairs = std::move(split.kept), held = std::move(split.held_out);
   }
+  report_notes(left_out);
   std::fprintf(stderr, "to train on, %s", describe_pairs(pairs).c_str());
   if (!held.empty()) std::fprintf(stderr, "for validation, %s", describe_pairs(held).c_str());
 
   const std::vector<Example> train_set = read_examples(pairs, o.channels, wanted.normalisation);
   const int channels = train_set.front().source.channels();
   const std::vector<Example> val_set = read_examples(held, channels, wanted.normalisation);
+  report_notes(notes_of(train_set)), report_notes(notes_of(val_set));
   report_converted(converted(train_set) + converted(val_set), channels);
   report_repeated(train_set, val_set);
   report_binary(train_set);
@@ -189,10 +192,11 @@ void add_train(Command& program) {
       .excludes(val);
   const Option epochs = command.add("--epochs", o->epochs, "epochs in all; default: the method's").positive();
   command.add("--steps", o->steps, "steps in all, instead of epochs").positive().excludes(epochs);
-  command.add("--batch", o->batch, "crops that the network sees at once; default: the method's").positive();
+  command.add("--batch", o->batch, "crops that the network sees at once; default: the method's")
+      .within(1, 4096);
   command.add("--accumulate", o->accumulate, "batches whose gradients are averaged for a step; default: the method's")
       .positive();
-  command.add("--crop", o->crop, "side of a crop in pixels; default: the method's").positive();
+  command.add("--crop", o->crop, "side of a crop in pixels; default: the method's").within(8, 16384);
   command.add("--lr", o->lr, "learning rate of Adam; default: the method's").positive();
   command.add("--schedule", o->schedule,
               "learning rate over the run: constant, cosine, polynomial or step; default: the method's");
@@ -203,7 +207,7 @@ void add_train(Command& program) {
       .within(0., 0.999999);
   command.add("--patience", o->patience, "validations without a better score after which the run ends; 0: never")
       .not_negative();
-  command.add("--channels", o->channels, "input channels; 0: the most any image has").not_negative();
+  command.add("--channels", o->channels, "input channels; 0: the most any image has").within(0, 1024);
   command.add("--augment", o->augment,
               "list of " + augmentation_names() +
                   ", each with :strength if it takes one; or moderate, or none; default: the method's");
