@@ -9,16 +9,6 @@
 
 namespace basin {
 namespace fs = std::filesystem;
-size_t size_of(PixelType type) {
-  switch (type) {
-    case PixelType::u8:
-      return 1;
-    case PixelType::u16:
-      return 2;
-    default:
-      return 4;
-  }
-}
 
 namespace {
 
