@@ -40,11 +40,9 @@ struct Fence {
 const Fence fences[] = {
     {"the CUDA runtime", "cuda_runtime.*|cuda\\.h", "kernels/runtime/platform\\.h", 1},
     {"cuDNN", "cudnn.*", "kernels/conv/\\w*_cudnn\\.(h|cpp|cu)", 2},
-    {"cuBLAS", "cublas.*", "kernels/nn/\\w*_cublas\\.(h|cpp|cu)", 2},
+    {"cuBLAS", "cublas.*", "kernels/conv/\\w*_cublas\\.(h|cpp|cu)", 2},
     {"CUB or Thrust", "(cub|thrust)/.*", "kernels/runtime/\\w*_cub\\.(h|cu)", 2},
     {"oneDNN", "dnnl.*|oneapi/dnnl.*", "kernels/conv/\\w*_onednn\\.(h|cpp)", 2},
-    {"libtiff", "tiff.*", "data/files/\\w+\\.cpp", 1},
-    {"oneDNN", "dnnl.*|oneapi/dnnl.*", "kernels/nn/\\w*_onednn\\.(h|cpp)", 2},
     {"libtiff", "tiff.*", "data/files/\\w+\\.(h|cpp)", 1},
     {"libpng", "png\\.h", "data/files/\\w+\\.cpp", 1},
     {"libjpeg", "jpeglib\\.h|jerror\\.h|turbojpeg\\.h", "data/files/\\w+\\.cpp", 1},
