@@ -23,6 +23,15 @@ std::string Fingerprint::digits() const {
   return text;
 }
 
+uint64_t hash_of_name(std::string_view name) {
+  uint64_t h = Fingerprint::offset;
+  for (char c : name)
+    h = (h ^ static_cast<unsigned char>(c)) * Fingerprint::prime;
+  h = (h ^ h >> 33) * 0xff51afd7ed558ccdu;
+  h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53u;
+  return h ^ h >> 33;
+}
+
 std::string fingerprint_of_file(const std::filesystem::path& path) {
   Fingerprint content;
   content.add(read_file(path));

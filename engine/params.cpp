@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 #include "kernels/runtime/philox.h"
 
@@ -71,6 +72,13 @@ void Params::init(const Exec& exec, uint64_t seed) {
     fill(learnt_, values_);
     fill(statistics_, running_);
   });
+}
+
+void Params::exchange(Tensor& values, Tensor& running) {
+  BASIN_CHECK(values.shape() == values_.shape() && running.shape() == running_.shape(), "values ", values.shape(),
+              ", statistics ", running.shape());
+  std::swap(values_, values);
+  std::swap(running_, running);
 }
 
 Tensor Params::slice(const Tensor& flat, const Named& named) const {

@@ -21,6 +21,8 @@ double pytorch_bound(const Shape& weight);
 class Params {
  public:
   explicit Params(DType dtype = DType::f32) : dtype_(dtype) {}
+  Params(const Params&) = delete;  // networks refer to it
+  Params& operator=(const Params&) = delete;
 
   /// A learnt tensor, drawn from U(-bound, bound) by init(), or set to `constant` where bound is 0. Returns its handle.
   int add(std::string name, Shape shape, double bound, double constant = 0);
@@ -54,6 +56,8 @@ class Params {
   const Tensor& values() const { return values_; }
   const Tensor& gradients() const { return gradients_; }
   const Tensor& running() const { return running_; }
+  /// Exchanges the values and the running statistics for others of the same shapes, such as moving averages.
+  void exchange(Tensor& values, Tensor& running);
   Tensor value_slice(const Named&) const;
   Tensor statistic_slice(const Named&) const;
 

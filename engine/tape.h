@@ -54,10 +54,12 @@ class Tape {
     return record(std::move(out), inputs, std::move(backward));
   }
 
-  /// Sends `seed`, the gradient of the root, back to every leaf, and may write over it. May be called once.
+  /// Sends `seed`, the gradient of the root, back to every leaf. May be called once. Operations may write over a
+  /// gradient that reaches them, so that they get a copy where the caller or anybody else still holds the seed's
+  /// memory.
   void backward(const Var& root, Tensor seed) {
     BASIN_CHECK(root.node >= 0, "nothing to differentiate");
-    grad_of(root.node) = std::move(seed);
+    grad_of(root.node) = seed.owner().use_count() > 1 ? seed.clone(exec_) : std::move(seed);
     backward();
   }
   /// The same, from the gradients already put into the nodes through gradient().

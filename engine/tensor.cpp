@@ -44,7 +44,7 @@ std::ostream& operator<<(std::ostream& out, const Shape& s) {
 int Tensor::block() const {
   switch (layout_) {
     case Layout::nhwc:
-      return shape_[1];
+      return shape_[1] > 0 ? shape_[1] : 1;
     case Layout::blocked8:
       return 8;
     case Layout::blocked16:
@@ -56,7 +56,7 @@ int Tensor::block() const {
 
 size_t Tensor::bytes() const {
   int64_t n = shape_.size();
-  if (layout_ != Layout::nchw) n = n / shape_[1] * ((shape_[1] + block() - 1) / block() * block());
+  if (layout_ != Layout::nchw && n > 0) n = n / shape_[1] * ((shape_[1] + block() - 1) / block() * block());
   return size_t(n) * size_of(dtype_);
 }
 
@@ -105,6 +105,25 @@ void Tensor::copy_from_host(const Exec& exec, const void* from) const {
 #endif
   (void)exec;
   if (bytes() > 0) std::memcpy(raw(), from, bytes());  // nothing has no address
+}
+
+void Tensor::copy_from(const Exec& exec, const Tensor& from) const {
+  BASIN_CHECK(from.shape_ == shape_ && from.dtype_ == dtype_ && from.layout_ == layout_ && from.device_ == device_,
+              "tensors ", from.shape_, " and ", shape_);
+#if BASIN_CUDA
+  if (device_ == Device::cuda) {
+    BASIN_CUDA_CHECK(cudaMemcpyAsync(raw(), from.raw(), bytes(), cudaMemcpyDeviceToDevice, exec.stream));
+    return;
+  }
+#endif
+  (void)exec;
+  if (bytes() > 0) std::memcpy(raw(), from.raw(), bytes());
+}
+
+Tensor Tensor::clone(const Exec& exec) const {
+  const Tensor copy = empty(exec, shape_, dtype_, layout_);
+  copy.copy_from(exec, *this);
+  return copy;
 }
 
 Tensor Tensor::to_device(const Exec& exec) const {

@@ -63,6 +63,10 @@ class Tensor {
   }
   void copy_from_host(const Exec&, const void*) const;  // bytes() bytes; on the GPU: when this returns they are there
   void copy_to_host(const Exec&, void*) const;
+  /// The elements of another tensor of this shape, type, layout and device.
+  void copy_from(const Exec&, const Tensor&) const;
+  /// A tensor of its own memory with the same elements.
+  Tensor clone(const Exec&) const;
   void zero(const Exec&) const;
   /// The elements of a row-major tensor of the host where exec computes: itself on the CPU.
   Tensor to_device(const Exec&) const;

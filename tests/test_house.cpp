@@ -20,10 +20,12 @@ namespace {
 const std::vector<std::string> floors = {"kernels", "engine", "data", "models", "tools"};  // from the bottom
 
 /// The rooms of each floor, from the bottom: a file may include those of its own room and of rooms before it. Rooms
-/// that share a string know nothing of each other. Files at the root of a floor come first, but for those of tools.
+/// that share a string know nothing of each other. "" is the root of the floor. models/registry.cpp, which lists the
+/// methods, is the one exception.
 const std::map<std::string, std::vector<std::set<std::string>>> rooms = {
-    {"kernels", {{"runtime"}, {"conv", "nn", "field", "flow", "cluster", "image"}}},
+    {"kernels", {{"runtime"}, {"conv", "nn", "field", "flow", "cluster", "image", "embedding", "roi"}}},
     {"data", {{"files"}, {"dataset", "synth"}, {"metrics", "report"}}},
+    {"models", {{"networks"}, {""}, {"methods"}, {"inference"}, {"training"}}},
     {"tools", {{"cli"}, {"commands", "bench"}, {""}}},
 };
 constexpr size_t max_files_per_folder = 30;
@@ -42,8 +44,11 @@ const Fence fences[] = {
     {"CUB or Thrust", "(cub|thrust)/.*", "kernels/runtime/\\w*_cub\\.(h|cu)", 2},
     {"oneDNN", "dnnl.*|oneapi/dnnl.*", "kernels/conv/\\w*_onednn\\.(h|cpp)", 2},
     {"libtiff", "tiff.*", "data/files/\\w+\\.cpp", 1},
+    {"oneDNN", "dnnl.*|oneapi/dnnl.*", "kernels/nn/\\w*_onednn\\.(h|cpp)", 2},
+    {"libtiff", "tiff.*", "data/files/\\w+\\.(h|cpp)", 1},
     {"libpng", "png\\.h", "data/files/\\w+\\.cpp", 1},
-    {"stb", "(stb/)?stb_.*", "data/files/\\w+\\.cpp", 1},
+    {"libjpeg", "jpeglib\\.h|jerror\\.h|turbojpeg\\.h", "data/files/\\w+\\.cpp", 1},
+    {"pugixml", "pugixml.*", "data/files/\\w+\\.cpp", 1},
     {"the JSON library", "nlohmann/.*", "engine/json(_fwd)?\\.h", 2},
     {"CLI11", "CLI/.*", "tools/cli/options\\.cpp", 1},
 };
@@ -191,7 +196,8 @@ std::vector<std::string> violations(const fs::path& root) {
           report(s.path, "includes \"" + include.name + "\", which is not a path from the root");
         else if (s.floor != "tests" && rank_of(floor) > rank_of(s.floor))
           report(s.path, "includes \"" + include.name + "\", which lies on a higher floor");
-        else if (floor == s.floor && !room_allows(floor, room_of(s.path), room_of(include.name)))
+        else if (floor == s.floor && s.path != "models/registry.cpp" &&
+                 !room_allows(floor, room_of(s.path), room_of(include.name)))
           report(s.path, "includes \"" + include.name + "\", which lies in a room that it may not know");
         continue;
       }
@@ -296,7 +302,7 @@ TEST_CASE("house: each planted fault is found, and nothing else") {
     check_only(tree, "may not know");
   }
   SUBCASE("a crowded folder") {
-    for (int i = 0; i < 31; ++i)
+    for (int i = 0; i < 29; ++i)
       tree.write("data/files/h" + std::to_string(i) + ".h", "#pragma once\n");
     check_only(tree, "holds 31 source files");
   }

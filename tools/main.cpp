@@ -21,6 +21,8 @@ int main(int argc, char** argv) {
   add_info(program);
   add_integrate(program);
   add_loss(program);
+  add_methods(program);
+  add_oracle(program);
   add_report(program);
   add_segment(program);
   add_synth(program);

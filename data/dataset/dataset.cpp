@@ -1,11 +1,11 @@
 #include "data/dataset/dataset.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <exception>
 #include <optional>
-#include <string_view>
 
 #include "engine/files.h"
 #include "engine/fingerprint.h"
@@ -13,17 +13,6 @@
 
 namespace basin {
 namespace {
-
-/// 64-bit FNV-1a, with the finaliser of MurmurHash3: by itself FNV hardly moves its high bits for the last letters, so
-/// that numbered names would stay in runs.
-uint64_t hash_of(std::string_view text) {
-  uint64_t h = 0xcbf29ce484222325u;
-  for (char c : text)
-    h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  h = (h ^ h >> 33) * 0xff51afd7ed558ccdu;
-  h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53u;
-  return h ^ h >> 33;
-}
 
 void add(Fingerprint& hash, const Image& image) {
   hash.add(uint64_t(image.height) << 32 | uint64_t(image.width));
@@ -70,7 +59,7 @@ std::vector<bool> validation_split(const std::vector<Pair>& pairs, double fracti
   for (size_t i = 0; i < n; ++i)
     order[i] = i;
   std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    const uint64_t x = hash_of(pairs[a].stem), y = hash_of(pairs[b].stem);
+    const uint64_t x = hash_of_name(pairs[a].stem), y = hash_of_name(pairs[b].stem);
     return x != y ? x < y : pairs[a].stem < pairs[b].stem;
   });
   const size_t wanted = std::clamp(size_t(std::llround(fraction * double(n))), size_t(1), n - 1);
@@ -116,11 +105,14 @@ Labels true_labels(const Example& e) {
 std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels, const Normalisation& norm) {
   std::vector<Image> images(pairs.size());
   std::vector<std::optional<StoredLabels>> labels(pairs.size());
+  std::vector<NoteList> notes(pairs.size());
   for_each_parallel(pairs.size(), [&](size_t i) {
     if (!pairs[i].one_object_each && same_content(pairs[i].image, pairs[i].masks[0]))
       refuse(pairs[i].masks[0].string(), ": is the image itself, not its labels");
     images[i] = read_image(pairs[i].image);
-    labels[i] = StoredLabels(read_pair_labels(pairs[i], images[i].height, images[i].width));
+    const Labels read = read_pair_labels(pairs[i], images[i].height, images[i].width);
+    labels[i] = StoredLabels(read);
+    notes[i].add(labels_path(pairs[i]).string(), read.notes);
   });
   if (channels == 0)
     for (const Image& image : images)
@@ -131,9 +123,41 @@ std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels,
   });
   std::vector<Example> examples;
   examples.reserve(pairs.size());
-  for (size_t i = 0; i < pairs.size(); ++i)
-    examples.push_back({pairs[i].stem, std::move(*sources[i]), std::move(*labels[i])});
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    notes[i].add(pairs[i].image.string(), sources[i]->image().notes);
+    examples.push_back({pairs[i].stem, std::move(*sources[i]), std::move(*labels[i]), 1, std::move(notes[i])});
+  }
   return examples;
+}
+
+void NoteList::add(const std::string& file, const std::vector<std::string>& notes) {
+  for (const std::string& text : notes) {
+    auto known = std::find_if(files_.begin(), files_.end(), [&](const auto& entry) { return entry.first == text; });
+    if (known == files_.end()) known = files_.insert(known, {text, {}});
+    known->second.push_back(file);
+  }
+}
+
+void NoteList::add(const NoteList& other) {
+  for (const auto& [text, files] : other.files_)
+    for (const std::string& file : files)
+      add(file, {text});
+}
+
+std::vector<std::string> NoteList::lines() const {
+  std::vector<std::string> all;
+  for (const auto& [text, files] : files_) {
+    const std::string more = files.size() > 1 ? " and " + std::to_string(files.size() - 1) + " more" : "";
+    all.push_back(files[0] + more + ": " + text);
+  }
+  return all;
+}
+
+std::vector<std::string> notes_of(const std::vector<Example>& examples) {
+  NoteList all;
+  for (const Example& e : examples)
+    all.add(e.notes);
+  return all.lines();
 }
 
 int64_t objects(const std::vector<Example>& examples) {
@@ -152,9 +176,10 @@ std::string fingerprint(const std::vector<Example>& examples) {
   std::vector<uint64_t> hashes;
   for (const Example& e : examples) {
     Fingerprint hash;
-    hash.add(hash_of(e.stem));
+    hash.add(hash_of_name(e.stem));
     add(hash, e.source.image());
     hash.add(e.labels.bytes());
+    if (e.weight != 1) hash.add(std::bit_cast<uint64_t>(e.weight));
     hashes.push_back(hash.value());
   }
   std::sort(hashes.begin(), hashes.end());

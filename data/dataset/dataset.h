@@ -25,9 +25,11 @@ struct Pair {
 ///   images/ and masks/       equal stems
 ///   <id>/images, <id>/masks  one image, and one mask per object (DSB 2018)
 ///   one folder               <stem>_img.* or <stem>.* with <stem>_masks.*; *_overlay.* and *_flows.* are left out
-/// Hidden files and folders are left out. Paired by name, never by order. Throws one sentence that names the files: an
-/// image without labels, labels without an image, two files for one stem; or the folder, if it holds no images.
-std::vector<Pair> find_pairs(const std::filesystem::path&);
+/// Hidden files and folders are left out. Paired by name, never by order; the ".ome" of *.ome.tif is no part of a stem.
+/// Throws one sentence that names the files: an image without labels, labels without an image, two files for one stem,
+/// labels of a kind that is not read, images of which one layout would hide others; or the folder, if it holds no
+/// images. `left_out`: sentences on images of kinds that are not read and on folders that are not searched.
+std::vector<Pair> find_pairs(const std::filesystem::path&, std::vector<std::string>* left_out = nullptr);
 
 /// Labels by their stem, whether or not images lie beside them: those of every layout that find_pairs knows; in a
 /// folder of files <stem>_masks.*, or where no name ends so every label image but *_overlay.* and *_flows.*; or one
@@ -46,9 +48,20 @@ struct ImageFile {
   std::filesystem::path path;
 };
 /// The images of a folder in any layout that find_pairs knows, labelled or not, under the stems that they have there,
-/// sorted by path; or the file itself. *_masks.*, *_overlay.*, *_flows.* and hidden files are left out.
-std::vector<ImageFile> find_images(const std::filesystem::path&);
-/// The name without its extension and without a trailing "_img".
+/// sorted by path; or the file itself. *_masks.*, *_overlay.*, *_flows.* and hidden files are left out; what else is
+/// goes to `left_out`. Refuses as find_pairs does. A file that cannot be read is among them.
+std::vector<ImageFile> find_images(const std::filesystem::path&, std::vector<std::string>* left_out = nullptr);
+
+/// What find_images finds for one of several inputs.
+struct InputImages {
+  std::filesystem::path input;
+  std::vector<ImageFile> images;
+};
+/// The images of several inputs, each once. Files that are named as labels or results are left out among others that
+/// are not. Where images of two folders have the same stem, all stems begin with their folder's path below the deepest
+/// folder that they share, so that results lie as the images do. Two of one stem in one folder are refused.
+std::vector<ImageFile> merge_images(const std::vector<InputImages>&, std::vector<std::string>& left_out);
+/// The name without its extension and without a trailing "_img" or ".ome".
 std::string stem_of(const std::filesystem::path&);
 /// The stem that labels share with their image: without a trailing "_masks" or "_img".
 std::string labels_stem(const std::filesystem::path&);
@@ -95,17 +108,33 @@ class StoredLabels {
   std::vector<std::byte> bytes_;
 };
 
+/// Notes on files, the same one of several files in one line: "a.png and 3 more: its alpha channel is left out".
+class NoteList {
+ public:
+  void add(const std::string& file, const std::vector<std::string>& notes);
+  void add(const NoteList&);
+  std::vector<std::string> lines() const;
+
+ private:
+  std::vector<std::pair<std::string, std::vector<std::string>>> files_;  // of each note, in the order of the first
+};
+
 /// An image with its labels, decoded, as a data loader keeps it.
 struct Example {
   std::string stem;
   Source source;
   StoredLabels labels;
+  double weight = 1;  // how often training draws it, beside others; 0: never
+  NoteList notes = {};  // what reading them changed or left out
 
   int32_t id(int y, int x) const { return labels(y, x); }
 };
 
 /// How many of them are of grey for a model of RGB, or the reverse.
 int64_t converted(const std::vector<Example>&);
+
+/// What reading changed in images and labels, as NoteList gives it.
+std::vector<std::string> notes_of(const std::vector<Example>&);
 
 /// How many objects they hold together.
 int64_t objects(const std::vector<Example>&);
@@ -118,8 +147,8 @@ Labels true_labels(const Example&);
 /// that any of the images has.
 std::vector<Example> read_examples(const std::vector<Pair>&, int channels, const Normalisation&);
 
-/// A hash of names, sizes, pixels and labels, as 16 hexadecimal digits; it depends neither on the order of the examples
-/// nor on the format of their files.
+/// A hash of names, sizes, pixels, labels and weights, as 16 hexadecimal digits; it depends neither on the order of the
+/// examples nor on the format of their files.
 std::string fingerprint(const std::vector<Example>&);
 
 /// A hash of the size and the pixels of each image, whatever its file is called, as 16 hexadecimal digits.

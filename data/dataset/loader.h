@@ -6,13 +6,18 @@
 
 #include "data/dataset/dataset.h"
 #include "data/dataset/sample.h"
+#include "data/dataset/sampling.h"
 #include "engine/tensor.h"
 
 namespace basin {
 
 struct LoaderOptions {
-  int batch = 2, crop = 256, margin = 0, target_channels = 2;
+  int batch = 2, crop = 256, margin = 0;
+  TargetSpec targets;
   bool whole_image = false;  // the margin is widened where the crop and it do not cover the image
+  Sampling sampling;
+  DrawBy draw_by = DrawBy::images;
+  int64_t draws = 0;  // samples of an epoch; 0: draws_per_epoch()
   uint64_t seed = 0;
   Augmentation augment;
   bool raw = false;  // batches are left to be prepared on a GPU; not with whole_image
@@ -23,27 +28,27 @@ struct LoaderOptions {
 
 /// One batch in host memory.
 struct LoadedBatch {
-  Tensor image;   // [N, C, crop, crop]: normalised, augmented; 0 beyond the image. Raw: not turned yet
-  Tensor mask;    // [N, 1, crop, crop], 0 or 1. Raw: none
-  Tensor target;  // [N, target_channels, crop, crop]. Raw: none
-  Tensor labels;  // raw: [N, crop + 2 margin, crop + 2 margin] int32, not turned yet
+  Tensor image;           // [N, C, crop, crop]: normalised, augmented; 0 beyond the image. Raw: not turned yet
+  TargetTensors targets;  // those of the options. Raw: none
+  Tensor labels;          // raw: [N, crop + 2 margin, crop + 2 margin] int32, not turned yet
   std::vector<Transform> transforms;
   std::vector<std::string> stems;
   int64_t step = 0;
 };
 
-/// Crops of every image once, the rest that fills no batch left out; at least 1.
-int64_t steps_per_epoch(int64_t images, int batch);
+/// The batches of an epoch of so many samples, the rest that fills none left out; at least 1.
+int64_t steps_per_epoch(int64_t draws, int batch);
 
-/// Random crops of a training set, cut, augmented and given targets on worker threads ahead of time. What a batch holds
-/// depends on (seed, step) alone: an epoch is one crop of each image in an order of its own; with fewer images than a
-/// batch the order wraps around, otherwise a last incomplete batch is dropped. An image smaller than the crop is padded
-/// by ceil((crop - size) / 2) zeros on both sides. The tensors of a batch are made once and serve again.
+/// Random samples of a training set, cut, augmented and given targets on worker threads ahead of time. What a batch
+/// holds depends on (seed, step) alone. With fewer samples to an epoch than to a batch the epoch's order is repeated,
+/// otherwise a last incomplete batch is dropped. What Sampling and Augmentation say is done in this order: where the
+/// sample comes from, its warp, its values, and last quarter turns and flips. Targets are made of the labels that
+/// result. The tensors of a batch are made once and serve again.
 class Loader {
  public:
-  /// Begins with the batch of step `first`. `examples` must outlive the loader.
+  /// Begins with the batch of step `first`. `examples` must outlive the loader. Throws if a thread cannot be started.
   Loader(const std::vector<Example>& examples, const LoaderOptions&, MakeTargets, int64_t first = 0);
-  ~Loader();
+  ~Loader() { stop(); }
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
@@ -64,19 +69,17 @@ class Loader {
     std::vector<int> order;
     std::vector<int32_t> labels;
     std::vector<float> image;
-  };
-  struct Window {  // where a crop lies in the image's own coordinates
-    int y0, x0, size;
+    CutMemory cut;
   };
   void work();
+  void stop();
   void fill(LoadedBatch&, int64_t step, Workspace&) const;
-  void fill_sample(LoadedBatch&, int n, const Example&, uint32_t epoch, uint64_t position, Workspace&) const;
-  void cut_labels(const Example&, Window, int32_t* ids) const;
-  void cut_image(const Source&, int channel, Window, const Transform&, Random& noise, float* values) const;
+  void fill_sample(LoadedBatch&, int n, uint32_t epoch, uint64_t position, Workspace&) const;
 
   const std::vector<Example>& examples_;
   LoaderOptions options_;
   MakeTargets make_targets_;
+  Sampler sampler_;
   int64_t steps_per_epoch_;
   std::vector<Slot> slots_;
   int64_t wanted_, taken_;  // the step that next() gives, the next that a worker takes

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <limits>
 
 #include "data/dataset/order_statistics.h"
 #include "kernels/runtime/platform.h"
@@ -16,15 +17,38 @@ std::string shortest(double v) {
   return {text, std::to_chars(text, text + sizeof text, v).ptr};
 }
 
-float divisor(PixelType type, const std::string& name) {
-  switch (type) {
+/// The least and the greatest value of all channels.
+std::pair<double, double> range_of(const Image& image) {
+  return with_pixels(image.type, [&](auto zero) {
+    const auto* p = image.as<decltype(zero)>();
+    const size_t n = size_t(image.height) * size_t(image.width) * size_t(image.channels);
+    const auto [least, most] = std::minmax_element(p, p + n);
+    return std::pair<double, double>(*least, *most);
+  });
+}
+
+constexpr const char* remedy = "; use --norm percentile:1,99.8";
+
+/// What "divide" divides by. Its element type says what the white of an image is only where the values use the type.
+float divisor(Image& image, const std::string& name) {
+  const auto [least, most] = range_of(image);
+  switch (image.type) {
     case PixelType::u8:
       return 255;
     case PixelType::u16:
+      if (most > 0 && most <= 255)
+        refuse(name, " has 16-bit numbers of up to ", most, " only, for which --norm divide, by 65535, gives black",
+               remedy, ", or save it with 8 bits");
+      if (most > 0 && most < 4096)
+        image.notes.push_back("16-bit numbers of up to " + std::to_string(int(most)) +
+                              " are dark where --norm divide divides by 65535; see --norm percentile:1,99.8");
       return 65535;
     case PixelType::u32:
-      refuse(name, " has 32-bit integers, for which --norm divide is undefined; use --norm percentile:1,99.8");
+      refuse(name, " has 32-bit integers, for which --norm divide is undefined", remedy);
     default:
+      if (least < -0.5 || most > 1.5)
+        refuse(name, " has floats from ", least, " to ", most, ", for which --norm divide is undefined: it takes them ",
+               "to lie between 0 and 1", remedy);
       return 1;
   }
 }
@@ -33,7 +57,7 @@ float divisor(PixelType type, const std::string& name) {
 /// types: one loop per kind of image instead of a choice per pixel.
 template <class F>
 void with_values(const Image& image, int channels, int channel, F f) {
-  const auto with_type = [&](auto zero) {
+  with_pixels(image.type, [&](auto zero) {
     using T = decltype(zero);
     const T* p = image.as<T>();
     const size_t has = size_t(image.channels);
@@ -43,17 +67,7 @@ void with_values(const Image& image, int channels, int channel, F f) {
       f([=, c = size_t(channel)](size_t i) { return float(p[i * has + c]); });
     else
       f([=](size_t i) { return grey_of(float(p[i * 3]), float(p[i * 3 + 1]), float(p[i * 3 + 2])); });
-  };
-  switch (image.type) {
-    case PixelType::u8:
-      return with_type(uint8_t{});
-    case PixelType::u16:
-      return with_type(uint16_t{});
-    case PixelType::u32:
-      return with_type(uint32_t{});
-    case PixelType::f32:
-      return with_type(float{});
-  }
+  });
 }
 
 template <class V>
@@ -92,13 +106,16 @@ std::string to_string(const Normalisation& n) {
 }
 
 Source::Source(Image image, int channels, const Normalisation& norm, const std::string& name)
-    : image_(std::move(image)), channels_(channels), affine_(size_t(channels)) {
+    : image_(std::move(image)),
+      channels_(channels),
+      limited_(norm.kind == Normalisation::Kind::percentile),
+      affine_(size_t(channels)) {
   const int has = image_.channels;
   if (has != channels && !(has == 1 && channels == 3) && !(has == 3 && channels == 1))
     refuse(name, " has ", has, " channels, but the model takes ", channels,
            "; only grey and RGB are converted into each other");
   if (norm.kind == Normalisation::Kind::divide)
-    std::fill(affine_.begin(), affine_.end(), Affine{0, divisor(image_.type, name)});
+    std::fill(affine_.begin(), affine_.end(), Affine{0, divisor(image_, name)});
   if (norm.kind != Normalisation::Kind::percentile) return;
   const size_t pixels = size_t(image_.height) * size_t(image_.width);
   for (int c = 0; c < channels; ++c) {
@@ -117,9 +134,11 @@ void Source::row(int channel, int y, int x0, int n, float* to) const {
     std::fill(to, to + n, 0.f);
     return;
   }
+  const float low = limited_ ? darkest : -std::numeric_limits<float>::infinity();
+  const float high = limited_ ? brightest : std::numeric_limits<float>::infinity();
   with_values(image_, channels_, channel, [&](auto value) {
     for (int x = 0; x < n; ++x)
-      to[x] = (value(first + size_t(x)) - a.offset) / a.span;
+      to[x] = std::min(std::max((value(first + size_t(x)) - a.offset) / a.span, low), high);
   });
 }
 

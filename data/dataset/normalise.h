@@ -15,9 +15,14 @@ struct Normalisation {
   bool operator==(const Normalisation&) const = default;
 };
 
-/// "divide": 8-bit values by 255, 16-bit by 65535, float unchanged, 32-bit integers are refused.
-/// "percentile:lo,hi": (x - p_lo) / (p_hi - p_lo) per image and channel, over the whole image before any cropping; 0
-/// for a constant image; no clipping. "none": the values as they are.
+/// What percentiles leave of a value far outside them: a few saturated or dead pixels would outweigh all others in a
+/// network.
+constexpr float darkest = -2, brightest = 3;
+
+/// "divide": 8-bit values by 255, 16-bit by 65535, float unchanged; refused where the type says nothing of the values:
+/// 32-bit integers, floats outside -0.5 to 1.5, 16-bit images of nothing above 255.
+/// "percentile:lo,hi": (x - p_lo) / (p_hi - p_lo) per image and channel, over the whole image before any cropping,
+/// limited to [darkest, brightest]; 0 for a constant image. "none": the values as they are.
 Normalisation parse_normalisation(const std::string&);
 std::string to_string(const Normalisation&);
 
@@ -44,6 +49,7 @@ class Source {
  private:
   Image image_;
   int channels_;
+  bool limited_;                // to [darkest, brightest]
   std::vector<Affine> affine_;  // per channel
 };
 

@@ -1,6 +1,5 @@
 #include "data/dataset/dataset.h"
 #include "data/files/image.h"
-#include "data/files/raster.h"
 #include "kernels/runtime/platform.h"
 
 namespace basin {
@@ -26,10 +25,10 @@ Frame frame_of(const Pair& pair, int height, int width) {
 Planes read_masks(const std::vector<fs::path>& masks, Frame frame) {
   Planes planes;
   for (const fs::path& file : masks) {
-    const Array mask = raster::read(file, raster::Palette::indices);
+    const Array mask = read_label_array(file);
     if (frame.owner.empty()) frame = {mask.shape[0], mask.shape[1], file.filename().string()};
     frame.check(file, mask.shape[0], mask.shape[1]);
-    planes.add(mask);
+    planes.add(mask, file.string() + ":");
   }
   planes.height = int(frame.height), planes.width = int(frame.width);
   return planes;

@@ -1,10 +1,13 @@
 #include <algorithm>
+#include <cctype>
 #include <map>
 #include <set>
 #include <string_view>
+#include <utility>
 
 #include "data/dataset/dataset.h"
 #include "data/files/csv.h"
+#include "data/files/foreign.h"
 #include "engine/files.h"
 #include "kernels/runtime/platform.h"
 
@@ -18,15 +21,14 @@ bool is_image_file(const fs::path& path) {
   static const std::set<std::string> known{".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"};
   return known.contains(lower_extension(path));
 }
-bool is_label_file(const fs::path& path) {
-  const std::string e = lower_extension(path);
-  return e == ".png" || e == ".tif" || e == ".tiff" || e == ".npy";
-}
 bool is_derived(const fs::path& path) {
   const std::string s = path.stem().string();
   return ends_with(s, "_overlay") || ends_with(s, "_flows");
 }
 bool is_masks(const fs::path& path) { return ends_with(path.stem().string(), "_masks"); }
+
+/// What is no folder: a link to nothing too, which is reported when it is read.
+bool is_file(const fs::path& path) { return !fs::is_directory(path); }
 
 /// The entries of a folder, sorted by name. Hidden ones are left out: macOS puts a file ._NAME beside NAME on foreign
 /// disks.
@@ -38,6 +40,46 @@ std::vector<fs::path> entries_of(const fs::path& folder) {
   if (error) refuse(folder.string(), ": cannot be read (", error.message(), ")");
   std::sort(entries.begin(), entries.end());
   return entries;
+}
+
+bool is_picture(const fs::path& path) {
+  return is_file(path) && is_image_file(path) && !is_masks(path) && !is_derived(path);
+}
+
+/// The first picture directly in a folder; empty where there is none.
+fs::path first_picture(const fs::path& folder) {
+  for (const fs::path& entry : entries_of(folder))
+    if (is_picture(entry)) return entry;
+  return {};
+}
+
+/// Labels of a kind that is not read: refused by name, as each label file counts.
+void refuse_unread_labels(const fs::path& file) {
+  if (raster::has_foreign_extension(file) || is_image_file(file))
+    refuse(file.string(), ": is of a kind that cannot hold labels here; save labels as PNG, TIFF, BMP or .npy");
+}
+
+void note(std::vector<std::string>* notes, const std::string& text) {
+  if (notes) notes->push_back(text);
+}
+
+/// Images of kinds that are not read, unless one of the same stem is read; and folders of images that are not searched.
+void note_left_out(const fs::path& folder, std::vector<std::string>* notes) {
+  if (!notes) return;
+  const std::vector<fs::path> entries = entries_of(folder);
+  std::set<std::string> stems;
+  for (const fs::path& entry : entries)
+    if (is_picture(entry)) stems.insert(stem_of(entry));
+  for (const fs::path& entry : entries) {
+    if (is_file(entry)) {
+      if (raster::has_foreign_extension(entry) && !stems.contains(stem_of(entry)))
+        note(notes, "left out " + entry.string() + ", which is of a kind that Basin does not read");
+    } else if (raster::has_foreign_extension(entry)) {
+      note(notes, "left out " + entry.string() + ", which is of a kind that Basin does not read");
+    } else if (!fs::exists(entry / "run.json") && !first_picture(entry).empty()) {
+      note(notes, "left out the images in " + entry.string() + ": folders within folders are not searched");
+    }
+  }
 }
 
 using ByStem = std::map<std::string, fs::path>;
@@ -74,10 +116,13 @@ std::vector<Pair> join(const ByStem& images, const ByStem& masks) {
 std::vector<Pair> pair_flat(const fs::path& folder) {
   ByStem images, masks;
   for (const fs::path& file : entries_of(folder)) {
-    if (!fs::is_regular_file(file)) continue;
+    if (!is_file(file)) continue;
     if (is_masks(file)) {
-      if (is_label_file(file)) insert(masks, labels_stem(file), file);
-    } else if (is_image_file(file) && !is_derived(file)) {
+      if (has_label_extension(file))
+        insert(masks, labels_stem(file), file);
+      else
+        refuse_unread_labels(file);
+    } else if (is_picture(file)) {
       insert(images, stem_of(file), file);
     }
   }
@@ -86,15 +131,21 @@ std::vector<Pair> pair_flat(const fs::path& folder) {
 
 /// The label images of one folder, whether or not images lie beside them.
 std::map<std::string, Pair> labels_of_folder(const fs::path& folder) {
-  std::vector<fs::path> files;
+  std::vector<fs::path> files, others;
   for (const fs::path& file : entries_of(folder)) {
-    if (fs::is_regular_file(file) && is_label_file(file) && !is_derived(file)) files.push_back(file);
+    if (!is_file(file) || is_derived(file)) continue;
+    (has_label_extension(file) ? files : others).push_back(file);
   }
-  const bool suffixed = std::any_of(files.begin(), files.end(), is_masks);
+  const auto all_with_suffix = [](const std::vector<fs::path>& some) {
+    return std::any_of(some.begin(), some.end(), is_masks);
+  };
+  const bool suffixed = all_with_suffix(files) || all_with_suffix(others);
   ByStem by_stem;
   for (const fs::path& file : files) {
     if (!suffixed || is_masks(file)) insert(by_stem, labels_stem(file), file);
   }
+  for (const fs::path& file : others)
+    if ((!suffixed || is_masks(file)) && !by_stem.contains(labels_stem(file))) refuse_unread_labels(file);
   std::map<std::string, Pair> labels;
   for (const auto& [stem, file] : by_stem)
     labels[stem] = {stem, {}, {file}, false};
@@ -104,43 +155,125 @@ std::map<std::string, Pair> labels_of_folder(const fs::path& folder) {
 std::vector<Pair> pair_siblings(const fs::path& folder) {
   ByStem images, masks;
   for (const fs::path& file : entries_of(folder / "images")) {
-    if (fs::is_regular_file(file) && is_image_file(file)) insert(images, stem_of(file), file);
+    if (is_file(file) && is_image_file(file)) insert(images, stem_of(file), file);
   }
   for (const fs::path& file : entries_of(folder / "masks")) {
-    if (fs::is_regular_file(file) && is_label_file(file)) insert(masks, labels_stem(file), file);
+    if (!is_file(file)) continue;
+    if (has_label_extension(file))
+      insert(masks, labels_stem(file), file);
+    else
+      refuse_unread_labels(file);
   }
   return join(images, masks);
 }
 
 bool is_dsb(const fs::path& entry) { return fs::is_directory(entry / "images"); }
-bool has_dsb(const fs::path& folder) {
-  const std::vector<fs::path> entries = entries_of(folder);
-  return std::any_of(entries.begin(), entries.end(), is_dsb);
+
+std::vector<fs::path> images_of_dsb(const fs::path& entry) {
+  std::vector<fs::path> images;
+  for (const fs::path& file : entries_of(entry / "images"))
+    if (is_file(file) && is_image_file(file)) images.push_back(file);
+  return images;
+}
+
+/// Names that parts of a data set have.
+bool is_part_name(const fs::path& folder) {
+  std::string name = folder.filename().string();
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return char(std::tolower(c)); });
+  static const std::set<std::string> names{"train", "training", "test", "testing", "val", "valid", "validation"};
+  return names.contains(name);
+}
+
+/// The folders <id> of a DSB layout; none where it is another layout. A folder that looks like several layouts at once,
+/// of which one would hide the others, is refused.
+std::vector<fs::path> dsb_entries(const fs::path& folder) {
+  std::vector<fs::path> found, others;
+  for (const fs::path& entry : entries_of(folder)) {
+    if (is_file(entry)) continue;
+    (is_dsb(entry) ? found : others).push_back(entry);
+  }
+  if (found.empty()) return {};
+  if (const fs::path loose = first_picture(folder); !loose.empty())
+    refuse(folder.string(), ": holds images, such as ", loose.filename().string(), ", and folders of images, such as ",
+           (found[0] / "images").string(), "; which are meant is unclear: give one of them, or move the other away");
+  const auto is_data_set = [](const fs::path& entry) {
+    return images_of_dsb(entry).size() > 1 || (is_part_name(entry) && !images_of_dsb(entry).empty());
+  };
+  if (std::all_of(found.begin(), found.end(), is_data_set)) {
+    const auto train = std::find_if(found.begin(), found.end(), [](const fs::path& entry) {
+      return entry.filename().string().starts_with("train");
+    });
+    refuse(folder.string(), ": is not one data set but holds ",
+           found.size() == 1 ? "one" : std::to_string(found.size()), "; give its folder, such as ",
+           (train == found.end() ? found[0] : *train).string());
+  }
+  for (const fs::path& entry : others)
+    if (const fs::path picture = first_picture(entry); !picture.empty() && !fs::exists(entry / "run.json"))
+      refuse(entry.string(), ": holds ", picture.filename().string(), " itself, while the folders beside it, such as ",
+             found[0].filename().string(), ", have a folder images");
+  return found;
 }
 
 fs::path image_of_dsb(const fs::path& entry) {
-  fs::path image;
-  for (const fs::path& file : entries_of(entry / "images")) {
-    if (!is_image_file(file)) continue;
-    if (!image.empty()) refuse(file.string(), ": is a second image beside ", image.filename().string());
-    image = file;
-  }
-  if (image.empty()) refuse((entry / "images").string(), ": holds no image");
-  return image;
+  const std::vector<fs::path> images = images_of_dsb(entry);
+  if (images.empty()) refuse((entry / "images").string(), ": holds no image");
+  if (images.size() > 1) refuse(images[1].string(), ": is a second image beside ", images[0].filename().string());
+  return images[0];
 }
 
-std::vector<Pair> pair_dsb(const fs::path& folder) {
+std::vector<Pair> pair_dsb(const std::vector<fs::path>& entries) {
   std::vector<Pair> pairs;
-  for (const fs::path& entry : entries_of(folder)) {
-    if (!is_dsb(entry)) continue;
+  for (const fs::path& entry : entries) {
     Pair pair{entry.filename().string(), image_of_dsb(entry), {}, true};
     if (!fs::is_directory(entry / "masks")) refuse(pair.image.string(), ": without a folder of masks beside it");
     for (const fs::path& file : entries_of(entry / "masks")) {
-      if (is_label_file(file)) pair.masks.push_back(file);
+      if (!is_file(file)) continue;
+      if (has_label_extension(file))
+        pair.masks.push_back(file);
+      else
+        refuse_unread_labels(file);
     }
     pairs.push_back(std::move(pair));
   }
   return pairs;
+}
+
+/// Beside images/ there must be no images that it would hide.
+void check_alone(const fs::path& folder) {
+  if (const fs::path loose = first_picture(folder); !loose.empty())
+    refuse(folder.string(), ": holds a folder images, and beside it images such as ", loose.filename().string(),
+           "; which are meant is unclear: give one of them, or move the other away");
+}
+
+[[noreturn]] void refuse_empty(const fs::path& folder) {
+  std::string inside;
+  if (fs::is_directory(folder))
+    for (const fs::path& entry : entries_of(folder)) {
+      if (!is_file(entry) && !first_picture(entry).empty())
+        refuse(folder.string(), ": holds no images itself, but its folders do: give one of them, such as ",
+               entry.string());
+      if (inside.empty() && raster::has_foreign_extension(entry)) inside = entry.filename().string();
+    }
+  if (!inside.empty())
+    refuse(folder.string(), ": holds no images of a kind that Basin reads (", inside,
+           " is none); save them as TIFF or PNG");
+  refuse(folder.string(), ": holds no images");
+}
+
+/// Words that head the two columns of a list.
+bool is_heading(const std::vector<std::string>& cells) {
+  static const std::set<std::string> images{"image", "images",     "img",   "file", "filename",
+                                            "path",  "image_path", "input", "raw"};
+  static const std::set<std::string> masks{"mask",       "masks",  "label", "labels",      "mask_path",
+                                           "label_path", "target", "gt",    "groundtruth", "ground_truth",
+                                           "annotation", "seg",    "truth"};
+  const auto plain = [](const std::string& cell) {
+    std::string word;
+    for (const char c : cell)
+      if (!std::isspace(static_cast<unsigned char>(c))) word += char(std::tolower(static_cast<unsigned char>(c)));
+    return word;
+  };
+  return cells.size() == 2 && images.contains(plain(cells[0])) && masks.contains(plain(cells[1]));
 }
 
 std::vector<Pair> pair_list(const fs::path& list) {
@@ -148,18 +281,21 @@ std::vector<Pair> pair_list(const fs::path& list) {
   std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);  // a byte-order mark
   std::map<std::string, Pair> pairs;
+  bool first = true;
   for (int number = 1; !rest.empty(); ++number) {
     const size_t end = std::min(rest.find('\n'), rest.size());
     std::string line(rest.substr(0, end));
     rest.remove_prefix(std::min(end + 1, rest.size()));
     if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (line.empty() || (number == 1 && line == "image,mask")) continue;
+    if (line.empty()) continue;
     const std::string where = list.string() + ": line " + std::to_string(number);
     const std::vector<std::string> cells = split_csv(line, where);
+    if (std::exchange(first, false) && is_heading(cells)) continue;
     if (cells.size() != 2 || cells[0].empty() || cells[1].empty()) refuse(where, " is not image,mask");
     Pair pair{stem_of(cells[0]), list.parent_path() / cells[0], {list.parent_path() / cells[1]}, false};
     for (const fs::path& file : {pair.image, pair.masks[0]}) {
-      if (!fs::is_regular_file(file)) refuse(where, ": there is no file ", file.string());
+      if (!fs::is_regular_file(file))
+        refuse(where, ": there is no file ", file.string(), pairs.empty() ? " (a heading is image,mask)" : "");
     }
     const auto [at, is_new] = pairs.emplace(pair.stem, pair);
     if (!is_new)
@@ -176,30 +312,36 @@ std::vector<Pair> pair_list(const fs::path& list) {
 
 std::string stem_of(const fs::path& path) {
   std::string stem = path.stem().string();
+  if (ends_with(stem, ".ome") && stem.size() > 4) stem.resize(stem.size() - 4);
   if (ends_with(stem, "_img") && stem.size() > 4) stem.resize(stem.size() - 4);
   return stem;
 }
 
 std::string labels_stem(const fs::path& path) {
   constexpr std::string_view masks = "_masks";
-  const std::string stem = path.stem().string();
+  std::string stem = path.stem().string();
+  if (ends_with(stem, ".ome") && stem.size() > 4) stem.resize(stem.size() - 4);
   return ends_with(stem, masks) ? stem.substr(0, stem.size() - masks.size()) : stem_of(path);
 }
 
-std::vector<Pair> find_pairs(const fs::path& source) {
+std::vector<Pair> find_pairs(const fs::path& source, std::vector<std::string>* left_out) {
   if (!fs::exists(source)) refuse(source.string(), ": no such file or folder");
   std::vector<Pair> pairs;
   if (!fs::is_directory(source)) {
     if (lower_extension(source) != ".csv") refuse(source.string(), ": is neither a folder nor a .csv list of images");
     pairs = pair_list(source);
-  } else if (fs::is_directory(source / "images") && fs::is_directory(source / "masks")) {
-    pairs = pair_siblings(source);
   } else if (fs::is_directory(source / "images")) {
-    refuse(source.string(), ": holds a folder images but no folder masks");
+    if (!fs::is_directory(source / "masks")) refuse(source.string(), ": holds a folder images but no folder masks");
+    check_alone(source);
+    pairs = pair_siblings(source);
+    note_left_out(source / "images", left_out);
+  } else if (const std::vector<fs::path> entries = dsb_entries(source); !entries.empty()) {
+    pairs = pair_dsb(entries);
   } else {
-    pairs = has_dsb(source) ? pair_dsb(source) : pair_flat(source);
+    pairs = pair_flat(source);
+    note_left_out(source, left_out);
   }
-  if (pairs.empty()) refuse(source.string(), ": holds no images");
+  if (pairs.empty()) refuse_empty(source);
   return pairs;
 }
 
@@ -211,13 +353,13 @@ std::map<std::string, Pair> find_labels(const fs::path& source) {
     return {{stem, {stem, {}, {source}, false}}};
   }
   std::map<std::string, Pair> labels;
-  if (!is_folder || fs::is_directory(source / "images") || has_dsb(source)) {
+  if (!is_folder || fs::is_directory(source / "images") || !dsb_entries(source).empty()) {
     for (Pair& pair : find_pairs(source))
       labels[pair.stem] = std::move(pair);
   } else {
     labels = labels_of_folder(source);
   }
-  if (labels.empty()) refuse(source.string(), ": holds no label images (.png, .tif, .tiff or .npy)");
+  if (labels.empty()) refuse(source.string(), ": holds no label images (.png, .tif, .tiff, .bmp or .npy)");
   return labels;
 }
 
@@ -238,19 +380,67 @@ std::string describe_pairs(const std::vector<Pair>& pairs) {
   return text;
 }
 
-std::vector<ImageFile> find_images(const fs::path& input) {
-  if (!fs::exists(input)) refuse(input.string(), ": no such file or folder");
+std::vector<ImageFile> find_images(const fs::path& input, std::vector<std::string>* left_out) {
+  if (!fs::exists(input) && !fs::is_symlink(input)) refuse(input.string(), ": no such file or folder");
   if (!fs::is_directory(input)) return {{stem_of(input), input}};
-  if (fs::is_directory(input / "images")) return find_images(input / "images");
-  const bool dsb = has_dsb(input);
-  std::vector<ImageFile> images;
-  for (const fs::path& entry : entries_of(input)) {
-    if (dsb && is_dsb(entry))
-      images.push_back({entry.filename().string(), image_of_dsb(entry)});
-    else if (!dsb && fs::is_regular_file(entry) && is_image_file(entry) && !is_masks(entry) && !is_derived(entry))
-      images.push_back({stem_of(entry), entry});
+  if (fs::is_directory(input / "images")) {
+    check_alone(input);
+    return find_images(input / "images", left_out);
   }
-  if (images.empty()) refuse(input.string(), ": holds no images");
+  std::vector<ImageFile> images;
+  if (const std::vector<fs::path> entries = dsb_entries(input); !entries.empty()) {
+    for (const fs::path& entry : entries)
+      images.push_back({entry.filename().string(), image_of_dsb(entry)});
+    return images;
+  }
+  for (const fs::path& entry : entries_of(input))
+    if (is_picture(entry)) images.push_back({stem_of(entry), entry});
+  if (images.empty()) refuse_empty(input);
+  note_left_out(input, left_out);
+  return images;
+}
+
+std::vector<ImageFile> merge_images(const std::vector<InputImages>& inputs, std::vector<std::string>& left_out) {
+  const auto is_extra = [](const InputImages& input) {
+    return !fs::is_directory(input.input) && (is_masks(input.input) || is_derived(input.input));
+  };
+  const bool only_extras = std::all_of(inputs.begin(), inputs.end(), is_extra);
+  std::vector<std::pair<fs::path, ImageFile>> all;  // with the folder that it was given as or lies in
+  std::set<fs::path> seen;
+  std::map<std::string, std::set<fs::path>> folders;  // of each stem
+  for (const InputImages& input : inputs) {
+    if (is_extra(input) && !only_extras) {
+      left_out.push_back("left out " + input.input.string() + ", which by its name is not an image but " +
+                         (is_masks(input.input) ? "its labels" : "a result"));
+      continue;
+    }
+    const fs::path given = fs::absolute(input.input).lexically_normal();
+    const fs::path folder =
+        fs::is_directory(given) ? (given.has_filename() ? given : given.parent_path()) : given.parent_path();
+    for (const ImageFile& image : input.images) {
+      std::error_code none;
+      const fs::path real = fs::weakly_canonical(image.path, none);
+      if (!seen.insert(real.empty() ? image.path : real).second) continue;
+      if (!folders[image.stem].insert(folder).second)
+        refuse(image.path.string(), ": another input of its folder has the same name");
+      all.push_back({folder, image});
+    }
+  }
+  fs::path common;
+  bool clash = false;
+  for (const auto& [stem, places] : folders)
+    clash = clash || places.size() > 1;
+  std::vector<ImageFile> images;
+  for (const auto& [folder, image] : all) {
+    if (common.empty()) common = folder;
+    while (!common.empty() && folder != common && folder.string().rfind((common / "").string(), 0) != 0 &&
+           common.has_relative_path())
+      common = common.parent_path();
+  }
+  for (auto& [folder, image] : all) {
+    if (clash) image.stem = (folder.lexically_relative(common) / image.stem).lexically_normal().string();
+    images.push_back(std::move(image));
+  }
   return images;
 }
 

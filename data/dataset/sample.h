@@ -1,15 +1,79 @@
 #pragma once
 #include <functional>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "data/dataset/augment.h"
-#include "kernels/runtime/exec.h"
+#include "engine/batch.h"
 
 namespace basin {
 
-/// Makes the targets [channels, h, w] of a crop from labels [h + 2 margin, w + 2 margin] where exec computes. Pixels
-/// outside the image are 0, so an image's border is an object's border, and a crop's is not: with a margin as wide as
-/// the targets reach, they are those of the whole image, cut.
-using MakeTargets = std::function<void(const Exec&, View<const int32_t, 2> labels, View<float, 3> target)>;
+/// A dense target of a training sample: a map [channels, crop / down, crop / down] of float32 or int32.
+struct TargetMap {
+  std::string name;
+  int channels = 1;
+  DType type = DType::f32;
+  int down = 1;  // divides the side of a crop
+};
+
+/// A table [capacity, columns] of float32 or int32 with one row per object, edge or the like. How many rows are in use
+/// is written to the target "<name>_count".
+struct TargetTable {
+  std::string name;
+  int capacity = 1, columns = 1;
+  DType type = DType::f32;
+};
+
+/// What a training sample holds beside its image. Names are unique, and none is "image".
+struct TargetSpec {
+  std::vector<TargetMap> maps;
+  std::vector<TargetTable> tables;
+};
+
+/// The targets of a batch by name: maps [N, channels, height / down, width / down], tables [N, capacity, columns], and
+/// counts [N] of int32.
+using TargetTensors = std::map<std::string, Tensor>;
+
+/// The memory of the targets of N crops [height, width] where exec computes, not initialised. Throws where a name comes
+/// twice, or a side is no multiple of `down`.
+TargetTensors make_target_tensors(const Exec&, const TargetSpec&, int64_t n, int64_t height, int64_t width);
+
+/// Fills the tables and their counts with zeros, which MakeTargets relies on.
+void clear_tables(const Exec&, const TargetSpec&, const TargetTensors&);
+
+/// The memory of the targets of sample n of a batch, by name, where the work runs. Throws where there is no such target
+/// or its elements are of another type. Refers to the tensors, which must outlive it.
+class SampleTargets {
+ public:
+  SampleTargets(const TargetTensors& batch, int n) : batch_(batch), n_(n) {}
+
+  /// [channels, height / down, width / down].
+  template <class T>
+  View<T, 3> map(const std::string& name) const {
+    return image_of<T>(tensor(name), n_);
+  }
+  /// [capacity, columns].
+  template <class T>
+  View<T, 2> table(const std::string& name) const {
+    const View<T, 3> all = tensor(name).view<T, 3>();
+    return {&all(n_, 0, 0), {all.dim[1], all.dim[2]}};
+  }
+  /// The number of rows of a table that are in use.
+  int32_t* count(const std::string& table) const { return tensor(table + "_count").data<int32_t>() + n_; }
+
+ private:
+  const Tensor& tensor(const std::string& name) const;
+
+  const TargetTensors& batch_;
+  int n_;
+};
+
+/// Makes the targets of a crop from labels [h + 2 margin, w + 2 margin] where exec computes. Pixels outside the image
+/// are 0, so an image's border is an object's border, and a crop's is not: with a margin as wide as the targets reach,
+/// they are those of the whole image, cut. Every element of every map is to be written; tables and counts are zeros
+/// before.
+using MakeTargets = std::function<void(const Exec&, View<const int32_t, 2> labels, const SampleTargets& to)>;
 
 /// A crop as it was cut: not turned yet.
 struct RawSample {
@@ -18,14 +82,7 @@ struct RawSample {
   Transform transform;
 };
 
-/// A crop as a training step takes it.
-struct Sample {
-  View<float, 3> image;   // [C, crop, crop]
-  View<float, 2> mask;    // [crop, crop], 0 or 1
-  View<float, 3> target;  // [channels, crop, crop]
-};
-
-/// Turns and flips image and labels, and makes mask and targets of these. All memory is where exec computes.
-void prepare(const Exec&, const RawSample&, const MakeTargets&, const Sample& to);
+/// Turns and flips image and labels, and makes the targets of these. All memory is where exec computes.
+void prepare(const Exec&, const RawSample&, const MakeTargets&, View<float, 3> image, const SampleTargets& targets);
 
 }  // namespace basin

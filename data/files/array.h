@@ -1,4 +1,5 @@
 #pragma once
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -56,18 +57,29 @@ inline size_t size_of(ElementType type) {
   return with_element(type, [](auto zero) { return sizeof zero; });
 }
 
+/// NumPy's name of a type: "uint8".
+inline const char* name_of(ElementType type) {
+  static const char* const names[] = {"bool",  "uint8",  "int8",  "uint16",  "int16",  "uint32",
+                                      "int32", "uint64", "int64", "float32", "float64"};
+  return names[size_t(type)];
+}
+
+/// The value of a half-precision number (IEEE 754 binary16) with these bits.
+inline float half_value(uint16_t bits) {
+  const uint32_t sign = uint32_t(bits >> 15) << 31, exponent = bits >> 10 & 31, fraction = bits & 1023;
+  if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | fraction << 13);
+  if (exponent > 0) return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
+  return (sign ? -1.f : 1.f) * float(fraction) * 0x1p-24f;
+}
+
 /// An array as its file holds it: dense, row-major (C order), in this machine's byte order.
 struct Array {
   ElementType type = ElementType::u8;
   std::vector<int64_t> shape;  // empty: one number
   std::vector<std::byte> bytes;
 
-  int64_t size() const {
-    int64_t n = 1;
-    for (int64_t d : shape)
-      n *= d;
-    return n;
-  }
+  /// How many elements it has: 0 where any side is 0, however long the others are.
+  int64_t size() const { return int64_t(bytes.size() / size_of(type)); }
   bool is_real() const { return type == ElementType::f32 || type == ElementType::f64; }
   template <class T>
   const T* as() const {

@@ -1,8 +1,11 @@
 #include "data/files/image.h"
 
+#include <algorithm>
 #include <cmath>
 
+#include "data/files/encoders.h"
 #include "data/files/raster.h"
+#include "kernels/runtime/platform.h"
 
 namespace basin {
 namespace fs = std::filesystem;
@@ -23,64 +26,77 @@ PixelType pixel_type(const fs::path& path, ElementType type) {
     case ElementType::f32:
       return PixelType::f32;
     default:
-      refuse(path.string(), ": has 64-bit pixels; Basin reads images with integers of 8, 16, 32 and floats of 32 bits");
+      refuse(path.string(), ": has ", name_of(type),
+             " pixels; Basin reads images with integers of up to 32 bits and with floats");
   }
 }
 
 void check_values(const fs::path& path, const Array& a) {
+  const int64_t width = a.shape[1], channels = a.shape[2];
   with_element(a.type, [&](auto zero) {
     using T = decltype(zero);
     const T* p = a.as<T>();
-    const int64_t n = a.size();
+    const T* end = p + a.size();
+    const auto refuse_at = [&](const T* at, const char* why) {
+      const int64_t pixel = (at - p) / channels;
+      refuse(path.string(), ": holds ", +*at, " at x = ", pixel % width, ", y = ", pixel / width, why);
+    };
     if constexpr (std::is_floating_point_v<T>) {
-      bool finite = true;
-      for (int64_t i = 0; i < n; ++i)
-        finite = finite && std::isfinite(p[i]);
-      if (!finite) refuse(path.string(), ": holds pixels that are NaN or infinite");
+      const T* odd = std::find_if(p, end, [](T v) { return !(std::abs(v) <= T(max_magnitude)); });
+      if (odd != end && !std::isfinite(*odd)) refuse_at(odd, "; pixels that are NaN or infinite are no intensities");
+      if (odd != end) refuse_at(odd, ", which is no intensity but may stand for a missing pixel; replace it");
     } else if constexpr (std::is_signed_v<T>) {
-      T least = 0;
-      for (int64_t i = 0; i < n; ++i)
-        least = std::min(least, p[i]);
-      if (least < 0) refuse(path.string(), ": holds negative integers; save it with unsigned or float pixels");
+      const T* negative = std::find_if(p, end, [](T v) { return v < 0; });
+      if (negative != end)
+        refuse_at(negative, "; negative integers are not read: save it with unsigned or float pixels");
     }
   });
 }
 
+/// Double-precision pixels as single ones.
+Array narrowed(Array a) {
+  if (a.type != ElementType::f64) return a;
+  Array out{ElementType::f32, a.shape, {}};
+  out.bytes.resize(a.bytes.size() / 2);
+  const double* from = a.as<double>();
+  std::transform(from, from + a.size(), reinterpret_cast<float*>(out.bytes.data()), [](double v) { return float(v); });
+  return out;
+}
+
 /// As PNG takes it; the image must outlive it.
 raster::Rows rows_of(const Image& image) {
-  BASIN_CHECK(image.type == PixelType::u8 && (image.channels == 1 || image.channels == 3), image.channels, " channels");
+  BASIN_CHECK(image.type == PixelType::u8 || image.type == PixelType::u16, "type ", int(image.type));
+  BASIN_CHECK(image.channels == 1 || image.channels == 3, image.channels, " channels");
   BASIN_CHECK(image.height > 0 && image.width > 0, image.height, " x ", image.width);
-  const size_t stride = size_t(image.width) * size_t(image.channels);
+  const size_t stride = size_t(image.width) * size_t(image.channels) * size_of(image.type);
   BASIN_CHECK(image.pixels.size() == stride * size_t(image.height), image.pixels.size(), " bytes");
   return {.height = image.height,
           .width = image.width,
           .channels = image.channels,
-          .bits = 8,
+          .bits = 8 * int(size_of(image.type)),
           .row = [&image, stride](int y) { return image.pixels.data() + size_t(y) * stride; }};
 }
 
 }  // namespace
 
-size_t size_of(PixelType type) {
-  switch (type) {
-    case PixelType::u8:
-      return 1;
-    case PixelType::u16:
-      return 2;
-    default:
-      return 4;
-  }
+const char* name_of(PixelType type) {
+  static const char* const names[] = {"8-bit", "16-bit", "32-bit", "32-bit float"};
+  return names[size_t(type)];
 }
 
-Image read_image(const fs::path& path) {
-  Array a = raster::read(path, raster::Palette::colours);
+Image read_image(const fs::path& path, const PlaneChoice& choice) {
+  raster::Picture picture = raster::read(path, raster::Purpose::image, choice);
+  check_values(path, picture.pixels);
+  Array a = narrowed(std::move(picture.pixels));
   Image image;
   image.type = pixel_type(path, a.type);
-  check_values(path, a);
   image.height = int(a.shape[0]);
   image.width = int(a.shape[1]);
   image.channels = int(a.shape[2]);
   image.pixels = std::move(a.bytes);
+  image.stack = std::move(picture.stack);
+  image.notes = std::move(picture.notes);
+  if (image.stack.images > 1) image.notes.insert(image.notes.begin(), "read as " + to_text(image.stack));
   return image;
 }
 

@@ -5,16 +5,40 @@
 #include <string>
 #include <vector>
 
+#include "data/files/stack.h"
+
 namespace basin {
 
 enum class PixelType : uint8_t { u8, u16, u32, f32 };
-size_t size_of(PixelType);
+
+/// Calls f with a value of the C++ type that `type` names and returns what f returns.
+template <class F>
+decltype(auto) with_pixels(PixelType type, F&& f) {
+  switch (type) {
+    case PixelType::u8:
+      return f(uint8_t{});
+    case PixelType::u16:
+      return f(uint16_t{});
+    case PixelType::u32:
+      return f(uint32_t{});
+    case PixelType::f32:
+      break;
+  }
+  return f(float{});
+}
+inline size_t size_of(PixelType type) {
+  return with_pixels(type, [](auto zero) { return sizeof zero; });
+}
+/// "8-bit", "16-bit", "32-bit", "32-bit float".
+const char* name_of(PixelType);
 
 /// An image as its file holds it: rows from the top, channels interleaved.
 struct Image {
   int height = 0, width = 0, channels = 0;
   PixelType type = PixelType::u8;
-  std::vector<std::byte> pixels;  // [height][width][channels]
+  std::vector<std::byte> pixels;        // [height][width][channels]
+  std::vector<std::string> notes = {};  // what reading changed or left out: "its alpha channel is left out"
+  Stack stack = {};                     // what the file says of its axes, channels and pixel size
 
   template <class T>
   const T* as() const {
@@ -26,11 +50,17 @@ struct Image {
   }
 };
 
-/// PNG, JPEG, BMP (8-bit, 16-bit PNG) and TIFF (8, 16, 32-bit integer and 32-bit float; any number of channels,
-/// interleaved or planar). Alpha is dropped, palettes are expanded. Throws one sentence with the file's name if the
-/// file is missing, empty, truncated, of no known type, of size zero, larger than memory allows, or holds NaN or
-/// infinity.
-Image read_image(const std::filesystem::path&);
+/// The largest magnitude that a float pixel may have: beyond it lie the values that programs fill gaps with, and the
+/// sum of a few squares would overflow.
+constexpr double max_magnitude = 1e12;
+
+/// PNG, JPEG, BMP and TIFF: integers of 1 to 32 bits (signed ones without negative numbers), and floats of 16, 32 and
+/// 64 bits, which become 32. A TIFF may hold any number of channels, interleaved, planar or as images of a stack whose
+/// axes it names; `choice` says which plane and which channels of a stack are meant. Palettes, polarity, orientation
+/// and alpha: as_intensities of decoded.h; what was changed or left out is in the notes. Throws one sentence with the
+/// file's name if the file is missing, empty, truncated, of a kind that is not read, of size zero, larger than memory
+/// allows, a stack of which no plane was chosen, or holds NaN, infinity or floats beyond max_magnitude.
+Image read_image(const std::filesystem::path&, const PlaneChoice& choice = {});
 
 /// The grey of a colour, by Rec. 601.
 template <class T>
@@ -38,7 +68,7 @@ constexpr T grey_of(T red, T green, T blue) {
   return T(0.299) * red + T(0.587) * green + T(0.114) * blue;
 }
 
-/// 8-bit PNG with 1 or 3 channels. Written under a temporary name and renamed.
+/// 8-bit or 16-bit PNG with 1 or 3 channels. Written under a temporary name and renamed.
 void write_png(const std::filesystem::path&, const Image&);
 /// The bytes that write_png writes.
 std::vector<std::byte> encode_png(const Image&);

@@ -4,8 +4,12 @@
 #include <climits>
 #include <cmath>
 
+#include "data/files/decoded.h"
+#include "data/files/encoders.h"
 #include "data/files/npy.h"
 #include "data/files/raster.h"
+#include "engine/files.h"
+#include "kernels/runtime/platform.h"
 
 namespace basin {
 namespace fs = std::filesystem;
@@ -69,28 +73,58 @@ Labels compact_ids(int height, int width, const T* ids, const std::string& where
   return labels;
 }
 
-/// Throws for what is an image of something instead. Of an object of n connected pixels at least n - 1 pairs of
-/// neighbours are equal; where the mean object has 4 pixels or more, and there are fewer than three pairs for 4 pixels,
-/// most objects are no pieces of an image.
-void refuse_photograph(const Labels& labels, const std::string& where) {
-  constexpr int64_t few = 1000;
-  const int32_t* id = labels.ids.data();
-  int64_t foreground = 0, equal = 0;
-  for (int y = 0; y < labels.height; ++y)
-    for (int x = 0; x < labels.width; ++x, ++id) {
-      if (*id == 0) continue;
-      ++foreground;
-      equal += x + 1 < labels.width && id[1] == *id;
-      equal += y + 1 < labels.height && id[labels.width] == *id;
+/// How many pieces of 8-connected pixels of one number the objects have.
+int64_t pieces(const Labels& labels) {
+  std::vector<int32_t> parent;
+  const auto root = [&](int32_t a) {
+    while (parent[size_t(a)] != a)
+      a = parent[size_t(a)] = parent[size_t(parent[size_t(a)])];
+    return a;
+  };
+  int64_t count = 0;
+  std::vector<int32_t> above(size_t(labels.width), -1), here(size_t(labels.width), -1);
+  for (int y = 0; y < labels.height; ++y) {
+    for (int x = 0; x < labels.width; ++x) {
+      here[size_t(x)] = -1;
+      const int32_t id = labels(y, x);
+      if (id == 0) continue;
+      const auto join = [&](int v, int u, const std::vector<int32_t>& row) {
+        if (v < 0 || u < 0 || u >= labels.width || labels(v, u) != id) return;
+        const int32_t other = root(row[size_t(u)]);
+        if (here[size_t(x)] < 0) {
+          here[size_t(x)] = other;
+        } else if (const int32_t own = root(here[size_t(x)]); own != other) {
+          parent[size_t(own)] = other;
+          --count;
+        }
+      };
+      join(y, x - 1, here);
+      for (int u = x - 1; u <= x + 1; ++u)
+        join(y - 1, u, above);
+      if (here[size_t(x)] < 0) {
+        here[size_t(x)] = int32_t(parent.size());
+        parent.push_back(here[size_t(x)]);
+        ++count;
+      }
     }
-  if (foreground > few && foreground >= 4 * int64_t(labels.count) && 4 * equal < 3 * foreground)
-    refuse(where, ": is no label image: neighbouring pixels differ as in a photograph");
+    std::swap(above, here);
+  }
+  return count;
+}
+
+void refuse_no_labels(const Labels& labels, const std::string& where) {
+  const LabelEvidence e = evidence(labels);
+  if (e.photograph) refuse(where, ": is no label image: neighbouring pixels differ as in a photograph");
+  if (e.interpolated)
+    refuse(where,
+           ": is no label image any more: at borders its numbers lie between those of the objects, as after "
+           "smoothing; resize labels by nearest neighbours");
 }
 
 Labels from_array(const Array& a, const std::string& where) {
   Labels labels = with_element(
       a.type, [&](auto zero) { return compact_ids(int(a.shape[0]), int(a.shape[1]), a.as<decltype(zero)>(), where); });
-  refuse_photograph(labels, where);
+  refuse_no_labels(labels, where);
   return labels;
 }
 
@@ -101,21 +135,86 @@ Labels compact(int height, int width, std::vector<int64_t> ids) {
   return compact_ids(height, width, ids.data(), "label image");
 }
 
-Labels read_labels(const fs::path& path) {
-  const std::string name = path.string(), extension = lower_extension(path);
-  if (extension == ".npy") {
-    const Array a = read_npy(path);
-    if (a.shape.size() != 2 || a.shape[0] == 0 || a.shape[1] == 0 || a.shape[0] > INT_MAX || a.shape[1] > INT_MAX)
-      refuse(name, ": is no label image: its shape is not [height, width]");
-    if (a.size() > raster::max_pixels)
-      refuse(name, ": has ", a.size(), " pixels; Basin takes label images of up to ", raster::max_pixels);
-    return from_array(a, name);
+Labels resized(const Labels& labels, int height, int width) {
+  const auto sources = [](int to, int from) {
+    std::vector<size_t> all(static_cast<size_t>(to));
+    for (int d = 0; d < to; ++d)
+      all[size_t(d)] = size_t(nearest_source(d, from, to));
+    return all;
+  };
+  const std::vector<size_t> rows = sources(height, labels.height), columns = sources(width, labels.width);
+  std::vector<int64_t> ids;
+  ids.reserve(rows.size() * columns.size());
+  for (const size_t y : rows)
+    for (const size_t x : columns)
+      ids.push_back(labels.ids[y * size_t(labels.width) + x]);
+  return compact(height, width, std::move(ids));
+}
+
+LabelEvidence evidence(const Labels& labels) {
+  constexpr int64_t few = 1000;
+  LabelEvidence e;
+  int64_t foreground = 0, borders = 0, between = 0;
+  std::vector<int64_t> areas(size_t(labels.count) + 1);
+  for (int y = 0; y < labels.height; ++y)
+    for (int x = 0; x < labels.width; ++x) {
+      const int32_t id = labels(y, x);
+      if (id == 0) continue;
+      ++foreground, ++areas[size_t(id)];
+      const auto pair = [&](int v, int u) {
+        if (v >= labels.height || u < 0 || u >= labels.width || labels(v, u) == 0) return;
+        ++e.pairs, e.equal += labels(v, u) == id;
+      };
+      pair(y, x + 1), pair(y + 1, x - 1), pair(y + 1, x), pair(y + 1, x + 1);
+      bool border = false, middle = false;
+      const auto look = [&](bool inside, int dy, int dx) {
+        if (!inside) return;
+        const int32_t a = labels(y - dy, x - dx), b = labels(y + dy, x + dx);
+        border = border || a != id || b != id;
+        middle = middle || (a < id && id < b) || (a > id && id > b);
+      };
+      look(x > 0 && x + 1 < labels.width, 0, 1), look(y > 0 && y + 1 < labels.height, 1, 0);
+      borders += border, between += middle;
+    }
+  if (foreground > few && 2 * e.equal < e.pairs) {
+    const int64_t n = pieces(labels);
+    e.photograph = foreground < 8 * n && n >= 4 * int64_t(labels.count);
   }
-  if (extension == ".jpg" || extension == ".jpeg" || extension == ".bmp")
-    refuse(name, ": label images are PNG, TIFF or .npy files");
-  const Array a = raster::read(path, raster::Palette::indices);
-  if (a.shape[2] != 1) refuse(name, ": has ", a.shape[2], " channels; a label image has one");
-  return from_array(a, name);
+  int64_t in_large = 0;
+  for (const int64_t area : areas)
+    in_large += area >= 16 ? area : 0;
+  e.interpolated = between >= 20 && 4 * between >= borders && 2 * in_large >= foreground;
+  return e;
+}
+
+bool has_label_extension(const fs::path& path) {
+  const std::string e = lower_extension(path);
+  return e == ".png" || e == ".tif" || e == ".tiff" || e == ".bmp" || e == ".npy";
+}
+
+Array read_label_array(const fs::path& path, std::vector<std::string>* notes) {
+  if (lower_extension(path) != ".npy") {
+    raster::Picture picture = raster::read(path, raster::Purpose::labels);
+    if (notes) *notes = std::move(picture.notes);
+    return std::move(picture.pixels);
+  }
+  const std::string name = path.string();
+  Array a = read_npy(path);
+  if (a.shape.size() != 2 || a.shape[0] == 0 || a.shape[1] == 0 || a.shape[0] > INT_MAX || a.shape[1] > INT_MAX)
+    refuse(name, ": is no label image: its shape is not [height, width]");
+  if (a.size() > raster::max_pixels)
+    refuse(name, ": has ", a.size(), " pixels; Basin takes label images of up to ", raster::max_pixels);
+  a.shape.push_back(1);
+  return a;
+}
+
+Labels read_labels(const fs::path& path) {
+  std::vector<std::string> notes;
+  const Array a = read_label_array(path, &notes);
+  if (a.shape[2] != 1) refuse(path.string(), ": has ", a.shape[2], " channels; a label image has one");
+  Labels labels = from_array(a, path.string());
+  labels.notes = std::move(notes);
+  return labels;
 }
 
 const char* masks_suffix(const Labels& labels) { return labels.count > max_in_16_bits ? "_masks.tif" : "_masks.png"; }

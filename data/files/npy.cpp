@@ -1,5 +1,6 @@
 #include "data/files/npy.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <optional>
@@ -17,6 +18,7 @@ struct Descriptor {
   std::string_view name;
   ElementType type;
 };
+constexpr std::string_view half = "<f2";
 constexpr Descriptor descriptors[] = {
     {"|b1", ElementType::boolean}, {"|u1", ElementType::u8},  {"|i1", ElementType::i8},  {"<u2", ElementType::u16},
     {"<i2", ElementType::i16},     {"<u4", ElementType::u32}, {"<i4", ElementType::i32}, {"<u8", ElementType::u64},
@@ -107,6 +109,47 @@ class HeaderParser {
   std::string_view rest_;
 };
 
+/// The element type that a description names, little- or big-endian.
+std::optional<ElementType> type_of(std::string descr) {
+  if (descr.starts_with('>') || descr.starts_with('=')) descr[0] = '<';
+  if (descr == half) return ElementType::u16;
+  for (const Descriptor& d : descriptors)
+    if (descr.substr(1) == d.name.substr(1)) return d.type;
+  return std::nullopt;
+}
+
+void swap_bytes(std::vector<std::byte>& bytes, size_t element) {
+  for (auto at = bytes.begin(); at != bytes.end(); at += ptrdiff_t(element))
+    std::reverse(at, at + ptrdiff_t(element));
+}
+
+/// From the first axis fastest to the last axis fastest.
+Array in_c_order(const Array& a) {
+  Array out{a.type, a.shape, std::vector<std::byte>(a.bytes.size())};
+  const size_t element = size_of(a.type), rank = a.shape.size();
+  std::vector<int64_t> at(rank), step(rank, 1);
+  for (size_t i = 1; i < rank; ++i)
+    step[i] = step[i - 1] * a.shape[i - 1];
+  int64_t from = 0;
+  for (size_t to = 0; to < out.bytes.size(); to += element) {
+    std::memcpy(out.bytes.data() + to, a.bytes.data() + size_t(from) * element, element);
+    for (size_t i = rank; i-- > 0;) {
+      from += step[i];
+      if (++at[i] < a.shape[i]) break;
+      from -= step[i] * a.shape[i];
+      at[i] = 0;
+    }
+  }
+  return out;
+}
+
+Array widened(const Array& halves) {
+  Array out{ElementType::f32, halves.shape, std::vector<std::byte>(2 * halves.bytes.size())};
+  const uint16_t* from = halves.as<uint16_t>();
+  std::transform(from, from + halves.size(), out.as<float>(), half_value);
+  return out;
+}
+
 bool read_exactly(const File& file, void* to, size_t n) { return std::fread(to, 1, n, file.get()) == n; }
 
 }  // namespace
@@ -117,8 +160,8 @@ Array read_npy(const fs::path& path) {
   unsigned char head[12];
   if (!read_exactly(file, head, 10) || std::memcmp(head, "\x93NUMPY", 6) != 0) refuse(name, ": is not a .npy file");
   const int version = head[6];
-  if (version != 1 && version != 2) refuse(name, ": is a .npy file of version ", version, "; Basin reads 1 and 2");
-  if (version == 2 && !read_exactly(file, head + 10, 2)) refuse(name, ": ends within its .npy header");
+  if (version < 1 || version > 3) refuse(name, ": is a .npy file of version ", version, "; Basin reads 1 to 3");
+  if (version > 1 && !read_exactly(file, head + 10, 2)) refuse(name, ": ends within its .npy header");
   const size_t length = version == 1
                             ? size_t(head[8]) | size_t(head[9]) << 8
                             : size_t(head[8]) | size_t(head[9]) << 8 | size_t(head[10]) << 16 | size_t(head[11]) << 24;
@@ -128,15 +171,11 @@ Array read_npy(const fs::path& path) {
   if (!read_exactly(file, text.data(), length)) refuse(name, ": ends within its .npy header");
   const std::optional<Header> header = HeaderParser(text).parse();
   if (!header) refuse(name, ": has a .npy header that cannot be understood");
-  if (header->descr.starts_with('>')) refuse(name, ": is big-endian; save it in little-endian order");
-  if (header->fortran_order) refuse(name, ": is in Fortran order; save numpy.ascontiguousarray(a)");
 
   Array array;
-  bool known = false;
-  for (const Descriptor& d : descriptors) {
-    if (header->descr == d.name) array.type = d.type, known = true;
-  }
-  if (!known) refuse(name, ": has elements of type '", header->descr, "', which Basin does not read");
+  const std::optional<ElementType> type = type_of(header->descr);
+  if (!type) refuse(name, ": has elements of type '", header->descr, "', which Basin does not read");
+  array.type = *type;
   array.shape = header->shape;
   const uint64_t held = file_size - uint64_t(std::ftell(file.get()));
   uint64_t bytes = size_of(array.type);
@@ -152,7 +191,9 @@ Array read_npy(const fs::path& path) {
   if (bytes < held) refuse(name, ": holds more bytes than its header says");
   array.bytes.resize(bytes);
   if (!read_exactly(file, array.bytes.data(), bytes)) refuse(name, ": cannot be read to its end");
-  return array;
+  if (header->descr.starts_with('>')) swap_bytes(array.bytes, size_of(array.type));
+  if (header->fortran_order && array.shape.size() > 1) array = in_c_order(array);
+  return header->descr.ends_with("f2") ? widened(array) : array;
 }
 
 void write_npy(const fs::path& path, ElementType type, const std::vector<int64_t>& shape, const void* elements) {

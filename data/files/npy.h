@@ -5,9 +5,9 @@
 
 namespace basin {
 
-/// A NumPy .npy file, version 1 or 2, little-endian, C order: booleans, integers of 8 to 64 bits, float32, float64.
-/// Throws one sentence with the file's name for any other file: Fortran order, big-endian, another element type,
-/// truncated or longer than its header says.
+/// A NumPy .npy file, version 1 to 3, in C or Fortran order and either byte order: booleans, integers of 8 to 64 bits,
+/// floats of 16 (which become float32), 32 and 64 bits. Throws one sentence with the file's name for any other file:
+/// another element type, truncated or longer than its header says.
 Array read_npy(const std::filesystem::path&);
 
 /// Writes version 1 under a temporary name and renames. `elements` holds the product of `shape`, row-major.

@@ -6,26 +6,33 @@
 
 #include "data/files/npy.h"
 #include "data/files/raster.h"
+#include "engine/files.h"
+#include "kernels/runtime/platform.h"
 
 namespace basin {
 namespace fs = std::filesystem;
 namespace {
 
-/// A plane of several numbers is no mask of one object.
-void check_plane(const Array& plane, const std::string& where) {
-  if (plane.shape[2] != 1) refuse(where, " has ", plane.shape[2], " channels; a mask has one");
-  with_element(plane.type, [&](auto zero) {
+/// Pixels of several values that are not 0 are no mask of one object.
+void check_one_value(const Array& mask, const std::string& where) {
+  const size_t channels = size_t(mask.shape[2]);
+  with_element(mask.type, [&](auto zero) {
     using T = decltype(zero);
-    const T* p = plane.as<T>();
-    const T* inside = std::find_if(p, p + plane.size(), [](T v) { return v != T(0); });
-    const bool one = std::all_of(inside, p + plane.size(), [&](T v) { return v == T(0) || v == *inside; });
-    if (!one) refuse(where, " holds several numbers; in a stack of masks each image is 0 but for one object");
+    const T *p = mask.as<T>(), *end = p + mask.size(), *inside = nullptr;
+    for (; p != end; p += channels) {
+      if (std::all_of(p, p + channels, [](T v) { return v == T(0); })) continue;
+      if (!inside) inside = p;
+      if (!std::equal(p, p + channels, inside))
+        refuse(where, " holds several numbers, such as ", +*inside, " and ", +*p,
+               "; the mask of one object is 0 outside and one number inside");
+    }
   });
 }
 
 }  // namespace
 
-void Planes::add(const Array& mask) {
+void Planes::add(const Array& mask, const std::string& where) {
+  check_one_value(mask, where);
   const size_t channels = size_t(mask.shape[2]);
   const int64_t pixels = mask.shape[0] * mask.shape[1];
   std::vector<Run> runs;
@@ -70,12 +77,12 @@ std::optional<Planes> read_stack(const fs::path& path) {
   int64_t images = 0;
   const auto add = [&](const Array& plane) {
     const std::string where = path.string() + ": image " + std::to_string(++images);
-    check_plane(plane, where);
+    if (plane.shape[2] != 1) refuse(where, " has ", plane.shape[2], " channels; a mask has one");
     if (images == 1) planes.height = int(plane.shape[0]), planes.width = int(plane.shape[1]);
     if (plane.shape[0] != planes.height || plane.shape[1] != planes.width)
       refuse(where, " is ", plane.shape[1], " x ", plane.shape[0], " pixels, but the first is ", planes.width, " x ",
              planes.height);
-    planes.add(plane);
+    planes.add(plane, where);
   };
   if (lower_extension(path) != ".npy") {
     if (raster::count_images(path) == 1) return std::nullopt;

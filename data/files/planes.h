@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "data/files/array.h"
@@ -17,8 +18,9 @@ struct Planes {
   int height = 0, width = 0;
   std::vector<std::vector<Run>> objects;  // each with its runs in order; none is empty
 
-  /// The object of the pixels [height, width, channels] that are not 0 in any channel; none where all are 0.
-  void add(const Array& mask);
+  /// The object of the pixels [height, width, channels] that are not 0 in any channel; none where all are 0. Throws one
+  /// sentence that begins with `where` if pixels differ inside: several numbers are several objects.
+  void add(const Array& mask, const std::string& where);
 };
 
 /// One label image of them, numbered in their order; where two share a pixel, the first keeps it. An object that keeps

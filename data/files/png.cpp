@@ -4,7 +4,10 @@
 #include <csetjmp>
 #include <cstring>
 
-#include "data/files/raster.h"
+#include "data/files/decoders.h"
+#include "data/files/encoders.h"
+#include "engine/files.h"
+#include "kernels/runtime/platform.h"
 
 namespace basin::raster {
 namespace fs = std::filesystem;
@@ -31,31 +34,36 @@ void on_warning(png_structp, png_const_charp) {}
 struct Header {
   png_uint_32 height = 0, width = 0;
   int channels = 0, bits = 0;
-  bool palette = false;
+  bool alpha = false, animated = false;
+  int colours = 0, orientation = 1;
+  png_colorp palette = nullptr;
 };
 
-bool read_header(Codec& codec, std::FILE* file, Palette palette, Header& h) {
+bool read_header(Codec& codec, std::FILE* file, Header& h) {
   if (setjmp(png_jmpbuf(codec.png))) return false;
   png_set_user_limits(codec.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
+  png_set_keep_unknown_chunks(codec.png, PNG_HANDLE_CHUNK_ALWAYS, reinterpret_cast<png_const_bytep>("acTL"), 1);
   png_init_io(codec.png, file);
   png_read_info(codec.png, codec.info);
   const int colour = png_get_color_type(codec.png, codec.info);
-  h.palette = colour == PNG_COLOR_TYPE_PALETTE;
-  if (palette == Palette::indices) {
-    png_set_packing(codec.png);
-  } else if (h.palette) {
-    png_set_palette_to_rgb(codec.png);
-  } else if (colour == PNG_COLOR_TYPE_GRAY) {
-    png_set_expand_gray_1_2_4_to_8(codec.png);
-  }
-  if (palette == Palette::colours || !h.palette) png_set_strip_alpha(codec.png);
+  h.bits = png_get_bit_depth(codec.png, codec.info);
+  if (colour == PNG_COLOR_TYPE_PALETTE) png_get_PLTE(codec.png, codec.info, &h.palette, &h.colours);
+  h.alpha = colour & PNG_COLOR_MASK_ALPHA;
+  png_unknown_chunkp unknown = nullptr;
+  h.animated = png_get_unknown_chunks(codec.png, codec.info, &unknown) > 0;
+#ifdef PNG_eXIf_SUPPORTED
+  png_uint_32 exif_size = 0;
+  png_bytep exif = nullptr;
+  if (png_get_eXIf_1(codec.png, codec.info, &exif_size, &exif)) h.orientation = exif_orientation(exif, exif_size);
+#endif
+  png_set_packing(codec.png);
+  png_set_strip_alpha(codec.png);
   png_set_swap(codec.png);
   png_set_interlace_handling(codec.png);
   png_read_update_info(codec.png, codec.info);
   h.height = png_get_image_height(codec.png, codec.info);
   h.width = png_get_image_width(codec.png, codec.info);
   h.channels = png_get_channels(codec.png, codec.info);
-  h.bits = png_get_bit_depth(codec.png, codec.info);
   return true;
 }
 
@@ -117,7 +125,7 @@ bool encode(Codec& codec, Sink& sink, const Rows& rows) {
 
 }  // namespace
 
-Array read_png(const fs::path& path, Palette palette) {
+Decoded read_png(const fs::path& path) {
   const File file = open_file(path);
   const auto damaged = [&](const Codec& codec) {
     refuse(path.string(), ": is a truncated or damaged PNG file (", codec.message, ")");
@@ -127,15 +135,21 @@ Array read_png(const fs::path& path, Palette palette) {
   if (codec.png) codec.info = png_create_info_struct(codec.png);
   if (!codec.info) throw std::bad_alloc();
   Header h;
-  if (!read_header(codec, file.get(), palette, h)) damaged(codec);
-  Array a = allocate(path, h.bits == 16 ? ElementType::u16 : ElementType::u8, h.height, h.width, h.channels);
+  if (!read_header(codec, file.get(), h)) damaged(codec);
+  if (h.animated) refuse(path.string(), ": is an animation of several images; save each as a file of its own");
+  Decoded d;
+  d.pixels = allocate(path, h.bits == 16 ? ElementType::u16 : ElementType::u8, h.height, h.width, h.channels);
   std::vector<png_bytep> rows(h.height);
-  const size_t stride = a.bytes.size() / h.height;
+  const size_t stride = d.pixels.bytes.size() / h.height;
   for (size_t y = 0; y < rows.size(); ++y)
-    rows[y] = reinterpret_cast<png_bytep>(a.bytes.data()) + y * stride;
+    rows[y] = reinterpret_cast<png_bytep>(d.pixels.bytes.data()) + y * stride;
   if (!read_rows(codec, rows.data())) damaged(codec);
-  if (h.palette) collapse_grey(a);
-  return a;
+  if (h.bits < 8) d.bits = h.bits;
+  for (int i = 0; i < h.colours; ++i)
+    d.palette.push_back({h.palette[i].red, h.palette[i].green, h.palette[i].blue});
+  if (h.alpha) d.notes.push_back("its alpha channel is left out");
+  d.orientation = h.orientation;
+  return d;
 }
 
 void write_png(const fs::path& path, const Rows& rows) {

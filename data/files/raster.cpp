@@ -1,10 +1,14 @@
 #include "data/files/raster.h"
 
-#include <unistd.h>
-
-#include <climits>
+#include <algorithm>
 #include <cstring>
 #include <new>
+#include <numeric>
+
+#include "data/files/decoders.h"
+#include "data/files/foreign.h"
+#include "engine/files.h"
+#include "kernels/runtime/platform.h"
 
 namespace basin::raster {
 namespace fs = std::filesystem;
@@ -36,72 +40,104 @@ auto within_memory(const fs::path& path, F f) {
   }
 }
 
+Decoded decode_single(const fs::path& path, Format format) {
+  switch (format) {
+    case Format::png:
+      return read_png(path);
+    case Format::jpeg:
+      return read_jpeg(path);
+    case Format::bmp:
+      return read_bmp(path);
+    default:
+      refuse(path.string(), ": ", foreign_kind(path));
+  }
+}
+
+/// The images of a stack that are wanted, as they are stored.
+std::vector<Decoded> decode(const fs::path& path, const PlaneChoice& choice, Stack& stack) {
+  std::vector<Decoded> all;
+  if (const Format format = format_of(path); format != Format::tiff) {
+    all.push_back(decode_single(path, format));
+    stack.samples = int(all[0].pixels.shape[2]);
+    (void)chosen_images(stack, choice, path.string());
+    return all;
+  }
+  stack = tiff_stack(path);
+  read_tiff_planes(path, chosen_images(stack, choice, path.string()), [&](Decoded d) { all.push_back(std::move(d)); });
+  return all;
+}
+
+/// The channels `kept` of an image.
+Array with_channels(const fs::path& path, const Array& a, const std::vector<int>& kept) {
+  Array out = allocate(path, a.type, a.shape[0], a.shape[1], int64_t(kept.size()));
+  const size_t element = size_of(a.type), pixel = element * size_t(a.shape[2]);
+  std::byte* to = out.bytes.data();
+  for (size_t at = 0; at < a.bytes.size(); at += pixel)
+    for (const int c : kept) {
+      std::memcpy(to, a.bytes.data() + at + size_t(c) * element, element);
+      to += element;
+    }
+  return out;
+}
+
+/// Images of one size side by side, as the channels of one.
+Array joined(const fs::path& path, const std::vector<Picture>& parts) {
+  int64_t channels = 0;
+  for (const Picture& p : parts) {
+    if (p.pixels.type != parts[0].pixels.type || p.pixels.shape != parts[0].pixels.shape)
+      refuse(path.string(), ": its channels differ in size or element type; save each as a file of its own");
+    channels += p.pixels.shape[2];
+  }
+  const Array& first = parts[0].pixels;
+  Array out = allocate(path, first.type, first.shape[0], first.shape[1], channels);
+  const size_t part = size_of(first.type) * size_t(first.shape[2]);
+  std::byte* to = out.bytes.data();
+  for (size_t at = 0; at < first.bytes.size(); at += part)
+    for (const Picture& p : parts) {
+      std::memcpy(to, p.pixels.bytes.data() + at, part);
+      to += part;
+    }
+  return out;
+}
+
+void add_once(std::vector<std::string>& notes, const std::vector<std::string>& more) {
+  for (const std::string& note : more)
+    if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(note);
+}
+
 }  // namespace
 
-Array read(const fs::path& path, Palette palette) {
+Picture read(const fs::path& path, Purpose purpose, const PlaneChoice& choice) {
   return within_memory(path, [&] {
-    switch (format_of(path)) {
-      case Format::png:
-        return read_png(path, palette);
-      case Format::tiff:
-        return read_tiff(path, palette);
-      case Format::jpeg:
-        return read_jpeg(path);
-      case Format::bmp:
-        return read_bmp(path);
-      case Format::none:
-        break;
+    Picture picture;
+    std::vector<Picture> parts;
+    for (Decoded& d : decode(path, choice, picture.stack)) {
+      d = purpose == Purpose::image ? as_intensities(path, std::move(d)) : as_labels(path, std::move(d));
+      add_once(picture.notes, d.notes);
+      parts.push_back({std::move(d.pixels), {}, {}});
     }
-    refuse(path.string(), ": is no PNG, JPEG, BMP or TIFF file");
+    picture.pixels = parts.size() == 1 ? std::move(parts[0].pixels) : joined(path, parts);
+    picture.stack.height = picture.pixels.shape[0], picture.stack.width = picture.pixels.shape[1];
+    if (parts.size() == 1 && !choice.channels.empty()) {
+      Stack samples = picture.stack;
+      samples.samples = int(picture.pixels.shape[2]);
+      const std::vector<int> kept = chosen_samples(samples, choice, path.string());
+      if (int(kept.size()) != samples.samples || !std::is_sorted(kept.begin(), kept.end()))
+        picture.pixels = with_channels(path, picture.pixels, kept);
+    }
+    return picture;
   });
 }
 
-int count_images(const fs::path& path) { return format_of(path) == Format::tiff ? count_tiff_images(path) : 1; }
+int64_t count_images(const fs::path& path) { return format_of(path) == Format::tiff ? tiff_stack(path).images : 1; }
 
 void for_each_image(const fs::path& path, const std::function<void(const Array&)>& f) {
   within_memory(path, [&] {
-    if (format_of(path) == Format::tiff)
-      for_each_tiff_image(path, f);
-    else
-      f(read(path, Palette::indices));
+    if (format_of(path) != Format::tiff) return f(read(path, Purpose::labels).pixels);
+    std::vector<int64_t> all(size_t(tiff_stack(path).images));
+    std::iota(all.begin(), all.end(), 0);
+    read_tiff_planes(path, all, [&](Decoded d) { f(as_labels(path, std::move(d)).pixels); });
   });
-}
-
-Array allocate(const fs::path& path, ElementType type, int64_t height, int64_t width, int64_t channels) {
-  const std::string name = path.string();
-  if (height <= 0 || width <= 0) refuse(name, ": has a size of zero (", width, " x ", height, " pixels)");
-  if (channels <= 0) refuse(name, ": has no channel");
-  if (height > INT_MAX || width > INT_MAX || channels > INT_MAX)
-    refuse(name, ": is too large (", width, " x ", height, " pixels)");
-  // No compression reaches 40,000 : 1 on pixels; beyond it a few bytes of header only claim to be an image.
-  const __int128 bytes = __int128(height) * width * channels * int64_t(size_of(type));
-  const __int128 believable = __int128(fs::file_size(path)) * 40000 + (1 << 20);
-  if (bytes > believable)
-    refuse(name, ": is truncated or damaged: its header promises ", width, " x ", height,
-           " pixels, more than it can hold");
-  if (__int128(height) * width > max_pixels)
-    refuse(name, ": has ", width, " x ", height, " pixels; Basin takes images of up to ", max_pixels,
-           " pixels: cut it into parts");
-  const __int128 memory = __int128(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
-  if (bytes > memory) refuse(name, ": is larger than this machine's memory allows (", width, " x ", height, " pixels)");
-  Array a;
-  a.type = type;
-  a.shape = {height, width, channels};
-  a.bytes.resize(size_t(bytes));
-  return a;
-}
-
-void collapse_grey(Array& a) {
-  if (a.type != ElementType::u8 || a.shape[2] != 3) return;
-  uint8_t* p = a.as<uint8_t>();
-  const size_t pixels = a.bytes.size() / 3;
-  for (size_t i = 0; i < pixels; ++i) {
-    if (p[3 * i] != p[3 * i + 1] || p[3 * i] != p[3 * i + 2]) return;
-  }
-  for (size_t i = 0; i < pixels; ++i)
-    p[i] = p[3 * i];
-  a.bytes.resize(pixels);
-  a.shape[2] = 1;
 }
 
 }  // namespace basin::raster

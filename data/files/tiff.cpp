@@ -1,54 +1,93 @@
-// The only file that knows libtiff.
-#include <tiffio.h>
-#include <unistd.h>
-
+// Of the two files that know libtiff the one that reads.
 #include <algorithm>
+#include <bit>
 #include <climits>
 #include <cstring>
+#include <map>
 
-#include "data/files/raster.h"
+#include "data/files/decoders.h"
+#include "data/files/tiff_handle.h"
+#include "engine/files.h"
+#include "kernels/runtime/platform.h"
 
 namespace basin::raster {
 namespace fs = std::filesystem;
 namespace {
 
-/// An open TIFF and the first thing libtiff said went wrong.
-struct Tiff {
-  TIFF* handle = nullptr;
-  char message[200] = "";
-  Tiff() = default;
-  Tiff(const Tiff&) = delete;
-  ~Tiff() {
-    if (handle) TIFFClose(handle);
-  }
-};
-
-int on_error(TIFF*, void* tiff, const char*, const char* format, va_list arguments) {
-  char* message = static_cast<Tiff*>(tiff)->message;
-  if (!*message) std::vsnprintf(message, sizeof Tiff::message, format, arguments);
-  return 1;
-}
-int on_warning(TIFF*, void*, const char*, const char*, va_list) { return 1; }
-
-struct Options {
-  TIFFOpenOptions* options = TIFFOpenOptionsAlloc();
-  explicit Options(Tiff& tiff) {
-    TIFFOpenOptionsSetErrorHandlerExtR(options, on_error, &tiff);
-    TIFFOpenOptionsSetWarningHandlerExtR(options, on_warning, nullptr);
-    TIFFOpenOptionsSetMaxSingleMemAlloc(options, tmsize_t(1) << 32);
-  }
-  ~Options() { TIFFOpenOptionsFree(options); }
-};
+constexpr uint32_t metamorph_planes = 33629;  // UIC2Tag: its count is the number of planes
 
 /// What the tags of one image say.
 struct Layout {
   uint32_t height = 0, width = 0;
   uint16_t samples = 1, bits = 1, format = SAMPLEFORMAT_UINT, planar = PLANARCONFIG_CONTIG;
-  uint16_t photometric = PHOTOMETRIC_MINISBLACK, compression = COMPRESSION_NONE;
+  uint16_t photometric = PHOTOMETRIC_MINISBLACK, compression = COMPRESSION_NONE, orientation = ORIENTATION_TOPLEFT;
   std::vector<uint16_t> kept;  // the samples that are not alpha
+  ElementType type = ElementType::u8;
+
+  bool is_half() const { return format == SAMPLEFORMAT_IEEEFP && bits == 16; }
+  bool is_packed() const { return bits != 8 && bits != 16 && bits != 32 && bits != 64; }
+  /// Bytes of `n` pixels of `samples` samples in a row, as libtiff gives them.
+  uint64_t row_bytes(uint64_t n, uint64_t of) const { return (n * of * bits + 7) / 8; }
 };
 
-Layout read_layout(TIFF* tiff, const std::string& name) {
+std::string compression_name(uint16_t code) {
+  static const std::map<uint16_t, const char*> names = {{COMPRESSION_CCITTRLE, "CCITT RLE"},
+                                                        {COMPRESSION_CCITTFAX3, "CCITT fax 3"},
+                                                        {COMPRESSION_CCITTFAX4, "CCITT fax 4"},
+                                                        {COMPRESSION_LZW, "LZW"},
+                                                        {COMPRESSION_OJPEG, "old JPEG"},
+                                                        {COMPRESSION_JPEG, "JPEG"},
+                                                        {COMPRESSION_ADOBE_DEFLATE, "deflate"},
+                                                        {COMPRESSION_PACKBITS, "PackBits"},
+                                                        {COMPRESSION_DEFLATE, "deflate"},
+                                                        {33003, "JPEG 2000"},
+                                                        {33004, "JPEG 2000"},
+                                                        {33005, "JPEG 2000"},
+                                                        {34712, "JPEG 2000"},
+                                                        {34892, "lossy JPEG"},
+                                                        {34933, "PNG"},
+                                                        {34934, "JPEG XR"},
+                                                        {22610, "JPEG XR"},
+                                                        {COMPRESSION_LZMA, "LZMA"},
+                                                        {COMPRESSION_ZSTD, "zstd"},
+                                                        {COMPRESSION_WEBP, "WebP"},
+                                                        {COMPRESSION_LERC, "LERC"},
+                                                        {COMPRESSION_JBIG, "JBIG"},
+                                                        {50002, "JPEG XL"},
+                                                        {52546, "JPEG XL"}};
+  const auto found = names.find(code);
+  return found == names.end() ? "number " + std::to_string(code) : found->second;
+}
+
+ElementType element_type(const Layout& l, const std::string& name) {
+  const bool is_signed = l.format == SAMPLEFORMAT_INT;
+  if (l.format == SAMPLEFORMAT_IEEEFP) {
+    if (l.bits == 16 || l.bits == 32) return ElementType::f32;
+    if (l.bits == 64) return ElementType::f64;
+  } else if (l.format == SAMPLEFORMAT_UINT || l.format == SAMPLEFORMAT_VOID || is_signed) {
+    if (l.bits == 8) return is_signed ? ElementType::i8 : ElementType::u8;
+    if (l.bits == 16) return is_signed ? ElementType::i16 : ElementType::u16;
+    if (l.bits == 32) return is_signed ? ElementType::i32 : ElementType::u32;
+    if (l.bits == 64) return is_signed ? ElementType::i64 : ElementType::u64;
+    if (l.bits >= 1 && l.bits < 32 && !is_signed) return unpacked_type(l.bits);
+  }
+  refuse(name, ": is a TIFF file with ", l.bits, " bits a sample (sample format ", l.format,
+         "), which Basin does not read; it reads integers and floats of 8 to 64 bits, and unsigned ones of 1 to 31");
+}
+
+std::vector<uint16_t> samples_without_alpha(TIFF* tiff, uint16_t samples) {
+  uint16_t extras = 0;
+  const uint16_t* extra = nullptr;
+  TIFFGetFieldDefaulted(tiff, TIFFTAG_EXTRASAMPLES, &extras, &extra);
+  std::vector<uint16_t> kept;
+  for (uint16_t s = 0; s < samples; ++s) {
+    const int e = int(s) - (int(samples) - int(extras));
+    if (e < 0 || (extra[e] != EXTRASAMPLE_ASSOCALPHA && extra[e] != EXTRASAMPLE_UNASSALPHA)) kept.push_back(s);
+  }
+  return kept;
+}
+
+Layout read_layout(TIFF* tiff, const std::string& name, std::vector<std::string>& notes) {
   Layout l;
   TIFFGetField(tiff, TIFFTAG_IMAGEWIDTH, &l.width);
   TIFFGetField(tiff, TIFFTAG_IMAGELENGTH, &l.height);
@@ -58,45 +97,33 @@ Layout read_layout(TIFF* tiff, const std::string& name) {
   TIFFGetFieldDefaulted(tiff, TIFFTAG_PLANARCONFIG, &l.planar);
   TIFFGetFieldDefaulted(tiff, TIFFTAG_COMPRESSION, &l.compression);
   TIFFGetField(tiff, TIFFTAG_PHOTOMETRIC, &l.photometric);
+  TIFFGetFieldDefaulted(tiff, TIFFTAG_ORIENTATION, &l.orientation);
+  if (l.orientation < 1 || l.orientation > 8) l.orientation = 1;  // writers that mean nothing by it write 0
+  if (!TIFFIsCODECConfigured(l.compression))
+    refuse(name, ": is a TIFF file compressed by ", compression_name(l.compression),
+           ", which Basin does not read; save it uncompressed, or with LZW or deflate");
   switch (l.photometric) {
     case PHOTOMETRIC_MINISBLACK:
     case PHOTOMETRIC_MINISWHITE:
     case PHOTOMETRIC_RGB:
     case PHOTOMETRIC_PALETTE:
+    case PHOTOMETRIC_MASK:
       break;
     case PHOTOMETRIC_YCBCR:
-      if (l.compression != COMPRESSION_JPEG) refuse(name, ": is a TIFF file in YCbCr colours; save it as RGB");
-      TIFFSetField(tiff, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
+      if (l.compression != COMPRESSION_JPEG && l.compression != COMPRESSION_WEBP)
+        refuse(name, ": is a TIFF file in YCbCr colours; save it as RGB");
+      if (l.compression == COMPRESSION_JPEG) TIFFSetField(tiff, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
       break;
     default:
       refuse(name, ": is a TIFF file of photometric kind ", l.photometric, "; save it as grey or RGB");
   }
-  uint16_t extras = 0;
-  const uint16_t* extra = nullptr;
-  TIFFGetFieldDefaulted(tiff, TIFFTAG_EXTRASAMPLES, &extras, &extra);
-  const bool bare_rgba = l.photometric == PHOTOMETRIC_RGB && l.samples == 4 && extras == 0;
-  for (uint16_t s = 0; s < l.samples; ++s) {
-    const int e = int(s) - (int(l.samples) - int(extras));
-    const bool alpha =
-        (e >= 0 && (extra[e] == EXTRASAMPLE_ASSOCALPHA || extra[e] == EXTRASAMPLE_UNASSALPHA)) || (bare_rgba && s == 3);
-    if (!alpha) l.kept.push_back(s);
-  }
+  uint32_t depth = 1;
+  if (TIFFGetField(tiff, TIFFTAG_IMAGEDEPTH, &depth) && depth > 1)
+    refuse(name, ": holds ", depth, " images in one (a volume); save each as an image of its own");
+  l.type = element_type(l, name);
+  l.kept = samples_without_alpha(tiff, l.samples);
+  if (l.kept.size() < l.samples) notes.push_back("its alpha channel is left out");
   return l;
-}
-
-ElementType element_type(const Layout& l, const std::string& name) {
-  const bool is_signed = l.format == SAMPLEFORMAT_INT;
-  if (l.format == SAMPLEFORMAT_IEEEFP) {
-    if (l.bits == 32) return ElementType::f32;
-    if (l.bits == 64) return ElementType::f64;
-  } else if (l.format == SAMPLEFORMAT_UINT || l.format == SAMPLEFORMAT_VOID || is_signed) {
-    if (l.bits == 8) return is_signed ? ElementType::i8 : ElementType::u8;
-    if (l.bits == 16) return is_signed ? ElementType::i16 : ElementType::u16;
-    if (l.bits == 32) return is_signed ? ElementType::i32 : ElementType::u32;
-    if (l.bits == 64) return is_signed ? ElementType::i64 : ElementType::u64;
-  }
-  refuse(name, ": is a TIFF file with ", l.bits, " bits a sample (sample format ", l.format,
-         "); Basin reads integers of 8, 16, 32 and floats of 32 bits");
 }
 
 /// A strip or a tile: which pixels of the image it covers.
@@ -105,10 +132,25 @@ struct Chunk {
   uint16_t first_sample, samples;  // of the file's samples: one where planes are separate
 };
 
+/// From libtiff's bytes to whole elements.
 void copy_chunk(const Chunk& c, const std::byte* from, const Layout& l, Array& image) {
   const size_t element = size_of(image.type), channels = size_t(image.shape[2]);
+  const uint64_t stored = l.row_bytes(c.stored_width, c.samples);
+  std::vector<std::byte> whole(l.is_packed() || l.is_half() ? size_t(c.stored_width) * c.samples * element : 0);
   for (uint32_t y = 0; y < c.height; ++y) {
-    const std::byte* in = from + size_t(y) * c.stored_width * c.samples * element;
+    const std::byte* in = from + y * stored;
+    if (l.is_packed()) {
+      unpack(in, l.bits, int64_t(c.stored_width) * c.samples, image.type, whole.data());
+      in = whole.data();
+    } else if (l.is_half()) {
+      for (size_t i = 0; i < size_t(c.stored_width) * c.samples; ++i) {
+        uint16_t half;
+        std::memcpy(&half, in + 2 * i, 2);
+        const float value = half_value(half);
+        std::memcpy(whole.data() + 4 * i, &value, 4);
+      }
+      in = whole.data();
+    }
     std::byte* out = image.bytes.data() + (size_t(c.y + y) * l.width + c.x) * channels * element;
     if (c.samples == l.samples && l.samples == channels) {  // neither planes nor an alpha to leave out
       std::memcpy(out, in, size_t(c.width) * channels * element);
@@ -126,7 +168,6 @@ void copy_chunk(const Chunk& c, const std::byte* from, const Layout& l, Array& i
 
 void read_chunks(Tiff& tiff, const Layout& l, const fs::path& path, Array& image) {
   const std::string name = path.string();
-  const size_t element = size_of(image.type);
   const bool tiled = TIFFIsTiled(tiff.handle), planes = l.planar == PLANARCONFIG_SEPARATE && l.samples > 1;
   uint32_t height = 0, width = l.width;
   if (tiled) {
@@ -139,11 +180,11 @@ void read_chunks(Tiff& tiff, const Layout& l, const fs::path& path, Array& image
   if (height == 0 || width == 0) refuse(name, ": is a damaged TIFF file (strips or tiles of size zero)");
   const uint16_t samples = planes ? 1 : l.samples;
   // libtiff's own idea of the size must be ours: it differs where samples are packed in a way we do not know.
-  const uint64_t bytes = uint64_t(height) * width * samples * element;
+  const uint64_t row = l.row_bytes(width, samples);
   const uint64_t theirs = tiled ? TIFFTileSize64(tiff.handle) : TIFFVStripSize64(tiff.handle, height);
-  if (bytes != theirs || height > INT_MAX || width > INT_MAX)
+  if (row * height != theirs || height > INT_MAX || width > INT_MAX)
     refuse(name, ": is a damaged TIFF file (strips or tiles of an impossible size)");
-  Array buffer = allocate(path, image.type, height, width, samples);
+  Array buffer = allocate(path, ElementType::u8, height, int64_t(row), 1);
   uint32_t number = 0;
   for (uint16_t plane = 0; plane < (planes ? l.samples : 1); ++plane) {
     for (uint64_t y = 0; y < l.height; y += height) {
@@ -156,7 +197,7 @@ void read_chunks(Tiff& tiff, const Layout& l, const fs::path& path, Array& image
                       width,
                       plane,
                       samples};
-        const tmsize_t wanted = tmsize_t((tiled ? height : c.height) * uint64_t(width) * samples * element);
+        const tmsize_t wanted = tmsize_t((tiled ? height : c.height) * row);
         const tmsize_t got = tiled ? TIFFReadEncodedTile(tiff.handle, number, buffer.bytes.data(), wanted)
                                    : TIFFReadEncodedStrip(tiff.handle, number, buffer.bytes.data(), wanted);
         if (got != wanted || *tiff.message)
@@ -168,132 +209,194 @@ void read_chunks(Tiff& tiff, const Layout& l, const fs::path& path, Array& image
   }
 }
 
-/// 0 is white: turned round, so that more is brighter.
-void invert(Array& image) {
-  with_element(image.type, [&](auto zero) {
-    using T = decltype(zero);
-    if constexpr (std::is_unsigned_v<T>) {
-      T* p = image.as<T>();
-      for (int64_t i = 0, n = image.size(); i < n; ++i)
-        p[i] = T(~p[i]);
-    }
-  });
+/// The k-th of images that lie one behind the other after the first, which alone has a directory.
+void read_behind(TIFF* tiff, const Layout& l, int64_t k, const fs::path& path, Array& image) {
+  const std::string name = path.string();
+  uint64_t* offsets = nullptr;
+  if (l.compression != COMPRESSION_NONE || TIFFIsTiled(tiff) || l.is_packed() || l.kept.size() != l.samples ||
+      (l.planar == PLANARCONFIG_SEPARATE && l.samples > 1) || !TIFFGetField(tiff, TIFFTAG_STRIPOFFSETS, &offsets))
+    refuse(name, ": holds several images that share a directory; save each with a directory of its own");
+  const uint64_t bytes = l.row_bytes(l.width, l.samples) * l.height;
+  const __int128 at = __int128(offsets[0]) + __int128(bytes) * k;
+  std::vector<std::byte> buffer(static_cast<size_t>(bytes));
+  const File file = open_file(path);
+  if (at + bytes > __int128(fs::file_size(path)) || fseeko(file.get(), off_t(at), SEEK_SET) != 0 ||
+      std::fread(buffer.data(), 1, buffer.size(), file.get()) != buffer.size())
+    refuse(name, ": is a truncated or damaged TIFF file (image ", k + 1, " of its stack is missing)");
+  if (TIFFIsByteSwapped(tiff)) {
+    const size_t width = l.bits / 8;
+    for (size_t i = 0; i + width <= buffer.size(); i += width)
+      std::reverse(buffer.begin() + ptrdiff_t(i), buffer.begin() + ptrdiff_t(i + width));
+  }
+  copy_chunk({0, 0, 0, l.height, l.width, l.width, 0, l.samples}, buffer.data(), l, image);
 }
 
-Array expand_palette(const Array& index, TIFF* tiff, const fs::path& path) {
+std::vector<Colour> read_palette(TIFF* tiff, const Layout& l, const std::string& name) {
   uint16_t* map[3] = {};
-  if (index.shape[2] != 1 || size_of(index.type) > 2 ||
+  if (l.samples != 1 || l.bits > 16 || l.format == SAMPLEFORMAT_IEEEFP ||
       !TIFFGetField(tiff, TIFFTAG_COLORMAP, &map[0], &map[1], &map[2]))
-    refuse(path.string(), ": is a damaged TIFF file (a palette without colours)");
-  const size_t colours = size_t(1) << 8 * size_of(index.type);
+    refuse(name, ": is a damaged TIFF file (a palette without colours)");
+  const size_t colours = size_t(1) << l.bits;
   bool wide = false;  // some writers store 8-bit colours where 16-bit ones belong
   for (const uint16_t* m : map)
     wide = wide || *std::max_element(m, m + colours) > 255;
-  Array image = allocate(path, ElementType::u8, index.shape[0], index.shape[1], 3);
-  uint8_t* out = image.as<uint8_t>();
-  for (int64_t i = 0, n = index.size(); i < n; ++i) {
-    const size_t k = size_of(index.type) == 1 ? index.as<uint8_t>()[i] : index.as<uint16_t>()[i];
-    for (const uint16_t* m : map)
-      *out++ = uint8_t(wide ? m[k] >> 8 : m[k]);
-  }
-  collapse_grey(image);
-  return image;
+  std::vector<Colour> palette(colours);
+  const auto eight = [&](uint16_t v) { return uint8_t(wide ? v >> 8 : v); };
+  for (size_t i = 0; i < colours; ++i)
+    palette[i] = {eight(map[0][i]), eight(map[1][i]), eight(map[2][i])};
+  return palette;
 }
 
-/// A file that is open for reading, at its first image.
+bool loses(TIFF* tiff, uint16_t compression) {
+  if (compression == COMPRESSION_JPEG || compression == COMPRESSION_OJPEG || compression == 34892) return true;
+  if (compression != COMPRESSION_WEBP) return false;
+  char head[16] = {};
+  const bool tiled = TIFFIsTiled(tiff);
+  const tmsize_t n = tiled ? TIFFReadRawTile(tiff, 0, head, sizeof head) : TIFFReadRawStrip(tiff, 0, head, sizeof head);
+  return n < 16 || std::memcmp(head + 12, "VP8L", 4) != 0;
+}
+
+/// One image of the file's chain, by the few tags that tell what it is.
+struct Entry {
+  uint64_t offset;
+  uint32_t height = 0, width = 0;
+  bool reduced = false;
+};
+
+/// A file that is open for reading.
 class Reader {
  public:
-  explicit Reader(const fs::path& path) : path_(path), options_(tiff_) {
+  explicit Reader(const fs::path& path) : path_(path), name_(path.string()), options_(tiff_) {
     tiff_.handle = TIFFOpenExt(path.c_str(), "rm", options_.options);
-    if (!tiff_.handle) refuse(path.string(), ": is a truncated or damaged TIFF file (", tiff_.message, ")");
+    if (!tiff_.handle) refuse(name_, ": is a truncated or damaged TIFF file (", tiff_.message, ")");
+    list_images();
+    leave_out_copies();
+    describe();
   }
 
-  Array read(Palette palette) {
-    const Layout l = read_layout(tiff_.handle, path_.string());
-    Array image = allocate(path_, element_type(l, path_.string()), l.height, l.width, int64_t(l.kept.size()));
-    read_chunks(tiff_, l, path_, image);
-    if (palette == Palette::colours) {
-      if (l.photometric == PHOTOMETRIC_MINISWHITE) invert(image);
-      if (l.photometric == PHOTOMETRIC_PALETTE) image = expand_palette(image, tiff_.handle, path_);
-    }
-    return image;
-  }
+  const Stack& stack() const { return stack_; }
 
-  /// Goes to the next image that is no reduced copy and no mask of another; false where there is none.
-  bool next() {
-    while (TIFFReadDirectory(tiff_.handle)) {
-      uint32_t kind = 0;
-      TIFFGetField(tiff_.handle, TIFFTAG_SUBFILETYPE, &kind);
-      if (!(kind & (FILETYPE_REDUCEDIMAGE | FILETYPE_MASK))) return true;
-    }
-    return false;
+  Decoded read(int64_t k) {
+    const bool behind = entries_.size() == 1 && k > 0;
+    if (!behind && k >= int64_t(entries_.size()))
+      refuse(name_, ": is a truncated or damaged TIFF file (image ", k + 1, " of its stack is missing)");
+    if (!TIFFSetSubDirectory(tiff_.handle, entries_[behind ? 0 : size_t(k)].offset))
+      refuse(name_, ": is a truncated or damaged TIFF file (", tiff_.message, ")");
+    Decoded d;
+    const Layout l = read_layout(tiff_.handle, name_, d.notes);
+    d.pixels = allocate(path_, l.type, l.height, l.width, int64_t(l.kept.size()));
+    *tiff_.message = '\0';  // what libtiff says of tags damages no pixels
+    if (behind)
+      read_behind(tiff_.handle, l, k, path_, d.pixels);
+    else
+      read_chunks(tiff_, l, path_, d.pixels);
+    if (l.is_packed()) d.bits = l.bits;
+    if (l.photometric == PHOTOMETRIC_PALETTE) d.palette = read_palette(tiff_.handle, l, name_);
+    d.white_is_zero = l.photometric == PHOTOMETRIC_MINISWHITE;
+    d.orientation = l.orientation;
+    d.lossy = loses(tiff_.handle, l.compression);
+    d.imagej = imagej_;
+    d.notes.insert(d.notes.end(), stack_.notes.begin(), stack_.notes.end());
+    return d;
   }
 
  private:
+  void list_images() {
+    do {
+      Entry e{TIFFCurrentDirOffset(tiff_.handle)};
+      uint32_t kind = 0;
+      uint16_t old_kind = 0;
+      TIFFGetField(tiff_.handle, TIFFTAG_IMAGEWIDTH, &e.width);
+      TIFFGetField(tiff_.handle, TIFFTAG_IMAGELENGTH, &e.height);
+      TIFFGetField(tiff_.handle, TIFFTAG_SUBFILETYPE, &kind);
+      TIFFGetField(tiff_.handle, TIFFTAG_OSUBFILETYPE, &old_kind);
+      e.reduced = (kind & (FILETYPE_REDUCEDIMAGE | FILETYPE_MASK)) || old_kind == OFILETYPE_REDUCEDIMAGE;
+      entries_.push_back(e);
+      *tiff_.message = '\0';
+    } while (TIFFReadDirectory(tiff_.handle));
+    if (*tiff_.message)
+      refuse(name_, ": is a truncated or damaged TIFF file (its list of images breaks off: ", tiff_.message, ")");
+  }
+
+  /// Keeps the images at full resolution: those not marked as reduced; of several sizes the largest, where the others
+  /// are that one at half its sides or less.
+  void leave_out_copies() {
+    const size_t all = entries_.size();
+    if (std::any_of(entries_.begin(), entries_.end(), [](const Entry& e) { return !e.reduced; }))
+      std::erase_if(entries_, [](const Entry& e) { return e.reduced; });
+    const Entry largest = *std::max_element(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
+      return uint64_t(a.height) * a.width < uint64_t(b.height) * b.width;
+    });
+    const auto is_copy = [&](const Entry& e) {
+      const double down = double(largest.height) / std::max(1u, e.height),
+                   across = double(largest.width) / std::max(1u, e.width);
+      return down > 1.9 && across > 1.9 && std::abs(down / across - 1) < 0.05;
+    };
+    const auto is_largest = [&](const Entry& e) { return e.height == largest.height && e.width == largest.width; };
+    if (std::all_of(entries_.begin(), entries_.end(), [&](const Entry& e) { return is_largest(e) || is_copy(e); }))
+      std::erase_if(entries_, is_copy);
+    if (const size_t copies = all - entries_.size())
+      stack_.notes.push_back(std::to_string(copies) +
+                             (copies == 1 ? " reduced copy or mask is" : " reduced copies or masks are") + " left out");
+    for (const Entry& e : entries_)
+      if (!is_largest(e))
+        refuse(name_, ": holds images of several sizes (", entries_[0].width, " x ", entries_[0].height, ", ", e.width,
+               " x ", e.height, "); save each as a file of its own");
+  }
+
+  void describe() {
+    if (!TIFFSetSubDirectory(tiff_.handle, entries_[0].offset))
+      refuse(name_, ": is a truncated or damaged TIFF file (", tiff_.message, ")");
+    const char* text = nullptr;
+    std::string description;
+    if (TIFFGetField(tiff_.handle, TIFFTAG_IMAGEDESCRIPTION, &text) && text) description = text;
+    float per_unit = 0;
+    TIFFGetField(tiff_.handle, TIFFTAG_XRESOLUTION, &per_unit);
+    const std::vector<std::string> notes = stack_.notes;
+    const int64_t images = int64_t(entries_.size());
+    const auto fits = [&](const std::optional<Stack>& s) { return s && (s->images == images || images == 1); };
+    if (std::optional<Stack> imagej = stack_of_imagej(description, per_unit)) {
+      imagej_ = true;
+      if (fits(imagej)) stack_ = *imagej;
+    } else if (std::optional<Stack> ome = stack_of_ome(description, name_)) {
+      if (ome->images != images)
+        refuse(name_, ": holds ", images, " images, but its OME description promises ", ome->images,
+               "; it is a part of a data set, or damaged");
+      stack_ = *ome;
+    } else if (std::optional<Stack> shaped = stack_of_tifffile(description, entries_[0].height, entries_[0].width);
+               fits(shaped)) {
+      stack_ = *shaped;
+    }
+    uint32_t planes = 0;
+    const void* values = nullptr;
+    if (images == 1 && TIFFGetField(tiff_.handle, metamorph_planes, &planes, &values) && planes > 1)
+      stack_.axes = {{'I', planes}};
+    complete(stack_);
+    if (stack_.images == 1 && images > 1) stack_.axes = {{'I', images}}, complete(stack_);
+    stack_.notes = notes;
+    stack_.height = entries_[0].height, stack_.width = entries_[0].width;
+    uint16_t samples = 1;
+    TIFFGetFieldDefaulted(tiff_.handle, TIFFTAG_SAMPLESPERPIXEL, &samples);
+    stack_.samples = int(samples_without_alpha(tiff_.handle, samples).size());
+  }
+
   fs::path path_;
+  std::string name_;
   Tiff tiff_;
-  Options options_;
+  TiffOptions options_;
+  std::vector<Entry> entries_;
+  Stack stack_;
+  bool imagej_ = false;
 };
 
 }  // namespace
 
-Array read_tiff(const fs::path& path, Palette palette) {
-  Reader reader(path);
-  Array image = reader.read(palette);
-  if (reader.next()) refuse(path.string(), ": holds several images (a stack); save each as a file of its own");
-  return image;
-}
+Stack tiff_stack(const fs::path& path) { return Reader(path).stack(); }
 
-void for_each_tiff_image(const fs::path& path, const std::function<void(const Array&)>& f) {
+void read_tiff_planes(const fs::path& path, const std::vector<int64_t>& planes, const std::function<void(Decoded)>& f) {
   Reader reader(path);
-  do
-    f(reader.read(Palette::indices));
-  while (reader.next());
-}
-
-int count_tiff_images(const fs::path& path) {
-  Reader reader(path);
-  int n = 1;
-  while (reader.next())
-    ++n;
-  return n;
-}
-
-void write_tiff(const fs::path& path, const Rows& rows) {
-  BASIN_CHECK(rows.channels == 1, rows.channels, " channels");
-  OutputFile file(path);
-  Tiff tiff;
-  const Options options(tiff);
-  const int descriptor = dup(file.descriptor());
-  const size_t stride = size_t(rows.width) * size_t(rows.bits / 8);
-  const bool big = stride * size_t(rows.height) > (size_t(1) << 31);
-  tiff.handle = TIFFFdOpenExt(descriptor, path.c_str(), big ? "w8" : "w", options.options);
-  if (!tiff.handle) {
-    close(descriptor);
-    refuse(path.string(), ": cannot be written (", tiff.message, ")");
-  }
-  TIFFSetField(tiff.handle, TIFFTAG_IMAGEWIDTH, uint32_t(rows.width));
-  TIFFSetField(tiff.handle, TIFFTAG_IMAGELENGTH, uint32_t(rows.height));
-  TIFFSetField(tiff.handle, TIFFTAG_BITSPERSAMPLE, uint16_t(rows.bits));
-  TIFFSetField(tiff.handle, TIFFTAG_SAMPLESPERPIXEL, uint16_t(1));
-  TIFFSetField(tiff.handle, TIFFTAG_PHOTOMETRIC, uint16_t(PHOTOMETRIC_MINISBLACK));
-  TIFFSetField(tiff.handle, TIFFTAG_PLANARCONFIG, uint16_t(PLANARCONFIG_CONTIG));
-  TIFFSetField(tiff.handle, TIFFTAG_COMPRESSION, uint16_t(COMPRESSION_ADOBE_DEFLATE));
-  const uint32_t strip = uint32_t(std::clamp<size_t>((size_t(1) << 18) / stride, 1, size_t(rows.height)));
-  TIFFSetField(tiff.handle, TIFFTAG_ROWSPERSTRIP, strip);
-  std::vector<std::byte> buffer(stride * strip);
-  bool ok = true;
-  for (uint32_t y = 0, number = 0; ok && y < uint32_t(rows.height); y += strip, ++number) {
-    const uint32_t n = std::min(strip, uint32_t(rows.height) - y);
-    for (uint32_t k = 0; k < n; ++k)
-      std::memcpy(buffer.data() + k * stride, rows.row(int(y + k)), stride);
-    ok = TIFFWriteEncodedStrip(tiff.handle, number, buffer.data(), tmsize_t(n * stride)) >= 0;
-  }
-  if (!ok || !TIFFFlush(tiff.handle)) refuse(path.string(), ": cannot be written (", tiff.message, ")");
-  TIFFClose(tiff.handle);
-  tiff.handle = nullptr;
-  if (*tiff.message) refuse(path.string(), ": cannot be written (", tiff.message, ")");
-  file.commit();
+  for (const int64_t k : planes)
+    f(reader.read(k));
 }
 
 }  // namespace basin::raster

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "data/files/labels.h"
 #include "kernels/runtime/platform.h"
 
 namespace basin {
@@ -13,18 +14,8 @@ LabelStatistics label_statistics(const std::vector<double>& values, int64_t heig
   for (double v : values)
     if (!(v >= 0 && v <= 0x1p53 && v == std::floor(v))) return s;
 
-  int64_t neighbours = 0, equal = 0;
-  for (int64_t y = 0; y < height; ++y)
-    for (int64_t x = 0; x < width; ++x) {
-      const double* here = &values[size_t(y * width + x)];
-      if (*here == 0) continue;
-      for (const double* next : {x + 1 < width ? here + 1 : nullptr, y + 1 < height ? here + width : nullptr}) {
-        if (!next || *next == 0) continue;
-        ++neighbours;
-        equal += *next == *here;
-      }
-    }
-  s.looks_like_labels = 5 * equal >= 4 * neighbours && neighbours > 0;
+  const LabelEvidence e = evidence(compact(int(height), int(width), {values.begin(), values.end()}));
+  s.looks_like_labels = e.pairs > 0 && 5 * e.equal >= 4 * e.pairs && !e.photograph && !e.interpolated;
 
   std::vector<double> sorted = values;
   std::sort(sorted.begin(), sorted.end());

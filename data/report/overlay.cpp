@@ -20,7 +20,7 @@ constexpr int reach = 6;  // px: objects this close are neighbours
 /// Calls f(grey), where grey(i) is the value of pixel i; infinite where it is not finite.
 template <class F>
 void with_grey(const Image& image, const F& f) {
-  const auto with_type = [&](auto zero) {
+  with_pixels(image.type, [&](auto zero) {
     using T = decltype(zero);
     f([at = image.as<T>(), channels = size_t(image.channels)](size_t i) {
       const T* p = at + i * channels;
@@ -29,17 +29,7 @@ void with_grey(const Image& image, const F& f) {
       if (channels >= 3) v = grey_of(double(p[0]), double(p[1]), double(p[2]));
       return std::isfinite(float(v)) ? float(v) : HUGE_VALF;
     });
-  };
-  switch (image.type) {
-    case PixelType::u8:
-      return with_type(uint8_t{});
-    case PixelType::u16:
-      return with_type(uint16_t{});
-    case PixelType::u32:
-      return with_type(uint32_t{});
-    case PixelType::f32:
-      return with_type(float{});
-  }
+  });
 }
 
 /// The image as 8-bit grey, stretched.

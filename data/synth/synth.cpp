@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <vector>
 
 #include "data/synth/synth_colony.h"
+#include "data/synth/synth_cultures.h"
+#include "data/synth/synth_layout.h"
 #include "data/synth/synth_optics.h"
+#include "data/synth/synth_random.h"
+#include "data/synth/synth_scenes.h"
 #include "data/synth/synth_shapes.h"
 #include "kernels/runtime/philox.h"
 
@@ -17,15 +20,7 @@ using namespace synth;
 
 constexpr int min_area = 30;  // px
 
-/// A random position, at times just outside so that objects are cut by the border.
-Point anywhere(int size, Random& random) {
-  const double x = size * double(random.uniform(-0.03f, 1.03f));
-  return {x, size * double(random.uniform(-0.03f, 1.03f))};
-}
-
 double around(Random& random, double spread) { return 1 + spread * random.uniform(-1, 1); }
-
-float turn(Random& random) { return random.uniform(0, 6.2831853f); }
 
 /// How many objects an image of this size gets, between `lo` and `hi` per 256 x 256 px.
 int count_for(const SynthOptions& options, double lo, double hi, Random& random) {
@@ -64,29 +59,6 @@ std::vector<Body> bacteria(const SynthOptions& options, Random& random) {
   }
   push_apart(fixed, 60, 0.1);
   return grow(colony, std::move(fixed), random);
-}
-
-/// Adds a body, against an earlier one with probability `cluster`, at the first of a few random poses that overlaps
-/// others little enough to be pushed apart, else at the best of them.
-void place(std::vector<Body>& bodies, Body body, double cluster, int size, Random& random) {
-  const double radius = body.disks[body.disks.size() / 2].radius, slack = 0.3 * radius;
-  double best = std::numeric_limits<double>::infinity();
-  Body chosen = body;
-  for (int attempt = 0; attempt < 30 && best > slack; ++attempt) {
-    body.angle = turn(random);
-    body.at = anywhere(size, random);
-    if (!bodies.empty() && random.uniform() < cluster) {
-      const Body& other = bodies[size_t(random.below(int(bodies.size())))];
-      const Disk near = other.placed()[size_t(random.below(int(other.disks.size())))];
-      const Disk own = body.placed()[size_t(random.below(int(body.disks.size())))];
-      const double reach = near.radius + own.radius - slack / 2, direction = turn(random);
-      body.at.x += near.centre.x - own.centre.x + reach * std::cos(direction);
-      body.at.y += near.centre.y - own.centre.y + reach * std::sin(direction);
-    }
-    const double depth = overlap_with(bodies, body);
-    if (depth < best) best = depth, chosen = body;
-  }
-  bodies.push_back(std::move(chosen));
 }
 
 std::vector<Body> worms(const SynthOptions& options, Random& random) {
@@ -178,8 +150,18 @@ Synthetic make_synthetic(const SynthOptions& options, int index) {
   if (options.size < 32 || options.size > 8192) refuse("synth: size ", options.size, " is not in 32 to 8192");
   if (!(options.density >= 0.05 && options.density <= 2))
     refuse("synth: density ", options.density, " is not in 0.05 to 2");
+  if (options.bits != 0 && options.bits != 8 && options.bits != 12 && options.bits != 16)
+    refuse("synth: ", options.bits, " bits are none of 8, 12 and 16");
   if (index < 0) refuse("synth: image index ", index, " is negative");
   Random random(options.seed, Purpose::synth, 0, uint64_t(index));
+  if (options.kind == SynthKind::colony) {
+    const synth::Culture grown = culture(options, random);
+    return photograph(options, grown, index, random);
+  }
+  if (options.modality == SynthModality::bright_field || options.modality == SynthModality::any)
+    refuse("synth: only colonies are drawn in bright field or in any modality");
+  if (options.shape != SynthShape::any) refuse("synth: only colonies have a shape to choose");
+  if (options.bits != 0 && options.bits != 8) refuse("synth: only colonies are drawn with ", options.bits, " bits");
   std::vector<Body> bodies = options.kind == SynthKind::bacteria ? bacteria(options, random)
                              : options.kind == SynthKind::worms  ? worms(options, random)
                                                                  : nuclei(options, random);

@@ -6,9 +6,11 @@
 
 namespace basin {
 
-enum class SynthKind { bacteria, worms, nuclei };
-/// automatic: phase contrast for bacteria and worms, fluorescence for nuclei.
-enum class SynthModality { automatic, phase, fluorescence };
+enum class SynthKind { bacteria, worms, nuclei, colony };
+/// automatic: phase contrast for bacteria and worms, fluorescence for nuclei, any for colonies.
+enum class SynthModality { automatic, phase, fluorescence, bright_field, any };
+/// What grows in SynthKind::colony. channels: rods in the channels of a mother machine.
+enum class SynthShape { any, rods, filaments, curved, stalked, cocci, channels };
 
 struct SynthOptions {
   SynthKind kind = SynthKind::bacteria;
@@ -16,10 +18,12 @@ struct SynthOptions {
   int size = 256;      // height and width in px, 32 to 8192; objects keep their size in px
   uint64_t seed = 0;   // all randomness
   double density = 1;  // factor on the number of objects per area, 0.05 to 2
+  int bits = 0;        // 8, or for colonies also 12 or 16; 0: 8, for colonies any of the three
+  SynthShape shape = SynthShape::any;
 };
 
 struct Synthetic {
-  Image image;    // [size][size][1], 8 bits
+  Image image;    // [size][size][1], 8 or 16 bits
   Labels labels;  // numbered in raster order of their first pixel
 };
 

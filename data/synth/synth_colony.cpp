@@ -132,6 +132,7 @@ Cell newborn(const ColonyOptions& options, double length, double radius, Random&
   cell.shape.curvature += random.uniform(-0.008f, 0.008f);
   cell.division = options.length * random.uniform(0.85f, 1.2f);
   cell.rate = random.uniform(0.045f, 0.075f);
+  if (options.late > 0 && random.uniform() < float(options.late)) cell.division *= random.uniform(1.5f, 4);
   return cell;
 }
 
@@ -193,6 +194,7 @@ void remove_overlapping(std::vector<Body>& bodies, double fraction) {
 
 std::vector<Body> grow(const ColonyOptions& options, std::vector<Body> fixed, Random& random) {
   const size_t first = fixed.size();
+  const float kink = float(options.kink);
   std::vector<Body> bodies = std::move(fixed);
   std::vector<Cell> cells;
   auto add = [&](const Cell& cell, Point at, double angle) {
@@ -204,8 +206,9 @@ std::vector<Body> grow(const ColonyOptions& options, std::vector<Body> fixed, Ra
   for (int k = 0; k < options.colonies; ++k) {
     const double radius = options.radius * random.uniform(0.93f, 1.07f);
     const Cell cell = newborn(options, options.length * random.uniform(0.5f, 0.9f), radius, random);
-    const Point at{options.size * double(random.uniform(0.05f, 0.95f)),
-                   options.size * double(random.uniform(0.05f, 0.95f))};
+    const Point at = options.founders.empty() ? Point{options.size * double(random.uniform(0.05f, 0.95f)),
+                                                      options.size * double(random.uniform(0.05f, 0.95f))}
+                                              : options.founders[size_t(k)];
     add(cell, at, random.uniform(0, 6.2831853f));
   }
   auto inside = [&] {
@@ -226,9 +229,9 @@ std::vector<Body> grow(const ColonyOptions& options, std::vector<Body> fixed, Ra
         const Cell b = newborn(options, half, radius * random.uniform(0.97f, 1.03f), random);
         cell = a;
         bodies[first + k].at = {at.x - dx, at.y - dy};
-        bodies[first + k].angle = angle + random.uniform(-0.12f, 0.12f);
+        bodies[first + k].angle = angle + random.uniform(-kink, kink);
         reshape(bodies[first + k], a);
-        add(b, {at.x + dx, at.y + dy}, angle + random.uniform(-0.12f, 0.12f));
+        add(b, {at.x + dx, at.y + dy}, angle + random.uniform(-kink, kink));
       } else {
         const double near = cell.shape.length / cell.division;
         cell.shape.waist = near > 0.85 ? 0.3 * (near - 0.85) / 0.15 : 0;
@@ -237,7 +240,7 @@ std::vector<Body> grow(const ColonyOptions& options, std::vector<Body> fixed, Ra
     }
     push_apart(bodies, 4, 0.05);
   }
-  push_apart(bodies, 80, 0.1);
+  push_apart(bodies, 80, options.slack);
   return bodies;
 }
 

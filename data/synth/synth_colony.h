@@ -22,12 +22,16 @@ void push_apart(std::vector<Body>&, int passes, double tolerance);
 void remove_overlapping(std::vector<Body>&, double fraction);
 
 struct ColonyOptions {
-  int cells = 40;        // stop when this many have their centre in the image
-  int colonies = 2;      // founder cells
-  int size = 256;        // of the image, px
-  double radius = 4;     // mean, px
-  double length = 32;    // mean tip-to-tip length at division, px
-  double curvature = 0;  // mean, radians per px
+  int cells = 40;               // stop when this many have their centre in the image
+  int colonies = 2;             // founder cells
+  int size = 256;               // of the image, px
+  double radius = 4;            // mean, px
+  double length = 32;           // mean tip-to-tip length at division, px
+  double curvature = 0;         // mean, radians per px
+  std::vector<Point> founders;  // where the founder cells lie; empty: `colonies` random places
+  double late = 0;              // share of the cells that divide only at one and a half to four times the length
+  double slack = 0.1;           // cells may overlap by so much in the end, px
+  double kink = 0.12;           // largest turn of a daughter cell against her mother, radians
 };
 
 /// Microcolonies grown from single cells: cells lengthen, divide in the middle at a length of their own and push each

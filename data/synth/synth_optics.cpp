@@ -3,15 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "data/synth/synth_random.h"
+
 namespace basin::synth {
 namespace {
-
-constexpr double two_pi = 6.283185307179586;
-
-double gaussian(Random& random) {
-  const double radius = std::sqrt(-2 * std::log(1 - double(random.uniform())));
-  return radius * std::cos(two_pi * double(random.uniform()));
-}
 
 /// Typical thickness of the objects: the mean over their pixels, px. 1 where there is none.
 double mean_thickness(const Scene& scene) {
@@ -22,17 +17,17 @@ double mean_thickness(const Scene& scene) {
   return n ? sum / double(n) : 1;
 }
 
-/// One factor per object, log-normal with median 1. Element 0 is the background's.
+}  // namespace
+
 std::vector<float> factors(int count, double spread, Random& random) {
   std::vector<float> f(size_t(count) + 1, 1);
   for (int k = 1; k <= count; ++k)
-    f[size_t(k)] = float(std::exp(spread * std::clamp(gaussian(random), -2.0, 2.0)));
+    f[size_t(k)] = float(log_normal(random, spread));
   return f;
 }
 
-/// A tilted plane and vignetting around a centre near the middle: 1 on average.
 void illuminate(Plane& plane, double tilt, double vignette, Random& random) {
-  const double direction = random.uniform(0, float(two_pi));
+  const double direction = turn(random);
   const double cx = random.uniform(0.35f, 0.65f), cy = random.uniform(0.35f, 0.65f);
   const double gx = tilt * std::cos(direction), gy = tilt * std::sin(direction);
   for (int y = 0; y < plane.height; ++y)
@@ -42,8 +37,6 @@ void illuminate(Plane& plane, double tilt, double vignette, Random& random) {
           float(1 + gx * u + gy * v - vignette * (u * u + v * v - 1.0 / 6));
     }
 }
-
-}  // namespace
 
 Plane blur(const Plane& in, double sigma) {
   const int reach = std::max(1, int(std::ceil(3 * sigma)));

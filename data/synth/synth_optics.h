@@ -18,6 +18,12 @@ struct Plane {
 /// Separable Gaussian blur, cut at 3 sigma; the border is replicated. sigma in px, > 0.
 Plane blur(const Plane&, double sigma);
 
+/// One factor per object, log-normal with median 1: [count + 1]. Element 0 is the background's, 1.
+std::vector<float> factors(int count, double spread, Random&);
+
+/// Multiplies by a tilted plane and by vignetting around a centre near the middle: 1 on average.
+void illuminate(Plane&, double tilt, double vignette, Random&);
+
 /// White noise blurred by sigma, scaled to mean 0 and standard deviation 1. Row y comes from its own stream.
 Plane smooth_noise(int height, int width, double sigma, Random&);
 

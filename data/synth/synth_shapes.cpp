@@ -204,4 +204,18 @@ Scene draw(const std::vector<Body>& bodies, int height, int width, int min_area)
   return scene;
 }
 
+Scene crop(const Scene& scene, int margin, int size, int min_area) {
+  const size_t pixels = size_t(size) * size_t(size);
+  Scene out{size, size, 0, std::vector<int32_t>(pixels), std::vector<float>(pixels), std::vector<float>(pixels)};
+  for (int y = 0; y < size; ++y)
+    for (int x = 0; x < size; ++x) {
+      const size_t to = size_t(y) * size_t(size) + size_t(x);
+      const size_t from = size_t(y + margin) * size_t(scene.width) + size_t(x + margin);
+      out.ids[to] = scene.ids[from];
+      out.thickness[to] = scene.thickness[from], out.radius[to] = scene.radius[from];
+    }
+  keep_largest_pieces(out, size_t(scene.count), size_t(std::max(1, min_area)));
+  return out;
+}
+
 }  // namespace basin::synth

@@ -68,4 +68,7 @@ struct Scene {
 /// earlier one in a tie. Of each body the largest 4-connected piece is kept if it has at least `min_area` pixels.
 Scene draw(const std::vector<Body>&, int height, int width, int min_area);
 
+/// The square of `size` px that begins at (margin, margin); pieces are kept and numbered as in draw().
+Scene crop(const Scene&, int margin, int size, int min_area);
+
 }  // namespace basin::synth

@@ -2,12 +2,13 @@
 #include "kernels/cluster/dbscan_steps.h"
 #include "kernels/runtime/relaxed_atomics.h"
 
-// DBSCAN on a GPU, where the grid has a table: a thread for each slot instead of each cell. Neighbouring threads then
-// read the same points at the same time, and a cell of many points is not one thread's work.
+// DBSCAN on a GPU, for a grid that has a table: a thread works on a slot instead of a cell. Neighbouring threads then
+// read the same points at the same time, and a cell with many points is shared by many threads.
 namespace basin::kernels {
 namespace {
 
-/// Finds the core points, each with its input index.
+/// Finds the core points and writes their input indices. A search ends as soon as enough neighbours are found, or too
+/// few candidates are left.
 template <class T>
 struct FindCorePlaces {
   GridView<T> grid;
@@ -24,17 +25,54 @@ struct FindCorePlaces {
   BASIN_HD bool is_core(int p) const {
     const uint64_t key = grid.key(p);
     if (grid.first(key + 1) - grid.first(key) >= min_samples) return true;  // a cell is nowhere wider than eps
-    return OneByOne<T>{grid, eps, p}.is_core(Rows<T>(grid, key), min_samples);
+    const Rows<T> rows(grid, key);
+    const T x = grid.x[p], y = grid.y[p];
+    int left = 0, found = 0;
+    for (const Range& row : rows.near)
+      left += row.end - row.begin;
+    for (int r = 0; r < 5; ++r) {
+      if (found + left < min_samples) return false;
+      const Range row = rows.near[r];
+      left -= row.end - row.begin;
+      if (r >= 3 && !eps.second_row_is_near(double(y), r == 3 ? 2 : -2)) continue;
+      for (int q = row.begin; q < row.end; q += at_once) {
+        found += count_near(x, y, q, row.end);
+        if (found >= min_samples) return true;
+      }
+    }
+    return false;
+  }
+
+ private:
+  static constexpr int at_once = 4;  // their coordinates are loaded before any is compared
+  static_assert(at_once <= read_ahead);
+
+  /// How many of the slots from q to q + at_once, and before `end`, are near (x, y).
+  BASIN_HD int count_near(T x, T y, int q, int end) const {
+    T to_x[at_once], to_y[at_once];
+    for (int k = 0; k < at_once; ++k)
+      to_x[k] = grid.x[q + k], to_y[k] = grid.y[q + k];
+    int found = 0;
+    for (int k = 0; k < at_once; ++k) {
+      const T dx = x - to_x[k], dy = y - to_y[k], d2 = dx * dx + dy * dy;
+      const bool counts = q + k < end, surely = d2 <= eps.sure;
+      found += counts && surely;
+      if (sizeof(T) < sizeof(double) && counts && !surely && !(d2 > eps.possible)) {  // rarely
+        const double ex = double(x) - double(to_x[k]), ey = double(y) - double(to_y[k]);
+        found += ex * ex + ey * ey <= eps.squared;
+      }
+    }
+    return found;
   }
 };
 
-/// The core points of a cell become one node, the smallest input index. Slots of a cell are in the order of the input:
-/// it is that of the first.
+/// Makes the core points of a cell one node, named by their smallest input index. The slots of a cell are in the order
+/// of the input, so that this is the index of its first core point.
 template <class T>
 struct JoinCellSlots {
   GridView<T> grid;
-  int32_t* core;  // becomes the cell's node where a cell starts; a thread that reads it before or after finds the same
-  int32_t* node;  // [N] by slot
+  int32_t* core;    // the first slot of a cell receives the cell's node; a thread may read it before or after that
+  int32_t* node;    // [N] by slot
   int32_t* parent;  // [N] by input index: a node is its own
 
   BASIN_HD void operator()(int64_t p) const {
@@ -54,7 +92,7 @@ struct JoinCellSlots {
   }
 };
 
-/// As UniteCells, each core point for itself.
+/// The same as UniteCells, by each core point on its own.
 template <class T, int distance>
 struct UniteCellSlots {
   static constexpr int neighbours = distance == 1 ? 4 : 8;
@@ -65,12 +103,12 @@ struct UniteCellSlots {
     if (cells.node[p] == none) return;
     const uint64_t key = grid.key(p);
     int32_t root = cells.cell_node[grid.first(key)];
-    for (int k = 0; k < neighbours; ++k) {  // points of a cell begin with different ones: what one has united is done
+    for (int k = 0; k < neighbours; ++k) {  // points of a cell begin with different neighbours, to share the work
       const uint64_t other = key + offset((k + int(p)) % neighbours, grid.stride);
       cells.unite_with({int(p), int(p) + 1}, other, other, root);
     }
   }
-  /// From a cell's key to that of one after it, so many cells away: first in its own row, then in the next ones.
+  /// From a cell's key to the key of its k-th later neighbour at this distance: its own row first, then the next ones.
   static BASIN_HD uint64_t offset(int k, uint64_t stride) {
     if (distance == 1) return k == 0 ? 1 : stride + uint64_t(k) - 2;
     if (k == 0) return 2;
@@ -87,7 +125,7 @@ struct FlattenSlots {
   }
 };
 
-/// As label_clusters.
+/// The same as label_clusters, with a thread for each slot.
 template <class T>
 void label_slots(const Exec& exec, const GridView<T>& grid, const DbscanOptions& options, int32_t* labels,
                  int32_t* clusters) {

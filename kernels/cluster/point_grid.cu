@@ -52,7 +52,8 @@ struct HandBack {
   BASIN_HD void operator()(int64_t slot) const { position[index[slot]] = sum_before[slot] + step_to(cell, slot); }
 };
 
-/// Slot p, n included, fills in the keys above that of the slot before up to its own.
+/// Slot p, n included, fills in the table from the key after that of slot p - 1 up to its own key. Keys that are not
+/// below `keys` belong to points outside the cells.
 struct FillTable {
   const uint32_t* key;
   int64_t n;
@@ -60,8 +61,8 @@ struct FillTable {
   int32_t* table;  // [keys + 1]
 
   BASIN_HD void operator()(int64_t p) const {
-    const uint64_t end = p == n ? keys + 1 : key[p] + 1;
-    for (uint64_t k = p == 0 ? 0 : key[p - 1] + 1; k < end; ++k)
+    const uint64_t end = p == n || key[p] >= keys ? keys + 1 : uint64_t(key[p]) + 1;
+    for (uint64_t k = p == 0 ? 0 : uint64_t(key[p - 1]) + 1; k < end; ++k)
       table[k] = int32_t(p);
   }
 };
@@ -153,11 +154,7 @@ PointGrid<T>::PointGrid(const Exec& exec, View<const T, 2> points, double eps, c
   const KeyByCell<T> by_cell{points, axis_, cells.column - margin, cells.row - margin, double(stride_), key32_->data()};
   for_each_flat(exec, all_, KeyInBox<T>{by_cell, some, labels.data, keys, left_out});
   sort_by_cell(points, key32_->data(), left_out);
-  // Not by FillTable: between few points, empty cells would be a single thread's work.
-  for_each(exec, int64_t(keys_) + 1, Fill<int32_t>{table_->data(), 0});
-  for_each(exec, all_, CountInCells<false>{key32_->data(), all_, keys, table_->data()});
-  for_each(exec, all_, CountInCells<true>{key32_->data(), all_, keys, table_->data()});
-  exclusive_scan(exec, {table_->data(), {int(keys_) + 1}});
+  fill_table(all_);
 }
 
 template <class T>
@@ -196,7 +193,21 @@ void PointGrid<T>::sort(View<const T, 2> points, const int32_t* labels, Key* key
     for_each(exec_, 1, CountInside<T>{all, inside.data()});
     inside_ = read_back(exec_, inside.data());
   }
-  if (table_) for_each(exec_, inside_ + 1, FillTable{key32_->data(), inside_, keys_, table_->data()});
+  if (table_) fill_table(inside_);
+}
+
+/// From the sorted keys of n slots the table of the first slot of each cell.
+template <class T>
+void PointGrid<T>::fill_table(int64_t n) {
+  int32_t* const table = table_->data();
+  const uint32_t* const key = key32_->data();
+  if (exec_.device == Device::cpu) return for_each(exec_, n + 1, FillTable{key, n, keys_, table});
+  // Not by FillTable: a run of empty cells would be the work of a single thread.
+  const uint32_t keys = uint32_t(keys_);
+  for_each(exec_, int64_t(keys_) + 1, Fill<int32_t>{table, 0});
+  for_each(exec_, n, CountInCells<false>{key, n, keys, table});
+  for_each(exec_, n, CountInCells<true>{key, n, keys, table});
+  exclusive_scan(exec_, {table, {int(keys_) + 1}});
 }
 
 /// Points in the order of their keys, none of which is above `keys`.

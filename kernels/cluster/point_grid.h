@@ -130,6 +130,7 @@ class PointGrid {
   void sort(View<const T, 2> points, const int32_t* labels, Key* key);
   template <class Key>
   void sort_by_cell(View<const T, 2> points, Key* key, uint64_t keys);
+  void fill_table(int64_t n);
 
   Exec exec_;
   CellAxis axis_;

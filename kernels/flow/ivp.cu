@@ -1,5 +1,6 @@
 #include "kernels/flow/ivp.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/flow/bilinear.h"
@@ -55,16 +56,26 @@ struct AddGradient {
   BASIN_HD void operator()(int64_t at, T value) const { add(d[at], value); }
 };
 
-/// Adds in 64-bit fixed point, which has no order: 2^-40 of the unit 1 / `per_unit`. What it cannot hold (NaN,
-/// infinity, 2^16 units and more, which is far beyond any gradient that means something) makes the whole gradient NaN.
+/// Adds in 64-bit fixed point, which has no order. The unit is 1 / `per_unit`, and it is cut into `one` parts. A value
+/// that is NaN, infinite, or `max_units` and more makes the whole gradient NaN: a gradient that means something is far
+/// smaller.
+///
+/// No sum wraps around. In each of its steps a trajectory adds to at most four elements of either component, which may
+/// be one and the same where the border clamps them, and it stays in its own image. An element thus gets at most
+/// `addends` = 4 * steps * pixels of an image values, each below max_units * one in size, and `one` is chosen such that
+/// addends * max_units * one <= 2^62.
 template <class T>
 struct AddFixed {
   unsigned long long* d;
   int32_t* bad;
   T per_unit;
-  static constexpr double one = 0x1p40, limit = 0x1p56;
+  double one;
+  static constexpr double max_units = 0x1p13;
+
+  /// A power of two, at most 2^40.
+  static double parts_for(double addends) { return std::ldexp(1.0, std::min(40, 62 - 13 - (std::ilogb(addends) + 1))); }
   BASIN_HD void operator()(int64_t at, T value) const {
-    const double v = double(value) * double(per_unit) * one;
+    const double v = double(value) * double(per_unit) * one, limit = max_units * one;
     if (v > -limit && v < limit)
       add(d[at], (unsigned long long)(long long)v);
     else
@@ -75,9 +86,11 @@ template <class T>
 struct FromFixed {
   const unsigned long long* from;
   const int32_t* bad;
-  T per_unit, *to;
+  T per_unit;
+  double one;
+  T* to;
   BASIN_HD void operator()(int64_t i) const {
-    to[i] = *bad ? T(NAN) : T(double((long long)from[i]) / (AddFixed<T>::one * double(per_unit)));
+    to[i] = *bad ? T(NAN) : T(double((long long)from[i]) / (one * double(per_unit)));
   }
 };
 
@@ -163,8 +176,9 @@ void ivp_loss(const Exec& exec, View<const T, 4> predicted, View<const T, 4> tru
     Temp<int32_t> bad(exec, 1);
     for_each(exec, 2 * pixels, Fill<unsigned long long>{fixed.data(), 0});
     for_each(exec, 1, Fill<int32_t>{bad.data(), 0});
-    for_each(exec, pixels, Backward<T, AddFixed<T>>{path, scale, {fixed.data(), bad.data(), 1 / scale}});
-    for_each(exec, 2 * pixels, FromFixed<T>{fixed.data(), bad.data(), 1 / scale, d_predicted.data});
+    const double one = AddFixed<T>::parts_for(4.0 * double(size) * options.steps);
+    for_each(exec, pixels, Backward<T, AddFixed<T>>{path, scale, {fixed.data(), bad.data(), 1 / scale, one}});
+    for_each(exec, 2 * pixels, FromFixed<T>{fixed.data(), bad.data(), 1 / scale, one, d_predicted.data});
     return;
   }
   for_each(exec, 2 * pixels, Fill<T>{d_predicted.data, T(0)});

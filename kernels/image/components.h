@@ -9,4 +9,8 @@ namespace basin::kernels {
 /// `scipy.ndimage.label` numbers them. The same on any device at any thread count. Returns the number of components.
 int64_t components(const Exec&, View<const uint8_t, 2> mask, int connectivity, View<int32_t, 2> labels);
 
+/// The same of a label image [H, W]: a component is of pixels with one label that is not 0. The two images must not
+/// share memory.
+int64_t components_of_labels(const Exec&, View<const int32_t, 2> image, int connectivity, View<int32_t, 2> labels);
+
 }  // namespace basin::kernels

@@ -17,8 +17,6 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little);
 
-constexpr int strip = 64;  // rows that one thread takes at a time
-
 /// Bit k is set where byte k is not 0.
 uint64_t nonzero_bits(const uint8_t* bytes, int n) {
   constexpr uint64_t low7 = 0x7f7f7f7f7f7f7f7f, gather = 0x0102040810204080;
@@ -48,11 +46,9 @@ struct Image {
   int32_t* number;      // [labels]: of their components
 
   int words() const { return int((int64_t(width) + 63) / 64); }
-  int strips() const { return (height + strip - 1) / strip; }
-  int begin_of(int64_t s) const { return int(s) * strip; }
-  int end_of(int64_t s) const { return std::min(height, (int(s) + 1) * strip); }
+  Strips strips() const { return {height}; }
   /// Two pixels side by side never start two labels; one is to spare.
-  int64_t labels_of_strip() const { return (int64_t(std::min(strip, height)) * width + 1) / 2 + 1; }
+  int64_t labels_of_strip() const { return (int64_t(std::min(Strips::rows, height)) * width + 1) / 2 + 1; }
   int64_t run_stride() const { return (int64_t(width) + 1) / 2 + 8; }
   int32_t* labels_of_row(int64_t y) const { return run_labels + y * run_stride(); }
 
@@ -107,13 +103,13 @@ struct LabelStrip {
     int32_t next = int32_t(s * image.labels_of_strip());
     const int32_t first = next;
     int32_t* parent = image.sets.parent;
-    for (int y = image.begin_of(s); y < image.end_of(s); ++y) {
+    for (int y = image.strips().begin(s); y < image.strips().end(s); ++y) {
       int32_t* labels = image.labels_of_row(y);
       find_bits(y);
       const int runs = image.count_runs(y);
       constexpr int32_t none = -1;
       std::fill(labels, labels + 1 + runs, none);
-      if (y > image.begin_of(s)) {
+      if (y > image.strips().begin(s)) {
         const int32_t* labels_above = image.labels_of_row(y - 1);
         image.for_each_contact(y, diagonals, [&](int32_t above, int32_t here) {
           const int32_t theirs = labels_above[above], ours = labels[here] == none ? theirs : labels[here];
@@ -202,7 +198,7 @@ struct FillStrip {
         root = parent[root];
       if (root != i) image.number[i] = image.number[root];  // that of a root may be read by other threads
     }
-    for (int y = image.begin_of(s); y < image.end_of(s); ++y) {
+    for (int y = image.strips().begin(s); y < image.strips().end(s); ++y) {
       int32_t *of_run = image.labels_of_row(y), *row = labels + int64_t(y) * image.width;
       const int runs = image.count_runs(y);
       of_run[0] = 0;
@@ -222,7 +218,7 @@ struct FillStrip {
 
 int64_t components_by_runs(const Exec& exec, View<const uint8_t, 2> mask, bool diagonals, View<int32_t, 2> labels) {
   Image image{mask.dim[0], mask.dim[1], mask.data, {}, {}, {}, {}};
-  const int strips = image.strips();
+  const int strips = image.strips().count();
   Temp<uint64_t> bits(exec, int64_t(image.height) * image.words());
   Temp<int32_t> run_labels(exec, image.height * image.run_stride());
   Temp<int32_t> parent(exec, strips * image.labels_of_strip()), number(exec, parent.size());
@@ -233,10 +229,12 @@ int64_t components_by_runs(const Exec& exec, View<const uint8_t, 2> mask, bool d
   image.number = number.data();
 
   for_each_task(strips, LabelStrip{image, diagonals, ends.data()});
-  for (int y = strip; y < image.height; y += strip)
+  for (int s = 1; s < strips; ++s) {
+    const int y = image.strips().begin(s);
     image.for_each_contact(y, diagonals, [&](int32_t above, int32_t here) {
       image.sets.unite(image.labels_of_row(y - 1)[above], image.labels_of_row(y)[here]);
     });
+  }
   for_each_task(strips, CountRoots{image, ends.data(), roots.data()});
   int32_t components = 0;
   for (int s = 0; s < strips; ++s)

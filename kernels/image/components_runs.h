@@ -1,8 +1,20 @@
 #pragma once
+#include <algorithm>
+
 #include "kernels/runtime/exec.h"
 #include "kernels/runtime/view.h"
 
 namespace basin::kernels {
+
+/// The rows of an image in strips, each of which one thread takes at a time. Any height that an int holds.
+struct Strips {
+  static constexpr int rows = 64;
+  int height;
+
+  int count() const { return int((int64_t(height) + rows - 1) / rows); }
+  int begin(int64_t strip) const { return int(strip * rows); }
+  int end(int64_t strip) const { return int(std::min<int64_t>(height, (strip + 1) * rows)); }
+};
 
 /// components() on the CPU: by runs of foreground pixels in place of pixels, strips of rows at a time.
 int64_t components_by_runs(const Exec&, View<const uint8_t, 2> mask, bool diagonals, View<int32_t, 2> labels);

@@ -87,7 +87,7 @@ struct AddBiasBackward {
   const X* out;
   X* d_out;
 
-  BASIN_HD void operator()(Sums<T, 1>& sum, FeatureAt at) const {
+  BASIN_HD void operator()(Sums<T, 1>& sum, PixelAt at) const {
     T d = d_out[at.offset];
     if constexpr (Relu) {
       d = slope_of<Activation::relu>(T(out[at.offset])) * d;

@@ -14,11 +14,26 @@ struct Factors {
   T b1, b2, decay, rate, rate_inside, root2, epsilon;  // rate: lr / (1 - beta1^t); root2: sqrt(1 - beta2^t)
   bool inside;
 
-  BASIN_HD Factors(const AdamOptions& o, const StepState& s)
+  /// power(beta, t) is beta^t.
+  template <class Power>
+  BASIN_HD Factors(const AdamOptions& o, const StepState& s, const Power& power)
       : b1(T(o.beta1)), b2(T(o.beta2)), decay(T(o.weight_decay)), epsilon(T(o.epsilon)), inside(o.epsilon_inside) {
-    const double t = double(s.step + 1), corrected = double(s.rate) / (1 - pow(o.beta1, t));
-    const double root = sqrt(1 - pow(o.beta2, t));
+    const double corrected = double(s.rate) / (1 - power(o.beta1, s.step + 1));
+    const double root = sqrt(1 - power(o.beta2, s.step + 1));
     rate = T(corrected), rate_inside = T(corrected * root), root2 = T(root);
+  }
+};
+
+struct LibraryPower {
+  BASIN_HD double operator()(double beta, int64_t t) const { return pow(beta, double(t)); }
+};
+/// By squaring, since a GPU has no power in double but a long function: out by less than t units of 2^-53 of itself.
+struct SquaringPower {
+  BASIN_HD double operator()(double beta, int64_t t) const {
+    double power = 1;
+    for (; t > 0; t >>= 1, beta *= beta)
+      if (t & 1) power *= beta;
+    return power;
   }
 };
 
@@ -46,7 +61,7 @@ struct AdamChunk {
 
   BASIN_HD void operator()(int64_t chunk) const {
     if (state->first_bad >= 0) return;
-    const Factors<T> k(options, *state);
+    const Factors<T> k(options, *state, LibraryPower());
     const int64_t n = elements.value.dim[0], begin = chunk * size, end = begin + size < n ? begin + size : n;
     const Elements<T> all = elements;
 #pragma omp simd
@@ -55,14 +70,14 @@ struct AdamChunk {
   }
 };
 
-/// On a GPU: the factors once, since powers in double are slow there, then one element to a thread.
+/// On a GPU: the factors once, since arithmetic in double is slow there, then one element to a thread.
 template <class T>
 struct FindFactors {
   AdamOptions options;
   const StepState* state;
   Factors<T>* factors;
 
-  BASIN_HD void operator()(int64_t) const { *factors = Factors<T>(options, *state); }
+  BASIN_HD void operator()(int64_t) const { *factors = Factors<T>(options, *state, SquaringPower()); }
 };
 template <class T>
 struct AdamElement {

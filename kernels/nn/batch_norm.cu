@@ -18,12 +18,10 @@ struct FirstValue {
 };
 
 /// Sums of (x - pivot) and its square. The pivot keeps the two from cancelling.
-template <class X, class T = Arithmetic<X>>
 struct Moments {
-  const X* x;
-
-  BASIN_HD void operator()(Sums<T, 2>& sum, FeatureAt at, T pivot) const {
-    const T d = x[at.offset] - pivot;
+  template <class T>
+  BASIN_HD void operator()(Sums<T, 2>& sum, T x, T pivot) const {
+    const T d = x - pivot;
     sum = {{d, d * d}};
   }
 };
@@ -51,74 +49,56 @@ struct FinishMoments {
   }
 };
 
-template <class X, class T = Arithmetic<X>>
 struct NormRelu {
-  const X* x;
-  X* out;
-
-  BASIN_HD void operator()(FeatureAt at, T mean, T scale, T beta) const {
-    const T z = affine(T(x[at.offset]), mean, scale, beta);
-    out[at.offset] = z < 0 ? T(0) : z;
+  template <class T>
+  BASIN_HD void operator()(T& out, T x, T mean, T scale, T beta) const {
+    const T z = affine(x, mean, scale, beta);
+    out = z < 0 ? T(0) : z;
   }
 };
 
-template <class X, class T = Arithmetic<X>>
 struct NormAddRelu {
-  const X *a, *b;
-  X* out;
-
-  BASIN_HD void operator()(FeatureAt at, T mean_a, T scale_a, T mean_b, T scale_b, T beta) const {
-    const T z = affine(T(a[at.offset]), T(b[at.offset]), mean_a, scale_a, mean_b, scale_b, beta);
-    out[at.offset] = z < 0 ? T(0) : z;
+  template <class T>
+  BASIN_HD void operator()(T& out, T a, T b, T mean_a, T scale_a, T mean_b, T scale_b, T beta) const {
+    const T z = affine(a, b, mean_a, scale_a, mean_b, scale_b, beta);
+    out = z < 0 ? T(0) : z;
   }
 };
 
 /// Sums of d_z and d_z (x - mean), where z is what the ReLU took.
-template <class X, class T = Arithmetic<X>>
 struct GradientSums {
-  const X *x, *d_out;
-
-  BASIN_HD void operator()(Sums<T, 2>& sum, FeatureAt at, T mean, T scale, T beta) const {
-    const T v = x[at.offset], d = d_out[at.offset], d_z = affine(v, mean, scale, beta) > 0 ? d : T(0);
-    sum = {{d_z, d_z * (v - mean)}};
+  template <class T>
+  BASIN_HD void operator()(Sums<T, 2>& sum, T x, T d, T mean, T scale, T beta) const {
+    const T d_z = affine(x, mean, scale, beta) > 0 ? d : T(0);
+    sum = {{d_z, d_z * (x - mean)}};
   }
 };
 
-template <class X, class T = Arithmetic<X>>
 struct GradientSums2 {
-  const X *a, *b, *d_out;
-
-  BASIN_HD void operator()(Sums<T, 3>& sum, FeatureAt at, T mean_a, T scale_a, T mean_b, T scale_b, T beta) const {
-    const T va = a[at.offset], vb = b[at.offset], d = d_out[at.offset];
-    const T d_z = affine(va, vb, mean_a, scale_a, mean_b, scale_b, beta) > 0 ? d : T(0);
-    sum = {{d_z, d_z * (va - mean_a), d_z * (vb - mean_b)}};
+  template <class T>
+  BASIN_HD void operator()(Sums<T, 3>& sum, T a, T b, T d, T mean_a, T scale_a, T mean_b, T scale_b, T beta) const {
+    const T d_z = affine(a, b, mean_a, scale_a, mean_b, scale_b, beta) > 0 ? d : T(0);
+    sum = {{d_z, d_z * (a - mean_a), d_z * (b - mean_b)}};
   }
 };
 
 /// d_x = gamma inverse_std (d_z - mean(d_z) - normalised(x) mean(d_z normalised(x))), per channel, where
 /// slope = inverse_std mean(d_z normalised(x)).
-template <class X, class T = Arithmetic<X>>
 struct InputGradient {
-  const X *x, *d_out;
-  X* d_x;
-
-  BASIN_HD void operator()(FeatureAt at, T mean, T scale, T beta, T mean_d, T slope) const {
-    const T v = x[at.offset], d = d_out[at.offset], d_z = affine(v, mean, scale, beta) > 0 ? d : T(0);
-    d_x[at.offset] = scale * ((d_z - mean_d) - (v - mean) * slope);
+  template <class T>
+  BASIN_HD void operator()(T& d_x, T x, T d, T mean, T scale, T beta, T mean_d, T slope) const {
+    const T d_z = affine(x, mean, scale, beta) > 0 ? d : T(0);
+    d_x = scale * ((d_z - mean_d) - (x - mean) * slope);
   }
 };
 
-template <class X, class T = Arithmetic<X>>
 struct InputGradient2 {
-  const X *a, *b, *d_out;
-  X *d_a, *d_b;
-
-  BASIN_HD void operator()(FeatureAt at, T mean_a, T scale_a, T mean_b, T scale_b, T beta, T mean_d, T slope_a,
-                           T slope_b) const {
-    const T va = a[at.offset], vb = b[at.offset], d = d_out[at.offset];
-    const T d_z = affine(va, vb, mean_a, scale_a, mean_b, scale_b, beta) > 0 ? d : T(0);
-    d_a[at.offset] = scale_a * ((d_z - mean_d) - (va - mean_a) * slope_a);
-    d_b[at.offset] = scale_b * ((d_z - mean_d) - (vb - mean_b) * slope_b);
+  template <class T>
+  BASIN_HD void operator()(T& d_a, T& d_b, T a, T b, T d, T mean_a, T scale_a, T mean_b, T scale_b, T beta, T mean_d,
+                           T slope_a, T slope_b) const {
+    const T d_z = affine(a, b, mean_a, scale_a, mean_b, scale_b, beta) > 0 ? d : T(0);
+    d_a = scale_a * ((d_z - mean_d) - (a - mean_a) * slope_a);
+    d_b = scale_b * ((d_z - mean_d) - (b - mean_b) * slope_b);
   }
 };
 
@@ -152,7 +132,7 @@ void norm_statistics(const Exec& exec, FeatureView<const X> x, Arithmetic<X> eps
   BASIN_CHECK(x.n > 0 && x.pixels() > 0, "x ", x);
   const Temp<double> total(exec, int64_t(2) * x.c);
   const FirstValue<X> pivot{x};
-  sum_channels<2>(exec, FeatureShape(x), pivot, Moments<X>{x.data}, total.data(),
+  sum_channels<2>(exec, FeatureShape(x), pivot, {x.data}, Moments(), total.data(),
                   FinishMoments<X>{pivot, total.data(), pixels_per_channel(x), epsilon, momentum, stats, running_mean,
                                    running_var});
 }
@@ -161,14 +141,14 @@ template <class X>
 void norm_relu(const Exec& exec, const NormInput<X>& in, FeatureView<X> out) {
   const FeatureShape shape(out);
   BASIN_CHECK(shape.same(in.x), "x ", in.x, ", out ", out);
-  for_each_feature(exec, shape, BranchNumbers<X>{in}, NormRelu<X>{in.x.data, out.data});
+  map_features(exec, shape, BranchNumbers<X>{in}, {in.x.data}, {out.data}, NormRelu());
 }
 
 template <class X>
 void norm_add_relu(const Exec& exec, const NormInput<X>& a, const NormInput<X>& b, FeatureView<X> out) {
   const FeatureShape shape(out);
   BASIN_CHECK(shape.same(a.x) && shape.same(b.x), "a ", a.x, ", b ", b.x, ", out ", out);
-  for_each_feature(exec, shape, TwoBranchNumbers<X>{{a}, {b}}, NormAddRelu<X>{a.x.data, b.x.data, out.data});
+  map_features(exec, shape, TwoBranchNumbers<X>{{a}, {b}}, {a.x.data, b.x.data}, {out.data}, NormAddRelu());
 }
 
 template <class X>
@@ -181,11 +161,11 @@ void norm_relu_backward(const Exec& exec, const NormInput<X>& in, FeatureView<co
   const Temp<double> total(exec, int64_t(2) * d_out.c);
   const Temp<T> found(exec, int64_t(2) * lanes);  // mean_d, slope
   const BranchNumbers<X> numbers{in};
-  sum_channels<2>(exec, shape, numbers, GradientSums<X>{in.x.data, d_out.data}, total.data(),
+  sum_channels<2>(exec, shape, numbers, {in.x.data, d_out.data}, GradientSums(), total.data(),
                   FinishGradient<X>{in, total.data(), total.data() + d_out.c, pixels_per_channel(d_out), to.d_gamma,
                                     to.d_beta, found.data(), found.data() + lanes});
-  for_each_feature(exec, shape, WithTable<BranchNumbers<X>, 2>{numbers, {found.data(), lanes}},
-                   InputGradient<X>{in.x.data, d_out.data, to.d_x.data});
+  map_features(exec, shape, WithTable<BranchNumbers<X>, 2>{numbers, {found.data(), lanes}}, {in.x.data, d_out.data},
+               {to.d_x.data}, InputGradient());
 }
 
 template <class X>
@@ -202,11 +182,11 @@ void norm_add_relu_backward(const Exec& exec, const NormInput<X>& a, const NormI
   T *const mean_d = found.data(), *const slope_a = mean_d + lanes, *const slope_b = slope_a + lanes;
   const double *const d = total.data(), *const d_ax = d + d_out.c, *const d_bx = d_ax + d_out.c;
   const TwoBranchNumbers<X> numbers{{a}, {b}};
-  sum_channels<3>(exec, shape, numbers, GradientSums2<X>{a.x.data, b.x.data, d_out.data}, total.data(),
+  sum_channels<3>(exec, shape, numbers, {a.x.data, b.x.data, d_out.data}, GradientSums2(), total.data(),
                   FinishGradient2<X>{{a, d, d_ax, count, to_a.d_gamma, to_a.d_beta, mean_d, slope_a},
                                      {b, d, d_bx, count, to_b.d_gamma, to_b.d_beta, mean_d, slope_b}});
-  for_each_feature(exec, shape, WithTable<TwoBranchNumbers<X>, 3>{numbers, {mean_d, lanes}},
-                   InputGradient2<X>{a.x.data, b.x.data, d_out.data, to_a.d_x.data, to_b.d_x.data});
+  map_features(exec, shape, WithTable<TwoBranchNumbers<X>, 3>{numbers, {mean_d, lanes}},
+               {a.x.data, b.x.data, d_out.data}, {to_a.d_x.data, to_b.d_x.data}, InputGradient2());
 }
 
 #define BASIN_INSTANTIATE(X)                                                                                           \

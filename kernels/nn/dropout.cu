@@ -18,13 +18,39 @@ struct Dropout {
   T scale;
   const StepState* state;
 
-  BASIN_HD void operator()(FeatureAt at) const {
-    const int64_t y = at.row % shape.h, n = at.row / shape.h / shape.groups();
-    const int64_t element = ((n * shape.c + at.channel) * shape.h + y) * shape.w + at.x;
-    const Philox four(seed, uint64_t(element >> 2),
-                      uint64_t(state->step) << 16 ^ uint64_t(layer) << 8 ^ uint64_t(Purpose::dropout));
+  BASIN_HD void operator()(const PixelAt& at) const {
+    const int64_t element = element_of(at);
+    const Philox four = random(element);
     const bool keep = four.word[element & 3] >= threshold && at.channel < shape.c;
     out[at.offset] = keep ? T(x[at.offset]) * scale : T(0);
+  }
+
+  /// As those of MapElement. Four pixels of a channel share their random words.
+  static constexpr bool has_vectors = sizeof(X) <= 4;
+  bool is_aligned() const { return is_pack_aligned(x) && is_pack_aligned(out); }
+  template <int Lanes, class Numbers>
+  BASIN_HD void vectors(const PixelAt& at, const detail::LocalNumbers<Lanes, Numbers>&) const {
+    if constexpr (Lanes == 1) {
+      const Philox four = random(element_of(at));
+      const auto from = *reinterpret_cast<const Pack<X, pack_size>*>(x + at.offset);
+      Pack<X, pack_size> to;
+      for (int k = 0; k < pack_size; ++k)
+        to.value[k] = four.word[k] >= threshold ? T(from.value[k]) * scale : T(0);
+      *reinterpret_cast<Pack<X, pack_size>*>(out + at.offset) = to;
+    } else {
+      for (int k = 0; k < pack_size; ++k)
+        (*this)(PixelAt{at.offset + k, at.n, at.pixel, at.lane + k, at.channel + k});
+    }
+  }
+
+ private:
+  /// The number of an element in nchw.
+  BASIN_HD int64_t element_of(const PixelAt& at) const {
+    return (int64_t(at.n) * shape.c + at.channel) * shape.pixels() + at.pixel;
+  }
+  BASIN_HD Philox random(int64_t element) const {
+    return Philox(seed, uint64_t(element >> 2),
+                  uint64_t(state->step) << 16 ^ uint64_t(layer) << 8 ^ uint64_t(Purpose::dropout));
   }
 };
 

@@ -2,30 +2,13 @@
 
 #include <cmath>
 
+#include "kernels/runtime/elementary.h"
 #include "kernels/runtime/parallel.h"
 #include "kernels/runtime/platform.h"
 #include "kernels/runtime/reduce.h"
 
 namespace basin::kernels {
 namespace {
-
-/// p = 1 / (1 + exp(-z)) and q = 1 - p, each accurate however large |z| is.
-template <class T>
-struct Sigmoid {
-  T p, q;
-
-  BASIN_HD explicit Sigmoid(T z) {
-    const T e = exp_of(z > 0 ? -z : z), big = 1 / (1 + e), small = e * big;
-    p = z > 0 ? big : small;
-    q = z > 0 ? small : big;
-  }
-  /// dp/dz
-  BASIN_HD T slope() const { return p * q; }
-
- private:
-  static BASIN_HD float exp_of(float x) { return expf(x); }
-  static BASIN_HD double exp_of(double x) { return exp(x); }
-};
 
 template <class T>
 void check_same(View<const T, 4> a, View<const T, 4> b) {
@@ -115,8 +98,7 @@ template <class T>
 struct CrossEntropy {
   const T *logit, *mask;
   BASIN_HD void operator()(int64_t i, double (&t)[1]) const {
-    const double z = double(logit[i]);
-    t[0] = (z > 0 ? z : 0.0) - z * double(mask[i]) + log1p(exp(z > 0 ? -z : z));
+    t[0] = cross_entropy(double(logit[i]), double(mask[i]));
   }
 };
 

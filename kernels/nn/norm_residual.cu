@@ -14,12 +14,11 @@ struct Tail {
   const T* mask;
   const X* out;  // only for the gradient
 
-  BASIN_HD T masked(FeatureAt at, T value) const {
+  BASIN_HD T masked(PixelAt at, T value) const {
     if constexpr (!Mask) return value;
-    const int64_t n = quotient(quotient(at.row, shape.h), shape.groups());
-    return value * mask[n * shape.groups() * shape.block + at.channel];
+    return value * mask[int64_t(at.n) * shape.groups() * shape.block + at.channel];
   }
-  BASIN_HD T before_relu(FeatureAt at, const X* d_out) const {
+  BASIN_HD T before_relu(PixelAt at, const X* d_out) const {
     const T d = d_out[at.offset];
     if constexpr (!Relu) return d;
     return T(out[at.offset]) > 0 ? d : T(0);
@@ -46,7 +45,7 @@ struct GradientSums {
   Tail<X, Residual, Mask, Relu> tail;
   const X *x, *d_out;
 
-  BASIN_HD void operator()(Sums<T, 2>& sum, FeatureAt at, T mean, T, T) const {
+  BASIN_HD void operator()(Sums<T, 2>& sum, PixelAt at, T mean, T, T) const {
     const T d_z = tail.masked(at, tail.before_relu(at, d_out));
     sum = {{d_z, d_z * (T(x[at.offset]) - mean)}};
   }

@@ -18,27 +18,28 @@ struct Pointwise {
 
   /// A row of pixels of one sample: what a thread of the CPU does.
   BASIN_HD void operator()(int64_t row) const {
+    const int n = int(row / x.h), y = int(row % x.h);
     for (int o = 0; o < out.dim[1]; ++o) {
-      T* to = output(row, o);
+      T* to = output(n, o) + int64_t(y) * x.w;
       for (int i = 0; i < x.w; ++i)
-        to[i] = bias[o] + sum(row, o, i);
+        to[i] = bias[o] + sum(n, int64_t(y) * x.w + i, o);
     }
   }
-  /// One of its pixels: what a thread of a GPU does.
-  BASIN_HD void operator()(int64_t row, int64_t i) const {
+  /// One pixel of maps with a single channel: what a thread of a GPU does.
+  BASIN_HD void operator()(const PixelAt& at) const {
     for (int o = 0; o < out.dim[1]; ++o)
-      output(row, o)[i] = bias[o] + sum(row, o, i);
+      output(at.n, o)[at.pixel] = bias[o] + sum(at.n, at.pixel, o);
   }
 
  private:
-  BASIN_HD T* output(int64_t row, int o) const { return &out(int(row / x.h), o, int(row % x.h), 0); }
+  BASIN_HD T* output(int n, int o) const { return out.data + (int64_t(n) * out.dim[1] + o) * x.pixels(); }
 
-  BASIN_HD T sum(int64_t row, int o, int64_t i) const {
-    const int n = int(row / x.h), y = int(row % x.h), groups = x.groups(), block = x.block;
+  BASIN_HD T sum(int n, int64_t pixel, int o) const {
+    const int groups = x.groups(), block = x.block;
     const T* w = weight + int64_t(o) * groups * block;
     T sum[Lanes] = {};
     for (int g = 0; g < groups; ++g) {
-      const X* from = x.row((int64_t(n) * groups + g) * x.h + y) + i * block;
+      const X* from = x.data + ((int64_t(n) * groups + g) * x.pixels() + pixel) * block;
       for (int part = 0; part < block; part += Lanes) {
 #pragma omp simd
         for (int lane = 0; lane < Lanes; ++lane)
@@ -72,12 +73,11 @@ struct PointwiseInputGradient {
   View<const T, 4> d_out;
   X* d_x;
 
-  BASIN_HD void operator()(FeatureAt at) const {
-    const int y = int(at.row % shape.h), n = int(at.row / shape.h / shape.groups());
-    const int64_t pixels = int64_t(shape.h) * shape.w, pixel = int64_t(y) * shape.w + at.x;
+  BASIN_HD void operator()(const PixelAt& at) const {
+    const int64_t pixels = shape.pixels();
     T sum = 0;
     for (int o = 0; o < d_out.dim[1]; ++o)
-      sum += weight[o * lanes + at.channel] * d_out.data[(int64_t(n) * d_out.dim[1] + o) * pixels + pixel];
+      sum += weight[o * lanes + at.channel] * d_out.data[(int64_t(at.n) * d_out.dim[1] + o) * pixels + at.pixel];
     d_x[at.offset] = sum;
   }
 };
@@ -89,17 +89,17 @@ struct WeightSums {
   View<const T, 4> d_out;
   int output;
 
-  BASIN_HD void operator()(Sums<T, 1>& sum, FeatureAt at) const {
-    const int y = int(at.row % shape.h), n = int(at.row / shape.h / shape.groups());
-    sum = {{T(x[at.offset]) * d_out(n, output, y, at.x)}};
+  BASIN_HD void operator()(Sums<T, 1>& sum, const PixelAt& at) const {
+    const int64_t plane = int64_t(at.n) * d_out.dim[1] + output;
+    sum = {{T(x[at.offset]) * d_out.data[plane * shape.pixels() + at.pixel]}};
   }
 };
 
-template <class T>
 struct BiasSums {
-  const T* d_out;
-
-  BASIN_HD void operator()(Sums<T, 1>& sum, FeatureAt at) const { sum = {{d_out[at.offset]}}; }
+  template <class T>
+  BASIN_HD void operator()(Sums<T, 1>& sum, T d_out) const {
+    sum = {{d_out}};
+  }
 };
 
 template <class T>
@@ -122,9 +122,10 @@ void pointwise(const Exec& exec, FeatureView<const X> x, View<const T, 2> weight
   const int lanes = x.groups() * x.block;
   const Temp<T> padded(exec, int64_t(weight.dim[0]) * lanes);
   for_each(exec, padded.size(), PadWeight<T>{weight, lanes, padded.data()});
+  const FeatureView<const T> one_channel{nullptr, x.n, 1, x.h, x.w, 1};
   const auto run = [&](const auto& functor) {
-    const int64_t rows = int64_t(x.n) * x.h;
-    exec.device == Device::cpu ? for_each(exec, rows, functor, 4) : for_each_row(exec, rows, x.w, functor);
+    exec.device == Device::cpu ? for_each(exec, int64_t(x.n) * x.h, functor, 4)
+                               : for_each_feature(exec, FeatureShape(one_channel), functor);
   };
   if (x.block % 16 == 0)
     run(Pointwise<X, 16>{x, padded.data(), bias.data, out});
@@ -146,12 +147,12 @@ void pointwise_backward(const Exec& exec, FeatureView<const X> x, View<const T, 
   for_each_feature(exec, shape, PointwiseInputGradient<X>{shape, padded.data(), lanes, d_out, d_x.data});
   const Temp<double> total(exec, x.c);
   for (int o = 0; o < outputs; ++o) {
-    sum_channels<1, T>(exec, shape, WeightSums<X>{shape, x.data, d_out, o}, total.data());
+    sum_channels<1>(exec, shape, ChannelTable<T, 0>(), WeightSums<X>{shape, x.data, d_out, o}, total.data());
     for_each(exec, x.c, AddTotals<T>{total.data(), d_weight.data + int64_t(o) * x.c});
   }
   const FeatureView<const T> maps{d_out.data, d_out.dim[0], outputs, d_out.dim[2], d_out.dim[3], 1};
   const Temp<double> bias_total(exec, outputs);
-  sum_channels<1, T>(exec, FeatureShape(maps), BiasSums<T>{d_out.data}, bias_total.data());
+  sum_channels<1>(exec, FeatureShape(maps), ChannelTable<T, 0>(), {d_out.data}, BiasSums(), bias_total.data());
   for_each(exec, outputs, AddTotals<T>{bias_total.data(), d_bias.data});
 }
 

@@ -7,10 +7,10 @@ namespace basin::kernels {
 namespace {
 
 /// The first of the four pixels of a 2x2 window, for an element of the half-sized maps.
-BASIN_HD int64_t window(const FeatureShape& half, FeatureAt at) {
-  const int64_t plane = at.row / half.h, y = at.row % half.h;
-  return ((plane * half.h * 2 + y * 2) * half.w * 2 + int64_t(at.x) * 2) * half.block + at.lane;
+BASIN_HD int64_t window(const FeatureShape& half, int64_t row, int x, int lane) {
+  return (row * 4 * half.w + int64_t(x) * 2) * half.block + lane;
 }
+BASIN_HD int64_t window(const FeatureShape& half, const FeatureAt& at) { return window(half, at.row, at.x, at.lane); }
 
 /// The four pixels of a window whose first element is in[0]: the largest value, and which it is.
 template <class T>
@@ -42,7 +42,7 @@ struct MaxPool {
   T* out;
   uint8_t* chosen;
 
-  BASIN_HD void operator()(FeatureAt at) const {
+  BASIN_HD void operator()(const FeatureAt& at) const {
     int which;
     largest(in + window(half, at), half.block, int64_t(half.w) * 2 * half.block, out[at.offset], which);
     if (chosen) chosen[at.offset] = uint8_t(which);
@@ -56,7 +56,7 @@ struct MaxPoolBackward {
   const uint8_t* chosen;
   T* d_in;
 
-  BASIN_HD void operator()(FeatureAt at) const {
+  BASIN_HD void operator()(const FeatureAt& at) const {
     spread<Add>(Arithmetic<T>(d_out[at.offset]), chosen[at.offset], half.block, int64_t(half.w) * 2 * half.block,
                 d_in + window(half, at));
   }
@@ -73,7 +73,7 @@ struct MaxPoolRow {
 
   BASIN_HD void operator()(int64_t row) const {
     const int64_t down = int64_t(half.w) * 2 * Lanes;
-    const T* from = in + window(half, {0, row, 0, 0, 0});
+    const T* from = in + window(half, row, 0, 0);
     T* to = out + row * half.row_size();
     for (int x = 0; x < half.w; ++x) {
       int which[Lanes];
@@ -98,7 +98,7 @@ struct MaxPoolBackwardRow {
 
   BASIN_HD void operator()(int64_t row) const {
     const int64_t down = int64_t(half.w) * 2 * Lanes;
-    T* to = d_in + window(half, {0, row, 0, 0, 0});
+    T* to = d_in + window(half, row, 0, 0);
     for (int x = 0; x < half.w; ++x) {
       const int64_t at = row * half.row_size() + int64_t(x) * Lanes;
       int which[Lanes];
@@ -124,9 +124,8 @@ void by_rows(const Exec& exec, const FeatureShape& half, A... arguments) {
 }
 
 /// From an element of `part`, some groups of the low maps, to where it is in all of them.
-BASIN_HD int64_t offset_in(const FeatureShape& part, FeatureAt at, int groups, int first_group) {
-  const int64_t n = at.row / part.h / part.groups();
-  return at.offset + (n * (groups - part.groups()) + first_group) * part.h * part.row_size();
+BASIN_HD int64_t offset_in(const FeatureShape& part, const FeatureAt& at, int groups, int first_group) {
+  return at.offset + (int64_t(at.n) * (groups - part.groups()) + first_group) * part.h * part.row_size();
 }
 
 template <class T>
@@ -136,7 +135,7 @@ struct Upsample {
   const T* low;
   T* out;
 
-  BASIN_HD void operator()(FeatureAt at) const {
+  BASIN_HD void operator()(const FeatureAt& at) const {
     const T v = low[offset_in(part, at, groups, first_group)];
     const int64_t right = part.block, down = int64_t(part.w) * 2 * part.block;
     T* to = out + window(part, at);
@@ -151,7 +150,7 @@ struct UpsampleBackward {
   const T* d_out;
   T* d_low;
 
-  BASIN_HD void operator()(FeatureAt at) const {
+  BASIN_HD void operator()(const FeatureAt& at) const {
     const int64_t right = part.block, down = int64_t(part.w) * 2 * part.block;
     const T* from = d_out + window(part, at);
     d_low[offset_in(part, at, groups, first_group)] = (from[0] + from[right]) + (from[down] + from[down + right]);
@@ -164,18 +163,21 @@ struct ChangeLayout {
   FeatureView<const From> from;
   To* to;
 
-  BASIN_HD void operator()(FeatureAt at) const {
-    const int y = int(at.row % shape.h), n = int(at.row / shape.h / shape.groups());
-    to[at.offset] = at.channel < shape.c ? To(from(n, at.channel, y, at.x)) : To(0);
+  BASIN_HD void operator()(const PixelAt& at) const {
+    To value = To(0);
+    if (at.channel < shape.c) {
+      const int64_t plane = int64_t(at.n) * from.groups() + at.channel / from.block;
+      value = To(from.data[(plane * from.pixels() + at.pixel) * from.block + at.channel % from.block]);
+    }
+    to[at.offset] = value;
   }
 };
 
-template <class T>
-struct AddTo {
-  const T* from;
-  T* to;
-
-  BASIN_HD void operator()(int64_t i) const { to[i] = Arithmetic<T>(to[i]) + Arithmetic<T>(from[i]); }
+struct Add {
+  template <class T>
+  BASIN_HD void operator()(T& out, T to, T from) const {
+    out = to + from;
+  }
 };
 
 template <class A, class B>
@@ -239,7 +241,7 @@ void change_layout(const Exec& exec, FeatureView<const From> from, FeatureView<T
 template <class T>
 void add_to(const Exec& exec, FeatureView<const T> from, FeatureView<T> to) {
   BASIN_CHECK(FeatureShape(to).same(from), "from ", from, ", to ", to);
-  for_each(exec, to.size(), AddTo<T>{from.data, to.data});
+  map_elements<T>(exec, to.size(), {to.data, from.data}, {to.data}, Add());
 }
 
 #define BASIN_INSTANTIATE(T)                                                                                        \

@@ -1,6 +1,9 @@
 #include "kernels/nn/training_step.h"
 
+#include <cmath>
+
 #include "kernels/runtime/parallel.h"
+#include "kernels/runtime/reduce.h"
 #include "kernels/runtime/scratch.h"
 
 namespace basin::kernels {
@@ -49,12 +52,13 @@ struct NoteBad {
 
 struct BeginStep {
   int64_t step;
-  float rate;
+  float rate, scheduled;
   StepState* state;
 
   BASIN_HD void operator()(int64_t) const {
     state->step = step;
     state->rate = rate;
+    state->scheduled = scheduled;
   }
 };
 
@@ -67,10 +71,34 @@ struct AddLosses {
   BASIN_HD void operator()(int64_t k) const { sums[k] += double(*values[k]); }
 };
 
+struct Square {
+  const float* value;
+
+  BASIN_HD void operator()(int64_t i, double (&t)[1]) const { t[0] = double(value[i]) * double(value[i]); }
+};
+
+struct ScaleToNorm {
+  const double* square;
+  double norm;
+  float* value;
+
+  BASIN_HD void operator()(int64_t i) const {
+    if (*square > norm * norm) value[i] = float(double(value[i]) * (norm / sqrt(*square)));
+  }
+};
+
+struct MovingAverage {
+  const float* value;
+  float share;  // of the new value
+  float* average;
+
+  BASIN_HD void operator()(int64_t i) const { average[i] += share * (value[i] - average[i]); }
+};
+
 }  // namespace
 
-void begin_step(const Exec& exec, int64_t step, float rate, StepState* state) {
-  for_each(exec, 1, BeginStep{step, rate, state});
+void begin_step(const Exec& exec, int64_t step, float rate, float scheduled, StepState* state) {
+  for_each(exec, 1, BeginStep{step, rate, scheduled, state});
 }
 
 void add_losses(const Exec& exec, const float* const* values, int count, double* sums) {
@@ -88,6 +116,19 @@ void note_bad(const Exec& exec, const T* values, int64_t n, StepState* state) {
   const Temp<uint8_t> found(exec, chunks);
   for_each(exec, chunks, FindBad<T>{values, n, found.data()}, 8);
   for_each(exec, 1, NoteBad{found.data(), chunks, state});
+}
+
+void clip_to_norm(const Exec& exec, double norm, View<float, 1> gradient) {
+  BASIN_CHECK(norm > 0, "norm ", norm);
+  const Temp<double> square(exec, 1);
+  sum<1>(exec, gradient.dim[0], Square{gradient.data}, square.data());
+  for_each(exec, gradient.dim[0], ScaleToNorm{square.data(), norm, gradient.data});
+}
+
+void moving_average(const Exec& exec, double decay, View<const float, 1> value, View<float, 1> average) {
+  BASIN_CHECK(value.dim[0] == average.dim[0] && decay >= 0 && decay < 1, "shapes ", value, " and ", average, ", decay ",
+              decay);
+  for_each(exec, value.dim[0], MovingAverage{value.data, float(1 - decay), average.data});
 }
 
 template void note_bad<float>(const Exec&, const float*, int64_t, StepState*);

@@ -64,23 +64,6 @@ struct Block {
   }
 };
 
-#ifdef __CUDACC__
-template <int K, class F>
-struct Terms {
-  using Sum = double;
-  F term;
-
-  __device__ void add(int, int64_t begin, int64_t end, int step, double (&own)[K]) const {
-    for (int64_t j = begin; j < end; j += step) {
-      double t[K];
-      term(j, t);
-      for (int k = 0; k < K; ++k)
-        own[k] += t[k];
-    }
-  }
-};
-#endif
-
 /// sum[i] = partial[i * count] + ... over `count` neighbours, in order.
 template <int K>
 struct Fold {
@@ -105,7 +88,7 @@ template <int K, class F>
 void sum(const Exec& exec, int64_t n, const F& term, double* total) {
 #ifdef __CUDACC__
   if (exec.device == Device::cuda && exec.variant != Variant::plain && n > 0)
-    return tuned::sum_columns<K>(exec, sums::Terms<K, F>{term}, n, 1, 1, total);
+    return tuned::sum_elements<K>(exec, n, term, total);
 #endif
   const int64_t blocks = (n + sums::block - 1) / sums::block;
   Temp<double> partial(exec, blocks * sums::lanes * K), of_block(exec, blocks * K);

@@ -2,16 +2,18 @@
 #include <algorithm>
 #include <utility>
 
+#include "kernels/runtime/feature_shape.h"
 #include "kernels/runtime/launch.h"
 #include "kernels/runtime/scratch.h"
 
-// Sums over many elements on a GPU: blocks of threads each add up a chunk, a tree of fixed shape adds up their sums,
-// and one more block the chunks. Neighbouring threads read neighbouring elements. The order depends on the sizes alone:
-// the same bits from run to run, though not those of the plain kernels.
+// Sums over many elements on a GPU: the threads of a block each add up their elements of a chunk, shuffles add up the
+// threads of a warp, the block its warps, and one more block the chunks. Neighbouring threads read neighbouring
+// elements. The order depends on the sizes and the alignment alone: the same bits from run to run, though not those of
+// the plain kernels.
 
 namespace basin {
 
-/// Sums that nothing is done with at once.
+/// What sum_channels() does with the sums of a channel unless told otherwise: nothing.
 struct NoFinish {
   BASIN_HD void operator()(int64_t) const {}
 };
@@ -22,70 +24,149 @@ struct NoFinish {
 namespace basin::tuned {
 
 constexpr int sum_threads = 256;
+constexpr int sum_warps = sum_threads / 32;
 constexpr int max_chunks = 512;
 
-/// Elements of a chunk such that each thread adds up 32, or more where there would be more than max_chunks.
-inline int chunk_for(int64_t n, int threads) {
-  return int(std::max<int64_t>(int64_t(threads) * 32, (n + max_chunks - 1) / max_chunks));
+/// The sum of `value` over the threads of a warp whose numbers leave the same rest by `across`, a power of two up to
+/// 32. Every thread of the warp gets that of its own rest.
+inline __device__ double sum_of_warp(double value, int across) {
+  for (int by = 16; by >= across; by /= 2)
+    value += __shfl_xor_sync(~0u, value, by);
+  return value;
 }
 
-/// sum[s * sum_threads + column], column < across, becomes the sum over all threads of that column (thread % across).
-template <int S, class Shared>
-__device__ void add_columns(Shared& sum, int across) {
-  const int thread = int(threadIdx.x);
-  for (int half = sum_threads / 2; half >= across; half /= 2) {
-    __syncthreads();
-    if (thread < half)
-      for (int s = 0; s < S; ++s)
-        sum[s * sum_threads + thread] += sum[s * sum_threads + thread + half];
+/// The sums of `own` over all threads of the block, in the order of its warps, for each rest of the thread's number by
+/// `across`: put(k, x, sum) once for each k < K and rest x. `Shared` holds K * across * sum_warps numbers.
+template <int K, class Shared, class Put>
+__device__ void sum_of_block(const double (&own)[K], int across, Shared& shared, const Put& put) {
+  const int thread = int(threadIdx.y * blockDim.x + threadIdx.x), lane = thread % 32, warp = thread / 32;
+  for (int k = 0; k < K; ++k) {
+    const double sum = sum_of_warp(own[k], across);
+    if (lane < across) shared[(k * across + lane) * sum_warps + warp] = sum;
+  }
+  __syncthreads();
+  for (int i = thread; i < K * across; i += sum_threads) {
+    double sum = 0;
+    for (int w = 0; w < sum_warps; ++w)
+      sum += shared[i * sum_warps + w];
+    put(i / across, i % across, sum);
   }
 }
 
-/// Block x of row y: the sums of its chunk in `across` columns. chunk.add(column, begin, end, step, own) adds what
-/// elements begin, begin + step, ... below end of a column come to.
-template <int S, class Chunk>
-__global__ void sum_chunks_kernel(Chunk chunk, int64_t n, int size, int columns, int across, double* partial) {
-  BASIN_SHARED(double, sum, S* sum_threads);
-  const int thread = int(threadIdx.x), column = int(blockIdx.y) * across + thread % across;
+/// partial[s * gridDim.x + block] = the sums of a chunk of `size` elements.
+template <int S, class F>
+__global__ void sum_chunks_kernel(F term, int64_t n, int64_t size, double* partial) {
+  BASIN_SHARED(double, shared, S* sum_warps);
   const int64_t begin = int64_t(blockIdx.x) * size, end = begin + size < n ? begin + size : n;
-  typename Chunk::Sum own[S] = {};
-  if (column < columns) chunk.add(column, begin + thread / across, end, sum_threads / across, own);
-  for (int s = 0; s < S; ++s)
-    sum[s * sum_threads + thread] = double(own[s]);
-  add_columns<S>(sum, across);
-  if (thread < across && column < columns)
+  double own[S] = {};
+  for (int64_t i = begin + threadIdx.x; i < end; i += sum_threads) {
+    double t[S];
+    term(i, t);
     for (int s = 0; s < S; ++s)
-      partial[(int64_t(s) * columns + column) * gridDim.x + blockIdx.x] = sum[s * sum_threads + thread];
+      own[s] += t[s];
+  }
+  sum_of_block<S>(own, 1, shared, [&](int s, int, double sum) { partial[int64_t(s) * gridDim.x + blockIdx.x] = sum; });
+}
+
+/// A block of threads adds up, of one sample after another, `size` pixels of a channel in nchw (threads one beside the
+/// other along the pixels, Lanes = 1), or of some neighbouring channels in nhwc (blockDim.x threads side by side, with
+/// `Lanes` channels each). `Packs`: f adds up pack_size pixels, or lanes, at once.
+template <int S, bool Packs, int Lanes, class Numbers, class F>
+__global__ void sum_features_kernel(FeatureShape shape, int size, Numbers numbers, F f, double* partial) {
+  using T = typename Numbers::Value;
+  BASIN_SHARED(double, shared, S* sum_threads);
+  constexpr int pixels_at_once = Packs && Lanes == 1 ? pack_size : 1;
+  const int pixels = int(shape.pixels()), across = int(blockDim.x), step = int(blockDim.y) * pixels_at_once;
+  const int first_channel = int(blockIdx.y) * across * Lanes, channel = first_channel + int(threadIdx.x) * Lanes;
+  const int begin = int(blockIdx.x) * size, end = pixels - begin < size ? pixels : begin + size;
+  T own[S][Lanes] = {};
+  if (channel < shape.c) {
+    const detail::LocalNumbers<Lanes, Numbers> number(numbers, channel);
+    for (int n = int(blockIdx.z); n < shape.n; n += int(gridDim.z)) {
+      const bool planes = shape.block == 1;
+      const int64_t first =
+          planes ? (int64_t(n) * shape.c + channel) * pixels : int64_t(n) * pixels * shape.c + channel;
+      for (int pixel = begin + int(threadIdx.y) * pixels_at_once; pixel < end; pixel += step) {
+        const int64_t offset = first + (planes ? pixel : int64_t(pixel) * shape.c);
+        const PixelAt at{offset, n, pixel, planes ? 0 : channel, channel};
+        if constexpr (Packs) {
+          f.add_vectors(own, at, number);
+        } else {
+          Sums<T, S> part;
+          [&]<int... k>(std::integer_sequence<int, k...>) { f(part, at, number.value[k][0]...); }
+          (detail::EachOf<Numbers>());
+          for (int s = 0; s < S; ++s)
+            own[s][0] += part.value[s];
+        }
+      }
+    }
+  }
+  double sums[S * Lanes];
+  for (int s = 0; s < S; ++s)
+    for (int lane = 0; lane < Lanes; ++lane)
+      sums[s * Lanes + lane] = double(own[s][lane]);
+  sum_of_block<S * Lanes>(sums, across, shared, [&](int k, int x, double sum) {
+    const int to = first_channel + x * Lanes + k % Lanes, chunks = int(gridDim.x * gridDim.z);
+    if (to < shape.c)
+      partial[(int64_t(k / Lanes) * shape.c + to) * chunks + int(blockIdx.z * gridDim.x + blockIdx.x)] = sum;
+  });
 }
 
 /// The totals of column blockIdx.x, each of `count` partial sums; then finish(column).
 template <int S, class Finish>
 __global__ void sum_partial_kernel(const double* partial, int count, double* total, Finish finish) {
-  BASIN_SHARED(double, sum, S* sum_threads);
-  const int thread = int(threadIdx.x), columns = int(gridDim.x), column = int(blockIdx.x);
+  BASIN_SHARED(double, shared, S* sum_warps);
+  const int columns = int(gridDim.x), column = int(blockIdx.x);
   double own[S] = {};
   for (int s = 0; s < S; ++s)
-    for (int i = thread; i < count; i += sum_threads)
+    for (int i = int(threadIdx.x); i < count; i += sum_threads)
       own[s] += partial[(int64_t(s) * columns + column) * count + i];
-  for (int s = 0; s < S; ++s)
-    sum[s * sum_threads + thread] = own[s];
-  add_columns<S>(sum, 1);
-  if (thread > 0) return;
-  for (int s = 0; s < S; ++s)
-    total[s * columns + column] = sum[s * sum_threads];
-  finish(column);
+  sum_of_block<S>(own, 1, shared, [&](int s, int, double sum) { total[s * columns + column] = sum; });
+  __syncthreads();
+  if (threadIdx.x == 0) finish(column);
 }
 
-/// total[s * columns + column] over the n elements of each column; `across` neighbouring columns lie side by side in
-/// memory. Then finish(column) once for each.
-template <int S, class Chunk, class Finish = NoFinish>
-void sum_columns(const Exec& exec, const Chunk& chunk, int64_t n, int columns, int across, double* total,
-                 const Finish& finish = {}) {
-  const int size = chunk_for(n, sum_threads / across), chunks = int((n + size - 1) / size);
-  const Temp<double> partial(exec, int64_t(S) * columns * chunks);
-  const dim3 grid(unsigned(chunks), unsigned((columns + across - 1) / across));
-  launch(exec, grid, sum_threads, sum_chunks_kernel<S, Chunk>, chunk, n, size, columns, across, partial.data());
-  launch(exec, unsigned(columns), sum_threads, sum_partial_kernel<S, Finish>, partial.data(), chunks, total, finish);
+/// total[s] over the n elements of term(i, double (&)[S]).
+template <int S, class F>
+void sum_elements(const Exec& exec, int64_t n, const F& term, double* total) {
+  const int64_t size = std::max<int64_t>(int64_t(sum_threads) * 32, (n + max_chunks - 1) / max_chunks);
+  const int chunks = int((n + size - 1) / size);
+  const Temp<double> partial(exec, int64_t(S) * chunks);
+  launch(exec, unsigned(chunks), sum_threads, sum_chunks_kernel<S, F>, term, n, size, partial.data());
+  launch(exec, 1, sum_threads, sum_partial_kernel<S, NoFinish>, partial.data(), chunks, total, NoFinish());
+}
+
+/// total[s * c + channel] of feature maps in nchw or nhwc, then finish(channel) once for each.
+template <int S, class Numbers, class F, class Finish>
+void sum_features(const Exec& exec, const FeatureShape& shape, const Numbers& numbers, const F& f, double* total,
+                  const Finish& finish) {
+  const int64_t pixels = shape.pixels();
+  const bool planes = shape.block == 1;
+  bool packs = false;
+  if constexpr (has_vectors<F>) packs = f.is_aligned() && (planes ? pixels : shape.c) % pack_size == 0;
+  const int lanes = packs && !planes ? pack_size : 1, across = planes ? 1 : 32 / lanes, down = sum_threads / across;
+  const int unit = down * (packs && planes ? pack_size : 1);  // pixels that a block's threads take at once
+
+  // Some thousand blocks where there is work for them, each with 4 to 32 elements for a thread.
+  const int columns = across * lanes;  // of a block
+  const int64_t wanted = std::clamp<int64_t>(shape.n * pixels * shape.c / 1024, sum_threads * 4, sum_threads * 32);
+  const int64_t least = std::max(wanted / columns, (pixels + max_chunks - 1) / max_chunks);
+  const int64_t size = (std::max<int64_t>(least, 1) + unit - 1) / unit * unit;
+  const int64_t chunks = (pixels + size - 1) / size, most_samples = std::max<int64_t>(1, max_chunks / chunks);
+  const int64_t samples = std::min({int64_t(shape.n), most_samples, (shape.n * pixels + size - 1) / size});
+  const dim3 grid(unsigned(chunks), unsigned((shape.c + columns - 1) / columns), unsigned(samples));
+  const dim3 block{unsigned(across), unsigned(down)};
+  const Temp<double> partial(exec, int64_t(S) * shape.c * chunks * samples);
+  const auto run = [&](auto kernel) {
+    launch(exec, grid, block, kernel, shape, int(size), numbers, f, partial.data());
+  };
+  if constexpr (has_vectors<F>) {
+    if (packs && planes) run(sum_features_kernel<S, true, 1, Numbers, F>);
+    if (packs && !planes) run(sum_features_kernel<S, true, pack_size, Numbers, F>);
+  }
+  if (!packs) run(sum_features_kernel<S, false, 1, Numbers, F>);
+  launch(exec, unsigned(shape.c), sum_threads, sum_partial_kernel<S, Finish>, partial.data(), int(chunks * samples),
+         total, finish);
 }
 
 }  // namespace basin::tuned

@@ -1,10 +1,10 @@
 #include "models/inference/model_file.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "engine/files.h"
 #include "engine/safetensors.h"
-#include "models/methods/vector_fields.h"
 
 namespace basin {
 namespace {
@@ -18,17 +18,23 @@ std::vector<int64_t> dims(const Shape& shape) {
   return d;
 }
 
-/// The settings of a torchvf checkpoint, and torchvf's own defaults for the rest.
-Json config_of_torchvf(const SafeTensors& content, const std::string& file) {
-  const StoredTensor* first = content.find("backbone.Encoder_0.conv1.weight");
-  if (!first || first->shape.size() != 4) refuse(file, " is neither a Basin model nor a torchvf H1 or H2");
-  VectorFieldOptions o;
-  o.net.width = int(first->shape[0]);
-  o.net.in_channels = int(first->shape[1]);
-  if (o.net.width < 1 || o.net.width > 1024 || o.net.in_channels < 1 || o.net.in_channels > 1024)
-    refuse(file, " has a first convolution of impossible size");
-  o.net.decoders = content.find("head_1.decoder_0.conv_block_0.0.weight") ? 2 : 1;
-  return VectorFields(o).config();
+/// The first tensor with a value that a model file may not hold, and why; empty where there is none.
+std::string bad_value(const Params::Named& named, const float* values) {
+  const bool variance = named.name.ends_with("running_var");
+  for (int64_t i = 0; i < named.shape.size(); ++i) {
+    if (!std::isfinite(values[i])) return named.name + " holds a number that is not finite";
+    if (variance && values[i] < 0) return named.name + " holds a negative variance";
+  }
+  return {};
+}
+
+/// The config of a checkpoint of a method's public code, which has no description of Basin's.
+Json recognise(const SafeTensors& content, const std::string& file) {
+  for (const MethodEntry& entry : methods()) {
+    if (!entry.recognise) continue;
+    if (Json config = entry.recognise(content, file); !config.is_null()) return config;
+  }
+  refuse(file, " is neither a Basin model nor a checkpoint of the public code of a method that this version knows");
 }
 
 }  // namespace
@@ -36,8 +42,12 @@ Json config_of_torchvf(const SafeTensors& content, const std::string& file) {
 void add_parameters(SafeTensors& content, const Exec& exec, const Params& params) {
   const auto add = [&](const std::vector<Params::Named>& names, const Tensor& flat) {
     const std::vector<float> values = flat.to_host<float>(exec);
-    for (const Params::Named& n : names)
-      content.add(n.name, dims(n.shape), values.data() + n.offset);
+    for (const Params::Named& n : names) {
+      const float* first = values.data() + n.offset;
+      if (const std::string fault = bad_value(n, first); !fault.empty())
+        refuse("the network became useless: ", fault, "; the model was not saved");
+      content.add(n.name, dims(n.shape), first);
+    }
   };
   add(params.learnt(), params.values());
   add(params.statistics(), params.running());
@@ -48,12 +58,8 @@ void read_parameters(const SafeTensors& content, const Exec& exec, const Params&
     std::vector<float> values(size_t(flat.shape().size()));
     for (const Params::Named& n : names) {
       const float* from = content.floats(n.name, dims(n.shape), file);
-      const bool variance = n.name.ends_with("running_var");
-      for (int64_t i = 0; i < n.shape.size(); ++i) {
-        if (!std::isfinite(from[i])) refuse(file, ": ", n.name, " holds a number that is not finite");
-        if (variance && from[i] < 0) refuse(file, ": ", n.name, " holds a negative variance");
-        values[size_t(n.offset + i)] = from[i];
-      }
+      if (const std::string fault = bad_value(n, from); !fault.empty()) refuse(file, ": ", fault);
+      std::copy_n(from, size_t(n.shape.size()), values.begin() + n.offset);
     }
     flat.copy_from_host(exec, values.data());
   };
@@ -79,8 +85,8 @@ Model load_model(const std::filesystem::path& path, const Exec& exec) {
   if (metadata == content.metadata.end()) {
     model.info = {
         {"format", format},
-        {"config", config_of_torchvf(content, file)},
-        {"source", "a torchvf state_dict: method, channels and width by its shapes, the rest torchvf's defaults"}};
+        {"config", recognise(content, file)},
+        {"source", "a public checkpoint: method, channels and width by its shapes, the rest the method's defaults"}};
   } else {
     model.info = parse_json(metadata->second);
     if (model.info.is_object() && model.info.contains("settings") && !model.info.contains("config"))
@@ -104,7 +110,7 @@ Model load_model(const std::filesystem::path& path, const Exec& exec) {
       content.floats(n.name, dims(n.shape), file);
   model.method->params().allocate(exec);
   read_parameters(content, exec, model.method->params(), file);
-  model.method->refresh(exec);
+  model.predictor = model.method->predictor(exec);
   return model;
 }
 

@@ -20,34 +20,48 @@ void release_idle_memory(const Exec& exec, const Maps& maps) {
 
 }  // namespace
 
-Maps predict_source(const Exec& exec, const Method& method, const Source& source, const TilingOptions& tiling) {
+Maps predict_source(const Exec& exec, const Predictor& predictor, const Source& source, const SegmentOptions& options) {
   constexpr int limit = kernels::field_side_limit;
   if (source.height() >= limit || source.width() >= limit)
-    refuse("is ", source.width(), " x ", source.height(), " pixels; sides are below ", limit, ": cut it into parts");
+    refuse("the image has ", source.width(), " x ", source.height(), " pixels, and its sides must be below ", limit,
+           "; cut it into parts");
   const Tensor input = Tensor::empty(for_images({}), {source.channels(), source.height(), source.width()});
   const View<float, 3> to = input.view<float, 3>();
 #pragma omp parallel for schedule(static)
   for (int y = 0; y < source.height(); ++y)
     for (int c = 0; c < source.channels(); ++c)
       source.row(c, y, 0, source.width(), &to(c, y, 0));
-  return method.predict(exec, input.to_device(for_images(exec)), tiling);
+  Maps maps = predictor.predict(exec, input.to_device(for_images(exec)), options.tiling);
+  maps.height = source.height(), maps.width = source.width();
+  return maps;
 }
 
-Segmentation segment_source(const Exec& asked, const Method& method, const Source& source, const TilingOptions& tiling,
-                            const std::function<void(const Maps&)>& see) {
+Segmentation segment_source(const Exec& asked, const Method& method, const Predictor& predictor, const Source& source,
+                            const SegmentOptions& options, const std::function<void(const Maps&)>& see) {
   Exec exec = asked;
   if (exec.device != Device::cpu) exec = for_images(exec);  // one pool for all, which gives back what it can
   Segmentation result;
   const DeviceTimestamp start(exec);
-  Maps maps = predict_source(exec, method, source, tiling);
+  Maps maps = predict_source(exec, predictor, source, options);
   const DeviceTimestamp network(exec);
   if (see) see(maps);
   const DeviceTimestamp seen(exec);
   release_idle_memory(exec, maps);
-  result.labels = method.decode(exec, std::move(maps));
+  result.instances = decode_to_size(exec, method, std::move(maps));
   result.decode_seconds = DeviceTimestamp(exec).seconds_since(seen);
   result.network_seconds = network.seconds_since(start);
   return result;
+}
+
+Instances decode_to_size(const Exec& exec, const Method& method, Maps maps) {
+  const int height = maps.height, width = maps.width;
+  return at_size(method.decode(exec, std::move(maps)), height, width);
+}
+
+Instances at_size(Instances instances, int height, int width) {
+  Labels& labels = instances.labels;
+  if (height > 0 && (labels.height != height || labels.width != width)) labels = resized(labels, height, width);
+  return instances;
 }
 
 }  // namespace basin

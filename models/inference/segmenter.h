@@ -7,29 +7,42 @@
 
 namespace basin {
 
+/// How an image is segmented, beside the method's own settings.
+struct SegmentOptions {
+  TilingOptions tiling;
+};
+
 /// One image segmented, with the seconds each stage took.
 struct Segmentation {
-  Labels labels;
+  Instances instances;
   double network_seconds = 0, decode_seconds = 0;
 };
 
-/// What f throws, with the image's name before it.
+/// Calls f. What it throws is thrown again with the image's name before it, as the same kind of error.
 template <class F>
 auto with_name(const std::string& name, const F& f) {
   try {
     return f();
+  } catch (const OutOfMemory& e) {
+    throw OutOfMemory(name + ": " + e.what());
   } catch (const Error& e) {
-    refuse(name, ": ", e.what());
+    throw Error(name + ": " + e.what());
   }
 }
 
-/// The method's maps of a whole image: runs the network tile by tile. Throws what the image "is" where it is too long
-/// to be decoded.
-Maps predict_source(const Exec&, const Method&, const Source&, const TilingOptions&);
+/// The method's maps of a whole image. Throws one sentence where the image is too large to be decoded.
+Maps predict_source(const Exec&, const Predictor&, const Source&, const SegmentOptions&);
 
-/// Image to instances: runs the network tile by tile and decodes. What it throws does not name the image. `see` is
-/// called with the maps of the whole image, which are let go while they are decoded, or on a GPU after it.
-Segmentation segment_source(const Exec&, const Method&, const Source&, const TilingOptions&,
+/// Image to instances: runs the network and decodes its maps with the method's settings. What it throws does not name
+/// the image. `see` is called with the maps of the whole image, which are let go while they are decoded, or on a GPU
+/// after it.
+Segmentation segment_source(const Exec&, const Method&, const Predictor&, const Source&, const SegmentOptions&,
                             const std::function<void(const Maps&)>& see = {});
+
+/// The instances of maps at the size that the maps ask for.
+Instances decode_to_size(const Exec&, const Method&, Maps);
+
+/// Instances whose labels have another size are brought to this one by centred nearest neighbours; 0: left as they are.
+Instances at_size(Instances, int height, int width);
 
 }  // namespace basin

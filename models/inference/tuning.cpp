@@ -6,66 +6,61 @@
 #include "models/inference/segmenter.h"
 
 namespace basin {
-namespace {
 
-bool same_flow(const VectorFieldDecoding& a, const VectorFieldDecoding& b) {
-  return a.threshold == b.threshold && a.integrate.steps == b.integrate.steps;
+DecodingGrid proposed_grid(const Settings& settings) {
+  DecodingGrid grid;
+  for (const Setting& s : settings.all())
+    if (!s.candidates.empty()) grid.push_back({s.key, s.candidates});
+  return grid;
 }
 
-bool same(const VectorFieldDecoding& a, const VectorFieldDecoding& b) {
-  return same_flow(a, b) && a.dbscan.eps == b.dbscan.eps && a.dbscan.min_samples == b.dbscan.min_samples &&
-         a.noise == b.noise;
-}
-
-/// Throws one sentence where a value of an option's list is outside [low, high].
-template <class T>
-void check_values(const char* option, const std::vector<T>& values, T low, T high) {
-  if (values.empty()) refuse(option, ": expected at least one value");
-  for (const T v : values)
-    if (!(v >= low && v <= high)) refuse(option, ' ', v, ": out of range");
-}
-
-}  // namespace
-
-std::vector<VectorFieldDecoding> decodings_to_try(const VectorFieldDecoding& present, const DecodingGrid& grid) {
-  check_values("--thresholds", grid.threshold, 1e-6, 1 - 1e-6);
-  check_values("--steps", grid.steps, 0, 1000000);
-  check_values("--eps", grid.eps, 1e-6, 1e6);
-  check_values("--min-samples", grid.min_samples, 1, 1000000);
-  std::vector<VectorFieldDecoding> all{present};
-  VectorFieldDecoding d = present;
-  for (const double threshold : grid.threshold)
-    for (const int steps : grid.steps)
-      for (const double eps : grid.eps)
-        for (const int min_samples : grid.min_samples)
-          for (const kernels::NoiseRule noise : grid.noise) {
-            d.threshold = threshold, d.integrate.steps = steps;
-            d.dbscan.eps = eps, d.dbscan.min_samples = min_samples, d.noise = noise;
-            if (!same(d, present)) all.push_back(d);
-          }
+std::vector<Json> decodings_to_try(Settings& settings, const DecodingGrid& grid) {
+  const Json present = settings.decoding();
+  std::vector<Json> all{present};
+  std::vector<std::vector<Json>> values;
+  size_t combinations = 1;
+  for (const auto& [key, texts, option] : grid) {
+    if (texts.empty()) refuse(option.empty() ? "--try " + key : option, ": expected at least one value");
+    std::vector<Json>& checked = values.emplace_back();
+    for (const std::string& text : texts) {
+      settings.set({key, text, option.empty() ? "--try " + key + "=" + text : option + " " + text},
+                   {Setting::Use::decoding});
+      checked.push_back(settings.find(key).value());
+    }
+    settings.set_decoding(present);
+    combinations *= texts.size();
+    if (combinations > 1000000) refuse("tune would try more than 1000000 combinations; give fewer values");
+  }
+  if (grid.empty()) return all;
+  for (size_t k = 0; k < combinations; ++k) {
+    Json decoding = present;
+    size_t rest = k;
+    for (size_t i = grid.size(); i-- > 0;) {
+      decoding[grid[i].key] = values[i][rest % values[i].size()];
+      rest /= values[i].size();
+    }
+    if (decoding != present) all.push_back(std::move(decoding));
+  }
   return all;
 }
 
-std::vector<ImageScore> score_decodings(const Exec& exec, const Maps& maps, const Labels& truth,
-                                        const std::vector<VectorFieldDecoding>& decodings) {
+std::vector<ImageScore> score_decodings(const Exec& exec, const Method& method, const Maps& maps, const Labels& truth,
+                                        const std::vector<Json>& decodings) {
   std::vector<ImageScore> scores;
-  EndPoints ends;
-  for (size_t k = 0; k < decodings.size(); ++k) {
-    if (k == 0 || !same_flow(decodings[k], decodings[k - 1])) ends = follow(exec, maps, decodings[k]);
-    scores.push_back(score(truth, cluster(exec, ends, decodings[k])));
-  }
+  const std::unique_ptr<Decoder> decoder = method.decoder(maps);
+  for (const Json& decoding : decodings)
+    scores.push_back(score(truth, at_size(decoder->decode(exec, decoding), truth.height, truth.width).labels));
   return scores;
 }
 
-std::vector<ValidationScores> try_decodings(const Exec& exec, const VectorFields& method,
-                                            const std::vector<Example>& examples,
-                                            const std::vector<VectorFieldDecoding>& decodings, Dialect dialect,
-                                            const std::function<void(const Example&)>& seen) {
+std::vector<ValidationScores> try_decodings(const Exec& exec, const Method& method, const Predictor& predictor,
+                                            const std::vector<Example>& examples, const std::vector<Json>& decodings,
+                                            Dialect dialect, const std::function<void(const Example&)>& seen) {
   std::vector<std::vector<ImageScore>> scores(decodings.size());  // of each decoding, by image
   for (const Example& e : examples) {
     const std::vector<ImageScore> of_image = with_name(e.stem, [&] {
-      const Maps maps = predict_source(exec, method, e.source, {});
-      return score_decodings(exec, maps, true_labels(e), decodings);
+      const Maps maps = predict_source(exec, predictor, e.source, {});
+      return score_decodings(exec, method, maps, true_labels(e), decodings);
     });
     for (size_t k = 0; k < decodings.size(); ++k)
       scores[k].push_back(of_image[k]);

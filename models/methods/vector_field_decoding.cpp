@@ -1,5 +1,8 @@
 #include "models/methods/vector_field_decoding.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "engine/pool.h"
 #include "kernels/cluster/mask_points.h"
 #include "kernels/cluster/point_grid.h"
@@ -61,6 +64,24 @@ std::optional<Labels> decode_pixels(const Exec& exec, const Maps& maps, const Ve
 
 }  // namespace
 
+VectorFieldDecoding scaled(VectorFieldDecoding d, double scale) {
+  if (scale == 1) return d;
+  d.dbscan.eps *= scale;
+  d.dbscan.min_samples = std::max(1, int(std::lround(d.dbscan.min_samples * scale * scale)));
+  return d;
+}
+
+bool same_flow(const VectorFieldDecoding& a, const VectorFieldDecoding& b) {
+  const auto& x = a.integrate;
+  const auto& y = b.integrate;
+  const auto rescaling = [](const VectorFieldDecoding& d) {
+    return d.rescale ? std::pair(d.rescale->low, d.rescale->high) : std::pair(-1.0, -1.0);
+  };
+  return a.threshold == b.threshold && rescaling(a) == rescaling(b) && x.solver == y.solver &&
+         x.interpolation == y.interpolation && x.suppression == y.suppression && x.step == y.step &&
+         x.steps == y.steps && x.tolerance == y.tolerance;
+}
+
 Labels decode(const Exec& exec, Maps maps, const VectorFieldDecoding& o) {
   if (exec.device == Device::cuda) try {
       if (std::optional<Labels> labels = decode_pixels(for_images(exec), maps, o)) return *std::move(labels);
@@ -79,8 +100,8 @@ EndPoints follow(const Exec& exec, Maps maps, const VectorFieldDecoding& o) {
   const View<const uint8_t, 2> mask = ends.mask.view<const uint8_t, 2>();
   const int64_t n = kernels::count_points(exec, mask);
   if (n > kernels::max_points)
-    refuse("has ", n, " pixels of foreground, and up to ", kernels::max_points,
-           " are clustered at once: cut it into parts");
+    refuse("the image has ", n, " pixels of foreground, and at most ", kernels::max_points,
+           " can be clustered at once; cut it into parts");
   if (n > 0) field = rescaled(exec, field, ends.mask, o);
   ends.points = Tensor::empty(for_images(exec), {n, 2});
   if (n == 0) return ends;

@@ -18,6 +18,12 @@ struct VectorFieldDecoding {
   kernels::NoiseRule noise = kernels::NoiseRule::none;
 };
 
+/// The same for maps enlarged by `scale` (see Maps): eps times scale, min_samples times scale^2, at least 1.
+VectorFieldDecoding scaled(VectorFieldDecoding, double scale);
+
+/// Whether points end up in the same places under both, so that only the clustering differs.
+bool same_flow(const VectorFieldDecoding&, const VectorFieldDecoding&);
+
 /// The instances of an image: thresholds "logit" [1,H,W], lets the pixels of the foreground follow "field" [2,H,W] and
 /// clusters where they end up. Throws what an image "has" where these are more points than can be clustered.
 /// On the CPU maps that nobody else holds are let go as soon as they are done with. On a GPU the host waits once, for

@@ -1,16 +1,15 @@
 #include "models/methods/vector_fields.h"
 
-#include <cmath>
+#include <optional>
 
 #include "engine/json.h"
 #include "engine/ops/loss.h"
-#include "kernels/field/affinity_field.h"
-#include "kernels/field/centroid_field.h"
-#include "kernels/field/distance_field.h"
-#include "kernels/field/omnipose_field.h"
+#include "engine/safetensors.h"
+#include "kernels/image/symmetry.h"
 #include "kernels/image/tiles.h"
 #include "kernels/runtime/scratch.h"
-#include "models/inference/tiling.h"
+#include "models/methods/method_support.h"
+#include "models/networks/tiling.h"
 
 namespace basin {
 namespace {
@@ -18,119 +17,149 @@ namespace {
 using kernels::Interpolation;
 using kernels::NoiseRule;
 using kernels::Solver;
+using kernels::Suppression;
 
-constexpr std::pair<FieldKind, const char*> field_names[] = {{FieldKind::sdf, "sdf"},
-                                                             {FieldKind::affinity, "affinity"},
-                                                             {FieldKind::omnipose, "omnipose"},
-                                                             {FieldKind::centroid, "centroid"}};
+constexpr std::pair<Solver, const char*> solvers[] = {
+    {Solver::euler, "euler"}, {Solver::midpoint, "midpoint"}, {Solver::rk4, "rk4"}, {Solver::dopri5, "dopri5"}};
+constexpr std::pair<Interpolation, const char*> interpolations[] = {{Interpolation::bilinear, "bilinear"},
+                                                                    {Interpolation::nearest, "nearest"}};
+constexpr std::pair<Suppression, const char*> suppressions[] = {
+    {Suppression::none, "none"}, {Suppression::paper, "paper"}, {Suppression::omnipose, "omnipose"}};
 
-/// A member of a JSON object, which must be there and of its type.
-template <class T>
-T member(const Json& object, const char* key) {
-  try {
-    return object.at(key).get<T>();
-  } catch (const Json::exception&) {
-    refuse("the model's settings lack a valid ", key);
+/// Percentiles, or null for a field that is followed as the network gave it.
+Setting rescale_setting(std::optional<kernels::DivergenceRange>& value) {
+  Setting s;
+  s.use = Setting::Use::decoding;
+  s.key = "rescale";
+  s.help =
+      "as in Omnipose: vectors of the foreground to length 1, times their divergence with these percentiles at 0 and 1";
+  s.range = "none, or LOW,HIGH with 0 <= LOW < HIGH <= 100";
+  s.value = [&value] { return value ? Json{value->low, value->high} : Json(nullptr); };
+  s.assign = [&value](const Json& j) {
+    if (j.is_null()) {
+      value.reset();
+      return true;
+    }
+    if (!j.is_array() || j.size() != 2 || !j[0].is_number() || !j[1].is_number()) return false;
+    const double low = j[0].get<double>(), high = j[1].get<double>();
+    if (!(low >= 0 && low < high && high <= 100)) return false;
+    value = {low, high};
+    return true;
+  };
+  s.parse = [](const std::string& text) {
+    if (text == "none") return Json(nullptr);
+    const kernels::DivergenceRange range = kernels::parse_divergence_range(text);
+    return Json{range.low, range.high};
+  };
+  s.optional = true;
+  s.option = "--rescale", s.bare = "0.01,99.99";
+  return s;
+}
+
+/// In model files false stands for none and true for majority.
+Setting noise_setting(NoiseRule& value) {
+  Setting s;
+  s.use = Setting::Use::decoding;
+  s.key = "snap_noise";
+  s.help =
+      "which object a noise point joins: none, that of most of its 5 nearest clustered points (majority), or by "
+      "Omnipose's rule that of one nearer than eps among its 5 nearest points";
+  s.range = "none, majority or omnipose";
+  s.value = [&value] { return value == NoiseRule::omnipose ? Json(to_string(value)) : Json(value != NoiseRule::none); };
+  s.assign = [&value](const Json& j) {
+    if (j.is_boolean())
+      value = j.get<bool>() ? NoiseRule::majority : NoiseRule::none;
+    else if (j.is_string())
+      value = kernels::parse_noise_rule(j.get<std::string>());
+    else
+      return false;
+    return true;
+  };
+  s.parse = [](const std::string& text) { return Json(text); };
+  s.option = s.candidates_option = "--snap-noise", s.bare = "majority";
+  s.candidates = {"none", "majority"};
+  s.text = [](const Json& j) { return j.is_string() ? j.get<std::string>() : j == true ? "majority" : "none"; };
+  return s;
+}
+
+void publish(VectorFieldOptions& o, Settings& s) {
+  using Use = Setting::Use;
+  s.integer(Use::network, "channels", o.net.in_channels, 1, 1024, "channels of the images");
+  s.integer(Use::network, "width", o.net.width, 1, 1024, "channels of the first stage").option = "--width";
+  s.seed(Use::network, "seed", o.net.seed, "seed of the dropout masks");
+  s.add(normalisation_setting(o.normalisation));
+  s.choice(Use::training, "field", o.field.kind, kernels::field_kinds, "target field").option = "--field";
+  s.integer(Use::training, "truncate", o.field.sdf.truncate, 1, 30000, "sdf field: distances are cut off here, px");
+  s.integer(Use::training, "kernel", o.field.sdf.kernel, 3, 63,
+            "sdf and affinity fields: width of the window, odd, px");
+  s.numbers(Use::training, "weights", o.weights, "weights of the losses IVP, MSE and Tversky").option = "--weights";
+  s.numbers(Use::training, "tversky", o.tversky, "Tversky loss: weights of false positives and false negatives")
+      .option = "--tversky";
+  s.number(Use::training, "ivp_step", o.ivp.step, 1e-6, 1e6, "IVP loss: length of a step");
+  s.integer(Use::training, "ivp_steps", o.ivp.steps, 1, 10000, "IVP loss: steps");
+
+  VectorFieldDecoding& d = o.decoding;
+  Setting& threshold = s.number(Use::decoding, "threshold", d.threshold, 1e-6, 1 - 1e-6, "foreground probability");
+  threshold.option = "--threshold";
+  threshold.candidates = {"0.4", "0.5"}, threshold.candidates_option = "--thresholds";
+  s.add(rescale_setting(d.rescale));
+  s.choice(Use::decoding, "solver", d.integrate.solver, solvers, "how points follow the field").option = "--solver";
+  s.choice(Use::decoding, "interpolation", d.integrate.interpolation, interpolations, "of the field").option =
+      "--interpolation";
+  Setting& suppression = s.choice(Use::decoding, "suppression", d.integrate.suppression, suppressions,
+                                  "euler: slow the flow down with time, as in Omnipose's paper or in its code");
+  suppression.optional = true;
+  suppression.option = "--suppress", suppression.bare = "paper";
+  s.number(Use::decoding, "step", d.integrate.step, 1e-6, 1e6, "length of an integration step").option = "--step";
+  Setting& steps = s.integer(Use::decoding, "steps", d.integrate.steps, 0, 1000000, "integration steps");
+  steps.option = steps.candidates_option = "--steps";
+  steps.candidates = {"25", "50", "75", "100"};
+  Setting& eps = s.number(Use::decoding, "eps", d.dbscan.eps, 1e-6, 1e6, "DBSCAN radius, px");
+  eps.option = eps.candidates_option = "--eps";
+  eps.candidates = {"1.5", "1.75", "2", "2.25"};
+  Setting& min_samples = s.integer(Use::decoding, "min_samples", d.dbscan.min_samples, 1, 1000000,
+                                   "DBSCAN: points within eps of a core point, itself included");
+  min_samples.option = min_samples.candidates_option = "--min-samples";
+  min_samples.candidates = {"5", "10", "15", "20"};
+  s.add(noise_setting(d.noise));
+}
+
+VectorFieldOptions read_options(const std::string& name, const Json& config) {
+  VectorFieldOptions options;
+  options.net.decoders = name == "vf-h2" ? 2 : 1;
+  if (config.is_null()) return options;
+  Settings settings;
+  publish(options, settings);
+  settings.read(config);
+  return options;
+}
+
+/// A network with its batch norms folded.
+class FieldPredictor : public Predictor {
+ public:
+  FieldPredictor(const Exec& exec, const UNet& net) : net_(exec, net) {}
+
+  Maps predict(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const override {
+    std::vector<Tensor> maps = run_tiled(exec, image, tiling, {UNet::multiple, UNet::receptive_radius}, {false, true},
+                                         [&](const Tensor& tiles) { return net_(exec, tiles); });
+    return {{{"logit", maps[0]}, {"field", maps[1]}}};
   }
-}
 
-template <class T>
-T number(const Json& object, const char* key, T low, T high) {
-  const double value = member<double>(object, key);
-  if (!(value >= double(low) && value <= double(high)) || (std::is_integral_v<T> && value != std::floor(value)))
-    refuse("the model's settings have a ", key, " of ", value, "; expected ", low, " to ", high);
-  return T(value);
-}
-
-Json decoding_json(const VectorFieldDecoding& d) {
-  return {{"threshold", d.threshold},
-          {"rescale", d.rescale ? Json{d.rescale->low, d.rescale->high} : Json(nullptr)},
-          {"solver", to_string(d.integrate.solver)},
-          {"interpolation", to_string(d.integrate.interpolation)},
-          {"suppression", to_string(d.integrate.suppression)},
-          {"step", d.integrate.step},
-          {"steps", d.integrate.steps},
-          {"eps", d.dbscan.eps},
-          {"min_samples", d.dbscan.min_samples},
-          {"snap_noise", d.noise == NoiseRule::omnipose ? Json(to_string(d.noise)) : Json(d.noise != NoiseRule::none)}};
-}
-
-VectorFieldDecoding decoding_of(const Json& j) {
-  VectorFieldDecoding d;
-  d.threshold = number(j, "threshold", 1e-6, 1 - 1e-6);
-  d.integrate.solver = kernels::parse_solver(member<std::string>(j, "solver"));
-  d.integrate.interpolation = kernels::parse_interpolation(member<std::string>(j, "interpolation"));
-  if (j.contains("suppression"))
-    d.integrate.suppression = kernels::parse_suppression(member<std::string>(j, "suppression"));
-  if (j.contains("rescale") && !j["rescale"].is_null()) {
-    const auto [low, high] = member<std::array<double, 2>>(j, "rescale");
-    if (!(low >= 0 && low < high && high <= 100)) refuse("the model's settings lack a valid rescale");
-    d.rescale = {low, high};
-  }
-  d.integrate.step = number(j, "step", 1e-6, 1e6);
-  d.integrate.steps = number(j, "steps", 0, 1000000);
-  d.dbscan.eps = number(j, "eps", 1e-6, 1e6);
-  d.dbscan.min_samples = number(j, "min_samples", 1, 1000000);
-  if (j.contains("snap_noise") && j["snap_noise"].is_string())
-    d.noise = kernels::parse_noise_rule(j["snap_noise"].get<std::string>());
-  else
-    d.noise = member<bool>(j, "snap_noise") ? NoiseRule::majority : NoiseRule::none;
-  check(d.integrate);
-  return d;
-}
-
-VectorFieldOptions options_of(const Json& j) {
-  VectorFieldOptions o;
-  const std::string method = member<std::string>(j, "method");
-  o.net.decoders = method == "vf-h2" ? 2 : 1;
-  o.net.in_channels = number(j, "channels", 1, 1024);
-  o.net.width = number(j, "width", 1, 1024);
-  o.net.seed = member<uint64_t>(j, "seed");
-  o.normalisation = parse_normalisation(member<std::string>(j, "normalisation"));
-  o.field = parse_field_kind(member<std::string>(j, "field"));
-  o.truncate = number(j, "truncate", 1, 30000);
-  o.kernel = number(j, "kernel", 3, 63);
-  o.weights = member<std::array<double, 3>>(j, "weights");
-  o.tversky = member<std::array<double, 2>>(j, "tversky");
-  o.ivp.step = number(j, "ivp_step", 1e-6, 1e6);
-  o.ivp.steps = number(j, "ivp_steps", 1, 10000);
-  o.decoding = decoding_of(member<Json>(j, "decoding"));
-  return o;
-}
+ private:
+  UNet::Folded net_;
+};
 
 }  // namespace
 
-FieldKind parse_field_kind(const std::string& text) {
-  for (const auto& [kind, name] : field_names)
-    if (text == name) return kind;
-  refuse("--field ", text, ": expected sdf, affinity, omnipose or centroid");
+VectorFields::VectorFields(const VectorFieldOptions& options) : options_(options), net_(params_, options.net) {
+  publish(options_, settings_);
 }
+VectorFields::VectorFields(const std::string& name, const Json& config) : VectorFields(read_options(name, config)) {}
 
-std::string to_string(FieldKind kind) {
-  for (const auto& [k, name] : field_names)
-    if (kind == k) return name;
-  BASIN_CHECK(false, "field kind ", int(kind));
-  return {};
-}
-
-VectorFields::VectorFields(const VectorFieldOptions& options) : options_(options), net_(params_, options.net) {}
-VectorFields::VectorFields(const Json& config) : VectorFields(options_of(config)) {}
-
-Json VectorFields::config() const {
-  const VectorFieldOptions& o = options_;
-  return {{"method", o.net.decoders == 2 ? "vf-h2" : "vf-h1"},
-          {"channels", o.net.in_channels},
-          {"width", o.net.width},
-          {"seed", o.net.seed},
-          {"normalisation", to_string(o.normalisation)},
-          {"field", to_string(o.field)},
-          {"truncate", o.truncate},
-          {"kernel", o.kernel},
-          {"weights", o.weights},
-          {"tversky", o.tversky},
-          {"ivp_step", o.ivp.step},
-          {"ivp_steps", o.ivp.steps},
-          {"decoding", decoding_json(o.decoding)}};
+void VectorFields::check_settings() const {
+  check(options_.decoding.integrate);
+  if (options_.field.sdf.kernel % 2 == 0)
+    refuse("--set kernel=", options_.field.sdf.kernel, ": expected an odd number");
 }
 
 SampleSpec VectorFields::sample_spec() const {
@@ -138,39 +167,19 @@ SampleSpec VectorFields::sample_spec() const {
   spec.channels = options_.net.in_channels;
   spec.multiple = UNet::multiple;
   spec.normalisation = options_.normalisation;
-  switch (options_.field) {
-    case FieldKind::sdf:
-      spec.margin = kernels::sdf_field_margin({options_.truncate, options_.kernel});
-      break;
-    case FieldKind::affinity:
-      spec.margin = options_.kernel / 2;
-      break;
-    case FieldKind::omnipose:  // the distance to the border, however far that is
-    case FieldKind::centroid:
-      spec.margin = 1;
-      spec.whole_objects = true;
-      break;
-  }
+  spec.margin = kernels::field_margin(options_.field);
+  spec.whole_objects = kernels::depends_on_whole_objects(options_.field.kind);
   return spec;
 }
 
-void VectorFields::make_targets(const Exec& exec, View<const int32_t, 2> labels, View<float, 3> target) const {
+TargetSpec VectorFields::targets() const { return {{{"mask", 1}, {"target", 2}}, {}}; }
+
+void VectorFields::make_targets(const Exec& exec, View<const int32_t, 2> labels, const SampleTargets& to) const {
+  const View<float, 3> mask = to.map<float>("mask"), target = to.map<float>("target");
+  kernels::mask_of_middle(exec, labels, {mask.data, {mask.dim[1], mask.dim[2]}});
   const Temp<float> memory(exec, int64_t(2) * labels.size());
   const View<float, 3> whole{memory.data(), {2, labels.dim[0], labels.dim[1]}};
-  switch (options_.field) {
-    case FieldKind::sdf:
-      kernels::sdf_field(exec, labels, {options_.truncate, options_.kernel}, whole);
-      break;
-    case FieldKind::affinity:
-      kernels::affinity_field(exec, labels, options_.kernel, whole);
-      break;
-    case FieldKind::omnipose:
-      kernels::omnipose_field(exec, labels, whole);
-      break;
-    case FieldKind::centroid:
-      kernels::centroid_field(exec, labels, kernels::CentroidMode::unit, whole);
-      break;
-  }
+  kernels::make_field(exec, labels, options_.field, whole);
   const int margin_y = (labels.dim[0] - target.dim[1]) / 2, margin_x = (labels.dim[1] - target.dim[2]) / 2;
   kernels::cut_tile(exec, whole, margin_y, margin_x, kernels::Outside::zero, kernels::Outside::zero, target);
 }
@@ -185,23 +194,48 @@ LossTerms VectorFields::loss(Tape& tape, const Batch& batch, const StepState* st
           weighted_sum(tape, {{ivp, w[0]}, {mse, w[1]}, {tversky, w[2]}})};
 }
 
-void VectorFields::refresh(const Exec& exec) { folded_.emplace(exec, net_); }
-
-Maps VectorFields::predict(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const {
-  BASIN_CHECK(folded_, "refresh() before predict()");
-  std::vector<Tensor> maps = run_tiled(exec, image, tiling, {UNet::multiple, UNet::receptive_radius}, {false, true},
-                                       [&](const Tensor& tiles) { return (*folded_)(exec, tiles); });
-  return {{{"logit", maps[0]}, {"field", maps[1]}}, {}};
+std::vector<MapSpec> VectorFields::maps() const {
+  return {{"logit", 1, MapSpec::Kind::scalar}, {"field", 2, MapSpec::Kind::vector}};
 }
 
-Labels VectorFields::decode(const Exec& exec, Maps maps) const {
-  return basin::decode(exec, std::move(maps), options_.decoding);
+std::unique_ptr<Predictor> VectorFields::predictor(const Exec& exec) const {
+  return std::make_unique<FieldPredictor>(exec, net_);
+}
+
+Instances VectorFields::decode(const Exec& exec, Maps maps) const {
+  const VectorFieldDecoding decoding = scaled(options_.decoding, maps.scale);
+  return {basin::decode(exec, std::move(maps), decoding), {}, {}};
+}
+
+std::unique_ptr<Decoder> VectorFields::decoder(Maps maps) const {
+  class Shared : public Decoder {
+   public:
+    Shared(Maps maps, const VectorFieldDecoding& decoding) : maps_(std::move(maps)) {
+      options_.decoding = decoding;
+      publish(options_, settings_);
+    }
+    Instances decode(const Exec& exec, const Json& decoding) override {
+      settings_.set_decoding(decoding);
+      const VectorFieldDecoding wanted = scaled(options_.decoding, maps_.scale);
+      if (!followed_ || !same_flow(*followed_, wanted)) ends_ = follow(exec, maps_, wanted);
+      followed_ = wanted;
+      return {cluster(exec, ends_, wanted), {}, {}};
+    }
+
+   private:
+    Maps maps_;
+    VectorFieldOptions options_;
+    Settings settings_;
+    std::optional<VectorFieldDecoding> followed_;
+    EndPoints ends_;
+  };
+  return std::make_unique<Shared>(std::move(maps), options_.decoding);
 }
 
 Maps VectorFields::oracle(const Exec& exec, const Labels& labels) const {
   const int height = labels.height, width = labels.width, margin = sample_spec().margin;
   const Exec cpu;
-  const Tensor logit = Tensor::empty(cpu, {1, height, width}), field = Tensor::empty(cpu, {2, height, width});
+  const Tensor logit = Tensor::empty(cpu, {1, height, width});
   std::vector<int32_t> padded(size_t(height + 2 * margin) * size_t(width + 2 * margin));
   const View<int32_t, 2> ids{padded.data(), {height + 2 * margin, width + 2 * margin}};
   for (int y = 0; y < height; ++y)
@@ -209,14 +243,23 @@ Maps VectorFields::oracle(const Exec& exec, const Labels& labels) const {
       ids(y + margin, x + margin) = labels(y, x);
       logit.view<float, 3>()(0, y, x) = labels(y, x) ? 10.f : -10.f;
     }
-  make_targets(cpu, ids, field.view<float, 3>());
-  return {{{"logit", logit.to_device(exec)}, {"field", field.to_device(exec)}}, {}};
+  const TargetTensors sample = make_target_tensors(cpu, targets(), 1, height, width);
+  make_targets(cpu, ids, SampleTargets(sample, 0));
+  const Tensor& target = sample.at("target");
+  const Tensor field = Tensor::borrow(target.owner(), target.raw(), Device::cpu, {2, height, width}, DType::f32);
+  return {{{"logit", logit.to_device(exec)}, {"field", field.to_device(exec)}}};
 }
 
-std::unique_ptr<Method> make_method(const Json& config) {
-  const std::string name = member<std::string>(config, "method");
-  if (name == "vf-h1" || name == "vf-h2") return std::make_unique<VectorFields>(config);
-  refuse("method ", name, " is unknown to this version of Basin; it knows vf-h1 and vf-h2");
+Json recognise_torchvf(const SafeTensors& content, const std::string& file) {
+  const StoredTensor* first = content.find("backbone.Encoder_0.conv1.weight");
+  if (!first || first->shape.size() != 4) return nullptr;
+  VectorFieldOptions o;
+  o.net.width = int(first->shape[0]);
+  o.net.in_channels = int(first->shape[1]);
+  if (o.net.width < 1 || o.net.width > 1024 || o.net.in_channels < 1 || o.net.in_channels > 1024)
+    refuse(file, " has a first convolution of impossible size");
+  o.net.decoders = content.find("head_1.decoder_0.conv_block_0.0.weight") ? 2 : 1;
+  return VectorFields(o).config();
 }
 
 }  // namespace basin

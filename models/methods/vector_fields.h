@@ -1,22 +1,20 @@
 #pragma once
 #include <array>
-#include <optional>
 
+#include "kernels/field/vector_field.h"
 #include "kernels/flow/ivp.h"
+#include "models/method.h"
 #include "models/methods/vector_field_decoding.h"
 #include "models/networks/unet.h"
 
 namespace basin {
 
-enum class FieldKind { sdf, affinity, omnipose, centroid };
-FieldKind parse_field_kind(const std::string&);
-std::string to_string(FieldKind);
+struct SafeTensors;
 
 struct VectorFieldOptions {
   UNetOptions net;
   Normalisation normalisation;
-  FieldKind field = FieldKind::sdf;
-  int truncate = 10, kernel = 11;           // of the SDF field; kernel of the affinity field too
+  kernels::FieldOptions field;
   std::array<double, 3> weights{1, 1, 1};   // of the IVP, MSE and Tversky losses
   std::array<double, 2> tversky{0.5, 0.5};  // weights of false positives and false negatives
   kernels::IvpOptions ivp;
@@ -25,32 +23,43 @@ struct VectorFieldOptions {
 
 /// Vector fields for instance segmentation (Peters et al.; methods.md 3): a U-Net predicts the foreground and a field;
 /// every foreground pixel follows the field, and a clustering of the end points gives the instances.
-/// Maps: "logit" [1,H,W] and "field" [2,H,W].
+/// Targets: "mask" [1,H,W], 0 or 1, and "target" [2,H,W], the field. Maps: "logit" [1,H,W] and "field" [2,H,W].
 class VectorFields : public Method {
  public:
   explicit VectorFields(const VectorFieldOptions&);
-  explicit VectorFields(const Json& config);
+  /// `name`: vf-h1 or vf-h2. `config`: of a model file, or null for the defaults.
+  VectorFields(const std::string& name, const Json& config);
 
-  SampleSpec sample_spec() const override;
-  int target_channels() const override { return 2; }
-  void make_targets(const Exec&, View<const int32_t, 2> labels, View<float, 3> target) const override;
-  LossTerms loss(Tape&, const Batch&, const StepState*) const override;
-  Maps predict(const Exec&, const Tensor& image, const TilingOptions&) const override;
-  Labels decode(const Exec&, Maps) const override;
-  Maps oracle(const Exec&, const Labels&) const override;
-  void refresh(const Exec&) override;
+  std::string name() const override { return options_.net.decoders == 2 ? "vf-h2" : "vf-h1"; }
+  const Settings& settings() const override { return settings_; }
+  Settings& settings() override { return settings_; }
   Params& params() override { return params_; }
   const Params& params() const override { return params_; }
-  Json config() const override;
+
+  void check_settings() const override;
+  SampleSpec sample_spec() const override;
+  TargetSpec targets() const override;
+  void make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets&) const override;
+  LossTerms loss(Tape&, const Batch&, const StepState*) const override;
+
+  std::vector<MapSpec> maps() const override;
+  std::unique_ptr<Predictor> predictor(const Exec&) const override;
+  Instances decode(const Exec&, Maps) const override;
+  std::unique_ptr<Decoder> decoder(Maps) const override;
+  Maps oracle(const Exec&, const Labels&) const override;
 
   const VectorFieldOptions& options() const { return options_; }
   VectorFieldDecoding& decoding() { return options_.decoding; }
 
  private:
   VectorFieldOptions options_;
+  Settings settings_;
   Params params_;
   UNet net_;
-  std::optional<UNet::Folded> folded_;
 };
+
+/// The config of a torchvf state_dict of H1 or H2: channels, width and decoders follow from the shapes, and the rest is
+/// torchvf's default. Null where the tensors are not of these networks; throws one sentence for an impossible size.
+Json recognise_torchvf(const SafeTensors&, const std::string& file);
 
 }  // namespace basin

@@ -147,9 +147,9 @@ struct UNet::FoldedNet {
         for (const ConvNorm& c : stage)
           stages.push_back(folded(c));
     }
+    const auto owned = [&](int handle) { return Parameter{net.params_->parameter(handle).value.clone(exec), {}}; };
     for (const Head& h : net.heads_)
-      heads.push_back(
-          {{folded(h.conv[0]), folded(h.conv[1])}, net.params_->parameter(h.weight), net.params_->parameter(h.bias)});
+      heads.push_back({{folded(h.conv[0]), folded(h.conv[1])}, owned(h.weight), owned(h.bias)});
   }
 
   std::vector<Tensor> run(const Exec& where, const Tensor& image) const {

@@ -21,6 +21,8 @@ class UNet {
  public:
   /// Adds its tensors, under the names of the public torchvf state_dict, to `params`, which must outlive it.
   UNet(Params& params, const UNetOptions&);
+  UNet(const UNet&) = delete;
+  UNet& operator=(const UNet&) = delete;
 
   /// One plain nchw map per head from x [N, C, H, W], H and W multiples of 8. Needs Params::allocate(). On a training
   /// tape: with batch statistics and dropout. On the GPU, maps in Exec::precision unless the image wants a gradient.

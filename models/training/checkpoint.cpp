@@ -21,6 +21,14 @@ std::string choices_text() {
   return to_text(to_json(choices));
 }
 
+/// The tensors of a state beside parameters and running statistics.
+std::vector<std::pair<const char*, const Tensor*>> tensors_of(const Checkpoint& at) {
+  std::vector<std::pair<const char*, const Tensor*>> all{{"adam.m", &at.m}, {"adam.v", &at.v}};
+  if (at.average_values)
+    all.insert(all.end(), {{"average.values", &at.average_values}, {"average.running", &at.average_running}});
+  return all;
+}
+
 void refuse_changes(const Json& now, const Json& then, const std::string& file) {
   std::string changes;
   const auto text_of = [](const Json& all, const std::string& key) {
@@ -49,12 +57,13 @@ void refuse_changes(const Json& now, const Json& then, const std::string& file) 
 void save_checkpoint(const std::filesystem::path& path, const Exec& exec, const Params& params, const Checkpoint& at,
                      const Json& settings) {
   SafeTensors content;
-  content.metadata["basin"] = to_text({{"settings", settings}, {"best", at.best}});
+  Json info{{"settings", settings}, {"best", at.best}};
+  if (at.best_step > 0) info["best_step"] = at.best_step;
+  content.metadata["basin"] = to_text(info);
   if (keeps_choices(exec)) content.metadata["cudnn"] = choices_text();
   add_parameters(content, exec, params);
   content.add("step", {1}, &at.step);
-  const std::pair<const char*, const Tensor*> moments[] = {{"adam.m", &at.m}, {"adam.v", &at.v}};
-  for (const auto& [name, tensor] : moments)
+  for (const auto& [name, tensor] : tensors_of(at))
     content.add(name, {tensor->shape().size()}, tensor->to_host<float>(exec).data());
   const std::vector<std::byte> bytes = encode_safetensors(content);
   write_atomically(path, bytes.data(), bytes.size());
@@ -75,11 +84,11 @@ void load_checkpoint(const std::filesystem::path& path, const Exec& exec, const 
   if (const auto cudnn = content.metadata.find("cudnn"); cudnn != content.metadata.end())
     choices = conv_algorithms_from(parse_json(cudnn->second), file);
   read_parameters(content, exec, params, file);
-  const int64_t n = at.m.shape().size();
-  at.m.copy_from_host(exec, content.floats("adam.m", {n}, file));
-  at.v.copy_from_host(exec, content.floats("adam.v", {n}, file));
+  for (const auto& [name, tensor] : tensors_of(at))
+    tensor->copy_from_host(exec, content.floats(name, {tensor->shape().size()}, file));
   std::memcpy(&at.step, step->bytes.data(), 8);
   at.best = info["best"].get<double>();
+  at.best_step = info.value("best_step", int64_t(0));
   if (keeps_choices(exec)) kernels::conv_algorithm_cache().hand_in(std::move(choices), kernels::cudnn_versions().found);
 }
 

@@ -8,9 +8,11 @@ namespace basin {
 
 /// Where a training run stands, beside its parameters: what --resume needs, and nothing else does.
 struct Checkpoint {
-  int64_t step = 0;  // steps done
-  double best = -1;  // the best validation score so far
-  Tensor m, v;       // the optimizer's moments, on its device
+  int64_t step = 0;                        // steps done
+  double best = -1;                        // the best validation score so far
+  int64_t best_step = 0;                   // and when it was reached
+  Tensor m, v;                             // the optimizer's moments, on its device
+  Tensor average_values, average_running;  // moving averages of the weights; empty where the run keeps none
 };
 
 /// Writes parameters, running statistics and where the run stands. `settings`: those that decide the bytes of a run.

@@ -8,8 +8,10 @@
 namespace basin {
 namespace {
 
-Batch batch_of(const Tensor& image, const Tensor& mask, const Tensor& target) {
-  return {{{"image", image}, {"mask", mask}, {"target", target}}, {}};
+Batch batch_of(const Tensor& image, const TargetTensors& targets) {
+  Batch batch{targets};
+  batch.tensors.emplace("image", image);
+  return batch;
 }
 
 }  // namespace
@@ -54,6 +56,7 @@ class Feed::Copies {
  private:
   struct Slot {
     Item item;
+    TargetTensors targets;  // those of the item's batch
     cudaEvent_t read = nullptr, ready = nullptr, used = nullptr;
 
     std::array<cudaEvent_t*, 3> events() { return {&read, &ready, &used}; }
@@ -64,8 +67,8 @@ class Feed::Copies {
     Slot& slot = slots_[now_];
     if (slot.item.batch.tensors.empty()) {
       const LoaderOptions& o = loader_.options();
-      const auto maps = [&](int64_t channels) { return Tensor::empty(exec_, {o.batch, channels, o.crop, o.crop}); };
-      slot.item.batch = batch_of(maps(loaded.image.dim(1)), maps(1), maps(o.target_channels));
+      slot.targets = make_target_tensors(exec_, o.targets, o.batch, o.crop, o.crop);
+      slot.item.batch = batch_of(Tensor::empty(exec_, loaded.image.shape()), slot.targets);
       BASIN_CUDA_CHECK(cudaEventRecord(slot.used, exec_.stream));  // by whoever had that memory before
     }
     BASIN_CUDA_CHECK(cudaStreamWaitEvent(beside_.stream, slot.used, 0));
@@ -77,11 +80,11 @@ class Feed::Copies {
       copy(loaded.labels, labels_);
     } else {
       copy(loaded.image, batch["image"]);
-      copy(loaded.mask, batch["mask"]);
-      copy(loaded.target, batch["target"]);
+      for (const auto& [name, target] : loaded.targets)
+        copy(target, batch[name]);
     }
     BASIN_CUDA_CHECK(cudaEventRecord(slot.read, beside_.stream));
-    if (loaded.labels) prepare_all(loaded.transforms, batch);
+    if (loaded.labels) prepare_all(loaded.transforms, slot);
     BASIN_CUDA_CHECK(cudaEventRecord(slot.ready, beside_.stream));
     slot.item.stems = loaded.stems;
     fetched_ = true;
@@ -91,19 +94,15 @@ class Feed::Copies {
     BASIN_CUDA_CHECK(cudaMemcpyAsync(to.raw(), from.raw(), from.bytes(), cudaMemcpyHostToDevice, beside_.stream));
   }
 
-  void prepare_all(const std::vector<Transform>& transforms, const Batch& batch) const {
+  void prepare_all(const std::vector<Transform>& transforms, const Slot& slot) const {
+    clear_tables(beside_, loader_.options().targets, slot.targets);
     const int size = labels_.dim(1);
-    for (int n = 0; n < labels_.dim(0); ++n) {
-      const View<float, 3> mask = image_of<float>(batch["mask"], n);
+    for (int n = 0; n < labels_.dim(0); ++n)
       prepare(beside_,
               {image_of<float>(image_, n),
                {labels_.data<const int32_t>() + int64_t(n) * size * size, {size, size}},
                transforms[size_t(n)]},
-              loader_.make_targets(),
-              {image_of<float>(batch["image"], n),
-               {mask.data, {mask.dim[1], mask.dim[2]}},
-               image_of<float>(batch["target"], n)});
-    }
+              loader_.make_targets(), image_of<float>(slot.item.batch["image"], n), SampleTargets(slot.targets, n));
   }
 
   Exec exec_, beside_;
@@ -131,7 +130,7 @@ const Feed::Item& Feed::next() {
   if (copies_) return copies_->next();
 #endif
   const LoadedBatch& loaded = loader_.next();
-  item_ = {batch_of(loaded.image, loaded.mask, loaded.target), loaded.stems};
+  item_ = {batch_of(loaded.image, loaded.targets), loaded.stems};
   return item_;
 }
 

@@ -19,7 +19,7 @@ class Feed {
   Feed& operator=(const Feed&) = delete;
 
   struct Item {
-    Batch batch;  // "image", "mask", "target"
+    Batch batch;  // "image" and the targets
     std::vector<std::string> stems;
   };
   /// The next batch. Work that is put on exec.stream from now on finds it there. Valid until the next call.

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "data/dataset/augment.h"
@@ -29,11 +30,22 @@ std::vector<int> moved(const Transform& t, int size, const std::vector<int>& fro
 }  // namespace
 
 TEST_CASE("augment: the option is read and printed") {
-  for (const char* text : {"none", "flip", "flip,rotate,brightness,noise", "rotate,noise"})
+  for (const char* text : {"none", "flip", "flip,rotate,brightness,noise", "rotate,noise", "flip,scale:0.5,blur:2.25"})
     CHECK(to_string(parse_augmentation(text)) == text);
   CHECK(to_string(parse_augmentation("noise,flip")) == "flip,noise");
-  for (const char* text : {"", "flop", "flip,", ",flip", "flip,,noise", "none,flip", "Flip", "flip noise"})
-    CHECK(contains(refusal([&] { parse_augmentation(text); }), "--augment"));
+  CHECK(to_string(parse_augmentation("elastic:1,angle:0.25")) == "angle:0.25,elastic");
+  const Augmentation moderate = parse_augmentation("moderate");
+  CHECK(parse_augmentation(to_string(moderate)) == moderate);
+  CHECK(moderate.scale == 0.5f);
+  const auto refused = [](const char* text) { return refusal([&] { parse_augmentation(text); }); };
+  for (const char* text : {"", "flop", "flip,", ",flip", "flip,,noise", "none,flip", "Flip", "flip noise",
+                           "moderate,flip", "scale:", "scale:x", "scale:0", "scale:-1", "scale:nan", "scale:1x",
+                           "scale:1:1", "scale:99", "flip:2", "noise,scale,noise:2"})
+    CHECK(contains(refused(text), std::string("--augment ") + text + ": "));
+  CHECK(contains(refused("flip,flop:2"), "\"flop:2\" is none of flip, rotate, "));
+  CHECK(contains(refused("noise,flip:2"), "flip takes no strength, but the item is flip:2"));
+  CHECK(contains(refused("noise,scale:9"), "expected a strength above 0 and up to 3 in scale:9"));
+  CHECK(contains(refused("noise,scale,noise:2"), "noise is there twice"));
 }
 
 TEST_CASE("augment: flips and a quarter turn by hand") {
@@ -45,16 +57,6 @@ TEST_CASE("augment: flips and a quarter turn by hand") {
   CHECK(moved({.rotation = 1}, 3, square) == std::vector<int>{3, 6, 9, 2, 5, 8, 1, 4, 7});
   CHECK(moved({.rotation = 1, .flip_rows = true}, 3, square) == std::vector<int>{1, 4, 7, 2, 5, 8, 3, 6, 9});
   CHECK(moved({.rotation = 3, .flip_columns = true}, 1, {5}) == std::vector<int>{5});
-  float x = 2, y = 3;
-  transform_vector({.rotation = 1}, x, y);
-  CHECK(x == 3);
-  CHECK(y == -2);
-  transform_vector({.flip_rows = true}, x, y);
-  CHECK(x == 3);
-  CHECK(y == 2);
-  transform_vector({.flip_columns = true}, x, y);
-  CHECK(x == -3);
-  CHECK(y == 2);
 }
 
 TEST_CASE("augment: sixteen choices are the eight symmetries of the square, each a permutation") {
@@ -77,39 +79,6 @@ TEST_CASE("augment: sixteen choices are the eight symmetries of the square, each
   CHECK(seen.size() == 8);
 }
 
-TEST_CASE("augment: a field turns with its image, F'(p') = A F(p)") {
-  // The gradient of an image by central differences, taken before and after the image is transformed.
-  const int size = 7, pixels = size * size;
-  std::vector<int> height(pixels);
-  for (int i = 0; i < pixels; ++i)
-    height[size_t(i)] = i * i * 7 % 101;
-  const auto gradient = [&](const std::vector<int>& h) {
-    std::vector<float> f(size_t(2 * pixels), 0.f);
-    for (int y = 1; y < size - 1; ++y)
-      for (int x = 1; x < size - 1; ++x) {
-        const int p = y * size + x;
-        f[size_t(p)] = float(h[size_t(p + 1)] - h[size_t(p - 1)]);
-        f[size_t(p + pixels)] = float(h[size_t(p + size)] - h[size_t(p - size)]);
-      }
-    return f;
-  };
-  const std::vector<float> field = gradient(height);
-  for (const Transform& t : all_transforms()) {
-    CAPTURE(t.rotation);
-    CAPTURE(t.flip_rows);
-    CAPTURE(t.flip_columns);
-    std::vector<float> turned(field.size());
-    transform_field(t, {field.data(), {2, size, size}}, {turned.data(), {2, size, size}});
-    const std::vector<float> want = gradient(moved(t, size, height));
-    int wrong = 0;
-    for (size_t i = 0; i < want.size(); ++i)
-      wrong += turned[i] != want[i];
-    CHECK(wrong == 0);
-  }
-  std::vector<float> narrow(12);
-  CHECK_THROWS_AS(transform_field({}, {field.data(), {2, 2, 3}}, {narrow.data(), {2, 2, 3}}), Error);
-}
-
 TEST_CASE("augment: what is drawn, and how often") {
   const int n = 4000;
   const Augmentation all = parse_augmentation("flip,rotate,brightness,noise");
@@ -117,7 +86,7 @@ TEST_CASE("augment: what is drawn, and how often") {
   float gain = 0, offset = 0, noise = 0;
   for (int i = 0; i < n; ++i) {
     Random random(3, Purpose::augment, 0, uint64_t(i));
-    const Transform t = draw_transform(all, random);
+    const Transform t = draw_augmentation(all, 64, random).transform;
     rows += t.flip_rows, columns += t.flip_columns, both += t.flip_rows && t.flip_columns, ++turns[t.rotation];
     REQUIRE((t.gain >= 0.7f && t.gain <= 1.3f));
     REQUIRE((t.offset >= -0.1f && t.offset <= 0.1f));
@@ -125,7 +94,7 @@ TEST_CASE("augment: what is drawn, and how often") {
     gain += t.gain / n, offset += t.offset / n, noise += t.noise / n;
     // One option leaves the others' numbers as they are.
     Random again(3, Purpose::augment, 0, uint64_t(i));
-    const Transform only = draw_transform(parse_augmentation("brightness"), again);
+    const Transform only = draw_augmentation(parse_augmentation("brightness"), 64, again).transform;
     REQUIRE(only.gain == t.gain);
     REQUIRE(only.offset == t.offset);
     REQUIRE((only.rotation == 0 && !only.flip_rows && !only.flip_columns && only.noise == 0));
@@ -139,7 +108,58 @@ TEST_CASE("augment: what is drawn, and how often") {
   CHECK(std::abs(offset) < 0.01);
   CHECK(std::abs(noise - 0.025) < 0.002);
   Random random(1, Purpose::augment);
-  const Transform none = draw_transform(parse_augmentation("none"), random);
+  const Transform none = draw_augmentation(parse_augmentation("none"), 64, random).transform;
   CHECK((none.rotation == 0 && !none.flip_rows && !none.flip_columns));
   CHECK((none.gain == 1 && none.offset == 0 && none.noise == 0));
+}
+
+TEST_CASE("augment: warps and values are drawn as often and as strongly as asked, each on its own") {
+  const int n = 4000;
+  const Augmentation all = parse_augmentation(
+      "scale,angle:0.5,shear,elastic,invert,gamma,illumination,blur:2,sharpen,poisson,correlated,cutout");
+  int scale = 0, angle = 0, shear = 0, elastic = 0, invert = 0, gamma = 0, light = 0, blur = 0, sharpen = 0, shot = 0,
+      grainy = 0, cutout = 0, quiet = 0;
+  float least = 9, most = 0, turn = 0, strongest = 0;
+  for (int i = 0; i < n; ++i) {
+    const auto drawn = [&](const Augmentation& a) {
+      Random random(3, Purpose::augment, 0, uint64_t(i));
+      return draw_augmentation(a, 64, random);
+    };
+    const Drawn d = drawn(all);
+    const Warp& w = d.warp;
+    const ValueChange& c = d.change;
+    least = std::min(least, w.scale), most = std::max(most, w.scale), turn = std::max(turn, std::abs(w.angle));
+    strongest = std::max(strongest, w.displacement.most / w.displacement.spacing);
+    scale += w.scale != 1, angle += w.angle != 0, shear += w.shear != 0, elastic += w.displacement.most > 0;
+    invert += c.invert, gamma += c.gamma != 1, light += c.illumination > 0, blur += c.blur > 0;
+    sharpen += c.sharpen > 0, shot += c.photons > 0, grainy += c.correlated > 0, cutout += c.cutouts > 0;
+    quiet += !w.any() && !c.any();
+    REQUIRE((c.blur == 0 || (c.blur >= 0.6f && c.blur <= 3)));
+    REQUIRE((c.photons == 0 || (c.photons >= 49.9f && c.photons <= 1001)));
+    REQUIRE((c.cutouts >= 0 && c.cutouts <= 3));
+    // One option leaves the others' numbers as they are.
+    const Drawn alone = drawn(parse_augmentation("scale,blur:2"));
+    REQUIRE(alone.warp.scale == w.scale);
+    REQUIRE(alone.change.blur == c.blur);
+    REQUIRE((alone.warp.angle == 0 && alone.change.gamma == 1));
+    const Drawn none = drawn(parse_augmentation("none"));
+    REQUIRE((!none.warp.any() && !none.change.any()));
+  }
+  for (const auto& [times, share] : {std::pair{scale, 0.5},
+                                     {angle, 0.5},
+                                     {shear, 0.25},
+                                     {elastic, 0.25},
+                                     {invert, 0.1},
+                                     {gamma, 0.3},
+                                     {light, 0.2},
+                                     {blur, 0.2},
+                                     {sharpen, 0.2},
+                                     {shot, 0.2},
+                                     {grainy, 0.2},
+                                     {cutout, 0.2}})
+    CHECK(std::abs(times - share * n) < 4.5 * std::sqrt(n * share * (1 - share)));
+  CHECK(quiet < n / 30);
+  CHECK((least >= 0.5f && least < 0.51f && most <= 2 && most > 1.97f));
+  CHECK((turn < 1.5708f && turn > 1.55f));
+  CHECK((strongest < 0.2f && strongest > 0.19f));
 }

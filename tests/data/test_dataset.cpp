@@ -106,11 +106,105 @@ TEST_CASE("dataset: hidden files and folders are no part of any layout") {
   }
   CHECK(images_of(flat.path()) == V{{"x", flat.path() / "x.png"}});
   CHECK(images_of(siblings.path()) == V{{"x", siblings.path() / "images/x.png"}});
-  // Beside folders of the DSB no file is an image, for find_pairs as for find_images; its stem is the folder's.
-  fs::rename(dsb / "x", dsb / "id");
-  put_image(dsb / "stray.png");
+  fs::rename(dsb / "x", dsb / "id");  // the stem is the folder's
   CHECK(images_of(dsb.path()) == V{{"id", dsb.path() / "id/images/x.png"}});
   CHECK(stems(find_pairs(dsb.path())) == std::vector<std::string>{"id"});
+}
+
+TEST_CASE("dataset: no layout hides images of another one") {
+  const auto why = [](const Folder& f) {
+    const std::string pairs = pair_refusal(f.path());
+    CHECK(pairs == refusal([&] { find_images(f.path()); }));
+    return pairs;
+  };
+  const Folder dsb, siblings, mixed;
+  put_image(dsb / "old/images/x.png"), put_image(dsb / "a0.png");
+  CHECK(contains(why(dsb), "holds images, such as a0.png, and folders of images, such as "));
+  CHECK(contains(why(dsb), "old/images"));
+  put_image(siblings / "images/x.png"), put_labels(siblings / "masks/x.png"), put_image(siblings / "y.png");
+  CHECK(contains(why(siblings), "beside it images such as y.png"));
+  put_image(mixed / "a/images/a.png"), fs::create_directories(mixed / "a/masks"), put_image(mixed / "b/b.png");
+  CHECK(contains(why(mixed), "b: holds b.png itself, while the folders beside it, such as a, have a folder images"));
+  // Folders that are not searched, and kinds that are not read, are named.
+  const Folder flat;
+  put_image(flat / "a.png"), put_labels(flat / "a_masks.png"), put_image(flat / "more/b.png");
+  put_image(flat / "out/c.png"), write_bytes(flat / "out/run.json", "{}");
+  write_bytes(flat / "a.czi", "x"), write_bytes(flat / "d.nd2", "x");
+  std::vector<std::string> left_out;
+  CHECK(find_pairs(flat.path(), &left_out).size() == 1);
+  REQUIRE(left_out.size() == 2);
+  CHECK(contains(left_out[0], "d.nd2, which is of a kind"));
+  CHECK(contains(left_out[1], "more: folders within folders"));
+  std::vector<std::string> again;
+  find_images(flat.path(), &again);
+  CHECK(again == left_out);
+}
+
+TEST_CASE("dataset: the parent of data sets is refused with what to give") {
+  const Folder f, flat, foreign;
+  for (const char* part : {"test", "train"})
+    for (const char* name : {"0.png", "1.png"})
+      put_image(f / (part + std::string("/images/") + name)), put_labels(f / (part + std::string("/masks/") + name));
+  CHECK(contains(pair_refusal(f.path()),
+                 "is not one data set but holds 2; give its folder, such as " + (f.path() / "train").string()));
+  put_image(flat / "train/a.png"), put_labels(flat / "train/a_masks.png");
+  CHECK(contains(pair_refusal(flat.path()),
+                 "its folders do: give one of them, such as " + (flat.path() / "train").string()));
+  write_bytes(foreign / "a.czi", "x");
+  CHECK(contains(pair_refusal(foreign.path()), "of a kind that Basin reads (a.czi is none)"));
+}
+
+TEST_CASE("dataset: files that cannot be read are not passed over") {
+  const Folder f;
+  put_image(f / "a.png"), put_labels(f / "a_masks.png");
+  fs::create_symlink("/nonexistent/b.png", f / "b.png");
+  CHECK(images_of(f.path()).size() == 2);
+  CHECK(contains(pair_refusal(f.path()), "b.png (no labels)"));
+  fs::remove(f / "b.png");
+  write_bytes(f / "c_masks.gif", "GIF89a"), write_bytes(f / "d_masks.jpg", "x");
+  CHECK(contains(pair_refusal(f.path()), "c_masks.gif: is of a kind that cannot hold labels"));
+  fs::remove(f / "c_masks.gif");
+  CHECK(contains(pair_refusal(f.path()), "d_masks.jpg: is of a kind that cannot hold labels"));
+  const Folder dsb;
+  put_image(dsb / "a/images/a.png"), put_labels(dsb / "a/masks/1.png"), write_bytes(dsb / "a/masks/2.gif", "x");
+  CHECK(contains(pair_refusal(dsb.path()), "2.gif: is of a kind that cannot hold labels"));
+  fs::remove(dsb / "a/masks/2.gif");
+  put_labels(dsb / "a/masks/2.png", 4, 5, 1);
+  std::vector<int64_t> two(20);
+  two[0] = 1, two[1] = 2;
+  write_labels(dsb / "a/masks/3.png", compact(4, 5, two));
+  CHECK(contains(refusal([&] { read_pair_labels(find_pairs(dsb.path())[0]); }), "3.png: holds several numbers"));
+}
+
+TEST_CASE("dataset: files that the shell lists are treated as those of a folder") {
+  const Folder f;
+  put_image(f / "x.png"), put_labels(f / "x_masks.png"), put_image(f / "more/x.png"), put_image(f / "more/y.png");
+  const auto merged = [&](const std::vector<fs::path>& inputs, std::vector<std::string>& left_out) {
+    std::vector<InputImages> found;
+    for (const fs::path& input : inputs)
+      found.push_back({input, find_images(input)});
+    V images;
+    for (const ImageFile& image : merge_images(found, left_out))
+      images.emplace_back(image.stem, image.path);
+    return images;
+  };
+  std::vector<std::string> left_out;
+  CHECK(merged({f / "x.png", f / "x_masks.png"}, left_out) == V{{"x", f / "x.png"}});
+  REQUIRE(left_out.size() == 1);
+  CHECK(contains(left_out[0], "x_masks.png, which by its name is not an image but its labels"));
+  CHECK(merged({f / "x_masks.png"}, left_out).size() == 1);  // alone it is meant
+  // The same names in two folders: results lie as the images do.
+  CHECK(merged({f / "x.png", f / "more"}, left_out) ==
+        V{{"x", f / "x.png"}, {"more/x", f / "more/x.png"}, {"more/y", f / "more/y.png"}});
+  CHECK(merged({f / "more", f / "more/x.png"}, left_out) == V{{"x", f / "more/x.png"}, {"y", f / "more/y.png"}});
+  write_bytes(f / "x.tif", "x");
+  CHECK(contains(refusal([&] { merged({f / "x.png", f / "x.tif"}, left_out); }), "has the same name"));
+}
+
+TEST_CASE("dataset: what reading changed is said, once for all files of which it is true") {
+  NoteList notes;
+  notes.add("a.png", {"alpha", "turned"}), notes.add("b.png", {"alpha"}), notes.add("c.png", {});
+  CHECK(notes.lines() == std::vector<std::string>{"a.png and 1 more: alpha", "a.png: turned"});
 }
 
 TEST_CASE("dataset: DSB folders, one mask per object") {
@@ -151,7 +245,12 @@ TEST_CASE("dataset: a CSV list") {
   REQUIRE(stems(pairs) == std::vector<std::string>{"a, b", "b"});
   CHECK(pairs[1].masks[0] == f.path() / "gt/1.png");
   const auto why = [&](const std::string& text) { return pair_refusal(write_bytes(f / "bad.csv", text)); };
+  for (const char* heading : {"\"image\",\"mask\"", "Image, Mask", "filename,label", "img,masks"}) {
+    write_bytes(f / "list.csv", std::string(heading) + "\nraw/b_img.png,gt/1.png\n");
+    CHECK(find_pairs(f.path() / "list.csv").size() == 1);
+  }
   CHECK(contains(why("raw/b_img.png,gt/3.png\n"), "bad.csv: line 1: there is no file"));
+  CHECK(contains(why("picture,mask\nraw/b_img.png,gt/1.png\n"), "(a heading is image,mask)"));
   CHECK(contains(why("image,mask\nraw/b_img.png\n"), "bad.csv: line 2 is not image,mask"));
   CHECK(contains(why("raw/b_img.png,gt/1.png,0.5\n"), "line 1 is not image,mask"));
   CHECK(contains(why("raw/b_img.png,gt/1.png\nraw/b_img.png,gt/2.png\n"), "line 2: "));

@@ -193,7 +193,6 @@ TEST_CASE("image: what is no label image is refused") {
   CHECK(contains(why("negative.tif"), "negative.tif: holds label -1"));
   CHECK(contains(why("fractions.tif"), "fractions.tif: holds label"));
   CHECK(contains(why("nan.tif"), "nan.tif: holds label"));
-  CHECK(contains(why("smooth_grey.jpg"), "PNG, TIFF or .npy"));
   CHECK(contains(why("make.py"), "make.py: is no PNG"));
   CHECK(contains(refusal([] { compact(1, 2, {1, -5}); }), "-5"));
   const Folder folder;
@@ -227,8 +226,5 @@ TEST_CASE("image: what cannot be read is refused in one sentence with the file's
   CHECK(contains(image_refusal("/dev/zero"), "not a regular file"));
   CHECK(contains(image_refusal(samples / "nan.tif"), "NaN"));
   CHECK(contains(image_refusal(samples / "negative.tif"), "negative"));
-  CHECK(contains(image_refusal(samples / "stack.tif"), "several images"));
-  CHECK(contains(image_refusal(samples / "i64_strips.tif"), "64-bit"));
-  CHECK(contains(image_refusal(samples / "f64_strips.tif"), "64-bit"));
-  CHECK(contains(image_refusal(samples / "half_float.tif"), "16 bits a sample"));
+  CHECK(contains(image_refusal(samples / "i64_strips.tif"), "int64 pixels"));
 }

@@ -30,25 +30,25 @@ Example coded(const std::string& stem, int height, int width, int channels = 1) 
 
 /// A target that is the labels themselves, margin cut off.
 MakeTargets copy_labels(int margin) {
-  return [margin](const Exec&, View<const int32_t, 2> labels, View<float, 3> target) {
-    for (int c = 0; c < target.dim[0]; ++c)
-      for (int y = 0; y < target.dim[1]; ++y)
-        for (int x = 0; x < target.dim[2]; ++x)
-          target(c, y, x) = float(labels(y + margin, x + margin));
+  return [margin](const Exec&, View<const int32_t, 2> labels, const SampleTargets& to) {
+    const View<float, 3> target = to.map<float>("target");
+    for (int y = 0; y < target.dim[1]; ++y)
+      for (int x = 0; x < target.dim[2]; ++x)
+        target(0, y, x) = float(labels(y + margin, x + margin));
   };
 }
 
 LoaderOptions options_of(int batch, int crop, const std::string& augment = "none") {
   LoaderOptions o;
-  o.batch = batch, o.crop = crop, o.seed = 11, o.target_channels = 1;
+  o.batch = batch, o.crop = crop, o.seed = 11, o.targets.maps = {{"target"}};
   o.augment = parse_augmentation(augment);
   return o;
 }
 
 std::string bytes_of(const LoadedBatch& b) {
-  std::string bytes;
-  for (const Tensor* t : {&b.image, &b.mask, &b.target})
-    bytes.append(static_cast<const char*>(t->raw()), t->bytes());
+  std::string bytes(static_cast<const char*>(b.image.raw()), b.image.bytes());
+  for (const auto& [name, t] : b.targets)
+    bytes.append(static_cast<const char*>(t.raw()), t.bytes());
   for (const std::string& s : b.stems)
     bytes += s + '\n';
   return bytes + std::to_string(b.step);
@@ -126,15 +126,72 @@ TEST_CASE("loader: fewer images than a batch: the order wraps around, and each c
   CHECK(corners.size() == 3);
 }
 
-TEST_CASE("loader: crops are contiguous, reach every position, and image, mask and labels agree") {
+TEST_CASE("loader: named targets: maps of two types and sizes, and tables that begin as zeros") {
+  std::vector<Example> examples;
+  examples.push_back(coded("a", 20, 20));
+  LoaderOptions o = options_of(2, 8);
+  o.targets = {{{"coarse", 3, DType::f32, 4}, {"ids", 1, DType::i32}}, {{"rows", 5, 2}, {"numbers", 4, 1, DType::i32}}};
+  std::atomic<int> calls{0};
+  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 2> labels, const SampleTargets& to) {
+    const View<float, 3> coarse = to.map<float>("coarse");
+    const View<int32_t, 3> ids = to.map<int32_t>("ids");
+    for (int64_t i = 0; i < coarse.size(); ++i)
+      coarse.data[i] = float(i);
+    for (int64_t i = 0; i < labels.size(); ++i)
+      ids.data[i] = labels.data[i];
+    const int k = calls++ % 3;  // samples differ in how many rows they fill
+    for (int row = 0; row < k; ++row)
+      to.table<float>("rows")(row, 1) = 7, to.table<int32_t>("numbers")(row, 0) = 9;
+    *to.count("rows") = k;
+    if (k == 2) {
+      CHECK_THROWS_AS(to.map<float>("ids"), Error);
+      CHECK_THROWS_AS(to.count("ids"), Error);
+      CHECK(contains(refusal([&] { to.map<float>("colour"); }), "no target called colour"));
+    }
+  });
+  for (int step = 0; step < 9; ++step) {
+    const LoadedBatch& b = loader.next();
+    REQUIRE(b.targets.size() == 6);
+    CHECK(b.targets.at("coarse").shape() == Shape{2, 3, 2, 2});
+    CHECK(b.targets.at("ids").shape() == Shape{2, 1, 8, 8});
+    const View<float, 3> rows = b.targets.at("rows").view<float, 3>();
+    const View<int32_t, 3> numbers = b.targets.at("numbers").view<int32_t, 3>();
+    for (int n = 0; n < 2; ++n) {
+      const int count = b.targets.at("rows_count").data<int32_t>()[n];
+      CHECK(count == (2 * step + n) % 3);
+      CHECK(b.targets.at("numbers_count").data<int32_t>()[n] == 0);
+      CHECK(b.targets.at("coarse").view<float, 4>()(n, 2, 1, 1) == 11);
+      const View<int32_t, 4> ids = b.targets.at("ids").view<int32_t, 4>();
+      CHECK(ids(n, 0, 7, 7) == label_of(int(b.image.view<float, 4>()(n, 0, 7, 7))));
+      int wrong = 0;
+      for (int row = 0; row < 5; ++row)
+        wrong += rows(n, row, 0) != 0 || rows(n, row, 1) != (row < count ? 7 : 0);
+      for (int row = 0; row < 4; ++row)
+        wrong += numbers(n, row, 0) != (row < count ? 9 : 0);
+      CHECK(wrong == 0);
+    }
+  }
+}
+
+TEST_CASE("loader: targets that cannot be are refused") {
+  const auto refused = [](const TargetSpec& spec) { return refusal([&] { make_target_tensors({}, spec, 1, 8, 12); }); };
+  CHECK(contains(refused({{{"a"}, {"a"}}, {}}), "two targets are called a"));
+  CHECK(contains(refused({{{"a_count"}}, {{"a", 3}}}), "two targets are called a_count"));
+  CHECK(contains(refused({{{"image"}}, {}}), "\"image\""));
+  CHECK(contains(refused({{{"a", 1, DType::f32, 8}}, {}}), "8 x 12 pixels"));
+  CHECK(contains(refused({{{"a", 1, DType::f64}}, {}}), "neither float32 nor int32"));
+  CHECK(contains(refused({{}, {{"a", 0}}}), "0 rows"));
+  CHECK(make_target_tensors({}, {{{"a", 2, DType::i32, 4}}, {}}, 3, 8, 12).at("a").shape() == Shape{3, 2, 2, 3});
+}
+
+TEST_CASE("loader: crops are contiguous, reach every position, and image and labels agree") {
   std::vector<Example> examples;
   examples.push_back(coded("a", 11, 13, 2));
   Loader loader(examples, options_of(1, 8), copy_labels(0));
   std::set<int> corners;
   for (int step = 0; step < 300; ++step) {
     const LoadedBatch& b = loader.next();
-    const View<float, 4> image = b.image.view<float, 4>(), mask = b.mask.view<float, 4>(),
-                         target = b.target.view<float, 4>();
+    const View<float, 4> image = b.image.view<float, 4>(), target = b.targets.at("target").view<float, 4>();
     const int corner = int(image(0, 0, 0, 0));
     corners.insert(corner);
     int wrong = 0;
@@ -143,7 +200,6 @@ TEST_CASE("loader: crops are contiguous, reach every position, and image, mask a
         const int value = corner + 13 * y + x;
         wrong += image(0, 0, y, x) != float(value) || image(0, 1, y, x) != float(value + 1000);
         wrong += target(0, 0, y, x) != float(label_of(value));
-        wrong += mask(0, 0, y, x) != (label_of(value) ? 1.f : 0.f);
       }
     REQUIRE(wrong == 0);
   }
@@ -160,7 +216,7 @@ TEST_CASE("loader: an image smaller than the crop lies within zeros, at random w
   std::set<std::pair<int, int>> places;
   for (int step = 0; step < 60; ++step) {
     const LoadedBatch& b = loader.next();
-    const View<float, 4> image = b.image.view<float, 4>(), target = b.target.view<float, 4>();
+    const View<float, 4> image = b.image.view<float, 4>(), target = b.targets.at("target").view<float, 4>();
     int y0 = 16, x0 = 16, y1 = -1, x1 = -1;
     for (int y = 0; y < 16; ++y)
       for (int x = 0; x < 16; ++x)
@@ -197,8 +253,9 @@ TEST_CASE("loader: with a margin the field of a crop is that of the whole image,
   std::vector<Example> examples;
   examples.push_back({"a", Source(image, 1, none, "a"), StoredLabels(labels)});
   LoaderOptions o = options_of(1, crop, "flip,rotate");
-  o.margin = margin, o.target_channels = 2;
-  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 2> window, View<float, 3> target) {
+  o.margin = margin, o.targets.maps[0].channels = 2;
+  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 2> window, const SampleTargets& to) {
+    const View<float, 3> target = to.map<float>("target");
     std::vector<float> field(size_t(2) * size_t(window.size()));
     kernels::sdf_field(Exec{}, window, sdf, View<float, 3>{field.data(), {2, window.dim[0], window.dim[1]}});
     for (int c = 0; c < 2; ++c)
@@ -209,7 +266,7 @@ TEST_CASE("loader: with a margin the field of a crop is that of the whole image,
   std::set<std::pair<bool, bool>> axes;  // which way the image's x axis came to lie
   for (int step = 0; step < 100; ++step) {
     const LoadedBatch& b = loader.next();
-    const View<float, 4> value = b.image.view<float, 4>(), target = b.target.view<float, 4>();
+    const View<float, 4> value = b.image.view<float, 4>(), target = b.targets.at("target").view<float, 4>();
     const int right = int(value(0, 0, 0, 1)) - int(value(0, 0, 0, 0)),
               down = int(value(0, 0, 1, 0)) - int(value(0, 0, 0, 0));
     axes.insert({std::abs(right) == 1, right + down > 0});
@@ -244,7 +301,7 @@ TEST_CASE("loader: objects are handed over whole where the targets need it") {
   o.margin = 1, o.whole_image = true;
   std::set<int> sizes;
   std::mutex mutex;
-  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 2> labels, View<float, 3>) {
+  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 2> labels, const SampleTargets&) {
     const std::lock_guard lock(mutex);
     sizes.insert(labels.dim[0]);
     int64_t area = 0;
@@ -296,7 +353,7 @@ TEST_CASE("loader: what a worker throws comes out of next, after the batches bef
   std::atomic<int> calls{0};
   LoaderOptions o = options_of(2, 8);
   o.prefetch = 2;
-  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 2>, View<float, 3>) {
+  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 2>, const SampleTargets&) {
     if (++calls == 5) refuse("the fifth sample");
   });
   CHECK(loader.next().step == 0);

@@ -65,11 +65,36 @@ TEST_CASE("normalise: divide is the correctly rounded quotient") {
   const std::vector<float> sixteen = channel_of(Source(image_of(256, 256, 1, words), 1, divide, "a"), 0);
   for (size_t i = 0; i < words.size(); ++i)
     REQUIRE(sixteen[i] == float(i) / 65535.f);
-  const std::vector<float> reals{-3, 0.1f, 1e30f};
+  const std::vector<float> reals{-0.25f, 0.1f, 1};
   CHECK(channel_of(Source(image_of(1, 3, 1, reals), 1, divide, "a"), 0) == reals);
   CHECK(refusal([] { Source(image_of<uint32_t>(1, 1, 1, {1}), 1, divide, "a.tif"); }).starts_with("a.tif has 32-bit"));
   CHECK(channel_of(Source(image_of<uint32_t>(1, 2, 1, {1, 4000000000u}), 1, none, "a"), 0) ==
         std::vector<float>{1, 4e9f});
+}
+
+TEST_CASE("normalise: divide is refused where the type says nothing of the values") {
+  const auto why = [](const Image& image) { return refusal([&] { Source(image, 1, divide, "a.tif"); }); };
+  CHECK(contains(why(image_of<float>(1, 2, 1, {20, 200})), "a.tif has floats from 20 to 200, for which --norm divide"));
+  CHECK(contains(why(image_of<float>(1, 2, 1, {-100, 1})), "use --norm percentile:1,99.8"));
+  CHECK(contains(why(image_of<uint16_t>(1, 2, 1, {20, 200})), "a.tif has 16-bit numbers of up to 200 only"));
+  CHECK(Source(image_of<uint16_t>(1, 2, 1, {0, 0}), 1, divide, "a").image().notes.empty());
+  CHECK(Source(image_of<uint16_t>(1, 2, 1, {20, 4096}), 1, divide, "a").image().notes.empty());
+  CHECK(Source(image_of<uint16_t>(1, 2, 1, {20, 4095}), 1, divide, "a").image().notes.size() == 1);
+  CHECK(channel_of(Source(image_of<float>(1, 2, 1, {20, 200}), 1, none, "a"), 0) == std::vector<float>{20, 200});
+}
+
+TEST_CASE("normalise: a few pixels far outside the percentiles are limited") {
+  std::vector<uint16_t> values(1000, 100);
+  for (size_t i = 0; i < 500; ++i)
+    values[i] = 300;
+  values[7] = 65535;
+  const std::vector<float> v = channel_of(Source(image_of(10, 100, 1, values), 1, percentile(1, 99.8), "a"), 0);
+  CHECK(v[0] == 1);
+  CHECK(v[999] == 0);
+  CHECK(v[7] == brightest);
+  std::vector<float> dead(1000, 0.5f);
+  dead[3] = -1e9f, dead[5] = 0.6f, dead[6] = 0.6f, dead[8] = 0.6f;
+  CHECK(channel_of(Source(image_of(10, 100, 1, dead), 1, percentile(1, 99.8), "a"), 0)[3] == darkest);
 }
 
 TEST_CASE("normalise: percentiles by hand") {
@@ -96,7 +121,7 @@ TEST_CASE("normalise: percentiles of every type are those of the sorted values")
         std::vector<float> want(n, 0.f);
         if (float(to - from) > 0)
           std::transform(reals.begin(), reals.end(), want.begin(),
-                         [&](float v) { return (v - float(from)) / float(to - from); });
+                         [&](float v) { return std::clamp((v - float(from)) / float(to - from), darkest, brightest); });
         CHECK(channel_of(Source(image_of(1, int(n), 1, values), 1, percentile(low, high), "a"), 0) == want);
       }
     }

@@ -67,8 +67,6 @@ TEST_CASE("npy: what cannot be read is refused in one sentence with the file's n
   CHECK(contains(refusal([&] { read_npy(folder.path()); }), "is a folder"));
   CHECK(contains(why(""), "a.npy: is empty"));
   CHECK(contains(why("hello world, this is text"), "is not a .npy file"));
-  CHECK(contains(why(npy(header(">f4", "False", "(1,)"), four)), "big-endian"));
-  CHECK(contains(why(npy(header("<f4", "True", "(1, 1)"), four)), "Fortran"));
   CHECK(contains(why(npy(header("<c8", "False", "(1,)"), four)), "'<c8'"));
   CHECK(contains(why(npy(header("|O", "False", "(1,)"), four)), "'|O'"));
   CHECK(contains(why(npy(header("<f4", "False", "(2,)"), four)), "truncated"));
@@ -79,7 +77,7 @@ TEST_CASE("npy: what cannot be read is refused in one sentence with the file's n
   CHECK(contains(why(npy(header("<f4", "False", "(-1,)"), four)), "understood"));
   CHECK(contains(why(npy(header("<f4", "False", "(99999999999999999999,)"), four)), "understood"));
   CHECK(contains(why(npy("{'descr': '<f4'}", four)), "understood"));
-  CHECK(contains(why(npy("", four, 3)), "version 3"));
+  CHECK(contains(why(npy("", four, 4)), "version 4"));
 }
 
 TEST_CASE("npy: cut at any length or changed in any byte, a file is read or refused") {

@@ -108,7 +108,7 @@ TEST_CASE("synth: labels are exact and the picture shows them") {
 }
 
 TEST_CASE("synth: an image depends on the options and its index alone") {
-  for (SynthKind kind : {SynthKind::bacteria, SynthKind::worms, SynthKind::nuclei}) {
+  for (SynthKind kind : {SynthKind::bacteria, SynthKind::worms, SynthKind::nuclei, SynthKind::colony}) {
     const SynthOptions options{kind, SynthModality::automatic, 96, 7, 1};
     std::vector<Synthetic> reference;
     for (int index = 0; index < 6; ++index)
@@ -129,6 +129,61 @@ TEST_CASE("synth: an image depends on the options and its index alone") {
     }
     omp_set_num_threads(before);
   }
+}
+
+TEST_CASE("synth: colonies of every shape under every microscope have exact labels") {
+  const SynthShape shapes[] = {SynthShape::rods,    SynthShape::filaments, SynthShape::curved,
+                               SynthShape::stalked, SynthShape::cocci,     SynthShape::channels};
+  const SynthModality modalities[] = {SynthModality::phase, SynthModality::fluorescence, SynthModality::bright_field};
+  int touching = 0, darker = 0, lighter = 0;
+  for (const SynthShape shape : shapes)
+    for (const SynthModality modality : modalities) {
+      CAPTURE(int(shape));
+      CAPTURE(int(modality));
+      const SynthOptions options{SynthKind::colony, modality, 128, 3, 1, 16, shape};
+      const Synthetic made = make_synthetic(options, int(shape));
+      REQUIRE(made.image.type == PixelType::u16);
+      REQUIRE(made.image.pixels.size() == 2 * 128 * 128);
+      REQUIRE(made.labels.ids.size() == 128 * 128);
+      std::vector<int> area(size_t(made.labels.count) + 1);
+      double inside = 0, outside = 0;
+      int32_t next = 1;
+      for (size_t p = 0; p < made.labels.ids.size(); ++p) {
+        const int32_t id = made.labels.ids[p];
+        REQUIRE(id >= 0);
+        REQUIRE(id <= made.labels.count);
+        if (id == next) ++next;
+        REQUIRE(id < next);
+        ++area[size_t(id)];
+        (id != 0 ? inside : outside) += made.image.as<uint16_t>()[p];
+      }
+      for (int id = 1; id <= made.labels.count; ++id) {
+        CHECK(area[size_t(id)] >= 12);
+        if (id % 8 == 1) CHECK(pieces_of(made.labels, id) == 1);
+      }
+      touching += contacts(made.labels);
+      if (made.labels.count == 0) continue;
+      const bool dark = inside / (128 * 128 - area[0]) < outside / area[0];
+      darker += dark && modality == SynthModality::phase, lighter += !dark && modality == SynthModality::fluorescence;
+    }
+  CHECK(touching > 100);
+  CHECK(darker >= 5);
+  CHECK(lighter >= 5);
+}
+
+TEST_CASE("synth: the bits and the modality of a colony are drawn where they are not given") {
+  int wide = 0, equal = 0;
+  for (int index = 0; index < 24; ++index) {
+    const Synthetic made = make_synthetic({SynthKind::colony, SynthModality::any, 64, 1, 1}, index);
+    wide += made.image.type == PixelType::u16;
+    equal += same(made, make_synthetic({SynthKind::colony, SynthModality::automatic, 64, 1, 1}, index));
+  }
+  CHECK(wide >= 8);
+  CHECK(wide <= 22);
+  CHECK(equal == 24);
+  const Synthetic twelve = make_synthetic({SynthKind::colony, SynthModality::phase, 64, 1, 1, 12}, 0);
+  for (size_t p = 0; p < 64 * 64; ++p)
+    REQUIRE(twelve.image.as<uint16_t>()[p] <= 4095);
 }
 
 TEST_CASE("synth: the samples are what their README says") {
@@ -161,4 +216,10 @@ TEST_CASE("synth: options out of range are refused") {
   CHECK_THROWS_AS(make_synthetic({SynthKind::nuclei, SynthModality::automatic, 64, 0, 3}, 0), Error);
   CHECK_THROWS_AS(make_synthetic({SynthKind::nuclei, SynthModality::automatic, 64, 0, std::nan("")}, 0), Error);
   CHECK_THROWS_AS(make_synthetic({}, -1), Error);
+  CHECK_THROWS_AS(make_synthetic({SynthKind::colony, SynthModality::any, 64, 0, 1, 10}, 0), Error);
+  CHECK_THROWS_AS(make_synthetic({SynthKind::bacteria, SynthModality::phase, 64, 0, 1, 16}, 0), Error);
+  CHECK_THROWS_AS(make_synthetic({SynthKind::worms, SynthModality::any, 64, 0, 1}, 0), Error);
+  CHECK_THROWS_AS(make_synthetic({SynthKind::nuclei, SynthModality::bright_field, 64, 0, 1}, 0), Error);
+  CHECK_THROWS_AS(make_synthetic({SynthKind::bacteria, SynthModality::phase, 64, 0, 1, 8, SynthShape::cocci}, 0),
+                  Error);
 }

@@ -150,3 +150,25 @@ TEST_CASE("synth: daughters lie end to end") {
   CHECK(std::abs(gap) < 1);
   CHECK(std::abs(std::sin(two[0].angle - two[1].angle)) < 0.3);
 }
+
+TEST_CASE("synth: founders lie where they are put, and late cells are longer") {
+  Random random(7, Purpose::test);
+  ColonyOptions options;
+  options.cells = 2, options.colonies = 2;
+  options.founders = {{60, 70}, {200, 190}};
+  const std::vector<Body> two = grow(options, {}, random);
+  REQUIRE(two.size() == 2);
+  CHECK(std::hypot(two[0].at.x - 60, two[0].at.y - 70) < 1e-9);
+  CHECK(std::hypot(two[1].at.x - 200, two[1].at.y - 190) < 1e-9);
+
+  auto longest = [](double late) {
+    Random draws(8, Purpose::test);
+    ColonyOptions colony;
+    colony.cells = 40, colony.late = late;
+    size_t disks = 0;
+    for (const Body& body : grow(colony, {}, draws))
+      disks = std::max(disks, body.disks.size());
+    return disks;
+  };
+  CHECK(longest(0.3) > 3 * longest(0) / 2);
+}

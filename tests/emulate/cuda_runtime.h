@@ -5,7 +5,8 @@
 #include "tests/emulate/device.h"
 
 // As much of CUDA's runtime as Basin uses, for the emulated device. Work is done as late as it may be, when somebody
-// waits for it: a host that reads too early sees old values. The device's memory cannot be touched while none of its
+// waits for it: a host that reads too early sees old values. While it is done for one stream, others run ahead at random
+// as far as events let them. The device's memory cannot be touched while none of its
 // work runs, nor what was freed by anybody; new memory holds NaN. BASIN_EMULATED_MEMORY limits it, in MiB.
 
 struct CUstream_st;

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <random>
 #include <utility>
 #include <vector>
 
@@ -43,6 +44,7 @@ CUstream_st default_stream;
 std::vector<cudaStream_t> streams{&default_stream};
 int waited = 0;
 int captures = 0;  // streams that are captured now
+std::mt19937 stream_order;
 bool failed = false;
 cudaError_t last_error = cudaSuccess;
 
@@ -131,11 +133,17 @@ bool advance(cudaStream_t s) {
   return true;
 }
 
+/// Before each piece of the stream's work another stream may go ahead by some of its own, with nothing to order the two
+/// but events.
 void drain(cudaStream_t s) {
   const bool was_open = memory().open;
   memory().protect(true);
-  while (advance(s)) {
-  }
+  do {
+    if (streams.size() < 2 || stream_order() % 2) continue;
+    cudaStream_t other = streams[stream_order() % streams.size()];
+    for (auto pieces = stream_order() % 4; pieces > 0 && advance(other); --pieces) {
+    }
+  } while (advance(s));
   memory().protect(was_open);
 }
 void wait(cudaStream_t s) {

@@ -8,8 +8,8 @@
 #include "kernels/runtime/parallel.h"
 #include "kernels/runtime/reduce.h"
 #include "kernels/runtime/union_find.h"
-#include "models/inference/tiling.h"
 #include "models/methods/vector_fields.h"
+#include "models/networks/tiling.h"
 #include "tests/support/field_support.h"
 
 using namespace basin;
@@ -232,12 +232,12 @@ TEST_CASE("emulate: the host waits for nothing inside a network's run over an im
   VectorFields method(options);
   method.params().allocate(exec);
   method.params().init(exec, 1);
-  method.refresh(exec);
+  const std::unique_ptr<Predictor> predictor = method.predictor(exec);
   const Tensor image = Tensor::from(exec, {1, 100, 120}, uniform<float>(12000, 0, 1, 1));
   std::vector<int> waited;
   for (const int tile : {32, 64}) {
     const int before = waits();
-    method.predict(exec, image, {.tile = tile, .overlap = 8});
+    predictor->predict(exec, image, {.tile = tile, .overlap = 8});
     waited.push_back(waits() - before);
   }
   CHECK(waited[0] == 2);  // what the tiles weigh, before the first of them
@@ -260,7 +260,7 @@ TEST_CASE(
   const VectorFields method(VectorFieldOptions{});
   const Labels truth = make_synthetic({.size = 256, .seed = 1, .density = 0.2}, 0).labels;
   const Maps maps = method.oracle(exec, truth);
-  const std::vector<int32_t> want = method.decode(exec, maps).ids;
+  const std::vector<int32_t> want = method.decode(exec, maps).labels.ids;
   Pool& pool = pool_of(exec.device);
   const Exec of_pool = for_images(exec);
   int at_once = 0, in_parts = 0, refused = 0;
@@ -269,7 +269,7 @@ TEST_CASE(
     const size_t limit = emulate::set_memory(emulate::memory_in_use() + room);
     const int before = waits();
     try {
-      const std::vector<int32_t> got = method.decode(of_pool, maps).ids;
+      const std::vector<int32_t> got = method.decode(of_pool, maps).labels.ids;
       CHECK(got == want);
       ++(waits() == before + 1 ? at_once : in_parts);
     } catch (const OutOfMemory&) {

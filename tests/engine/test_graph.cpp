@@ -2,7 +2,7 @@
 #include "engine/graph.h"
 #include "kernels/runtime/parallel.h"
 #include "models/methods/vector_fields.h"
-#include "models/training/trainer.h"
+#include "models/training/stepper.h"
 #include "tests/support/gpu_support.h"
 
 using namespace basin;
@@ -23,8 +23,7 @@ Batch batch_of(const Exec& exec, unsigned seed) {
     v = v > 0.5f ? 1.f : 0.f;
   return {{{"image", Tensor::from(exec, {2, 1, 16, 16}, uniform<float>(2 * 16 * 16, 0, 1, seed))},
            {"mask", Tensor::from(exec, {2, 1, 16, 16}, mask)},
-           {"target", Tensor::from(exec, {2, 2, 16, 16}, uniform<float>(2 * 2 * 16 * 16, -2, 2, seed + 2))}},
-          {}};
+           {"target", Tensor::from(exec, {2, 2, 16, 16}, uniform<float>(2 * 2 * 16 * 16, -2, 2, seed + 2))}}};
 }
 
 struct Trained {
@@ -38,7 +37,7 @@ Trained train_with(const Exec& exec, bool graph, const std::vector<Batch>& batch
   VectorFields method(small());
   method.params().allocate(exec);
   method.params().init(exec, 3);
-  Stepper stepper(exec, method, graph);
+  Stepper stepper(exec, method, {.graph = graph});
   for (int step = 0; step < 7; ++step)
     stepper.step(batches[size_t(step) % batches.size()], step, 1e-3 / (step + 1));
   CHECK(stepper.first_bad() == -1);

@@ -5,8 +5,8 @@
 #include "kernels/runtime/lru_cache.h"
 #include "models/inference/segmenter.h"
 #include "tests/support/file_support.h"
+#include "tests/support/gpu_support.h"
 #include "tests/support/model_support.h"
-#include "tests/support/support.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -55,8 +55,8 @@ double peak_of(const VectorFields& method, const Labels& labels) {
   Maps maps = method.oracle(Exec(), labels);
   for (auto& [name, map] : maps.tensors)
     map = Tensor::from(exec, map.shape(), map.to_host<float>(exec));
-  const Labels expected = method.decode(Exec(), maps);
-  CHECK(method.decode(exec, std::move(maps)).ids == expected.ids);
+  const Labels expected = method.decode(Exec(), maps).labels;
+  CHECK(method.decode(exec, std::move(maps)).labels.ids == expected.ids);
   CHECK(memory.lent() == 0);
   return double(memory.peak()) / (double(side) * side);
 }
@@ -64,7 +64,8 @@ double peak_of(const VectorFields& method, const Labels& labels) {
 }  // namespace
 
 TEST_CASE("memory: decoding lets go of what it is done with") {
-  VectorFields method = untrained();
+  Untrained untrained;
+  VectorFields& method = untrained.method;
   const Labels sixty = discs(60);
   // Of 400 million pixels, 16 GB are 40 bytes each; beside these lie the image and its labels, 5 bytes and more.
   CHECK(peak_of(method, sixty) < 30);
@@ -78,18 +79,20 @@ TEST_CASE("memory: decoding lets go of what it is done with") {
 
 TEST_CASE("memory: maps are seen before they are decoded, and are the method's") {
   const Exec cpu;
-  const VectorFields method = untrained();
+  const Untrained untrained;
+  const VectorFields& method = untrained.method;
+  const SegmentOptions options{{.tile = 64, .overlap = 8}};
   Synthetic made = make_synthetic({.size = 64, .seed = 5}, 0);
   const Source source(std::move(made.image), 1, {}, "synthetic");
-  const Maps maps = predict_source(cpu, method, source, {.tile = 64, .overlap = 8});
+  const Maps maps = predict_source(cpu, *untrained.predictor, source, options);
   int times = 0;
-  const Segmentation s = segment_source(cpu, method, source, {.tile = 64, .overlap = 8}, [&](const Maps& seen) {
+  const Segmentation s = segment_source(cpu, method, *untrained.predictor, source, options, [&](const Maps& seen) {
     ++times;
     for (const char* name : {"logit", "field"})
       CHECK(seen[name].to_host<float>(cpu) == maps[name].to_host<float>(cpu));
   });
   CHECK(times == 1);
-  CHECK(s.labels.ids == method.decode(cpu, maps).ids);
+  CHECK(s.instances.labels.ids == method.decode(cpu, maps).labels.ids);
 }
 
 TEST_CASE("memory: the pool keeps no image, and gives all it can where the system has no more") {
@@ -112,7 +115,7 @@ TEST_CASE("memory: the pool keeps no image, and gives all it can where the syste
 #endif
 }
 
-TEST_CASE("memory: a GPU without room is told in one sentence, with what to lower") {
+TEST_CASE("memory: a GPU without room is told in one sentence, with what to lower" * skip_without_gpu()) {
   for (const Exec& exec : execs()) {
     if (exec.device == Device::cpu) continue;
     Pool pool(exec.device);
@@ -122,6 +125,17 @@ TEST_CASE("memory: a GPU without room is told in one sentence, with what to lowe
     own.scratch = &pool;
     CHECK(Tensor::zeros(own, {3}).to_host<float>(own) == std::vector<float>(3, 0.f));  // and goes on working
   }
+}
+
+TEST_CASE("memory: tensors without elements take no bytes in any layout") {
+  for (const Exec& exec : execs())
+    for (const Layout layout : {Layout::nchw, Layout::nhwc, Layout::blocked8, Layout::blocked16})
+      for (const Shape& shape : {Shape{2, 0, 3, 4}, Shape{0, 5, 3, 4}, Shape{2, 5, 0, 4}}) {
+        const Tensor t = Tensor::zeros(exec, shape, DType::f32, layout);
+        CHECK(t.bytes() == 0);
+        CHECK(t.features<float>().size() == 0);
+        CHECK(t.clone(exec).bytes() == 0);
+      }
 }
 
 TEST_CASE("memory: of values by their keys the last used are kept") {

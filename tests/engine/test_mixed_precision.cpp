@@ -4,7 +4,7 @@
 #include "kernels/nn/dropout.h"
 #include "kernels/nn/resample.h"
 #include "models/methods/vector_fields.h"
-#include "models/training/trainer.h"
+#include "models/training/stepper.h"
 #include "tests/support/gpu_support.h"
 
 // Maps in bfloat16 beside parameters in float32, and nhwc beside nchw.
@@ -98,8 +98,7 @@ Batch batch_of(const Exec& exec, const Shape& image) {
         }
   return {{{"image", Tensor::from(exec, image, pixels)},
            {"mask", Tensor::from(exec, one, mask)},
-           {"target", Tensor::from(exec, two, target)}},
-          {}};
+           {"target", Tensor::from(exec, two, target)}}};
 }
 
 VectorFieldOptions small(int channels, int decoders) {

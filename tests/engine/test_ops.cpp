@@ -273,6 +273,22 @@ TEST_CASE("network: the output of a batch normalisation is made again for the ba
   CHECK(bool(tape.grad(x)));
 }
 
+TEST_CASE("tape: backward never writes over a seed that its caller keeps") {
+  for (const Exec& exec : execs()) {
+    Tape tape(exec);
+    const Var x = tape.leaf(Tensor::from<float>(exec, {2}, {5, 7}));
+    // Passes its gradient on unchanged, and adds to it afterwards as other users of x would.
+    const Var y = tape.record(x.value, {x}, [&tape, x](const Tensor& d_out) {
+      tape.set_gradient(x, d_out);
+      d_out.zero(tape.exec());
+    });
+    const Tensor seed = Tensor::from<float>(exec, {2}, {1, 2});
+    tape.backward(y, seed);
+    CHECK(seed.to_host<float>(exec) == std::vector<float>{1, 2});
+    CHECK(tape.grad(x).to_host<float>(exec) == std::vector<float>{0, 0});
+  }
+}
+
 TEST_CASE("network: NaN passes batch norm and ReLU, so that it is seen in the loss") {
   for (const Exec& exec : execs())
     for (const Layout layout : {Layout::nchw, Layout::blocked8}) {

@@ -46,7 +46,7 @@ struct Many {
   std::vector<double> step(const kernels::AdamOptions& o, int64_t step, double g, double rate) {
     gradient = Tensor::from(exec, {n}, std::vector<double>(n, g));
     auto* s = static_cast<StepState*>(state.raw());
-    kernels::begin_step(exec, step, float(rate), s);
+    kernels::begin_step(exec, step, float(rate), 0, s);
     kernels::note_bad<double>(exec, gradient.data<const double>(), 1, s);
     kernels::adam<double>(exec, o, s, gradient.view<const double, 1>(), value.view<double, 1>(), m.view<double, 1>(),
                           v.view<double, 1>());
@@ -78,6 +78,18 @@ TEST_CASE("adam: the first step is the rate, against the gradient's sign, whatev
     for (const double g : {1e-3, -4e5}) {
       Many many(exec, 0);
       CHECK(many.step({}, 0, g, 0.25)[0] == doctest::Approx(g > 0 ? -0.25 : 0.25).epsilon(1e-4));
+    }
+}
+
+TEST_CASE("adam: the correction of a late step is that of the powers") {
+  for (const Exec& exec : execs())
+    for (const int64_t t : {1000, 4095, 100000}) {
+      const kernels::AdamOptions o;
+      const double g = 0.5, mean = (1 - o.beta1) * g / (1 - std::pow(o.beta1, double(t)));
+      const double square = (1 - o.beta2) * g * g / (1 - std::pow(o.beta2, double(t)));
+      Many many(exec, 0);
+      CHECK(many.step(o, t - 1, g, 0.25)[0] ==
+            doctest::Approx(-0.25 * mean / (std::sqrt(square) + o.epsilon)).epsilon(1e-12));
     }
 }
 

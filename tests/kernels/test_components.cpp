@@ -4,6 +4,7 @@
 
 #include "engine/tensor.h"
 #include "kernels/image/components.h"
+#include "kernels/image/components_runs.h"
 #include "tests/support/support.h"
 
 using namespace basin;
@@ -114,6 +115,20 @@ TEST_CASE("components: an image without pixels") {
   for (const Exec& exec : test::execs()) {
     CHECK(label(exec, {0, 5, {}}, 4).empty());
     CHECK(label(exec, {5, 0, {}}, 8).empty());
+  }
+}
+
+TEST_CASE("components: strips cover the rows of an image of any height") {
+  for (const int height : {0, 1, 63, 64, 65, 128, INT32_MAX - 64, INT32_MAX - 63, INT32_MAX}) {
+    CAPTURE(height);
+    const kernels::Strips strips{height};
+    const int64_t count = (int64_t(height) + 63) / 64;
+    REQUIRE(strips.count() == count);
+    if (count == 0) continue;
+    CHECK(strips.begin(0) == 0);
+    CHECK(strips.end(count - 1) == height);
+    CHECK(strips.begin(count - 1) == 64 * (count - 1));
+    if (count > 1) CHECK(strips.end(count - 2) == strips.begin(count - 1));
   }
 }
 

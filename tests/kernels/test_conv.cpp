@@ -149,7 +149,7 @@ void check_passes(const Exec& gpu, const Case& c, Layout in_layout, Layout out_l
 
 }  // namespace
 
-TEST_CASE("conv: on a GPU the library's three passes are the plain ones in double") {
+TEST_CASE("conv: on a GPU the library's three passes are the plain ones in double" * skip_without_gpu()) {
   for (Exec gpu : execs()) {
     if (gpu.device == Device::cpu) continue;
     const bool bf16 = has_tensor_cores(gpu);
@@ -173,7 +173,7 @@ TEST_CASE("conv: on a GPU the library's three passes are the plain ones in doubl
   }
 }
 
-TEST_CASE("conv: on a GPU choosing an algorithm takes nothing from a step's memory") {
+TEST_CASE("conv: on a GPU choosing an algorithm takes nothing from a step's memory" * skip_without_gpu()) {
   for (Exec gpu : execs()) {
     if (gpu.device == Device::cpu) continue;
     const Shape shape{1, 24, 40, 56}, w_shape{24, 24, 3, 3};

@@ -110,7 +110,8 @@ TEST_CASE("choices: what is no list of them is refused with the file's name") {
   CHECK(refused(twice));
 }
 
-TEST_CASE("choices: a GPU takes an algorithm that was handed in, and measures instead of one that there is not") {
+TEST_CASE("choices: a GPU takes an algorithm that was handed in, and measures instead of one that there is not" *
+          skip_without_gpu()) {
   for (Exec gpu : execs()) {
     if (gpu.device == Device::cpu) continue;
     gpu.deterministic = true;

@@ -7,6 +7,7 @@
 #include "engine/tensor.h"
 #include "kernels/flow/divergence.h"
 #include "models/methods/vector_fields.h"
+#include "models/registry.h"
 #include "tests/support/support.h"
 
 using namespace basin;
@@ -121,31 +122,31 @@ TEST_CASE("vector fields: decoding parameters are kept in the settings") {
   const Json config = VectorFields(o).config();
   CHECK(config["decoding"]["suppression"] == "omnipose");
   CHECK(config["decoding"]["rescale"] == Json({1.0, 98.0}));
-  VectorFields again(config);
+  VectorFields again("vf-h1", config);
   CHECK(again.config() == config);
   CHECK(again.decoding().rescale->high == 98);
 
   Json older = config;
   older["decoding"].erase("suppression");
   older["decoding"].erase("rescale");
-  VectorFields plain(older);
+  VectorFields plain("vf-h1", older);
   CHECK(plain.decoding().integrate.suppression == kernels::Suppression::none);
   CHECK(!plain.decoding().rescale);
 
   for (const Json& bad : {Json({5.0, 4.0}), Json({1.0}), Json("all"), Json({0.0, 101.0})}) {
     Json damaged = config;
     damaged["decoding"]["rescale"] = bad;
-    CHECK_THROWS_AS(VectorFields{damaged}, Error);
+    CHECK_THROWS_AS(make_method(damaged), Error);
   }
   Json wrong = config;
   wrong["decoding"]["solver"] = "rk4";
-  CHECK_THROWS_AS(VectorFields{wrong}, Error);
+  CHECK_THROWS_AS(make_method(wrong), Error);
 }
 
 TEST_CASE("vector fields: Omnipose's way from a perfect Omnipose field back to the labels") {
   const Exec cpu;
   VectorFieldOptions o;
-  o.net.width = 8, o.field = FieldKind::omnipose;
+  o.net.width = 8, o.field.kind = kernels::FieldKind::omnipose;
   o.decoding.rescale = DivergenceRange{};
   o.decoding.integrate.suppression = kernels::Suppression::omnipose;
   o.decoding.integrate.step = 1, o.decoding.integrate.steps = 12;
@@ -155,7 +156,7 @@ TEST_CASE("vector fields: Omnipose's way from a perfect Omnipose field back to t
   for (int y = 5; y < 30; ++y)
     for (int x = 10; x < 42; ++x)
       truth.ids[size_t(y * 60 + x)] = x < 24 ? 1 : 2;
-  const Labels found = method.decode(cpu, method.oracle(cpu, truth));
+  const Labels found = method.decode(cpu, method.oracle(cpu, truth)).labels;
   CHECK(found.count == 2);
   int64_t wrong = 0;
   for (size_t i = 0; i < truth.ids.size(); ++i)

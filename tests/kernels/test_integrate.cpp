@@ -1,6 +1,7 @@
 #include <omp.h>
 
 #include "kernels/flow/integrate.h"
+#include "kernels/flow/solvers.h"
 #include "kernels/runtime/isa.h"
 #include "tests/support/support.h"
 
@@ -291,6 +292,13 @@ TEST_CASE("integrate: dopri5 finds the way round a turning field where Euler spi
   IntegrateOptions euler = turn;
   euler.solver = Solver::euler;
   CHECK(moved<double>(cpu, size, size, field, {30, 20}, euler)[0] > 34);
+}
+
+TEST_CASE("integrate: the fifth root that chooses a step's length") {
+  for (double a = 1e-5; a < 1.01e5; a *= 1.0137) {
+    CHECK(double(kernels::fifth_root(float(a))) == doctest::Approx(std::pow(double(float(a)), .2)).epsilon(3e-7));
+    CHECK(kernels::fifth_root(a) == doctest::Approx(std::pow(a, .2)).epsilon(1e-13));
+  }
 }
 
 TEST_CASE("integrate: dopri5 stops a point after 200 trials") {

@@ -4,7 +4,7 @@
 
 #include "engine/ops/loss.h"
 #include "kernels/flow/ivp_rows.h"
-#include "tests/support/support.h"
+#include "tests/support/gpu_support.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -164,7 +164,7 @@ TEST_CASE("ivp: the same bits at any number of threads") {
   omp_set_num_threads(before);
 }
 
-TEST_CASE("ivp: a deterministic GPU gives the same bits twice") {
+TEST_CASE("ivp: a deterministic GPU gives the same bits twice" * skip_without_gpu()) {
   for (Exec exec : execs()) {
     if (exec.device == Device::cpu) continue;
     exec.deterministic = true;
@@ -175,6 +175,24 @@ TEST_CASE("ivp: a deterministic GPU gives the same bits twice") {
     CHECK(once.gradient == twice.gradient);
     const Result want = run<double>(plain(), shape, p, t, {});
     check_close(once.gradient, want.gradient, 1e-8, 1e-2);
+  }
+}
+
+TEST_CASE("ivp: the sums of a deterministic GPU hold what flows into one pixel from all others" * skip_without_gpu()) {
+  // Every trajectory leaves the image by its first corner, so that all of them add to that pixel.
+  const Shape shape{1, 2, 64, 64};
+  for (Exec exec : execs()) {
+    if (exec.device == Device::cpu) continue;
+    exec.deterministic = true;
+    for (const double size : {10., 3000.}) {
+      const std::vector<double> p(size_t(shape.size()), -size), t(size_t(shape.size()), 0.);
+      const Result got = run<float>(exec, shape, p, t, {}), want = run<double>(plain(), shape, p, t, {});
+      check_close(got.gradient, want.gradient, 1e-4 * std::abs(want.gradient[0]), 1e-4);
+    }
+    // One that is too large to be held is seen.
+    const std::vector<double> p(size_t(shape.size()), -1e7), t(size_t(shape.size()), 0.);
+    for (const double g : run<float>(exec, shape, p, t, {}).gradient)
+      REQUIRE(std::isnan(g));
   }
 }
 

@@ -3,6 +3,7 @@
 #include "data/synth/synth.h"
 #include "engine/json.h"
 #include "models/methods/vector_fields.h"
+#include "models/registry.h"
 #include "tests/support/command_support.h"
 #include "tests/support/paths.h"
 #include "tests/support/support.h"
@@ -22,8 +23,8 @@ TEST_CASE("decoding: more foreground than can be clustered is refused before it 
   VectorFieldDecoding d;
   d.threshold = 0.4;
   const Exec cpu;
-  const std::string why = refusal([&] { follow(cpu, {{{"logit", zeros(1)}, {"field", zeros(2)}}, {}}, d); });
-  CHECK_MESSAGE(contains(why, "has 536903680 pixels of foreground"), why);
+  const std::string why = refusal([&] { follow(cpu, {{{"logit", zeros(1)}, {"field", zeros(2)}}}, d); });
+  CHECK_MESSAGE(contains(why, "the image has 536903680 pixels of foreground"), why);
 }
 
 TEST_CASE("decoding: the same labels on every device as in two parts on the CPU") {
@@ -33,7 +34,7 @@ TEST_CASE("decoding: the same labels on every device as in two parts on the CPU"
   const Labels truth = make_synthetic({.size = 96, .seed = 3}, 0).labels;
   const Maps maps = method.oracle(cpu, truth);
   const auto on = [](const Exec& exec, const Maps& from) {
-    return Maps{{{"logit", from["logit"].to_device(exec)}, {"field", from["field"].to_device(exec)}}, {}};
+    return Maps{{{"logit", from["logit"].to_device(exec)}, {"field", from["field"].to_device(exec)}}};
   };
   const auto check_all = [&](const Maps& all, const VectorFieldDecoding& d, bool any) {
     const Labels want = decode_in_two_parts(cpu, all, d);
@@ -67,7 +68,7 @@ TEST_CASE("decoding: the same labels on every device as in two parts on the CPU"
     for (int y = 20; y < 30; ++y)
       for (int k = 0; k < 96; ++k)
         field.view<float, 3>()(0, y, k) = x;
-    return Maps{{{"logit", maps["logit"]}, {"field", field}}, {}};
+    return Maps{{{"logit", maps["logit"]}, {"field", field}}};
   };
   VectorFieldDecoding d;
   d.noise = NoiseRule::majority;
@@ -88,7 +89,9 @@ TEST_CASE("decoding: segment names the image that it cannot decode, before it ru
   const Ran ran = run_basin(folder, "segment wide.png --out out --model '" + basin::source_dir() +
                                         "/models/pretrained/nuclei-fluo.safetensors'");
   CHECK(ran.code == 1);
-  CHECK_MESSAGE(contains(ran.err, "basin: wide.png: is 4194304 x 1 pixels; sides are below 4194304"), ran.err);
+  CHECK_MESSAGE(
+      contains(ran.err, "basin: wide.png: the image has 4194304 x 1 pixels, and its sides must be below 4194304"),
+      ran.err);
 }
 
 TEST_CASE("decoding: the rule for noise is kept in the model's settings, and true and false mean what they did") {
@@ -98,10 +101,10 @@ TEST_CASE("decoding: the rule for noise is kept in the model's settings, and tru
   for (const NoiseRule rule : {NoiseRule::none, NoiseRule::majority, NoiseRule::omnipose}) {
     o.decoding.noise = rule;
     const Json config = VectorFields(o).config();
-    CHECK(VectorFields(config).options().decoding.noise == rule);
+    CHECK(VectorFields("vf-h1", config).options().decoding.noise == rule);
     if (rule != NoiseRule::omnipose) CHECK(config["decoding"]["snap_noise"] == (rule == NoiseRule::majority));
   }
   Json config = VectorFields(o).config();
   config["decoding"]["snap_noise"] = "sometimes";
-  CHECK(contains(refusal([&] { VectorFields{config}; }), "sometimes"));
+  CHECK(contains(refusal([&] { make_method(config); }), "sometimes"));
 }

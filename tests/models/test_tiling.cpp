@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "engine/pool.h"
-#include "models/inference/tiling.h"
+#include "models/networks/tiling.h"
 #include "models/networks/unet.h"
 #include "tests/support/support.h"
 
@@ -202,4 +202,39 @@ TEST_CASE("tiling: refuses tiles that the network cannot take") {
   const Tensor image = random_image(1, 8, 8);
   CHECK_THROWS_AS(run_tiled(cpu, image, {Tiling::pad, 30, 8, 1}, {8, 8}, {false}, identity), Error);
   CHECK_THROWS_AS(run_tiled(cpu, image, {Tiling::pad, 32, 32, 1}, {8, 8}, {false}, identity), Error);
+}
+
+TEST_CASE("tiling: fit takes the whole image, or the fewest pixels that give the same maps") {
+  const Exec cpu;
+  const auto blur = [&](const Tensor& tiles) {  // sees 4 px on each side
+    const Tensor out = Tensor::zeros(cpu, tiles.shape());
+    const auto from = tiles.view<const float, 4>();
+    const auto to = out.view<float, 4>();
+    for (int n = 0; n < from.dim[0]; ++n)
+      for (int y = 0; y < from.dim[2]; ++y)
+        for (int x = 0; x < from.dim[3]; ++x)
+          for (int dy = -4; dy <= 4; ++dy)
+            for (int dx = -4; dx <= 4; ++dx)
+              if (y + dy >= 0 && x + dx >= 0 && y + dy < from.dim[2] && x + dx < from.dim[3])
+                to(n, 0, y, x) += from(n, 0, y + dy, x + dx);
+    return std::vector<Tensor>{out};
+  };
+  const NetworkNeeds needs{8, 4};
+  for (const auto& [height, width] : {std::pair(50, 131), std::pair(1, 300), std::pair(96, 96), std::pair(7, 5)}) {
+    const Tensor image = Tensor::from(cpu, {1, height, width}, uniform<float>(size_t(height) * size_t(width), 0, 1, 3));
+    int64_t seen = 0, calls = 0;
+    const auto counted = [&](const Tensor& tiles) {
+      seen += tiles.shape().size(), ++calls;
+      return blur(tiles);
+    };
+    TilingOptions o;
+    const std::vector<float> whole = run_tiled(cpu, image, o, needs, {false}, counted)[0].to_host<float>(cpu);
+    const int64_t padded = int64_t((height + 7) / 8 * 8) * ((width + 7) / 8 * 8);
+    CHECK(calls == 1);
+    CHECK(seen == padded);
+    seen = 0;
+    o.max_tile_pixels = 40 * 40;
+    CHECK(run_tiled(cpu, image, o, needs, {false}, counted)[0].to_host<float>(cpu) == whole);
+    CHECK(double(seen) <= 2.8 * double(padded));  // (40 / (40 - 2 * 8))^2
+  }
 }

@@ -42,7 +42,7 @@ TrainOptions few_steps(int64_t steps) {
   o.steps = steps, o.save_every = 2, o.validate_every = 4, o.crop = 16;
   o.augment = parse_augmentation("flip,rotate,brightness,noise");
   o.workers = 2;
-  o.tiling.tile = 64;
+  o.segment.tiling.tile = 64;
   return o;
 }
 
@@ -83,7 +83,8 @@ TEST_CASE("training: stopped and resumed, it ends with the bytes of a run that n
   }
 }
 
-TEST_CASE("training: a run resumed on a GPU multiplies by the algorithms of cuDNN that were chosen before the stop") {
+TEST_CASE("training: a run resumed on a GPU multiplies by the algorithms of cuDNN that were chosen before the stop" *
+          skip_without_gpu()) {
   for (const Exec& exec : deterministic_execs()) {
     if (exec.device == Device::cpu) continue;
     kernels::ConvAlgorithmCache& ledger = kernels::conv_algorithm_cache();
@@ -155,7 +156,7 @@ TEST_CASE("training: a GPU's recorded steps and prefetched batches give the byte
     const Folder recorded, launched;
     TrainOptions o = few_steps(8);
     run(recorded.path(), o, false, exec);
-    o.graph = false;
+    o.step.graph = false;
     run(launched.path(), o, false, exec);
     CHECK(read_bytes(recorded / "last.state.safetensors") == read_bytes(launched / "last.state.safetensors"));
     CHECK(read_bytes(recorded / "metrics.csv") == read_bytes(launched / "metrics.csv"));
@@ -189,7 +190,7 @@ TEST_CASE("training: the learning rate falls as half a cosine, or stays") {
   for (const Schedule schedule : {Schedule::cosine, Schedule::constant}) {
     const Folder folder;
     TrainOptions o = few_steps(8);
-    o.schedule = schedule, o.rate = 1e-3, o.validate_every = 0;
+    o.rate.schedule = schedule, o.rate.rate = 1e-3, o.validate_every = 0;
     run(folder.path(), o, false);
     std::istringstream rows(read_bytes(folder / "metrics.csv"));
     std::string row;
@@ -218,7 +219,7 @@ TEST_CASE("training: changed settings are refused by name, and leave the run as 
   run(folder.path(), few_steps(2), false);
   const auto never = [] { FAIL("a refused run was accepted"); };
   TrainOptions other = few_steps(4);
-  other.rate = 1e-3, other.accepted = never;
+  other.rate.rate = 1e-3, other.accepted = never;
   CHECK(contains(refusal([&] { run(folder.path(), other, true); }), ": lr 0.001 now, 0.0002 then"));
   other = few_steps(4);
   other.seed = 9, other.batch = 1, other.accepted = never;
@@ -244,7 +245,7 @@ TEST_CASE("training: changed settings are refused by name, and leave the run as 
 
 TEST_CASE("training: a loss that becomes NaN stops the run with its step and images, and saves nothing of it") {
   TrainOptions o = few_steps(8);
-  o.rate = 1e30;
+  o.rate.rate = 1e30;
   for (const Exec& exec : execs()) {
     const Folder none;
     CHECK(contains(refusal([&] { run(none.path(), o, false, exec); }), "NaN or infinite at step 1 (images image"));
@@ -260,7 +261,7 @@ TEST_CASE("training: a loss that becomes NaN stops the run with its step and ima
   // What was saved before is left as it is.
   const Folder later;
   o = few_steps(2);
-  o.rate = 1e30, o.save_every = 1;
+  o.rate.rate = 1e30, o.save_every = 1;
   CHECK(contains(refusal([&] { run(later.path(), o, false); }), "NaN or infinite at step 1"));
   const std::string saved = read_bytes(later / "last.safetensors"),
                     state = read_bytes(later / "last.state.safetensors");
@@ -278,11 +279,12 @@ TEST_CASE("training: one image is learnt by heart") {
   method.params().allocate(cpu);
   const std::vector<Example> examples = synthetic(1, 64);
   TrainOptions o;
-  o.steps = 100, o.crop = 64, o.rate = 3e-3, o.schedule = Schedule::cosine;
+  o.steps = 100, o.crop = 64, o.rate.rate = 3e-3, o.rate.schedule = Schedule::cosine;
   o.augment = parse_augmentation("none");
   train(cpu, method, examples, {}, o, {folder.path()}, false);
-  method.refresh(cpu);
-  const Labels found = segment_source(cpu, method, examples[0].source, {.tile = 64, .overlap = 0}).labels;
+  const std::unique_ptr<Predictor> predictor = method.predictor(cpu);
+  const Labels found =
+      segment_source(cpu, method, *predictor, examples[0].source, {{.tile = 64, .overlap = 0}}).instances.labels;
   const Labels truth = make_synthetic({.size = 64, .seed = 4}, 0).labels;
   CHECK(average_precision(score(truth, found), 0.5, Dialect::stardist).value_or(0) > 0.7);
 }
@@ -295,7 +297,7 @@ TEST_CASE("vector fields: decoding what a perfect network would give returns the
       const Labels truth = make_synthetic({.kind = kind, .size = 192, .seed = 1}, i).labels;
       std::vector<Labels> found;
       for (const Exec& exec : execs())
-        found.push_back(method.decode(exec, method.oracle(exec, truth)));
+        found.push_back(method.decode(exec, method.oracle(exec, truth)).labels);
       for (const Labels& labels : found)
         CHECK(labels.ids == found[0].ids);
       scores.push_back(score(truth, found[0]));
@@ -308,7 +310,7 @@ TEST_CASE("vector fields: an image without foreground has no objects") {
   const Exec cpu;
   VectorFields method(small());
   const Labels none{5, 7, 0, std::vector<int32_t>(35)};
-  const Labels found = method.decode(cpu, method.oracle(cpu, none));
+  const Labels found = method.decode(cpu, method.oracle(cpu, none)).labels;
   CHECK(found.count == 0);
   CHECK(found.ids == none.ids);
 }

@@ -96,3 +96,41 @@ Image.fromarray(smooth[..., 0]).save("smooth_grey.jpg", quality=95)
 Image.fromarray(pixels("u8")).save("u8.bmp")
 Image.fromarray(pixels("u8", 3)).save("u8_rgb.bmp")
 Image.fromarray(pixels("u8", 4), "RGBA").save("u8_rgb_alpha.bmp")
+
+# What microscopes and people write.
+turned = Image.fromarray(smooth).transpose(Image.Transpose.ROTATE_90)  # shown upright where orientation 6 is obeyed
+exif = Image.Exif()
+exif[0x112] = 6
+turned.save("turned.jpg", quality=95, subsampling=0, exif=exif)
+turned.save("turned.png", exif=exif)
+cmyk = np.dstack([255 - smooth, np.zeros((H, W), np.uint8)])
+Image.fromarray(cmyk, "CMYK").save("cmyk_adobe.jpg", quality=95)
+jpeg = open("cmyk_adobe.jpg", "rb").read()
+at = jpeg.find(b"\xff\xee")
+open("cmyk.jpg", "wb").write(jpeg[:at] + jpeg[at + 2 + int.from_bytes(jpeg[at + 2:at + 4], "big"):])
+planes5 = np.stack([pixels("u16") + 1000 * k for k in range(5)]).astype(np.uint16)
+tifffile.imwrite("imagej_stack.tif", planes5, imagej=True, truncate=True, metadata={"axes": "ZYX"})
+tifffile.imwrite("imagej_channels.tif", planes5[:2].reshape(1, 1, 2, H, W), imagej=True,
+                 metadata={"axes": "TZCYX", "unit": "um"}, resolution=(1 / 0.108, 1 / 0.108))
+lut = np.stack([0 * np.arange(256), 0 * np.arange(256), np.arange(256) * 257]).astype(np.uint16)
+tifffile.imwrite("imagej_lut.tif", pixels("u8"), photometric="palette", colormap=lut, description="ImageJ=1.54f\n",
+                 metadata=None)
+tifffile.imwrite("volume.tif", planes5, truncate=True, photometric="minisblack")
+ome = {"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP"]}, "PhysicalSizeX": 108, "PhysicalSizeXUnit": "nm"}
+tifffile.imwrite("channels.ome.tif", planes5[:2], ome=True, metadata=ome, photometric="minisblack")
+tifffile.imwrite("slices.ome.tif", planes5[:4].reshape(2, 2, H, W), ome=True, metadata={"axes": "ZCYX"},
+                 photometric="minisblack")
+with tifffile.TiffWriter("pyramid.tif") as writer:
+    writer.write(pixels("u8")[::4, ::4], subfiletype=1, metadata=None)
+    writer.write(pixels("u8"), metadata=None)
+with tifffile.TiffWriter("pyramid_untold.tif") as writer:
+    writer.write(pixels("u8")[:18, :20], metadata=None)
+    writer.write(pixels("u8")[:18:2, :20:2], metadata=None)
+Image.fromarray(pixels("u8") > 100).save("bits.tif")
+Image.fromarray(pixels("u8") > 100).save("bits_fax.tif", compression="group4")
+for compression in ("zstd", "lzma", "jpeg2000"):
+    tiff("u8_" + compression, pixels("u8"), compression=compression)
+tiff("f16_deflate_predictor", pixels("f32").astype(np.float16), compression="deflate", predictor=3)
+tiff("labels_jpeg", np.where(pixels("u8") > 100, 255, 0).astype(np.uint8), compression="jpeg")
+mask = Image.fromarray(np.where(pixels("u8") > 100, 255, 0).astype(np.uint8))
+mask.quantize(2).save("mask_white_first.png")

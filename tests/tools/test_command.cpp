@@ -193,7 +193,8 @@ TEST_CASE("command: info of models, with and without Basin's own description, an
   VectorFieldOptions o;
   o.net.in_channels = 3;
   o.decoding.dbscan.eps = 1.75;
-  const VectorFields method = untrained(o);
+  const Untrained untrained(o);
+  const VectorFields& method = untrained.method;
   save_model(folder / "m.safetensors", cpu, method,
              {{"training", {{"lr", 0.002}, {"data", "00ff"}, {"model width", 8}}},
               {"trained_on", {"0f", "1e"}},
@@ -214,7 +215,7 @@ TEST_CASE("command: info of models, with and without Basin's own description, an
   write("torchvf.safetensors");
   const Ran torchvf = run_basin(folder, "info torchvf.safetensors");
   REQUIRE_MESSAGE(torchvf.code == 0, torchvf.err);
-  for (const char* text : {"torchvf's defaults", "eps 2.25", "min_samples 15", "solver euler", "steps 25", "width 8"})
+  for (const char* text : {"public checkpoint", "eps 2.25", "min_samples 15", "solver euler", "steps 25", "width 8"})
     CHECK_MESSAGE(contains(torchvf.out, text), text, " is missing in ", torchvf.out);
 
   const auto refused = [&](const std::string& name) {
@@ -237,7 +238,8 @@ TEST_CASE("command: info of models, with and without Basin's own description, an
   CHECK(contains(with("width", 8.5), "width"));
   CHECK(contains(with("kernel", -1), "kernel"));
   CHECK(contains(with("method", "vf-h9"), "vf-h9"));
-  CHECK(contains(with("decoding", Json::array()), "threshold"));
+  CHECK(contains(with("decoding", Json::array()), "lack a valid decoding"));
+  CHECK(contains(with("decoding", Json::object()), "lack a valid threshold"));
   content.metadata["basin"] = std::string(100000, '[');
   write("bad.safetensors");
   CHECK(contains(refused("bad.safetensors"), "damaged"));
@@ -257,7 +259,7 @@ TEST_CASE("label statistics: areas, gaps in the numbers, and what are no labels"
   CHECK(s.areas == std::vector<int64_t>{2, 3});
   CHECK(s.largest_label == 7);
   CHECK(s.background == 4);
-  CHECK(!s.looks_like_labels);                                          // 3 of the 4 pairs of neighbours within objects
+  CHECK(!s.looks_like_labels);                                          // 4 of the 6 pairs of neighbours within objects
   CHECK(label_statistics({5, 5, 5, 5, 5, 4}, 1, 6).looks_like_labels);  // 4 of 5
   CHECK(!label_statistics({5, 5, 6, 6}, 4, 1).looks_like_labels);       // 2 of 3
   CHECK(!label_statistics({0, 0, 0, 0}, 2, 2).looks_like_labels);

@@ -54,7 +54,19 @@ TEST_CASE("field: the command writes what the kernels give") {
   check("", [](const Exec& e, In l, Out f) { sdf_field(e, l, {}, f); });
   check("--kind sdf --truncate 4 --kernel 7", [](const Exec& e, In l, Out f) { sdf_field(e, l, {4, 7}, f); });
   check("--kind affinity --kernel 19", [](const Exec& e, In l, Out f) { affinity_field(e, l, 19, f); });
-  check("--kind omnipose", omnipose_field);
+  check("--kind omnipose", [](const Exec& e, In l, Out f) {  // beyond the image lies background
+    const int height = l.dim[0] + 2, width = l.dim[1] + 2;
+    std::vector<int32_t> framed(size_t(height) * size_t(width));
+    for (int y = 0; y < l.dim[0]; ++y)
+      for (int x = 0; x < l.dim[1]; ++x)
+        framed[size_t(y + 1) * size_t(width) + size_t(x) + 1] = l(y, x);
+    std::vector<float> whole(2 * framed.size());
+    omnipose_field(e, {framed.data(), {height, width}}, {whole.data(), {2, height, width}});
+    for (int c = 0; c < 2; ++c)
+      for (int y = 0; y < l.dim[0]; ++y)
+        for (int x = 0; x < l.dim[1]; ++x)
+          f(c, y, x) = whole[(size_t(c) * size_t(height) + size_t(y) + 1) * size_t(width) + size_t(x) + 1];
+  });
   check("--kind centroid", [](const Exec& e, In l, Out f) { centroid_field(e, l, CentroidMode::unit, f); });
   check("--kind centroid --mode displacement",
         [](const Exec& e, In l, Out f) { centroid_field(e, l, CentroidMode::displacement, f); });

@@ -13,7 +13,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-void put_model(const fs::path& path) { save_model(path, {}, untrained(), Json::object()); }
+void put_model(const fs::path& path) { save_model(path, {}, Untrained().method, Json::object()); }
 
 void put_image(const fs::path& path) {
   Image image{32, 40, 1, PixelType::u8, std::vector<std::byte>(32 * 40)};
@@ -54,6 +54,33 @@ TEST_CASE("segment: a bad image is told and left out, and the others are done") 
   CHECK(run_basin(folder, "segment in/a.png in/e.png --model m.safetensors --out good --device cpu").code == 0);
 }
 
+TEST_CASE("segment: files that the shell lists, and the same names in two folders") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  for (const char* name : {"a/i.png", "a/i_masks.png", "b/i.png"})
+    put_image(folder / name);
+  const Ran listed =
+      run_basin(folder, "segment a/i.png a/i_masks.png --model m.safetensors --out out --save labels --device cpu");
+  CHECK_MESSAGE(listed.code == 0, listed.err);
+  CHECK(contains(listed.err, "left out a/i_masks.png"));
+  CHECK(!fs::exists(folder / "out/i_masks_masks.png"));
+  CHECK(fs::exists(folder / "out/i_masks.png"));
+  const Ran both = run_basin(folder, "segment a b --model m.safetensors --out both --save labels --device cpu");
+  CHECK_MESSAGE(both.code == 0, both.err);
+  CHECK(fs::exists(folder / "both/a/i_masks.png"));
+  CHECK(fs::exists(folder / "both/b/i_masks.png"));
+}
+
+TEST_CASE("segment: counts that no machine has are refused in one sentence") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  put_image(folder / "a.png");
+  const Ran ran = run_basin(folder, "segment a.png --model m.safetensors --out out --threads 100000");
+  CHECK(ran.code != 0);
+  CHECK(lines_of(ran.err) == 1);
+  CHECK(contains(ran.err, "--threads"));
+}
+
 TEST_CASE("segment: of an image that fails halfway nothing is left") {
   const Folder folder;
   put_model(folder / "m.safetensors");
@@ -83,7 +110,8 @@ TEST_CASE("segment: what no image can be done with is told once, and makes no fo
   refused("a.png b.png --tile 100", "--tile 100: expected a multiple of 8", 1);
   refused("a.png b.png --tile 64 --overlap 64", "--overlap 64: expected less than --tile 64", 1);
   refused("a.png b.png --norm loud", "--norm loud", 1);
-  refused("a.png more", "another input has the same name", 1);
+  put_image(folder / "a.tif");  // a PNG all the same
+  refused("a.png a.tif", "another input of its folder has the same name", 1);
   write_bytes(folder / "file", "x");
   refused("a.png --out file", "file: is a file, not a folder", 1);
   refused("none.png", "none.png: no such file or folder", 2);

@@ -76,6 +76,23 @@ TEST_CASE("synth: the command writes the same pairs with any number of threads a
   CHECK(has(json["command"], "basin synth --kind nuclei"));
 }
 
+TEST_CASE("synth: the command writes colonies as 16-bit images") {
+  const Folder folder;
+  const fs::path log = folder.path / "log", out = folder.path / "out";
+  REQUIRE_MESSAGE(
+      basin_command("synth --kind colony --modality brightfield --shape cocci --bits 12 --count 2 --size 64 "
+                    "--seed 9 --out " +
+                        out.string(),
+                    log) == 0,
+      text_of(log));
+  const Synthetic made =
+      make_synthetic({SynthKind::colony, SynthModality::bright_field, 64, 9, 1, 12, SynthShape::cocci}, 1);
+  const Image image = read_image(out / "colony_001_img.png");
+  CHECK(image.type == PixelType::u16);
+  CHECK(image.pixels == made.image.pixels);
+  CHECK(read_labels(out / "colony_001_masks.png").ids == made.labels.ids);
+}
+
 TEST_CASE("synth: the command wants an empty folder") {
   const Folder folder;
   const std::string out = (folder.path / "used").string();
@@ -94,8 +111,12 @@ TEST_CASE("synth: the command refuses what it cannot draw") {
   CHECK(basin_command("synth --size 10" + out, log) != 0);
   CHECK(basin_command("synth --count 0" + out, log) != 0);
   CHECK(basin_command("synth --density 9" + out, log) != 0);
+  CHECK(basin_command("synth --kind colony --bits 10" + out, log) != 0);
+  CHECK(basin_command("synth --kind colony --shape pears" + out, log) != 0);
   CHECK(basin_command("synth", log) != 0);
   CHECK_FALSE(fs::exists(folder.path / "out"));
+  CHECK(basin_command("synth --kind nuclei --bits 16" + out, log) == 1);
+  CHECK(has(text_of(log), "16 bits"));
   std::ofstream(folder.path / "file") << "x";
   CHECK(basin_command("synth --count 1 --size 32 --out " + (folder.path / "file").string(), log) == 1);
   CHECK(has(text_of(log), (folder.path / "file").string()));

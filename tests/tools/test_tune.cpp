@@ -2,6 +2,7 @@
 #include "engine/json.h"
 #include "models/inference/model_file.h"
 #include "models/inference/tuning.h"
+#include "models/methods/vector_fields.h"
 #include "tests/support/command_support.h"
 #include "tests/support/paths.h"
 
@@ -37,26 +38,33 @@ const char* const ap = "AP50:95 (stardist, per-image mean, mean of .50:.05:.95, 
 }  // namespace
 
 TEST_CASE("tune: the present decoding comes first, then every other combination of the grid") {
-  VectorFieldDecoding present;
-  present.threshold = 0.5, present.integrate.steps = 50, present.dbscan.eps = 2,
-  present.noise = kernels::NoiseRule::majority;
-  DecodingGrid grid;
-  grid.threshold = {0.5, 0.25}, grid.steps = {50}, grid.eps = {2, 3}, grid.min_samples = {15},
-  grid.noise = {kernels::NoiseRule::majority};
-  const std::vector<VectorFieldDecoding> all = decodings_to_try(present, grid);
+  VectorFields method{VectorFieldOptions{}};
+  Settings& settings = method.settings();
+  method.decoding().integrate.steps = 50, method.decoding().dbscan.eps = 2;
+  method.decoding().noise = kernels::NoiseRule::majority;
+  const Json present = settings.decoding();
+  DecodingGrid grid{{"threshold", {"0.5", "0.25"}},
+                    {"steps", {"50"}},
+                    {"eps", {"2", "3"}},
+                    {"min_samples", {"15"}},
+                    {"snap_noise", {"majority"}}};
+  const std::vector<Json> all = decodings_to_try(settings, grid);
+  CHECK(settings.decoding() == present);
   REQUIRE(all.size() == 4);
   const auto is = [&](size_t k, double threshold, double eps) {
-    return all[k].threshold == threshold && all[k].dbscan.eps == eps && all[k].integrate.steps == 50 &&
-           all[k].dbscan.min_samples == 15 && all[k].noise == kernels::NoiseRule::majority;
+    return all[k]["threshold"] == threshold && all[k]["eps"] == eps && all[k]["steps"] == 50 &&
+           all[k]["min_samples"] == 15 && all[k]["snap_noise"] == true && all[k]["solver"] == "euler";
   };
   CHECK(is(0, 0.5, 2));
   CHECK(is(1, 0.5, 3));
   CHECK(is(2, 0.25, 2));
   CHECK(is(3, 0.25, 3));
-  grid.eps = {1, -1};
-  CHECK(contains(refusal([&] { decodings_to_try(present, grid); }), "--eps -1"));
-  grid.eps = {};
-  CHECK(contains(refusal([&] { decodings_to_try(present, grid); }), "--eps"));
+  grid[2] = {"eps", {"1", "-1"}, "--eps"};
+  CHECK(contains(refusal([&] { decodings_to_try(settings, grid); }), "--eps -1"));
+  grid[2] = {"eps", {}, "--eps"};
+  CHECK(contains(refusal([&] { decodings_to_try(settings, grid); }), "--eps"));
+  grid[2] = {"width", {"8"}};
+  CHECK(contains(refusal([&] { decodings_to_try(settings, grid); }), "--try width=8"));
 }
 
 TEST_CASE("tune: a decoding scores what it scores when it decodes by itself") {
@@ -66,16 +74,16 @@ TEST_CASE("tune: a decoding scores what it scores when it decodes by itself") {
   VectorFields method(o);
   const Labels truth = make_synthetic({.kind = SynthKind::nuclei, .size = 128, .seed = 3}, 0).labels;
   const Maps maps = method.oracle(cpu, truth);
-  DecodingGrid grid;
-  grid.threshold = {0.5}, grid.steps = {0, 25}, grid.eps = {1, 2.25}, grid.min_samples = {5, 9};
-  const std::vector<VectorFieldDecoding> decodings = decodings_to_try(method.decoding(), grid);
-  const std::vector<ImageScore> scores = score_decodings(cpu, maps, truth, decodings);
+  const DecodingGrid grid{
+      {"threshold", {"0.5"}}, {"steps", {"0", "25"}}, {"eps", {"1", "2.25"}}, {"min_samples", {"5", "9"}}};
+  const std::vector<Json> decodings = decodings_to_try(method.settings(), grid);
+  const std::vector<ImageScore> scores = score_decodings(cpu, method, maps, truth, decodings);
   REQUIRE(scores.size() == decodings.size());
   std::vector<ValidationScores> by_itself;
   for (size_t k = 0; k < decodings.size(); ++k) {
     CAPTURE(k);
-    method.decoding() = decodings[k];
-    const ImageScore s = score(truth, method.decode(cpu, maps));
+    method.settings().set_decoding(decodings[k]);
+    const ImageScore s = score(truth, method.decode(cpu, maps).labels);
     CHECK(scores[k].prediction == s.prediction);
     CHECK(scores[k].matched == s.matched);
     by_itself.push_back(validation_scores({&s, 1}));
@@ -98,7 +106,7 @@ TEST_CASE("tune: the command stores the decoding whose score segment and evaluat
   copy_samples(folder.path() / "val");
   {
     Model model = load_model(nuclei, {});
-    dynamic_cast<VectorFields&>(*model.method).decoding().dbscan.eps = 0.5;
+    model.method->settings().set({"eps", "0.5", "eps"}, {Setting::Use::decoding});
     model.info["config"] = model.method->config();
     save_model(folder / "bad.safetensors", {}, *model.method, model.info);
   }

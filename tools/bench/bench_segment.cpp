@@ -4,29 +4,27 @@
 #include "data/metrics/metrics.h"
 #include "data/synth/synth.h"
 #include "models/inference/segmenter.h"
-#include "models/inference/tiling.h"
 #include "models/methods/vector_fields.h"
+#include "models/networks/tiling.h"
 #include "tools/bench/bench.h"
 
 namespace basin::tools {
 namespace {
 
-/// Runs the network over the whole image and gives the maps of a perfect one in place of its own. An untrained network
-/// takes as long as a trained one, but its foreground is arbitrary, and with it what there is to decode.
-class TrueMaps : public VectorFields {
+/// Runs an untrained network over the whole image and gives the maps of a perfect one in place of its own. An untrained
+/// network takes as long as a trained one, but its foreground is arbitrary, and with it what there is to decode.
+class TrueMaps : public Predictor {
  public:
-  TrueMaps(const Exec& exec, uint64_t seed, const Labels& truth) : VectorFields(VectorFieldOptions{}) {
-    params().allocate(exec);
-    params().init(exec, seed);
-    refresh(exec);
-    maps_ = oracle(exec, truth);
-  }
+  TrueMaps(const Exec& exec, const Method& method, const Labels& truth)
+      : network_(method.predictor(exec)), maps_(method.oracle(exec, truth)) {}
+
   Maps predict(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const override {
-    VectorFields::predict(exec, image, tiling);
+    network_->predict(exec, image, tiling);
     return maps_;
   }
 
  private:
+  std::unique_ptr<Predictor> network_;
   Maps maps_;
 };
 
@@ -54,13 +52,16 @@ std::vector<BenchResult> bench_segment(const BenchOptions& asked) {
   else
     work.labels = read_labels(o.input), work.image = image_of(work.labels);
   const Labels& truth = work.labels;
-  const TrueMaps method(o.exec, o.seed, truth);
+  VectorFields method{VectorFieldOptions{}};
+  method.params().allocate(o.exec);
+  method.params().init(o.exec, o.seed);
+  const TrueMaps predictor(o.exec, method, truth);
   const Source source(std::move(work.image), 1, {}, "the image");
-  const TilingOptions tiling;
+  const TilingOptions tiling{.tiling = Tiling::dynamic};  // as published
   const std::string shape = std::to_string(truth.width) + "x" + std::to_string(truth.height) + ", " +
                             std::to_string(truth.count) + " objects";
 
-  const Labels found = method.decode(o.exec, method.oracle(o.exec, truth));
+  const Labels found = method.decode(o.exec, method.oracle(o.exec, truth)).labels;
   const std::optional<double> ap = average_precision(score(truth, found), 0.5, Dialect::stardist);
   BASIN_CHECK(truth.count == 0 || ap.value_or(0) > 0.9, "segment: the true maps give objects with an AP50 of ",
               ap.value_or(0));
@@ -68,8 +69,8 @@ std::vector<BenchResult> bench_segment(const BenchOptions& asked) {
   std::vector<double> network, decode;
   Labels last;
   BenchResult all = time_it(o, "segment", shape, [&] {
-    Segmentation s = segment_source(o.exec, method, source, tiling);
-    last = std::move(s.labels);
+    Segmentation s = segment_source(o.exec, method, predictor, source, {tiling});
+    last = std::move(s.instances.labels);
     network.push_back(1e3 * s.network_seconds), decode.push_back(1e3 * s.decode_seconds);
   });
   BASIN_CHECK(last.ids == found.ids, "segment: other labels than those of the true maps");

@@ -4,9 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "data/files/labels.h"
 #include "data/files/npy.h"
-#include "data/files/raster.h"
-#include "engine/files.h"
 
 namespace basin::tools {
 namespace {
@@ -61,11 +60,9 @@ Tensor to_tensor(const Exec& exec, const Array& array, DType dtype, Shape shape)
 }
 
 Mask read_mask(const std::string& path) {
-  const bool is_array = lower_extension(path) == ".npy";
-  const Array array = is_array ? read_npy(path) : raster::read(path, raster::Palette::indices);
-  if (is_array && array.shape.size() != 2) refuse(path, ": expected a mask [H, W], not ", shape_text(array));
-  const int64_t height = array.shape[0], width = array.shape[1], channels = is_array ? 1 : array.shape[2];
-  if (std::max({height, width, height * width}) > INT32_MAX) refuse(path, ": 2^31 pixels or more");
+  const Array array = read_label_array(path);
+  const int64_t height = array.shape[0], width = array.shape[1], channels = array.shape[2];
+  if (height * width > INT32_MAX) refuse(path, ": 2^31 pixels or more");
   return {int(height), int(width), with_element(array.type, [&](auto zero) {
             return nonzero(array.as<decltype(zero)>(), size_t(height * width), int(channels), path);
           })};

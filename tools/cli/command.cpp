@@ -47,7 +47,19 @@ bool multiplies(const Gpu* gpu, Precision precision) {
 
 void add_device_options(Command& command, Common& common) {
   command.add("--device", common.device, "auto, cpu, cuda or cuda:INDEX").shown();
-  command.add("--threads", common.threads, "CPU threads (0: all)").not_negative().shown();
+  add_threads_option(command, common.threads);
+}
+
+void add_threads_option(Command& command, int& threads) {
+  constexpr int most = 1024;  // more than any machine has; each takes memory of its own
+  command.add("--threads", threads, "CPU threads (0: all)").within(0, most).shown();
+}
+
+void add_plane_options(Command& command, PlaneChoice& choice) {
+  command.add("--axes", choice.axes,
+              "of a stack that does not say what its images are: ZYX, CYX; with sizes T=10,C=2 (slowest first)");
+  command.add("--plane", choice.plane, "of a stack: the number along each axis, from 0: Z=3,T=0");
+  command.add("--channel", choice.channels, "channels to read, by name or by number from 0; default: all").list();
 }
 
 void add_seed_option(Command& command, Common& common) {
@@ -109,6 +121,11 @@ void keep_inputs(const std::filesystem::path& out, const std::vector<std::filesy
   for (const std::filesystem::path& in : inputs)
     if (std::error_code none; std::filesystem::equivalent(in, out, none))
       refuse(out.string(), ": is read by this command and would be written over; give another name");
+}
+
+void report_notes(const std::vector<std::string>& notes) {
+  for (const std::string& note : notes)
+    std::fprintf(stderr, "basin: %s\n", note.c_str());
 }
 
 void report_converted(int64_t images, int channels) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "data/files/stack.h"
 #include "kernels/runtime/exec.h"
 #include "tools/cli/options.h"
 
@@ -20,6 +21,10 @@ void add_device_options(Command&, Common&);
 void add_seed_option(Command&, Common&);
 void add_precision_option(Command&, Common&);
 
+/// --axes, --plane and --channel: what is meant of files that hold several images.
+void add_plane_options(Command&, PlaneChoice&);
+void add_threads_option(Command&, int& threads);
+
 /// 0: as many as the machine has, or OMP_NUM_THREADS says.
 void set_threads(int);
 /// Sets the number of threads and picks the device, a GPU with a stream of its own. `cuda` throws where there is none;
@@ -29,6 +34,9 @@ Exec make_exec(const Common&, bool told = true);
 
 /// Throws if a command would write over one of the files that it reads.
 void keep_inputs(const std::filesystem::path& out, const std::vector<std::filesystem::path>& inputs);
+
+/// On stderr, a line each: what was changed or left out.
+void report_notes(const std::vector<std::string>&);
 
 /// On stderr, where there are any: how many images were converted for a model of this many channels, and how.
 void report_converted(int64_t images, int channels);
@@ -43,6 +51,8 @@ void add_segment(Command&);
 void add_evaluate(Command&);
 void add_synth(Command&);
 void add_report(Command&);
+void add_methods(Command&);
+void add_oracle(Command&);
 void add_field(Command&);
 void add_loss(Command&);
 void add_integrate(Command&);

@@ -123,7 +123,7 @@ void add_evaluate(Command& program) {
       .shown();
   command.add("--json", options->json, "write all scores to this file");
   command.add("--csv", options->csv, "write the scores of each image to this file, one row per image");
-  command.add("--threads", options->threads, "CPU threads (0: all)").not_negative().shown();
+  add_threads_option(command, options->threads);
   command.runs([=] { run(*options); });
 }
 

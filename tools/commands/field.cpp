@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -8,6 +9,7 @@
 #include "kernels/field/centroid_field.h"
 #include "kernels/field/distance_field.h"
 #include "kernels/field/omnipose_field.h"
+#include "kernels/image/tiles.h"
 #include "tools/cli/command.h"
 #include "tools/cli/run_json.h"
 
@@ -31,10 +33,17 @@ void run(const FieldRequest& request) {
   if (request.kind == "centroid" && int64_t(labels.ids.size()) >= kernels::centroid_pixel_limit)
     refuse(request.labels, ": has ", labels.ids.size(), " pixels; --kind centroid takes fewer than ",
            kernels::centroid_pixel_limit);
-  const Tensor ids = Tensor::from(exec, {labels.height, labels.width}, labels.ids);
-  const Tensor field = Tensor::empty(exec, {2, labels.height, labels.width});
+  // As in training, what lies beyond the image is background: one row and column of it on each side.
+  const int height = labels.height + 2, width = labels.width + 2;
+  std::vector<int32_t> framed(size_t(height) * size_t(width));
+  for (int y = 0; y < labels.height; ++y)
+    std::copy_n(labels.ids.begin() + ptrdiff_t(y) * labels.width, labels.width,
+                framed.begin() + ptrdiff_t(y + 1) * width + 1);
+  const Tensor ids = Tensor::from(exec, {height, width}, framed);
+  const Tensor whole = Tensor::empty(exec, {2, height, width}),
+               field = Tensor::empty(exec, {2, labels.height, labels.width});
   const auto from = ids.view<const int32_t, 2>();
-  const auto to = field.view<float, 3>();
+  const auto to = whole.view<float, 3>();
   if (request.kind == "sdf")
     kernels::sdf_field(exec, from, request.sdf, to);
   else if (request.kind == "affinity")
@@ -43,6 +52,9 @@ void run(const FieldRequest& request) {
     kernels::omnipose_field(exec, from, to);
   else
     kernels::centroid_field(exec, from, request.mode == "unit" ? CentroidMode::unit : CentroidMode::displacement, to);
+  kernels::cut_tile(exec, whole.view<const float, 3>(), 1, 1, kernels::Outside::zero, kernels::Outside::zero,
+                    field.view<float, 3>());
+  report_notes(labels.notes);
   write_npy(request.out, {2, labels.height, labels.width}, field.to_host<float>(exec).data());
   write_run_json_beside(request.out);
 }

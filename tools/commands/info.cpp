@@ -15,39 +15,12 @@
 namespace basin::tools {
 namespace {
 
-const char* name_of(PixelType type) {
-  switch (type) {
-    case PixelType::u8:
-      return "8-bit";
-    case PixelType::u16:
-      return "16-bit";
-    case PixelType::u32:
-      return "32-bit";
-    case PixelType::f32:
-      break;
-  }
-  return "32-bit float";
-}
-
-const char* name_of(ElementType type) {
-  static const char* const names[] = {"boolean", "uint8",  "int8",  "uint16",  "int16",  "uint32",
-                                      "int32",   "uint64", "int64", "float32", "float64"};
-  return names[size_t(type)];
-}
-
 std::vector<double> values_of(const Image& image) {
   const size_t n = size_t(image.height) * size_t(image.width) * size_t(image.channels);
-  switch (image.type) {
-    case PixelType::u8:
-      return {image.as<uint8_t>(), image.as<uint8_t>() + n};
-    case PixelType::u16:
-      return {image.as<uint16_t>(), image.as<uint16_t>() + n};
-    case PixelType::u32:
-      return {image.as<uint32_t>(), image.as<uint32_t>() + n};
-    case PixelType::f32:
-      break;
-  }
-  return {image.as<float>(), image.as<float>() + n};
+  return with_pixels(image.type, [&](auto zero) {
+    const auto* p = image.as<decltype(zero)>();
+    return std::vector<double>(p, p + n);
+  });
 }
 
 void print_values(std::vector<double> values) {
@@ -83,10 +56,15 @@ void print_labels(const std::vector<double>& values, int64_t height, int64_t wid
               static_cast<long long>(s.areas.back()), static_cast<long long>(s.areas[n / 2]));
 }
 
-void print_image(const std::string& file) {
-  const Image image = read_image(file);
+void print_image(const std::string& file, const PlaneChoice& choice) {
+  const Image image = read_image(file, choice);
   std::printf("image       %d x %d px (width x height), %s, %s\n", image.width, image.height,
               counted(image.channels, "channel").c_str(), name_of(image.type));
+  if (image.stack.images > 1 || image.stack.pixel_size) std::printf("axes        %s\n", to_text(image.stack).c_str());
+  for (const std::string& name : image.stack.channel_names)
+    std::printf("channel     %s\n", name.c_str());
+  for (const std::string& note : image.notes)
+    std::printf("note        %s\n", note.c_str());
   const std::vector<double> values = values_of(image);
   print_values(values);
   if (image.channels == 1 && image.type != PixelType::f32) print_labels(values, image.height, image.width);
@@ -99,6 +77,11 @@ void print_array(const std::string& file) {
   print_values(values);
   if (array.shape.size() == 2 && !array.is_real()) print_labels(values, array.shape[0], array.shape[1]);
 }
+
+struct Request {
+  std::vector<std::string> files;
+  PlaneChoice choice;
+};
 
 /// A value as people write it; what a terminal would take for a command stays escaped.
 std::string plain(const Json& value) {
@@ -134,35 +117,37 @@ void print_model(const std::string& file) {
       std::printf("%-11s %s\n", plain(key).c_str(), listed(value, "model ").c_str());
 }
 
-void print_file(const std::string& file) {
+void print_file(const std::string& file, const PlaneChoice& choice) {
   std::printf("file        %s\n", file.c_str());
   if (lower_extension(file) == ".safetensors")
     print_model(file);
   else if (lower_extension(file) == ".npy")
     print_array(file);
   else
-    print_image(file);
+    print_image(file, choice);
 }
 
 }  // namespace
 
 void add_info(Command& program) {
   Command command = program.subcommand("info", "what a model, image, label or .npy file holds");
-  auto files = std::make_shared<std::vector<std::string>>();
-  command.add("FILE", *files, "one or more files").required();
-  command.runs([files] {
+  auto request = std::make_shared<Request>();
+  command.add("FILE", request->files, "one or more files").required();
+  add_plane_options(command, request->choice);
+  command.runs([request] {
+    const std::vector<std::string>& files = request->files;
     size_t failed = 0;
-    for (const std::string& file : *files) {
+    for (const std::string& file : files) {
       try {
-        print_file(file);
+        print_file(file, request->choice);
       } catch (const Error& e) {
-        if (files->size() == 1) throw;
+        if (files.size() == 1) throw;
         std::fflush(stdout);
         std::fprintf(stderr, "basin: %s\n", e.what());
         ++failed;
       }
     }
-    if (failed > 0) refuse(failed, " of ", counted(int64_t(files->size()), "file"), " could not be read");
+    if (failed > 0) refuse(failed, " of ", counted(int64_t(files.size()), "file"), " could not be read");
   });
 }
 

@@ -1,3 +1,5 @@
+#include "engine/ops/loss.h"
+
 #include <cstdio>
 #include <memory>
 #include <span>
@@ -5,7 +7,6 @@
 
 #include "data/files/npy.h"
 #include "engine/files.h"
-#include "engine/ops/loss.h"
 #include "tools/cli/arrays.h"
 #include "tools/cli/command.h"
 #include "tools/cli/run_json.h"

@@ -93,9 +93,12 @@ void add_images(const Settings& settings, size_t set, Report& page) {
   keep_labels(settings.out, predictions), keep_labels(settings.out, truths);
   std::vector<ImageScore> scores;
   int shown = 0;
-  for (const ImageFile& file : find_images(images)) {
+  std::vector<std::string> left_out;
+  NoteList notes;
+  for (const ImageFile& file : find_images(images, &left_out)) {
     keep_inputs(settings.out, {file.path});
     const Image image = read_image(file.path);
+    notes.add(file.path.string(), image.notes);
     const Labels prediction = labels_of(predictions, prediction_folder, file, image);
     ReportItem item{file.path.filename().string(), counted(prediction.count, "object"), {}};
     const bool show = shown < settings.limit;
@@ -114,6 +117,7 @@ void add_images(const Settings& settings, size_t set, Report& page) {
     if (show) page.items.push_back(std::move(item));
     shown += show;
   }
+  report_notes(left_out), report_notes(notes.lines());
   if (!scores.empty())
     page.tables.push_back(score_table(settings.images.size() > 1 ? images.string() + ": scores" : "Scores", scores));
 }

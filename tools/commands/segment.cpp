@@ -12,11 +12,10 @@
 #include "engine/json.h"
 #include "models/inference/model_file.h"
 #include "models/inference/segmenter.h"
-#include "models/inference/tiling.h"
-#include "models/methods/vector_fields.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
+#include "tools/cli/setting_options.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;
@@ -25,32 +24,27 @@ namespace {
 struct Options {
   Common common;
   std::vector<std::string> inputs, save{"labels", "overlay"};
-  std::string model, out, tiling = "dynamic", norm, solver, interpolation, suppression, rescale, snap_noise;
-  TilingOptions tiles;
-  std::optional<double> threshold, eps, step;
-  std::optional<int> min_samples, steps;
+  std::string model, out, tiling, norm;
+  std::optional<int> tile, overlap;
+  SettingOptions settings;
+  PlaneChoice choice;
 };
-
-void override_decoding(const Options& o, VectorFieldDecoding& d) {
-  if (o.threshold) d.threshold = *o.threshold;
-  if (o.eps) d.dbscan.eps = *o.eps;
-  if (o.min_samples) d.dbscan.min_samples = *o.min_samples;
-  if (!o.solver.empty()) d.integrate.solver = kernels::parse_solver(o.solver);
-  if (!o.interpolation.empty()) d.integrate.interpolation = kernels::parse_interpolation(o.interpolation);
-  if (!o.suppression.empty()) d.integrate.suppression = kernels::parse_suppression(o.suppression);
-  if (!o.rescale.empty()) {
-    d.rescale.reset();
-    if (o.rescale != "none") d.rescale = kernels::parse_divergence_range(o.rescale);
-  }
-  if (o.step) d.integrate.step = *o.step;
-  if (o.steps) d.integrate.steps = *o.steps;
-  if (!o.snap_noise.empty()) d.noise = kernels::parse_noise_rule(o.snap_noise);
-  check(d.integrate);
-}
 
 void save_map(const Exec& exec, const fs::path& path, const Tensor& map) {
   const Tensor here = map.to_host(exec);
   write_npy(path, {map.dim(0), map.dim(1), map.dim(2)}, here.data<const float>());
+}
+
+/// How images are cut: a size of tiles, given alone, means the published tiling.
+TilingOptions tiling_of(const Options& o) {
+  TilingOptions tiling;
+  if (!o.tiling.empty())
+    tiling.tiling = parse_tiling(o.tiling);
+  else if (o.tile || o.overlap)
+    tiling.tiling = Tiling::dynamic;
+  if (o.tile) tiling.tile = *o.tile;
+  if (o.overlap) tiling.overlap = *o.overlap;
+  return tiling;
 }
 
 struct Seconds {
@@ -63,6 +57,7 @@ struct Outcome {
   std::vector<std::string> failed;  // images and inputs
   size_t done = 0, converted = 0;   // converted: between grey and RGB
   Seconds seconds;
+  NoteList notes;  // what reading images changed or left out
 
   void fail(const fs::path& path, const char* why) {
     std::fprintf(stderr, "basin: %s\n", why);
@@ -85,18 +80,15 @@ void attempt(Outcome& outcome, const fs::path& path, F f) {
   }
 }
 
-/// The images of the inputs. Two of one name are refused, as their results would overwrite each other.
+/// The images of the inputs, and on stderr what is left out of them.
 Outcome find_inputs(const std::vector<std::string>& inputs) {
   Outcome outcome;
-  std::set<std::string> stems;
-  for (const std::string& input : inputs) {
-    std::vector<ImageFile> found;
-    attempt(outcome, input, [&] { found = find_images(input); });
-    for (const ImageFile& image : found) {
-      if (!stems.insert(image.stem).second) refuse(image.path.string(), ": another input has the same name");
-      outcome.images.push_back(image);
-    }
-  }
+  std::vector<InputImages> found;
+  std::vector<std::string> left_out;
+  for (const std::string& input : inputs)
+    attempt(outcome, input, [&] { found.push_back({input, find_images(input, &left_out)}); });
+  outcome.images = merge_images(found, left_out);
+  report_notes(left_out);
   return outcome;
 }
 
@@ -131,7 +123,7 @@ class ImageFiles {
   ImageFiles& operator=(const ImageFiles&) = delete;
 
   template <class F>
-  void write(const char* suffix, F f) {
+  void write(const std::string& suffix, F f) {
     const fs::path file = base_.string() + suffix;
     f(file);
     written_.push_back(file);
@@ -155,34 +147,50 @@ struct Work {
   Exec exec;
   Model model;
   Normalisation norm;
-  TilingOptions tiles;
+  SegmentOptions options;
   std::set<std::string> save;
+  PlaneChoice choice;
 };
+
+/// Throws one sentence for something to be saved that the method does not have.
+void check_kinds(const std::set<std::string>& save, const Method& method) {
+  std::string kinds = "labels, overlay";
+  std::set<std::string> known{"labels", "overlay"};
+  for (const MapSpec& map : method.maps())
+    known.insert(map.name), kinds += ", " + map.name;
+  for (const std::string& kind : save)
+    if (!known.contains(kind)) refuse("--save ", kind, ": a model of ", method.name(), " gives ", kinds);
+}
 
 /// Segments an image, writes its files and returns the number of objects.
 int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Outcome& outcome) {
   Seconds& seconds = outcome.seconds;
   const double start = clock_seconds();
-  const Source source(read_image(path), work.model.method->sample_spec().channels, work.norm, path.string());
+  const Source source(read_image(path, work.choice), work.model.method->sample_spec().channels, work.norm,
+                      path.string());
+  outcome.notes.add(path.string(), source.image().notes);
   outcome.converted += source.image().channels != source.channels();
   seconds.read += clock_seconds() - start;
-  const auto save = [&](const char* what, const char* suffix, auto write) {
+  const auto save = [&](const std::string& what, const std::string& suffix, auto write) {
     const double begin = clock_seconds();
     if (work.save.count(what)) files.write(suffix, write);
     seconds.write += clock_seconds() - begin;
   };
   const auto save_maps = [&](const Maps& maps) {
-    save("field", "_field.npy", [&](const fs::path& file) { save_map(work.exec, file, maps["field"]); });
-    save("logit", "_logit.npy", [&](const fs::path& file) { save_map(work.exec, file, maps["logit"]); });
+    for (const auto& [name, map] : maps.tensors)
+      save(name, "_" + name + ".npy", [&](const fs::path& file) { save_map(work.exec, file, map); });
   };
-  const Segmentation s = with_name(
-      path.string(), [&] { return segment_source(work.exec, *work.model.method, source, work.tiles, save_maps); });
+  const Model& model = work.model;
+  const Segmentation s = with_name(path.string(), [&] {
+    return segment_source(work.exec, *model.method, *model.predictor, source, work.options, save_maps);
+  });
   seconds.network += s.network_seconds, seconds.decode += s.decode_seconds;
-  save("labels", masks_suffix(s.labels), [&](const fs::path& file) { write_labels(file, s.labels); });
-  save("overlay", "_overlay.png", [&](const fs::path& file) { write_png(file, overlay(source.image(), s.labels)); });
+  const Labels& labels = s.instances.labels;
+  save("labels", masks_suffix(labels), [&](const fs::path& file) { write_labels(file, labels); });
+  save("overlay", "_overlay.png", [&](const fs::path& file) { write_png(file, overlay(source.image(), labels)); });
   files.keep();
-  if (work.save.count("labels")) files.remove_others(masks_suffixes, masks_suffix(s.labels));
-  return s.labels.count;
+  if (work.save.count("labels")) files.remove_others(masks_suffixes, masks_suffix(labels));
+  return labels.count;
 }
 
 void run(const Options& o) {
@@ -190,12 +198,17 @@ void run(const Options& o) {
   work.exec = make_exec(o.common);
   work.model = load_model(o.model, work.exec);
   const Method& method = *work.model.method;
-  if (auto* fields = dynamic_cast<VectorFields*>(work.model.method.get())) override_decoding(o, fields->decoding());
+  o.settings.apply_to(*work.model.method);
   work.norm = o.norm.empty() ? method.sample_spec().normalisation : parse_normalisation(o.norm);
-  work.tiles = o.tiles;
-  work.tiles.tiling = parse_tiling(o.tiling);
-  check(work.tiles, method.sample_spec().multiple);
+  work.options.tiling = tiling_of(o);
+  check(work.options.tiling, method.sample_spec().multiple);
+  resolve_setting("tiling", to_string(work.options.tiling.tiling));
   work.save = {o.save.begin(), o.save.end()};
+  check_kinds(work.save, method);
+  work.choice = o.choice;
+  if (work.model.info.contains("source"))  // a checkpoint without Basin's description
+    std::fprintf(stderr, "basin: %s: holds no settings; normalisation (%s) and decoding are the method's defaults\n",
+                 o.model.c_str(), to_string(method.sample_spec().normalisation).c_str());
 
   Outcome outcome = find_inputs(o.inputs);
   if (outcome.images.empty()) outcome.refuse_failed();
@@ -207,12 +220,15 @@ void run(const Options& o) {
   make_folder(o.out);
   for (const ImageFile& image : outcome.images)
     attempt(outcome, image.path, [&] {
+      if (image.stem.find('/') != std::string::npos)
+        fs::create_directories((fs::path(o.out) / image.stem).parent_path());
       ImageFiles files(fs::path(o.out) / image.stem);
       const int objects = segment_image(work, image.path, files, outcome);
       std::printf("%s: %s\n", image.path.string().c_str(), counted(objects, "object").c_str());
       std::fflush(stdout);
       ++outcome.done;
     });
+  report_notes(outcome.notes.lines());
   report_converted(outcome.converted, method.sample_spec().channels);
   const Seconds& s = outcome.seconds;
   std::printf("%s: read %.3f s, network %.3f s, decode %.3f s, write %.3f s\n",
@@ -236,38 +252,18 @@ void add_segment(Command& program) {
   command.add("INPUT", o->inputs, "images, or folders of images").required();
   command.add("--model", o->model, "a .safetensors file").required();
   command.add("--out", o->out, "folder for what is written").required();
-  command.add("--save", o->save, "labels, overlay, field, logit")
-      .list()
-      .one_of({"labels", "overlay", "field", "logit"})
-      .shown();
-  command.add("--tile", o->tiles.tile, "side of a tile, a multiple of 8").positive().shown();
-  command.add("--overlap", o->tiles.overlap, "pixels that neighbouring tiles share").not_negative().shown();
-  command.add("--tiling", o->tiling, "how images are cut").one_of({"dynamic", "pad", "resize", "exact"}).shown();
+  command.add("--save", o->save, "labels, overlay, or a map of the network, such as field and logit").list().shown();
+  command.add(
+      "--tiling", o->tiling,
+      "how images are cut for the network: fit takes the whole image, or as few pixels as give the same result; "
+      "exact gives the same result by tiles of --tile; dynamic, pad and resize average overlapping tiles, as "
+      "published; default: fit, or dynamic with --tile or --overlap");
+  command.add("--tile", o->tile, "side of a tile; default: 256").positive();
+  command.add("--overlap", o->overlap, "pixels that neighbouring tiles share in dynamic, pad and resize; default: 50")
+      .not_negative();
   command.add("--norm", o->norm, "divide, percentile:LOW,HIGH or none; default: the model's");
-  command.add("--threshold", o->threshold, "foreground probability; default: the model's").within(1e-6, 1 - 1e-6);
-  command.add("--eps", o->eps, "DBSCAN radius in pixels; default: the model's").positive();
-  command.add("--min-samples", o->min_samples, "DBSCAN neighbours of a core point; default: the model's").positive();
-  command.add("--solver", o->solver, "euler, midpoint, rk4 or dopri5; default: the model's");
-  command.add("--interpolation", o->interpolation, "bilinear or nearest; default: the model's");
-  command
-      .add("--suppress", o->suppression,
-           "euler: slow the flow down with time, as in Omnipose's paper (paper, also without a value) or in its code "
-           "(omnipose), or not (none); default: the model's")
-      .alone("paper");
-  command
-      .add("--rescale", o->rescale,
-           "as Omnipose: vectors of the foreground to length 1, times their divergence with these percentiles at 0 and "
-           "1 (without a value 0.01,99.99), or none; default: the model's")
-      .alone("0.01,99.99");
-  command.add("--step", o->step, "length of an integration step; default: the model's").positive();
-  command.add("--steps", o->steps, "integration steps; default: the model's").not_negative();
-  command
-      .add(
-          "--snap-noise", o->snap_noise,
-          "noise goes to the object that its 5 nearest clustered points mostly have (majority, also without a value), "
-          "by Omnipose's rule to that of one nearer than eps among its 5 nearest points (omnipose), or nowhere (none); "
-          "default: the model's")
-      .alone("majority");
+  o->settings.add_to(command, {Setting::Use::decoding}, "the model's");
+  add_plane_options(command, o->choice);
   add_precision_option(command, o->common);
   add_device_options(command, o->common);
   command.runs([o] { run(*o); });

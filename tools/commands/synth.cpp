@@ -20,14 +20,32 @@
 namespace basin::tools {
 namespace {
 
-const std::map<std::string, SynthKind> kinds{
-    {"bacteria", SynthKind::bacteria}, {"worms", SynthKind::worms}, {"nuclei", SynthKind::nuclei}};
-const std::map<std::string, SynthModality> modalities{
-    {"auto", SynthModality::automatic}, {"phase", SynthModality::phase}, {"fluorescence", SynthModality::fluorescence}};
+const std::map<std::string, SynthKind> kinds{{"bacteria", SynthKind::bacteria},
+                                             {"worms", SynthKind::worms},
+                                             {"nuclei", SynthKind::nuclei},
+                                             {"colony", SynthKind::colony}};
+const std::map<std::string, SynthModality> modalities{{"auto", SynthModality::automatic},
+                                                      {"phase", SynthModality::phase},
+                                                      {"fluorescence", SynthModality::fluorescence},
+                                                      {"brightfield", SynthModality::bright_field},
+                                                      {"any", SynthModality::any}};
+const std::map<std::string, SynthShape> shapes{
+    {"any", SynthShape::any},          {"rods", SynthShape::rods},       {"filaments", SynthShape::filaments},
+    {"curved", SynthShape::curved},    {"stalked", SynthShape::stalked}, {"cocci", SynthShape::cocci},
+    {"channels", SynthShape::channels}};
+const std::map<std::string, int> depths{{"auto", 0}, {"8", 8}, {"12", 12}, {"16", 16}};
+
+template <class T>
+std::vector<std::string> names_of(const std::map<std::string, T>& choices) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : choices)
+    names.push_back(name);
+  return names;
+}
 
 struct Settings {
   Common common;
-  std::string kind = "bacteria", modality = "auto";
+  std::string kind = "bacteria", modality = "auto", shape = "any", bits = "auto";
   int count = 20, size = 256;
   double density = 1;
   std::filesystem::path out;
@@ -42,6 +60,8 @@ void synth(Settings settings) {
   options.size = settings.size;
   options.seed = settings.common.seed;
   options.density = settings.density;
+  options.bits = depths.at(settings.bits);
+  options.shape = shapes.at(settings.shape);
   make_folder(settings.out);
   if (!std::filesystem::is_empty(settings.out))
     refuse("--out ", settings.out.string(), " is not empty: give another folder, so that nothing is mixed");
@@ -73,21 +93,22 @@ void synth(Settings settings) {
 void add_synth(Command& program) {
   Command command = program.subcommand("synth", "draw synthetic microscopy images with their exact label images");
   auto settings = std::make_shared<Settings>();
-  std::vector<std::string> kind_names, modality_names;
-  for (const auto& [name, value] : kinds)
-    kind_names.push_back(name);
-  for (const auto& [name, value] : modalities)
-    modality_names.push_back(name);
-  command.add("--kind", settings->kind, "what to draw").one_of(kind_names).shown();
-  command.add("--modality", settings->modality, "auto: phase for bacteria and worms, fluorescence for nuclei")
-      .one_of(modality_names)
+  command.add("--kind", settings->kind, "what to draw; colony: realistic bacteria, random in every parameter")
+      .one_of(names_of(kinds))
       .shown();
+  command
+      .add("--modality", settings->modality,
+           "auto: phase for bacteria and worms, fluorescence for nuclei, any for colony")
+      .one_of(names_of(modalities))
+      .shown();
+  command.add("--shape", settings->shape, "what grows in a colony").one_of(names_of(shapes)).shown();
+  command.add("--bits", settings->bits, "of the camera that sees a colony; auto: any").one_of(names_of(depths)).shown();
   command.add("--count", settings->count, "images").within(1, 1000000).shown();
   command.add("--size", settings->size, "height and width, px").within(32, 8192).shown();
   command.add("--density", settings->density, "factor on the objects per area").within(0.05, 2.0).shown();
   command.add("--out", settings->out, "folder for NAME_img.png and NAME_masks.png (.tif above 65,535 objects)")
       .required();
-  command.add("--threads", settings->common.threads, "CPU threads (0: all)").not_negative().shown();
+  add_threads_option(command, settings->common.threads);
   add_seed_option(command, settings->common);
   command.runs([settings] { synth(*settings); });
 }

@@ -11,6 +11,7 @@
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
+#include "tools/cli/setting_options.h"
 
 namespace basin::tools {
 namespace {
@@ -21,8 +22,7 @@ struct Options {
   Common common;
   std::string model, data, val, out, dialect = "stardist", by = "AP50:95";
   double val_fraction = 0.1;
-  DecodingGrid grid;
-  std::vector<std::string> snap_noise{"none", "majority"};
+  CandidateOptions candidates;
 };
 
 /// The labelled images that are scored: all of --val, or what training holds out of --data.
@@ -56,84 +56,100 @@ void leave_out_seen(const Options& o, const Json& info, std::vector<Example>& ex
   examples = std::move(others);
 }
 
-std::string row(const std::string& rank, const VectorFieldDecoding& d, const ValidationScores& s) {
-  return fmt::format("{:>7} {:>9g} {:>6} {:>6g} {:>11} {:>10} {:>8.4f} {:>7.4f} {:>7.4f} {:>7.4f} {:>+8.1f}\n", rank,
-                     d.threshold, d.integrate.steps, d.dbscan.eps, d.dbscan.min_samples, to_string(d.noise), s.ap50,
-                     s.ap75, s.ap90, s.ap, s.objects);
-}
+/// The settings that are tried, as columns of a table.
+class Table {
+ public:
+  Table(const Settings& settings, const DecodingGrid& grid) {
+    for (const Candidates& c : grid)
+      columns_.push_back(&settings.find(c.key));
+  }
 
-void print_table(const std::vector<VectorFieldDecoding>& decodings, const std::vector<ValidationScores>& scores,
-                 const std::vector<size_t>& order) {
-  fmt::print("{:>7} {:>9} {:>6} {:>6} {:>11} {:>10} {:>8} {:>7} {:>7} {:>7} {:>8}\n", "", "threshold", "steps", "eps",
-             "min_samples", "snap_noise", "AP50", "AP75", "AP90", "AP50:95", "objects");
-  for (size_t k = 0; k < std::min(shown, order.size()); ++k)
-    fmt::print("{}", row(std::to_string(k + 1), decodings[order[k]], scores[order[k]]));
-  fmt::print("{}", row("present", decodings[0], scores[0]));
-}
+  void print(const std::vector<Json>& decodings, const std::vector<ValidationScores>& scores,
+             const std::vector<size_t>& order) const {
+    fmt::print("{:>7}", "");
+    for (const Setting* column : columns_)
+      fmt::print(" {:>{}}", column->key, width(*column));
+    fmt::print(" {:>8} {:>7} {:>7} {:>7} {:>8}\n", "AP50", "AP75", "AP90", "AP50:95", "objects");
+    for (size_t k = 0; k < std::min(shown, order.size()); ++k)
+      print_row(std::to_string(k + 1), decodings[order[k]], scores[order[k]]);
+    print_row("present", decodings[0], scores[0]);
+  }
 
-Json tried(const VectorFieldDecoding& d, const ValidationScores& s) {
-  Json j{{"threshold", d.threshold},
-         {"steps", d.integrate.steps},
-         {"eps", d.dbscan.eps},
-         {"min_samples", d.dbscan.min_samples},
-         {"snap_noise", to_string(d.noise)}};
-  j.update(to_json(s));
-  j["objects, predicted - true"] = s.objects;
-  return j;
-}
+  /// A decoding and its scores, for the record.
+  Json tried(const Json& decoding, const ValidationScores& s) const {
+    Json j = Json::object();
+    for (const Setting* column : columns_) {
+      const Json& value = decoding[column->key];
+      j[column->key] = value.is_number() ? value : Json(column->text_of(value));
+    }
+    j.update(to_json(s));
+    j["objects, predicted - true"] = s.objects;
+    return j;
+  }
 
-void run(Options o) {
+ private:
+  static size_t width(const Setting& s) { return std::max<size_t>(s.key.size(), 6); }
+  void print_row(const std::string& rank, const Json& decoding, const ValidationScores& s) const {
+    fmt::print("{:>7}", rank);
+    for (const Setting* column : columns_)
+      fmt::print(" {:>{}}", column->text_of(decoding[column->key]), width(*column));
+    fmt::print(" {:>8.4f} {:>7.4f} {:>7.4f} {:>7.4f} {:>+8.1f}\n", s.ap50, s.ap75, s.ap90, s.ap, s.objects);
+  }
+
+  std::vector<const Setting*> columns_;
+};
+
+void run(const Options& o) {
   keep_inputs(o.out, {o.model});
   OutputFile(o.out);  // that it can be written is known before the work
-  o.grid.noise.clear();
-  for (const std::string& s : o.snap_noise)
-    o.grid.noise.push_back(kernels::parse_noise_rule(s));
   const Dialect dialect = parse_dialect(o.dialect);
   const Exec exec = make_exec(o.common);
   Model model = load_model(o.model, exec);
-  auto* method = dynamic_cast<VectorFields*>(model.method.get());
-  if (!method) refuse(o.model, ": its method has no decoding to tune");
-  const std::vector<VectorFieldDecoding> decodings = decodings_to_try(method->decoding(), o.grid);
+  Method& method = *model.method;
+  const DecodingGrid grid = o.candidates.grid(method.settings(), method.name());
+  if (grid.empty()) refuse(o.model, ": the method ", method.name(), " has no decoding to tune");
+  const std::vector<Json> decodings = decodings_to_try(method.settings(), grid);
+  const Table table(method.settings(), grid);
   const std::vector<Pair> pairs = validation_pairs(o);
   std::fputs(describe_pairs(pairs).c_str(), stderr);
   for (const Pair& pair : pairs)
     keep_inputs(o.out, {pair.image}), keep_inputs(o.out, pair.masks);
-  const SampleSpec spec = method->sample_spec();
+  const SampleSpec spec = method.sample_spec();
   std::vector<Example> examples = read_examples(pairs, spec.channels, spec.normalisation);
   leave_out_seen(o, model.info, examples);
   report_converted(converted(examples), spec.channels);
 
   size_t done = 0;
   const std::vector<ValidationScores> scores = try_decodings(
-      exec, *method, examples, decodings, dialect,
+      exec, method, *model.predictor, examples, decodings, dialect,
       [&](const Example& e) { std::fprintf(stderr, "%zu of %zu: %s\n", ++done, examples.size(), e.stem.c_str()); });
   const std::vector<size_t> order = ranking(scores, o.by);
   const size_t best = order[0];
   const std::string by = full_name(o.by, dialect);
   fmt::print("{}, {}, the best {} first; objects: predicted - true, mean over images\n",
              counted(int64_t(examples.size()), "image"), counted(int64_t(decodings.size()), "decoding"), by);
-  print_table(decodings, scores, order);
+  table.print(decodings, scores, order);
 
-  const Json before = tried(decodings[0], scores[0]);
-  method->decoding() = decodings[best];
+  const Json before = table.tried(decodings[0], scores[0]);
+  method.settings().set_decoding(decodings[best]);
   Json info = model.info;
-  info["config"] = method->config();
+  info["config"] = method.config();
   info["validation"] = to_json(scores[best]);
   info["tuning"] = {{"by", by},
                     {"images", examples.size()},
                     {"data", fingerprint(examples)},
                     {"decodings", decodings.size()},
                     {"before", before}};
-  save_model(o.out, exec, *method, info);
+  save_model(o.out, exec, method, info);
   fmt::print("{}: {}\n", o.out, best == 0 ? "the present decoding is the best" : "with decoding 1");
 
   Json all = Json::array();
   for (const size_t k : order)
-    all.push_back(tried(decodings[k], scores[k]));
+    all.push_back(table.tried(decodings[k], scores[k]));
   write_run_json(o.out + ".run.json", {{"model_fingerprint", fingerprint_of_file(o.model)},
                                        {"validation_images", examples.size()},
                                        {"by", by},
-                                       {"config", method->config()},
+                                       {"config", method.config()},
                                        {"present", before},
                                        {"decodings", all}});
 }
@@ -153,14 +169,7 @@ void add_tune(Command& program) {
       .shown()
       .excludes(val);
   command.add("--out", o->out, "the model with the best decoding; every score goes to OUT.run.json").required();
-  command.add("--thresholds", o->grid.threshold, "foreground probabilities to try").list().shown();
-  command.add("--steps", o->grid.steps, "integration steps to try").list().shown();
-  command.add("--eps", o->grid.eps, "DBSCAN radii to try, px").list().shown();
-  command.add("--min-samples", o->grid.min_samples, "DBSCAN neighbours of a core point to try").list().shown();
-  command.add("--snap-noise", o->snap_noise, "rules for noise to try: none, majority, omnipose")
-      .list()
-      .one_of({"none", "majority", "omnipose"})
-      .shown();
+  o->candidates.add_to(command);
   command.add("--by", o->by, "the score that decides, mean over images")
       .one_of({"AP50:95", "AP50", "AP75", "AP90"})
       .shown();

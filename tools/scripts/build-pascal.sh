@@ -16,10 +16,12 @@ root=$home/$name
 libraries=$root/lib
 
 # CUDA files by clang, which needs its own OpenMP; it serves the files that g++ compiles too. Libraries are found beside the
-# program wherever it lies, before those of the system, and so are the libraries that these need.
+# program wherever it lies, before those of the system, and so are the libraries that these need. The toolkit's headers
+# are named as such: compilers look into /usr/local/include first, where those of another CUDA may lie.
 cmake -S . -B "$home/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBASIN_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=61 \
   -DCMAKE_CUDA_COMPILER="$(readlink "$home/clang++")" -DCUDAToolkit_ROOT="$home/toolkit" -DCUDNN_ROOT="$packages/cudnn" \
-  -DCMAKE_CUDA_FLAGS=--cuda-include-ptx=all \
+  -DCMAKE_CUDA_FLAGS="--cuda-include-ptx=all -isystem $home/toolkit/include -DBASIN_EXPECTED_CUDART=12040" \
+  -DCMAKE_CXX_FLAGS="-isystem $home/toolkit/include -DBASIN_EXPECTED_CUDART=12040" \
   -DOpenMP_CXX_FLAGS=-fopenmp -DOpenMP_CXX_LIB_NAMES=omp -DOpenMP_omp_LIBRARY="$home/toolkit/lib64/libomp.so" \
   -DCMAKE_RUNTIME_OUTPUT_DIRECTORY="$root/bin" -DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags \
   -DCMAKE_INSTALL_RPATH='$ORIGIN/../lib' -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON

@@ -35,12 +35,13 @@ for file in kernels/*/*.cu; do
   fi
 done
 
+# clang looks into /usr/local/include before the toolkit that --cuda-path names, and another toolkit's headers may lie there.
 export home headers
 compile() { # FILE
   local to
   to=$home/check/$(basename "$1" .cu)
-  "$home/clang++" -x cuda --cuda-device-only -c --cuda-gpu-arch=sm_61 "--cuda-path=$home/toolkit" -Wno-unknown-cuda-version \
-    -std=c++20 -O3 -ffp-contract=off -Wall -Wextra -Werror -DBASIN_CUDA=1 -I. -isystem "$headers" -Xcuda-ptxas -v \
+  "$home/clang++" -x cuda --cuda-device-only -c --cuda-gpu-arch=sm_61 "--cuda-path=$home/toolkit" -isystem "$home/toolkit/include" \
+    -Wno-unknown-cuda-version -DBASIN_EXPECTED_CUDART=12040 -std=c++20 -O3 -ffp-contract=off -Wall -Wextra -Werror -DBASIN_CUDA=1 -I. -isystem "$headers" -Xcuda-ptxas -v \
     "$1" -o "$to.cubin" >"$to.log" 2>&1 && return
   echo "check-pascal: $1 does not compile for sm_61:"
   cat "$to.log"

@@ -4,7 +4,7 @@
 set -euo pipefail
 
 packages=("$@")
-[ $# -gt 0 ] || packages=(g++ cmake ninja-build libdnnl-dev libtiff-dev libpng-dev libstb-dev
+[ $# -gt 0 ] || packages=(g++ cmake ninja-build libdnnl-dev libtiff-dev libpng-dev libjpeg-dev libpugixml-dev
                           nlohmann-json3-dev libcli11-dev libfmt-dev doctest-dev)
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then

@@ -2,9 +2,22 @@
 #include <functional>
 #include <vector>
 
-#include "models/method.h"
+#include "engine/tensor.h"
 
 namespace basin {
+
+/// How a large image is cut for the network: fit takes the whole image where it may, and otherwise the exact tiles of
+/// at most max_tile_pixels that make the network compute the fewest pixels; exact takes exact tiles of side `tile`. The
+/// others are the published ones (methods.md 3.8).
+enum class Tiling { fit, dynamic, pad, resize, exact };
+struct TilingOptions {
+  Tiling tiling = Tiling::fit;
+  int tile = 256, overlap = 50;  // not of fit
+  /// Tiles that the network takes at once; 0: as many as make 2 tiles of 256 x 256 pixels on the CPU and 16 on a GPU,
+  /// at least 1. Halved where memory is short.
+  int batch = 0;
+  int64_t max_tile_pixels = 1024 * 1024;  // of fit
+};
 
 /// A network on a batch of tiles [N, C, h, w], h and w multiples of `multiple`: its output maps [N, channels, h, w].
 using TileNetwork = std::function<std::vector<Tensor>(const Tensor& tiles)>;
@@ -19,9 +32,9 @@ void check(const TilingOptions&, int multiple);
 
 /// Runs the network tile by tile over an image [C, H, W] of any size and merges its maps into [channels, H, W] each
 /// (methods.md 3.8). dynamic, pad and resize average overlapping tiles, trimmed by overlap / 4 on inner sides; vectors
-/// of a resized image are scaled back where `is_field` says that a map holds (x, y) in pixels. exact: nothing is
-/// averaged, every pixel is taken from a tile that holds its whole receptive field, so that the maps are those of the
-/// untiled image.
+/// of a resized image are scaled back where `is_field` says that a map holds (x, y) in pixels. fit and exact: nothing
+/// is averaged, every pixel is taken from a tile that holds its whole receptive field, so that the maps are those of
+/// the untiled image, whatever the tiles.
 std::vector<Tensor> run_tiled(const Exec&, const Tensor& image, const TilingOptions&, const NetworkNeeds&,
                               const std::vector<bool>& is_field, const TileNetwork&);
 

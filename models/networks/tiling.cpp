@@ -1,4 +1,4 @@
-#include "models/inference/tiling.h"
+#include "models/networks/tiling.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +9,12 @@
 
 namespace basin {
 namespace {
+
+constexpr std::pair<Tiling, const char*> tilings[] = {{Tiling::fit, "fit"},
+                                                      {Tiling::dynamic, "dynamic"},
+                                                      {Tiling::pad, "pad"},
+                                                      {Tiling::resize, "resize"},
+                                                      {Tiling::exact, "exact"}};
 
 using kernels::Outside;
 
@@ -62,6 +68,33 @@ Axis exact_axis(int size, int tile, const NetworkNeeds& needs) {
     from = to;
   }
   return a;
+}
+
+/// The side of `count` exact tiles along an axis: the smallest that covers it.
+int fitting_tile(int size, int count, const NetworkNeeds& needs) {
+  const int margin = round_up(needs.receptive_radius, needs.multiple), whole = round_up(size, needs.multiple);
+  if (count == 1) return whole;
+  const int64_t covered = whole + int64_t(2) * (count - 1) * margin;
+  return std::max(round_up(int((covered + count - 1) / count), needs.multiple), 2 * margin + needs.multiple);
+}
+
+/// The sides of the exact tiles of at most `max_pixels` with which the network computes the fewest pixels; of equally
+/// good ones the fewest tiles.
+std::pair<int, int> fitting_tiles(int height, int width, int64_t max_pixels, const NetworkNeeds& needs) {
+  constexpr int max_count = 256;
+  std::pair<int, int> best{fitting_tile(height, max_count, needs), fitting_tile(width, max_count, needs)};
+  int64_t fewest = INT64_MAX;
+  for (int rows = 1; rows <= max_count; ++rows) {
+    const int tile_height = fitting_tile(height, rows, needs);
+    for (int columns = 1; columns <= max_count; ++columns) {
+      const int tile_width = fitting_tile(width, columns, needs);
+      if (int64_t(tile_height) * tile_width > max_pixels) continue;
+      const int64_t computed = int64_t(rows) * columns * tile_height * tile_width;
+      if (computed < fewest) fewest = computed, best = {tile_height, tile_width};
+      break;  // more columns only add margins
+    }
+  }
+  return best;
 }
 
 /// Accumulates maps of tiles, times their weights, and divides by the weights of each pixel.
@@ -178,6 +211,7 @@ std::vector<int> dynamic_starts(int size, int tile, int overlap) {
 }
 
 void check(const TilingOptions& o, int multiple) {
+  if (o.tiling == Tiling::fit) return;
   if (o.tile < multiple || o.tile % multiple != 0) refuse("--tile ", o.tile, ": expected a multiple of ", multiple);
   if (o.overlap < 0 || o.overlap >= o.tile) refuse("--overlap ", o.overlap, ": expected less than --tile ", o.tile);
 }
@@ -186,10 +220,18 @@ std::vector<Tensor> run_tiled(const Exec& exec, const Tensor& image, const Tilin
                               const std::vector<bool>& is_field, const TileNetwork& network) {
   const int height = image.dim(1), width = image.dim(2);
   check(o, needs.multiple);
-  const int batch = o.batch > 0 ? o.batch : exec.device == Device::cpu ? 2 : 16;
-  if (o.tiling == Tiling::exact)
-    return run_axes(exec, image, exact_axis(height, o.tile, needs), exact_axis(width, o.tile, needs), false, batch,
-                    network);
+  const auto batch_of = [&](int64_t tile_height, int64_t tile_width) {
+    if (o.batch > 0) return o.batch;
+    const int64_t pixels = int64_t(exec.device == Device::cpu ? 2 : 16) * 256 * 256;
+    return int(std::max<int64_t>(1, pixels / (tile_height * tile_width)));
+  };
+  if (o.tiling == Tiling::exact || o.tiling == Tiling::fit) {
+    std::pair<int, int> tiles{o.tile, o.tile};
+    if (o.tiling == Tiling::fit) tiles = fitting_tiles(height, width, o.max_tile_pixels, needs);
+    const Axis ys = exact_axis(height, tiles.first, needs), xs = exact_axis(width, tiles.second, needs);
+    return run_axes(exec, image, ys, xs, false, batch_of(ys.tile, xs.tile), network);
+  }
+  const int batch = batch_of(o.tile, o.tile);
   if (o.tiling == Tiling::dynamic)
     return run_axes(exec, image, dynamic_axis(height, o.tile, o.overlap), dynamic_axis(width, o.tile, o.overlap), false,
                     batch, network);
@@ -207,22 +249,15 @@ std::vector<Tensor> run_tiled(const Exec& exec, const Tensor& image, const Tilin
 }
 
 Tiling parse_tiling(const std::string& text) {
-  for (const Tiling t : {Tiling::dynamic, Tiling::pad, Tiling::resize, Tiling::exact})
-    if (to_string(t) == text) return t;
-  refuse("--tiling ", text, ": expected dynamic, pad, resize or exact");
+  for (const auto& [tiling, name] : tilings)
+    if (text == name) return tiling;
+  refuse("--tiling ", text, ": expected fit, dynamic, pad, resize or exact");
 }
 
-std::string to_string(Tiling t) {
-  switch (t) {
-    case Tiling::dynamic:
-      return "dynamic";
-    case Tiling::pad:
-      return "pad";
-    case Tiling::resize:
-      return "resize";
-    default:
-      return "exact";
-  }
+std::string to_string(Tiling tiling) {
+  for (const auto& [t, name] : tilings)
+    if (t == tiling) return name;
+  return {};
 }
 
 }  // namespace basin

@@ -1,0 +1,245 @@
+#include "data/dataset/placement.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "data/dataset/smooth_noise.h"
+#include "kernels/image/tiles.h"
+
+namespace basin {
+namespace {
+
+using Kind = Placement::Kind;
+
+/// Rows [y_begin, y_end) and columns [x_begin, x_end) of an image, which may reach beyond it.
+struct Box {
+  int y_begin, y_end, x_begin, x_end;
+
+  int height() const { return y_end - y_begin; }
+  int width() const { return x_end - x_begin; }
+};
+
+/// Pixel i of an axis of n pixels that is continued by mirror images.
+int mirrored(int i, int n) {
+  if (n == 1) return 0;
+  const int period = 2 * (n - 1), r = ((i % period) + period) % period;
+  return r < n ? r : period - r;
+}
+
+/// Fills `to` with a box of the image: read_row(y, x, n, values) reads within the image.
+template <class T, class F>
+void fill_box(const Box& box, int height, int width, bool mirror, F read_row, T* to) {
+  const int begin = std::max(box.x_begin, 0), end = std::min(box.x_end, width);
+  for (int y = box.y_begin; y < box.y_end; ++y, to += box.width()) {
+    if (!mirror && (y < 0 || y >= height || begin >= end)) {
+      std::fill_n(to, box.width(), T(0));
+      continue;
+    }
+    const int from = mirrored(y, height);
+    if (begin < end) read_row(from, begin, end - begin, to + (begin - box.x_begin));
+    for (int x = box.x_begin; x < box.x_end; ++x) {
+      if (x >= begin && x < end) {
+        x = end - 1;
+        continue;
+      }
+      T* value = to + (x - box.x_begin);
+      if (mirror)
+        read_row(from, mirrored(x, width), 1, value);
+      else
+        *value = T(0);
+    }
+  }
+}
+
+/// The part of the image that a warp reads for the sample and a margin. Without a mirror image there is one pixel of
+/// zeros beyond the image at most, which then stands for all.
+Box read_by(const Placement& p, int margin, int height, int width) {
+  const double low = -margin - double(p.displacement.most), high = p.size - 1 + margin + double(p.displacement.most);
+  double least_x = 1e300, most_x = -1e300, least_y = 1e300, most_y = -1e300;
+  for (const double x : {low, high})
+    for (const double y : {low, high}) {
+      least_x = std::min(least_x, p.map.x(x, y)), most_x = std::max(most_x, p.map.x(x, y));
+      least_y = std::min(least_y, p.map.y(x, y)), most_y = std::max(most_y, p.map.y(x, y));
+    }
+  const auto range = [&](double least, double most, int n, int& begin, int& end) {
+    least = std::floor(least) - 1, most = std::ceil(most) + 1;
+    if (!p.mirror) least = std::clamp(least, -1., double(n - 1)), most = std::clamp(most, double(0), double(n));
+    begin = int(least), end = std::max(int(most) + 1, begin + 2);
+  };
+  Box box{};
+  range(least_x, most_x, width, box.x_begin, box.x_end);
+  range(least_y, most_y, height, box.y_begin, box.y_end);
+  return box;
+}
+
+/// Calls f(v, x, y) for each row v of a warped sample and its margin: where its pixels lie, in pixels of the box.
+template <class F>
+void for_each_warped_row(const Placement& p, int margin, const Box& box, CutMemory& memory, F f) {
+  const int n = p.size + 2 * margin;
+  const SmoothWarp& d = p.displacement;
+  std::optional<SmoothNoise> right, down;
+  if (d.most > 0) {
+    right.emplace(d.key, d.spacing, -margin, n);
+    down.emplace(~d.key, d.spacing, -margin, n);
+  }
+  memory.x.resize(size_t(n));
+  memory.y.resize(size_t(n));
+  PlaneMap map = p.map;
+  map.x0 -= box.x_begin, map.y0 -= box.y_begin;
+  for (int v = -margin; v < p.size + margin; ++v) {
+    if (right) {
+      const float *by_x = right->row(v), *by_y = down->row(v);
+      for (int i = 0; i < n; ++i) {
+        const double px = i - margin + double(d.most * by_x[i]), py = v + double(d.most * by_y[i]);
+        memory.x[size_t(i)] = float(map.x(px, py));
+        memory.y[size_t(i)] = float(map.y(px, py));
+      }
+    } else {
+      for (int i = 0; i < n; ++i) {
+        memory.x[size_t(i)] = float(map.x(i - margin, v));
+        memory.y[size_t(i)] = float(map.y(i - margin, v));
+      }
+    }
+    f(v, memory.x.data(), memory.y.data());
+  }
+}
+
+int nearest(float at, int n) { return std::min(int(std::max(at + 0.5f, 0.f)), n - 1); }
+
+}  // namespace
+
+PlaneMap PlaneMap::after(const PlaneMap& in) const {
+  return {xx * in.xx + xy * in.yx, xx * in.xy + xy * in.yy, x(in.x0, in.y0),
+          yx * in.xx + yy * in.yx, yx * in.xy + yy * in.yy, y(in.x0, in.y0)};
+}
+
+PlaneMap PlaneMap::inverse() const {
+  const double d = xx * yy - xy * yx;
+  BASIN_CHECK(d != 0, "the map has no inverse");
+  const PlaneMap turn{yy / d, -xy / d, 0, -yx / d, xx / d, 0};
+  return {turn.xx, turn.xy, -turn.x(x0, y0), turn.yx, turn.yy, -turn.y(x0, y0)};
+}
+
+Placement warped(const Placement& from, const Warp& warp, int height, int width) {
+  Placement p = from;
+  p.kind = Kind::warp;
+  if (from.kind == Kind::window) p.map = {1, 0, double(from.x0), 0, 1, double(from.y0)};
+  if (from.kind == Kind::resize) {
+    const double by_x = double(width) / from.size, by_y = double(height) / from.size;
+    p.map = {by_x, 0, by_x / 2 - 0.5, 0, by_y, by_y / 2 - 0.5};
+  }
+  const double middle = (from.size - 1) / 2.;
+  const double c = std::cos(double(warp.angle)) / warp.scale, s = std::sin(double(warp.angle)) / warp.scale;
+  const PlaneMap turn{c, c * warp.shear - s, 0, s, s * warp.shear + c, 0};
+  const PlaneMap about{turn.xx, turn.xy, middle - turn.x(middle, middle),
+                       turn.yx, turn.yy, middle - turn.y(middle, middle)};
+  p.map = p.map.after(about);
+  p.displacement = warp.displacement;
+  return p;
+}
+
+int margin_of_whole_image(const Placement& p, int height, int width) {
+  if (p.kind == Kind::resize) return 0;
+  PlaneMap map = p.map;
+  if (p.kind == Kind::window) map = {1, 0, double(p.x0), 0, 1, double(p.y0)};
+  const PlaneMap back = map.inverse();
+  double margin = 0;
+  for (const int x : {0, width - 1})
+    for (const int y : {0, height - 1})
+      for (const double at : {back.x(x, y), back.y(x, y)})
+        margin = std::max({margin, -at, at - (p.size - 1)});
+  return p.kind == Kind::window ? int(margin) : int(std::ceil(margin + double(p.displacement.most))) + 1;
+}
+
+void cut_labels(const Example& example, const Placement& p, int margin, CutMemory& memory, int32_t* ids) {
+  const int height = example.source.height(), width = example.source.width(), n = p.size + 2 * margin;
+  const auto read_row = [&](int y, int x, int count, int32_t* to) { example.labels.row(y, x, count, to); };
+  if (p.kind == Kind::window) {
+    const Box box{p.y0 - margin, p.y0 - margin + n, p.x0 - margin, p.x0 - margin + n};
+    return fill_box(box, height, width, p.mirror, read_row, ids);
+  }
+  if (p.kind == Kind::resize) {
+    std::fill_n(ids, int64_t(n) * n, 0);
+    memory.ids.resize(size_t(width));
+    for (int y = 0; y < p.size; ++y) {
+      read_row(nearest_source(y, height, p.size), 0, width, memory.ids.data());
+      for (int x = 0; x < p.size; ++x)
+        ids[int64_t(y + margin) * n + x + margin] = memory.ids[size_t(nearest_source(x, width, p.size))];
+    }
+    return;
+  }
+  const Box box = read_by(p, margin, height, width);
+  memory.ids.resize(size_t(box.height()) * size_t(box.width()));
+  fill_box(box, height, width, p.mirror, read_row, memory.ids.data());
+  for_each_warped_row(p, margin, box, memory, [&](int, const float* x, const float* y) {
+    for (int i = 0; i < n; ++i)
+      *ids++ =
+          memory.ids[size_t(nearest(y[i], box.height())) * size_t(box.width()) + size_t(nearest(x[i], box.width()))];
+  });
+}
+
+void cut_channel(const Source& source, int channel, const Placement& p, CutMemory& memory, float* values) {
+  const int height = source.height(), width = source.width();
+  const auto read_row = [&](int y, int x, int count, float* to) { source.row(channel, y, x, count, to); };
+  if (p.kind == Kind::window)
+    return fill_box({p.y0, p.y0 + p.size, p.x0, p.x0 + p.size}, height, width, p.mirror, read_row, values);
+  const Box box = p.kind == Kind::resize ? Box{0, height, 0, width} : read_by(p, 0, height, width);
+  memory.values.resize(size_t(box.height()) * size_t(box.width()));
+  fill_box(box, height, width, p.mirror, read_row, memory.values.data());
+  if (p.kind == Kind::resize)
+    return kernels::resize_map({}, {memory.values.data(), {1, height, width}}, 1, 1, {values, {1, p.size, p.size}});
+  // Without a mirror image the edge goes on.
+  const float first_x = p.mirror ? 0 : float(-std::min(box.x_begin, 0));
+  const float first_y = p.mirror ? 0 : float(-std::min(box.y_begin, 0));
+  const float last_x = float((p.mirror ? box.x_end : std::min(box.x_end, width)) - 1 - box.x_begin);
+  const float last_y = float((p.mirror ? box.y_end : std::min(box.y_end, height)) - 1 - box.y_begin);
+  for_each_warped_row(p, 0, box, memory, [&](int, const float* x, const float* y) {
+    for (int i = 0; i < p.size; ++i) {
+      const float at_x = std::clamp(x[i], first_x, last_x), at_y = std::clamp(y[i], first_y, last_y);
+      const int left = std::min(int(at_x), box.width() - 2), top = std::min(int(at_y), box.height() - 2);
+      const float u = at_x - float(left), v = at_y - float(top);
+      const float* from = memory.values.data() + int64_t(top) * box.width() + left;
+      const float upper = from[0] + u * (from[1] - from[0]);
+      const float lower = from[box.width()] + u * (from[box.width() + 1] - from[box.width()]);
+      *values++ = upper + v * (lower - upper);
+    }
+  });
+}
+
+int tidy_labels(int min_pixels, int64_t n, int32_t* ids) {
+  std::vector<int64_t> pixels;
+  for (int64_t i = 0; i < n; ++i) {
+    if (size_t(ids[i]) >= pixels.size()) pixels.resize(size_t(ids[i]) + 1);
+    ++pixels[size_t(ids[i])];
+  }
+  std::vector<int32_t> number(pixels.size());
+  int count = 0;
+  for (size_t id = 1; id < pixels.size(); ++id)
+    if (pixels[id] > 0 && pixels[id] >= min_pixels) number[id] = ++count;
+  for (int64_t i = 0; i < n; ++i)
+    ids[i] = number[size_t(ids[i])];
+  return count;
+}
+
+Inside inside(const Placement& p, int height, int width, CutMemory& memory) {
+  Inside in{0, p.size, 0, p.size, {}};
+  if (p.mirror || p.kind == Kind::resize) return in;
+  if (p.kind == Kind::window) {
+    in.y_begin = std::clamp(-p.y0, 0, p.size), in.y_end = std::clamp(height - p.y0, in.y_begin, p.size);
+    in.x_begin = std::clamp(-p.x0, 0, p.size), in.x_end = std::clamp(width - p.x0, in.x_begin, p.size);
+    return in;
+  }
+  const Box box = read_by(p, 0, height, width);
+  if (box.x_begin >= 0 && box.x_end <= width && box.y_begin >= 0 && box.y_end <= height) return in;
+  in.within.resize(size_t(p.size) * size_t(p.size));
+  for_each_warped_row(p, 0, box, memory, [&](int v, const float* x, const float* y) {
+    for (int i = 0; i < p.size; ++i) {
+      const int column = box.x_begin + nearest(x[i], box.width()), row = box.y_begin + nearest(y[i], box.height());
+      in.within[size_t(v) * size_t(p.size) + size_t(i)] = column >= 0 && column < width && row >= 0 && row < height;
+    }
+  });
+  return in;
+}
+
+}  // namespace basin

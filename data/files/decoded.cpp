@@ -1,0 +1,275 @@
+#include "data/files/decoded.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstring>
+#include <optional>
+
+#include "kernels/runtime/platform.h"
+
+namespace basin::raster {
+namespace fs = std::filesystem;
+namespace {
+
+const char* turn_name(int orientation) {
+  static const char* const names[] = {"mirrored left to right",
+                                      "turned by 180 degrees",
+                                      "mirrored top to bottom",
+                                      "mirrored at its diagonal",
+                                      "turned by 90 degrees clockwise",
+                                      "mirrored at its other diagonal",
+                                      "turned by 90 degrees counter-clockwise"};
+  return names[orientation - 2];
+}
+
+void turn(Decoded& d) {
+  if (d.orientation == 1) return;
+  d.pixels = turned(d.pixels, d.orientation);
+  d.notes.push_back(std::string(turn_name(d.orientation)) + ", as its orientation tag says");
+  d.orientation = 1;
+}
+
+/// Which numbers below 65,536 occur.
+std::vector<bool> numbers_in(const Array& pixels) {
+  std::vector<bool> used(size_t(1) << 16);
+  with_element(pixels.type, [&](auto zero) {
+    const auto* p = pixels.as<decltype(zero)>();
+    for (int64_t i = 0, n = pixels.size(); i < n; ++i)
+      used[size_t(p[i]) & 65535] = true;
+  });
+  return used;
+}
+
+int luma(Colour c) { return 299 * c.red + 587 * c.green + 114 * c.blue; }
+
+/// Whether colours stand for the height of their numbers, as in a look-up table for intensities: brightness rises all
+/// the way, in small steps. Palettes made for a picture jump.
+bool rises(const std::vector<Colour>& palette) {
+  if (palette.size() < 64) return false;
+  const int small = int(256 * 16 / palette.size());
+  for (size_t i = 1; i < palette.size(); ++i) {
+    const Colour a = palette[i - 1], b = palette[i];
+    if (luma(b) < luma(a) - 2000) return false;
+    if (std::max({std::abs(a.red - b.red), std::abs(a.green - b.green), std::abs(a.blue - b.blue)}) > small)
+      return false;
+  }
+  return luma(palette.back()) > luma(palette.front()) + 20000;
+}
+
+/// 255 - number, as of an image whose look-up table was inverted.
+bool is_inverted_ramp(const std::vector<Colour>& palette) {
+  if (palette.size() != 256) return false;
+  for (size_t i = 0; i < 256; ++i)
+    if (!palette[i].is_grey() || palette[i].red != 255 - i) return false;
+  return true;
+}
+
+/// The colours of the numbers as 8-bit RGB, or grey where all that occur are grey.
+Array coloured(const fs::path& path, const Array& numbers, const std::vector<Colour>& palette) {
+  const std::vector<bool> used = numbers_in(numbers);
+  bool grey = true;
+  for (size_t i = 0; i < used.size(); ++i) {
+    if (!used[i]) continue;
+    if (i >= palette.size())
+      refuse(path.string(), ": is a damaged image: it has pixels of colour ", i, ", and its palette ends at ",
+             palette.size() - 1);
+    grey = grey && palette[i].is_grey();
+  }
+  Array image = allocate(path, ElementType::u8, numbers.shape[0], numbers.shape[1], grey ? 1 : 3);
+  uint8_t* out = image.as<uint8_t>();
+  with_element(numbers.type, [&](auto zero) {
+    const auto* p = numbers.as<decltype(zero)>();
+    for (int64_t i = 0, n = numbers.size(); i < n; ++i) {
+      const Colour c = palette[size_t(p[i])];
+      *out++ = c.red;
+      if (!grey) *out++ = c.green, *out++ = c.blue;
+    }
+  });
+  return image;
+}
+
+/// The highest number of unsigned pixels.
+uint64_t highest(const Decoded& d) { return (uint64_t(1) << (d.bits ? d.bits : int(8 * size_of(d.pixels.type)))) - 1; }
+
+bool is_unsigned(ElementType type) {
+  return type == ElementType::u8 || type == ElementType::u16 || type == ElementType::u32;
+}
+
+void invert(Decoded& d) {
+  with_element(d.pixels.type, [&](auto zero) {
+    using T = decltype(zero);
+    T* p = d.pixels.as<T>();
+    const T white = T(highest(d));
+    for (int64_t i = 0, n = d.pixels.size(); i < n; ++i)
+      p[i] = T(white - p[i]);
+  });
+  d.white_is_zero = false;
+}
+
+/// Numbers of fewer than 8 bits to the whole range of 8.
+void stretch(Decoded& d) {
+  if (d.bits == 0 || d.bits >= 8) return;
+  uint8_t* p = d.pixels.as<uint8_t>();
+  const int white = int(highest(d));
+  for (int64_t i = 0, n = d.pixels.size(); i < n; ++i)
+    p[i] = uint8_t(int(p[i]) * 255 / white);
+  d.bits = 0;
+}
+
+/// Which number means background where the palette's number 0 is not black.
+std::optional<size_t> black_number(const fs::path& path, const Decoded& d) {
+  const std::vector<bool> used = numbers_in(d.pixels);
+  std::vector<size_t> black;
+  for (size_t i = 0; i < std::min(used.size(), d.palette.size()); ++i)
+    if (used[i] && d.palette[i] == Colour{}) black.push_back(i);
+  if (black.empty()) return std::nullopt;
+  if (black.size() > 1)
+    refuse(path.string(), ": its palette gives black to the numbers ", black[0], " and ", black[1],
+           " and not to 0, so the background is unclear; save the labels as grey values");
+  return black[0];
+}
+
+}  // namespace
+
+Array allocate(const fs::path& path, ElementType type, int64_t height, int64_t width, int64_t channels) {
+  const std::string name = path.string();
+  if (height <= 0 || width <= 0) refuse(name, ": has a size of zero (", width, " x ", height, " pixels)");
+  if (channels <= 0) refuse(name, ": has no channel");
+  if (height > INT_MAX || width > INT_MAX || channels > INT_MAX)
+    refuse(name, ": is too large (", width, " x ", height, " pixels)");
+  // No compression reaches 40,000 : 1 on pixels; beyond it a few bytes of header only claim to be an image.
+  const __int128 bytes = __int128(height) * width * channels * int64_t(size_of(type));
+  const __int128 believable = __int128(fs::file_size(path)) * 40000 + (1 << 20);
+  if (bytes > believable)
+    refuse(name, ": is truncated or damaged: its header promises ", width, " x ", height,
+           " pixels, more than it can hold");
+  if (__int128(height) * width > max_pixels)
+    refuse(name, ": has ", width, " x ", height, " pixels; Basin takes images of up to ", max_pixels,
+           " pixels: cut it into parts");
+  const __int128 memory = __int128(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
+  if (bytes > memory) refuse(name, ": is larger than this machine's memory allows (", width, " x ", height, " pixels)");
+  Array a;
+  a.type = type;
+  a.shape = {height, width, channels};
+  a.bytes.resize(size_t(bytes));
+  return a;
+}
+
+ElementType unpacked_type(int bits) {
+  return bits <= 8 ? ElementType::u8 : bits <= 16 ? ElementType::u16 : ElementType::u32;
+}
+
+void unpack(const std::byte* from, int bits, int64_t count, ElementType type, std::byte* to) {
+  with_element(type, [&](auto zero) {
+    using T = decltype(zero);
+    T* out = reinterpret_cast<T*>(to);
+    uint64_t buffer = 0;
+    int held = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      for (; held < bits; held += 8)
+        buffer = buffer << 8 | uint64_t(*from++);
+      held -= bits;
+      out[i] = T(buffer >> held & ((uint64_t(1) << bits) - 1));
+    }
+  });
+}
+
+Array turned(const Array& a, int orientation) {
+  const int64_t height = a.shape[0], width = a.shape[1];
+  const bool swaps = orientation >= 5;
+  Array out{a.type, {swaps ? width : height, swaps ? height : width, a.shape[2]}, {}};
+  out.bytes.resize(a.bytes.size());
+  const size_t pixel = size_of(a.type) * size_t(a.shape[2]);
+  const bool from_bottom = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+  const bool from_right = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+  std::byte* to = out.bytes.data();
+  for (int64_t y = 0; y < out.shape[0]; ++y)
+    for (int64_t x = 0; x < out.shape[1]; ++x, to += pixel) {
+      const int64_t row = swaps ? x : y, column = swaps ? y : x;
+      const int64_t v = from_bottom ? height - 1 - row : row, u = from_right ? width - 1 - column : column;
+      std::memcpy(to, a.bytes.data() + size_t(v * width + u) * pixel, pixel);
+    }
+  return out;
+}
+
+int exif_orientation(const unsigned char* tiff, size_t size) {
+  if (size < 8 || (std::memcmp(tiff, "II*\0", 4) != 0 && std::memcmp(tiff, "MM\0*", 4) != 0)) return 1;
+  const bool big = tiff[0] == 'M';
+  const auto number = [&](size_t at, int bytes) {
+    uint32_t v = 0;
+    for (int i = 0; i < bytes; ++i)
+      v |= uint32_t(tiff[at + size_t(i)]) << 8 * (big ? bytes - 1 - i : i);
+    return v;
+  };
+  const size_t directory = number(4, 4);
+  if (directory + 2 > size) return 1;
+  const size_t entries = number(directory, 2);
+  for (size_t k = 0; k < entries; ++k) {
+    const size_t at = directory + 2 + 12 * k;
+    if (at + 12 > size) return 1;
+    if (number(at, 2) != 0x112) continue;
+    const uint32_t value = number(at + 8, 2);
+    return value >= 1 && value <= 8 ? int(value) : 1;
+  }
+  return 1;
+}
+
+Decoded as_intensities(const fs::path& path, Decoded d) {
+  if (!d.palette.empty()) {
+    if (d.imagej || rises(d.palette)) {
+      if (std::any_of(d.palette.begin(), d.palette.end(), [](Colour c) { return !c.is_grey(); }))
+        d.notes.push_back("its palette is a look-up table that only displays the intensities, which are read");
+    } else {
+      d.pixels = coloured(path, d.pixels, d.palette);
+      if (d.pixels.shape[2] == 3) d.notes.push_back("read as the colours of its palette");
+      d.bits = 0;
+    }
+    d.palette.clear();
+  }
+  if (d.white_is_zero) {
+    if (!is_unsigned(d.pixels.type))
+      refuse(path.string(), ": says that 0 is white, of numbers whose black is unknown (", name_of(d.pixels.type),
+             "); save it with 0 as black");
+    invert(d);
+    d.notes.push_back("inverted, as it says that 0 is white");
+  }
+  stretch(d);
+  turn(d);
+  return d;
+}
+
+Decoded as_labels(const fs::path& path, Decoded d) {
+  if (d.lossy)
+    refuse(path.string(),
+           ": is compressed with losses, so its numbers are not those of the objects; save labels as "
+           "PNG, TIFF or .npy");
+  if (!d.palette.empty() && !d.imagej && !is_inverted_ramp(d.palette) && !(d.palette[0] == Colour{})) {
+    if (const std::optional<size_t> black = black_number(path, d)) {
+      with_element(d.pixels.type, [&](auto zero) {
+        using T = decltype(zero);
+        T* p = d.pixels.as<T>();
+        for (int64_t i = 0, n = d.pixels.size(); i < n; ++i)
+          p[i] = p[i] == T(*black) ? T(0) : p[i] == T(0) ? T(*black) : p[i];
+      });
+      d.notes.push_back("number " + std::to_string(*black) + ", which is black in its palette, is the background");
+    }
+  }
+  d.palette.clear();
+  if (d.white_is_zero && is_unsigned(d.pixels.type) && !d.imagej) {
+    const bool pure = with_element(d.pixels.type, [&](auto zero) {
+      using T = decltype(zero);
+      const T* p = d.pixels.as<T>();
+      return std::all_of(p, p + d.pixels.size(), [white = T(highest(d))](T v) { return v == 0 || v == white; });
+    });
+    if (pure) {
+      invert(d);
+      d.notes.push_back("inverted, as it says that 0 is white");
+    }
+  }
+  turn(d);
+  return d;
+}
+
+}  // namespace basin::raster

@@ -1,0 +1,130 @@
+// The only file that knows pugixml: the description that an OME-TIFF carries (OME-XML, schema 2008 to 2016).
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <pugixml.hpp>
+
+#include "data/files/stack.h"
+#include "kernels/runtime/platform.h"
+
+namespace basin {
+namespace {
+
+/// A name without the prefix of its namespace.
+const char* local(const char* name) {
+  const char* colon = std::strchr(name, ':');
+  return colon ? colon + 1 : name;
+}
+std::vector<pugi::xml_node> children(const pugi::xml_node& node, const char* name) {
+  std::vector<pugi::xml_node> found;
+  for (const pugi::xml_node& child : node.children())
+    if (std::strcmp(local(child.name()), name) == 0) found.push_back(child);
+  return found;
+}
+
+double micrometres_of(const std::string& unit) {
+  if (unit == "nm") return 1e-3;
+  if (unit == "mm") return 1e3;
+  if (unit == "cm") return 1e4;
+  if (unit == "m") return 1e6;
+  if (unit.empty() || unit == "\xc2\xb5m" || unit == "\xce\xbcm" || unit == "um") return 1;
+  return 0;
+}
+
+/// Where the image at (T, Z, C) lies by the axes.
+struct Position {
+  const std::vector<StackAxis>& axes;
+  int64_t operator()(int64_t t, int64_t z, int64_t c) const {
+    int64_t k = 0;
+    for (const StackAxis& a : axes)
+      k = k * a.size + (a.name == 'T' ? t : a.name == 'Z' ? z : c);
+    return k;
+  }
+};
+
+/// Which image of the file each one is, where TiffData elements say so.
+std::vector<int64_t> order_of(const pugi::xml_node& pixels, const std::vector<StackAxis>& axes, int64_t images,
+                              const std::string& name) {
+  const std::vector<pugi::xml_node> data = children(pixels, "TiffData");
+  std::vector<int64_t> order(static_cast<size_t>(images), -1);
+  std::string file;
+  for (const pugi::xml_node& d : data) {
+    for (const pugi::xml_node& uuid : children(d, "UUID")) {
+      const std::string other = uuid.attribute("FileName").as_string();
+      if (!file.empty() && other != file)
+        refuse(name, ": is one of several files of an OME data set; save the images in a file of their own");
+      file = other;
+    }
+    int64_t at[3];  // T, Z, C
+    const char* const first[] = {"FirstT", "FirstZ", "FirstC"};
+    for (int i = 0; i < 3; ++i)
+      at[i] = std::max<int64_t>(0, d.attribute(first[i]).as_llong(0));
+    const bool has_image = !d.attribute("IFD").empty();
+    int64_t image = std::max<int64_t>(0, d.attribute("IFD").as_llong(0));
+    const int64_t count = d.attribute("PlaneCount").as_llong(has_image ? 1 : images);
+    for (int64_t n = 0; n < std::min(count, images); ++n, ++image) {
+      const int64_t k = Position{axes}(at[0], at[1], at[2]);
+      if (k < 0 || k >= images) break;
+      order[size_t(k)] = image;
+      for (auto a = axes.rbegin(); a != axes.rend(); ++a) {  // the fastest axis first
+        int64_t& here = at[a->name == 'T' ? 0 : a->name == 'Z' ? 1 : 2];
+        if (++here < a->size) break;
+        here = 0;
+      }
+    }
+  }
+  if (data.empty()) return {};
+  if (std::find(order.begin(), order.end(), -1) != order.end())
+    refuse(name, ": does not hold all images that its OME description promises");
+  return order;
+}
+
+}  // namespace
+
+std::optional<Stack> stack_of_ome(const std::string& description, const std::string& name) {
+  if (description.find("<OME") == std::string::npos && description.find(":OME") == std::string::npos)
+    return std::nullopt;
+  pugi::xml_document document;
+  if (!document.load_buffer(description.data(), description.size())) return std::nullopt;
+  const pugi::xml_node root = document.document_element();
+  if (std::strcmp(local(root.name()), "OME") != 0) return std::nullopt;
+  const std::vector<pugi::xml_node> series = children(root, "Image");
+  if (series.empty()) return std::nullopt;
+  if (series.size() > 1)
+    refuse(name, ": holds ", series.size(), " series of images (OME); save each as a file of its own");
+  const std::vector<pugi::xml_node> found = children(series[0], "Pixels");
+  if (found.empty()) return std::nullopt;
+  const pugi::xml_node& pixels = found[0];
+  const auto size = [&](const char* key) {
+    const int64_t n = pixels.attribute(key).as_llong(1);
+    if (n < 1 || n > (1 << 30)) refuse(name, ": is damaged: its OME description gives a ", key, " of ", n);
+    return n;
+  };
+  Stack s;
+  int64_t channels = size("SizeC");
+  for (const pugi::xml_node& channel : children(pixels, "Channel")) {
+    const int64_t samples = channel.attribute("SamplesPerPixel").as_llong(1);
+    if (samples > 1 && channels % samples == 0) channels /= samples;
+    s.channel_names.push_back(channel.attribute("Name").as_string());
+    if (samples > 1) break;
+  }
+  if (std::all_of(s.channel_names.begin(), s.channel_names.end(), [](const std::string& n) { return n.empty(); }))
+    s.channel_names.clear();
+  const std::string order = pixels.attribute("DimensionOrder").as_string("XYCZT");
+  for (auto letter = order.rbegin(); letter != order.rend(); ++letter) {
+    if (*letter == 'T') s.axes.push_back({'T', size("SizeT")});
+    if (*letter == 'Z') s.axes.push_back({'Z', size("SizeZ")});
+    if (*letter == 'C') s.axes.push_back({'C', channels});
+  }
+  if (s.axes.size() != 3) refuse(name, ": is damaged: its OME description has the axes ", order);
+  const __int128 images = __int128(s.axes[0].size) * s.axes[1].size * s.axes[2].size;
+  if (images > (1 << 30)) refuse(name, ": is damaged: its OME description promises too many images");
+  complete(s);
+  s.order = order_of(pixels, s.axes, s.images, name);
+  const double length = pixels.attribute("PhysicalSizeX").as_double(0);
+  if (const double um = micrometres_of(pixels.attribute("PhysicalSizeXUnit").as_string()); um > 0 && length > 0)
+    s.pixel_size = length * um;
+  return s;
+}
+
+}  // namespace basin

@@ -1,0 +1,249 @@
+#include "data/files/stack.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+
+#include "engine/json.h"
+#include "kernels/runtime/platform.h"
+
+namespace basin {
+namespace {
+
+std::optional<int64_t> whole_number(const std::string& text) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 0) return std::nullopt;
+  return value;
+}
+
+/// "key=value" lines.
+std::map<std::string, std::string> lines_of(const std::string& text) {
+  std::map<std::string, std::string> values;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size()), sign = text.find('=', begin);
+    if (sign < end) values.emplace(text.substr(begin, sign - begin), text.substr(sign + 1, end - sign - 1));
+    begin = end + 1;
+  }
+  return values;
+}
+
+/// Micrometres in a unit of length; 0 for what is none.
+double micrometres(const std::string& unit) {
+  static const std::map<std::string, double> known = {{"micron", 1},    {"microns", 1},  {"um", 1},    {"\xc2\xb5m", 1},
+                                                      {"\xce\xbcm", 1}, {"\\u00B5m", 1}, {"\xb5m", 1}, {"nm", 1e-3},
+                                                      {"mm", 1e3},      {"cm", 1e4},     {"m", 1e6},   {"inch", 25400}};
+  const auto found = known.find(unit);
+  return found == known.end() ? 0 : found->second;
+}
+
+bool is_axis(char c) { return c == 'T' || c == 'Z' || c == 'C' || c == 'I'; }
+
+/// Axes as the user writes them: letters, each with =SIZE or none; one size may be left open.
+std::vector<StackAxis> parse_axes(const std::string& text, int64_t images, const std::string& name) {
+  const auto wrong = [&] {
+    refuse(name, ": --axes ", text, " does not fit its ", images,
+           " images; expected the axes from the slowest on, such as ZYX, or TC with sizes: T=10,C=2");
+  };
+  std::vector<StackAxis> axes;
+  int64_t product = 1;
+  int open = -1;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = char(std::toupper(static_cast<unsigned char>(text[i])));
+    if (c == ' ' || c == ',' || c == 'Y' || c == 'X' || c == 'S') continue;
+    if (!is_axis(c)) wrong();
+    int64_t size = 0;
+    if (i + 1 < text.size() && text[i + 1] == '=') {
+      size_t end = i + 2;
+      while (end < text.size() && std::isdigit(static_cast<unsigned char>(text[end])))
+        ++end;
+      size = whole_number(text.substr(i + 2, end - i - 2)).value_or(0);
+      if (size < 1 || size > images) wrong();
+      product *= size;
+      if (product > images) wrong();
+      i = end - 1;
+    } else if (open >= 0) {
+      wrong();
+    } else {
+      open = int(axes.size());
+    }
+    axes.push_back({c, size});
+  }
+  if (open >= 0) axes[size_t(open)].size = images / product, product *= images / product;
+  if (product != images) wrong();
+  std::erase_if(axes, [](const StackAxis& a) { return a.size == 1; });
+  return axes;
+}
+
+/// The number along each axis that --plane names.
+std::map<char, int64_t> parse_plane(const std::string& text, const std::vector<StackAxis>& axes,
+                                    const std::string& name) {
+  std::map<char, int64_t> at;
+  const auto wrong = [&](const std::string& why) { refuse(name, ": --plane ", text, " ", why); };
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const std::string part = text.substr(begin, end - begin);
+    begin = end + 1;
+    char letter = 0;
+    std::string number = part;
+    if (part.size() > 2 && part[1] == '=') {
+      letter = char(std::toupper(static_cast<unsigned char>(part[0])));
+      number = part.substr(2);
+    } else {
+      for (const StackAxis& a : axes)
+        if (a.name != 'C') {
+          if (letter) wrong("does not say along which axis; expected such as Z=3,T=0");
+          letter = a.name;
+        }
+    }
+    const auto axis = std::find_if(axes.begin(), axes.end(), [&](const StackAxis& a) { return a.name == letter; });
+    const std::optional<int64_t> value = whole_number(number);
+    if (!value) wrong("is no number; expected such as Z=3,T=0");
+    if (axis == axes.end()) wrong("names an axis that it does not have");
+    if (*value >= axis->size) wrong("is outside 0 to " + std::to_string(axis->size - 1));
+    at[letter] = *value;
+  }
+  return at;
+}
+
+/// Which channels are asked for, of `count`.
+std::vector<int> parse_channels(const PlaneChoice& choice, int64_t count, const std::vector<std::string>& names,
+                                const std::string& name) {
+  std::vector<int> chosen;
+  for (const std::string& channel : choice.channels) {
+    const auto named = std::find(names.begin(), names.end(), channel);
+    const std::optional<int64_t> number = whole_number(channel);
+    if (named != names.end() && std::count(names.begin(), names.end(), channel) == 1) {
+      chosen.push_back(int(named - names.begin()));
+    } else if (number && *number < count) {
+      chosen.push_back(int(*number));
+    } else {
+      std::string known;
+      for (const std::string& n : names)
+        known += (known.empty() ? ": " : ", ") + n;
+      refuse(name, ": has no channel ", channel, "; it has ", count, ", numbered from 0", known);
+    }
+  }
+  if (chosen.empty())
+    for (int c = 0; c < count; ++c)
+      chosen.push_back(c);
+  return chosen;
+}
+
+bool channels_along_stack(const std::vector<StackAxis>& axes) {
+  return std::any_of(axes.begin(), axes.end(), [](const StackAxis& a) { return a.name == 'C'; });
+}
+
+}  // namespace
+
+void complete(Stack& s) {
+  s.images = 1;
+  for (const StackAxis& a : s.axes)
+    s.images *= a.size;
+  std::erase_if(s.axes, [](const StackAxis& a) { return a.size == 1; });
+}
+
+std::string to_text(const Stack& s) {
+  std::string text;
+  for (const StackAxis& a : s.axes)
+    text += std::string(1, a.name) + '=' + std::to_string(a.size) + ' ';
+  text += "Y X";
+  if (s.samples > 1) text += channels_along_stack(s.axes) ? " S=" : " C=";
+  if (s.samples > 1) text += std::to_string(s.samples);
+  if (!s.pixel_size) return text;
+  char size[40];
+  std::snprintf(size, sizeof size, ", %.4g um/px", *s.pixel_size);
+  return text + size;
+}
+
+std::vector<int64_t> chosen_images(const Stack& s, const PlaneChoice& choice, const std::string& name) {
+  std::vector<StackAxis> axes = s.axes;
+  if (!choice.axes.empty()) axes = parse_axes(choice.axes, s.images, name);
+  const std::map<char, int64_t> at = parse_plane(choice.plane, axes, name);
+  int64_t channels = 1;
+  for (const StackAxis& a : axes) {
+    if (a.name == 'C') {
+      channels = a.size;
+    } else if (!at.contains(a.name)) {
+      Stack shown = s;
+      shown.axes = axes;
+      if (a.name == 'I')
+        refuse(name, ": holds ", s.images, " images (a stack) and does not say of what; choose one with --plane N, or ",
+               "say what they are with --axes, such as CYX for channels");
+      refuse(name, ": holds ", s.images, " images (a stack of ", to_text(shown), "); choose one with --plane ", a.name,
+             "=N");
+    }
+  }
+  std::vector<int> wanted{0};
+  if (channels > 1 && !at.contains('C')) wanted = parse_channels(choice, channels, s.channel_names, name);
+  std::vector<int64_t> images;
+  for (const int c : wanted) {
+    int64_t k = 0;
+    for (const StackAxis& a : axes)
+      k = k * a.size + (a.name == 'C' && !at.contains('C') ? c : at.at(a.name));
+    images.push_back(s.order.empty() ? k : s.order[size_t(k)]);
+  }
+  return images;
+}
+
+std::vector<int> chosen_samples(const Stack& s, const PlaneChoice& choice, const std::string& name) {
+  PlaneChoice own = choice;
+  const std::vector<StackAxis> axes = choice.axes.empty() ? s.axes : parse_axes(choice.axes, s.images, name);
+  if (channels_along_stack(axes)) own.channels.clear();
+  return parse_channels(own, s.samples, s.channel_names, name);
+}
+
+std::optional<Stack> stack_of_imagej(const std::string& description, double pixels_per_unit) {
+  if (!description.starts_with("ImageJ=")) return std::nullopt;
+  const std::map<std::string, std::string> values = lines_of(description);
+  const auto size_of = [&](const char* key) {
+    const auto found = values.find(key);
+    return found == values.end() ? int64_t(1) : std::max(int64_t(1), whole_number(found->second).value_or(1));
+  };
+  Stack s;
+  const int64_t images = size_of("images"), channels = size_of("channels"), slices = size_of("slices"),
+                frames = size_of("frames");
+  if (__int128(channels) * slices * frames == images)
+    s.axes = {{'T', frames}, {'Z', slices}, {'C', channels}};
+  else
+    s.axes = {{'I', images}};
+  complete(s);
+  const auto unit = values.find("unit");
+  if (unit != values.end() && pixels_per_unit > 0)
+    if (const double um = micrometres(unit->second); um > 0) s.pixel_size = um / pixels_per_unit;
+  return s;
+}
+
+std::optional<Stack> stack_of_tifffile(const std::string& description, int64_t height, int64_t width) {
+  if (!description.starts_with("{\"shape\":")) return std::nullopt;
+  const Json json = parse_json(description);
+  if (!json.is_object() || !json.contains("shape") || !json["shape"].is_array()) return std::nullopt;
+  std::vector<int64_t> shape;
+  for (const Json& d : json["shape"]) {
+    if (!d.is_number_integer() || d.get<int64_t>() < 1 || d.get<int64_t>() > (int64_t(1) << 40)) return std::nullopt;
+    shape.push_back(d.get<int64_t>());
+  }
+  std::string axes;
+  if (json.contains("axes") && json["axes"].is_string()) axes = json["axes"].get<std::string>();
+  if (axes.size() != shape.size()) axes.assign(shape.size(), 'I');
+  // Height and width are the last two sides, but for samples behind or before them.
+  size_t rows = shape.size();
+  for (size_t i = 0; i + 1 < shape.size(); ++i)
+    if (shape[i] == height && shape[i + 1] == width) rows = i;
+  if (rows == shape.size()) return std::nullopt;
+  Stack s;
+  __int128 product = 1;
+  for (size_t i = 0; i < rows; ++i) {
+    if (axes[i] == 'S') continue;
+    product *= shape[i];
+    if (product > (int64_t(1) << 40)) return std::nullopt;
+    s.axes.push_back({is_axis(axes[i]) ? axes[i] : 'I', shape[i]});
+  }
+  complete(s);
+  return s;
+}
+
+}  // namespace basin

@@ -1,0 +1,33 @@
+#pragma once
+#include <cmath>
+
+#include "kernels/runtime/platform.h"
+
+/// Functions of one number in the precision of their argument, on any device.
+namespace basin::kernels {
+
+BASIN_HD inline float exp_of(float x) { return expf(x); }
+BASIN_HD inline double exp_of(double x) { return exp(x); }
+BASIN_HD inline float tanh_of(float x) { return tanhf(x); }
+BASIN_HD inline double tanh_of(double x) { return tanh(x); }
+
+/// The cross-entropy of p = sigmoid(z) against y in [0, 1], accurate however large |z| is.
+BASIN_HD inline double cross_entropy(double z, double y) {
+  return (z > 0 ? z : 0.0) - z * y + log1p(exp(z > 0 ? -z : z));
+}
+
+/// p = 1 / (1 + exp(-z)) and q = 1 - p, each accurate however large |z| is.
+template <class T>
+struct Sigmoid {
+  T p, q;
+
+  BASIN_HD explicit Sigmoid(T z) {
+    const T e = exp_of(z > 0 ? -z : z), big = 1 / (1 + e), small = e * big;
+    p = z > 0 ? big : small;
+    q = z > 0 ? small : big;
+  }
+  /// dp/dz
+  BASIN_HD T slope() const { return p * q; }
+};
+
+}  // namespace basin::kernels

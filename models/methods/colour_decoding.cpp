@@ -1,0 +1,39 @@
+#include "models/methods/colour_decoding.h"
+
+#include "engine/pool.h"
+#include "kernels/image/components.h"
+#include "kernels/image/label_filter.h"
+#include "models/methods/object_colouring.h"
+
+namespace basin {
+Labels decode_colours(const Exec& exec, const Tensor& maps, const ColourDecoding& o) {
+  const int height = maps.dim(1), width = maps.dim(2);
+  const Exec room = for_images(exec);
+  const Tensor colours = Tensor::empty(room, {height, width}, DType::i32);
+  const Tensor objects = Tensor::empty(room, {height, width}, DType::i32);
+  kernels::object_colours(exec, maps.view<const float, 3>(), o.background, colours.view<int32_t, 2>());
+  int64_t count =
+      kernels::components_of_labels(exec, colours.view<const int32_t, 2>(), o.connectivity, objects.view<int32_t, 2>());
+  if (o.min_size > 1) count = kernels::drop_small_labels(exec, o.min_size, count, objects.view<int32_t, 2>());
+  return {height, width, int(count), objects.to_host<int32_t>(exec)};
+}
+
+Tensor one_hot(const Exec& exec, const Labels& labels, const std::vector<int>& colour_of_object, int colours) {
+  const size_t pixels = labels.ids.size();
+  std::vector<float> maps(pixels * size_t(colours));
+  for (size_t i = 0; i < pixels; ++i) {
+    const int32_t id = labels.ids[i];
+    maps[size_t(id == 0 ? 0 : colour_of_object[size_t(id) - 1]) * pixels + i] = 1;
+  }
+  return Tensor::from(exec, {colours, labels.height, labels.width}, maps);
+}
+
+Tensor colour_oracle(const Exec& exec, const Labels& labels, int colours, double radius) {
+  if (colours < 2) refuse("colours = ", colours, ": expected at least 2, one of which is the background's");
+  std::vector<int> colour = colour_objects(object_graph(labels, radius), colours - 1);
+  for (int& c : colour)
+    ++c;
+  return one_hot(exec, labels, colour, colours);
+}
+
+}  // namespace basin

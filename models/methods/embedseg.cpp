@@ -1,0 +1,168 @@
+#include "models/methods/embedseg.h"
+
+#include "engine/json.h"
+#include "engine/ops/instance.h"
+#include "kernels/embedding/view_average.h"
+#include "models/methods/method_support.h"
+#include "models/networks/tiling.h"
+
+namespace basin {
+namespace {
+
+using kernels::CentreKind;
+using Seeds = EmbedSegDecoding::Seeds;
+
+constexpr std::pair<CentreKind, const char*> centres[] = {{CentreKind::medoid, "medoid"},
+                                                          {CentreKind::approximate_medoid, "approximate_medoid"},
+                                                          {CentreKind::centroid, "centroid"}};
+constexpr std::pair<Seeds, const char*> seed_rules[] = {{Seeds::seed_map, "seed_map"},
+                                                        {Seeds::local_maxima, "local_maxima"}};
+
+void publish(EmbedSegOptions& o, Settings& s) {
+  using Use = Setting::Use;
+  s.integer(Use::network, "channels", o.channels, 1, 15, "channels of the images");
+  s.integer(Use::network, "width", o.width, 2, 1024, "channels of the first stage").option = "--width";
+  s.seed(Use::network, "seed", o.seed, "seed of the dropout masks");
+  s.add(normalisation_setting(o.normalisation));
+  s.choice(Use::training, "centre", o.centre, centres, "where the pixels of an object point");
+  s.integer(Use::training, "capacity", o.capacity, 1, 65535, "objects of a crop at most");
+  s.number(Use::training, "instance_weight", o.loss.instance, 0, 1e6, "weight of the loss of the objects' masks");
+  s.number(Use::training, "variance_weight", o.loss.variance, 0, 1e6, "weight of the loss of the objects' sizes");
+  s.number(Use::training, "seed_weight", o.loss.seed, 0, 1e6, "weight of the loss of the seed map");
+  s.number(Use::training, "foreground_weight", o.loss.foreground, 0, 1e6, "weight of objects in the seed map's loss");
+  s.flag(Use::decoding, "views", o.views, "whether the maps of the eight views of an image are averaged");
+  s.choice(Use::decoding, "seeds", o.decoding.seeds, seed_rules, "where objects may begin");
+  s.number(Use::decoding, "foreground", o.decoding.foreground, 1e-6, 1 - 1e-6, "seed probability of the foreground");
+  s.number(Use::decoding, "seed_threshold", o.decoding.seed_threshold, 1e-6, 1 - 1e-6, "seed probability of a seed")
+      .candidates = {"0.5", "0.7", "0.8", "0.9"};
+  s.integer(Use::decoding, "min_size", o.decoding.min_size, 0, 1 << 30, "an object has more pixels than this")
+      .candidates = {"10", "20", "36"};
+  s.number(Use::decoding, "unclaimed", o.decoding.unclaimed, 0, 1, "share of an object that no earlier one has");
+}
+
+EmbedSegOptions read_options(const Json& config) {
+  EmbedSegOptions options;
+  if (config.is_null()) return options;
+  Settings settings;
+  publish(options, settings);
+  settings.read(config);
+  return options;
+}
+
+}  // namespace
+
+EmbedSeg::EmbedSeg(const EmbedSegOptions& options)
+    : options_(options),
+      net_(params_, {.in_channels = options.channels, .width = options.width, .seed = options.seed}) {
+  publish(options_, settings_);
+}
+EmbedSeg::EmbedSeg(const std::string&, const Json& config) : EmbedSeg(read_options(config)) {}
+
+void EmbedSeg::init(const Exec& exec, uint64_t seed) {
+  params_.init(exec, seed);
+  // Offsets begin at 0, and sizes at half a margin of 5.7 px: the weights of the first decoder's end are 0, its biases
+  // 0 and 1 (methods.md 4.4).
+  for (const Params::Named& n : params_.learnt()) {
+    std::vector<float> values(size_t(n.shape.size()), 0.f);
+    if (n.name == "decoders.0.output_conv.bias")
+      values[2] = values[3] = 1;
+    else if (n.name != "decoders.0.output_conv.weight")
+      continue;
+    params_.value_slice(n).copy_from_host(exec, values.data());
+  }
+}
+
+TrainingDefaults EmbedSeg::training_defaults() const {
+  TrainingDefaults d;
+  d.batch = 2, d.accumulate = 8, d.epochs = 200;
+  d.rate = {.rate = 5e-4, .schedule = Schedule::polynomial, .power = 0.9};
+  d.adam.weight_decay = 1e-4;
+  d.augment = "rotate,flip";
+  return d;
+}
+
+SampleSpec EmbedSeg::sample_spec() const {
+  SampleSpec spec;
+  spec.channels = options_.channels;
+  spec.multiple = ErfNet::multiple;
+  spec.normalisation = options_.normalisation;
+  spec.sampling.kind = Sampling::Kind::object_crop;
+  spec.host_targets = true;
+  return spec;
+}
+
+TargetSpec EmbedSeg::targets() const { return {{{"labels", 1, DType::i32}}, {}}; }
+
+void EmbedSeg::make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets& to) const {
+  const View<int32_t, 3> target = to.map<int32_t>("labels");
+  cut_compact(labels, {target.data, {target.dim[1], target.dim[2]}});
+}
+
+LossTerms EmbedSeg::loss(Tape& tape, const Batch& batch, const StepState* state) const {
+  const Var raw = net_.forward(tape, {batch["image"]}, state);
+  const InstanceTargets targets =
+      instance_targets(tape.exec(), without_channel(batch["labels"]), options_.capacity, options_.centre);
+  const InstanceLoss loss = instance_loss(tape, raw, targets, options_.loss);
+  const auto term = [&](int k) {
+    return Var{Tensor::borrow(loss.terms.owner(), loss.terms.data<float>() + k, loss.terms.device(), {1}, DType::f32)};
+  };
+  return {{{"instance", term(1)}, {"variance", term(2)}, {"seed", term(3)}}, loss.total};
+}
+
+std::vector<MapSpec> EmbedSeg::maps() const { return {{"raw", 5}}; }
+
+/// A copy of the network with weights of its own.
+class EmbedSeg::Network : public Predictor {
+ public:
+  Network(const Exec& exec, const EmbedSeg& method) : method_(method.options_) {
+    Params& params = method_.params_;
+    params.allocate(exec);
+    params.values().copy_from(exec, method.params_.values());
+    params.running().copy_from(exec, method.params_.running());
+  }
+
+  Maps predict(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const override {
+    if (!method_.options_.views) return {{{"raw", raw_maps(exec, image, tiling)}}};
+    const int channels = image.dim(0), height = image.dim(1), width = image.dim(2);
+    const Tensor mean = Tensor::empty(for_images(exec), {5, height, width});
+    for (int k = 0; k < kernels::square_symmetries; ++k) {
+      const kernels::SquareSymmetry symmetry{k};
+      const int h = symmetry.swaps_sides() ? width : height, w = symmetry.swaps_sides() ? height : width;
+      const Tensor view = Tensor::empty(for_images(exec), {channels, h, w});
+      kernels::apply_symmetry(exec, symmetry, image.view<const float, 3>(), view.view<float, 3>());
+      const Tensor maps = raw_maps(exec, view, tiling);
+      kernels::add_undone(exec, symmetry, maps.view<const float, 3>(), 1.f / kernels::square_symmetries, k == 0,
+                          mean.view<float, 3>());
+    }
+    return {{{"raw", mean}}};
+  }
+
+ private:
+  Tensor raw_maps(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const {
+    const auto run = [&](const Tensor& tiles) {
+      Tape tape(exec, Tape::Mode::evaluate);
+      return std::vector<Tensor>{method_.net_.forward(tape, {tiles}, nullptr).value};
+    };
+    return run_tiled(exec, image, tiling, {ErfNet::multiple, ErfNet::receptive_radius}, {false}, run)[0];
+  }
+
+  EmbedSeg method_;
+};
+
+std::unique_ptr<Predictor> EmbedSeg::predictor(const Exec& exec) const {
+  return std::make_unique<Network>(exec, *this);
+}
+
+Instances EmbedSeg::decode(const Exec& exec, Maps maps) const {
+  return {basin::decode(exec, maps["raw"], options_.decoding), {}, {}};
+}
+
+std::unique_ptr<Decoder> EmbedSeg::decoder(Maps maps) const {
+  return std::make_unique<RepeatedDecoder<EmbedSeg>>(name(), config(), std::move(maps));
+}
+
+Maps EmbedSeg::oracle(const Exec& exec, const Labels& labels) const {
+  return {{{"raw", embedseg_oracle(exec, labels, options_.centre)}}};
+}
+
+}  // namespace basin

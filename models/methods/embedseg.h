@@ -1,0 +1,58 @@
+#pragma once
+#include "kernels/embedding/instance_loss.h"
+#include "models/method.h"
+#include "models/methods/embedseg_decoding.h"
+#include "models/networks/erfnet.h"
+
+namespace basin {
+
+struct EmbedSegOptions {
+  int channels = 1, width = 16;
+  uint64_t seed = 0;
+  Normalisation normalisation;
+  kernels::CentreKind centre = kernels::CentreKind::medoid;
+  int capacity = 256;  // objects of a crop at most
+  kernels::InstanceLossOptions loss;
+  bool views = true;  // the maps of the eight views of an image are averaged
+  EmbedSegDecoding decoding;
+};
+
+/// EmbedSeg (Lalit et al. 2022; methods.md 4): every pixel points to the middle of its object, and says how close to it
+/// others have to point to be of the same object; objects grow around the pixels that are surest to be seeds.
+/// Target: "labels" [1,H,W], int32, compact. Map: "raw" [5,H,W] = o_x, o_y, sigma_x, sigma_y, seed, before tanh and
+/// sigmoid.
+class EmbedSeg : public Method {
+ public:
+  /// `config`: of a model file, or null for the defaults.
+  EmbedSeg(const std::string& name, const Json& config);
+
+  std::string name() const override { return "es"; }
+  const Settings& settings() const override { return settings_; }
+  Settings& settings() override { return settings_; }
+  Params& params() override { return params_; }
+  const Params& params() const override { return params_; }
+  void init(const Exec&, uint64_t seed) override;
+
+  TrainingDefaults training_defaults() const override;
+  SampleSpec sample_spec() const override;
+  TargetSpec targets() const override;
+  void make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets&) const override;
+  LossTerms loss(Tape&, const Batch&, const StepState*) const override;
+
+  std::vector<MapSpec> maps() const override;
+  std::unique_ptr<Predictor> predictor(const Exec&) const override;
+  Instances decode(const Exec&, Maps) const override;
+  std::unique_ptr<Decoder> decoder(Maps) const override;
+  Maps oracle(const Exec&, const Labels&) const override;
+
+ private:
+  class Network;
+  explicit EmbedSeg(const EmbedSegOptions&);
+
+  EmbedSegOptions options_;
+  Settings settings_;
+  Params params_;
+  ErfNet net_;
+};
+
+}  // namespace basin

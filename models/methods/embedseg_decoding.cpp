@@ -1,0 +1,208 @@
+#include "models/methods/embedseg_decoding.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "engine/ops/instance.h"
+
+namespace basin {
+namespace {
+
+/// The foreground by where its pixels point to: cells of a square grid over these points, each with its pixels in
+/// raster order.
+class PointedAt {
+ public:
+  static constexpr float cell = 8;  // px
+
+  PointedAt(std::vector<float> x, std::vector<float> y, std::vector<int32_t> pixels)  // x, y in px
+      : x_(std::move(x)), y_(std::move(y)) {
+    for (size_t j = 0; j < pixels.size(); ++j) {
+      x0_ = j == 0 ? x_[j] : std::min(x0_, x_[j]), y0_ = j == 0 ? y_[j] : std::min(y0_, y_[j]);
+      x1_ = j == 0 ? x_[j] : std::max(x1_, x_[j]), y1_ = j == 0 ? y_[j] : std::max(y1_, y_[j]);
+    }
+    columns_ = column(x1_) + 1, rows_ = row(y1_) + 1;
+    begin_.assign(size_t(columns_) * size_t(rows_) + 1, 0);
+    for (size_t j = 0; j < pixels.size(); ++j)
+      ++begin_[cell_of(j) + 1];
+    std::partial_sum(begin_.begin(), begin_.end(), begin_.begin());
+    std::vector<int32_t> next(begin_.begin(), begin_.end() - 1);
+    pixel_.resize(pixels.size());
+    std::vector<float> by_cell_x(pixels.size()), by_cell_y(pixels.size());
+    for (size_t j = 0; j < pixels.size(); ++j) {
+      const size_t to = size_t(next[cell_of(j)]++);
+      pixel_[to] = pixels[j], by_cell_x[to] = x_[j], by_cell_y[to] = y_[j];
+    }
+    x_ = std::move(by_cell_x), y_ = std::move(by_cell_y);
+  }
+
+  /// Appends to `inside` the pixels that point into the ellipse of this centre and these half-axes, in px.
+  void find(float x, float y, double half_x, double half_y, std::vector<int32_t>& inside) const {
+    if (pixel_.empty()) return;
+    const float inverse_x = float(1 / (half_x * half_x)), inverse_y = float(1 / (half_y * half_y));
+    const int left = column(float(x - half_x)), right = column(float(x + half_x));
+    const int top = row(float(y - half_y)), bottom = row(float(y + half_y));
+    for (int r = top; r <= bottom; ++r) {
+      const size_t first = size_t(r) * size_t(columns_);
+      const int32_t end = begin_[first + size_t(right) + 1];
+      for (int32_t j = begin_[first + size_t(left)]; j < end; ++j) {
+        const float dx = x_[size_t(j)] - x, dy = y_[size_t(j)] - y;
+        if (inverse_x * (dx * dx) + inverse_y * (dy * dy) < 1) inside.push_back(pixel_[size_t(j)]);
+      }
+    }
+  }
+
+ private:
+  int column(float x) const { return int(std::clamp((x - x0_) / cell, 0.f, (x1_ - x0_) / cell)); }
+  int row(float y) const { return int(std::clamp((y - y0_) / cell, 0.f, (y1_ - y0_) / cell)); }
+  size_t cell_of(size_t j) const { return size_t(row(y_[j])) * size_t(columns_) + size_t(column(x_[j])); }
+
+  std::vector<float> x_, y_;
+  std::vector<int32_t> pixel_, begin_;
+  float x0_ = 0, y0_ = 0, x1_ = 0, y1_ = 0;
+  int columns_ = 1, rows_ = 1;
+};
+
+struct RawMaps {
+  std::vector<float> values;
+  size_t pixels;
+  const float* operator[](int c) const { return values.data() + size_t(c) * pixels; }
+};
+
+float probability(float seed) { return 1 / (1 + std::exp(-seed)); }
+
+/// Gaussian of sigma 1 cut at 4 px, rows and columns reflected about their outer edges.
+std::vector<float> smoothed(const std::vector<float>& map, int height, int width) {
+  constexpr int radius = 4;
+  double weight[radius + 1], sum = 0;
+  for (int d = 0; d <= radius; ++d)
+    sum += (d == 0 ? 1 : 2) * (weight[d] = std::exp(-d * d / 2.0));
+  const auto reflected = [](int at, int n) {
+    const int twice = ((at % (2 * n)) + 2 * n) % (2 * n);
+    return twice < n ? twice : 2 * n - 1 - twice;
+  };
+  std::vector<float> rows(map.size()), all(map.size());
+  for (int pass = 0; pass < 2; ++pass) {
+    const std::vector<float>& from = pass == 0 ? map : rows;
+    std::vector<float>& to = pass == 0 ? rows : all;
+    for (int y = 0; y < height; ++y)
+      for (int x = 0; x < width; ++x) {
+        double s = 0;
+        for (int d = -radius; d <= radius; ++d) {
+          const int row = pass == 0 ? reflected(y + d, height) : y, column = pass == 0 ? x : reflected(x + d, width);
+          s += weight[std::abs(d)] * from[size_t(row) * size_t(width) + size_t(column)];
+        }
+        to[size_t(y) * size_t(width) + size_t(x)] = float(s / sum);
+      }
+  }
+  return all;
+}
+
+bool is_local_maximum(const std::vector<float>& map, int height, int width, int32_t pixel) {
+  const int y = pixel / width, x = pixel % width;
+  for (int v = std::max(y - 1, 0); v <= std::min(y + 1, height - 1); ++v)
+    for (int u = std::max(x - 1, 0); u <= std::min(x + 1, width - 1); ++u)
+      if (map[size_t(v) * size_t(width) + size_t(u)] > map[size_t(pixel)]) return false;
+  return true;
+}
+
+/// Numbers the ids that are left in raster order.
+void renumber(Labels& labels, int32_t most) {
+  std::vector<int32_t> number(size_t(most) + 1, 0);
+  for (int32_t& id : labels.ids) {
+    if (id == 0) continue;
+    int32_t& to = number[size_t(id)];
+    if (to == 0) to = ++labels.count;
+    id = to;
+  }
+}
+
+}  // namespace
+
+Labels decode(const Exec& exec, const Tensor& raw, const EmbedSegDecoding& o) {
+  BASIN_CHECK(raw.shape().rank() == 3 && raw.dim(0) == 5, "maps ", raw.shape());
+  BASIN_CHECK(o.grid > 1, "grid ", o.grid);
+  const int height = raw.dim(1), width = raw.dim(2);
+  const size_t pixels = size_t(height) * size_t(width);
+  const RawMaps maps{raw.to_host<float>(exec), pixels};
+  const float spacing = float(o.grid - 1);
+
+  std::vector<float> phi(pixels), e_x, e_y;
+  std::vector<int32_t> foreground;
+  for (size_t i = 0; i < pixels; ++i) {
+    phi[i] = probability(maps[4][i]);
+    const float x = float(i % size_t(width)) + spacing * std::tanh(maps[0][i]);
+    const float y = float(i / size_t(width)) + spacing * std::tanh(maps[1][i]);
+    const bool is_number = !std::isnan(x + y + maps[2][i] + maps[3][i] + phi[i]);
+    if (!is_number) phi[i] = 0;
+    if (!is_number || !(double(phi[i]) > o.foreground)) continue;
+    foreground.push_back(int32_t(i));
+    e_x.push_back(x);
+    e_y.push_back(y);
+  }
+  std::vector<int32_t> order(foreground.size());  // places in `foreground`
+  std::iota(order.begin(), order.end(), 0);
+  const bool by_maxima = o.seeds == EmbedSegDecoding::Seeds::local_maxima;
+  const std::vector<float> rank = by_maxima ? smoothed(phi, height, width) : phi;
+  const auto pixel_of = [&](int32_t j) { return foreground[size_t(j)]; };
+  std::erase_if(order, [&](int32_t j) {
+    return by_maxima ? !is_local_maximum(rank, height, width, pixel_of(j))
+                     : double(phi[size_t(pixel_of(j))]) < o.seed_threshold;
+  });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int32_t a, int32_t b) { return rank[size_t(pixel_of(a))] > rank[size_t(pixel_of(b))]; });
+
+  const PointedAt pointed_at(e_x, e_y, foreground);
+  Labels labels{height, width, 0, std::vector<int32_t>(pixels, 0)};
+  std::vector<uint8_t> claimed(pixels, 0);
+  std::vector<int32_t> proposal;
+  int32_t id = 0;
+  for (const int32_t j : order) {
+    const size_t seed = size_t(pixel_of(j));
+    if (claimed[seed]) continue;
+    claimed[seed] = 1;
+    // exp(-s r^2) > 1/2 inside the half-axes sqrt(ln 2 / s), here in px
+    const auto half_axis = [&](int c) {
+      return double(spacing) * std::sqrt(std::log(2.0) / std::exp(10.0 * maps[c][seed]));
+    };
+    proposal.clear();
+    pointed_at.find(e_x[size_t(j)], e_y[size_t(j)], half_axis(2), half_axis(3), proposal);
+    const auto free = std::count_if(proposal.begin(), proposal.end(), [&](int32_t i) { return !claimed[size_t(i)]; });
+    const bool accepted = int64_t(proposal.size()) > o.min_size && double(free) > o.unclaimed * double(proposal.size());
+    if (accepted) ++id;
+    for (const int32_t i : proposal) {
+      if (accepted) labels.ids[size_t(i)] = id;
+      if (accepted || !by_maxima) claimed[size_t(i)] = 1;
+    }
+  }
+  renumber(labels, id);
+  return labels;
+}
+
+Tensor embedseg_oracle(const Exec& exec, const Labels& labels, kernels::CentreKind kind, int grid) {
+  const Exec cpu;
+  const size_t pixels = labels.ids.size();
+  const float spacing = float(grid - 1), half_axis = 0.5f / spacing;
+  const float sigma = std::log(std::log(2.f) / (half_axis * half_axis)) / 10;
+  std::vector<float> raw(5 * pixels, 0);
+  std::fill(raw.begin() + std::ptrdiff_t(2 * pixels), raw.begin() + std::ptrdiff_t(4 * pixels), sigma);
+  std::fill(raw.begin() + std::ptrdiff_t(4 * pixels), raw.end(), -20.f);
+  if (labels.count > 0) {
+    const Tensor ids = Tensor::from(cpu, {1, labels.height, labels.width}, labels.ids);
+    const std::vector<double> centre = instance_targets(cpu, ids, labels.count, kind).centre.to_host<double>(cpu);
+    for (size_t i = 0; i < pixels; ++i) {
+      if (labels.ids[i] == 0) continue;
+      const size_t k = size_t(labels.ids[i] - 1);
+      const double at[2] = {double(i % size_t(labels.width)), double(i / size_t(labels.width))};
+      for (size_t c = 0; c < 2; ++c) {
+        const double to = (centre[2 * k + c] - at[c]) / double(spacing);
+        if (!(std::abs(to) < 1)) refuse("holds an object as wide as the coordinate grid of ", grid, " pixels");
+        raw[c * pixels + i] = float(std::atanh(to));
+      }
+      raw[4 * pixels + i] = 20;
+    }
+  }
+  return Tensor::from(exec, {5, labels.height, labels.width}, raw);
+}
+
+}  // namespace basin

@@ -1,0 +1,137 @@
+#include "models/methods/fcrnet.h"
+
+#include <algorithm>
+
+#include "engine/json.h"
+#include "engine/ops/embedding.h"
+#include "models/methods/method_support.h"
+#include "models/networks/tiling.h"
+
+namespace basin {
+namespace {
+
+using kernels::BackgroundRule;
+
+constexpr std::pair<BackgroundRule, const char*> background_rules[] = {{BackgroundRule::most_frequent, "most_frequent"},
+                                                                       {BackgroundRule::border, "border"}};
+
+constexpr float trained_alpha = 8;  // of the activation after training
+
+void publish(FcrNetOptions& o, Settings& s) {
+  using Use = Setting::Use;
+  s.integer(Use::network, "channels", o.channels, 1, 1024, "channels of the images");
+  s.integer(Use::network, "width", o.width, 1, 1024, "channels of the first stage").option = "--width";
+  s.integer(Use::network, "colours", o.colours, 2, 64, "colours, of which the background has one; published: 4");
+  s.seed(Use::network, "seed", o.seed, "unused by this method");
+  s.add(normalisation_setting(o.normalisation));
+  s.number(Use::training, "radius", o.radius, 1, 64, "objects within it should differ in colour, px");
+  s.integer(Use::training, "capacity", o.capacity, 1, 65535, "objects of a sample that the loss knows");
+  s.flag(Use::training, "cosine", o.cosine, "the loss of the paper in place of that of its authors' code");
+  s.number(Use::training, "inter_weight", o.inter_weight, 0, 1e6, "weight of the loss between objects");
+  s.numbers(Use::training, "alphas", o.alphas, "exponents of the activation, each for a fifth of the training");
+  s.choice(Use::decoding, "background", o.decoding.background, background_rules, "which colour is the background's")
+      .candidates = {"most_frequent", "border"};
+  s.integer(Use::decoding, "connectivity", o.decoding.connectivity, 4, 8, "of the pixels of an object, 4 or 8");
+  s.integer(Use::decoding, "min_size", o.decoding.min_size, 0, 1 << 30, "smaller objects are dropped, px")
+      .candidates = {"0", "15", "25"};
+}
+
+FcrNetOptions read_options(const Json& config) {
+  FcrNetOptions options;
+  if (config.is_null()) return options;
+  Settings settings;
+  publish(options, settings);
+  settings.read(config);
+  return options;
+}
+
+}  // namespace
+
+FcrNet::FcrNet(const FcrNetOptions& options)
+    : options_(options),
+      net_(params_, "", {.in_channels = options.channels, .width = options.width}),
+      head_(params_, "colours", options.width, options.colours) {
+  publish(options_, settings_);
+}
+FcrNet::FcrNet(const std::string&, const Json& config) : FcrNet(read_options(config)) {}
+
+TrainingDefaults FcrNet::training_defaults() const {
+  TrainingDefaults d;
+  d.batch = 4, d.epochs = 600;
+  d.rate = {.rate = 1e-4, .schedule = Schedule::step, .factor = 0.9, .every = 12080};
+  d.adam.epsilon_inside = true;
+  return d;
+}
+
+SampleSpec FcrNet::sample_spec() const {
+  SampleSpec spec;
+  spec.channels = options_.channels;
+  spec.multiple = PlainUNet::multiple;
+  spec.normalisation = options_.normalisation;
+  spec.host_targets = true;
+  return spec;
+}
+
+TargetSpec FcrNet::targets() const { return {{{"labels", 1, DType::i32}}, {}}; }
+
+void FcrNet::make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets& to) const {
+  const View<int32_t, 3> target = to.map<int32_t>("labels");
+  cut_compact(labels, {target.data, {target.dim[1], target.dim[2]}});
+}
+
+double FcrNet::scheduled(double progress) const { return options_.alphas[size_t(std::clamp(int(progress * 5), 0, 4))]; }
+
+LossTerms FcrNet::loss(Tape& tape, const Batch& batch, const StepState* state) const {
+  const Var e = head_.forward(tape, net_.forward(tape, {{batch["image"]}}), Layout::nchw);
+  Var h = power_activation(tape, e, scheduled_number(tape.exec(), state));
+  kernels::EmbeddingLossOptions options = kernels::fcrnet_loss;
+  options.unit_centres = options_.cosine;
+  options.inter_weight = options_.inter_weight;
+  if (options_.cosine) h = unit_vectors(tape, h);
+  const ObjectTables tables =
+      object_tables(tape.exec(), without_channel(batch["labels"]), options_.capacity, options_.radius);
+  const EmbeddingLoss loss = embedding_loss(tape, h, tables, options);
+  return {{{"intra", {loss.intra}}, {"inter", {loss.inter}}}, loss.total};
+}
+
+std::vector<MapSpec> FcrNet::maps() const { return {{"colours", options_.colours}}; }
+
+/// A copy of the network with weights of its own.
+class FcrNet::Network : public Predictor {
+ public:
+  Network(const Exec& exec, const FcrNet& method) : method_(method.options_) {
+    method_.params_.allocate(exec);
+    method_.params_.values().copy_from(exec, method.params_.values());
+    alpha_ = Tensor::from<float>(exec, {1}, {trained_alpha});
+  }
+
+  Maps predict(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const override {
+    const auto run = [&](const Tensor& tiles) {
+      Tape tape(exec, Tape::Mode::evaluate);
+      const Var e = method_.head_.forward(tape, method_.net_.forward(tape, {{tiles}}), Layout::nchw);
+      return std::vector<Tensor>{power_activation(tape, e, alpha_).value};
+    };
+    return {{{"colours", run_tiled(exec, image, tiling, {PlainUNet::multiple, PlainUNet::receptive_radius + 1}, {false},
+                                   run)[0]}}};
+  }
+
+ private:
+  FcrNet method_;
+  Tensor alpha_;
+};
+
+std::unique_ptr<Predictor> FcrNet::predictor(const Exec& exec) const { return std::make_unique<Network>(exec, *this); }
+
+Instances FcrNet::decode(const Exec& exec, Maps maps) const {
+  return {decode_colours(exec, maps["colours"], options_.decoding), {}, {}};
+}
+
+std::unique_ptr<Decoder> FcrNet::decoder(Maps maps) const {
+  return std::make_unique<RepeatedDecoder<FcrNet>>(name(), config(), std::move(maps));
+}
+
+Maps FcrNet::oracle(const Exec& exec, const Labels& labels) const {
+  return {{{"colours", colour_oracle(exec, labels, options_.colours, options_.radius)}}};
+}
+
+}  // namespace basin

@@ -1,0 +1,62 @@
+#pragma once
+#include <array>
+
+#include "models/method.h"
+#include "models/methods/colour_decoding.h"
+#include "models/networks/plain_unet.h"
+
+namespace basin {
+
+struct FcrNetOptions {
+  int channels = 1, width = 16;
+  uint64_t seed = 0;
+  Normalisation normalisation;
+  int colours = 5;      // published: 4
+  double radius = 10;   // px: objects within it are neighbours, which should differ in colour
+  int capacity = 512;   // objects of a sample that the loss knows; more are background to it
+  bool cosine = false;  // the loss of the paper in place of that of its authors' code
+  double inter_weight = 4;
+  std::array<double, 5> alphas{2, 2, 4, 6, 8};  // of the activation, each for a fifth of the training
+  ColourDecoding decoding;
+};
+
+/// FCRNet, four-colour embedding (Chen et al. 2020; methods.md 7): a U-Net gives each pixel one of a few colours, so
+/// that objects near each other differ; objects are the connected components of the colours. Target: "labels" [1,H,W],
+/// int32, compact. Map: "colours" [K,H,W], which sum to 1.
+class FcrNet : public Method {
+ public:
+  /// `config`: of a model file, or null for the defaults.
+  FcrNet(const std::string& name, const Json& config);
+
+  std::string name() const override { return "fc"; }
+  const Settings& settings() const override { return settings_; }
+  Settings& settings() override { return settings_; }
+  Params& params() override { return params_; }
+  const Params& params() const override { return params_; }
+
+  TrainingDefaults training_defaults() const override;
+  SampleSpec sample_spec() const override;
+  TargetSpec targets() const override;
+  void make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets&) const override;
+  LossTerms loss(Tape&, const Batch&, const StepState*) const override;
+  double scheduled(double progress) const override;
+  bool is_scheduled() const override { return true; }
+
+  std::vector<MapSpec> maps() const override;
+  std::unique_ptr<Predictor> predictor(const Exec&) const override;
+  Instances decode(const Exec&, Maps) const override;
+  std::unique_ptr<Decoder> decoder(Maps) const override;
+  Maps oracle(const Exec&, const Labels&) const override;
+
+ private:
+  class Network;
+  explicit FcrNet(const FcrNetOptions&);
+
+  FcrNetOptions options_;
+  Settings settings_;
+  Params params_;
+  PlainUNet net_;
+  MapHead head_;
+};
+
+}  // namespace basin

@@ -1,0 +1,56 @@
+#include "models/methods/method_support.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "engine/json.h"
+
+namespace basin {
+
+Setting normalisation_setting(Normalisation& value) {
+  Setting s;
+  s.use = Setting::Use::training;
+  s.key = "normalisation";
+  s.help = "how pixel values become what the network sees";
+  s.range = "divide, percentile:LOW,HIGH or none";
+  s.value = [&value] { return Json(to_string(value)); };
+  s.assign = [&value](const Json& j) {
+    if (!j.is_string()) return false;
+    value = parse_normalisation(j.get<std::string>());
+    return true;
+  };
+  s.parse = [](const std::string& text) { return Json(text); };
+  s.option = "--norm";
+  return s;
+}
+
+void cut_compact(View<const int32_t, 2> labels, View<int32_t, 2> to) {
+  const int margin_y = (labels.dim[0] - to.dim[0]) / 2, margin_x = (labels.dim[1] - to.dim[1]) / 2;
+  std::vector<int32_t> ids;
+  for (int y = 0; y < to.dim[0]; ++y) {
+    const int32_t* row = &labels(y + margin_y, margin_x);
+    std::copy_n(row, to.dim[1], &to(y, 0));
+    for (int x = 0; x < to.dim[1]; ++x)
+      if (row[x] != 0 && (x == 0 || row[x] != row[x - 1])) ids.push_back(row[x]);
+  }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+  int32_t last = 0, compact = 0;
+  for (int64_t i = 0; i < to.size(); ++i) {
+    int32_t& id = to.data[i];
+    if (id == 0) continue;
+    if (id != last) last = id, compact = int32_t(std::lower_bound(ids.begin(), ids.end(), id) - ids.begin()) + 1;
+    id = compact;
+  }
+}
+
+Tensor without_channel(const Tensor& t) {
+  BASIN_CHECK(t.shape().rank() == 4 && t.dim(1) == 1, "tensor ", t.shape());
+  return Tensor::borrow(t.owner(), t.raw(), t.device(), {t.dim(0), t.dim(2), t.dim(3)}, t.dtype());
+}
+
+Tensor scheduled_number(const Exec& exec, const StepState* state) {
+  return Tensor::borrow({}, const_cast<float*>(&state->scheduled), exec.device, {1}, DType::f32);
+}
+
+}  // namespace basin

@@ -1,0 +1,238 @@
+#include "models/methods/object_guided_decoding.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "kernels/runtime/elementary.h"
+
+namespace basin {
+namespace {
+
+struct Piece {
+  int64_t area = 0;
+  int x0 = 0, y0 = 0, x1 = 0, y1 = 0;
+  int32_t first = 0;  // its first pixel
+};
+
+/// Floods the piece of a pixel, marking it as seen.
+Piece flood(const Labels& labels, int32_t start, std::vector<uint8_t>& seen, std::vector<int32_t>& pixels) {
+  const int width = labels.width;
+  const int32_t id = labels.ids[size_t(start)];
+  Piece piece{0, start % width, start / width, start % width, start / width, start};
+  pixels.assign(1, start);
+  seen[size_t(start)] = 1;
+  for (size_t next = 0; next < pixels.size(); ++next) {
+    const int32_t at = pixels[next];
+    const int y = at / width, x = at % width;
+    piece.x0 = std::min(piece.x0, x), piece.x1 = std::max(piece.x1, x);
+    piece.y0 = std::min(piece.y0, y), piece.y1 = std::max(piece.y1, y);
+    const auto visit = [&](bool inside, int32_t to) {
+      if (!inside || labels.ids[size_t(to)] != id || seen[size_t(to)]) return;
+      seen[size_t(to)] = 1;
+      pixels.push_back(to);
+    };
+    visit(x > 0, at - 1), visit(x + 1 < width, at + 1);
+    visit(y > 0, at - width), visit(y + 1 < labels.height, at + width);
+  }
+  piece.area = int64_t(pixels.size());
+  return piece;
+}
+
+/// The votes of one region on the frame, within the box that they reach.
+struct Votes {
+  int x0, y0, width, height;
+  std::vector<float> sum, weight;
+
+  Votes(const RoiList::Region& region, const float* mask, int frame_height, int frame_width) {
+    const auto first = [](double low) { return std::max(int(std::floor(low)), 0); };
+    const auto last = [](double low, double step, int n, int side) {
+      return std::min(int(std::floor(low + step * (n - 1))) + 1, side - 1);
+    };
+    x0 = first(region.x0), y0 = first(region.y0);
+    width = std::max(last(region.x0, region.step_x, region.width, frame_width) - x0 + 1, 0);
+    height = std::max(last(region.y0, region.step_y, region.height, frame_height) - y0 + 1, 0);
+    sum.assign(size_t(width) * size_t(height), 0);
+    weight = sum;
+    for (int row = 0; row < region.height; ++row)
+      for (int column = 0; column < region.width; ++column) {
+        const kernels::Corners<float> corners(region.x0 + column * region.step_x - x0,
+                                              region.y0 + row * region.step_y - y0);
+        corners.each(height, width, [&](int y, int x, float w) {
+          const size_t at = size_t(y) * size_t(width) + size_t(x);
+          sum[at] += w * mask[size_t(row) * size_t(region.width) + size_t(column)];
+          weight[at] += w;
+        });
+      }
+  }
+  bool elect(int y, int x, ObjectGuidedDecoding::Votes rule) const {
+    if (y < y0 || x < x0 || y >= y0 + height || x >= x0 + width) return false;
+    const size_t at = size_t(y - y0) * size_t(width) + size_t(x - x0);
+    if (rule == ObjectGuidedDecoding::Votes::published) return sum[at] >= 0.53f;
+    return weight[at] > 0 && sum[at] >= 0.5f * weight[at];
+  }
+};
+
+int nearest(int at, int from, int to) { return int((2 * int64_t(at) + 1) * from / (2 * int64_t(to))); }
+
+/// First and one past the last pixel of a side of `to` that falls into [begin, end) of a side of `from`.
+std::pair<int, int> resized_range(int begin, int end, int from, int to) {
+  const int low = std::max(int(int64_t(begin) * to / from) - 1, 0);
+  return {low, std::min(int(int64_t(end) * to / from) + 2, to)};
+}
+
+Instance instance_of(const Votes& votes, double score, int frame_height, int frame_width, int height, int width,
+                     ObjectGuidedDecoding::Votes rule) {
+  const auto [top, bottom] = resized_range(votes.y0, votes.y0 + votes.height, frame_height, height);
+  const auto [left, right] = resized_range(votes.x0, votes.x0 + votes.width, frame_width, width);
+  int x0 = width, y0 = height, x1 = -1, y1 = -1;
+  const auto elect = [&](int y, int x) {
+    return votes.elect(nearest(y, frame_height, height), nearest(x, frame_width, width), rule);
+  };
+  for (int y = top; y < bottom; ++y)
+    for (int x = left; x < right; ++x)
+      if (elect(y, x)) x0 = std::min(x0, x), x1 = std::max(x1, x), y0 = std::min(y0, y), y1 = std::max(y1, y);
+  Instance object{x0, y0, x1 - x0 + 1, y1 - y0 + 1, {}, score, 0};
+  if (x1 < x0) return {};
+  object.mask.reserve(size_t(object.width) * size_t(object.height));
+  for (int y = y0; y <= y1; ++y)
+    for (int x = x0; x <= x1; ++x)
+      object.mask.push_back(elect(y, x));
+  object.area = std::count(object.mask.begin(), object.mask.end(), 1);
+  return object;
+}
+
+double iou(const Instance& a, const Instance& b) {
+  const int x0 = std::max(a.x, b.x), x1 = std::min(a.x + a.width, b.x + b.width);
+  const int y0 = std::max(a.y, b.y), y1 = std::min(a.y + a.height, b.y + b.height);
+  int64_t common = 0;
+  for (int y = y0; y < y1; ++y)
+    for (int x = x0; x < x1; ++x)
+      common += a.mask[size_t(y - a.y) * size_t(a.width) + size_t(x - a.x)] &
+                b.mask[size_t(y - b.y) * size_t(b.width) + size_t(x - b.x)];
+  return double(common) / double(a.area + b.area - common);
+}
+
+}  // namespace
+
+GuidedObjects guided_objects(const Labels& labels) {
+  const size_t n = labels.ids.size();
+  std::vector<Piece> largest(size_t(labels.count) + 1);
+  std::vector<uint8_t> seen(n, 0);
+  std::vector<int32_t> pixels;
+  for (size_t i = 0; i < n; ++i) {
+    if (labels.ids[i] == 0 || seen[i]) continue;
+    const Piece piece = flood(labels, int32_t(i), seen, pixels);
+    Piece& best = largest[size_t(labels.ids[i])];
+    if (piece.area > best.area) best = piece;
+  }
+  GuidedObjects objects{{labels.height, labels.width, 0, std::vector<int32_t>(n, 0)}, {}};
+  std::fill(seen.begin(), seen.end(), uint8_t(0));
+  for (const Piece& p : largest) {
+    if (p.area == 0 || p.x1 - p.x0 <= 2 || p.y1 - p.y0 <= 2 || objects.pieces.count == max_guided_objects) continue;
+    flood(labels, p.first, seen, pixels);
+    ++objects.pieces.count;
+    for (int32_t pixel : pixels)
+      objects.pieces.ids[size_t(pixel)] = objects.pieces.count;
+    objects.boxes.push_back({0, (p.x0 + p.x1) / 2.0, (p.y0 + p.y1) / 2.0, p.x1 - p.x0 + 1.0, p.y1 - p.y0 + 1.0});
+  }
+  return objects;
+}
+
+Labels resize_nearest(const Labels& labels, int height, int width) {
+  std::vector<int64_t> ids;
+  ids.reserve(size_t(height) * size_t(width));
+  for (int y = 0; y < height; ++y)
+    for (int x = 0; x < width; ++x)
+      ids.push_back(labels(nearest(y, labels.height, height), nearest(x, labels.width, width)));
+  return compact(height, width, std::move(ids));
+}
+
+std::vector<ScoredBox> decode_boxes(const Exec& exec, const Tensor& heat, const Tensor& size, const Tensor& offset,
+                                    const ObjectGuidedDecoding& o) {
+  BASIN_CHECK(heat.shape().rank() == 3 && heat.dim(0) == 1 && size.shape() == offset.shape() &&
+                  size.shape() == Shape({2, heat.dim(1), heat.dim(2)}),
+              "heat ", heat.shape(), ", sizes ", size.shape(), ", offsets ", offset.shape());
+  const int height = heat.dim(1), width = heat.dim(2);
+  const int cells = height * width;
+  std::vector<float> p = heat.to_host<float>(exec);
+  const std::vector<float> sides = size.to_host<float>(exec), shift = offset.to_host<float>(exec);
+  for (float& z : p)
+    z = kernels::Sigmoid<float>(z).p;
+  const auto is_peak = [&](int32_t cell) {
+    const int y = cell / width, x = cell % width;
+    for (int v = std::max(y - 1, 0); v <= std::min(y + 1, height - 1); ++v)
+      for (int u = std::max(x - 1, 0); u <= std::min(x + 1, width - 1); ++u)
+        if (p[size_t(v * width + u)] > p[size_t(cell)]) return false;
+    return true;
+  };
+  std::vector<int32_t> peaks;
+  for (int32_t cell = 0; cell < cells; ++cell)
+    if (double(p[size_t(cell)]) > o.confidence && is_peak(cell)) peaks.push_back(cell);
+  std::stable_sort(peaks.begin(), peaks.end(), [&](int32_t a, int32_t b) { return p[size_t(a)] > p[size_t(b)]; });
+  if (int64_t(peaks.size()) > o.max_objects) peaks.resize(size_t(o.max_objects));
+  std::vector<ScoredBox> boxes;
+  constexpr double down = kernels::detection_down;
+  for (const int32_t cell : peaks) {
+    const size_t at = size_t(cell), beside = at + size_t(cells);
+    const RoiBox box{0, down * (cell % width + double(shift[at])), down * (cell / width + double(shift[beside])),
+                     down * double(sides[at]), down * double(sides[beside])};
+    // Far larger or further away than any frame, or NaN: no region could be made of it.
+    const bool is_sane = std::abs(box.x) < 1e5 && std::abs(box.y) < 1e5 && box.width < 1e4 && box.height < 1e4;
+    if (is_sane && roi_levels(box, 1) == 1) boxes.push_back({box, double(p[at])});
+  }
+  return boxes;
+}
+
+Instances decode_masks(const std::vector<ScoredBox>& boxes, const RoiList& regions, const std::vector<float>& masks,
+                       int frame_height, int frame_width, int height, int width, const ObjectGuidedDecoding& o) {
+  BASIN_CHECK(regions.count() == int(boxes.size()) && regions.points == int(masks.size()), boxes.size(), " boxes, ",
+              regions.count(), " regions of ", regions.points, " points, ", masks.size(), " values");
+  std::vector<Instance> found(boxes.size());
+#pragma omp parallel for schedule(dynamic, 1)
+  for (size_t r = 0; r < boxes.size(); ++r) {
+    const RoiList::Region& region = regions.regions[r];
+    const Votes votes(region, masks.data() + region.offset, frame_height, frame_width);
+    found[r] = instance_of(votes, boxes[r].score, frame_height, frame_width, height, width, o.votes);
+  }
+  std::stable_sort(found.begin(), found.end(), [](const Instance& a, const Instance& b) { return a.score > b.score; });
+  Instances result{height, width, {}};
+  for (Instance& object : found) {
+    if (object.area == 0) continue;
+    const bool suppressed = std::any_of(result.objects.begin(), result.objects.end(),
+                                        [&](const Instance& better) { return iou(better, object) > o.max_overlap; });
+    if (!suppressed) result.objects.push_back(std::move(object));
+  }
+  return result;
+}
+
+Labels paint(const Instances& instances) {
+  std::vector<int64_t> ids(size_t(instances.height) * size_t(instances.width), 0);
+  for (size_t k = instances.objects.size(); k-- > 0;) {
+    const Instance& object = instances.objects[k];
+    for (int y = 0; y < object.height; ++y)
+      for (int x = 0; x < object.width; ++x)
+        if (object.mask[size_t(y) * size_t(object.width) + size_t(x)])
+          ids[size_t(object.y + y) * size_t(instances.width) + size_t(object.x + x)] = int64_t(k) + 1;
+  }
+  return compact(instances.height, instances.width, std::move(ids));
+}
+
+Instances object_guided_oracle(const Labels& labels, int frame_height, int frame_width, const ObjectGuidedDecoding& o) {
+  const Exec cpu;
+  const GuidedObjects objects = guided_objects(resize_nearest(labels, frame_height, frame_width));
+  const RoiList regions = roi_list(cpu, objects.boxes, 0);
+  std::vector<int32_t> ids(objects.boxes.size());
+  std::iota(ids.begin(), ids.end(), 1);
+  const Tensor of_pixels = Tensor::from(cpu, {1, frame_height, frame_width}, objects.pieces.ids);
+  const Tensor of_regions = Tensor::from(cpu, {int64_t(ids.size())}, ids), masks = Tensor::empty(cpu, {regions.points});
+  kernels::roi_mask_sample<float>(cpu, of_pixels.view<const int32_t, 3>(), of_regions.view<const int32_t, 1>(),
+                                  regions.view(), masks.view<float, 1>());
+  std::vector<ScoredBox> boxes;
+  for (const RoiBox& box : objects.boxes)
+    boxes.push_back({box, 1});
+  return decode_masks(boxes, regions, masks.to_host<float>(cpu), frame_height, frame_width, labels.height, labels.width,
+                      o);
+}
+
+}  // namespace basin

@@ -1,0 +1,165 @@
+#include "models/methods/wnet.h"
+
+#include <algorithm>
+
+#include "engine/json.h"
+#include "engine/ops/embedding.h"
+#include "engine/ops/loss.h"
+#include "kernels/field/distance_target.h"
+#include "kernels/image/tiles.h"
+#include "kernels/runtime/scratch.h"
+#include "models/methods/method_support.h"
+#include "models/networks/tiling.h"
+
+namespace basin {
+namespace {
+
+constexpr double distance_scale = 10;  // of the target: 1 at the middle of an object before
+
+void publish(WNetOptions& o, Settings& s) {
+  using Use = Setting::Use;
+  s.integer(Use::network, "channels", o.channels, 1, 1024, "channels of the images");
+  s.integer(Use::network, "width", o.width, 1, 1024, "channels of the first stage").option = "--width";
+  s.integer(Use::network, "embedding", o.embedding, 2, 64, "channels of the embedding");
+  s.seed(Use::network, "seed", o.seed, "unused by this method");
+  s.add(normalisation_setting(o.normalisation));
+  s.number(Use::training, "radius", o.radius, 1, 64, "objects within it should differ in their embedding, px");
+  s.integer(Use::training, "capacity", o.capacity, 1, 65535, "objects of a sample that the loss knows");
+  s.number(Use::training, "inter_weight", o.inter_weight, 0, 1e6, "weight of the loss between objects");
+  s.flag(Use::training, "pixel_mean", o.pixel_mean, "each pixel counts the same in the loss, in place of each object");
+  s.number(Use::decoding, "sigma", o.decoding.sigma, 0, 100, "of the smoothing of the distance map, px; published: 3")
+      .candidates = {"0", "0.5", "1", "2"};
+  s.number(Use::decoding, "peak", o.decoding.peaks.threshold, 0, 1,
+           "seeds are above this share of the largest distance")
+      .candidates = {"0.3", "0.5", "0.7"};
+  s.integer(Use::decoding, "peak_radius", o.decoding.peaks.radius, 1, 500, "a seed is the maximum this far around, px");
+  s.integer(Use::decoding, "border", o.decoding.peaks.border, 0, 1000,
+            "no seeds this close to the border, px; published: 10");
+  s.integer(Use::decoding, "embedding_radius", o.decoding.embedding_radius, 0, 100,
+            "embeddings are averaged over this disc, px");
+  s.number(Use::decoding, "cosine", o.decoding.min_cosine, -1, 1, "of an embedding with the seed that takes it")
+      .candidates = {"0.6", "0.7", "0.8"};
+}
+
+WNetOptions read_options(const Json& config) {
+  WNetOptions options;
+  if (config.is_null()) return options;
+  Settings settings;
+  publish(options, settings);
+  settings.read(config);
+  return options;
+}
+
+}  // namespace
+
+WNet::WNet(const WNetOptions& o)
+    : options_(o),
+      first_(params_, "first.", {.in_channels = o.channels, .width = o.width}),
+      distance_(params_, "distance", o.width, 1),
+      forwarded_(params_, "forwarded", o.width, o.width),
+      second_(params_, "second.", {.in_channels = o.channels + o.width, .width = o.width}),
+      embedding_(params_, "embedding", o.width, o.embedding) {
+  publish(options_, settings_);
+}
+WNet::WNet(const std::string&, const Json& config) : WNet(read_options(config)) {}
+
+TrainingDefaults WNet::training_defaults() const {
+  TrainingDefaults d;
+  d.batch = 4, d.epochs = 500;
+  d.rate = {.rate = 1e-4, .schedule = Schedule::step, .factor = 0.9, .every = 5000};
+  d.adam.epsilon_inside = true;
+  return d;
+}
+
+SampleSpec WNet::sample_spec() const {
+  SampleSpec spec;
+  spec.channels = options_.channels;
+  spec.multiple = PlainUNet::multiple;
+  spec.normalisation = options_.normalisation;
+  spec.host_targets = true;
+  spec.margin = 1;
+  spec.whole_objects = true;  // distances are relative to the largest one in the whole object
+  return spec;
+}
+
+TargetSpec WNet::targets() const { return {{{"labels", 1, DType::i32}, {"distance", 1}}, {}}; }
+
+void WNet::make_targets(const Exec& exec, View<const int32_t, 2> labels, const SampleTargets& to) const {
+  const View<int32_t, 3> target = to.map<int32_t>("labels");
+  cut_compact(labels, {target.data, {target.dim[1], target.dim[2]}});
+  const View<float, 3> distance = to.map<float>("distance");
+  // Ids of the whole image may be large, and so compact ones are made.
+  const Temp<int32_t> ids(exec, labels.size());
+  const Temp<float> whole(exec, labels.size());
+  const View<int32_t, 2> all{ids.data(), {labels.dim[0], labels.dim[1]}};
+  cut_compact(labels, all);
+  const int count = *std::max_element(all.data, all.data + all.size());
+  kernels::distance_target(exec, all, count + 1, distance_scale, {whole.data(), {labels.dim[0], labels.dim[1]}});
+  const int margin_y = (labels.dim[0] - distance.dim[1]) / 2, margin_x = (labels.dim[1] - distance.dim[2]) / 2;
+  kernels::cut_tile(exec, {whole.data(), {1, labels.dim[0], labels.dim[1]}}, margin_y, margin_x, kernels::Outside::zero,
+                    kernels::Outside::zero, distance);
+}
+
+WNet::Outputs WNet::forward(Tape& tape, const Tensor& image) const {
+  const Layout layout = first_.layout(tape.exec());
+  const Var features = first_.forward(tape, {{image}});
+  const Var forwarded = normalise_pixels(tape, forwarded_.forward(tape, features, layout));
+  const Var second = second_.forward(tape, {{image}, forwarded});
+  return {distance_.forward(tape, features, Layout::nchw, true),
+          unit_vectors(tape, embedding_.forward(tape, second, Layout::nchw))};
+}
+
+LossTerms WNet::loss(Tape& tape, const Batch& batch, const StepState*) const {
+  const Outputs out = forward(tape, batch["image"]);
+  const Var distance = mse_loss(tape, out.distance, batch["distance"]);
+  kernels::EmbeddingLossOptions options = kernels::wnet_loss;
+  options.inter_weight = options_.inter_weight;
+  options.per_object = !options_.pixel_mean;
+  const ObjectTables tables =
+      object_tables(tape.exec(), without_channel(batch["labels"]), options_.capacity, options_.radius);
+  const EmbeddingLoss embedding = embedding_loss(tape, out.embedding, tables, options);
+  return {{{"distance", distance}, {"intra", {embedding.intra}}, {"inter", {embedding.inter}}},
+          weighted_sum(tape, {{distance, 1.0}, {embedding.total, 1.0}})};
+}
+
+std::vector<MapSpec> WNet::maps() const { return {{"distance", 1}, {"embedding", options_.embedding}}; }
+
+/// A copy of the networks with weights of their own.
+class WNet::Network : public Predictor {
+ public:
+  Network(const Exec& exec, const WNet& method) : method_(method.options_) {
+    method_.params_.allocate(exec);
+    method_.params_.values().copy_from(exec, method.params_.values());
+  }
+
+  Maps predict(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const override {
+    const auto run = [&](const Tensor& tiles) {
+      Tape tape(exec, Tape::Mode::evaluate);
+      const Outputs out = method_.forward(tape, tiles);
+      return std::vector<Tensor>{out.distance.value, out.embedding.value};
+    };
+    constexpr int radius = 2 * PlainUNet::receptive_radius + 2;
+    const std::vector<Tensor> maps = run_tiled(exec, image, tiling, {PlainUNet::multiple, radius}, {false, false}, run);
+    return {{{"distance", maps[0]}, {"embedding", maps[1]}}};
+  }
+
+ private:
+  WNet method_;
+};
+
+std::unique_ptr<Predictor> WNet::predictor(const Exec& exec) const { return std::make_unique<Network>(exec, *this); }
+
+Instances WNet::decode(const Exec& exec, Maps maps) const {
+  return {decode_seeds(exec, maps["distance"], maps["embedding"], options_.decoding), {}, {}};
+}
+
+std::unique_ptr<Decoder> WNet::decoder(Maps maps) const {
+  return std::make_unique<RepeatedDecoder<WNet>>(name(), config(), std::move(maps));
+}
+
+Maps WNet::oracle(const Exec& exec, const Labels& labels) const {
+  const SeedMaps maps = seed_oracle(exec, labels, options_.embedding, options_.radius);
+  return {{{"distance", maps.distance}, {"embedding", maps.embedding}}};
+}
+
+}  // namespace basin

@@ -1,0 +1,64 @@
+#pragma once
+#include "models/method.h"
+#include "models/methods/seed_decoding.h"
+#include "models/networks/plain_unet.h"
+
+namespace basin {
+
+struct WNetOptions {
+  int channels = 3, width = 32;
+  uint64_t seed = 0;
+  Normalisation normalisation;
+  int embedding = 8;   // channels of the embedding
+  double radius = 10;  // px: objects within it are neighbours, which should point in different directions
+  int capacity = 512;  // objects of a sample that the loss knows; more are background to it
+  double inter_weight = 1;
+  bool pixel_mean = false;  // each pixel counts the same, as in the authors' code, in place of each object
+  SeedDecoding decoding;
+};
+
+/// W-Net, distance embedding (Wu et al. 2020; methods.md 6): a first U-Net gives the distance to the border of each
+/// object, a second one, which sees the first one's features, an embedding; objects grow from the peaks of the
+/// distance. Targets: "labels" [1,H,W], int32, compact, and "distance" [1,H,W]. Maps: "distance" [1,H,W], "embedding"
+/// [8,H,W].
+class WNet : public Method {
+ public:
+  /// `config`: of a model file, or null for the defaults.
+  WNet(const std::string& name, const Json& config);
+
+  std::string name() const override { return "wn"; }
+  const Settings& settings() const override { return settings_; }
+  Settings& settings() override { return settings_; }
+  Params& params() override { return params_; }
+  const Params& params() const override { return params_; }
+
+  TrainingDefaults training_defaults() const override;
+  SampleSpec sample_spec() const override;
+  TargetSpec targets() const override;
+  void make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets&) const override;
+  LossTerms loss(Tape&, const Batch&, const StepState*) const override;
+
+  std::vector<MapSpec> maps() const override;
+  std::unique_ptr<Predictor> predictor(const Exec&) const override;
+  Instances decode(const Exec&, Maps) const override;
+  std::unique_ptr<Decoder> decoder(Maps) const override;
+  Maps oracle(const Exec&, const Labels&) const override;
+
+ private:
+  class Network;
+  struct Outputs {
+    Var distance, embedding;
+  };
+  explicit WNet(const WNetOptions&);
+  Outputs forward(Tape&, const Tensor& image) const;
+
+  WNetOptions options_;
+  Settings settings_;
+  Params params_;
+  PlainUNet first_;
+  MapHead distance_, forwarded_;
+  PlainUNet second_;
+  MapHead embedding_;
+};
+
+}  // namespace basin

@@ -1,0 +1,76 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "engine/ops/nn.h"
+
+namespace basin {
+
+/// Branched ERFNet (Romera et al. 2018; Neven et al. 2019; methods.md 4.4): one encoder, and a decoder for each group
+/// of outputs. Tensors have the names of the public code's state_dict.
+struct ErfNetOptions {
+  int in_channels = 1;
+  int width = 16;                  // channels of the first stage; the next have 4 and 8 times as many
+  std::vector<int> outputs{4, 1};  // channels of each decoder
+  uint64_t seed = 0;               // of the dropout masks
+};
+
+class ErfNet {
+ public:
+  ErfNet(Params& params, const ErfNetOptions&);
+  ErfNet(const ErfNet&) = delete;
+  ErfNet& operator=(const ErfNet&) = delete;
+
+  /// The maps of all decoders one after the other, [N, sum of outputs, H, W] in plain nchw, from x [N, C, H, W]; H and
+  /// W are multiples of 8. On a training tape with batch statistics and dropout of channels.
+  Var forward(Tape&, const Var& x, const StepState*) const;
+
+  static constexpr int multiple = 8;  // of H and W
+  /// A pixel's output depends on no input farther away than this along either axis, in pixels.
+  static constexpr int receptive_radius = 624;
+
+ private:
+  struct Conv {
+    int weight, bias;  // handles
+  };
+  struct Norm {
+    int gamma, beta, mean, var;
+  };
+  struct Down {
+    Conv conv;
+    Norm norm;
+  };
+  struct Block {  // factorised convolutions with a residual
+    Conv conv[4];
+    Norm norm[2];
+    double dropout;
+    int dilation;
+  };
+  struct Up {
+    Conv conv;
+    Norm norm;
+  };
+  struct Decoder {
+    Up up[2];
+    Block blocks[2][2];
+    Conv out;
+  };
+  Conv add_conv(const std::string& name, Shape weight, int out);
+  Norm add_norm(const std::string& name, int channels);
+  Down add_down(const std::string& name, int in, int out);
+  Block add_block(const std::string& name, int channels, double dropout, int dilation);
+  Up add_up(const std::string& name, int in, int out);
+
+  Parameter parameter(int handle) const { return params_.parameter(handle); }
+  NormParameters norm(const Norm&) const;
+  Var down(Tape&, const Var& x, const Down&) const;
+  Var block(Tape&, const Var& x, const Block&, uint32_t layer, const StepState*) const;
+
+  Params& params_;
+  ErfNetOptions options_;
+  Down down_[3];
+  std::vector<Block> blocks_[2];  // after the second and the third down-sampling
+  std::vector<Decoder> decoders_;
+};
+
+}  // namespace basin

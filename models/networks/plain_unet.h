@@ -1,0 +1,60 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "engine/ops/nn.h"
+
+namespace basin {
+
+/// The U-Net of W-Net and FCRNet (methods.md 6.3, 7.2): 3x3 convolutions with bias and ReLU, no normalisation, five
+/// stages of `width`, 2 width, ..., 16 width channels, and up-sampling by nearest neighbours with a 2x2 convolution.
+struct PlainUNetOptions {
+  int in_channels = 1;  // of all inputs together
+  int width = 16;
+};
+
+class PlainUNet {
+ public:
+  /// Adds its tensors to `params`, which must outlive it, under names that begin with `prefix`.
+  PlainUNet(Params& params, const std::string& prefix, const PlainUNetOptions&);
+  PlainUNet(const PlainUNet&) = delete;
+  PlainUNet& operator=(const PlainUNet&) = delete;
+
+  /// Maps [N, width, H, W] in network_layout() from inputs [N, C, H, W] that are seen as one with all their channels; H
+  /// and W are multiples of 16.
+  Var forward(Tape&, const std::vector<Var>& inputs) const;
+  /// The layout of its maps.
+  Layout layout(const Exec&) const;
+
+  static constexpr int multiple = 16;  // of H and W
+  /// A pixel's output depends on no input farther away than this along either axis, in pixels.
+  static constexpr int receptive_radius = 122;
+
+ private:
+  struct Conv {
+    int weight, bias;  // handles
+  };
+  Conv add(const std::string& name, int in, int out, int kernel);
+  Parameter parameter(int handle) const { return params_.parameter(handle); }
+  Var conv_relu(Tape&, const std::vector<Var>& parts, const Conv&) const;
+
+  static constexpr int stages = 5;
+  Params& params_;
+  PlainUNetOptions options_;
+  Conv encoder_[stages][2];
+  Conv up_[stages - 1], decoder_[stages - 1][2];
+};
+
+/// A 3x3 convolution with bias at the end of a network, into plain nchw maps.
+class MapHead {
+ public:
+  MapHead(Params& params, const std::string& name, int in, int out);
+  /// [N, out, H, W] in this layout.
+  Var forward(Tape&, const Var& x, Layout, bool relu = false) const;
+
+ private:
+  Params& params_;
+  int weight_, bias_;
+};
+
+}  // namespace basin

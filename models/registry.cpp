@@ -1,0 +1,79 @@
+#include "models/registry.h"
+
+#include <algorithm>
+
+#include "engine/json.h"
+#include "models/methods/embedseg.h"
+#include "models/methods/fcrnet.h"
+#include "models/methods/vector_fields.h"
+#include "models/methods/wnet.h"
+
+namespace basin {
+namespace {
+
+template <class M>
+std::unique_ptr<Method> make(const std::string& name, const Json& config) {
+  return std::make_unique<M>(name, config);
+}
+
+std::vector<MethodEntry>& entries() {
+  static std::vector<MethodEntry> all{
+      {"vf-h1", "vector fields, one decoder for foreground and field: any shape of object", make<VectorFields>,
+       recognise_torchvf},
+      {"vf-h2", "vector fields, a decoder each for foreground and field", make<VectorFields>},
+      {"es", "EmbedSeg: pixels point to the middle of their object; crowded objects of similar size", make<EmbedSeg>},
+      {"wn", "W-Net: distance to the border and an embedding; objects grow from seeds", make<WNet>},
+      {"fc", "FCRNet: neighbours in different colours; small and fast", make<FcrNet>},
+  };
+  return all;
+}
+
+const MethodEntry& entry_of(const std::string& name) {
+  for (const MethodEntry& e : entries())
+    if (e.name == name) return e;
+  std::string names;
+  for (const MethodEntry& e : entries())
+    names += (names.empty() ? "" : ", ") + e.name;
+  refuse("method ", name, " is unknown to this version of Basin, which knows ", names);
+}
+
+}  // namespace
+
+Json Method::config() const {
+  Json config{{"method", name()}};
+  settings().write(config);
+  return config;
+}
+
+const std::vector<MethodEntry>& methods() { return entries(); }
+
+std::vector<std::string> method_names() {
+  std::vector<std::string> names;
+  for (const MethodEntry& e : entries())
+    names.push_back(e.name);
+  return names;
+}
+
+void add_method(MethodEntry entry) {
+  for (const MethodEntry& e : entries())
+    BASIN_CHECK(e.name != entry.name, "two methods are called ", e.name);
+  entries().push_back(std::move(entry));
+}
+
+std::unique_ptr<Method> make_method(const Json& config) {
+  if (!config.is_object() || !config.contains("method") || !config["method"].is_string())
+    refuse("the model's settings lack a valid method");
+  const std::string name = config["method"].get<std::string>();
+  std::unique_ptr<Method> method = entry_of(name).make(name, config);
+  method->check_settings();
+  return method;
+}
+
+std::unique_ptr<Method> make_method(const std::string& name, const std::vector<Assignment>& assignments) {
+  const std::unique_ptr<Method> defaults = entry_of(name).make(name, Json());
+  for (const Assignment& a : assignments)
+    defaults->settings().set(a, {Setting::Use::network, Setting::Use::training, Setting::Use::decoding});
+  return make_method(defaults->config());
+}
+
+}  // namespace basin

@@ -1,0 +1,35 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "models/method.h"
+
+namespace basin {
+
+struct SafeTensors;
+
+/// A method that this program knows.
+struct MethodEntry {
+  std::string name;     // of --model and of model files
+  std::string summary;  // for users, in one line
+  /// Makes it with the settings of a config, or with its defaults where that is null. Its parameters are not allocated.
+  std::unique_ptr<Method> (*make)(const std::string& name, const Json& config);
+  /// The config of a checkpoint of the method's public code, by the names and shapes of its tensors; null where it is
+  /// another's. May be empty.
+  Json (*recognise)(const SafeTensors&, const std::string& file) = nullptr;
+};
+
+/// In the order in which they are listed to users.
+const std::vector<MethodEntry>& methods();
+std::vector<std::string> method_names();
+/// For extensions and tests; the name must be new.
+void add_method(MethodEntry);
+
+/// Throws one sentence for a method or a setting that this version does not know.
+std::unique_ptr<Method> make_method(const Json& config);
+/// The method of this name with these assignments applied to its default settings, of any use.
+std::unique_ptr<Method> make_method(const std::string& name, const std::vector<Assignment>& assignments);
+
+}  // namespace basin

@@ -1,0 +1,131 @@
+#include "models/training/stepper.h"
+
+#include <algorithm>
+
+#include "kernels/nn/training_step.h"
+
+namespace basin {
+namespace {
+
+constexpr size_t max_recorded = 6;  // two batches that take turns in memory, times the parts of a step
+constexpr int max_losses = 8;
+
+bool same_memory(const Batch& a, const Batch& b) {
+  return std::equal(
+      a.tensors.begin(), a.tensors.end(), b.tensors.begin(), b.tensors.end(), [](const auto& x, const auto& y) {
+        return x.first == y.first && x.second.raw() == y.second.raw() && x.second.shape() == y.second.shape() &&
+               x.second.dtype() == y.second.dtype() && x.second.layout() == y.second.layout();
+      });
+}
+
+}  // namespace
+
+Stepper::Stepper(const Exec& exec, Method& method, const StepperOptions& options)
+    : exec_(exec),
+      method_(method),
+      options_(options),
+      pool_(exec.device),
+      m_(Tensor::zeros(exec, method.params().values().shape())),
+      v_(Tensor::zeros(exec, method.params().values().shape())),
+      state_(Tensor::empty(exec, {int64_t(sizeof(StepState))}, DType::u8)),
+      sums_(Tensor::zeros(exec, {max_losses}, DType::f64)),
+      seed_(Tensor::from<float>(exec, {1}, {1.f / float(options.accumulate)})) {
+  BASIN_CHECK(options.accumulate > 0, "accumulate ", options.accumulate);
+  options_.graph = options.graph && exec.device == Device::cuda && exec.stream && method.capturable();
+  const StepState fresh;
+  state_.copy_from_host(exec, &fresh);
+  if (options.average > 0) {
+    average_values_ = Tensor::zeros(exec, method.params().values().shape());
+    average_running_ = Tensor::zeros(exec, method.params().running().shape());
+  }
+  if (exec.device != Device::cpu && !exec.scratch) exec_.scratch = &pool_;
+  memory_ = exec_.scratch ? dynamic_cast<Pool*>(exec_.scratch) : &pool_of(exec.device);
+}
+
+void Stepper::start_average() {
+  if (!average_values_) return;
+  average_values_.copy_from(exec_, method_.params().values());
+  average_running_.copy_from(exec_, method_.params().running());
+}
+
+void Stepper::step(const Batch& batch, int64_t step, double rate, double progress, int part) {
+  const Part which{part == 0, part + 1 == options_.accumulate};
+  kernels::begin_step(exec_, step, float(rate), float(method_.scheduled(progress)),
+                      static_cast<StepState*>(state_.raw()));
+  if (const Graph* graph = graph_for(batch, which)) return graph->run(exec_);
+  const size_t before = memory_ ? memory_->use().system_calls : 0;
+  put_step(batch, which);
+  settled_ = memory_ && memory_->use().system_calls == before;
+  if (!settled_) recorded_.clear();  // the pool may have given back what they write to
+}
+
+/// Null where the step is not to be recorded, or not yet: while it is, nothing can be taken from the system, and cuDNN
+/// cannot choose its algorithms.
+const Graph* Stepper::graph_for(const Batch& batch, Part part) {
+  if (!options_.graph || !settled_) return nullptr;
+  const auto at = std::find_if(recorded_.begin(), recorded_.end(),
+                               [&](const Recorded& r) { return r.part == part && same_memory(r.batch, batch); });
+  if (at != recorded_.end()) return &at->graph;
+  if (recorded_.size() == max_recorded) return nullptr;
+  recorded_.push_back({batch, part, Graph::record(exec_, [&] { put_step(batch, part); })});
+  return &recorded_.back().graph;
+}
+
+void Stepper::release() {
+  recorded_.clear();
+  settled_ = false;
+  if (memory_) memory_->trim();
+}
+
+void Stepper::put_step(const Batch& batch, Part part) {
+  auto* state = static_cast<StepState*>(state_.raw());
+  Params& params = method_.params();
+  if (part.first) params.gradients().zero(exec_);
+  Tape tape(exec_);
+  const LossTerms loss = method_.loss(tape, batch, state);
+  const int count = int(loss.terms.size()) + 1;
+  BASIN_CHECK(count <= max_losses, "a method has ", loss.terms.size(), " losses, and at most ", max_losses - 1,
+              " are kept");
+  if (names_.empty()) {
+    for (const auto& term : loss.terms)
+      names_.push_back(term.first);
+    names_.push_back("loss");
+  }
+  const float* values[max_losses];
+  for (int k = 0; k + 1 < count; ++k)
+    values[k] = loss.terms[size_t(k)].second.value.data<const float>();
+  values[count - 1] = loss.total.value.data<const float>();
+  kernels::add_losses(exec_, values, count, sums_.data<double>());
+  kernels::note_bad(exec_, values[count - 1], 1, state);
+  tape.backward(loss.total, seed_);
+
+  const auto note_bad = [&](const Tensor& t) {
+    kernels::note_bad(exec_, t.data<const float>(), t.shape().size(), state);
+  };
+  note_bad(params.gradients());
+  note_bad(params.running());
+  if (!part.last) return;
+  if (options_.clip > 0) kernels::clip_to_norm(exec_, options_.clip, params.gradients().view<float, 1>());
+  kernels::adam<float>(exec_, options_.adam, state, params.gradients().view<const float, 1>(),
+                       params.values().view<float, 1>(), m_.view<float, 1>(), v_.view<float, 1>());
+  if (!average_values_) return;
+  kernels::moving_average(exec_, options_.average, params.values().view<const float, 1>(),
+                          average_values_.view<float, 1>());
+  kernels::moving_average(exec_, options_.average, params.running().view<const float, 1>(),
+                          average_running_.view<float, 1>());
+}
+
+std::vector<double> Stepper::take_sums() {
+  std::vector<double> sums = sums_.to_host<double>(exec_);
+  sums.resize(names_.size());
+  sums_.zero(exec_);
+  return sums;
+}
+
+int64_t Stepper::first_bad() const {
+  StepState state;
+  state_.copy_to_host(exec_, &state);
+  return state.first_bad;
+}
+
+}  // namespace basin

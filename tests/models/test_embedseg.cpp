@@ -1,0 +1,243 @@
+#include <algorithm>
+#include <cmath>
+
+#include "data/dataset/fill_holes.h"
+#include "data/metrics/metrics.h"
+#include "kernels/embedding/view_average.h"
+#include "models/methods/embedseg_decoding.h"
+#include "tests/support/field_support.h"
+#include "tests/support/support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+namespace {
+
+Labels labels_of(const Grid& g) { return compact(g.height, g.width, {g.ids.begin(), g.ids.end()}); }
+
+/// The decoding as it is written down: every step looks at every pixel.
+Labels decode_plainly(const std::vector<float>& raw, int height, int width, const EmbedSegDecoding& o) {
+  const size_t n = size_t(height) * size_t(width);
+  const auto e = [&](size_t i, size_t c) {
+    return float(c == 0 ? i % size_t(width) : i / size_t(width)) + 1023 * std::tanh(raw[c * n + i]);
+  };
+  std::vector<float> phi(n);
+  std::vector<bool> free(n), foreground(n);
+  for (size_t i = 0; i < n; ++i) {
+    phi[i] = 1 / (1 + std::exp(-raw[4 * n + i]));
+    free[i] = foreground[i] = phi[i] > .5f;
+  }
+  std::vector<int64_t> ids(n, 0);
+  int64_t id = 0;
+  for (;;) {
+    size_t seed = n;
+    for (size_t i = 0; i < n; ++i)
+      if (free[i] && (seed == n || phi[i] > phi[seed])) seed = i;
+    if (seed == n || double(phi[seed]) < o.seed_threshold) break;
+    free[seed] = false;
+    std::vector<size_t> proposal;
+    size_t unclaimed = 0;
+    for (size_t i = 0; i < n; ++i) {
+      double u = 0;
+      for (size_t c = 0; c < 2; ++c)
+        u += std::exp(10.0 * double(raw[(2 + c) * n + seed])) * std::pow(double(e(i, c) - e(seed, c)) / 1023, 2);
+      if (!foreground[i] || !(std::exp(-u) > .5)) continue;
+      proposal.push_back(i);
+      unclaimed += free[i];
+    }
+    const bool accepted = int64_t(proposal.size()) > o.min_size && 2 * unclaimed > proposal.size();
+    id += accepted;
+    for (size_t i : proposal) {
+      if (accepted) ids[i] = id;
+      free[i] = false;
+    }
+  }
+  return compact(height, width, ids);
+}
+
+/// True if both name the same objects, numbered in whatever order.
+bool same_objects(const Labels& a, const Labels& b) {
+  std::vector<int32_t> partner(size_t(a.count) + 1, -1);
+  if (a.count != b.count) return false;
+  for (size_t i = 0; i < a.ids.size(); ++i) {
+    int32_t& p = partner[size_t(a.ids[i])];
+    if (p < 0) p = b.ids[i];
+    if (p != b.ids[i] || (a.ids[i] == 0) != (b.ids[i] == 0)) return false;
+  }
+  return true;
+}
+
+Labels without_small(const Labels& labels, int64_t size) {
+  std::vector<int64_t> area(size_t(labels.count) + 1, 0), ids(labels.ids.begin(), labels.ids.end());
+  for (int64_t id : ids)
+    ++area[size_t(id)];
+  for (int64_t& id : ids)
+    if (area[size_t(id)] <= size) id = 0;
+  return compact(labels.height, labels.width, ids);
+}
+
+EmbedSegDecoding any_size() {
+  EmbedSegDecoding o;
+  o.min_size = 0;
+  return o;
+}
+
+}  // namespace
+
+TEST_CASE("EmbedSeg: perfect maps give the labels back, but for objects of one and two pixels") {
+  for (const auto& [name, g] : awkward()) {
+    CAPTURE(name);
+    // The seed itself is claimed before the unclaimed part is counted: of two pixels half is left.
+    const Labels truth = without_small(labels_of(g), 2);
+    for (const Exec& exec : execs()) {
+      const Labels got = decode(exec, embedseg_oracle(exec, truth), any_size());
+      CHECK(same_objects(got, truth));
+    }
+  }
+}
+
+TEST_CASE("EmbedSeg: the minimum size is one less than the smallest object") {
+  const Labels truth = labels_of(grid({"111.2222", "111.2222", "111.2222"}));
+  const Exec cpu;
+  EmbedSegDecoding o;
+  o.min_size = 9;
+  CHECK(decode(cpu, embedseg_oracle(cpu, truth), o).count == 1);
+  o.min_size = 8;
+  CHECK(decode(cpu, embedseg_oracle(cpu, truth), o).count == 2);
+}
+
+TEST_CASE("EmbedSeg: decoding is that of every pixel against every pixel") {
+  const Exec cpu;
+  const int height = 37, width = 41;
+  const size_t n = size_t(height * width);
+  for (unsigned seed = 1; seed <= 6; ++seed) {
+    // Pixels point roughly to the nearest point of a coarse lattice; some ties of the seed map.
+    const std::vector<double> noise = uniform<double>(5 * n, -1, 1, seed);
+    std::vector<float> raw(5 * n);
+    for (size_t i = 0; i < n; ++i) {
+      const double x = double(i % size_t(width)), y = double(i / size_t(width)), strength = .3 * seed - .3;
+      raw[i] = float(std::atanh(((std::round(x / 9) * 9 - x) * .7 + strength * noise[i]) / 1023));
+      raw[n + i] = float(std::atanh(((std::round(y / 9) * 9 - y) * .7 + strength * noise[n + i]) / 1023));
+      raw[2 * n + i] = float(1 + .15 * noise[2 * n + i]);
+      raw[3 * n + i] = float(1.05 + .15 * noise[3 * n + i]);
+      raw[4 * n + i] = float(std::round(8 * noise[4 * n + i]) + (seed % 2 ? .3 : 1.5));
+    }
+    EmbedSegDecoding o;
+    o.min_size = int(4 * seed);
+    const Labels want = decode_plainly(raw, height, width, o);
+    CHECK(want.count > 3);
+    CHECK(same_objects(decode(cpu, Tensor::from(cpu, {5, height, width}, raw), o), want));
+  }
+}
+
+TEST_CASE("EmbedSeg: a later object overwrites, but not where most of it is claimed") {
+  // One row; every pixel is its own e. Seeds in falling order at x = 10, 16 and 40.
+  const int width = 60;
+  const Exec cpu;
+  std::vector<float> raw(size_t(5 * width), 0);
+  const auto sigma_of = [](double half_axis) {
+    return float(std::log(std::log(2) * 1023 * 1023 / (half_axis * half_axis)) / 10);
+  };
+  for (int x = 0; x < width; ++x)
+    raw[size_t(2 * width + x)] = raw[size_t(3 * width + x)] = sigma_of(5.5), raw[size_t(4 * width + x)] = 1;
+  for (const auto& [x, seed] : std::vector<std::pair<int, float>>{{10, 9}, {16, 8}, {40, 7}})
+    raw[size_t(4 * width + x)] = seed;
+  const Labels first = decode(cpu, Tensor::from(cpu, {5, 1, width}, raw), any_size());
+  // 10 takes 5..15; 16 takes 11..21, of which 11..15 were claimed and the seed no longer counts: 5 of 11 are left.
+  CHECK(first.count == 2);
+  CHECK(first(0, 5) == 1);
+  CHECK(first(0, 11) == 1);
+  CHECK(first(0, 16) == 0);
+  CHECK(first(0, 45) == 2);
+  raw[size_t(4 * width + 16)] = 1;
+  raw[size_t(4 * width + 17)] = 8;  // 12..22: 6 of 11
+  const Labels second = decode(cpu, Tensor::from(cpu, {5, 1, width}, raw), any_size());
+  CHECK(second.count == 3);
+  CHECK(second(0, 11) == 1);
+  CHECK(second(0, 12) == 2);
+  raw[size_t(4 * width + 40)] = 2;  // a probability of .88
+  CHECK(decode(cpu, Tensor::from(cpu, {5, 1, width}, raw), any_size()).count == 2);
+  EmbedSegDecoding maxima = any_size();
+  maxima.seeds = EmbedSegDecoding::Seeds::local_maxima;
+  const Labels third = decode(cpu, Tensor::from(cpu, {5, 1, width}, raw), maxima);
+  CHECK(third(0, 40) > 0);  // has no threshold
+  CHECK(third(0, 35) == third(0, 45));
+}
+
+TEST_CASE("EmbedSeg: nothing, NaN and infinity") {
+  const Exec cpu;
+  const auto count = [&](float o_x, float sigma_x, float seed) {  // of a row of three pixels with the same values
+    std::vector<float> raw;
+    for (float value : {o_x, 0.f, sigma_x, .5f, seed})
+      raw.insert(raw.end(), 3, value);
+    return decode(cpu, Tensor::from(cpu, {5, 1, 3}, raw), any_size()).count;
+  };
+  CHECK(count(0, .5, 9) == 1);
+  CHECK(count(0, .5, -9) == 0);
+  CHECK(count(INFINITY, -INFINITY, INFINITY) == 1);
+  CHECK(count(0, INFINITY, 9) == 0);  // each pixel is alone
+  CHECK(count(NAN, .5, 9) == 0);
+  CHECK(count(0, NAN, 9) == 0);
+  CHECK(count(0, .5, NAN) == 0);
+  CHECK(decode(cpu, Tensor::from<float>(cpu, {5, 1, 1}, {0, 0, 1, 1, 9}), any_size()).count == 0);
+  Labels wide{1, 1200, 1, std::vector<int32_t>(1200, 0)};
+  wide.ids.front() = wide.ids.back() = 1;
+  CHECK_THROWS_AS(embedseg_oracle(cpu, wide), Error);
+}
+
+TEST_CASE("EmbedSeg: the average over eight views of an equivariant function is the function") {
+  const int height = 5, width = 8;
+  const auto image = uniform<float>(size_t(height * width), 0, 1, 1);
+  // Offsets are differences of neighbours, sigmas their squares, seeds the image.
+  const auto maps = [](const Exec& exec, const Tensor& t) {
+    const std::vector<float> v = t.to_host<float>(exec);
+    const int h = t.dim(1), w = t.dim(2);
+    const auto at = [&](int y, int x) { return y < 0 || x < 0 || y >= h || x >= w ? 0.f : v[size_t(y * w + x)]; };
+    std::vector<float> raw;
+    for (int c = 0; c < 5; ++c)
+      for (int y = 0; y < h; ++y)
+        for (int x = 0; x < w; ++x) {
+          const float d = c % 2 == 0 ? at(y, x + 1) - at(y, x - 1) : at(y + 1, x) - at(y - 1, x);
+          raw.push_back(c == 4 ? at(y, x) : c < 2 ? d : d * d);
+        }
+    return Tensor::from(exec, {5, h, w}, raw);
+  };
+  for (const Exec& exec : execs()) {
+    const Tensor input = Tensor::from(exec, {1, height, width}, image);
+    const Tensor sum = Tensor::from(exec, {5, height, width}, std::vector<float>(size_t(5 * height * width), 7));
+    for (int s = 0; s < kernels::square_symmetries; ++s) {
+      const kernels::SquareSymmetry symmetry{s};
+      const int64_t sides[2] = {symmetry.swaps_sides() ? width : height, symmetry.swaps_sides() ? height : width};
+      const Tensor view = Tensor::empty(exec, {1, sides[0], sides[1]});
+      kernels::apply_symmetry(exec, symmetry, input.view<const float, 3>(), view.view<float, 3>());
+      if (s == 1) CHECK(view.to_host<float>(exec)[0] == image[size_t(width - 1)]);  // against the clock
+      if (s == 4) CHECK(view.to_host<float>(exec)[0] == image[size_t((height - 1) * width)]);
+      kernels::add_undone(exec, symmetry, maps(exec, view).view<const float, 3>(), .125f, s == 0, sum.view<float, 3>());
+    }
+    check_close(sum.to_host<float>(exec), maps(exec, input).to_host<float>(exec), 1e-6, 1e-6);
+    CHECK_THROWS_AS(kernels::add_undone(exec, {1}, sum.view<const float, 3>(), 1, true, sum.view<float, 3>()), Error);
+  }
+}
+
+TEST_CASE("fill_holes: what is enclosed by one object is its own, but for other objects") {
+  const auto filled = [](std::vector<std::string> rows) {
+    const Labels l = fill_holes(labels_of(grid(std::move(rows))));
+    std::string text;
+    for (int y = 0; y < l.height; ++y, text += '/')
+      for (int x = 0; x < l.width; ++x)
+        text += l(y, x) == 0 ? '.' : char('0' + l(y, x));
+    return text;
+  };
+  CHECK(filled({"111", "1.1", "111"}) == "111/111/111/");
+  CHECK(filled({".1.", "1.1", ".1."}) == ".1./111/.1./");  // four neighbours: a diagonal is closed
+  CHECK(filled({"1.1", "1.1", "111"}) == "1.1/1.1/111/");
+  CHECK(filled({"111", "1.1", "1.1"}) == "111/1.1/1.1/");  // reaches the border
+  CHECK(filled({"11111", "1...1", "1.2.1", "1...1", "11111"}) == "11111/11111/11211/11111/11111/");
+  // Rings in rings: the inner hole is the inner ring's, whichever has the lower id.
+  CHECK(filled({"1111111", "1.....1", "1.222.1", "1.2.2.1", "1.222.1", "1.....1", "1111111"}) ==
+        "1111111/1111111/1122211/1122211/1122211/1111111/1111111/");
+  CHECK(filled({"2222222", "2.....2", "2.111.2", "2.1.1.2", "2.111.2", "2.....2", "2222222"}) ==
+        "2222222/2222222/2211122/2211122/2211122/2222222/2222222/");
+  CHECK(filled({"12", "2."}) == "12/2./");
+  CHECK(filled({"."}) == "./");
+}

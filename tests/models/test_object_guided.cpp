@@ -1,0 +1,137 @@
+#include <algorithm>
+#include <cmath>
+
+#include "data/metrics/metrics.h"
+#include "models/methods/object_guided_decoding.h"
+#include "tests/support/field_support.h"
+#include "tests/support/support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+namespace {
+
+Labels labels_of(const Grid& g) { return compact(g.height, g.width, {g.ids.begin(), g.ids.end()}); }
+
+/// Regions of these boxes on a frame, each with a constant mask.
+Instances paste(const std::vector<ScoredBox>& boxes, float value, int side, const ObjectGuidedDecoding& o, int height,
+                int width) {
+  const Exec cpu;
+  std::vector<RoiBox> all;
+  for (const ScoredBox& b : boxes)
+    all.push_back(b.box);
+  const RoiList regions = roi_list(cpu, all, 0);
+  return decode_masks(boxes, regions, std::vector<float>(size_t(regions.points), value), side, side, height, width, o);
+}
+
+}  // namespace
+
+TEST_CASE("object-guided: objects are their largest pieces, and small ones are dropped") {
+  const GuidedObjects o =
+      guided_objects(labels_of(grid({"1111.22222", "1111.22222", "1111.22222", "1111......", "....11.333", "....11.333",
+                                     "4444...333", "4444...333", "4444......", "4444.11111"})));
+  CHECK(o.pieces.count == 2);  // 2 spans three rows, 3 three columns
+  CHECK(o.pieces(0, 0) == 1);
+  CHECK(o.pieces(4, 4) == 0);
+  CHECK(o.pieces(9, 9) == 0);
+  CHECK(o.pieces(0, 5) == 0);
+  CHECK(o.pieces(4, 7) == 0);
+  CHECK(o.pieces(6, 0) == 2);
+  CHECK(o.boxes[1].x == 1.5);
+  CHECK(o.boxes[1].y == 7.5);
+  CHECK(o.boxes[1].width == 4);
+  CHECK(o.boxes[1].height == 4);
+  CHECK(guided_objects(labels_of(grid({"...", "..."}))).boxes.empty());
+  // Diagonal neighbours are not of one piece; of equal pieces the first is kept.
+  const GuidedObjects two = guided_objects(labels_of(
+      grid({"1111....", "1111....", "1111....", "1111....", "....1111", "....1111", "....1111", "....1111"})));
+  CHECK(two.pieces(0, 0) == 1);
+  CHECK(two.pieces(4, 4) == 0);
+}
+
+TEST_CASE("object-guided: nearest resizing is centred") {
+  const Labels l = resize_nearest(labels_of(grid({"1234"})), 2, 2);
+  CHECK(l.ids == std::vector<int32_t>{1, 2, 1, 2});  // pixels 1 and 3 of 0 to 3, renumbered
+  CHECK(resize_nearest(labels_of(grid({"12"})), 1, 5).ids == std::vector<int32_t>{1, 1, 2, 2, 2});
+}
+
+TEST_CASE("object-guided: boxes are the peaks of the centre map") {
+  const auto z = [](double p) { return float(std::log(p / (1 - p))); };
+  for (const Exec& exec : execs()) {
+    const Tensor heat = Tensor::from<float>(
+        exec, {1, 2, 6}, {z(.9), z(.8), z(.1), z(.1), z(.5), z(.5), z(.1), z(.1), z(.29), z(.1), z(.1), z(.1)});
+    std::vector<float> size(24, 3), offset(24, .25f);
+    size[0] = 2, size[12] = 5;
+    const Tensor sizes = Tensor::from(exec, {2, 2, 6}, size), offsets = Tensor::from(exec, {2, 2, 6}, offset);
+    ObjectGuidedDecoding o;
+    std::vector<ScoredBox> boxes = decode_boxes(exec, heat, sizes, offsets, o);
+    REQUIRE(boxes.size() == 3);  // both of a plateau
+    CHECK(boxes[0].score == doctest::Approx(.9));
+    CHECK(boxes[0].box.x == 1);
+    CHECK(boxes[0].box.y == 1);
+    CHECK(boxes[0].box.width == 8);
+    CHECK(boxes[0].box.height == 20);
+    CHECK(boxes[1].box.x == 17);
+    CHECK(boxes[2].box.x == 21);
+    o.confidence = .6;
+    CHECK(decode_boxes(exec, heat, sizes, offsets, o).size() == 1);
+    o.confidence = .2;
+    o.max_objects = 2;
+    CHECK(decode_boxes(exec, heat, sizes, offsets, o).size() == 2);
+    size[0] = NAN, size[4] = -1, size[5] = 1e9f;
+    CHECK(decode_boxes(exec, heat, Tensor::from(exec, {2, 2, 6}, size), offsets, {}).empty());
+  }
+}
+
+TEST_CASE("object-guided: votes, with and without their weights") {
+  ObjectGuidedDecoding normalised, published;
+  published.votes = ObjectGuidedDecoding::Votes::published;
+  // 20 px and .1 more make 22 points from 9.0 to 31.0: a spacing of 22 / 21.
+  const std::vector<ScoredBox> box{{{0, 20, 20, 20, 20}, .7}};
+  const Instances all = paste(box, 1, 64, normalised, 64, 64), most = paste(box, .56f, 64, published, 64, 64);
+  REQUIRE(all.objects.size() == 1);
+  CHECK(all.objects[0].x == 9);
+  CHECK(all.objects[0].width == 23);
+  CHECK(all.objects[0].area == 23 * 23);
+  CHECK(all.objects[0].score == .7);
+  // Weights are near 1 / 1.0476^2 = .91 within: of .56 some votes stay below .53.
+  REQUIRE(most.objects.size() == 1);
+  CHECK(most.objects[0].area < 23 * 23 / 2);
+  CHECK(paste(box, .56f, 64, normalised, 64, 64).objects[0].area == 23 * 23);
+  CHECK(paste(box, .49f, 64, normalised, 64, 64).objects.empty());
+  // The frame's border cuts; a frame of 64 px shown in 32 x 128.
+  const Instances cut = paste({{{0, 0, 62, 20, 20}, 1}}, 1, 64, normalised, 32, 128);
+  REQUIRE(cut.objects.size() == 1);
+  CHECK(cut.objects[0].x == 0);
+  CHECK(cut.objects[0].width == 24);  // 0 to 11
+  CHECK(cut.objects[0].y + cut.objects[0].height == 32);
+  CHECK(paste({{{0, 200, 200, 20, 20}, 1}}, 1, 64, normalised, 64, 64).objects.empty());
+  CHECK(paste({}, 1, 64, normalised, 64, 64).objects.empty());
+}
+
+TEST_CASE("object-guided: overlapping objects are suppressed, others painted with the best on top") {
+  ObjectGuidedDecoding o;
+  // 21 px wide each (9..30 and so on): moved by 4 px the IoU is high, by 18 px low.
+  const std::vector<ScoredBox> boxes{{{0, 20, 20, 20, 20}, .5}, {{0, 24, 20, 20, 20}, .9}, {{0, 42, 20, 20, 20}, .6}};
+  const Instances found = paste(boxes, 1, 64, o, 64, 64);
+  REQUIRE(found.objects.size() == 2);
+  CHECK(found.objects[0].score == .9);
+  CHECK(found.objects[1].score == .6);
+  const Labels painted = paint(found);
+  CHECK(painted.count == 2);
+  CHECK(painted(20, 32) == 1);
+  CHECK(painted(20, 50) == 2);
+  o.max_overlap = .99;
+  CHECK(paste(boxes, 1, 64, o, 64, 64).objects.size() == 3);
+}
+
+TEST_CASE("object-guided: perfect boxes and masks give the labels back") {
+  const Labels truth = guided_objects(labels_of(ellipses(90, 120, 14, 14, 3))).pieces;
+  CHECK(truth.count > 8);
+  for (const auto& [height, width] : std::vector<std::pair<int, int>>{{90, 120}, {256, 256}}) {
+    const Labels got = paint(object_guided_oracle(truth, height, width, {}));
+    CHECK(*average_precision(score(truth, got), .75, Dialect::stardist) == 1);
+  }
+  const Labels empty{4, 5, 0, std::vector<int32_t>(20, 0)};
+  CHECK(paint(object_guided_oracle(empty, 64, 64, {})).count == 0);
+}

@@ -1,0 +1,116 @@
+#include "tools/cli/setting_options.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "kernels/runtime/platform.h"
+#include "models/registry.h"
+
+namespace basin::tools {
+namespace {
+
+/// f(setting) for the settings of every method.
+template <class F>
+void for_each_setting(const F& f) {
+  for (const MethodEntry& entry : methods()) {
+    const std::unique_ptr<Method> method = make_method(entry.name, {});
+    for (const Setting& s : method->settings().all())
+      f(s);
+  }
+}
+
+bool has(const Settings& settings, const std::string& key) {
+  return std::any_of(settings.all().begin(), settings.all().end(), [&](const Setting& s) { return s.key == key; });
+}
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  for (size_t begin = 0, end; begin <= text.size(); begin = end + 1) {
+    end = std::min(text.find(',', begin), text.size());
+    parts.push_back(text.substr(begin, end - begin));
+  }
+  return parts;
+}
+
+}  // namespace
+
+void SettingOptions::add_to(Command& command, std::vector<Setting::Use> uses, const std::string& instead) {
+  uses_ = std::move(uses);
+  std::map<std::string, Setting> shown;
+  for_each_setting([&](const Setting& s) {
+    if (s.option.empty() || std::find(uses_.begin(), uses_.end(), s.use) == uses_.end()) return;
+    const auto at = std::find_if(values_.begin(), values_.end(), [&](const Value& v) { return v.option == s.option; });
+    Value& value = at != values_.end() ? *at : values_.emplace_back(Value{s.option, {}, {}});
+    if (std::find(value.keys.begin(), value.keys.end(), s.key) == value.keys.end()) value.keys.push_back(s.key);
+    shown.emplace(s.option, s);
+  });
+  for (Value& value : values_) {
+    const Setting& s = shown.at(value.option);
+    Option option = command.add(value.option, value.text, s.help + ": " + s.range + "; default: " + instead);
+    if (!s.bare.empty()) option.alone(s.bare);
+  }
+  command.add("--set", assignments_, "KEY=VALUE: any setting of the method; `basin methods NAME` lists them")
+      .repeatable();
+}
+
+std::vector<Assignment> SettingOptions::assignments(const Settings& settings, const std::string& method) const {
+  std::vector<Assignment> all;
+  for (const Value& value : values_) {
+    if (value.text.empty()) continue;
+    const auto key =
+        std::find_if(value.keys.begin(), value.keys.end(), [&](const auto& k) { return has(settings, k); });
+    if (key == value.keys.end()) refuse(value.option, ": the method ", method, " has no such setting");
+    all.push_back({*key, value.text, value.option + " " + value.text});
+  }
+  for (const std::string& text : assignments_)
+    all.push_back(parse_assignment(text));
+  return all;
+}
+
+void SettingOptions::apply_to(Method& method) const {
+  for (const Assignment& a : assignments(method.settings(), method.name()))
+    method.settings().set(a, {Setting::Use::decoding});
+  method.check_settings();
+}
+
+void CandidateOptions::add_to(Command& command) {
+  for_each_setting([&](const Setting& s) {
+    if (s.candidates_option.empty()) return;
+    for (const Values& v : values_)
+      if (v.option == s.candidates_option) return;
+    Values& values = values_.emplace_back(Values{s.candidates_option, s.key, {}});
+    std::string proposed;
+    for (const std::string& text : s.candidates)
+      proposed += (proposed.empty() ? "" : ",") + text;
+    command.add(values.option, values.texts, s.help + ": values to try; default: " + proposed).list();
+  });
+  command.add("--try", tries_, "KEY=A,B,...: values of any decoding setting to try").repeatable();
+}
+
+DecodingGrid CandidateOptions::grid(const Settings& settings, const std::string& method) const {
+  DecodingGrid grid = proposed_grid(settings);
+  const auto replace = [&](const Candidates& given) {
+    for (Candidates& c : grid)
+      if (c.key == given.key) {
+        c = given;
+        return;
+      }
+    grid.push_back(given);
+  };
+  for (const Values& v : values_) {
+    if (v.texts.empty()) continue;
+    if (!has(settings, v.key)) refuse(v.option, ": the method ", method, " has no such setting");
+    replace({v.key, v.texts, v.option});
+  }
+  for (const std::string& text : tries_) {
+    const size_t at = text.find('=');
+    if (at == std::string::npos || at == 0) refuse("--try ", text, ": expected KEY=A,B,...");
+    const Setting& setting = settings.find(text.substr(0, at));
+    if (setting.use != Setting::Use::decoding) refuse("--try ", text, ": this is no setting of the decoding");
+    replace({setting.key, split(text.substr(at + 1))});
+  }
+  return grid;
+}
+
+}  // namespace basin::tools

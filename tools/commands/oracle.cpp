@@ -1,0 +1,73 @@
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "data/dataset/dataset.h"
+#include "engine/files.h"
+#include "engine/json.h"
+#include "models/inference/segmenter.h"
+#include "models/registry.h"
+#include "tools/cli/command.h"
+#include "tools/cli/counted.h"
+#include "tools/cli/run_json.h"
+#include "tools/cli/setting_options.h"
+
+namespace basin::tools {
+namespace fs = std::filesystem;
+namespace {
+
+struct Options {
+  Common common;
+  std::vector<std::string> inputs;
+  std::string model = "vf-h1", out;
+  SettingOptions settings;
+};
+
+/// The labels of all inputs by their stems, each once.
+std::map<std::string, Pair> find_inputs(const Options& o) {
+  std::map<std::string, Pair> all;
+  for (const std::string& input : o.inputs)
+    for (const auto& [stem, pair] : find_labels(input))
+      if (!all.emplace(stem, pair).second) refuse(input, ": another input holds labels called ", stem, " too");
+  if (all.empty()) refuse("there are no label images among the inputs");
+  return all;
+}
+
+void run(const Options& o) {
+  const std::unique_ptr<Method> defaults = make_method(o.model, {});
+  const std::unique_ptr<Method> method = make_method(o.model, o.settings.assignments(defaults->settings(), o.model));
+  const Exec exec = make_exec(o.common);
+  const std::map<std::string, Pair> inputs = find_inputs(o);
+  make_folder(o.out);
+  for (const auto& [stem, pair] : inputs)
+    for (const fs::path& mask : pair.masks)
+      keep_inputs(fs::path(o.out) / (stem + "_masks.png"), {mask});
+  for (const auto& [stem, pair] : inputs) {
+    const Labels labels = read_pair_labels(pair);
+    const Instances found = with_name(labels_path(pair).string(), [&] {
+      Maps maps = method->oracle(exec, labels);
+      maps.height = labels.height, maps.width = labels.width;
+      return decode_to_size(exec, *method, std::move(maps));
+    });
+    write_labels(fs::path(o.out) / (stem + masks_suffix(found.labels)), found.labels);
+    std::printf("%s: %s, and %s found again\n", labels_path(pair).string().c_str(),
+                counted(labels.count, "object").c_str(), counted(found.labels.count, "object").c_str());
+  }
+  write_run_json(fs::path(o.out) / "run.json", {{"config", method->config()}, {"images", inputs.size()}});
+}
+
+}  // namespace
+
+void add_oracle(Command& program) {
+  Command command = program.subcommand(
+      "oracle", "what a perfect network would lead to: labels to the maps of a method, and these decoded");
+  auto o = std::make_shared<Options>();
+  command.add("LABELS", o->inputs, "label images, or folders of them").required();
+  command.add("--model", o->model, "method; `basin methods` lists them").one_of(method_names()).shown();
+  command.add("--out", o->out, "folder for the label images, <stem>_masks.png").required();
+  o->settings.add_to(command, {Setting::Use::training, Setting::Use::decoding}, "the method's");
+  add_device_options(command, o->common);
+  command.runs([o] { run(*o); });
+}
+
+}  // namespace basin::tools
