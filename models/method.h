@@ -163,6 +163,8 @@ class Method {
 
   /// The maps that predict() gives.
   virtual std::vector<MapSpec> maps() const = 0;
+  /// Whether maps of an image that the network saw at another scale mean the same after they are resized.
+  virtual bool has_scalable_maps() const { return false; }
   virtual std::unique_ptr<Predictor> predictor(const Exec&) const = 0;
   /// Maps that nobody else holds are let go as soon as they are done with: an image may fill the memory.
   virtual Instances decode(const Exec&, Maps) const = 0;

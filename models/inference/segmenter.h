@@ -10,6 +10,7 @@ namespace basin {
 /// How an image is segmented, beside the method's own settings.
 struct SegmentOptions {
   TilingOptions tiling;
+  double scale = 1;  // at which the network sees an image: 0.5 shows it half as wide and high
 };
 
 /// One image segmented, with the seconds each stage took.
@@ -30,8 +31,10 @@ auto with_name(const std::string& name, const F& f) {
   }
 }
 
-/// The method's maps of a whole image. Throws one sentence where the image is too large to be decoded.
-Maps predict_source(const Exec&, const Predictor&, const Source&, const SegmentOptions&);
+/// The method's maps of a whole image. Where the network saw it at another scale, maps that can be are brought back to
+/// the size of the image, so that outlines are smooth; others stay, and their labels are enlarged. Throws one sentence
+/// where the image is too large to be decoded.
+Maps predict_source(const Exec&, const Method&, const Predictor&, const Source&, const SegmentOptions&);
 
 /// Image to instances: runs the network and decodes its maps with the method's settings. What it throws does not name
 /// the image. `see` is called with the maps of the whole image, which are let go while they are decoded, or on a GPU

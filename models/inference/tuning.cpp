@@ -59,7 +59,7 @@ std::vector<ValidationScores> try_decodings(const Exec& exec, const Method& meth
   std::vector<std::vector<ImageScore>> scores(decodings.size());  // of each decoding, by image
   for (const Example& e : examples) {
     const std::vector<ImageScore> of_image = with_name(e.stem, [&] {
-      const Maps maps = predict_source(exec, predictor, e.source, {});
+      const Maps maps = predict_source(exec, method, predictor, e.source, {});
       return score_decodings(exec, method, maps, true_labels(e), decodings);
     });
     for (size_t k = 0; k < decodings.size(); ++k)

@@ -43,6 +43,7 @@ class VectorFields : public Method {
   LossTerms loss(Tape&, const Batch&, const StepState*) const override;
 
   std::vector<MapSpec> maps() const override;
+  bool has_scalable_maps() const override { return true; }
   std::unique_ptr<Predictor> predictor(const Exec&) const override;
   Instances decode(const Exec&, Maps) const override;
   std::unique_ptr<Decoder> decoder(Maps) const override;

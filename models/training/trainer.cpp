@@ -11,6 +11,7 @@
 #include "data/dataset/loader.h"
 #include "engine/json.h"
 #include "engine/pool.h"
+#include "models/inference/appearance.h"
 #include "models/inference/model_file.h"
 #include "models/inference/segmenter.h"
 #include "models/inference/validation.h"
@@ -112,6 +113,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
     refuse("--crop ", o.crop, ": expected a multiple of ", spec.multiple);
   const Json chosen = settings(o, exec, method, fingerprint(examples), fingerprint(validation));
   const std::vector<std::string> seen = image_fingerprints(examples);
+  const Json appearance = to_json(appearance_of(examples));
   Stepper stepper(exec, method, o.step);
   Checkpoint at;
   at.m = stepper.first_moment(), at.v = stepper.second_moment();
@@ -181,7 +183,11 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
     release();
     at.step = step + 1;
     const bool scored = !validation.empty() && (last || (o.validate_every > 0 && at.step % o.validate_every == 0));
-    Json info{{"training", chosen}, {"trained_on", seen}, {"step", at.step}, {"software", "basin " BASIN_VERSION}};
+    Json info{{"training", chosen},
+              {"trained_on", seen},
+              {"appearance", appearance},
+              {"step", at.step},
+              {"software", "basin " BASIN_VERSION}};
     std::string header = "step,epoch,rate";
     std::ostringstream line;
     line.precision(9);

@@ -84,7 +84,7 @@ TEST_CASE("memory: maps are seen before they are decoded, and are the method's")
   const SegmentOptions options{{.tile = 64, .overlap = 8}};
   Synthetic made = make_synthetic({.size = 64, .seed = 5}, 0);
   const Source source(std::move(made.image), 1, {}, "synthetic");
-  const Maps maps = predict_source(cpu, *untrained.predictor, source, options);
+  const Maps maps = predict_source(cpu, method, *untrained.predictor, source, options);
   int times = 0;
   const Segmentation s = segment_source(cpu, method, *untrained.predictor, source, options, [&](const Maps& seen) {
     ++times;

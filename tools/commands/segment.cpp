@@ -10,6 +10,7 @@
 #include "engine/files.h"
 #include "engine/fingerprint.h"
 #include "engine/json.h"
+#include "models/inference/appearance.h"
 #include "models/inference/model_file.h"
 #include "models/inference/segmenter.h"
 #include "tools/cli/command.h"
@@ -26,6 +27,7 @@ struct Options {
   std::vector<std::string> inputs, save{"labels", "overlay"};
   std::string model, out, tiling, norm;
   std::optional<int> tile, overlap;
+  std::optional<double> scale, diameter;
   SettingOptions settings;
   PlaneChoice choice;
 };
@@ -57,11 +59,17 @@ struct Outcome {
   std::vector<std::string> failed;  // images and inputs
   size_t done = 0, converted = 0;   // converted: between grey and RGB
   Seconds seconds;
+  Json remarks = Json::array();
   NoteList notes;  // what reading images changed or left out
 
   void fail(const fs::path& path, const char* why) {
     std::fprintf(stderr, "basin: %s\n", why);
     failed.push_back(path.string());
+  }
+  /// Something that is no error but may surprise.
+  void remark(const std::string& path, const std::string& what) {
+    std::fprintf(stderr, "basin: %s: %s\n", path.c_str(), what.c_str());
+    remarks.push_back({{"image", path}, {"remark", what}});
   }
   [[noreturn]] void refuse_failed() const {
     refuse(failed.size(), " of ", failed.size() + done, " inputs could not be segmented");
@@ -148,9 +156,20 @@ struct Work {
   Model model;
   Normalisation norm;
   SegmentOptions options;
+  std::optional<Appearance> trained;
   std::set<std::string> save;
   PlaneChoice choice;
 };
+
+/// At which scale the network sees images: as asked for, or so that objects of a diameter look like those of the
+/// training.
+double scale_of(const Options& o, const std::optional<Appearance>& trained) {
+  if (o.scale) return *o.scale;
+  if (!o.diameter) return 1;
+  if (!trained || trained->diameter <= 0)
+    refuse("--diameter: ", o.model, " does not say how large the objects of its training were; give --scale");
+  return trained->diameter / *o.diameter;
+}
 
 /// Throws one sentence for something to be saved that the method does not have.
 void check_kinds(const std::set<std::string>& save, const Method& method) {
@@ -190,6 +209,8 @@ int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Out
   save("overlay", "_overlay.png", [&](const fs::path& file) { write_png(file, overlay(source.image(), labels)); });
   files.keep();
   if (work.save.count("labels")) files.remove_others(masks_suffixes, masks_suffix(labels));
+  for (const std::string& remark : remarks_on(source, labels, work.trained, work.options.scale, work.norm))
+    outcome.remark(path.string(), remark);
   return labels.count;
 }
 
@@ -205,6 +226,8 @@ void run(const Options& o) {
   resolve_setting("tiling", to_string(work.options.tiling.tiling));
   work.save = {o.save.begin(), o.save.end()};
   check_kinds(work.save, method);
+  work.trained = appearance_in(work.model.info);
+  work.options.scale = scale_of(o, work.trained);
   work.choice = o.choice;
   if (work.model.info.contains("source"))  // a checkpoint without Basin's description
     std::fprintf(stderr, "basin: %s: holds no settings; normalisation (%s) and decoding are the method's defaults\n",
@@ -237,6 +260,8 @@ void run(const Options& o) {
                  {{"images", outcome.done},
                   {"converted", outcome.converted},
                   {"failed", outcome.failed},
+                  {"remarks", outcome.remarks},
+                  {"scale", work.options.scale},
                   {"model_fingerprint", fingerprint_of_file(o.model)},
                   {"config", method.config()},
                   {"norm", to_string(work.norm)},
@@ -261,6 +286,14 @@ void add_segment(Command& program) {
   command.add("--tile", o->tile, "side of a tile; default: 256").positive();
   command.add("--overlap", o->overlap, "pixels that neighbouring tiles share in dynamic, pad and resize; default: 50")
       .not_negative();
+  const Option scale =
+      command.add("--scale", o->scale, "at which the network sees images: 0.5 shows them half as wide and high")
+          .within(0.01, 100.);
+  command
+      .add("--diameter", o->diameter,
+           "typical diameter of the objects in pixels: images are scaled so that they look like those of the training")
+      .within(0.5, 100000.)
+      .excludes(scale);
   command.add("--norm", o->norm, "divide, percentile:LOW,HIGH or none; default: the model's");
   o->settings.add_to(command, {Setting::Use::decoding}, "the model's");
   add_plane_options(command, o->choice);

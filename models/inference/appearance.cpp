@@ -1,0 +1,127 @@
+#include "models/inference/appearance.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/json.h"
+
+namespace basin {
+namespace {
+
+constexpr double pi = 3.14159265358979323846;
+constexpr int max_rows = 256, max_columns = 256;  // of an image that are looked at
+
+/// The value at a share of sorted values, 0 to 1.
+double at_share(std::vector<double>& values, double share) {
+  if (values.empty()) return 0;
+  const auto at = values.begin() + std::ptrdiff_t(std::lround(share * double(values.size() - 1)));
+  std::nth_element(values.begin(), at, values.end());
+  return *at;
+}
+
+std::vector<double> diameters(const std::vector<int64_t>& areas) {
+  std::vector<double> all;
+  for (const int64_t area : areas)
+    if (area > 0) all.push_back(2 * std::sqrt(double(area) / pi));
+  return all;
+}
+
+std::vector<int64_t> areas_of(const Labels& labels) {
+  std::vector<int64_t> areas(size_t(labels.count) + 1);
+  for (const int32_t id : labels.ids)
+    ++areas[size_t(id)];
+  areas[0] = 0;
+  return areas;
+}
+
+}  // namespace
+
+Brightness brightness_of(const Source& source) {
+  std::vector<double> values;
+  std::vector<float> row(size_t(source.width()));
+  const int rows = std::min(source.height(), max_rows), columns = std::min(source.width(), max_columns);
+  for (int c = 0; c < source.channels(); ++c)
+    for (int r = 0; r < rows; ++r) {
+      source.row(c, int(int64_t(r) * source.height() / rows), 0, source.width(), row.data());
+      for (int k = 0; k < columns; ++k)
+        values.push_back(double(row[size_t(int64_t(k) * source.width() / columns)]));
+    }
+  const double low = at_share(values, 0.01), high = at_share(values, 0.998);
+  return {at_share(values, 0.5), high - low};
+}
+
+Appearance appearance_of(const std::vector<Example>& examples) {
+  std::vector<double> middles, contrasts, sizes;
+  for (const Example& e : examples) {
+    const Brightness b = brightness_of(e.source);
+    middles.push_back(b.middle), contrasts.push_back(b.contrast);
+    for (const double d : diameters(areas_of(true_labels(e))))
+      sizes.push_back(d);
+  }
+  return {at_share(middles, 0.05), at_share(middles, 0.95), at_share(contrasts, 0.05), at_share(contrasts, 0.95),
+          at_share(sizes, 0.05),   at_share(sizes, 0.5),    at_share(sizes, 0.95)};
+}
+
+Json to_json(const Appearance& a) {
+  return {{"middle", {a.low_middle, a.high_middle}},
+          {"contrast", {a.low_contrast, a.high_contrast}},
+          {"diameter", {a.small_diameter, a.diameter, a.large_diameter}}};
+}
+
+std::optional<Appearance> appearance_in(const Json& info) {
+  if (!info.is_object() || !info.contains("appearance")) return {};
+  const Json& j = info["appearance"];
+  const auto numbers = [&](const char* key, size_t count) -> std::optional<std::vector<double>> {
+    if (!j.is_object() || !j.contains(key) || !j[key].is_array() || j[key].size() != count) return {};
+    std::vector<double> all;
+    for (const Json& n : j[key]) {
+      if (!n.is_number()) return {};
+      all.push_back(n.get<double>());
+    }
+    return all;
+  };
+  const auto middle = numbers("middle", 2), contrast = numbers("contrast", 2), diameter = numbers("diameter", 3);
+  if (!middle || !contrast || !diameter) return {};
+  return Appearance{(*middle)[0],   (*middle)[1],   (*contrast)[0], (*contrast)[1],
+                    (*diameter)[0], (*diameter)[1], (*diameter)[2]};
+}
+
+std::vector<std::string> remarks_on(const Source& source, const Labels& labels,
+                                    const std::optional<Appearance>& trained, double scale,
+                                    const Normalisation& normalisation) {
+  std::vector<std::string> remarks;
+  const Brightness b = brightness_of(source);
+  const bool by_percentiles = normalisation.kind == Normalisation::Kind::percentile;
+  const std::string advice = by_percentiles ? "" : "; --norm percentile:1,99.8 may help";
+  if (b.contrast == 0) {
+    remarks.push_back("all pixels that were looked at have the same value");
+  } else if (trained && trained->low_contrast > 0) {
+    if (b.contrast < 0.25 * trained->low_contrast)
+      remarks.push_back(fmt::format(
+          "to the network the image is nearly {}: its values span {:.3g}, those of training images {:.3g} to {:.3g}{}",
+          b.middle < trained->low_middle + 0.25 * trained->low_contrast ? "black" : "flat", b.contrast,
+          trained->low_contrast, trained->high_contrast, advice));
+    else if (b.contrast > 4 * trained->high_contrast)
+      remarks.push_back(
+          fmt::format("to the network the image is far brighter than training images: its values span {:.3g}, theirs "
+                      "{:.3g} to {:.3g}{}",
+                      b.contrast, trained->low_contrast, trained->high_contrast, advice));
+  }
+  if (labels.count == 0) {
+    remarks.push_back("no object was found");
+    return remarks;
+  }
+  if (!trained || trained->diameter <= 0) return remarks;
+  std::vector<double> sizes = diameters(areas_of(labels));
+  const double seen = at_share(sizes, 0.5) * scale;
+  if (seen < 0.6 * trained->small_diameter || seen > 1.7 * trained->large_diameter)
+    remarks.push_back(fmt::format(
+        "to the network the objects found have a median diameter of {:.1f} px, those of the training {:.1f} "
+        "({:.1f} to {:.1f}); --diameter, with the diameter of the objects in this image, may help",
+        seen, trained->diameter, trained->small_diameter, trained->large_diameter));
+  return remarks;
+}
+
+}  // namespace basin
