@@ -1,0 +1,128 @@
+#include <doctest/doctest.h>
+
+#include "data/files/image.h"
+#include "data/metrics/metrics.h"
+#include "data/synth/synth.h"
+#include "engine/json.h"
+#include "kernels/image/resize_antialiased.h"
+#include "models/inference/appearance.h"
+#include "models/inference/model_file.h"
+#include "models/inference/segmenter.h"
+#include "tests/support/command_support.h"
+#include "tests/support/support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+namespace {
+
+Image image_of(int height, int width, const std::vector<uint16_t>& values) {
+  Image image{height, width, 1, PixelType::u16, std::vector<std::byte>(values.size() * 2)};
+  std::memcpy(image.pixels.data(), values.data(), image.pixels.size());
+  return image;
+}
+
+/// A ramp of 64 x 64 pixels from 0 to `top`.
+Source ramp(double top, const Normalisation& norm) {
+  std::vector<uint16_t> values;
+  for (int i = 0; i < 64 * 64; ++i)
+    values.push_back(uint16_t(top * i / (64 * 64 - 1)));
+  return Source(image_of(64, 64, values), 1, norm, "ramp");
+}
+
+Labels squares(int side, int count) {
+  Labels labels{64, 64, count, std::vector<int32_t>(64 * 64)};
+  for (int k = 0; k < count; ++k)
+    for (int y = 0; y < side; ++y)
+      for (int x = 0; x < side; ++x)
+        labels.ids[size_t(y * 64 + k * (side + 1) + x)] = k + 1;
+  return labels;
+}
+
+std::string joined(const std::vector<std::string>& remarks) {
+  std::string all;
+  for (const std::string& r : remarks)
+    all += r + "\n";
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("appearance: what segmentation says of an image that is unlike those of the training") {
+  const Normalisation divide = parse_normalisation("divide");
+  std::vector<Example> examples;
+  for (int k = 0; k < 4; ++k)
+    examples.push_back({"e" + std::to_string(k), ramp(60000, divide), StoredLabels(squares(8, 5))});
+  const Appearance trained = appearance_of(examples);
+  CHECK(trained.low_contrast == doctest::Approx(60000 / 65535. * 0.988).epsilon(0.01));
+  CHECK(trained.diameter == doctest::Approx(2 * std::sqrt(64 / 3.14159265)));
+  const std::optional<Appearance> back = appearance_in(Json{{"appearance", to_json(trained)}});
+  REQUIRE(back);
+  CHECK(back->diameter == trained.diameter);
+  CHECK(back->high_contrast == trained.high_contrast);
+  CHECK(!appearance_in(Json{{"appearance", {{"middle", 1}}}}));
+  CHECK(!appearance_in(Json::object()));
+
+  const auto said = [&](const Source& source, const Labels& labels, double scale = 1) {
+    return joined(remarks_on(source, labels, trained, scale, divide));
+  };
+  CHECK(said(ramp(60000, divide), squares(8, 5)) == "");
+  CHECK(contains(said(ramp(4095, divide), squares(8, 5)), "nearly black"));
+  CHECK(contains(said(ramp(4095, divide), squares(8, 5)), "--norm percentile:1,99.8 may help"));
+  CHECK(contains(said(ramp(60000, divide), Labels{64, 64, 0, std::vector<int32_t>(64 * 64)}), "no object was found"));
+  CHECK(contains(said(ramp(0, divide), squares(8, 5)), "the same value"));
+  CHECK(contains(said(ramp(60000, divide), squares(20, 3)), "median diameter of 22.6 px"));
+  CHECK(contains(said(ramp(60000, divide), squares(2, 9)), "--diameter"));
+  CHECK(said(ramp(60000, divide), squares(20, 3), 0.4) == "");
+  CHECK(joined(remarks_on(ramp(4095, divide), squares(2, 3), {}, 1, divide)) == "");
+}
+
+TEST_CASE("resize: antialiased, a constant stays, halves are means of four weighted pixels, and growing interpolates") {
+  for (const Exec& exec : execs()) {
+    const auto resized = [&](const std::vector<float>& values, int h, int w, int to_h, int to_w) {
+      const Tensor from = Tensor::from(exec, {1, h, w}, values), to = Tensor::empty(exec, {1, to_h, to_w});
+      kernels::resize_antialiased(exec, from.view<const float, 3>(), to.view<float, 3>());
+      return to.to_host<float>(exec);
+    };
+    for (const float v : resized(std::vector<float>(7 * 5, 2.5f), 7, 5, 3, 11))
+      CHECK(v == doctest::Approx(2.5));
+    // Pixel 1 of 3 lies at 2.5 of 6, and reaches 2 px on either side: weights 1/4, 3/4, 3/4, 1/4.
+    CHECK(resized({0, 1, 2, 30, 4, 5}, 1, 6, 1, 3)[1] == doctest::Approx((1 * .25 + 2 * .75 + 30 * .75 + 4 * .25) / 2));
+    check_close(resized({0, 4}, 1, 2, 1, 4), std::vector<float>{0, 1, 3, 4}, 1e-6, 0);
+  }
+}
+
+TEST_CASE("segment: an image at twice the size, with its diameter or scale, gives the objects of the original") {
+  const Exec cpu;
+  const Model model =
+      load_model(std::filesystem::path(source_dir()) / "models/pretrained/nuclei-fluo.safetensors", cpu);
+  const std::string stem = source_dir() + "/data/samples/nuclei_000";
+  const Image original = read_image(stem + "_img.png");
+  const Labels truth = read_labels(stem + "_masks.png");
+  Image large{2 * original.height, 2 * original.width, 1, original.type, {}};
+  REQUIRE(original.type == PixelType::u8);
+  for (int y = 0; y < large.height; ++y)
+    for (int x = 0; x < large.width; ++x)
+      large.pixels.push_back(original.pixels[size_t(y / 2) * size_t(original.width) + size_t(x / 2)]);
+  const Normalisation norm = model.method->sample_spec().normalisation;
+  const auto ap = [&](double scale) {
+    const Source source(large, 1, norm, "large");
+    const Labels found = segment_source(cpu, *model.method, *model.predictor, source, {{}, scale}).instances.labels;
+    CHECK(found.height == large.height);
+    return average_precision(score(resized(truth, large.height, large.width), found), 0.5, Dialect::stardist)
+        .value_or(0);
+  };
+  CHECK(ap(0.5) > 0.9);
+}
+
+TEST_CASE("segment: says that nothing was found, and refuses scales that cannot be meant") {
+  const Folder folder;
+  write_png(folder / "flat.png", Image{32, 40, 1, PixelType::u8, std::vector<std::byte>(32 * 40, std::byte{7})});
+  const std::string model = " --model '" + source_dir() + "/models/pretrained/nuclei-fluo.safetensors' --out out";
+  const Ran ran = run_basin(folder, "segment flat.png" + model);
+  CHECK_MESSAGE(ran.code == 0, ran.err);
+  CHECK_MESSAGE(contains(ran.err, "basin: flat.png: no object was found"), ran.err);
+  CHECK(contains(read_bytes(folder / "out/run.json"), "no object was found"));
+  CHECK(contains(run_basin(folder, "segment flat.png --scale 0" + model).err, "--scale"));
+  CHECK(contains(run_basin(folder, "segment flat.png --scale 1 --diameter 5" + model).err, "--diameter"));
+}
