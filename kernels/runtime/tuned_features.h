@@ -27,7 +27,7 @@ inline int turns_for(int64_t n) { return int(std::clamp<int64_t>(n >> 17, 1, 8))
 /// Any layout, an element at a time. In nchw neighbouring threads take neighbouring pixels of a row and then the next
 /// rows; in other layouts neighbouring lanes and then the next pixels, a row to a block.
 template <class Numbers, class F>
-__global__ void __launch_bounds__(feature_threads, 4) feature_rows_kernel(FeatureShape shape, Numbers numbers, F f) {
+__global__ void feature_rows_kernel(FeatureShape shape, Numbers numbers, F f) {
   const bool planes = shape.block == 1;
   const int first_lane = planes ? 0 : int(threadIdx.x), lane_step = planes ? 1 : int(blockDim.x);
   const int first_x = int(planes ? threadIdx.x : threadIdx.y), x_step = int(planes ? blockDim.x : blockDim.y);
@@ -67,7 +67,7 @@ __global__ void feature_planes_kernel(FeatureShape shape, Numbers numbers, F f) 
 
 /// Other layouts, where blocks are whole packs: a pack of a pixel's lanes at a time.
 template <class Numbers, class F>
-__global__ void __launch_bounds__(feature_threads, 4) feature_lanes_kernel(FeatureShape shape, Numbers numbers, F f) {
+__global__ void feature_lanes_kernel(FeatureShape shape, Numbers numbers, F f) {
   const int pixels = int(shape.pixels()), step = int(gridDim.x * blockDim.y), groups = shape.groups();
   for (int n = int(blockIdx.z); n < shape.n; n += int(gridDim.z))
     for (int group = int(blockIdx.y); group < groups; group += int(gridDim.y))

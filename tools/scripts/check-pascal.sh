@@ -97,7 +97,7 @@ echo "$((SECONDS - began)) s; all kernels are in $home/registers.txt"
 [ -s "$home/check/rows" ] || { echo "check-pascal: not one kernel was found" >&2; exit 1; }
 for file in "${files[@]}"; do
   case " $no_kernels " in *" $(basename "$file") "*) continue ;; esac
-  cut -d' ' -f7 "$home/check/rows" | grep -qx "$(basename "$file")" ||
+  awk -v file="$(basename "$file")" '$7 == file { found = 1 } END { exit !found }' "$home/check/rows" ||
     { echo "check-pascal: no kernel was found in $file" >&2; exit 1; }
 done
 [ -z "$bad" ] || { sed -E 's/^([0-9]+) ([0-9]+) ([^ ]+) (.*)/check-pascal: \3: \4 spills: \1 bytes stored, \2 loaded/' <<<"$bad" >&2; exit 1; }
