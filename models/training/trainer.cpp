@@ -222,6 +222,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
     }
     metrics.add(header, line.str());
     save_checkpoint(files.state(), exec, method.params(), at, chosen);
+    if (o.stop_after > 0 && at.step >= o.stop_after) return;
     if (o.patience > 0 && scored && at.step - at.best_step >= o.patience * o.validate_every) {
       std::fprintf(stderr, "no better score since step %lld: the run ends\n", static_cast<long long>(at.best_step));
       break;

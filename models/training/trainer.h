@@ -10,6 +10,7 @@ namespace basin {
 
 struct TrainOptions {
   int64_t steps = 0;           // in all; a resumed run goes on to this number
+  int64_t stop_after = 0;      // steps after which this call ends as if it had been interrupted after a save; 0: never
   int64_t save_every = 0;      // steps between saves; the end is always saved
   int64_t validate_every = 0;  // steps between validations, a multiple of save_every; 0: at the end alone
   int batch = 2, crop = 256;

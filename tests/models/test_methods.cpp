@@ -1,0 +1,121 @@
+#include <doctest/doctest.h>
+
+#include <map>
+
+#include "data/synth/synth.h"
+#include "engine/json.h"
+#include "models/inference/model_file.h"
+#include "models/inference/segmenter.h"
+#include "models/registry.h"
+#include "models/training/trainer.h"
+#include "tests/support/file_support.h"
+
+// What every method has to bring: the published numbers of parameters, exact resumption, and images of awkward kinds.
+
+using namespace basin;
+using namespace basin::test;
+
+namespace {
+
+std::unique_ptr<Method> method_with(const std::string& name, const std::vector<std::string>& assignments) {
+  std::vector<Assignment> all;
+  for (const std::string& a : assignments)
+    all.push_back(parse_assignment(a));
+  return make_method(name, all);
+}
+
+int64_t parameters(const std::string& name, const std::vector<std::string>& assignments) {
+  return method_with(name, assignments)->params().count();
+}
+
+Example example(const std::string& stem, const Labels& labels) {
+  Image image{labels.height, labels.width, 1, PixelType::u8, {}};
+  for (size_t i = 0; i < labels.ids.size(); ++i)
+    image.pixels.push_back(std::byte((labels.ids[i] ? 180 : 20) + int(i * 7 % 13)));
+  return {stem, Source(std::move(image), 1, parse_normalisation("percentile:1,99.8"), stem), StoredLabels(labels)};
+}
+
+std::vector<Example> nuclei(int count) {
+  std::vector<Example> examples;
+  for (int i = 0; i < count; ++i)
+    examples.push_back(example("image" + std::to_string(i),
+                               make_synthetic({.kind = SynthKind::nuclei, .size = 64, .seed = 8}, i).labels));
+  return examples;
+}
+
+TrainOptions few_steps(const Method& method, int64_t steps) {
+  const TrainingDefaults d = method.training_defaults();
+  TrainOptions o;
+  o.steps = steps, o.save_every = 1, o.validate_every = 2, o.crop = 32, o.batch = 2;
+  o.rate = d.rate, o.step.adam = d.adam, o.step.accumulate = 2;
+  o.augment = parse_augmentation("flip,rotate");
+  return o;
+}
+
+const char* const names[] = {"vf-h1", "vf-h2", "es", "wn", "fc"};
+
+}  // namespace
+
+TEST_CASE("methods: as many parameters as published") {
+  CHECK(parameters("vf-h1", {}) == 1962851);
+  CHECK(parameters("vf-h2", {}) == 2737891);
+  CHECK(parameters("es", {}) == 2251979);  // without the encoder's output convolution, which nothing uses
+  CHECK(parameters("wn", {"channels=1"}) == 15540041);
+  CHECK(parameters("wn", {"channels=3"}) == 15541193);
+  CHECK(parameters("fc", {"colours=4"}) == 1941380);
+  CHECK(parameters("fc", {"colours=3"}) == 1941235);
+  CHECK(parameters("fc", {"colours=10"}) == 1942250);
+}
+
+TEST_CASE("methods: stopped and resumed, each ends with the bytes of a run that never stopped") {
+  const Exec cpu;
+  const std::vector<Example> examples = nuclei(4), held(examples.begin(), examples.begin() + 1);
+  for (const std::string name : names) {
+    CAPTURE(name);
+    const Folder whole, parts;
+    const auto run = [&](const Folder& folder, int64_t stop, bool resume) {
+      const std::unique_ptr<Method> method = method_with(name, {"width=4", "channels=1"});
+      method->params().allocate(cpu);
+      TrainOptions o = few_steps(*method, 3);
+      if (stop < 3) o.stop_after = stop;
+      train(cpu, *method, examples, held, o, {folder.path()}, resume);
+    };
+    run(whole, 3, false);
+    run(parts, 1, false);
+    run(parts, 3, true);
+    for (const char* file : {"last.safetensors", "last.state.safetensors", "metrics.csv"})
+      CHECK_MESSAGE(read_bytes(whole / file) == read_bytes(parts / file), file);
+  }
+}
+
+TEST_CASE(
+    "methods: images without objects, with one, with single pixels, small and narrow ones are trained on and "
+    "segmented") {
+  const Exec cpu;
+  const auto labels_of = [](int height, int width, int every) {  // an object of one pixel at every so many pixels
+    std::vector<int64_t> ids(size_t(height) * size_t(width));
+    int64_t next = 0;
+    for (size_t i = 0; every > 0 && i < ids.size(); i += size_t(every))
+      ids[i] = ++next;
+    return compact(height, width, ids);
+  };
+  Labels one{40, 40, 1, std::vector<int32_t>(1600)};
+  for (int y = 10; y < 30; ++y)
+    std::fill_n(one.ids.begin() + y * 40 + 8, 20, 1);
+  const std::vector<Example> awkward{example("none", labels_of(40, 48, 0)), example("one", one),
+                                     example("pixels", labels_of(33, 47, 5)), example("small", labels_of(9, 14, 11)),
+                                     example("narrow", labels_of(3, 100, 30))};
+  for (const std::string name : names) {
+    CAPTURE(name);
+    const Folder folder;
+    const std::unique_ptr<Method> method = method_with(name, {"width=4", "channels=1"});
+    method->params().allocate(cpu);
+    train(cpu, *method, awkward, {}, few_steps(*method, 4), {folder.path()}, false);
+    const Model model = load_model(folder / "last.safetensors", cpu);
+    for (const Example& e : awkward) {
+      const Labels found = segment_source(cpu, *model.method, *model.predictor, e.source, {}).instances.labels;
+      CHECK(found.height == e.source.height());
+      CHECK(found.width == e.source.width());
+    }
+  }
+}
