@@ -83,6 +83,22 @@ TEST_CASE("values: shot noise grows as the root of the value, and samples differ
   CHECK(std::sqrt(squares[1]) == doctest::Approx(2 / 10. * std::sqrt(0.25)).epsilon(0.05));
 }
 
+TEST_CASE("values: shot noise leaves the numbers of other noise as they are") {
+  const auto with = [](float noise, float photons) {
+    std::vector<float> v = ramp();
+    CutMemory memory;
+    const Transform transform{.noise = noise};
+    const ValueChange change{.photons = photons};
+    const Inside in{0, size, 0, size, {}};
+    ValueChanger({1, 0, 0}, transform, change, in, size).apply(v.data(), memory);
+    return v;
+  };
+  const std::vector<float> both = with(0.05f, 100), shot = with(0, 100), noise = with(0.05f, 0), none = with(0, 0);
+  for (size_t i = 0; i < both.size(); ++i)
+    REQUIRE(both[i] - shot[i] == doctest::Approx(noise[i] - none[i]).epsilon(1e-3));
+  CHECK(std::abs(shot[size / 2] - none[size / 2] - 2 * (noise[size / 2] - none[size / 2])) > 1e-4f);
+}
+
 TEST_CASE("values: correlated noise and uneven light are smooth") {
   const ValueChange grainy{.correlated = 0.05f, .grain = 4, .key = 5};
   const std::vector<float> v = ramp(), noisy = changed(v, grainy);

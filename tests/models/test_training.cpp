@@ -40,7 +40,7 @@ VectorFieldOptions small() {
 TrainOptions few_steps(int64_t steps) {
   TrainOptions o;
   o.steps = steps, o.save_every = 2, o.validate_every = 4, o.crop = 16;
-  o.augment = parse_augmentation("flip,rotate,brightness,noise");
+  o.augment = parse_augmentation("flip,rotate,brightness,noise,scale,angle,gamma");
   o.workers = 2;
   o.segment.tiling.tile = 64;
   return o;
