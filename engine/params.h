@@ -13,7 +13,7 @@ struct Parameter {
 
 /// PyTorch's bound of a convolution's first weights and biases, 1 / sqrt(fan_in), from the weight's shape. The fan_in
 /// of a transposed convolution, whose weight is [in, out, kernel_h, kernel_w], is PyTorch's too: its second dimension
-/// times the area of the kernel (methods.md 0).
+/// times the area of the kernel.
 double pytorch_bound(const Shape& weight);
 
 /// All of a network's learnt values, gradients and running statistics: three flat buffers with named slices, so that
@@ -26,8 +26,8 @@ class Params {
 
   /// A learnt tensor, drawn from U(-bound, bound) by init(), or set to `constant` where bound is 0. Returns its handle.
   int add(std::string name, Shape shape, double bound, double constant = 0);
-  /// A learnt weight [out, in, kernel_h, kernel_w], drawn by init() from the normal distribution of Keras's he_normal
-  /// (methods.md 0): cut off at two standard deviations, with a variance of 2 / fan_in after the cut. Returns its
+  /// A learnt weight [out, in, kernel_h, kernel_w], drawn by init() from the normal distribution of Keras's he_normal:
+  /// cut off at two standard deviations, with a variance of 2 / fan_in after the cut. Returns its
   /// handle.
   int add_he_normal(std::string name, Shape shape);
   /// A running statistic, with its first value. Returns its handle.

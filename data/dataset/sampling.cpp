@@ -51,7 +51,7 @@ int crop_start_centred(int image, int crop, double at) {
   return int(std::clamp(at - crop / 2., 0., double(image - crop)));
 }
 
-/// The centres that affine samples keep from an image's border (methods.md 5.2).
+/// The centres that affine samples keep from an image's border.
 int affine_border(int n) {
   int border = 128;
   while (n - border <= border)

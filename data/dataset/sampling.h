@@ -11,16 +11,16 @@ namespace basin {
 struct Sampling {
   enum class Kind {
     /// A window at random, within the image where that is large enough; otherwise within the image and
-    /// ceil((crop - side) / 2) zeros on each side (methods.md 3.3).
+    /// ceil((crop - side) / 2) zeros on each side.
     crop,
-    /// A window about the centroid of an object drawn at random, moved into the image; mirrored beyond a smaller one
-    /// (methods.md 4.2). Any object of the training set is as likely as another, and an epoch has as many samples as
+    /// A window about the centroid of an object drawn at random, moved into the image; mirrored beyond a smaller one.
+    /// Any object of the training set is as likely as another, and an epoch has as many samples as
     /// there are objects.
     object_crop,
     /// The image about a random centre, scaled so that 0.6 to 1.3 of its larger side fills the sample, flipped left to
-    /// right with p = 1/2; zeros beyond it (methods.md 5.2).
+    /// right with p = 1/2; zeros beyond it.
     affine,
-    /// The whole image, its aspect ignored (methods.md 6.1).
+    /// The whole image, its aspect ignored.
     resize
   };
   Kind kind = Kind::crop;

@@ -22,7 +22,7 @@ Var norm_add_relu(Tape&, const Var& a, const NormParameters&, const Var& b, cons
 Var norm(Tape&, const Var& x, const NormParameters&);
 /// relu(batch norm(x) + residual). Saves x, the statistics and the value.
 Var norm_residual_relu(Tape&, const Var& x, const NormParameters&, const Var& residual);
-/// relu(channel dropout(batch norm(x)) + residual): the end of a block of ERFNet (methods.md 4.4). On an evaluating
+/// relu(channel dropout(batch norm(x)) + residual): the end of a block of ERFNet. On an evaluating
 /// tape nothing is dropped.
 Var norm_residual_relu(Tape&, const Var& x, const NormParameters&, const Var& residual, const DropoutOptions&,
                        const StepState*);

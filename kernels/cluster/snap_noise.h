@@ -11,7 +11,7 @@ namespace basin::kernels {
 ///   none      they stay noise
 ///   majority  each takes the most frequent label among its 5 nearest points that are not noise: of fewer, where fewer
 ///             exist; of equally frequent ones the smallest. If all points are noise they stay so
-///   omnipose  as in Omnipose's code (methods.md 3.8): each takes the label of the first that is not noise among the 5
+///   omnipose  as in Omnipose's code: each takes the label of the first that is not noise among the 5
 ///             points nearest to it, if that is nearer than eps, and otherwise stays noise
 enum class NoiseRule { none, majority, omnipose };
 

@@ -3,7 +3,7 @@
 #include "kernels/runtime/exec.h"
 #include "kernels/runtime/view.h"
 
-// Convolution ("cross-correlation", methods.md 0) with any ConvGeometry. These are the plain versions: any layout,
+// Convolution ("cross-correlation") with any ConvGeometry. These are the plain versions: any layout,
 // float and double, the oracle of the library versions.
 
 namespace basin::kernels {

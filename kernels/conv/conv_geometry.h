@@ -16,7 +16,7 @@ struct ConvGeometry {
   auto operator<=>(const ConvGeometry&) const = default;
 
   /// Stride 1 and the padding that keeps the size of the image. Where that is an odd number of rows or columns, the
-  /// one more lies at the bottom or on the right, as in Keras (methods.md 6.3).
+  /// one more lies at the bottom or on the right, as in Keras.
   static constexpr ConvGeometry same(int kernel_h, int kernel_w, int dilation = 1) {
     const int h = dilation * (kernel_h - 1), w = dilation * (kernel_w - 1);
     return {kernel_h, kernel_w, 1, dilation, h / 2, w / 2, h - h / 2, w - w / 2};

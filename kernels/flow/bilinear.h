@@ -49,7 +49,7 @@ BASIN_HD Vec2<T> load(const Vec2<T>* from) {
   }
 }
 
-/// A vector field sampled by bilinear interpolation, positions outside clamped to the border; methods.md 2.3:
+/// A vector field sampled by bilinear interpolation, positions outside clamped to the border:
 /// I(V,p) = (1-b)[(1-a)V(y0,x0) + aV(y0,x1)] + b[(1-a)V(y1,x0) + aV(y1,x1)]. The one place with this formula.
 template <class T, bool wide = false>
 struct BilinearField {

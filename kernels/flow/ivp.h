@@ -9,7 +9,7 @@ struct IvpOptions {
   int steps = 8;
 };
 
-/// Initial-value-problem loss (Peters et al., "On vector fields for instance segmentation"): from every pixel,
+/// Initial-value-problem loss (Peters, "On vector fields for instance segmentation"): from every pixel,
 /// `options.steps` Euler steps of length `options.step` through the true and through the predicted field, both sampled
 /// by clamped bilinear interpolation (kernels/flow/bilinear.h); points themselves are not clamped.
 /// value = mean over steps, pixels and components of the squared distance of the two points.

@@ -2,7 +2,7 @@
 #include "kernels/runtime/exec.h"
 #include "kernels/runtime/view.h"
 
-// What cutting an image [C, H, W] into tiles, and putting maps of tiles together again, needs (methods.md 3.8).
+// What cutting an image [C, H, W] into tiles, and putting maps of tiles together again, needs.
 
 namespace basin::kernels {
 
@@ -25,7 +25,7 @@ void add_tile(const Exec&, View<const float, 3> tile, const TileShare&, View<flo
 /// map[c, y, x] *= by_row[y] by_column[x], both in device memory.
 void scale_map(const Exec&, const float* by_row, const float* by_column, View<float, 3> map);
 
-/// Bilinear, align_corners = false, edge replicated (methods.md 2.6); channels 0 and 1 times the factors: those by
+/// Bilinear, align_corners = false, edge replicated; channels 0 and 1 times the factors: those by
 /// which the sides of vectors (x, y) change, or 1.
 void resize_map(const Exec&, View<const float, 3> from, float factor_x, float factor_y, View<float, 3> to);
 

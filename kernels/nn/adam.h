@@ -8,7 +8,7 @@ namespace basin::kernels {
 struct AdamOptions {
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   double weight_decay = 0;      // L2: added to the gradient
-  bool epsilon_inside = false;  // false: m^ / (sqrt(v^) + epsilon), PyTorch; true: TensorFlow 1 (methods.md 0)
+  bool epsilon_inside = false;  // false: m^ / (sqrt(v^) + epsilon), PyTorch; true: TensorFlow 1
 };
 
 /// One Adam step (Kingma and Ba 2015) on all parameters at once; m and v are its moments. Changes nothing once

@@ -3,7 +3,7 @@
 #include "kernels/runtime/exec.h"
 #include "kernels/runtime/view.h"
 
-// Batch normalisation over [N, H, W] of each channel (Ioffe and Szegedy 2015; methods.md 0), in any layout.
+// Batch normalisation over [N, H, W] of each channel (Ioffe and Szegedy 2015), in any layout.
 // Maps are of X: float, double, or bfloat16 with all else in float, rounded where they are stored.
 
 namespace basin::kernels {

@@ -8,7 +8,7 @@
 
 namespace basin::kernels {
 
-/// Bilinear resize with pixel centres at half integers ("align_corners = False", methods.md 2.6): an output pixel d
+/// Bilinear resize with pixel centres at half integers ("align_corners = False"): an output pixel d
 /// lies at (d + 0.5) in / out - 0.5 of the input, not below 0, and the edge of the input is repeated. N and C stay.
 template <class X>
 void resize_bilinear(const Exec&, FeatureView<const X> in, FeatureView<X> out);

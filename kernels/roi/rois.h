@@ -26,8 +26,8 @@ struct Rois {
   }
 };
 
-/// The four pixels around a place between pixel centres, and their weights. Pixels outside a map count as 0 (methods.md
-/// 2.5: grid_sample with align_corners, zero padding).
+/// The four pixels around a place between pixel centres, and their weights. Pixels outside a map count as 0
+/// (grid_sample with align_corners and zero padding).
 template <class T>
 struct Corners {
   int x, y;  // of the upper left one

@@ -61,7 +61,7 @@ EmbedSeg::EmbedSeg(const std::string&, const Json& config) : EmbedSeg(read_optio
 void EmbedSeg::init(const Exec& exec, uint64_t seed) {
   params_.init(exec, seed);
   // Offsets begin at 0, and sizes at half a margin of 5.7 px: the weights of the first decoder's end are 0, its biases
-  // 0 and 1 (methods.md 4.4).
+  // 0 and 1.
   for (const Params::Named& n : params_.learnt()) {
     std::vector<float> values(size_t(n.shape.size()), 0.f);
     if (n.name == "decoders.0.output_conv.bias")

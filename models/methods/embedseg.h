@@ -17,7 +17,7 @@ struct EmbedSegOptions {
   EmbedSegDecoding decoding;
 };
 
-/// EmbedSeg (Lalit et al. 2022; methods.md 4): every pixel points to the middle of its object, and says how close to it
+/// EmbedSeg (Lalit et al. 2022): every pixel points to the middle of its object, and says how close to it
 /// others have to point to be of the same object; objects grow around the pixels that are surest to be seeds.
 /// Target: "labels" [1,H,W], int32, compact. Map: "raw" [5,H,W] = o_x, o_y, sigma_x, sigma_y, seed, before tanh and
 /// sigmoid.

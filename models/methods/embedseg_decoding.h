@@ -5,7 +5,7 @@
 
 namespace basin {
 
-/// How the raw maps of a spatial embedding network become instances (methods.md 4.7).
+/// How the raw maps of a spatial embedding network become instances.
 struct EmbedSegDecoding {
   /// seed_map: seeds are the pixels of the greatest seed probability. local_maxima: the local maxima of the seed map
   /// after a Gaussian of sigma 1, and only accepted objects take pixels out of the race.

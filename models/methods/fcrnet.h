@@ -20,7 +20,7 @@ struct FcrNetOptions {
   ColourDecoding decoding;
 };
 
-/// FCRNet, four-colour embedding (Chen et al. 2020; methods.md 7): a U-Net gives each pixel one of a few colours, so
+/// FCRNet, four-colour embedding (Cao and Yan 2021): a U-Net gives each pixel one of a few colours, so
 /// that objects near each other differ; objects are the connected components of the colours. Target: "labels" [1,H,W],
 /// int32, compact. Map: "colours" [K,H,W], which sum to 1.
 class FcrNet : public Method {

@@ -6,7 +6,7 @@
 
 namespace basin {
 
-/// The objects of an image that object-guided segmentation is trained with (methods.md 5.3).
+/// The objects of an image that object-guided segmentation is trained with.
 struct GuidedObjects {
   Labels pieces;              // of each object its largest piece alone, numbered as `boxes`
   std::vector<RoiBox> boxes;  // of sample 0; centre and sides of the pixels, both ends counted

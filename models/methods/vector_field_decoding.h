@@ -9,7 +9,7 @@
 
 namespace basin {
 
-/// How the maps of a vector-field network become instances (methods.md 3.7).
+/// How the maps of a vector-field network become instances.
 struct VectorFieldDecoding {
   double threshold = 0.5;                           // of the foreground probability
   std::optional<kernels::DivergenceRange> rescale;  // of the field before it is followed; none: as the network gave it

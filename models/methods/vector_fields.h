@@ -21,7 +21,7 @@ struct VectorFieldOptions {
   VectorFieldDecoding decoding;
 };
 
-/// Vector fields for instance segmentation (Peters et al.; methods.md 3): a U-Net predicts the foreground and a field;
+/// Vector fields for instance segmentation (Peters 2022): a U-Net predicts the foreground and a field;
 /// every foreground pixel follows the field, and a clustering of the end points gives the instances.
 /// Targets: "mask" [1,H,W], 0 or 1, and "target" [2,H,W], the field. Maps: "logit" [1,H,W] and "field" [2,H,W].
 class VectorFields : public Method {

@@ -17,7 +17,7 @@ struct WNetOptions {
   SeedDecoding decoding;
 };
 
-/// W-Net, distance embedding (Wu et al. 2020; methods.md 6): a first U-Net gives the distance to the border of each
+/// W-Net, distance embedding (Wu et al. 2020): a first U-Net gives the distance to the border of each
 /// object, a second one, which sees the first one's features, an embedding; objects grow from the peaks of the
 /// distance. Targets: "labels" [1,H,W], int32, compact, and "distance" [1,H,W]. Maps: "distance" [1,H,W], "embedding"
 /// [8,H,W].

@@ -6,7 +6,7 @@
 
 namespace basin {
 
-/// Branched ERFNet (Romera et al. 2018; Neven et al. 2019; methods.md 4.4): one encoder, and a decoder for each group
+/// Branched ERFNet (Romera et al. 2018; Neven et al. 2019): one encoder, and a decoder for each group
 /// of outputs. Tensors have the names of the public code's state_dict.
 struct ErfNetOptions {
   int in_channels = 1;

@@ -6,7 +6,7 @@
 
 namespace basin {
 
-/// The U-Net of W-Net and FCRNet (methods.md 6.3, 7.2): 3x3 convolutions with bias and ReLU, no normalisation, five
+/// The U-Net of W-Net and FCRNet: 3x3 convolutions with bias and ReLU, no normalisation, five
 /// stages of `width`, 2 width, ..., 16 width channels, and up-sampling by nearest neighbours with a 2x2 convolution.
 struct PlainUNetOptions {
   int in_channels = 1;  // of all inputs together

@@ -8,7 +8,7 @@ namespace basin {
 
 /// How a large image is cut for the network: fit takes the whole image where it may, and otherwise the exact tiles of
 /// at most max_tile_pixels that make the network compute the fewest pixels; exact takes exact tiles of side `tile`. The
-/// others are the published ones (methods.md 3.8).
+/// others are those published for vector fields.
 enum class Tiling { fit, dynamic, pad, resize, exact };
 struct TilingOptions {
   Tiling tiling = Tiling::fit;
@@ -30,8 +30,8 @@ struct NetworkNeeds {
 /// Refuses tiles whose side is no multiple of `multiple`, and an overlap that is none, with one sentence.
 void check(const TilingOptions&, int multiple);
 
-/// Runs the network tile by tile over an image [C, H, W] of any size and merges its maps into [channels, H, W] each
-/// (methods.md 3.8). dynamic, pad and resize average overlapping tiles, trimmed by overlap / 4 on inner sides; vectors
+/// Runs the network tile by tile over an image [C, H, W] of any size and merges its maps into [channels, H, W] each.
+/// dynamic, pad and resize average overlapping tiles, trimmed by overlap / 4 on inner sides; vectors
 /// of a resized image are scaled back where `is_field` says that a map holds (x, y) in pixels. fit and exact: nothing
 /// is averaged, every pixel is taken from a tile that holds its whole receptive field, so that the maps are those of
 /// the untiled image, whatever the tiles.

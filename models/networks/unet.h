@@ -5,7 +5,7 @@
 
 namespace basin {
 
-/// The networks of the vector-field method (methods.md 3.4): a residual encoder, nearest-neighbour decoders with skip
+/// The networks of the vector-field method: a residual encoder, nearest-neighbour decoders with skip
 /// connections, one head per output. H1 has one decoder for both heads, H2 one each.
 struct UNetOptions {
   int in_channels = 1;

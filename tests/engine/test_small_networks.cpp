@@ -1,7 +1,8 @@
 #include "engine/ops/nn.h"
 #include "tests/support/gradient_support.h"
 
-// The blocks that the networks of methods.md 4 to 7 are made of, each as a small network of its own.
+// The blocks that the networks of EmbedSeg, W-Net, FCRNet and object-guided segmentation are made of,
+// each as a small network of its own.
 
 using namespace basin;
 using namespace basin::test;
