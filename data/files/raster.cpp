@@ -30,7 +30,7 @@ Format format_of(const fs::path& path) {
   return begins("BM", 2) ? Format::bmp : Format::none;
 }
 
-/// f(), with memory that runs out told as any other refusal.
+/// f(), with memory that runs out reported as any other refusal.
 template <class F>
 auto within_memory(const fs::path& path, F f) {
   try {

@@ -6,7 +6,7 @@ namespace basin {
 
 namespace {
 
-/// `is_match` tells of an IoU whether it is high enough.
+/// `is_match` says whether an IoU is high enough.
 template <class F>
 std::optional<double> area_under_curve(const ImageScore& s, const std::vector<Detection>& detections, F is_match) {
   if (!s.has_confidence || s.truth == 0) return std::nullopt;

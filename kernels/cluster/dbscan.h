@@ -23,8 +23,8 @@ struct DbscanOptions {
 template <class T>
 int64_t dbscan(const Exec&, View<const T, 2> points /*[N, 2]*/, const DbscanOptions&, View<int32_t, 1> labels /*[N]*/);
 
-/// The same of some of the points, the labels of the others being -1, without a word to the host: `clusters` [1], their
-/// number, lies where exec computes. PointGrid<T>::fits(box, eps, N) must hold.
+/// The same of some of the points, the labels of the others being -1, without a round trip to the host: `clusters` [1],
+/// their number, lies where exec computes. PointGrid<T>::fits(box, eps, N) must hold.
 template <class T>
 void dbscan(const Exec&, View<const T, 2> points, const MaskedPoints&, const DbscanOptions&, View<int32_t, 1> labels,
             int32_t* clusters);

@@ -141,7 +141,7 @@ struct CopyTotal {
   BASIN_HD void operator()(int64_t) const { *to = *from; }
 };
 
-/// number[i], i < n: of the roots before i. The number of all is told.
+/// number[i], i < n: how many roots come before i. `total` receives the number of all roots.
 inline void number_roots(const Exec& exec, const int32_t* parent, int n, int32_t* number /*[n + 1]*/, int32_t* total) {
   for_each(exec, n, MarkRoots{parent, number});
   for_each(exec, 1, Fill<int32_t>{number + n, 0});

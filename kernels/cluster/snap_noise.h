@@ -26,8 +26,8 @@ template <class T>
 void snap_noise(const Exec&, View<const T, 2> points /*[N, 2]*/, NoiseRule, double eps,
                 View<int32_t, 1> labels /*[N], in and out*/);
 
-/// The same for some of the points, without a word to the host; PointGrid<T>::fits(box, eps, N) must hold. Labels of
-/// the others stay as they are.
+/// The same for some of the points, without a round trip to the host; PointGrid<T>::fits(box, eps, N) must hold. Labels
+/// of the others stay as they are.
 template <class T>
 void snap_noise(const Exec&, View<const T, 2> points, const MaskedPoints&, NoiseRule, double eps,
                 View<int32_t, 1> labels);

@@ -70,7 +70,7 @@ struct Image {
   }
 
   /// touch(run of row y - 1, run of row y) for all pairs that share a column, or meet at a corner if `diagonals`, by
-  /// rising run of row y. Of each pair it is told at the first column where either of the two starts in reach of the
+  /// rising run of row y. Each pair is reported at the first column where either run starts within one pixel of the
   /// other.
   template <class Touch>
   void for_each_contact(int y, bool diagonals, const Touch& touch) const {

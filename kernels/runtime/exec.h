@@ -6,8 +6,9 @@ struct CUstream_st;  // what a cudaStream_t points to: names the type without an
 namespace basin {
 
 enum class Device { cpu, cuda };
-/// Of what a network keeps and multiplies: tf32 keeps float32 and rounds factors to TF32, on GPUs that have it; bf16
-/// keeps its maps and their gradients in bfloat16, on the CPU for inference alone. Sums and parameters are float32.
+/// The number format of a network's maps and of the factors of its products. tf32: float32 maps, factors rounded to
+/// TF32 on GPUs with tensor cores. bf16: maps and their gradients in bfloat16; on the CPU for inference only. Sums and
+/// parameters are float32 in every case.
 enum class Precision { fp32, tf32, bf16 };
 enum class Variant { automatic, plain };  // plain: never take a tuned path (the oracle in tests)
 

@@ -13,7 +13,7 @@
 
 namespace basin {
 
-/// What sum_channels() does with the sums of a channel unless told otherwise: nothing.
+/// The default of what sum_channels() does with the sums of a channel: nothing.
 struct NoFinish {
   BASIN_HD void operator()(int64_t) const {}
 };

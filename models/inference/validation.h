@@ -6,7 +6,7 @@
 
 namespace basin {
 
-/// What a model's description tells of its scores on labelled images: means over images by the rules of a dialect.
+/// The scores on labelled images that a model's description holds: means over images by the rules of a dialect.
 struct ValidationScores {
   Dialect dialect = Dialect::stardist;
   double ap50 = 0, ap75 = 0, ap90 = 0, ap = 0;  // ap: over .50:.05:.95. 0 where no image defines a score

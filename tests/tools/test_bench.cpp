@@ -100,7 +100,7 @@ TEST_CASE("bench: a precision that the device has not is said, and fp32 taken") 
   const Folder folder;
   const Ran ran = run_basin(folder, "bench memory --reps 1 --device cpu --precision tf32 --json rows.json");
   CHECK(ran.code == 0);
-  CHECK_MESSAGE(contains(ran.err, "--precision tf32: this device does not multiply it"), ran.err);
+  CHECK_MESSAGE(contains(ran.err, "--precision tf32: this device does not support it"), ran.err);
   CHECK(Json::parse(read_bytes(folder / "rows.json"))[0]["precision"] == "fp32");
   CHECK(Json::parse(read_bytes(folder / "rows.json.run.json"))["precision"] == "fp32");
 }

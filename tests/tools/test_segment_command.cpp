@@ -26,7 +26,7 @@ size_t lines_of(const std::string& text) { return size_t(std::count(text.begin()
 
 }  // namespace
 
-TEST_CASE("segment: a bad image is told and left out, and the others are done") {
+TEST_CASE("segment: a bad image is reported and left out, and the others are done") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   for (const char* name : {"in/a.png", "in/c_img.png", "in/e.png"})
@@ -95,7 +95,7 @@ TEST_CASE("segment: of an image that fails halfway nothing is left") {
   CHECK(fs::exists(folder / "out/b_overlay.png"));
 }
 
-TEST_CASE("segment: what no image can be done with is told once, and makes no folder") {
+TEST_CASE("segment: what no image can be done with is reported once, and makes no folder") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   put_image(folder / "a.png"), put_image(folder / "b.png"), put_image(folder / "more/a.png");
@@ -189,7 +189,7 @@ TEST_CASE("segment: images of the DSB's folders have the folders' names") {
   CHECK_MESSAGE(scores.code == 0, scores.err);
 }
 
-TEST_CASE("segment: RGB given to a grey model is converted, and that is told") {
+TEST_CASE("segment: RGB given to a grey model is converted, and that is reported") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   put_image(folder / "in/a.png");

@@ -80,7 +80,7 @@ void set_threads(int threads) {
   resolve_setting("threads", threads_in_use());
 }
 
-Exec make_exec(const Common& common, bool told) {
+Exec make_exec(const Common& common, bool announce) {
   set_threads(common.threads);
   Exec exec;
   const std::optional<int> wanted_index = wanted_gpu(common.device);
@@ -107,11 +107,11 @@ Exec make_exec(const Common& common, bool told) {
     if (multiplies(gpu, wanted))
       exec.precision = wanted;
     else
-      std::fprintf(stderr, "--precision %s: this device does not multiply it; the network runs in fp32\n",
+      std::fprintf(stderr, "--precision %s: this device does not support it; the network runs in fp32\n",
                    common.precision.c_str());
     resolve_setting("precision", name_of(exec.precision));
   }
-  if (told && common.device == "auto") std::fprintf(stderr, "device: %s\n", describe(exec).c_str());
+  if (announce && common.device == "auto") std::fprintf(stderr, "device: %s\n", describe(exec).c_str());
   resolve_setting("device", describe(exec));
   return exec;
 }

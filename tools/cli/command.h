@@ -28,9 +28,9 @@ void add_threads_option(Command&, int& threads);
 /// 0: as many as the machine has, or OMP_NUM_THREADS says.
 void set_threads(int);
 /// Sets the number of threads and picks the device, a GPU with a stream of its own. `cuda` throws where there is none;
-/// `auto` says on stderr which it took, unless `told` is false. tf32 and bf16 become fp32, and stderr says so, where
-/// the device does not multiply them.
-Exec make_exec(const Common&, bool told = true);
+/// `auto` reports on stderr which device it took, unless `announce` is false. tf32 and bf16 become fp32, and stderr says so, where
+/// the device does not support them.
+Exec make_exec(const Common&, bool announce = true);
 
 /// Throws if a command would write over one of the files that it reads.
 void keep_inputs(const std::filesystem::path& out, const std::vector<std::filesystem::path>& inputs);

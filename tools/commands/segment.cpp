@@ -76,7 +76,7 @@ struct Outcome {
   }
 };
 
-/// Calls f; what it throws is told, and `path` noted as failed.
+/// Calls f; what it throws is reported, and `path` is noted as failed.
 template <class F>
 void attempt(Outcome& outcome, const fs::path& path, F f) {
   try {

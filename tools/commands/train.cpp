@@ -50,7 +50,7 @@ Json describe(const TrainOptions& t, const Method& method, size_t train, size_t 
           {"validate_every", t.validate_every}};
 }
 
-/// Tells of validation images that are training images too, which say little about others.
+/// Reports validation images that are training images too, which say little about others.
 void report_repeated(const std::vector<Example>& train, const std::vector<Example>& validation) {
   const std::vector<std::string> images = image_fingerprints(train);
   const std::set<std::string> seen(images.begin(), images.end());
@@ -62,7 +62,7 @@ void report_repeated(const std::vector<Example>& train, const std::vector<Exampl
                  counted(repeated, "image").c_str());
 }
 
-/// Tells of labels that are one object in many pieces: most likely a mask of all objects.
+/// Reports labels that are one object in many pieces: most likely a mask of all objects.
 void report_binary(const std::vector<Example>& examples) {
   std::vector<std::string> binary;
   for (const Example& e : examples) {
