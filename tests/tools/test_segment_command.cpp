@@ -203,3 +203,17 @@ TEST_CASE("segment: RGB given to a grey model is converted, and that is reported
   CHECK(ran.err == "1 image of RGB made grey by Rec. 601: the model takes 1 channel\n");
   CHECK(read_bytes(folder / "rgb/a_masks.png") == read_bytes(folder / "grey/a_masks.png"));
 }
+
+TEST_CASE("segment: a run.json that is empty or damaged, as after a full disk, does not stop it") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  put_image(folder / "a.png");
+  fs::create_directories(folder / "out");
+  for (const std::string& damaged : {std::string(), std::string("{\"subcommand\": \"seg"), std::string("[]")}) {
+    write_bytes(folder / "out/run.json", damaged);
+    fs::remove(folder / "out/a_masks.png");
+    const Ran ran = run_basin(folder, "segment a.png --model m.safetensors --out out");
+    CHECK_MESSAGE(ran.code == 0, ran.err);
+    CHECK(fs::exists(folder / "out/a_masks.png"));
+  }
+}

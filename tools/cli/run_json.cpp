@@ -60,8 +60,8 @@ void write_run_json(const std::filesystem::path& path, Json settings) {
 
 bool made_by(const std::string& subcommand, const std::filesystem::path& path) {
   if (!std::filesystem::is_regular_file(path)) return false;
-  const std::vector<std::byte> bytes = read_file(path);
   try {
+    const std::vector<std::byte> bytes = read_file(path);  // an empty file is refused
     const Json run = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
     return run.is_object() && run.contains("subcommand") && run["subcommand"] == subcommand;
   } catch (const std::exception&) {
