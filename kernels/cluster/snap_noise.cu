@@ -175,9 +175,6 @@ void snap_to_majority(const Exec& exec, View<const T, 2> points, View<int32_t, 1
   for_each(exec, points.dim[0] - grid.n, snap);
 }
 
-constexpr std::pair<NoiseRule, const char*> rule_names[] = {
-    {NoiseRule::none, "none"}, {NoiseRule::majority, "majority"}, {NoiseRule::omnipose, "omnipose"}};
-
 }  // namespace
 
 template <class T>
@@ -200,18 +197,8 @@ void snap_noise(const Exec& exec, View<const T, 2> points, const MaskedPoints& s
   for_each(exec, points.dim[0], Snap<T>{grid, sorted.side(), 0, 0, last_row, labels.data});
 }
 
-NoiseRule parse_noise_rule(const std::string& text) {
-  for (const auto& [rule, name] : rule_names)
-    if (text == name) return rule;
-  refuse("--snap-noise ", text, ": expected majority, omnipose or none");
-}
-
-std::string to_string(NoiseRule rule) {
-  for (const auto& [r, name] : rule_names)
-    if (r == rule) return name;
-  BASIN_CHECK(false, "noise rule ", int(rule));
-  return {};
-}
+NoiseRule parse_noise_rule(const std::string& text) { return value_in(noise_rules, "--snap-noise", text); }
+std::string to_string(NoiseRule rule) { return name_in(noise_rules, rule); }
 
 template void snap_noise<float>(const Exec&, View<const float, 2>, NoiseRule, double, View<int32_t, 1>);
 template void snap_noise<double>(const Exec&, View<const double, 2>, NoiseRule, double, View<int32_t, 1>);

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "kernels/cluster/mask_points.h"
+#include "kernels/runtime/enum_names.h"
 #include "kernels/runtime/exec.h"
 #include "kernels/runtime/view.h"
 
@@ -14,6 +15,8 @@ namespace basin::kernels {
 ///   omnipose  as in Omnipose's code: each takes the label of the first that is not noise among the 5
 ///             points nearest to it, if that is nearer than eps, and otherwise stays noise
 enum class NoiseRule { none, majority, omnipose };
+inline constexpr std::pair<NoiseRule, const char*> noise_rules[] = {
+    {NoiseRule::none, "none"}, {NoiseRule::majority, "majority"}, {NoiseRule::omnipose, "omnipose"}};
 
 /// The rules by their names in options and files; a name that is none throws one sentence that lists them.
 NoiseRule parse_noise_rule(const std::string&);

@@ -1,6 +1,7 @@
 #pragma once
 #include <string>
 
+#include "kernels/runtime/enum_names.h"
 #include "kernels/runtime/exec.h"
 #include "kernels/runtime/view.h"
 
@@ -12,13 +13,18 @@ enum class Interpolation { bilinear, nearest };
 /// divided by 1 + t. omnipose, as in Omnipose's code: the velocity is averaged with that of the step before first.
 enum class Suppression { none, paper, omnipose };
 
-/// The values by their names in options and files; a name that is none throws one sentence that lists them.
+/// The names of the values in options and files.
+inline constexpr std::pair<Solver, const char*> solvers[] = {
+    {Solver::euler, "euler"}, {Solver::midpoint, "midpoint"}, {Solver::rk4, "rk4"}, {Solver::dopri5, "dopri5"}};
+inline constexpr std::pair<Interpolation, const char*> interpolations[] = {{Interpolation::bilinear, "bilinear"},
+                                                                           {Interpolation::nearest, "nearest"}};
+inline constexpr std::pair<Suppression, const char*> suppressions[] = {
+    {Suppression::none, "none"}, {Suppression::paper, "paper"}, {Suppression::omnipose, "omnipose"}};
+
+/// The values by their names; a name that is none throws one sentence that lists them.
 Solver parse_solver(const std::string&);
 Interpolation parse_interpolation(const std::string&);
 Suppression parse_suppression(const std::string&);
-std::string to_string(Solver);
-std::string to_string(Interpolation);
-std::string to_string(Suppression);
 
 constexpr int field_side_limit = 1 << 22;  // height and width of a field are below this, and H * W is below 2^31
 

@@ -55,6 +55,11 @@ FcrNet::FcrNet(const FcrNetOptions& options)
 }
 FcrNet::FcrNet(const std::string&, const Json& config) : FcrNet(read_options(config)) {}
 
+void FcrNet::check_settings() const {
+  if (options_.decoding.connectivity != 4 && options_.decoding.connectivity != 8)
+    refuse("--set connectivity=", options_.decoding.connectivity, ": expected 4 or 8");
+}
+
 TrainingDefaults FcrNet::training_defaults() const {
   TrainingDefaults d;
   d.batch = 4, d.epochs = 600;

@@ -34,6 +34,7 @@ class FcrNet : public Method {
   Params& params() override { return params_; }
   const Params& params() const override { return params_; }
 
+  void check_settings() const override;
   TrainingDefaults training_defaults() const override;
   SampleSpec sample_spec() const override;
   TargetSpec targets() const override;

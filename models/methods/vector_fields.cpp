@@ -14,17 +14,7 @@
 namespace basin {
 namespace {
 
-using kernels::Interpolation;
 using kernels::NoiseRule;
-using kernels::Solver;
-using kernels::Suppression;
-
-constexpr std::pair<Solver, const char*> solvers[] = {
-    {Solver::euler, "euler"}, {Solver::midpoint, "midpoint"}, {Solver::rk4, "rk4"}, {Solver::dopri5, "dopri5"}};
-constexpr std::pair<Interpolation, const char*> interpolations[] = {{Interpolation::bilinear, "bilinear"},
-                                                                    {Interpolation::nearest, "nearest"}};
-constexpr std::pair<Suppression, const char*> suppressions[] = {
-    {Suppression::none, "none"}, {Suppression::paper, "paper"}, {Suppression::omnipose, "omnipose"}};
 
 /// Percentiles, or null for a field that is followed as the network gave it.
 Setting rescale_setting(std::optional<kernels::DivergenceRange>& value) {
@@ -103,10 +93,11 @@ void publish(VectorFieldOptions& o, Settings& s) {
   threshold.option = "--threshold";
   threshold.candidates = {"0.4", "0.5"}, threshold.candidates_option = "--thresholds";
   s.add(rescale_setting(d.rescale));
-  s.choice(Use::decoding, "solver", d.integrate.solver, solvers, "how points follow the field").option = "--solver";
-  s.choice(Use::decoding, "interpolation", d.integrate.interpolation, interpolations, "of the field").option =
+  s.choice(Use::decoding, "solver", d.integrate.solver, kernels::solvers, "how points follow the field").option =
+      "--solver";
+  s.choice(Use::decoding, "interpolation", d.integrate.interpolation, kernels::interpolations, "of the field").option =
       "--interpolation";
-  Setting& suppression = s.choice(Use::decoding, "suppression", d.integrate.suppression, suppressions,
+  Setting& suppression = s.choice(Use::decoding, "suppression", d.integrate.suppression, kernels::suppressions,
                                   "euler: slow the flow down with time, as in Omnipose's paper or in its code");
   suppression.optional = true;
   suppression.option = "--suppress", suppression.bare = "paper";

@@ -6,6 +6,7 @@
 #include "engine/batch.h"
 #include "engine/pool.h"
 #include "kernels/image/tiles.h"
+#include "kernels/runtime/enum_names.h"
 
 namespace basin {
 namespace {
@@ -78,23 +79,36 @@ int fitting_tile(int size, int count, const NetworkNeeds& needs) {
   return std::max(round_up(int((covered + count - 1) / count), needs.multiple), 2 * margin + needs.multiple);
 }
 
-/// The sides of the exact tiles of at most `max_pixels` with which the network computes the fewest pixels; of equally
-/// good ones the fewest tiles.
-std::pair<int, int> fitting_tiles(int height, int width, int64_t max_pixels, const NetworkNeeds& needs) {
+/// Sides of exact tiles, and the pixels that the network computes with them.
+struct TilePlan {
+  int height = 0, width = 0;
+  int64_t computed = INT64_MAX;
+};
+
+/// The plan of tiles of at most `max_pixels` with the fewest computed pixels; of equally good ones the one with the
+/// fewest tiles. Nothing is computed where there is none.
+TilePlan best_plan(int height, int width, int64_t max_pixels, const NetworkNeeds& needs) {
   constexpr int max_count = 256;
-  std::pair<int, int> best{fitting_tile(height, max_count, needs), fitting_tile(width, max_count, needs)};
-  int64_t fewest = INT64_MAX;
+  TilePlan best;
   for (int rows = 1; rows <= max_count; ++rows) {
     const int tile_height = fitting_tile(height, rows, needs);
     for (int columns = 1; columns <= max_count; ++columns) {
       const int tile_width = fitting_tile(width, columns, needs);
       if (int64_t(tile_height) * tile_width > max_pixels) continue;
       const int64_t computed = int64_t(rows) * columns * tile_height * tile_width;
-      if (computed < fewest) fewest = computed, best = {tile_height, tile_width};
+      if (computed < best.computed) best = {tile_height, tile_width, computed};
       break;  // more columns only add margins
     }
   }
   return best;
+}
+
+/// The best plan of tiles of at most `max_pixels`, or of larger ones where a network that sees far would otherwise
+/// compute more than three times the pixels of the image.
+TilePlan fitting_plan(int height, int width, int64_t max_pixels, const NetworkNeeds& needs) {
+  const int64_t pixels = int64_t(fitting_tile(height, 1, needs)) * fitting_tile(width, 1, needs);
+  for (;; max_pixels *= 2)
+    if (const TilePlan plan = best_plan(height, width, max_pixels, needs); plan.computed / 3 <= pixels) return plan;
 }
 
 /// Accumulates maps of tiles, times their weights, and divides by the weights of each pixel.
@@ -226,9 +240,9 @@ std::vector<Tensor> run_tiled(const Exec& exec, const Tensor& image, const Tilin
     return int(std::max<int64_t>(1, pixels / (tile_height * tile_width)));
   };
   if (o.tiling == Tiling::exact || o.tiling == Tiling::fit) {
-    std::pair<int, int> tiles{o.tile, o.tile};
-    if (o.tiling == Tiling::fit) tiles = fitting_tiles(height, width, o.max_tile_pixels, needs);
-    const Axis ys = exact_axis(height, tiles.first, needs), xs = exact_axis(width, tiles.second, needs);
+    TilePlan plan{o.tile, o.tile};
+    if (o.tiling == Tiling::fit) plan = fitting_plan(height, width, o.max_tile_pixels, needs);
+    const Axis ys = exact_axis(height, plan.height, needs), xs = exact_axis(width, plan.width, needs);
     return run_axes(exec, image, ys, xs, false, batch_of(ys.tile, xs.tile), network);
   }
   const int batch = batch_of(o.tile, o.tile);
@@ -248,16 +262,7 @@ std::vector<Tensor> run_tiled(const Exec& exec, const Tensor& image, const Tilin
   return maps;
 }
 
-Tiling parse_tiling(const std::string& text) {
-  for (const auto& [tiling, name] : tilings)
-    if (text == name) return tiling;
-  refuse("--tiling ", text, ": expected fit, dynamic, pad, resize or exact");
-}
-
-std::string to_string(Tiling tiling) {
-  for (const auto& [t, name] : tilings)
-    if (t == tiling) return name;
-  return {};
-}
+Tiling parse_tiling(const std::string& text) { return value_in(tilings, "--tiling", text); }
+std::string to_string(Tiling tiling) { return name_in(tilings, tiling); }
 
 }  // namespace basin

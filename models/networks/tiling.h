@@ -6,9 +6,10 @@
 
 namespace basin {
 
-/// How a large image is cut for the network: fit takes the whole image where it may, and otherwise the exact tiles of
-/// at most max_tile_pixels that make the network compute the fewest pixels; exact takes exact tiles of side `tile`. The
-/// others are those published for vector fields.
+/// How a large image is cut for the network. fit takes the whole image where it has at most max_tile_pixels, and
+/// otherwise the exact tiles of at most that many, or of more where a network that sees far needs them, with which the
+/// fewest pixels are computed; exact takes exact tiles of side `tile`. The others are the published ones: they average
+/// overlapping tiles.
 enum class Tiling { fit, dynamic, pad, resize, exact };
 struct TilingOptions {
   Tiling tiling = Tiling::fit;

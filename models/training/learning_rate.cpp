@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/runtime/enum_names.h"
+
 namespace basin {
 namespace {
 
@@ -36,16 +38,7 @@ bool depends_on_length(const LearningRate& r) {
   return r.schedule == Schedule::cosine || r.schedule == Schedule::polynomial;
 }
 
-Schedule parse_schedule(const std::string& text) {
-  for (const auto& [schedule, name] : schedules)
-    if (text == name) return schedule;
-  refuse("--schedule ", text, ": expected constant, cosine, polynomial or step");
-}
-
-std::string to_string(Schedule schedule) {
-  for (const auto& [s, name] : schedules)
-    if (s == schedule) return name;
-  return {};
-}
+Schedule parse_schedule(const std::string& text) { return value_in(schedules, "--schedule", text); }
+std::string to_string(Schedule schedule) { return name_in(schedules, schedule); }
 
 }  // namespace basin

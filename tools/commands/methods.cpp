@@ -15,8 +15,8 @@ void list_methods() {
 }
 
 void list_settings(const std::string& name) {
-  const std::unique_ptr<Method> method = make_method(name, {});
-  const TrainingDefaults d = method->training_defaults();
+  const TrainingDefaults d = make_method(name, {})->training_defaults();
+  const std::unique_ptr<Method> method = make_method(name, {{"normalisation", d.normalisation, "--norm"}});
   std::printf(
       "training defaults: %lld epochs, batches of %d, crops of %d px, learning rate %g (%s), --norm %s, --augment %s\n",
       static_cast<long long>(d.epochs), d.batch, d.crop, d.rate.rate, to_string(d.rate.schedule).c_str(),

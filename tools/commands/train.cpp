@@ -106,6 +106,8 @@ void run(const Options& o) {
   if (crop % wanted.multiple != 0) refuse("--crop ", crop, ": expected a multiple of ", wanted.multiple);
   const Augmentation augment = parse_augmentation(o.augment.empty() ? defaults.augment : o.augment);
   const DrawBy draw_by = parse_draw_by(o.sampling);
+  if (draw_by == DrawBy::objects && wanted.sampling.kind != Sampling::Kind::crop)
+    refuse("--sampling objects: the method ", o.model, " draws its samples in a way of its own");
   std::vector<std::string> left_out;
   std::vector<Pair> pairs = find_pairs(o.data, &left_out), held;
   if (!o.val.empty()) {

@@ -1,0 +1,29 @@
+#pragma once
+#include <string>
+#include <utility>
+
+#include "kernels/runtime/platform.h"
+
+namespace basin {
+
+/// The name of a value, of a table that lists all of them: `constexpr std::pair<E, const char*> names[] = {...}`.
+template <class E, size_t N>
+std::string name_in(const std::pair<E, const char*> (&names)[N], E value) {
+  for (const auto& [e, name] : names)
+    if (e == value) return name;
+  fail(__FILE__, __LINE__, "no name is known for value ", int(value));
+}
+
+/// The value of a name. A name that is none throws one sentence that begins with `what`, such as an option, and lists
+/// those there are.
+template <class E, size_t N>
+E value_in(const std::pair<E, const char*> (&names)[N], const std::string& what, const std::string& text) {
+  std::string all;
+  for (size_t k = 0; k < N; ++k) {
+    if (text == names[k].second) return names[k].first;
+    all += (k == 0 ? "" : k + 1 < N ? ", " : " or ") + std::string(names[k].second);
+  }
+  refuse(what, ' ', text, ": expected ", all);
+}
+
+}  // namespace basin
