@@ -26,7 +26,7 @@ struct Dropout {
   }
 
   /// As those of MapElement. Four pixels of a channel share their random words.
-  static constexpr bool has_vectors = sizeof(X) <= 4;
+  [[maybe_unused]] static constexpr bool has_vectors = sizeof(X) <= 4;
   bool is_aligned() const { return is_pack_aligned(x) && is_pack_aligned(out); }
   template <int Lanes, class Numbers>
   BASIN_HD void vectors(const PixelAt& at, const detail::LocalNumbers<Lanes, Numbers>&) const {
