@@ -26,8 +26,8 @@ struct Dropout {
   }
 
   /// As those of MapElement. Four pixels of a channel share their random words.
-  [[maybe_unused]] static constexpr bool has_vectors = sizeof(X) <= 4;
-  bool is_aligned() const { return is_pack_aligned(x) && is_pack_aligned(out); }
+  static constexpr bool has_vectors = sizeof(X) <= 4;
+  bool is_aligned() const { return has_vectors && is_pack_aligned(x) && is_pack_aligned(out); }
   template <int Lanes, class Numbers>
   BASIN_HD void vectors(const PixelAt& at, const detail::LocalNumbers<Lanes, Numbers>&) const {
     if constexpr (Lanes == 1) {
