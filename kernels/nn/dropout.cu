@@ -19,6 +19,7 @@ struct Dropout {
   const StepState* state;
 
   BASIN_HD void operator()(const PixelAt& at) const {
+    static_assert(has_vectors || sizeof(X) > 4);
     const int64_t element = element_of(at);
     const Philox four = random(element);
     const bool keep = four.word[element & 3] >= threshold && at.channel < shape.c;
@@ -27,7 +28,7 @@ struct Dropout {
 
   /// As those of MapElement. Four pixels of a channel share their random words.
   static constexpr bool has_vectors = sizeof(X) <= 4;
-  bool is_aligned() const { return has_vectors && is_pack_aligned(x) && is_pack_aligned(out); }
+  bool is_aligned() const { return is_pack_aligned(x) && is_pack_aligned(out); }
   template <int Lanes, class Numbers>
   BASIN_HD void vectors(const PixelAt& at, const detail::LocalNumbers<Lanes, Numbers>&) const {
     if constexpr (Lanes == 1) {
