@@ -184,8 +184,8 @@ std::vector<ScoredBox> decode_boxes(const Exec& exec, const Tensor& heat, const 
   return boxes;
 }
 
-Instances decode_masks(const std::vector<ScoredBox>& boxes, const RoiList& regions, const std::vector<float>& masks,
-                       int frame_height, int frame_width, int height, int width, const ObjectGuidedDecoding& o) {
+ScoredMasks decode_masks(const std::vector<ScoredBox>& boxes, const RoiList& regions, const std::vector<float>& masks,
+                         int frame_height, int frame_width, int height, int width, const ObjectGuidedDecoding& o) {
   BASIN_CHECK(regions.count() == int(boxes.size()) && regions.points == int(masks.size()), boxes.size(), " boxes, ",
               regions.count(), " regions of ", regions.points, " points, ", masks.size(), " values");
   std::vector<Instance> found(boxes.size());
@@ -196,7 +196,7 @@ Instances decode_masks(const std::vector<ScoredBox>& boxes, const RoiList& regio
     found[r] = instance_of(votes, boxes[r].score, frame_height, frame_width, height, width, o.votes);
   }
   std::stable_sort(found.begin(), found.end(), [](const Instance& a, const Instance& b) { return a.score > b.score; });
-  Instances result{height, width, {}};
+  ScoredMasks result{height, width, {}};
   for (Instance& object : found) {
     if (object.area == 0) continue;
     const bool suppressed = std::any_of(result.objects.begin(), result.objects.end(),
@@ -206,7 +206,7 @@ Instances decode_masks(const std::vector<ScoredBox>& boxes, const RoiList& regio
   return result;
 }
 
-Labels paint(const Instances& instances) {
+Labels paint(const ScoredMasks& instances) {
   std::vector<int64_t> ids(size_t(instances.height) * size_t(instances.width), 0);
   for (size_t k = instances.objects.size(); k-- > 0;) {
     const Instance& object = instances.objects[k];
@@ -218,7 +218,8 @@ Labels paint(const Instances& instances) {
   return compact(instances.height, instances.width, std::move(ids));
 }
 
-Instances object_guided_oracle(const Labels& labels, int frame_height, int frame_width, const ObjectGuidedDecoding& o) {
+ScoredMasks object_guided_oracle(const Labels& labels, int frame_height, int frame_width,
+                                 const ObjectGuidedDecoding& o) {
   const Exec cpu;
   const GuidedObjects objects = guided_objects(resize_nearest(labels, frame_height, frame_width));
   const RoiList regions = roi_list(cpu, objects.boxes, 0);

@@ -32,7 +32,7 @@ struct Instance {
   double score = 0;
   int64_t area = 0;
 };
-struct Instances {
+struct ScoredMasks {
   int height = 0, width = 0;
   std::vector<Instance> objects;  // by falling score
 };
@@ -55,14 +55,14 @@ std::vector<ScoredBox> decode_boxes(const Exec&, const Tensor& heat, const Tenso
 /// Lays the masks of regions (probabilities, ragged of one channel, of level 0 of the boxes) onto a frame of
 /// frame_height x frame_width px by bilinear votes, resizes them to height x width, and suppresses objects that overlap
 /// one of higher score. `regions` are those of the boxes, in their order.
-Instances decode_masks(const std::vector<ScoredBox>& boxes, const RoiList& regions, const std::vector<float>& masks,
-                       int frame_height, int frame_width, int height, int width, const ObjectGuidedDecoding&);
+ScoredMasks decode_masks(const std::vector<ScoredBox>& boxes, const RoiList& regions, const std::vector<float>& masks,
+                         int frame_height, int frame_width, int height, int width, const ObjectGuidedDecoding&);
 
 /// A label image in which the object of the highest score is on top; those of which nothing is seen are lost.
-Labels paint(const Instances&);
+Labels paint(const ScoredMasks&);
 
 /// What a perfect network gives for an image of this label image, resized to a frame: boxes, and masks sampled from
 /// the objects; then decoded.
-Instances object_guided_oracle(const Labels&, int frame_height, int frame_width, const ObjectGuidedDecoding&);
+ScoredMasks object_guided_oracle(const Labels&, int frame_height, int frame_width, const ObjectGuidedDecoding&);
 
 }  // namespace basin

@@ -57,7 +57,7 @@ bool noted(const std::vector<std::string>& notes, const std::string& part) {
 std::string little(uint64_t v, int bytes) {
   std::string s;
   for (int i = 0; i < bytes; ++i)
-    s += char(v >> 8 * i & 255);
+    s += i < 8 ? char(v >> 8 * i & 255) : '\0';
   return s;
 }
 

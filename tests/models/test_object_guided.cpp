@@ -14,8 +14,8 @@ namespace {
 Labels labels_of(const Grid& g) { return compact(g.height, g.width, {g.ids.begin(), g.ids.end()}); }
 
 /// Regions of these boxes on a frame, each with a constant mask.
-Instances paste(const std::vector<ScoredBox>& boxes, float value, int side, const ObjectGuidedDecoding& o, int height,
-                int width) {
+ScoredMasks paste(const std::vector<ScoredBox>& boxes, float value, int side, const ObjectGuidedDecoding& o, int height,
+                  int width) {
   const Exec cpu;
   std::vector<RoiBox> all;
   for (const ScoredBox& b : boxes)
@@ -88,7 +88,7 @@ TEST_CASE("object-guided: votes, with and without their weights") {
   published.votes = ObjectGuidedDecoding::Votes::published;
   // 20 px and .1 more make 22 points from 9.0 to 31.0: a spacing of 22 / 21.
   const std::vector<ScoredBox> box{{{0, 20, 20, 20, 20}, .7}};
-  const Instances all = paste(box, 1, 64, normalised, 64, 64), most = paste(box, .56f, 64, published, 64, 64);
+  const ScoredMasks all = paste(box, 1, 64, normalised, 64, 64), most = paste(box, .56f, 64, published, 64, 64);
   REQUIRE(all.objects.size() == 1);
   CHECK(all.objects[0].x == 9);
   CHECK(all.objects[0].width == 23);
@@ -100,7 +100,7 @@ TEST_CASE("object-guided: votes, with and without their weights") {
   CHECK(paste(box, .56f, 64, normalised, 64, 64).objects[0].area == 23 * 23);
   CHECK(paste(box, .49f, 64, normalised, 64, 64).objects.empty());
   // The frame's border cuts; a frame of 64 px shown in 32 x 128.
-  const Instances cut = paste({{{0, 0, 62, 20, 20}, 1}}, 1, 64, normalised, 32, 128);
+  const ScoredMasks cut = paste({{{0, 0, 62, 20, 20}, 1}}, 1, 64, normalised, 32, 128);
   REQUIRE(cut.objects.size() == 1);
   CHECK(cut.objects[0].x == 0);
   CHECK(cut.objects[0].width == 24);  // 0 to 11
@@ -113,7 +113,7 @@ TEST_CASE("object-guided: overlapping objects are suppressed, others painted wit
   ObjectGuidedDecoding o;
   // 21 px wide each (9..30 and so on): moved by 4 px the IoU is high, by 18 px low.
   const std::vector<ScoredBox> boxes{{{0, 20, 20, 20, 20}, .5}, {{0, 24, 20, 20, 20}, .9}, {{0, 42, 20, 20, 20}, .6}};
-  const Instances found = paste(boxes, 1, 64, o, 64, 64);
+  const ScoredMasks found = paste(boxes, 1, 64, o, 64, 64);
   REQUIRE(found.objects.size() == 2);
   CHECK(found.objects[0].score == .9);
   CHECK(found.objects[1].score == .6);
