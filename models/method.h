@@ -131,15 +131,15 @@ class Method {
 
   /// What `--model` and model files call it.
   virtual std::string name() const = 0;
-  virtual const Settings& settings() const = 0;
-  virtual Settings& settings() = 0;
+  const Settings& settings() const { return settings_; }
+  Settings& settings() { return settings_; }
   /// Throws one sentence where settings do not go together. make_method() calls it; to be called after changes.
   virtual void check_settings() const {}
   /// Everything needed to make it again with make_method().
   Json config() const;
 
-  virtual Params& params() = 0;
-  virtual const Params& params() const = 0;
+  Params& params() { return params_; }
+  const Params& params() const { return params_; }
 
   /// First values of the parameters, which depend on the seed alone.
   virtual void init(const Exec& exec, uint64_t seed) { params().init(exec, seed); }
@@ -168,9 +168,17 @@ class Method {
   virtual std::unique_ptr<Predictor> predictor(const Exec&) const = 0;
   /// Maps that nobody else holds are let go as soon as they are done with: an image may fill the memory.
   virtual Instances decode(const Exec&, Maps) const = 0;
-  virtual std::unique_ptr<Decoder> decoder(Maps) const = 0;
+  /// By default nothing is shared: another method of this config decodes the maps anew each time.
+  virtual std::unique_ptr<Decoder> decoder(Maps) const;
   /// The maps that a perfect network would give for these labels, as predict() gives them.
   virtual Maps oracle(const Exec&, const Labels&) const = 0;
+
+ protected:
+  /// Allocates the parameters and copies those of a method of the same config: for a predictor that owns its weights.
+  void take_parameters(const Exec&, const Method& from);
+
+  Settings settings_;
+  Params params_;
 };
 
 }  // namespace basin

@@ -45,6 +45,28 @@ Json Method::config() const {
   return config;
 }
 
+void Method::take_parameters(const Exec& exec, const Method& from) {
+  params_.allocate(exec);
+  params_.values().copy_from(exec, from.params_.values());
+  params_.running().copy_from(exec, from.params_.running());
+}
+
+std::unique_ptr<Decoder> Method::decoder(Maps maps) const {
+  class Repeated : public Decoder {
+   public:
+    Repeated(std::unique_ptr<Method> method, Maps maps) : method_(std::move(method)), maps_(std::move(maps)) {}
+    Instances decode(const Exec& exec, const Json& decoding) override {
+      method_->settings().set_decoding(decoding);
+      return method_->decode(exec, maps_);
+    }
+
+   private:
+    std::unique_ptr<Method> method_;
+    Maps maps_;
+  };
+  return std::make_unique<Repeated>(make_method(config()), std::move(maps));
+}
+
 const std::vector<MethodEntry>& methods() { return entries(); }
 
 std::vector<std::string> method_names() {

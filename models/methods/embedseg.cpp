@@ -40,15 +40,6 @@ void publish(EmbedSegOptions& o, Settings& s) {
   s.number(Use::decoding, "unclaimed", o.decoding.unclaimed, 0, 1, "share of an object that no earlier one has");
 }
 
-EmbedSegOptions read_options(const Json& config) {
-  EmbedSegOptions options;
-  if (config.is_null()) return options;
-  Settings settings;
-  publish(options, settings);
-  settings.read(config);
-  return options;
-}
-
 }  // namespace
 
 EmbedSeg::EmbedSeg(const EmbedSegOptions& options)
@@ -56,7 +47,7 @@ EmbedSeg::EmbedSeg(const EmbedSegOptions& options)
       net_(params_, {.in_channels = options.channels, .width = options.width, .seed = options.seed}) {
   publish(options_, settings_);
 }
-EmbedSeg::EmbedSeg(const std::string&, const Json& config) : EmbedSeg(read_options(config)) {}
+EmbedSeg::EmbedSeg(const std::string&, const Json& config) : EmbedSeg(options_from<EmbedSegOptions>(config, publish)) {}
 
 void EmbedSeg::init(const Exec& exec, uint64_t seed) {
   params_.init(exec, seed);
@@ -115,10 +106,7 @@ std::vector<MapSpec> EmbedSeg::maps() const { return {{"raw", 5}}; }
 class EmbedSeg::Network : public Predictor {
  public:
   Network(const Exec& exec, const EmbedSeg& method) : method_(method.options_) {
-    Params& params = method_.params_;
-    params.allocate(exec);
-    params.values().copy_from(exec, method.params_.values());
-    params.running().copy_from(exec, method.params_.running());
+    method_.take_parameters(exec, method);
   }
 
   Maps predict(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const override {
@@ -155,10 +143,6 @@ std::unique_ptr<Predictor> EmbedSeg::predictor(const Exec& exec) const {
 
 Instances EmbedSeg::decode(const Exec& exec, Maps maps) const {
   return {basin::decode(exec, maps["raw"], options_.decoding), {}, {}};
-}
-
-std::unique_ptr<Decoder> EmbedSeg::decoder(Maps maps) const {
-  return std::make_unique<RepeatedDecoder<EmbedSeg>>(name(), config(), std::move(maps));
 }
 
 Maps EmbedSeg::oracle(const Exec& exec, const Labels& labels) const {

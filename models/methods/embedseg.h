@@ -27,10 +27,6 @@ class EmbedSeg : public Method {
   EmbedSeg(const std::string& name, const Json& config);
 
   std::string name() const override { return "es"; }
-  const Settings& settings() const override { return settings_; }
-  Settings& settings() override { return settings_; }
-  Params& params() override { return params_; }
-  const Params& params() const override { return params_; }
   void init(const Exec&, uint64_t seed) override;
 
   TrainingDefaults training_defaults() const override;
@@ -42,7 +38,6 @@ class EmbedSeg : public Method {
   std::vector<MapSpec> maps() const override;
   std::unique_ptr<Predictor> predictor(const Exec&) const override;
   Instances decode(const Exec&, Maps) const override;
-  std::unique_ptr<Decoder> decoder(Maps) const override;
   Maps oracle(const Exec&, const Labels&) const override;
 
  private:
@@ -50,8 +45,6 @@ class EmbedSeg : public Method {
   explicit EmbedSeg(const EmbedSegOptions&);
 
   EmbedSegOptions options_;
-  Settings settings_;
-  Params params_;
   ErfNet net_;
 };
 

@@ -36,15 +36,6 @@ void publish(FcrNetOptions& o, Settings& s) {
       .candidates = {"0", "15", "25"};
 }
 
-FcrNetOptions read_options(const Json& config) {
-  FcrNetOptions options;
-  if (config.is_null()) return options;
-  Settings settings;
-  publish(options, settings);
-  settings.read(config);
-  return options;
-}
-
 }  // namespace
 
 FcrNet::FcrNet(const FcrNetOptions& options)
@@ -53,7 +44,7 @@ FcrNet::FcrNet(const FcrNetOptions& options)
       head_(params_, "colours", options.width, options.colours) {
   publish(options_, settings_);
 }
-FcrNet::FcrNet(const std::string&, const Json& config) : FcrNet(read_options(config)) {}
+FcrNet::FcrNet(const std::string&, const Json& config) : FcrNet(options_from<FcrNetOptions>(config, publish)) {}
 
 void FcrNet::check_settings() const {
   if (options_.decoding.connectivity != 4 && options_.decoding.connectivity != 8)
@@ -105,8 +96,7 @@ std::vector<MapSpec> FcrNet::maps() const { return {{"colours", options_.colours
 class FcrNet::Network : public Predictor {
  public:
   Network(const Exec& exec, const FcrNet& method) : method_(method.options_) {
-    method_.params_.allocate(exec);
-    method_.params_.values().copy_from(exec, method.params_.values());
+    method_.take_parameters(exec, method);
     alpha_ = Tensor::from<float>(exec, {1}, {trained_alpha});
   }
 
@@ -129,10 +119,6 @@ std::unique_ptr<Predictor> FcrNet::predictor(const Exec& exec) const { return st
 
 Instances FcrNet::decode(const Exec& exec, Maps maps) const {
   return {decode_colours(exec, maps["colours"], options_.decoding), {}, {}};
-}
-
-std::unique_ptr<Decoder> FcrNet::decoder(Maps maps) const {
-  return std::make_unique<RepeatedDecoder<FcrNet>>(name(), config(), std::move(maps));
 }
 
 Maps FcrNet::oracle(const Exec& exec, const Labels& labels) const {

@@ -29,10 +29,6 @@ class FcrNet : public Method {
   FcrNet(const std::string& name, const Json& config);
 
   std::string name() const override { return "fc"; }
-  const Settings& settings() const override { return settings_; }
-  Settings& settings() override { return settings_; }
-  Params& params() override { return params_; }
-  const Params& params() const override { return params_; }
 
   void check_settings() const override;
   TrainingDefaults training_defaults() const override;
@@ -46,7 +42,6 @@ class FcrNet : public Method {
   std::vector<MapSpec> maps() const override;
   std::unique_ptr<Predictor> predictor(const Exec&) const override;
   Instances decode(const Exec&, Maps) const override;
-  std::unique_ptr<Decoder> decoder(Maps) const override;
   Maps oracle(const Exec&, const Labels&) const override;
 
  private:
@@ -54,8 +49,6 @@ class FcrNet : public Method {
   explicit FcrNet(const FcrNetOptions&);
 
   FcrNetOptions options_;
-  Settings settings_;
-  Params params_;
   PlainUNet net_;
   MapHead head_;
 };

@@ -1,6 +1,5 @@
 #pragma once
-#include <string>
-
+#include "engine/json.h"
 #include "models/method.h"
 
 // What several methods share.
@@ -19,21 +18,15 @@ Tensor without_channel(const Tensor&);
 /// StepState::scheduled as a tensor [1], which an operation reads when it runs.
 Tensor scheduled_number(const Exec&, const StepState*);
 
-/// Decodes the same maps again and again by a method of its own, of the same settings but for the decoding's.
-template <class M>
-class RepeatedDecoder : public Decoder {
- public:
-  RepeatedDecoder(const std::string& name, const Json& config, Maps maps)
-      : method_(name, config), maps_(std::move(maps)) {}
-
-  Instances decode(const Exec& exec, const Json& decoding) override {
-    method_.settings().set_decoding(decoding);
-    return method_.decode(exec, maps_);
-  }
-
- private:
-  M method_;
-  Maps maps_;
-};
+/// A method's options with the settings of a config, or as they are where that is null. `publish` is what makes its
+/// settings of its options.
+template <class Options>
+Options options_from(const Json& config, void (*publish)(Options&, Settings&), Options options = {}) {
+  if (config.is_null()) return options;
+  Settings settings;
+  publish(options, settings);
+  settings.read(config);
+  return options;
+}
 
 }  // namespace basin

@@ -115,13 +115,10 @@ void publish(VectorFieldOptions& o, Settings& s) {
   s.add(noise_setting(d.noise));
 }
 
-VectorFieldOptions read_options(const std::string& name, const Json& config) {
+/// What the name says alone.
+VectorFieldOptions options_of(const std::string& name) {
   VectorFieldOptions options;
   options.net.decoders = name == "vf-h2" ? 2 : 1;
-  if (config.is_null()) return options;
-  Settings settings;
-  publish(options, settings);
-  settings.read(config);
   return options;
 }
 
@@ -145,7 +142,8 @@ class FieldPredictor : public Predictor {
 VectorFields::VectorFields(const VectorFieldOptions& options) : options_(options), net_(params_, options.net) {
   publish(options_, settings_);
 }
-VectorFields::VectorFields(const std::string& name, const Json& config) : VectorFields(read_options(name, config)) {}
+VectorFields::VectorFields(const std::string& name, const Json& config)
+    : VectorFields(options_from(config, publish, options_of(name))) {}
 
 void VectorFields::check_settings() const {
   check(options_.decoding.integrate);

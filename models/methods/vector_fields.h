@@ -31,10 +31,6 @@ class VectorFields : public Method {
   VectorFields(const std::string& name, const Json& config);
 
   std::string name() const override { return options_.net.decoders == 2 ? "vf-h2" : "vf-h1"; }
-  const Settings& settings() const override { return settings_; }
-  Settings& settings() override { return settings_; }
-  Params& params() override { return params_; }
-  const Params& params() const override { return params_; }
 
   void check_settings() const override;
   SampleSpec sample_spec() const override;
@@ -54,8 +50,6 @@ class VectorFields : public Method {
 
  private:
   VectorFieldOptions options_;
-  Settings settings_;
-  Params params_;
   UNet net_;
 };
 

@@ -41,15 +41,6 @@ void publish(WNetOptions& o, Settings& s) {
       .candidates = {"0.6", "0.7", "0.8"};
 }
 
-WNetOptions read_options(const Json& config) {
-  WNetOptions options;
-  if (config.is_null()) return options;
-  Settings settings;
-  publish(options, settings);
-  settings.read(config);
-  return options;
-}
-
 }  // namespace
 
 WNet::WNet(const WNetOptions& o)
@@ -61,7 +52,7 @@ WNet::WNet(const WNetOptions& o)
       embedding_(params_, "embedding", o.width, o.embedding) {
   publish(options_, settings_);
 }
-WNet::WNet(const std::string&, const Json& config) : WNet(read_options(config)) {}
+WNet::WNet(const std::string&, const Json& config) : WNet(options_from<WNetOptions>(config, publish)) {}
 
 TrainingDefaults WNet::training_defaults() const {
   TrainingDefaults d;
@@ -128,8 +119,7 @@ std::vector<MapSpec> WNet::maps() const { return {{"distance", 1}, {"embedding",
 class WNet::Network : public Predictor {
  public:
   Network(const Exec& exec, const WNet& method) : method_(method.options_) {
-    method_.params_.allocate(exec);
-    method_.params_.values().copy_from(exec, method.params_.values());
+    method_.take_parameters(exec, method);
   }
 
   Maps predict(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const override {
@@ -151,10 +141,6 @@ std::unique_ptr<Predictor> WNet::predictor(const Exec& exec) const { return std:
 
 Instances WNet::decode(const Exec& exec, Maps maps) const {
   return {decode_seeds(exec, maps["distance"], maps["embedding"], options_.decoding), {}, {}};
-}
-
-std::unique_ptr<Decoder> WNet::decoder(Maps maps) const {
-  return std::make_unique<RepeatedDecoder<WNet>>(name(), config(), std::move(maps));
 }
 
 Maps WNet::oracle(const Exec& exec, const Labels& labels) const {

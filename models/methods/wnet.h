@@ -27,10 +27,6 @@ class WNet : public Method {
   WNet(const std::string& name, const Json& config);
 
   std::string name() const override { return "wn"; }
-  const Settings& settings() const override { return settings_; }
-  Settings& settings() override { return settings_; }
-  Params& params() override { return params_; }
-  const Params& params() const override { return params_; }
 
   TrainingDefaults training_defaults() const override;
   SampleSpec sample_spec() const override;
@@ -41,7 +37,6 @@ class WNet : public Method {
   std::vector<MapSpec> maps() const override;
   std::unique_ptr<Predictor> predictor(const Exec&) const override;
   Instances decode(const Exec&, Maps) const override;
-  std::unique_ptr<Decoder> decoder(Maps) const override;
   Maps oracle(const Exec&, const Labels&) const override;
 
  private:
@@ -53,8 +48,6 @@ class WNet : public Method {
   Outputs forward(Tape&, const Tensor& image) const;
 
   WNetOptions options_;
-  Settings settings_;
-  Params params_;
   PlainUNet first_;
   MapHead distance_, forwarded_;
   PlainUNet second_;

@@ -34,10 +34,6 @@ class Toy : public Method {
   }
 
   std::string name() const override { return "toy"; }
-  const Settings& settings() const override { return settings_; }
-  Settings& settings() override { return settings_; }
-  Params& params() override { return params_; }
-  const Params& params() const override { return params_; }
   SampleSpec sample_spec() const override {
     SampleSpec spec;
     spec.channels = channels_;
@@ -107,8 +103,6 @@ class Toy : public Method {
   int channels_ = 1;
   uint64_t seed_ = 0;
   double threshold_ = 0.5;
-  Settings settings_;
-  Params params_;
   int weight_, head_, bias_;
 };
 
