@@ -5,10 +5,14 @@
 #include <cmath>
 #include <numeric>
 
+#include "kernels/runtime/enum_names.h"
+
 namespace basin {
 namespace {
 
 using Kind = Sampling::Kind;
+
+constexpr std::pair<DrawBy, const char*> draw_by_names[] = {{DrawBy::images, "images"}, {DrawBy::objects, "objects"}};
 
 void shuffle(Random& random, std::vector<int>& all) {
   for (int i = int(all.size()) - 1; i > 0; --i)
@@ -73,13 +77,9 @@ Placement affine_placement(int height, int width, int size, Random& random) {
 
 }  // namespace
 
-DrawBy parse_draw_by(const std::string& text) {
-  if (text == "images") return DrawBy::images;
-  if (text == "objects") return DrawBy::objects;
-  refuse("--sampling ", text, ": expected images or objects");
-}
+DrawBy parse_draw_by(const std::string& text) { return value_in(draw_by_names, "--sampling", text); }
 
-std::string to_string(DrawBy by) { return by == DrawBy::images ? "images" : "objects"; }
+std::string to_string(DrawBy by) { return name_in(draw_by_names, by); }
 
 int64_t draws_per_epoch(const std::vector<Example>& examples, const Sampling& sampling) {
   int64_t draws = 0;

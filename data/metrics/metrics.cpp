@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/runtime/enum_names.h"
 #include "kernels/runtime/platform.h"
 
 namespace basin {
@@ -12,7 +13,10 @@ namespace {
 
 using Value = std::optional<double>;
 
-constexpr Dialect every_dialect[] = {Dialect::stardist, Dialect::torchvf, Dialect::cellpose, Dialect::dsb2018};
+constexpr std::pair<Dialect, const char*> dialects[] = {{Dialect::stardist, "stardist"},
+                                                        {Dialect::torchvf, "torchvf"},
+                                                        {Dialect::cellpose, "cellpose"},
+                                                        {Dialect::dsb2018, "dsb2018"}};
 
 bool strict(Dialect dialect) { return dialect == Dialect::torchvf || dialect == Dialect::dsb2018; }
 
@@ -78,32 +82,16 @@ Value mean_over(const std::vector<double>& thresholds, const std::function<Value
 
 }  // namespace
 
-const char* name_of(Dialect dialect) {
-  switch (dialect) {
-    case Dialect::stardist:
-      return "stardist";
-    case Dialect::torchvf:
-      return "torchvf";
-    case Dialect::cellpose:
-      return "cellpose";
-    case Dialect::dsb2018:
-      return "dsb2018";
-  }
-  return "";
-}
+std::string name_of(Dialect dialect) { return name_in(dialects, dialect); }
 
 std::vector<std::string> dialect_names() {
   std::vector<std::string> names;
-  for (const Dialect d : every_dialect)
-    names.push_back(name_of(d));
+  for (const auto& [dialect, name] : dialects)
+    names.push_back(name);
   return names;
 }
 
-Dialect parse_dialect(const std::string& name) {
-  for (const Dialect d : every_dialect)
-    if (name == name_of(d)) return d;
-  refuse("--dialect ", name, ": no such dialect");
-}
+Dialect parse_dialect(const std::string& name) { return value_in(dialects, "--dialect", name); }
 
 ImageScore& ImageScore::operator+=(const ImageScore& other) {
   append(matched, other.matched);

@@ -25,7 +25,7 @@ namespace basin {
 /// without a match, FP the predicted ones, TP = true objects - FN (Lalit et al., Medical Image Analysis 81 (2022)),
 /// for torchvf predictions - FP.
 enum class Dialect { stardist, torchvf, cellpose, dsb2018 };
-const char* name_of(Dialect);
+std::string name_of(Dialect);
 /// The names of all dialects, and the dialect of a name; what is none throws one sentence.
 std::vector<std::string> dialect_names();
 Dialect parse_dialect(const std::string&);

@@ -5,6 +5,7 @@
 
 #include "kernels/runtime/parallel.h"
 #include "kernels/runtime/reduce.h"
+#include "kernels/runtime/relaxed_atomics.h"
 #include "kernels/runtime/scratch.h"
 
 namespace basin::kernels {
@@ -49,15 +50,6 @@ struct LabelTable {
     return was;
   }
 };
-
-/// Adds to what others may add to at the same time. Integers: the sum does not depend on the order.
-BASIN_HD inline void add_shared(int64_t& to, int64_t value) {
-#ifdef __CUDA_ARCH__
-  atomicAdd(reinterpret_cast<unsigned long long*>(&to), static_cast<unsigned long long>(value));
-#else
-  std::atomic_ref<int64_t>(to).fetch_add(value, std::memory_order_relaxed);
-#endif
-}
 
 struct Sums {
   int64_t pixels, x, y;
@@ -117,9 +109,9 @@ struct Count {
       if (label == 0) return;
       Sums& s = sums[table.find(label)];
       const int64_t n = end - begin;
-      add_shared(s.pixels, n);
-      add_shared(s.x, n * (begin + end - 1) / 2);
-      add_shared(s.y, n * y);
+      relaxed_add(s.pixels, n);
+      relaxed_add(s.x, n * (begin + end - 1) / 2);
+      relaxed_add(s.y, n * y);
     });
   }
 };

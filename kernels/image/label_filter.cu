@@ -1,30 +1,13 @@
 #include "kernels/image/label_filter.h"
 
-#include <atomic>
-
 #include "kernels/image/peaks.h"
 #include "kernels/runtime/parallel.h"
+#include "kernels/runtime/relaxed_atomics.h"
 #include "kernels/runtime/scratch.h"
 #include "kernels/runtime/sort.h"
 
 namespace basin::kernels {
 namespace {
-
-/// Adds to what others may add to at the same time. Integers: the sum does not depend on the order.
-BASIN_HD inline void add_shared(int32_t& to, int32_t value) {
-#ifdef __CUDA_ARCH__
-  atomicAdd(&to, value);
-#else
-  std::atomic_ref<int32_t>(to).fetch_add(value, std::memory_order_relaxed);
-#endif
-}
-BASIN_HD inline void add_shared(int64_t& to, int64_t value) {
-#ifdef __CUDA_ARCH__
-  atomicAdd(reinterpret_cast<unsigned long long*>(&to), static_cast<unsigned long long>(value));
-#else
-  std::atomic_ref<int64_t>(to).fetch_add(value, std::memory_order_relaxed);
-#endif
-}
 
 /// A pixel counts as one.
 struct One {
@@ -61,7 +44,7 @@ struct AddRuns {
       Number sum = 0;
       for (end = begin; end < right && label[end] == label[begin]; ++end)
         sum += value(y * width + end);
-      add_shared(sums[label[begin]], sum);
+      relaxed_add(sums[label[begin]], sum);
     }
   }
 };

@@ -66,8 +66,7 @@ struct MultiplyChannels {
   X* out;
 
   BASIN_HD void operator()(FeatureAt at) const {
-    const int64_t n = quotient(quotient(at.row, shape.h), shape.groups());
-    out[at.offset] = T(x[at.offset]) * mask[n * shape.groups() * shape.block + at.channel];
+    out[at.offset] = T(x[at.offset]) * mask[int64_t(at.n) * shape.groups() * shape.block + at.channel];
   }
 };
 

@@ -5,32 +5,11 @@
 #include <vector>
 
 #include "data/synth/synth_shapes.h"
+#include "tests/support/synth_support.h"
 
 using namespace basin;
 using namespace basin::synth;
-
-namespace {
-
-Body ball(double x, double y, double radius) {
-  Body body;
-  body.disks = {{{0, 0}, radius}};
-  body.joined = {0};
-  body.at = {x, y};
-  return body;
-}
-
-/// Straight, of length 2 half + 2 radius, along x.
-Body bar(double x, double y, double half, double radius) {
-  Body body;
-  for (int k = 0; k <= 8; ++k) {
-    body.disks.push_back({{half * (k - 4) / 4.0, 0}, radius});
-    body.joined.push_back(std::max(0, k - 1));
-  }
-  body.at = {x, y};
-  return body;
-}
-
-}  // namespace
+using namespace basin::test;
 
 TEST_CASE("synth: a rod's pixels are those whose centre lies in the capsule") {
   Body body = rod({25, 4, 0, 0});
