@@ -28,9 +28,10 @@ kernels::NormGradient<X> gradient_to(const GradientSink& d_x, const NormParamete
   return {d_x.tensor().features<X>(), p.gamma.gradient.data<T>(), p.beta.gradient.data<T>()};
 }
 
-/// Those of the batch, with an update of the running ones; on an evaluating tape the running ones.
+/// On a training tape the statistics of the batch, with which the running ones are updated; on an evaluating tape the
+/// running statistics.
 Tensor statistics_for(Tape& tape, const Var& x, const NormParameters& p) {
-  BASIN_CHECK(tape.training() || x.node < 0, "no gradient goes through running statistics");
+  BASIN_CHECK(tape.training() || x.node < 0, "running statistics have no gradient");
   Tensor stats;
   with_map(x.value.dtype(), [&]<class X>(X) {
     using T = Arithmetic<X>;
