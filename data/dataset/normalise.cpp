@@ -47,7 +47,7 @@ float divisor(Image& image, const std::string& name) {
       refuse(name, " has 32-bit integers, for which --norm divide is undefined", remedy);
     default:
       if (least < -0.5 || most > 1.5)
-        refuse(name, " has floats from ", least, " to ", most, "", for which --norm divide is undefined: it needs floats ",
+        refuse(name, " has floats from ", least, " to ", most, ", for which --norm divide is undefined: it needs floats ",
                "between 0 and 1", remedy);
       return 1;
   }

@@ -42,10 +42,10 @@ TEST_CASE("augment: the option is read and printed") {
                            "moderate,flip", "scale:", "scale:x", "scale:0", "scale:-1", "scale:nan", "scale:1x",
                            "scale:1:1", "scale:99", "flip:2", "noise,scale,noise:2"})
     CHECK(contains(refused(text), std::string("--augment ") + text + ": "));
-  CHECK(contains(refused("flip,flop:2"), "\"flop:2\" is none of flip, rotate, "));
+  CHECK(contains(refused("flip,flop:2"), "\"flop:2\" is not an augmentation; expected flip, rotate, "));
   CHECK(contains(refused("noise,flip:2"), "flip takes no strength, but the item is flip:2"));
   CHECK(contains(refused("noise,scale:9"), "expected a strength above 0 and up to 3 in scale:9"));
-  CHECK(contains(refused("noise,scale,noise:2"), "noise is there twice"));
+  CHECK(contains(refused("noise,scale,noise:2"), "noise is given twice"));
 }
 
 TEST_CASE("augment: flips and a quarter turn by hand") {

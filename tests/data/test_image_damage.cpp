@@ -71,21 +71,21 @@ TEST_CASE("image: sizes that a header only claims") {
     return image_refusal(write_bytes(folder / "a.png", png_header(width, height)));
   };
   CHECK(contains(png(0x7fffffff, 0x7fffffff), "a.png: "));
-  CHECK(contains(png(1 << 20, 1 << 20), "more than it can hold"));
+  CHECK(contains(png(1 << 20, 1 << 20), "more than the file can contain"));
   CHECK(contains(png(0, 5), "a.png: "));
   write_bytes(folder / "large.png", png_header(46341, 46341) + std::string(1 << 16, '\0'));
-  CHECK(contains(image_refusal(folder / "large.png"),
-                 "large.png: has 46341 x 46341 pixels; Basin takes images of up to"));
+  CHECK(contains(image_refusal(folder / "large.png"), "large.png: has 46341 x 46341 pixels; the limit is"));
   const auto tiff = [&](std::vector<std::pair<int, uint32_t>> tags) {
     return image_refusal(write_bytes(folder / "a.tif", tiff_of(std::move(tags), std::string(64, '\1'))));
   };
   // 256 width, 257 height, 258 bits, 259 compression, 262 photometric, 277 samples, 278 rows, 279 bytes of the strip
-  CHECK(contains(tiff({{256, 0x7fffffff}, {257, 0x7fffffff}, {258, 8}, {262, 1}, {279, 64}}), "more than it can hold"));
+  CHECK(contains(tiff({{256, 0x7fffffff}, {257, 0x7fffffff}, {258, 8}, {262, 1}, {279, 64}}),
+                 "more than the file can contain"));
   CHECK(contains(tiff({{256, 0xffffffff}, {257, 0xffffffff}, {258, 8}, {262, 1}, {279, 64}}), "a.tif: "));
   CHECK(contains(tiff({{256, 0}, {257, 8}, {258, 8}, {262, 1}, {279, 64}}), "a.tif: "));
   CHECK(contains(tiff({{256, 8}, {257, 9}, {258, 8}, {262, 1}, {279, 64}}), "truncated"));
   CHECK(contains(tiff({{256, 8}, {257, 8}, {258, 8}, {262, 1}, {277, 65535}, {279, 64}}), "a.tif: "));
-  CHECK(contains(tiff({{256, 8}, {257, 8}, {258, 40}, {262, 1}, {279, 64}}), "40 bits a sample"));
+  CHECK(contains(tiff({{256, 8}, {257, 8}, {258, 40}, {262, 1}, {279, 64}}), "40 bits per sample"));
   CHECK(contains(tiff({{256, 8}, {257, 8}, {258, 8}, {262, 5}, {279, 64}}), "photometric"));
   CHECK(read_image(write_bytes(folder / "b.tif",
                                tiff_of({{256, 8}, {257, 8}, {258, 8}, {262, 1}, {279, 64}}, std::string(64, '\1'))))

@@ -186,9 +186,9 @@ TEST_CASE("planes: stacks of masks are read one object an image") {
   CHECK(!read_stack(samples / "u8.png"));
   write_bytes(f / "png.tif", read_bytes(samples / "u8.png"));
   CHECK(!read_stack(f / "png.tif"));
-  CHECK(contains(refusal([&] { read_stack(samples / "stack.tif"); }), "stack.tif: image 1 holds several numbers"));
+  CHECK(contains(refusal([&] { read_stack(samples / "stack.tif"); }), "stack.tif: image 1 contains several numbers"));
   write_npy(f / "flat.npy", {3, 0, 3}, stack);
-  CHECK(contains(refusal([&] { read_stack(f / "flat.npy"); }), "flat.npy: is no stack of masks"));
+  CHECK(contains(refusal([&] { read_stack(f / "flat.npy"); }), "flat.npy: is not a stack of masks"));
   write_bytes(f / "cut.tif", read_bytes(samples / "masks_stack.tif").substr(0, 100));
   CHECK(contains(refusal([&] { read_stack(f / "cut.tif"); }), "cut.tif: "));
 }

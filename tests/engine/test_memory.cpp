@@ -109,7 +109,7 @@ TEST_CASE("memory: the pool keeps no image, and gives all it can where the syste
   Pool pool(Device::cpu);
   pool.give(pool.take(1 << 20), 1 << 20);
   CHECK(pool.use().held >= 1 << 20);
-  CHECK(contains(refusal([&] { pool.take(size_t(1) << 62); }), "no memory for another"));
+  CHECK(contains(refusal([&] { pool.take(size_t(1) << 62); }), "not enough free memory for another"));
   CHECK(pool.use().held == 0);
   CHECK(pool.use().lent == 0);
 #endif
@@ -120,7 +120,8 @@ TEST_CASE("memory: a GPU without room is told in one sentence, with what to lowe
     if (exec.device == Device::cpu) continue;
     Pool pool(exec.device);
     const std::string why = refusal([&] { pool.take(size_t(1) << 50); });
-    CHECK(contains(why, "the GPU has no room for another 1073741824 MiB: lower --batch, --crop or --tile"));
+    CHECK(contains(why,
+                   "the GPU has not enough free memory for another 1073741824 MiB: lower --batch, --crop or --tile"));
     Exec own = exec;
     own.scratch = &pool;
     CHECK(Tensor::zeros(own, {3}).to_host<float>(own) == std::vector<float>(3, 0.f));  // and goes on working

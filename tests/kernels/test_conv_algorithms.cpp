@@ -84,7 +84,7 @@ TEST_CASE("choices: those of a version that knew square kernels alone are read a
 TEST_CASE("choices: what is no list of them is refused with the file's name") {
   const auto refused = [](const Json& json) {
     return refusal([&] { conv_algorithms_from(json, "state"); }) ==
-           "state is damaged: its list of cuDNN's algorithms is unreadable";
+           "state is damaged: its list of cuDNN algorithms cannot be parsed";
   };
   for (const char* text : {"", "no JSON", "{}", "7", "[7]", "[[]]", "[{}]", "[null]"}) {
     CAPTURE(text);

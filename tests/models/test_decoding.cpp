@@ -90,7 +90,7 @@ TEST_CASE("decoding: segment names the image that it cannot decode, before it ru
                                         "/models/pretrained/nuclei-fluo.safetensors'");
   CHECK(ran.code == 1);
   CHECK_MESSAGE(
-      contains(ran.err, "basin: wide.png: the image has 4194304 x 1 pixels, and its sides must be below 4194304"),
+      contains(ran.err, "basin: wide.png: the image has 4194304 x 1 pixels, but its sides must be below 4194304"),
       ran.err);
 }
 

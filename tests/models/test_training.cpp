@@ -147,7 +147,7 @@ TEST_CASE("training: a state whose list of algorithms is damaged is refused with
     const std::vector<std::byte> bytes = encode_safetensors(state);
     write_atomically(folder / "last.state.safetensors", bytes.data(), bytes.size());
     CHECK(refusal([&] { run(folder.path(), few_steps(2), true); }) ==
-          (folder / "last.state.safetensors").string() + " is damaged: its list of cuDNN's algorithms is unreadable");
+          (folder / "last.state.safetensors").string() + " is damaged: its list of cuDNN algorithms cannot be parsed");
   }
 }
 
@@ -220,12 +220,12 @@ TEST_CASE("training: changed settings are refused by name, and leave the run as 
   const auto never = [] { FAIL("a refused run was accepted"); };
   TrainOptions other = few_steps(4);
   other.rate.rate = 1e-3, other.accepted = never;
-  CHECK(contains(refusal([&] { run(folder.path(), other, true); }), ": lr 0.001 now, 0.0002 then"));
+  CHECK(contains(refusal([&] { run(folder.path(), other, true); }), ": lr is 0.001, was 0.0002"));
   other = few_steps(4);
   other.seed = 9, other.batch = 1, other.accepted = never;
   const std::string both = refusal([&] { run(folder.path(), other, true); });
-  CHECK(contains(both, "batch 1 now, 2 then"));
-  CHECK(contains(both, "seed 9 now, 0 then"));
+  CHECK(contains(both, "batch is 1, was 2"));
+  CHECK(contains(both, "seed is 9, was 0"));
 
   // Settings that are named only where they are not the default.
   for (const Exec& exec : deterministic_execs()) {

@@ -106,8 +106,8 @@ TEST_CASE("integrate: the command refuses in one sentence and writes nothing") {
     CHECK(o.text.find(named) != std::string::npos);
     CHECK(!fs::exists(out));
   };
-  refused(field, "--points or --mask");
-  refused(field + " --points " + points + " --mask " + points, "--points or --mask");
+  refused(field, "--points and --mask");
+  refused(field + " --points " + points + " --mask " + points, "--points and --mask");
   refused(field + " --points " + (folder / "whole.npy"), "whole.npy");
   refused(field + " --points " + (folder / "wide.npy"), "wide.npy");
   refused(field + " --points " + (folder / "missing.npy"), "missing.npy");

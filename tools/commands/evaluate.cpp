@@ -6,6 +6,7 @@
 #include "engine/files.h"
 #include "engine/json.h"
 #include "tools/cli/command.h"
+#include "tools/cli/counted.h"
 #include "tools/cli/evaluation.h"
 #include "tools/cli/run_json.h"
 
