@@ -129,8 +129,8 @@ TEST_CASE("augment: warps and values are drawn as often and as strongly as asked
     const Warp& w = d.warp;
     const ValueChange& c = d.change;
     least = std::min(least, w.scale), most = std::max(most, w.scale), turn = std::max(turn, std::abs(w.angle));
-    strongest = std::max(strongest, w.displacement.most / w.displacement.spacing);
-    scale += w.scale != 1, angle += w.angle != 0, shear += w.shear != 0, elastic += w.displacement.most > 0;
+    strongest = std::max(strongest, w.displacement.max / w.displacement.spacing);
+    scale += w.scale != 1, angle += w.angle != 0, shear += w.shear != 0, elastic += w.displacement.max > 0;
     invert += c.invert, gamma += c.gamma != 1, light += c.illumination > 0, blur += c.blur > 0;
     sharpen += c.sharpen > 0, shot += c.photons > 0, grainy += c.correlated > 0, cutout += c.cutouts > 0;
     quiet += !w.any() && !c.any();
