@@ -10,7 +10,7 @@
 namespace basin::kernels {
 namespace {
 
-/// Adds to what others may add to at the same time. Integers: the sum does not depend on the order.
+/// Adds to a number that other threads may add to at the same time. Integers: the sum does not depend on the order.
 BASIN_HD inline void add_shared(int32_t& to, int32_t value) {
 #ifdef __CUDA_ARCH__
   atomicAdd(&to, value);
@@ -33,7 +33,7 @@ struct One {
 
 constexpr int64_t whole = 1 << 20;
 
-/// A pixel counts as its value, in parts of the largest one.
+/// A pixel counts as its value, as a fraction of the largest one.
 struct Share {
   const float *values, *largest;
 
@@ -43,12 +43,12 @@ struct Share {
   }
 };
 
-/// Adds up by label, a piece of a row at a time, in it each run of one label at once.
+/// Sums by label, a piece of a row at a time, and in it each run of one label at once.
 template <class Number, class F>
 struct AddRuns {
   static constexpr int piece = 64;
   View<const int32_t, 2> labels;
-  int pieces;  // of a row
+  int pieces;  // pieces per row
   F value;
   Number* sums;
 
@@ -80,7 +80,7 @@ struct MarkKept {
   BASIN_HD void operator()(int64_t i) const { number[i] = i > 0 && i < keep.dim[0] && keep.data[i] != 0; }
 };
 
-/// From sizes to which are kept.
+/// From sizes to the labels to keep.
 struct AtLeast {
   int min_size;
   int32_t* size;
@@ -97,7 +97,7 @@ struct NotWeak {
   }
 };
 
-/// number: how many kept labels there are before each, and after the last.
+/// number: how many kept labels there are before each label, and after the last.
 struct Renumber {
   const int32_t* number;
   int32_t* labels;

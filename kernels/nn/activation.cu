@@ -7,8 +7,8 @@
 namespace basin::kernels {
 namespace {
 
-/// Sigmoid and tanh are computed in double on the CPU, where the float versions of the C library differ between
-/// processors in the last bit.
+/// Sigmoid and tanh are computed in double on the CPU, because the float versions of the C library differ in the last
+/// bit between processors.
 template <Activation A, class T>
 BASIN_HD T value_of(T x) {
   if constexpr (A == Activation::relu) return x < 0 ? T(0) : x;
@@ -21,7 +21,7 @@ BASIN_HD T value_of(T x) {
 #endif
 }
 
-/// The derivative, from the value.
+/// The derivative as a function of the value.
 template <Activation A, class T>
 BASIN_HD T slope_of(T out) {
   if constexpr (A == Activation::relu) return out > 0 ? T(1) : T(0);
@@ -61,7 +61,7 @@ struct Add {
   }
 };
 
-/// A channel's bias, 0 in the padding lanes.
+/// The bias of a channel; 0 in padding lanes.
 template <class T>
 struct Bias {
   using Value = T;
