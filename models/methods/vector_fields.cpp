@@ -249,7 +249,7 @@ Json recognise_torchvf(const SafeTensors& content, const std::string& file) {
   o.net.width = int(first->shape[0]);
   o.net.in_channels = int(first->shape[1]);
   if (o.net.width < 1 || o.net.width > 1024 || o.net.in_channels < 1 || o.net.in_channels > 1024)
-    refuse(file, " has a first convolution of impossible size");
+    refuse(file, " has a first convolution with an invalid number of channels");
   o.net.decoders = content.find("head_1.decoder_0.conv_block_0.0.weight") ? 2 : 1;
   return VectorFields(o).config();
 }
