@@ -92,7 +92,7 @@ TEST_CASE("augment: what is drawn, and how often") {
     REQUIRE((t.offset >= -0.1f && t.offset <= 0.1f));
     REQUIRE((t.noise >= 0 && t.noise <= 0.05f));
     gain += t.gain / n, offset += t.offset / n, noise += t.noise / n;
-    // One option leaves the others' numbers as they are.
+    // One option does not change the numbers of the others.
     Random again(3, Purpose::augment, 0, uint64_t(i));
     const Transform only = draw_augmentation(parse_augmentation("brightness"), 64, again).transform;
     REQUIRE(only.gain == t.gain);
@@ -137,7 +137,7 @@ TEST_CASE("augment: warps and values are drawn as often and as strongly as asked
     REQUIRE((c.blur == 0 || (c.blur >= 0.6f && c.blur <= 3)));
     REQUIRE((c.photons == 0 || (c.photons >= 49.9f && c.photons <= 1001)));
     REQUIRE((c.cutouts >= 0 && c.cutouts <= 3));
-    // One option leaves the others' numbers as they are.
+    // One option does not change the numbers of the others.
     const Drawn alone = drawn(parse_augmentation("scale,blur:2"));
     REQUIRE(alone.warp.scale == w.scale);
     REQUIRE(alone.change.blur == c.blur);

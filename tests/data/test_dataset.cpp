@@ -126,7 +126,7 @@ TEST_CASE("dataset: no layout hides images of another one") {
   put_image(mixed / "a/images/a.png"), fs::create_directories(mixed / "a/masks"), put_image(mixed / "b/b.png");
   CHECK(contains(why(mixed),
                  "b: contains b.png directly, while the folders beside it, such as a, have a subfolder images"));
-  // Folders that are not searched, and kinds that are not read, are named.
+  // Folders that are not searched and unsupported formats are named.
   const Folder flat;
   put_image(flat / "a.png"), put_labels(flat / "a_masks.png"), put_image(flat / "more/b.png");
   put_image(flat / "out/c.png"), write_bytes(flat / "out/run.json", "{}");
@@ -194,7 +194,7 @@ TEST_CASE("dataset: files that the shell lists are treated as those of a folder"
   REQUIRE(left_out.size() == 1);
   CHECK(contains(left_out[0], "x_masks.png, because by its name it is not an image but a label image"));
   CHECK(merged({f / "x_masks.png"}, left_out).size() == 1);  // alone it is meant
-  // The same names in two folders: results lie as the images do.
+  // The same names in two folders: results are laid out like the images.
   CHECK(merged({f / "x.png", f / "more"}, left_out) ==
         V{{"x", f / "x.png"}, {"more/x", f / "more/x.png"}, {"more/y", f / "more/y.png"}});
   CHECK(merged({f / "more", f / "more/x.png"}, left_out) == V{{"x", f / "more/x.png"}, {"y", f / "more/y.png"}});
@@ -332,7 +332,7 @@ TEST_CASE("dataset: validation images are chosen by their names alone") {
   CHECK(held_out(names, 0.1) == tenth);
   const std::vector<std::string> fifth = held_out(names, 0.2);
   CHECK(std::includes(fifth.begin(), fifth.end(), tenth.begin(), tenth.end()));
-  // Numbered names are spread, not taken in runs.
+  // Numbered names are spread, not in runs.
   int neighbours = 0;
   for (size_t i = 1; i < tenth.size(); ++i)
     neighbours += std::stoi(tenth[i].substr(4)) == std::stoi(tenth[i - 1].substr(4)) + 1;
@@ -342,7 +342,7 @@ TEST_CASE("dataset: validation images are chosen by their names alone") {
   CHECK(held_out({"a", "b", "c"}, 0).empty());
   CHECK(held_out({"a"}, 0.5).empty());
   CHECK(held_out({}, 0.5).empty());
-  // The rule itself must never change: models name their data by it.
+  // This rule must never change: models identify their data by it.
   CHECK(held_out({"a", "b", "c", "d", "e", "f"}, 0.34) == std::vector<std::string>{"b", "e"});
   for (double fraction : {-0.1, 1.0, std::nan("")})
     CHECK_THROWS_AS(validation_split(named({"a", "b"}), fraction), Error);

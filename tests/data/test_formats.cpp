@@ -1,4 +1,4 @@
-// What microscopes and people write, as read: the kinds of files that are easily read wrong.
+// Files as microscopes and people write them: the kinds that are easily read wrongly.
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -33,7 +33,7 @@ void check_u8(const Image& image) {
   CHECK(wrong == 0);
 }
 
-/// Three smooth channels, 10 x, 10 y and 90, up to what JPEG loses.
+/// Three smooth channels, 10 x, 10 y and 90, apart from what JPEG changes.
 void check_smooth(const Image& image) {
   REQUIRE(image.height == 19);
   REQUIRE(image.width == 21);
@@ -61,7 +61,7 @@ std::string little(uint64_t v, int bytes) {
   return s;
 }
 
-/// A TIFF of one strip, its pixels behind these tags of one 32-bit number each.
+/// A TIFF with one strip; its pixels follow after these tags of one 32-bit number each.
 std::string tiff_of(std::map<int, uint32_t> tags, const std::string& pixels) {
   tags[273] = uint32_t(8 + 2 + 12 * (tags.size() + 1 - tags.count(273)) + 4);
   std::string file = std::string("II*\0", 4) + little(8, 4) + little(tags.size(), 2);
@@ -255,7 +255,7 @@ TEST_CASE("formats: where 0 is white, numbers are inverted or refused, whatever 
   for (const auto& [bits, format] : {std::pair{8, 2}, {16, 2}, {32, 2}, {32, 3}})
     CHECK(contains(image_refusal(read(uint32_t(bits), uint32_t(format), std::string(8, '\0'))), "0 = white"));
   CHECK(noted(read_image(read(8, 1, "ab")).notes, "inverted"));
-  // Labels: pure black and white is a picture, other numbers are numbers.
+  // Labels: only pure black and white is inverted, other numbers are unchanged.
   CHECK(read_labels(read(8, 1, std::string("\0\xff", 2))).ids == std::vector<int32_t>{1, 0});
   CHECK(read_labels(read(8, 1, std::string("\0\x02", 2))).ids == std::vector<int32_t>{0, 1});
 }
@@ -278,7 +278,7 @@ TEST_CASE("formats: a fourth sample that is not called alpha is a channel; alpha
 TEST_CASE("formats: a look-up table only displays intensities; labels and masks go by black") {
   const Image lut = read_image(samples / "imagej_lut.tif");
   check_u8(lut);
-  CHECK(noted(lut.notes, "look-up table"));
+  CHECK(noted(lut.notes, "palette was ignored"));
   const Folder folder;
   std::string blue;  // a palette that rises smoothly from black to blue
   for (int i = 0; i < 256; ++i)
@@ -292,7 +292,7 @@ TEST_CASE("formats: a look-up table only displays intensities; labels and masks 
   CHECK(mask(0, 0) == 0);
   CHECK(mask(3, 0) == 1);
   CHECK(noted(mask.notes, "is black in its palette"));
-  // Colours without black: numbers. Black at two numbers, and not at 0: unclear.
+  // Colours without black: the numbers are unchanged. Two black numbers other than 0: ambiguous.
   const std::string red("\0\0\xff\0", 4), green("\0\xff\0\0", 4), black("\0\0\0\0", 4);
   Bmp some{.palette = red + green + green, .pixels = std::string("\0\x01\x02\0\0\0\0\0", 8)};
   CHECK(read_labels(write_bytes(folder / "b.bmp", some.bytes())).count == 2);

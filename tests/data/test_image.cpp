@@ -58,7 +58,7 @@ void check_sample(const std::string& name, int channels) {
   }
 }
 
-/// The sample of three smooth channels: 10 x, 10 y and 90, up to what JPEG loses.
+/// The sample of three smooth channels: 10 x, 10 y and 90, apart from what JPEG changes.
 void check_smooth(const std::string& name, int channels) {
   CAPTURE(name);
   const Image image = read_image(samples / name);
@@ -212,7 +212,7 @@ TEST_CASE("image: a photograph is no label image, objects of any shape are") {
   };
   std::mt19937 rng(1);
   CHECK(contains(refusal([&] { read([&](int y, int x) { return 40 + (y + x) / 8 + int(rng() % 8); }); }),
-                 "l.npy: is no label image"));
+                 "l.npy: is not a label image"));
   CHECK(read([](int y, int x) { return y / 2 * 32 + x / 2 + 1; }) == 1024);             // touching squares of 2 x 2
   CHECK(read([](int y, int x) { return x % 2 ? 0 : x / 2 + 1 + y / 8 * 32; }) == 256);  // lines
   CHECK(read([](int y, int x) { return y * 64 + x + 1; }) == 4096);

@@ -11,7 +11,7 @@ using namespace basin::test;
 
 namespace {
 
-/// Whatever a damaged file is: read, or refused in one sentence that begins with its name.
+/// A damaged file must either be read, or refused in one sentence that begins with its name.
 template <class F>
 void read_or_refuse(const std::filesystem::path& path, F read) {
   std::string why;
@@ -101,7 +101,7 @@ TEST_CASE("image: a JPEG whose Huffman tables are missing or too long is refused
     std::string missing = whole, long_one = whole;
     missing[table + 4] = 3;                       // its id: the scans name another
     long_one.replace(table + 5, 16, 16, '\xff');  // how many codes there are of each length
-    // libjpeg-turbo takes the standard's tables where a baseline file brings none, as those of cameras' films do.
+    // libjpeg-turbo uses the standard's tables if a baseline file contains none, like the frames of cameras' films.
     if (std::string(name) == "smooth_progressive.jpg")
       CHECK(contains(image_refusal(write_bytes(folder / "a.jpg", missing)), "a.jpg: is a truncated or damaged JPEG"));
     CHECK(contains(image_refusal(write_bytes(folder / "b.jpg", long_one)), "b.jpg: is a truncated or damaged JPEG"));

@@ -185,7 +185,7 @@ TEST_CASE("sampling: beyond an image smaller than the crop lies its mirror image
 }
 
 TEST_CASE("sampling: affine samples have one scale of eight and the centre in the image, and one in two is flipped") {
-  // The value of a pixel tells where it comes from: bilinear values of a linear function are exact.
+  // The value of a pixel shows its source: bilinear values of a linear function are exact.
   const int height = 200, width = 300, size = 64;
   std::vector<Example> examples;
   examples.push_back(example_of(

@@ -14,7 +14,7 @@ ConvKey key_of(ConvPass pass, int n) {
   return {{pass, n, 3, 5, 40, 56, kernels::ConvGeometry::same(1, 1), true, false}, false, true};
 }
 
-/// No two parts alike, as far as there are values.
+/// All parts differ, as far as there are enough values.
 ConvAlgorithms some_choices() {
   return {{key_of(ConvPass::forward, 2), {1, 4, int64_t(1) << 40, 91002}},
           {key_of(ConvPass::backward_data, 2), {6, 0, 0, 91003}},

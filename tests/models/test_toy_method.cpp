@@ -10,8 +10,8 @@
 #include "models/training/trainer.h"
 #include "tests/support/file_support.h"
 
-// A method of its own in one file: what a new one has to bring, and that training, model files, segmentation and tuning
-// know methods by their interface alone.
+// A whole method in one file: what a new method has to implement. Training, model files, segmentation and tuning use
+// only its interface.
 
 using namespace basin;
 using namespace basin::test;

@@ -46,7 +46,7 @@ TrainOptions few_steps(int64_t steps) {
   return o;
 }
 
-/// What gives the same bytes from run to run.
+/// The options for results that are the same from run to run.
 std::vector<Exec> deterministic_execs() {
   std::vector<Exec> all = execs();
   for (Exec& exec : all)
@@ -98,7 +98,7 @@ TEST_CASE("training: a run resumed on a GPU multiplies by the algorithms of cuDN
     const Folder measured, whole, parts;
     forget();
     run(measured.path(), steps(2), false, exec);
-    // Where cuDNN has chosen otherwise before the stop than it does now.
+    // If cuDNN chose differently before the stop than it would now.
     kernels::ConvAlgorithms other = ledger.choices();
     for (auto& [key, choice] : other)
       if (key.problem.pass == kernels::ConvPass::forward) choice.algorithm = 1, choice.workspace = 64 << 20;
@@ -182,7 +182,7 @@ TEST_CASE("training: a GPU sees the batches that the CPU sees, and comes to the 
     REQUIRE(numbers.size() == 7);
   }
   for (const std::vector<double>& row : rows)
-    // A GPU's own order of sums: Adam's first steps follow the sign of a gradient, however small it is.
+    // On a GPU sums have another order: Adam's first steps follow the sign of a gradient, however small it is.
     check_close(row, rows[0], is_emulated() ? 1e-4 : 1e-2, is_emulated() ? 1e-4 : 2e-2);
 }
 
@@ -227,7 +227,7 @@ TEST_CASE("training: changed settings are refused by name, and leave the run as 
   CHECK(contains(both, "batch is 1, was 2"));
   CHECK(contains(both, "seed is 9, was 0"));
 
-  // Settings that are named only where they are not the default.
+  // Settings that are named only if they differ from the default.
   for (const Exec& exec : deterministic_execs()) {
     if (exec.device == Device::cpu) continue;
     Exec any = exec;
@@ -258,7 +258,7 @@ TEST_CASE("training: a loss that becomes NaN stops the run with its step and ima
   CHECK(!std::filesystem::exists(folder / "last.safetensors"));
   CHECK(!std::filesystem::exists(folder / "best.safetensors"));
 
-  // What was saved before is left as it is.
+  // Previously saved files are unchanged.
   const Folder later;
   o = few_steps(2);
   o.rate.rate = 1e30, o.save_every = 1;

@@ -151,7 +151,7 @@ TEST_CASE("segment: masks that lie beside their image are not written over") {
   CHECK(ran.code == 1);
   CHECK_MESSAGE(contains(ran.err, "in/a_masks.png: already exists and may hold true labels"), ran.err);
   CHECK(run_basin(folder, "segment in --model m.safetensors --out in --save overlay --device cpu").code == 0);
-  // A run.json is not enough where the image lies beside its masks, nor one of another command.
+  // A run.json is not enough if the image lies beside its masks, nor is that of another command.
   write_bytes(folder / "in/run.json", "{\"subcommand\": \"segment\"}");
   CHECK(run_basin(folder, "segment in/a_img.png --model m.safetensors --out ./in/ --device cpu").code == 1);
   CHECK(read_bytes(folder / "in/a_masks.png") == before);
@@ -167,7 +167,7 @@ TEST_CASE("segment: masks that lie beside their image are not written over") {
   CHECK(read_bytes(folder / "masks/a_masks.png") == before);
   for (int times = 0; times < 2; ++times)
     CHECK(run_basin(folder, "segment in --model m.safetensors --out out --device cpu").code == 0);
-  // Of an earlier run with more objects no second label image stays.
+  // No second label image remains of an earlier run with more objects.
   fs::rename(folder / "out/a_masks.png", folder / "out/a_masks.tif");
   CHECK(run_basin(folder, "segment in --model m.safetensors --out out --device cpu").code == 0);
   CHECK(fs::exists(folder / "out/a_masks.png"));

@@ -24,7 +24,7 @@ void copy_samples(const fs::path& folder) {
 
 Json info_of(const fs::path& model) { return load_model(model, {}).info; }
 
-/// The mean over images of AP50:95 that segment and evaluate come to.
+/// The mean over images of AP50:95 according to segment and evaluate.
 double evaluated(const Folder& folder, const std::string& model) {
   const Ran segment = run_basin(folder, "segment val --model " + model + " --out " + model + ".out --save labels");
   REQUIRE_MESSAGE(segment.code == 0, segment.err);
@@ -132,7 +132,7 @@ TEST_CASE("tune: the command stores the decoding whose score segment and evaluat
   CHECK(run["decodings"][0][ap] == after);
   CHECK(run["present"]["eps"] == 0.5);
 
-  // The held-out part of a folder, by the rule of training; a tie leaves the model's own decoding.
+  // The held-out part of a folder, by the rule of training; on a tie the model's own decoding is kept.
   const Ran part = run_basin(folder,
                              "tune --model good.safetensors --data val --val-fraction 0.5 --out same.safetensors "
                              "--thresholds .4999999999,.5 --steps 75 --eps 2.25 --min-samples 15 --snap-noise none");
@@ -176,7 +176,7 @@ TEST_CASE("tune: the command refuses in one sentence and writes nothing") {
     model.info["trained_on"] = {"0123456789abcdef", image_fingerprints(seen).back()};
     save_model(folder / "m.safetensors", {}, *model.method, model.info);
   }
-  // Under whatever name.
+  // Recognised whatever its name.
   fs::rename(folder / "val/nuclei_001_img.png", folder / "val/renamed_img.png");
   fs::rename(folder / "val/nuclei_001_masks.png", folder / "val/renamed_masks.png");
   fs::rename(folder / "val/nuclei_000_img.png", folder / "other_img.png");
