@@ -34,7 +34,7 @@ void publish(EmbedSegOptions& o, Settings& s) {
   s.flag(Use::decoding, "views", o.views, "average the maps of the eight rotations and mirrorings of an image");
   s.choice(Use::decoding, "seeds", o.decoding.seeds, seed_rules, "which pixels may be seeds");
   s.number(Use::decoding, "foreground", o.decoding.foreground, 1e-6, 1 - 1e-6,
-           "foreground is where the seed probability is above this");
+           "threshold of the seed probability of the foreground");
   s.number(Use::decoding, "seed_threshold", o.decoding.seed_threshold, 1e-6, 1 - 1e-6,
            "smallest seed probability of a seed")
       .candidates = {"0.5", "0.7", "0.8", "0.9"};

@@ -53,7 +53,7 @@ Setting noise_setting(NoiseRule& value) {
   s.use = Setting::Use::decoding;
   s.key = "snap_noise";
   s.help =
-      "how noise points get a label: none, the most frequent one of the 5 nearest clustered points (majority), or "
+      "how noise points get a label: the most frequent one of the 5 nearest clustered points (majority), or "
       "that of the nearest clustered point among its 5 nearest points, if nearer than eps (omnipose)";
   s.range = "none, majority or omnipose";
   s.value = [&value] { return value == NoiseRule::omnipose ? Json(to_string(value)) : Json(value != NoiseRule::none); };
@@ -91,8 +91,8 @@ void publish(VectorFieldOptions& o, Settings& s) {
   s.integer(Use::training, "ivp_steps", o.ivp.steps, 1, 10000, "IVP loss: number of steps");
 
   VectorFieldDecoding& d = o.decoding;
-  Setting& threshold = s.number(Use::decoding, "threshold", d.threshold, 1e-6, 1 - 1e-6,
-                                "foreground is where the predicted probability is above this");
+  Setting& threshold =
+      s.number(Use::decoding, "threshold", d.threshold, 1e-6, 1 - 1e-6, "threshold of the foreground probability");
   threshold.option = "--threshold";
   threshold.candidates = {"0.4", "0.5"}, threshold.candidates_option = "--thresholds";
   s.add(rescale_setting(d.rescale));
