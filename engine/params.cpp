@@ -12,7 +12,7 @@ namespace {
 
 double fan_in(const Shape& weight) { return double(weight.size()) / weight[0]; }
 
-/// A normal number within two standard deviations, by the method of Box and Muller, drawn until it is.
+/// A standard normal number by the Box-Muller method, redrawn until it is within two standard deviations.
 double truncated_normal(Random& random) {
   for (;;) {
     const double radius = std::sqrt(-2 * std::log(1 - double(random.uniform())));
@@ -33,19 +33,20 @@ int Params::Table::add(Named named) {
 }
 
 int Params::add(std::string name, Shape shape, double bound, double constant) {
-  BASIN_CHECK(!values_, "parameters are added before allocate()");
+  BASIN_CHECK(!values_, "parameters must be added before allocate()");
   return learnt_.add({std::move(name), shape, bound, constant, 0, 0});
 }
 
 int Params::add_he_normal(std::string name, Shape shape) {
-  BASIN_CHECK(!values_, "parameters are added before allocate()");
-  constexpr double deviation_within_two = 0.87962566103423978;  // of the standard normal cut off at 2
+  BASIN_CHECK(!values_, "parameters must be added before allocate()");
+  constexpr double deviation_within_two =
+      0.87962566103423978;  // standard deviation of the normal distribution truncated at 2
   const double deviation = std::sqrt(2 / fan_in(shape)) / deviation_within_two;
   return learnt_.add({std::move(name), shape, 0, 0, deviation, 0});
 }
 
 int Params::add_statistic(std::string name, Shape shape, double constant) {
-  BASIN_CHECK(!values_, "statistics are added before allocate()");
+  BASIN_CHECK(!values_, "statistics must be added before allocate()");
   return statistics_.add({std::move(name), shape, 0, constant, 0, 0});
 }
 
@@ -56,7 +57,7 @@ void Params::allocate(const Exec& exec) {
 }
 
 void Params::init(const Exec& exec, uint64_t seed) {
-  BASIN_CHECK(values_, "init() before allocate()");
+  BASIN_CHECK(values_, "init() was called before allocate()");
   with_real(dtype_, [&]<class T>(T) {
     const auto fill = [&](const Table& table, const Tensor& flat) {
       std::vector<T> host(size_t(table.size));
@@ -99,7 +100,7 @@ void Params::exchange(Tensor& values, Tensor& running) {
 }
 
 Tensor Params::slice(const Tensor& flat, const Named& named) const {
-  BASIN_CHECK(flat, "a slice before allocate()");
+  BASIN_CHECK(flat, "a slice was requested before allocate()");
   std::byte* begin = static_cast<std::byte*>(flat.raw()) + size_t(named.offset) * size_of(dtype_);
   return Tensor::borrow(flat.owner(), begin, flat.device(), named.shape, dtype_);
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # From a bare Debian 12, 13 or Ubuntu 24.04 to segmented images on the CPU: ./tools/quickstart.sh
 # Installs the packages it needs, builds, draws a small data set of bacteria, trains a small network for about a minute
-# on two cores, segments images it has not seen, scores them and shows all on one page. All it makes lies in build/ and
-# quickstart/.
+# on two cores, segments images that the network has not seen, scores them and shows the results on one page. All output is in
+# build/ and quickstart/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 began=$SECONDS

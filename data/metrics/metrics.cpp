@@ -28,7 +28,7 @@ Quotient& operator+=(Quotient& a, const Quotient& b) {
 
 Value ratio(const Quotient& q, Value empty) { return q.below > 0 ? q.above / q.below : empty; }
 
-/// Of pairs with IoU above t, strictly: what PQ and the object F1 count in every dialect.
+/// From pairs with IoU > t, strictly: PQ and the object F1 use that in every dialect.
 Value object_f1(const ImageScore& s, double t) {
   const Counts n = counts(s, t, Dialect::dsb2018);
   const double twice = 2 * double(n.true_positive);
@@ -63,7 +63,7 @@ void append(std::vector<T>& to, const std::vector<T>& more) {
   to.insert(to.end(), more.begin(), more.end());
 }
 
-/// Detections whose true objects come after `n` others.
+/// Detections with true-object indices shifted by n.
 std::vector<Detection> after(std::vector<Detection> all, int64_t n) {
   for (Detection& d : all)
     if (d.truth >= 0) d.truth += n;

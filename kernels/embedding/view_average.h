@@ -6,13 +6,13 @@ namespace basin::kernels {
 
 constexpr int square_symmetries = 8;
 
-/// One of the eight symmetries of the square, of images of any sides: `index` % 4 quarter turns against the clock, then
-/// for an index of 4 and more a flip of the rows (top becomes bottom).
+/// One of the eight symmetries of the square, for images of any size: `index` % 4 quarter turns counter-clockwise, then
+/// for an index of 4 or more a flip of the rows (top becomes bottom).
 struct SquareSymmetry {
   int index = 0;
 
   BASIN_HD bool swaps_sides() const { return index % 2 != 0; }
-  /// Where pixel (y, x) of an image [height, width] goes.
+  /// Moves pixel (y, x) of an image [height, width] to its new position.
   BASIN_HD void move(int height, int width, int& y, int& x) const {
     for (int turn = 0; turn < index % 4; ++turn) {
       const int from_y = y, side = height;
@@ -21,7 +21,7 @@ struct SquareSymmetry {
     }
     if (index >= 4) y = height - 1 - y;
   }
-  /// The vector (x, y) of the image of which (x, y) is the vector after the symmetry.
+  /// The vector in the original image that becomes (x, y) by the symmetry.
   template <class T>
   BASIN_HD void undo_vector(T& x, T& y) const {
     if (index >= 4) y = -y;
@@ -35,9 +35,9 @@ struct SquareSymmetry {
 /// to = the image [C, H, W] after the symmetry, [C, H, W] or [C, W, H].
 void apply_symmetry(const Exec&, SquareSymmetry, View<const float, 3> image, View<float, 3> to);
 
-/// Takes the symmetry back on the raw maps of a spatial embedding network, map [5, H', W'] = o_x, o_y, sigma_x,
-/// sigma_y, seed of the image after it, and adds weight times them to `sum` [5, H, W], or overwrites it if `first`.
-/// Offsets turn with the image; sigma_x and sigma_y change places where the sides do.
+/// Undoes the symmetry for the raw maps of a spatial embedding network, map [5, H', W'] = o_x, o_y, sigma_x, sigma_y,
+/// seed of the transformed image, and adds them times weight to `sum` [5, H, W], or overwrites it if `first`. Offsets
+/// are rotated with the image; sigma_x and sigma_y are swapped if the sides are.
 void add_undone(const Exec&, SquareSymmetry, View<const float, 3> map, float weight, bool first, View<float, 3> sum);
 
 }  // namespace basin::kernels

@@ -16,7 +16,7 @@ struct One {
 
 constexpr int64_t whole = 1 << 20;
 
-/// A pixel counts as its value, in parts of the largest one.
+/// A pixel counts as its value, as a fraction of the largest one.
 struct Share {
   const float *values, *largest;
 
@@ -26,12 +26,12 @@ struct Share {
   }
 };
 
-/// Adds up by label, a piece of a row at a time, in it each run of one label at once.
+/// Sums by label, a piece of a row at a time, and in it each run of one label at once.
 template <class Number, class F>
 struct AddRuns {
   static constexpr int piece = 64;
   View<const int32_t, 2> labels;
-  int pieces;  // of a row
+  int pieces;  // pieces per row
   F value;
   Number* sums;
 
@@ -63,7 +63,7 @@ struct MarkKept {
   BASIN_HD void operator()(int64_t i) const { number[i] = i > 0 && i < keep.dim[0] && keep.data[i] != 0; }
 };
 
-/// From sizes to which are kept.
+/// From sizes to the labels to keep.
 struct AtLeast {
   int min_size;
   int32_t* size;
@@ -80,7 +80,7 @@ struct NotWeak {
   }
 };
 
-/// number: how many kept labels there are before each, and after the last.
+/// number: how many kept labels there are before each label, and after the last.
 struct Renumber {
   const int32_t* number;
   int32_t* labels;

@@ -23,7 +23,7 @@ BASIN_HD T value_of(T x) {
   return T(tanh_of(Precise<T>(x)));
 }
 
-/// The derivative, from the value.
+/// The derivative as a function of the value.
 template <Activation A, class T>
 BASIN_HD T slope_of(T out) {
   if constexpr (A == Activation::relu) return out > 0 ? T(1) : T(0);
@@ -63,7 +63,7 @@ struct Add {
   }
 };
 
-/// A channel's bias, 0 in the padding lanes.
+/// The bias of a channel; 0 in padding lanes.
 template <class T>
 struct Bias {
   using Value = T;

@@ -3,7 +3,7 @@
 
 namespace basin {
 
-/// Reads and writes of a number that other threads write at the same time: whole, in no order with others.
+/// Relaxed atomic reads and writes of a number that other threads may write at the same time.
 template <class T>
 BASIN_HD T relaxed_load(const T* at) {
 #ifdef __CUDA_ARCH__

@@ -11,9 +11,9 @@ namespace basin {
 namespace {
 
 constexpr double pi = 3.14159265358979323846;
-constexpr int max_rows = 256, max_columns = 256;  // of an image that are looked at
+constexpr int max_rows = 256, max_columns = 256;  // largest number of rows and columns of an image that are examined
 
-/// The value at a share of sorted values, 0 to 1.
+/// The quantile of sorted values at `share`, 0 to 1.
 double at_share(std::vector<double>& values, double share) {
   if (values.empty()) return 0;
   const auto at = values.begin() + std::ptrdiff_t(std::lround(share * double(values.size() - 1)));
@@ -96,18 +96,18 @@ std::vector<std::string> remarks_on(const Source& source, const Labels& labels,
   const bool by_percentiles = normalisation.kind == Normalisation::Kind::percentile;
   const std::string advice = by_percentiles ? "" : "; --norm percentile:1,99.8 may help";
   if (b.contrast == 0) {
-    remarks.push_back("all pixels that were looked at have the same value");
+    remarks.push_back("all examined pixels have the same value");
   } else if (trained && trained->low_contrast > 0) {
     if (b.contrast < 0.25 * trained->low_contrast)
       remarks.push_back(fmt::format(
-          "to the network the image is nearly {}: its values span {:.3g}, those of training images {:.3g} to {:.3g}{}",
+          "after normalisation the image is nearly {}: its values span {:.3g}, in training images {:.3g} to {:.3g}{}",
           b.middle < trained->low_middle + 0.25 * trained->low_contrast ? "black" : "flat", b.contrast,
           trained->low_contrast, trained->high_contrast, advice));
     else if (b.contrast > 4 * trained->high_contrast)
-      remarks.push_back(
-          fmt::format("to the network the image is far brighter than training images: its values span {:.3g}, theirs "
-                      "{:.3g} to {:.3g}{}",
-                      b.contrast, trained->low_contrast, trained->high_contrast, advice));
+      remarks.push_back(fmt::format(
+          "after normalisation the image has far more contrast than training images: its values span {:.3g}, theirs "
+          "{:.3g} to {:.3g}{}",
+          b.contrast, trained->low_contrast, trained->high_contrast, advice));
   }
   if (labels.count == 0) {
     remarks.push_back("no object was found");
@@ -117,10 +117,10 @@ std::vector<std::string> remarks_on(const Source& source, const Labels& labels,
   std::vector<double> sizes = diameters(areas_of(labels));
   const double seen = at_share(sizes, 0.5) * scale;
   if (seen < 0.6 * trained->small_diameter || seen > 1.7 * trained->large_diameter)
-    remarks.push_back(fmt::format(
-        "to the network the objects found have a median diameter of {:.1f} px, those of the training {:.1f} "
-        "({:.1f} to {:.1f}); --diameter, with the diameter of the objects in this image, may help",
-        seen, trained->diameter, trained->small_diameter, trained->large_diameter));
+    remarks.push_back(
+        fmt::format("at this scale the objects found have a median diameter of {:.1f} px, those in training had {:.1f} "
+                    "({:.1f} to {:.1f}); setting --diameter to the diameter of the objects in this image may help",
+                    seen, trained->diameter, trained->small_diameter, trained->large_diameter));
   return remarks;
 }
 

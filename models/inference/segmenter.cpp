@@ -12,8 +12,8 @@
 namespace basin {
 namespace {
 
-/// On the CPU, memory that the network used and that is idle now is the system's again, unless it is more than the maps
-/// hold: decoding then needs less than the network did.
+/// On the CPU, returns idle memory of the network to the system, unless it is more than the maps hold: decoding then
+/// needs less than the network did.
 void release_idle_memory(const Exec& exec, const Maps& maps) {
   if (exec.device != Device::cpu) return;
   size_t held = 0;
@@ -23,7 +23,7 @@ void release_idle_memory(const Exec& exec, const Maps& maps) {
   if (pool.use().held - pool.use().lent < held) pool.trim();
 }
 
-/// A map brought to another size; vectors change with the sides.
+/// A map resized to another size; vectors are scaled with its sides.
 Tensor at_image_size(const Exec& exec, const Tensor& map, const MapSpec& spec, int height, int width) {
   const bool vector = spec.kind == MapSpec::Kind::vector;
   const Tensor to = Tensor::empty(for_images(exec), {map.dim(0), height, width});
@@ -38,7 +38,7 @@ Maps predict_source(const Exec& exec, const Method& method, const Predictor& pre
                     const SegmentOptions& options) {
   constexpr int limit = kernels::field_side_limit;
   if (source.height() >= limit || source.width() >= limit)
-    refuse("the image has ", source.width(), " x ", source.height(), " pixels, and its sides must be below ", limit,
+    refuse("the image has ", source.width(), " x ", source.height(), " pixels, but its sides must be below ", limit,
            "; cut it into parts");
   const Tensor input = Tensor::empty(for_images({}), {source.channels(), source.height(), source.width()});
   const View<float, 3> to = input.view<float, 3>();
@@ -68,7 +68,7 @@ Maps predict_source(const Exec& exec, const Method& method, const Predictor& pre
 Segmentation segment_source(const Exec& asked, const Method& method, const Predictor& predictor, const Source& source,
                             const SegmentOptions& options, const std::function<void(const Maps&)>& see) {
   Exec exec = asked;
-  if (exec.device != Device::cpu) exec = for_images(exec);  // one pool for all, which gives back what it can
+  if (exec.device != Device::cpu) exec = for_images(exec);  // one pool for all stages, which releases free memory
   Segmentation result;
   const DeviceTimestamp start(exec);
   Maps maps = predict_source(exec, method, predictor, source, options);

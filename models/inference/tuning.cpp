@@ -56,7 +56,7 @@ std::vector<ImageScore> score_decodings(const Exec& exec, const Method& method, 
 std::vector<ValidationScores> try_decodings(const Exec& exec, const Method& method, const Predictor& predictor,
                                             const std::vector<Example>& examples, const std::vector<Json>& decodings,
                                             Dialect dialect, const std::function<void(const Example&)>& seen) {
-  std::vector<std::vector<ImageScore>> scores(decodings.size());  // of each decoding, by image
+  std::vector<std::vector<ImageScore>> scores(decodings.size());  // for each decoding, by image
   for (const Example& e : examples) {
     const std::vector<ImageScore> of_image = with_name(e.stem, [&] {
       const Maps maps = predict_source(exec, method, predictor, e.source, {});

@@ -55,7 +55,7 @@ TEST_CASE("synth: a worm is thickest in the middle, a filament is even, a dividi
   const Body dividing = rod({40, 4, 0, 0.3});
   CHECK(radius(dividing, 0) == doctest::Approx(4));
   CHECK(radius(dividing, 0.5) == doctest::Approx(0.7 * 4));
-  // A branch leaves the stem where and under the angle it is told to.
+  // A branch leaves the stem at the given position and angle.
   const Body branched = branched_rod({40, 4, 0, 0}, {0.5, 1.2, 15});
   const size_t last = branched.disks.size() - 1;
   size_t root = last;

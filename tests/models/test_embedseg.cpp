@@ -15,7 +15,7 @@ namespace {
 
 Labels labels_of(const Grid& g) { return compact(g.height, g.width, {g.ids.begin(), g.ids.end()}); }
 
-/// The decoding as it is written down: every step looks at every pixel.
+/// The decoding as described: every step visits every pixel.
 Labels decode_plainly(const std::vector<float>& raw, int height, int width, const EmbedSegDecoding& o) {
   const size_t n = size_t(height) * size_t(width);
   const auto e = [&](size_t i, size_t c) {
@@ -55,7 +55,7 @@ Labels decode_plainly(const std::vector<float>& raw, int height, int width, cons
   return compact(height, width, ids);
 }
 
-/// True if both name the same objects, numbered in whatever order.
+/// Whether both contain the same objects, in any numbering.
 bool same_objects(const Labels& a, const Labels& b) {
   std::vector<int32_t> partner(size_t(a.count) + 1, -1);
   if (a.count != b.count) return false;

@@ -46,7 +46,7 @@ TrainOptions few_steps(int64_t steps) {
   return o;
 }
 
-/// What gives the same bytes from run to run.
+/// The options for results that are the same from run to run.
 std::vector<Exec> deterministic_execs() {
   std::vector<Exec> all = execs();
   for (Exec& exec : all)
@@ -108,7 +108,7 @@ TEST_CASE("training: a run resumed on a GPU multiplies by the algorithms of cuDN
     const Folder measured, whole, parts;
     forget();
     run(measured.path(), steps(2), false, exec);
-    // Where cuDNN has chosen otherwise before the stop than it does now.
+    // If cuDNN chose differently before the stop than it would now.
     kernels::ConvAlgorithms other = ledger.choices();
     for (auto& [key, choice] : other)
       if (key.problem.pass == kernels::ConvPass::forward) choice.algorithm = 1, choice.workspace = 64 << 20;
@@ -157,7 +157,7 @@ TEST_CASE("training: a state whose list of algorithms is damaged is refused with
     const std::vector<std::byte> bytes = encode_safetensors(state);
     write_atomically(folder / "last.state.safetensors", bytes.data(), bytes.size());
     CHECK(refusal([&] { run(folder.path(), few_steps(2), true); }) ==
-          (folder / "last.state.safetensors").string() + " is damaged: its list of cuDNN's algorithms is unreadable");
+          (folder / "last.state.safetensors").string() + " is damaged: its list of cuDNN algorithms cannot be parsed");
   }
 }
 
@@ -192,7 +192,7 @@ TEST_CASE("training: a GPU sees the batches that the CPU sees, and comes to the 
     REQUIRE(numbers.size() == 7);
   }
   for (const std::vector<double>& row : rows)
-    // A GPU's own order of sums: Adam's first steps follow the sign of a gradient, however small it is.
+    // On a GPU sums have another order: Adam's first steps follow the sign of a gradient, however small it is.
     check_close(row, rows[0], is_emulated() ? 1e-4 : 1e-2, is_emulated() ? 1e-4 : 2e-2);
 }
 
@@ -230,14 +230,14 @@ TEST_CASE("training: changed settings are refused by name, and leave the run as 
   const auto never = [] { FAIL("a refused run was accepted"); };
   TrainOptions other = few_steps(4);
   other.rate.rate = 1e-3, other.accepted = never;
-  CHECK(contains(refusal([&] { run(folder.path(), other, true); }), ": lr 0.001 now, 0.0002 then"));
+  CHECK(contains(refusal([&] { run(folder.path(), other, true); }), ": lr is 0.001, was 0.0002"));
   other = few_steps(4);
   other.seed = 9, other.batch = 1, other.accepted = never;
   const std::string both = refusal([&] { run(folder.path(), other, true); });
-  CHECK(contains(both, "batch 1 now, 2 then"));
-  CHECK(contains(both, "seed 9 now, 0 then"));
+  CHECK(contains(both, "batch is 1, was 2"));
+  CHECK(contains(both, "seed is 9, was 0"));
 
-  // Settings that are named only where they are not the default.
+  // Settings that are named only if they differ from the default.
   for (const Exec& exec : deterministic_execs()) {
     if (exec.device == Device::cpu) continue;
     Exec any = exec;
@@ -268,7 +268,7 @@ TEST_CASE("training: a loss that becomes NaN stops the run with its step and ima
   CHECK(!std::filesystem::exists(folder / "last.safetensors"));
   CHECK(!std::filesystem::exists(folder / "best.safetensors"));
 
-  // What was saved before is left as it is.
+  // Previously saved files are unchanged.
   const Folder later;
   o = few_steps(2);
   o.rate.rate = 1e30, o.save_every = 1;

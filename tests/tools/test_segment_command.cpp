@@ -111,7 +111,7 @@ TEST_CASE("segment: what no image can be done with is reported once, and makes n
   refused("a.png b.png --tile 64 --overlap 64", "--overlap 64: expected less than --tile 64", 1);
   refused("a.png b.png --norm loud", "--norm loud", 1);
   put_image(folder / "a.tif");  // a PNG all the same
-  refused("a.png a.tif", "another input of its folder has the same name", 1);
+  refused("a.png a.tif", "another input in its folder has the same stem", 1);
   write_bytes(folder / "file", "x");
   refused("a.png --out file", "file: is a file, not a folder", 1);
   refused("none.png", "none.png: no such file or folder", 2);
@@ -149,9 +149,9 @@ TEST_CASE("segment: masks that lie beside their image are not written over") {
   const std::string before = read_bytes(folder / "in/a_masks.png");
   const Ran ran = run_basin(folder, "segment in --model m.safetensors --out in --device cpu");
   CHECK(ran.code == 1);
-  CHECK_MESSAGE(contains(ran.err, "in/a_masks.png: is there already, and may hold true labels"), ran.err);
+  CHECK_MESSAGE(contains(ran.err, "in/a_masks.png: already exists and may hold true labels"), ran.err);
   CHECK(run_basin(folder, "segment in --model m.safetensors --out in --save overlay --device cpu").code == 0);
-  // A run.json is not enough where the image lies beside its masks, nor one of another command.
+  // A run.json is not enough if the image lies beside its masks, nor is that of another command.
   write_bytes(folder / "in/run.json", "{\"subcommand\": \"segment\"}");
   CHECK(run_basin(folder, "segment in/a_img.png --model m.safetensors --out ./in/ --device cpu").code == 1);
   CHECK(read_bytes(folder / "in/a_masks.png") == before);
@@ -159,7 +159,7 @@ TEST_CASE("segment: masks that lie beside their image are not written over") {
   fs::rename(folder / "in/a_masks.png", folder / "masks/a_masks.png");  // someone's, as no run of Basin lies there
   const Ran elsewhere = run_basin(folder, "segment in --model m.safetensors --out masks --device cpu");
   CHECK(elsewhere.code == 1);
-  CHECK_MESSAGE(contains(elsewhere.err, "masks/a_masks.png: is there already"), elsewhere.err);
+  CHECK_MESSAGE(contains(elsewhere.err, "masks/a_masks.png: already exists"), elsewhere.err);
   for (const char* other : {"{\"subcommand\": \"synth\"}", "no JSON"}) {
     write_bytes(folder / "masks/run.json", other);
     CHECK(run_basin(folder, "segment in --model m.safetensors --out masks --device cpu").code == 1);
@@ -167,7 +167,7 @@ TEST_CASE("segment: masks that lie beside their image are not written over") {
   CHECK(read_bytes(folder / "masks/a_masks.png") == before);
   for (int times = 0; times < 2; ++times)
     CHECK(run_basin(folder, "segment in --model m.safetensors --out out --device cpu").code == 0);
-  // Of an earlier run with more objects no second label image stays.
+  // No second label image remains of an earlier run with more objects.
   fs::rename(folder / "out/a_masks.png", folder / "out/a_masks.tif");
   CHECK(run_basin(folder, "segment in --model m.safetensors --out out --device cpu").code == 0);
   CHECK(fs::exists(folder / "out/a_masks.png"));
@@ -200,7 +200,7 @@ TEST_CASE("segment: RGB given to a grey model is converted, and that is reported
   write_png(folder / "in/a.png", rgb);
   const Ran ran = run_basin(folder, "segment in --model m.safetensors --out rgb --device cpu");
   CHECK(ran.code == 0);
-  CHECK(ran.err == "1 image of RGB made grey by Rec. 601: the model takes 1 channel\n");
+  CHECK(ran.err == "1 image converted from RGB to grey by Rec. 601, because the model takes 1 channel\n");
   CHECK(read_bytes(folder / "rgb/a_masks.png") == read_bytes(folder / "grey/a_masks.png"));
 }
 

@@ -37,7 +37,7 @@ void save_map(const Exec& exec, const fs::path& path, const Tensor& map) {
   write_npy(path, {map.dim(0), map.dim(1), map.dim(2)}, here.data<const float>());
 }
 
-/// How images are cut: a size of tiles, given alone, means the published tiling.
+/// How images are tiled. --tile or --overlap without --tiling selects the published (dynamic) tiling.
 TilingOptions tiling_of(const Options& o) {
   TilingOptions tiling;
   if (!o.tiling.empty())
@@ -53,9 +53,9 @@ struct Seconds {
   double read = 0, network = 0, decode = 0, write = 0;
 };
 
-/// What of the inputs was done, and what was not: one bad image does not stop the others.
+/// Which inputs were segmented and which failed: one bad image does not stop the others.
 struct Outcome {
-  std::vector<ImageFile> images;    // to be done
+  std::vector<ImageFile> images;    // to be segmented
   std::vector<std::string> failed;  // images and inputs
   size_t done = 0, converted = 0;   // converted: between grey and RGB
   Seconds seconds;
@@ -66,7 +66,7 @@ struct Outcome {
     std::fprintf(stderr, "basin: %s\n", why);
     failed.push_back(path.string());
   }
-  /// Something that is no error but may surprise.
+  /// Reports something that is not an error but may surprise the user.
   void remark(const std::string& path, const std::string& what) {
     std::fprintf(stderr, "basin: %s: %s\n", path.c_str(), what.c_str());
     remarks.push_back({{"image", path}, {"remark", what}});
@@ -76,19 +76,19 @@ struct Outcome {
   }
 };
 
-/// Calls f; what it throws is reported, and `path` is noted as failed.
+/// Calls f. If it throws, the error is reported and `path` is noted as failed.
 template <class F>
 void attempt(Outcome& outcome, const fs::path& path, F f) {
   try {
     f();
   } catch (const std::bad_alloc&) {
-    outcome.fail(path, (path.string() + ": there is not enough memory for it").c_str());
+    outcome.fail(path, (path.string() + ": not enough memory to segment this image").c_str());
   } catch (const std::exception& e) {
     outcome.fail(path, e.what());
   }
 }
 
-/// The images of the inputs, and on stderr what is left out of them.
+/// Finds the images of the inputs; reports on stderr what is left out.
 Outcome find_inputs(const std::vector<std::string>& inputs) {
   Outcome outcome;
   std::vector<InputImages> found;
@@ -104,8 +104,8 @@ constexpr const char* image_suffixes[] = {".png",     ".tif",     ".tiff",     "
                                           "_img.png", "_img.tif", "_img.tiff", "_img.jpg", "_img.jpeg", "_img.bmp"};
 constexpr const char* masks_suffixes[] = {"_masks.png", "_masks.tif", "_masks.tiff", "_masks.npy"};
 
-/// Refuses to write over labels that may be the only true ones: such as lie beside an image of their name, or in a
-/// folder that was not `filled_before` by this command.
+/// Refuses to overwrite labels that may be the only true ones: those beside an image of their name, or in a folder that
+/// this command has not filled before (`filled_before`).
 void keep_masks(const ImageFile& image, const fs::path& out, bool filled_before) {
   const auto own = [&] {
     if (!filled_before) return false;
@@ -114,10 +114,10 @@ void keep_masks(const ImageFile& image, const fs::path& out, bool filled_before)
   };
   for (const char* suffix : masks_suffixes)
     if (const fs::path masks = out / (image.stem + suffix); fs::exists(masks) && !own())
-      refuse(masks.string(), ": is there already, and may hold true labels; give another --out");
+      refuse(masks.string(), ": already exists and may hold true labels; give another --out");
 }
 
-/// The files of one image. Those that were written are removed again unless all are, so that a failed image leaves
+/// The output files of one image. Unless all are written, those that were are removed, so that a failed image leaves
 /// nothing behind.
 class ImageFiles {
  public:
@@ -137,7 +137,7 @@ class ImageFiles {
     written_.push_back(file);
   }
   void keep() { written_.clear(); }
-  /// Of what an earlier run wrote under several suffixes one stays.
+  /// Removes files that an earlier run wrote under other suffixes, so that only one stays.
   template <size_t N>
   void remove_others(const char* const (&suffixes)[N], const std::string& kept) {
     std::error_code none;
@@ -161,24 +161,25 @@ struct Work {
   PlaneChoice choice;
 };
 
-/// At which scale the network sees images: as asked for, or so that objects of a diameter look like those of the
-/// training.
+/// The scale at which the network sees images: as given, or so that objects of the given diameter look as large as
+/// those the model was trained on.
 double scale_of(const Options& o, const std::optional<Appearance>& trained) {
   if (o.scale) return *o.scale;
   if (!o.diameter) return 1;
   if (!trained || trained->diameter <= 0)
-    refuse("--diameter: ", o.model, " does not say how large the objects of its training were; give --scale");
+    refuse("--diameter: ", o.model,
+           " does not record the size of the objects that it was trained on; give --scale instead");
   return trained->diameter / *o.diameter;
 }
 
-/// Throws one sentence for something to be saved that the method does not have.
+/// Throws if --save names something that the method does not produce.
 void check_kinds(const std::set<std::string>& save, const Method& method) {
   std::string kinds = "labels, overlay";
   std::set<std::string> known{"labels", "overlay"};
   for (const MapSpec& map : method.maps())
     known.insert(map.name), kinds += ", " + map.name;
   for (const std::string& kind : save)
-    if (!known.contains(kind)) refuse("--save ", kind, ": a model of ", method.name(), " gives ", kinds);
+    if (!known.contains(kind)) refuse("--save ", kind, ": a ", method.name(), " model can save ", kinds);
 }
 
 /// Segments an image, writes its files and returns the number of objects.
@@ -229,8 +230,8 @@ void run(const Options& o) {
   work.trained = appearance_in(work.model.info);
   work.options.scale = scale_of(o, work.trained);
   work.choice = o.choice;
-  if (work.model.info.contains("source"))  // a checkpoint without Basin's description
-    std::fprintf(stderr, "basin: %s: holds no settings; normalisation (%s) and decoding are the method's defaults\n",
+  if (work.model.info.contains("source"))  // a checkpoint that Basin did not write
+    std::fprintf(stderr, "basin: %s: contains no settings; uses the method's default normalisation (%s) and decoding\n",
                  o.model.c_str(), to_string(method.sample_spec().normalisation).c_str());
 
   Outcome outcome = find_inputs(o.inputs);
@@ -276,25 +277,28 @@ void add_segment(Command& program) {
   auto o = std::make_shared<Options>();
   command.add("INPUT", o->inputs, "images, or folders of images").required();
   command.add("--model", o->model, "a .safetensors file").required();
-  command.add("--out", o->out, "folder for what is written").required();
-  command.add("--save", o->save, "labels, overlay, or a map of the network, such as field and logit").list().shown();
+  command.add("--out", o->out, "output folder").required();
+  command.add("--save", o->save, "what to write: labels, overlay, and maps of the network such as field and logit")
+      .list()
+      .shown();
   command.add(
       "--tiling", o->tiling,
-      "how images are cut for the network: fit takes the whole image, or as few pixels as give the same result; "
-      "exact gives the same result by tiles of --tile; dynamic, pad and resize average overlapping tiles, as "
-      "published; default: fit, or dynamic with --tile or --overlap");
-  command.add("--tile", o->tile, "side of a tile; default: 256").positive();
-  command.add("--overlap", o->overlap, "pixels that neighbouring tiles share in dynamic, pad and resize; default: 50")
+      "how images are tiled for the network. fit: the whole image, or if it is large the exact tiles that cost least; "
+      "exact: tiles of --tile that give the same result; dynamic, pad, resize: averages of overlapping tiles, as "
+      "published. Default: fit, or dynamic if --tile or --overlap is given");
+  command.add("--tile", o->tile, "side of a tile, px; default: 256").positive();
+  command.add("--overlap", o->overlap, "dynamic, pad, resize: overlap of neighbouring tiles, px; default: 50")
       .not_negative();
   const Option scale =
-      command.add("--scale", o->scale, "at which the network sees images: 0.5 shows them half as wide and high")
+      command.add("--scale", o->scale, "scale images by this factor before segmentation: 0.5 halves width and height")
           .within(0.01, 100.);
   command
       .add("--diameter", o->diameter,
-           "typical diameter of the objects in pixels: images are scaled so that they look like those of the training")
+           "typical object diameter, px: images are scaled so that objects are as large as those the model was trained "
+           "on")
       .within(0.5, 100000.)
       .excludes(scale);
-  command.add("--norm", o->norm, "divide, percentile:LOW,HIGH or none; default: the model's");
+  command.add("--norm", o->norm, "normalisation: divide, percentile:LOW,HIGH or none; default: the model's");
   o->settings.add_to(command, {Setting::Use::decoding}, "the model's");
   add_plane_options(command, o->choice);
   add_precision_option(command, o->common);

@@ -16,7 +16,7 @@
 namespace basin::tools {
 namespace {
 
-constexpr size_t shown = 5;  // decodings of the table, the best first
+constexpr size_t shown = 5;  // rows of the table, best first
 
 struct Options {
   Common common;
@@ -25,19 +25,19 @@ struct Options {
   CandidateOptions candidates;
 };
 
-/// The labelled images that are scored: all of --val, or what training holds out of --data.
+/// The labelled images to score: all of --val, or those that training holds out of --data.
 std::vector<Pair> validation_pairs(const Options& o) {
-  if (o.val.empty() == o.data.empty()) refuse("tune needs --val, or --data for the held-out part of training images");
+  if (o.val.empty() == o.data.empty()) refuse("tune: give --val, or --data to use the images that training held out");
   if (!o.val.empty()) return find_pairs(o.val);
   std::vector<Pair> held = split_for_validation(find_pairs(o.data), o.val_fraction).held_out;
-  if (held.empty()) refuse(o.data, ": --val-fraction ", o.val_fraction, " holds out no image");
+  if (held.empty()) refuse(o.data, ": --val-fraction ", o.val_fraction, " holds out no image; give a larger fraction");
   return held;
 }
 
-/// Leaves out the images that the model was trained on, which would flatter any decoding, and tells it.
+/// Leaves out, and reports, the images that the model was trained on: scores on them would be too high.
 void leave_out_seen(const Options& o, const Json& info, std::vector<Example>& examples) {
   if (!info.contains("trained_on") || !info["trained_on"].is_array()) {
-    std::fprintf(stderr, "%s does not tell which images it was trained on: make sure that these are others\n",
+    std::fprintf(stderr, "%s does not record its training images: make sure that none of these is among them\n",
                  o.model.c_str());
     return;
   }
@@ -50,13 +50,13 @@ void leave_out_seen(const Options& o, const Json& info, std::vector<Example>& ex
     if (!seen.contains(images[i]))
       others.push_back(std::move(examples[i]));
     else
-      std::fprintf(stderr, "%s: left out, as %s was trained on it\n", examples[i].stem.c_str(), o.model.c_str());
+      std::fprintf(stderr, "%s: left out, because %s was trained on it\n", examples[i].stem.c_str(), o.model.c_str());
   }
-  if (others.empty()) refuse("tune needs images that ", o.model, " was not trained on, and these are none");
+  if (others.empty()) refuse("tune: ", o.model, " was trained on all of these images; give others");
   examples = std::move(others);
 }
 
-/// The settings that are tried, as columns of a table.
+/// The tuned settings as columns of a table.
 class Table {
  public:
   Table(const Settings& settings, const DecodingGrid& grid) {
@@ -75,7 +75,7 @@ class Table {
     print_row("present", decodings[0], scores[0]);
   }
 
-  /// A decoding and its scores, for the record.
+  /// A decoding and its scores, for run.json.
   Json tried(const Json& decoding, const ValidationScores& s) const {
     Json j = Json::object();
     for (const Setting* column : columns_) {
@@ -101,7 +101,7 @@ class Table {
 
 void run(const Options& o) {
   keep_inputs(o.out, {o.model});
-  OutputFile(o.out);  // that it can be written is known before the work
+  OutputFile(o.out);  // fails early if the file cannot be written
   const Dialect dialect = parse_dialect(o.dialect);
   const Exec exec = make_exec(o.common);
   Model model = load_model(o.model, exec);
@@ -126,7 +126,7 @@ void run(const Options& o) {
   const std::vector<size_t> order = ranking(scores, o.by);
   const size_t best = order[0];
   const std::string by = full_name(o.by, dialect);
-  fmt::print("{}, {}, the best {} first; objects: predicted - true, mean over images\n",
+  fmt::print("{}, {}, sorted by {}; objects: predicted minus true, mean over images\n",
              counted(int64_t(examples.size()), "image"), counted(int64_t(decodings.size()), "decoding"), by);
   table.print(decodings, scores, order);
 
@@ -141,7 +141,8 @@ void run(const Options& o) {
                     {"decodings", decodings.size()},
                     {"before", before}};
   save_model(o.out, exec, method, info);
-  fmt::print("{}: {}\n", o.out, best == 0 ? "the present decoding is the best" : "with decoding 1");
+  fmt::print("{}: {}\n", o.out,
+             best == 0 ? "keeps the model's decoding, which is the best" : "stored decoding 1 of the table");
 
   Json all = Json::array();
   for (const size_t k : order)
@@ -158,22 +159,22 @@ void run(const Options& o) {
 
 void add_tune(Command& program) {
   Command command =
-      program.subcommand("tune", "choose a model's decoding on labelled images, and store it in the model");
+      program.subcommand("tune", "find the best decoding settings on labelled images and store them in the model");
   auto o = std::make_shared<Options>();
   command.add("--model", o->model, "a .safetensors file").required();
   const Option val = command.add("--val", o->val, "folder of labelled images that the model was not trained on");
-  command.add("--data", o->data, "instead: a folder of training images, of which the held-out part is used")
+  command.add("--data", o->data, "instead of --val: the training folder, of which the held-out part is used")
       .excludes(val);
-  command.add("--val-fraction", o->val_fraction, "part of --data that training held out, by name")
+  command.add("--val-fraction", o->val_fraction, "fraction of --data that training held out")
       .within(0., 0.9)
       .shown()
       .excludes(val);
-  command.add("--out", o->out, "the model with the best decoding; every score goes to OUT.run.json").required();
+  command.add("--out", o->out, "the model with the best decoding; all scores are written to OUT.run.json").required();
   o->candidates.add_to(command);
-  command.add("--by", o->by, "the score that decides, mean over images")
-      .one_of({"AP50:95", "AP50", "AP75", "AP90"})
+  command.add("--by", o->by, "score to maximise, mean over images").one_of({"AP50:95", "AP50", "AP75", "AP90"}).shown();
+  command.add("--dialect", o->dialect, "AP as this program computes it, as in evaluate")
+      .one_of(dialect_names())
       .shown();
-  command.add("--dialect", o->dialect, "whose rules AP follows, as in evaluate").one_of(dialect_names()).shown();
   add_device_options(command, o->common);
   command.runs([o] { run(*o); });
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds Basin for the GTX 10 series (compute capability 6.1), on a machine with or without a GPU and without any CUDA
-# toolkit, and packs it with all it needs beside the driver: ./tools/scripts/build-pascal.sh
+# toolkit, and packs it with everything it needs except the driver: ./tools/scripts/build-pascal.sh
 # The result is build/pascal/basin-VERSION-sm61-linux-x86_64.tar.gz. It holds machine code for sm_61, and PTX that the
 # driver of a newer GPU translates. Fetches 1.2 GB the first time (tools/scripts/pascal-toolkit.sh).
 set -euo pipefail
@@ -15,9 +15,9 @@ name=basin-$version-sm61-linux-x86_64
 root=$home/$name
 libraries=$root/lib
 
-# CUDA files by clang, which needs its own OpenMP; it serves the files that g++ compiles too. Libraries are found beside the
-# program wherever it lies, before those of the system, and so are the libraries that these need. The toolkit's headers
-# are named as such: compilers look into /usr/local/include first, where those of another CUDA may lie.
+# CUDA files are compiled by clang, which needs its own OpenMP; the files compiled by g++ use it too. Libraries, and those that
+# they need, are found beside the program wherever it is, before those of the system. The toolkit's headers are given
+# explicitly, because compilers search /usr/local/include first, which may contain those of another CUDA.
 cmake -S . -B "$home/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBASIN_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=61 \
   -DCMAKE_CUDA_COMPILER="$(readlink "$home/clang++")" -DCUDAToolkit_ROOT="$home/toolkit" -DCUDNN_ROOT="$packages/cudnn" \
   -DCMAKE_CUDA_FLAGS="--cuda-include-ptx=all -isystem $home/toolkit/include -DBASIN_EXPECTED_CUDART=12040" \
@@ -27,8 +27,8 @@ cmake -S . -B "$home/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBASIN_CUDA=ON 
   -DCMAKE_INSTALL_RPATH='$ORIGIN/../lib' -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON
 cmake --build "$home/build" --target basin basin_tests -j "$(nproc)"
 
-# What the program is linked with, and what cuDNN opens by itself for convolutions. Every Linux of this age or newer has
-# the C and C++ libraries.
+# The libraries that the program is linked with, and those that cuDNN loads for convolutions. Every Linux of this age or newer
+# has the C and C++ libraries.
 rm -rf "$libraries" "$root/models"
 mkdir -p "$libraries" "$root/models"
 LD_LIBRARY_PATH=$home/toolkit/lib64:$packages/cudnn/lib ldd "$root/bin/basin" |
@@ -54,7 +54,7 @@ GCC $(g++ -dumpversion) or newer, and for the GPU NVIDIA's driver 525 or newer; 
 Basin's licence is in \`LICENSE\`.
 END
 
-# Proof: as many images of either kind as there are files with kernels, the same in the program and in the tests.
+# Check: there are as many images of either kind as files with kernels, in the program and in the tests alike.
 for program in basin basin_tests; do
   elf=$("$home/toolkit/bin/cuobjdump" --list-elf "$root/bin/$program" | grep -c '\.sm_61\.cubin$' || true)
   ptx=$("$home/toolkit/bin/cuobjdump" --list-ptx "$root/bin/$program" | grep -c '\.sm_61\.ptx$' || true)
@@ -65,7 +65,7 @@ done
 tar -C "$home" --exclude="$name/bin/basin_tests" -czf "$root.tar.gz.part" "$name"
 mv "$root.tar.gz.part" "$root.tar.gz"
 
-# Elsewhere, as its user has it.
+# Run it from another folder, as a user would.
 elsewhere=$(mktemp -d)
 trap 'rm -rf "$elsewhere"' EXIT
 tar -C "$elsewhere" -xzf "$root.tar.gz"
