@@ -22,6 +22,7 @@ int main(int argc, char** argv) {
   add_integrate(program);
   add_loss(program);
   add_methods(program);
+  add_models(program);
   add_oracle(program);
   add_report(program);
   add_segment(program);

@@ -52,6 +52,7 @@ void add_evaluate(Command&);
 void add_synth(Command&);
 void add_report(Command&);
 void add_methods(Command&);
+void add_models(Command&);
 void add_oracle(Command&);
 void add_field(Command&);
 void add_loss(Command&);

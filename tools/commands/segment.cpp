@@ -17,6 +17,7 @@
 #include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
 #include "tools/cli/setting_options.h"
+#include "tools/cli/shipped_models.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;
@@ -216,8 +217,10 @@ int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Out
 
 void run(const Options& o) {
   Work work;
+  const fs::path model_path = model_file(o.model);
   work.exec = make_exec(o.common);
-  work.model = load_model(o.model, work.exec);
+  work.model = load_model(model_path, work.exec);
+  resolve_setting("model", model_path.string());
   const Method& method = *work.model.method;
   o.settings.apply_to(*work.model.method);
   work.norm = o.norm.empty() ? method.sample_spec().normalisation : parse_normalisation(o.norm);
@@ -262,7 +265,7 @@ void run(const Options& o) {
                   {"failed", outcome.failed},
                   {"remarks", outcome.remarks},
                   {"scale", work.options.scale},
-                  {"model_fingerprint", fingerprint_of_file(o.model)},
+                  {"model_fingerprint", fingerprint_of_file(model_path)},
                   {"config", method.config()},
                   {"norm", to_string(work.norm)},
                   {"seconds", {{"read", s.read}, {"network", s.network}, {"decode", s.decode}, {"write", s.write}}}});
@@ -275,7 +278,7 @@ void add_segment(Command& program) {
   Command command = program.subcommand("segment", "segment images with a trained model");
   auto o = std::make_shared<Options>();
   command.add("INPUT", o->inputs, "images, or folders of images").required();
-  command.add("--model", o->model, "a .safetensors file").required();
+  command.add("--model", o->model, "a .safetensors file, or a name that `basin models` lists").required();
   command.add("--out", o->out, "folder for what is written").required();
   command.add("--save", o->save, "labels, overlay, or a map of the network, such as field and logit").list().shown();
   command.add(

@@ -12,6 +12,7 @@
 #include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
 #include "tools/cli/setting_options.h"
+#include "tools/cli/shipped_models.h"
 
 namespace basin::tools {
 namespace {
@@ -100,11 +101,13 @@ class Table {
 };
 
 void run(const Options& o) {
-  keep_inputs(o.out, {o.model});
+  const std::filesystem::path model_path = model_file(o.model);
+  keep_inputs(o.out, {model_path});
   OutputFile(o.out);  // that it can be written is known before the work
   const Dialect dialect = parse_dialect(o.dialect);
   const Exec exec = make_exec(o.common);
-  Model model = load_model(o.model, exec);
+  Model model = load_model(model_path, exec);
+  resolve_setting("model", model_path.string());
   Method& method = *model.method;
   const DecodingGrid grid = o.candidates.grid(method.settings(), method.name());
   if (grid.empty()) refuse(o.model, ": the method ", method.name(), " has no decoding to tune");
@@ -146,7 +149,7 @@ void run(const Options& o) {
   Json all = Json::array();
   for (const size_t k : order)
     all.push_back(table.tried(decodings[k], scores[k]));
-  write_run_json(o.out + ".run.json", {{"model_fingerprint", fingerprint_of_file(o.model)},
+  write_run_json(o.out + ".run.json", {{"model_fingerprint", fingerprint_of_file(model_path)},
                                        {"validation_images", examples.size()},
                                        {"by", by},
                                        {"config", method.config()},
@@ -160,7 +163,7 @@ void add_tune(Command& program) {
   Command command =
       program.subcommand("tune", "choose a model's decoding on labelled images, and store it in the model");
   auto o = std::make_shared<Options>();
-  command.add("--model", o->model, "a .safetensors file").required();
+  command.add("--model", o->model, "a .safetensors file, or a name that `basin models` lists").required();
   const Option val = command.add("--val", o->val, "folder of labelled images that the model was not trained on");
   command.add("--data", o->data, "instead: a folder of training images, of which the held-out part is used")
       .excludes(val);
