@@ -31,8 +31,14 @@ auto with_name(const std::string& name, const F& f) {
   }
 }
 
-/// The method's maps of a whole image. Where the network saw it at another scale, maps that can be are brought back to
-/// the size of the image, so that outlines are smooth; others stay, and their labels are enlarged. Throws one sentence
+/// A part [C, height, width] of an image, from its pixel (y, x) on, on the device that segments.
+Tensor part_of(const Exec&, const Source&, int y, int x, int height, int width);
+
+/// An image [C, H, W] as the network sees it at a scale: smoothed as far as it shrinks, its sides rounded.
+Tensor at_scale(const Exec&, const Tensor& image, double scale);
+
+/// The method's maps of a whole image. Where the network saw it smaller, maps that can be are brought back to the size
+/// of the image, so that outlines are smooth; others stay, and their labels are brought to that size. Throws one sentence
 /// where the image is too large to be decoded.
 Maps predict_source(const Exec&, const Method&, const Predictor&, const Source&, const SegmentOptions&);
 

@@ -1,4 +1,7 @@
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <fstream>
 #include <set>
@@ -12,6 +15,7 @@
 #include "engine/json.h"
 #include "models/inference/appearance.h"
 #include "models/inference/model_file.h"
+#include "models/inference/scale_search.h"
 #include "models/inference/segmenter.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
@@ -26,9 +30,9 @@ namespace {
 struct Options {
   Common common;
   std::vector<std::string> inputs, save{"labels", "overlay"};
-  std::string model, out, tiling, norm;
+  std::string model, out, tiling, norm, scale;
   std::optional<int> tile, overlap;
-  std::optional<double> scale, diameter;
+  std::optional<double> diameter;
   SettingOptions settings;
   PlaneChoice choice;
 };
@@ -51,7 +55,7 @@ TilingOptions tiling_of(const Options& o) {
 }
 
 struct Seconds {
-  double read = 0, network = 0, decode = 0, write = 0;
+  double read = 0, scale = 0, network = 0, decode = 0, write = 0;
 };
 
 /// What of the inputs was done, and what was not: one bad image does not stop the others.
@@ -60,7 +64,7 @@ struct Outcome {
   std::vector<std::string> failed;  // images and inputs
   size_t done = 0, converted = 0;   // converted: between grey and RGB
   Seconds seconds;
-  Json remarks = Json::array();
+  Json remarks = Json::array(), scales = Json::array();
   NoteList notes;  // what reading images changed or left out
 
   void fail(const fs::path& path, const char* why) {
@@ -157,19 +161,41 @@ struct Work {
   Model model;
   Normalisation norm;
   SegmentOptions options;
+  bool finds_scale = false;  // of each image
   std::optional<Appearance> trained;
   std::set<std::string> save;
   PlaneChoice choice;
 };
 
+double parse_scale(const std::string& text) {
+  double scale = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), scale);
+  if (error != std::errc() || end != text.data() + text.size() || !(scale >= 0.01 && scale <= 100))
+    refuse("--scale ", text, ": expected auto or a number from 0.01 to 100");
+  return scale;
+}
+
 /// At which scale the network sees images: as asked for, or so that objects of a diameter look like those of the
-/// training.
-double scale_of(const Options& o, const std::optional<Appearance>& trained) {
-  if (o.scale) return *o.scale;
-  if (!o.diameter) return 1;
-  if (!trained || trained->diameter <= 0)
-    refuse("--diameter: ", o.model, " does not say how large the objects of its training were; give --scale");
-  return trained->diameter / *o.diameter;
+/// training. Unless either is given, the scale is found for each image where the model says how large those were.
+void choose_scale(const Options& o, Work& work) {
+  const bool has_sizes = work.trained && work.trained->diameter > 0;
+  const auto need_sizes = [&](const char* option) {
+    if (!has_sizes)
+      refuse(option, ": ", o.model,
+             " does not say how large the objects of its training were; give a number as --scale");
+  };
+  if (o.diameter) {
+    need_sizes("--diameter");
+    work.options.scale = work.trained->diameter / *o.diameter;
+  } else if (o.scale.empty()) {
+    work.finds_scale = has_sizes;
+  } else if (o.scale == "auto") {
+    need_sizes("--scale auto");
+    work.finds_scale = true;
+  } else {
+    work.options.scale = parse_scale(o.scale);
+  }
+  resolve_setting("scale", work.finds_scale ? Json("auto") : Json(work.options.scale));
 }
 
 /// Throws one sentence for something to be saved that the method does not have.
@@ -182,8 +208,19 @@ void check_kinds(const std::set<std::string>& save, const Method& method) {
     if (!known.contains(kind)) refuse("--save ", kind, ": a model of ", method.name(), " gives ", kinds);
 }
 
-/// Segments an image, writes its files and returns the number of objects.
-int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Outcome& outcome) {
+/// At which scale the network sees an image, where that is not fixed for all of them.
+double find_scale_of(const Work& work, const std::string& name, const Source& source, Outcome& outcome) {
+  const double start = clock_seconds();
+  const FoundScale found = with_name(
+      name, [&] { return find_scale(work.exec, *work.model.method, *work.model.predictor, source, *work.trained); });
+  outcome.seconds.scale += clock_seconds() - start;
+  outcome.scales.push_back({{"image", name}, {"scale", found.scale}});
+  if (found.diameter == 0) outcome.remark(name, "no scale shows objects of the training's size, so it keeps scale 1");
+  return found.scale;
+}
+
+/// Segments an image, writes its files and returns what was found, in words.
+std::string segment_image(const Work& work, const fs::path& path, ImageFiles& files, Outcome& outcome) {
   Seconds& seconds = outcome.seconds;
   const double start = clock_seconds();
   const Source source(read_image(path, work.choice), work.model.method->sample_spec().channels, work.norm,
@@ -201,8 +238,10 @@ int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Out
       save(name, "_" + name + ".npy", [&](const fs::path& file) { save_map(work.exec, file, map); });
   };
   const Model& model = work.model;
+  SegmentOptions options = work.options;
+  if (work.finds_scale) options.scale = find_scale_of(work, path.string(), source, outcome);
   const Segmentation s = with_name(path.string(), [&] {
-    return segment_source(work.exec, *model.method, *model.predictor, source, work.options, save_maps);
+    return segment_source(work.exec, *model.method, *model.predictor, source, options, save_maps);
   });
   seconds.network += s.network_seconds, seconds.decode += s.decode_seconds;
   const Labels& labels = s.instances.labels;
@@ -210,9 +249,9 @@ int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Out
   save("overlay", "_overlay.png", [&](const fs::path& file) { write_png(file, overlay(source.image(), labels)); });
   files.keep();
   if (work.save.count("labels")) files.remove_others(masks_suffixes, masks_suffix(labels));
-  for (const std::string& remark : remarks_on(source, labels, work.trained, work.options.scale, work.norm))
+  for (const std::string& remark : remarks_on(source, labels, work.trained, options.scale, work.norm))
     outcome.remark(path.string(), remark);
-  return labels.count;
+  return counted(labels.count, "object") + (work.finds_scale ? fmt::format(", scale {:g}", options.scale) : "");
 }
 
 void run(const Options& o) {
@@ -230,7 +269,7 @@ void run(const Options& o) {
   work.save = {o.save.begin(), o.save.end()};
   check_kinds(work.save, method);
   work.trained = appearance_in(work.model.info);
-  work.options.scale = scale_of(o, work.trained);
+  choose_scale(o, work);
   work.choice = o.choice;
   if (work.model.info.contains("source"))  // a checkpoint without Basin's description
     std::fprintf(stderr, "basin: %s: holds no settings; normalisation (%s) and decoding are the method's defaults\n",
@@ -249,26 +288,29 @@ void run(const Options& o) {
       if (image.stem.find('/') != std::string::npos)
         fs::create_directories((fs::path(o.out) / image.stem).parent_path());
       ImageFiles files(fs::path(o.out) / image.stem);
-      const int objects = segment_image(work, image.path, files, outcome);
-      std::printf("%s: %s\n", image.path.string().c_str(), counted(objects, "object").c_str());
+      const std::string found = segment_image(work, image.path, files, outcome);
+      std::printf("%s: %s\n", image.path.string().c_str(), found.c_str());
       std::fflush(stdout);
       ++outcome.done;
     });
   report_notes(outcome.notes.lines());
   report_converted(outcome.converted, method.sample_spec().channels);
   const Seconds& s = outcome.seconds;
-  std::printf("%s: read %.3f s, network %.3f s, decode %.3f s, write %.3f s\n",
-              counted(int64_t(outcome.done), "image").c_str(), s.read, s.network, s.decode, s.write);
-  write_run_json(fs::path(o.out) / "run.json",
-                 {{"images", outcome.done},
-                  {"converted", outcome.converted},
-                  {"failed", outcome.failed},
-                  {"remarks", outcome.remarks},
-                  {"scale", work.options.scale},
-                  {"model_fingerprint", fingerprint_of_file(model_path)},
-                  {"config", method.config()},
-                  {"norm", to_string(work.norm)},
-                  {"seconds", {{"read", s.read}, {"network", s.network}, {"decode", s.decode}, {"write", s.write}}}});
+  const std::string scale_time = work.finds_scale ? fmt::format("scale {:.3f} s, ", s.scale) : "";
+  std::printf("%s: read %.3f s, %snetwork %.3f s, decode %.3f s, write %.3f s\n",
+              counted(int64_t(outcome.done), "image").c_str(), s.read, scale_time.c_str(), s.network, s.decode,
+              s.write);
+  Json seconds{{"read", s.read}, {"network", s.network}, {"decode", s.decode}, {"write", s.write}};
+  if (work.finds_scale) seconds["scale"] = s.scale;
+  write_run_json(fs::path(o.out) / "run.json", {{"images", outcome.done},
+                                                {"converted", outcome.converted},
+                                                {"failed", outcome.failed},
+                                                {"remarks", outcome.remarks},
+                                                {"scales", outcome.scales},
+                                                {"model_fingerprint", fingerprint_of_file(model_path)},
+                                                {"config", method.config()},
+                                                {"norm", to_string(work.norm)},
+                                                {"seconds", seconds}});
   if (!outcome.failed.empty()) outcome.refuse_failed();
 }
 
@@ -290,8 +332,10 @@ void add_segment(Command& program) {
   command.add("--overlap", o->overlap, "pixels that neighbouring tiles share in dynamic, pad and resize; default: 50")
       .not_negative();
   const Option scale =
-      command.add("--scale", o->scale, "at which the network sees images: 0.5 shows them half as wide and high")
-          .within(0.01, 100.);
+      command.add("--scale", o->scale,
+                  "at which the network sees images: 0.5 shows them half as wide and high; auto finds for each image "
+                  "the scale that shows its objects as large as those of the training; default: auto, or 1 where the "
+                  "model does not say how large these were");
   command
       .add("--diameter", o->diameter,
            "typical diameter of the objects in pixels: images are scaled so that they look like those of the training")
