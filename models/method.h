@@ -44,10 +44,18 @@ struct Maps : NamedTensors {
 
 /// How the values of a map change where the image is turned, mirrored or scaled.
 struct MapSpec {
-  enum class Kind { scalar, vector };  // vector: channels are x, y pairs in pixels
+  enum class Kind {
+    scalar,
+    vector,  // pairs of channels x, y; of maps that can be resized, in pixels
+    extent,  // pairs of channels that are lengths along x and y
+    code,    // tells objects apart and may be any other one in another view, so that views cannot be averaged
+  };
   std::string name;
   int channels = 1;
   Kind kind = Kind::scalar;
+  std::vector<Kind> kinds = {};  // of each channel, where they are of several kinds
+
+  Kind kind_of(int channel) const { return kinds.empty() ? kind : kinds[size_t(channel)]; }
 };
 
 /// The objects of an image.
@@ -165,6 +173,8 @@ class Method {
   virtual std::vector<MapSpec> maps() const = 0;
   /// Whether maps of an image that the network saw at another scale mean the same after they are resized.
   virtual bool has_scalable_maps() const { return false; }
+  /// Whether the maps of an image are those of its eight views averaged, even where nobody asks for it.
+  virtual bool averages_views() const { return false; }
   virtual std::unique_ptr<Predictor> predictor(const Exec&) const = 0;
   /// Maps that nobody else holds are let go as soon as they are done with: an image may fill the memory.
   virtual Instances decode(const Exec&, Maps) const = 0;

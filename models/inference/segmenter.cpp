@@ -8,6 +8,7 @@
 #include "kernels/flow/integrate.h"
 #include "kernels/image/resize_antialiased.h"
 #include "kernels/image/tiles.h"
+#include "models/inference/views.h"
 
 namespace basin {
 namespace {
@@ -59,7 +60,8 @@ Maps predict_source(const Exec& exec, const Method& method, const Predictor& pre
     refuse("the image has ", source.width(), " x ", source.height(), " pixels, and its sides must be below ", limit,
            "; cut it into parts");
   const Tensor image = at_scale(exec, part_of(exec, source, 0, 0, source.height(), source.width()), options.scale);
-  Maps maps = predictor.predict(exec, image, options.tiling);
+  Maps maps = options.tta || method.averages_views() ? predict_views(exec, method, predictor, image, options.tiling)
+                                                     : predictor.predict(exec, image, options.tiling);
   if (options.scale < 1 && method.has_scalable_maps()) {
     for (const MapSpec& spec : method.maps())
       maps.tensors[spec.name] = at_image_size(exec, maps[spec.name], spec, source.height(), source.width());

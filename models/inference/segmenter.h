@@ -11,6 +11,7 @@ namespace basin {
 struct SegmentOptions {
   TilingOptions tiling;
   double scale = 1;  // at which the network sees an image: 0.5 shows it half as wide and high
+  bool tta = false;  // maps are averaged over the eight views of an image (test-time augmentation)
 };
 
 /// One image segmented, with the seconds each stage took.
@@ -38,8 +39,8 @@ Tensor part_of(const Exec&, const Source&, int y, int x, int height, int width);
 Tensor at_scale(const Exec&, const Tensor& image, double scale);
 
 /// The method's maps of a whole image. Where the network saw it smaller, maps that can be are brought back to the size
-/// of the image, so that outlines are smooth; others stay, and their labels are brought to that size. Throws one sentence
-/// where the image is too large to be decoded.
+/// of the image, so that outlines are smooth; others stay, and their labels are brought to that size. Throws one
+/// sentence where the image is too large to be decoded.
 Maps predict_source(const Exec&, const Method&, const Predictor&, const Source&, const SegmentOptions&);
 
 /// Image to instances: runs the network and decodes its maps with the method's settings. What it throws does not name

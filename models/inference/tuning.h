@@ -5,6 +5,7 @@
 
 #include "data/dataset/dataset.h"
 #include "engine/json.h"
+#include "models/inference/segmenter.h"
 #include "models/inference/validation.h"
 #include "models/method.h"
 
@@ -30,9 +31,10 @@ std::vector<Json> decodings_to_try(Settings&, const DecodingGrid&);
 std::vector<ImageScore> score_decodings(const Exec&, const Method&, const Maps&, const Labels& truth,
                                         const std::vector<Json>& decodings);
 
-/// The scores of each decoding on labelled images. The network sees each image once. `seen` is called after each image.
+/// The scores of each decoding on labelled images, whose maps are those of the options. The network sees each image
+/// once, or once in each view. `seen` is called after each image.
 std::vector<ValidationScores> try_decodings(const Exec&, const Method&, const Predictor&, const std::vector<Example>&,
-                                            const std::vector<Json>& decodings, Dialect,
+                                            const std::vector<Json>& decodings, Dialect, const SegmentOptions&,
                                             const std::function<void(const Example&)>& seen = {});
 
 /// What the best decoding is best in: "AP50", "AP75", "AP90" or "AP50:95".

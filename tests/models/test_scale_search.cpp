@@ -133,14 +133,15 @@ TEST_CASE("segment: maps of a shrunk image are enlarged, and those of an enlarge
   scalable.scalable = true;
   const Source source = discs(6, 40, 60);
   const auto maps_at = [&](double scale) {
-    return predict_source(cpu, scalable, *scalable.predictor(cpu), source, {{}, scale});
+    return predict_source(cpu, scalable, *scalable.predictor(cpu), source, {{}, scale, false});
   };
   const Maps shrunk = maps_at(0.5), enlarged = maps_at(2);
   CHECK(shrunk["brightness"].shape() == Shape{1, 40, 60});
   CHECK(shrunk.scale == 2);
   CHECK(enlarged["brightness"].shape() == Shape{1, 80, 120});
   CHECK(enlarged.scale == 1);
-  const Labels labels = segment_source(cpu, scalable, *scalable.predictor(cpu), source, {{}, 2}).instances.labels;
+  const Labels labels =
+      segment_source(cpu, scalable, *scalable.predictor(cpu), source, {{}, 2, false}).instances.labels;
   CHECK(labels.height == 40);
   CHECK(labels.width == 60);
   CHECK(labels.count > 3);

@@ -8,6 +8,10 @@
 #include "kernels/runtime/exec.h"
 #include "tools/cli/options.h"
 
+namespace basin {
+class Method;
+}
+
 namespace basin::tools {
 
 /// What every command takes where it means something.
@@ -23,13 +27,16 @@ void add_precision_option(Command&, Common&);
 
 /// --axes, --plane and --channel: what is meant of files that hold several images.
 void add_plane_options(Command&, PlaneChoice&);
+/// --tta: maps are averaged over the eight views of an image. To be refused for a method without such maps.
+void add_tta_option(Command&, bool& tta);
+void check_tta(bool tta, const Method&);
 void add_threads_option(Command&, int& threads);
 
 /// 0: as many as the machine has, or OMP_NUM_THREADS says.
 void set_threads(int);
 /// Sets the number of threads and picks the device, a GPU with a stream of its own. `cuda` throws where there is none;
-/// `auto` reports on stderr which device it took, unless `announce` is false. tf32 and bf16 become fp32, and stderr says so, where
-/// the device does not support them.
+/// `auto` reports on stderr which device it took, unless `announce` is false. tf32 and bf16 become fp32, and stderr
+/// says so, where the device does not support them.
 Exec make_exec(const Common&, bool announce = true);
 
 /// Throws if a command would write over one of the files that it reads.

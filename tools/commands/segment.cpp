@@ -35,6 +35,7 @@ struct Options {
   std::optional<double> diameter;
   SettingOptions settings;
   PlaneChoice choice;
+  bool tta = false;
 };
 
 void save_map(const Exec& exec, const fs::path& path, const Tensor& map) {
@@ -270,6 +271,8 @@ void run(const Options& o) {
   check_kinds(work.save, method);
   work.trained = appearance_in(work.model.info);
   choose_scale(o, work);
+  check_tta(o.tta, method);
+  work.options.tta = o.tta;
   work.choice = o.choice;
   if (work.model.info.contains("source"))  // a checkpoint without Basin's description
     std::fprintf(stderr, "basin: %s: holds no settings; normalisation (%s) and decoding are the method's defaults\n",
@@ -342,6 +345,7 @@ void add_segment(Command& program) {
       .within(0.5, 100000.)
       .excludes(scale);
   command.add("--norm", o->norm, "divide, percentile:LOW,HIGH or none; default: the model's");
+  add_tta_option(command, o->tta);
   o->settings.add_to(command, {Setting::Use::decoding}, "the model's");
   add_plane_options(command, o->choice);
   add_precision_option(command, o->common);

@@ -24,6 +24,7 @@ struct Options {
   std::string model, data, val, out, dialect = "stardist", by = "AP50:95";
   double val_fraction = 0.1;
   CandidateOptions candidates;
+  bool tta = false;
 };
 
 /// The labelled images that are scored: all of --val, or what training holds out of --data.
@@ -109,6 +110,7 @@ void run(const Options& o) {
   Model model = load_model(model_path, exec);
   resolve_setting("model", model_path.string());
   Method& method = *model.method;
+  check_tta(o.tta, method);
   const DecodingGrid grid = o.candidates.grid(method.settings(), method.name());
   if (grid.empty()) refuse(o.model, ": the method ", method.name(), " has no decoding to tune");
   const std::vector<Json> decodings = decodings_to_try(method.settings(), grid);
@@ -122,9 +124,11 @@ void run(const Options& o) {
   leave_out_seen(o, model.info, examples);
   report_converted(converted(examples), spec.channels);
 
+  SegmentOptions options;
+  options.tta = o.tta;
   size_t done = 0;
   const std::vector<ValidationScores> scores = try_decodings(
-      exec, method, *model.predictor, examples, decodings, dialect,
+      exec, method, *model.predictor, examples, decodings, dialect, options,
       [&](const Example& e) { std::fprintf(stderr, "%zu of %zu: %s\n", ++done, examples.size(), e.stem.c_str()); });
   const std::vector<size_t> order = ranking(scores, o.by);
   const size_t best = order[0];
@@ -138,11 +142,9 @@ void run(const Options& o) {
   Json info = model.info;
   info["config"] = method.config();
   info["validation"] = to_json(scores[best]);
-  info["tuning"] = {{"by", by},
-                    {"images", examples.size()},
-                    {"data", fingerprint(examples)},
-                    {"decodings", decodings.size()},
-                    {"before", before}};
+  info["tuning"] = {
+      {"by", by},     {"images", examples.size()}, {"data", fingerprint(examples)}, {"decodings", decodings.size()},
+      {"tta", o.tta}, {"before", before}};
   save_model(o.out, exec, method, info);
   fmt::print("{}: {}\n", o.out, best == 0 ? "the present decoding is the best" : "with decoding 1");
 
@@ -176,6 +178,7 @@ void add_tune(Command& program) {
   command.add("--by", o->by, "the score that decides, mean over images")
       .one_of({"AP50:95", "AP50", "AP75", "AP90"})
       .shown();
+  add_tta_option(command, o->tta);
   command.add("--dialect", o->dialect, "whose rules AP follows, as in evaluate").one_of(dialect_names()).shown();
   add_device_options(command, o->common);
   command.runs([o] { run(*o); });

@@ -35,9 +35,15 @@ struct SquareSymmetry {
 /// to = the image [C, H, W] after the symmetry, [C, H, W] or [C, W, H].
 void apply_symmetry(const Exec&, SquareSymmetry, View<const float, 3> image, View<float, 3> to);
 
-/// Takes the symmetry back on the raw maps of a spatial embedding network, map [5, H', W'] = o_x, o_y, sigma_x,
-/// sigma_y, seed of the image after it, and adds weight times them to `sum` [5, H, W], or overwrites it if `first`.
-/// Offsets turn with the image; sigma_x and sigma_y change places where the sides do.
-void add_undone(const Exec&, SquareSymmetry, View<const float, 3> map, float weight, bool first, View<float, 3> sum);
+/// Takes the symmetry back on maps [C, H', W'] of an image after it, and adds weight times them to `sum` [C, H, W], or
+/// overwrites it if `first`. Of scalars the pixels alone move.
+void add_undone_scalars(const Exec&, SquareSymmetry, View<const float, 3> map, float weight, bool first,
+                        View<float, 3> sum);
+/// The same where channels are pairs x, y of vectors, which turn with the image.
+void add_undone_vectors(const Exec&, SquareSymmetry, View<const float, 3> map, float weight, bool first,
+                        View<float, 3> sum);
+/// The same where channels are pairs of lengths along x and y, which change places where the sides do.
+void add_undone_extents(const Exec&, SquareSymmetry, View<const float, 3> map, float weight, bool first,
+                        View<float, 3> sum);
 
 }  // namespace basin::kernels
