@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
   Command program("basin", "Basin: instance segmentation of microscopy images", "basin " BASIN_VERSION);
   add_bench(program);
   add_cluster(program);
+  add_compare_models(program);
   add_components(program);
   add_doctor(program);
   add_evaluate(program);

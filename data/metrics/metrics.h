@@ -80,6 +80,10 @@ Counts counts(const ImageScore&, double threshold, Dialect);
 /// TP / (TP + FP + FN) of one image, or of a pool. No value where the dialect leaves it undefined.
 std::optional<double> average_precision(const ImageScore&, double threshold, Dialect);
 
+/// 2 TP / (2 TP + FP + FN) of pairs with IoU above a threshold of at least 0.5; the same with the roles exchanged. No
+/// value where there is no object, true or predicted.
+std::optional<double> object_f1(const ImageScore&, double threshold);
+
 /// The mean over images; those without a value are left out. No value: no image has one.
 std::optional<double> mean_average_precision(std::span<const ImageScore>, double threshold,
                                              Dialect = Dialect::stardist);

@@ -112,8 +112,7 @@ Labels labels_in(const Look& look, const Window& w) {
 /// The share of objects that are found in both of two looks, the second of which is at a part of the first.
 double agreement(const Look& a, const Look& b) {
   const Labels of_a = labels_in(a, b.window);
-  const ImageScore s = score(of_a, resized(b.labels, of_a.height, of_a.width));
-  return s.truth + s.prediction == 0 ? 0 : 2 * double(s.matched.size()) / double(s.truth + s.prediction);
+  return object_f1(score(of_a, resized(b.labels, of_a.height, of_a.width)), 0.5).value_or(0);
 }
 
 class Search {

@@ -66,6 +66,7 @@ void add_loss(Command&);
 void add_integrate(Command&);
 void add_cluster(Command&);
 void add_components(Command&);
+void add_compare_models(Command&);
 void add_bench(Command&);
 void add_info(Command&);
 void add_doctor(Command&);
