@@ -1,5 +1,6 @@
 #include "engine/params.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <utility>
@@ -72,6 +73,22 @@ void Params::init(const Exec& exec, uint64_t seed) {
     fill(learnt_, values_);
     fill(statistics_, running_);
   });
+}
+
+void Params::copy_from(const Exec& exec, const Params& from) {
+  const auto check = [](const std::vector<Named>& names, const std::vector<Named>& others) {
+    for (size_t k = 0; k < std::max(names.size(), others.size()); ++k) {
+      if (k >= names.size()) refuse("the network has no tensor ", others[k].name);
+      if (k >= others.size()) refuse("the tensor ", names[k].name, " is missing");
+      if (names[k].name != others[k].name) refuse("expected the tensor ", names[k].name, ", found ", others[k].name);
+      if (names[k].shape != others[k].shape)
+        refuse("the tensor ", names[k].name, " has the shape ", others[k].shape, ", expected ", names[k].shape);
+    }
+  };
+  check(learnt(), from.learnt());
+  check(statistics(), from.statistics());
+  values_.copy_from(exec, from.values_);
+  running_.copy_from(exec, from.running_);
 }
 
 void Params::exchange(Tensor& values, Tensor& running) {

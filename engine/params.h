@@ -36,6 +36,9 @@ class Params {
   void allocate(const Exec&);
   /// First values; a tensor's depend on the seed and on its position alone.
   void init(const Exec&, uint64_t seed);
+  /// Copies the values and running statistics of `from`, whose type this shares. Throws one sentence that names the
+  /// first tensor whose name or shape differs. Both are allocated, on the same device.
+  void copy_from(const Exec&, const Params& from);
 
   Parameter parameter(int handle) const;
   Tensor statistic(int handle) const;

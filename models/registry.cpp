@@ -47,8 +47,7 @@ Json Method::config() const {
 
 void Method::take_parameters(const Exec& exec, const Method& from) {
   params_.allocate(exec);
-  params_.values().copy_from(exec, from.params_.values());
-  params_.running().copy_from(exec, from.params_.running());
+  params_.copy_from(exec, from.params_);
 }
 
 std::unique_ptr<Decoder> Method::decoder(Maps maps) const {
@@ -92,10 +91,14 @@ std::unique_ptr<Method> make_method(const Json& config) {
 }
 
 std::unique_ptr<Method> make_method(const std::string& name, const std::vector<Assignment>& assignments) {
-  const std::unique_ptr<Method> defaults = entry_of(name).make(name, Json());
+  return reconfigure(entry_of(name).make(name, Json())->config(), assignments);
+}
+
+std::unique_ptr<Method> reconfigure(const Json& config, const std::vector<Assignment>& assignments) {
+  const std::unique_ptr<Method> method = make_method(config);
   for (const Assignment& a : assignments)
-    defaults->settings().set(a, {Setting::Use::network, Setting::Use::training, Setting::Use::decoding});
-  return make_method(defaults->config());
+    method->settings().set(a, {Setting::Use::network, Setting::Use::training, Setting::Use::decoding});
+  return make_method(method->config());
 }
 
 }  // namespace basin

@@ -31,5 +31,7 @@ void add_method(MethodEntry);
 std::unique_ptr<Method> make_method(const Json& config);
 /// The method of this name with these assignments applied to its default settings, of any use.
 std::unique_ptr<Method> make_method(const std::string& name, const std::vector<Assignment>& assignments);
+/// The method of a config with these assignments applied to its settings.
+std::unique_ptr<Method> reconfigure(const Json& config, const std::vector<Assignment>& assignments);
 
 }  // namespace basin

@@ -6,9 +6,11 @@
 #include <cmath>
 #include <cstdio>
 #include <deque>
+#include <span>
 #include <sstream>
 
 #include "data/dataset/loader.h"
+#include "engine/fingerprint.h"
 #include "engine/json.h"
 #include "engine/pool.h"
 #include "models/inference/appearance.h"
@@ -25,6 +27,16 @@ namespace {
 
 constexpr size_t remembered_batches = 64;
 constexpr int64_t check_every = 8;  // steps between looks at what the device noticed
+
+/// A hash of the values and running statistics, as 16 hexadecimal digits.
+std::string fingerprint_of(const Exec& exec, const Params& params) {
+  Fingerprint hash;
+  for (const Tensor* flat : {&params.values(), &params.running()}) {
+    const std::vector<float> values = flat->to_host<float>(exec);
+    hash.add(std::as_bytes(std::span(values)));
+  }
+  return hash.digits();
+}
 
 /// The settings that decide the bytes of a run.
 Json settings(const TrainOptions& o, const Exec& exec, const Method& method, const std::string& data,
@@ -51,6 +63,7 @@ Json settings(const TrainOptions& o, const Exec& exec, const Method& method, con
   if (o.draws > 0) j["draws"] = o.draws;
   if (exec.precision != Precision::fp32) j["precision"] = name_of(exec.precision);
   if (exec.device == Device::cuda && exec.deterministic) j["deterministic"] = true;
+  if (o.start) j["finetune"] = fingerprint_of(exec, *o.start);
   const Json config = method.config();
   for (const auto& [key, value] : config.items())
     j["model " + key] = value;
@@ -121,7 +134,10 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
   if (resume && std::filesystem::exists(files.state())) {
     load_checkpoint(files.state(), exec, method.params(), at, chosen);
   } else {
-    method.init(exec, o.seed);
+    if (o.start)
+      method.params().copy_from(exec, *o.start);
+    else
+      method.init(exec, o.seed);
     stepper.start_average();
   }
   if (at.step >= o.steps) {

@@ -21,6 +21,7 @@ struct TrainOptions {
   DrawBy draw_by = DrawBy::images;
   int64_t draws = 0;  // samples of an epoch; 0: draws_per_epoch()
   uint64_t seed = 0;
+  const Params* start = nullptr;  // fine-tuning: the first values of the parameters; null: drawn with the seed
   int workers = 0;                 // that prepare batches; 0: 1, and as many as fit beside a GPU
   SegmentOptions segment;          // of validation
   std::function<void()> accepted;  // called once it is known that steps will be done, before the first

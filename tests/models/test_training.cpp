@@ -62,6 +62,16 @@ void run(const std::filesystem::path& folder, const TrainOptions& options, bool 
   train(exec, method, examples, held, options, {folder}, resume);
 }
 
+/// A run that starts from the weights of a model file.
+void finetune(const std::filesystem::path& folder, const std::filesystem::path& from, TrainOptions options,
+              bool resume = false) {
+  const Model start = load_model(from, {});
+  VectorFields method(small());
+  method.params().allocate({});
+  options.start = &start.method->params();
+  train({}, method, synthetic(5, 64), {}, options, {folder}, resume);
+}
+
 SafeTensors read_state(const Folder& folder) {
   return decode_safetensors(read_file(folder / "last.state.safetensors"), "state");
 }
@@ -313,4 +323,43 @@ TEST_CASE("vector fields: an image without foreground has no objects") {
   const Labels found = method.decode(cpu, method.oracle(cpu, none)).labels;
   CHECK(found.count == 0);
   CHECK(found.ids == none.ids);
+}
+
+TEST_CASE("training: fine-tuning starts from the weights of a model") {
+  const Folder first, tuned, parts;
+  run(first.path(), few_steps(4), false);
+  TrainOptions options = few_steps(4);
+  options.rate.rate = 1e-12;  // so that the weights stay what they were
+  finetune(tuned.path(), first / "last.safetensors", options);
+  const std::vector<float> before =
+      load_model(first / "last.safetensors", {}).method->params().values().to_host<float>({});
+  const std::vector<float> after =
+      load_model(tuned / "last.safetensors", {}).method->params().values().to_host<float>({});
+  REQUIRE(before.size() == after.size());
+  for (size_t i = 0; i < before.size(); ++i)
+    REQUIRE(after[i] == doctest::Approx(before[i]).epsilon(1e-6));
+
+  options.steps = 2;
+  finetune(parts.path(), first / "last.safetensors", options);
+  options.steps = 4;
+  finetune(parts.path(), first / "last.safetensors", options, true);
+  CHECK(read_bytes(parts / "last.safetensors") == read_bytes(tuned / "last.safetensors"));
+  // Weights of another start do not continue the run.
+  options.steps = 6;
+  CHECK_THROWS_WITH(finetune(parts.path(), tuned / "last.safetensors", options, true), doctest::Contains("finetune"));
+}
+
+TEST_CASE("training: fine-tuning refuses weights of another shape, and names the tensor") {
+  const Folder first, tuned;
+  run(first.path(), few_steps(2), false);
+  const Model start = load_model(first / "last.safetensors", {});
+  VectorFieldOptions wider = small();
+  wider.net.width = 16;
+  VectorFields method(wider);
+  method.params().allocate({});
+  TrainOptions options = few_steps(2);
+  options.start = &start.method->params();
+  CHECK_THROWS_WITH(train({}, method, synthetic(5, 64), {}, options, {tuned.path()}, false),
+                    doctest::Contains("has the shape [8x1x1x1], expected [16x1x1x1]"));
+  CHECK(std::filesystem::is_empty(tuned.path()));
 }

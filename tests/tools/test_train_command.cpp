@@ -56,3 +56,25 @@ TEST_CASE("train: numbers that are none, and a run whose state is gone, are refu
       run_basin(folder, "train --data data --val data --out other --width 8 --crop 32 --steps 1 --device cpu");
   CHECK(contains(again.err, "2 images for validation with the pixels of one to train on"));
 }
+
+TEST_CASE("train: --finetune takes method, settings and weights from a model") {
+  const Folder folder;
+  REQUIRE(run_basin(folder, "synth --count 3 --size 64 --out data").code == 0);
+  const std::string few = "train --data data --crop 32 --batch 1 --steps 1 --device cpu ";
+  REQUIRE(run_basin(folder, few + "--model fc --set colours=4 --width 8 --norm divide --out first").code == 0);
+  const Ran tuned = run_basin(folder, few + "--finetune first/last.safetensors --out tuned");
+  REQUIRE_MESSAGE(tuned.code == 0, tuned.err);
+  const std::string info = run_basin(folder, "info tuned/last.safetensors").out;
+  CHECK_MESSAGE(contains(info, "fc"), info);
+  const std::string run = read_bytes(folder / "tuned/run.json");
+  CHECK(contains(run, "\"model\": \"fc\""));
+  CHECK(contains(run, "\"colours\": 4"));
+  CHECK(contains(run, "\"normalisation\": \"divide\""));
+
+  const Ran wider = run_basin(folder, few + "--finetune first/last.safetensors --width 16 --out wider");
+  CHECK(wider.code == 1);
+  CHECK_MESSAGE(contains(wider.err, "has the shape"), wider.err);
+  CHECK(!std::filesystem::exists(folder / "wider"));
+  for (const char* excluded : {"--model fc", "--channels 3"})
+    CHECK(run_basin(folder, few + "--finetune first/last.safetensors --out other " + excluded).code != 0);
+}

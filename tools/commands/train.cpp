@@ -6,6 +6,7 @@
 #include "engine/files.h"
 #include "engine/json.h"
 #include "kernels/image/components.h"
+#include "models/inference/model_file.h"
 #include "models/registry.h"
 #include "models/training/learning_rate.h"
 #include "models/training/trainer.h"
@@ -20,7 +21,7 @@ namespace {
 
 struct Options {
   Common common;
-  std::string data, model = "vf-h1", out, val, augment, schedule, sampling = "images";
+  std::string data, model = "vf-h1", finetune, out, val, augment, schedule, sampling = "images";
   double val_fraction = 0.1;
   std::optional<double> lr, weight_decay;
   double clip = 0, ema = 0;
@@ -93,13 +94,16 @@ void run(const Options& o) {
   exec.deterministic = o.deterministic;
   refuse_used(o);
   // Settings first: a mistake in them is reported before images are read.
-  std::unique_ptr<Method> method = make_method(o.model, {});
+  Model start;
+  if (!o.finetune.empty()) start = load_model(o.finetune, exec);
+  std::unique_ptr<Method> method = start.method ? make_method(start.method->config()) : make_method(o.model, {});
+  const Json config = method->config();
   const TrainingDefaults defaults = method->training_defaults();
-  std::vector<Assignment> assignments{{"normalisation", defaults.normalisation, "the default --norm"},
-                                      {"seed", std::to_string(o.common.seed), "--seed"}};
-  for (const Assignment& a : o.settings.assignments(method->settings(), o.model))
+  std::vector<Assignment> assignments{{"seed", std::to_string(o.common.seed), "--seed"}};
+  if (!start.method) assignments.push_back({"normalisation", defaults.normalisation, "the default --norm"});
+  for (const Assignment& a : o.settings.assignments(method->settings(), method->name()))
     assignments.push_back(a);
-  method = make_method(o.model, assignments);
+  method = reconfigure(config, assignments);
   const SampleSpec wanted = method->sample_spec();
   const int crop = o.crop.value_or(defaults.crop), batch = o.batch.value_or(defaults.batch);
   const int accumulate = o.accumulate.value_or(defaults.accumulate);
@@ -107,7 +111,7 @@ void run(const Options& o) {
   const Augmentation augment = parse_augmentation(o.augment.empty() ? defaults.augment : o.augment);
   const DrawBy draw_by = parse_draw_by(o.sampling);
   if (draw_by == DrawBy::objects && wanted.sampling.kind != Sampling::Kind::crop)
-    refuse("--sampling objects: the method ", o.model, " draws its samples in a way of its own");
+    refuse("--sampling objects: the method ", method->name(), " draws its samples in a way of its own");
   std::vector<std::string> left_out;
   std::vector<Pair> pairs = find_pairs(o.data, &left_out), held;
   if (!o.val.empty()) {
@@ -120,7 +124,8 @@ void run(const Options& o) {
   std::fprintf(stderr, "to train on, %s", describe_pairs(pairs).c_str());
   if (!held.empty()) std::fprintf(stderr, "for validation, %s", describe_pairs(held).c_str());
 
-  const std::vector<Example> train_set = read_examples(pairs, o.channels, wanted.normalisation);
+  const std::vector<Example> train_set =
+      read_examples(pairs, start.method ? wanted.channels : o.channels, wanted.normalisation);
   const int channels = train_set.front().source.channels();
   const std::vector<Example> val_set = read_examples(held, channels, wanted.normalisation);
   report_notes(notes_of(train_set)), report_notes(notes_of(val_set));
@@ -129,7 +134,7 @@ void run(const Options& o) {
   report_binary(train_set);
   if (objects(train_set) == 0) refuse(o.data, ": no image to train on holds an object");
   assignments.push_back({"channels", std::to_string(channels), "--channels"});
-  method = make_method(o.model, assignments);
+  method = reconfigure(config, assignments);
   method->params().allocate(exec);
 
   TrainOptions t;
@@ -144,15 +149,16 @@ void run(const Options& o) {
   t.augment = augment;
   t.draw_by = draw_by, t.draws = o.draws;
   t.patience = o.patience;
+  if (start.method) t.start = &start.method->params();
   t.step = {.graph = !o.no_graph, .accumulate = accumulate, .adam = defaults.adam, .clip = o.clip, .average = o.ema};
   if (o.weight_decay) t.step.adam.weight_decay = *o.weight_decay;
 
-  make_folder(o.out);
   std::fprintf(stderr, "%s with %s to train on, %s with %s held out, %s of %s of %d x %d px, %s\n",
                counted(int64_t(train_set.size()), "image").c_str(), counted(objects(train_set), "object").c_str(),
                counted(int64_t(val_set.size()), "image").c_str(), counted(objects(val_set), "object").c_str(),
                counted(t.steps, "step").c_str(), counted(t.batch, "crop").c_str(), t.crop, t.crop,
                counted(method->params().count(), "parameter").c_str());
+  resolve_setting("model", method->name());
   resolve_setting("channels", channels);
   resolve_setting("epochs", o.steps > 0 ? Json(nullptr) : Json(t.steps / per_epoch));
   resolve_setting("batch", batch);
@@ -164,6 +170,7 @@ void run(const Options& o) {
   resolve_setting("weight_decay", t.step.adam.weight_decay);
   resolve_setting("norm", to_string(wanted.normalisation));
   t.accepted = [&] {
+    make_folder(o.out);
     remove_temporaries(o.out);
     write_run_json(fs::path(o.out) / "run.json",
                    describe(t, *method, train_set.size(), val_set.size(), converted(train_set) + converted(val_set)));
@@ -185,7 +192,8 @@ void add_train(Command& program) {
   Command command = program.subcommand("train", "train a model on labelled images");
   auto o = std::make_shared<Options>();
   command.add("--data", o->data, "folder of images with masks, or a CSV list").required();
-  command.add("--model", o->model, "method; `basin methods` lists them").one_of(method_names()).shown();
+  const Option model =
+      command.add("--model", o->model, "method; `basin methods` lists them").one_of(method_names()).shown();
   command.add("--out", o->out, "folder of the run: models, state, metrics.csv, run.json").required();
   const Option val = command.add("--val", o->val, "folder of validation images; default: a part of --data");
   command.add("--val-fraction", o->val_fraction, "part of --data that is held out, by name")
@@ -208,7 +216,14 @@ void add_train(Command& program) {
       .within(0., 0.999999);
   command.add("--patience", o->patience, "validations without a better score after which the run ends; 0: never")
       .not_negative();
-  command.add("--channels", o->channels, "input channels; 0: the most any image has").within(0, 1024);
+  const Option channels =
+      command.add("--channels", o->channels, "input channels; 0: the most any image has").within(0, 1024);
+  command
+      .add("--finetune", o->finetune,
+           "model file whose method, settings and weights the run starts from; its method's default rate may be too "
+           "high")
+      .excludes(model)
+      .excludes(channels);
   command.add("--augment", o->augment,
               "list of " + augmentation_names() +
                   ", each with :strength if it takes one; or moderate, or none; default: the method's");
