@@ -104,7 +104,7 @@ TEST_CASE("compare-models: without labels, and what it refuses") {
     CHECK(refusal.code == 1);
     CHECK_MESSAGE(contains(refusal.err, why), refusal.err);
   };
-  refused("in --models nuclei-fluo,nothing", "basin: --model nothing: there is neither a file nor a shipped model");
+  refused("in --models nuclei-fluo,nothing", "basin: --models nothing: there is neither a file nor a shipped model");
   refused("none --models nuclei-fluo", "none: no such file or folder");
   refused("in --models nuclei-fluo --json in/a.png", "in/a.png: is read by this command");
   refused("in", "--models is required");

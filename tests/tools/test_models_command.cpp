@@ -74,6 +74,7 @@ TEST_CASE("models: an unknown name is refused with those there are, and a path a
   refused("segment a.png --out out --device cpu --model ./nuclei-fluo", "./nuclei-fluo: ");
   refused("segment a.png --out out --device cpu --model nuclei-fluo.safetensors", "nuclei-fluo.safetensors: ");
   refused("info nuclei", "nuclei: ");
+  refused("train --data . --out out --device cpu --finetune nuclei", "--finetune nuclei: there is neither a file nor");
   CHECK(!fs::exists(folder / "out"));
 }
 

@@ -67,14 +67,14 @@ std::string purpose_of(const ShippedModel& model) {
   return end == std::string::npos ? text : text.substr(0, end + 1);
 }
 
-fs::path model_file(const std::string& given) {
+fs::path model_file(const std::string& given, const std::string& option) {
   if (is_file(given) || given.find('/') != std::string::npos || lower_extension(given) == extension) return given;
   const std::vector<ShippedModel> models = shipped_models();
   if (const ShippedModel* model = find(models, given)) return model->file;
   std::string names;
   for (const ShippedModel& model : models)
     names += (names.empty() ? "" : ", ") + model.name;
-  refuse("--model ", given, ": there is neither a file nor a shipped model of this name; ",
+  refuse(option, " ", given, ": there is neither a file nor a shipped model of this name; ",
          names.empty() ? "no models were found, and $BASIN_MODELS may name a folder of them" : "there are " + names);
 }
 

@@ -20,10 +20,10 @@ std::vector<ShippedModel> shipped_models();
 /// none.
 std::string purpose_of(const ShippedModel&);
 
-/// The file that was meant by a path or a name: a file of this path where there is one, otherwise the shipped model of
-/// this name. Throws one sentence that lists the names there are; what looks like a path (it holds a '/' or ends with
-/// .safetensors) is returned as it is.
-std::filesystem::path model_file(const std::string& path_or_name);
+/// The file that was meant by a path or a name given with an option: a file of this path where there is one, otherwise
+/// the shipped model of this name. Throws one sentence that lists the names there are; what looks like a path (it holds
+/// a '/' or ends with .safetensors) is returned as it is.
+std::filesystem::path model_file(const std::string& path_or_name, const std::string& option = "--model");
 
 /// Whether there is no file of this path but a shipped model of this name.
 bool names_shipped_model(const std::string& path_or_name);

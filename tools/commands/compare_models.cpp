@@ -89,7 +89,7 @@ void add_scores(std::vector<Cell>& cells, const std::vector<ImageScore>& scores,
 }
 
 Row row_of(const Exec& exec, const std::string& name, const std::vector<Pair>& images, Dialect dialect) {
-  Row row{name, model_file(name), {}, {}};
+  Row row{name, model_file(name, "--models"), {}, {}};
   const Model model = load_model(row.file, exec);
   row.method = model.method->name();
   const SampleSpec spec = model.method->sample_spec();
@@ -168,7 +168,7 @@ Json json_of(const Row& row) {
 
 void run(const Options& o) {
   for (const std::string& name : o.models)
-    keep_inputs(o.json, {model_file(name)});
+    keep_inputs(o.json, {model_file(name, "--models")});
   const std::vector<Pair> images = images_of(o);
   for (const Pair& image : images)
     keep_inputs(o.json, {image.image}), keep_inputs(o.json, image.masks);

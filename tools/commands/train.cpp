@@ -14,6 +14,7 @@
 #include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
 #include "tools/cli/setting_options.h"
+#include "tools/cli/shipped_models.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;
@@ -95,7 +96,7 @@ void run(const Options& o) {
   refuse_used(o);
   // Settings first: a mistake in them is reported before images are read.
   Model start;
-  if (!o.finetune.empty()) start = load_model(o.finetune, exec);
+  if (!o.finetune.empty()) start = load_model(model_file(o.finetune, "--finetune"), exec);
   std::unique_ptr<Method> method = start.method ? make_method(start.method->config()) : make_method(o.model, {});
   const Json config = method->config();
   const TrainingDefaults defaults = method->training_defaults();
@@ -220,7 +221,8 @@ void add_train(Command& program) {
       command.add("--channels", o->channels, "input channels; 0: the most any image has").within(0, 1024);
   command
       .add("--finetune", o->finetune,
-           "model file whose method, settings and weights the run starts from; its method's default rate may be too "
+           "model file, or a name that `basin models` lists, whose method, settings and weights the run starts from; "
+           "its method's default rate may be too "
            "high")
       .excludes(model)
       .excludes(channels);
