@@ -8,14 +8,17 @@
 namespace basin {
 namespace {
 
-const std::vector<double> other_scales[] = {{0.5, 2, 0.25}, {4, 0.125}};  // the second where the first do not convince
+/// Scales that are looked at beside 1, the second list where nothing of the first is trusted enough.
+const std::vector<double> other_scales[] = {{0.5, 2, 0.25}, {4, 0.125}};
 constexpr double neighbour = 1.26;        // ratio of scales at which the same objects should be found
 constexpr int min_side = 80;              // of a part of the image as the network sees it, in pixels
 constexpr double diameters_a_side = 4.5;  // of typical objects that fit into it
 constexpr double max_share = 0.04;        // of the pixels of the image in it, where it is larger than min_side
 constexpr double spread = 0.7;            // of the logarithm of diameters that still fit
-constexpr double min_trust = 0.25, enough_trust = 0.6;
-constexpr int most_compared = 2;  // looks of either list that are compared with a neighbouring scale
+constexpr double min_trust = 0.25;        // of a scale that is chosen
+constexpr double enough_trust = 0.6;      // of one that makes others needless
+constexpr double most_off = 8;            // ratio of a scale that is compared with another one to that
+constexpr int most_compared = 2;          // looks after either list that are compared with another scale
 
 struct Window {
   int y = 0, x = 0, height = 0, width = 0;  // in pixels of the image
@@ -150,7 +153,8 @@ class Search {
 
  private:
   struct Trust {
-    double value = 0, diameter = 0;  // in pixels of the image
+    double value = 0;     // 0 to 1
+    double diameter = 0;  // in pixels of the image
   };
 
   int side_of_parts() const {
@@ -188,9 +192,10 @@ class Search {
   }
   bool fits(const Look& l) const { return !l.empty() && in_band(l.median() / l.scale); }
 
-  /// How far a look is to be believed, by another one at the scale that follows from it, or at one beside that.
+  /// How far the diameter that a look found is to be believed: compared with another look at a part of its window, at
+  /// the scale that follows from that diameter, or where this is nearly the look's own at one beside it.
   Trust trust(const Look& l) const {
-    const double wanted = l.scale * trained_.diameter / l.median();
+    const double wanted = l.scale * std::clamp(trained_.diameter / l.median(), 1 / most_off, most_off);
     const bool far = std::abs(std::log(wanted / l.scale)) > std::log(neighbour) * 0.75;
     const Look other = look(far ? wanted : l.scale / neighbour, l.window);
     if (other.empty()) return {};
@@ -199,8 +204,8 @@ class Search {
   }
 
   static double rounded(double scale) {
-    const double unit = std::pow(10, std::floor(std::log10(scale)) - 2);
-    return std::round(scale / unit) * unit;
+    const double units = std::pow(10, 2 - std::floor(std::log10(scale)));
+    return std::round(scale * units) / units;
   }
 
   const Exec& exec_;
