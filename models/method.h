@@ -44,10 +44,18 @@ struct Maps : NamedTensors {
 
 /// How the values of a map change when the image is rotated, mirrored or scaled.
 struct MapSpec {
-  enum class Kind { scalar, vector };  // vector: channels are x, y pairs in pixels
+  enum class Kind {
+    scalar,
+    vector,  // pairs of channels x, y; of maps that can be resized, in pixels
+    extent,  // pairs of channels that are lengths along x and y
+    code,    // tells objects apart and may be any other one in another view, so that views cannot be averaged
+  };
   std::string name;
   int channels = 1;
   Kind kind = Kind::scalar;
+  std::vector<Kind> kinds = {};  // of each channel, where they are of several kinds
+
+  Kind kind_of(int channel) const { return kinds.empty() ? kind : kinds[size_t(channel)]; }
 };
 
 /// The objects of an image.
@@ -164,6 +172,8 @@ class Method {
   virtual std::vector<MapSpec> maps() const = 0;
   /// Whether maps may be resized to the image if the network saw it at another scale.
   virtual bool has_scalable_maps() const { return false; }
+  /// Whether the maps of an image are those of its eight views averaged, even where nobody asks for it.
+  virtual bool averages_views() const { return false; }
   virtual std::unique_ptr<Predictor> predictor(const Exec&) const = 0;
   /// Decodes maps into instances. Maps whose memory is not shared are freed as soon as they are no longer needed,
   /// because an image may fill the memory.

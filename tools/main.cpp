@@ -14,6 +14,7 @@ int main(int argc, char** argv) {
   Command program("basin", "Basin: instance segmentation of microscopy images", "basin " BASIN_VERSION);
   add_bench(program);
   add_cluster(program);
+  add_compare_models(program);
   add_components(program);
   add_doctor(program);
   add_evaluate(program);
@@ -22,6 +23,7 @@ int main(int argc, char** argv) {
   add_integrate(program);
   add_loss(program);
   add_methods(program);
+  add_models(program);
   add_oracle(program);
   add_report(program);
   add_segment(program);

@@ -43,8 +43,7 @@ grep -E '^(AP50|AP75|AP90|\|?DiC\|?) ' quickstart/scores.txt
 
 images=(quickstart/test) predictions=(--pred quickstart/segmented) truths=(--truth quickstart/test)
 for kind_model in bacteria:bacteria-synthetic nuclei:nuclei-fluo; do
-  kind=${kind_model%:*} model=models/pretrained/${kind_model#*:}.safetensors
-  [ -f "$model" ] || continue
+  kind=${kind_model%:*} model=${kind_model#*:}
   step "segment the sample images of $kind with the model that comes along"
   mkdir -p "quickstart/samples/$kind"
   cp data/samples/"$kind"_* "quickstart/samples/$kind/"

@@ -28,13 +28,6 @@ Quotient& operator+=(Quotient& a, const Quotient& b) {
 
 Value ratio(const Quotient& q, Value empty) { return q.below > 0 ? q.above / q.below : empty; }
 
-/// From pairs with IoU > t, strictly: PQ and the object F1 use that in every dialect.
-Value object_f1(const ImageScore& s, double t) {
-  const Counts n = counts(s, t, Dialect::dsb2018);
-  const double twice = 2 * double(n.true_positive);
-  return ratio({twice, twice + double(n.false_positive + n.false_negative)}, std::nullopt);
-}
-
 Value segmentation_quality(const ImageScore& s) {
   if (s.truth + s.prediction == 0) return std::nullopt;
   Quotient q;
@@ -171,6 +164,12 @@ std::vector<Curve> curves(Dialect dialect, Given given) {
     all.push_back({"VOC_box_AP", "VOC2010 of boxes, >=", voc2010_boxes});
   }
   return all;
+}
+
+std::optional<double> object_f1(const ImageScore& s, double t) {
+  const Counts n = counts(s, t, Dialect::dsb2018);
+  const double twice = 2 * double(n.true_positive);
+  return ratio({twice, twice + double(n.false_positive + n.false_negative)}, std::nullopt);
 }
 
 Metric at_threshold(const Curve& curve, double threshold) {

@@ -79,6 +79,10 @@ Counts counts(const ImageScore&, double threshold, Dialect);
 /// TP / (TP + FP + FN) of one image, or of a pool. No value if the dialect leaves it undefined.
 std::optional<double> average_precision(const ImageScore&, double threshold, Dialect);
 
+/// 2 TP / (2 TP + FP + FN) of pairs with IoU above a threshold of at least 0.5; the same with the roles exchanged. No
+/// value where there is no object, true or predicted.
+std::optional<double> object_f1(const ImageScore&, double threshold);
+
 /// The mean over the images that have a value. No value if none has one.
 std::optional<double> mean_average_precision(std::span<const ImageScore>, double threshold,
                                              Dialect = Dialect::stardist);

@@ -21,13 +21,6 @@ double at_share(std::vector<double>& values, double share) {
   return *at;
 }
 
-std::vector<double> diameters(const std::vector<int64_t>& areas) {
-  std::vector<double> all;
-  for (const int64_t area : areas)
-    if (area > 0) all.push_back(2 * std::sqrt(double(area) / pi));
-  return all;
-}
-
 std::vector<int64_t> areas_of(const Labels& labels) {
   std::vector<int64_t> areas(size_t(labels.count) + 1);
   for (const int32_t id : labels.ids)
@@ -37,6 +30,13 @@ std::vector<int64_t> areas_of(const Labels& labels) {
 }
 
 }  // namespace
+
+std::vector<double> diameters_of(const std::vector<int64_t>& areas) {
+  std::vector<double> all;
+  for (const int64_t area : areas)
+    if (area > 0) all.push_back(2 * std::sqrt(double(area) / pi));
+  return all;
+}
 
 Brightness brightness_of(const Source& source) {
   std::vector<double> values;
@@ -57,7 +57,7 @@ Appearance appearance_of(const std::vector<Example>& examples) {
   for (const Example& e : examples) {
     const Brightness b = brightness_of(e.source);
     middles.push_back(b.middle), contrasts.push_back(b.contrast);
-    for (const double d : diameters(areas_of(true_labels(e))))
+    for (const double d : diameters_of(areas_of(true_labels(e))))
       sizes.push_back(d);
   }
   return {at_share(middles, 0.05), at_share(middles, 0.95), at_share(contrasts, 0.05), at_share(contrasts, 0.95),
@@ -114,7 +114,7 @@ std::vector<std::string> remarks_on(const Source& source, const Labels& labels,
     return remarks;
   }
   if (!trained || trained->diameter <= 0) return remarks;
-  std::vector<double> sizes = diameters(areas_of(labels));
+  std::vector<double> sizes = diameters_of(areas_of(labels));
   const double seen = at_share(sizes, 0.5) * scale;
   if (seen < 0.6 * trained->small_diameter || seen > 1.7 * trained->large_diameter)
     remarks.push_back(

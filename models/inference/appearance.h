@@ -18,6 +18,9 @@ struct Appearance {
   double small_diameter = 0, diameter = 0, large_diameter = 0;
 };
 
+/// The diameters of objects by their areas in pixels; those of no pixel are left out.
+std::vector<double> diameters_of(const std::vector<int64_t>& areas);
+
 Appearance appearance_of(const std::vector<Example>&);
 Json to_json(const Appearance&);
 /// Reads it from a model's description; none if it is missing or invalid.

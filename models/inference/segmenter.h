@@ -11,6 +11,7 @@ namespace basin {
 struct SegmentOptions {
   TilingOptions tiling;
   double scale = 1;  // scale at which the network sees an image: 0.5 halves width and height
+  bool tta = false;  // average the maps over the eight views of an image (test-time augmentation)
 };
 
 /// A segmented image, with the seconds that each stage took.
@@ -31,9 +32,15 @@ auto with_name(const std::string& name, const F& f) {
   }
 }
 
-/// The method's maps of a whole image. If the network saw it at another scale, scalable maps are resized to the image,
-/// so that outlines are smooth; others are not, and their labels are enlarged instead. Throws one sentence if the image
-/// is too large to be decoded.
+/// A part [C, height, width] of an image, from its pixel (y, x) on, on the device that segments.
+Tensor part_of(const Exec&, const Source&, int y, int x, int height, int width);
+
+/// An image [C, H, W] as the network sees it at a scale: low-pass filtered if it shrinks, its sides rounded.
+Tensor at_scale(const Exec&, const Tensor& image, double scale);
+
+/// The method's maps of a whole image. If the network saw it smaller, scalable maps are resized to the image, so that
+/// outlines are smooth; the others are not, and their labels are enlarged instead. Throws one sentence if the image is
+/// too large to be decoded.
 Maps predict_source(const Exec&, const Method&, const Predictor&, const Source&, const SegmentOptions&);
 
 /// Image to instances: runs the network and decodes its maps with the method's settings. Exceptions do not name the

@@ -5,6 +5,7 @@
 
 #include "data/dataset/dataset.h"
 #include "engine/json.h"
+#include "models/inference/segmenter.h"
 #include "models/inference/validation.h"
 #include "models/method.h"
 
@@ -30,9 +31,10 @@ std::vector<Json> decodings_to_try(Settings&, const DecodingGrid&);
 std::vector<ImageScore> score_decodings(const Exec&, const Method&, const Maps&, const Labels& truth,
                                         const std::vector<Json>& decodings);
 
-/// The scores of each decoding on labelled images. The network runs once per image. `seen` is called after each image.
+/// The scores of each decoding on labelled images, segmented with the options. The network runs once per image, or once
+/// per view. `seen` is called after each image.
 std::vector<ValidationScores> try_decodings(const Exec&, const Method&, const Predictor&, const std::vector<Example>&,
-                                            const std::vector<Json>& decodings, Dialect,
+                                            const std::vector<Json>& decodings, Dialect, const SegmentOptions&,
                                             const std::function<void(const Example&)>& seen = {});
 
 /// The score to compare decodings by: "AP50", "AP75", "AP90" or "AP50:95".

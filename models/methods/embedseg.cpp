@@ -2,7 +2,6 @@
 
 #include "engine/json.h"
 #include "engine/ops/instance.h"
-#include "kernels/embedding/view_average.h"
 #include "models/methods/method_support.h"
 #include "models/networks/tiling.h"
 
@@ -105,7 +104,11 @@ LossTerms EmbedSeg::loss(Tape& tape, const Batch& batch, const StepState* state)
   return {{{"instance", term(1)}, {"variance", term(2)}, {"seed", term(3)}}, loss.total};
 }
 
-std::vector<MapSpec> EmbedSeg::maps() const { return {{"raw", 5}}; }
+std::vector<MapSpec> EmbedSeg::maps() const {
+  using Kind = MapSpec::Kind;
+  return {
+      {.name = "raw", .channels = 5, .kinds = {Kind::vector, Kind::vector, Kind::extent, Kind::extent, Kind::scalar}}};
+}
 
 /// A copy of the network with weights of its own.
 class EmbedSeg::Network : public Predictor {
@@ -115,30 +118,14 @@ class EmbedSeg::Network : public Predictor {
   }
 
   Maps predict(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const override {
-    if (!method_.options_.views) return {{{"raw", raw_maps(exec, image, tiling)}}};
-    const int channels = image.dim(0), height = image.dim(1), width = image.dim(2);
-    const Tensor mean = Tensor::empty(for_images(exec), {5, height, width});
-    for (int k = 0; k < kernels::square_symmetries; ++k) {
-      const kernels::SquareSymmetry symmetry{k};
-      const int h = symmetry.swaps_sides() ? width : height, w = symmetry.swaps_sides() ? height : width;
-      const Tensor view = Tensor::empty(for_images(exec), {channels, h, w});
-      kernels::apply_symmetry(exec, symmetry, image.view<const float, 3>(), view.view<float, 3>());
-      const Tensor maps = raw_maps(exec, view, tiling);
-      kernels::add_undone(exec, symmetry, maps.view<const float, 3>(), 1.f / kernels::square_symmetries, k == 0,
-                          mean.view<float, 3>());
-    }
-    return {{{"raw", mean}}};
-  }
-
- private:
-  Tensor raw_maps(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const {
     const auto run = [&](const Tensor& tiles) {
       Tape tape(exec, Tape::Mode::evaluate);
       return std::vector<Tensor>{method_.net_.forward(tape, {tiles}, nullptr).value};
     };
-    return run_tiled(exec, image, tiling, {ErfNet::multiple, ErfNet::receptive_radius}, {false}, run)[0];
+    return {{{"raw", run_tiled(exec, image, tiling, {ErfNet::multiple, ErfNet::receptive_radius}, {false}, run)[0]}}};
   }
 
+ private:
   EmbedSeg method_;
 };
 

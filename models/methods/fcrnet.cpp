@@ -93,7 +93,7 @@ LossTerms FcrNet::loss(Tape& tape, const Batch& batch, const StepState* state) c
   return {{{"intra", {loss.intra}}, {"inter", {loss.inter}}}, loss.total};
 }
 
-std::vector<MapSpec> FcrNet::maps() const { return {{"colours", options_.colours}}; }
+std::vector<MapSpec> FcrNet::maps() const { return {{"colours", options_.colours, MapSpec::Kind::code}}; }
 
 /// A copy of the network with weights of its own.
 class FcrNet::Network : public Predictor {

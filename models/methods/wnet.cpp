@@ -118,7 +118,9 @@ LossTerms WNet::loss(Tape& tape, const Batch& batch, const StepState*) const {
           weighted_sum(tape, {{distance, 1.0}, {embedding.total, 1.0}})};
 }
 
-std::vector<MapSpec> WNet::maps() const { return {{"distance", 1}, {"embedding", options_.embedding}}; }
+std::vector<MapSpec> WNet::maps() const {
+  return {{"distance", 1}, {"embedding", options_.embedding, MapSpec::Kind::code}};
+}
 
 /// A copy of the networks with weights of their own.
 class WNet::Network : public Predictor {

@@ -150,7 +150,7 @@ TEST_CASE("toy method: trained, saved, loaded, tuned and segmented through the i
       decodings_to_try(model.method->settings(), proposed_grid(model.method->settings()));
   CHECK(decodings.size() == 3);
   const std::vector<ValidationScores> scores =
-      try_decodings(cpu, *model.method, *model.predictor, examples, decodings, Dialect::stardist);
+      try_decodings(cpu, *model.method, *model.predictor, examples, decodings, Dialect::stardist, {});
   CHECK(scores[ranking(scores, "AP50")[0]].ap50 > 0.3);
   const Segmentation s = segment_source(cpu, *model.method, *model.predictor, examples[0].source, o.segment);
   CHECK(s.instances.labels.count > 0);

@@ -141,6 +141,25 @@ TEST_CASE("segment: options without a value leave the image to the command, and 
   CHECK(Json::parse(read_bytes(folder / "o2/run.json"))["config"]["decoding"]["suppression"] == "omnipose");
 }
 
+TEST_CASE("segment: views are averaged where asked for, and refused where nothing can be averaged") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  put_image(folder / "a.png");
+  for (const std::string& tta : {std::string(), std::string(" --tta")}) {
+    const Ran ran =
+        run_basin(folder, "segment a.png --model m.safetensors --device cpu --save field --out 'out" + tta + "'" + tta);
+    CHECK_MESSAGE(ran.code == 0, ran.err);
+    CHECK(Json::parse(read_bytes(folder / ("out" + tta) / "run.json"))["tta"] == !tta.empty());
+  }
+  CHECK(read_bytes(folder / "out/a_field.npy") != read_bytes(folder / "out --tta/a_field.npy"));
+  const std::unique_ptr<Method> fc = make_method("fc", {});
+  fc->params().allocate({});
+  fc->params().init({}, 1);
+  save_model(folder / "fc.safetensors", {}, *fc, Json::object());
+  CHECK(run_basin(folder, "segment a.png --model fc.safetensors --device cpu --out fc --tta").err ==
+        "basin: --tta: the maps of fc only tell neighbours apart, and cannot be averaged over views\n");
+}
+
 TEST_CASE("segment: masks that lie beside their image are not written over") {
   const Folder folder;
   put_model(folder / "m.safetensors");

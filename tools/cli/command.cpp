@@ -10,6 +10,7 @@
 #include "engine/files.h"
 #include "engine/json.h"
 #include "kernels/runtime/isa.h"
+#include "models/inference/views.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/machine.h"
 #include "tools/cli/run_json.h"
@@ -53,6 +54,17 @@ void add_device_options(Command& command, Common& common) {
 void add_threads_option(Command& command, int& threads) {
   constexpr int most = 1024;  // more than any machine has; each thread takes memory of its own
   command.add("--threads", threads, "CPU threads; 0: all").within(0, most).shown();
+}
+
+void add_tta_option(Command& command, bool& tta) {
+  command.flag("--tta", tta,
+               "average the network's maps over the eight turned and mirrored views of each image: a little more "
+               "accurate, and eight times the work of the network");
+}
+
+void check_tta(bool tta, const Method& method) {
+  if (tta && !can_average_views(method))
+    refuse("--tta: the maps of ", method.name(), " only tell neighbours apart, and cannot be averaged over views");
 }
 
 void add_plane_options(Command& command, PlaneChoice& choice) {

@@ -8,6 +8,10 @@
 #include "kernels/runtime/exec.h"
 #include "tools/cli/options.h"
 
+namespace basin {
+class Method;
+}
+
 namespace basin::tools {
 
 /// Options that several commands share.
@@ -23,6 +27,9 @@ void add_precision_option(Command&, Common&);
 
 /// Adds --axes, --plane and --channel, which choose images in files that contain several.
 void add_plane_options(Command&, PlaneChoice&);
+/// --tta: maps are averaged over the eight views of an image. To be refused for a method without such maps.
+void add_tta_option(Command&, bool& tta);
+void check_tta(bool tta, const Method&);
 void add_threads_option(Command&, int& threads);
 
 /// 0: as many as the machine has, or OMP_NUM_THREADS.
@@ -53,12 +60,14 @@ void add_evaluate(Command&);
 void add_synth(Command&);
 void add_report(Command&);
 void add_methods(Command&);
+void add_models(Command&);
 void add_oracle(Command&);
 void add_field(Command&);
 void add_loss(Command&);
 void add_integrate(Command&);
 void add_cluster(Command&);
 void add_components(Command&);
+void add_compare_models(Command&);
 void add_bench(Command&);
 void add_info(Command&);
 void add_doctor(Command&);

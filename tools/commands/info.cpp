@@ -11,6 +11,7 @@
 #include "tools/cli/arrays.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
+#include "tools/cli/shipped_models.h"
 
 namespace basin::tools {
 namespace {
@@ -117,7 +118,8 @@ void print_model(const std::string& file) {
       std::printf("%-11s %s\n", plain(key).c_str(), listed(value, "model ").c_str());
 }
 
-void print_file(const std::string& file, const PlaneChoice& choice) {
+void print_file(const std::string& given, const PlaneChoice& choice) {
+  const std::string file = names_shipped_model(given) ? model_file(given).string() : given;
   std::printf("file        %s\n", file.c_str());
   if (lower_extension(file) == ".safetensors")
     print_model(file);
@@ -132,7 +134,7 @@ void print_file(const std::string& file, const PlaneChoice& choice) {
 void add_info(Command& program) {
   Command command = program.subcommand("info", "describe a model, image, label or .npy file");
   auto request = std::make_shared<Request>();
-  command.add("FILE", request->files, "one or more files").required();
+  command.add("FILE", request->files, "one or more files, or names of models that `basin models` lists").required();
   add_plane_options(command, request->choice);
   command.runs([request] {
     const std::vector<std::string>& files = request->files;

@@ -1,4 +1,7 @@
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <fstream>
 #include <set>
@@ -12,11 +15,13 @@
 #include "engine/json.h"
 #include "models/inference/appearance.h"
 #include "models/inference/model_file.h"
+#include "models/inference/scale_search.h"
 #include "models/inference/segmenter.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
 #include "tools/cli/setting_options.h"
+#include "tools/cli/shipped_models.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;
@@ -25,11 +30,12 @@ namespace {
 struct Options {
   Common common;
   std::vector<std::string> inputs, save{"labels", "overlay"};
-  std::string model, out, tiling, norm;
+  std::string model, out, tiling, norm, scale;
   std::optional<int> tile, overlap;
-  std::optional<double> scale, diameter;
+  std::optional<double> diameter;
   SettingOptions settings;
   PlaneChoice choice;
+  bool tta = false;
 };
 
 void save_map(const Exec& exec, const fs::path& path, const Tensor& map) {
@@ -50,7 +56,7 @@ TilingOptions tiling_of(const Options& o) {
 }
 
 struct Seconds {
-  double read = 0, network = 0, decode = 0, write = 0;
+  double read = 0, scale = 0, network = 0, decode = 0, write = 0;
 };
 
 /// Which inputs were segmented and which failed: one bad image does not stop the others.
@@ -59,7 +65,7 @@ struct Outcome {
   std::vector<std::string> failed;  // images and inputs
   size_t done = 0, converted = 0;   // converted: between grey and RGB
   Seconds seconds;
-  Json remarks = Json::array();
+  Json remarks = Json::array(), scales = Json::array();
   NoteList notes;  // what reading images changed or left out
 
   void fail(const fs::path& path, const char* why) {
@@ -156,20 +162,41 @@ struct Work {
   Model model;
   Normalisation norm;
   SegmentOptions options;
+  bool finds_scale = false;  // of each image
   std::optional<Appearance> trained;
   std::set<std::string> save;
   PlaneChoice choice;
 };
 
+double parse_scale(const std::string& text) {
+  double scale = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), scale);
+  if (error != std::errc() || end != text.data() + text.size() || !(scale >= 0.01 && scale <= 100))
+    refuse("--scale ", text, ": expected auto or a number from 0.01 to 100");
+  return scale;
+}
+
 /// The scale at which the network sees images: as given, or so that objects of the given diameter look as large as
-/// those the model was trained on.
-double scale_of(const Options& o, const std::optional<Appearance>& trained) {
-  if (o.scale) return *o.scale;
-  if (!o.diameter) return 1;
-  if (!trained || trained->diameter <= 0)
-    refuse("--diameter: ", o.model,
-           " does not record the size of the objects that it was trained on; give --scale instead");
-  return trained->diameter / *o.diameter;
+/// those the model was trained on. Without either, it is searched for each image if the model records their sizes.
+void choose_scale(const Options& o, Work& work) {
+  const bool has_sizes = work.trained && work.trained->diameter > 0;
+  const auto need_sizes = [&](const char* option) {
+    if (!has_sizes)
+      refuse(option, ": ", o.model,
+             " does not record the size of the objects that it was trained on; give a number as --scale instead");
+  };
+  if (o.diameter) {
+    need_sizes("--diameter");
+    work.options.scale = work.trained->diameter / *o.diameter;
+  } else if (o.scale.empty()) {
+    work.finds_scale = has_sizes;
+  } else if (o.scale == "auto") {
+    need_sizes("--scale auto");
+    work.finds_scale = true;
+  } else {
+    work.options.scale = parse_scale(o.scale);
+  }
+  resolve_setting("scale", work.finds_scale ? Json("auto") : Json(work.options.scale));
 }
 
 /// Throws if --save names something that the method does not produce.
@@ -182,8 +209,19 @@ void check_kinds(const std::set<std::string>& save, const Method& method) {
     if (!known.contains(kind)) refuse("--save ", kind, ": a ", method.name(), " model can save ", kinds);
 }
 
-/// Segments an image, writes its files and returns the number of objects.
-int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Outcome& outcome) {
+/// At which scale the network sees an image, where that is not fixed for all of them.
+double find_scale_of(const Work& work, const std::string& name, const Source& source, Outcome& outcome) {
+  const double start = clock_seconds();
+  const FoundScale found = with_name(
+      name, [&] { return find_scale(work.exec, *work.model.method, *work.model.predictor, source, *work.trained); });
+  outcome.seconds.scale += clock_seconds() - start;
+  outcome.scales.push_back({{"image", name}, {"scale", found.scale}});
+  if (found.diameter == 0) outcome.remark(name, "no scale shows objects of the training's size, so it keeps scale 1");
+  return found.scale;
+}
+
+/// Segments an image, writes its files and returns what was found, in words.
+std::string segment_image(const Work& work, const fs::path& path, ImageFiles& files, Outcome& outcome) {
   Seconds& seconds = outcome.seconds;
   const double start = clock_seconds();
   const Source source(read_image(path, work.choice), work.model.method->sample_spec().channels, work.norm,
@@ -201,8 +239,10 @@ int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Out
       save(name, "_" + name + ".npy", [&](const fs::path& file) { save_map(work.exec, file, map); });
   };
   const Model& model = work.model;
+  SegmentOptions options = work.options;
+  if (work.finds_scale) options.scale = find_scale_of(work, path.string(), source, outcome);
   const Segmentation s = with_name(path.string(), [&] {
-    return segment_source(work.exec, *model.method, *model.predictor, source, work.options, save_maps);
+    return segment_source(work.exec, *model.method, *model.predictor, source, options, save_maps);
   });
   seconds.network += s.network_seconds, seconds.decode += s.decode_seconds;
   const Labels& labels = s.instances.labels;
@@ -210,15 +250,17 @@ int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Out
   save("overlay", "_overlay.png", [&](const fs::path& file) { write_png(file, overlay(source.image(), labels)); });
   files.keep();
   if (work.save.count("labels")) files.remove_others(masks_suffixes, masks_suffix(labels));
-  for (const std::string& remark : remarks_on(source, labels, work.trained, work.options.scale, work.norm))
+  for (const std::string& remark : remarks_on(source, labels, work.trained, options.scale, work.norm))
     outcome.remark(path.string(), remark);
-  return labels.count;
+  return counted(labels.count, "object") + (work.finds_scale ? fmt::format(", scale {:g}", options.scale) : "");
 }
 
 void run(const Options& o) {
   Work work;
+  const fs::path model_path = model_file(o.model);
   work.exec = make_exec(o.common);
-  work.model = load_model(o.model, work.exec);
+  work.model = load_model(model_path, work.exec);
+  resolve_setting("model", model_path.string());
   const Method& method = *work.model.method;
   o.settings.apply_to(*work.model.method);
   work.norm = o.norm.empty() ? method.sample_spec().normalisation : parse_normalisation(o.norm);
@@ -228,7 +270,9 @@ void run(const Options& o) {
   work.save = {o.save.begin(), o.save.end()};
   check_kinds(work.save, method);
   work.trained = appearance_in(work.model.info);
-  work.options.scale = scale_of(o, work.trained);
+  choose_scale(o, work);
+  check_tta(o.tta, method);
+  work.options.tta = o.tta;
   work.choice = o.choice;
   if (work.model.info.contains("source"))  // a checkpoint that Basin did not write
     std::fprintf(stderr, "basin: %s: contains no settings; uses the method's default normalisation (%s) and decoding\n",
@@ -247,26 +291,29 @@ void run(const Options& o) {
       if (image.stem.find('/') != std::string::npos)
         fs::create_directories((fs::path(o.out) / image.stem).parent_path());
       ImageFiles files(fs::path(o.out) / image.stem);
-      const int objects = segment_image(work, image.path, files, outcome);
-      std::printf("%s: %s\n", image.path.string().c_str(), counted(objects, "object").c_str());
+      const std::string found = segment_image(work, image.path, files, outcome);
+      std::printf("%s: %s\n", image.path.string().c_str(), found.c_str());
       std::fflush(stdout);
       ++outcome.done;
     });
   report_notes(outcome.notes.lines());
   report_converted(outcome.converted, method.sample_spec().channels);
   const Seconds& s = outcome.seconds;
-  std::printf("%s: read %.3f s, network %.3f s, decode %.3f s, write %.3f s\n",
-              counted(int64_t(outcome.done), "image").c_str(), s.read, s.network, s.decode, s.write);
-  write_run_json(fs::path(o.out) / "run.json",
-                 {{"images", outcome.done},
-                  {"converted", outcome.converted},
-                  {"failed", outcome.failed},
-                  {"remarks", outcome.remarks},
-                  {"scale", work.options.scale},
-                  {"model_fingerprint", fingerprint_of_file(o.model)},
-                  {"config", method.config()},
-                  {"norm", to_string(work.norm)},
-                  {"seconds", {{"read", s.read}, {"network", s.network}, {"decode", s.decode}, {"write", s.write}}}});
+  const std::string scale_time = work.finds_scale ? fmt::format("scale {:.3f} s, ", s.scale) : "";
+  std::printf("%s: read %.3f s, %snetwork %.3f s, decode %.3f s, write %.3f s\n",
+              counted(int64_t(outcome.done), "image").c_str(), s.read, scale_time.c_str(), s.network, s.decode,
+              s.write);
+  Json seconds{{"read", s.read}, {"network", s.network}, {"decode", s.decode}, {"write", s.write}};
+  if (work.finds_scale) seconds["scale"] = s.scale;
+  write_run_json(fs::path(o.out) / "run.json", {{"images", outcome.done},
+                                                {"converted", outcome.converted},
+                                                {"failed", outcome.failed},
+                                                {"remarks", outcome.remarks},
+                                                {"scales", outcome.scales},
+                                                {"model_fingerprint", fingerprint_of_file(model_path)},
+                                                {"config", method.config()},
+                                                {"norm", to_string(work.norm)},
+                                                {"seconds", seconds}});
   if (!outcome.failed.empty()) outcome.refuse_failed();
 }
 
@@ -276,7 +323,7 @@ void add_segment(Command& program) {
   Command command = program.subcommand("segment", "segment images with a trained model");
   auto o = std::make_shared<Options>();
   command.add("INPUT", o->inputs, "images, or folders of images").required();
-  command.add("--model", o->model, "a .safetensors file").required();
+  command.add("--model", o->model, "a .safetensors file, or a name that `basin models` lists").required();
   command.add("--out", o->out, "output folder").required();
   command.add("--save", o->save, "what to write: labels, overlay, and maps of the network such as field and logit")
       .list()
@@ -290,8 +337,10 @@ void add_segment(Command& program) {
   command.add("--overlap", o->overlap, "dynamic, pad, resize: overlap of neighbouring tiles, px; default: 50")
       .not_negative();
   const Option scale =
-      command.add("--scale", o->scale, "scale images by this factor before segmentation: 0.5 halves width and height")
-          .within(0.01, 100.);
+      command.add("--scale", o->scale,
+                  "scale images by this factor before segmentation: 0.5 halves width and height; auto finds for each "
+                  "image the scale at which its objects are as large as in training; default: auto, or 1 if the model "
+                  "does not record their sizes");
   command
       .add("--diameter", o->diameter,
            "typical object diameter, px: images are scaled so that objects are as large as those the model was trained "
@@ -299,6 +348,7 @@ void add_segment(Command& program) {
       .within(0.5, 100000.)
       .excludes(scale);
   command.add("--norm", o->norm, "normalisation: divide, percentile:LOW,HIGH or none; default: the model's");
+  add_tta_option(command, o->tta);
   o->settings.add_to(command, {Setting::Use::decoding}, "the model's");
   add_plane_options(command, o->choice);
   add_precision_option(command, o->common);

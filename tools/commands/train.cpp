@@ -14,6 +14,7 @@
 #include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
 #include "tools/cli/setting_options.h"
+#include "tools/cli/shipped_models.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;
@@ -95,7 +96,7 @@ void run(const Options& o) {
   refuse_used(o);
   // Settings first, so that a mistake in them is reported before any image is read.
   Model start;
-  if (!o.finetune.empty()) start = load_model(o.finetune, exec);
+  if (!o.finetune.empty()) start = load_model(model_file(o.finetune, "--finetune"), exec);
   std::unique_ptr<Method> method = start.method ? make_method(start.method->config()) : make_method(o.model, {});
   const Json config = method->config();
   const TrainingDefaults defaults = method->training_defaults();
@@ -224,7 +225,9 @@ void add_train(Command& program) {
           .within(0, 1024);
   command
       .add("--finetune", o->finetune,
-           "start from the method, settings and weights of this model file; choose a lower --lr than for a new model")
+           "start from the method, settings and weights of this model, a file or a name that `basin models` lists; "
+           "choose a "
+           "lower --lr than for a new model")
       .excludes(model)
       .excludes(channels);
   command.add("--augment", o->augment,

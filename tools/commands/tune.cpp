@@ -12,6 +12,7 @@
 #include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
 #include "tools/cli/setting_options.h"
+#include "tools/cli/shipped_models.h"
 
 namespace basin::tools {
 namespace {
@@ -23,6 +24,7 @@ struct Options {
   std::string model, data, val, out, dialect = "stardist", by = "AP50:95";
   double val_fraction = 0.1;
   CandidateOptions candidates;
+  bool tta = false;
 };
 
 /// The labelled images to score: all of --val, or those that training holds out of --data.
@@ -100,12 +102,15 @@ class Table {
 };
 
 void run(const Options& o) {
-  keep_inputs(o.out, {o.model});
+  const std::filesystem::path model_path = model_file(o.model);
+  keep_inputs(o.out, {model_path});
   OutputFile(o.out);  // fails early if the file cannot be written
   const Dialect dialect = parse_dialect(o.dialect);
   const Exec exec = make_exec(o.common);
-  Model model = load_model(o.model, exec);
+  Model model = load_model(model_path, exec);
+  resolve_setting("model", model_path.string());
   Method& method = *model.method;
+  check_tta(o.tta, method);
   const DecodingGrid grid = o.candidates.grid(method.settings(), method.name());
   if (grid.empty()) refuse(o.model, ": the method ", method.name(), " has no decoding to tune");
   const std::vector<Json> decodings = decodings_to_try(method.settings(), grid);
@@ -119,9 +124,11 @@ void run(const Options& o) {
   leave_out_seen(o, model.info, examples);
   report_converted(converted(examples), spec.channels);
 
+  SegmentOptions options;
+  options.tta = o.tta;
   size_t done = 0;
   const std::vector<ValidationScores> scores = try_decodings(
-      exec, method, *model.predictor, examples, decodings, dialect,
+      exec, method, *model.predictor, examples, decodings, dialect, options,
       [&](const Example& e) { std::fprintf(stderr, "%zu of %zu: %s\n", ++done, examples.size(), e.stem.c_str()); });
   const std::vector<size_t> order = ranking(scores, o.by);
   const size_t best = order[0];
@@ -135,11 +142,9 @@ void run(const Options& o) {
   Json info = model.info;
   info["config"] = method.config();
   info["validation"] = to_json(scores[best]);
-  info["tuning"] = {{"by", by},
-                    {"images", examples.size()},
-                    {"data", fingerprint(examples)},
-                    {"decodings", decodings.size()},
-                    {"before", before}};
+  info["tuning"] = {
+      {"by", by},     {"images", examples.size()}, {"data", fingerprint(examples)}, {"decodings", decodings.size()},
+      {"tta", o.tta}, {"before", before}};
   save_model(o.out, exec, method, info);
   fmt::print("{}: {}\n", o.out,
              best == 0 ? "keeps the model's decoding, which is the best" : "stored decoding 1 of the table");
@@ -147,7 +152,7 @@ void run(const Options& o) {
   Json all = Json::array();
   for (const size_t k : order)
     all.push_back(table.tried(decodings[k], scores[k]));
-  write_run_json(o.out + ".run.json", {{"model_fingerprint", fingerprint_of_file(o.model)},
+  write_run_json(o.out + ".run.json", {{"model_fingerprint", fingerprint_of_file(model_path)},
                                        {"validation_images", examples.size()},
                                        {"by", by},
                                        {"config", method.config()},
@@ -161,7 +166,7 @@ void add_tune(Command& program) {
   Command command =
       program.subcommand("tune", "find the best decoding settings on labelled images and store them in the model");
   auto o = std::make_shared<Options>();
-  command.add("--model", o->model, "a .safetensors file").required();
+  command.add("--model", o->model, "a .safetensors file, or a name that `basin models` lists").required();
   const Option val = command.add("--val", o->val, "folder of labelled images that the model was not trained on");
   command.add("--data", o->data, "instead of --val: the training folder, of which the held-out part is used")
       .excludes(val);
@@ -175,6 +180,7 @@ void add_tune(Command& program) {
   command.add("--dialect", o->dialect, "AP as this program computes it, as in evaluate")
       .one_of(dialect_names())
       .shown();
+  add_tta_option(command, o->tta);
   add_device_options(command, o->common);
   command.runs([o] { run(*o); });
 }

@@ -29,22 +29,22 @@ cmake --build "$home/build" --target basin basin_tests -j "$(nproc)"
 
 # The libraries that the program is linked with, and those that cuDNN loads for convolutions. Every Linux of this age or newer
 # has the C and C++ libraries.
-rm -rf "$libraries" "$root/models"
-mkdir -p "$libraries" "$root/models"
+rm -rf "$libraries" "$root/share"
+mkdir -p "$libraries" "$root/share/basin"
 LD_LIBRARY_PATH=$home/toolkit/lib64:$packages/cudnn/lib ldd "$root/bin/basin" |
   awk '$2 == "=>" && $1 !~ /^(libc|libm|libdl|librt|libpthread|libstdc\+\+|libgcc_s)\.so/ { print $3 }' >"$home/libraries"
 ! grep -qvx '/.*' "$home/libraries" || { echo "build-pascal: a library of build/pascal/$name/bin/basin is not found" >&2; exit 1; }
 xargs cp -Lt "$libraries" <"$home/libraries"
 cp -l "$packages"/cudnn/lib/libcudnn_{graph,ops,cnn,heuristic,engines_precompiled,engines_runtime_compiled}.so.9 \
   "$packages/cublas/lib/libcublasLt.so.12" "$packages"/cuda_nvrtc/lib/libnvrtc*.so.12* "$libraries"
-cp -r models/pretrained "$root/models"
+cp -r models/pretrained "$root/share/basin/models"
 cp LICENSE "$root"
 cat >"$root/README.md" <<END
 # Basin $version for NVIDIA cards of the GTX 10 series
 
 \`bin/basin\` is the program: \`bin/basin doctor\` tells what it finds, \`bin/basin --help\` what it does, and
 
-    bin/basin segment IMAGES... --model models/pretrained/nuclei-fluo.safetensors --out OUT
+    bin/basin segment IMAGES... --model nuclei-fluo --out OUT
 
 segments images. The folder may lie anywhere and be moved. It needs x86-64 Linux with glibc $(ldd --version | sed -n '1s/.* //p') and the C++ library of
 GCC $(g++ -dumpversion) or newer, and for the GPU NVIDIA's driver 525 or newer; nothing of CUDA. Without a GPU it computes on the CPU.
@@ -73,7 +73,7 @@ tar -C "$elsewhere" -xzf "$root.tar.gz"
   cd "$elsewhere/$name"
   bin/basin doctor
   bin/basin synth --kind nuclei --count 1 --size 256 --seed 1 --out images
-  bin/basin segment images --model models/pretrained/nuclei-fluo.safetensors --device cpu --out out
+  bin/basin segment images --model nuclei-fluo --device cpu --out out
 ) >"$elsewhere/log" 2>&1 || { cat "$elsewhere/log"; echo "build-pascal: the unpacked archive does not work" >&2; exit 1; }
 cat "$elsewhere/log"
 echo "build/pascal/$name.tar.gz: $(du -h "$root.tar.gz" | cut -f1), $(du -sh "$elsewhere/$name" | cut -f1) unpacked, in $SECONDS s"

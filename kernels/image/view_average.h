@@ -35,9 +35,15 @@ struct SquareSymmetry {
 /// to = the image [C, H, W] after the symmetry, [C, H, W] or [C, W, H].
 void apply_symmetry(const Exec&, SquareSymmetry, View<const float, 3> image, View<float, 3> to);
 
-/// Undoes the symmetry for the raw maps of a spatial embedding network, map [5, H', W'] = o_x, o_y, sigma_x, sigma_y,
-/// seed of the transformed image, and adds them times weight to `sum` [5, H, W], or overwrites it if `first`. Offsets
-/// are rotated with the image; sigma_x and sigma_y are swapped if the sides are.
-void add_undone(const Exec&, SquareSymmetry, View<const float, 3> map, float weight, bool first, View<float, 3> sum);
+/// Undoes the symmetry for maps [C, H', W'] of the transformed image, and adds them times weight to `sum` [C, H, W], or
+/// overwrites it if `first`. Channels are scalars: only their pixels move.
+void add_undone_scalars(const Exec&, SquareSymmetry, View<const float, 3> map, float weight, bool first,
+                        View<float, 3> sum);
+/// The same for channels that are x, y pairs of vectors, which are rotated with the image.
+void add_undone_vectors(const Exec&, SquareSymmetry, View<const float, 3> map, float weight, bool first,
+                        View<float, 3> sum);
+/// The same for channels that are pairs of lengths along x and y, which are swapped if the sides are.
+void add_undone_extents(const Exec&, SquareSymmetry, View<const float, 3> map, float weight, bool first,
+                        View<float, 3> sum);
 
 }  // namespace basin::kernels
