@@ -42,7 +42,7 @@ run $basin evaluate --pred quickstart/segmented --truth quickstart/test --json q
 grep -E '^(AP50|AP75|AP90|\|?DiC\|?) ' quickstart/scores.txt
 
 images=(quickstart/test) predictions=(--pred quickstart/segmented) truths=(--truth quickstart/test)
-for kind_model in bacteria:bacteria-synthetic nuclei:nuclei-fluo; do
+for kind_model in bacteria:bacteria nuclei:nuclei-fluo; do
   kind=${kind_model%:*} model=${kind_model#*:}
   step "segment the sample images of $kind with the model that comes along"
   mkdir -p "quickstart/samples/$kind"

@@ -38,6 +38,15 @@ std::vector<double> diameters_of(const std::vector<int64_t>& areas) {
   return all;
 }
 
+bool has_object_sizes(const Json& info) {
+  const std::optional<Appearance> appearance = appearance_in(info);
+  return appearance && appearance->diameter > 0;
+}
+
+bool searches_scale(const Json& info) {
+  return has_object_sizes(info) && info.contains("scale") && info["scale"] == "auto";
+}
+
 Brightness brightness_of(const Source& source) {
   std::vector<double> values;
   std::vector<float> row(size_t(source.width()));

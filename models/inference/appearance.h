@@ -26,6 +26,11 @@ Json to_json(const Appearance&);
 /// Reads it from a model's description; none if it is missing or invalid.
 std::optional<Appearance> appearance_in(const Json& info);
 
+/// Whether a model's description records the sizes of its training objects, which a search for the scale needs.
+bool has_object_sizes(const Json& info);
+/// Whether `segment` searches for the scale of each image by default: the description says "scale": "auto".
+bool searches_scale(const Json& info);
+
 /// The middle and the contrast of one image, as in Appearance.
 struct Brightness {
   double middle = 0, contrast = 0;

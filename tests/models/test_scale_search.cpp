@@ -150,7 +150,11 @@ TEST_CASE("segment: maps of a shrunk image are enlarged, and those of an enlarge
 TEST_CASE("segment: finds the scale of each image where the model knows the sizes of its training") {
   const Folder folder;
   Model model = load_model(std::filesystem::path(source_dir()) / "models/pretrained/nuclei-fluo.safetensors", {});
+  model.info.erase("appearance"), model.info.erase("scale");
+  save_model(folder / "sizeless.safetensors", {}, *model.method, model.info);
   model.info["appearance"] = to_json(Appearance{0, 0.1, 0.5, 1, 7.3, 21.4, 50.2});
+  save_model(folder / "one_scale.safetensors", {}, *model.method, model.info);
+  model.info["scale"] = "auto";
   save_model(folder / "sized.safetensors", {}, *model.method, model.info);
   std::filesystem::copy_file(source_dir() + "/data/samples/nuclei_000_img.png", folder / "in/a.png");
   write_png(folder / "in/flat.png", Image{32, 40, 1, PixelType::u8, std::vector<std::byte>(32 * 40, std::byte{7})});
@@ -166,6 +170,11 @@ TEST_CASE("segment: finds the scale of each image where the model knows the size
   CHECK(run_json("out")["scales"] ==
         Json{{{"image", "in/a.png"}, {"scale", 1.0}}, {{"image", "in/flat.png"}, {"scale", 1.0}}});
 
+  // Sizes alone do not make the search the default.
+  const Ran one = run_basin(folder, "segment in --model one_scale.safetensors --out one --device cpu");
+  REQUIRE_MESSAGE(one.code == 0, one.err);
+  CHECK(run_json("one")["scale"] == 1);
+
   const Ran fixed = run_basin(folder, "segment in --model sized.safetensors --out fixed --scale 1 --device cpu");
   CHECK(!contains(fixed.out, "scale"));
   CHECK(run_json("fixed")["scale"] == 1);
@@ -175,7 +184,8 @@ TEST_CASE("segment: finds the scale of each image where the model knows the size
   for (const char* wrong : {"0", "big", "1x", "nan", "101"})
     CHECK(contains(run_basin(folder, std::string("segment in --model sized.safetensors --out no --scale ") + wrong).err,
                    std::string("basin: --scale ") + wrong + ": expected auto or a number from 0.01 to 100\n"));
-  CHECK(contains(run_basin(folder, "segment in --model nuclei-fluo --out no --scale auto --device cpu").err,
-                 "basin: --scale auto: nuclei-fluo does not say how large the objects of its training were; give a "
-                 "number as --scale\n"));
+  CHECK(
+      contains(run_basin(folder, "segment in --model sizeless.safetensors --out no --scale auto --device cpu").err,
+               "basin: --scale auto: sizeless.safetensors does not record the size of the objects that it was trained on; give "
+               "a number as --scale instead\n"));
 }

@@ -106,7 +106,7 @@ TEST_CASE("compare-models: without labels, and what it refuses") {
   };
   refused("in --models nuclei-fluo,nothing", "basin: --models nothing: there is neither a file nor a shipped model");
   refused("none --models nuclei-fluo", "none: no such file or folder");
-  refused("in --models nuclei-fluo --json in/a.png", "in/a.png: is read by this command");
+  refused("in --models nuclei-fluo --json in/a.png", "in/a.png: this input file would be overwritten");
   refused("in", "--models is required");
   fs::copy_file(sample + "_masks.png", folder / "in/b_masks.png");
   refused("in --models nuclei-fluo", "b_masks.png");

@@ -23,11 +23,11 @@ TEST_CASE("models: those of the source tree are listed with what they are for") 
   const Folder folder;
   const Ran listed = run_basin(folder, "models");
   REQUIRE_MESSAGE(listed.code == 0, listed.err);
-  CHECK_MESSAGE(contains(listed.out, "nuclei-fluo         vf-h1  "), listed.out);
+  CHECK_MESSAGE(contains(listed.out, "nuclei-fluo  vf-h1  "), listed.out);
   CHECK(contains(listed.out, "/nuclei-fluo.safetensors\n"));
   CHECK_MESSAGE(contains(listed.out, "  For nuclei in fluorescence images, grey, about 10 to 60 px across.\n"),
                 listed.out);
-  CHECK(listed.out.find("bacteria-synthetic") < listed.out.find("nuclei-fluo"));
+  CHECK(listed.out.find("bacteria     vf-h1") < listed.out.find("nuclei-fluo"));
 }
 
 TEST_CASE("models: a name stands for a file of BASIN_MODELS, and a file of that name for itself") {
@@ -69,7 +69,7 @@ TEST_CASE("models: an unknown name is refused with those there are, and a path a
   };
   for (const char* command : {"segment a.png --out out", "tune --val . --out out.safetensors"})
     refused(std::string(command) + " --device cpu --model nuclei",
-            "--model nuclei: there is neither a file nor a shipped model of this name; there are bacteria-synthetic, "
+            "--model nuclei: there is neither a file nor a shipped model of this name; there are bacteria, "
             "nuclei-fluo\n");
   refused("segment a.png --out out --device cpu --model ./nuclei-fluo", "./nuclei-fluo: ");
   refused("segment a.png --out out --device cpu --model nuclei-fluo.safetensors", "nuclei-fluo.safetensors: ");

@@ -177,11 +177,10 @@ double parse_scale(const std::string& text) {
 }
 
 /// The scale at which the network sees images: as given, or so that objects of the given diameter look as large as
-/// those the model was trained on. Without either, it is searched for each image if the model records their sizes.
+/// those the model was trained on. Without either, the model decides whether it is searched for each image.
 void choose_scale(const Options& o, Work& work) {
-  const bool has_sizes = work.trained && work.trained->diameter > 0;
   const auto need_sizes = [&](const char* option) {
-    if (!has_sizes)
+    if (!has_object_sizes(work.model.info))
       refuse(option, ": ", o.model,
              " does not record the size of the objects that it was trained on; give a number as --scale instead");
   };
@@ -189,7 +188,7 @@ void choose_scale(const Options& o, Work& work) {
     need_sizes("--diameter");
     work.options.scale = work.trained->diameter / *o.diameter;
   } else if (o.scale.empty()) {
-    work.finds_scale = has_sizes;
+    work.finds_scale = searches_scale(work.model.info);
   } else if (o.scale == "auto") {
     need_sizes("--scale auto");
     work.finds_scale = true;
@@ -339,8 +338,7 @@ void add_segment(Command& program) {
   const Option scale =
       command.add("--scale", o->scale,
                   "scale images by this factor before segmentation: 0.5 halves width and height; auto finds for each "
-                  "image the scale at which its objects are as large as in training; default: auto, or 1 if the model "
-                  "does not record their sizes");
+                  "image the scale at which its objects are as large as in training; default: the model's");
   command
       .add("--diameter", o->diameter,
            "typical object diameter, px: images are scaled so that objects are as large as those the model was trained "

@@ -6,6 +6,7 @@
 #include "engine/files.h"
 #include "engine/fingerprint.h"
 #include "engine/json.h"
+#include "models/inference/appearance.h"
 #include "models/inference/model_file.h"
 #include "models/inference/tuning.h"
 #include "tools/cli/command.h"
@@ -21,7 +22,7 @@ constexpr size_t shown = 5;  // rows of the table, best first
 
 struct Options {
   Common common;
-  std::string model, data, val, out, dialect = "stardist", by = "AP50:95";
+  std::string model, data, val, out, scale, dialect = "stardist", by = "AP50:95";
   double val_fraction = 0.1;
   CandidateOptions candidates;
   bool tta = false;
@@ -110,6 +111,8 @@ void run(const Options& o) {
   Model model = load_model(model_path, exec);
   resolve_setting("model", model_path.string());
   Method& method = *model.method;
+  if (o.scale == "auto" && !has_object_sizes(model.info))
+    refuse("--scale auto: ", o.model, " does not record the size of the objects that it was trained on");
   check_tta(o.tta, method);
   const DecodingGrid grid = o.candidates.grid(method.settings(), method.name());
   if (grid.empty()) refuse(o.model, ": the method ", method.name(), " has no decoding to tune");
@@ -141,6 +144,7 @@ void run(const Options& o) {
   method.settings().set_decoding(decodings[best]);
   Json info = model.info;
   info["config"] = method.config();
+  if (!o.scale.empty()) info["scale"] = o.scale;
   info["validation"] = to_json(scores[best]);
   info["tuning"] = {
       {"by", by},     {"images", examples.size()}, {"data", fingerprint(examples)}, {"decodings", decodings.size()},
@@ -181,6 +185,11 @@ void add_tune(Command& program) {
       .one_of(dialect_names())
       .shown();
   add_tta_option(command, o->tta);
+  command
+      .add("--scale", o->scale,
+           "what `segment --scale` is by default with the stored model: 1, or auto; default: as the model has it. "
+           "Here all images are segmented at scale 1")
+      .one_of({"1", "auto"});
   add_device_options(command, o->common);
   command.runs([o] { run(*o); });
 }
