@@ -24,6 +24,7 @@ struct Setting {
   std::function<Json()> value;
   std::function<bool(const Json&)> assign;            // false, and nothing changed, where the value is not in its range
   std::function<Json(const std::string&)> parse;      // what a text of the command line stands for; discarded: nothing
+  bool changes_maps = false;                          // of decoding: what the network computes depends on it as well
   bool optional = false;                              // models of earlier versions lack it
   std::string option = {};                            // a command-line option that stands for it; empty: --set alone
   std::string bare = {};                              // the value of that option where it is given without one

@@ -30,7 +30,8 @@ void publish(EmbedSegOptions& o, Settings& s) {
   s.number(Use::training, "variance_weight", o.loss.variance, 0, 1e6, "weight of the loss of the objects' sizes");
   s.number(Use::training, "seed_weight", o.loss.seed, 0, 1e6, "weight of the loss of the seed map");
   s.number(Use::training, "foreground_weight", o.loss.foreground, 0, 1e6, "weight of objects in the seed map's loss");
-  s.flag(Use::decoding, "views", o.views, "whether the maps of the eight views of an image are averaged");
+  s.flag(Use::decoding, "views", o.views, "whether the maps of the eight views of an image are averaged").changes_maps =
+      true;
   s.choice(Use::decoding, "seeds", o.decoding.seeds, seed_rules, "where objects may begin");
   s.number(Use::decoding, "foreground", o.decoding.foreground, 1e-6, 1 - 1e-6, "seed probability of the foreground");
   s.number(Use::decoding, "seed_threshold", o.decoding.seed_threshold, 1e-6, 1 - 1e-6, "seed probability of a seed")

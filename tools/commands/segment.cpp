@@ -220,6 +220,7 @@ void run(const Options& o) {
   work.model = load_model(o.model, work.exec);
   const Method& method = *work.model.method;
   o.settings.apply_to(*work.model.method);
+  work.model.predictor = method.predictor(work.exec);  // the maps may depend on the settings
   work.norm = o.norm.empty() ? method.sample_spec().normalisation : parse_normalisation(o.norm);
   work.options.tiling = tiling_of(o);
   check(work.options.tiling, method.sample_spec().multiple);
