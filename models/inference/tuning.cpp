@@ -19,6 +19,10 @@ std::vector<Json> decodings_to_try(Settings& settings, const DecodingGrid& grid)
   size_t combinations = 1;
   for (const auto& [key, texts, option] : grid) {
     if (texts.empty()) refuse(option.empty() ? "--try " + key : option, ": expected at least one value");
+    if (settings.find(key).changes_maps)
+      refuse("--try ", key,
+             "=...: the maps of the network depend on it, and tune computes them only once; compare two "
+             "runs of segment instead");
     std::vector<Json>& checked = values.emplace_back();
     for (const std::string& text : texts) {
       settings.set({key, text, option.empty() ? "--try " + key + "=" + text : option + " " + text},

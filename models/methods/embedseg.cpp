@@ -30,7 +30,8 @@ void publish(EmbedSegOptions& o, Settings& s) {
   s.number(Use::training, "seed_weight", o.loss.seed, 0, 1e6, "weight of the loss of the seed map");
   s.number(Use::training, "foreground_weight", o.loss.foreground, 0, 1e6,
            "weight of object pixels in the loss of the seed map");
-  s.flag(Use::decoding, "views", o.views, "average the maps of the eight rotations and mirrorings of an image");
+  s.flag(Use::decoding, "views", o.views, "average the maps of the eight rotations and mirrorings of an image")
+      .changes_maps = true;
   s.choice(Use::decoding, "seeds", o.decoding.seeds, seed_rules, "which pixels may be seeds");
   s.number(Use::decoding, "foreground", o.decoding.foreground, 1e-6, 1 - 1e-6,
            "threshold of the seed probability of the foreground");

@@ -143,14 +143,14 @@ Labels decode(const Exec& exec, const Tensor& raw, const EmbedSegDecoding& o) {
   std::vector<int32_t> order(foreground.size());  // places in `foreground`
   std::iota(order.begin(), order.end(), 0);
   const bool by_maxima = o.seeds == EmbedSegDecoding::Seeds::local_maxima;
-  const std::vector<float> rank = by_maxima ? smoothed(phi, height, width) : phi;
+  const std::vector<float> smooth = by_maxima ? smoothed(phi, height, width) : std::vector<float>{};
   const auto pixel_of = [&](int32_t j) { return foreground[size_t(j)]; };
   std::erase_if(order, [&](int32_t j) {
-    return by_maxima ? !is_local_maximum(rank, height, width, pixel_of(j))
+    return by_maxima ? !is_local_maximum(smooth, height, width, pixel_of(j))
                      : double(phi[size_t(pixel_of(j))]) < o.seed_threshold;
   });
   std::stable_sort(order.begin(), order.end(),
-                   [&](int32_t a, int32_t b) { return rank[size_t(pixel_of(a))] > rank[size_t(pixel_of(b))]; });
+                   [&](int32_t a, int32_t b) { return phi[size_t(pixel_of(a))] > phi[size_t(pixel_of(b))]; });
 
   const PointedAt pointed_at(e_x, e_y, foreground);
   Labels labels{height, width, 0, std::vector<int32_t>(pixels, 0)};
@@ -159,8 +159,10 @@ Labels decode(const Exec& exec, const Tensor& raw, const EmbedSegDecoding& o) {
   int32_t id = 0;
   for (const int32_t j : order) {
     const size_t seed = size_t(pixel_of(j));
-    if (claimed[seed]) continue;
-    claimed[seed] = 1;
+    if (!by_maxima) {
+      if (claimed[seed]) continue;
+      claimed[seed] = 1;
+    }
     // exp(-s r^2) > 1/2 inside the half-axes sqrt(ln 2 / s), here in px
     const auto half_axis = [&](int c) {
       return double(spacing) * std::sqrt(std::log(2.0) / std::exp(10.0 * maps[c][seed]));

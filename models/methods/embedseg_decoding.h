@@ -7,8 +7,10 @@ namespace basin {
 
 /// How the raw maps of a spatial embedding network become instances.
 struct EmbedSegDecoding {
-  /// seed_map: seeds are the pixels of the greatest seed probability. local_maxima: the local maxima of the seed map
-  /// after a Gaussian of sigma 1, and only accepted objects take pixels out of the race.
+  /// seed_map: seeds are the pixels of the greatest seed probability that no proposal has taken yet. local_maxima:
+  /// seeds are the local maxima of the seed map after a Gaussian of sigma 1, in the order of the unsmoothed map. There
+  /// a pixel stays unclaimed until an accepted object takes it, the seed itself included, and a claimed seed proposes
+  /// too.
   enum class Seeds { seed_map, local_maxima };
   Seeds seeds = Seeds::seed_map;
   int grid = 1024;              // as in training

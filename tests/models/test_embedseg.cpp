@@ -160,7 +160,39 @@ TEST_CASE("EmbedSeg: a later object overwrites, but not where most of it is clai
   maxima.seeds = EmbedSegDecoding::Seeds::local_maxima;
   const Labels third = decode(cpu, Tensor::from(cpu, {5, 1, width}, raw), maxima);
   CHECK(third(0, 40) > 0);  // has no threshold
-  CHECK(third(0, 35) == third(0, 45));
+}
+
+TEST_CASE("EmbedSeg: local maxima propose in the order of the seed map, even where another object has them") {
+  const Exec cpu;
+  const int width = 32;
+  const auto decoded = [&](int first, int last, float inside, const std::vector<std::array<float, 3>>& peaks) {
+    // One row; every pixel is its own e. peaks: x, seed, half-axis in px.
+    const auto sigma_of = [](float half_axis) {
+      return float(std::log(std::log(2) * 1023 * 1023 / double(half_axis * half_axis)) / 10);
+    };
+    std::vector<float> raw(size_t(5 * width), 0);
+    for (int x = 0; x < width; ++x) {
+      raw[size_t(2 * width + x)] = raw[size_t(3 * width + x)] = sigma_of(5.5f);
+      raw[size_t(4 * width + x)] = x >= first && x <= last ? inside : -9;
+    }
+    for (const auto& [x, seed, half_axis] : peaks) {
+      raw[size_t(2 * width) + size_t(x)] = sigma_of(half_axis);
+      raw[size_t(4 * width) + size_t(x)] = seed;
+    }
+    EmbedSegDecoding o = any_size();
+    o.seeds = EmbedSegDecoding::Seeds::local_maxima;
+    return decode(cpu, Tensor::from(cpu, {5, 1, width}, raw), o);
+  };
+  // 10 takes 5..15. 15, which is one of them, proposes 3..27: 14 of these 25 are free.
+  const Labels overwritten = decoded(3, 27, 1, {{10, 9, 5.5f}, {15, 8, 12.5f}});
+  CHECK(overwritten(0, 3) > 0);
+  CHECK(overwritten(0, 10) == overwritten(0, 3));
+  CHECK(overwritten(0, 27) == overwritten(0, 3));
+  // 10 has the higher seed probability, 15 the higher smoothed one: 10 takes 5..15, and 15 has 5 of 11 left.
+  const Labels ordered = decoded(5, 20, .5f, {{10, 9, 5.5f}, {14, 2.2f, 5.5f}, {15, 2.3f, 5.5f}, {16, 2.2f, 5.5f}});
+  CHECK(ordered(0, 5) > 0);
+  CHECK(ordered(0, 15) == ordered(0, 5));
+  CHECK(ordered(0, 20) == 0);
 }
 
 TEST_CASE("EmbedSeg: nothing, NaN and infinity") {

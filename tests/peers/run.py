@@ -12,7 +12,7 @@ import sys
 import common
 
 HERE = pathlib.Path(__file__).resolve().parent
-SHARED = {"common.py", "run.py", "torch_peer.py", "torch_side.py"}
+SHARED = {"common.py", "run.py", "method_side.py", "tensorflow_side.py", "torch_peer.py", "torch_side.py"}
 BY_HAND = {"network_speed.py": "timings want a quiet machine", "stage_speed.py": "timings want a quiet machine",
            "torchvf_gpu.py": "timings want a GPU that does nothing else", "accuracy.py": "trains networks for an hour or more"}
 

@@ -1,37 +1,65 @@
-// Steps of H1 or H2 on one batch, for training_step.py: reads `image` [2,1,S,S], `field` [2,2,S,S] and `mask` [2,1,S,S]
-// from a folder, all raw float32, and writes there what each step starts from and makes.
+// What a method computes, for the scripts of this folder to compare with other software: training steps, the loss of
+// given maps, the targets of given labels and the objects in given maps.
 //
-//     basin_training_step FOLDER SIDE DECODERS STEPS RATE
+//     basin_training_step FOLDER
+//
+// FOLDER/request.json says what is wanted: {"task": ..., "method": NAME, "settings": ["KEY=VALUE", ...], ...}. Arrays
+// are raw float32, labels raw int32, in files of FOLDER that are named after them.
+//   model    {}: writes `model.safetensors` with the first values of seed 5.
+//   train    {"shape": [N, C, H, W], "model": FILE, "steps": 1, "rate": 0, "scheduled": 0, "dropout": [...]}: steps on
+//   a
+//            batch `image` and the method's targets, from a model file or else from the first values of seed 5. Writes
+//            `values`, `loss<step>`, and of the first step `gradient` and `running`, with their tables learnt.txt and
+//            statistics.txt; and for every {"p", "layer", "shape", "channels": BOOL} of "dropout" the numbers that it
+//            multiplies by in each step, `dropout<layer>-<step>`.
+//   loss     {"shape": [N, K, H, W], "scheduled": 2}: of `maps`, what the last layer gives, against `labels` [N, H, W].
+//            Writes `loss` and `gradient`. For wn the maps are the vectors of the embedding.
+//   targets  {"shape": [H, W]}: of `labels`, each written under its name.
+//   decode   {"maps": {NAME: [C, H, W], ...}}: writes `labels`.
 #include <cstdio>
 #include <fstream>
+#include <iterator>
 #include <string>
 
-#include "engine/ops/loss.h"
+#include "engine/json.h"
+#include "engine/ops/embedding.h"
+#include "engine/ops/instance.h"
 #include "kernels/nn/adam.h"
+#include "kernels/nn/channels.h"
 #include "kernels/nn/dropout.h"
-#include "models/networks/unet.h"
+#include "models/inference/model_file.h"
+#include "models/methods/method_support.h"
 
 namespace basin {
 namespace {
 
-constexpr int batch = 2;
-constexpr uint64_t dropout_seed = 7;
+Shape shape_of(const Json& list) {
+  const auto d = list.get<std::vector<int64_t>>();
+  if (d.size() == 2) return {d[0], d[1]};
+  if (d.size() == 3) return {d[0], d[1], d[2]};
+  if (d.size() == 4) return {d[0], d[1], d[2], d[3]};
+  refuse("request.json: a shape of ", d.size(), " numbers; expected 2 to 4");
+}
 
 struct Folder {
   std::string path;
 
-  Tensor read(const Exec& exec, const std::string& name, Shape shape) const {
-    std::vector<float> values(size_t(shape.size()));
+  template <class T>
+  Tensor read(const Exec& exec, const std::string& name, const Shape& shape) const {
+    std::vector<T> values(size_t(shape.size()));
     std::ifstream in(path + '/' + name, std::ios::binary);
-    in.read(reinterpret_cast<char*>(values.data()), std::streamsize(values.size() * sizeof(float)));
+    in.read(reinterpret_cast<char*>(values.data()), std::streamsize(values.size() * sizeof(T)));
     if (!in) refuse(path, "/", name, ": too short");
     return Tensor::from(exec, shape, values);
   }
-  void write(const Exec& exec, const std::string& name, const Tensor& tensor) const {
-    const std::vector<float> values = tensor.to_host<float>(exec);
+  template <class T>
+  void write(const std::string& name, const std::vector<T>& values) const {
     std::ofstream out(path + '/' + name, std::ios::binary);
-    out.write(reinterpret_cast<const char*>(values.data()), std::streamsize(values.size() * sizeof(float)));
+    out.write(reinterpret_cast<const char*>(values.data()), std::streamsize(values.size() * sizeof(T)));
     if (!out.flush()) refuse(path, "/", name, ": could not be written");
+  }
+  void write(const Exec& exec, const std::string& name, const Tensor& tensor) const {
+    write(name, tensor.to_host<float>(exec));
   }
   /// One line per tensor: name, first element, number of elements.
   void write_names(const std::string& name, const std::vector<Params::Named>& tensors) const {
@@ -39,62 +67,170 @@ struct Folder {
     for (const Params::Named& t : tensors)
       out << t.name << ' ' << t.offset << ' ' << t.shape.size() << '\n';
   }
+  Json request() const {
+    std::ifstream in(path + "/request.json");
+    const std::string text{std::istreambuf_iterator<char>(in), {}};
+    Json json = parse_json(text);
+    if (!json.is_object()) refuse(path, "/request.json: no JSON object");
+    return json;
+  }
 };
 
-/// What the network's dropout multiplies by in this step, in nchw order.
-Tensor dropout_mask(const Exec& exec, Shape shape, const StepState& state) {
-  const Tensor ones = Tensor::from(exec, shape, std::vector<float>(size_t(shape.size()), 1));
-  const Tensor mask = Tensor::empty(exec, shape);
-  kernels::dropout<float>(exec, ones.features<const float>(), 0.2, dropout_seed, 0, &state, mask.features<float>());
-  return mask;
+std::unique_ptr<Method> method_of(const Json& request) {
+  std::vector<Assignment> assignments;
+  for (const Json& text : request.value("settings", Json::array()))
+    assignments.push_back(parse_assignment(text.get<std::string>()));
+  return make_method(request.at("method").get<std::string>(), assignments);
 }
 
-void run(const Folder& folder, int side, int decoders, int steps, float rate) {
-  const Exec exec;
-  Params params;
-  const UNet net(params, {.decoders = decoders, .seed = dropout_seed});
+/// What a dropout multiplies by, in nchw order: of each element, or of each channel of a sample.
+std::vector<float> dropout_mask(const Exec& exec, const Json& dropout, uint64_t seed, const StepState& state) {
+  const double p = dropout.at("p").get<double>();
+  const auto layer = dropout.at("layer").get<uint32_t>();
+  const Shape shape = shape_of(dropout.at("shape"));
+  if (dropout.value("channels", false)) {
+    std::vector<float> mask(size_t(shape[0] * shape[1]));
+    kernels::channel_dropout_mask<float>(exec, int(shape[0]), int(shape[1]), 1, p, seed, layer, &state, mask.data());
+    return mask;
+  }
+  const Tensor ones = Tensor::from(exec, shape, std::vector<float>(size_t(shape.size()), 1));
+  const Tensor mask = Tensor::empty(exec, shape);
+  kernels::dropout<float>(exec, ones.features<const float>(), p, seed, layer, &state, mask.features<float>());
+  return mask.to_host<float>(exec);
+}
+
+Batch read_batch(const Exec& exec, const Folder& folder, const Method& method, const Shape& shape) {
+  Batch batch{{{"image", folder.read<float>(exec, "image", shape)}}};
+  const TargetSpec spec = method.targets();
+  if (!spec.tables.empty()) refuse("request.json: ", method.name(), " has targets that are tables");
+  for (const TargetMap& map : spec.maps) {
+    const Shape of_map{shape[0], map.channels, shape[2] / map.down, shape[3] / map.down};
+    batch.tensors[map.name] = map.type == DType::i32 ? folder.read<int32_t>(exec, map.name, of_map)
+                                                     : folder.read<float>(exec, map.name, of_map);
+  }
+  return batch;
+}
+
+void model(const Exec& exec, const Folder& folder, const Json& request) {
+  const std::unique_ptr<Method> method = method_of(request);
+  method->params().allocate(exec);
+  method->init(exec, 5);
+  save_model(folder.path + "/model.safetensors", exec, *method, Json::object());
+}
+
+void train(const Exec& exec, const Folder& folder, const Json& request) {
+  std::unique_ptr<Method> method = method_of(request);
+  Params& params = method->params();
   params.allocate(exec);
-  params.init(exec, 5);
+  if (request.contains("model")) {
+    const Model model = load_model(request["model"].get<std::string>(), exec);
+    params.values().copy_from(exec, model.method->params().values());
+    params.running().copy_from(exec, model.method->params().running());
+  } else {
+    method->init(exec, 5);
+  }
   folder.write_names("learnt.txt", params.learnt());
   folder.write_names("statistics.txt", params.statistics());
   folder.write(exec, "values", params.values());
 
-  const Tensor image = folder.read(exec, "image", {batch, 1, side, side});
-  const Tensor field = folder.read(exec, "field", {batch, 2, side, side});
-  const Tensor mask = folder.read(exec, "mask", {batch, 1, side, side});
+  const Batch batch = read_batch(exec, folder, *method, shape_of(request.at("shape")));
+  const kernels::AdamOptions adam = method->training_defaults().adam;
   const Tensor m = Tensor::zeros(exec, params.values().shape()), v = Tensor::zeros(exec, params.values().shape());
-  StepState state{.rate = rate};
-  for (; state.step < steps; ++state.step) {
+  StepState state{.rate = request.value("rate", 0.f), .scheduled = request.value("scheduled", 0.f)};
+  const Json settings = method->config();
+  for (const int steps = request.value("steps", 1); state.step < steps; ++state.step) {
     const std::string number = std::to_string(state.step);
-    folder.write(exec, "dropout" + number, dropout_mask(exec, {batch, 256, side / 8, side / 8}, state));
+    for (const Json& dropout : request.value("dropout", Json::array()))
+      folder.write("dropout" + std::to_string(dropout.at("layer").get<int>()) + '-' + number,
+                   dropout_mask(exec, dropout, settings.at("seed").get<uint64_t>(), state));
     params.gradients().zero(exec);
     Tape tape(exec);
-    const std::vector<Var> maps = net.forward(tape, {image}, &state);
-    const Var loss = weighted_sum(
-        tape,
-        {{ivp_loss(tape, maps[1], field, {})}, {mse_loss(tape, maps[1], field)}, {tversky_loss(tape, maps[0], mask)}});
-    folder.write(exec, "loss" + number, loss.value);
-    tape.backward(loss, Tensor::from(exec, {1}, std::vector<float>{1}));
+    const LossTerms loss = method->loss(tape, batch, &state);
+    folder.write(exec, "loss" + number, loss.total.value);
+    tape.backward(loss.total, Tensor::from(exec, {1}, std::vector<float>{1}));
     if (state.step == 0) {
       folder.write(exec, "gradient", params.gradients());
-      folder.write(exec, "running", params.running());
+      if (!params.statistics().empty()) folder.write(exec, "running", params.running());
     }
-    kernels::adam<float>(exec, {}, &state, params.gradients().view<const float, 1>(), params.values().view<float, 1>(),
-                         m.view<float, 1>(), v.view<float, 1>());
+    kernels::adam<float>(exec, adam, &state, params.gradients().view<const float, 1>(),
+                         params.values().view<float, 1>(), m.view<float, 1>(), v.view<float, 1>());
   }
+}
+
+/// The loss of the maps before their activation, by the operations that the method's own loss() is made of.
+Var loss_of_maps(Tape& tape, const Var& maps, const Tensor& labels, const Json& config, const float& scheduled) {
+  const std::string method = config.at("method").get<std::string>();
+  const int capacity = config.at("capacity").get<int>();
+  if (method == "es") {
+    const std::string name = config.at("centre").get<std::string>();
+    const auto centre = name == "medoid"     ? kernels::CentreKind::medoid
+                        : name == "centroid" ? kernels::CentreKind::centroid
+                                             : kernels::CentreKind::approximate_medoid;
+    return instance_loss(tape, maps, instance_targets(tape.exec(), labels, capacity, centre)).total;
+  }
+  const ObjectTables tables = object_tables(tape.exec(), labels, capacity, config.at("radius").get<double>());
+  kernels::EmbeddingLossOptions options = method == "wn" ? kernels::wnet_loss : kernels::fcrnet_loss;
+  options.inter_weight = config.at("inter_weight").get<double>();
+  if (method == "wn") {
+    options.per_object = !config.at("pixel_mean").get<bool>();
+    return embedding_loss(tape, unit_vectors(tape, maps), tables, options).total;
+  }
+  options.unit_centres = config.at("cosine").get<bool>();
+  Var h = power_activation(tape, maps, Tensor::from<float>(tape.exec(), {1}, {scheduled}));
+  if (options.unit_centres) h = unit_vectors(tape, h);
+  return embedding_loss(tape, h, tables, options).total;
+}
+
+void loss(const Exec& exec, const Folder& folder, const Json& request) {
+  const Shape shape = shape_of(request.at("shape"));
+  Tape tape(exec);
+  const Var maps = tape.leaf(folder.read<float>(exec, "maps", shape));
+  const Tensor labels = folder.read<int32_t>(exec, "labels", {shape[0], shape[2], shape[3]});
+  const Var value = loss_of_maps(tape, maps, labels, method_of(request)->config(), request.value("scheduled", 0.f));
+  tape.backward(value, Tensor::from(exec, {1}, std::vector<float>{1}));
+  folder.write(exec, "loss", value.value);
+  folder.write(exec, "gradient", tape.grad(maps));
+}
+
+void targets(const Exec& exec, const Folder& folder, const Json& request) {
+  const std::unique_ptr<Method> method = method_of(request);
+  const Shape shape = shape_of(request.at("shape"));
+  const Tensor labels = folder.read<int32_t>(exec, "labels", shape);
+  const TargetTensors made = make_target_tensors(exec, method->targets(), 1, shape[0], shape[1]);
+  method->make_targets(exec, labels.view<const int32_t, 2>(), SampleTargets(made, 0));
+  for (const auto& [name, tensor] : made)
+    if (tensor.dtype() == DType::f32) folder.write(exec, name, tensor);
+}
+
+void decode(const Exec& exec, const Folder& folder, const Json& request) {
+  Maps maps;
+  for (const auto& [name, shape] : request.at("maps").items())
+    maps.tensors[name] = folder.read<float>(exec, name, shape_of(shape));
+  folder.write("labels", method_of(request)->decode(exec, maps).labels.ids);
+}
+
+void run(const Folder& folder) {
+  const Exec exec;
+  const Json request = folder.request();
+  const std::string task = request.at("task").get<std::string>();
+  if (task == "model") return model(exec, folder, request);
+  if (task == "train") return train(exec, folder, request);
+  if (task == "loss") return loss(exec, folder, request);
+  if (task == "targets") return targets(exec, folder, request);
+  if (task == "decode") return decode(exec, folder, request);
+  refuse("request.json: unknown task ", task);
 }
 
 }  // namespace
 }  // namespace basin
 
 int main(int count, char** arguments) {
-  if (count != 6) {
-    std::fprintf(stderr, "usage: basin_training_step FOLDER SIDE DECODERS STEPS RATE\n");
+  if (count != 2) {
+    std::fprintf(stderr, "usage: basin_training_step FOLDER\n");
     return 2;
   }
   try {
-    basin::run({arguments[1]}, std::stoi(arguments[2]), std::stoi(arguments[3]), std::stoi(arguments[4]),
-               std::stof(arguments[5]));
+    basin::run({arguments[1]});
   } catch (const std::exception& error) {
     std::fprintf(stderr, "basin_training_step: %s\n", error.what());
     return 1;

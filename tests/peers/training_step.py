@@ -7,11 +7,9 @@ Winograd convolution rounds differently and meets more of them. So the limits ar
 is what every machine with AVX2 can run, and wider for what this machine would choose.
 """
 import copy
-import os
-import pathlib
-import subprocess
 
 import common
+import method_side as side
 
 numpy, torch = common.modules("numpy", "torch")
 common.modules("edt")
@@ -31,25 +29,17 @@ class GivenDropout(torch.nn.Module):
         self.folder, self.step = folder, 0
 
     def forward(self, x):
-        mask = numpy.fromfile(self.folder / f"dropout{self.step}", numpy.float32)
+        mask = self.folder.read(f"dropout0-{self.step}")
         return x * torch.from_numpy(mask).view_as(x).to(x.dtype)
 
 
-def make_batch(folder, side):
-    labels = [common.sample_labels(side, side, side * side // 1500, seed) for seed in (1, 2)]
+def make_batch(folder, size):
+    labels = [common.sample_labels(size, size, size * size // 1500, seed) for seed in (1, 2)]
     mask = torch.from_numpy(numpy.stack(labels)[:, None] > 0).float()
     field = torch.stack([compute_vector_field(torch.from_numpy(each)[None], 11) for each in labels])
     image = 0.6 * mask + 0.2 * torch.randn(mask.shape, generator=torch.Generator().manual_seed(0))
-    for name, tensor in (("image", image), ("field", field), ("mask", mask)):
-        tensor.numpy().astype(numpy.float32).tofile(folder / name)
+    folder.write(image=image.numpy(), target=field.numpy(), mask=mask.numpy())
     return image, field, mask
-
-
-def slices(folder, table, values):
-    """{name: values} of one of Basin's flat buffers."""
-    flat = numpy.fromfile(folder / values, numpy.float32)
-    rows = [line.split() for line in (folder / table).read_text().splitlines()]
-    return {name: flat[int(first):int(first) + int(count)] for name, first, count in rows}
 
 
 def gradients(network):
@@ -69,14 +59,15 @@ DIRECT = ("direct", {"BASIN_ISA": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}, 2e-3, (
 CHOSEN = ("as chosen", {}, 1e-2, (1e-5, 5e-4, 5e-3, 5e-3))
 
 
-def compare(report, folder, program, kind, side, way):
+def compare(report, folder, kind, size, way):
     how, environment, gradient_limit, loss_limits = way
-    case = f"{kind} {side}, {how}"
-    image, field, mask = make_batch(folder, side)
-    subprocess.run([program, folder, str(side), "1" if kind == "h1" else "2", str(STEPS), str(RATE)], check=True,
-                   env={**os.environ, **environment})
+    case = f"{kind} {size}, {how}"
+    image, field, mask = make_batch(folder, size)
+    dropout = {"p": 0.2, "layer": 0, "shape": [2, 256, size // 8, size // 8]}
+    folder.ask("train", "vf-" + kind, environment=environment, shape=[2, 1, size, size], steps=STEPS, rate=RATE,
+               dropout=[dropout])
     network, loss = get_model(kind), torch_side.losses()
-    values = slices(folder, "learnt.txt", "values")
+    values = folder.slices("learnt.txt", "values")
     report.check(f"{case}: names of parameters", set(values) == {name for name, _ in network.named_parameters()})
     with torch.no_grad():
         for name, parameter in network.named_parameters():
@@ -94,33 +85,31 @@ def compare(report, folder, program, kind, side, way):
         value = loss(logit, predicted, field, mask)
         value.backward()
         if step == 0:
-            all_ours, worst_ours = distance(slices(folder, "learnt.txt", "gradient"), gradients(exact))
+            all_ours, worst_ours = distance(folder.slices("learnt.txt", "gradient"), gradients(exact))
             all_theirs, worst_theirs = distance(gradients(network), gradients(exact))
             report.check(f"{case}: gradient", all_ours <= gradient_limit and worst_ours <= 5 * gradient_limit,
                          f"off by {all_ours:.1e}, in one tensor {worst_ours:.1e}; PyTorch in float32 {all_theirs:.1e}, "
                          f"{worst_theirs:.1e}")
             buffers = dict(network.named_buffers())
-            for name, ours in slices(folder, "statistics.txt", "running").items():
+            for name, ours in folder.slices("statistics.txt", "running").items():
                 off = numpy.abs(ours - buffers[name].numpy()).max()
                 if off > 1e-5 * max(1, buffers[name].abs().max().item()):
                     report.check(f"{case}: {name}", False, f"off by {off:.1e}")
         optimizer.step()
-        ours = float(numpy.fromfile(folder / f"loss{step}", numpy.float32)[0])
+        ours = float(folder.read(f"loss{step}")[0])
         # Early Adam steps follow the sign of a gradient however small: rounding grows fast.
         report.check(f"{case}: loss of step {step}", abs(ours - value.item()) <= loss_limits[step],
                      f"{ours:.6f} and {value.item():.6f}")
 
 
 def main():
-    program = pathlib.Path(os.environ.get("BASIN_TRAINING_STEP", common.ROOT / "build/cpu/basin_training_step"))
-    if not program.is_file():
-        common.skip(f"no program at {program}: build the target basin_training_step")
+    side.program()
     torch.set_num_threads(1)
     report = common.Report()
-    for kind, side in (("h1", 64), ("h1", 128), ("h2", 96)):
+    for kind, size in (("h1", 64), ("h1", 128), ("h2", 96)):
         for way in (DIRECT, CHOSEN):
             with common.scratch() as folder:
-                compare(report, pathlib.Path(folder), program, kind, side, way)
+                compare(report, side.Folder(folder), kind, size, way)
     report.finish()
 
 

@@ -160,6 +160,25 @@ TEST_CASE("segment: views are averaged where asked for, and refused where nothin
         "basin: --tta: the maps of fc only tell neighbours apart, and cannot be averaged over views\n");
 }
 
+TEST_CASE("segment: a setting that the maps depend on is obeyed, and tune refuses to try it") {
+  const Folder folder;
+  const std::unique_ptr<Method> method = make_method("es", {parse_assignment("width=4")});
+  method->params().allocate({});
+  method->init({}, 1);
+  save_model(folder / "m.safetensors", {}, *method, Json::object());
+  put_image(folder / "i.png");
+  const auto segmented = [&](const std::string& views) {
+    const Ran ran = run_basin(
+        folder, "segment i.png --model m.safetensors --save raw --device cpu --out " + views + " --set views=" + views);
+    CHECK_MESSAGE(ran.code == 0, ran.err);
+    return read_bytes(folder / (views + "/i_raw.npy"));
+  };
+  CHECK(segmented("true") != segmented("false"));
+  const Ran tuned = run_basin(folder, "tune --model m.safetensors --val . --out t.safetensors --try views=true,false");
+  CHECK(tuned.code == 1);
+  CHECK_MESSAGE(contains(tuned.err, "--try views=...: the maps of the network depend on it"), tuned.err);
+}
+
 TEST_CASE("segment: masks that lie beside their image are not written over") {
   const Folder folder;
   put_model(folder / "m.safetensors");
