@@ -1,6 +1,7 @@
 #include "engine/json.h"
 #include "kernels/image/components.h"
 #include "models/inference/agreement.h"
+#include "models/inference/appearance.h"
 #include "models/inference/model_file.h"
 #include "tests/support/command_support.h"
 #include "tests/support/fake_method.h"
@@ -88,6 +89,33 @@ TEST_CASE("compare-models: with labels a table of scores, those of segment and e
   CHECK(table["models"][0]["AP50 (stardist, per-image mean, >=)"] >
         table["models"][1]["AP50 (stardist, per-image mean, >=)"]);
   CHECK(fs::exists(folder / "t.json.run.json"));
+}
+
+TEST_CASE("compare-models: images are seen at the scale that segment uses by default") {
+  const Folder folder;
+  fs::copy_file(sample + "_img.png", folder / "in/a_img.png");
+  fs::copy_file(sample + "_masks.png", folder / "in/a_masks.png");
+  Model model = load_model(fs::path(source_dir()) / "models/pretrained/nuclei-fluo.safetensors", {});
+  model.info["appearance"] = to_json(Appearance{0, 0.1, 0.5, 1, 36, 40, 44});  // twice the size of these nuclei
+  model.info.erase("scale");
+  save_model(folder / "one_scale.safetensors", {}, *model.method, model.info);
+  model.info["scale"] = "auto";
+  save_model(folder / "auto.safetensors", {}, *model.method, model.info);
+  const Ran ran = run_basin(folder,
+                            "compare-models in --models one_scale.safetensors,auto.safetensors --json t.json "
+                            "--device cpu");
+  REQUIRE_MESSAGE(ran.code == 0, ran.err);
+  const Json rows = json_in(folder / "t.json")["models"];
+  const std::string ap75 = "AP75 (stardist, per-image mean, >=)";
+  int k = 0;
+  for (const char* name : {"one_scale", "auto"}) {
+    const std::string out = std::string("out_") + name, json = out + ".json";
+    run_basin(folder, "segment in/a_img.png --device cpu --save labels --model " + std::string(name) +
+                          ".safetensors --out " + out);
+    run_basin(folder, "evaluate --pred " + out + " --truth in --json " + json);
+    CHECK(rows[size_t(k++)][ap75] == json_in(folder / json)["metrics"]["AP75"]["mean"]);
+  }
+  CHECK(rows[0][ap75] != rows[1][ap75]);
 }
 
 TEST_CASE("compare-models: without labels, and what it refuses") {

@@ -106,7 +106,7 @@ Row row_of(const Exec& exec, const std::string& name, const std::vector<Pair>& i
   const auto compare = [&](const Source& source, const Example* truth) {
     const double start = clock_seconds();
     SegmentOptions options;
-    if (trained && trained->diameter > 0)
+    if (searches_scale(model.info))  // as segment does by default
       options.scale = find_scale(exec, *model.method, *model.predictor, source, *trained).scale;
     const Labels labels = segment_source(exec, *model.method, *model.predictor, source, options).instances.labels;
     seconds += clock_seconds() - start;
