@@ -77,6 +77,14 @@ void save_model(const std::filesystem::path& path, const Exec& exec, const Metho
   write_atomically(path, bytes.data(), bytes.size());
 }
 
+std::optional<std::set<std::string>> training_images(const Json& info) {
+  if (!info.contains("trained_on") || !info["trained_on"].is_array()) return {};
+  std::set<std::string> images;
+  for (const Json& image : info["trained_on"])
+    if (image.is_string()) images.insert(image.get<std::string>());
+  return images;
+}
+
 Model load_model(const std::filesystem::path& path, const Exec& exec) {
   const std::string file = path.string();
   const SafeTensors content = decode_safetensors(read_file(path), file);

@@ -1,6 +1,9 @@
 #pragma once
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <set>
+#include <string>
 
 #include "engine/json.h"
 #include "models/registry.h"
@@ -19,6 +22,9 @@ struct Model {
 /// value is not finite or a variance is negative, throws and leaves an existing file unchanged, because such a file
 /// could not be loaded.
 void save_model(const std::filesystem::path&, const Exec&, const Method&, const Json& info);
+
+/// The image_fingerprints() of the images that a model was trained on, from its description; none if it records none.
+std::optional<std::set<std::string>> training_images(const Json& info);
 
 /// Loads a model, or a state_dict of a method's public code that the registry recognises, ready to predict. Throws one
 /// sentence with the file's name if the file is damaged or unknown.

@@ -17,8 +17,8 @@ constexpr double max_share = 0.04;        // of the pixels of the image in it, w
 constexpr double spread = 0.7;            // of the logarithm of diameters that still fit
 constexpr double min_trust = 0.25;        // of a scale that is chosen
 constexpr double enough_trust = 0.6;      // of one that makes others needless
-constexpr double most_off = 8;            // ratio of a scale that is compared with another one to that
-constexpr int most_compared = 2;          // looks after either list that are compared with another scale
+constexpr double max_ratio = 8;           // of two scales at which the objects found are compared
+constexpr int max_compared = 2;           // scales of each list whose objects are compared with another scale's
 
 struct Window {
   int y = 0, x = 0, height = 0, width = 0;  // in pixels of the image
@@ -29,7 +29,7 @@ struct Window {
 class Content {
  public:
   explicit Content(const Source& source) : source_(source) {
-    cell_ = (std::max(source.height(), source.width()) + most_cells - 1) / most_cells;
+    cell_ = (std::max(source.height(), source.width()) + max_cells - 1) / max_cells;
     rows_ = (source.height() + cell_ - 1) / cell_, columns_ = (source.width() + cell_ - 1) / cell_;
     sums_.assign(size_t(rows_ + 1) * size_t(columns_ + 1), 0);
     const Brightness b = brightness_of(source);
@@ -65,7 +65,7 @@ class Content {
   Window whole() const { return {0, 0, source_.height(), source_.width()}; }
 
  private:
-  static constexpr int most_cells = 256;
+  static constexpr int max_cells = 256;
   double& sum(int r, int k) { return sums_[size_t(r) * size_t(columns_ + 1) + size_t(k)]; }
   double sum(int r, int k) const { return sums_[size_t(r) * size_t(columns_ + 1) + size_t(k)]; }
 
@@ -140,7 +140,7 @@ class Search {
         looks.push_back(look(scale));
       std::erase_if(looks, [&](const Look& l) { return l.empty() || fit(l) < min_trust; });
       std::stable_sort(looks.begin(), looks.end(), [&](const Look& a, const Look& b) { return fit(a) > fit(b); });
-      for (int k = 0; k < most_compared && !looks.empty() && best.value < enough_trust; ++k) {
+      for (int k = 0; k < max_compared && !looks.empty() && best.value < enough_trust; ++k) {
         if (const Trust t = trust(looks.front()); t.value > best.value) best = t;
         looks.erase(looks.begin());
       }
@@ -195,7 +195,7 @@ class Search {
   /// How far the diameter that a look found is to be believed: compared with another look at a part of its window, at
   /// the scale that follows from that diameter, or where this is nearly the look's own at one beside it.
   Trust trust(const Look& l) const {
-    const double wanted = l.scale * std::clamp(trained_.diameter / l.median(), 1 / most_off, most_off);
+    const double wanted = l.scale * std::clamp(trained_.diameter / l.median(), 1 / max_ratio, max_ratio);
     const bool far = std::abs(std::log(wanted / l.scale)) > std::log(neighbour) * 0.75;
     const Look other = look(far ? wanted : l.scale / neighbour, l.window);
     if (other.empty()) return {};

@@ -48,6 +48,18 @@ def modules(*names):
     return found if len(found) > 1 else found[0]
 
 
+def randomise_batch_norm(network):
+    """Random weights, biases and running statistics for all batch norms of a PyTorch network, so that one that is
+    skipped shows."""
+    torch = modules("torch")
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
+            torch.nn.init.normal_(layer.bias, 0, 0.2)
+            torch.nn.init.normal_(layer.running_mean, 0, 0.2)
+            torch.nn.init.uniform_(layer.running_var, 0.05, 0.5)
+
+
 def use_torchvf():
     """Makes `import torchvf` work from the checkout that $TORCHVF names.
 

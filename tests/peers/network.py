@@ -19,12 +19,7 @@ TOLERANCE = 1e-4
 def random_network(kind, channels, seed):
     torch.manual_seed(seed)
     network = get_model(kind, in_channels=channels).eval()
-    for layer in network.modules():
-        if isinstance(layer, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
-            torch.nn.init.normal_(layer.bias, 0, 0.2)
-            torch.nn.init.normal_(layer.running_mean, 0, 0.2)
-            torch.nn.init.uniform_(layer.running_var, 0.05, 0.5)
+    common.randomise_batch_norm(network)
     return network
 
 

@@ -1,4 +1,5 @@
 #pragma once
+#include "models/inference/model_file.h"
 #include "models/methods/vector_fields.h"
 
 namespace basin::test {
@@ -20,5 +21,8 @@ struct Untrained {
     predictor = method.predictor(exec);
   }
 };
+
+/// Writes the file of a small untrained model.
+inline void put_model(const std::filesystem::path& path) { save_model(path, {}, Untrained().method, Json::object()); }
 
 }  // namespace basin::test

@@ -67,7 +67,7 @@ TEST_CASE("compare-models: with labels a table of scores, those of segment and e
   const Folder folder;
   fs::copy_file(sample + "_img.png", folder / "in/a_img.png");
   fs::copy_file(sample + "_masks.png", folder / "in/a_masks.png");
-  save_model(folder / "poor.safetensors", {}, Untrained().method, Json::object());
+  put_model(folder / "poor.safetensors");
   const Ran ran =
       run_basin(folder, "compare-models in --models nuclei-fluo,poor.safetensors --json t.json --device cpu");
   REQUIRE_MESSAGE(ran.code == 0, ran.err);

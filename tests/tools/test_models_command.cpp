@@ -9,8 +9,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-void put_model(const fs::path& path) { save_model(path, {}, Untrained().method, Json::object()); }
-
 void put_image(const fs::path& path) {
   write_png(path, {16, 16, 1, PixelType::u8, std::vector<std::byte>(256, std::byte{9})});
 }

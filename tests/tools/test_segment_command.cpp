@@ -13,8 +13,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-void put_model(const fs::path& path) { save_model(path, {}, Untrained().method, Json::object()); }
-
 void put_image(const fs::path& path) {
   Image image{32, 40, 1, PixelType::u8, std::vector<std::byte>(32 * 40)};
   for (size_t i = 0; i < image.pixels.size(); ++i)

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <set>
 
 #include "data/dataset/dataset.h"
 #include "data/metrics/metrics.h"
@@ -67,12 +66,10 @@ std::vector<Pair> images_of(const Options& o) {
 
 /// Says on stderr how many of the images a model was trained on.
 void report_seen(const std::string& name, const Json& info, const std::vector<Example>& examples) {
-  if (!info.contains("trained_on") || !info["trained_on"].is_array()) return;
-  std::set<std::string> seen;
-  for (const Json& image : info["trained_on"])
-    if (image.is_string()) seen.insert(image.get<std::string>());
+  const std::optional<std::set<std::string>> seen = training_images(info);
+  if (!seen) return;
   const std::vector<std::string> images = image_fingerprints(examples);
-  const auto n = std::count_if(images.begin(), images.end(), [&](const auto& image) { return seen.contains(image); });
+  const auto n = std::count_if(images.begin(), images.end(), [&](const auto& image) { return seen->contains(image); });
   if (n > 0)
     std::fprintf(stderr, "basin: %s was trained on %s of these, which flatters its scores\n", name.c_str(),
                  counted(int64_t(n), "image").c_str());

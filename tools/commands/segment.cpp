@@ -1,9 +1,7 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <charconv>
 #include <cstdio>
-#include <fstream>
 #include <set>
 
 #include "data/dataset/dataset.h"
@@ -19,6 +17,7 @@
 #include "models/inference/segmenter.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
+#include "tools/cli/result_files.h"
 #include "tools/cli/run_json.h"
 #include "tools/cli/setting_options.h"
 #include "tools/cli/shipped_models.h"
@@ -105,56 +104,6 @@ Outcome find_inputs(const std::vector<std::string>& inputs) {
   report_notes(left_out);
   return outcome;
 }
-
-constexpr const char* image_suffixes[] = {".png",     ".tif",     ".tiff",     ".jpg",     ".jpeg",     ".bmp",
-                                          "_img.png", "_img.tif", "_img.tiff", "_img.jpg", "_img.jpeg", "_img.bmp"};
-constexpr const char* masks_suffixes[] = {"_masks.png", "_masks.tif", "_masks.tiff", "_masks.npy"};
-
-/// Refuses to overwrite labels that may be the only true ones: those beside an image of their name, or in a folder that
-/// this command has not filled before (`filled_before`).
-void keep_masks(const ImageFile& image, const fs::path& out, bool filled_before) {
-  const auto own = [&] {
-    if (!filled_before) return false;
-    const auto beside = [&](const char* extension) { return fs::exists(out / (image.stem + extension)); };
-    return std::none_of(std::begin(image_suffixes), std::end(image_suffixes), beside);
-  };
-  for (const char* suffix : masks_suffixes)
-    if (const fs::path masks = out / (image.stem + suffix); fs::exists(masks) && !own())
-      refuse(masks.string(), ": already exists and may hold true labels; give another --out");
-}
-
-/// The output files of one image. Unless all are written, those that were are removed, so that a failed image leaves
-/// nothing behind.
-class ImageFiles {
- public:
-  explicit ImageFiles(fs::path base) : base_(std::move(base)) {}
-  ~ImageFiles() {
-    std::error_code none;
-    for (const fs::path& file : written_)
-      fs::remove(file, none);
-  }
-  ImageFiles(const ImageFiles&) = delete;
-  ImageFiles& operator=(const ImageFiles&) = delete;
-
-  template <class F>
-  void write(const std::string& suffix, F f) {
-    const fs::path file = base_.string() + suffix;
-    f(file);
-    written_.push_back(file);
-  }
-  void keep() { written_.clear(); }
-  /// Removes files that an earlier run wrote under other suffixes, so that only one stays.
-  template <size_t N>
-  void remove_others(const char* const (&suffixes)[N], const std::string& kept) {
-    std::error_code none;
-    for (const char* suffix : suffixes)
-      if (suffix != kept) fs::remove(base_.string() + suffix, none);
-  }
-
- private:
-  fs::path base_;
-  std::vector<fs::path> written_;
-};
 
 /// What segmentation of every image needs.
 struct Work {
@@ -248,7 +197,7 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
   save("labels", masks_suffix(labels), [&](const fs::path& file) { write_labels(file, labels); });
   save("overlay", "_overlay.png", [&](const fs::path& file) { write_png(file, overlay(source.image(), labels)); });
   files.keep();
-  if (work.save.count("labels")) files.remove_others(masks_suffixes, masks_suffix(labels));
+  if (work.save.count("labels")) files.remove_other_masks(masks_suffix(labels));
   for (const std::string& remark : remarks_on(source, labels, work.trained, options.scale, work.norm))
     outcome.remark(path.string(), remark);
   return counted(labels.count, "object") + (work.finds_scale ? fmt::format(", scale {:g}", options.scale) : "");

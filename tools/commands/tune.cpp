@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <set>
 
 #include "engine/files.h"
 #include "engine/fingerprint.h"
@@ -39,18 +38,16 @@ std::vector<Pair> validation_pairs(const Options& o) {
 
 /// Leaves out, and reports, the images that the model was trained on: scores on them would be too high.
 void leave_out_seen(const Options& o, const Json& info, std::vector<Example>& examples) {
-  if (!info.contains("trained_on") || !info["trained_on"].is_array()) {
+  const std::optional<std::set<std::string>> seen = training_images(info);
+  if (!seen) {
     std::fprintf(stderr, "%s does not record its training images: make sure that none of these is among them\n",
                  o.model.c_str());
     return;
   }
-  std::set<std::string> seen;
-  for (const Json& image : info["trained_on"])
-    if (image.is_string()) seen.insert(image.get<std::string>());
   const std::vector<std::string> images = image_fingerprints(examples);
   std::vector<Example> others;
   for (size_t i = 0; i < images.size(); ++i) {
-    if (!seen.contains(images[i]))
+    if (!seen->contains(images[i]))
       others.push_back(std::move(examples[i]));
     else
       std::fprintf(stderr, "%s: left out, because %s was trained on it\n", examples[i].stem.c_str(), o.model.c_str());

@@ -1,0 +1,40 @@
+#include "tools/cli/result_files.h"
+
+#include <algorithm>
+
+#include "kernels/runtime/platform.h"
+
+namespace basin::tools {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr const char* image_suffixes[] = {".png",     ".tif",     ".tiff",     ".jpg",     ".jpeg",     ".bmp",
+                                          "_img.png", "_img.tif", "_img.tiff", "_img.jpg", "_img.jpeg", "_img.bmp"};
+constexpr const char* masks_suffixes[] = {"_masks.png", "_masks.tif", "_masks.tiff", "_masks.npy"};
+
+}  // namespace
+
+void keep_masks(const ImageFile& image, const fs::path& out, bool filled_before) {
+  const auto own = [&] {
+    if (!filled_before) return false;
+    const auto beside = [&](const char* extension) { return fs::exists(out / (image.stem + extension)); };
+    return std::none_of(std::begin(image_suffixes), std::end(image_suffixes), beside);
+  };
+  for (const char* suffix : masks_suffixes)
+    if (const fs::path masks = out / (image.stem + suffix); fs::exists(masks) && !own())
+      refuse(masks.string(), ": already exists and may hold true labels; give another --out");
+}
+
+ImageFiles::~ImageFiles() {
+  std::error_code none;
+  for (const fs::path& file : written_)
+    fs::remove(file, none);
+}
+
+void ImageFiles::remove_other_masks(const std::string& kept_suffix) {
+  std::error_code none;
+  for (const char* suffix : masks_suffixes)
+    if (suffix != kept_suffix) fs::remove(base_.string() + suffix, none);
+}
+
+}  // namespace basin::tools

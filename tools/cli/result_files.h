@@ -1,0 +1,40 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "data/dataset/dataset.h"
+
+namespace basin::tools {
+
+/// Refuses to overwrite labels that may be the only true ones: those beside an image of their name, or in a folder that
+/// this command has not filled before (`filled_before`).
+void keep_masks(const ImageFile&, const std::filesystem::path& out, bool filled_before);
+
+/// The output files of one image. Unless all are written, those that were are removed, so that a failed image leaves
+/// nothing behind.
+class ImageFiles {
+ public:
+  /// `base`: the files' common path, without their suffixes.
+  explicit ImageFiles(std::filesystem::path base) : base_(std::move(base)) {}
+  ~ImageFiles();
+  ImageFiles(const ImageFiles&) = delete;
+  ImageFiles& operator=(const ImageFiles&) = delete;
+
+  /// f(path) writes the file with this suffix.
+  template <class F>
+  void write(const std::string& suffix, F f) {
+    const std::filesystem::path file = base_.string() + suffix;
+    f(file);
+    written_.push_back(file);
+  }
+  void keep() { written_.clear(); }
+  /// Removes label images that an earlier run wrote under other suffixes, so that only one stays.
+  void remove_other_masks(const std::string& kept_suffix);
+
+ private:
+  std::filesystem::path base_;
+  std::vector<std::filesystem::path> written_;
+};
+
+}  // namespace basin::tools
