@@ -37,10 +37,11 @@ head.tf = Floored()
 class Network(peers.Graph):
     """The published network: of its two decoders the second is never used."""
 
-    def __init__(self, channels, seed, floored=True):
-        super().__init__(seed)
+    def __init__(self, channels, seed, floored=True, double=False):
+        super().__init__(seed, double)
         head.tf.on = floored
-        self.image, self.alpha = tf.placeholder(tf.float32, (None, None, None, channels)), tf.placeholder(tf.float32, ())
+        self.image = tf.placeholder(self.type, (None, None, None, channels))
+        self.alpha = tf.placeholder(self.type, ())
         features, _ = backbone.build_doubleHead(self.image, features=16)
         self.colours = head.build_embedding_head(features, self.alpha, COLOURS)
         layers = self.weights()
@@ -73,11 +74,6 @@ def sample(size, seed):
                         for k in range(2)])
 
 
-def judge_value(report, what, ours, theirs):
-    off = abs(ours - theirs) / abs(theirs)
-    report.check(f"{what}: value", off <= 1e-5, f"{ours:.7g} and {theirs:.7g}, relative difference {off:.1e}")
-
-
 def compare_loss(report, folder, size, alpha, seed):
     """Of given scores: the head's convolution is made to pass them through."""
     labels = sample(size, seed)
@@ -97,29 +93,28 @@ def compare_loss(report, folder, size, alpha, seed):
     folder.write(maps=scores, labels=labels)
     folder.ask("loss", "fc", [f"colours={COLOURS}"], shape=scores.shape, scheduled=alpha)
     what = f"loss, alpha {alpha}, {size}x{size}"
-    judge_value(report, what, float(folder.read("loss")[0]), float(value))
+    peers.judge_value(report, what, float(folder.read("loss")[0]), float(value))
     side.judge(report, f"{what}: gradient", folder.read("gradient", scores.shape), peers.nchw(gradient), 1e-4)
 
 
 def compare_step(report, folder, size, alpha, seed):
-    """The loss of a batch and its gradient by every weight of the network."""
     labels = sample(size, seed)
     image = (0.6 * (labels > 0) + 0.2 * numpy.random.default_rng(seed).normal(size=labels.shape)).astype(numpy.float32)
-    network = Network(1, seed)
-    model = folder.model("fc", [f"colours={COLOURS}"], network.tensors)
-    loss = losses.build_embedding_loss(network.colours, tf.constant(labels[..., None]),
-                                       tf.constant(peers.neighbours(process, labels)), include_bg=True)
-    feed = {network.image: image[..., None], network.alpha: alpha}
-    truth = peers.gradients(network, network.names, network.indices, loss, feed)
-    folder.write(image=image, labels=labels)
-    folder.ask("train", "fc", [f"colours={COLOURS}"], shape=[2, 1, size, size], model=str(model), scheduled=alpha)
-    ours = folder.slices("learnt.txt", "gradient")
-    what = f"network and loss, alpha {alpha}, {size}x{size}"
-    judge_value(report, what, float(folder.read("loss0")[0]), float(network.run(loss, feed)))
-    largest = max(numpy.abs(g).max() for g in truth.values())
-    worst = max(truth, key=lambda name: numpy.abs(ours[name] - truth[name]).max())
-    off = numpy.abs(ours[worst] - truth[worst]).max() / largest
-    report.check(f"{what}: gradient", off <= 1e-4, f"largest difference {off:.1e} of the largest value, in {worst}")
+    near = peers.neighbours(process, labels)
+
+    def loss_of(network):
+        return losses.build_embedding_loss(tf.cast(network.colours, tf.float32), tf.constant(labels[..., None]),
+                                           tf.constant(near), include_bg=True)
+
+    def ask(environment, network):
+        model = folder.model("fc", [f"colours={COLOURS}"], network.tensors)
+        folder.write(image=image, labels=labels)
+        folder.ask("train", "fc", [f"colours={COLOURS}"], shape=[2, 1, size, size], model=str(model), scheduled=alpha,
+                   environment=environment)
+
+    peers.compare_step(report, folder, f"network and loss, alpha {alpha}, {size}x{size}",
+                       lambda double: Network(1, seed, double=double), loss_of,
+                       lambda network: {network.image: image[..., None], network.alpha: alpha}, ask)
 
 
 def compare_decoding(report, folder, height, width, seed, spread):
