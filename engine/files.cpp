@@ -40,7 +40,7 @@ std::vector<std::byte> read_file(const fs::path& path) {
   if (fstat(fileno(file.get()), &s) != 0) refuse(path.string(), ": cannot be read (", why(errno), ")");
   std::vector<std::byte> bytes(size_t(s.st_size));
   if (std::fread(bytes.data(), 1, bytes.size(), file.get()) != bytes.size())
-    refuse(path.string(), ": cannot be read to its end");
+    refuse(path.string(), ": could only be read in part");
   return bytes;
 }
 
@@ -52,8 +52,8 @@ OutputFile::OutputFile(const fs::path& path) : path_(path) {
   if (fs::exists(status) && !fs::is_regular_file(status)) {
     descriptor_ = open(path_.c_str(), O_WRONLY | O_CLOEXEC);
   } else {
-    // A process that was killed may have left a file of this name: in a container the process number is always the
-    // same.
+    // A process that was killed may have left a file with this name: in a container the process number is often the
+    // same every time.
     do {
       const std::string unique = std::to_string(getpid()) + "-" + std::to_string(temporaries++);
       temporary_ = path_.parent_path() / (temporary_prefix + unique + temporary_suffix);
@@ -102,7 +102,7 @@ void OutputFile::commit() {
     temporary_.clear();
     const fs::path folder = path_.has_parent_path() ? path_.parent_path() : fs::path(".");
     const int d = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (d >= 0) {  // some file systems cannot flush a folder: the file itself is safe
+    if (d >= 0) {  // some file systems cannot flush a folder; the file itself is safe
       fsync(d);
       close(d);
     }
@@ -122,8 +122,8 @@ void make_folder(const fs::path& path) {
   std::error_code error;
   if (fs::exists(path, error) && !fs::is_directory(path, error)) refuse(path.string(), ": is a file, not a folder");
   fs::create_directories(path, error);
-  if (error) refuse(path.string(), ": cannot be made (", error.message(), ")");
-  if (access(path.c_str(), W_OK | X_OK) != 0) refuse(path.string(), ": cannot be written to (", why(errno), ")");
+  if (error) refuse(path.string(), ": cannot be created (", error.message(), ")");
+  if (access(path.c_str(), W_OK | X_OK) != 0) refuse(path.string(), ": is not writable (", why(errno), ")");
 }
 
 void remove_temporaries(const fs::path& folder) {

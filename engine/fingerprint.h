@@ -8,8 +8,8 @@
 
 namespace basin {
 
-/// A hash that tells contents apart by which results came about; no protection against intent. FNV-1a by words of
-/// eight bytes: a byte at a time would be felt on pixels. The same on every machine.
+/// A hash that identifies the data that results came from; not secure against deliberate collisions. FNV-1a on words of
+/// eight bytes, because a byte at a time would be slow for images. The same on every machine.
 class Fingerprint {
  public:
   void add(uint64_t word) {
@@ -28,11 +28,11 @@ class Fingerprint {
   uint64_t value_ = offset;
 };
 
-/// A hash of a name: 64-bit FNV-1a by bytes, with the finaliser of MurmurHash3. By itself FNV hardly moves its high
-/// bits for the last letters, so that numbered names would stay in runs.
+/// A hash of a name: 64-bit FNV-1a by bytes, with the finaliser of MurmurHash3. By itself FNV hardly changes its high
+/// bits with the last letters, so that consecutively numbered names would stay together.
 uint64_t hash_of_name(std::string_view);
 
-/// Of the bytes of a file. Throws as read_file does.
+/// The fingerprint of the bytes of a file. Throws like read_file.
 std::string fingerprint_of_file(const std::filesystem::path&);
 
 }  // namespace basin

@@ -19,8 +19,8 @@ Graph::~Graph() {
 }
 
 Graph Graph::record(const Exec& exec, const std::function<void()>& work) {
-  BASIN_CHECK(exec.device == Device::cuda && exec.stream, "a graph is recorded on a stream of a GPU");
-  // Only this thread: those that prepare batches may call the runtime meanwhile.
+  BASIN_CHECK(exec.device == Device::cuda && exec.stream, "capturing a graph needs a GPU with its own stream");
+  // Restricts the capture to this thread: those that prepare batches may call the runtime meanwhile.
   BASIN_CUDA_CHECK(cudaStreamBeginCapture(exec.stream, cudaStreamCaptureModeThreadLocal));
   cudaGraph_t graph = nullptr;
   try {
@@ -28,7 +28,7 @@ Graph Graph::record(const Exec& exec, const std::function<void()>& work) {
   } catch (...) {
     (void)cudaStreamEndCapture(exec.stream, &graph);
     if (graph) (void)cudaGraphDestroy(graph);
-    (void)cudaGetLastError();  // or the next launch would report it
+    (void)cudaGetLastError();  // otherwise the next launch reports this error
     throw;
   }
   const cudaError_t ended = cudaStreamEndCapture(exec.stream, &graph);
@@ -42,7 +42,7 @@ Graph Graph::record(const Exec& exec, const std::function<void()>& work) {
 }
 
 void Graph::run(const Exec& exec) const {
-  BASIN_CHECK(executable_, "nothing was recorded");
+  BASIN_CHECK(executable_, "no graph was captured");
   BASIN_CUDA_CHECK(cudaGraphLaunch(executable_, exec.stream));
 }
 #else

@@ -3,13 +3,13 @@
 
 #include "kernels/runtime/exec.h"
 
-struct CUgraphExec_st;  // what a cudaGraphExec_t points to
+struct CUgraphExec_st;  // cudaGraphExec_t is a pointer to this
 
 namespace basin {
 
-/// Work on a GPU's stream, recorded once and then started as a whole: one launch instead of hundreds. It reads and
-/// writes the memory that it was recorded with, which must stay where it is, and takes the values of kernel arguments
-/// from the recording: what changes from run to run has to lie in device memory.
+/// A CUDA graph: work on a GPU's stream, captured once and then launched as a whole instead of as hundreds of kernels.
+/// It uses the memory addresses and the kernel arguments of the capture, so that memory must not be freed or moved, and
+/// values that change from run to run must be in device memory.
 class Graph {
  public:
   Graph() = default;
@@ -17,10 +17,10 @@ class Graph {
   Graph(Graph&& other) noexcept;
   Graph& operator=(Graph&& other) noexcept;
 
-  /// Records what `work` puts on exec.stream, which must be a stream of its own, without running it. `work` must
-  /// neither wait for the GPU nor take memory from the system.
+  /// Captures what `work` queues on exec.stream, which must not be the default stream, without running it. `work` must
+  /// neither wait for the GPU nor allocate memory from the system.
   static Graph record(const Exec& exec, const std::function<void()>& work);
-  /// Runs it after what is on the stream already. Does not wait.
+  /// Queues the graph on the stream. Does not wait.
   void run(const Exec&) const;
   explicit operator bool() const { return executable_ != nullptr; }
 

@@ -1,5 +1,5 @@
 #pragma once
-// The name of the JSON type, for headers: all of the library takes seconds to compile, engine/json.h brings it.
+// Declares the JSON type for headers. The whole library takes seconds to compile; engine/json.h includes it.
 #include <nlohmann/json_fwd.hpp>
 
 namespace basin {

@@ -1,5 +1,6 @@
 #include "engine/params.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <utility>
@@ -11,7 +12,7 @@ namespace {
 
 double fan_in(const Shape& weight) { return double(weight.size()) / weight[0]; }
 
-/// A normal number within two standard deviations, by the method of Box and Muller, drawn until it is.
+/// A standard normal number by the Box-Muller method, redrawn until it is within two standard deviations.
 double truncated_normal(Random& random) {
   for (;;) {
     const double radius = std::sqrt(-2 * std::log(1 - double(random.uniform())));
@@ -32,19 +33,20 @@ int Params::Table::add(Named named) {
 }
 
 int Params::add(std::string name, Shape shape, double bound, double constant) {
-  BASIN_CHECK(!values_, "parameters are added before allocate()");
+  BASIN_CHECK(!values_, "parameters must be added before allocate()");
   return learnt_.add({std::move(name), shape, bound, constant, 0, 0});
 }
 
 int Params::add_he_normal(std::string name, Shape shape) {
-  BASIN_CHECK(!values_, "parameters are added before allocate()");
-  constexpr double deviation_within_two = 0.87962566103423978;  // of the standard normal cut off at 2
+  BASIN_CHECK(!values_, "parameters must be added before allocate()");
+  constexpr double deviation_within_two =
+      0.87962566103423978;  // standard deviation of the normal distribution truncated at 2
   const double deviation = std::sqrt(2 / fan_in(shape)) / deviation_within_two;
   return learnt_.add({std::move(name), shape, 0, 0, deviation, 0});
 }
 
 int Params::add_statistic(std::string name, Shape shape, double constant) {
-  BASIN_CHECK(!values_, "statistics are added before allocate()");
+  BASIN_CHECK(!values_, "statistics must be added before allocate()");
   return statistics_.add({std::move(name), shape, 0, constant, 0, 0});
 }
 
@@ -55,7 +57,7 @@ void Params::allocate(const Exec& exec) {
 }
 
 void Params::init(const Exec& exec, uint64_t seed) {
-  BASIN_CHECK(values_, "init() before allocate()");
+  BASIN_CHECK(values_, "init() was called before allocate()");
   with_real(dtype_, [&]<class T>(T) {
     const auto fill = [&](const Table& table, const Tensor& flat) {
       std::vector<T> host(size_t(table.size));
@@ -74,6 +76,22 @@ void Params::init(const Exec& exec, uint64_t seed) {
   });
 }
 
+void Params::copy_from(const Exec& exec, const Params& from) {
+  const auto check = [](const std::vector<Named>& names, const std::vector<Named>& others) {
+    for (size_t k = 0; k < std::max(names.size(), others.size()); ++k) {
+      if (k >= names.size()) refuse("the network has no tensor ", others[k].name);
+      if (k >= others.size()) refuse("the tensor ", names[k].name, " is missing");
+      if (names[k].name != others[k].name) refuse("expected the tensor ", names[k].name, ", found ", others[k].name);
+      if (names[k].shape != others[k].shape)
+        refuse("the tensor ", names[k].name, " has the shape ", others[k].shape, ", expected ", names[k].shape);
+    }
+  };
+  check(learnt(), from.learnt());
+  check(statistics(), from.statistics());
+  values_.copy_from(exec, from.values_);
+  running_.copy_from(exec, from.running_);
+}
+
 void Params::exchange(Tensor& values, Tensor& running) {
   BASIN_CHECK(values.shape() == values_.shape() && running.shape() == running_.shape(), "values ", values.shape(),
               ", statistics ", running.shape());
@@ -82,7 +100,7 @@ void Params::exchange(Tensor& values, Tensor& running) {
 }
 
 Tensor Params::slice(const Tensor& flat, const Named& named) const {
-  BASIN_CHECK(flat, "a slice before allocate()");
+  BASIN_CHECK(flat, "a slice was requested before allocate()");
   std::byte* begin = static_cast<std::byte*>(flat.raw()) + size_t(named.offset) * size_of(dtype_);
   return Tensor::borrow(flat.owner(), begin, flat.device(), named.shape, dtype_);
 }

@@ -8,7 +8,7 @@
 namespace basin {
 namespace {
 
-/// Sizes are rounded up so that near-equal requests share a block: to 1/8 of their power of two, at least 256 bytes.
+/// Sizes are rounded up so that nearly equal requests share blocks: to 1/8 of their power of two, at least 256 bytes.
 size_t size_class(size_t bytes) {
   size_t step = 256;
   while (step * 16 <= bytes)
@@ -16,7 +16,7 @@ size_t size_class(size_t bytes) {
   return std::max((bytes + step - 1) / step * step, size_t(256));
 }
 
-/// Null where there is no more.
+/// Null if the device is out of memory.
 void* from_system(Device device, size_t bytes) {
 #if BASIN_CUDA
   if (device == Device::cuda) {
@@ -35,7 +35,8 @@ void* from_system(Device device, size_t bytes) {
 }
 
 [[noreturn]] void refuse_memory(Device device, size_t bytes, const char* advice) {
-  throw OutOfMemory((device == Device::cuda ? "the GPU has no room for another " : "no memory for another ") +
+  throw OutOfMemory((device == Device::cuda ? "the GPU has not enough free memory for another "
+                                            : "not enough free memory for another ") +
                     std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB" + advice);
 }
 
@@ -50,7 +51,7 @@ void to_system(Device device, void* block) noexcept {
   std::free(block);
 }
 
-/// The host's, of which it keeps nothing.
+/// Host memory straight from the system; caches nothing.
 class System : public Scratch {
  public:
   void* take(size_t bytes) override {
@@ -60,7 +61,7 @@ class System : public Scratch {
       pool_of(Device::cpu).trim();
       block = from_system(Device::cpu, size);
     }
-    if (!block) refuse_memory(Device::cpu, size, ": cut the image into parts");
+    if (!block) refuse_memory(Device::cpu, size, ": cut the image into smaller ones");
     return block;
   }
   void give(void* block, size_t) noexcept override { to_system(Device::cpu, block); }
@@ -72,9 +73,9 @@ class Pinned : public Scratch {
 #if BASIN_CUDA
     void* p = nullptr;
     const cudaError_t e = cudaMallocHost(&p, bytes);
-    if (e != cudaSuccess) (void)cudaGetLastError();  // or the next launch would report it
+    if (e != cudaSuccess) (void)cudaGetLastError();  // otherwise the next launch reports this error
     if (e == cudaErrorMemoryAllocation)
-      refuse_memory(Device::cpu, bytes, " that a GPU may read: lower --batch or --crop");
+      refuse_memory(Device::cpu, bytes, " of page-locked memory: lower --batch or --crop");
     BASIN_CUDA_CHECK(e);
     return p;
 #else
@@ -106,7 +107,7 @@ void* Pool::take(size_t bytes) {
       if (Pool& shared = pool_of(device_); this != &shared) shared.trim();
       block = from_system(device_, size);
     }
-    if (!block) refuse_memory(device_, size, ": lower --batch, --crop or --tile, or cut the image into parts");
+    if (!block) refuse_memory(device_, size, ": lower --batch, --crop or --tile, or cut the image into smaller ones");
     ++use_.system_calls;
     use_.held += size;
     waiting.reserve(8);
@@ -136,7 +137,7 @@ void Pool::trim() noexcept {
   give_back();
 }
 
-/// What is not lent. The mutex is held.
+/// Returns free blocks to the system. The caller holds the mutex.
 void Pool::give_back() noexcept {
   for (auto& [size, blocks] : free_) {
     for (void* block : blocks)
@@ -152,18 +153,18 @@ Pool::Use Pool::use() const {
 }
 
 Exec for_images(Exec exec) {
-  static System* system = new System;  // never destroyed, as the pools are not
+  static System* system = new System;  // never destroyed, like the pools
   if (!exec.scratch) exec.scratch = exec.device == Device::cpu ? static_cast<Scratch*>(system) : &pool_of(exec.device);
   return exec;
 }
 
 Scratch& pinned_memory() {
-  static Pinned* memory = new Pinned;  // never destroyed, as the pools are not
+  static Pinned* memory = new Pinned;  // never destroyed, like the pools
   return *memory;
 }
 
 Pool& pool_of(Device device) {
-  static Pool* cpu = new Pool(Device::cpu);  // never destroyed: tensors in static storage may outlive main
+  static Pool* cpu = new Pool(Device::cpu);  // never destroyed: static tensors may outlive main
   static Pool* cuda = new Pool(Device::cuda);
   return device == Device::cpu ? *cpu : *cuda;
 }

@@ -9,10 +9,10 @@
 
 namespace basin {
 
-/// Keeps what is given back and lends it again, last in first out within a size: a step that asks for the same sizes
-/// in the same order gets the same addresses every time and takes nothing from the system after its first run.
-/// Where the system has no more, what waits here, and in pool_of(device), is given back before the request is refused
-/// as OutOfMemory. May be used from several threads.
+/// Caches freed blocks and reuses them, most recently freed first within a size: a step that allocates the same sizes
+/// in the same order gets the same addresses every time and allocates nothing from the system after its first run. If
+/// the system is out of memory, the free blocks here and in pool_of(device) are returned to it before the request fails
+/// with OutOfMemory. Thread-safe.
 class Pool : public Scratch {
  public:
   explicit Pool(Device device) : device_(device) {}
@@ -22,12 +22,12 @@ class Pool : public Scratch {
 
   void* take(size_t bytes) override;
   void give(void* block, size_t bytes) noexcept override;
-  /// Gives what is not lent back to the system.
+  /// Returns all free blocks to the system.
   void trim() noexcept;
 
   struct Use {
-    size_t lent = 0, peak_lent = 0, held = 0;  // bytes; held: lent or waiting
-    size_t system_calls = 0;                   // blocks ever asked from the system
+    size_t lent = 0, peak_lent = 0, held = 0;  // bytes; held: in use or free
+    size_t system_calls = 0;                   // number of allocations from the system
   };
   Use use() const;
 
@@ -36,19 +36,19 @@ class Pool : public Scratch {
 
   Device device_;
   mutable std::mutex mutex_;
-  std::map<size_t, std::vector<void*>> free_;  // by size
+  std::map<size_t, std::vector<void*>> free_;  // free blocks by size
   Use use_;
 };
 
-/// `exec`, with memory for what is as large as an image where it names none. On the CPU that is the system's and goes
-/// back there: a pool would keep it for the next image, which is of another size. On a GPU it is the shared pool's, as
-/// giving memory back to the system waits for all work there.
+/// `exec` with memory for buffers as large as an image, if it has none. On the CPU they are allocated from and freed to
+/// the system: a pool would keep them for the next image, which has another size. On a GPU they come from the shared
+/// pool, because freeing waits for all work there.
 Exec for_images(Exec exec);
 
-/// Host memory that a GPU reads while the host goes on, where the build has CUDA; else as any other.
+/// Page-locked host memory, from which a GPU copies asynchronously, if the build has CUDA; otherwise ordinary memory.
 Scratch& pinned_memory();
 
-/// The pool that tensors come from where exec.scratch is null. Lives as long as the process.
+/// The pool for tensors if exec.scratch is null. Lives as long as the process.
 Pool& pool_of(Device);
 
 }  // namespace basin

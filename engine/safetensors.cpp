@@ -21,11 +21,12 @@ int64_t width_of(const std::string& dtype) {
 
 Json parse_header(std::span<const std::byte> text, const std::string& file) {
   Json header = parse_json({reinterpret_cast<const char*>(text.data()), text.size()});
-  if (!header.is_object()) refuse(file, " is no .safetensors file: its header is no JSON object, or nested too deeply");
+  if (!header.is_object())
+    refuse(file, " is not a .safetensors file: its header is not a JSON object, or is nested too deeply");
   return header;
 }
 
-/// The place of one tensor in the data.
+/// The data offsets of one tensor.
 struct Extent {
   uint64_t begin, end;
 };
@@ -33,14 +34,14 @@ struct Extent {
 Extent read_entry(const std::string& name, const Json& entry, StoredTensor& tensor, const std::string& file) {
   const auto damaged = [&](const char* what) { refuse(file, " is damaged: tensor ", name, ' ', what); };
   if (!entry.is_object() || !entry.contains("dtype") || !entry.contains("shape") || !entry.contains("data_offsets"))
-    damaged("lacks its type, shape or place");
-  const Json &dtype = entry["dtype"], &shape = entry["shape"], &place = entry["data_offsets"];
-  if (!dtype.is_string() || !shape.is_array() || !place.is_array() || place.size() != 2)
-    damaged("has a type, shape or place of the wrong kind");
+    damaged("has no dtype, shape or data offsets");
+  const Json &dtype = entry["dtype"], &shape = entry["shape"], &offsets = entry["data_offsets"];
+  if (!dtype.is_string() || !shape.is_array() || !offsets.is_array() || offsets.size() != 2)
+    damaged("has an invalid dtype, shape or data offsets");
   tensor.name = name;
   tensor.dtype = dtype.get<std::string>();
   uint64_t size = uint64_t(width_of(tensor.dtype));
-  if (size == 0) damaged("has an unknown type");
+  if (size == 0) damaged("has an unknown dtype");
   if (shape.size() > 16) damaged("has too many dimensions");
   for (const Json& d : shape) {
     if (!d.is_number_unsigned() || d.get<uint64_t>() > (uint64_t(1) << 40)) damaged("has an impossible size");
@@ -48,9 +49,9 @@ Extent read_entry(const std::string& name, const Json& entry, StoredTensor& tens
     if (__builtin_mul_overflow(size, d.get<uint64_t>(), &size) || size > (uint64_t(1) << 48))
       damaged("has an impossible size");
   }
-  if (!place[0].is_number_unsigned() || !place[1].is_number_unsigned()) damaged("has an impossible place");
-  const Extent e{place[0].get<uint64_t>(), place[1].get<uint64_t>()};
-  if (e.end < e.begin || e.end - e.begin != size) damaged("has a place that does not fit its shape");
+  if (!offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned()) damaged("has invalid data offsets");
+  const Extent e{offsets[0].get<uint64_t>(), offsets[1].get<uint64_t>()};
+  if (e.end < e.begin || e.end - e.begin != size) damaged("has data offsets that do not match its shape");
   return e;
 }
 
@@ -64,9 +65,9 @@ const StoredTensor* SafeTensors::find(const std::string& name) const {
 const float* SafeTensors::floats(const std::string& name, const std::vector<int64_t>& shape,
                                  const std::string& file) const {
   const StoredTensor* t = find(name);
-  if (!t) refuse(file, " lacks the tensor ", name);
+  if (!t) refuse(file, " contains no tensor ", name);
   if (t->dtype != "F32") refuse(file, ": tensor ", name, " is ", t->dtype, "; expected F32");
-  if (t->shape != shape) refuse(file, ": tensor ", name, " has another shape than its network");
+  if (t->shape != shape) refuse(file, ": tensor ", name, " has a different shape in the network");
   return reinterpret_cast<const float*>(t->bytes.data());
 }
 
@@ -95,7 +96,7 @@ std::vector<std::byte> encode_safetensors(const SafeTensors& content) {
     offset += t.bytes.size();
   }
   std::string text = to_text(header);
-  text.append((8 - text.size() % 8) % 8, ' ');  // tensors begin at a multiple of 8
+  text.append((8 - text.size() % 8) % 8, ' ');  // tensors start at a multiple of 8
   std::vector<std::byte> file(8 + text.size() + offset);
   const uint64_t length = text.size();
   std::memcpy(file.data(), &length, 8);
@@ -110,27 +111,27 @@ std::vector<std::byte> encode_safetensors(const SafeTensors& content) {
 
 SafeTensors decode_safetensors(std::span<const std::byte> bytes, const std::string& file) {
   uint64_t length = 0;
-  if (bytes.size() < 8) refuse(file, " is no .safetensors file: it has ", bytes.size(), " bytes");
+  if (bytes.size() < 8) refuse(file, " is not a .safetensors file: it has only ", bytes.size(), " bytes");
   std::memcpy(&length, bytes.data(), 8);
-  if (length > longest_header) refuse(file, " is no .safetensors file");
+  if (length > longest_header) refuse(file, " is not a .safetensors file");
   if (length > bytes.size() - 8)
-    refuse(file, " is cut off, or no .safetensors file: its header should be ", length, " bytes long");
+    refuse(file, " is truncated, or not a .safetensors file: its header should have ", length, " bytes");
   const Json header = parse_header(bytes.subspan(8, length), file);
   const std::span<const std::byte> data = bytes.subspan(8 + length);
   SafeTensors content;
   std::vector<Extent> extents;
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") {
-      if (!entry.is_object()) refuse(file, " is damaged: its metadata is no object");
+      if (!entry.is_object()) refuse(file, " is damaged: its metadata is not an object");
       for (const auto& [key, value] : entry.items()) {
-        if (!value.is_string()) refuse(file, " is damaged: its metadata holds more than strings");
+        if (!value.is_string()) refuse(file, " is damaged: its metadata contains values that are not strings");
         content.metadata[key] = value.get<std::string>();
       }
       continue;
     }
     StoredTensor tensor;
     const Extent e = read_entry(name, entry, tensor, file);
-    if (e.end > data.size()) refuse(file, " is cut off: tensor ", name, " lies beyond its end");
+    if (e.end > data.size()) refuse(file, " is truncated: tensor ", name, " extends beyond its end");
     extents.push_back(e);
     tensor.bytes.assign(data.begin() + int64_t(e.begin), data.begin() + int64_t(e.end));
     content.tensors.push_back(std::move(tensor));

@@ -8,7 +8,7 @@
 
 namespace basin {
 
-/// One tensor as a .safetensors file holds it: little-endian, row-major.
+/// One tensor of a .safetensors file: little-endian, row-major.
 struct StoredTensor {
   std::string name;
   std::string dtype;  // "F32", "I64", ...
@@ -21,8 +21,9 @@ struct SafeTensors {
   std::map<std::string, std::string> metadata;
   std::vector<StoredTensor> tensors;
 
-  const StoredTensor* find(const std::string& name) const;  // null: not there
-  /// The float32 values of a tensor of exactly this shape. Throws one sentence that begins with `file`.
+  const StoredTensor* find(const std::string& name) const;  // null if there is none
+  /// The float32 values of a tensor with exactly this shape. Throws one sentence that begins with `file` if there is
+  /// none.
   const float* floats(const std::string& name, const std::vector<int64_t>& shape, const std::string& file) const;
   void add(std::string name, std::vector<int64_t> shape, const float* values);
   void add(std::string name, std::vector<int64_t> shape, const int64_t* values);
@@ -31,7 +32,7 @@ struct SafeTensors {
 /// The same content gives the same bytes; tensors keep their order.
 std::vector<std::byte> encode_safetensors(const SafeTensors&);
 
-/// Throws one sentence that begins with `file` for whatever is damaged or hostile: wrong lengths, overlaps, impossible
+/// Throws one sentence that begins with `file` for damaged or hostile input: wrong lengths, overlaps, impossible
 /// counts, deep JSON, truncation.
 SafeTensors decode_safetensors(std::span<const std::byte>, const std::string& file);
 

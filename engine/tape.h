@@ -8,32 +8,32 @@
 
 namespace basin {
 
-/// A value in a computation. node < 0: a constant, to which no gradient flows.
+/// A value in a computation. node < 0: a constant, which gets no gradient.
 struct Var {
   Tensor value;
   int node = -1;
-  std::function<Tensor()> recompute = {};  // where it is cheap: computes the value anew from what is kept anyway
+  std::function<Tensor()> recompute = {};  // if cheap: recomputes the value from other tensors that are kept anyway
 
-  /// What a backward closure captures: without the value where it can be recomputed; its shape stays.
+  /// What a backward closure captures: only the shape if the value can be recomputed.
   Var kept() const { return recompute ? Var{value.without_data(), node, recompute} : *this; }
-  /// The value of what kept() returned.
+  /// The value of a Var that kept() returned.
   Tensor recomputed() const { return value ? value : recompute(); }
 };
 
-/// Records operations in the order they run; backward() replays them in reverse.
-/// That order is already topological, so there is no graph to sort. A gradient's first writer overwrites, later ones
-/// add: an op asks wants_sum() which it is.
+/// Records operations in the order in which they run; backward() goes through them in reverse, which is a topological
+/// order, so no graph has to be sorted. The first writer of a gradient overwrites, later ones add: an operation asks
+/// wants_sum() which applies.
 class Tape {
  public:
   using Backward = std::function<void(const Tensor& d_out)>;
 
-  enum class Mode { train, evaluate };  // evaluate: parameters are constants, so nothing of a network is recorded
+  enum class Mode { train, evaluate };  // evaluate: parameters are constants, so that nothing is recorded
 
-  /// Temporary memory of all its operations comes from the device's pool, unless exec brings its own.
+  /// Temporary memory of all its operations comes from the device's pool, unless exec has its own.
   explicit Tape(const Exec& exec, Mode mode = Mode::train) : exec_(exec), mode_(mode) {
     if (!exec_.scratch) exec_.scratch = &pool_of(exec_.device);
   }
-  Tape(const Tape&) = delete;  // what is recorded refers to it
+  Tape(const Tape&) = delete;  // recorded operations refer to it
   Tape& operator=(const Tape&) = delete;
   const Exec& exec() const { return exec_; }
   bool training() const { return mode_ == Mode::train; }
@@ -41,58 +41,57 @@ class Tape {
   Var leaf(Tensor value) { return {std::move(value), push({})}; }
   Tensor empty_like(const Tensor& t) const { return Tensor::empty(exec_, t.shape(), t.dtype(), t.layout()); }
 
-  /// Keeps `backward` only if some input wants a gradient. What it captures is what stays in memory.
+  /// Keeps `backward`, and the tensors that it captures, only if some input needs a gradient.
   Var record(Tensor out, std::initializer_list<Var> inputs, Backward backward) {
     for (const Var& in : inputs)
       if (in.node >= 0) return {std::move(out), push(std::move(backward))};
     return {std::move(out), -1};
   }
 
-  /// The same for an op with parameters, which want gradients whenever the tape trains.
+  /// The same for an operation with parameters, which need gradients whenever the tape trains.
   Var record_with_parameters(Tensor out, std::initializer_list<Var> inputs, Backward backward) {
     if (training()) return {std::move(out), push(std::move(backward))};
     return record(std::move(out), inputs, std::move(backward));
   }
 
-  /// Sends `seed`, the gradient of the root, back to every leaf. May be called once. Operations may write over a
-  /// gradient that reaches them, so that they get a copy where the caller or anybody else still holds the seed's
-  /// memory.
+  /// Propagates `seed`, the gradient of the root, back to every leaf. May be called once. Operations may overwrite the
+  /// gradients that they receive, so the seed is copied if its memory is shared.
   void backward(const Var& root, Tensor seed) {
-    BASIN_CHECK(root.node >= 0, "nothing to differentiate");
+    BASIN_CHECK(root.node >= 0, "the root is a constant: there is nothing to differentiate");
     grad_of(root.node) = seed.owner().use_count() > 1 ? seed.clone(exec_) : std::move(seed);
     backward();
   }
-  /// The same, from the gradients already put into the nodes through gradient().
+  /// The same, starting from the gradients already written through gradient().
   void backward() {
     for (int i = int(nodes_.size()) - 1; i >= 0; --i) {
       Node& node = nodes_[size_t(i)];
       if (!node.grad || !node.backward) continue;
       const Backward run = std::move(node.backward);
       const Tensor d_out = std::move(node.grad);
-      node = {};  // an inner gradient and its saved tensors are dead from here on
+      node = {};  // frees the gradient and the saved tensors of this node
       run(d_out);
     }
   }
 
   bool wants_gradient(const Var& v) const { return v.node >= 0; }
-  /// True if a gradient of v was written before, so that the next writer must add to it.
+  /// Whether a gradient of v has been written, so that the next writer must add to it.
   bool wants_sum(const Var& v) const { return bool(nodes_.at(size_t(v.node)).grad); }
-  /// Where to write the gradient of v, not initialised unless wants_sum(v) said true before. v wants a gradient.
+  /// Where to write the gradient of v; not initialised unless wants_sum(v) was true before. v must need a gradient.
   const Tensor& gradient(const Var& v) {
     Tensor& g = grad_of(v.node);
     if (!g) g = empty_like(v.value);
     return g;
   }
-  /// Where to add the gradient of v: zeroed the first time.
+  /// Where to add the gradient of v: zeroed on first use.
   const Tensor& gradient_sum(const Var& v) {
     const bool fresh = !wants_sum(v);
     const Tensor& g = gradient(v);
     if (fresh) g.zero(exec_);
     return g;
   }
-  /// A whole gradient tensor, handed over: for ops that pass d_out on unchanged. Only where !wants_sum(v).
+  /// Sets a whole gradient tensor, for operations that pass d_out on unchanged. Only if !wants_sum(v).
   void set_gradient(const Var& v, Tensor g) { grad_of(v.node) = std::move(g); }
-  /// A leaf's gradient after backward(); empty if none reached it.
+  /// A leaf's gradient after backward(); empty if it got none.
   const Tensor& grad(const Var& v) const { return nodes_.at(size_t(v.node)).grad; }
 
  private:

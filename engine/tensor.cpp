@@ -104,7 +104,7 @@ void Tensor::copy_from_host(const Exec& exec, const void* from) const {
   }
 #endif
   (void)exec;
-  if (bytes() > 0) std::memcpy(raw(), from, bytes());  // nothing has no address
+  if (bytes() > 0) std::memcpy(raw(), from, bytes());  // an empty tensor has a null address
 }
 
 void Tensor::copy_from(const Exec& exec, const Tensor& from) const {

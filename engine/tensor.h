@@ -19,10 +19,10 @@ constexpr DType dtype_of = std::is_same_v<T, float>      ? DType::f32
                                                          : DType::u8;
 size_t size_of(DType);
 
-/// How [N, C, H, W] lies in memory. Tensors of another rank are row-major, called nchw too.
+/// The memory layout of [N, C, H, W]. Tensors of other ranks are row-major and count as nchw.
 enum class Layout : uint8_t { nchw, nhwc, blocked8, blocked16 };
 
-/// Up to five dimensions, without touching the heap.
+/// Up to five dimensions, stored without heap allocation.
 class Shape {
  public:
   Shape() = default;
@@ -42,10 +42,10 @@ std::ostream& operator<<(std::ostream&, const Shape&);
 class Tensor {
  public:
   Tensor() = default;
-  /// Not initialised, but for the padding lanes of blocked layouts where C is no multiple of the block: zeroed.
+  /// Not initialised, except that the padding lanes of blocked layouts are zeroed if C is not a multiple of the block.
   static Tensor empty(const Exec&, Shape, DType = DType::f32, Layout = Layout::nchw);
   static Tensor zeros(const Exec&, Shape, DType = DType::f32, Layout = Layout::nchw);
-  /// A part of a buffer that somebody else keeps alive through `owner`.
+  /// A tensor in part of a buffer, which `owner` keeps alive.
   static Tensor borrow(std::shared_ptr<void> owner, void* data, Device, Shape, DType);
   template <class T>
   static Tensor from(const Exec& exec, Shape shape, const std::vector<T>& values) {
@@ -56,30 +56,30 @@ class Tensor {
   }
   template <class T>
   std::vector<T> to_host(const Exec& exec) const {
-    BASIN_CHECK(dtype_of<T> == dtype_ && layout_ == Layout::nchw, "another element type or layout");
+    BASIN_CHECK(dtype_of<T> == dtype_ && layout_ == Layout::nchw, "the element type or layout does not match");
     std::vector<T> v(size_t(shape_.size()));
     copy_to_host(exec, v.data());
     return v;
   }
-  void copy_from_host(const Exec&, const void*) const;  // bytes() bytes; on the GPU: when this returns they are there
+  void copy_from_host(const Exec&, const void*) const;  // bytes() bytes; also on a GPU the copy is complete on return
   void copy_to_host(const Exec&, void*) const;
-  /// The elements of another tensor of this shape, type, layout and device.
+  /// Copies the elements of another tensor with the same shape, type, layout and device.
   void copy_from(const Exec&, const Tensor&) const;
-  /// A tensor of its own memory with the same elements.
+  /// A copy in memory of its own.
   Tensor clone(const Exec&) const;
   void zero(const Exec&) const;
-  /// The elements of a row-major tensor of the host where exec computes: itself on the CPU.
+  /// A row-major host tensor copied to the device of `exec`: on the CPU the tensor itself.
   Tensor to_device(const Exec&) const;
-  /// The same elements in host memory: itself on the CPU.
+  /// Its elements in host memory: on the CPU the tensor itself.
   Tensor to_host(const Exec&) const;
-  /// The same shape, element type and layout, of no memory.
+  /// A tensor with the same shape, element type and layout, but without memory.
   Tensor without_data() const {
     Tensor t = *this;
     t.data_ = nullptr;
     return t;
   }
 
-  /// The elements as a view of rank N: a row-major tensor only.
+  /// The elements as a view of rank N. Only for row-major tensors.
   template <class T, int N>
   View<T, N> view() const {
     BASIN_CHECK(shape_.rank() == N && dtype_of<std::remove_const_t<T>> == dtype_ && layout_ == Layout::nchw, "tensor ",
@@ -98,7 +98,7 @@ class Tensor {
   }
   template <class T>
   T* data() const {
-    BASIN_CHECK(dtype_of<std::remove_const_t<T>> == dtype_, "another element type");
+    BASIN_CHECK(dtype_of<std::remove_const_t<T>> == dtype_, "the element type does not match");
     return static_cast<T*>(data_.get());
   }
   void* raw() const { return data_.get(); }
@@ -110,7 +110,7 @@ class Tensor {
   Device device() const { return device_; }
   /// Lanes per group of a FeatureView: 1 in nchw, C in nhwc, 8 or 16 in the blocked layouts.
   int block() const;
-  size_t bytes() const;  // the padding lanes of blocked layouts counted
+  size_t bytes() const;  // padding lanes included
   explicit operator bool() const { return data_ != nullptr; }
 
  private:
@@ -121,13 +121,13 @@ class Tensor {
   Device device_ = Device::cpu;
 };
 
-/// Calls f with a value of the element type that `dtype`, f32 or f64, names.
+/// Calls f with a value of the element type `dtype`, f32 or f64.
 template <class F>
 void with_real(DType dtype, F f) {
-  BASIN_CHECK(dtype == DType::f32 || dtype == DType::f64, "not a real type");
+  BASIN_CHECK(dtype == DType::f32 || dtype == DType::f64, "expected f32 or f64");
   dtype == DType::f32 ? f(float{}) : f(double{});
 }
-/// The same for the element type of a network's maps: f32, f64 or bf16.
+/// The same for the element types of a network's maps: f32, f64 or bf16.
 template <class F>
 void with_map(DType dtype, F f) {
   dtype == DType::bf16 ? f(bfloat16{}) : with_real(dtype, f);

@@ -18,12 +18,13 @@ std::unique_ptr<Method> make(const std::string& name, const Json& config) {
 
 std::vector<MethodEntry>& entries() {
   static std::vector<MethodEntry> all{
-      {"vf-h1", "vector fields, one decoder for foreground and field: any shape of object", make<VectorFields>,
+      {"vf-h1", "vector fields with one decoder for foreground and field: objects of any shape", make<VectorFields>,
        recognise_torchvf},
-      {"vf-h2", "vector fields, a decoder each for foreground and field", make<VectorFields>},
-      {"es", "EmbedSeg: pixels point to the middle of their object; crowded objects of similar size", make<EmbedSeg>},
+      {"vf-h2", "vector fields with separate decoders for foreground and field", make<VectorFields>},
+      {"es", "EmbedSeg: pixels point to the middle of their object; for crowded objects of similar size",
+       make<EmbedSeg>},
       {"wn", "W-Net: distance to the border and an embedding; objects grow from seeds", make<WNet>},
-      {"fc", "FCRNet: neighbours in different colours; small and fast", make<FcrNet>},
+      {"fc", "FCRNet: neighbouring objects get different colours; small and fast", make<FcrNet>},
   };
   return all;
 }
@@ -34,7 +35,7 @@ const MethodEntry& entry_of(const std::string& name) {
   std::string names;
   for (const MethodEntry& e : entries())
     names += (names.empty() ? "" : ", ") + e.name;
-  refuse("method ", name, " is unknown to this version of Basin, which knows ", names);
+  refuse("method ", name, " is unknown to this version of Basin; the methods are ", names);
 }
 
 }  // namespace
@@ -47,8 +48,7 @@ Json Method::config() const {
 
 void Method::take_parameters(const Exec& exec, const Method& from) {
   params_.allocate(exec);
-  params_.values().copy_from(exec, from.params_.values());
-  params_.running().copy_from(exec, from.params_.running());
+  params_.copy_from(exec, from.params_);
 }
 
 std::unique_ptr<Decoder> Method::decoder(Maps maps) const {
@@ -78,13 +78,13 @@ std::vector<std::string> method_names() {
 
 void add_method(MethodEntry entry) {
   for (const MethodEntry& e : entries())
-    BASIN_CHECK(e.name != entry.name, "two methods are called ", e.name);
+    BASIN_CHECK(e.name != entry.name, "two methods are named ", e.name);
   entries().push_back(std::move(entry));
 }
 
 std::unique_ptr<Method> make_method(const Json& config) {
   if (!config.is_object() || !config.contains("method") || !config["method"].is_string())
-    refuse("the model's settings lack a valid method");
+    refuse("the model's settings contain no valid method");
   const std::string name = config["method"].get<std::string>();
   std::unique_ptr<Method> method = entry_of(name).make(name, config);
   method->check_settings();
@@ -92,10 +92,14 @@ std::unique_ptr<Method> make_method(const Json& config) {
 }
 
 std::unique_ptr<Method> make_method(const std::string& name, const std::vector<Assignment>& assignments) {
-  const std::unique_ptr<Method> defaults = entry_of(name).make(name, Json());
+  return reconfigure(entry_of(name).make(name, Json())->config(), assignments);
+}
+
+std::unique_ptr<Method> reconfigure(const Json& config, const std::vector<Assignment>& assignments) {
+  const std::unique_ptr<Method> method = make_method(config);
   for (const Assignment& a : assignments)
-    defaults->settings().set(a, {Setting::Use::network, Setting::Use::training, Setting::Use::decoding});
-  return make_method(defaults->config());
+    method->settings().set(a, {Setting::Use::network, Setting::Use::training, Setting::Use::decoding});
+  return make_method(method->config());
 }
 
 }  // namespace basin

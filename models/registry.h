@@ -10,14 +10,14 @@ namespace basin {
 
 struct SafeTensors;
 
-/// A method that this program knows.
+/// A method that this program supports.
 struct MethodEntry {
-  std::string name;     // of --model and of model files
-  std::string summary;  // for users, in one line
-  /// Makes it with the settings of a config, or with its defaults where that is null. Its parameters are not allocated.
+  std::string name;     // for --model and model files
+  std::string summary;  // one line for users
+  /// Creates it with the settings of a config, or with its defaults if that is null. Its parameters are not allocated.
   std::unique_ptr<Method> (*make)(const std::string& name, const Json& config);
-  /// The config of a checkpoint of the method's public code, by the names and shapes of its tensors; null where it is
-  /// another's. May be empty.
+  /// The config of a checkpoint of the method's public code, deduced from the names and shapes of its tensors; null if
+  /// it is not one. May be empty.
   Json (*recognise)(const SafeTensors&, const std::string& file) = nullptr;
 };
 
@@ -27,9 +27,11 @@ std::vector<std::string> method_names();
 /// For extensions and tests; the name must be new.
 void add_method(MethodEntry);
 
-/// Throws one sentence for a method or a setting that this version does not know.
+/// Throws one sentence for a method or a setting that this version does not support.
 std::unique_ptr<Method> make_method(const Json& config);
-/// The method of this name with these assignments applied to its default settings, of any use.
+/// The method with this name and these assignments, of any use, applied to its default settings.
 std::unique_ptr<Method> make_method(const std::string& name, const std::vector<Assignment>& assignments);
+/// The method of a config with these assignments applied to its settings.
+std::unique_ptr<Method> reconfigure(const Json& config, const std::vector<Assignment>& assignments);
 
 }  // namespace basin

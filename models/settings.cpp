@@ -13,7 +13,7 @@ namespace {
 
 const Json no_value = Json(Json::value_t::discarded);
 
-/// The number that the whole of a text stands for.
+/// The number that the whole text represents.
 Json parse_number(const std::string& text) {
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
@@ -45,7 +45,7 @@ bool is_whole(double value) { return value == std::floor(value); }
 
 Setting& Settings::add(Setting setting) {
   for (const Setting& s : all_)
-    BASIN_CHECK(s.key != setting.key, "two settings are called ", s.key);
+    BASIN_CHECK(s.key != setting.key, "two settings are named ", s.key);
   all_.push_back(std::move(setting));
   return all_.back();
 }
@@ -131,13 +131,13 @@ const Setting& Settings::find(const std::string& key) const {
     if (s.key == key) return s;
     keys += (keys.empty() ? "" : ", ") + s.key;
   }
-  refuse("--set ", key, ": this method has no such setting; it has ", keys);
+  refuse("--set ", key, ": this method has no such setting; its settings are ", keys);
 }
 
 void Settings::set(const Assignment& assignment, std::initializer_list<Use> uses) {
   const Setting& setting = find(assignment.key);
   if (std::find(uses.begin(), uses.end(), setting.use) == uses.end())
-    refuse(assignment.origin, ": this belongs to the training of a model and cannot be changed afterwards");
+    refuse(assignment.origin, ": this setting is fixed when a model is trained and cannot be changed afterwards");
   const Json value = setting.parse(assignment.text);
   if (value.is_discarded() || !setting.assign(value)) refuse(assignment.origin, ": expected ", setting.range);
 }
@@ -156,21 +156,20 @@ Json Settings::decoding() const {
 }
 
 void Settings::read(const Json& config) {
-  if (!config.is_object()) refuse("the model's settings are unreadable");
+  if (!config.is_object()) refuse("the model's settings cannot be parsed");
   for (const Setting& s : all_) {
     const Json* values = &config;
     if (s.use == Use::decoding) {
       if (!config.contains("decoding") || !config["decoding"].is_object())
-        refuse("the model's settings lack a valid decoding");
+        refuse("the model's settings contain no valid decoding");
       values = &config["decoding"];
     }
     if (!values->contains(s.key)) {
       if (s.optional) continue;
-      refuse("the model's settings lack a valid ", s.key);
+      refuse("the model's settings contain no valid ", s.key);
     }
     const Json& value = (*values)[s.key];
-    if (!s.assign(value))
-      refuse("the model's settings have a ", s.key, " of ", text_of_value(value), "; expected ", s.range);
+    if (!s.assign(value)) refuse("the model's setting ", s.key, " is ", text_of_value(value), "; expected ", s.range);
   }
 }
 

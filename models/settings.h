@@ -9,42 +9,41 @@
 
 namespace basin {
 
-/// One setting of a method, published once: the model file stores it, `--set KEY=VALUE` changes it, and `tune` tries
-/// values of it.
+/// A setting of a method: the model file stores it, `--set KEY=VALUE` changes it, and `tune` tries values of it.
 struct Setting {
   enum class Use {
-    network,   // decides the network's shape: fixed once the network is made
-    training,  // of targets and losses: without effect on a trained model
+    network,   // changes the network: fixed once training starts
+    training,  // targets and losses: without effect on a trained model
     decoding,  // how maps become instances: may be changed at any time
   };
   Use use;
   std::string key;
-  std::string help;   // what it is, with its unit
-  std::string range;  // which values it takes, as a phrase: "1 to 1024"
+  std::string help;   // what it means, with its unit
+  std::string range;  // its valid values, as a phrase: "1 to 1024"
   std::function<Json()> value;
-  std::function<bool(const Json&)> assign;            // false, and nothing changed, where the value is not in its range
-  std::function<Json(const std::string&)> parse;      // what a text of the command line stands for; discarded: nothing
-  bool changes_maps = false;                          // of decoding: what the network computes depends on it as well
-  bool optional = false;                              // models of earlier versions lack it
-  std::string option = {};                            // a command-line option that stands for it; empty: --set alone
-  std::string bare = {};                              // the value of that option where it is given without one
-  std::vector<std::string> candidates = {};           // what `tune` tries by default; empty: it is left alone
-  std::string candidates_option = {};                 // the option of `tune` that gives others; empty: --try alone
-  std::function<std::string(const Json&)> text = {};  // a value as users read and write it; empty: text_of_value()
+  std::function<bool(const Json&)> assign;            // returns false and changes nothing if the value is out of range
+  std::function<Json(const std::string&)> parse;      // parses a text from the command line; discarded if invalid
+  bool changes_maps = false;                          // of decoding: the maps of the network depend on it too
+  bool optional = false;                              // may be missing in models of earlier versions
+  std::string option = {};                            // command-line option that sets it; empty: only --set
+  std::string bare = {};                              // the value of that option when it is given without one
+  std::vector<std::string> candidates = {};           // values that `tune` tries by default; empty: none
+  std::string candidates_option = {};                 // option of `tune` that replaces them; empty: only --try
+  std::function<std::string(const Json&)> text = {};  // formats a value for users; empty: text_of_value()
 
   std::string text_of(const Json& value) const;
 };
 
-/// A value that somebody gave to a setting.
+/// A value that a user gave to a setting.
 struct Assignment {
   std::string key, text;
-  std::string origin;  // as it was given, for messages: "--eps 2" or "--set eps=2"
+  std::string origin;  // as given, for messages: "--eps 2" or "--set eps=2"
 };
-/// Of "KEY=VALUE"; throws one sentence for a text without '='.
+/// Parses "KEY=VALUE"; throws one sentence if '=' is missing.
 Assignment parse_assignment(const std::string& text);
 
 /// The settings of a method in the order in which its model file lists them. They refer to the method's own options,
-/// which must outlive them and stay where they are.
+/// which must outlive them and must not move.
 class Settings {
  public:
   using Use = Setting::Use;
@@ -53,7 +52,7 @@ class Settings {
   Settings(const Settings&) = delete;
   Settings& operator=(const Settings&) = delete;
 
-  /// A number, or a whole number, of [low, high].
+  /// A number, or an integer, in [low, high].
   Setting& number(Use, const std::string& key, double& value, double low, double high, const std::string& help);
   Setting& integer(Use, const std::string& key, int& value, int low, int high, const std::string& help);
   Setting& seed(Use, const std::string& key, uint64_t& value, const std::string& help);
@@ -79,20 +78,20 @@ class Settings {
         },
         [&value, &names](size_t k) { value = names[k].first; }, help);
   }
-  /// A setting of any other kind.
+  /// Adds a setting of any other kind.
   Setting& add(Setting);
 
   const std::vector<Setting>& all() const { return all_; }
-  /// Throws one sentence that lists the settings there are.
+  /// Throws one sentence that lists the settings if there is none with this key.
   const Setting& find(const std::string& key) const;
-  /// Throws one sentence for a key or a value that it does not know, and for a setting of another use than `uses`.
+  /// Throws one sentence for an unknown key, an invalid value, or a setting whose use is not in `uses`.
   void set(const Assignment&, std::initializer_list<Use> uses);
 
-  /// {KEY: VALUE, ..., "decoding": {KEY: VALUE, ...}}, appended to an object.
+  /// Appends {KEY: VALUE, ..., "decoding": {KEY: VALUE, ...}} to an object.
   void write(Json& config) const;
-  /// What write() wrote. Throws one sentence that names the setting that is missing or out of range.
+  /// Reads what write() wrote. Throws one sentence that names a setting that is missing or out of range.
   void read(const Json& config);
-  /// The decoding settings alone: as written under "decoding".
+  /// Only the decoding settings, in the form written under "decoding".
   Json decoding() const;
   void set_decoding(const Json&);
 
@@ -104,7 +103,7 @@ class Settings {
   std::vector<Setting> all_;
 };
 
-/// A value as it is written on the command line: "0.5", "1,99.8", "none" for null.
+/// A value in the form used on the command line: "0.5", "1,99.8", "none" for null.
 std::string text_of_value(const Json&);
 
 }  // namespace basin

@@ -19,9 +19,9 @@ namespace {
 
 const std::vector<std::string> floors = {"kernels", "engine", "data", "models", "tools"};  // from the bottom
 
-/// The rooms of each floor, from the bottom: a file may include those of its own room and of rooms before it. Rooms
-/// that share a string know nothing of each other. "" is the root of the floor. models/registry.cpp, which lists the
-/// methods, is the one exception.
+/// The rooms of each floor, from the bottom: a file may include those of its own room and of rooms before it. Rooms in
+/// one string must not include each other. "" is the root of the floor. models/registry.cpp, which lists the methods,
+/// is the only exception.
 const std::map<std::string, std::vector<std::set<std::string>>> rooms = {
     {"kernels", {{"runtime"}, {"conv", "nn", "field", "flow", "cluster", "image", "embedding", "roi"}}},
     {"data", {{"files"}, {"dataset", "synth"}, {"metrics", "report"}}},
@@ -33,7 +33,7 @@ constexpr size_t max_files_per_folder = 30;
 /// A vendor library: which files may include it, and how many may.
 struct Fence {
   const char* library;
-  const char* header;  // of the text between < and >
+  const char* header;  // the text between < and >
   const char* file;
   size_t max_files;
 };
@@ -60,7 +60,7 @@ std::string read(const fs::path& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-/// Comments, string and character literals become spaces; line breaks stay, and so do includes.
+/// Replaces comments, string and character literals by spaces; keeps line breaks and includes.
 std::string code_of(const std::string& text) {
   std::string code = text;
   const auto blank = [&](size_t begin, size_t end) {
@@ -110,7 +110,7 @@ std::vector<Source> sources_of(const fs::path& root) {
   return all;
 }
 
-/// 0 at the bottom; what is no floor, such as tests, lies above all.
+/// 0 at the bottom; folders that are not floors, such as tests, are above all.
 size_t rank_of(const std::string& floor) {
   return size_t(std::find(floors.begin(), floors.end(), floor) - floors.begin());
 }
@@ -148,7 +148,7 @@ std::vector<Include> includes_of(const std::string& text) {
   return all;
 }
 
-/// The body of `void launch(`, up to the brace that closes it: the one place that may hold <<<.
+/// The body of `void launch(`, up to its closing brace: the only place that may contain <<<.
 std::string without_launch(std::string code) {
   const size_t name = code.find("void launch(");
   const size_t open = name == std::string::npos ? name : code.find('{', name);
@@ -161,7 +161,7 @@ std::string without_launch(std::string code) {
   return code.erase(open, end - open);
 }
 
-/// Every broken rule of the house under `root`, as "file: what".
+/// Every violation of the rules under `root`, as "file: what".
 std::vector<std::string> violations(const fs::path& root) {
   std::vector<std::string> found;
   const auto report = [&](const std::string& where, const std::string& what) { found.push_back(where + ": " + what); };
@@ -220,7 +220,7 @@ std::vector<std::string> violations(const fs::path& root) {
   for (const std::string& name : listed)
     if (!fs::exists(root / name)) report("CMakeLists.txt", "lists " + name + ", which does not exist");
 
-  // What git ignores may lie around; anything else at the top is part of the house.
+  // Files that git ignores may be there; anything else at the top belongs to the tree.
   static const std::regex top(
       "\\..*|build.*|quickstart|CMakeLists\\.txt|CMakePresets\\.json|README\\.md|LICENSE|CHANGELOG\\.md|compile_"
       "commands\\.json|"
@@ -231,7 +231,7 @@ std::vector<std::string> violations(const fs::path& root) {
   return found;
 }
 
-/// A small tree that keeps every rule, to plant one fault at a time in.
+/// A small tree that satisfies every rule, for planting one fault at a time.
 class Planted {
  public:
   Planted() : root_(fs::temp_directory_path() / ("basin-house-" + std::to_string(std::random_device{}()))) {

@@ -10,10 +10,11 @@ int main(int argc, char** argv) {
   using namespace basin::tools;
   wait_without_spinning(argv);
   remember_command(argc, argv);
-  std::signal(SIGXFSZ, SIG_IGN);  // a file that grows too large is then an error of its write
+  std::signal(SIGXFSZ, SIG_IGN);  // exceeding the file size limit then fails the write instead of killing the process
   Command program("basin", "Basin: instance segmentation of microscopy images", "basin " BASIN_VERSION);
   add_bench(program);
   add_cluster(program);
+  add_compare_models(program);
   add_components(program);
   add_doctor(program);
   add_evaluate(program);
@@ -22,6 +23,7 @@ int main(int argc, char** argv) {
   add_integrate(program);
   add_loss(program);
   add_methods(program);
+  add_models(program);
   add_oracle(program);
   add_report(program);
   add_segment(program);

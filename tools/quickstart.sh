@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # From a bare Debian 12, 13 or Ubuntu 24.04 to segmented images on the CPU: ./tools/quickstart.sh
 # Installs the packages it needs, builds, draws a small data set of bacteria, trains a small network for about a minute
-# on two cores, segments images it has not seen, scores them and shows all on one page. All it makes lies in build/ and
-# quickstart/.
+# on two cores, segments images that the network has not seen, scores them and shows the results on one page. All output is in
+# build/ and quickstart/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 began=$SECONDS
@@ -42,9 +42,8 @@ run $basin evaluate --pred quickstart/segmented --truth quickstart/test --json q
 grep -E '^(AP50|AP75|AP90|\|?DiC\|?) ' quickstart/scores.txt
 
 images=(quickstart/test) predictions=(--pred quickstart/segmented) truths=(--truth quickstart/test)
-for kind_model in bacteria:bacteria-synthetic nuclei:nuclei-fluo; do
-  kind=${kind_model%:*} model=models/pretrained/${kind_model#*:}.safetensors
-  [ -f "$model" ] || continue
+for kind_model in bacteria:bacteria nuclei:nuclei-fluo; do
+  kind=${kind_model%:*} model=${kind_model#*:}
   step "segment the sample images of $kind with the model that comes along"
   mkdir -p "quickstart/samples/$kind"
   cp data/samples/"$kind"_* "quickstart/samples/$kind/"

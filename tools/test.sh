@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds Basin and runs every test: ./tools/test.sh [PRESET], cpu unless said otherwise; sanitize, or emulate (the
+# Builds Basin and runs every test: ./tools/test.sh [PRESET]; cpu (default), sanitize, or emulate (the
 # CUDA side on an emulated device).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -7,7 +7,7 @@ preset=${1:-cpu}
 
 tools/scripts/install-packages.sh
 cmake --preset "$preset"
-# What tests/peers compares with PyTorch is built for the CPU alone.
+# The program that tests/peers compares with PyTorch is built only for the CPU.
 targets=(--target basin basin_tests)
 [ "$preset" != cpu ] || targets+=(basin_training_step)
 cmake --build --preset "$preset" -j "$(nproc)" "${targets[@]}"

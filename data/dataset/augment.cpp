@@ -10,7 +10,7 @@ namespace {
 struct Kind {
   const char* name;
   float Augmentation::*strength;
-  float most;  // 0: there is no strength, the kind is done or not
+  float max;  // largest strength; 0: the kind takes no strength
 };
 constexpr Kind kinds[] = {
     {"flip", &Augmentation::flip, 0},
@@ -46,17 +46,17 @@ void read_item(const std::string& text, const std::string& item, Augmentation& a
   const std::string name = item.substr(0, colon);
   const auto kind = std::find_if(std::begin(kinds), std::end(kinds), [&](const Kind& k) { return name == k.name; });
   if (kind == std::end(kinds))
-    refuse("--augment ", text, ": \"", item, "\" is none of ", augmentation_names(),
-           "; or the list is moderate or none");
+    refuse("--augment ", text, ": \"", item, "\" is not an augmentation; expected ", augmentation_names(),
+           "; or moderate or none as the whole list");
   float strength = 1;
   if (colon < item.size()) {
-    if (kind->most == 0) refuse("--augment ", text, ": ", name, " takes no strength, but the item is ", item);
+    if (kind->max == 0) refuse("--augment ", text, ": ", name, " takes no strength, but the item is ", item);
     const char *begin = item.data() + colon + 1, *end = item.data() + item.size();
     const auto read = std::from_chars(begin, end, strength);
-    if (read.ec != std::errc() || read.ptr != end || !(strength > 0 && strength <= kind->most))
-      refuse("--augment ", text, ": expected a strength above 0 and up to ", kind->most, " in ", item);
+    if (read.ec != std::errc() || read.ptr != end || !(strength > 0 && strength <= kind->max))
+      refuse("--augment ", text, ": expected a strength above 0 and up to ", kind->max, " in ", item);
   }
-  if (a.*kind->strength != 0) refuse("--augment ", text, ": ", name, " is there twice");
+  if (a.*kind->strength != 0) refuse("--augment ", text, ": ", name, " is given twice");
   a.*kind->strength = strength;
 }
 
@@ -106,7 +106,7 @@ Drawn draw_augmentation(const Augmentation& a, int size, Random& random) {
   if (a.brightness > 0) t.gain = 1 + a.brightness * (gain - 1), t.offset = a.brightness * offset;
   if (a.noise > 0) t.noise = a.noise * noise;
 
-  // Each kind has a number that decides whether it is done to this sample, and others that decide how.
+  // For each kind one number decides whether it is applied to this sample, and the others decide how.
   const auto done = [&](float strength, float probability) {
     return (random.uniform() < probability) & (strength > 0);
   };
@@ -127,7 +127,7 @@ Drawn draw_augmentation(const Augmentation& a, int size, Random& random) {
   put(is, w.shear, 0.2f * a.shear * either_way());
   is = done(a.elastic, 0.25f);
   w.displacement.spacing = log_uniform(24, 64, random.uniform());
-  put(is, w.displacement.most, 0.2f * a.elastic * w.displacement.spacing * random.uniform());
+  put(is, w.displacement.max, 0.2f * a.elastic * w.displacement.spacing * random.uniform());
   w.displacement.key = key();
 
   ValueChange& c = d.change;

@@ -32,7 +32,7 @@ std::vector<std::byte> narrow(const std::vector<int32_t>& ids) {
   return bytes;
 }
 
-/// f(i) for every i below n, on all cores; then throws the error of the lowest i, if there is one.
+/// Calls f(i) for every i < n on all cores; then throws the error of the lowest i that failed, if any.
 template <class F>
 void for_each_parallel(size_t n, F f) {
   std::vector<std::exception_ptr> errors(n);
@@ -108,7 +108,7 @@ std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels,
   std::vector<NoteList> notes(pairs.size());
   for_each_parallel(pairs.size(), [&](size_t i) {
     if (!pairs[i].one_object_each && same_content(pairs[i].image, pairs[i].masks[0]))
-      refuse(pairs[i].masks[0].string(), ": is the image itself, not its labels");
+      refuse(pairs[i].masks[0].string(), ": is a copy of the image, not its labels");
     images[i] = read_image(pairs[i].image);
     const Labels read = read_pair_labels(pairs[i], images[i].height, images[i].width);
     labels[i] = StoredLabels(read);

@@ -3,10 +3,10 @@
 
 namespace basin {
 
-/// The same objects without holes: background that an object cuts off from the outside of its bounding box, in steps to
-/// the four neighbours, becomes the object's. Other objects in a hole stay what they are. Background that several
-/// objects enclose goes to the one with the smallest box, the inner one; on a tie to the lower id. What reaches the
-/// image's border is no hole.
+/// The same objects with their holes filled: background enclosed by an object within its bounding box (4-connected)
+/// becomes part of it. Other objects in a hole are unchanged. Background enclosed by several objects goes to the one
+/// with the smallest bounding box, the innermost; on a tie to the lower id. Background that reaches the image's border
+/// is not a hole.
 Labels fill_holes(const Labels&);
 
 }  // namespace basin

@@ -26,7 +26,7 @@ Loader::Loader(const std::vector<Example>& examples, const LoaderOptions& option
               " pixels with a margin of ", options.margin, " from ", examples.size(), " images, beginning with step ",
               first);
   BASIN_CHECK(!options.raw || !options.whole_image,
-              "the labels of whole images differ in size, which raw batches cannot");
+              "raw batches cannot contain labels of whole images, which differ in size");
   for (const Example& e : examples)
     BASIN_CHECK(e.source.channels() == examples[0].source.channels(), e.stem, " has ", e.source.channels(),
                 " channels, but ", examples[0].stem, " has ", examples[0].source.channels());
@@ -70,7 +70,7 @@ const LoadedBatch& Loader::next() {
   const auto filled = [&] { return slot.ready && slot.step == wanted_; };
   filled_.wait(lock, [&] { return error_ || filled(); });
   if (!filled()) std::rethrow_exception(error_);
-  ++wanted_;  // gives the slot before it back to the workers
+  ++wanted_;  // frees the previous slot for the workers
   freed_.notify_all();
   return slot.batch;
 }

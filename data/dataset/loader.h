@@ -14,45 +14,47 @@ namespace basin {
 struct LoaderOptions {
   int batch = 2, crop = 256, margin = 0;
   TargetSpec targets;
-  bool whole_image = false;  // the margin is widened where the crop and it do not cover the image
+  bool whole_image = false;  // widen the margin so that crop and margin cover the whole image
   Sampling sampling;
   DrawBy draw_by = DrawBy::images;
-  int64_t draws = 0;  // samples of an epoch; 0: draws_per_epoch()
+  int64_t draws = 0;  // samples per epoch; 0: draws_per_epoch()
   uint64_t seed = 0;
   Augmentation augment;
-  bool raw = false;  // batches are left to be prepared on a GPU; not with whole_image
+  bool raw = false;  // leave batches to be prepared on a GPU; not with whole_image
   int workers = 1;
-  int prefetch = 4;           // batches
-  Scratch* memory = nullptr;  // for the tensors of batches; null: the CPU's pool
+  int prefetch = 4;           // number of batches prepared in advance
+  Scratch* memory = nullptr;  // allocates the tensors of batches; null: the CPU's pool
 };
 
 /// One batch in host memory.
 struct LoadedBatch {
-  Tensor image;           // [N, C, crop, crop]: normalised, augmented; 0 beyond the image. Raw: not turned yet
-  TargetTensors targets;  // those of the options. Raw: none
-  Tensor labels;          // raw: [N, crop + 2 margin, crop + 2 margin] int32, not turned yet
+  Tensor image;           // [N, C, crop, crop]: normalised, augmented; 0 outside the image. Raw: not yet rotated
+  TargetTensors targets;  // the targets of the options; none if raw
+  Tensor labels;          // if raw: [N, crop + 2 margin, crop + 2 margin] int32, not rotated or flipped yet
   std::vector<Transform> transforms;
   std::vector<std::string> stems;
   int64_t step = 0;
 };
 
-/// The batches of an epoch of so many samples, the rest that fills none left out; at least 1.
+/// The number of batches in an epoch of `draws` samples; an incomplete last batch is dropped, but there is at least
+/// one.
 int64_t steps_per_epoch(int64_t draws, int batch);
 
-/// Random samples of a training set, cut, augmented and given targets on worker threads ahead of time. What a batch
-/// holds depends on (seed, step) alone. With fewer samples to an epoch than to a batch the epoch's order is repeated,
-/// otherwise a last incomplete batch is dropped. What Sampling and Augmentation say is done in this order: where the
-/// sample comes from, its warp, its values, and last quarter turns and flips. Targets are made of the labels that
-/// result. The tensors of a batch are made once and serve again.
+/// Random samples of a training set, cut, augmented and given targets on worker threads ahead of time. A batch depends
+/// only on (seed, step). If an epoch has fewer samples than a batch, its order is repeated; otherwise an incomplete
+/// last batch is dropped. Sampling and augmentation are applied in this order: position of the sample, warp, values,
+/// and finally quarter turns and flips. Targets are computed from the resulting labels. The tensors of batches are
+/// allocated once and reused.
 class Loader {
  public:
-  /// Begins with the batch of step `first`. `examples` must outlive the loader. Throws if a thread cannot be started.
+  /// Starts with the batch of step `first`. `examples` must outlive the loader. Throws if a thread cannot be started.
   Loader(const std::vector<Example>& examples, const LoaderOptions&, MakeTargets, int64_t first = 0);
   ~Loader() { stop(); }
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
-  /// Valid until the next call. Throws what a worker threw while it made this batch or a later one.
+  /// The next batch, valid until the next call. Rethrows what a worker threw while it prepared this batch or a later
+  /// one.
   const LoadedBatch& next();
   int64_t steps_per_epoch() const { return steps_per_epoch_; }
   const LoaderOptions& options() const { return options_; }
@@ -61,10 +63,10 @@ class Loader {
  private:
   struct Slot {
     LoadedBatch batch;
-    int64_t step = -1;  // the one it holds or is being filled for
+    int64_t step = -1;  // the step whose batch it holds or will hold
     bool ready = false;
   };
-  struct Workspace {  // a worker's own
+  struct Workspace {  // of one worker
     int64_t epoch = -1;
     std::vector<int> order;
     std::vector<int32_t> labels;
@@ -82,7 +84,7 @@ class Loader {
   Sampler sampler_;
   int64_t steps_per_epoch_;
   std::vector<Slot> slots_;
-  int64_t wanted_, taken_;  // the step that next() gives, the next that a worker takes
+  int64_t wanted_, taken_;  // the step that next() returns next, and the one that a worker takes next
   bool stop_ = false;
   std::exception_ptr error_;
   std::mutex mutex_;

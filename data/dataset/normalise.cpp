@@ -17,7 +17,7 @@ std::string shortest(double v) {
   return {text, std::to_chars(text, text + sizeof text, v).ptr};
 }
 
-/// The least and the greatest value of all channels.
+/// The smallest and the largest value of all channels.
 std::pair<double, double> range_of(const Image& image) {
   return with_pixels(image.type, [&](auto zero) {
     const auto* p = image.as<decltype(zero)>();
@@ -29,7 +29,7 @@ std::pair<double, double> range_of(const Image& image) {
 
 constexpr const char* remedy = "; use --norm percentile:1,99.8";
 
-/// What "divide" divides by. Its element type says what the white of an image is only where the values use the type.
+/// The divisor of "divide". The element type gives the value of white only if the values use the range of the type.
 float divisor(Image& image, const std::string& name) {
   const auto [least, most] = range_of(image);
   switch (image.type) {
@@ -37,24 +37,24 @@ float divisor(Image& image, const std::string& name) {
       return 255;
     case PixelType::u16:
       if (most > 0 && most <= 255)
-        refuse(name, " has 16-bit numbers of up to ", most, " only, for which --norm divide, by 65535, gives black",
-               remedy, ", or save it with 8 bits");
+        refuse(name, " has 16-bit values, but none above ", most, ", so --norm divide, by 65535, would make it black",
+               remedy, ", or save it as 8-bit");
       if (most > 0 && most < 4096)
-        image.notes.push_back("16-bit numbers of up to " + std::to_string(int(most)) +
-                              " are dark where --norm divide divides by 65535; see --norm percentile:1,99.8");
+        image.notes.push_back("16-bit values of at most " + std::to_string(int(most)) +
+                              " become dark when --norm divide divides by 65535; consider --norm percentile:1,99.8");
       return 65535;
     case PixelType::u32:
       refuse(name, " has 32-bit integers, for which --norm divide is undefined", remedy);
     default:
       if (least < -0.5 || most > 1.5)
-        refuse(name, " has floats from ", least, " to ", most, ", for which --norm divide is undefined: it takes them ",
-               "to lie between 0 and 1", remedy);
+        refuse(name, " has floats from ", least, " to ", most, ", for which --norm divide is undefined: it needs floats ",
+               "between 0 and 1", remedy);
       return 1;
   }
 }
 
-/// Calls f with value(pixel), the raw value of `channel` as a model of `channels` channels takes it, for this image's
-/// types: one loop per kind of image instead of a choice per pixel.
+/// Calls f(value), where value(pixel) is the raw value of `channel` as a model with `channels` channels takes it.
+/// Instantiated for each kind of image, so that there is one loop per kind instead of a choice per pixel.
 template <class F>
 void with_values(const Image& image, int channels, int channel, F f) {
   with_pixels(image.type, [&](auto zero) {
@@ -113,7 +113,7 @@ Source::Source(Image image, int channels, const Normalisation& norm, const std::
   const int has = image_.channels;
   if (has != channels && !(has == 1 && channels == 3) && !(has == 3 && channels == 1))
     refuse(name, " has ", has, " channels, but the model takes ", channels,
-           "; only grey and RGB are converted into each other");
+           "; only grey and RGB are converted to each other");
   if (norm.kind == Normalisation::Kind::divide)
     std::fill(affine_.begin(), affine_.end(), Affine{0, divisor(image_, name)});
   if (norm.kind != Normalisation::Kind::percentile) return;

@@ -15,8 +15,8 @@ inline uint32_t order_key(float v) {
 }
 inline float value_of_key(uint32_t key) { return std::bit_cast<float>(key >> 31 ? key & 0x7fffffffu : ~key); }
 
-/// The values at four ranks of the n sorted values, without sorting or copying: counts by the upper 16 bits of the key,
-/// then by the lower 16 within the bins where the ranks fall.
+/// The values at four ranks of the sorted values, without sorting or copying: histograms of the upper 16 bits of the
+/// key, then of the lower 16 within the bins that contain the ranks.
 template <class V>
 std::array<float, 4> order_statistics(size_t n, V value, const std::array<size_t, 4>& ranks) {
   std::vector<uint64_t> upper(65536);

@@ -6,7 +6,7 @@ namespace basin {
 namespace fs = std::filesystem;
 namespace {
 
-/// The size that the masks of a pair must have, and whose it is; nobody's yet where that is empty.
+/// The size that the masks of a pair must have, and the file that it comes from; `owner` is empty until there is one.
 struct Frame {
   int64_t height = 0, width = 0;
   std::string owner;
@@ -21,7 +21,7 @@ Frame frame_of(const Pair& pair, int height, int width) {
   return {height, width, "its image " + pair.image.filename().string()};
 }
 
-/// Binary masks in the order of their names.
+/// Reads binary masks in the order of their names.
 Planes read_masks(const std::vector<fs::path>& masks, Frame frame) {
   Planes planes;
   for (const fs::path& file : masks) {
@@ -34,7 +34,7 @@ Planes read_masks(const std::vector<fs::path>& masks, Frame frame) {
   return planes;
 }
 
-/// The same at a size of their own, or where there is none at that of the image.
+/// The same at their own size, or at that of the image if there are none.
 Planes read_masks(const Pair& pair) {
   if (!pair.masks.empty()) return read_masks(pair.masks, {});
   const Image image = read_image(pair.image);

@@ -27,10 +27,10 @@ bool is_derived(const fs::path& path) {
 }
 bool is_masks(const fs::path& path) { return ends_with(path.stem().string(), "_masks"); }
 
-/// What is no folder: a link to nothing too, which is reported when it is read.
+/// True for anything but a folder, even for a broken link, which is reported when it is read.
 bool is_file(const fs::path& path) { return !fs::is_directory(path); }
 
-/// The entries of a folder, sorted by name. Hidden ones are left out: macOS puts a file ._NAME beside NAME on foreign
+/// The entries of a folder, sorted by name, without hidden ones: macOS writes a file ._NAME beside NAME on foreign
 /// disks.
 std::vector<fs::path> entries_of(const fs::path& folder) {
   std::error_code error;
@@ -46,24 +46,25 @@ bool is_picture(const fs::path& path) {
   return is_file(path) && is_image_file(path) && !is_masks(path) && !is_derived(path);
 }
 
-/// The first picture directly in a folder; empty where there is none.
+/// The first picture directly in a folder; empty if there is none.
 fs::path first_picture(const fs::path& folder) {
   for (const fs::path& entry : entries_of(folder))
     if (is_picture(entry)) return entry;
   return {};
 }
 
-/// Labels of a kind that is not read: refused by name, as each label file counts.
+/// Refuses labels in an unsupported format by name, because every label file counts.
 void refuse_unread_labels(const fs::path& file) {
   if (raster::has_foreign_extension(file) || is_image_file(file))
-    refuse(file.string(), ": is of a kind that cannot hold labels here; save labels as PNG, TIFF, BMP or .npy");
+    refuse(file.string(), ": labels in this format are not supported; save them as PNG, TIFF, BMP or .npy");
 }
 
 void note(std::vector<std::string>* notes, const std::string& text) {
   if (notes) notes->push_back(text);
 }
 
-/// Images of kinds that are not read, unless one of the same stem is read; and folders of images that are not searched.
+/// Notes images in unsupported formats, unless a supported one has the same stem, and folders of images that are not
+/// searched.
 void note_left_out(const fs::path& folder, std::vector<std::string>* notes) {
   if (!notes) return;
   const std::vector<fs::path> entries = entries_of(folder);
@@ -73,11 +74,11 @@ void note_left_out(const fs::path& folder, std::vector<std::string>* notes) {
   for (const fs::path& entry : entries) {
     if (is_file(entry)) {
       if (raster::has_foreign_extension(entry) && !stems.contains(stem_of(entry)))
-        note(notes, "left out " + entry.string() + ", which is of a kind that Basin does not read");
+        note(notes, "left out " + entry.string() + ", because its format is not supported");
     } else if (raster::has_foreign_extension(entry)) {
-      note(notes, "left out " + entry.string() + ", which is of a kind that Basin does not read");
+      note(notes, "left out " + entry.string() + ", because its format is not supported");
     } else if (!fs::exists(entry / "run.json") && !first_picture(entry).empty()) {
-      note(notes, "left out the images in " + entry.string() + ": folders within folders are not searched");
+      note(notes, "left out the images in " + entry.string() + ": subfolders are not searched");
     }
   }
 }
@@ -86,11 +87,10 @@ using ByStem = std::map<std::string, fs::path>;
 
 void insert(ByStem& files, const std::string& stem, const fs::path& file) {
   const auto [at, is_new] = files.emplace(stem, file);
-  if (!is_new)
-    refuse(file.string(), ": has the same stem as ", at->second.filename().string(), ", and only one can be meant");
+  if (!is_new) refuse(file.string(), ": has the same stem as ", at->second.filename().string(), "; remove one of them");
 }
 
-/// Both maps must hold the same stems.
+/// Both maps must have the same stems.
 std::vector<Pair> join(const ByStem& images, const ByStem& masks) {
   std::vector<Pair> pairs;
   std::string unpaired;
@@ -109,7 +109,7 @@ std::vector<Pair> join(const ByStem& images, const ByStem& masks) {
     if (!images.contains(stem)) name(mask, " (no image)");
   }
   if (count > 5) unpaired += " and " + std::to_string(count - 5) + " more";
-  if (count > 0) refuse(unpaired, ": without a partner of the same stem");
+  if (count > 0) refuse("images and labels are paired by equal stems, but these have no partner: ", unpaired);
   return pairs;
 }
 
@@ -129,7 +129,7 @@ std::vector<Pair> pair_flat(const fs::path& folder) {
   return join(images, masks);
 }
 
-/// The label images of one folder, whether or not images lie beside them.
+/// The label images of one folder, with or without images beside them.
 std::map<std::string, Pair> labels_of_folder(const fs::path& folder) {
   std::vector<fs::path> files, others;
   for (const fs::path& file : entries_of(folder)) {
@@ -176,7 +176,7 @@ std::vector<fs::path> images_of_dsb(const fs::path& entry) {
   return images;
 }
 
-/// Names that parts of a data set have.
+/// Common names for parts of a data set.
 bool is_part_name(const fs::path& folder) {
   std::string name = folder.filename().string();
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return char(std::tolower(c)); });
@@ -184,8 +184,8 @@ bool is_part_name(const fs::path& folder) {
   return names.contains(name);
 }
 
-/// The folders <id> of a DSB layout; none where it is another layout. A folder that looks like several layouts at once,
-/// of which one would hide the others, is refused.
+/// The folders <id> of a DSB layout; none if the layout is another. Refuses a folder that looks like two layouts at
+/// once.
 std::vector<fs::path> dsb_entries(const fs::path& folder) {
   std::vector<fs::path> found, others;
   for (const fs::path& entry : entries_of(folder)) {
@@ -194,8 +194,9 @@ std::vector<fs::path> dsb_entries(const fs::path& folder) {
   }
   if (found.empty()) return {};
   if (const fs::path loose = first_picture(folder); !loose.empty())
-    refuse(folder.string(), ": holds images, such as ", loose.filename().string(), ", and folders of images, such as ",
-           (found[0] / "images").string(), "; which are meant is unclear: give one of them, or move the other away");
+    refuse(folder.string(), ": contains images, such as ", loose.filename().string(),
+           ", and folders of images, such as ", (found[0] / "images").string(),
+           "; give the one that you mean, or move the other away");
   const auto is_data_set = [](const fs::path& entry) {
     return images_of_dsb(entry).size() > 1 || (is_part_name(entry) && !images_of_dsb(entry).empty());
   };
@@ -203,21 +204,23 @@ std::vector<fs::path> dsb_entries(const fs::path& folder) {
     const auto train = std::find_if(found.begin(), found.end(), [](const fs::path& entry) {
       return entry.filename().string().starts_with("train");
     });
-    refuse(folder.string(), ": is not one data set but holds ",
+    refuse(folder.string(), ": is not a data set itself but contains ",
            found.size() == 1 ? "one" : std::to_string(found.size()), "; give its folder, such as ",
            (train == found.end() ? found[0] : *train).string());
   }
   for (const fs::path& entry : others)
     if (const fs::path picture = first_picture(entry); !picture.empty() && !fs::exists(entry / "run.json"))
-      refuse(entry.string(), ": holds ", picture.filename().string(), " itself, while the folders beside it, such as ",
-             found[0].filename().string(), ", have a folder images");
+      refuse(entry.string(), ": contains ", picture.filename().string(),
+             " directly, while the folders beside it, such as ", found[0].filename().string(),
+             ", have a subfolder images");
   return found;
 }
 
 fs::path image_of_dsb(const fs::path& entry) {
   const std::vector<fs::path> images = images_of_dsb(entry);
-  if (images.empty()) refuse((entry / "images").string(), ": holds no image");
-  if (images.size() > 1) refuse(images[1].string(), ": is a second image beside ", images[0].filename().string());
+  if (images.empty()) refuse((entry / "images").string(), ": contains no image");
+  if (images.size() > 1)
+    refuse(images[1].string(), ": only one image is expected here, but there is also ", images[0].filename().string());
   return images[0];
 }
 
@@ -225,7 +228,7 @@ std::vector<Pair> pair_dsb(const std::vector<fs::path>& entries) {
   std::vector<Pair> pairs;
   for (const fs::path& entry : entries) {
     Pair pair{entry.filename().string(), image_of_dsb(entry), {}, true};
-    if (!fs::is_directory(entry / "masks")) refuse(pair.image.string(), ": without a folder of masks beside it");
+    if (!fs::is_directory(entry / "masks")) refuse(pair.image.string(), ": there is no masks folder for this image");
     for (const fs::path& file : entries_of(entry / "masks")) {
       if (!is_file(file)) continue;
       if (has_label_extension(file))
@@ -238,11 +241,11 @@ std::vector<Pair> pair_dsb(const std::vector<fs::path>& entries) {
   return pairs;
 }
 
-/// Beside images/ there must be no images that it would hide.
+/// Refuses images beside the folder images/, which would be ignored.
 void check_alone(const fs::path& folder) {
   if (const fs::path loose = first_picture(folder); !loose.empty())
-    refuse(folder.string(), ": holds a folder images, and beside it images such as ", loose.filename().string(),
-           "; which are meant is unclear: give one of them, or move the other away");
+    refuse(folder.string(), ": contains a folder images, and beside it images such as ", loose.filename().string(),
+           "; give the one that you mean, or move the other away");
 }
 
 [[noreturn]] void refuse_empty(const fs::path& folder) {
@@ -250,17 +253,17 @@ void check_alone(const fs::path& folder) {
   if (fs::is_directory(folder))
     for (const fs::path& entry : entries_of(folder)) {
       if (!is_file(entry) && !first_picture(entry).empty())
-        refuse(folder.string(), ": holds no images itself, but its folders do: give one of them, such as ",
+        refuse(folder.string(), ": contains no images, but its subfolders do; give one of them, such as ",
                entry.string());
       if (inside.empty() && raster::has_foreign_extension(entry)) inside = entry.filename().string();
     }
   if (!inside.empty())
-    refuse(folder.string(), ": holds no images of a kind that Basin reads (", inside,
-           " is none); save them as TIFF or PNG");
-  refuse(folder.string(), ": holds no images");
+    refuse(folder.string(), ": contains no images in a supported format (", inside,
+           " is not); save them as TIFF or PNG");
+  refuse(folder.string(), ": contains no images");
 }
 
-/// Words that head the two columns of a list.
+/// Words that are recognised as headings of the two columns of a list.
 bool is_heading(const std::vector<std::string>& cells) {
   static const std::set<std::string> images{"image", "images",     "img",   "file", "filename",
                                             "path",  "image_path", "input", "raw"};
@@ -291,11 +294,11 @@ std::vector<Pair> pair_list(const fs::path& list) {
     const std::string where = list.string() + ": line " + std::to_string(number);
     const std::vector<std::string> cells = split_csv(line, where);
     if (std::exchange(first, false) && is_heading(cells)) continue;
-    if (cells.size() != 2 || cells[0].empty() || cells[1].empty()) refuse(where, " is not image,mask");
+    if (cells.size() != 2 || cells[0].empty() || cells[1].empty()) refuse(where, ": expected two fields, image,mask");
     Pair pair{stem_of(cells[0]), list.parent_path() / cells[0], {list.parent_path() / cells[1]}, false};
     for (const fs::path& file : {pair.image, pair.masks[0]}) {
       if (!fs::is_regular_file(file))
-        refuse(where, ": there is no file ", file.string(), pairs.empty() ? " (a heading is image,mask)" : "");
+        refuse(where, ": there is no file ", file.string(), pairs.empty() ? " (a heading must be image,mask)" : "");
     }
     const auto [at, is_new] = pairs.emplace(pair.stem, pair);
     if (!is_new)
@@ -331,7 +334,7 @@ std::vector<Pair> find_pairs(const fs::path& source, std::vector<std::string>* l
     if (lower_extension(source) != ".csv") refuse(source.string(), ": is neither a folder nor a .csv list of images");
     pairs = pair_list(source);
   } else if (fs::is_directory(source / "images")) {
-    if (!fs::is_directory(source / "masks")) refuse(source.string(), ": holds a folder images but no folder masks");
+    if (!fs::is_directory(source / "masks")) refuse(source.string(), ": contains a folder images but no folder masks");
     check_alone(source);
     pairs = pair_siblings(source);
     note_left_out(source / "images", left_out);
@@ -359,7 +362,7 @@ std::map<std::string, Pair> find_labels(const fs::path& source) {
   } else {
     labels = labels_of_folder(source);
   }
-  if (labels.empty()) refuse(source.string(), ": holds no label images (.png, .tif, .tiff, .bmp or .npy)");
+  if (labels.empty()) refuse(source.string(), ": contains no label images (.png, .tif, .tiff, .bmp or .npy)");
   return labels;
 }
 
@@ -405,13 +408,13 @@ std::vector<ImageFile> merge_images(const std::vector<InputImages>& inputs, std:
     return !fs::is_directory(input.input) && (is_masks(input.input) || is_derived(input.input));
   };
   const bool only_extras = std::all_of(inputs.begin(), inputs.end(), is_extra);
-  std::vector<std::pair<fs::path, ImageFile>> all;  // with the folder that it was given as or lies in
+  std::vector<std::pair<fs::path, ImageFile>> all;  // with the folder that was given, or that contains the given file
   std::set<fs::path> seen;
-  std::map<std::string, std::set<fs::path>> folders;  // of each stem
+  std::map<std::string, std::set<fs::path>> folders;  // by stem
   for (const InputImages& input : inputs) {
     if (is_extra(input) && !only_extras) {
-      left_out.push_back("left out " + input.input.string() + ", which by its name is not an image but " +
-                         (is_masks(input.input) ? "its labels" : "a result"));
+      left_out.push_back("left out " + input.input.string() + ", because by its name it is not an image but " +
+                         (is_masks(input.input) ? "a label image" : "a result"));
       continue;
     }
     const fs::path given = fs::absolute(input.input).lexically_normal();
@@ -422,7 +425,7 @@ std::vector<ImageFile> merge_images(const std::vector<InputImages>& inputs, std:
       const fs::path real = fs::weakly_canonical(image.path, none);
       if (!seen.insert(real.empty() ? image.path : real).second) continue;
       if (!folders[image.stem].insert(folder).second)
-        refuse(image.path.string(), ": another input of its folder has the same name");
+        refuse(image.path.string(), ": another input in its folder has the same stem");
       all.push_back({folder, image});
     }
   }

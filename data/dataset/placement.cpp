@@ -12,7 +12,7 @@ namespace {
 
 using Kind = Placement::Kind;
 
-/// Rows [y_begin, y_end) and columns [x_begin, x_end) of an image, which may reach beyond it.
+/// Rows [y_begin, y_end) and columns [x_begin, x_end) of an image; may extend beyond it.
 struct Box {
   int y_begin, y_end, x_begin, x_end;
 
@@ -20,7 +20,7 @@ struct Box {
   int width() const { return x_end - x_begin; }
 };
 
-/// Pixel i of an axis of n pixels that is continued by mirror images.
+/// The source of pixel i on an axis of n pixels that is continued by mirroring.
 int mirrored(int i, int n) {
   if (n == 1) return 0;
   const int period = 2 * (n - 1), r = ((i % period) + period) % period;
@@ -52,34 +52,35 @@ void fill_box(const Box& box, int height, int width, bool mirror, F read_row, T*
   }
 }
 
-/// The part of the image that a warp reads for the sample and a margin. Without a mirror image there is one pixel of
-/// zeros beyond the image at most, which then stands for all.
+/// The part of the image that a warp reads for the sample and a margin. Without mirroring it extends at most one pixel
+/// beyond the image; that zero pixel stands for everything farther out.
 Box read_by(const Placement& p, int margin, int height, int width) {
-  const double low = -margin - double(p.displacement.most), high = p.size - 1 + margin + double(p.displacement.most);
-  double least_x = 1e300, most_x = -1e300, least_y = 1e300, most_y = -1e300;
+  const double low = -margin - double(p.displacement.max), high = p.size - 1 + margin + double(p.displacement.max);
+  double min_x = 1e300, max_x = -1e300, min_y = 1e300, max_y = -1e300;
   for (const double x : {low, high})
     for (const double y : {low, high}) {
-      least_x = std::min(least_x, p.map.x(x, y)), most_x = std::max(most_x, p.map.x(x, y));
-      least_y = std::min(least_y, p.map.y(x, y)), most_y = std::max(most_y, p.map.y(x, y));
+      min_x = std::min(min_x, p.map.x(x, y)), max_x = std::max(max_x, p.map.x(x, y));
+      min_y = std::min(min_y, p.map.y(x, y)), max_y = std::max(max_y, p.map.y(x, y));
     }
-  const auto range = [&](double least, double most, int n, int& begin, int& end) {
-    least = std::floor(least) - 1, most = std::ceil(most) + 1;
-    if (!p.mirror) least = std::clamp(least, -1., double(n - 1)), most = std::clamp(most, double(0), double(n));
-    begin = int(least), end = std::max(int(most) + 1, begin + 2);
+  const auto range = [&](double low, double high, int n, int& begin, int& end) {
+    low = std::floor(low) - 1, high = std::ceil(high) + 1;
+    if (!p.mirror) low = std::clamp(low, -1., double(n - 1)), high = std::clamp(high, double(0), double(n));
+    begin = int(low), end = std::max(int(high) + 1, begin + 2);
   };
   Box box{};
-  range(least_x, most_x, width, box.x_begin, box.x_end);
-  range(least_y, most_y, height, box.y_begin, box.y_end);
+  range(min_x, max_x, width, box.x_begin, box.x_end);
+  range(min_y, max_y, height, box.y_begin, box.y_end);
   return box;
 }
 
-/// Calls f(v, x, y) for each row v of a warped sample and its margin: where its pixels lie, in pixels of the box.
+/// Calls f(v, x, y) for each row v of a warped sample and its margin, with the source positions x, y of its pixels,
+/// relative to the box.
 template <class F>
 void for_each_warped_row(const Placement& p, int margin, const Box& box, CutMemory& memory, F f) {
   const int n = p.size + 2 * margin;
   const SmoothWarp& d = p.displacement;
   std::optional<SmoothNoise> right, down;
-  if (d.most > 0) {
+  if (d.max > 0) {
     right.emplace(d.key, d.spacing, -margin, n);
     down.emplace(~d.key, d.spacing, -margin, n);
   }
@@ -91,7 +92,7 @@ void for_each_warped_row(const Placement& p, int margin, const Box& box, CutMemo
     if (right) {
       const float *by_x = right->row(v), *by_y = down->row(v);
       for (int i = 0; i < n; ++i) {
-        const double px = i - margin + double(d.most * by_x[i]), py = v + double(d.most * by_y[i]);
+        const double px = i - margin + double(d.max * by_x[i]), py = v + double(d.max * by_y[i]);
         memory.x[size_t(i)] = float(map.x(px, py));
         memory.y[size_t(i)] = float(map.y(px, py));
       }
@@ -149,7 +150,7 @@ int margin_of_whole_image(const Placement& p, int height, int width) {
     for (const int y : {0, height - 1})
       for (const double at : {back.x(x, y), back.y(x, y)})
         margin = std::max({margin, -at, at - (p.size - 1)});
-  return p.kind == Kind::window ? int(margin) : int(std::ceil(margin + double(p.displacement.most))) + 1;
+  return p.kind == Kind::window ? int(margin) : int(std::ceil(margin + double(p.displacement.max))) + 1;
 }
 
 void cut_labels(const Example& example, const Placement& p, int margin, CutMemory& memory, int32_t* ids) {
@@ -189,7 +190,7 @@ void cut_channel(const Source& source, int channel, const Placement& p, CutMemor
   fill_box(box, height, width, p.mirror, read_row, memory.values.data());
   if (p.kind == Kind::resize)
     return kernels::resize_map({}, {memory.values.data(), {1, height, width}}, 1, 1, {values, {1, p.size, p.size}});
-  // Without a mirror image the edge goes on.
+  // Without mirroring the edge is repeated.
   const float first_x = p.mirror ? 0 : float(-std::min(box.x_begin, 0));
   const float first_y = p.mirror ? 0 : float(-std::min(box.y_begin, 0));
   const float last_x = float((p.mirror ? box.x_end : std::min(box.x_end, width)) - 1 - box.x_begin);

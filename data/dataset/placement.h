@@ -12,14 +12,13 @@ struct PlaneMap {
 
   double x(double px, double py) const { return xx * px + xy * py + x0; }
   double y(double px, double py) const { return yx * px + yy * py + y0; }
-  /// First `inner`, then this map.
+  /// The composition: first `inner`, then this map.
   PlaneMap after(const PlaneMap& inner) const;
-  /// Of a map that has one.
+  /// The inverse of an invertible map.
   PlaneMap inverse() const;
 };
 
-/// Where the pixels of a square sample of side `size` come from. Positions count in pixels, whole numbers at their
-/// centres.
+/// The source of the pixels of a square sample of side `size`. Positions are in pixels, with integers at pixel centres.
 struct Placement {
   enum class Kind {
     window,  // pixel (y, x) is pixel (y0 + y, x0 + x) of the image
@@ -29,37 +28,37 @@ struct Placement {
   Kind kind = Kind::window;
   int size = 0;
   int y0 = 0, x0 = 0;
-  bool mirror = false;  // what lies beyond the image is its mirror image, the edge not repeated; otherwise 0
+  bool mirror = false;  // the image is continued by its mirror image, without repeating the edge; otherwise by 0
   PlaneMap map;
   SmoothWarp displacement = {};
 };
 
-/// The placement with the image warped about the middle of the sample on top.
+/// The placement followed by a warp of the image about the middle of the sample.
 Placement warped(const Placement&, const Warp&, int height, int width);
 
-/// How many pixels around the sample labels have to reach for the whole image to lie among them.
+/// The margin that labels around the sample need to contain the whole image.
 int margin_of_whole_image(const Placement&, int height, int width);
 
-/// Memory that serves again from sample to sample.
+/// Buffers that are reused from sample to sample.
 struct CutMemory {
   std::vector<float> values, x, y;
   std::vector<int32_t> ids;
 };
 
-/// The labels [size + 2 margin, size + 2 margin] of a sample.
+/// Cuts the labels [size + 2 margin, size + 2 margin] of a sample.
 void cut_labels(const Example&, const Placement&, int margin, CutMemory&, int32_t* ids);
-/// The normalised values [size, size] of one channel of a sample. Beyond an image that is not mirrored, those of a warp
-/// are its edge, which ValueChanger replaces with zeros.
+/// Cuts the normalised values [size, size] of one channel of a sample. Outside an image without mirroring, a warp
+/// repeats its edge; ValueChanger then replaces that with zeros.
 void cut_channel(const Source&, int channel, const Placement&, CutMemory&, float* values);
 
-/// Leaves out objects with fewer pixels than this, and renumbers the others to 1..n in the order of their ids. Returns
-/// n.
+/// Removes objects with fewer than `min_pixels` pixels and renumbers the others to 1..n in the order of their ids.
+/// Returns n.
 int tidy_labels(int min_pixels, int64_t n, int32_t* ids);
 
-/// The pixels of a sample that show the image, and not what is beyond it.
+/// The pixels of a sample that lie inside the image.
 struct Inside {
-  int y_begin, y_end, x_begin, x_end;  // no pixel outside this rectangle does
-  std::vector<uint8_t> within;         // [size, size]: which pixels of it do; empty: all
+  int y_begin, y_end, x_begin, x_end;  // bounding rectangle of these pixels
+  std::vector<uint8_t> within;         // [size, size]: whether each pixel does; empty: all of the rectangle
 };
 Inside inside(const Placement&, int height, int width, CutMemory&);
 

@@ -7,10 +7,10 @@ namespace basin {
 namespace {
 
 void add(TargetTensors& all, const std::string& name, Tensor tensor) {
-  BASIN_CHECK(!name.empty() && name != "image", "a target is called \"", name, '"');
+  BASIN_CHECK(!name.empty() && name != "image", "a target cannot be named \"", name, '"');
   BASIN_CHECK(tensor.dtype() == DType::f32 || tensor.dtype() == DType::i32, "target ", name,
               " has elements that are neither float32 nor int32");
-  BASIN_CHECK(all.emplace(name, std::move(tensor)).second, "two targets are called ", name);
+  BASIN_CHECK(all.emplace(name, std::move(tensor)).second, "two targets are named ", name);
 }
 
 }  // namespace
@@ -41,7 +41,7 @@ void clear_tables(const Exec& exec, const TargetSpec& spec, const TargetTensors&
 
 const Tensor& SampleTargets::tensor(const std::string& name) const {
   const auto at = batch_.find(name);
-  BASIN_CHECK(at != batch_.end(), "there is no target called ", name);
+  BASIN_CHECK(at != batch_.end(), "there is no target named ", name);
   return at->second;
 }
 

@@ -14,10 +14,10 @@ struct TargetMap {
   std::string name;
   int channels = 1;
   DType type = DType::f32;
-  int down = 1;  // divides the side of a crop
+  int down = 1;  // the side of a crop is divided by this
 };
 
-/// A table [capacity, columns] of float32 or int32 with one row per object, edge or the like. How many rows are in use
+/// A table [capacity, columns] of float32 or int32 with one row per object, edge or the like. The number of rows in use
 /// is written to the target "<name>_count".
 struct TargetTable {
   std::string name;
@@ -25,7 +25,7 @@ struct TargetTable {
   DType type = DType::f32;
 };
 
-/// What a training sample holds beside its image. Names are unique, and none is "image".
+/// The targets of a training sample. Names are unique, and none is "image".
 struct TargetSpec {
   std::vector<TargetMap> maps;
   std::vector<TargetTable> tables;
@@ -35,15 +35,15 @@ struct TargetSpec {
 /// counts [N] of int32.
 using TargetTensors = std::map<std::string, Tensor>;
 
-/// The memory of the targets of N crops [height, width] where exec computes, not initialised. Throws where a name comes
-/// twice, or a side is no multiple of `down`.
+/// Allocates uninitialised targets of N crops [height, width] on the device of exec. Throws if a name occurs twice, or
+/// if a side is not a multiple of `down`.
 TargetTensors make_target_tensors(const Exec&, const TargetSpec&, int64_t n, int64_t height, int64_t width);
 
-/// Fills the tables and their counts with zeros, which MakeTargets relies on.
+/// Fills the tables and their counts with zeros, as MakeTargets expects.
 void clear_tables(const Exec&, const TargetSpec&, const TargetTensors&);
 
-/// The memory of the targets of sample n of a batch, by name, where the work runs. Throws where there is no such target
-/// or its elements are of another type. Refers to the tensors, which must outlive it.
+/// The targets of sample n of a batch, by name, in device memory. Throws if there is no such target or its element type
+/// is another. Refers to the tensors, which must outlive it.
 class SampleTargets {
  public:
   SampleTargets(const TargetTensors& batch, int n) : batch_(batch), n_(n) {}
@@ -69,20 +69,20 @@ class SampleTargets {
   int n_;
 };
 
-/// Makes the targets of a crop from labels [h + 2 margin, w + 2 margin] where exec computes. Pixels outside the image
-/// are 0, so an image's border is an object's border, and a crop's is not: with a margin as wide as the targets reach,
-/// they are those of the whole image, cut. Every element of every map is to be written; tables and counts are zeros
-/// before.
+/// Computes the targets of a crop from labels [h + 2 margin, w + 2 margin] on the device of exec. Pixels outside the
+/// image are 0, so that objects end at the image's border, but not at a crop's: with a margin as wide as the targets
+/// reach, they equal those of the whole image, cropped. Must write every element of every map; tables and counts are
+/// zero beforehand.
 using MakeTargets = std::function<void(const Exec&, View<const int32_t, 2> labels, const SampleTargets& to)>;
 
-/// A crop as it was cut: not turned yet.
+/// A crop before rotation and flips.
 struct RawSample {
   View<const float, 3> image;     // [C, crop, crop]
   View<const int32_t, 2> labels;  // [crop + 2 margin, crop + 2 margin]
   Transform transform;
 };
 
-/// Turns and flips image and labels, and makes the targets of these. All memory is where exec computes.
+/// Rotates and flips image and labels, and computes the targets. All memory is on the device of exec.
 void prepare(const Exec&, const RawSample&, const MakeTargets&, View<float, 3> image, const SampleTargets& targets);
 
 }  // namespace basin

@@ -5,10 +5,14 @@
 #include <cmath>
 #include <numeric>
 
+#include "kernels/runtime/enum_names.h"
+
 namespace basin {
 namespace {
 
 using Kind = Sampling::Kind;
+
+constexpr std::pair<DrawBy, const char*> draw_by_names[] = {{DrawBy::images, "images"}, {DrawBy::objects, "objects"}};
 
 void shuffle(Random& random, std::vector<int>& all) {
   for (int i = int(all.size()) - 1; i > 0; --i)
@@ -21,14 +25,14 @@ double fine_uniform(Random& random) {
   return high + double(random.uniform()) * 0x1p-24;
 }
 
-/// An index of [begin, end) by the sums of weights up to each.
+/// An index in [begin, end), drawn by cumulative weights.
 size_t draw_weighted(const std::vector<double>& sums, size_t begin, size_t end, Random& random) {
   const double at = fine_uniform(random) * sums[end - 1];
   const auto found = std::upper_bound(sums.begin() + ptrdiff_t(begin), sums.begin() + ptrdiff_t(end), at);
   return std::min(size_t(found - sums.begin()), end - 1);
 }
 
-/// Where a crop may begin along an axis of the image: first, and after the last.
+/// The range of starts of a crop along an axis of the image: first, and one past the last.
 std::pair<int, int> crop_starts(int image, int crop) {
   const int padding = image < crop ? (crop - image + 1) / 2 : 0;
   return {-padding, image + padding - crop + 1};
@@ -39,19 +43,19 @@ int crop_start(int image, int crop, Random& random) {
   return random.below(end - begin) + begin;
 }
 
-/// One at random among those that hold `at`, as far as they may.
+/// A random start among the crops that contain `at`, as far as possible.
 int crop_start_about(int image, int crop, double at, Random& random) {
   const auto [begin, end] = crop_starts(image, crop);
   return std::clamp(int(std::lround(at)) - random.below(crop), begin, end - 1);
 }
 
-/// The crop whose middle is nearest to `at`; a smaller image lies in the middle.
+/// The start of the crop whose middle is nearest to `at`; a smaller image is centred.
 int crop_start_centred(int image, int crop, double at) {
   if (image < crop) return -((crop - image) / 2);
   return int(std::clamp(at - crop / 2., 0., double(image - crop)));
 }
 
-/// The centres that affine samples keep from an image's border.
+/// The distance that centres of affine samples keep from an image's border.
 int affine_border(int n) {
   int border = 128;
   while (n - border <= border)
@@ -63,7 +67,7 @@ Placement affine_placement(int height, int width, int size, Random& random) {
   const double side = std::max(height, width) * (6 + random.below(8)) / 10.;
   const int border_x = affine_border(width), border_y = affine_border(height);
   const int x = border_x + random.below(width - 2 * border_x), y = border_y + random.below(height - 2 * border_y);
-  const double step = 2 * std::ceil(side / 2) / size;  // pixels of the image from one of the sample to the next
+  const double step = 2 * std::ceil(side / 2) / size;  // distance in the image of neighbouring sample pixels
   const double right = random.uniform() < 0.5f ? -step : step;
   Placement p;
   p.kind = Placement::Kind::warp, p.size = size;
@@ -73,13 +77,9 @@ Placement affine_placement(int height, int width, int size, Random& random) {
 
 }  // namespace
 
-DrawBy parse_draw_by(const std::string& text) {
-  if (text == "images") return DrawBy::images;
-  if (text == "objects") return DrawBy::objects;
-  refuse("--sampling ", text, ": expected images or objects");
-}
+DrawBy parse_draw_by(const std::string& text) { return value_in(draw_by_names, "--sampling", text); }
 
-std::string to_string(DrawBy by) { return by == DrawBy::images ? "images" : "objects"; }
+std::string to_string(DrawBy by) { return name_in(draw_by_names, by); }
 
 int64_t draws_per_epoch(const std::vector<Example>& examples, const Sampling& sampling) {
   int64_t draws = 0;
@@ -93,8 +93,7 @@ Sampler::Sampler(const std::vector<Example>& examples, const SamplerOptions& opt
       options_(options),
       draws_(options.draws > 0 ? options.draws : draws_per_epoch(examples, options.sampling)) {
   const Sampling& s = options.sampling;
-  BASIN_CHECK(options.draw_by == DrawBy::images || s.kind == Kind::crop,
-              "only samples that are crops at random can be drawn by their objects");
+  BASIN_CHECK(options.draw_by == DrawBy::images || s.kind == Kind::crop, "drawing by objects needs random crops");
   for (size_t i = 0; i < examples.size(); ++i) {
     const Example& e = examples[i];
     if (!(e.weight >= 0 && e.weight < 1e9)) refuse(e.stem, " has the weight ", e.weight, "; expected 0 or more");
@@ -104,12 +103,12 @@ Sampler::Sampler(const std::vector<Example>& examples, const SamplerOptions& opt
     image_weights_.push_back((image_weights_.empty() ? 0 : image_weights_.back()) + e.weight);
   }
   if (images_.empty() && s.min_objects > 0)
-    refuse("no image to train on holds ", s.min_objects, s.min_objects == 1 ? " object" : " objects or more");
-  if (images_.empty()) refuse("there is no image to train on");
+    refuse("no training image contains ", s.min_objects, s.min_objects == 1 ? " object" : " objects or more");
+  if (images_.empty()) refuse("there are no training images");
   if (s.kind == Kind::object_crop || options.draw_by == DrawBy::objects) find_objects();
 }
 
-/// Lists the objects: those of object crops as one class.
+/// Lists the objects; object crops put all into one class.
 void Sampler::find_objects() {
   const auto class_of = [&](const Object& o) {
     return options_.sampling.kind == Kind::object_crop ? 0 : std::bit_width(uint64_t(o.pixels));
@@ -133,7 +132,7 @@ void Sampler::find_objects() {
       objects_.push_back(o);
     }
   }
-  if (objects_.empty()) refuse("no image to train on holds an object");
+  if (objects_.empty()) refuse("no training image contains an object");
   std::stable_sort(objects_.begin(), objects_.end(),
                    [&](const Object& a, const Object& b) { return class_of(a) < class_of(b); });
   for (size_t i = 0; i < objects_.size(); ++i) {
@@ -151,7 +150,7 @@ void Sampler::order(int64_t epoch, std::vector<int>& images) const {
   Random random(options_.seed, Purpose::order, uint32_t(epoch));
   shuffle(random, images);
   if (!weighted_) return;
-  // In a random order, images lie along a line, each as long as its weight; marks at equal distances choose them.
+  // In a random order, images lie along a line, each as long as its weight; equidistant marks choose them.
   const double length = image_weights_.back();
   const double first = fine_uniform(random);
   std::vector<int> chosen;
@@ -161,7 +160,7 @@ void Sampler::order(int64_t epoch, std::vector<int>& images) const {
     while (int64_t(chosen.size()) < draws_ && (double(chosen.size()) + first) * length < end * double(draws_))
       chosen.push_back(image);
   }
-  while (int64_t(chosen.size()) < draws_)  // a mark that rounding put past the end
+  while (int64_t(chosen.size()) < draws_)  // a mark that rounding moved past the end
     chosen.push_back(images.back());
   shuffle(random, chosen);
   images = std::move(chosen);
@@ -186,7 +185,7 @@ Placement Sampler::place(const Choice& choice, float scale, Random& random) cons
     p.kind = Placement::Kind::resize;
     return p;
   }
-  // A window at least as large as what the sample will show, and then one of the sample's size with the same middle.
+  // First a window at least as large as what the sample will show, then one of the sample's size with the same middle.
   const int wider = int(std::ceil((double(size) / double(scale) - size) / 2)), shown = size + 2 * wider;
   if (options_.sampling.kind == Kind::object_crop) {
     const Object& o = objects_[size_t(choice.object)];

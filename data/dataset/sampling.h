@@ -10,67 +10,64 @@ namespace basin {
 /// How a method's training samples are cut from images.
 struct Sampling {
   enum class Kind {
-    /// A window at random, within the image where that is large enough; otherwise within the image and
-    /// ceil((crop - side) / 2) zeros on each side.
+    /// A random window, inside the image if that is large enough; otherwise inside the image padded by ceil((crop -
+    /// side) / 2) zeros on each side.
     crop,
-    /// A window about the centroid of an object drawn at random, moved into the image; mirrored beyond a smaller one.
-    /// Any object of the training set is as likely as another, and an epoch has as many samples as
-    /// there are objects.
+    /// A window around the centroid of a random object, shifted into the image; a smaller image is mirrored. All
+    /// objects of the training set are equally likely, and an epoch has as many samples as there are objects.
     object_crop,
-    /// The image about a random centre, scaled so that 0.6 to 1.3 of its larger side fills the sample, flipped left to
-    /// right with p = 1/2; zeros beyond it.
+    /// The image around a random centre, scaled so that 0.6 to 1.3 of its larger side fills the sample, flipped left to
+    /// right with p = 1/2; zeros outside it.
     affine,
-    /// The whole image, its aspect ignored.
+    /// The whole image resized to the crop, ignoring its aspect ratio.
     resize
   };
   Kind kind = Kind::crop;
-  int min_object_pixels = 0;  // an object that shows fewer in a sample, margin counted, is left out of it
-  int min_objects = 0;        // images with fewer are left out of training
+  int min_object_pixels = 0;  // objects with fewer pixels in a sample, including its margin, are removed from it
+  int min_objects = 0;        // images with fewer objects are not used for training
 
-  /// Whether the ids of a sample are renumbered to 1..n: always but for crops that leave nothing out.
+  /// Whether the ids of a sample are renumbered to 1..n: true except for crops that remove no objects.
   bool renumbers() const { return kind != Kind::crop || min_object_pixels > 0; }
 };
 
-/// What decides which image a sample is of. `images`: an epoch takes each image once, in a random order; with weights
-/// that differ, each image in proportion to its weight, rounded up or down at random. `objects`: half the samples are
-/// crops at random of an image drawn by weight. For the other half an object is drawn, first its size class (areas from
-/// 2^k to 2^(k+1) pixels), each that there is with equal chance, then one of the class by weight, and the crop is one
-/// at random that its centroid is in. So neither few large objects among many small ones are lost, nor images with many
-/// objects among empty ones, nor background.
+/// How images are chosen. `images`: an epoch takes each image once, in a random order; if weights differ, each image in
+/// proportion to its weight, rounded up or down at random. `objects`: half of the samples are random crops of an image
+/// drawn by weight. For the other half an object is drawn: first a size class (areas from 2^k to 2^(k+1) pixels), all
+/// equally likely, then an object of the class by weight; the crop is a random one that contains its centroid. This
+/// represents few large objects among many small ones, images with many objects among empty ones, and background.
 enum class DrawBy { images, objects };
 DrawBy parse_draw_by(const std::string&);
 std::string to_string(DrawBy);
 
 struct SamplerOptions {
   Sampling sampling;
-  DrawBy draw_by = DrawBy::images;  // objects: for crops alone
-  int64_t draws = 0;                // samples of an epoch; 0: draws_per_epoch()
+  DrawBy draw_by = DrawBy::images;  // objects: only for Kind::crop
+  int64_t draws = 0;                // samples per epoch; 0: draws_per_epoch()
   int crop = 256;
   uint64_t seed = 0;
 };
 
-/// How many samples an epoch has where nobody asks for another number: one for each image, of object crops one for
-/// each object.
+/// The default number of samples in an epoch: one per image, or for object crops one per object.
 int64_t draws_per_epoch(const std::vector<Example>&, const Sampling&);
 
-/// Decides what each sample of each epoch is of, as a function of (seed, epoch, position) alone. May be used by several
-/// threads at once.
+/// Chooses image and position of each sample of each epoch, as a function of (seed, epoch, position) alone.
+/// Thread-safe.
 class Sampler {
  public:
-  /// `examples` must outlive it. Throws where no image is left to draw, or no object where objects are drawn.
+  /// `examples` must outlive it. Throws if there is no image to draw, or no object when objects are drawn.
   Sampler(const std::vector<Example>& examples, const SamplerOptions&);
 
   int64_t draws() const { return draws_; }
-  /// The images of an epoch in their order, which choose() reads; empty where they are drawn one by one.
+  /// The order of the images of an epoch, which choose() reads; empty if they are drawn one by one.
   void order(int64_t epoch, std::vector<int>& images) const;
 
   struct Choice {
     int image;
-    int object = -1;  // that the sample is about, in a list of the sampler's own
+    int object = -1;  // the object to cut around, an index into the sampler's own list
   };
-  /// `random`: the sample's own, which place() then goes on with.
+  /// `random`: the sample's own stream, which place() then continues.
   Choice choose(const std::vector<int>& order, uint64_t position, Random& random) const;
-  /// Where the sample comes from, if the image is to appear `scale` times as large.
+  /// The position of the sample, if the image is to appear `scale` times as large.
   Placement place(const Choice&, float scale, Random& random) const;
 
  private:
@@ -84,12 +81,12 @@ class Sampler {
   const std::vector<Example>& examples_;
   SamplerOptions options_;
   int64_t draws_;
-  std::vector<int> images_;             // that may be drawn
-  bool weighted_ = false;               // their weights differ
-  std::vector<double> image_weights_;   // sums of the weights of images_ up to each
-  std::vector<Object> objects_;         // by size class where objects are drawn
-  std::vector<size_t> class_begin_;     // in objects_; the last is their number
-  std::vector<double> object_weights_;  // sums of the weights up to each within its class
+  std::vector<int> images_;             // the images that may be drawn
+  bool weighted_ = false;               // weights differ
+  std::vector<double> image_weights_;   // cumulative weights of images_
+  std::vector<Object> objects_;         // sorted by size class if objects are drawn
+  std::vector<size_t> class_begin_;     // into objects_; the last element is their number
+  std::vector<double> object_weights_;  // cumulative weights within each class
 };
 
 }  // namespace basin

@@ -9,7 +9,7 @@
 namespace basin {
 namespace {
 
-/// Where a coordinate lies among the nodes, and the weights of the four that reach it.
+/// The position of a coordinate among the nodes, and the weights of the four nodes that affect it.
 struct Spline {
   int first;
   std::array<float, 4> weight;

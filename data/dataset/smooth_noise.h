@@ -5,14 +5,14 @@
 namespace basin {
 
 /// A smooth random function of the plane with values in [-1, 1]: a uniform cubic B-spline over independent uniform
-/// numbers at the nodes of a square lattice; its standard deviation is about 0.28. A node's number depends on the key
-/// and the node alone, so the function is the same whatever part of it is evaluated.
+/// numbers at the nodes of a square lattice; its standard deviation is about 0.28. A node's number depends only on the
+/// key and the node, so that the function does not depend on the part that is evaluated.
 class SmoothNoise {
  public:
-  /// Of the columns x0 to x0 + n - 1. `spacing`: between nodes, in pixels.
+  /// For columns x0 to x0 + n - 1. `spacing`: distance of the nodes, in pixels.
   SmoothNoise(uint64_t key, float spacing, int x0, int n);
 
-  /// The n values of row y, valid until the next call. Rows are cheapest in rising order.
+  /// The n values of row y, valid until the next call. Rows are cheapest in increasing order.
   const float* row(int y);
 
  private:

@@ -8,7 +8,7 @@
 namespace basin {
 namespace {
 
-/// The part of a sample that shows the image: `height` rows of `width` values, `stride` apart.
+/// The part of a sample inside the image: `height` rows of `width` values, `stride` apart.
 struct Plane {
   float* values;
   int height, width, stride;
@@ -22,7 +22,7 @@ struct Plane {
   }
 };
 
-/// Adds noise of this standard deviation to n values (Box and Muller: two normal numbers from two uniform ones).
+/// Adds Gaussian noise with this standard deviation to n values (Box-Muller: two normal numbers from two uniform ones).
 void add_noise(float deviation, Random& random, int n, float* values) {
   for (int i = 0; i < n; i += 2) {
     const float radius = deviation * std::sqrt(-2 * std::log(1 - random.uniform()));
@@ -32,7 +32,7 @@ void add_noise(float deviation, Random& random, int n, float* values) {
   }
 }
 
-/// v to the power of gamma for v in [0, 1], from a table: it is linear between 257 points in sqrt(v).
+/// v to the power of gamma for v in [0, 1], from a table of 257 points, linear in sqrt(v) between them.
 class Power {
  public:
   explicit Power(float gamma) {
@@ -51,7 +51,7 @@ class Power {
   float table_[steps + 2];
 };
 
-/// Convolves with a Gaussian, cut at three standard deviations and summing to 1; the border is repeated.
+/// Convolves with a normalised Gaussian, cut at three standard deviations; the border is repeated.
 void blur(const Plane& plane, float deviation, std::vector<float>& memory) {
   const int reach = std::max(1, int(std::ceil(3 * deviation)));
   std::vector<float> weight(size_t(reach) + 1);
@@ -104,7 +104,7 @@ void sharpen(const Plane& plane, float amount, std::vector<float>& memory) {
   }
 }
 
-/// Calls f(value, smooth) for each value, with a smooth function of its place.
+/// Calls f(value, smooth) for each value, with a smooth function of its position.
 template <class F>
 void with_smooth(const Plane& plane, uint64_t key, float spacing, F f) {
   SmoothNoise smooth(key, spacing, 0, plane.width);
@@ -184,7 +184,7 @@ void ValueChanger::change(float* values, CutMemory& memory) {
         row[x] += memory.x[size_t(x)] * std::sqrt(std::max((row[x] - low) / range, 0.f));
     }
   }
-  if (c.correlated > 0)  // 0.28: the deviation of the smooth function
+  if (c.correlated > 0)  // 0.28: the standard deviation of the smooth function
     with_smooth(plane, ++seed_key_, c.grain, [&](float& v, float s) { v += c.correlated / 0.28f * range * s; });
   if (!cutouts_.empty()) {
     double sum = 0;

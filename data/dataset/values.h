@@ -6,19 +6,19 @@
 
 namespace basin {
 
-/// Where the random numbers of a sample come from.
+/// Identifies the random numbers of a sample.
 struct SampleKey {
   uint64_t seed = 0;
   uint32_t epoch = 0;
   uint64_t position = 0;
 };
 
-/// Changes the values of the channels of one sample, one after the other: `change` first, then gain, offset and noise
-/// of the transform, and nothing beyond the image, which stays 0.
+/// Changes the values of the channels of one sample, one after the other: first `change`, then gain, offset and noise
+/// of the transform. Pixels outside the image stay 0.
 class ValueChanger {
  public:
   ValueChanger(const SampleKey&, const Transform&, const ValueChange&, const Inside&, int size);
-  /// The next channel, [size, size].
+  /// Changes the next channel, [size, size].
   void apply(float* values, CutMemory&);
 
  private:

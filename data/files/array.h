@@ -72,18 +72,18 @@ inline float half_value(uint16_t bits) {
   return (sign ? -1.f : 1.f) * float(fraction) * 0x1p-24f;
 }
 
-/// An array as its file holds it: dense, row-major (C order), in this machine's byte order.
+/// An array from a file: dense, row-major (C order), in this machine's byte order.
 struct Array {
   ElementType type = ElementType::u8;
   std::vector<int64_t> shape;  // empty: one number
   std::vector<std::byte> bytes;
 
-  /// How many elements it has: 0 where any side is 0, however long the others are.
+  /// The number of elements: 0 if any side is 0, however long the others are.
   int64_t size() const { return int64_t(bytes.size() / size_of(type)); }
   bool is_real() const { return type == ElementType::f32 || type == ElementType::f64; }
   template <class T>
   const T* as() const {
-    BASIN_CHECK(sizeof(T) == size_of(type), "another element type");
+    BASIN_CHECK(sizeof(T) == size_of(type), "the element type does not match");
     return reinterpret_cast<const T*>(bytes.data());
   }
   template <class T>

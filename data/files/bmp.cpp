@@ -1,4 +1,5 @@
-// BMP by its public description: the headers of OS/2 1 and 2 and of Windows 3 to 5, with 1 to 32 bits a pixel.
+// A BMP reader written from the public description: the headers of OS/2 1 and 2 and of Windows 3 to 5, with 1 to 32
+// bits per pixel.
 #include <algorithm>
 #include <bit>
 #include <climits>
@@ -63,7 +64,7 @@ class Bmp {
     refuse(path_.string(), ": ", what...);
   }
   uint32_t number(size_t at, int bytes) const {
-    if (at + size_t(bytes) > b_.size()) refuse_file("is a truncated or damaged BMP file (it ends within its header)");
+    if (at + size_t(bytes) > b_.size()) refuse_file("is a truncated or damaged BMP file (the header is incomplete)");
     uint32_t v = 0;
     for (int i = 0; i < bytes; ++i)
       v |= uint32_t(b_[at + size_t(i)]) << 8 * i;
@@ -80,7 +81,7 @@ class Bmp {
     h_.bits = int(number(core ? 24 : 28, 2));
     h_.compression = h_.size >= 20 ? number(30, 4) : plain;
     h_.palette_at = 14 + h_.size;
-    if (h_.width > INT_MAX || h_.height < -INT_MAX) refuse_file("is a truncated or damaged BMP file (its size)");
+    if (h_.width > INT_MAX || h_.height < -INT_MAX) refuse_file("is a truncated or damaged BMP file (invalid size)");
     check_kind(h_.size == 16 || h_.size == 64);
     const bool fields = h_.compression == bit_fields || h_.compression == alpha_bit_fields;
     if (fields) {
@@ -96,28 +97,28 @@ class Bmp {
   void check_kind(bool os2) const {
     const int bits = h_.bits;
     if (bits != 1 && bits != 2 && bits != 4 && bits != 8 && bits != 16 && bits != 24 && bits != 32)
-      refuse_file("is a BMP file with ", bits, " bits a pixel, which Basin does not read; save it as PNG");
+      refuse_file("is a BMP file with ", bits, " bits per pixel, which is not supported; save it as PNG");
     const bool fields = h_.compression == bit_fields || h_.compression == alpha_bit_fields;
     const bool known = h_.compression == plain || (h_.compression == rle8 && bits == 8) ||
                        (h_.compression == rle4 && bits == 4) || (fields && !os2 && (bits == 16 || bits == 32));
     if (!known)
       refuse_file("is a BMP file with compression ", h_.compression, " of ", bits,
-                  " bits a pixel, which Basin does not read; save it as PNG");
+                  " bits per pixel, which is not supported; save it as PNG");
     if (h_.height < 0 && (h_.compression == rle8 || h_.compression == rle4))
-      refuse_file("is a damaged BMP file (compressed rows from the top)");
+      refuse_file("is a damaged BMP file (compressed rows stored top-down)");
   }
 
   void read_palette(std::vector<Colour>& palette) const {
     const size_t entry = h_.size == 12 ? 3 : 4, most = size_t(1) << h_.bits;
     const size_t said = h_.size >= 40 ? number(46, 4) : 0;
-    if (h_.offset < h_.palette_at) refuse_file("is a damaged BMP file (its pixels begin within its header)");
+    if (h_.offset < h_.palette_at) refuse_file("is a damaged BMP file (its pixels overlap its header)");
     const size_t held = (std::min<size_t>(h_.offset, b_.size()) - std::min(h_.palette_at, b_.size())) / entry;
     palette.resize(std::min({said ? said : most, most, held}));
     for (size_t i = 0; i < palette.size(); ++i) {
       const std::byte* c = b_.data() + h_.palette_at + i * entry;
       palette[i] = {uint8_t(c[2]), uint8_t(c[1]), uint8_t(c[0])};
     }
-    if (palette.empty()) refuse_file("is a damaged BMP file (it has no palette)");
+    if (palette.empty()) refuse_file("is a damaged BMP file (the palette is missing)");
   }
 
   uint8_t* row_of(Array& to, int64_t row) const {
@@ -146,8 +147,8 @@ class Bmp {
     }
   }
 
-  /// Pairs of a count and a value; a count of 0 begins a command: end of row, end of image, a move, or plain pixels.
-  /// Pixels that are passed over are 0.
+  /// Run-length encoding: pairs of a count and a value; a count of 0 begins a command: end of row, end of image, a
+  /// move, or literal pixels. Skipped pixels are 0.
   void read_runs(Array& to) const {
     size_t at = h_.offset;
     int64_t x = 0, row = 0;

@@ -4,11 +4,11 @@
 
 namespace basin {
 
-/// The fields of one line, what quotation marks enclose as it is, "" in it as ". Throws one sentence that begins with
-/// `where` if a quotation mark is never closed.
+/// Splits one line into fields; text in quotation marks is taken literally, with "" for ". Throws one sentence that
+/// begins with `where` if a quotation mark is never closed.
 std::vector<std::string> split_csv(const std::string& line, const std::string& where);
 
-/// A field as split_csv reads it back.
+/// A field in the form that split_csv reads back.
 std::string csv_field(const std::string&);
 
 }  // namespace basin

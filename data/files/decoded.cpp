@@ -44,8 +44,8 @@ std::vector<bool> numbers_in(const Array& pixels) {
 
 int luma(Colour c) { return 299 * c.red + 587 * c.green + 114 * c.blue; }
 
-/// Whether colours stand for the height of their numbers, as in a look-up table for intensities: brightness rises all
-/// the way, in small steps. Palettes made for a picture jump.
+/// Whether the palette is a look-up table that only displays intensities: brightness rises throughout, in small steps.
+/// Palettes of coloured pictures jump.
 bool rises(const std::vector<Colour>& palette) {
   if (palette.size() < 64) return false;
   const int small = int(256 * 16 / palette.size());
@@ -58,7 +58,7 @@ bool rises(const std::vector<Colour>& palette) {
   return luma(palette.back()) > luma(palette.front()) + 20000;
 }
 
-/// 255 - number, as of an image whose look-up table was inverted.
+/// Whether the palette is 255 - number: an inverted look-up table.
 bool is_inverted_ramp(const std::vector<Colour>& palette) {
   if (palette.size() != 256) return false;
   for (size_t i = 0; i < 256; ++i)
@@ -66,14 +66,14 @@ bool is_inverted_ramp(const std::vector<Colour>& palette) {
   return true;
 }
 
-/// The colours of the numbers as 8-bit RGB, or grey where all that occur are grey.
+/// The colours of the numbers as 8-bit RGB, or as grey if all that occur are grey.
 Array coloured(const fs::path& path, const Array& numbers, const std::vector<Colour>& palette) {
   const std::vector<bool> used = numbers_in(numbers);
   bool grey = true;
   for (size_t i = 0; i < used.size(); ++i) {
     if (!used[i]) continue;
     if (i >= palette.size())
-      refuse(path.string(), ": is a damaged image: it has pixels of colour ", i, ", and its palette ends at ",
+      refuse(path.string(), ": is a damaged image: it has pixels of colour ", i, ", but its palette ends at ",
              palette.size() - 1);
     grey = grey && palette[i].is_grey();
   }
@@ -90,7 +90,7 @@ Array coloured(const fs::path& path, const Array& numbers, const std::vector<Col
   return image;
 }
 
-/// The highest number of unsigned pixels.
+/// The largest value of unsigned pixels.
 uint64_t highest(const Decoded& d) { return (uint64_t(1) << (d.bits ? d.bits : int(8 * size_of(d.pixels.type)))) - 1; }
 
 bool is_unsigned(ElementType type) {
@@ -108,7 +108,7 @@ void invert(Decoded& d) {
   d.white_is_zero = false;
 }
 
-/// Numbers of fewer than 8 bits to the whole range of 8.
+/// Stretches numbers of fewer than 8 bits to the full range of 8.
 void stretch(Decoded& d) {
   if (d.bits == 0 || d.bits >= 8) return;
   uint8_t* p = d.pixels.as<uint8_t>();
@@ -118,7 +118,7 @@ void stretch(Decoded& d) {
   d.bits = 0;
 }
 
-/// Which number means background where the palette's number 0 is not black.
+/// Which number means background if the palette's number 0 is not black.
 std::optional<size_t> black_number(const fs::path& path, const Decoded& d) {
   const std::vector<bool> used = numbers_in(d.pixels);
   std::vector<size_t> black;
@@ -126,8 +126,8 @@ std::optional<size_t> black_number(const fs::path& path, const Decoded& d) {
     if (used[i] && d.palette[i] == Colour{}) black.push_back(i);
   if (black.empty()) return std::nullopt;
   if (black.size() > 1)
-    refuse(path.string(), ": its palette gives black to the numbers ", black[0], " and ", black[1],
-           " and not to 0, so the background is unclear; save the labels as grey values");
+    refuse(path.string(), ": in its palette the numbers ", black[0], " and ", black[1], " are black",
+           " but 0 is not, so the background is ambiguous; save the labels as grey values");
   return black[0];
 }
 
@@ -139,17 +139,17 @@ Array allocate(const fs::path& path, ElementType type, int64_t height, int64_t w
   if (channels <= 0) refuse(name, ": has no channel");
   if (height > INT_MAX || width > INT_MAX || channels > INT_MAX)
     refuse(name, ": is too large (", width, " x ", height, " pixels)");
-  // No compression reaches 40,000 : 1 on pixels; beyond it a few bytes of header only claim to be an image.
+  // No compression reaches 40,000 : 1 on pixels; a header that claims more is damaged or hostile.
   const __int128 bytes = __int128(height) * width * channels * int64_t(size_of(type));
   const __int128 believable = __int128(fs::file_size(path)) * 40000 + (1 << 20);
   if (bytes > believable)
-    refuse(name, ": is truncated or damaged: its header promises ", width, " x ", height,
-           " pixels, more than it can hold");
+    refuse(name, ": is truncated or damaged: its header announces ", width, " x ", height,
+           " pixels, more than the file can contain");
   if (__int128(height) * width > max_pixels)
-    refuse(name, ": has ", width, " x ", height, " pixels; Basin takes images of up to ", max_pixels,
-           " pixels: cut it into parts");
+    refuse(name, ": has ", width, " x ", height, " pixels; the limit is ", max_pixels,
+           " pixels: cut it into smaller images");
   const __int128 memory = __int128(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE);
-  if (bytes > memory) refuse(name, ": is larger than this machine's memory allows (", width, " x ", height, " pixels)");
+  if (bytes > memory) refuse(name, ": does not fit into this machine's memory (", width, " x ", height, " pixels)");
   Array a;
   a.type = type;
   a.shape = {height, width, channels};
@@ -220,20 +220,20 @@ Decoded as_intensities(const fs::path& path, Decoded d) {
   if (!d.palette.empty()) {
     if (d.imagej || rises(d.palette)) {
       if (std::any_of(d.palette.begin(), d.palette.end(), [](Colour c) { return !c.is_grey(); }))
-        d.notes.push_back("its palette is a look-up table that only displays the intensities, which are read");
+        d.notes.push_back("its palette was ignored, because it only displays the intensities");
     } else {
       d.pixels = coloured(path, d.pixels, d.palette);
-      if (d.pixels.shape[2] == 3) d.notes.push_back("read as the colours of its palette");
+      if (d.pixels.shape[2] == 3) d.notes.push_back("converted to the colours of its palette");
       d.bits = 0;
     }
     d.palette.clear();
   }
   if (d.white_is_zero) {
     if (!is_unsigned(d.pixels.type))
-      refuse(path.string(), ": says that 0 is white, of numbers whose black is unknown (", name_of(d.pixels.type),
-             "); save it with 0 as black");
+      refuse(path.string(), ": is marked as 0 = white, but the value of black is unknown for this type (",
+             name_of(d.pixels.type), "); save it with 0 as black");
     invert(d);
-    d.notes.push_back("inverted, as it says that 0 is white");
+    d.notes.push_back("inverted, because it is marked as 0 = white");
   }
   stretch(d);
   turn(d);
@@ -243,7 +243,7 @@ Decoded as_intensities(const fs::path& path, Decoded d) {
 Decoded as_labels(const fs::path& path, Decoded d) {
   if (d.lossy)
     refuse(path.string(),
-           ": is compressed with losses, so its numbers are not those of the objects; save labels as "
+           ": uses lossy compression, which changes label numbers; save labels as "
            "PNG, TIFF or .npy");
   if (!d.palette.empty() && !d.imagej && !is_inverted_ramp(d.palette) && !(d.palette[0] == Colour{})) {
     if (const std::optional<size_t> black = black_number(path, d)) {
@@ -253,7 +253,7 @@ Decoded as_labels(const fs::path& path, Decoded d) {
         for (int64_t i = 0, n = d.pixels.size(); i < n; ++i)
           p[i] = p[i] == T(*black) ? T(0) : p[i] == T(0) ? T(*black) : p[i];
       });
-      d.notes.push_back("number " + std::to_string(*black) + ", which is black in its palette, is the background");
+      d.notes.push_back("number " + std::to_string(*black) + ", which is black in its palette, is read as background");
     }
   }
   d.palette.clear();
@@ -265,7 +265,7 @@ Decoded as_labels(const fs::path& path, Decoded d) {
     });
     if (pure) {
       invert(d);
-      d.notes.push_back("inverted, as it says that 0 is white");
+      d.notes.push_back("inverted, because it is marked as 0 = white");
     }
   }
   turn(d);

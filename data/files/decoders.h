@@ -1,6 +1,6 @@
 #pragma once
-// One decoder per format. Each gives what the file stores; decoded.h says what it means. Every refusal is one sentence
-// with the file's name.
+// One decoder per format. Each returns what the file stores; decoded.h interprets it. Every error is one sentence with
+// the file's name.
 #include <filesystem>
 #include <functional>
 
@@ -13,9 +13,9 @@ Decoded read_png(const std::filesystem::path&);
 Decoded read_jpeg(const std::filesystem::path&);
 Decoded read_bmp(const std::filesystem::path&);
 
-/// How the full-resolution images of a TIFF lie in their stack.
+/// The stack of the full-resolution images of a TIFF.
 Stack tiff_stack(const std::filesystem::path&);
-/// Those of them that `planes` numbers, in that order, each a call of f.
+/// Decodes the images with the numbers in `planes`, in that order, and calls f with each.
 void read_tiff_planes(const std::filesystem::path&, const std::vector<int64_t>& planes,
                       const std::function<void(Decoded)>& f);
 

@@ -42,8 +42,7 @@ constexpr Kind kinds[] = {
     {0, "gimp xcf"sv, "a GIMP file", by_any},
     {0, "\x76\x2f\x31\x01"sv, "an OpenEXR file", by_any},
     {0, "%PDF"sv, "a PDF file", by_any},
-    {0, "\x93NUMPY"sv, "a NumPy array",
-     "images are read from PNG, JPEG, BMP and TIFF files, only labels also from .npy"},
+    {0, "\x93NUMPY"sv, "a NumPy array", "images must be PNG, JPEG, BMP or TIFF; only labels may be .npy"},
     {0, "PK\x03\x04"sv, "a ZIP archive", "unpack it first"},
     {0, "\x1f\x8b"sv, "a gzip archive", "unpack it first"},
     {0, "7z\xbc\xaf\x27\x1c"sv, "a 7-Zip archive", "unpack it first"},
@@ -56,7 +55,7 @@ bool is_pnm(std::string_view head) {
          std::isspace(static_cast<unsigned char>(head[2]));
 }
 
-/// What a text begins with, in lower case, without blanks before.
+/// The beginning of a text in lower case, without leading blanks.
 std::string beginning(std::string_view head) {
   if (head.starts_with("\xef\xbb\xbf")) head.remove_prefix(3);
   while (!head.empty() && std::isspace(static_cast<unsigned char>(head[0])))
@@ -79,10 +78,10 @@ std::string foreign_kind(const fs::path& path) {
   if (is_pnm(head)) return sentence("a PNM file", by_any);
   const std::string text = beginning(head);
   if (text.starts_with("<!doctype html") || text.starts_with("<html"))
-    return sentence("a web page, not an image", "the download went wrong: fetch it again");
+    return sentence("a web page, not an image", "the download failed; download the file again");
   if (text.starts_with("<svg") || head.find("<svg") != head.npos) return sentence("an SVG drawing", by_any);
   if (text.starts_with("<?xml")) return sentence("an XML file", "give the image that it describes");
-  return "is no PNG, JPEG, BMP or TIFF file";
+  return "is not a PNG, JPEG, BMP or TIFF file";
 }
 
 bool has_foreign_extension(const fs::path& path) {

@@ -4,11 +4,11 @@
 
 namespace basin::raster {
 
-/// What a file is that Basin does not read, and what to do about it, by its first bytes and its name: "is a Zeiss CZI
+/// Names the unsupported format of a file, recognised by its first bytes and its name, and what to do: "is a Zeiss CZI
 /// file; open it in Fiji and save it as TIFF".
 std::string foreign_kind(const std::filesystem::path&);
 
-/// Whether a file by this name holds an image or a label image of a kind that Basin does not read, by its extension.
+/// Whether the extension is that of an image or label image in a format that Basin does not support.
 bool has_foreign_extension(const std::filesystem::path&);
 
 }  // namespace basin::raster

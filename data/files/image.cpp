@@ -11,7 +11,7 @@ namespace basin {
 namespace fs = std::filesystem;
 namespace {
 
-/// What an image of a file's element type becomes in memory.
+/// The pixel type in memory for a file's element type.
 PixelType pixel_type(const fs::path& path, ElementType type) {
   switch (type) {
     case ElementType::u8:
@@ -26,8 +26,7 @@ PixelType pixel_type(const fs::path& path, ElementType type) {
     case ElementType::f32:
       return PixelType::f32;
     default:
-      refuse(path.string(), ": has ", name_of(type),
-             " pixels; Basin reads images with integers of up to 32 bits and with floats");
+      refuse(path.string(), ": has ", name_of(type), " pixels; images must have integers of up to 32 bits or floats");
   }
 }
 
@@ -39,21 +38,21 @@ void check_values(const fs::path& path, const Array& a) {
     const T* end = p + a.size();
     const auto refuse_at = [&](const T* at, const char* why) {
       const int64_t pixel = (at - p) / channels;
-      refuse(path.string(), ": holds ", +*at, " at x = ", pixel % width, ", y = ", pixel / width, why);
+      refuse(path.string(), ": has the value ", +*at, " at x = ", pixel % width, ", y = ", pixel / width, why);
     };
     if constexpr (std::is_floating_point_v<T>) {
       const T* odd = std::find_if(p, end, [](T v) { return !(std::abs(v) <= T(max_magnitude)); });
-      if (odd != end && !std::isfinite(*odd)) refuse_at(odd, "; pixels that are NaN or infinite are no intensities");
-      if (odd != end) refuse_at(odd, ", which is no intensity but may stand for a missing pixel; replace it");
+      if (odd != end && !std::isfinite(*odd)) refuse_at(odd, "; pixels must not be NaN or infinite");
+      if (odd != end) refuse_at(odd, ", which may mark a missing pixel; replace it");
     } else if constexpr (std::is_signed_v<T>) {
       const T* negative = std::find_if(p, end, [](T v) { return v < 0; });
       if (negative != end)
-        refuse_at(negative, "; negative integers are not read: save it with unsigned or float pixels");
+        refuse_at(negative, "; negative integers are not supported: save it with unsigned or float pixels");
     }
   });
 }
 
-/// Double-precision pixels as single ones.
+/// Converts double-precision pixels to single precision.
 Array narrowed(Array a) {
   if (a.type != ElementType::f64) return a;
   Array out{ElementType::f32, a.shape, {}};
@@ -63,7 +62,7 @@ Array narrowed(Array a) {
   return out;
 }
 
-/// As PNG takes it; the image must outlive it.
+/// The rows of an image for the PNG writer; the image must outlive them.
 raster::Rows rows_of(const Image& image) {
   BASIN_CHECK(image.type == PixelType::u8 || image.type == PixelType::u16, "type ", int(image.type));
   BASIN_CHECK(image.channels == 1 || image.channels == 3, image.channels, " channels");

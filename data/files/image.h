@@ -11,7 +11,7 @@ namespace basin {
 
 enum class PixelType : uint8_t { u8, u16, u32, f32 };
 
-/// Calls f with a value of the C++ type that `type` names and returns what f returns.
+/// Calls f with a value of the C++ type that `type` names and returns the result of f.
 template <class F>
 decltype(auto) with_pixels(PixelType type, F&& f) {
   switch (type) {
@@ -32,13 +32,13 @@ inline size_t size_of(PixelType type) {
 /// "8-bit", "16-bit", "32-bit", "32-bit float".
 const char* name_of(PixelType);
 
-/// An image as its file holds it: rows from the top, channels interleaved.
+/// An image as stored in its file: rows from the top, channels interleaved.
 struct Image {
   int height = 0, width = 0, channels = 0;
   PixelType type = PixelType::u8;
   std::vector<std::byte> pixels;        // [height][width][channels]
   std::vector<std::string> notes = {};  // what reading changed or left out: "its alpha channel is left out"
-  Stack stack = {};                     // what the file says of its axes, channels and pixel size
+  Stack stack = {};                     // axes, channels and pixel size according to the file
 
   template <class T>
   const T* as() const {
@@ -50,16 +50,16 @@ struct Image {
   }
 };
 
-/// The largest magnitude that a float pixel may have: beyond it lie the values that programs fill gaps with, and the
-/// sum of a few squares would overflow.
+/// The largest allowed magnitude of a float pixel. Larger values are those that programs mark missing pixels with, and
+/// their squares could overflow when summed.
 constexpr double max_magnitude = 1e12;
 
-/// PNG, JPEG, BMP and TIFF: integers of 1 to 32 bits (signed ones without negative numbers), and floats of 16, 32 and
-/// 64 bits, which become 32. A TIFF may hold any number of channels, interleaved, planar or as images of a stack whose
-/// axes it names; `choice` says which plane and which channels of a stack are meant. Palettes, polarity, orientation
-/// and alpha: as_intensities of decoded.h; what was changed or left out is in the notes. Throws one sentence with the
-/// file's name if the file is missing, empty, truncated, of a kind that is not read, of size zero, larger than memory
-/// allows, a stack of which no plane was chosen, or holds NaN, infinity or floats beyond max_magnitude.
+/// Reads PNG, JPEG, BMP and TIFF: integers of 1 to 32 bits (signed ones without negative values), and floats of 16, 32
+/// and 64 bits, which become 32. A TIFF may have any number of channels, interleaved, planar or as images of a stack
+/// with named axes; `choice` selects the plane and the channels of a stack. Palettes, polarity, orientation and alpha:
+/// see as_intensities in decoded.h; changes are reported in the notes. Throws one sentence with the file's name if the
+/// file is missing, empty, truncated, in an unsupported format, of size zero, or too large for memory, if it is a stack
+/// and no plane was chosen, or if it contains NaN, infinity or floats beyond max_magnitude.
 Image read_image(const std::filesystem::path&, const PlaneChoice& choice = {});
 
 /// The grey of a colour, by Rec. 601.

@@ -1,4 +1,5 @@
-// The only file that knows libjpeg. Its errors are long jumps, so the functions that set one hold plain data only.
+// The only file that includes libjpeg. Its errors are long jumps, so the functions that call setjmp contain plain data
+// only.
 #include <csetjmp>
 #include <cstddef>
 #include <cstdio>
@@ -35,7 +36,7 @@ void on_error(j_common_ptr info) {
   std::longjmp(codec->jump, 1);
 }
 
-/// A warning: of what damages pixels it is an error; of a stray byte or an unknown version it is nothing.
+/// A warning is treated as an error if pixels are damaged; a stray byte or an unknown version is ignored.
 void on_message(j_common_ptr info, int level) {
   if (level >= 0) return;
   switch (info->err->msg_code) {
@@ -79,7 +80,7 @@ int orientation_of(const jpeg_decompress_struct& info) {
   return 1;
 }
 
-/// Adobe's CMYK, which is 255 - ink, as light.
+/// Converts Adobe's CMYK, stored as 255 - ink, to RGB.
 Array rgb_of_cmyk(const fs::path& path, const Array& cmyk) {
   Array rgb = allocate(path, ElementType::u8, cmyk.shape[0], cmyk.shape[1], 3);
   const uint8_t* in = cmyk.as<uint8_t>();
@@ -101,17 +102,16 @@ Decoded read_jpeg(const fs::path& path) {
   codec.errors.emit_message = on_message;
   const auto refuse_file = [&] {
     if (codec.unsupported)
-      refuse(path.string(), ": is a JPEG file of a kind that Basin does not read (", codec.message,
-             "); save it as PNG or TIFF");
+      refuse(path.string(), ": is an unsupported kind of JPEG file (", codec.message, "); save it as PNG or TIFF");
     refuse(path.string(), ": is a truncated or damaged JPEG file (", codec.message, ")");
   };
   if (!read_header(codec, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size())) refuse_file();
   const int channels = codec.info.num_components;
   if (channels != 1 && channels != 3 && channels != 4)
-    refuse(path.string(), ": is a JPEG file of ", channels, " components; Basin reads grey, colour and CMYK");
+    refuse(path.string(), ": is a JPEG file of ", channels, " components; only grey, colour and CMYK are supported");
   if (channels == 4 && !codec.info.saw_Adobe_marker)
     refuse(path.string(),
-           ": is a JPEG file of four components that does not say what they are (CMYK as ink or as "
+           ": is a JPEG file of four components without a marker of their meaning (CMYK as ink or as "
            "light); save it as RGB");
   Decoded d;
   d.lossy = true;

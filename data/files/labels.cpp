@@ -15,7 +15,7 @@ namespace basin {
 namespace fs = std::filesystem;
 namespace {
 
-/// Ids above this are looked up in a sorted list, not in a table.
+/// Ids above this are looked up in a sorted list instead of a table.
 constexpr int64_t table_limit = int64_t(1) << 26;
 
 constexpr int max_in_16_bits = 65535;
@@ -40,9 +40,9 @@ Labels compact_ids(int height, int width, const T* ids, const std::string& where
   for (size_t i = 0; i < n; ++i) {
     if constexpr (std::is_floating_point_v<T>) {
       if (!(ids[i] >= 0 && ids[i] <= T(0x1p53)) || ids[i] != std::floor(ids[i]))
-        refuse(where, ": holds label ", ids[i], "; labels are whole numbers from 0");
+        refuse(where, ": has the label ", ids[i], "; labels must be whole numbers from 0");
     } else if constexpr (std::is_signed_v<T>) {
-      if (ids[i] < 0) refuse(where, ": holds label ", int64_t(ids[i]), "; labels are whole numbers from 0");
+      if (ids[i] < 0) refuse(where, ": has the label ", int64_t(ids[i]), "; labels must be whole numbers from 0");
     }
     most = std::max(most, ids[i]);
   }
@@ -63,7 +63,7 @@ Labels compact_ids(int height, int width, const T* ids, const std::string& where
   });
   std::sort(present.begin(), present.end());
   present.erase(std::unique(present.begin(), present.end()), present.end());
-  if (present.size() > size_t(INT_MAX)) refuse(where, ": holds more than ", INT_MAX, " objects");
+  if (present.size() > size_t(INT_MAX)) refuse(where, ": has more than ", INT_MAX, " objects");
   labels.count = int(present.size());
   for_each_run(ids, n, [&](size_t first, size_t last, T id) {
     const auto at = std::lower_bound(present.begin(), present.end(), id);
@@ -73,7 +73,7 @@ Labels compact_ids(int height, int width, const T* ids, const std::string& where
   return labels;
 }
 
-/// How many pieces of 8-connected pixels of one number the objects have.
+/// The number of 8-connected pieces that the objects consist of.
 int64_t pieces(const Labels& labels) {
   std::vector<int32_t> parent;
   const auto root = [&](int32_t a) {
@@ -114,10 +114,10 @@ int64_t pieces(const Labels& labels) {
 
 void refuse_no_labels(const Labels& labels, const std::string& where) {
   const LabelEvidence e = evidence(labels);
-  if (e.photograph) refuse(where, ": is no label image: neighbouring pixels differ as in a photograph");
+  if (e.photograph) refuse(where, ": is not a label image: neighbouring pixels differ as in a photograph");
   if (e.interpolated)
     refuse(where,
-           ": is no label image any more: at borders its numbers lie between those of the objects, as after "
+           ": is no longer a label image: pixels at borders have numbers between those of the objects, as after "
            "smoothing; resize labels by nearest neighbours");
 }
 
@@ -201,9 +201,9 @@ Array read_label_array(const fs::path& path, std::vector<std::string>* notes) {
   const std::string name = path.string();
   Array a = read_npy(path);
   if (a.shape.size() != 2 || a.shape[0] == 0 || a.shape[1] == 0 || a.shape[0] > INT_MAX || a.shape[1] > INT_MAX)
-    refuse(name, ": is no label image: its shape is not [height, width]");
+    refuse(name, ": is not a label image: its shape is not [height, width]");
   if (a.size() > raster::max_pixels)
-    refuse(name, ": has ", a.size(), " pixels; Basin takes label images of up to ", raster::max_pixels);
+    refuse(name, ": has ", a.size(), " pixels; the limit for label images is ", raster::max_pixels);
   a.shape.push_back(1);
   return a;
 }
@@ -227,10 +227,10 @@ void write_labels(const fs::path& path, const Labels& labels) {
   if (extension == ".npy") return write_npy(path, {labels.height, labels.width}, labels.ids.data());
   const bool png = extension == ".png";
   if (!png && extension != ".tif" && extension != ".tiff")
-    refuse(path.string(), ": labels are written as .png, .tif, .tiff or .npy");
+    refuse(path.string(), ": labels can be written as .png, .tif, .tiff or .npy");
   const bool wide = labels.count > max_in_16_bits;
   if (wide && png)
-    refuse(path.string(), ": holds ", labels.count, " objects, and a PNG has room for ", max_in_16_bits,
+    refuse(path.string(), ": there are ", labels.count, " objects, but PNG is limited to ", max_in_16_bits,
            "; write .tif or .npy");
   std::vector<uint16_t> narrow(width);
   const raster::Rows rows{.height = labels.height,

@@ -30,12 +30,12 @@ struct Header {
   std::vector<int64_t> shape;
 };
 
-/// Reads the Python dictionary of a .npy header: three known keys in any order.
+/// Parses the Python dictionary of a .npy header: three known keys in any order.
 class HeaderParser {
  public:
   explicit HeaderParser(std::string_view text) : rest_(text) {}
 
-  /// Nothing where the text is not such a dictionary.
+  /// None if the text is not such a dictionary.
   std::optional<Header> parse() {
     Header h;
     int seen = 0;
@@ -109,7 +109,7 @@ class HeaderParser {
   std::string_view rest_;
 };
 
-/// The element type that a description names, little- or big-endian.
+/// The element type of a little- or big-endian type description.
 std::optional<ElementType> type_of(std::string descr) {
   if (descr.starts_with('>') || descr.starts_with('=')) descr[0] = '<';
   if (descr == half) return ElementType::u16;
@@ -123,7 +123,7 @@ void swap_bytes(std::vector<std::byte>& bytes, size_t element) {
     std::reverse(at, at + ptrdiff_t(element));
 }
 
-/// From the first axis fastest to the last axis fastest.
+/// Converts from Fortran order to C order.
 Array in_c_order(const Array& a) {
   Array out{a.type, a.shape, std::vector<std::byte>(a.bytes.size())};
   const size_t element = size_of(a.type), rank = a.shape.size();
@@ -160,21 +160,22 @@ Array read_npy(const fs::path& path) {
   unsigned char head[12];
   if (!read_exactly(file, head, 10) || std::memcmp(head, "\x93NUMPY", 6) != 0) refuse(name, ": is not a .npy file");
   const int version = head[6];
-  if (version < 1 || version > 3) refuse(name, ": is a .npy file of version ", version, "; Basin reads 1 to 3");
-  if (version > 1 && !read_exactly(file, head + 10, 2)) refuse(name, ": ends within its .npy header");
+  if (version < 1 || version > 3)
+    refuse(name, ": is a .npy file of version ", version, "; versions 1 to 3 are supported");
+  if (version > 1 && !read_exactly(file, head + 10, 2)) refuse(name, ": is truncated: its .npy header is incomplete");
   const size_t length = version == 1
                             ? size_t(head[8]) | size_t(head[9]) << 8
                             : size_t(head[8]) | size_t(head[9]) << 8 | size_t(head[10]) << 16 | size_t(head[11]) << 24;
   const uint64_t file_size = fs::file_size(path);
-  if (length > file_size) refuse(name, ": ends within its .npy header");
+  if (length > file_size) refuse(name, ": is truncated: its .npy header is incomplete");
   std::string text(length, ' ');
-  if (!read_exactly(file, text.data(), length)) refuse(name, ": ends within its .npy header");
+  if (!read_exactly(file, text.data(), length)) refuse(name, ": is truncated: its .npy header is incomplete");
   const std::optional<Header> header = HeaderParser(text).parse();
-  if (!header) refuse(name, ": has a .npy header that cannot be understood");
+  if (!header) refuse(name, ": has an invalid .npy header");
 
   Array array;
   const std::optional<ElementType> type = type_of(header->descr);
-  if (!type) refuse(name, ": has elements of type '", header->descr, "', which Basin does not read");
+  if (!type) refuse(name, ": has elements of type '", header->descr, "', which is not supported");
   array.type = *type;
   array.shape = header->shape;
   const uint64_t held = file_size - uint64_t(std::ftell(file.get()));
@@ -187,10 +188,10 @@ Array read_npy(const fs::path& path) {
   for (int64_t d : array.shape) {
     if (d == 0) bytes = 0;
   }
-  if (bytes > held) refuse(name, ": is truncated: its header promises more elements than it holds");
-  if (bytes < held) refuse(name, ": holds more bytes than its header says");
+  if (bytes > held) refuse(name, ": is truncated: it has fewer elements than its header says");
+  if (bytes < held) refuse(name, ": is damaged: it has more bytes than its header says");
   array.bytes.resize(bytes);
-  if (!read_exactly(file, array.bytes.data(), bytes)) refuse(name, ": cannot be read to its end");
+  if (!read_exactly(file, array.bytes.data(), bytes)) refuse(name, ": could only be read in part");
   if (header->descr.starts_with('>')) swap_bytes(array.bytes, size_of(array.type));
   if (header->fortran_order && array.shape.size() > 1) array = in_c_order(array);
   return header->descr.ends_with("f2") ? widened(array) : array;

@@ -5,12 +5,13 @@
 
 namespace basin {
 
-/// A NumPy .npy file, version 1 to 3, in C or Fortran order and either byte order: booleans, integers of 8 to 64 bits,
-/// floats of 16 (which become float32), 32 and 64 bits. Throws one sentence with the file's name for any other file:
-/// another element type, truncated or longer than its header says.
+/// Reads a NumPy .npy file, version 1 to 3, in C or Fortran order and either byte order: booleans, integers of 8 to 64
+/// bits, floats of 16 (which become float32), 32 and 64 bits. Throws one sentence with the file's name for any other
+/// element type, and if the file is shorter or longer than its header says.
 Array read_npy(const std::filesystem::path&);
 
-/// Writes version 1 under a temporary name and renames. `elements` holds the product of `shape`, row-major.
+/// Writes version 1 under a temporary name and renames. `elements` has as many elements as the product of `shape`,
+/// row-major.
 void write_npy(const std::filesystem::path&, ElementType, const std::vector<int64_t>& shape, const void* elements);
 template <class T>
 void write_npy(const std::filesystem::path& path, const std::vector<int64_t>& shape, const T* elements) {

@@ -1,4 +1,4 @@
-// The only file that knows pugixml: the description that an OME-TIFF carries (OME-XML, schema 2008 to 2016).
+// The only file that includes pugixml. Parses the description in an OME-TIFF (OME-XML, schema 2008 to 2016).
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -10,7 +10,7 @@
 namespace basin {
 namespace {
 
-/// A name without the prefix of its namespace.
+/// A name without its namespace prefix.
 const char* local(const char* name) {
   const char* colon = std::strchr(name, ':');
   return colon ? colon + 1 : name;
@@ -31,7 +31,7 @@ double micrometres_of(const std::string& unit) {
   return 0;
 }
 
-/// Where the image at (T, Z, C) lies by the axes.
+/// The index of the image at (T, Z, C) in the order of the axes.
 struct Position {
   const std::vector<StackAxis>& axes;
   int64_t operator()(int64_t t, int64_t z, int64_t c) const {
@@ -42,7 +42,7 @@ struct Position {
   }
 };
 
-/// Which image of the file each one is, where TiffData elements say so.
+/// For each position the index of the image in the file, if TiffData elements say so.
 std::vector<int64_t> order_of(const pugi::xml_node& pixels, const std::vector<StackAxis>& axes, int64_t images,
                               const std::string& name) {
   const std::vector<pugi::xml_node> data = children(pixels, "TiffData");
@@ -52,7 +52,7 @@ std::vector<int64_t> order_of(const pugi::xml_node& pixels, const std::vector<St
     for (const pugi::xml_node& uuid : children(d, "UUID")) {
       const std::string other = uuid.attribute("FileName").as_string();
       if (!file.empty() && other != file)
-        refuse(name, ": is one of several files of an OME data set; save the images in a file of their own");
+        refuse(name, ": is one of several files of an OME data set; save its images as a separate file");
       file = other;
     }
     int64_t at[3];  // T, Z, C
@@ -66,7 +66,7 @@ std::vector<int64_t> order_of(const pugi::xml_node& pixels, const std::vector<St
       const int64_t k = Position{axes}(at[0], at[1], at[2]);
       if (k < 0 || k >= images) break;
       order[size_t(k)] = image;
-      for (auto a = axes.rbegin(); a != axes.rend(); ++a) {  // the fastest axis first
+      for (auto a = axes.rbegin(); a != axes.rend(); ++a) {  // fastest axis first
         int64_t& here = at[a->name == 'T' ? 0 : a->name == 'Z' ? 1 : 2];
         if (++here < a->size) break;
         here = 0;
@@ -75,7 +75,7 @@ std::vector<int64_t> order_of(const pugi::xml_node& pixels, const std::vector<St
   }
   if (data.empty()) return {};
   if (std::find(order.begin(), order.end(), -1) != order.end())
-    refuse(name, ": does not hold all images that its OME description promises");
+    refuse(name, ": has fewer images than its OME description says");
   return order;
 }
 
@@ -91,7 +91,7 @@ std::optional<Stack> stack_of_ome(const std::string& description, const std::str
   const std::vector<pugi::xml_node> series = children(root, "Image");
   if (series.empty()) return std::nullopt;
   if (series.size() > 1)
-    refuse(name, ": holds ", series.size(), " series of images (OME); save each as a file of its own");
+    refuse(name, ": contains ", series.size(), " series of images (OME); save each as a separate file");
   const std::vector<pugi::xml_node> found = children(series[0], "Pixels");
   if (found.empty()) return std::nullopt;
   const pugi::xml_node& pixels = found[0];
@@ -118,7 +118,7 @@ std::optional<Stack> stack_of_ome(const std::string& description, const std::str
   }
   if (s.axes.size() != 3) refuse(name, ": is damaged: its OME description has the axes ", order);
   const __int128 images = __int128(s.axes[0].size) * s.axes[1].size * s.axes[2].size;
-  if (images > (1 << 30)) refuse(name, ": is damaged: its OME description promises too many images");
+  if (images > (1 << 30)) refuse(name, ": is damaged: its OME description announces too many images");
   complete(s);
   s.order = order_of(pixels, s.axes, s.images, name);
   const double length = pixels.attribute("PhysicalSizeX").as_double(0);

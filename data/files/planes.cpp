@@ -13,7 +13,7 @@ namespace basin {
 namespace fs = std::filesystem;
 namespace {
 
-/// Pixels of several values that are not 0 are no mask of one object.
+/// A mask with several values other than 0 is not the mask of one object.
 void check_one_value(const Array& mask, const std::string& where) {
   const size_t channels = size_t(mask.shape[2]);
   with_element(mask.type, [&](auto zero) {
@@ -23,8 +23,8 @@ void check_one_value(const Array& mask, const std::string& where) {
       if (std::all_of(p, p + channels, [](T v) { return v == T(0); })) continue;
       if (!inside) inside = p;
       if (!std::equal(p, p + channels, inside))
-        refuse(where, " holds several numbers, such as ", +*inside, " and ", +*p,
-               "; the mask of one object is 0 outside and one number inside");
+        refuse(where, " contains several numbers, such as ", +*inside, " and ", +*p,
+               "; the mask of an object must be 0 outside and a single number inside");
     }
   });
 }
@@ -77,7 +77,7 @@ std::optional<Planes> read_stack(const fs::path& path) {
   int64_t images = 0;
   const auto add = [&](const Array& plane) {
     const std::string where = path.string() + ": image " + std::to_string(++images);
-    if (plane.shape[2] != 1) refuse(where, " has ", plane.shape[2], " channels; a mask has one");
+    if (plane.shape[2] != 1) refuse(where, " has ", plane.shape[2], " channels; a mask must have one");
     if (images == 1) planes.height = int(plane.shape[0]), planes.width = int(plane.shape[1]);
     if (plane.shape[0] != planes.height || plane.shape[1] != planes.width)
       refuse(where, " is ", plane.shape[1], " x ", plane.shape[0], " pixels, but the first is ", planes.width, " x ",
@@ -93,7 +93,7 @@ std::optional<Planes> read_stack(const fs::path& path) {
   if (stack.shape.size() != 3) return std::nullopt;
   const int64_t height = stack.shape[1], width = stack.shape[2];
   if (height == 0 || width == 0 || height > INT_MAX || width > INT_MAX)
-    refuse(path.string(), ": is no stack of masks: its shape is not [objects, height, width]");
+    refuse(path.string(), ": is not a stack of masks: its shape is not [objects, height, width]");
   planes.height = int(height), planes.width = int(width);
   const size_t bytes = size_of(stack.type) * size_t(height * width);
   for (auto at = stack.bytes.begin(); at != stack.bytes.end(); at += ptrdiff_t(bytes))

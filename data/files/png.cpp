@@ -1,4 +1,5 @@
-// The only file that knows libpng. Its errors are long jumps, so the functions that set one hold plain data only.
+// The only file that includes libpng. Its errors are long jumps, so the functions that call setjmp contain plain data
+// only.
 #include <png.h>
 
 #include <csetjmp>
@@ -74,7 +75,7 @@ bool read_rows(Codec& codec, png_bytepp rows) {
   return true;
 }
 
-/// Takes encoded bytes; false where it cannot. An exception must not pass through libpng.
+/// Receives the encoded bytes; returns false on failure, because an exception must not pass through libpng.
 struct Sink {
   virtual bool put(const void* bytes, size_t n) noexcept = 0;
 };
@@ -136,7 +137,7 @@ Decoded read_png(const fs::path& path) {
   if (!codec.info) throw std::bad_alloc();
   Header h;
   if (!read_header(codec, file.get(), h)) damaged(codec);
-  if (h.animated) refuse(path.string(), ": is an animation of several images; save each as a file of its own");
+  if (h.animated) refuse(path.string(), ": is an animation of several images; save each as a separate file");
   Decoded d;
   d.pixels = allocate(path, h.bits == 16 ? ElementType::u16 : ElementType::u8, h.height, h.width, h.channels);
   std::vector<png_bytep> rows(h.height);

@@ -21,7 +21,7 @@ Format format_of(const fs::path& path) {
   unsigned char head[8] = {};
   const File file = open_file(path);
   const size_t n = std::fread(head, 1, sizeof head, file.get());
-  (void)n;  // a shorter file stays zero, which is no known type
+  (void)n;  // a shorter file leaves zeros, which match no known format
   const auto begins = [&](const char* magic, size_t size) { return std::memcmp(head, magic, size) == 0; };
   if (begins("\x89PNG\r\n\x1a\n", 8)) return Format::png;
   for (const char* magic : {"II*\0", "MM\0*", "II+\0", "MM\0+"})
@@ -30,13 +30,13 @@ Format format_of(const fs::path& path) {
   return begins("BM", 2) ? Format::bmp : Format::none;
 }
 
-/// f(), with memory that runs out reported as any other refusal.
+/// Calls f(); out of memory is reported like any other error of the file.
 template <class F>
 auto within_memory(const fs::path& path, F f) {
   try {
     return f();
   } catch (const std::bad_alloc&) {
-    refuse(path.string(), ": is larger than this machine's memory allows");
+    refuse(path.string(), ": does not fit into this machine's memory");
   }
 }
 
@@ -53,7 +53,7 @@ Decoded decode_single(const fs::path& path, Format format) {
   }
 }
 
-/// The images of a stack that are wanted, as they are stored.
+/// The chosen images of a stack, as stored.
 std::vector<Decoded> decode(const fs::path& path, const PlaneChoice& choice, Stack& stack) {
   std::vector<Decoded> all;
   if (const Format format = format_of(path); format != Format::tiff) {
@@ -80,12 +80,12 @@ Array with_channels(const fs::path& path, const Array& a, const std::vector<int>
   return out;
 }
 
-/// Images of one size side by side, as the channels of one.
+/// Combines images of one size as the channels of one image.
 Array joined(const fs::path& path, const std::vector<Picture>& parts) {
   int64_t channels = 0;
   for (const Picture& p : parts) {
     if (p.pixels.type != parts[0].pixels.type || p.pixels.shape != parts[0].pixels.shape)
-      refuse(path.string(), ": its channels differ in size or element type; save each as a file of its own");
+      refuse(path.string(), ": its channels differ in size or element type; save each as a separate file");
     channels += p.pixels.shape[2];
   }
   const Array& first = parts[0].pixels;

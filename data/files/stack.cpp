@@ -20,7 +20,7 @@ std::optional<int64_t> whole_number(const std::string& text) {
   return value;
 }
 
-/// "key=value" lines.
+/// Parses "key=value" lines.
 std::map<std::string, std::string> lines_of(const std::string& text) {
   std::map<std::string, std::string> values;
   for (size_t begin = 0; begin < text.size();) {
@@ -31,7 +31,7 @@ std::map<std::string, std::string> lines_of(const std::string& text) {
   return values;
 }
 
-/// Micrometres in a unit of length; 0 for what is none.
+/// Micrometres per unit of length; 0 if it is not one.
 double micrometres(const std::string& unit) {
   static const std::map<std::string, double> known = {{"micron", 1},    {"microns", 1},  {"um", 1},    {"\xc2\xb5m", 1},
                                                       {"\xce\xbcm", 1}, {"\\u00B5m", 1}, {"\xb5m", 1}, {"nm", 1e-3},
@@ -42,11 +42,11 @@ double micrometres(const std::string& unit) {
 
 bool is_axis(char c) { return c == 'T' || c == 'Z' || c == 'C' || c == 'I'; }
 
-/// Axes as the user writes them: letters, each with =SIZE or none; one size may be left open.
+/// Parses axes as the user writes them: letters, each with or without =SIZE; one size may be left open.
 std::vector<StackAxis> parse_axes(const std::string& text, int64_t images, const std::string& name) {
   const auto wrong = [&] {
-    refuse(name, ": --axes ", text, " does not fit its ", images,
-           " images; expected the axes from the slowest on, such as ZYX, or TC with sizes: T=10,C=2");
+    refuse(name, ": --axes ", text, " does not match its ", images,
+           " images; expected the axes from slowest to fastest, such as ZYX, or with sizes: T=10,C=2");
   };
   std::vector<StackAxis> axes;
   int64_t product = 1;
@@ -78,7 +78,7 @@ std::vector<StackAxis> parse_axes(const std::string& text, int64_t images, const
   return axes;
 }
 
-/// The number along each axis that --plane names.
+/// The index along each axis that --plane names.
 std::map<char, int64_t> parse_plane(const std::string& text, const std::vector<StackAxis>& axes,
                                     const std::string& name) {
   std::map<char, int64_t> at;
@@ -95,21 +95,21 @@ std::map<char, int64_t> parse_plane(const std::string& text, const std::vector<S
     } else {
       for (const StackAxis& a : axes)
         if (a.name != 'C') {
-          if (letter) wrong("does not say along which axis; expected such as Z=3,T=0");
+          if (letter) wrong("does not name the axis; expected something like Z=3,T=0");
           letter = a.name;
         }
     }
     const auto axis = std::find_if(axes.begin(), axes.end(), [&](const StackAxis& a) { return a.name == letter; });
     const std::optional<int64_t> value = whole_number(number);
-    if (!value) wrong("is no number; expected such as Z=3,T=0");
-    if (axis == axes.end()) wrong("names an axis that it does not have");
+    if (!value) wrong("is not a number; expected something like Z=3,T=0");
+    if (axis == axes.end()) wrong("names an axis that the file does not have");
     if (*value >= axis->size) wrong("is outside 0 to " + std::to_string(axis->size - 1));
     at[letter] = *value;
   }
   return at;
 }
 
-/// Which channels are asked for, of `count`.
+/// The indices of the chosen channels, out of `count`.
 std::vector<int> parse_channels(const PlaneChoice& choice, int64_t count, const std::vector<std::string>& names,
                                 const std::string& name) {
   std::vector<int> chosen;
@@ -171,10 +171,10 @@ std::vector<int64_t> chosen_images(const Stack& s, const PlaneChoice& choice, co
       Stack shown = s;
       shown.axes = axes;
       if (a.name == 'I')
-        refuse(name, ": holds ", s.images, " images (a stack) and does not say of what; choose one with --plane N, or ",
-               "say what they are with --axes, such as CYX for channels");
-      refuse(name, ": holds ", s.images, " images (a stack of ", to_text(shown), "); choose one with --plane ", a.name,
-             "=N");
+        refuse(name, ": contains ", s.images, " images (a stack) without named axes; choose one with --plane N, or ",
+               "name the axes with --axes, such as CYX for channels");
+      refuse(name, ": contains ", s.images, " images (a stack of ", to_text(shown), "); choose one with --plane ",
+             a.name, "=N");
     }
   }
   std::vector<int> wanted{0};
@@ -229,7 +229,7 @@ std::optional<Stack> stack_of_tifffile(const std::string& description, int64_t h
   std::string axes;
   if (json.contains("axes") && json["axes"].is_string()) axes = json["axes"].get<std::string>();
   if (axes.size() != shape.size()) axes.assign(shape.size(), 'I');
-  // Height and width are the last two sides, but for samples behind or before them.
+  // Height and width are the last two dimensions, apart from samples before or after them.
   size_t rows = shape.size();
   for (size_t i = 0; i + 1 < shape.size(); ++i)
     if (shape[i] == height && shape[i + 1] == width) rows = i;

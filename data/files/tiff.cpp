@@ -1,4 +1,4 @@
-// Of the two files that know libtiff the one that reads.
+// Reads TIFF. Only this file and tiff_write.cpp include libtiff.
 #include <algorithm>
 #include <bit>
 #include <climits>
@@ -16,17 +16,17 @@ namespace {
 
 constexpr uint32_t metamorph_planes = 33629;  // UIC2Tag: its count is the number of planes
 
-/// What the tags of one image say.
+/// The tags of one image.
 struct Layout {
   uint32_t height = 0, width = 0;
   uint16_t samples = 1, bits = 1, format = SAMPLEFORMAT_UINT, planar = PLANARCONFIG_CONTIG;
   uint16_t photometric = PHOTOMETRIC_MINISBLACK, compression = COMPRESSION_NONE, orientation = ORIENTATION_TOPLEFT;
-  std::vector<uint16_t> kept;  // the samples that are not alpha
+  std::vector<uint16_t> kept;  // the samples other than alpha
   ElementType type = ElementType::u8;
 
   bool is_half() const { return format == SAMPLEFORMAT_IEEEFP && bits == 16; }
   bool is_packed() const { return bits != 8 && bits != 16 && bits != 32 && bits != 64; }
-  /// Bytes of `n` pixels of `samples` samples in a row, as libtiff gives them.
+  /// Bytes of a row of `n` pixels with `of` samples each, as libtiff returns them.
   uint64_t row_bytes(uint64_t n, uint64_t of) const { return (n * of * bits + 7) / 8; }
 };
 
@@ -71,8 +71,9 @@ ElementType element_type(const Layout& l, const std::string& name) {
     if (l.bits == 64) return is_signed ? ElementType::i64 : ElementType::u64;
     if (l.bits >= 1 && l.bits < 32 && !is_signed) return unpacked_type(l.bits);
   }
-  refuse(name, ": is a TIFF file with ", l.bits, " bits a sample (sample format ", l.format,
-         "), which Basin does not read; it reads integers and floats of 8 to 64 bits, and unsigned ones of 1 to 31");
+  refuse(
+      name, ": is a TIFF file with ", l.bits, " bits per sample (sample format ", l.format,
+      "), which is not supported; supported are integers and floats of 8 to 64 bits, and unsigned integers of 1 to 31");
 }
 
 std::vector<uint16_t> samples_without_alpha(TIFF* tiff, uint16_t samples) {
@@ -98,10 +99,10 @@ Layout read_layout(TIFF* tiff, const std::string& name, std::vector<std::string>
   TIFFGetFieldDefaulted(tiff, TIFFTAG_COMPRESSION, &l.compression);
   TIFFGetField(tiff, TIFFTAG_PHOTOMETRIC, &l.photometric);
   TIFFGetFieldDefaulted(tiff, TIFFTAG_ORIENTATION, &l.orientation);
-  if (l.orientation < 1 || l.orientation > 8) l.orientation = 1;  // writers that mean nothing by it write 0
+  if (l.orientation < 1 || l.orientation > 8) l.orientation = 1;  // some writers write 0
   if (!TIFFIsCODECConfigured(l.compression))
     refuse(name, ": is a TIFF file compressed by ", compression_name(l.compression),
-           ", which Basin does not read; save it uncompressed, or with LZW or deflate");
+           ", which is not supported; save it uncompressed, or with LZW or deflate");
   switch (l.photometric) {
     case PHOTOMETRIC_MINISBLACK:
     case PHOTOMETRIC_MINISWHITE:
@@ -115,24 +116,24 @@ Layout read_layout(TIFF* tiff, const std::string& name, std::vector<std::string>
       if (l.compression == COMPRESSION_JPEG) TIFFSetField(tiff, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
       break;
     default:
-      refuse(name, ": is a TIFF file of photometric kind ", l.photometric, "; save it as grey or RGB");
+      refuse(name, ": is a TIFF file with photometric interpretation ", l.photometric, "; save it as grey or RGB");
   }
   uint32_t depth = 1;
   if (TIFFGetField(tiff, TIFFTAG_IMAGEDEPTH, &depth) && depth > 1)
-    refuse(name, ": holds ", depth, " images in one (a volume); save each as an image of its own");
+    refuse(name, ": contains a volume of ", depth, " slices in one image; save each slice as a separate image");
   l.type = element_type(l, name);
   l.kept = samples_without_alpha(tiff, l.samples);
   if (l.kept.size() < l.samples) notes.push_back("its alpha channel is left out");
   return l;
 }
 
-/// A strip or a tile: which pixels of the image it covers.
+/// The pixels of the image that a strip or a tile covers.
 struct Chunk {
   uint32_t number, y, x, height, width, stored_width;
-  uint16_t first_sample, samples;  // of the file's samples: one where planes are separate
+  uint16_t first_sample, samples;  // in the file: one sample if planes are separate
 };
 
-/// From libtiff's bytes to whole elements.
+/// Unpacks libtiff's bytes to whole elements.
 void copy_chunk(const Chunk& c, const std::byte* from, const Layout& l, Array& image) {
   const size_t element = size_of(image.type), channels = size_t(image.shape[2]);
   const uint64_t stored = l.row_bytes(c.stored_width, c.samples);
@@ -152,7 +153,7 @@ void copy_chunk(const Chunk& c, const std::byte* from, const Layout& l, Array& i
       in = whole.data();
     }
     std::byte* out = image.bytes.data() + (size_t(c.y + y) * l.width + c.x) * channels * element;
-    if (c.samples == l.samples && l.samples == channels) {  // neither planes nor an alpha to leave out
+    if (c.samples == l.samples && l.samples == channels) {  // all samples are kept and interleaved
       std::memcpy(out, in, size_t(c.width) * channels * element);
       continue;
     }
@@ -179,7 +180,7 @@ void read_chunks(Tiff& tiff, const Layout& l, const fs::path& path, Array& image
   }
   if (height == 0 || width == 0) refuse(name, ": is a damaged TIFF file (strips or tiles of size zero)");
   const uint16_t samples = planes ? 1 : l.samples;
-  // libtiff's own idea of the size must be ours: it differs where samples are packed in a way we do not know.
+  // libtiff's size must match ours: it differs if samples are packed in a way unknown to us.
   const uint64_t row = l.row_bytes(width, samples);
   const uint64_t theirs = tiled ? TIFFTileSize64(tiff.handle) : TIFFVStripSize64(tiff.handle, height);
   if (row * height != theirs || height > INT_MAX || width > INT_MAX)
@@ -209,13 +210,13 @@ void read_chunks(Tiff& tiff, const Layout& l, const fs::path& path, Array& image
   }
 }
 
-/// The k-th of images that lie one behind the other after the first, which alone has a directory.
+/// Reads the k-th of several images stored one after the other, of which only the first has a directory.
 void read_behind(TIFF* tiff, const Layout& l, int64_t k, const fs::path& path, Array& image) {
   const std::string name = path.string();
   uint64_t* offsets = nullptr;
   if (l.compression != COMPRESSION_NONE || TIFFIsTiled(tiff) || l.is_packed() || l.kept.size() != l.samples ||
       (l.planar == PLANARCONFIG_SEPARATE && l.samples > 1) || !TIFFGetField(tiff, TIFFTAG_STRIPOFFSETS, &offsets))
-    refuse(name, ": holds several images that share a directory; save each with a directory of its own");
+    refuse(name, ": contains several images that share a directory; save each with its own directory");
   const uint64_t bytes = l.row_bytes(l.width, l.samples) * l.height;
   const __int128 at = __int128(offsets[0]) + __int128(bytes) * k;
   std::vector<std::byte> buffer(static_cast<size_t>(bytes));
@@ -237,7 +238,7 @@ std::vector<Colour> read_palette(TIFF* tiff, const Layout& l, const std::string&
       !TIFFGetField(tiff, TIFFTAG_COLORMAP, &map[0], &map[1], &map[2]))
     refuse(name, ": is a damaged TIFF file (a palette without colours)");
   const size_t colours = size_t(1) << l.bits;
-  bool wide = false;  // some writers store 8-bit colours where 16-bit ones belong
+  bool wide = false;  // some writers store 8-bit colours instead of 16-bit ones
   for (const uint16_t* m : map)
     wide = wide || *std::max_element(m, m + colours) > 255;
   std::vector<Colour> palette(colours);
@@ -256,14 +257,14 @@ bool loses(TIFF* tiff, uint16_t compression) {
   return n < 16 || std::memcmp(head + 12, "VP8L", 4) != 0;
 }
 
-/// One image of the file's chain, by the few tags that tell what it is.
+/// One image of the file, with the few tags that tell what it is.
 struct Entry {
   uint64_t offset;
   uint32_t height = 0, width = 0;
   bool reduced = false;
 };
 
-/// A file that is open for reading.
+/// An open file.
 class Reader {
  public:
   explicit Reader(const fs::path& path) : path_(path), name_(path.string()), options_(tiff_) {
@@ -285,7 +286,7 @@ class Reader {
     Decoded d;
     const Layout l = read_layout(tiff_.handle, name_, d.notes);
     d.pixels = allocate(path_, l.type, l.height, l.width, int64_t(l.kept.size()));
-    *tiff_.message = '\0';  // what libtiff says of tags damages no pixels
+    *tiff_.message = '\0';  // messages about tags do not mean damaged pixels
     if (behind)
       read_behind(tiff_.handle, l, k, path_, d.pixels);
     else
@@ -315,11 +316,11 @@ class Reader {
       *tiff_.message = '\0';
     } while (TIFFReadDirectory(tiff_.handle));
     if (*tiff_.message)
-      refuse(name_, ": is a truncated or damaged TIFF file (its list of images breaks off: ", tiff_.message, ")");
+      refuse(name_, ": is a truncated or damaged TIFF file (its list of images is incomplete: ", tiff_.message, ")");
   }
 
-  /// Keeps the images at full resolution: those not marked as reduced; of several sizes the largest, where the others
-  /// are that one at half its sides or less.
+  /// Keeps the full-resolution images: those not marked as reduced; if sizes differ, only the largest, provided that
+  /// the others are copies of it at half its sides or less.
   void leave_out_copies() {
     const size_t all = entries_.size();
     if (std::any_of(entries_.begin(), entries_.end(), [](const Entry& e) { return !e.reduced; }))
@@ -340,8 +341,8 @@ class Reader {
                              (copies == 1 ? " reduced copy or mask is" : " reduced copies or masks are") + " left out");
     for (const Entry& e : entries_)
       if (!is_largest(e))
-        refuse(name_, ": holds images of several sizes (", entries_[0].width, " x ", entries_[0].height, ", ", e.width,
-               " x ", e.height, "); save each as a file of its own");
+        refuse(name_, ": contains images of several sizes (", entries_[0].width, " x ", entries_[0].height, ", ",
+               e.width, " x ", e.height, "); save each as a separate file");
   }
 
   void describe() {
@@ -360,8 +361,8 @@ class Reader {
       if (fits(imagej)) stack_ = *imagej;
     } else if (std::optional<Stack> ome = stack_of_ome(description, name_)) {
       if (ome->images != images)
-        refuse(name_, ": holds ", images, " images, but its OME description promises ", ome->images,
-               "; it is a part of a data set, or damaged");
+        refuse(name_, ": contains ", images, " images, but its OME description announces ", ome->images,
+               "; it is part of a larger data set, or damaged");
       stack_ = *ome;
     } else if (std::optional<Stack> shaped = stack_of_tifffile(description, entries_[0].height, entries_[0].width);
                fits(shaped)) {

@@ -1,5 +1,5 @@
 #pragma once
-// What reading and writing TIFF share; included by nothing else.
+// Shared by reading and writing TIFF; not included elsewhere.
 #include <tiffio.h>
 
 #include <cstdarg>
@@ -7,7 +7,7 @@
 
 namespace basin::raster {
 
-/// An open TIFF and the first thing libtiff said went wrong.
+/// An open TIFF and the first error that libtiff reported.
 struct Tiff {
   TIFF* handle = nullptr;
   char message[200] = "";

@@ -1,4 +1,4 @@
-// Of the two files that know libtiff the one that writes.
+// Writes TIFF. Only this file and tiff.cpp include libtiff.
 #include <unistd.h>
 
 #include <algorithm>

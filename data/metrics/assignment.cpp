@@ -13,7 +13,7 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-/// Minimises the sum of -weight. A row may also stay alone, at cost 0: as if each had a column of its own. The duals
+/// Minimises the sum of -weight. A row may also stay unmatched at cost 0, as if it had a column of its own. The duals
 /// keep -weight - row_dual - column_dual >= 0, with equality on matched edges.
 class Assignment {
  public:
@@ -46,9 +46,9 @@ class Assignment {
  private:
   using Entry = std::pair<double, int32_t>;  // distance, column
 
-  /// Adds a row by the shortest path that ends in a free column, or in a row that gives its column up and stays alone.
+  /// Adds a row by the shortest augmenting path, which ends in a free column, or in a row that becomes unmatched.
   void add(int32_t root) {
-    double length = infinity;  // of the best path that leaves a row alone
+    double length = infinity;  // of the best path that leaves a row unmatched
     int32_t last_row = -1, end = -1;
     double base = 0;
     for (int32_t row = root;;) {
@@ -98,7 +98,7 @@ class Assignment {
     }
   }
 
-  /// The nearest column that is reached and not settled; -1: there is none. Ties: the lowest column.
+  /// The nearest column that is reached but not settled; -1 if there is none. Ties: the lowest column.
   int32_t nearest() {
     while (!heap_.empty()) {
       std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
@@ -120,7 +120,7 @@ class Assignment {
   }
 
   std::span<const Edge> edges_;
-  std::vector<size_t> begin_;  // [rows + 1]: the edges of a row
+  std::vector<size_t> begin_;  // [rows + 1]: first edge of each row
   std::vector<int32_t> column_of_, row_of_, parent_;
   std::vector<double> row_dual_, column_dual_, distance_;
   std::vector<bool> settled_;

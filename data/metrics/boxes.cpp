@@ -13,7 +13,7 @@ double area(const Box& b) { return area(b.right - b.left, b.bottom - b.top); }
 
 void Box::add(int64_t begin, int64_t end, int64_t width) {
   const int64_t first = begin / width, last = (end - 1) / width;
-  // Pixels that go on in the next row reach the last column of the one and the first of the other.
+  // A run that continues in the next row reaches the last column of the one and the first of the other.
   left = std::min(left, first < last ? 0 : int32_t(begin % width));
   right = std::max(right, int32_t(first < last ? width - 1 : (end - 1) % width));
   top = std::min(top, int32_t(first));
@@ -27,7 +27,8 @@ double box_iou(const Box& a, const Box& b) {
 }
 
 std::vector<BestBox> best_boxes(std::span<const Box> truths, std::span<const Box> predictions) {
-  // By their upper ends: what overlaps a box begins above its lower end, and not further up than the tallest reaches.
+  // Sorted by their upper ends: a box that overlaps another begins above its lower end, and at most the largest height
+  // above its upper end.
   std::vector<size_t> order(truths.size());
   std::iota(order.begin(), order.end(), size_t(0));
   std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return truths[a].top < truths[b].top; });

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/runtime/enum_names.h"
 #include "kernels/runtime/platform.h"
 
 namespace basin {
@@ -12,7 +13,10 @@ namespace {
 
 using Value = std::optional<double>;
 
-constexpr Dialect every_dialect[] = {Dialect::stardist, Dialect::torchvf, Dialect::cellpose, Dialect::dsb2018};
+constexpr std::pair<Dialect, const char*> dialects[] = {{Dialect::stardist, "stardist"},
+                                                        {Dialect::torchvf, "torchvf"},
+                                                        {Dialect::cellpose, "cellpose"},
+                                                        {Dialect::dsb2018, "dsb2018"}};
 
 bool strict(Dialect dialect) { return dialect == Dialect::torchvf || dialect == Dialect::dsb2018; }
 
@@ -23,13 +27,6 @@ Quotient& operator+=(Quotient& a, const Quotient& b) {
 }
 
 Value ratio(const Quotient& q, Value empty) { return q.below > 0 ? q.above / q.below : empty; }
-
-/// Of pairs with IoU above t, strictly: what PQ and the object F1 count in every dialect.
-Value object_f1(const ImageScore& s, double t) {
-  const Counts n = counts(s, t, Dialect::dsb2018);
-  const double twice = 2 * double(n.true_positive);
-  return ratio({twice, twice + double(n.false_positive + n.false_negative)}, std::nullopt);
-}
 
 Value segmentation_quality(const ImageScore& s) {
   if (s.truth + s.prediction == 0) return std::nullopt;
@@ -59,7 +56,7 @@ void append(std::vector<T>& to, const std::vector<T>& more) {
   to.insert(to.end(), more.begin(), more.end());
 }
 
-/// Detections whose true objects come after `n` others.
+/// Detections with true-object indices shifted by n.
 std::vector<Detection> after(std::vector<Detection> all, int64_t n) {
   for (Detection& d : all)
     if (d.truth >= 0) d.truth += n;
@@ -78,32 +75,16 @@ Value mean_over(const std::vector<double>& thresholds, const std::function<Value
 
 }  // namespace
 
-const char* name_of(Dialect dialect) {
-  switch (dialect) {
-    case Dialect::stardist:
-      return "stardist";
-    case Dialect::torchvf:
-      return "torchvf";
-    case Dialect::cellpose:
-      return "cellpose";
-    case Dialect::dsb2018:
-      return "dsb2018";
-  }
-  return "";
-}
+std::string name_of(Dialect dialect) { return name_in(dialects, dialect); }
 
 std::vector<std::string> dialect_names() {
   std::vector<std::string> names;
-  for (const Dialect d : every_dialect)
-    names.push_back(name_of(d));
+  for (const auto& [dialect, name] : dialects)
+    names.push_back(name);
   return names;
 }
 
-Dialect parse_dialect(const std::string& name) {
-  for (const Dialect d : every_dialect)
-    if (name == name_of(d)) return d;
-  refuse("--dialect ", name, ": no such dialect");
-}
+Dialect parse_dialect(const std::string& name) { return value_in(dialects, "--dialect", name); }
 
 ImageScore& ImageScore::operator+=(const ImageScore& other) {
   append(matched, other.matched);
@@ -183,6 +164,12 @@ std::vector<Curve> curves(Dialect dialect, Given given) {
     all.push_back({"VOC_box_AP", "VOC2010 of boxes, >=", voc2010_boxes});
   }
   return all;
+}
+
+std::optional<double> object_f1(const ImageScore& s, double t) {
+  const Counts n = counts(s, t, Dialect::dsb2018);
+  const double twice = 2 * double(n.true_positive);
+  return ratio({twice, twice + double(n.false_positive + n.false_negative)}, std::nullopt);
 }
 
 Metric at_threshold(const Curve& curve, double threshold) {

@@ -15,10 +15,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// One label image, which needs no name in common with another.
+/// Whether this is a single label image, whose name need not match another's.
 bool is_single(const fs::path& path) { return !fs::is_directory(path) && lower_extension(path) != ".csv"; }
 
-/// The fields of a line, without blanks around them.
+/// The fields of a line, without surrounding blanks.
 std::vector<std::string> fields(const std::string& line, const std::string& where) {
   std::vector<std::string> all = split_csv(line, where);
   for (std::string& field : all) {
@@ -46,8 +46,8 @@ LabelPairs pair_labels(const fs::path& prediction, const fs::path& truth) {
   for (const auto& [stem, labels] : find_labels(truth)) {
     const auto found = is_single(prediction) && is_single(truth) ? predicted.begin() : predicted.find(stem);
     if (found == predicted.end())
-      refuse(fs::is_directory(prediction) ? (prediction / (stem + "_masks.*")).string() + ": missing; it is"
-                                          : prediction.string() + ": lacks",
+      refuse(fs::is_directory(prediction) ? (prediction / (stem + "_masks.*")).string() + ": missing; it would be"
+                                          : prediction.string() + ": does not contain",
              " the prediction for ", labels_path(labels).string());
     result.pairs.push_back({stem, labels, found->second});
     predicted.erase(found);
@@ -81,11 +81,11 @@ std::vector<double> read_confidence(const fs::path& path, int objects) {
     const std::vector<std::string> row = fields(line, where);
     const int64_t label = number<int64_t>(row, label_column, "label", where);
     const double score = number<double>(row, score_column, "score", where);
-    if (label <= 0) refuse(where, ": label ", label, " is no object");
-    if (!by_label.emplace(label, score).second) refuse(where, ": label ", label, " comes a second time");
+    if (label <= 0) refuse(where, ": label ", label, " is not an object; labels start at 1");
+    if (!by_label.emplace(label, score).second) refuse(where, ": label ", label, " occurs twice");
   }
   if (by_label.size() != size_t(objects))
-    refuse(path.string(), ": ", by_label.size(), " labels, but the label image has ", objects, " objects");
+    refuse(path.string(), ": ", by_label.size(), " labels have scores, but the label image has ", objects, " objects");
   std::vector<double> confidence;
   for (const auto& [label, score] : by_label)
     confidence.push_back(score);

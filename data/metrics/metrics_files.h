@@ -13,20 +13,20 @@ struct LabelPair {
 };
 
 struct LabelPairs {
-  std::vector<LabelPair> pairs;              // one for each truth, by stem
-  std::vector<std::filesystem::path> extra;  // predictions that no truth asks for
+  std::vector<LabelPair> pairs;              // one per truth, by stem
+  std::vector<std::filesystem::path> extra;  // predictions without a truth
 };
 
-/// Pairs two sources of labels by stem, each as find_labels takes them: any layout of a data set, a folder of label
-/// images, a CSV list. Two label images are a pair whatever their names. Throws one sentence with the name for what
-/// find_labels refuses, or if a truth has no prediction.
+/// Pairs two sources of labels by stem. Each is read by find_labels: any layout of a data set, a folder of label
+/// images, a CSV list. Two single label images are a pair whatever their names. Throws one sentence with the name for
+/// whatever find_labels refuses, or if a truth has no prediction.
 LabelPairs pair_labels(const std::filesystem::path& prediction, const std::filesystem::path& truth);
 
-/// Where the confidences of predicted labels lie: `<stem>_scores.csv` beside the label image.
+/// The file with the confidences of predicted labels: `<stem>_scores.csv` beside the label image.
 std::filesystem::path confidence_path(const Pair& prediction);
 
-/// The confidences of the objects of a label image, by ascending label: a CSV with the columns `label` and `score`, one
-/// row for each of `objects`. Throws one sentence with the file's name and line if it is not that.
+/// Reads the confidences of the objects of a label image, by ascending label: a CSV with the columns `label` and
+/// `score`, one row for each of `objects`. Throws one sentence with the file's name and line if it is invalid.
 std::vector<double> read_confidence(const std::filesystem::path&, int objects);
 
 }  // namespace basin

@@ -17,7 +17,7 @@ int64_t foreground(const std::vector<int64_t>& area) {
   return sum;
 }
 
-/// The first of the pairs of greatest IoU of each true object; null: it touches no prediction.
+/// For each true object the pair of greatest IoU, the first on a tie; null: it overlaps no prediction.
 std::vector<const Pair*> best_prediction(const Overlap& table) {
   std::vector<const Pair*> best(table.truth_area.size(), nullptr);
   for (const Pair& pair : table.pairs) {
@@ -27,7 +27,7 @@ std::vector<const Pair*> best_prediction(const Overlap& table) {
   return best;
 }
 
-/// The same, of each predicted object.
+/// The same for each predicted object.
 std::vector<const Pair*> best_truth(const Overlap& table) {
   std::vector<const Pair*> best(table.prediction_area.size(), nullptr);
   for (const Pair& pair : table.pairs) {
@@ -37,7 +37,7 @@ std::vector<const Pair*> best_truth(const Overlap& table) {
   return best;
 }
 
-/// Of each object, from 1, the IoU with its partner, or 0.
+/// For each object, from 1, the IoU with its partner, or 0.
 std::vector<double> ious(const std::vector<const Pair*>& partners) {
   std::vector<double> all;
   for (size_t k = 1; k < partners.size(); ++k)
@@ -57,8 +57,8 @@ std::vector<const Pair*> one_to_one(const Overlap& table) {
   return chosen;
 }
 
-/// Aggregated Jaccard index for a choice of one prediction, or none, for each true object: intersections over unions,
-/// objects left out adding their area to the latter. Kumar et al., IEEE TMI 36 (2017).
+/// Aggregated Jaccard index for a choice of one prediction, or none, for each true object: intersections over unions;
+/// the areas of objects without a partner are added to the unions. Kumar et al., IEEE TMI 36 (2017).
 Quotient aggregated_jaccard(const Overlap& table, const std::vector<const Pair*>& choice) {
   int64_t common = 0, either = 0;
   std::vector<bool> used(table.prediction_area.size(), false);
@@ -94,7 +94,7 @@ void add_dice(const Overlap& table, ImageScore& s) {
     s.best_dice_prediction.above += dice;
 }
 
-/// SEG and DET of the Cell Tracking Challenge: a prediction finds the true objects of which it covers more than half.
+/// SEG and DET of the Cell Tracking Challenge: a prediction detects the true objects of which it covers more than half.
 /// Ulman et al., Nature Methods 14 (2017); Matula et al., PLoS ONE 10 (2015).
 void add_cell_tracking(const Overlap& table, ImageScore& s) {
   std::vector<int64_t> found(table.prediction_area.size(), 0);

@@ -6,7 +6,7 @@ namespace basin {
 
 namespace {
 
-/// `is_match` says whether an IoU is high enough.
+/// `is_match` decides whether an IoU is high enough.
 template <class F>
 std::optional<double> area_under_curve(const ImageScore& s, const std::vector<Detection>& detections, F is_match) {
   if (!s.has_confidence || s.truth == 0) return std::nullopt;
@@ -24,7 +24,7 @@ std::optional<double> area_under_curve(const ImageScore& s, const std::vector<De
     }
     precision.push_back(tp / double(hit.size()));
   }
-  // Recall grows by 1 / truth at each hit, where the curve has the best precision from there on.
+  // Recall grows by 1 / truth at each hit; there the curve has the best precision from there on.
   double sum = 0, best = 0;
   for (size_t k = hit.size(); k-- > 0;) {
     best = std::max(best, precision[k]);

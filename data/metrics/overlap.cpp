@@ -7,13 +7,13 @@
 namespace basin {
 namespace {
 
-/// Neighbouring pixels of one true and one predicted object.
+/// A run of neighbouring pixels with the same true and predicted object.
 struct Run {
   int32_t truth, prediction;
   int64_t length;
 };
 
-/// Runs ordered by true object; within one they keep the order of the image.
+/// Runs ordered by true object, otherwise in the order of the image.
 std::vector<Run> by_truth(const std::vector<Run>& runs, int truth_count) {
   std::vector<size_t> next(size_t(truth_count) + 2, 0);
   for (const Run& run : runs)
@@ -26,7 +26,8 @@ std::vector<Run> by_truth(const std::vector<Run>& runs, int truth_count) {
   return sorted;
 }
 
-/// The pixels that a true object shares with each predicted one: add() all runs of one object, then flush() it.
+/// The number of pixels that a true object shares with each predicted one: add() all runs of one object, then flush()
+/// it.
 class Row {
  public:
   explicit Row(Overlap& table) : table_(table), shared_(table.prediction_area.size(), 0) {}
@@ -48,7 +49,7 @@ class Row {
 
  private:
   Overlap& table_;
-  std::vector<int64_t> shared_;  // by prediction
+  std::vector<int64_t> shared_;  // by predicted object
   std::vector<int32_t> touched_;
 };
 
@@ -107,7 +108,7 @@ Overlap overlap(const Labels& truth, const Labels& prediction) {
 }
 
 Overlap overlap(const Planes& truth, const Labels& prediction) {
-  // The predicted objects' own areas and boxes, and what they share with any true object.
+  // The areas and boxes of the predicted objects, and the pixels that they share with any true object.
   const Labels foreground = [&] {
     Labels any{truth.height, truth.width, 0, std::vector<int32_t>(size_t(truth.height) * size_t(truth.width), 0)};
     for (const auto& object : truth.objects)

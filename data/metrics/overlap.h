@@ -8,17 +8,17 @@
 
 namespace basin {
 
-/// How the objects of two label images overlap: the table O[i][j] = number of pixels that are in true object i and in
-/// predicted object j, of which only the entries above zero are stored.
+/// The overlap of the objects of two label images: the table O[i][j] = number of pixels that are in true object i and
+/// in predicted object j. Only entries above zero are stored.
 struct Overlap {
   struct Pair {
     int32_t truth, prediction;  // ids, from 1
-    int64_t pixels;             // in both
+    int64_t pixels;             // in both objects
     double iou;                 // pixels / (pixels in either), correctly rounded
   };
 
   std::vector<int64_t> truth_area, prediction_area;  // pixels of each id; [0] is the background
-  std::vector<Box> truth_box, prediction_box;        // of each id; [0] is nothing
+  std::vector<Box> truth_box, prediction_box;        // of each id; [0] is unused
   std::vector<Pair> pairs;                           // objects that share a pixel, by truth, then by prediction
   int64_t truth_pixels = 0, common_pixels = 0;       // pixels in a true object; in a true and a predicted one
   bool from_planes = false;                          // true objects may share pixels
@@ -31,7 +31,8 @@ struct Overlap {
 /// (true, predicted) ids: time proportional to pixels + pairs, memory to runs + objects.
 Overlap overlap(const Labels& truth, const Labels& prediction);
 
-/// The same where true objects may share pixels. Time proportional to pixels and to the objects' own.
+/// The same for true objects that may share pixels. Time proportional to the pixels of the image plus those of the
+/// objects.
 Overlap overlap(const Planes& truth, const Labels& prediction);
 
 }  // namespace basin

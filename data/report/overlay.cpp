@@ -14,10 +14,10 @@ namespace {
 using Colour = std::array<uint8_t, 3>;
 constexpr std::array<Colour, 6> palette{
     {{230, 159, 0}, {86, 180, 233}, {0, 158, 115}, {240, 228, 66}, {0, 114, 178}, {204, 121, 167}}};
-constexpr int tint = 90;  // of 256: how much of an object's inside is its colour
-constexpr int reach = 6;  // px: objects this close are neighbours
+constexpr int tint = 90;  // of 256: weight of the object's colour inside it
+constexpr int reach = 6;  // px: objects this close count as neighbours
 
-/// Calls f(grey), where grey(i) is the value of pixel i; infinite where it is not finite.
+/// Calls f(grey), where grey(i) is the value of pixel i, or infinity if it is not finite.
 template <class F>
 void with_grey(const Image& image, const F& f) {
   with_pixels(image.type, [&](auto zero) {
@@ -32,7 +32,7 @@ void with_grey(const Image& image, const F& f) {
   });
 }
 
-/// The image as 8-bit grey, stretched.
+/// The image as stretched 8-bit grey.
 std::vector<uint8_t> stretched(const Image& image) {
   const size_t n = size_t(image.height) * size_t(image.width);
   std::vector<uint8_t> out(n);
@@ -44,7 +44,7 @@ std::vector<uint8_t> stretched(const Image& image) {
     const auto rank = [&](double q) { return size_t(std::lround(q * double(finite - 1))); };
     const std::array<float, 4> v = order_statistics(n, grey, {0, rank(0.005), rank(0.998), finite - 1});
     double lo = v[1], hi = v[2];
-    if (lo == hi) lo = v[0], hi = v[3];  // few pixels differ at all
+    if (lo == hi) lo = v[0], hi = v[3];  // nearly all pixels are equal
     const double scale = hi > lo ? 255 / (hi - lo) : 0;
     for (size_t p = 0; p < n; ++p)
       if (const float g = grey(p); g < HUGE_VALF)
@@ -53,7 +53,7 @@ std::vector<uint8_t> stretched(const Image& image) {
   return out;
 }
 
-/// Pairs (a < b) of objects that lie within `reach` of each other, each once.
+/// Pairs (a < b) of objects within `reach` of each other, each once.
 std::vector<std::pair<int32_t, int32_t>> neighbours(const Labels& labels) {
   constexpr std::array<std::array<int, 2>, 4> directions{{{1, 0}, {0, 1}, {1, 1}, {-1, 1}}};
   std::vector<std::pair<int32_t, int32_t>> pairs;
@@ -61,7 +61,7 @@ std::vector<std::pair<int32_t, int32_t>> neighbours(const Labels& labels) {
     std::sort(pairs.begin(), pairs.end());
     pairs.erase(std::unique(pairs.begin(), pairs.end()), pairs.end());
   };
-  size_t room = size_t(1) << 22;  // so many pairs are enough to look for the same ones
+  size_t room = size_t(1) << 22;  // number of pairs to collect before removing duplicates
   for (int y = 0; y < labels.height; ++y) {
     if (pairs.size() > room) {
       keep_each_once();
@@ -85,7 +85,8 @@ std::vector<std::pair<int32_t, int32_t>> neighbours(const Labels& labels) {
   return pairs;
 }
 
-/// Greedy, in the order of the ids: the colour that fewest coloured neighbours have, then the one used least so far.
+/// Greedy, in the order of the ids: the colour that the fewest coloured neighbours have, then the one least used so
+/// far.
 std::vector<uint8_t> colours(const Labels& labels) {
   const std::vector<std::pair<int32_t, int32_t>> pairs = neighbours(labels);
   std::vector<std::array<int, palette.size()>> taken(size_t(labels.count) + 1);

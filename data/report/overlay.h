@@ -4,11 +4,11 @@
 
 namespace basin {
 
-/// A picture to look at, RGB, 8 bits: the image in grey, its 0.5 to 99.8 percentile (all its range where these are
-/// equal) stretched to black and white, each object tinted in one of six colours that colour-blind readers can tell
-/// apart (Okabe and Ito 2008) and outlined, inside its border, by the pure colour. Objects within 6 px of each other
-/// along a row, column or diagonal get different colours where six suffice. RGB counts by its Rec. 601 luma, two
-/// channels by their mean, non-finite values as black. A function of its inputs alone. Throws where the sizes differ.
+/// An RGB picture of 8 bits for viewing: the image in grey, with its 0.5 to 99.8 percentile stretched to black and
+/// white (its full range if these are equal), each object tinted in one of six colours that colour-blind readers can
+/// tell apart (Okabe and Ito 2008) and outlined, inside its border, in the pure colour. Objects within 6 px of each
+/// other along a row, column or diagonal get different colours if six suffice. RGB is converted to grey by Rec. 601,
+/// two channels by their mean; non-finite values are black. A function of its inputs alone. Throws if the sizes differ.
 Image overlay(const Image&, const Labels&);
 
 }  // namespace basin

@@ -70,8 +70,8 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
-/// A relative file name as a URL: everything but letters, digits and -._~/ as %XX; "./" in front, so that no colon in
-/// the first component reads as a scheme.
+/// A relative file name as a URL: everything but letters, digits and -._~/ as %XX; with "./" in front, so that a colon
+/// in the first component is not taken for a scheme.
 std::string url_of(std::string_view file) {
   std::string out = "./";
   for (unsigned char c : file) {
@@ -96,7 +96,8 @@ std::string base64(const std::vector<std::byte>& bytes) {
   return out;
 }
 
-/// Digits with at most signs, point, exponent and one trailing unit such as "%" or "ms"; or a dash for "none".
+/// Whether a text is a number: digits with at most signs, point, exponent and one trailing unit such as "%" or "ms"; or
+/// a dash for "none".
 bool is_number(std::string_view text) {
   if (text == "-" || text == "\u2013" || text == "null") return true;
   const size_t start = !text.empty() && (text[0] == '-' || text[0] == '+' || text[0] == '.') ? 1 : 0;

@@ -22,7 +22,7 @@ constexpr int min_area = 30;  // px
 
 double around(Random& random, double spread) { return 1 + spread * random.uniform(-1, 1); }
 
-/// How many objects an image of this size gets, between `lo` and `hi` per 256 x 256 px.
+/// The number of objects for an image of this size, between `lo` and `hi` per 256 x 256 px.
 int count_for(const SynthOptions& options, double lo, double hi, Random& random) {
   const double per_field = lo + (hi - lo) * random.uniform();
   const double fields = options.size / 256.0 * (options.size / 256.0);
@@ -66,7 +66,7 @@ std::vector<Body> worms(const SynthOptions& options, Random& random) {
   const double radius = random.uniform(4.5f, 6.5f), length = radius * random.uniform(14, 20);
   WormShape shape;
   for (int k = count_for(options, 5, 14, random); k > 0; --k) {
-    // Some lie alongside the one before, bent alike.
+    // Some lie alongside the previous one, with the same curvature.
     const bool alongside = !bodies.empty() && random.uniform() < 0.3f;
     shape.length = length * around(random, 0.2);
     shape.radius = radius * around(random, 0.1);
@@ -96,7 +96,7 @@ std::vector<Body> worms(const SynthOptions& options, Random& random) {
 std::vector<Body> nuclei(const SynthOptions& options, Random& random) {
   std::vector<Body> bodies;
   const double radius = random.uniform(7, 16), elongation = random.uniform(1.15f, 1.6f);
-  const double cover = random.uniform(0.08f, 0.3f);  // share of the area
+  const double cover = random.uniform(0.08f, 0.3f);  // covered fraction of the area
   const double expected = cover * 256 * 256 / (3.14159 * radius * radius);
   for (int k = count_for(options, 0.9 * expected, 1.1 * expected, random); k > 0; --k) {
     const double ratio = std::max(1.06, elongation * around(random, 0.15)), r = radius * around(random, 0.2);
@@ -151,7 +151,7 @@ Synthetic make_synthetic(const SynthOptions& options, int index) {
   if (!(options.density >= 0.05 && options.density <= 2))
     refuse("synth: density ", options.density, " is not in 0.05 to 2");
   if (options.bits != 0 && options.bits != 8 && options.bits != 12 && options.bits != 16)
-    refuse("synth: ", options.bits, " bits are none of 8, 12 and 16");
+    refuse("synth: bits ", options.bits, ": expected 8, 12 or 16");
   if (index < 0) refuse("synth: image index ", index, " is negative");
   Random random(options.seed, Purpose::synth, 0, uint64_t(index));
   if (options.kind == SynthKind::colony) {
@@ -159,9 +159,9 @@ Synthetic make_synthetic(const SynthOptions& options, int index) {
     return photograph(options, grown, index, random);
   }
   if (options.modality == SynthModality::bright_field || options.modality == SynthModality::any)
-    refuse("synth: only colonies are drawn in bright field or in any modality");
-  if (options.shape != SynthShape::any) refuse("synth: only colonies have a shape to choose");
-  if (options.bits != 0 && options.bits != 8) refuse("synth: only colonies are drawn with ", options.bits, " bits");
+    refuse("synth: bright field and any need --kind colony");
+  if (options.shape != SynthShape::any) refuse("synth: --shape needs --kind colony");
+  if (options.bits != 0 && options.bits != 8) refuse("synth: ", options.bits, " bits need --kind colony");
   std::vector<Body> bodies = options.kind == SynthKind::bacteria ? bacteria(options, random)
                              : options.kind == SynthKind::worms  ? worms(options, random)
                                                                  : nuclei(options, random);

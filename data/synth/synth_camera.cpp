@@ -9,7 +9,7 @@
 namespace basin::synth {
 namespace {
 
-/// What the pixels count, in units of light.
+/// The recorded pixel values, in units of light.
 Plane counted(const Plane& light, const Sensor& sensor, uint64_t seed, uint64_t index) {
   Plane out = light;
   std::vector<double> columns(size_t(light.width), 1.0);

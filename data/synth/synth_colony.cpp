@@ -20,7 +20,8 @@ std::vector<Ball> balls_of(const std::vector<Body>& bodies) {
   return balls;
 }
 
-/// Balls sorted into square cells as wide as the largest ball, so that a ball can only meet those of 3 x 3 cells.
+/// Balls sorted into square cells as wide as the largest ball, so that a ball can touch only those in the 3 x 3 cells
+/// around it.
 class Grid {
  public:
   /// `slack`: how far balls may move before pairs could be missed.
@@ -74,12 +75,12 @@ double depth(const Ball& a, const Ball& b) {
   return square >= reach * reach ? 0 : reach - std::sqrt(square);
 }
 
-/// How far a body moves and turns in one sweep, and how hard it is to move.
+/// How far a body moves and turns in one sweep, and its inertia.
 struct Motion {
   double x = 0, y = 0, turn = 0, per_mass = 0, per_inertia = 0;
 };
 
-/// One sweep in Gauss-Seidel manner: a contact sees what earlier contacts have moved. Returns the deepest overlap met.
+/// One Gauss-Seidel sweep: a contact sees the movements by earlier contacts. Returns the deepest overlap found.
 double sweep(std::vector<Body>& bodies) {
   const std::vector<Ball> balls = balls_of(bodies);
   std::vector<Motion> motion(bodies.size());

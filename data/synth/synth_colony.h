@@ -4,17 +4,17 @@
 #include "data/synth/synth_shapes.h"
 #include "kernels/runtime/philox.h"
 
-// Where the bodies of a synthetic image lie. Used by data/synth*.cpp and their tests.
+// Positions of the bodies of a synthetic image. Used by data/synth*.cpp and their tests.
 namespace basin::synth {
 
-/// The largest depth by which disks of different bodies overlap, px; 0 where nothing does.
+/// The largest depth by which disks of different bodies overlap, px; 0 if none do.
 double overlap(const std::vector<Body>&);
 
 /// As above, between `body` and any of `others`.
 double overlap_with(const std::vector<Body>& others, const Body& body);
 
-/// Pushes overlapping bodies apart as rigid bodies, along the line between overlapping disks and in proportion to mass
-/// and moment of inertia, for at most `passes` sweeps or until no overlap exceeds `tolerance` px. Order of work is
+/// Pushes overlapping bodies apart as rigid bodies, along the line between overlapping disks and according to mass and
+/// moment of inertia, for at most `passes` sweeps or until no overlap exceeds `tolerance` px. The order of work is
 /// fixed.
 void push_apart(std::vector<Body>&, int passes, double tolerance);
 
@@ -28,13 +28,13 @@ struct ColonyOptions {
   double radius = 4;            // mean, px
   double length = 32;           // mean tip-to-tip length at division, px
   double curvature = 0;         // mean, radians per px
-  std::vector<Point> founders;  // where the founder cells lie; empty: `colonies` random places
-  double late = 0;              // share of the cells that divide only at one and a half to four times the length
-  double slack = 0.1;           // cells may overlap by so much in the end, px
-  double kink = 0.12;           // largest turn of a daughter cell against her mother, radians
+  std::vector<Point> founders;  // positions of the founder cells; empty: `colonies` random ones
+  double late = 0;              // fraction of the cells that divide only at 1.5 to 4 times the length
+  double slack = 0.1;           // final overlap that is allowed, px
+  double kink = 0.12;           // largest angle between a daughter cell and her mother, radians
 };
 
-/// Microcolonies grown from single cells: cells lengthen, divide in the middle at a length of their own and push each
+/// Microcolonies grown from single cells: cells lengthen, divide in the middle at an individual length and push each
 /// other. Cells close to division have a waist. `fixed` bodies (filaments, branching cells) lie among them and are
 /// pushed too.
 std::vector<Body> grow(const ColonyOptions&, std::vector<Body> fixed, Random&);

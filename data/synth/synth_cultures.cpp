@@ -15,20 +15,20 @@ Point within(int size, double margin, Random& random) {
   return {x, size * (margin + (1 - 2 * margin) * double(random.uniform()))};
 }
 
-/// What one strain looks like: everything is in px and shared by the cells of an image.
+/// The appearance of a strain, in px; shared by all cells of an image.
 struct Strain {
   double radius = 4, length = 28;  // mean; length at division
   double curvature = 0;            // radians per px
 };
 
-/// How many cells of the strain cover this share of the image, at most 400 per 256 x 256 px.
+/// The number of cells of the strain that cover this fraction of the image, at most 400 per 256 x 256 px.
 int cells_that_cover(const SynthOptions& options, const Strain& strain, double share) {
   const double area = 0.72 * strain.length * 2 * strain.radius, fields = options.size / 256.0 * (options.size / 256.0);
   const double cells = share * options.density * double(options.size) * options.size / area;
   return std::max(1, int(std::lround(std::min(cells, 400 * fields))));
 }
 
-/// One to several colonies that grow from single cells, up to a monolayer.
+/// One to several colonies grown from single cells, up to a monolayer.
 std::vector<Body> colonies(const SynthOptions& options, const Strain& strain, Random& random) {
   ColonyOptions colony;
   colony.size = options.size;
@@ -39,13 +39,13 @@ std::vector<Body> colonies(const SynthOptions& options, const Strain& strain, Ra
   for (int k = 0; k < colony.colonies; ++k)
     colony.founders.push_back(within(options.size, colony.colonies == 1 ? 0.25 : 0.03, random));
   colony.late = chance(random, 0.3) ? random.uniform(0.02f, 0.2f) : 0;
-  // Round cells would lose their outline under the pressure that rods stand.
+  // Round cells would lose their outline at the overlap that rods can have.
   colony.slack = strain.radius * random.uniform(0.02f, 1) * (strain.length < 4.5 * strain.radius ? 0.1 : 0.3);
   colony.kink = random.uniform(0.01f, 0.15f);
   return grow(colony, {}, random);
 }
 
-/// Bundles of parallel cells, bent.
+/// Curved bundles of parallel cells.
 std::vector<Body> rafts(const SynthOptions& options, const Strain& strain, Random& random) {
   std::vector<Body> all;
   for (int k = 1 + random.below(3); k > 0; --k) {
@@ -64,7 +64,7 @@ std::vector<Body> rafts(const SynthOptions& options, const Strain& strain, Rando
     const double half = std::max(1.0, raft_options.rows * strain.radius);
     Bend curve;
     curve.wavelength = options.size * random.uniform(0.5f, 2);
-    // The bundle's inner side must not be squeezed.
+    // The inner side of the bundle must not be squeezed.
     const double sharpest = 0.35 / half;
     curve.amplitude = std::min(1.2, sharpest * curve.wavelength / two_pi) * random.uniform(0, 1);
     curve.curvature = std::min(0.02, sharpest) * random.uniform(-0.6f, 0.6f);
@@ -78,7 +78,7 @@ std::vector<Body> rafts(const SynthOptions& options, const Strain& strain, Rando
   return all;
 }
 
-/// Cells that lie alone or in small heaps.
+/// Single cells or small heaps.
 std::vector<Body> scattered(const SynthOptions& options, const Strain& strain, bool stalks, Random& random) {
   std::vector<Body> bodies;
   const double cluster = random.uniform(0, 0.8f), branching = chance(random, 0.15) ? 0.3 : 0;
@@ -110,7 +110,7 @@ std::vector<Body> scattered(const SynthOptions& options, const Strain& strain, b
   return bodies;
 }
 
-/// Long cells that wind, some in bundles.
+/// Long winding cells, some in bundles.
 std::vector<Body> filaments(const SynthOptions& options, Strain strain, Random& random) {
   if (chance(random, 0.5)) {
     strain.length = strain.radius * random.uniform(16, 60);
@@ -214,7 +214,7 @@ Culture culture(const SynthOptions& options, Random& random) {
     }
   }
   remove_overlapping(out.cells, 0.36);
-  // Cells are soft: pressed together they touch along lines, not at points.
+  // Cells are soft: when pressed together they touch along lines, not at points.
   const double softness = random.uniform(1, 1.2f);
   for (Body& body : out.cells)
     for (Disk& d : body.disks)

@@ -12,10 +12,10 @@ struct DebrisOptions {
   int rings = 0;          // dust and bubbles out of focus: concentric fringes
   int ghosts = 0;         // cells out of focus
   int fibres = 0;         // thin winding lines
-  double strength = 0.5;  // of all of it
-  bool positive = false;  // adds only: no part is negative
+  double strength = 0.5;  // of all debris
+  bool positive = false;  // only adds light: no part is negative
 };
-/// [height][width], 1 is the middle of a typical cell.
+/// [height][width]; 1 is the middle of a typical cell.
 Plane debris(int height, int width, const DebrisOptions&, Random&);
 
 }  // namespace basin::synth

@@ -10,7 +10,7 @@
 namespace basin::synth {
 namespace {
 
-/// Puts the body's frame at the centroid of `placed`, unturned.
+/// Moves the body's frame to the centroid of `placed`, without rotation.
 void replace_disks(Body& body, const std::vector<Disk>& placed) {
   Point middle;
   for (const Disk& d : placed)
@@ -22,7 +22,7 @@ void replace_disks(Body& body, const std::vector<Disk>& placed) {
   body.angle = 0;
 }
 
-/// How far a straight body goes along its axis, from its centre.
+/// The distance from the centre to the ends of a straight body along its axis.
 double reach(const Body& body) {
   double most = 0;
   for (const Disk& d : body.disks)
@@ -182,7 +182,7 @@ Body stalked_rod(const RodShape& shape, const StalkShape& stalk, Random& random)
   for (double s = 0; s < stalk.length; s += step) {
     body.joined.push_back(int(body.disks.size()) - 1);
     body.disks.push_back({at, stalk.radius});
-    // The turn itself wanders, so that bends are smooth.
+    // The turn itself is a random walk, so that bends are smooth.
     turn = 0.9 * turn + 0.44 * stalk.winding * std::clamp(gaussian(random), -2.0, 2.0);
     heading += turn;
     at.x += step * std::cos(heading), at.y += step * std::sin(heading);

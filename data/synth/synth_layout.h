@@ -4,21 +4,21 @@
 #include "data/synth/synth_shapes.h"
 #include "kernels/runtime/philox.h"
 
-// Arrangements of cells other than colonies that grow. Used by data/synth*.cpp and their tests.
+// Arrangements of cells other than growing colonies. Used by data/synth*.cpp and their tests.
 namespace basin::synth {
 
-/// A random position, at times just outside so that objects are cut by the border.
+/// A random position, sometimes slightly outside, so that objects are cut by the border.
 Point anywhere(int size, Random&);
 
-/// Adds a body, against an earlier one with probability `cluster`, at the first of a few random poses that overlaps
-/// others little enough to be pushed apart, else at the best of them.
+/// Adds a body, next to an earlier one with probability `cluster`: at the first of a few random poses whose overlap is
+/// small enough to be pushed apart, otherwise at the best of them.
 void place(std::vector<Body>&, Body, double cluster, int size, Random&);
 
-/// Turns all bodies about the origin by `angle` radians, then moves them.
+/// Rotates all bodies about the origin by `angle` radians, then moves them.
 void move(std::vector<Body>&, Point by, double angle);
 
-/// A curve through the origin, named by its heading in radians at arc length s:
-/// curvature s + amplitude (sin(2 pi s / wavelength + phase) - sin(phase)).
+/// A curve through the origin, defined by its heading in radians at arc length s: curvature s + amplitude (sin(2 pi s /
+/// wavelength + phase) - sin(phase)).
 struct Bend {
   double curvature = 0;  // radians per px
   double amplitude = 0;  // radians
@@ -29,7 +29,7 @@ struct Bend {
 /// the curvature, so y times the curvature should stay below 0.5. Radii are kept.
 void bend(std::vector<Body>&, const Bend&);
 
-/// Rows of cells that lie side by side and end to end, as bacteria do that grow in parallel between agarose and glass.
+/// Rows of cells side by side and end to end, like bacteria that grow in parallel between agarose and glass.
 struct RaftOptions {
   int rows = 4;
   double row_length = 150;      // mean, px
@@ -38,18 +38,18 @@ struct RaftOptions {
   double length = 24;           // median tip-to-tip length of the cells, px
   double length_spread = 0.3;   // natural logarithm
   double gap = 0.2;             // mean gap between the ends of two cells of a row, in radii
-  double missing = 0.03;        // share of the cells that are left out
+  double missing = 0.03;        // fraction of the cells that are left out
   double taper = 0;             // how much shorter the outer rows are, 0 to 1
 };
 /// Centred on the origin, rows along x.
 std::vector<Body> raft(const RaftOptions&, Random&);
 
-/// Cocci along a winding path, in contact; some are dividing, and then have a waist.
+/// Cocci in contact along a winding path; some are dividing, and then have a waist.
 struct ChainOptions {
   int cells = 8;
   double radius = 4;            // mean, px
   double radius_spread = 0.06;  // relative
-  double dividing = 0.3;        // share of the cells
+  double dividing = 0.3;        // fraction of the cells
   double winding = 0.5;         // standard deviation of the turn from one cell to the next, radians
 };
 /// Begins at the origin, along x.

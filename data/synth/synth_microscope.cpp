@@ -36,14 +36,14 @@ Plane enlarge(const Plane& coarse, int height, int width, int step) {
   return out;
 }
 
-/// As smooth_noise, drawn on a coarser grid where sigma is large.
+/// Like smooth_noise, but on a coarser grid if sigma is large.
 Plane cloud(const Scene& scene, double sigma, Random& random) {
   const int step = coarse_step(sigma), h = (scene.height + step - 1) / step, w = (scene.width + step - 1) / step;
   Plane coarse = smooth_noise(h, w, sigma / step, random);
   return step == 1 ? coarse : enlarge(coarse, scene.height, scene.width, step);
 }
 
-/// 1 + amount times noise that has structure of a third and of the whole of a cell's radius.
+/// 1 + amount times noise with structure at a third of a cell's radius and at the whole radius.
 Plane grain(const Specimen& specimen, double amount, Random& random) {
   const Scene& scene = specimen.scene;
   Plane out = cloud(scene, std::max(0.7, 0.3 * specimen.radius), random);
@@ -53,7 +53,7 @@ Plane grain(const Specimen& specimen, double amount, Random& random) {
   return out;
 }
 
-/// Phase of everything, 1 in the middle of a typical cell.
+/// The phase of everything; 1 in the middle of a typical cell.
 Plane phase_of(const Specimen& specimen, const Plane& body, double spread, double nucleoid, double texture,
                Random& random) {
   const Scene& scene = specimen.scene;
@@ -162,7 +162,7 @@ Plane stained(const Specimen& specimen, const StainOptics& optics, Random& rando
       const double r = scene.radius[p], outer = r - std::min(optics.envelope, 0.4 * r);
       const double inner = std::max(0.0, outer - optics.shell), d2 = from_spine(scene, p);
       const double shell = std::sqrt(std::max(0.0, outer * outer - d2)) - std::sqrt(std::max(0.0, inner * inner - d2));
-      // A shell of this thickness is at most sqrt(outer^2 - inner^2) deep: 1 there.
+      // A shell of this thickness is at most sqrt(outer^2 - inner^2) deep, which is scaled to 1.
       amount += optics.membrane * shell / std::sqrt(std::max(1e-6, outer * outer - inner * inner));
     }
     dye.at[p] = float(amount * structure.at[p] * factor[size_t(scene.ids[p])]) + specimen.backdrop.at[p];

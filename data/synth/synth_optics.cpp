@@ -8,7 +8,7 @@
 namespace basin::synth {
 namespace {
 
-/// Typical thickness of the objects: the mean over their pixels, px. 1 where there is none.
+/// Typical thickness of the objects: the mean over their pixels, px. 1 if there are none.
 double mean_thickness(const Scene& scene) {
   double sum = 0;
   int64_t n = 0;
@@ -104,7 +104,7 @@ Plane phase_contrast(const Scene& scene, const PhaseOptics& optics, Random& rand
   Plane out{h, w, std::vector<float>(delay.at.size())};
   for (size_t p = 0; p < out.at.size(); ++p) {
     const double ring = optics.halo * wide.at[p] - optics.absorption * sharp.at[p];
-    // Light cannot turn negative: deep phase saturates.
+    // Light cannot be negative: deep phase saturates.
     const double level = ring < 0 ? std::exp(ring * 1.1) : 1 + ring;
     out.at[p] = float(optics.background * (level + optics.dirt * dirt.at[p] + 0.015 * clouds.at[p]));
   }

@@ -4,23 +4,23 @@
 
 #include "kernels/runtime/philox.h"
 
-// Random numbers of other distributions than the uniform one. Used by data/synth*.cpp and their tests.
+// Random numbers with distributions other than uniform. Used by data/synth*.cpp and their tests.
 namespace basin::synth {
 
 constexpr double two_pi = 6.283185307179586;
 
-/// A standard normal number, by Box and Muller; draws two uniform ones.
+/// A standard normal number by Box-Muller; draws two uniform ones.
 inline double gaussian(Random& random) {
   const double radius = std::sqrt(-2 * std::log(1 - double(random.uniform())));
   return radius * std::cos(two_pi * double(random.uniform()));
 }
 
-/// A factor with median 1, its natural logarithm of this standard deviation and cut at twice that.
+/// A log-normal factor with median 1; its natural logarithm has this standard deviation and is cut at twice that.
 inline double log_normal(Random& random, double spread) {
   return std::exp(spread * std::clamp(gaussian(random), -2.0, 2.0));
 }
 
-/// Between lo and hi, its logarithm uniform; lo, hi > 0.
+/// Log-uniform between lo and hi; lo, hi > 0.
 inline double log_uniform(Random& random, double lo, double hi) {
   return lo * std::pow(hi / lo, double(random.uniform()));
 }

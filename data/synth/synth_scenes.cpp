@@ -28,7 +28,7 @@ DebrisOptions dirt(const Culture& culture, int size, bool light, Random& random)
   return options;
 }
 
-/// Channels hold another liquid than the plastic around them and end in bright or dark walls.
+/// Channels contain a different liquid than the plastic around them, and have bright or dark walls.
 void add_walls(Plane& backdrop, const std::vector<Body>& walls, double radius, Random& random) {
   const Scene hollow = draw(walls, backdrop.height, backdrop.width, 1);
   Plane inside{backdrop.height, backdrop.width, std::vector<float>(backdrop.at.size())};
@@ -115,7 +115,7 @@ StainOptics random_stain(double radius, Random& random) {
   return o;
 }
 
-/// `typical`: light of the background where there is some, else of the cells.
+/// `typical`: light of the background if there is any, otherwise of the cells.
 Sensor random_sensor(int bits, bool light, Random& random) {
   Sensor s;
   const int all_bits[] = {8, 12, 16};

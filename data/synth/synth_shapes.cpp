@@ -49,7 +49,7 @@ Body rod_chain(const RodShape& shape) {
   return body;
 }
 
-/// How deep pixel p lies in the hull of two disks: distance from the nearest spine point over the radius there.
+/// The depth of pixel p in the hull of two disks: distance from the nearest spine point over the radius there.
 struct Depth {
   double relative, radius;
 };
@@ -72,7 +72,7 @@ Depth depth_in(const Disk& a, const Disk& b, double x, double y) {
   return {std::sqrt(dx * dx + dy * dy) / radius, radius};
 }
 
-/// Pixels of the piece that holds `seed`, taken out of `ids`, 4-connected.
+/// The pixels of the 4-connected piece that contains `seed`; marks them in `seen`.
 std::vector<size_t> take_piece(const std::vector<int32_t>& ids, std::vector<uint8_t>& seen, size_t seed, size_t width) {
   std::vector<size_t> piece{seed};
   seen[seed] = 1;

@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <vector>
 
-// Bodies of synthetic images and how they are drawn. Used by data/synth*.cpp and their tests.
+// The bodies of synthetic images and how they are drawn. Used by data/synth*.cpp and their tests.
 namespace basin::synth {
 
 struct Point {
@@ -28,11 +28,11 @@ struct RodShape {
   double length = 20;    // along the spine, tip to tip, px; at least 2 radius
   double radius = 4;     // px
   double curvature = 0;  // radians per px
-  double waist = 0;      // how much of the radius the division septum takes away, 0 to 1
+  double waist = 0;      // fraction of the radius that the division septum takes away, 0 to 1
 };
 Body rod(const RodShape&);
 
-/// A rod with a side branch that leaves the spine at `position` (0 to 1) under `angle` (radians).
+/// A rod with a side branch that leaves the spine at `position` (0 to 1) at an angle of `angle` radians.
 struct BranchShape {
   double position = 0.5, angle = 1.2, length = 15;
 };
@@ -42,20 +42,20 @@ struct WormShape {
   double length = 110, radius = 6;
   double amplitude = 0.6, wavelength = 90, phase = 0;  // of the heading, radians and px
   double curvature = 0;
-  bool tapered = true;  // towards both ends, more at the tail; otherwise a filament with round ends
+  bool tapered = true;  // thinner towards both ends, more at the tail; otherwise a filament with round ends
 };
 Body worm(const WormShape&);
 
 struct NucleusShape {
   double a = 12, b = 9;  // half axes in px, a > b
   double curvature = 0;  // bends the long axis, radians per px
-  double egg = 0;        // how much thicker one end is, -0.3 to 0.3
+  double egg = 0;        // relative difference in thickness of the two ends, -0.3 to 0.3
   double waist = 0;      // as in RodShape
 };
 /// An ellipse as the union of the disks on its medial axis, then bent and deformed.
 Body nucleus(const NucleusShape&);
 
-/// What the optics see, pixel by pixel.
+/// The optical properties of each pixel.
 struct Scene {
   int height = 0, width = 0;
   int count = 0;
@@ -64,8 +64,8 @@ struct Scene {
   std::vector<float> radius;     // [H][W], of the object at the pixel's nearest spine point
 };
 
-/// A pixel whose centre lies in several bodies goes to the one it is deepest in, relative to the local radius; to the
-/// earlier one in a tie. Of each body the largest 4-connected piece is kept if it has at least `min_area` pixels.
+/// A pixel whose centre lies in several bodies goes to the one it is deepest in, relative to the local radius; on a tie
+/// to the earlier one. Of each body the largest 4-connected piece is kept if it has at least `min_area` pixels.
 Scene draw(const std::vector<Body>&, int height, int width, int min_area);
 
 /// The square of `size` px that begins at (margin, margin); pieces are kept and numbered as in draw().

@@ -21,8 +21,8 @@ using kernels::ConvGeometry;
 /// Stride 1 and the padding that keeps the size of the image.
 ConvGeometry same_geometry(const Tensor& weight) { return ConvGeometry::same(weight.dim(2), weight.dim(3)); }
 
-/// A convolution between maps of these layouts: by oneDNN or cuDNN where they serve, else by the plain kernels. `first`
-/// is the first input channel of the weight that x meets.
+/// A convolution between maps of these layouts: by oneDNN or cuDNN where they are supported, otherwise by the plain
+/// kernels. x is convolved with the input channels of the weight from `first` on.
 class Convolution {
  public:
   Convolution(const Exec& exec, const Tensor& x, const Tensor& out, const ConvGeometry& geometry)
@@ -52,7 +52,7 @@ class Convolution {
       if constexpr (std::is_same_v<X, T>)
         kernels::conv_plain<X>(exec_, in, w, b, end, out.features<X>());
       else
-        BASIN_CHECK(false, "bfloat16 maps outside the libraries' layouts");
+        BASIN_CHECK(false, "bfloat16 maps need a layout that the library supports");
     });
   }
   void backward_weight(const Tensor& x, const Tensor& d_out, const Tensor& d_weight, int first) const {
@@ -70,7 +70,7 @@ class Convolution {
       if constexpr (std::is_same_v<X, T>)
         kernels::conv_plain_backward_weight<X>(exec_, in, d, w);
       else
-        BASIN_CHECK(false, "a convolution in bfloat16 has a gradient on a GPU only");
+        BASIN_CHECK(false, "the gradient of a bfloat16 convolution needs a GPU");
     });
   }
   void backward_data(const Tensor& weight, int first, const Tensor& d_out, const Tensor& d_x) const {
@@ -85,7 +85,7 @@ class Convolution {
       if constexpr (std::is_same_v<X, T>)
         kernels::conv_plain_backward_data<X>(exec_, w, d, d_x.features<X>());
       else
-        BASIN_CHECK(false, "a convolution in bfloat16 has a gradient on a GPU only");
+        BASIN_CHECK(false, "the gradient of a bfloat16 convolution needs a GPU");
     });
   }
 
@@ -96,9 +96,10 @@ class Convolution {
   Library library_ = Library::none;
 };
 
-/// Calls f(first, up) for up(low) part by part, `up` being empty maps for the channels from `first` on. A part is as
-/// wide as `out` where that has whole groups: it then shares its memory with other maps, and the parts take as long as
-/// the whole (oneDNN's Winograd from 256 channels at 64x64 pixels wants 39 MB of its own, from 128 only 10 MB).
+/// Calls f(first, up) for up(low) in parts; `up` are uninitialised maps for the channels from `first` on. A part has as
+/// many channels as `out` if those are whole groups: its memory can then be reused for other maps, and the parts take
+/// no longer than the whole (oneDNN's Winograd needs 39 MB of its own from 256 channels at 64x64 pixels, and only 10 MB
+/// from 128).
 template <class F>
 void for_each_up(const Exec& exec, const Tensor& low, const Tensor& out, const F& f) {
   const bool whole_groups = out.layout() != Layout::nhwc && out.dim(1) % out.block() == 0;
@@ -130,7 +131,7 @@ Tensor maps_like(const Tape& tape, const Tensor& t, int64_t channels, Layout lay
   return Tensor::empty(tape.exec(), {t.dim(0), channels, t.dim(2), t.dim(3)}, t.dtype(), layout);
 }
 
-/// out = out + bias, then a ReLU where wanted; `bias` may be empty.
+/// out = out + bias, then a ReLU if `relu`; `bias` may be empty.
 void epilogue(const Exec& exec, const Parameter& bias, bool relu, const Tensor& out) {
   with_map(out.dtype(), [&]<class X>(X) {
     if (bias.value)
@@ -140,8 +141,8 @@ void epilogue(const Exec& exec, const Parameter& bias, bool relu, const Tensor& 
   });
 }
 
-/// Turns d_out into the gradient of what a bias was added to and a ReLU applied to, and adds to the gradient of the
-/// bias. `opened`: the value of the ReLU, empty where there is none; `bias` may be empty.
+/// Turns d_out into the gradient before the ReLU and the bias, and adds to the gradient of the bias. `opened`: the
+/// value of the ReLU, empty if there is none; `bias` may be empty.
 void epilogue_backward(const Exec& exec, const Tensor& opened, const Parameter& bias, const Tensor& d_out) {
   with_map(d_out.dtype(), [&]<class X>(X) {
     const FeatureView<const X> out = opened ? opened.features<const X>() : FeatureView<const X>();
@@ -240,7 +241,7 @@ Var conv_upsampled(Tape& tape, const Var& low, const Var& skip, const Parameter&
 
 Var conv(Tape& tape, const std::vector<Var>& parts, const Parameter& weight, const Parameter& bias,
          const ConvOptions& o) {
-  BASIN_CHECK(!parts.empty(), "nothing to convolve");
+  BASIN_CHECK(!parts.empty(), "there are no parts to convolve");
   const Tensor& like = parts[0].value;
   const ConvGeometry& g = o.geometry;
   const Shape shape{like.dim(0), weight.value.dim(0), g.out_h(like.dim(2)), g.out_w(like.dim(3))};

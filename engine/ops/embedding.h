@@ -4,8 +4,8 @@
 
 namespace basin {
 
-// Embeddings and their losses, of row-major [N, C, H, W] tensors in float32 or float64. Nothing is read back to the
-// host, so a step that holds them can be recorded once.
+// Embeddings and their losses, for row-major [N, C, H, W] tensors in float32 or float64. Without a round trip to the
+// host, so that a step with them can be captured as a CUDA graph.
 
 /// See kernels::power_activation. alpha: f32 [1] in device memory. Keeps the input, the output and alpha.
 Var power_activation(Tape&, Var e, const Tensor& alpha, double floor = 1e-4);
@@ -13,16 +13,16 @@ Var power_activation(Tape&, Var e, const Tensor& alpha, double floor = 1e-4);
 /// See kernels::unit_vectors. Keeps the input.
 Var unit_vectors(Tape&, Var v);
 
-/// The objects of a batch, for losses: labels i32 [N, H, W] as they were given, neighbours i32 [N, slots, words], and
-/// how many objects of each sample were dropped, i32 [N].
+/// The objects of a batch, for losses: the given labels i32 [N, H, W], neighbours i32 [N, slots, words], and how many
+/// objects of each sample were dropped, i32 [N].
 struct ObjectTables {
   Tensor labels, neighbours, dropped;
 };
 
-/// See kernels::adjacency. `capacity`: how many objects of a sample the tables have room for.
+/// See kernels::adjacency. `capacity`: the largest number of objects per sample.
 ObjectTables object_tables(const Exec&, const Tensor& labels, int capacity, double radius = 10);
 
-/// The loss to differentiate, and its two parts to report, each of shape [1].
+/// The loss to differentiate and its two parts for reporting, each of shape [1].
 struct EmbeddingLoss {
   Var total;
   Tensor intra, inter;

@@ -4,14 +4,15 @@
 
 namespace basin {
 
-/// The gradient to overwrite for v: its own where nothing has been written to it yet, else a fresh one to be added.
+/// Where an operation writes the gradient of v by overwriting: v's own gradient if it has none yet, otherwise a
+/// temporary tensor that is then added to it.
 class GradientSink {
  public:
   GradientSink(Tape& tape, const Var& v) : tape_(tape), var_(v), wanted_(tape.wants_gradient(v)) {
     if (wanted_) adds_ = tape.wants_sum(v);
     tensor_ = wanted_ && !adds_ ? tape.gradient(v) : tape.empty_like(v.value);
   }
-  /// The same for an op that works element by element: it overwrites d_out, which nobody reads after it.
+  /// The same for an element-wise operation: it may overwrite d_out, which is not read afterwards.
   GradientSink(Tape& tape, const Var& v, const Tensor& d_out) : tape_(tape), var_(v), wanted_(tape.wants_gradient(v)) {
     if (wanted_) adds_ = tape.wants_sum(v);
     tensor_ = d_out;

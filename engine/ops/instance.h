@@ -4,7 +4,7 @@
 
 namespace basin {
 
-/// What the loss of spatial embeddings compares with, of N crops with up to K objects each.
+/// The targets of the spatial embedding loss, for N crops with up to K objects each.
 struct InstanceTargets {
   Tensor labels;  // i32 [N, H, W], compact
   Tensor area;    // i32 [N, K]
@@ -20,10 +20,10 @@ InstanceTargets instance_targets(const Exec&, const Tensor& labels, int capacity
 
 struct InstanceLoss {
   Var total;     // [1]
-  Tensor terms;  // [4]: the same number, then the instance, variance and seed terms without their weights
+  Tensor terms;  // [4]: the total again, then the unweighted instance, variance and seed terms
 };
-/// See kernels::instance_loss, of raw [N, 5, H, W], row-major. Forward computes the gradient along with the value and
-/// keeps it for backward.
+/// See kernels::instance_loss; raw is [N, 5, H, W], row-major. The forward pass also computes the gradient and keeps it
+/// for the backward pass.
 InstanceLoss instance_loss(Tape&, Var raw, const InstanceTargets&, const kernels::InstanceLossOptions& = {});
 
 }  // namespace basin

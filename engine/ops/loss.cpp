@@ -12,7 +12,7 @@ void check_pair(const Tensor& a, const Tensor& b) {
 
 Tensor one_number(Tape& tape, DType dtype) { return Tensor::empty(tape.exec(), {1}, dtype); }
 
-/// Where to write the gradient of v, and whether something is there to add to.
+/// Where to write the gradient of v, and whether to add to it.
 struct LossGradient {
   bool accumulate;
   const Tensor& gradient;
@@ -102,7 +102,7 @@ Var weighted_sum(Tape& tape, const std::vector<WeightedVar>& terms) {
     return all;
   };
   with_real(total.dtype(), [&]<class T>(T t) { kernels::weighted_sum<T>(tape.exec(), of_terms(t), total.data<T>()); });
-  Var any;  // of those that want a gradient
+  Var any;  // a term that needs a gradient
   for (const WeightedVar& term : terms)
     if (tape.wants_gradient(term.value)) any = term.value;
   return tape.record(total, {any}, [&tape, terms, of_terms](const Tensor& d_total) {

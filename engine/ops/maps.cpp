@@ -12,7 +12,7 @@
 namespace basin {
 namespace {
 
-/// What a backward closure captures of an input whose value it does not need.
+/// For a backward closure that needs the shape of an input but not its value.
 Var shape_of(const Var& v) { return {v.value.without_data(), v.node}; }
 
 Var activate(Tape& tape, const Var& x, kernels::Activation f) {
@@ -41,7 +41,7 @@ Var sum(Tape& tape, const Var& a, const Var& b, bool relu) {
         kernels::activate_backward<X>(tape.exec(), kernels::Activation::relu, kept.features<const X>(),
                                       d_out.features<const X>(), d_out.features<X>());
     });
-    // d_out itself becomes the gradient of one of the two, after the other has read it.
+    // d_out itself becomes the gradient of one of the two inputs, after the other has read it.
     const auto pass = [&](const Var& v, bool hand_over) {
       if (!tape.wants_gradient(v)) return;
       if (hand_over && !tape.wants_sum(v)) return tape.set_gradient(v, d_out);
@@ -82,7 +82,7 @@ Var max_pool(Tape& tape, const Var& x) {
 }
 
 Var dropout(Tape& tape, const Var& x, const DropoutOptions& o, const StepState* state) {
-  BASIN_CHECK(tape.training(), "dropout is for training");
+  BASIN_CHECK(tape.training(), "dropout needs a training tape");
   const Tensor out = tape.empty_like(x.value);
   with_map(out.dtype(), [&]<class T>(T) {
     kernels::dropout<T>(tape.exec(), x.value.features<const T>(), o.p, o.seed, o.layer, state, out.features<T>());
@@ -161,7 +161,7 @@ Tensor channel_dropout_mask(Tape& tape, const Tensor& maps, const DropoutOptions
 }
 
 Var channel_dropout(Tape& tape, const Var& x, const DropoutOptions& o, const StepState* state) {
-  BASIN_CHECK(tape.training(), "dropout is for training");
+  BASIN_CHECK(tape.training(), "dropout needs a training tape");
   const Tensor mask = channel_dropout_mask(tape, x.value, o, state);
   const auto multiply = [&tape, mask](const Tensor& from, const Tensor& to) {
     with_map(to.dtype(), [&]<class X>(X) {
@@ -186,7 +186,7 @@ Var add(Tape& tape, const Var& a, const Var& b) { return sum(tape, a, b, false);
 Var add_relu(Tape& tape, const Var& a, const Var& b) { return sum(tape, a, b, true); }
 
 Var concat(Tape& tape, const std::vector<Var>& parts, Layout layout) {
-  BASIN_CHECK(!parts.empty(), "nothing to concatenate");
+  BASIN_CHECK(!parts.empty(), "there are no parts to concatenate");
   const Tensor& like = parts[0].value;
   int channels = 0;
   std::vector<Var> shapes;

@@ -5,7 +5,7 @@
 #include "kernels/nn/activation.h"
 #include "kernels/nn/training_step.h"
 
-// Operations without parameters on feature maps [N, C, H, W] in any layout, which their values have too.
+// Operations without parameters on feature maps [N, C, H, W] in any layout; the results have the same layout.
 
 namespace basin {
 
@@ -22,15 +22,15 @@ Var resize_bilinear(Tape&, const Var& x, int h, int w);
 struct DropoutOptions {
   double p = 0.2;
   uint64_t seed = 0;
-  uint32_t layer = 0;  // tells the masks of several dropouts apart
+  uint32_t layer = 0;  // distinguishes the masks of several dropouts
 };
-/// Element-wise. Saves nothing: the mask is computed anew. On a training tape only.
+/// Element-wise dropout. Saves nothing: the mask is recomputed. Only on a training tape.
 Var dropout(Tape&, const Var& x, const DropoutOptions&, const StepState*);
-/// Of whole channels of a sample. Saves the mask, a number per channel. On a training tape only.
+/// Drops whole channels of a sample. Saves the mask, one number per channel. Only on a training tape.
 Var channel_dropout(Tape&, const Var& x, const DropoutOptions&, const StepState*);
 
-/// The mask of a channel dropout of maps like these: a number per sample and channel, for kernels that apply it with
-/// other work (kernels/nn/channels.h).
+/// The mask of channel dropout for maps of this shape: one number per sample and channel, for kernels that combine it
+/// with other work (kernels/nn/channels.h).
 Tensor channel_dropout_mask(Tape&, const Tensor& maps, const DropoutOptions&, const StepState*);
 
 /// relu(x), sigmoid(x), tanh(x). Saves its value.
@@ -43,11 +43,11 @@ Var add(Tape&, const Var& a, const Var& b);
 /// relu(a + b). Saves its value.
 Var add_relu(Tape&, const Var& a, const Var& b);
 
-/// The parts concatenated along the channels, in this layout, which need not be theirs. Saves nothing. A convolution of
-/// several parts (engine/ops/conv.h) needs no concatenation.
+/// The parts concatenated along the channels, in this layout, which may differ from theirs. Saves nothing. A
+/// convolution of several parts (engine/ops/conv.h) needs no concatenation.
 Var concat(Tape&, const std::vector<Var>& parts, Layout);
 
-/// Each pixel's vector of channels divided by its length, or by epsilon where that is larger. Keeps x.
+/// Divides each pixel's vector of channels by its length, or by epsilon if that is larger. Keeps x.
 Var normalise_pixels(Tape&, const Var& x, double epsilon = 1e-6);
 
 }  // namespace basin

@@ -28,9 +28,10 @@ kernels::NormGradient<X> gradient_to(const GradientSink& d_x, const NormParamete
   return {d_x.tensor().features<X>(), p.gamma.gradient.data<T>(), p.beta.gradient.data<T>()};
 }
 
-/// Those of the batch, with an update of the running ones; on an evaluating tape the running ones.
+/// On a training tape the statistics of the batch, with which the running ones are updated; on an evaluating tape the
+/// running statistics.
 Tensor statistics_for(Tape& tape, const Var& x, const NormParameters& p) {
-  BASIN_CHECK(tape.training() || x.node < 0, "no gradient goes through running statistics");
+  BASIN_CHECK(tape.training() || x.node < 0, "running statistics have no gradient");
   Tensor stats;
   with_map(x.value.dtype(), [&]<class X>(X) {
     using T = Arithmetic<X>;
@@ -45,8 +46,7 @@ Tensor statistics_for(Tape& tape, const Var& x, const NormParameters& p) {
   return stats;
 }
 
-/// relu(mask batch norm(x) + residual), each part of which but the normalisation may be missing. `mask` stays in
-/// memory.
+/// relu(mask batch norm(x) + residual): all but the normalisation may be missing. Keeps `mask`.
 Var norm_tail(Tape& tape, const Var& x, const NormParameters& p, const Var& residual, const Tensor& mask, bool relu) {
   const Tensor stats = statistics_for(tape, x, p);
   const auto tail_of = [relu, mask]<class X>(const Tensor& added, X) {
@@ -67,12 +67,12 @@ Var norm_tail(Tape& tape, const Var& x, const NormParameters& p, const Var& resi
                                        const bool added = residual.value.shape().rank() > 0;
                                        std::optional<GradientSink> d_residual;
                                        if (added) d_residual.emplace(tape, residual, d_out);
-                                       // Not written over d_out where the gradient of the residual is.
+                                       // Not in place if there is a residual: d_out is its gradient.
                                        std::optional<GradientSink> d_x;
                                        added ? d_x.emplace(tape, x) : d_x.emplace(tape, x, d_out);
                                        with_map(d_out.dtype(), [&]<class X>(X) {
                                          kernels::NormTail<X> tail = tail_of(Tensor(), X());
-                                         // Of the residual the gradient needs no value, only whether there is one.
+                                         // The value of the residual is not needed, only whether there is one.
                                          if (added) tail = tail_of(d_out, X());
                                          kernels::norm_residual_backward<X>(
                                              tape.exec(), input_of<X>(x.value, stats, p), tail,

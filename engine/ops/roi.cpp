@@ -7,7 +7,7 @@ namespace {
 
 Tensor one_number(Tape& tape, DType dtype) { return Tensor::empty(tape.exec(), {1}, dtype); }
 
-/// All elements of a row-major tensor in one row.
+/// All elements of a row-major tensor as one row.
 template <class T>
 View<T, 1> flat(const Tensor& t) {
   BASIN_CHECK(t.layout() == Layout::nchw, "tensor ", t.shape(), ", not row-major");
@@ -112,7 +112,7 @@ Var point_sample(Tape& tape, const Var& ragged, int channels, const RoiList& roi
 }
 
 Var centre_focal_loss(Tape& tape, const Var& logit, const Tensor& heat) {
-  BASIN_CHECK(logit.value.dtype() == heat.dtype(), "logits and heat of different types");
+  BASIN_CHECK(logit.value.dtype() == heat.dtype(), "logits and heat have different element types");
   const Tensor value = one_number(tape, heat.dtype()), sums = Tensor::empty(tape.exec(), {2}, DType::f64);
   with_real(heat.dtype(), [&]<class T>(T) {
     kernels::centre_focal_loss<T>(tape.exec(), logit.value.view<const T, 4>(), heat.view<const T, 4>(),
@@ -129,7 +129,7 @@ Var centre_focal_loss(Tape& tape, const Var& logit, const Tensor& heat) {
 }
 
 Var cell_l1_loss(Tape& tape, const Var& map, const Tensor& cell, const Tensor& target) {
-  BASIN_CHECK(map.value.dtype() == target.dtype(), "maps and targets of different types");
+  BASIN_CHECK(map.value.dtype() == target.dtype(), "maps and targets have different element types");
   const Tensor value = one_number(tape, target.dtype()), sums = Tensor::empty(tape.exec(), {2}, DType::f64);
   with_real(target.dtype(), [&]<class T>(T) {
     kernels::cell_l1_loss<T>(tape.exec(), map.value.view<const T, 4>(), cell.view<const int32_t, 2>(),
@@ -145,7 +145,7 @@ Var cell_l1_loss(Tape& tape, const Var& map, const Tensor& cell, const Tensor& t
 }
 
 Var segment_bce_loss(Tape& tape, const Var& logit, const Tensor& truth, const Tensor& before, double terms) {
-  BASIN_CHECK(logit.value.dtype() == truth.dtype(), "logits and truth of different types");
+  BASIN_CHECK(logit.value.dtype() == truth.dtype(), "logits and truth have different element types");
   const Tensor value = one_number(tape, truth.dtype());
   with_real(truth.dtype(), [&]<class T>(T) {
     kernels::segment_bce_loss<T>(tape.exec(), flat<const T>(logit.value), flat<const T>(truth),

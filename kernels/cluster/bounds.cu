@@ -10,13 +10,13 @@
 namespace basin::kernels {
 namespace {
 
-/// Lane l looks at points l * chunk, l * chunk + step, ... Their `width` coordinates at a time are kept apart: the
-/// compiler then compares them all at once.
+/// Lane l processes points l * chunk, l * chunk + step, ... The minima and maxima of `width` coordinates are kept
+/// separately, so that the compiler vectorises the comparisons.
 template <class T, int width>
 struct FindBounds {
   View<const T, 2> points;
   int64_t chunk, step;
-  View<double, 2> found;  // [lanes, 5]: x_min, x_max, y_min, y_max, NaN where a coordinate is not finite
+  View<double, 2> found;  // [lanes, 5]: x_min, x_max, y_min, y_max, NaN if a coordinate is not finite
 
   BASIN_HD void operator()(int64_t lane) const {
     const int64_t n = points.dim[0];

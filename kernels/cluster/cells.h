@@ -10,13 +10,13 @@
 #include "kernels/runtime/relaxed_atomics.h"
 #include "kernels/runtime/scratch.h"
 
-// Which cell of a PointGrid each point lies in, as a number: its key.
+// The key of a point: the index of its PointGrid cell.
 namespace basin::kernels {
 namespace {
 
-constexpr int margin = 2;  // free rows and columns around the cells: a neighbour is never out of range
+constexpr int margin = 2;  // empty rows and columns around the cells, so that neighbour indices are never out of range
 
-/// Of cells near enough for doubles to count them.
+/// For cells whose indices are exact in double.
 template <class T>
 struct KeyByCell {
   View<const T, 2> points;
@@ -32,7 +32,7 @@ struct KeyByCell {
   }
 };
 
-/// Where the host does not wait for the device.
+/// Used when the host does not wait for the device.
 template <class T>
 struct KeyInBox {
   KeyByCell<T> by_cell;
@@ -56,14 +56,14 @@ struct KeyInBox {
   }
 };
 
-/// From sorted keys the number of points of each cell that has any: its first point takes away the slot where the cell
-/// begins, its last one, in another launch, adds that where it ends.
+/// From sorted keys, the number of points in each non-empty cell: a cell's first point writes minus its start slot; its
+/// last point, in a second launch, adds the end slot.
 template <bool last>
 struct CountInCells {
   const uint32_t* key;
   int64_t n;
   uint32_t keys;
-  int32_t* count;  // [keys + 1], 0 before
+  int32_t* count;  // [keys + 1], initially 0
 
   BASIN_HD void operator()(int64_t p) const {
     if (key[p] >= keys) return;
@@ -92,7 +92,7 @@ struct PutOutside {
   }
 };
 
-/// The cells that a box lies in.
+/// The range of cells that a box covers.
 struct CellBox {
   double column, row, columns, rows;
 
@@ -101,25 +101,26 @@ struct CellBox {
         row(double(axis.cell(b.y_min))),
         columns(double(axis.cell(b.x_max)) - column + 1),
         rows(double(axis.cell(b.y_max)) - row + 1) {}
-  /// Whether doubles count them one by one.
+  /// Whether their indices are exact in double.
   bool near() const {
     return std::max(std::max(std::abs(column), std::abs(column + columns)),
                     std::max(std::abs(row), std::abs(row + rows))) < 0x1p51;
   }
 };
 
-/// Where sorted points go: one array for each part of them, and for each key the first slot that is not below it.
+/// The destination of sorted points: one array per component, and for each key the first slot with that key or a larger
+/// one.
 template <class T>
 struct CellArrays {
   T *x, *y;
   int32_t* index;
-  uint32_t* key;   // in: of each point in the order of the input; out: in the new order
+  uint32_t* key;   // in: keys in the order of the input; out: in sorted order
   int32_t* table;  // [keys + 1]
 };
 
-/// On the CPU: points [N, 2] in the order of their keys, which lie below `keys`; equal keys in the order of the input.
-/// A counting sort in two passes: first into bands of neighbouring keys, then each band, which fits into a core's own
-/// cache, by key. assign_key(from, k) has to fill in out.key[from + k].
+/// On the CPU: sorts points [N, 2] by key, where keys are below `keys`; equal keys stay in the order of the input. A
+/// counting sort in two passes: first into bands of neighbouring keys, then by key within each band, which fits into a
+/// core's own cache. assign_key(from, k) must write out.key[from + k].
 template <class T, class AssignKey>
 void sort_into_cells(const Exec& exec, View<const T, 2> points, int64_t keys, const AssignKey& assign_key,
                      const CellArrays<T>& out) {

@@ -11,7 +11,7 @@ void check(const DbscanOptions& options) {
   if (options.min_samples < 1) refuse("min_samples = ", options.min_samples, ": expected 1 or more");
 }
 
-/// The fastest way for a grid of which all points are inside, or of which some may be left out.
+/// Uses the fastest implementation for a grid, depending on whether all points are inside its cells.
 template <class T>
 void label(const Exec& exec, const GridView<T>& grid, bool all_inside, const DbscanOptions& options, int32_t* labels,
            int32_t* clusters) {

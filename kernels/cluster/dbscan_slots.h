@@ -2,13 +2,13 @@
 #include "kernels/cluster/dbscan_steps.h"
 #include "kernels/runtime/relaxed_atomics.h"
 
-// DBSCAN on a GPU, for a grid that has a table: a thread works on a slot instead of a cell. Neighbouring threads then
-// read the same points at the same time, and a cell with many points is shared by many threads.
+// DBSCAN on a GPU for a grid with a table: a thread processes a slot instead of a cell. Neighbouring threads then read
+// the same points at the same time, and many threads share a cell with many points.
 namespace basin::kernels {
 namespace {
 
-/// Finds the core points and writes their input indices. A search ends as soon as enough neighbours are found, or too
-/// few candidates are left.
+/// Finds the core points and writes their input indices. A search stops as soon as enough neighbours are found or too
+/// few candidates remain.
 template <class T>
 struct FindCorePlaces {
   GridView<T> grid;
@@ -24,7 +24,7 @@ struct FindCorePlaces {
   }
   BASIN_HD bool is_core(int p) const {
     const uint64_t key = grid.key(p);
-    if (grid.first(key + 1) - grid.first(key) >= min_samples) return true;  // a cell is nowhere wider than eps
+    if (grid.first(key + 1) - grid.first(key) >= min_samples) return true;  // a cell is no wider than eps
     const Rows<T> rows(grid, key);
     const T x = grid.x[p], y = grid.y[p];
     int left = 0, found = 0;
@@ -44,7 +44,7 @@ struct FindCorePlaces {
   }
 
  private:
-  static constexpr int at_once = 4;  // their coordinates are loaded before any is compared
+  static constexpr int at_once = 4;  // their coordinates are loaded before any comparison
   static_assert(at_once <= read_ahead);
 
   /// How many of the slots from q to q + at_once, and before `end`, are near (x, y).
@@ -57,7 +57,7 @@ struct FindCorePlaces {
       const T dx = x - to_x[k], dy = y - to_y[k], d2 = dx * dx + dy * dy;
       const bool counts = q + k < end, surely = d2 <= eps.sure;
       found += counts && surely;
-      if (sizeof(T) < sizeof(double) && counts && !surely && !(d2 > eps.possible)) {  // rarely
+      if (sizeof(T) < sizeof(double) && counts && !surely && !(d2 > eps.possible)) {  // rare
         const double ex = double(x) - double(to_x[k]), ey = double(y) - double(to_y[k]);
         found += ex * ex + ey * ey <= eps.squared;
       }
@@ -66,14 +66,14 @@ struct FindCorePlaces {
   }
 };
 
-/// Makes the core points of a cell one node, named by their smallest input index. The slots of a cell are in the order
-/// of the input, so that this is the index of its first core point.
+/// Makes the core points of a cell one node, identified by their smallest input index. Slots of a cell are in the order
+/// of the input, so this is the index of its first core point.
 template <class T>
 struct JoinCellSlots {
   GridView<T> grid;
-  int32_t* core;    // the first slot of a cell receives the cell's node; a thread may read it before or after that
+  int32_t* core;    // the first slot of a cell receives the cell's node; other threads may read either value
   int32_t* node;    // [N] by slot
-  int32_t* parent;  // [N] by input index: a node is its own
+  int32_t* parent;  // [N] by input index: initially each node is its own parent
 
   BASIN_HD void operator()(int64_t p) const {
     if (!grid.is_inside(p)) {
@@ -92,7 +92,7 @@ struct JoinCellSlots {
   }
 };
 
-/// The same as UniteCells, by each core point on its own.
+/// Like UniteCells, but with a thread per core point.
 template <class T, int distance>
 struct UniteCellSlots {
   static constexpr int neighbours = distance == 1 ? 4 : 8;
@@ -103,12 +103,13 @@ struct UniteCellSlots {
     if (cells.node[p] == none) return;
     const uint64_t key = grid.key(p);
     int32_t root = cells.cell_node[grid.first(key)];
-    for (int k = 0; k < neighbours; ++k) {  // points of a cell begin with different neighbours, to share the work
+    for (int k = 0; k < neighbours; ++k) {  // points of a cell start with different neighbours, to share the work
       const uint64_t other = key + offset((k + int(p)) % neighbours, grid.stride);
       cells.unite_with({int(p), int(p) + 1}, other, other, root);
     }
   }
-  /// From a cell's key to the key of its k-th later neighbour at this distance: its own row first, then the next ones.
+  /// The offset from a cell's key to that of its k-th later neighbour at this distance: first in its own row, then in
+  /// the next rows.
   static BASIN_HD uint64_t offset(int k, uint64_t stride) {
     if (distance == 1) return k == 0 ? 1 : stride + uint64_t(k) - 2;
     if (k == 0) return 2;
@@ -125,7 +126,7 @@ struct FlattenSlots {
   }
 };
 
-/// The same as label_clusters, with a thread for each slot.
+/// Like label_clusters, but with a thread per slot.
 template <class T>
 void label_slots(const Exec& exec, const GridView<T>& grid, const DbscanOptions& options, int32_t* labels,
                  int32_t* clusters) {

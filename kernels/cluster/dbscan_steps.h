@@ -4,30 +4,31 @@
 #include "kernels/runtime/sort.h"
 #include "kernels/runtime/union_find.h"
 
-// DBSCAN on a PointGrid, for either way of looking for neighbours. Each source that includes this has its own copy: one
-// is compiled with CUDA, one never is.
+// DBSCAN on a PointGrid, for both implementations of the neighbour search. In an anonymous namespace, because one
+// source that includes this is compiled with CUDA and one never is.
 namespace basin::kernels {
 
-/// label_clusters below, with AVX2 or AVX-512. False, and nothing done, where the processor has neither.
+/// label_clusters below with AVX2 or AVX-512. Returns false and does nothing if the processor supports neither.
 template <class T>
 bool label_clusters_batched(const Exec&, const GridView<T>&, const DbscanOptions&, int32_t* labels, int32_t* clusters);
 
 namespace {
 
-constexpr int32_t none = INT32_MAX;  // the node of what is not core: above every node, for minima
+constexpr int32_t none = INT32_MAX;  // node of points that are not core: larger than any node, so that minima ignore it
 
-/// Finds the core points of the cell that starts at slot i. All of them are one node: the smallest input index.
+/// Finds the core points of the cell that starts at slot i. They form one node, identified by their smallest input
+/// index.
 template <class T, class Near>
 struct FindCore {
   GridView<T> grid;
   EpsBounds<T> eps;
   int min_samples;
   int32_t* node;       // [N] by slot: the node of a core point, or none
-  int32_t* cell_node;  // [N] by the slot a cell starts at
-  int32_t* parent;     // [N] by input index: a node is its own; -1 before
+  int32_t* cell_node;  // [N] by the first slot of a cell
+  int32_t* parent;     // [N] by input index: a node is its own parent; initially -1
 
   BASIN_HD void operator()(Range cell) const {
-    const bool dense = cell.end - cell.begin >= min_samples;  // a cell is nowhere wider than eps: all are core
+    const bool dense = cell.end - cell.begin >= min_samples;  // a cell is no wider than eps: all are core
     int32_t smallest = none;
     if (!dense) {
       const Rows<T> rows(grid, grid.key(cell.begin));
@@ -46,8 +47,8 @@ struct FindCore {
   }
 };
 
-/// Unites the node of the cell that starts at slot i with those of the cells after it, so many cells away, that have a
-/// core point within eps. First neighbours, then cells at distance 2: most of those are united by then.
+/// Unites the node of the cell that starts at slot i with those of later cells at this distance that have a core point
+/// within eps. Distance 1 comes before distance 2, when most of the latter are already united.
 template <class T, class Near, int distance>
 struct UniteCells {
   GridView<T> grid;
@@ -90,7 +91,7 @@ struct UniteCells {
   }
 };
 
-/// The node of a cell becomes its root.
+/// Replaces the node of each cell by its root.
 struct FlattenCells {
   UnionFind sets;
   int32_t* cell_node;
@@ -101,7 +102,7 @@ struct FlattenCells {
   }
 };
 
-/// The node of a core point becomes that of its cluster, its smallest core index.
+/// Replaces the node of each core point by that of its cluster, its smallest core index.
 struct FlattenPoints {
   UnionFind sets;
   const int32_t* cell_node;
@@ -141,7 +142,7 @@ struct CopyTotal {
   BASIN_HD void operator()(int64_t) const { *to = *from; }
 };
 
-/// number[i], i < n: how many roots come before i. `total` receives the number of all roots.
+/// number[i], i < n: the number of roots before i. `total` receives the number of all roots.
 inline void number_roots(const Exec& exec, const int32_t* parent, int n, int32_t* number /*[n + 1]*/, int32_t* total) {
   for_each(exec, n, MarkRoots{parent, number});
   for_each(exec, 1, Fill<int32_t>{number + n, 0});
@@ -149,13 +150,13 @@ inline void number_roots(const Exec& exec, const int32_t* parent, int n, int32_t
   for_each(exec, 1, CopyTotal{number + n, total});
 }
 
-/// labels and the number of clusters are written where exec computes; the host waits for neither.
+/// Writes labels and the number of clusters to device memory; the host waits for neither.
 template <class T, class Near>
 void label_clusters(const Exec& exec, const GridView<T>& grid, const DbscanOptions& options, int32_t* labels,
                     int32_t* clusters) {
   const int n = grid.n;
   const EpsBounds<T> eps(options.eps);
-  // Two arrays serve twice: labels are written when the union-find is done, numbers when cells are.
+  // Two arrays are reused: labels are written after the union-find is done, numbers after the cells are.
   Temp<int32_t> node(exec, n + read_ahead), cell_node(exec, n + 1);
   int32_t *parent = labels, *number = cell_node.data();
   const UnionFind sets{parent};

@@ -30,7 +30,7 @@ struct RowCount {
   }
 };
 
-/// Exclusive sums in slot, and the total behind them. Rows are few.
+/// Replaces counts by their exclusive sums, and appends the total. Sequential, because there are few rows.
 struct Scan {
   int64_t* count;
   int64_t rows;
@@ -94,7 +94,7 @@ struct OneMore {
   BASIN_HD void operator()(int64_t i) const { ++labels[i]; }
 };
 
-/// The index of the first point of each row, and the number of points behind them, which is returned.
+/// Writes the index of the first point of each row, and after them the number of points, which is also returned.
 int64_t scan_rows(const Exec& exec, View<const uint8_t, 2> mask, int64_t* first) {
   for_each(exec, mask.dim[0], RowCount{mask, first}, 16);
   for_each(exec, 1, Scan{first, mask.dim[0]});

@@ -3,16 +3,16 @@
 #include "kernels/runtime/exec.h"
 #include "kernels/runtime/view.h"
 
-// From a mask to its pixels as points, and from labels of points back to an image.
+// Converts the pixels of a mask to points, and labels of points back to an image.
 
 namespace basin::kernels {
 
-/// Some of N points, for work on a GPU that the host does not wait for: instead of asking where points are it says
-/// where they are expected.
+/// A subset of N points for work on a GPU without a round trip to the host: instead of computing the bounding box, the
+/// caller gives the expected one.
 struct MaskedPoints {
-  const uint8_t* mask;  // [N]: those with 0 are left out
-  Bounds box;           // of the others
-  int32_t* strays;      // [1]: becomes 1 if one of them lies elsewhere or nowhere; results are of no use then
+  const uint8_t* mask;  // [N]: points with 0 are ignored
+  Bounds box;           // expected bounding box of the others
+  int32_t* strays;      // [1]: set to 1 if one of them lies outside the box or is not finite; results are then invalid
 };
 
 /// mask = 1 where sigmoid(logit) > threshold, else 0; 0 < threshold < 1. A NaN is background.
@@ -29,7 +29,7 @@ void mask_points(const Exec&, View<const uint8_t, 2> mask, View<T, 2> points);
 template <class T>
 void pixel_points(const Exec&, int height, int width, View<T, 2> points);
 
-/// labels [H * W] of the pixels of an image become the image: one more, so that noise, -1, becomes 0.
+/// Turns labels [H * W] of all pixels into a label image by adding 1, so that noise, -1, becomes 0.
 void label_pixels(const Exec&, View<int32_t, 1> labels);
 
 /// image [H, W] = labels + 1 at the pixels of the mask, in raster order (noise, -1, becomes 0), and 0 elsewhere.

@@ -2,9 +2,9 @@
 #include "kernels/cluster/point_grid.h"
 #include "kernels/runtime/parallel.h"
 
-// Which points of a PointGrid lie within eps of one of them. The answer is always that of d^2 <= eps^2 in double; where
-// coordinates are float, distances in float decide but for the few that come too close to eps.
-// Two ways, with the same answers: OneByOne on any device, Batched (near_batched.h) on the CPU.
+// Which points of a PointGrid lie within eps of a given one. The result is always that of d^2 <= eps^2 in double; for
+// float coordinates, distances are computed in float, and in double only for the few that are too close to eps. Two
+// implementations with the same results: OneByOne on any device, Batched (neighbours_batched.h) on the CPU.
 namespace basin::kernels {
 
 /// Slots [begin, end).
@@ -12,14 +12,15 @@ struct Range {
   int begin, end;
 };
 
-/// The points of the five cells around that of `key`, in the row so many further down: all of that row within eps.
+/// The points of five cells, centred on the column of `key` and `rows_down` rows below it: all points of that row that
+/// can be within eps.
 template <class T>
 BASIN_HD Range row_near(const GridView<T>& grid, uint64_t key, int rows_down) {
   const uint64_t middle = key + uint64_t(int64_t(rows_down) * int64_t(grid.stride));
   return {grid.first(middle - 2), grid.first(middle + 3)};
 }
 
-/// All points that may be within eps of those of a cell; its own row first, the outermost last.
+/// All points that may be within eps of a point of the cell; its own row first, the outermost last.
 template <class T>
 struct Rows {
   Range near[5];
@@ -29,8 +30,8 @@ struct Rows {
              row_near(grid, key, -2)} {}
 };
 
-/// d^2 computed in float from float coordinates is wrong by less than 4 units of 2^-24 of itself: not above `sure` it
-/// is within eps, above `possible` it is not. For double both are eps^2.
+/// The relative error of d^2 computed in float from float coordinates is less than 4 units of 2^-24. At most `sure`:
+/// within eps; above `possible`: not within eps. For double both are eps^2.
 template <class T>
 struct EpsBounds {
   CellAxis axis;
@@ -43,7 +44,7 @@ struct EpsBounds {
     sure = representable ? T(squared * (1 - 0x1p-20)) : T(-1);
     possible = representable ? T(squared * (1 + 0x1p-20)) : T(HUGE_VAL);
   }
-  /// Whether the second row below (rows_down 2) or above (-2) a point's own may hold anything within eps of it. A
+  /// Whether the second row below (rows_down 2) or above (-2) that of a point may contain points within eps of it. A
   /// cell's side is eps / sqrt(2).
   BASIN_HD bool second_row_is_near(double y, int rows_down) const {
     const double offset = axis.offset(y);
@@ -84,7 +85,7 @@ struct OneByOne {
         found += is_near(q);
     return found >= wanted;
   }
-  /// The smallest value of a point of the range that is near p, or `otherwise`.
+  /// The smallest value of the points of the range near p, or `otherwise`.
   BASIN_HD int32_t smallest(Range range, const int32_t* value, int32_t otherwise) const {
     for (int q = range.begin; q < range.end; ++q)
       if (value[q] < otherwise && is_near(q)) otherwise = value[q];
@@ -97,12 +98,12 @@ struct OneByOne {
     return false;
   }
 
-  /// f(cell) for all cells.
+  /// Calls f(cell) for all cells.
   template <class F>
   static void for_each_cell(const Exec& exec, const GridView<T>& grid, const F& f) {
     for_each(exec, grid.n, CellAt<T, F>{grid, f});
   }
-  /// f(p) for all slots.
+  /// Calls f(p) for all slots.
   template <class F>
   static void for_each_slot(const Exec& exec, const GridView<T>& grid, const F& f) {
     for_each(exec, grid.n, f);

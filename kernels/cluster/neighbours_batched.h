@@ -9,16 +9,16 @@
 
 #include "kernels/cluster/neighbours.h"
 
-// For sources that only a C++ compiler reads.
+// For sources that are compiled only as C++, never as CUDA.
 namespace basin::kernels {
 
-/// Bit k is set where point k, of a few side by side, lies surely or possibly within eps of one point.
+/// Bit k is set if point k of several neighbouring ones lies surely, or possibly, within eps of a given point.
 struct NearBits {
   uint32_t sure, possible;
 };
 
-/// `size` elements at once: d^2 of points against two bounds, integers against a limit. One struct per instruction set,
-/// taken as a template argument by code that `run` runs.
+/// Operations on `size` elements at once: d^2 of points compared with two bounds, integers with a limit. One struct per
+/// instruction set, used as a template argument of the code that `run` calls.
 template <class T>
 struct Avx512Lanes;
 template <class T>
@@ -105,7 +105,7 @@ struct Avx2Lanes<double> {
 
 constexpr int64_t chunk_of_slots = 2048;
 
-/// The cells that start in a chunk, from one to the next.
+/// Calls f for each cell that starts in the chunk.
 template <class T, class F>
 struct CellsOfChunk {
   GridView<T> grid;
@@ -132,7 +132,7 @@ struct SlotsOfChunk {
   }
 };
 
-/// As many points at once as the instruction set takes. On the CPU only.
+/// Compares as many points at once as the instruction set allows. On the CPU only.
 template <class T, class Lanes>
 struct Batched {
   static constexpr bool all_inside = true;
@@ -140,7 +140,7 @@ struct Batched {
   const EpsBounds<T>& eps;
   int p;
 
-  /// Of slots q, q + 1, ... before `end`, at most Lanes::size.
+  /// For slots q, q + 1, ... before `end`, at most Lanes::size.
   NearBits near(int q, int end) const {
     const NearBits bits = Lanes::compare(grid.x + q, grid.y + q, grid.x[p], grid.y[p], eps.sure, eps.possible);
     const uint32_t valid = end - q < Lanes::size ? (1u << (end - q)) - 1 : ~0u;
@@ -192,7 +192,7 @@ struct Batched {
   static void for_each_slot(const Exec&, const GridView<T>& grid, const F& f) {
     in_chunks(grid.n, SlotsOfChunk<F>{grid.n, f});
   }
-  /// Chunks are handed out as threads come for them.
+  /// Chunks are scheduled dynamically.
   template <class F>
   static void in_chunks(int64_t n, const F& f) {
 #pragma omp parallel for schedule(dynamic, 4) if (n > 2 * chunk_of_slots)

@@ -31,7 +31,7 @@ struct CellOnAxis {
   }
 };
 
-/// From a slot in rising order to the next cell's: 3 stands for anything beyond a neighbour's eps.
+/// The step in cells from one sorted slot to the next; gaps of 3 or more are cut to 3, which is still beyond eps.
 BASIN_HD int32_t step_to(const uint64_t* cell, int64_t slot) {
   const uint64_t gap = slot == 0 ? 0 : cell[slot] - cell[slot - 1];
   return gap < 3 ? int32_t(gap) : 3;
@@ -52,8 +52,8 @@ struct HandBack {
   BASIN_HD void operator()(int64_t slot) const { position[index[slot]] = sum_before[slot] + step_to(cell, slot); }
 };
 
-/// Slot p, n included, fills in the table from the key after that of slot p - 1 up to its own key. Keys that are not
-/// below `keys` belong to points outside the cells.
+/// Slot p (0 to n) fills the table from the key after that of slot p - 1 up to its own key. Keys >= `keys` belong to
+/// points outside the cells.
 struct FillTable {
   const uint32_t* key;
   int64_t n;
@@ -69,7 +69,7 @@ struct FillTable {
 
 template <class T>
 struct CountInside {
-  GridView<T> all;  // without a table: searched
+  GridView<T> all;  // has no table: searched by bisection
   int32_t* inside;
 
   BASIN_HD void operator()(int64_t) const { *inside = all.first(all.keys); }
@@ -196,13 +196,13 @@ void PointGrid<T>::sort(View<const T, 2> points, const int32_t* labels, Key* key
   if (table_) fill_table(inside_);
 }
 
-/// From the sorted keys of n slots the table of the first slot of each cell.
+/// Builds the table of the first slot of each cell from the sorted keys of n slots.
 template <class T>
 void PointGrid<T>::fill_table(int64_t n) {
   int32_t* const table = table_->data();
   const uint32_t* const key = key32_->data();
   if (exec_.device == Device::cpu) return for_each(exec_, n + 1, FillTable{key, n, keys_, table});
-  // Not by FillTable: a run of empty cells would be the work of a single thread.
+  // Not with FillTable: a long run of empty cells would be filled by a single thread.
   const uint32_t keys = uint32_t(keys_);
   for_each(exec_, int64_t(keys_) + 1, Fill<int32_t>{table, 0});
   for_each(exec_, n, CountInCells<false>{key, n, keys, table});
@@ -210,7 +210,7 @@ void PointGrid<T>::fill_table(int64_t n) {
   exclusive_scan(exec_, {table, {int(keys_) + 1}});
 }
 
-/// Points in the order of their keys, none of which is above `keys`.
+/// Sorts the points by their keys, which are at most `keys`.
 template <class T>
 template <class Key>
 void PointGrid<T>::sort_by_cell(View<const T, 2> points, Key* key, uint64_t keys) {
@@ -219,8 +219,8 @@ void PointGrid<T>::sort_by_cell(View<const T, 2> points, Key* key, uint64_t keys
   for_each(exec_, all_, Collect<T>{points, index_.data(), x_.data(), y_.data()});
 }
 
-/// position[i]: that of point i's cell on an axis from which runs of empty cells are cut, but for two. Returns the
-/// length.
+/// position[i]: the position of point i's cell on an axis on which runs of empty cells are shortened to two. Returns
+/// the length of the axis.
 template <class T>
 int64_t PointGrid<T>::leave_out_gaps(View<const T, 2> points, int coordinate, int32_t* position) {
   Temp<uint64_t> cell(exec_, all_);

@@ -9,12 +9,12 @@
 
 namespace basin::kernels {
 
-/// Cuts an axis into cells of one side, eps / sqrt(2) or at most a millionth less, so that
+/// Cuts an axis into cells of equal size, eps / sqrt(2) or at most a millionth less, so that
 /// two points in one cell of a square grid are never more than `eps` apart, also as computed in double, and
 /// two points at most `eps` apart are never more than 2 cells apart on either axis.
-/// The axis is cut into blocks first, a power of two long and 2^21 to 2^22 cells each, and a block into cells: a cell's
-/// edge is then out by less than 2^-30 of its side wherever it lies. Where doubles themselves are more than `eps`
-/// apart, each of them is a cell.
+/// The axis is first cut into blocks with a length that is a power of two, of 2^21 to 2^22 cells each, and each block
+/// into cells: the error of a cell's edge is then less than 2^-30 of its side everywhere. Where neighbouring doubles
+/// are more than `eps` apart, each of them is a cell.
 class CellAxis {
  public:
   explicit CellAxis(double eps);
@@ -25,12 +25,12 @@ class CellAxis {
     if (!(block > -block_limit && block < block_limit)) return far_cell(x);
     return int64_t(block) * int64_t(per_block_) + int64_t((x - block * block_) * scale_);
   }
-  /// How far into its cell x lies, 0 to 1, unless cells are single doubles.
+  /// The position of x within its cell, 0 to 1, unless cells are single doubles.
   BASIN_HD double offset(double x) const {
     const double cells = (x - floor(x * inverse_block_) * block_) * scale_;
     return cells - floor(cells);
   }
-  /// cell(x), where that is below 2^51 on either side of 0: nothing but what a compiler puts into vectors.
+  /// cell(x), if its magnitude is below 2^51: uses only operations that compilers vectorise.
   BASIN_HD double near_cell(double x) const {
     const double blocks = x * inverse_block_, towards_0 = double(int32_t(blocks));
     const double block = towards_0 - (towards_0 > blocks ? 1 : 0);
@@ -40,7 +40,8 @@ class CellAxis {
  private:
   static constexpr double block_limit = 0x1p36;
 
-  /// Beyond 2^36 blocks neighbouring doubles are at least 2^(36 + 21 - 53) = 16 times `eps` apart: they are counted.
+  /// Beyond 2^36 blocks neighbouring doubles are at least 2^(36 + 21 - 53) = 16 times `eps` apart, so the doubles are
+  /// counted.
   BASIN_HD int64_t far_cell(double x) const {
     const int64_t beyond = (int64_t(1) << 59) + (bits_of(fabs(x)) - bits_of(block_limit * block_));
     return x < 0 ? -beyond : beyond;
@@ -54,22 +55,22 @@ class CellAxis {
   double block_, inverse_block_, per_block_, scale_;
 };
 
-constexpr int read_ahead = 16;  // elements behind the last slot that may be read, to no effect
+constexpr int read_ahead = 16;  // elements behind the last slot that may be read and are ignored
 
-/// What functors see of a PointGrid. Slots count points in the order of their cells, row by row; a cell is known by
-/// the slot of its first point.
+/// The view of a PointGrid for functors. Slots number points in the order of their cells, row by row; a cell is
+/// identified by the slot of its first point.
 template <class T>
 struct GridView {
-  int n = 0;  // slots; those of points inside cells come first, and where the host knows how many, only they count
+  int n = 0;  // slots; points inside cells come first, and if the host knows their number, n counts only them
   const T *x = nullptr, *y = nullptr;
-  const int32_t* index = nullptr;   // where the point of a slot stands in the input
-  const uint32_t* key32 = nullptr;  // row * stride + column of its cell: where there is a table
-  const uint64_t* key64 = nullptr;  // where there is none
+  const int32_t* index = nullptr;   // the input index of the point at a slot
+  const uint32_t* key32 = nullptr;  // row * stride + column of its cell: if there is a table
+  const uint64_t* key64 = nullptr;  // if there is no table
   const int32_t* table = nullptr;   // first(key) for key 0 to keys, or null
-  uint64_t stride = 0;              // at least 2 free columns on either side, and 2 free rows above and below
-  uint64_t keys = 0;                // those of points inside cells are below
+  uint64_t stride = 0;              // with at least 2 empty columns on either side; 2 rows above and below
+  uint64_t keys = 0;                // keys of points inside cells are below this
 
-  /// The first slot whose key is not below `k`, n if there is none.
+  /// The first slot with key `k` or a larger one; n if there is none.
   BASIN_HD int first(uint64_t k) const {
     if (table) return table[k];
     int low = 0, high = n;
@@ -85,7 +86,7 @@ struct GridView {
   BASIN_HD uint64_t key(int64_t slot) const { return key32 ? key32[slot] : key64[slot]; }
   BASIN_HD bool is_inside(int64_t slot) const { return key(slot) < keys; }
   BASIN_HD bool starts_cell(int64_t slot) const { return slot == 0 || key(slot) != key(slot - 1); }
-  /// The slot after the last of the same cell.
+  /// The slot after the last one of the same cell.
   BASIN_HD int cell_end(int slot) const {
     if (table) return table[key32[slot] + 1];
     const uint64_t k = key64[slot];
@@ -95,27 +96,26 @@ struct GridView {
     return slot;
   }
 
-  /// d^2 in double on the coordinates as given.
+  /// d^2 in double on the given coordinates.
   BASIN_HD double squared_distance(int p, int q) const {
     const double dx = double(x[p]) - double(x[q]), dy = double(y[p]) - double(y[q]);
     return dx * dx + dy * dy;
   }
 };
 
-/// Points [N, 2] sorted into the square cells of a grid. Memory is O(N) wherever the points lie: of a grid that is
-/// mostly empty, empty rows and columns are left out, and cells are then found by bisection unless a table of all is
-/// small.
+/// Points [N, 2] sorted into the square cells of a grid. Memory is O(N) wherever the points lie: empty rows and columns
+/// of a mostly empty grid are left out, and cells are then found by bisection, unless a table of all cells is small.
 template <class T>
 class PointGrid {
  public:
-  /// Throws where a coordinate is NaN or infinite. Where `labels` are given, points with a negative one stay outside
-  /// the cells: their slots follow after n, and their keys are those of the cells they would be in, plus `keys`.
+  /// Throws if a coordinate is NaN or infinite. If `labels` are given, points with a negative label stay outside the
+  /// cells: their slots come after n, and their keys are those of the cells they would be in, plus `keys`.
   PointGrid(const Exec&, View<const T, 2> points, double eps, View<const int32_t, 1> labels = {});
-  /// The same of some points only, in a grid as large as their box, without asking the device for anything. fits()
-  /// must hold for it. view().n counts all points. Those that are left out come last and have the key `keys`, or 2
-  /// `keys` where there are labels.
+  /// The same for the unmasked points only, in a grid that covers their expected box, without a round trip to the host.
+  /// fits() must hold for it. view().n counts all points. Masked points come last and have the key `keys`, or 2 `keys`
+  /// if there are labels.
   PointGrid(const Exec&, View<const T, 2> points, double eps, const MaskedPoints&, View<const int32_t, 1> labels = {});
-  /// Whether the cells of a box are few enough for a table beside n points.
+  /// Whether the number of cells of a box is small enough for a table beside n points.
   static bool fits(const Bounds& box, double eps, int64_t n);
 
   GridView<T> view() const;

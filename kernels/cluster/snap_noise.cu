@@ -14,7 +14,7 @@ namespace {
 
 constexpr int neighbours = 5;
 
-/// The nearest points so far, nearest first.
+/// The nearest points found so far, nearest first.
 struct Nearest {
   int wanted, found = 0;
   double d2[neighbours] = {};
@@ -46,17 +46,17 @@ struct Nearest {
   }
 };
 
-/// Searches row by row away from a noise point's own, and along each row away from its own column, as far as something
-/// nearer may be found. Empty rows cost two look-ups.
+/// Searches row by row away from a noise point's own row, and in each row away from its own column, as long as a nearer
+/// point may be found. Empty rows cost two look-ups.
 template <class T>
 struct Snap {
   GridView<T> grid;
   double side;
-  int from;                     // the slot to begin with
-  int64_t row_first, row_last;  // outside these no cell holds anything
-  int32_t* labels;              // written for noise only, read for the rest only
+  int from;                     // the first slot to process
+  int64_t row_first, row_last;  // rows outside this range have no points
+  int32_t* labels;              // only labels of noise are written, only other labels are read
 
-  /// Nothing, where the slot is inside a cell or that of a point that is left out.
+  /// Does nothing if the slot is inside a cell or belongs to a masked point.
   BASIN_HD void operator()(int64_t i) const {
     const int p = from + int(i), inside = grid.first(grid.keys);
     if (grid.is_inside(p) || grid.key(p) >= 2 * grid.keys || inside == 0) return;
@@ -73,8 +73,8 @@ struct Snap {
     labels[grid.index[p]] = nearest.most_frequent(labels);
   }
 
-  /// d^2 to any point so many cells away along one axis is not below this. The cells' edges are not exact: hence the
-  /// hair.
+  /// A lower bound of d^2 to any point that many cells away along one axis. Cell edges are not exact, hence the small
+  /// factor.
   BASIN_HD double at_least(int64_t cells) const {
     const double d = cells > 1 ? double(cells - 1) * side * (1 - 1e-6) : 0;
     return d * d;
@@ -96,7 +96,7 @@ struct Snap {
   }
 };
 
-/// What Omnipose's rule makes of the point at a slot, by its index in the input.
+/// Applies Omnipose's rule to the point at a slot; `snapped` is indexed like the input.
 template <class T>
 struct SnapWithin {
   GridView<T> grid;
@@ -127,7 +127,7 @@ struct CopyLabels {
   BASIN_HD void operator()(int64_t i) const { to[i] = from[i]; }
 };
 
-/// On a grid of cells for eps.
+/// For a grid with cells for eps.
 template <class T>
 void snap_within(const Exec& exec, const PointGrid<T>& sorted, double eps, View<int32_t, 1> labels) {
   const Temp<int32_t> snapped(exec, labels.dim[0]);
@@ -154,7 +154,7 @@ template <class T>
 void snap_to_majority(const Exec& exec, View<const T, 2> points, View<int32_t, 1> labels) {
   const Bounds b = bounds_of(exec, points);
   const double width = b.x_max / 2 - b.x_min / 2, height = b.y_max / 2 - b.y_min / 2;
-  // Cells for a few points each, were they spread evenly; then smaller until that is so where the points are.
+  // Cells with a few points each if points were spread evenly; then smaller until that holds for the actual points.
   double eps = 4 * std::max(std::sqrt(width) * std::sqrt(height), std::max(width, height) / points.dim[0]);
   eps /= std::sqrt(double(points.dim[0]));
   std::optional<PointGrid<T>> sorted;

@@ -18,19 +18,19 @@ enum class NoiseRule { none, majority, omnipose };
 inline constexpr std::pair<NoiseRule, const char*> noise_rules[] = {
     {NoiseRule::none, "none"}, {NoiseRule::majority, "majority"}, {NoiseRule::omnipose, "omnipose"}};
 
-/// The rules by their names in options and files; a name that is none throws one sentence that lists them.
+/// The rule with this name in options and files; an unknown name throws one sentence that lists the rules.
 NoiseRule parse_noise_rule(const std::string&);
 std::string to_string(NoiseRule);
 
-/// Applies the rule. Distances are compared as d^2 in double on the coordinates as given; of equally distant points the
-/// one with the smaller index is the nearer. Throws if a coordinate is NaN or infinite. The result is the same on any
-/// device at any thread count. `eps`, of DBSCAN, is used by omnipose alone.
+/// Applies the rule. Distances are compared as d^2 in double on the given coordinates; of equally distant points the
+/// one with the smaller index counts as nearer. Throws if a coordinate is NaN or infinite. The result is the same on
+/// any device at any thread count. Only omnipose uses `eps`, that of DBSCAN.
 template <class T>
 void snap_noise(const Exec&, View<const T, 2> points /*[N, 2]*/, NoiseRule, double eps,
                 View<int32_t, 1> labels /*[N], in and out*/);
 
-/// The same for some of the points, without a round trip to the host; PointGrid<T>::fits(box, eps, N) must hold. Labels
-/// of the others stay as they are.
+/// The same for the unmasked points only, without a round trip to the host; PointGrid<T>::fits(box, eps, N) must hold.
+/// Labels of the others do not change.
 template <class T>
 void snap_noise(const Exec&, View<const T, 2> points, const MaskedPoints&, NoiseRule, double eps,
                 View<int32_t, 1> labels);

@@ -3,14 +3,13 @@
 #include "kernels/runtime/exec.h"
 #include "kernels/runtime/view.h"
 
-// Convolution ("cross-correlation") with any ConvGeometry. These are the plain versions: any layout,
-// float and double, the oracle of the library versions.
+// Convolution ("cross-correlation") with any ConvGeometry. These are the plain implementations for any layout, float
+// and double: the reference for the library versions.
 
 namespace basin::kernels {
 
-/// The weight [out, in, kernel_h, kernel_w] of a convolution, how it moves over the image, and which of its input
-/// channels the maps meet: first, first + 1, ..., as many as the maps have. So maps that would have to be concatenated
-/// are convolved part by part instead.
+/// The weight [out, in, kernel_h, kernel_w] of a convolution, its geometry, and which input channels of it are used:
+/// from `first` on, as many as the maps have. Maps can thus be convolved part by part instead of being concatenated.
 template <class T>
 struct ConvWeight {
   View<T, 4> whole;
@@ -33,10 +32,10 @@ void check_convolution(FeatureView<X> x, const ConvWeight<W>& weight, FeatureVie
               "x ", x, ", weight ", weight.whole, " from ", weight.first, ", ", g, ", out ", out);
 }
 
-/// What is done to the sums before they are stored, in this order.
+/// Operations on the sums before they are stored, in this order.
 struct ConvEpilogue {
-  bool add = false;   // out's old values are added
-  bool relu = false;  // negative values become 0
+  bool add = false;   // add the old values of out
+  bool relu = false;  // set negative values to 0
 };
 
 /// out[n,o,y,x] = bias[o] + sum over i, v, u of

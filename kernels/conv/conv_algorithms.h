@@ -6,22 +6,21 @@
 
 #include "kernels/conv/conv_geometry.h"
 
-// Which of cuDNN's algorithms is used for which convolution, and a cache of these choices. Knows nothing of cuDNN
-// itself.
+// The choice of cuDNN algorithm for each convolution, and a cache of these choices. Does not depend on cuDNN itself.
 
 namespace basin::kernels {
 
 enum class ConvPass { forward, backward_data, backward_weight };
 
 /// One pass of one convolution as cuDNN sees it: x [n, in, h, w], out [n, out, geometry.out_h(h), geometry.out_w(w)],
-/// weight [out, in, kernel_h, kernel_w], each dense and in one layout, nchw or nhwc: a weight in nhwc is
-/// [out, kernel_h, kernel_w, in]. Padding is symmetric, as cuDNN knows no other.
+/// weight [out, in, kernel_h, kernel_w], all dense and in one layout, nchw or nhwc: a weight in nhwc is [out, kernel_h,
+/// kernel_w, in]. Padding is symmetric, because cuDNN supports no other.
 struct ConvProblem {
   ConvPass pass;
   int n, in, out, h, w;
   ConvGeometry geometry;
   bool nhwc;
-  bool bf16;  // the elements of all three: bfloat16, else float
+  bool bf16;  // element type of all three: bfloat16, otherwise float
 
   int out_h() const { return geometry.out_h(h); }
   int out_w() const { return geometry.out_w(w); }
@@ -29,7 +28,7 @@ struct ConvProblem {
   auto operator<=>(const ConvProblem&) const = default;
 };
 
-/// What an algorithm is chosen for.
+/// The key by which an algorithm is chosen.
 struct ConvKey {
   ConvProblem problem;
   bool tf32;           // products of floats may be rounded to TF32
@@ -38,8 +37,8 @@ struct ConvKey {
   auto operator<=>(const ConvKey&) const = default;
 };
 
-/// An algorithm and its math type as cuDNN numbers them, the bytes of its workspace, and the version of cuDNN that it
-/// was chosen from: 91002 is 9.10.2.
+/// An algorithm and its math type as cuDNN numbers them, the size of its workspace in bytes, and the version of cuDNN
+/// that it was chosen with: 91002 is 9.10.2.
 struct ConvAlgorithm {
   int algorithm, math;
   int64_t workspace;
@@ -50,11 +49,11 @@ struct ConvAlgorithm {
 
 using ConvAlgorithms = std::map<ConvKey, ConvAlgorithm>;
 
-/// The choices for one GPU. Entries are small and never dropped. Not for several threads at once.
+/// The choices for one GPU. Entries are small and never evicted. Not thread-safe.
 class ConvAlgorithmCache {
  public:
-  /// The choice for `key`, the same at every call: the one that was handed in, if `works(choice)`, else the result of
-  /// `measure()`. Where that throws, nothing is stored.
+  /// The choice for `key`, the same at every call: the one that was handed in, if `works(choice)`, otherwise the result
+  /// of `measure()`. If that throws, nothing is stored.
   template <class Works, class Measure>
   ConvAlgorithm get(const ConvKey& key, const Works& works, const Measure& measure) {
     if (const auto at = made_.find(key); at != made_.end()) return at->second;
@@ -63,14 +62,14 @@ class ConvAlgorithmCache {
     return made_[key] = choice;
   }
 
-  /// All choices, including those that were handed in and have not been asked for yet.
+  /// All choices, including those that were handed in and not used yet.
   ConvAlgorithms choices() const {
     ConvAlgorithms all = made_;
     all.insert(given_.begin(), given_.end());
     return all;
   }
 
-  /// Forgets all choices and takes these instead, except those that were made with another version of cuDNN.
+  /// Replaces all choices by these, except those made with another version of cuDNN.
   void hand_in(ConvAlgorithms choices, int cudnn) {
     std::erase_if(choices, [&](const auto& c) { return c.second.cudnn != cudnn; });
     made_.clear();
@@ -81,7 +80,7 @@ class ConvAlgorithmCache {
   ConvAlgorithms made_, given_;
 };
 
-/// The cache of the current GPU, for the whole process.
+/// The process-wide cache, for the current GPU.
 ConvAlgorithmCache& conv_algorithm_cache();
 
 }  // namespace basin::kernels

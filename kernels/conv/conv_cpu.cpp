@@ -10,7 +10,7 @@
 namespace basin::kernels {
 namespace {
 
-/// A kernel of one row or one column with a dilation, as one of one column without.
+/// Rewrites a dilated kernel of one row or one column as one of one column without dilation.
 class Undilated {
  public:
   explicit Undilated(const ConvGeometry& g) : d_(g.dilation), along_rows_(g.kernel_w == 1) {
@@ -19,7 +19,7 @@ class Undilated {
                g == ConvGeometry::same(g.kernel_h, g.kernel_w, d_);
   }
   bool applies() const { return applies_; }
-  /// The rows and columns that are missing to whole multiples of the dilation, and to at least this many.
+  /// The rows and columns to add so that their number is a multiple of the dilation, and at least `least` times it.
   template <class T>
   Margin margin(const FeatureView<T>& maps, int least = 1) const {
     if (!applies_) return {};
@@ -37,7 +37,7 @@ class Undilated {
   int slices(const FeatureView<T>& maps) const {
     return applies_ && !along_rows_ ? maps.h : 1;
   }
-  /// The same memory: the numbers of a row are those of a column.
+  /// The same memory: the values of a row become those of a column.
   template <class T>
   ConvWeight<T> weight(ConvWeight<T> w) const {
     if (!applies_) return w;
@@ -132,7 +132,7 @@ void conv_cpu_backward_weight(const Exec& exec, FeatureView<const float> x, Feat
   check_convolution(x, d_weight, d_out);
   const WholeBlocks<const float, float> whole(exec, x, d_weight);
   const Undilated undilated(d_weight.geometry);
-  // Fewer rows than the kernel has are left to the reference kernel, too.
+  // oneDNN also falls back to the reference kernel for fewer rows than the kernel has, so pad to that many.
   const Margin margin = undilated.margin(x, std::max(d_weight.geometry.kernel_h, d_weight.geometry.kernel_w));
   const PaddedMaps<float> from(exec, whole.x(), margin), to(exec, d_out, margin);
   from.pad();

@@ -2,13 +2,14 @@
 #include "kernels/conv/conv.h"
 #include "kernels/runtime/bfloat16.h"
 
-// Convolution on the CPU by oneDNN (kernels/conv/conv_onednn.h), same arguments and same mathematics. Problems that
-// oneDNN has only its reference kernel for, thousands of times slower, are put to it as others that are equal:
-//   - A dilation d of a kernel with one row or one column. The rows y = d a + b of one b meet only each other, so maps
-//   of
-//     H x W pixels are maps of H/d x (d W) pixels with no dilation, in the same memory; and columns are the same in H
-//     slices of W/d x d pixels. Where d does not divide the size, the maps are copied into larger ones.
-//   - Maps x whose channels do not fill their last block: the padding lanes count as channels with weights of 0.
+// Convolution on the CPU by oneDNN (kernels/conv/conv_onednn.h), with the same arguments and results. Problems for
+// which oneDNN has only its reference kernel, thousands of times slower, are rewritten as equivalent ones:
+//   - A dilation d of a kernel with one row or one column. Rows y = d a + b with the same b interact only with each
+// other,
+//     so maps of H x W pixels are also maps of H/d x (d W) pixels without dilation, in the same memory; for columns
+// they are
+//     H slices of W/d x d pixels. If d does not divide the size, the maps are copied into larger ones.
+//   - Maps x whose channels do not fill their last block: the padding lanes become channels with weights of 0.
 
 namespace basin::kernels {
 

@@ -7,7 +7,7 @@
 namespace basin::kernels {
 namespace {
 
-/// Whether a convolution is between maps in nhwc. Maps of one channel are nchw and nhwc at once.
+/// Whether a convolution is between maps in nhwc. Maps of one channel are both nchw and nhwc.
 template <class X, class Out>
 bool is_nhwc(const FeatureView<X>& x, const FeatureView<Out>& out) {
   BASIN_CHECK((x.block == 1 || x.block == x.c) && (out.block == 1 || out.block == out.c), "maps ", x, " and ", out,
@@ -18,7 +18,7 @@ bool is_nhwc(const FeatureView<X>& x, const FeatureView<Out>& out) {
   return nhwc;
 }
 
-/// The padding that cuDNN can add by itself, and the margin of zeros around x that is left for us.
+/// The padding that cuDNN can add itself, and the remaining margin of zeros around x that we add.
 struct Padding {
   ConvGeometry rest;
   Margin margin;
@@ -29,7 +29,7 @@ struct Padding {
   }
 };
 
-/// The problem, of padded maps x.
+/// The problem for padded maps x.
 template <class X, class W, class Out>
 ConvProblem problem_of(ConvPass pass, const FeatureView<X>& x, const ConvWeight<W>& weight,
                        const FeatureView<Out>& out) {
@@ -39,8 +39,8 @@ ConvProblem problem_of(ConvPass pass, const FeatureView<X>& x, const ConvWeight<
   return {pass, x.n, x.c, out.c, x.h, x.w, rest.geometry, is_nhwc(x, out), bf16};
 }
 
-/// Copies the input channels of the weight that meet the maps to a dense array in the layout of the maps,
-/// [out, in, kernel_h, kernel_w] or [out, kernel_h, kernel_w, in]; of a gradient: adds the dense array to them.
+/// Copies the input channels of the weight that are used to a dense array in the layout of the maps, [out, in,
+/// kernel_h, kernel_w] or [out, kernel_h, kernel_w, in]; for a gradient: adds the dense array to them.
 template <class W, class X>
 struct WeightPart {
   View<W, 4> whole;
@@ -59,7 +59,7 @@ struct WeightPart {
   }
 };
 
-/// A weight, or its gradient, as cuDNN takes it for maps of X: itself where that is the same, else a dense copy.
+/// A weight, or its gradient, in the form that cuDNN takes for maps of X: itself if possible, otherwise a dense copy.
 template <class W, class X>
 class DenseWeight {
  public:

@@ -3,17 +3,16 @@
 #include "kernels/conv/conv_plan_cudnn.h"
 #include "kernels/runtime/bfloat16.h"
 
-// Convolution on an NVIDIA GPU by cuDNN, same mathematics as kernels/conv/conv.h, between maps of float or of bfloat16,
-// both in nchw or both in nhwc; maps of one channel are either. With bfloat16 the weight is rounded to it too, and so
-// are the sums where they are stored, once more where a bias or a ReLU follows; a weight gradient is rounded before it
-// is added. With Precision::tf32 products of floats may be rounded to TF32, sums never. cuDNN pads both sides alike:
-// where a geometry does not, x is copied into larger maps of zeros, or its gradient out of them.
-// The first call with a shape measures cuDNN's algorithms on the GPU and keeps the fastest; with exec.deterministic the
-// first by number of those that give the same bits from run to run. It must not lie in a captured graph; later calls
-// may. The choices are kept in conv_algorithm_cache() (kernels/conv/conv_algorithms.h), or taken from there where they
-// were handed in. What else cuDNN needs is made once per shape; the 4096 shapes last used are kept. Not for several
-// threads at once. Shapes that do not belong together throw (check_convolution), as does any call in a build without
-// CUDA.
+// Convolution on an NVIDIA GPU by cuDNN, with the same mathematics as kernels/conv/conv.h, between maps of float or
+// bfloat16, both in nchw or both in nhwc; maps of one channel are both. With bfloat16 the weight is also rounded to it,
+// and so are the sums when they are stored, and again after a bias or a ReLU; a weight gradient is rounded before it is
+// added. With Precision::tf32 products of floats may be rounded to TF32, sums never. cuDNN supports only symmetric
+// padding: for others, x is copied into larger maps of zeros, or its gradient out of them. The first call for a shape
+// measures cuDNN's algorithms on the GPU and keeps the fastest; with exec.deterministic the lowest-numbered
+// deterministic one. This first call must not be captured in a graph; later calls may. The choices are cached in
+// conv_algorithm_cache() (kernels/conv/conv_algorithms.h), or come from there if they were handed in. Other cuDNN
+// objects are created once per shape; the 4096 most recently used shapes are cached. Not thread-safe. Throws if shapes
+// do not match (check_convolution), and always in a build without CUDA.
 
 namespace basin::kernels {
 

@@ -10,12 +10,12 @@
 namespace basin::kernels {
 namespace {
 
-/// The sums of one band of rows of d_out over one group of output channels: a task writes its own
+/// The sums of one band of rows of d_out over one group of output channels: each task writes its own
 /// partial[task][i][v][u][lane].
 template <int K, int Block>
 struct Band {
   static constexpr int rows = 16, taps = K * K;
-  static constexpr int rows_at_once = K > 3 ? 1 : K;  // rows of taps whose sums stay in registers together
+  static constexpr int rows_at_once = K > 3 ? 1 : K;  // rows of taps whose sums are kept in registers together
   using Lanes [[gnu::vector_size(Block * sizeof(float))]] = float;
 
   FeatureView<const float> x, d_out;
@@ -36,9 +36,9 @@ struct Band {
           add_row(int(row / d_out.h), i, group, int(row % d_out.h), v, sums + (i * taps + v * K) * Block);
   }
 
-  /// Adds what a row of d_out gives to the rows of taps from `first_tap` on.
+  /// Adds the contribution of one row of d_out to the rows of taps from `first_tap` on.
   void add_row(int n, int i, int group, int y, int first_tap, double* sums) const {
-    const float* source[rows_at_once];  // the row of x that each row of taps meets, none outside the image
+    const float* source[rows_at_once];  // the row of x for each row of taps; null outside the image
     bool inside = true;
     for (int v = 0; v < rows_at_once; ++v) {
       const int yy = y * stride + first_tap + v - padding;

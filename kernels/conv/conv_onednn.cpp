@@ -19,7 +19,7 @@ using dnnl::algorithm;
 using dnnl::memory;
 using dnnl::prop_kind;
 
-constexpr size_t max_plans = 512;  // a network needs about 25 for each size of its input, three times that to learn
+constexpr size_t max_plans = 512;  // a network needs about 25 per input size, and three times that for training
 
 constexpr bool version3 = DNNL_VERSION_MAJOR >= 3;
 
@@ -32,14 +32,14 @@ Library& library() {
   return *one;
 }
 
-/// What a primitive depends on.
+/// The key of a primitive.
 struct Key {
   ConvPass pass;
   int n, in, out, slices, h, w, in_block, out_block;  // h, w: of a slice of x
   ConvGeometry geometry;
-  int weight_in;  // the weight's input channels, of which `in` are used
+  int weight_in;  // input channels of the weight, of which `in` are used
   bool bias, add, relu;
-  bool bf16;  // the maps, and the weight on its way; plain weights and biases are float32
+  bool bf16;  // type of the maps, and of the reordered weight; plain weights and biases are float32
   int threads;
 
   auto operator<=>(const Key&) const = default;
@@ -50,7 +50,7 @@ memory::format_tag tag_of(int block, int channels, const Key& k) {
   const bool flat = k.slices == 1;
   if (k.bf16 && block == channels) return flat ? tag::nhwc : tag::ndhwc;
   if (block == 1) return flat ? tag::nchw : tag::ncdhw;
-  // Not nhwc where that is the same memory: one nhwc among blocked maps leaves only oneDNN's reference convolution.
+  // Not nhwc if that is the same memory: a single nhwc among blocked maps leaves only oneDNN's reference convolution.
   if (block == 8) return flat ? tag::nChw8c : tag::nCdhw8c;
   if (block == 16) return flat ? tag::nChw16c : tag::nCdhw16c;
   BASIN_CHECK(block == channels, "block ", block);
@@ -59,8 +59,8 @@ memory::format_tag tag_of(int block, int channels, const Key& k) {
 
 constexpr auto f32 = memory::data_type::f32;
 
-/// The descriptions shared by the three passes of one convolution. Slices are the depth of a convolution in space whose
-/// kernel has a depth of one.
+/// The memory descriptors shared by the three passes of one convolution. Slices become the depth of a 3-D convolution
+/// whose kernel has a depth of one.
 struct Descriptions {
   memory::data_type type;  // of the maps
   memory::desc x, weight, any_weight, bias, out;
@@ -69,14 +69,14 @@ struct Descriptions {
   explicit Descriptions(const Key& k) : type(k.bf16 ? memory::data_type::bf16 : f32) {
     const ConvGeometry& g = k.geometry;
     const int64_t area = int64_t(g.kernel_h) * g.kernel_w;
-    // Maps, weights and the numbers per axis have one dimension more where there are slices.
+    // With slices, maps, weights and per-axis numbers have one more dimension.
     const auto dims = [&](int64_t a, int64_t b, int64_t slices, int64_t h, int64_t w) {
       return k.slices == 1 ? memory::dims{a, b, h, w} : memory::dims{a, b, slices, h, w};
     };
     const auto per_axis = [&](int64_t slices, int64_t h, int64_t w) {
       return k.slices == 1 ? memory::dims{h, w} : memory::dims{slices, h, w};
     };
-    // oneDNN counts dilations from 0, and some of its kernels refuse any other even where it has no effect.
+    // oneDNN counts dilations from 0, and some of its kernels reject any other value even where it has no effect.
     const auto dilation = [&](int extent) { return extent > 1 ? g.dilation - 1 : 0; };
     x = {dims(k.n, k.in, k.slices, k.h, k.w), type, tag_of(k.in_block, k.in, k)};
     const memory::dims shape = dims(k.out, k.in, 1, g.kernel_h, g.kernel_w);
@@ -131,14 +131,14 @@ BackwardWeight describe_weight(const Descriptions& d, algorithm a, const Forward
 }
 #endif
 
-/// Winograd F(4x4, 3x3) where the library has it (oneDNN 2.x with AVX-512): half the time of direct convolution with
+/// Winograd F(4x4, 3x3) if the library supports it (oneDNN 2.x with AVX-512): half the time of direct convolution with
 /// no larger error, but `convolution_auto` does not choose it.
 bool winograd_applies(const Key& k) {
   return !version3 && !k.bf16 && k.slices == 1 && k.geometry == ConvGeometry::same(3, 3) && k.in_block == 16 &&
          k.out_block == 16 && k.in >= 16 && k.out >= 16;
 }
 
-/// A primitive with its memory objects; execute() hands them the addresses of the day.
+/// A primitive with its memory objects; execute() sets their addresses.
 class Plan {
  public:
   explicit Plan(const Key& key) {
@@ -150,7 +150,7 @@ class Plan {
   }
 
   void execute(const Exec& exec, const void* x, const void* weight, const void* bias, const void* out) {
-    // Rounded up so that the many sizes of a network share a few blocks; what is not used is not touched.
+    // Rounded up so that the many sizes of a network share a few blocks; the unused part is never touched.
     const size_t packed = (packed_.get_desc().get_size() + 4095) / 4096 * 4096;
     const Temp<std::byte> work(exec, int64_t(std::bit_ceil(packed + scratchpad_.get_desc().get_size())));
     packed_.set_data_handle(work.data());
@@ -251,7 +251,7 @@ T* part(const ConvWeight<T>& weight) {
   return &weight.whole(0, weight.first, 0, 0);
 }
 
-/// Runs `work`, and turns what oneDNN throws into an Error.
+/// Runs `work` and converts oneDNN's exceptions to Error.
 template <class F>
 void guarded(const F& work) {
   try {

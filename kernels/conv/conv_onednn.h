@@ -4,23 +4,23 @@
 #include "kernels/conv/conv.h"
 #include "kernels/runtime/bfloat16.h"
 
-// Convolution on the CPU by oneDNN, same mathematics as kernels/conv/conv.h. Feature maps are blocked by 8 or 16 lanes,
-// plain nchw where they have few channels, or nhwc in bfloat16. Primitives are made once per shape; the 512 last used
-// are kept. Weights stay row-major for the caller and are reordered on the way in and out. The algorithm follows from
-// the shape alone (winograd_applies), so the same machine with the same number of threads gives the same bits. Not for
-// several threads at once. Shapes that do not belong together throw (check_convolution). The rows of maps may be those
-// of several images, `slices`, one below the other in each channel, which are convolved each by itself. Some problems
-// oneDNN has only a slow reference kernel for: kernels/conv/conv_cpu.h avoids them.
+// Convolution on the CPU by oneDNN, with the same mathematics as kernels/conv/conv.h. Feature maps are blocked by 8 or
+// 16 lanes, plain nchw if they have few channels, or nhwc in bfloat16. Primitives are created once per shape; the 512
+// most recently used are cached. Weights are row-major for the caller and reordered before and after. The algorithm
+// depends only on the shape (winograd_applies), so the same machine with the same number of threads gives the same
+// bits. Not thread-safe. Throws if shapes do not match (check_convolution). Maps may contain several images, `slices`,
+// one below the other in each channel, which are convolved separately. For some problems oneDNN has only a slow
+// reference kernel: kernels/conv/conv_cpu.h avoids them.
 
 namespace basin::kernels {
 
-/// The lanes that suit the instruction set best: 16 with AVX-512, else 8.
+/// The block size that suits the instruction set best: 16 with AVX-512, otherwise 8.
 int onednn_block();
 /// "oneDNN 2.6.3".
 std::string onednn_version();
 
-/// A bias without data is 0. For maps of float and of bfloat16: the weight is then rounded to bfloat16 too, and sums
-/// are float32 until they are stored; a convolution in parts (ConvEpilogue::add) rounds after each.
+/// A bias without data is 0. For maps of float and of bfloat16: with bfloat16 the weight is rounded too, and sums are
+/// float32 until they are stored; a convolution in parts (ConvEpilogue::add) rounds after each part.
 template <class T>
 void conv_onednn(const Exec&, FeatureView<const T> x, ConvWeight<const float> weight, View<const float, 1> bias,
                  const ConvEpilogue&, FeatureView<T> out, int slices = 1);

@@ -24,7 +24,7 @@ namespace {
 constexpr size_t max_plans = 4096;
 constexpr size_t max_workspace = size_t(256) << 20;
 
-/// The library's handle for a GPU.
+/// The cuDNN handle for a GPU.
 cudnnHandle_t handle_of(int gpu) {
   static std::map<int, cudnnHandle_t> handles;
   cudnnHandle_t& handle = handles[gpu];
@@ -52,14 +52,14 @@ using Operation =
 cudnnTensorFormat_t format_of(const ConvProblem& p) { return p.nhwc ? CUDNN_TENSOR_NHWC : CUDNN_TENSOR_NCHW; }
 cudnnDataType_t type_of(const ConvProblem& p) { return p.bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT; }
 
-/// cuDNN numbers them from 0.
+/// The number of algorithms; cuDNN numbers them from 0.
 int algorithms_of(ConvPass pass) {
   constexpr int counts[] = {CUDNN_CONVOLUTION_FWD_ALGO_COUNT, CUDNN_CONVOLUTION_BWD_DATA_ALGO_COUNT,
                             CUDNN_CONVOLUTION_BWD_FILTER_ALGO_COUNT};
   return counts[int(pass)];
 }
 
-/// Whether products are rounded no more than was asked for.
+/// Whether products are rounded no more than allowed.
 bool is_allowed(int math, const ConvKey& key) {
   if (math == CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION) return false;  // to half
   return key.tf32 || key.problem.bf16 || math == CUDNN_FMA_MATH;
@@ -73,8 +73,8 @@ bool is_deterministic(ConvPass pass, int algorithm) {
   return true;
 }
 
-/// Of the measured algorithms, the fastest whose workspace fits; with `deterministic` the first by number of those that
-/// give the same bits from run to run. cuDNN also measures math types that were not asked for.
+/// The fastest measured algorithm whose workspace fits; with `deterministic` the lowest-numbered one that gives the
+/// same bits from run to run. cuDNN also measures math types that were not asked for.
 template <class Measured>
 ConvAlgorithm chosen(std::vector<Measured> all, int count, const ConvKey& key) {
   all.resize(size_t(count));
@@ -86,7 +86,7 @@ ConvAlgorithm chosen(std::vector<Measured> all, int count, const ConvKey& key) {
   const auto by_number = [](const Measured& a, const Measured& b) {
     return std::pair(int(a.algo), int(a.mathType)) < std::pair(int(b.algo), int(b.mathType));
   };
-  // They come sorted by time.
+  // They are sorted by time.
   const Measured& m = key.deterministic ? *std::min_element(all.begin(), all.end(), by_number) : all.front();
   return {int(m.algo), int(m.mathType), int64_t(m.memory), int(cudnnGetVersion())};
 }
@@ -102,13 +102,13 @@ class Plan {
     BASIN_CUDNN_CHECK(
         cudnnSetFilter4dDescriptor(weight_, type_of(p_), format_of(p_), p_.out, p_.in, g.kernel_h, g.kernel_w));
     BASIN_CHECK(g.is_symmetric(), g);
-    // Some of cuDNN's algorithms refuse a dilation even along an axis where it has no effect.
+    // Some of cuDNN's algorithms reject a dilation even along an axis where it has no effect.
     const int dilation_h = g.kernel_h > 1 ? g.dilation : 1, dilation_w = g.kernel_w > 1 ? g.dilation : 1;
     BASIN_CUDNN_CHECK(cudnnSetConvolution2dDescriptor(operation_, g.top, g.left, g.stride, g.stride, dilation_h,
                                                       dilation_w, CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
     set_math(p_.bf16 ? CUDNN_TENSOR_OP_MATH : key.tf32 ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH);
   }
-  /// With the algorithm to run it by.
+  /// With the algorithm to run.
   Plan(int gpu, const ConvKey& key, const ConvAlgorithm& choice) : Plan(gpu, key) {
     algorithm_ = choice.algorithm, workspace_ = size_t(choice.workspace);
     set_math(cudnnMathType_t(choice.math));
@@ -138,7 +138,7 @@ class Plan {
     }
   }
 
-  /// Whether cuDNN offers the choice on this GPU: it may have been made on another one.
+  /// Whether cuDNN offers this algorithm on this GPU: it may have been chosen on another one.
   bool offers(const ConvAlgorithm& c) {
     size_t needed = 0;
     return c.algorithm < algorithms_of(p_.pass) && c.math <= CUDNN_FMA_MATH && is_allowed(c.math, key_) &&
@@ -148,8 +148,8 @@ class Plan {
            size_t(c.workspace) <= max_workspace;
   }
 
-  /// Uses memory of its own, because measuring overwrites the result of the pass; and takes it from the system, because
-  /// exec.scratch would keep that much for every later step.
+  /// Measures in separate memory, because measuring overwrites the result of the pass; allocates it from the system,
+  /// because exec.scratch would keep it for every later step.
   ConvAlgorithm measure(Exec exec) {
     exec.scratch = nullptr;
     const cudnnHandle_t handle = handle_on(exec);

@@ -12,7 +12,7 @@ struct Margin {
 
 namespace detail {
 
-/// larger[y + top, x + left] = x, else 0.
+/// larger[y + top, x + left] = x, elsewhere 0.
 template <class X>
 struct Pad {
   FeatureShape larger;
@@ -44,13 +44,13 @@ struct Crop {
 
 }  // namespace detail
 
-/// Maps with a margin, for the length of a launcher: the maps themselves where there is none.
+/// Maps with a margin, for the duration of a launcher: the maps themselves if the margin is empty.
 template <class X>
 class PaddedMaps {
  public:
   PaddedMaps(const Exec& exec, const FeatureView<X>& x, const Margin& margin)
       : exec_(exec), x_(x), margin_(margin), memory_(exec, margin.is_none() ? 0 : larger(nullptr).size()) {}
-  /// Of maps that are only read.
+  /// For maps that are only read.
   PaddedMaps(const Exec& exec, const FeatureView<const X>& x, const Margin& margin)
       : PaddedMaps(exec, FeatureView<X>{const_cast<X*>(x.data), x.n, x.c, x.h, x.w, x.block}, margin) {}
   FeatureView<X> maps() const { return margin_.is_none() ? x_ : larger(memory_.data()); }
@@ -60,7 +60,7 @@ class PaddedMaps {
     const FeatureShape shape(maps());
     for_each_feature(exec_, shape, detail::Pad<X>{shape, x_, margin_.top, margin_.left, memory_.data()});
   }
-  /// Copies what lies within the margin back.
+  /// Copies the part inside the margin back.
   void crop() const {
     if (margin_.is_none()) return;
     const FeatureShape shape(x_);

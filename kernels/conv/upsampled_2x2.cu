@@ -5,7 +5,7 @@
 namespace basin::kernels {
 namespace {
 
-/// The tap of a phase that tap (v, u) of the 2x2 kernel is part of.
+/// The tap of a phase that tap (v, u) of the 2x2 kernel is added to.
 BASIN_HD int phase_tap(int phase, int v, int u) {
   const int p = phase >> 1, q = phase & 1;
   return (p & v) * (1 + q) + (q & u);
@@ -44,7 +44,7 @@ struct JoinPhaseGradients {
   }
 };
 
-/// The first of the four pixels over an element of a phase, and the steps to the others.
+/// The first of the four pixels of an element of a phase, and the steps to the others.
 struct Window {
   int64_t begin, right, down;
 

@@ -3,11 +3,11 @@
 #include "kernels/runtime/exec.h"
 #include "kernels/runtime/view.h"
 
-// A convolution with a 2x2 kernel w, padded at the bottom and on the right, of maps whose pixels are repeated 2x2.
-// Where v and u are 0 or 1, output pixel (2y + p, 2x + q) meets pixel (y + (p and v), x + (q and u)) of the maps before
-// they are repeated. So the pixels of one phase (p, q) are a convolution of those maps with a kernel of
-// (1 + p) x (1 + q) taps, padded by p rows at the bottom and q columns on the right; taps that meet the same pixel are
-// added up. Phases are numbered 2 p + q; beyond the last pixel both sides of the equation read zeros.
+// A convolution with a 2x2 kernel w, padded at the bottom and on the right, of maps whose pixels are repeated 2x2. With
+// v and u in {0, 1}, tap (v, u) of output pixel (2y + p, 2x + q) reads pixel (y + (p and v), x + (q and u)) of the
+// original maps. So the pixels of one phase (p, q) are a convolution of those maps with a kernel of (1 + p) x (1 + q)
+// taps, padded by p rows at the bottom and q columns on the right; taps that read the same pixel are added up. Phases
+// are numbered 2 p + q; beyond the last pixel both sides of the equation read zeros.
 
 namespace basin::kernels {
 
@@ -19,7 +19,7 @@ struct PhaseWeights {
 /// Overwrites the kernels of the phases with the sums of the taps of `weight` [out, in, 2, 2].
 template <class T>
 void split_into_phases(const Exec&, View<const T, 4> weight, const PhaseWeights<T>& phases);
-/// Adds to d_weight what the gradients of the phases' kernels are worth.
+/// Adds the gradients of the phases' kernels to d_weight.
 template <class T>
 void join_phase_gradients(const Exec&, const PhaseWeights<const T>& d_phases, View<T, 4> d_weight);
 

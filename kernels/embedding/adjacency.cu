@@ -12,7 +12,7 @@ namespace {
 
 constexpr int max_radius = 64;
 
-/// How far the disc reaches to the sides, for each dy >= 0.
+/// The half width of the disc for each dy >= 0.
 struct Disc {
   int height;  // the largest dy
   int half_width[max_radius + 1];
@@ -23,17 +23,17 @@ struct Disc {
   }
 };
 
-/// Pixels of one object side by side in a row.
+/// Neighbouring pixels of one object in a row.
 struct Run {
   int32_t begin, last, slot;
 };
 
-/// What is known of a row of pixels.
+/// Summary of a row of pixels.
 struct RowSummary {
   int32_t runs, max_label, has_background;
 };
 
-/// Row i of all samples: its runs of objects.
+/// Row i of all samples: finds its runs of objects.
 struct FindRuns {
   View<const int32_t, 3> labels;
   int slots;
@@ -63,7 +63,7 @@ struct FindRuns {
   }
 };
 
-/// Sets a bit that others may set at the same time.
+/// Sets a bit; other threads may set bits of the same word.
 BASIN_HD inline void set_bit(int32_t* row, int slot) {
   int32_t& word = row[slot / 32];
   const int32_t bit = int32_t(1u << (slot % 32));
@@ -75,8 +75,8 @@ BASIN_HD inline void set_bit(int32_t* row, int slot) {
 #endif
 }
 
-/// Row i / (height + 1) of all samples against the one that lies i % (height + 1) below. It is enough to look
-/// downwards, as the disc is symmetric.
+/// Compares row i / (height + 1) of all samples with the row i % (height + 1) below it. Looking downwards is enough,
+/// because the disc is symmetric.
 struct CompareRows {
   Disc disc;
   int rows_of_sample, width;
@@ -104,7 +104,7 @@ struct CompareRows {
   }
 };
 
-/// The rows of a sample together; then the background becomes a neighbour of all objects that there are.
+/// Combines the rows of a sample; then makes the background a neighbour of all objects that exist.
 struct FinishSample {
   const RowSummary* rows;
   int rows_of_sample;

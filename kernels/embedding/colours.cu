@@ -23,7 +23,7 @@ struct LargestChannel {
   }
 };
 
-/// Pixels of one colour in one row: i = row * K + channel.
+/// Counts the pixels of one colour in one row: i = row * K + channel.
 struct CountInRow {
   View<const int32_t, 2> colours;
   int channels;

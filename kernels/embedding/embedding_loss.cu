@@ -11,8 +11,8 @@ namespace {
 
 constexpr double min_length = 1e-12;
 
-/// How the pixels of a sample are shared out: in pieces of `rows` by `columns`, each with a table of sums of its own,
-/// or all with one that is added to.
+/// How the pixels of a sample are divided: into pieces of `rows` by `columns`, each with its own table of sums, or with
+/// one common table that is added to atomically.
 struct Pieces {
   int rows, columns, down, across;
   bool shared;
@@ -28,8 +28,8 @@ struct Pieces {
   BASIN_HD int64_t tables() const { return shared ? 1 : count(); }
 };
 
-/// Adds up one channel of one piece by object: i = (sample * pieces + piece) * (channels + 1) + channel. The channel
-/// after the last counts pixels.
+/// Sums one channel of one piece by object: i = (sample * pieces + piece) * (channels + 1) + channel. The channel after
+/// the last counts pixels.
 template <class T>
 struct SumPieces {
   View<const T, 4> embedding;
@@ -63,7 +63,7 @@ struct SumPieces {
 /// sums[n, channel, slot] over the tables of a sample, in order.
 struct AddTables {
   const double* tables;
-  int64_t count, size;  // tables of a sample; numbers of a table
+  int64_t count, size;  // tables of a sample; numbers in a table
   double* sums;
 
   BASIN_HD void operator()(int64_t i) const {
@@ -76,18 +76,18 @@ struct AddTables {
   }
 };
 
-/// What is known of the objects of all samples.
+/// The objects of all samples.
 struct Objects {
-  View<double, 3> mean;     // [N, K + 1, slots]: the means m, of an object without pixels 0; then the number of pixels
+  View<double, 3> mean;     // [N, K + 1, slots]: the means m (0 without pixels), then the number of pixels
   View<double, 3> centre;   // [N, K, slots]
   View<double, 2> length;   // [N, slots]: |m|
-  View<int32_t, 2> degree;  // [N, slots]: neighbours
-  View<int32_t, 2> total;   // [N, 2]: objects that have pixels; ordered pairs of neighbours
+  View<int32_t, 2> degree;  // [N, slots]: number of neighbours
+  View<int32_t, 2> total;   // [N, 2]: objects with pixels; ordered pairs of neighbours
 
   BASIN_HD double pixels(int n, int slot) const { return mean(n, mean.dim[1] - 1, slot); }
 };
 
-/// From sums of embeddings to means and centres.
+/// Computes means and centres from sums of embeddings.
 struct FindCentres {
   Objects objects;
   View<const int32_t, 3> neighbours;
@@ -129,7 +129,7 @@ struct CountObjects {
   }
 };
 
-/// One object's part of both terms, and the gradient at its pixels.
+/// One object's contribution to both terms, and the gradient at its pixels.
 struct FindTerms {
   Objects objects;
   View<const int32_t, 3> neighbours;
@@ -147,7 +147,7 @@ struct FindTerms {
     terms(n, 0, a) = terms(n, 1, a) = 0;
     if (pixels == 0) return;
 
-    double inter = 0;  // gradient holds d(inter) / d(centre) meanwhile
+    double inter = 0;  // temporarily, gradient contains d(inter) / d(centre)
     const double own = pair_weight(n, a);
     for (int b = 0; b < slots; ++b) {
       if (!is_neighbour(&neighbours(n, a, 0), b)) continue;
@@ -170,7 +170,7 @@ struct FindTerms {
     terms(n, 1, a) = inter;
 
     const double length = objects.length(n, a), inverse = length < min_length ? 0 : 1 / length;
-    const double share = 1 / (pixels * objects.centre.dim[0]);  // of a pixel in the mean, and of a sample in the batch
+    const double share = 1 / (pixels * objects.centre.dim[0]);  // weight of a pixel and of its sample
     for (int k = 0; k < channels; ++k) {
       const double centre = objects.centre(n, k, a), d_centre = gradient(n, k, a);
       const double d_inter = o.unit_centres ? (d_centre - centre * along) * inverse : d_centre;
@@ -180,13 +180,13 @@ struct FindTerms {
   }
 
  private:
-  /// The weight of a pair in which the object comes first.
+  /// The weight of a pair whose first object this is.
   BASIN_HD double pair_weight(int n, int slot) const {
     return o.per_object ? 1.0 / (double(objects.total(n, 0)) * objects.degree(n, slot)) : 1.0 / objects.total(n, 1);
   }
 };
 
-/// The terms of one sample together, in order.
+/// Sums the terms of one sample, in order.
 struct AddTerms {
   View<const double, 3> terms;
   double* of_sample;  // [N, 2]

@@ -3,18 +3,18 @@
 #include "kernels/runtime/elementary.h"
 #include "kernels/runtime/parallel.h"
 
-/// Internal to instance_loss.cu: what the pixels point to, and the Gaussian of each object.
+/// Internal to instance_loss.cu: the points that pixels point to, and the Gaussian of each object.
 namespace basin::kernels {
 namespace {
 
-constexpr int piece_width = 64;  // rows are worked through in pieces of this many pixels
+constexpr int piece_width = 64;  // rows are processed in pieces of this many pixels
 
 template <class T>
 BASIN_HD T gaussian_exponent(T s_x, T s_y, T dx, T dy) {
   return s_x * (dx * dx) + s_y * (dy * dy);
 }
 
-/// Device memory of one evaluation of the loss. k runs over the table of objects, K in all.
+/// Device memory of one evaluation of the loss. k is an index into the table of objects, K in all.
 template <class T>
 struct Gaussians {
   View<const T, 4> raw;             // [N, 5, H, W]
@@ -22,12 +22,12 @@ struct Gaussians {
   ObjectTable table;                // [N, K]
   View<const double, 3> centre_px;  // [N, K, 2]
   int grid;
-  View<T, 4> e;               // [N, 2, H, W]: where each pixel points to
-  View<T, 4> piece_box = {};  // [N, H, pieces, 4]: least e_x, e_y, greatest e_x, e_y
+  View<T, 4> e;               // [N, 2, H, W]: the point that each pixel points to
+  View<T, 4> piece_box = {};  // [N, H, pieces, 4]: minimum of e_x, e_y, maximum of e_x, e_y
   View<T, 3> sigma = {};      // [N, K, 2]: mean of the object
   View<T, 3> s = {};          // [N, K, 2]
   View<T, 3> centre = {};     // [N, K, 2], grid units
-  View<T, 2> reach = {};      // [N, K]: pixels of others with an exponent of at least this do not count
+  View<T, 2> reach = {};      // [N, K]: other pixels with an exponent of at least this do not contribute
 
   BASIN_HD int crops() const { return raw.dim[0]; }
   BASIN_HD int height() const { return raw.dim[2]; }
@@ -41,7 +41,8 @@ struct Gaussians {
   BASIN_HD T exponent_at(int n, int k, int y, int x) const { return exponent(n, k, e(n, 0, y, x), e(n, 1, y, x)); }
 };
 
-/// The rows of each object, index (n * K + k) * H + y: f(n, k, y, first x, last x) where the object's box has row y.
+/// The rows of each object, with index (n * K + k) * H + y: calls f(n, k, y, first x, last x) if the object's box
+/// contains row y.
 template <class T, class F>
 BASIN_HD void with_row(const Gaussians<T>& g, int64_t i, const F& f) {
   const int64_t object = quotient(i, g.height());
@@ -52,7 +53,7 @@ BASIN_HD void with_row(const Gaussians<T>& g, int64_t i, const F& f) {
   if (y >= box[1] && y <= box[3]) f(n, k, y, box[0], box[2]);
 }
 
-/// e of each pixel; where the gradient will be, the slopes of tanh.
+/// Computes e of each pixel, and stores the derivatives of tanh where the gradient will be written.
 template <class T>
 struct Embed {
   Gaussians<T> g;
@@ -87,7 +88,7 @@ struct BoxPiece {
         greatest = e[x] > greatest ? e[x] : greatest;
         is_number = is_number && e[x] == e[x];
       }
-      g.piece_box.data[4 * i + c] = is_number ? least : T(-1e30);  // NaN lies near to everything
+      g.piece_box.data[4 * i + c] = is_number ? least : T(-1e30);  // NaN counts as near to everything
       g.piece_box.data[4 * i + 2 + c] = is_number ? greatest : T(1e30);
     }
   }
@@ -132,7 +133,7 @@ struct Shape {
   }
 };
 
-/// The least exponent of each row of each object, of its own pixels.
+/// The smallest exponent among the object's own pixels, for each row of each object.
 template <class T>
 struct NearestOfRow {
   Gaussians<T> g;
@@ -151,8 +152,8 @@ struct NearestOfRow {
   }
 };
 
-/// 2 d - 1 rounds to -1 where d is below the unit roundoff's half, so that the hinge of a pixel of others is 0; and
-/// such a pixel weighs nothing behind all the object's own, that is with a d below 1 - d of the object's nearest.
+/// 2 d - 1 rounds to -1 if d is below half the unit roundoff, so that the hinge of other pixels is 0; such a pixel also
+/// has no weight if it comes after all of the object's own, that is if its d is below 1 - d of the object's nearest.
 template <class T>
 struct Reach {
   Gaussians<T> g;

@@ -12,7 +12,7 @@
 namespace basin::kernels {
 namespace {
 
-/// What a slot adds to the loss, and the gradient of that by d.
+/// The contribution of a slot to the loss, and its gradient with respect to d.
 template <class T>
 BASIN_HD T hinge(const Slots<T>& slots, int32_t slot) {
   const T error = slots.error[slot];
@@ -23,7 +23,7 @@ BASIN_HD T d_hinge(const Slots<T>& slots, int32_t slot) {
   return slots.error[slot] > 0 ? (slots.own[slot] ? -2 : 2) * slots.weight[slot] : T(0);
 }
 
-/// Of each piece of each object: the hinges and their gradient by the object's sigma.
+/// For each piece of each object: the hinges and their gradient with respect to the object's sigma.
 template <class T>
 struct SumSlots {
   Gaussians<T> g;
@@ -68,7 +68,7 @@ struct SumObject {
   }
 };
 
-/// A pixel's part of the seed and of the variance term, and the gradient of both by its sigma and seed.
+/// A pixel's contribution to the seed and variance terms, and their gradient with respect to its sigma and seed.
 template <class T>
 struct PixelTerms {
   Gaussians<T> g;
@@ -120,7 +120,8 @@ struct PixelTerms {
   }
 };
 
-/// The gradient by o of the pixels of a piece, from all objects that they lie near to; the slopes of tanh are there.
+/// The gradient with respect to o of the pixels of a piece, from all objects near them; the derivatives of tanh are
+/// already stored there.
 template <class T>
 struct OffsetGradient {
   Gaussians<T> g;

@@ -6,15 +6,15 @@
 namespace basin::kernels {
 
 struct InstanceLossOptions {
-  int grid = 1024;  // points of the coordinate grid of length 1: neighbouring pixels are 1 / (grid - 1) apart
+  int grid = 1024;  // points per unit of the coordinate grid: neighbouring pixels are 1 / (grid - 1) apart
   double instance = 1, variance = 10, seed = 1;  // weights of the three terms
   double foreground = 10;                        // weight of an object's pixels in the seed term
-  int slots_per_pixel = 32;  // on a GPU: room for pairs of an object and a pixel near to it, per pixel of the crops;
+  int slots_per_pixel = 32;  // on a GPU: capacity for pairs of an object and a pixel near it, per pixel of the crops;
                              // never more than the table has objects, which suffices always
 };
 
 /// The loss of spatial embeddings (Neven et al., CVPR 2019; Lalit et al., EmbedSeg, Medical Image Analysis 81 (2022))
-/// of maps raw [N, 5, H, W] = o_x, o_y, sigma_x, sigma_y, seed, against labels [N, H, W] with compact ids.
+/// for maps raw [N, 5, H, W] = o_x, o_y, sigma_x, sigma_y, seed, against labels [N, H, W] with compact ids.
 ///
 /// A pixel (x, y) points to e = (x / (grid - 1) + tanh o_x, y / (grid - 1) + tanh o_y); phi = sigmoid(seed). An object
 /// k with the pixels S and the centre C (centre [N, K, 2], px; here in grid units) has sigma_k = mean of sigma over S,
@@ -22,13 +22,14 @@ struct InstanceLossOptions {
 ///   instance = mean over the objects of the Lovasz hinge of 2 d - 1 against S, over all pixels of the crop
 ///   variance = mean over the objects of the mean over S and both channels of (sigma - sigma_k)^2
 ///   seed     = (sum over the background of phi^2 + foreground * sum over objects of (phi - d)^2) / (H W)
-/// Each is the mean over the N crops; a crop without objects has the seed term alone. Neither centres nor the sigma_k
-/// of the variance term nor the d of the seed term pass a gradient on.
+/// Each is the mean over the N crops; a crop without objects has only the seed term. No gradient flows through the
+/// centres, the sigma_k of the variance term or the d of the seed term.
 ///
-/// value [4]: the weighted sum, then the three terms. gradient [N, 5, H, W], by raw, of value[0]; none wanted: an empty
-/// view. Pixels whose hinge is 0 as it is rounded, or that stand behind all pixels of the object, weigh nothing and are
-/// not sorted. The CPU's result has the same bits at any number of threads; sums run in double. On a GPU nothing is
-/// read back. value is NaN where a map is, where an object is missing in the table, or where the slots do not suffice.
+/// value [4]: the weighted sum, then the three terms. gradient [N, 5, H, W]: of value[0] with respect to raw; an empty
+/// view if not needed. Pixels whose hinge rounds to 0, or that come after all pixels of the object, have no weight and
+/// are not sorted. The CPU's result has the same bits at any number of threads; sums are in double. On a GPU without a
+/// round trip to the host. value is NaN if a map contains NaN, if an object is missing in the table, or if there are
+/// not enough slots.
 template <class T>
 void instance_loss(const Exec&, View<const T, 4> raw, View<const int32_t, 3> labels, const ObjectTable&,
                    View<const double, 3> centre, const InstanceLossOptions&, T* value, View<T, 4> gradient);

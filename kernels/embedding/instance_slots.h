@@ -5,17 +5,17 @@
 namespace basin::kernels {
 namespace {
 
-/// The pairs of an object and a pixel whose hinge counts, "slots": by crop, object and place of the pixel.
+/// Slots: the pairs of an object and a pixel with a hinge that matters, by crop, object and position of the pixel.
 template <class T>
 struct Slots {
-  const int32_t* offset;  // [N * K * H * pieces + 1]: where those of an object in a piece of a row begin
+  const int32_t* offset;  // [N * K * H * pieces + 1]: the first slot of an object in a piece of a row
   int capacity;
   int32_t* x;
   T *d, *error, *weight;
-  uint8_t* own;  // whether the pixel is the object's
+  uint8_t* own;  // whether the pixel belongs to the object
 };
 
-/// Object and piece of an index ((n * K + k) * H + y) * pieces + piece.
+/// Object and piece of the index ((n * K + k) * H + y) * pieces + piece.
 struct PieceOfObject {
   int n, k, y, begin, end, piece;
 
@@ -29,7 +29,7 @@ struct PieceOfObject {
     begin = piece * piece_width;
     end = begin + piece_width < g.width() ? begin + piece_width : g.width();
   }
-  /// False where no pixel of the piece is the object's or in its reach.
+  /// False if no pixel of the piece belongs to the object or is within its reach.
   template <class T>
   BASIN_HD bool touches(const Gaussians<T>& g) const {
     if (!g.has(n, k)) return false;
@@ -45,7 +45,7 @@ struct PieceOfObject {
   }
 };
 
-/// The pixels of such a piece, with what a loop over them reads.
+/// The pixels of such a piece, with the values that a loop over them reads.
 template <class T>
 struct PixelsNear {
   const int32_t* label;

@@ -25,7 +25,8 @@ struct KeyOf<double> {
   static constexpr Key infinity = 0x7ff0000000000000u;
 };
 
-/// Falls where the error rises; below 2^bits. The bits of numbers that are not negative are in their order.
+/// Decreases where the error increases; below 2^bits. The bits of non-negative floats have the same order as the
+/// floats.
 template <class T>
 BASIN_HD typename KeyOf<T>::Key falling_key(T error) {
   typename KeyOf<T>::Key bits = 0;
@@ -33,7 +34,7 @@ BASIN_HD typename KeyOf<T>::Key falling_key(T error) {
   return KeyOf<T>::infinity - bits;
 }
 
-/// J(m) - J(m - 1) of an element behind `positives` of all `all_positives` and `negatives`.
+/// J(m) - J(m - 1) of an element after `positives` of all `all_positives` and `negatives`.
 BASIN_HD inline double lovasz_weight(bool is_positive, int64_t positives, int64_t negatives, int64_t all_positives) {
   const double in_either = double(all_positives + negatives);
   if (is_positive) return 1 / in_either;
@@ -41,7 +42,7 @@ BASIN_HD inline double lovasz_weight(bool is_positive, int64_t positives, int64_
   return double(all_positives - positives) / (in_either * (in_either + 1));
 }
 
-/// Segment after segment on the CPU.
+/// Processes segment after segment on the CPU.
 template <class T>
 struct SortSegment {
   using Key = typename KeyOf<T>::Key;
@@ -96,7 +97,7 @@ struct SortSegment {
   }
 };
 
-/// The segment of place i of the list: the last one that begins at or before it.
+/// The segment of position i in the list: the last one that begins at or before it.
 BASIN_HD inline int segment_of(const Segments& segments, int32_t i) {
   int low = 0, high = segments.count;
   while (high - low > 1) {
@@ -106,7 +107,8 @@ BASIN_HD inline int segment_of(const Segments& segments, int32_t i) {
   return low;
 }
 
-/// All segments at once: the key of an element begins with its segment, and what belongs to none comes last.
+/// For sorting all segments at once: the key of an element begins with its segment; elements without a segment come
+/// last.
 struct MakeKeys {
   Segments segments;
   const float* error;
@@ -133,7 +135,7 @@ struct PositiveInOrder {
 
 struct WeightInOrder {
   Segments segments;
-  const int32_t *order, *before;  // before [n + 1]: positives ahead of each place, from the first segment on
+  const int32_t *order, *before;  // before [n + 1]: number of positives before each position, from the first segment on
   const uint8_t* positive;
   int n;
   float* weight;
@@ -164,7 +166,7 @@ void lovasz_weights(const Exec& exec, const Segments& segments, View<const T, 1>
   if (exec.device == Device::cpu && exec.variant != Variant::plain) {
     using Key = typename KeyOf<T>::Key;
     const int listed = segments.begin(segments.count);
-    BASIN_CHECK(listed <= n, listed, " elements in segments, of ", n);
+    BASIN_CHECK(listed <= n, listed, " elements in segments, but only ", n);
     const Temp<int32_t> other_order(exec, n);
     const Temp<Key> keys(exec, n), other_keys(exec, n);
     const SortSegment<T> f{segments,          error.data,   positive.data,      keys.data(),
@@ -185,7 +187,7 @@ void lovasz_weights(const Exec& exec, const Segments& segments, View<const T, 1>
     exclusive_scan(exec, {before.data(), {n + 1}});
     for_each(exec, n, WeightInOrder{segments, order.data(), before.data(), positive.data, n, weight.data});
   } else {
-    BASIN_CHECK(false, "the GPU's sort takes errors of float32");
+    BASIN_CHECK(false, "on a GPU errors must be float32");
   }
 }
 template void lovasz_weights<float>(const Exec&, const Segments&, View<const float, 1>, View<const uint8_t, 1>,

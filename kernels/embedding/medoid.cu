@@ -11,7 +11,7 @@ struct Pixel {
   int x, y;
 };
 
-/// One object within its box.
+/// One object within its bounding box.
 struct ObjectPixels {
   View<const int32_t, 3> labels;
   int n;
@@ -29,7 +29,7 @@ struct ObjectPixels {
   }
 };
 
-/// Sum of the distances from a pixel to all of the object, and a subgradient of it.
+/// The sum of the distances from a pixel to all pixels of the object, and a subgradient of it.
 struct DistanceSum {
   double value = 0, d_x = 0, d_y = 0;
 
@@ -42,11 +42,11 @@ struct DistanceSum {
       d_y += dy * inverse;
     });
   }
-  /// What the sum is at least, as it is convex.
+  /// A lower bound of the sum at another pixel, by convexity.
   BASIN_HD double bound_at(int x, int y, Pixel from) const { return value + d_x * (x - from.x) + d_y * (y - from.y); }
 };
 
-/// Kelley's method of cutting planes on the pixels of the object: the next to be tried is the one with the least bound.
+/// Kelley's cutting-plane method on the pixels of the object: the next pixel to try is the one with the smallest bound.
 BASIN_HD Pixel medoid(const ObjectPixels& object, Pixel start, double* bound) {
   constexpr double equal = 1e-10, tried = 1e300;
   object.each([&](int y, int x) { bound[object.at(y, x)] = 0; });
@@ -70,7 +70,7 @@ BASIN_HD Pixel medoid(const ObjectPixels& object, Pixel start, double* bound) {
   }
 }
 
-/// Twice the median of the coordinates along an axis, so that the mean of two middle ones is whole.
+/// Twice the median of the coordinates along an axis, so that the mean of two middle ones is an integer.
 template <class CountAt>
 BASIN_HD int twice_median(int area, int first, const CountAt& count_at) {
   int before = 0, low = first - 1;

@@ -5,7 +5,7 @@
 namespace basin::kernels {
 namespace {
 
-/// Lowers or raises what other indices of the same group may lower or raise too.
+/// Lowers or raises a number that other indices of the same group may lower or raise too.
 BASIN_HD inline void lower(int32_t& to, int32_t value) {
 #ifdef __CUDA_ARCH__
   atomicMin(&to, value);

@@ -3,18 +3,18 @@
 
 namespace basin::kernels {
 
-/// Neighbouring pixels of one sample of [N, C, H, W] that a functor takes at once. On the CPU they are many, and loops
-/// over them lie inside those over channels: planes are often a power of two apart, so that numbers of one pixel would
-/// drive each other out of the cache. On a GPU a thread takes one.
+/// Neighbouring pixels of one sample of [N, C, H, W] that a functor processes at once. On the CPU there are many, and
+/// loops over them are inside those over channels: planes are often a power of two apart, so that the channels of one
+/// pixel would evict each other from the cache. On a GPU a thread processes one pixel.
 struct PixelSpan {
-  int64_t first, plane;  // where channel 0 of the first pixel lies, and how far apart channels are
+  int64_t first, plane;  // offset of channel 0 of the first pixel, and distance between channels
   int count;
 
   static constexpr int on_cpu = 64;
   BASIN_HD static int64_t per_sample(int height, int width, int most) {
     return (int64_t(height) * width + most - 1) / most;
   }
-  /// The i-th of all samples, of at most `most` pixels.
+  /// The i-th span of all samples, of at most `most` pixels.
   template <class T>
   BASIN_HD PixelSpan(View<T, 4> maps, int most, int64_t i) : plane(int64_t(maps.dim[2]) * maps.dim[3]) {
     const int64_t spans = per_sample(maps.dim[2], maps.dim[3], most), n = quotient(i, spans);
@@ -30,7 +30,7 @@ void check_same_maps(View<const T, 4> a, View<const T, 4> b) {
     BASIN_CHECK(a.dim[d] == b.dim[d] && a.dim[d] > 0, "shapes ", a, " and ", b);
 }
 
-/// f(i) for each span of all samples, where F::most says how many pixels it takes.
+/// Calls f(i) for each span of all samples; F::most is the number of pixels per span.
 template <class T, class F>
 void for_each_span(const Exec& exec, View<T, 4> maps, const F& f) {
   for_each(exec, maps.dim[0] * PixelSpan::per_sample(maps.dim[2], maps.dim[3], F::most), f, 16);

@@ -10,7 +10,7 @@ namespace {
 BASIN_HD inline float pow_of(float x, float alpha) { return powf(x, alpha); }
 BASIN_HD inline double pow_of(double x, float alpha) { return pow(x, double(alpha)); }
 
-/// Whether x^alpha is a product of few factors, as it is with the exponents 2, 4, 6 and 8 of FCRNet's schedule.
+/// Whether x^alpha is a product of few factors, as for the exponents 2, 4, 6 and 8 of FCRNet's schedule.
 BASIN_HD inline bool is_product(float alpha) { return alpha >= 1 && alpha < 16 && float(int(alpha)) == alpha; }
 
 template <class T>
@@ -20,8 +20,8 @@ BASIN_HD T product(T x, int exponent) {
          ((exponent & 8) ? x8 : T(1));
 }
 
-/// x^alpha for x >= 0. `product_only`: where alpha is known to be one, so that no call keeps a loop from being
-/// vectorised.
+/// x^alpha for x >= 0. `product_only`: alpha is known to give a product, so that no function call prevents
+/// vectorisation.
 template <bool product_only, class T>
 BASIN_HD T power(T x, float alpha) {
   if constexpr (!product_only)
@@ -39,7 +39,7 @@ struct Activate {
 
   BASIN_HD void operator()(int64_t i) const {
     const PixelSpan at(e, most, i);
-    T scale[most] = {}, sum[most] = {};  // scale holds the largest size at first
+    T scale[most] = {}, sum[most] = {};  // scale first contains the largest magnitude
     for (int k = 0; k < e.dim[1]; ++k) {
       const T* v = e.data + at.first + k * at.plane;
 #pragma omp simd

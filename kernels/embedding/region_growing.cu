@@ -32,7 +32,7 @@ struct Direction {
   }
 };
 
-/// What one pixel does in one step.
+/// The update of one pixel in one step.
 struct Growth {
   View<const float, 3> embedding;
   View<const float, 2> directions;
@@ -67,9 +67,9 @@ struct GrowAll {
   }
 };
 
-/// All pixels, step by step.
+/// Updates all pixels in each step.
 void grow_by_sweeps(const Exec& exec, const Growth& growth, View<int32_t, 2> labels) {
-  constexpr int steps = 8;  // between two looks at whether anything changes: an even number, so that labels come last
+  constexpr int steps = 8;  // between checks for changes; even, so that the result ends up in labels
   Temp<int32_t> memory(exec, labels.size()), changed(exec, 1);
   const View<int32_t, 2> other{memory.data(), {labels.dim[0], labels.dim[1]}};
   do {
@@ -81,7 +81,7 @@ void grow_by_sweeps(const Exec& exec, const Growth& growth, View<int32_t, 2> lab
   } while (read_back(exec, changed.data()) != 0);
 }
 
-/// On the CPU: only pixels around which something changed in the step before.
+/// On the CPU: updates only pixels around which something changed in the previous step.
 void grow_by_fronts(const Exec& exec, const Growth& growth, View<int32_t, 2> labels) {
   const int height = labels.dim[0], width = labels.dim[1], n = int(labels.size());
   Temp<int32_t> front(exec, n), changed(exec, n), next(exec, n), seen(exec, n);

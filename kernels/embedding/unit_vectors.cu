@@ -20,7 +20,7 @@ struct Unit {
 
   BASIN_HD void operator()(int64_t i) const {
     const PixelSpan at(v, most, i);
-    T inverse[most] = {};  // the square of the length at first
+    T inverse[most] = {};  // first the squared length
     for (int k = 0; k < v.dim[1]; ++k) {
       const T* from = v.data + at.first + k * at.plane;
 #pragma omp simd
@@ -52,7 +52,7 @@ struct UnitBackward {
 
   BASIN_HD void operator()(int64_t i) const {
     const PixelSpan at(v, most, i);
-    T inverse[most] = {}, share[most] = {};  // the square of the length and v d_u at first
+    T inverse[most] = {}, share[most] = {};  // first the squared length and v d_u
     for (int k = 0; k < v.dim[1]; ++k) {
       const T *from = v.data + at.first + k * at.plane, *d_out = d_u + at.first + k * at.plane;
 #pragma omp simd

@@ -8,8 +8,8 @@ namespace basin::kernels {
 template <class T>
 void unit_vectors(const Exec&, View<const T, 4> v, View<T, 4> u);
 
-/// d_v = (d_u - u (u d_u)) / |v|, and d_u / 1e-6 where the vector is shorter than that. d_v is overwritten, or added to
-/// where `accumulate`.
+/// d_v = (d_u - u (u d_u)) / |v|, or d_u / 1e-6 if the vector is shorter than that. d_v is overwritten, or added to if
+/// `accumulate`.
 template <class T>
 void unit_vectors_backward(const Exec&, View<const T, 4> v, View<const T, 4> d_u, View<T, 4> d_v, bool accumulate);
 

@@ -35,14 +35,15 @@ struct AffinityField {
   }
 };
 
-/// The CPU's way: per object of a tile, sums of its mask over the window, first down the columns, then along the rows.
+/// The CPU implementation: for each object in a tile, sums of its mask over the window, first down the columns, then
+/// along the rows.
 class AffinityTile {
   static constexpr int rows = tile_size, columns = whole(tile_size + 2 * max_radius) + lanes;
 
  public:
   struct alignas(64) Workspace {
     TileSpace<max_radius> tile;
-    int16_t sum[rows * columns], difference[rows * columns];  // over the window's height; of the parts below and above
+    int16_t sum[rows * columns], difference[rows * columns];  // over the window's height; parts below minus above
   };
 
   AffinityTile(View<const int32_t, 2> labels, int kernel, View<float, 3> field, Workspace* workspaces)

@@ -5,18 +5,19 @@
 
 #include "kernels/runtime/parallel.h"
 #include "kernels/runtime/reduce.h"
+#include "kernels/runtime/relaxed_atomics.h"
 #include "kernels/runtime/scratch.h"
 
 namespace basin::kernels {
 namespace {
 
-/// A slot for each label that occurs, whatever the labels are: a hash table with linear probing, filled by many
-/// threads at once. 0 is not a label but an empty slot, so `id` must be zeroed before the first claim, and hold more
-/// slots than there are labels. Which slot a label gets depends on who comes first; results must not.
+/// A slot for each label that occurs, whatever the labels are: a hash table with linear probing, filled by many threads
+/// at once. 0 is not a label but an empty slot, so `id` must be zeroed before the first claim, and have more slots than
+/// there are labels. The slot of a label depends on the order of the threads; results must not.
 struct LabelTable {
   View<int32_t, 1> id;  // a power of two
 
-  /// The slot of a label; `is_new` for one caller per label.
+  /// The slot of a label; `is_new` is true for one caller per label.
   BASIN_HD int64_t claim(int32_t label, bool& is_new) const {
     int64_t at = first(label);
     for (;; at = (at + 1) & (id.dim[0] - 1)) {
@@ -38,7 +39,7 @@ struct LabelTable {
     const uint64_t mixed = uint64_t(uint32_t(label)) * 0x9E3779B97F4A7C15u;
     return int64_t(mixed >> 32) & (id.dim[0] - 1);
   }
-  /// Puts the label into a slot that is empty; what was there.
+  /// Puts the label into the slot if it is empty; returns the previous content.
   BASIN_HD static int32_t take(int32_t& slot, int32_t label) {
     int32_t was = 0;
 #ifdef __CUDA_ARCH__
@@ -50,20 +51,11 @@ struct LabelTable {
   }
 };
 
-/// Adds to what others may add to at the same time. Integers: the sum does not depend on the order.
-BASIN_HD inline void add_shared(int64_t& to, int64_t value) {
-#ifdef __CUDA_ARCH__
-  atomicAdd(reinterpret_cast<unsigned long long*>(&to), static_cast<unsigned long long>(value));
-#else
-  std::atomic_ref<int64_t>(to).fetch_add(value, std::memory_order_relaxed);
-#endif
-}
-
 struct Sums {
   int64_t pixels, x, y;
 };
 
-/// Rows are worked through in pieces of this many pixels, each run of equal labels in a piece at once.
+/// rows are processed in pieces of this many pixels; each run of equal labels in a piece is summed at once
 constexpr int piece = 64;
 
 /// Calls f(label, y, begin, end) for each run of one piece.
@@ -80,7 +72,7 @@ BASIN_HD void for_each_run(View<const int32_t, 2> labels, int64_t i, const F& f)
   }
 }
 
-/// Pixels with another label to the left and above: every object has one, few have more.
+/// Counts pixels with different labels to the left and above: an upper bound of the number of labels.
 struct Corner {
   View<const int32_t, 2> labels;
   BASIN_HD void operator()(int64_t i, double (&t)[1]) const {
@@ -117,9 +109,9 @@ struct Count {
       if (label == 0) return;
       Sums& s = sums[table.find(label)];
       const int64_t n = end - begin;
-      add_shared(s.pixels, n);
-      add_shared(s.x, n * (begin + end - 1) / 2);
-      add_shared(s.y, n * y);
+      relaxed_add(s.pixels, n);
+      relaxed_add(s.x, n * (begin + end - 1) / 2);
+      relaxed_add(s.y, n * y);
     });
   }
 };

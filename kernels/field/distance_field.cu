@@ -14,7 +14,8 @@ BASIN_HD bool is(View<const int32_t, 2> labels, int y, int x, int32_t id) {
   return y >= 0 && x >= 0 && y < labels.dim[0] && x < labels.dim[1] && labels(y, x) == id;
 }
 
-/// Squared distance from (x, y) to the nearest pixel whose being `id` equals `wanted`; `limit` if none is nearer.
+/// Squared distance from (x, y) to the nearest pixel for which (label == id) equals `wanted`; `limit` if none is
+/// nearer.
 BASIN_HD int nearest_squared(View<const int32_t, 2> labels, int y, int x, int32_t id, bool wanted, int limit) {
   int best = limit;
   for (int ring = 1; ring * ring < best; ++ring)

@@ -4,10 +4,10 @@
 #include "kernels/field/distance_field.h"
 #include "kernels/field/object_tiles.h"
 
-// The CPU's way through distance_field.cu: tile by tile, and in a tile object by object.
+// The CPU implementation of distance_field.cu: tile by tile, and within a tile object by object.
 namespace basin::kernels {
 
-/// w_0..w_radius of a symmetric gaussian that sums to 1; sigma is half the radius.
+/// w_0..w_radius of a symmetric Gaussian that sums to 1; sigma is half the radius.
 struct HalfGaussian {
   static constexpr int max_radius = 31;
   int radius;
@@ -23,8 +23,8 @@ struct HalfGaussian {
   }
 };
 
-/// Writes the field of one tile. An object's rectangle grows by `radius` on each side for the window, and by `reach`
-/// more for the distances in it.
+/// Writes the field of one tile. An object's rectangle is extended by `radius` on each side for the window, and by
+/// `reach` more for the distances in it.
 class SdfTile {
   static constexpr int max_radius = 15, max_truncate = 64;
   static constexpr int around = max_radius + max_truncate;
@@ -73,7 +73,7 @@ class SdfTile {
   }
 
   /// Squared distance along the column to the nearest pixel of the other kind: `inside` on the object, `outside` off
-  /// it, the other of the two 0. What lies beyond the reach is too far away to matter.
+  /// it, the other of the two 0. Pixels beyond the reach are too far away to matter.
   void columns(Workspace& work, const TileLabels& labels, const TileObject& object, int width, int height) const {
     const int16_t far = int16_t(reach_ + 1);
     const int32_t id = object.id;
@@ -120,7 +120,7 @@ class SdfTile {
     }
   }
 
-  /// Exact signed distances: along the row the minimum, over the window, of squares.
+  /// Exact signed distances: the minimum of squares over the window along the row.
   void distances(Workspace& work, int width, int height) const {
     const uint16_t limit = uint16_t(truncate_ * truncate_);
     const int span = whole(width + 2 * reach_), window_span = whole(width);

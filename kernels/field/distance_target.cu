@@ -12,7 +12,7 @@ namespace {
 
 BASIN_HD inline int slot_of_label(int32_t label, int slots) { return label < slots ? label : 0; }
 
-/// 1 at the pixels of objects that are no boundaries.
+/// 1 at pixels of objects that are not on a boundary.
 struct Interior {
   View<const int32_t, 2> labels;
   int slots;
@@ -29,7 +29,7 @@ struct Interior {
   }
 };
 
-/// Raises a number that others may raise at the same time.
+/// Raises a number that other threads may raise at the same time.
 BASIN_HD inline void raise_to(int32_t& to, int32_t value) {
 #ifdef __CUDA_ARCH__
   atomicMax(&to, value);
@@ -41,11 +41,11 @@ BASIN_HD inline void raise_to(int32_t& to, int32_t value) {
 #endif
 }
 
-/// The largest squared distance of each object: a piece of a row at a time, in it each run of one label.
+/// The largest squared distance of each object: processes a piece of a row at a time, and in it each run of one label.
 struct LargestOfObject {
   static constexpr int piece = 64;
   View<const int32_t, 2> labels, squared;
-  int pieces;                // of a row
+  int pieces;                // pieces per row
   View<int32_t, 1> largest;  // [slots]
 
   BASIN_HD void operator()(int64_t i) const {

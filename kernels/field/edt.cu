@@ -6,7 +6,7 @@
 namespace basin::kernels {
 namespace {
 
-constexpr int32_t unreachable = 1 << 30;  // more than any side
+constexpr int32_t unreachable = 1 << 30;  // larger than any side
 
 /// Distance along the column to the nearest other label, for `block` neighbouring columns.
 struct ColumnDistance {
@@ -38,11 +38,11 @@ struct ColumnDistance {
   }
 };
 
-/// One row, run by run of equal labels: the sites are the run's pixels at their column distance, and at height zero the
-/// two pixels that end it, beyond which nothing can be nearer.
+/// Processes one row, run by run of equal labels: the sites are the run's pixels with their column distances, and with
+/// height zero the two pixels at its ends, beyond which nothing can be nearer.
 struct RowEnvelope {
   View<const int32_t, 2> labels, column_distance;
-  View<int32_t, 2> sites, starts;  // [H,W+2] the envelope: its sites, and from where on each is the nearest
+  View<int32_t, 2> sites, starts;  // [H,W+2] the envelope: its sites, and where each becomes the nearest
   View<int32_t, 2> squared;
 
   BASIN_HD void operator()(int64_t y) const {
@@ -73,7 +73,7 @@ struct RowEnvelope {
       while (top >= 0 && cost(start[top], site[top]) > cost(start[top], x))
         --top;
       int64_t from = begin;
-      if (top >= 0) {  // at start[top] its site is no further than x: the crossing lies there or later
+      if (top >= 0) {  // at start[top] its site is nearer than or as near as x: the crossing is there or later
         const int64_t s = site[top];
         from = (int64_t(x) * x - s * s + height(x) - height(site[top])) / (2 * (x - s)) + 1;
       }

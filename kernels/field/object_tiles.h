@@ -8,18 +8,19 @@
 #include "kernels/runtime/parallel.h"
 #include "kernels/runtime/scratch.h"
 
-// For work on a label image that looks at one object at a time but only so far around its pixels: the image is cut into
-// tiles, and in a tile each object is a rectangle, that of its pixels there. Each rectangle holds a pixel and is of
-// bounded size, so the work stays proportional to the number of pixels; for blobs it is that on their boxes.
+// For work on a label image that processes one object at a time, within a limited distance of its pixels: the image is
+// cut into tiles, and in a tile each object is represented by the bounding rectangle of its pixels there. Each
+// rectangle contains a pixel of its object and has a bounded size, so the work stays proportional to the number of
+// pixels; for compact objects it is proportional to the area of their boxes.
 namespace basin::kernels {
 
 constexpr int tile_size = 48;
 
-/// Loops over pixels run in whole vectors of this many; what they compute too much is never used.
+/// Loops over pixels run in whole vectors of this many; surplus results are ignored.
 constexpr int lanes = 16;
 constexpr int whole(int n) { return (n + lanes - 1) / lanes * lanes; }
 
-/// An object in a tile: the box of its pixels there, inclusive, from the tile's corner.
+/// An object in a tile: the inclusive bounding box of its pixels there, relative to the tile's corner.
 struct TileObject {
   int32_t id;
   int left, top, right, bottom;
@@ -41,7 +42,7 @@ struct Tile {
   }
 };
 
-/// Rows of labels around a tile: (y, x) from the tile's corner, as far as the margin that was asked for.
+/// Rows of labels around a tile: (y, x) relative to the tile's corner, within the requested margin.
 struct TileLabels {
   const int32_t* corner;
   int64_t stride;
@@ -51,8 +52,8 @@ struct TileLabels {
 /// One row of a tile's field in TileSpace.
 constexpr int field_span = tile_size + lanes;
 
-/// Room for one tile with a margin of up to `most` pixels, and for the field [2] of the tile. Loops over its rows may
-/// run `slack` elements too far.
+/// Buffers for one tile with a margin of up to `most` pixels, and for the field [2] of the tile. Loops over its rows
+/// may run `slack` elements too far.
 template <int most>
 struct TileSpace {
   static constexpr int slack = 32, span = tile_size + 2 * most + slack;
@@ -61,7 +62,7 @@ struct TileSpace {
   uint16_t slots[2 * tile_size * tile_size];
   float field[2][tile_size * field_span];
 
-  /// The whole work on a tile: write_object(labels, object) writes into `field`, zero before, for each of its objects.
+  /// All work on a tile: write_object(labels, object) adds each of its objects to `field`, which is initially zero.
   template <class F>
   void fill(View<const int32_t, 2> image, const Tile& tile, int margin, View<float, 3> to, const F& write_object) {
     std::memset(field, 0, sizeof field);
@@ -78,7 +79,7 @@ struct TileSpace {
   }
 
  private:
-  /// The objects of the tile in order of their first pixel; returns how many.
+  /// Finds the objects of the tile in order of their first pixel; returns their number.
   int find_objects(View<const int32_t, 2> image, const Tile& tile) {
     int count = 0;
     std::memset(slots, 0, sizeof slots);
@@ -104,7 +105,7 @@ struct TileSpace {
     return count;
   }
 
-  /// The labels of the tile and its margin, 0 beyond the image: copied only where the image ends within reach.
+  /// The labels of the tile and its margin, 0 outside the image: copied only if the image ends within the margin.
   TileLabels surroundings(View<const int32_t, 2> image, const Tile& tile, int margin) {
     const int left = tile.x - margin, right = tile.x + tile.width + margin, top = tile.y - margin;
     if (left >= 0 && top >= 0 && right + slack <= image.dim[1] && tile.y + tile.height + margin <= image.dim[0])
@@ -134,7 +135,7 @@ struct TileSpace {
   }
 };
 
-/// Work(labels, arguments..., workspaces)(i) for each tile i, one Work::Workspace per thread.
+/// Calls Work(labels, arguments..., workspaces)(i) for each tile i, with one Work::Workspace per thread.
 template <class Work, class... A>
 void for_each_tile(const Exec& exec, View<const int32_t, 2> labels, const A&... arguments) {
   const int64_t tiles = Tile::count(labels);

@@ -20,7 +20,7 @@ struct OmniposeField {
   View<const double, 2> distance;
   View<float, 3> field;
 
-  /// Steps to the neighbour at `step` elements if it is `inside` the image and of the same object: 1, otherwise 0.
+  /// The step to the neighbour at `step` elements: 1 if it is `inside` the image and of the same object, otherwise 0.
   BASIN_HD static int64_t reach(const int32_t* label, bool inside, int64_t step) {
     return inside && label[step] == *label ? step : 0;
   }

@@ -4,8 +4,8 @@
 #include "kernels/field/distance_field_cpu.h"
 #include "kernels/runtime/launch.h"
 
-// The GPU's way through distance_field.cu: a block of threads for each tile, and in a tile object by object. What is of
-// the object is one word a row, in which the nearest bit is found without a search.
+// The GPU implementation of distance_field.cu: a block of threads per tile, and within a tile object by object. The
+// pixels of the object are bits of one word per row, in which the nearest set bit is found without a search.
 
 #ifdef __CUDACC__
 namespace basin::tuned {
@@ -21,8 +21,8 @@ __device__ inline int columns_to_set(uint64_t row, int c) {
   return __clz(int(__brev(right) | left));
 }
 
-/// Squared distance from row v, column c, which is of the object or is not as `on` tells, to the nearest pixel of the
-/// other kind; `limit` if none is nearer. of_object: a word for each row.
+/// Squared distance from row v, column c, which belongs to the object if `on`, to the nearest pixel of the other kind;
+/// `limit` if none is nearer. of_object: one word per row.
 template <class Rows>
 __device__ int sdf_squared(Rows& of_object, int v, int c, bool on, int limit) {
   const uint64_t flip = on ? ~uint64_t(0) : 0;
@@ -37,7 +37,7 @@ __device__ int sdf_squared(Rows& of_object, int v, int c, bool on, int limit) {
   return best;
 }
 
-/// The field of one tile. known_radius: that of the gaussian, 0 for any.
+/// The field of one tile. known_radius: radius of the Gaussian at compile time; 0: any.
 template <int known_radius>
 __global__ void __launch_bounds__(sdf_threads)
     sdf_field_kernel(View<const int32_t, 2> labels, kernels::HalfGaussian gaussian, int truncate, int tiles_across,
@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(sdf_threads)
     if (lane == 0) of_object[row] = uint64_t(right) << 32 | left;
   };
   if (thread > 0 && thread <= sdf_max_window) inverse[thread] = (1u << 20) / unsigned(thread) + 1;
-  // Of all objects at first.
+  // First for all objects together.
   for (int k = 0; k < sdf_side / sdf_warps; ++k) {
     const int row = warp + k * sdf_warps;
     int32_t id[2];
@@ -72,7 +72,7 @@ __global__ void __launch_bounds__(sdf_threads)
     set_row(row, id[0] != 0, id[1] != 0);
   }
   __syncthreads();
-  uint32_t rest = uint32_t(of_object[sdf_halo + lane] >> sdf_halo);  // of row `lane`: pixels without their field
+  uint32_t rest = uint32_t(of_object[sdf_halo + lane] >> sdf_halo);  // of row `lane`: pixels still without a field
   for (int k = 0; k < sdf_tile / sdf_warps; ++k) {
     const int row = warp + k * sdf_warps, y = y0 + row, x = x0 + lane;
     if (y < labels.dim[0] && x < labels.dim[1] && label[(sdf_halo + row) * sdf_side + sdf_halo + lane] == 0)
@@ -139,7 +139,8 @@ __global__ void __launch_bounds__(sdf_threads)
   }
 }
 
-/// sdf_field, in the plain kernel's bits. False, and nothing is done, where window and distances reach beyond the halo.
+/// sdf_field with the same bits as the plain kernel. Returns false and does nothing if window and distances reach
+/// beyond the halo.
 inline bool sdf_field(const Exec& exec, View<const int32_t, 2> labels, const kernels::SdfFieldOptions& options,
                       const kernels::HalfGaussian& gaussian, View<float, 3> field) {
   const int radius = gaussian.radius, outside = int(std::sqrt(2.0 * radius * radius));

@@ -15,18 +15,18 @@ inline constexpr std::pair<FieldKind, const char*> field_kinds[] = {{FieldKind::
 
 struct FieldOptions {
   FieldKind kind = FieldKind::sdf;
-  SdfFieldOptions sdf;                     // its kernel is that of the affinity field too
+  SdfFieldOptions sdf;                     // its kernel is also that of the affinity field
   CentroidMode mode = CentroidMode::unit;  // of the centroid field
 };
 
-/// How far from a pixel labels can change the field at it. Where the field depends on objects as a whole, 1, which
-/// tells the border of an image from the middle of an object; see depends_on_whole_objects().
+/// How far a label can affect the field. 1 if the field depends on whole objects, which distinguishes the border of an
+/// image from the middle of an object; see depends_on_whole_objects().
 int field_margin(const FieldOptions&);
 
 /// Whether an object's field at any pixel depends on all of its pixels.
 bool depends_on_whole_objects(FieldKind);
 
-/// The field [2,H,W] of labels [H,W], as sdf_field(), affinity_field(), omnipose_field() or centroid_field() give it.
+/// The field [2,H,W] of labels [H,W] from sdf_field(), affinity_field(), omnipose_field() or centroid_field().
 void make_field(const Exec&, View<const int32_t, 2> labels, const FieldOptions&, View<float, 3> field);
 
 }  // namespace basin::kernels

@@ -4,14 +4,14 @@
 
 namespace basin::kernels {
 
-/// From a at t = 0 to b at t = 1.
+/// Interpolates from a at t = 0 to b at t = 1.
 template <class T>
 BASIN_HD T mix(T a, T b, T t) {
   return a + t * (b - a);
 }
 
-/// A position on one axis, clamped to the pixels 0 to `last`: the pixels on either side, which are one and the same on
-/// the lattice and outside, and the weight of the second. NaN lands on pixel 0.
+/// A position on one axis, clamped to the pixels 0 to `last`: the pixels on either side, which are the same on the
+/// lattice and outside, and the weight of the second. NaN is treated as pixel 0.
 template <class T>
 struct Tap {
   int i0, i1;
@@ -32,8 +32,8 @@ struct alignas(2 * sizeof(T)) Vec2 {
   T x, y;
 };
 
-/// The vector at *from. `wide`: fetched in one piece, which halves the gathers of a vectorised loop. That pays with
-/// AVX-512; AVX2 loses more by taking the halves apart.
+/// The vector at *from. `wide`: loaded as one element, which halves the gathers of a vectorised loop. This is faster
+/// with AVX-512; with AVX2 separating the halves costs more.
 template <bool wide, class T>
 BASIN_HD Vec2<T> load(const Vec2<T>* from) {
   if constexpr (wide && sizeof(T) == 4) {
@@ -49,13 +49,13 @@ BASIN_HD Vec2<T> load(const Vec2<T>* from) {
   }
 }
 
-/// A vector field sampled by bilinear interpolation, positions outside clamped to the border:
-/// I(V,p) = (1-b)[(1-a)V(y0,x0) + aV(y0,x1)] + b[(1-a)V(y1,x0) + aV(y1,x1)]. The one place with this formula.
+/// A vector field sampled by bilinear interpolation, with positions outside clamped to the border: I(V,p) =
+/// (1-b)[(1-a)V(y0,x0) + aV(y0,x1)] + b[(1-a)V(y1,x0) + aV(y1,x1)]. The only place with this formula.
 template <class T, bool wide = false>
 struct BilinearField {
   const Vec2<T>* at;  // [H, W]
   int h, w;
-  T last_x, last_y;  // kept, as a compiler that sees them come from w and h branches where it should vectorise
+  T last_x, last_y;  // stored, because a compiler that sees that they come from w and h branches instead of vectorising
 
   BASIN_HD BilinearField(const Vec2<T>* pairs, int height, int width)
       : at(pairs), h(height), w(width), last_x(T(width - 1)), last_y(T(height - 1)) {}
@@ -68,8 +68,9 @@ struct BilinearField {
             mix(mix(v00.y, v01.y, x.w), mix(v10.y, v11.y, x.w), y.w)};
   }
 
-  /// A sample and all that its backward needs: the first corner y0 * W + x0, the weights of the second corners, and
-  /// the derivatives by the position. Those are 0 on the lattice and outside, where a tap is one pixel twice.
+  /// A sample and everything that its backward pass needs: the first corner y0 * W + x0, the weights of the second
+  /// corners, and the derivatives with respect to the position. These are 0 on the lattice and outside, where both taps
+  /// are the same pixel.
   struct Linear {
     Vec2<T> value, d_dx, d_dy;
     int corner;
@@ -90,7 +91,7 @@ struct BilinearField {
   }
 };
 
-/// Puts the two components of each pixel side by side: planes [N, 2, H, W] to pairs [N, H, W].
+/// Interleaves the two components of each pixel: planes [N, 2, H, W] to pairs [N, H, W].
 template <class T>
 struct Interleave {
   View<const T, 4> planes;

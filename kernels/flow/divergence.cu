@@ -24,7 +24,7 @@ struct UnitOnMask {
   }
 };
 
-/// A number whose order among unsigned ones is that of the float.
+/// An unsigned number with the same order as the float.
 BASIN_HD uint32_t key_of(float value) {
   uint32_t bits;
   memcpy(&bits, &value, sizeof bits);
@@ -43,7 +43,7 @@ struct Divergence {
   uint32_t* key;
   int32_t* index;
 
-  /// By the neighbours at -step and +step, as far as they exist.
+  /// From the neighbours at -step and +step, if they exist.
   BASIN_HD static float slope(const float* at, bool first, bool last, int64_t step) {
     const float before = first ? at[0] : at[-step], after = last ? at[0] : at[step];
     return first || last ? after - before : (after - before) / 2;
@@ -58,7 +58,7 @@ struct Divergence {
   }
 };
 
-/// The two percentiles, between the nearest ranks, of sorted divergences.
+/// The two percentiles of sorted divergences, interpolated between ranks.
 struct Percentiles {
   const uint32_t* key;
   int n;

@@ -9,8 +9,8 @@ namespace basin::kernels {
 
 enum class Solver { euler, midpoint, rk4, dopri5 };
 enum class Interpolation { bilinear, nearest };
-/// Slows the flow down so that points gather (Euler only). paper (Cutler et al. 2022): step n, at t = n * step, is
-/// divided by 1 + t. omnipose, as in Omnipose's code: the velocity is averaged with that of the step before first.
+/// Damps the flow so that points gather (Euler only). paper (Cutler et al. 2022): step n, at t = n * step, is divided
+/// by 1 + t. omnipose, as in Omnipose's code: the velocity is first averaged with that of the previous step.
 enum class Suppression { none, paper, omnipose };
 
 /// The names of the values in options and files.
@@ -21,7 +21,7 @@ inline constexpr std::pair<Interpolation, const char*> interpolations[] = {{Inte
 inline constexpr std::pair<Suppression, const char*> suppressions[] = {
     {Suppression::none, "none"}, {Suppression::paper, "paper"}, {Suppression::omnipose, "omnipose"}};
 
-/// The values by their names; a name that is none throws one sentence that lists them.
+/// The values with these names; an unknown name throws one sentence that lists them.
 Solver parse_solver(const std::string&);
 Interpolation parse_interpolation(const std::string&);
 Suppression parse_suppression(const std::string&);
@@ -31,27 +31,26 @@ constexpr int field_side_limit = 1 << 22;  // height and width of a field are be
 struct IntegrateOptions {
   Solver solver = Solver::euler;
   Interpolation interpolation = Interpolation::bilinear;
-  double step = 0.1;        // pixels of way = field * step; dopri5: the length of the first trial
-  int steps = 25;           // dopri5 integrates to step * steps, in steps of its own
-  double tolerance = 1e-2;  // of dopri5: the largest error of a step, in pixels
+  double step = 0.1;        // displacement in pixels = field * step; dopri5: the first step tried
+  int steps = 25;           // dopri5 integrates to step * steps, with adaptive steps
+  double tolerance = 1e-2;  // dopri5: the largest error of a step, in pixels
   Suppression suppression = Suppression::none;
 };
 
-/// Throws one sentence where options do not go together.
+/// Throws one sentence if options contradict each other.
 void check(const IntegrateOptions&);
 
-/// Moves points through a vector field: p' = F(p). field [2, H, W] holds x and y components in pixels per unit of time;
-/// points [N, 2] are (x, y), moved in place. A sample outside the image is that of the nearest border pixel; points
-/// themselves may leave. bilinear as in kernels/flow/bilinear.h; nearest rounds half to even.
-/// A NaN coordinate samples row or column 0 and stays NaN.
+/// Moves points through a vector field: p' = F(p). field [2, H, W] contains x and y components in pixels per unit of
+/// time; points [N, 2] are (x, y), moved in place. A sample outside the image is that of the nearest border pixel;
+/// points themselves may leave the image. bilinear as in kernels/flow/bilinear.h; nearest rounds half to even. A NaN
+/// coordinate samples row or column 0 and stays NaN.
 ///
 /// euler, midpoint, rk4 (classical) take `steps` steps of length `step`. dopri5 (Dormand and Prince 1980) adapts its
-/// step to each point: a trial is accepted where the orders 5 and 4 differ by at most the tolerance in either
-/// coordinate; h *= 0.9 (tolerance / error)^(1/5) within [0.2, 5], h within [1e-3, 1]; after 200 trials a point stops
-/// where it is.
+/// step to each point: a trial is accepted if the orders 5 and 4 differ by at most the tolerance in both coordinates; h
+/// *= 0.9 (tolerance / error)^(1/5) within [0.2, 5], h within [1e-3, 1]; after 200 trials a point stops where it is.
 ///
-/// All in T. Each point is on its own, so the same bits at any number of threads and with any instruction set.
-/// Points whose `mask` [N] is 0, where there is one, stay where they are.
+/// All arithmetic is in T. Points are independent, so the same bits at any number of threads and with any instruction
+/// set. Points whose `mask` [N], if given, is 0 do not move.
 template <class T>
 void integrate(const Exec&, View<const T, 3> field, View<T, 2> points, const IntegrateOptions& = {},
                View<const uint8_t, 1> mask = {});

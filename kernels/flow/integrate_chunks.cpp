@@ -9,8 +9,8 @@ namespace {
 
 constexpr int chunk = 512;
 
-/// The coordinates of a chunk of points apart, so that they load as vectors. Lanes beyond the last point idle at the
-/// origin.
+/// The coordinates of a chunk of points as separate arrays, so that they load as vectors. Lanes beyond the last point
+/// stay at the origin.
 template <class T>
 struct Chunk {
   T x[chunk], y[chunk];
@@ -79,7 +79,8 @@ struct AveragedSteps {
   }
 };
 
-/// The trials of some points run together until the last of them is done; what the others come to is dropped.
+/// Runs the trials of several points together until the last of them is done; surplus results of the others are
+/// ignored.
 template <class Field, class T>
 struct AdaptiveSteps {
   static constexpr int lanes = 64;

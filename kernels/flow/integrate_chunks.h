@@ -4,7 +4,7 @@
 
 namespace basin::kernels {
 
-/// integrate() on the CPU, to the same bits: a chunk of points takes each step together, so that the steps vectorise.
+/// integrate() on the CPU with the same bits: a chunk of points takes each step together, so that the steps vectorise.
 template <class T>
 void integrate_chunks(const BilinearField<T>& field, View<T, 2> points, const IntegrateOptions&);
 

@@ -8,8 +8,8 @@ Suppression parse_suppression(const std::string& text) { return value_in(suppres
 
 void check(const IntegrateOptions& options) {
   if (options.suppression != Suppression::none && options.solver != Solver::euler)
-    refuse("suppression ", name_in(suppressions, options.suppression),
-           " is defined for the solver euler alone, not for ", name_in(solvers, options.solver));
+    refuse("suppression ", name_in(suppressions, options.suppression), " works only with the solver euler, not with ",
+           name_in(solvers, options.solver));
 }
 
 }  // namespace basin::kernels

@@ -12,7 +12,7 @@ namespace {
 
 template <class T>
 struct Trajectories {
-  BilinearField<T> predicted, truth;  // [N, H, W]; the functors move them to their image
+  BilinearField<T> predicted, truth;  // [N, H, W]; the functors offset them to their image
   T step;
   int steps;
   int64_t pixels;  // of the batch
@@ -49,20 +49,20 @@ struct Forward {
   }
 };
 
-/// Adds into a gradient [N, 2, H, W]; on the GPU in no order.
+/// Adds to a gradient [N, 2, H, W]; on the GPU in any order.
 template <class T>
 struct AddGradient {
   T* d;
   BASIN_HD void operator()(int64_t at, T value) const { add(d[at], value); }
 };
 
-/// Adds in 64-bit fixed point, which has no order. The unit is 1 / `per_unit`, and it is cut into `one` parts. A value
-/// that is NaN, infinite, or `max_units` and more makes the whole gradient NaN: a gradient that means something is far
-/// smaller.
+/// Adds in 64-bit fixed point, whose sum does not depend on the order. The unit is 1 / `per_unit`, divided into `one`
+/// parts. A value that is NaN, infinite, or at least `max_units` makes the whole gradient NaN: a meaningful gradient is
+/// far smaller.
 ///
-/// No sum wraps around. In each of its steps a trajectory adds to at most four elements of either component, which may
-/// be one and the same where the border clamps them, and it stays in its own image. An element thus gets at most
-/// `addends` = 4 * steps * pixels of an image values, each below max_units * one in size, and `one` is chosen such that
+/// No sum overflows. In each of its steps a trajectory adds to at most four elements of either component, which may be
+/// the same one where the border clamps them, and it stays in its own image. So an element gets at most `addends` = 4 *
+/// steps * pixels of an image values, each smaller in magnitude than max_units * one, and `one` is chosen such that
 /// addends * max_units * one <= 2^62.
 template <class T>
 struct AddFixed {
@@ -79,7 +79,7 @@ struct AddFixed {
     if (v > -limit && v < limit)
       add(d[at], (unsigned long long)(long long)v);
     else
-      *bad = 1;  // whoever writes it writes the same
+      *bad = 1;  // all threads write the same value
   }
 };
 template <class T>
@@ -94,7 +94,7 @@ struct FromFixed {
   }
 };
 
-/// One pixel's trajectory backwards: a is the gradient by the point that a step leads to.
+/// One pixel's trajectory backwards: a is the gradient with respect to the point after the step.
 template <class T, class Add>
 struct Backward {
   Trajectories<T> path;

@@ -10,24 +10,24 @@
 namespace basin::kernels {
 namespace {
 
-constexpr int chunk = 64;  // pixels of a row that run together
+constexpr int chunk = 64;  // pixels of a row that are processed together
 constexpr int cell_size = 8;
 
-/// What one step of a chunk leaves for the way back.
+/// The data of one step of a chunk that the backward pass needs.
 template <class T>
 struct Step {
-  T x_dx[chunk], y_dx[chunk], x_dy[chunk], y_dy[chunk];  // of the field's components by the position
+  T x_dx[chunk], y_dx[chunk], x_dy[chunk], y_dy[chunk];  // derivatives of the field's components by position
   T wx[chunk], wy[chunk];
   T apart_x[chunk], apart_y[chunk];  // predicted minus true point after the step
   int corner[chunk];
 };
 
-/// A chunk's working memory: one for each thread.
+/// A chunk's working memory, one per thread.
 template <class T>
 struct Work {
   T px[chunk], py[chunk], qx[chunk], qy[chunk];  // the points in the predicted and in the true field
   T squares[chunk];
-  T ax[chunk], ay[chunk];  // gradient by the points
+  T ax[chunk], ay[chunk];  // gradient with respect to the points
   T share[chunk * cell_size];
 };
 
@@ -36,7 +36,7 @@ struct Band {
   IvpProblem<T> problem;
   double* squares;
   View<T, 4> d_predicted;
-  T* cells;                     // [n, h, w, 8]; null: no gradient wanted
+  T* cells;                     // [n, h, w, 8]; null: no gradient needed
   Work<T>* work;                // [threads]
   Step<T>* step;                // [threads, steps]
   int height, of_image, phase;  // bands of an image in this phase
@@ -77,7 +77,7 @@ struct Band {
     return sum_of(at.squares, n);
   }
 
-  /// The first step starts on the lattice, so it needs no interpolation. Lanes beyond n idle at the origin.
+  /// The first step starts on the lattice, so it needs no interpolation. Lanes beyond n stay at the origin.
   void start(Work<T>& at, Step<T>& first, const Vec2<T>* predicted, const Vec2<T>* truth, int x, int y, int n) const {
     const T h = problem.step;
     for (int i = 0; i < n; ++i) {
@@ -154,7 +154,8 @@ struct Band {
     }
   }
 
-  /// The first step takes the whole weight of its own pixel, which nobody else writes: it starts the gradient.
+  /// The first step has its full weight on its own pixel, to which no other trajectory writes here: it initialises the
+  /// gradient.
   void finish(const Work<T>& at, const Step<T>& step, int image, int y, int x, int n) const {
     T* dx = &d_predicted(image, 0, y, x);
     T* dy = &d_predicted(image, 1, y, x);
@@ -176,7 +177,7 @@ struct Band {
   }
 };
 
-/// Hands the cells of the four positions around a pixel out to it, one row at a time.
+/// Distributes the cells of the four positions around a pixel to it, one row at a time.
 template <class T>
 struct Collect {
   const T* cells;
@@ -210,7 +211,7 @@ struct ClearRow {
   void operator()(int64_t row) const { std::memset(data + row * width, 0, size_t(width) * sizeof(T)); }
 };
 
-/// The largest |v_y| of each row; infinite where there is a NaN.
+/// The largest |v_y| of each row; infinite if there is a NaN.
 template <class T>
 struct LargestY {
   const Vec2<T>* field;

@@ -8,7 +8,7 @@
 // One step of each solver for one point. Field: (x, y) -> Vec2<T>, see kernels/flow/bilinear.h.
 namespace basin::kernels {
 
-/// The field at the nearest pixel, halves to the even one, positions outside clamped to the border.
+/// The field at the nearest pixel, half rounded to even, positions outside clamped to the border.
 template <class T, bool wide = false>
 struct NearestField {
   const Vec2<T>* at;  // [H, W]
@@ -24,7 +24,7 @@ struct NearestField {
 
  private:
   static BASIN_HD int nearest(T p, T last) {
-    // Beyond this number T has no fractions left: adding it rounds, half to even, and takes no special instruction.
+    // From this number on T has no fractions: adding it rounds half to even, without a special instruction.
     constexpr T integers = sizeof(T) == 4 ? T(0x1.8p23) : T(0x1.8p52);
     p = p > 0 ? p : T(0);
     p = p < last ? p : last;
@@ -53,7 +53,7 @@ BASIN_HD void advance(const Field& field, T h, T& x, T& y) {
   }
 }
 
-/// Euler with the velocity (vx, vy) averaged with the one before.
+/// Euler with the velocity (vx, vy) averaged with the previous one.
 template <class Field, class T>
 BASIN_HD void advance_averaged(const Field& field, T h, T& x, T& y, T& vx, T& vy) {
   const Vec2<T> k = field(x, y);
@@ -63,7 +63,7 @@ BASIN_HD void advance_averaged(const Field& field, T h, T& x, T& y, T& vx, T& vy
   y += h * vy;
 }
 
-/// The length of fixed step n.
+/// The length of step n with a fixed step size.
 template <class T>
 BASIN_HD T step_length(const IntegrateOptions& options, int n) {
   const double slower = options.suppression == Suppression::none ? 1 : 1 + n * options.step;
@@ -74,8 +74,8 @@ BASIN_HD T step_length(const IntegrateOptions& options, int n) {
 template <class T>
 struct DormandPrince {
   T x, y;              // of order 5
-  Vec2<T> k7;          // the field there: the k1 of a next step
-  Vec2<T> difference;  // to order 4
+  Vec2<T> k7;          // the field there: k1 of the next step
+  Vec2<T> difference;  // to the result of order 4
 
   template <class Field>
   BASIN_HD DormandPrince(const Field& field, T h, T x0, T y0, Vec2<T> k1) {
@@ -122,14 +122,14 @@ BASIN_HD T fifth_root(T a) {
   float guess;
   memcpy(&guess, &bits, sizeof guess);
   T x = T(guess);
-  for (int k = 0; k < (sizeof(T) == 4 ? 3 : 4); ++k) {  // each squares the error and doubles it
+  for (int k = 0; k < (sizeof(T) == 4 ? 3 : 4); ++k) {  // each iteration squares the error and doubles it
     const T x2 = x * x;
     x += (a / (x2 * x2) - x) * T(0.2);
   }
   return x;
 }
 
-/// Where a point's adaptive integration stands.
+/// The state of a point's adaptive integration.
 template <class T>
 struct AdaptiveClock {
   static constexpr int max_trials = 200;
@@ -146,17 +146,17 @@ struct AdaptiveClock {
         trials(0),
         done(!(end > 0)) {}
 
-  /// The length of the next trial: the last one ends at the end.
+  /// The length of the next trial: the last one ends at the final time.
   BASIN_HD T trial() const { return h < end - t ? h : end - t; }
 
-  /// Takes note of what trial() came to; true if the step counts.
+  /// Updates the state with the error of the trial; returns true if the step is accepted.
   BASIN_HD bool accept(Vec2<T> difference) {
     const T ex = difference.x < 0 ? -difference.x : difference.x, ey = difference.y < 0 ? -difference.y : difference.y;
     const T error = ex > ey || ex != ex ? ex : ey;
     const T tried = trial();
     const bool counts = error <= tolerance, last = !(h < end - t);
     t += counts ? tried : T(0);
-    // 0.9 times the root is cut to 0.2 to 5 below, so that no more of the quotient's range matters.
+    // 0.9 times the root is limited to 0.2 to 5 below, so that only this range of the quotient matters.
     const T factor = error > 0    ? T(0.9) * fifth_root(within(tolerance / error, T(1e-5), T(1e5)))
                      : error == 0 ? T(5)
                                   : T(0);

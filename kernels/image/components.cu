@@ -9,12 +9,12 @@
 namespace basin::kernels {
 namespace {
 
-/// Whether two neighbours belong together, the first of which is not 0: in a mask if the other one is not 0 either, in
-/// a label image if both are of one label.
+/// Whether two neighbours, the first of which is not 0, belong together: in a mask if the other one is not 0 either, in
+/// a label image if both have the same label.
 BASIN_HD inline bool connected(uint8_t, uint8_t other) { return other != 0; }
 BASIN_HD inline bool connected(int32_t label, int32_t other) { return label == other; }
 
-/// labels serves as the union-find of pixels until the end.
+/// labels is used as the union-find of pixels until the end.
 template <class Pixel>
 struct Separate {
   const Pixel* image;

@@ -9,7 +9,7 @@
 #include <immintrin.h>
 #endif
 
-// For sources that only a C++ compiler reads.
+// For sources that are compiled only as C++, never as CUDA.
 namespace basin::kernels {
 
 /// [bits of 8 pixels][k]: how many of the pixels 0 to k are set.
@@ -43,9 +43,9 @@ struct Avx2Pixels {
 };
 #endif
 
-/// Labels n <= 64 pixels of a row, where bit x of `set` says that pixel x is foreground and bit x of `starts` that a
-/// run starts there. of_run: the label of the run that was the last to start before, then those of the runs that start
-/// here; 8 elements from each of them may be read.
+/// Labels n <= 64 pixels of a row; bit x of `set` means that pixel x is foreground, and bit x of `starts` that a run
+/// starts there. of_run: the label of the last run that started before, then those of the runs that start here; 8
+/// elements from each of them may be read.
 template <class Pixels>
 void fill_labels(int32_t* to, int n, uint64_t set, uint64_t starts, const int32_t* of_run) {
   if (n == 64 && starts == 0 && (set == 0 || ~set == 0)) {

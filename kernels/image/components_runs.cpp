@@ -10,14 +10,14 @@
 #include "kernels/runtime/scratch.h"
 #include "kernels/runtime/union_find.h"
 
-// A row is words of 64 pixels as bits. Runs of foreground are found, counted and set against those of the row above by
-// arithmetic on words; there is a branch for each pair of runs that touch, none for each pixel or run.
+// A row is stored as bits in words of 64 pixels. Runs of foreground are found, counted and compared with those of the
+// row above by arithmetic on words; there is one branch per pair of touching runs, none per pixel or run.
 namespace basin::kernels {
 namespace {
 
 static_assert(std::endian::native == std::endian::little);
 
-/// Bit k is set where byte k is not 0.
+/// Bit k is set if byte k is not 0.
 uint64_t nonzero_bits(const uint8_t* bytes, int n) {
   constexpr uint64_t low7 = 0x7f7f7f7f7f7f7f7f, gather = 0x0102040810204080;
   uint64_t bits = 0;
@@ -32,7 +32,7 @@ uint64_t nonzero_bits(const uint8_t* bytes, int n) {
 
 /// 64 pixels of a row.
 struct Word {
-  uint64_t set, after_set;  // foreground; the pixel to the left is
+  uint64_t set, after_set;  // foreground; left neighbour is foreground
 
   uint64_t starts() const { return set & ~after_set; }
 };
@@ -41,18 +41,18 @@ struct Image {
   int height, width;
   const uint8_t* mask;
   uint64_t* bits;       // [height, words()]
-  int32_t* run_labels;  // [height, run_stride()]: run k of a row, counted from 1, has element k
-  UnionFind sets;       // of the labels that runs get at first; a strip has labels_of_strip() of them to itself
-  int32_t* number;      // [labels]: of their components
+  int32_t* run_labels;  // [height, run_stride()]: element k belongs to run k of a row, counted from 1
+  UnionFind sets;       // of the provisional labels of runs; each strip has its own labels_of_strip() of them
+  int32_t* number;      // [labels]: component numbers
 
   int words() const { return int((int64_t(width) + 63) / 64); }
   Strips strips() const { return {height}; }
-  /// Two pixels side by side never start two labels; one is to spare.
+  /// Neighbouring pixels never both start a label; one label is spare.
   int64_t labels_of_strip() const { return (int64_t(std::min(Strips::rows, height)) * width + 1) / 2 + 1; }
   int64_t run_stride() const { return (int64_t(width) + 1) / 2 + 8; }
   int32_t* labels_of_row(int64_t y) const { return run_labels + y * run_stride(); }
 
-  /// f(w, word) from left to right.
+  /// Calls f(w, word) from left to right.
   template <class F>
   void for_each_word(int64_t y, const F& f) const {
     const uint64_t* row = bits + y * words();
@@ -69,9 +69,9 @@ struct Image {
     return runs;
   }
 
-  /// touch(run of row y - 1, run of row y) for all pairs that share a column, or meet at a corner if `diagonals`, by
-  /// rising run of row y. Each pair is reported at the first column where either run starts within one pixel of the
-  /// other.
+  /// Calls touch(run of row y - 1, run of row y) for all pairs that share a column, or touch at a corner if
+  /// `diagonals`, in order of the run of row y. Each pair is reported at the first column where either run starts
+  /// within one pixel of the other.
   template <class Touch>
   void for_each_contact(int y, bool diagonals, const Touch& touch) const {
     const uint64_t* row_above = bits + int64_t(y - 1) * words();
@@ -125,7 +125,7 @@ struct LabelStrip {
       }
     }
     for (int32_t i = first; i < next; ++i)
-      parent[i] = parent[parent[i]];  // the parent is lower, and points to its root by now
+      parent[i] = parent[parent[i]];  // the parent is lower, and already points to its root
     labels_end[s] = next;
   }
 
@@ -139,7 +139,7 @@ struct LabelStrip {
     }
   }
 
-  /// UnionFind::unite() for labels that no other thread has. Returns the root.
+  /// UnionFind::unite() for labels that no other thread uses. Returns the root.
   int32_t unite(int32_t a, int32_t b) const {
     a = root_of(a), b = root_of(b);
     const int32_t low = std::min(a, b);
@@ -154,7 +154,7 @@ struct LabelStrip {
   }
 };
 
-/// Shortens the paths from the labels of a strip to their roots, and counts its own roots.
+/// Shortens the paths from the labels of a strip to their roots, and counts its roots.
 struct CountRoots {
   Image image;
   const int32_t* labels_end;
@@ -168,7 +168,7 @@ struct CountRoots {
   }
 };
 
-/// The roots of a strip get the numbers of their components, which start from 1.
+/// Numbers the components of the roots of a strip, starting from 1.
 struct NumberRoots {
   Image image;
   const int32_t *labels_end, *roots_before;
@@ -183,7 +183,7 @@ struct NumberRoots {
   }
 };
 
-/// All labels of a strip, then its runs, then its pixels get the numbers of their components.
+/// Writes component numbers to all labels of a strip, then to its runs, then to its pixels.
 template <class Pixels>
 struct FillStrip {
   Image image;
@@ -194,9 +194,9 @@ struct FillStrip {
     const int32_t* parent = image.sets.parent;
     for (int32_t i = int32_t(s * image.labels_of_strip()); i < labels_end[s]; ++i) {
       int32_t root = parent[i];
-      while (parent[root] != root)  // rarely
+      while (parent[root] != root)  // rare
         root = parent[root];
-      if (root != i) image.number[i] = image.number[root];  // that of a root may be read by other threads
+      if (root != i) image.number[i] = image.number[root];  // other threads may read that of a root
     }
     for (int y = image.strips().begin(s); y < image.strips().end(s); ++y) {
       int32_t *of_run = image.labels_of_row(y), *row = labels + int64_t(y) * image.width;

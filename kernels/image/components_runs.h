@@ -6,7 +6,7 @@
 
 namespace basin::kernels {
 
-/// The rows of an image in strips, each of which one thread takes at a time. Any height that an int holds.
+/// The rows of an image in strips, each processed by one thread at a time. Works for any height that fits into an int.
 struct Strips {
   static constexpr int rows = 64;
   int height;
@@ -16,7 +16,7 @@ struct Strips {
   int end(int64_t strip) const { return int(std::min<int64_t>(height, (strip + 1) * rows)); }
 };
 
-/// components() on the CPU: by runs of foreground pixels in place of pixels, strips of rows at a time.
+/// components() on the CPU: by runs of foreground pixels instead of pixels, a strip of rows at a time.
 int64_t components_by_runs(const Exec&, View<const uint8_t, 2> mask, bool diagonals, View<int32_t, 2> labels);
 
 }  // namespace basin::kernels

@@ -4,8 +4,8 @@
 
 namespace basin::kernels {
 
-/// Gaussian smoothing of a map [H, W], as scipy.ndimage.gaussian_filter with mode "nearest": weights reach
-/// int(4 sigma + .5) pixels to each side and add up to 1; beyond the border the nearest pixel counts. 0 <= sigma <= 16
+/// Gaussian smoothing of a map [H, W], like scipy.ndimage.gaussian_filter with mode "nearest": the kernel reaches int(4
+/// sigma + .5) pixels to each side and is normalised; outside the image the nearest pixel is used. 0 <= sigma <= 16
 /// pixels; 0 copies. The two must not share memory.
 void gaussian(const Exec&, View<const float, 2> from, double sigma, View<float, 2> to);
 

@@ -1,30 +1,13 @@
 #include "kernels/image/label_filter.h"
 
-#include <atomic>
-
 #include "kernels/image/peaks.h"
 #include "kernels/runtime/parallel.h"
+#include "kernels/runtime/relaxed_atomics.h"
 #include "kernels/runtime/scratch.h"
 #include "kernels/runtime/sort.h"
 
 namespace basin::kernels {
 namespace {
-
-/// Adds to what others may add to at the same time. Integers: the sum does not depend on the order.
-BASIN_HD inline void add_shared(int32_t& to, int32_t value) {
-#ifdef __CUDA_ARCH__
-  atomicAdd(&to, value);
-#else
-  std::atomic_ref<int32_t>(to).fetch_add(value, std::memory_order_relaxed);
-#endif
-}
-BASIN_HD inline void add_shared(int64_t& to, int64_t value) {
-#ifdef __CUDA_ARCH__
-  atomicAdd(reinterpret_cast<unsigned long long*>(&to), static_cast<unsigned long long>(value));
-#else
-  std::atomic_ref<int64_t>(to).fetch_add(value, std::memory_order_relaxed);
-#endif
-}
 
 /// A pixel counts as one.
 struct One {
@@ -33,7 +16,7 @@ struct One {
 
 constexpr int64_t whole = 1 << 20;
 
-/// A pixel counts as its value, in parts of the largest one.
+/// A pixel counts as its value, as a fraction of the largest one.
 struct Share {
   const float *values, *largest;
 
@@ -43,12 +26,12 @@ struct Share {
   }
 };
 
-/// Adds up by label, a piece of a row at a time, in it each run of one label at once.
+/// Sums by label, a piece of a row at a time, and in it each run of one label at once.
 template <class Number, class F>
 struct AddRuns {
   static constexpr int piece = 64;
   View<const int32_t, 2> labels;
-  int pieces;  // of a row
+  int pieces;  // pieces per row
   F value;
   Number* sums;
 
@@ -61,7 +44,7 @@ struct AddRuns {
       Number sum = 0;
       for (end = begin; end < right && label[end] == label[begin]; ++end)
         sum += value(y * width + end);
-      add_shared(sums[label[begin]], sum);
+      relaxed_add(sums[label[begin]], sum);
     }
   }
 };
@@ -80,7 +63,7 @@ struct MarkKept {
   BASIN_HD void operator()(int64_t i) const { number[i] = i > 0 && i < keep.dim[0] && keep.data[i] != 0; }
 };
 
-/// From sizes to which are kept.
+/// From sizes to the labels to keep.
 struct AtLeast {
   int min_size;
   int32_t* size;
@@ -97,7 +80,7 @@ struct NotWeak {
   }
 };
 
-/// number: how many kept labels there are before each, and after the last.
+/// number: how many kept labels there are before each label, and after the last.
 struct Renumber {
   const int32_t* number;
   int32_t* labels;

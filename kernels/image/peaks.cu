@@ -6,7 +6,7 @@
 namespace basin::kernels {
 namespace {
 
-/// The largest of 0 and `count` values each.
+/// The largest of 0 and the next `count` values.
 struct LargestOf {
   const float* values;
   int64_t count;

@@ -7,7 +7,7 @@
 namespace basin::kernels {
 namespace {
 
-/// The pixels of an axis that weigh in one of the resized axis.
+/// The pixels of an axis that contribute to one pixel of the resized axis.
 struct Window {
   float centre, support;
   int begin, end;

@@ -5,7 +5,7 @@
 namespace basin::kernels {
 namespace {
 
-/// The pixel that stands for pixel i of an axis of `size`; -1: none, which is 0.
+/// The source of pixel i on an axis of `size` pixels; -1: none, the value is 0.
 BASIN_HD int pixel_at(int i, int size, Outside outside) {
   if (i >= 0 && i < size) return i;
   if (outside == Outside::zero) return -1;
@@ -48,10 +48,10 @@ struct ScaleMap {
   }
 };
 
-/// Where pixel i of an axis lies between two of another, which is `size` long.
+/// The position of pixel i of an axis between two pixels of another, which is `size` long.
 struct Between {
   int below, above;
-  float weight;  // of the one above
+  float weight;  // of the upper one
 
   BASIN_HD Between(int i, int size, int resized) {
     const double s = (i + 0.5) * (double(size) / resized) - 0.5, at = s > 0 ? s : 0;

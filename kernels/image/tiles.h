@@ -2,19 +2,20 @@
 #include "kernels/runtime/exec.h"
 #include "kernels/runtime/view.h"
 
-// What cutting an image [C, H, W] into tiles, and putting maps of tiles together again, needs.
+// Cutting an image [C, H, W] into tiles, and merging the maps of tiles.
 
 namespace basin::kernels {
 
-/// What lies outside the image along an axis: 0; the image mirrored at its edge, which is not repeated, and at most as
-/// wide as the image less one; or the edge repeated.
+/// What is outside the image along an axis: 0; the image mirrored at its edge, which is not repeated, for less than the
+/// size of the image; or the edge repeated.
 enum class Outside { zero, mirror, edge };
 
 /// tile[c, y, x] = image[c, top + y, left + x].
 void cut_tile(const Exec&, View<const float, 3> image, int top, int left, Outside rows, Outside columns,
               View<float, 3> tile);
 
-/// Which pixels of the image, [y_begin, y_end) x [x_begin, x_end), a tile at (top, left) gives, and with what weight.
+/// The pixels of the image, [y_begin, y_end) x [x_begin, x_end), to which a tile at (top, left) contributes, and their
+/// weight.
 struct TileShare {
   int top, left, y_begin, y_end, x_begin, x_end;
   float weight;
@@ -25,8 +26,8 @@ void add_tile(const Exec&, View<const float, 3> tile, const TileShare&, View<flo
 /// map[c, y, x] *= by_row[y] by_column[x], both in device memory.
 void scale_map(const Exec&, const float* by_row, const float* by_column, View<float, 3> map);
 
-/// Bilinear, align_corners = false, edge replicated; channels 0 and 1 times the factors: those by
-/// which the sides of vectors (x, y) change, or 1.
+/// Bilinear resize, align_corners = false, edge replicated. Channels 0 and 1 are multiplied by the factors: those by
+/// which the sides change for vectors (x, y), otherwise 1.
 void resize_map(const Exec&, View<const float, 3> from, float factor_x, float factor_y, View<float, 3> to);
 
 }  // namespace basin::kernels

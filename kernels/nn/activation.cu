@@ -1,27 +1,29 @@
 #include "kernels/nn/activation.h"
 
-#include <cmath>
-
+#include "kernels/runtime/elementary.h"
 #include "kernels/runtime/feature_loops.h"
 
 namespace basin::kernels {
 namespace {
 
-/// Sigmoid and tanh are computed in double on the CPU, where the float versions of the C library differ between
-/// processors in the last bit.
+#ifdef __CUDA_ARCH__
+template <class T>
+using Precise = T;
+#else
+/// Sigmoid and tanh are computed in double on the CPU: the float versions of the C library differ between processors in
+/// the last bit.
+template <class T>
+using Precise = double;
+#endif
+
 template <Activation A, class T>
 BASIN_HD T value_of(T x) {
   if constexpr (A == Activation::relu) return x < 0 ? T(0) : x;
-#ifdef __CUDA_ARCH__
-  if constexpr (A == Activation::sigmoid) return T(1) / (T(1) + exp(-x));
-  return tanh(x);
-#else
-  if constexpr (A == Activation::sigmoid) return T(1 / (1 + exp(-double(x))));
-  return T(tanh(double(x)));
-#endif
+  if constexpr (A == Activation::sigmoid) return T(Sigmoid(Precise<T>(x)).p);
+  return T(tanh_of(Precise<T>(x)));
 }
 
-/// The derivative, from the value.
+/// The derivative as a function of the value.
 template <Activation A, class T>
 BASIN_HD T slope_of(T out) {
   if constexpr (A == Activation::relu) return out > 0 ? T(1) : T(0);
@@ -61,7 +63,7 @@ struct Add {
   }
 };
 
-/// A channel's bias, 0 in the padding lanes.
+/// The bias of a channel; 0 in padding lanes.
 template <class T>
 struct Bias {
   using Value = T;

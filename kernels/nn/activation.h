@@ -17,15 +17,15 @@ template <class X>
 void activate_backward(const Exec&, Activation, FeatureView<const X> out, FeatureView<const X> d_out,
                        FeatureView<X> d_x);
 
-/// out = a + b, then a ReLU where wanted; `out` may be a.
+/// out = a + b, then a ReLU if `relu`; `out` may be a.
 template <class X>
 void add(const Exec&, FeatureView<const X> a, FeatureView<const X> b, bool relu, FeatureView<X> out);
 
-/// out += bias[c], then a ReLU where wanted.
+/// out += bias[c], then a ReLU if `relu`.
 template <class X>
 void add_bias(const Exec&, const Arithmetic<X>* bias, bool relu, FeatureView<X> out);
-/// From d_out, where out = z + bias, with or without a ReLU: d_out becomes the gradient of z, and d_bias [C] is added
-/// to. Without a ReLU `out` may be without data. Same bits at any thread count.
+/// The backward pass of out = z + bias, with or without a ReLU: d_out becomes the gradient of z, and d_bias [C] is
+/// added to. Without a ReLU `out` may be a view without data. Same bits at any thread count.
 template <class X>
 void add_bias_backward(const Exec&, bool relu, FeatureView<const X> out, FeatureView<X> d_out, Arithmetic<X>* d_bias);
 

@@ -8,7 +8,7 @@
 namespace basin::kernels {
 namespace {
 
-/// What all elements of a step share.
+/// Parameters shared by all elements of a step.
 template <class T>
 struct Factors {
   T b1, b2, decay, rate, rate_inside, root2, epsilon;  // rate: lr / (1 - beta1^t); root2: sqrt(1 - beta2^t)
@@ -27,7 +27,8 @@ struct Factors {
 struct LibraryPower {
   BASIN_HD double operator()(double beta, int64_t t) const { return pow(beta, double(t)); }
 };
-/// By squaring, since a GPU has no power in double but a long function: out by less than t units of 2^-53 of itself.
+/// Computes the power by squaring, because a GPU computes powers in double by a slow function; the relative error is
+/// less than t units of 2^-53.
 struct SquaringPower {
   BASIN_HD double operator()(double beta, int64_t t) const {
     double power = 1;
@@ -51,7 +52,7 @@ struct Elements {
   }
 };
 
-/// On the CPU: many elements to a thread, which finds the factors for itself.
+/// On the CPU: each thread processes many elements and computes the factors itself.
 template <class T>
 struct AdamChunk {
   static constexpr int64_t size = 4096;
@@ -70,7 +71,8 @@ struct AdamChunk {
   }
 };
 
-/// On a GPU: the factors once, since arithmetic in double is slow there, then one element to a thread.
+/// On a GPU: the factors are computed once, because arithmetic in double is slow there, then each thread processes one
+/// element.
 template <class T>
 struct FindFactors {
   AdamOptions options;

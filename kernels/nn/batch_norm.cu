@@ -17,7 +17,7 @@ struct FirstValue {
   BASIN_HD Value operator()(int, int channel) const { return channel < x.c ? Value(x(0, channel, 0, 0)) : Value(0); }
 };
 
-/// Sums of (x - pivot) and its square. The pivot keeps the two from cancelling.
+/// Sums of (x - pivot) and of its square. The pivot avoids cancellation.
 struct Moments {
   template <class T>
   BASIN_HD void operator()(Sums<T, 2>& sum, T x, T pivot) const {
@@ -65,7 +65,7 @@ struct NormAddRelu {
   }
 };
 
-/// Sums of d_z and d_z (x - mean), where z is what the ReLU took.
+/// Sums of d_z and d_z (x - mean), where z is the input of the ReLU.
 struct GradientSums {
   template <class T>
   BASIN_HD void operator()(Sums<T, 2>& sum, T x, T d, T mean, T scale, T beta) const {
@@ -102,7 +102,7 @@ struct InputGradient2 {
   }
 };
 
-/// Two branches' means and scales, and the sum of the betas.
+/// The means and scales of two branches, and the sum of their betas.
 template <class X>
 struct TwoBranchNumbers {
   using Value = Arithmetic<X>;

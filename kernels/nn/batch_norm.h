@@ -3,8 +3,8 @@
 #include "kernels/runtime/exec.h"
 #include "kernels/runtime/view.h"
 
-// Batch normalisation over [N, H, W] of each channel (Ioffe and Szegedy 2015), in any layout.
-// Maps are of X: float, double, or bfloat16 with all else in float, rounded where they are stored.
+// Batch normalisation over [N, H, W] of each channel (Ioffe and Szegedy 2015), in any layout. The element type X of the
+// maps is float, double, or bfloat16; with bfloat16 all else is float, rounded when stored.
 
 namespace basin::kernels {
 
@@ -15,7 +15,7 @@ struct NormStats {
   T* inverse_std = nullptr;  // 1 / sqrt(biased variance + epsilon)
 };
 
-/// Statistics of x over the batch. running = (1 - momentum) running + momentum batch, with the unbiased variance.
+/// The statistics of x over the batch. running = (1 - momentum) running + momentum batch, with the unbiased variance.
 /// Same bits at any thread count.
 template <class X>
 void norm_statistics(const Exec&, FeatureView<const X> x, Arithmetic<X> epsilon, Arithmetic<X> momentum,
@@ -30,14 +30,14 @@ struct NormInput {
   const Arithmetic<X>* beta = nullptr;
 };
 
-/// out = relu(gamma (x - mean) inverse_std + beta), where NaN stays NaN. Padding lanes become 0.
+/// out = relu(gamma (x - mean) inverse_std + beta); NaN stays NaN. Padding lanes become 0.
 template <class X>
 void norm_relu(const Exec&, const NormInput<X>&, FeatureView<X> out);
 /// out = relu(norm(a) + norm(b)): the end of a residual block in one pass.
 template <class X>
 void norm_add_relu(const Exec&, const NormInput<X>& a, const NormInput<X>& b, FeatureView<X> out);
 
-/// Where the gradients of one branch go: d_x is overwritten and may be d_out; d_gamma and d_beta [C] are added to.
+/// The gradients of one branch: d_x is overwritten and may be d_out; d_gamma and d_beta [C] are added to.
 template <class X>
 struct NormGradient {
   FeatureView<X> d_x;
@@ -45,11 +45,11 @@ struct NormGradient {
   Arithmetic<X>* d_beta = nullptr;
 };
 
-/// From d_out, where out = norm_relu(in). Where the ReLU was open is worked out anew from `in`, which is cheaper than
-/// reading `out`. Same bits at any thread count.
+/// The backward pass of out = norm_relu(in). Whether the ReLU passed a value is recomputed from `in`, which is cheaper
+/// than reading `out`. Same bits at any thread count.
 template <class X>
 void norm_relu_backward(const Exec&, const NormInput<X>& in, FeatureView<const X> d_out, const NormGradient<X>&);
-/// From d_out, where out = norm_add_relu(a, b). d_a.d_x may be d_out.
+/// The backward pass of out = norm_add_relu(a, b). d_a.d_x may be d_out.
 template <class X>
 void norm_add_relu_backward(const Exec&, const NormInput<X>& a, const NormInput<X>& b, FeatureView<const X> d_out,
                             const NormGradient<X>& d_a, const NormGradient<X>& d_b);

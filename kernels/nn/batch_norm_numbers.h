@@ -2,25 +2,25 @@
 #include "kernels/nn/batch_norm.h"
 #include "kernels/runtime/feature_loops.h"
 
-// The numbers per channel of a batch normalisation, and those of its gradient: shared by the kernels that differ in
-// what they do before and after it.
+// The per-channel numbers of a batch normalisation and of its gradient, shared by the kernels that combine it with
+// other operations.
 
 namespace basin::kernels {
 
-/// The affine map of x: gamma (x - mean) inverse_std + beta, with scale = gamma inverse_std. Forward and backward both
-/// call this function, so that they agree on where it is above zero.
+/// The affine map of x: gamma (x - mean) inverse_std + beta, with scale = gamma inverse_std. Forward and backward
+/// passes both call this function, so that they agree on where it is above zero.
 template <class T>
 BASIN_HD T affine(T x, T mean, T scale, T beta) {
   return (x - mean) * scale + beta;
 }
 
-/// The affine map of two branches that are added up; beta is the sum of both.
+/// The sum of the affine maps of two branches; beta is the sum of both.
 template <class T>
 BASIN_HD T affine(T a, T b, T mean_a, T scale_a, T mean_b, T scale_b, T beta) {
   return (a - mean_a) * scale_a + ((b - mean_b) * scale_b + beta);
 }
 
-/// A branch's mean, scale and beta; all 0 in the padding lanes, so that those stay zero.
+/// Mean, scale and beta of a branch; all 0 in the padding lanes, so that these stay zero.
 template <class X>
 struct BranchNumbers {
   using Value = Arithmetic<X>;
@@ -48,8 +48,8 @@ struct WithTable {
   }
 };
 
-/// From a branch's sums of d_z and d_z (x - mean): d_gamma, d_beta, and what the gradient of x needs,
-/// d_x = scale ((d_z - mean_d) - (x - mean) slope).
+/// From the sums of d_z and d_z (x - mean) of a branch: d_gamma, d_beta, and the numbers for the gradient of x, d_x =
+/// scale ((d_z - mean_d) - (x - mean) slope).
 template <class X, class T = Arithmetic<X>>
 struct FinishGradient {
   NormInput<X> in;

@@ -8,7 +8,7 @@
 namespace basin::kernels {
 namespace {
 
-/// Over the elements of `to`.
+/// Runs over the elements of `to`.
 template <class X>
 struct CopyChannels {
   FeatureShape shape;
@@ -24,7 +24,7 @@ struct CopyChannels {
   }
 };
 
-/// Whole groups of one layout: row by row. `row` counts those of the copied groups.
+/// For whole groups of one layout: copies row by row. `row` counts the rows of the copied groups.
 template <class X>
 struct CopyGroups {
   FeatureView<const X> from;
@@ -45,7 +45,7 @@ struct ChannelDropoutMask {
   int channels, lanes;
   uint64_t seed;
   uint32_t layer;
-  uint32_t threshold;  // dropped where the random word lies below it
+  uint32_t threshold;  // dropped if the random word is below it
   T scale;
   const StepState* state;
   T* mask;
@@ -66,12 +66,11 @@ struct MultiplyChannels {
   X* out;
 
   BASIN_HD void operator()(FeatureAt at) const {
-    const int64_t n = quotient(quotient(at.row, shape.h), shape.groups());
-    out[at.offset] = T(x[at.offset]) * mask[n * shape.groups() * shape.block + at.channel];
+    out[at.offset] = T(x[at.offset]) * mask[int64_t(at.n) * shape.groups() * shape.block + at.channel];
   }
 };
 
-/// The vector of pixel i of the rows (n, y): f(element, value) for each lane of each group.
+/// The vector of pixel i of the rows (n, y): calls f(element, value) for each lane of each group.
 template <class X>
 struct PixelVector {
   FeatureView<const X> x;
@@ -111,7 +110,7 @@ struct NormalisePixels {
   }
 };
 
-/// d_x = (d_out - y (y . d_out)) / |v| with y = v / |v|; d_out / epsilon where |v| lies below epsilon.
+/// d_x = (d_out - y (y . d_out)) / |v| with y = v / |v|; d_out / epsilon if |v| is below epsilon.
 template <class X, class T = Arithmetic<X>>
 struct NormalisePixelsBackward {
   FeatureView<const X> x;

@@ -4,18 +4,18 @@
 #include "kernels/runtime/exec.h"
 #include "kernels/runtime/view.h"
 
-// Operations on the channels of feature maps in any layout: concatenation, channel dropout, normalisation of a pixel's
-// vector. Padding lanes stay 0.
+// Operations on the channels of feature maps in any layout: concatenation, channel dropout, normalisation of each
+// pixel's vector. Padding lanes stay 0.
 
 namespace basin::kernels {
 
-/// The channels to_first, ..., to_first + count - 1 of `to` = those of `from` from from_first on. The two may differ in
-/// layout; other channels of `to` stay as they are.
+/// Copies the channels from_first, ... of `from` to the channels to_first, ..., to_first + count - 1 of `to`. The two
+/// may differ in layout; other channels of `to` do not change.
 template <class X>
 void copy_channels(const Exec&, FeatureView<const X> from, int from_first, FeatureView<X> to, int to_first, int count);
 
-/// The mask of a channel dropout: mask[n, c] = 1 / (1 - p) where the channel is kept, else 0; [N, lanes], 0 in the
-/// padding lanes of maps of this block. A function of (seed, step, layer, n, c): the same in any layout, on any
+/// The mask of channel dropout: mask[n, c] = 1 / (1 - p) if the channel is kept, otherwise 0; [N, lanes], 0 in the
+/// padding lanes of maps with this block. A function of (seed, step, layer, n, c): the same in any layout, on any
 /// machine.
 template <class T>
 void channel_dropout_mask(const Exec&, int samples, int channels, int block, double p, uint64_t seed, uint32_t layer,

@@ -14,7 +14,7 @@ struct Dropout {
   X* out;
   uint64_t seed;
   uint32_t layer;
-  uint32_t threshold;  // dropped where the random word lies below it
+  uint32_t threshold;  // dropped if the random word is below it
   T scale;
   const StepState* state;
 
@@ -26,7 +26,7 @@ struct Dropout {
     out[at.offset] = keep ? T(x[at.offset]) * scale : T(0);
   }
 
-  /// As those of MapElement. Four pixels of a channel share their random words.
+  /// See MapElement. Four pixels of a channel share their random words.
   static constexpr bool has_vectors = sizeof(X) <= 4;
   bool is_aligned() const { return is_pack_aligned(x) && is_pack_aligned(out); }
   template <int Lanes, class Numbers>
@@ -45,7 +45,7 @@ struct Dropout {
   }
 
  private:
-  /// The number of an element in nchw.
+  /// The index of an element in nchw order.
   BASIN_HD int64_t element_of(const PixelAt& at) const {
     return (int64_t(at.n) * shape.c + at.channel) * shape.pixels() + at.pixel;
   }

@@ -5,8 +5,9 @@
 
 namespace basin::kernels {
 
-/// Element-wise dropout: out = x / (1 - p) where kept, else 0. The mask is a function of (seed, step, layer, element
-/// of the nchw order), so it is the same in any layout, on any machine; the backward is the same call on d_out.
+/// Element-wise dropout: out = x / (1 - p) if kept, otherwise 0. The mask is a function of (seed, step, layer, index of
+/// the element in nchw order), so it is the same in any layout, on any machine; the backward pass is the same call on
+/// d_out.
 template <class T>
 void dropout(const Exec&, FeatureView<const T> x, double p, uint64_t seed, uint32_t layer, const StepState* state,
              FeatureView<T> out);

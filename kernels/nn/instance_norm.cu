@@ -7,14 +7,14 @@
 namespace basin::kernels {
 namespace {
 
-/// The same memory as one sample that has a channel for each channel of each sample: then a batch normalisation is an
+/// The same memory viewed as one sample with a channel for each channel of each sample: its batch normalisation is the
 /// instance normalisation.
 template <class X>
 FeatureView<X> as_one_sample(const FeatureView<X>& v) {
   return {v.data, 1, v.n * v.groups() * v.block, v.h, v.w, v.block};
 }
 
-/// Arrays with the numbers that a batch normalisation has and an instance normalisation does not.
+/// Dummy arrays for the parameters and running statistics that an instance normalisation does not have.
 template <class T>
 class NoParameters {
  public:

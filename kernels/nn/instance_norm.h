@@ -2,16 +2,16 @@
 #include "kernels/nn/batch_norm.h"
 
 // Instance normalisation: each channel of each sample by its own mean and biased variance, without parameters, then a
-// ReLU where wanted. In any layout; `lanes` below are the channels with the padding lanes of their layout.
+// ReLU if `relu`. In any layout; `lanes` below are the channels with the padding lanes of their layout.
 
 namespace basin::kernels {
 
-/// out = (x - mean) / sqrt(var + epsilon), then a ReLU where wanted; `stats` [N, lanes] each is overwritten. Same bits
+/// out = (x - mean) / sqrt(var + epsilon), then a ReLU if `relu`; `stats`, [N, lanes] each, is overwritten. Same bits
 /// at any thread count.
 template <class X>
 void instance_norm(const Exec&, FeatureView<const X> x, Arithmetic<X> epsilon, bool relu,
                    NormStats<Arithmetic<X>> stats, FeatureView<X> out);
-/// From d_out and what instance_norm() found. d_x is overwritten and may be d_out.
+/// The backward pass, with the statistics from instance_norm(). d_x is overwritten and may be d_out.
 template <class X>
 void instance_norm_backward(const Exec&, FeatureView<const X> x, bool relu, NormStats<Arithmetic<X>> stats,
                             FeatureView<const X> d_out, FeatureView<X> d_x);

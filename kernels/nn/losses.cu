@@ -54,7 +54,7 @@ struct Overlap {
 
 constexpr double tversky_floor = 1e-7;
 
-/// The Tversky denominator from the three sums.
+/// The denominator of the Tversky index, from the three sums.
 BASIN_HD inline double tversky_denominator(const double* sums, TverskyWeights weights) {
   return sums[0] + weights.a * (sums[1] - sums[0]) + weights.b * (sums[2] - sums[0]);
 }
@@ -70,7 +70,7 @@ struct TverskyValue {
   }
 };
 
-/// d_value * d(value)/dp is linear in y: off + y * (on - off). One thread works the two ends out.
+/// d_value * d(value)/dp is linear in y: off + y * (on - off). One thread computes both ends.
 template <class T>
 struct TverskySlopes {
   const double* sums;
@@ -97,9 +97,7 @@ struct TverskyBackward {
 template <class T>
 struct CrossEntropy {
   const T *logit, *mask;
-  BASIN_HD void operator()(int64_t i, double (&t)[1]) const {
-    t[0] = cross_entropy(double(logit[i]), double(mask[i]));
-  }
+  BASIN_HD void operator()(int64_t i, double (&t)[1]) const { t[0] = cross_entropy(double(logit[i]), double(mask[i])); }
 };
 
 template <class T>

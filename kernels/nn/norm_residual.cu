@@ -7,7 +7,7 @@
 namespace basin::kernels {
 namespace {
 
-/// Which parts of a tail there are, and the numbers of the mask.
+/// The parts of a tail that exist, and the numbers of the mask.
 template <class X, bool Residual, bool Mask, bool Relu, class T = Arithmetic<X>>
 struct Tail {
   FeatureShape shape;
@@ -92,7 +92,7 @@ template <class X>
 void check(const NormInput<X>& in, const NormTail<X>& tail, const FeatureShape& shape) {
   BASIN_CHECK(shape.same(in.x) && (!tail.residual.data || shape.same(tail.residual)), "x ", in.x, ", residual ",
               tail.residual);
-  BASIN_CHECK(tail.residual.data || (!tail.mask && !tail.relu), "a mask or a ReLU without a residual");
+  BASIN_CHECK(tail.residual.data || (!tail.mask && !tail.relu), "a mask or a ReLU needs a residual");
 }
 
 }  // namespace

@@ -1,12 +1,12 @@
 #pragma once
 #include "kernels/nn/batch_norm.h"
 
-// A normalisation with statistics of any origin, and what follows it at the end of a residual block, in one pass:
-// out = mask norm(x) + residual, then a ReLU where wanted. norm() is that of kernels/nn/batch_norm.h.
+// A normalisation with given statistics, and the operations after it at the end of a residual block, in one pass: out =
+// mask norm(x) + residual, then a ReLU if `relu`. norm() is that of kernels/nn/batch_norm.h.
 
 namespace basin::kernels {
 
-/// What follows norm(x). Without data, the mask is 1 and the residual 0. A mask or a ReLU needs a residual.
+/// The operations after norm(x). Without data, the mask is 1 and the residual 0. A mask or a ReLU needs a residual.
 template <class X>
 struct NormTail {
   FeatureView<const X> residual;
@@ -18,14 +18,14 @@ struct NormTail {
 template <class X>
 void norm_residual(const Exec&, const NormInput<X>&, const NormTail<X>&, FeatureView<X> out);
 
-/// From d_out, where out = norm_residual(in, tail); `out` says where the ReLU was open and may be without data where
-/// there is none. d_residual is overwritten unless it is without data, and may be d_out, as may to.d_x where there is
-/// no residual. Same bits at any thread count.
+/// The backward pass of out = norm_residual(in, tail); `out` shows where the ReLU was active and may be without data if
+/// there is none. d_residual is overwritten unless it is without data, and may be d_out; so may to.d_x if there is no
+/// residual. Same bits at any thread count.
 template <class X>
 void norm_residual_backward(const Exec&, const NormInput<X>& in, const NormTail<X>&, FeatureView<const X> out,
                             FeatureView<const X> d_out, const NormGradient<X>& to, FeatureView<X> d_residual);
 
-/// The statistics that evaluation uses, from running ones: mean, and 1 / sqrt(var + epsilon); [C] each.
+/// The statistics for evaluation, from the running ones: mean, and 1 / sqrt(var + epsilon); [C] each.
 template <class T>
 void running_statistics(const Exec&, const T* running_mean, const T* running_var, int channels, T epsilon,
                         NormStats<T> stats);

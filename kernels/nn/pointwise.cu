@@ -16,7 +16,7 @@ struct Pointwise {
   const T* bias;
   View<T, 4> out;
 
-  /// A row of pixels of one sample: what a thread of the CPU does.
+  /// A row of pixels of one sample: the work of a CPU thread.
   BASIN_HD void operator()(int64_t row) const {
     const int n = int(row / x.h), y = int(row % x.h);
     for (int o = 0; o < out.dim[1]; ++o) {
@@ -25,7 +25,7 @@ struct Pointwise {
         to[i] = bias[o] + sum(n, int64_t(y) * x.w + i, o);
     }
   }
-  /// One pixel of maps with a single channel: what a thread of a GPU does.
+  /// One pixel of maps with a single channel: the work of a GPU thread.
   BASIN_HD void operator()(const PixelAt& at) const {
     for (int o = 0; o < out.dim[1]; ++o)
       output(at.n, o)[at.pixel] = bias[o] + sum(at.n, at.pixel, o);

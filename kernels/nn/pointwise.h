@@ -7,8 +7,8 @@
 
 namespace basin::kernels {
 
-/// out[n,o,y,x] = bias[o] + sum over c of weight[o,c] x[n,c,y,x]. At most 8 outputs. Maps are of X: float, double, or
-/// bfloat16 with all else in float.
+/// out[n,o,y,x] = bias[o] + sum over c of weight[o,c] x[n,c,y,x]. At most 8 outputs. The element type X is float,
+/// double, or bfloat16; with bfloat16 all else is float.
 template <class X, class T = Arithmetic<X>>
 void pointwise(const Exec&, FeatureView<const X> x, View<const T, 2> weight, View<const T, 1> bias, View<T, 4> out);
 

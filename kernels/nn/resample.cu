@@ -6,13 +6,13 @@
 namespace basin::kernels {
 namespace {
 
-/// The first of the four pixels of a 2x2 window, for an element of the half-sized maps.
+/// The first of the four pixels of the 2x2 window of an element of the half-sized maps.
 BASIN_HD int64_t window(const FeatureShape& half, int64_t row, int x, int lane) {
   return (row * 4 * half.w + int64_t(x) * 2) * half.block + lane;
 }
 BASIN_HD int64_t window(const FeatureShape& half, const FeatureAt& at) { return window(half, at.row, at.x, at.lane); }
 
-/// The four pixels of a window whose first element is in[0]: the largest value, and which it is.
+/// The largest of the four pixels of a window whose first element is in[0], and which one it is.
 template <class T>
 BASIN_HD void largest(const T* in, int64_t right, int64_t down, T& best, int& which) {
   best = in[0];
@@ -62,8 +62,8 @@ struct MaxPoolBackward {
   }
 };
 
-/// The same for a row of pixels with this many lanes, for the CPU: bytes are taken apart from the numbers, because a
-/// loop over both is vectorised for the width of a byte.
+/// The same for a row of pixels with this many lanes, for the CPU. A separate loop writes the bytes, because a loop
+/// over both would be vectorised for the width of a byte.
 template <class T, int Lanes>
 struct MaxPoolRow {
   FeatureShape half;
@@ -112,7 +112,7 @@ struct MaxPoolBackwardRow {
   }
 };
 
-/// Row functors on the CPU's blocked layouts, else one by elements.
+/// Uses row functors for the CPU's blocked layouts, otherwise one per element.
 template <class Row16, class Row8, class Element, class... A>
 void by_rows(const Exec& exec, const FeatureShape& half, A... arguments) {
   if (exec.device == Device::cpu && half.block == 16)
@@ -123,7 +123,7 @@ void by_rows(const Exec& exec, const FeatureShape& half, A... arguments) {
     for_each_feature(exec, half, Element{half, arguments...});
 }
 
-/// From an element of `part`, some groups of the low maps, to where it is in all of them.
+/// The offset in the whole low maps of an element of `part`, some groups of them.
 BASIN_HD int64_t offset_in(const FeatureShape& part, const FeatureAt& at, int groups, int first_group) {
   return at.offset + (int64_t(at.n) * (groups - part.groups()) + first_group) * part.h * part.row_size();
 }
@@ -185,7 +185,8 @@ bool halves(const FeatureView<A>& half, const FeatureView<B>& whole) {
   return half.n == whole.n && half.h * 2 == whole.h && half.w * 2 == whole.w && half.block == whole.block;
 }
 
-/// The channels of low from `first` on that up-sampled make `whole`: whole groups, the last of low's may be part empty.
+/// The channels of low from `first` on whose up-sampling is `whole`: whole groups, of which low's last may be partly
+/// padding.
 template <class A, class B>
 FeatureShape part_of(const FeatureView<A>& low, int first, const FeatureView<B>& whole) {
   const int end = first + whole.c;

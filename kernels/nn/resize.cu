@@ -5,7 +5,7 @@
 namespace basin::kernels {
 namespace {
 
-/// The two neighbours of an output coordinate along one axis: the second has this weight, the first the rest.
+/// The two neighbours of an output coordinate along one axis: the second has this weight, the first the remaining one.
 template <class T>
 struct Neighbours {
   int first, second;
@@ -18,12 +18,12 @@ struct Neighbours {
     second = first + 1 < in ? first + 1 : first;
     weight = s - T(first);
   }
-  /// The weight of input coordinate i, 0 if it is no neighbour.
+  /// The weight of input coordinate i; 0 if it is not a neighbour.
   BASIN_HD T of(int i) const { return (first == i ? 1 - weight : T(0)) + (second == i ? weight : T(0)); }
 };
 
-/// A range of output coordinates that holds all that have i as a neighbour: those that lie within (i - 1, i + 1), one
-/// more on either side for rounding, and beyond the edges those that are clamped to them.
+/// A range that contains all output coordinates with i as a neighbour: those within (i - 1, i + 1), one more on either
+/// side for rounding, and at the edges those that are clamped to them.
 struct OutputRange {
   int begin, end;
 
@@ -52,7 +52,7 @@ struct ResizeBilinear {
   }
 };
 
-/// Over the elements of d_in.
+/// Runs over the elements of d_in.
 template <class X, class T = Arithmetic<X>>
 struct ResizeBilinearBackward {
   FeatureView<const X> d_out;
@@ -101,7 +101,7 @@ struct MaxPool3x3 {
   }
 };
 
-/// Over the elements of d_in: up to four windows hold each.
+/// Runs over the elements of d_in: up to four windows contain each.
 template <class X>
 struct MaxPool3x3Backward {
   FeatureView<const X> d_out;

@@ -26,7 +26,7 @@ struct FindBad {
   }
 };
 
-/// On a GPU: all that find one write the same number.
+/// On a GPU, all threads that find one write the same number.
 template <class T>
 struct NoteBadValue {
   const T* values;
@@ -89,7 +89,7 @@ struct ScaleToNorm {
 
 struct MovingAverage {
   const float* value;
-  float share;  // of the new value
+  float share;  // weight of the new value
   float* average;
 
   BASIN_HD void operator()(int64_t i) const { average[i] += share * (value[i] - average[i]); }

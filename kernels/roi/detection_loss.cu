@@ -10,7 +10,7 @@ namespace {
 
 constexpr double floor_of_p = 1e-4;
 
-/// One cell's part of the focal loss, and its gradient by the logit.
+/// The contribution of one cell to the focal loss, and its gradient with respect to the logit.
 struct Focal {
   double value, d_logit;
 
@@ -108,7 +108,7 @@ struct SegmentBce {
   View<const int32_t, 1> before;
   double terms;
 
-  /// What an element's cross-entropy counts.
+  /// The weight of an element's cross-entropy.
   BASIN_HD double weight(int64_t i) const {
     int low = 0, high = before.dim[0] - 1;
     while (high - low > 1) {

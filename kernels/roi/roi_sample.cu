@@ -6,7 +6,7 @@
 namespace basin::kernels {
 namespace {
 
-/// A point of the list: its region, and where it lies in that region's map.
+/// A point of the list: its region, and its position in that region's map.
 struct PointOfRoi {
   int roi, sample;
   int32_t in_roi, area, offset;
@@ -22,7 +22,7 @@ struct PointOfRoi {
     x = grid[0] + (in_roi % place[2]) * grid[2];
     y = grid[1] + (in_roi / place[2]) * grid[3];
   }
-  /// Of channel c in ragged values of `channels`.
+  /// The index of channel c in ragged values with `channels` channels.
   BASIN_HD int64_t at(int channels, int c) const { return int64_t(channels) * offset + int64_t(c) * area + in_roi; }
 };
 
@@ -75,7 +75,7 @@ struct SampleMask {
   }
 };
 
-/// The region of a place, and the four points around it.
+/// The region of a point, and the four grid points around it.
 template <class T>
 struct PlaceInRoi {
   int height, width;

@@ -21,7 +21,7 @@ BASIN_HD inline int last_at_most(View<const int32_t, 1> before, int32_t i) {
   return low;
 }
 
-/// The place of draw i of a region, in columns and rows of its grid.
+/// The position of draw i of a region, in columns and rows of its grid.
 struct Draw {
   Rois rois;
   View<const int32_t, 1> drawn_before;
@@ -49,7 +49,7 @@ struct RateDraw {
     double x, y;
     const int roi = draw(int32_t(i), x, y);
     const int32_t* place = &draw.rois.place(roi, 0);
-    float doubt = 0;  // |2 p - 1|: the least is the most uncertain
+    float doubt = 0;  // |2 p - 1|: the smallest is the most uncertain
     Corners<float>(x, y).each(place[1], place[2], [&](int v, int u, float weight) {
       const T p = Sigmoid<T>(logit[place[3] + v * place[2] + u]).p;
       doubt += weight * float(p > T(.5) ? 2 * p - 1 : 1 - 2 * p);

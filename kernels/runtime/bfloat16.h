@@ -6,12 +6,12 @@
 
 namespace basin {
 
-/// The upper half of a float32: its exponent, and 8 significant bits. Storage only; arithmetic is in float.
+/// The upper half of a float32: its exponent and 8 significant bits. For storage only; arithmetic is in float.
 struct bfloat16 {
   uint16_t bits = 0;
 
   bfloat16() = default;
-  /// Rounds to nearest, ties to even. A NaN stays one.
+  /// Rounds to nearest, ties to even. NaN stays NaN.
   BASIN_HD bfloat16(float value) {
     uint32_t b;
     std::memcpy(&b, &value, sizeof b);
@@ -26,7 +26,7 @@ struct bfloat16 {
   }
 };
 
-/// What elements of this type are computed in: float for bfloat16, which is for storage only.
+/// The type in which elements of type X are computed: float for bfloat16, which is only a storage type.
 template <class X>
 using Arithmetic = std::conditional_t<std::is_same_v<X, bfloat16>, float, X>;
 

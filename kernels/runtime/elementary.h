@@ -3,7 +3,7 @@
 
 #include "kernels/runtime/platform.h"
 
-/// Functions of one number in the precision of their argument, on any device.
+/// Scalar functions, computed in the precision of their argument, on any device.
 namespace basin::kernels {
 
 BASIN_HD inline float exp_of(float x) { return expf(x); }
@@ -11,12 +11,12 @@ BASIN_HD inline double exp_of(double x) { return exp(x); }
 BASIN_HD inline float tanh_of(float x) { return tanhf(x); }
 BASIN_HD inline double tanh_of(double x) { return tanh(x); }
 
-/// The cross-entropy of p = sigmoid(z) against y in [0, 1], accurate however large |z| is.
+/// The cross-entropy of p = sigmoid(z) against the target y in [0, 1]. Accurate for large |z| too.
 BASIN_HD inline double cross_entropy(double z, double y) {
   return (z > 0 ? z : 0.0) - z * y + log1p(exp(z > 0 ? -z : z));
 }
 
-/// p = 1 / (1 + exp(-z)) and q = 1 - p, each accurate however large |z| is.
+/// p = 1 / (1 + exp(-z)) and q = 1 - p. Both are accurate for large |z| too.
 template <class T>
 struct Sigmoid {
   T p, q;

@@ -6,16 +6,17 @@
 
 namespace basin {
 
-/// The name of a value, of a table that lists all of them: `constexpr std::pair<E, const char*> names[] = {...}`.
+/// The name of an enum value, looked up in a table that lists every value: `constexpr std::pair<E, const char*> names[]
+/// = {...}`.
 template <class E, size_t N>
 std::string name_in(const std::pair<E, const char*> (&names)[N], E value) {
   for (const auto& [e, name] : names)
     if (e == value) return name;
-  fail(__FILE__, __LINE__, "no name is known for value ", int(value));
+  fail(__FILE__, __LINE__, "no name is listed for enum value ", int(value));
 }
 
-/// The value of a name. A name that is none throws one sentence that begins with `what`, such as an option, and lists
-/// those there are.
+/// The enum value with this name. An unknown name throws one sentence that begins with `what` (an option, say) and
+/// lists the valid names.
 template <class E, size_t N>
 E value_in(const std::pair<E, const char*> (&names)[N], const std::string& what, const std::string& text) {
   std::string all;

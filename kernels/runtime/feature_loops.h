@@ -10,13 +10,13 @@
 #include "kernels/runtime/tuned_sums.h"
 #include "kernels/runtime/view.h"
 
-// Loops over feature maps that are fast in every layout and on every device. The CPU goes row by row; what a GPU does
-// is in tuned_features.h and tuned_sums.h.
+// Loops over feature maps that are fast in every layout and on every device. The CPU goes row by row; the GPU loops are
+// in tuned_features.h and tuned_sums.h.
 
 namespace basin {
 namespace detail {
 
-/// Where a row lies: its sample, its group of channels, and its first pixel.
+/// The position of a row: its sample, its group of channels, and its first pixel.
 struct RowPlace {
   int n, group, pixel;
 
@@ -28,8 +28,9 @@ struct RowPlace {
   }
 };
 
-/// One row of feature maps: pixels outside, lanes inside, so that a blocked layout is one vector operation per pixel.
-/// Lanes = 0: any block. Lanes = 1: a row is one channel, and the vector runs along it.
+/// One row of feature maps: the outer loop runs over pixels, the inner one over lanes, so that a blocked layout takes
+/// one vector operation per pixel. Lanes = 0: any block size. Lanes = 1: a row belongs to one channel, and the vector
+/// runs along it.
 template <int Lanes, class Numbers, class F>
 struct FeatureRow {
   FeatureShape shape;
@@ -68,8 +69,8 @@ struct FeatureRow {
   }
 };
 
-/// f(row) for all rows on the CPU's threads, some rows to a thread at a time. Unlike for_each(), this makes no kernel
-/// of a functor that a GPU never runs.
+/// Calls f(row) for all rows on the CPU's threads; each thread takes several rows at a time. Unlike for_each(), this
+/// does not compile a CUDA kernel for a functor that never runs on a GPU.
 template <class F>
 void for_each_row_on_cpu(int64_t rows, const F& f) {
   constexpr int64_t chunk = 4;
@@ -97,7 +98,7 @@ MapElement<X, I, O, F> map_of(const X* const (&in)[I], X* const (&out)[O], const
 }  // namespace detail
 
 /// Calls f(FeatureAt, the numbers of its channel...) once for each element of maps of this shape, padding lanes
-/// included, in no order.
+/// included, in any order.
 template <class Numbers, class F>
 void for_each_feature(const Exec& exec, const FeatureShape& shape, const Numbers& numbers, const F& f) {
   if (exec.device != Device::cpu) {
@@ -117,14 +118,15 @@ void for_each_feature(const Exec& exec, const FeatureShape& shape, const Numbers
   else
     rows(detail::FeatureRow<0, Numbers, F>{shape, numbers, f});
 }
-/// The same without numbers per channel: f(FeatureAt).
+/// The same without per-channel numbers: f(FeatureAt).
 template <class F>
 void for_each_feature(const Exec& exec, const FeatureShape& shape, const F& f) {
   for_each_feature(exec, shape, ChannelTable<float, 0>{}, f);
 }
 
-/// f(out..., in..., the numbers of its channel...) once for each element of maps of this shape, in no order: `in` are
-/// read and `out`, which f takes by reference, written at the same place. They may be the same maps.
+/// Calls f(out..., in..., the numbers of its channel...) once for each element of maps of this shape, in any order. The
+/// elements of `in` are read; those of `out`, which f takes by reference, are written at the same position. `in` and
+/// `out` may be the same maps.
 template <class X, int I, int O, class Numbers, class F>
 void map_features(const Exec& exec, const FeatureShape& shape, const Numbers& numbers, const X* const (&in)[I],
                   X* const (&out)[O], const F& f) {
@@ -144,8 +146,8 @@ void map_elements(const Exec& exec, int64_t n, const X* const (&in)[I], X* const
 
 namespace detail {
 
-/// The sums of one row, one per lane: partial[(row * S + s) * block + lane]. Within a row in the element type, across
-/// rows in double.
+/// The sums of one row, one per lane: partial[(row * S + s) * block + lane]. Summed in the element type within a row,
+/// in double across rows.
 template <int Lanes, int S, class Numbers, class F>
 struct RowSums {
   using T = typename Numbers::Value;
@@ -211,10 +213,10 @@ struct ChannelTotals {
 
 }  // namespace detail
 
-/// total[s * c + channel] = sum over samples and pixels of the s-th number that f(Sums<T, S>&, PixelAt, the numbers of
-/// its channel...) gives; then finish(channel) once for each channel, padding lanes included. Sums are added up in
-/// Numbers::Value, rows and chunks of pixels in double. Same bits at any thread count, and on a GPU from run to run.
-/// `total` holds S * c numbers in device memory.
+/// total[s * c + channel] = the sum over samples and pixels of the s-th number that f(Sums<T, S>&, PixelAt, the numbers
+/// of its channel...) gives; then calls finish(channel) once for each channel, padding lanes included. Short runs are
+/// summed in Numbers::Value; rows and chunks of pixels in double. Same bits at any thread count, and on a GPU from run
+/// to run. `total` holds S * c numbers in device memory.
 template <int S, class Numbers, class F, class Finish = NoFinish>
 void sum_channels(const Exec& exec, const FeatureShape& shape, const Numbers& numbers, const F& f, double* total,
                   const Finish& finish = {}) {
@@ -234,7 +236,7 @@ void sum_channels(const Exec& exec, const FeatureShape& shape, const Numbers& nu
   for_each(exec, int64_t(S) * shape.c, detail::ChannelTotals<S>{shape, partial.data(), total}, 16);
   if constexpr (!std::is_same_v<Finish, NoFinish>) for_each(exec, lanes_of(shape), finish);
 }
-/// The same of the elements of `in`: f(Sums<T, S>&, in..., the numbers of its channel...).
+/// The same for sums over the elements of `in`: f(Sums<T, S>&, in..., the numbers of its channel...).
 template <int S, class X, int I, class Numbers, class F, class Finish = NoFinish>
 void sum_channels(const Exec& exec, const FeatureShape& shape, const Numbers& numbers, const X* const (&in)[I],
                   const F& f, double* total, const Finish& finish = {}) {

@@ -5,8 +5,8 @@
 #include "kernels/runtime/bfloat16.h"
 #include "kernels/runtime/view.h"
 
-// What the loops over feature maps hand to their functors. Two feature maps of one shape and layout share their
-// offsets.
+// The arguments that loops over feature maps pass to their functors. Two feature maps of one shape and layout have the
+// same offsets.
 
 namespace basin {
 
@@ -26,7 +26,7 @@ struct FeatureShape {
   }
 };
 
-/// One element of feature maps, by its place in its plane.
+/// One element of feature maps, by its position in its plane.
 struct PixelAt {
   int64_t offset;  // from the start of the buffer, in elements
   int n;           // the sample
@@ -35,14 +35,15 @@ struct PixelAt {
   int channel;  // group * block + lane; c or more in the padding lanes
 };
 
-/// One element of feature maps, by its row as well.
+/// One element of feature maps, with its row and column as well.
 struct FeatureAt : PixelAt {
   int64_t row;  // (n * groups + group) * h + y
   int x;
 };
 
-// Loops hand an element's functor some numbers of its channel. `Numbers` is a struct of Views with their type, Value,
-// their number, count, and operator()(k, channel) for the k-th: also for padding lanes, where zeros have to stay zeros.
+// Loops pass each element some numbers of its channel, such as a scale and a shift. `Numbers` is a struct of Views with
+// their type, Value, how many there are per channel, count, and operator()(k, channel), which returns the k-th. It must
+// accept padding lanes too, and there return numbers that keep zeros zero.
 
 /// K numbers per channel, in device memory: value[k * lanes + channel], 0 in the padding lanes.
 template <class T, int K>
@@ -54,11 +55,11 @@ struct ChannelTable {
 
   BASIN_HD T operator()(int k, int channel) const { return value[int64_t(k) * lanes + channel]; }
 };
-/// The channels of maps of this shape with their padding lanes: the width of their ChannelTable.
+/// The channels of maps of this shape, padding lanes included: the width of their ChannelTable.
 inline int lanes_of(const FeatureShape& shape) { return shape.groups() * shape.block; }
 
-/// S numbers that are summed together. A functor fills them in place: g++ moves a returned pair of floats as one
-/// integer and then does not vectorise the loop.
+/// S numbers that are summed together. A functor fills them in place, because g++ moves a returned pair of floats as
+/// one integer and then does not vectorise the loop.
 template <class T, int S>
 struct Sums {
   T value[S];
@@ -69,9 +70,9 @@ template <class X, int V>
 struct alignas(sizeof(X) * V) Pack {
   X value[V];
 };
-/// The elements that a GPU's thread reads or writes at once.
+/// How many elements a GPU thread reads or writes at once.
 constexpr int pack_size = 4;
-/// Whether a functor of elements also works on packs: it says so itself.
+/// Whether a functor also works on packs of elements; it declares so itself.
 template <class F>
 constexpr bool has_vectors = requires {
   requires F::has_vectors;
@@ -86,8 +87,8 @@ namespace detail {
 template <class Numbers>
 using EachOf = std::make_integer_sequence<int, Numbers::count>;
 
-/// The numbers of `Lanes` channels from `first` on. A local copy: no store through a functor's pointers can change it,
-/// so that it stays in registers.
+/// The numbers of `Lanes` channels, starting at `first`. A local copy stays in registers, because no store through a
+/// functor's pointers can change it.
 template <int Lanes, class Numbers>
 struct LocalNumbers {
   typename Numbers::Value value[Numbers::count > 0 ? Numbers::count : 1][Lanes];
@@ -134,7 +135,7 @@ struct MapElement {
       all = all && is_pack_aligned(p);
     return all;
   }
-  /// The same for pack_size neighbours from `at` on: pixels of a channel where Lanes = 1, else lanes of a pixel.
+  /// The same for pack_size neighbours from `at` on: pixels of one channel if Lanes = 1, otherwise lanes of one pixel.
   template <int Lanes, class Numbers>
   BASIN_HD void vectors(const PixelAt& at, const LocalNumbers<Lanes, Numbers>& number) const {
     vectors(at, number, std::make_integer_sequence<int, I>(), std::make_integer_sequence<int, O>(), EachOf<Numbers>());
@@ -155,7 +156,7 @@ struct MapElement {
   }
 };
 
-/// Numbers of feature maps of one shape that are to be summed, as a functor of an element.
+/// Terms of per-channel sums over feature maps of one shape, as a functor of an element.
 template <class X, int I, class F>
 struct SumElement {
   using T = Arithmetic<X>;
@@ -178,8 +179,8 @@ struct SumElement {
       all = all && is_pack_aligned(p);
     return all;
   }
-  /// Adds the numbers of pack_size neighbours: to own[s][0] those of the pixels of a channel where Lanes = 1, else to
-  /// own[s][v] those of lane v.
+  /// Adds the numbers of pack_size neighbours: if Lanes = 1 (pixels of one channel) all to own[s][0], otherwise those
+  /// of lane v to own[s][v].
   template <int S, int Lanes, class Numbers>
   BASIN_HD void add_vectors(T (&own)[S][Lanes], const PixelAt& at, const LocalNumbers<Lanes, Numbers>& number) const {
     add_vectors(own, at, number, std::make_integer_sequence<int, I>(), EachOf<Numbers>());

@@ -9,7 +9,7 @@ namespace {
 Isa detect() {
   const char* wish = std::getenv("BASIN_ISA");
   if (wish && std::strcmp(wish, "baseline") && std::strcmp(wish, "avx2") && std::strcmp(wish, "avx512"))
-    refuse("BASIN_ISA=", wish, ": expected baseline, avx2 or avx512");
+    refuse("environment variable BASIN_ISA=", wish, ": expected baseline, avx2 or avx512");
 #if BASIN_ISA_DISPATCH
   if (wish && !std::strcmp(wish, "baseline")) return Isa::baseline;
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");

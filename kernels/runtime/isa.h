@@ -2,8 +2,8 @@
 #include "kernels/runtime/platform.h"
 
 // One binary for every processor: the loops of parallel.h are compiled once per instruction set, with the functor
-// inlined into them, and the best one the processor has is taken at run time. Contraction into fused multiply-adds is
-// off (see CMakeLists.txt), so that all of them give the same bits.
+// inlined into them, and the best set that the processor supports is chosen at run time. Contraction into fused
+// multiply-adds is off (see CMakeLists.txt), so that all of them give the same bits.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(BASIN_NO_ISA)
 #define BASIN_ISA_DISPATCH 1
 #define BASIN_AVX2 __attribute__((flatten, target("avx2,fma,bmi,bmi2,lzcnt,popcnt,f16c")))
@@ -21,12 +21,13 @@ namespace basin {
 
 enum class Isa { baseline, avx2, avx512 };
 
-/// The instruction set that the CPU kernels run with: the best that the processor has, or less if the environment
-/// variable BASIN_ISA says baseline or avx2; anything else but avx512 throws. The loops of parallel.h give the same
-/// bits with any. A network does not: its layout, and with it the order of its sums, follows the instruction set.
+/// The instruction set that the CPU kernels use: the best that the processor supports, or at most baseline or avx2 if
+/// the environment variable BASIN_ISA says so. Throws if BASIN_ISA is anything but baseline, avx2 or avx512. The loops
+/// of parallel.h give the same bits with any of them. A network does not: its layout, and with it the order of its
+/// sums, depends on the instruction set.
 Isa isa();
 const char* name_of(Isa);
-/// Whether the processor multiplies bfloat16 itself (AVX512_BF16), and isa() is AVX-512.
+/// Whether isa() is AVX-512 and the processor has bfloat16 instructions (AVX512_BF16).
 bool multiplies_bfloat16();
 
 }  // namespace basin

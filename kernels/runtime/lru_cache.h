@@ -6,14 +6,14 @@
 
 namespace basin::kernels {
 
-/// Values by their keys, each made when it is first asked for; of more than `capacity` the one that was longest not
-/// asked for goes. Not for several threads at once.
+/// A cache of values by key that keeps the `capacity` most recently used ones. Not thread-safe.
 template <class Key, class Value>
 class LruCache {
  public:
   explicit LruCache(size_t capacity) : capacity_(capacity) {}
 
-  /// Valid until the next call. `make()` gives the value; where it throws, nothing changes.
+  /// The value for `key`, computed by make() if it is not cached. The reference is valid until the next call. If make()
+  /// throws, the cache is unchanged.
   template <class Make>
   Value& get(const Key& key, const Make& make) {
     if (const auto at = slots_.find(key); at != slots_.end()) {
@@ -31,7 +31,7 @@ class LruCache {
   size_t size() const { return kept_.size(); }
 
  private:
-  using Kept = std::list<std::pair<Key, Value>>;  // the last used first
+  using Kept = std::list<std::pair<Key, Value>>;  // most recently used first
   size_t capacity_;
   Kept kept_;
   std::map<Key, typename Kept::iterator> slots_;

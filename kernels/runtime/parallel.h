@@ -91,8 +91,8 @@ void row_in_order(int64_t row, int64_t width, const F& f) {
 
 }  // namespace detail
 
-/// Calls f(i) once for each i in [0, n), in no order. f is a struct of Views with a BASIN_HD operator().
-/// CPU threads take `chunk` indices at a time: lower it where one index is much work.
+/// Calls f(i) once for each i in [0, n), in any order. f is a struct of Views with a BASIN_HD operator(). CPU threads
+/// take `chunk` indices at a time: pass a smaller chunk if one index is much work.
 template <class F>
 void for_each(const Exec& exec, int64_t n, const F& f, int64_t chunk = 1024) {
   if (n <= 0) return;
@@ -109,8 +109,8 @@ void for_each(const Exec& exec, int64_t n, const F& f, int64_t chunk = 1024) {
 #endif
 }
 
-/// Calls f(row, i) once for each row in [0, rows) and i in [0, width), in no order: the CPU divides once per row, and
-/// its inner loop over i is vectorised, so calls of one row must not depend on each other.
+/// Calls f(row, i) once for each row in [0, rows) and i in [0, width), in any order. The CPU divides once per row and
+/// vectorises its inner loop over i, so calls of one row must not depend on each other.
 template <class F>
 void for_each_row(const Exec& exec, int64_t rows, int64_t width, const F& f) {
   if (rows <= 0 || width <= 0) return;
@@ -139,17 +139,17 @@ struct Flat {
 };
 }  // namespace detail
 
-/// Calls f(0, i) once for each i in [0, n), in no order: in rows that split among threads and vectorise, as those of
-/// for_each_row.
+/// Calls f(0, i) once for each i in [0, n), in any order, split into rows that run in parallel and vectorise like those
+/// of for_each_row.
 template <class F>
 void for_each_flat(const Exec& exec, int64_t n, const F& f) {
   using detail::Flat;
   for_each_row(exec, (n + Flat<F>::row - 1) / Flat<F>::row, Flat<F>::row, Flat<F>{f, n});
 }
 
-/// Calls f(i) once for each i in [0, groups * per_group), for an f that scatters with add() inside its own group
-/// i / per_group. On the CPU one thread runs a group in order, so sums keep one order at any thread count; on the GPU
-/// all run at once.
+/// Calls f(i) once for each i in [0, groups * per_group), for an f that scatters with add() inside its own group i /
+/// per_group. On the CPU one thread runs a group in order, so the order of sums does not depend on the thread count; on
+/// the GPU all indices run concurrently.
 template <class F>
 void for_each_in_groups(const Exec& exec, int64_t groups, int64_t per_group, const F& f) {
   if (exec.device != Device::cpu) return for_each(exec, groups * per_group, f);
@@ -158,8 +158,9 @@ void for_each_in_groups(const Exec& exec, int64_t groups, int64_t per_group, con
     detail::in_order(g * per_group, (g + 1) * per_group, f);
 }
 
-/// Calls f(i) once for each i in [0, n) on the CPU's threads, in no order, for an f whose single call is much work,
-/// such as a band of rows. f need not be BASIN_HD; it is compiled per instruction set with all that it calls inlined.
+/// Calls f(i) once for each i in [0, n) on the CPU's threads, in any order, for an f that does much work per call, such
+/// as a band of rows. f need not be BASIN_HD; it is compiled once per instruction set with everything that it calls
+/// inlined.
 template <class F>
 void for_each_task(int64_t n, const F& f) {
 #pragma omp parallel for schedule(dynamic, 1)
@@ -169,8 +170,8 @@ void for_each_task(int64_t n, const F& f) {
 
 namespace {
 
-/// Writes one value to every element. Each source has its own copy, because for_each with it is another function where
-/// nvcc compiles it.
+/// Writes one value to every element. It is in an anonymous namespace because for_each instantiated with it in a .cu
+/// file is a different function from the one in a .cpp file.
 template <class T>
 struct Fill {
   T* data;
@@ -180,7 +181,7 @@ struct Fill {
 
 }  // namespace
 
-/// Adds where other indices of the same group may add too.
+/// Adds to a value that other indices of the same group may add to as well.
 template <class T>
 BASIN_HD void add(T& to, T value) {
 #ifdef __CUDA_ARCH__
@@ -190,7 +191,7 @@ BASIN_HD void add(T& to, T value) {
 #endif
 }
 
-/// For work on n elements in an order that counts: in how many parts CPU threads share it, and where each begins.
+/// To split n elements among CPU threads in contiguous parts: the number of parts, and where each part begins.
 inline int parts_for(int64_t n) { return int(std::clamp<int64_t>(n / 16384, 1, omp_get_max_threads())); }
 inline int64_t part_begin(int64_t n, int parts, int part) { return n * part / parts; }
 

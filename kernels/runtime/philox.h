@@ -3,7 +3,8 @@
 
 namespace basin {
 
-/// What a random number is for. The values are stored in no file, but changing one changes every run.
+/// What a random number is used for. The values are stored in no file, but changing one changes the results of every
+/// run.
 enum class Purpose : uint32_t {
   init = 1,
   order = 2,
@@ -34,8 +35,8 @@ struct Philox {
   }
 };
 
-/// A stream of random numbers named by what it is for, not by who draws first: a value depends on (seed, purpose,
-/// epoch, sample, draw) and on nothing else, so it is the same on any machine with any number of threads.
+/// A stream of random numbers identified by its use, not by the order of the draws: a value depends only on (seed,
+/// purpose, epoch, sample, draw), so it is the same on any machine with any number of threads.
 class Random {
  public:
   BASIN_HD Random(uint64_t seed, Purpose purpose, uint32_t epoch = 0, uint64_t sample = 0)
@@ -48,12 +49,12 @@ class Random {
   /// Uniform in [0, 1): 24 random bits.
   BASIN_HD float uniform() { return float(word() >> 8) * 0x1p-24f; }
   BASIN_HD float uniform(float lo, float hi) { return lo + (hi - lo) * uniform(); }
-  /// Uniform in [0, n), n > 0, without modulo bias that matters (n < 2^24).
+  /// Uniform in [0, n), n > 0, with negligible modulo bias (n < 2^24).
   BASIN_HD int below(int n) { return int(uint64_t(word()) * uint64_t(n) >> 32); }
 
  private:
   uint64_t key_, high_, sample_;
-  uint32_t draw_ = 0;  // fewer than 2^26 draws a sample
+  uint32_t draw_ = 0;  // fewer than 2^26 draws per sample
 };
 
 }  // namespace basin

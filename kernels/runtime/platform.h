@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <string>
 
-// The only place that knows whether a CUDA compiler is reading.
+// The only place that checks whether a CUDA compiler is compiling.
 #ifdef __CUDACC__
 #define BASIN_HD __host__ __device__
 #else
@@ -19,17 +19,17 @@
 
 namespace basin {
 
-/// Everything that goes wrong in a way a caller can name. `main` catches it once and prints what().
+/// Every error that has a message for the user. `main` catches it once and prints what().
 class Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// A device or the system has no memory left for what was asked.
+/// A device or the system has not enough free memory for an allocation.
 class OutOfMemory : public Error {
   using Error::Error;
 };
 
-/// A bad input: throws one sentence, which names the file.
+/// For bad input: throws one sentence, which names the file.
 template <class... A>
 [[noreturn]] void refuse(const A&... what) {
   std::ostringstream s;
@@ -37,7 +37,7 @@ template <class... A>
   throw Error(s.str());
 }
 
-/// A broken contract inside Basin: the sentence begins with the place in the source. Used through BASIN_CHECK.
+/// For a violated precondition inside Basin: the message begins with the source location. Used through BASIN_CHECK.
 template <class... A>
 [[noreturn]] void fail(const char* file, int line, const A&... what) {
   refuse(file, ':', line, ": ", what...);
@@ -45,7 +45,7 @@ template <class... A>
 
 }  // namespace basin
 
-/// Always on, in release builds too.
+/// Also checked in release builds.
 #define BASIN_CHECK(cond, ...)                                                           \
   do {                                                                                   \
     if (!(cond)) ::basin::fail(__FILE__, __LINE__, "expected " #cond "; ", __VA_ARGS__); \

@@ -5,9 +5,9 @@
 
 namespace basin::kernels {
 
-/// The order of the sums below: 16 lanes run through a block of 4096, each taking every 16th element; the
-/// lanes of a block are added in order, then the blocks. It depends on the number of elements alone, so a sum has the
-/// same bits at any number of threads and with any instruction set. The GPU's order is that of tuned_sums.h.
+/// The order of the sums below: in each block of 4096 elements, each of 16 lanes sums every 16th element; the lanes of
+/// a block are added in order, then the blocks. The order depends only on the number of elements, so a sum has the same
+/// bits at any number of threads and with any instruction set. The GPU's order is that of tuned_sums.h.
 namespace sums {
 constexpr int lanes = 16;
 constexpr int64_t block = 4096;
@@ -82,7 +82,7 @@ struct Fold {
 };
 }  // namespace sums
 
-/// total[k] = the sum over i in [0, n) of what term(i, double (&t)[K]) puts into t[k]. `total` is device memory [K].
+/// total[k] = the sum over i in [0, n) of what term(i, double (&t)[K]) writes to t[k]. `total` is in device memory [K].
 /// `term` is a struct of Views with a BASIN_HD operator() const.
 template <int K, class F>
 void sum(const Exec& exec, int64_t n, const F& term, double* total) {
@@ -102,7 +102,7 @@ void sum(const Exec& exec, int64_t n, const F& term, double* total) {
 
 namespace {
 
-/// value = total / n. Each source has its own copy, as of Fill.
+/// value = total / n. In an anonymous namespace for the same reason as Fill.
 template <class T>
 struct Mean {
   const double* total;

@@ -3,7 +3,7 @@
 
 namespace basin {
 
-/// Reads and writes of a number that other threads write at the same time: whole, in no order with others.
+/// Relaxed atomic reads and writes of a number that other threads may write at the same time.
 template <class T>
 BASIN_HD T relaxed_load(const T* at) {
 #ifdef __CUDA_ARCH__
@@ -18,6 +18,22 @@ BASIN_HD void relaxed_store(T* at, T value) {
   device_store(at, value);
 #else
   __atomic_store_n(at, value, __ATOMIC_RELAXED);
+#endif
+}
+
+/// Adds to an integer that other threads may add to at the same time; the sum does not depend on their order.
+BASIN_HD inline void relaxed_add(int32_t& to, int32_t value) {
+#ifdef __CUDA_ARCH__
+  atomicAdd(&to, value);
+#else
+  __atomic_fetch_add(&to, value, __ATOMIC_RELAXED);
+#endif
+}
+BASIN_HD inline void relaxed_add(int64_t& to, int64_t value) {
+#ifdef __CUDA_ARCH__
+  atomicAdd(reinterpret_cast<unsigned long long*>(&to), static_cast<unsigned long long>(value));
+#else
+  __atomic_fetch_add(&to, value, __ATOMIC_RELAXED);
 #endif
 }
 

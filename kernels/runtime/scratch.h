@@ -9,7 +9,8 @@
 
 namespace basin {
 
-/// Memory for the length of a launcher: `Temp<int> parent(exec, n);`. Not initialised. Elements are plain data.
+/// Temporary memory that lives as long as a launcher runs: `Temp<int> parent(exec, n);`. Not initialised. Elements must
+/// be plain data.
 template <class T>
 class Temp {
  public:
@@ -23,8 +24,8 @@ class Temp {
     if (exec_.device == Device::cuda) {
       const cudaError_t e = cudaMallocAsync(reinterpret_cast<void**>(&data_), bytes_, exec_.stream);
       if (e == cudaErrorMemoryAllocation) {
-        (void)cudaGetLastError();  // or the next launch would report it
-        throw OutOfMemory("the GPU has no room for another " + std::to_string(bytes_ >> 20) + " MiB");
+        (void)cudaGetLastError();  // otherwise the next launch reports this error
+        throw OutOfMemory("the GPU has not enough free memory for another " + std::to_string(bytes_ >> 20) + " MiB");
       }
       BASIN_CUDA_CHECK(e);
       return;
@@ -60,7 +61,7 @@ class Temp {
   T* data_ = nullptr;
 };
 
-/// Copies n elements from where `exec` computes to the host. Waits for the work that is under way there.
+/// Copies n elements from the device of `exec` to the host. Waits for the work queued on that device.
 template <class T>
 void read_back(const Exec& exec, const T* from, int64_t n, T* to) {
   if (exec.device == Device::cpu) {

@@ -10,10 +10,10 @@
 namespace basin::kernels {
 namespace {
 
-constexpr int digit_bits = 11;  // 2048 counters and as many open cache lines: what a core's first two levels hold
+constexpr int digit_bits = 11;  // 2048 counters and as many open cache lines: what the L1 and L2 cache of a core hold
 
-/// One stable pass over a digit: each part counts its own keys, then every (digit, part) knows where it writes.
-/// False, and nothing moved, if all keys have the same digit.
+/// One stable pass over a digit: each part counts its own keys, then every (digit, part) knows where it writes. Returns
+/// false and moves nothing if all keys have the same digit.
 template <class Key>
 bool scatter_digit(int64_t n, int parts, int shift, int bits, int64_t* count, const Key* keys, const int32_t* values,
                    Key* keys_out, int32_t* values_out) {

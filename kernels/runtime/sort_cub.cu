@@ -5,10 +5,9 @@
 #include <cub/device/device_scan.cuh>
 
 // A compiler may find the headers of another CUDA toolkit before those of the one whose libraries the program is linked
-// with. The scripts that build for a toolkit of their own name its version; all files are compiled with the same
-// options.
+// with. Build scripts that use their own toolkit define its version; all files are compiled with the same options.
 #if defined(BASIN_EXPECTED_CUDART) && CUDART_VERSION != BASIN_EXPECTED_CUDART
-#error "the headers of another CUDA toolkit than BASIN_EXPECTED_CUDART names were found first"
+#error "the CUDA headers found first are not those of the toolkit version BASIN_EXPECTED_CUDART"
 #endif
 
 #include "kernels/runtime/reduce.h"
@@ -49,7 +48,7 @@ struct Value {
 int64_t exclusive_sum(const Exec& exec, View<int32_t, 1> values) {
   const int n = values.dim[0];
   if (n == 0) return 0;
-  Temp<double> sum_of_all(exec, 1);  // exact, where the scan would wrap around unnoticed
+  Temp<double> sum_of_all(exec, 1);  // the double sum is exact and shows whether the int32 scan would overflow
   sum<1>(exec, n, Value{values.data}, sum_of_all.data());
   const double total = read_back(exec, sum_of_all.data());
   BASIN_CHECK(total <= INT32_MAX, "the sum is ", total);

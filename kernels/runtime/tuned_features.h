@@ -4,16 +4,15 @@
 #include "kernels/runtime/feature_shape.h"
 #include "kernels/runtime/launch.h"
 
-// Loops over feature maps on a GPU. A block's place in the grid says which sample and which group of channels it works
-// on, and a thread's place in its block which pixels or lanes, so that no thread divides for each element. The numbers
-// of a channel are read once by each thread.
+// Loops over feature maps on a GPU. The block index gives the sample and the group of channels, the thread index gives
+// the pixels or lanes, so that no thread divides per element. Each thread reads the numbers of a channel once.
 
 #ifdef __CUDACC__
 namespace basin::tuned {
 
 constexpr int feature_threads = 256;
 
-/// The least power of two that is not below n, and at most `most`.
+/// The smallest power of two >= n, but at most `most`.
 inline int power_of_two(int64_t n, int most) {
   int p = 1;
   while (p < n && p < most)
@@ -21,11 +20,11 @@ inline int power_of_two(int64_t n, int most) {
   return p;
 }
 inline unsigned grid_size(int64_t n) { return unsigned(std::clamp<int64_t>(n, 1, 65535)); }
-/// How many elements or packs each thread takes in turn: more than one only where that leaves threads enough.
+/// How many elements or packs each thread processes in turn: more than one only if enough threads remain.
 inline int turns_for(int64_t n) { return int(std::clamp<int64_t>(n >> 17, 1, 8)); }
 
-/// Any layout, an element at a time. In nchw neighbouring threads take neighbouring pixels of a row and then the next
-/// rows; in other layouts neighbouring lanes and then the next pixels, a row to a block.
+/// Any layout, one element at a time. In nchw neighbouring threads take neighbouring pixels of a row and then the next
+/// rows; in other layouts neighbouring lanes and then the next pixels, one row per block.
 template <class Numbers, class F>
 __global__ void feature_rows_kernel(FeatureShape shape, Numbers numbers, F f) {
   const bool planes = shape.block == 1;
@@ -51,7 +50,7 @@ __global__ void feature_rows_kernel(FeatureShape shape, Numbers numbers, F f) {
       }
 }
 
-/// nchw, where planes are whole packs: a pack of neighbouring pixels at a time.
+/// nchw whose planes are whole packs: one pack of neighbouring pixels at a time.
 template <class Numbers, class F>
 __global__ void feature_planes_kernel(FeatureShape shape, Numbers numbers, F f) {
   const int pixels = int(shape.pixels()), step = int(gridDim.x * blockDim.x) * pack_size;
@@ -65,7 +64,7 @@ __global__ void feature_planes_kernel(FeatureShape shape, Numbers numbers, F f) 
     }
 }
 
-/// Other layouts, where blocks are whole packs: a pack of a pixel's lanes at a time.
+/// Other layouts whose blocks are whole packs: one pack of a pixel's lanes at a time.
 template <class Numbers, class F>
 __global__ void feature_lanes_kernel(FeatureShape shape, Numbers numbers, F f) {
   const int pixels = int(shape.pixels()), step = int(gridDim.x * blockDim.y), groups = shape.groups();
@@ -80,7 +79,7 @@ __global__ void feature_lanes_kernel(FeatureShape shape, Numbers numbers, F f) {
       }
 }
 
-/// Plain elements in packs, and what is left over behind them.
+/// Plain arrays in packs, and the remaining elements one by one.
 template <class F>
 __global__ void flat_packs_kernel(int64_t n, F f) {
   const int64_t packs = n / pack_size, step = int64_t(gridDim.x) * blockDim.x;
@@ -92,8 +91,8 @@ __global__ void flat_packs_kernel(int64_t n, F f) {
   if (rest < n) f(PixelAt{rest, 0, 0, 0, 0});
 }
 
-/// f(FeatureAt, the numbers of its channel...) once for each element, or f.vectors() once for each pack of them where f
-/// has that and the maps are aligned for it.
+/// Calls f(FeatureAt, the numbers of its channel...) once for each element, or f.vectors() once for each pack if f has
+/// it and the maps are aligned for it.
 template <class Numbers, class F>
 void for_each_feature(const Exec& exec, const FeatureShape& shape, const Numbers& numbers, const F& f) {
   const int64_t pixels = shape.pixels(), all = shape.rows() * shape.row_size();
@@ -117,12 +116,13 @@ void for_each_feature(const Exec& exec, const FeatureShape& shape, const Numbers
     }
   }
   const int across = power_of_two(planes ? shape.w : shape.block, feature_threads), down = feature_threads / across;
-  const int rows = planes ? down * turns_for(all) : 1;  // of a block
+  const int rows = planes ? down * turns_for(all) : 1;  // rows per block
   const dim3 grid(grid_size((shape.h + rows - 1) / rows), groups, samples);
   launch(exec, grid, dim3(unsigned(across), unsigned(down)), feature_rows_kernel<Numbers, F>, shape, numbers, f);
 }
 
-/// f(PixelAt) for the elements 0 to n - 1, whatever their places, in packs. f.is_aligned() must hold.
+/// Calls f(PixelAt) for the elements 0 to n - 1 in packs; only the offset of each is meaningful. f.is_aligned() must
+/// hold.
 template <class F>
 void for_each_pack(const Exec& exec, int64_t n, const F& f) {
   if (n == 0) return;

@@ -6,14 +6,14 @@
 #include "kernels/runtime/launch.h"
 #include "kernels/runtime/scratch.h"
 
-// Sums over many elements on a GPU: the threads of a block each add up their elements of a chunk, shuffles add up the
-// threads of a warp, the block its warps, and one more block the chunks. Neighbouring threads read neighbouring
-// elements. The order depends on the sizes and the alignment alone: the same bits from run to run, though not those of
-// the plain kernels.
+// Sums over many elements on a GPU: each thread adds up its elements of a chunk, shuffles add up the threads of a warp,
+// then the warps of a block are added, and one more block adds up the chunks. Neighbouring threads read neighbouring
+// elements. The order depends only on the sizes and the alignment: the same bits from run to run, but not the same as
+// those of the plain kernels.
 
 namespace basin {
 
-/// The default of what sum_channels() does with the sums of a channel: nothing.
+/// The default of sum_channels(): does nothing with the sums of a channel.
 struct NoFinish {
   BASIN_HD void operator()(int64_t) const {}
 };
@@ -27,16 +27,17 @@ constexpr int sum_threads = 256;
 constexpr int sum_warps = sum_threads / 32;
 constexpr int max_chunks = 512;
 
-/// The sum of `value` over the threads of a warp whose numbers leave the same rest by `across`, a power of two up to
-/// 32. Every thread of the warp gets that of its own rest.
+/// For threads of a warp with the same index modulo `across` (a power of two up to 32): the sum of their `value`s.
+/// Every such thread receives it.
 inline __device__ double sum_of_warp(double value, int across) {
   for (int by = 16; by >= across; by /= 2)
     value += __shfl_xor_sync(~0u, value, by);
   return value;
 }
 
-/// The sums of `own` over all threads of the block, in the order of its warps, for each rest of the thread's number by
-/// `across`: put(k, x, sum) once for each k < K and rest x. `Shared` holds K * across * sum_warps numbers.
+/// For each remainder x of the thread index modulo `across`: the sums of `own` over the threads of the block with that
+/// remainder, in the order of its warps. Calls put(k, x, sum) once for each k < K and each x. `Shared` holds K * across
+/// * sum_warps numbers.
 template <int K, class Shared, class Put>
 __device__ void sum_of_block(const double (&own)[K], int across, Shared& shared, const Put& put) {
   const int thread = int(threadIdx.y * blockDim.x + threadIdx.x), lane = thread % 32, warp = thread / 32;
@@ -53,7 +54,7 @@ __device__ void sum_of_block(const double (&own)[K], int across, Shared& shared,
   }
 }
 
-/// partial[s * gridDim.x + block] = the sums of a chunk of `size` elements.
+/// partial[s * gridDim.x + block] = the sums of one chunk of `size` elements.
 template <int S, class F>
 __global__ void sum_chunks_kernel(F term, int64_t n, int64_t size, double* partial) {
   BASIN_SHARED(double, shared, S* sum_warps);
@@ -68,9 +69,9 @@ __global__ void sum_chunks_kernel(F term, int64_t n, int64_t size, double* parti
   sum_of_block<S>(own, 1, shared, [&](int s, int, double sum) { partial[int64_t(s) * gridDim.x + blockIdx.x] = sum; });
 }
 
-/// A block of threads adds up, of one sample after another, `size` pixels of a channel in nchw (threads one beside the
-/// other along the pixels, Lanes = 1), or of some neighbouring channels in nhwc (blockDim.x threads side by side, with
-/// `Lanes` channels each). `Packs`: f adds up pack_size pixels, or lanes, at once.
+/// A block of threads sums `size` pixels of each sample in turn: of one channel in nchw (Lanes = 1, threads side by
+/// side along the pixels), or of neighbouring channels in nhwc (blockDim.x threads side by side with `Lanes` channels
+/// each). `Packs`: f adds up pack_size pixels, or lanes, at once.
 template <int S, bool Packs, int Lanes, class Numbers, class F>
 __global__ void sum_features_kernel(FeatureShape shape, int size, Numbers numbers, F f, double* partial) {
   using T = typename Numbers::Value;
@@ -112,7 +113,7 @@ __global__ void sum_features_kernel(FeatureShape shape, int size, Numbers number
   });
 }
 
-/// The totals of column blockIdx.x, each of `count` partial sums; then finish(column).
+/// Adds up the `count` partial sums of column blockIdx.x, then calls finish(column).
 template <int S, class Finish>
 __global__ void sum_partial_kernel(const double* partial, int count, double* total, Finish finish) {
   BASIN_SHARED(double, shared, S* sum_warps);
@@ -136,7 +137,7 @@ void sum_elements(const Exec& exec, int64_t n, const F& term, double* total) {
   launch(exec, 1, sum_threads, sum_partial_kernel<S, NoFinish>, partial.data(), chunks, total, NoFinish());
 }
 
-/// total[s * c + channel] of feature maps in nchw or nhwc, then finish(channel) once for each.
+/// total[s * c + channel] of feature maps in nchw or nhwc; then calls finish(channel) once for each channel.
 template <int S, class Numbers, class F, class Finish>
 void sum_features(const Exec& exec, const FeatureShape& shape, const Numbers& numbers, const F& f, double* total,
                   const Finish& finish) {
@@ -145,10 +146,10 @@ void sum_features(const Exec& exec, const FeatureShape& shape, const Numbers& nu
   bool packs = false;
   if constexpr (has_vectors<F>) packs = f.is_aligned() && (planes ? pixels : shape.c) % pack_size == 0;
   const int lanes = packs && !planes ? pack_size : 1, across = planes ? 1 : 32 / lanes, down = sum_threads / across;
-  const int unit = down * (packs && planes ? pack_size : 1);  // pixels that a block's threads take at once
+  const int unit = down * (packs && planes ? pack_size : 1);  // pixels that the threads of a block process at once
 
-  // Some thousand blocks where there is work for them, each with 4 to 32 elements for a thread.
-  const int columns = across * lanes;  // of a block
+  // A few thousand blocks if there is enough work, with 4 to 32 elements per thread.
+  const int columns = across * lanes;  // per block
   const int64_t wanted = std::clamp<int64_t>(shape.n * pixels * shape.c / 1024, sum_threads * 4, sum_threads * 32);
   const int64_t least = std::max(wanted / columns, (pixels + max_chunks - 1) / max_chunks);
   const int64_t size = (std::max<int64_t>(least, 1) + unit - 1) / unit * unit;

@@ -6,12 +6,13 @@
 
 namespace basin {
 
-/// a / b of numbers that are not negative: a GPU takes many times as long with 64 bits, which few of them need.
+/// a / b for numbers that are not negative. Uses 32-bit division where it suffices, because a GPU is many times slower
+/// with 64 bits.
 BASIN_HD inline int64_t quotient(int64_t a, int64_t b) {
   return ((a | b) >> 32) == 0 ? int64_t(uint32_t(a) / uint32_t(b)) : a / b;
 }
 
-/// A borrowed, dense, row-major array of rank N. Passed by value, into kernels too. Owns nothing.
+/// A dense, row-major array of rank N that it does not own. Passed by value, also into kernels.
 template <class T, int N>
 struct View {
   T* data = nullptr;
@@ -32,7 +33,7 @@ struct View {
       k = k * dim[d] + at[d];
     return data[k];
   }
-  /// The same elements, read only.
+  /// The same elements, read-only.
   template <class U>
   requires(std::is_same_v<U, const T> && !std::is_const_v<T>) BASIN_HD operator View<U, N>() const {
     View<U, N> v;
@@ -50,9 +51,9 @@ std::ostream& operator<<(std::ostream& out, View<T, N> v) {
   return out << ']';
 }
 
-/// Feature maps [N, C, H, W] in any layout, seen as [N, groups, H, W, block]: channel c is lane c % block of group
-/// c / block. nchw has block 1, nhwc one group, oneDNN's blocked layouts block 8 or 16; there the lanes of the last
-/// group that lie beyond C hold zeros, and every kernel that writes a FeatureView keeps them so.
+/// Feature maps [N, C, H, W] in any layout, addressed as [N, groups, H, W, block]: channel c is lane c % block of group
+/// c / block. nchw has block 1, nhwc has one group, oneDNN's blocked layouts have block 8 or 16. There the lanes of the
+/// last group beyond C hold zeros, and every kernel that writes a FeatureView keeps them zero.
 template <class T>
 struct FeatureView {
   T* data = nullptr;
@@ -61,7 +62,7 @@ struct FeatureView {
   BASIN_HD int groups() const { return (c + block - 1) / block; }
   BASIN_HD int64_t pixels() const { return int64_t(h) * w; }
   BASIN_HD int64_t rows() const { return int64_t(n) * groups() * h; }  // contiguous runs of w * block elements
-  BASIN_HD int64_t size() const { return rows() * w * block; }         // lanes of padding counted
+  BASIN_HD int64_t size() const { return rows() * w * block; }         // padding lanes included
   BASIN_HD T* row(int64_t r) const { return data + r * w * block; }    // r = (n * groups + g) * h + y
   BASIN_HD T& operator()(int i, int channel, int y, int x) const {
     return data[(((int64_t(i) * groups() + channel / block) * h + y) * w + x) * block + channel % block];

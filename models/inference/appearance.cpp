@@ -11,21 +11,14 @@ namespace basin {
 namespace {
 
 constexpr double pi = 3.14159265358979323846;
-constexpr int max_rows = 256, max_columns = 256;  // of an image that are looked at
+constexpr int max_rows = 256, max_columns = 256;  // largest number of rows and columns of an image that are examined
 
-/// The value at a share of sorted values, 0 to 1.
+/// The quantile of sorted values at `share`, 0 to 1.
 double at_share(std::vector<double>& values, double share) {
   if (values.empty()) return 0;
   const auto at = values.begin() + std::ptrdiff_t(std::lround(share * double(values.size() - 1)));
   std::nth_element(values.begin(), at, values.end());
   return *at;
-}
-
-std::vector<double> diameters(const std::vector<int64_t>& areas) {
-  std::vector<double> all;
-  for (const int64_t area : areas)
-    if (area > 0) all.push_back(2 * std::sqrt(double(area) / pi));
-  return all;
 }
 
 std::vector<int64_t> areas_of(const Labels& labels) {
@@ -37,6 +30,22 @@ std::vector<int64_t> areas_of(const Labels& labels) {
 }
 
 }  // namespace
+
+std::vector<double> diameters_of(const std::vector<int64_t>& areas) {
+  std::vector<double> all;
+  for (const int64_t area : areas)
+    if (area > 0) all.push_back(2 * std::sqrt(double(area) / pi));
+  return all;
+}
+
+bool has_object_sizes(const Json& info) {
+  const std::optional<Appearance> appearance = appearance_in(info);
+  return appearance && appearance->diameter > 0;
+}
+
+bool searches_scale(const Json& info) {
+  return has_object_sizes(info) && info.contains("scale") && info["scale"] == "auto";
+}
 
 Brightness brightness_of(const Source& source) {
   std::vector<double> values;
@@ -57,7 +66,7 @@ Appearance appearance_of(const std::vector<Example>& examples) {
   for (const Example& e : examples) {
     const Brightness b = brightness_of(e.source);
     middles.push_back(b.middle), contrasts.push_back(b.contrast);
-    for (const double d : diameters(areas_of(true_labels(e))))
+    for (const double d : diameters_of(areas_of(true_labels(e))))
       sizes.push_back(d);
   }
   return {at_share(middles, 0.05), at_share(middles, 0.95), at_share(contrasts, 0.05), at_share(contrasts, 0.95),
@@ -96,31 +105,31 @@ std::vector<std::string> remarks_on(const Source& source, const Labels& labels,
   const bool by_percentiles = normalisation.kind == Normalisation::Kind::percentile;
   const std::string advice = by_percentiles ? "" : "; --norm percentile:1,99.8 may help";
   if (b.contrast == 0) {
-    remarks.push_back("all pixels that were looked at have the same value");
+    remarks.push_back("all examined pixels have the same value");
   } else if (trained && trained->low_contrast > 0) {
     if (b.contrast < 0.25 * trained->low_contrast)
       remarks.push_back(fmt::format(
-          "to the network the image is nearly {}: its values span {:.3g}, those of training images {:.3g} to {:.3g}{}",
+          "after normalisation the image is nearly {}: its values span {:.3g}, in training images {:.3g} to {:.3g}{}",
           b.middle < trained->low_middle + 0.25 * trained->low_contrast ? "black" : "flat", b.contrast,
           trained->low_contrast, trained->high_contrast, advice));
     else if (b.contrast > 4 * trained->high_contrast)
-      remarks.push_back(
-          fmt::format("to the network the image is far brighter than training images: its values span {:.3g}, theirs "
-                      "{:.3g} to {:.3g}{}",
-                      b.contrast, trained->low_contrast, trained->high_contrast, advice));
+      remarks.push_back(fmt::format(
+          "after normalisation the image has far more contrast than training images: its values span {:.3g}, theirs "
+          "{:.3g} to {:.3g}{}",
+          b.contrast, trained->low_contrast, trained->high_contrast, advice));
   }
   if (labels.count == 0) {
     remarks.push_back("no object was found");
     return remarks;
   }
   if (!trained || trained->diameter <= 0) return remarks;
-  std::vector<double> sizes = diameters(areas_of(labels));
+  std::vector<double> sizes = diameters_of(areas_of(labels));
   const double seen = at_share(sizes, 0.5) * scale;
   if (seen < 0.6 * trained->small_diameter || seen > 1.7 * trained->large_diameter)
-    remarks.push_back(fmt::format(
-        "to the network the objects found have a median diameter of {:.1f} px, those of the training {:.1f} "
-        "({:.1f} to {:.1f}); --diameter, with the diameter of the objects in this image, may help",
-        seen, trained->diameter, trained->small_diameter, trained->large_diameter));
+    remarks.push_back(
+        fmt::format("at this scale the objects found have a median diameter of {:.1f} px, those in training had {:.1f} "
+                    "({:.1f} to {:.1f}); setting --diameter to the diameter of the objects in this image may help",
+                    seen, trained->diameter, trained->small_diameter, trained->large_diameter));
   return remarks;
 }
 

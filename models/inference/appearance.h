@@ -8,31 +8,39 @@
 
 namespace basin {
 
-/// What the images that a model was trained on look like to its network, and how large their objects are: kept in the
-/// model file, so that segmentation can say when an image is unlike them.
+/// The range of brightness and of object sizes in the images that a model was trained on, as its network sees them.
+/// Stored in the model file, so that segmentation can warn about unlike images.
 struct Appearance {
-  /// Of an image: the middle, and the difference between the percentiles 99.8 and 1, of its normalised values, all
-  /// channels together. The range that holds nine of ten training images.
+  /// The middle of an image's normalised values, all channels together, and their contrast: the 99.8th minus the 1st
+  /// percentile. Each as the range that contains nine out of ten training images.
   double low_middle = 0, high_middle = 0, low_contrast = 0, high_contrast = 0;
   /// Diameters 2 sqrt(area / pi) of objects in pixels: percentiles 5, 50 and 95.
   double small_diameter = 0, diameter = 0, large_diameter = 0;
 };
 
+/// The diameters of objects by their areas in pixels; those of no pixel are left out.
+std::vector<double> diameters_of(const std::vector<int64_t>& areas);
+
 Appearance appearance_of(const std::vector<Example>&);
 Json to_json(const Appearance&);
-/// Of a model's description; none where it has none that can be read.
+/// Reads it from a model's description; none if it is missing or invalid.
 std::optional<Appearance> appearance_in(const Json& info);
 
-/// The middle and the contrast of one image, as above.
+/// Whether a model's description records the sizes of its training objects, which a search for the scale needs.
+bool has_object_sizes(const Json& info);
+/// Whether `segment` searches for the scale of each image by default: the description says "scale": "auto".
+bool searches_scale(const Json& info);
+
+/// The middle and the contrast of one image, as in Appearance.
 struct Brightness {
   double middle = 0, contrast = 0;
 };
 Brightness brightness_of(const Source&);
 
-/// What a user should know about an image that was segmented, as sentences without the image's name: that it is nearly
-/// black, flat or saturated to the network, that nothing was found, or that objects are far smaller or larger than
-/// those of the training. `scale`: at which the network saw the image. Without an appearance of the training only what
-/// needs none is said.
+/// Warnings about a segmented image, as sentences without the image's name: that its normalised values are nearly
+/// black, flat or far too contrasty, that no object was found, or that objects are far smaller or larger than in
+/// training. `scale`: the scale at which the network saw the image. Without an Appearance only the warnings that do not
+/// need one are given.
 std::vector<std::string> remarks_on(const Source&, const Labels&, const std::optional<Appearance>&, double scale,
                                     const Normalisation&);
 

@@ -18,23 +18,23 @@ std::vector<int64_t> dims(const Shape& shape) {
   return d;
 }
 
-/// The first tensor with a value that a model file may not hold, and why; empty where there is none.
+/// Describes the first value that a model file must not contain; empty if there is none.
 std::string bad_value(const Params::Named& named, const float* values) {
   const bool variance = named.name.ends_with("running_var");
   for (int64_t i = 0; i < named.shape.size(); ++i) {
-    if (!std::isfinite(values[i])) return named.name + " holds a number that is not finite";
-    if (variance && values[i] < 0) return named.name + " holds a negative variance";
+    if (!std::isfinite(values[i])) return named.name + " contains NaN or infinity";
+    if (variance && values[i] < 0) return named.name + " contains a negative variance";
   }
   return {};
 }
 
-/// The config of a checkpoint of a method's public code, which has no description of Basin's.
+/// The config of a checkpoint of a method's public code, which does not have Basin's description.
 Json recognise(const SafeTensors& content, const std::string& file) {
   for (const MethodEntry& entry : methods()) {
     if (!entry.recognise) continue;
     if (Json config = entry.recognise(content, file); !config.is_null()) return config;
   }
-  refuse(file, " is neither a Basin model nor a checkpoint of the public code of a method that this version knows");
+  refuse(file, " is neither a Basin model nor a checkpoint of the public code of a method that this version supports");
 }
 
 }  // namespace
@@ -45,7 +45,7 @@ void add_parameters(SafeTensors& content, const Exec& exec, const Params& params
     for (const Params::Named& n : names) {
       const float* first = values.data() + n.offset;
       if (const std::string fault = bad_value(n, first); !fault.empty())
-        refuse("the network became useless: ", fault, "; the model was not saved");
+        refuse("the model was not saved: ", fault, ". Training diverged; try a lower --lr");
       content.add(n.name, dims(n.shape), first);
     }
   };
@@ -86,24 +86,25 @@ Model load_model(const std::filesystem::path& path, const Exec& exec) {
     model.info = {
         {"format", format},
         {"config", recognise(content, file)},
-        {"source", "a public checkpoint: method, channels and width by its shapes, the rest the method's defaults"}};
+        {"source",
+         "a public checkpoint: method, channels and width follow from its shapes, the rest are the method's defaults"}};
   } else {
     model.info = parse_json(metadata->second);
     if (model.info.is_object() && model.info.contains("settings") && !model.info.contains("config"))
-      refuse(file, " is the state of a training run, not a model; the models lie beside it");
+      refuse(file, " is the state of a training run, not a model; give one of the models beside it");
     if (!model.info.is_object() || !model.info.contains("config") || !model.info.contains("format") ||
         !model.info["format"].is_number_integer())
-      refuse(file, " is damaged: its description is unreadable");
+      refuse(file, " is damaged: its description cannot be parsed");
     if (model.info["format"].get<int>() > format)
-      refuse(file, " was written by a newer version of Basin: format ", model.info["format"].get<int>(),
-             ", this one reads ", format);
+      refuse(file, ": written by a newer version of Basin in format ", model.info["format"].get<int>(),
+             "; this version reads up to format ", format);
   }
   try {
     model.method = make_method(model.info["config"]);
   } catch (const Error& e) {
     refuse(file, ": ", e.what());
   }
-  // Before there is memory for them: a small file may claim a network of any size.
+  // Check before allocating: a small file may claim a network of any size.
   const Params& params = model.method->params();
   for (const auto* names : {&params.learnt(), &params.statistics()})
     for (const Params::Named& n : *names)

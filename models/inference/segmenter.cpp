@@ -8,12 +8,13 @@
 #include "kernels/flow/integrate.h"
 #include "kernels/image/resize_antialiased.h"
 #include "kernels/image/tiles.h"
+#include "models/inference/views.h"
 
 namespace basin {
 namespace {
 
-/// On the CPU, memory that the network used and that is idle now is the system's again, unless it is more than the maps
-/// hold: decoding then needs less than the network did.
+/// On the CPU, returns idle memory of the network to the system, unless it is more than the maps hold: decoding then
+/// needs less than the network did.
 void release_idle_memory(const Exec& exec, const Maps& maps) {
   if (exec.device != Device::cpu) return;
   size_t held = 0;
@@ -23,7 +24,7 @@ void release_idle_memory(const Exec& exec, const Maps& maps) {
   if (pool.use().held - pool.use().lent < held) pool.trim();
 }
 
-/// A map brought to another size; vectors change with the sides.
+/// A map resized to another size; vectors are scaled with its sides.
 Tensor at_image_size(const Exec& exec, const Tensor& map, const MapSpec& spec, int height, int width) {
   const bool vector = spec.kind == MapSpec::Kind::vector;
   const Tensor to = Tensor::empty(for_images(exec), {map.dim(0), height, width});
@@ -34,29 +35,34 @@ Tensor at_image_size(const Exec& exec, const Tensor& map, const MapSpec& spec, i
 
 }  // namespace
 
+Tensor part_of(const Exec& exec, const Source& source, int y, int x, int height, int width) {
+  const Tensor part = Tensor::empty(for_images({}), {source.channels(), height, width});
+  const View<float, 3> to = part.view<float, 3>();
+#pragma omp parallel for schedule(static)
+  for (int row = 0; row < height; ++row)
+    for (int c = 0; c < source.channels(); ++c)
+      source.row(c, y + row, x, width, &to(c, row, 0));
+  return part.to_device(for_images(exec));
+}
+
+Tensor at_scale(const Exec& exec, const Tensor& image, double scale) {
+  if (scale == 1) return image;
+  const auto scaled = [&](int side) { return std::max(1, int(std::lround(side * scale))); };
+  const Tensor to = Tensor::empty(for_images(exec), {image.dim(0), scaled(image.dim(1)), scaled(image.dim(2))});
+  kernels::resize_antialiased(exec, image.view<const float, 3>(), to.view<float, 3>());
+  return to;
+}
+
 Maps predict_source(const Exec& exec, const Method& method, const Predictor& predictor, const Source& source,
                     const SegmentOptions& options) {
   constexpr int limit = kernels::field_side_limit;
   if (source.height() >= limit || source.width() >= limit)
-    refuse("the image has ", source.width(), " x ", source.height(), " pixels, and its sides must be below ", limit,
+    refuse("the image has ", source.width(), " x ", source.height(), " pixels, but its sides must be below ", limit,
            "; cut it into parts");
-  const Tensor input = Tensor::empty(for_images({}), {source.channels(), source.height(), source.width()});
-  const View<float, 3> to = input.view<float, 3>();
-#pragma omp parallel for schedule(static)
-  for (int y = 0; y < source.height(); ++y)
-    for (int c = 0; c < source.channels(); ++c)
-      source.row(c, y, 0, source.width(), &to(c, y, 0));
-  const Tensor image = input.to_device(for_images(exec));
-  if (options.scale == 1) {
-    Maps maps = predictor.predict(exec, image, options.tiling);
-    maps.height = source.height(), maps.width = source.width();
-    return maps;
-  }
-  const auto scaled = [&](int side) { return std::max(1, int(std::lround(side * options.scale))); };
-  const Tensor small = Tensor::empty(for_images(exec), {image.dim(0), scaled(image.dim(1)), scaled(image.dim(2))});
-  kernels::resize_antialiased(exec, image.view<const float, 3>(), small.view<float, 3>());
-  Maps maps = predictor.predict(exec, small, options.tiling);
-  if (method.has_scalable_maps()) {
+  const Tensor image = at_scale(exec, part_of(exec, source, 0, 0, source.height(), source.width()), options.scale);
+  Maps maps = options.tta || method.averages_views() ? predict_views(exec, method, predictor, image, options.tiling)
+                                                     : predictor.predict(exec, image, options.tiling);
+  if (options.scale < 1 && method.has_scalable_maps()) {
     for (const MapSpec& spec : method.maps())
       maps.tensors[spec.name] = at_image_size(exec, maps[spec.name], spec, source.height(), source.width());
     maps.scale = 1 / options.scale;
@@ -68,7 +74,7 @@ Maps predict_source(const Exec& exec, const Method& method, const Predictor& pre
 Segmentation segment_source(const Exec& asked, const Method& method, const Predictor& predictor, const Source& source,
                             const SegmentOptions& options, const std::function<void(const Maps&)>& see) {
   Exec exec = asked;
-  if (exec.device != Device::cpu) exec = for_images(exec);  // one pool for all, which gives back what it can
+  if (exec.device != Device::cpu) exec = for_images(exec);  // one pool for all stages, which releases free memory
   Segmentation result;
   const DeviceTimestamp start(exec);
   Maps maps = predict_source(exec, method, predictor, source, options);

@@ -7,19 +7,20 @@
 
 namespace basin {
 
-/// How an image is segmented, beside the method's own settings.
+/// How an image is segmented, apart from the method's own settings.
 struct SegmentOptions {
   TilingOptions tiling;
-  double scale = 1;  // at which the network sees an image: 0.5 shows it half as wide and high
+  double scale = 1;  // scale at which the network sees an image: 0.5 halves width and height
+  bool tta = false;  // average the maps over the eight views of an image (test-time augmentation)
 };
 
-/// One image segmented, with the seconds each stage took.
+/// A segmented image, with the seconds that each stage took.
 struct Segmentation {
   Instances instances;
   double network_seconds = 0, decode_seconds = 0;
 };
 
-/// Calls f. What it throws is thrown again with the image's name before it, as the same kind of error.
+/// Calls f. An exception is rethrown as the same type with the image's name in front of its message.
 template <class F>
 auto with_name(const std::string& name, const F& f) {
   try {
@@ -31,21 +32,26 @@ auto with_name(const std::string& name, const F& f) {
   }
 }
 
-/// The method's maps of a whole image. Where the network saw it at another scale, maps that can be are brought back to
-/// the size of the image, so that outlines are smooth; others stay, and their labels are enlarged. Throws one sentence
-/// where the image is too large to be decoded.
+/// A part [C, height, width] of an image, from its pixel (y, x) on, on the device that segments.
+Tensor part_of(const Exec&, const Source&, int y, int x, int height, int width);
+
+/// An image [C, H, W] as the network sees it at a scale: low-pass filtered if it shrinks, its sides rounded.
+Tensor at_scale(const Exec&, const Tensor& image, double scale);
+
+/// The method's maps of a whole image. If the network saw it smaller, scalable maps are resized to the image, so that
+/// outlines are smooth; the others are not, and their labels are enlarged instead. Throws one sentence if the image is
+/// too large to be decoded.
 Maps predict_source(const Exec&, const Method&, const Predictor&, const Source&, const SegmentOptions&);
 
-/// Image to instances: runs the network and decodes its maps with the method's settings. What it throws does not name
-/// the image. `see` is called with the maps of the whole image, which are let go while they are decoded, or on a GPU
-/// after it.
+/// Image to instances: runs the network and decodes its maps with the method's settings. Exceptions do not name the
+/// image. `see` is called with the maps of the whole image, which are freed during decoding, or on a GPU after it.
 Segmentation segment_source(const Exec&, const Method&, const Predictor&, const Source&, const SegmentOptions&,
                             const std::function<void(const Maps&)>& see = {});
 
-/// The instances of maps at the size that the maps ask for.
+/// Decodes maps and brings the instances to the size that the maps ask for.
 Instances decode_to_size(const Exec&, const Method&, Maps);
 
-/// Instances whose labels have another size are brought to this one by centred nearest neighbours; 0: left as they are.
+/// Resizes the labels by centred nearest neighbours if their size differs; a size of 0 leaves them unchanged.
 Instances at_size(Instances, int height, int width);
 
 }  // namespace basin

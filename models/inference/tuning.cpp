@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include "models/inference/segmenter.h"
-
 namespace basin {
 
 DecodingGrid proposed_grid(const Settings& settings) {
@@ -59,11 +57,12 @@ std::vector<ImageScore> score_decodings(const Exec& exec, const Method& method, 
 
 std::vector<ValidationScores> try_decodings(const Exec& exec, const Method& method, const Predictor& predictor,
                                             const std::vector<Example>& examples, const std::vector<Json>& decodings,
-                                            Dialect dialect, const std::function<void(const Example&)>& seen) {
-  std::vector<std::vector<ImageScore>> scores(decodings.size());  // of each decoding, by image
+                                            Dialect dialect, const SegmentOptions& options,
+                                            const std::function<void(const Example&)>& seen) {
+  std::vector<std::vector<ImageScore>> scores(decodings.size());  // for each decoding, by image
   for (const Example& e : examples) {
     const std::vector<ImageScore> of_image = with_name(e.stem, [&] {
-      const Maps maps = predict_source(exec, method, predictor, e.source, {});
+      const Maps maps = predict_source(exec, method, predictor, e.source, options);
       return score_decodings(exec, method, maps, true_labels(e), decodings);
     });
     for (size_t k = 0; k < decodings.size(); ++k)

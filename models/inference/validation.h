@@ -6,10 +6,10 @@
 
 namespace basin {
 
-/// The scores on labelled images that a model's description holds: means over images by the rules of a dialect.
+/// The validation scores in a model's description: means over images by the rules of a dialect.
 struct ValidationScores {
   Dialect dialect = Dialect::stardist;
-  double ap50 = 0, ap75 = 0, ap90 = 0, ap = 0;  // ap: over .50:.05:.95. 0 where no image defines a score
+  double ap50 = 0, ap75 = 0, ap90 = 0, ap = 0;  // ap: over .50:.05:.95. 0 if no image defines a score
   double objects = 0;                           // predicted - true
 };
 ValidationScores validation_scores(std::span<const ImageScore>, Dialect = Dialect::stardist);

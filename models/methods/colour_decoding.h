@@ -7,7 +7,7 @@
 
 namespace basin {
 
-/// How the colours of FCRNet become instances (Chen et al. 2020, four-colour embedding).
+/// How the colours of FCRNet become instances (Cao and Yan, four-colour embedding).
 struct ColourDecoding {
   kernels::BackgroundRule background = kernels::BackgroundRule::most_frequent;
   int connectivity = 8;  // 4 or 8

@@ -2,7 +2,6 @@
 
 #include "engine/json.h"
 #include "engine/ops/instance.h"
-#include "kernels/embedding/view_average.h"
 #include "models/methods/method_support.h"
 #include "models/networks/tiling.h"
 
@@ -20,25 +19,30 @@ constexpr std::pair<Seeds, const char*> seed_rules[] = {{Seeds::seed_map, "seed_
 
 void publish(EmbedSegOptions& o, Settings& s) {
   using Use = Setting::Use;
-  s.integer(Use::network, "channels", o.channels, 1, 15, "channels of the images");
-  s.integer(Use::network, "width", o.width, 2, 1024, "channels of the first stage").option = "--width";
+  s.integer(Use::network, "channels", o.channels, 1, 15, "input channels");
+  s.integer(Use::network, "width", o.width, 2, 1024, "channels of the first network stage").option = "--width";
   s.seed(Use::network, "seed", o.seed, "seed of the dropout masks");
   s.add(normalisation_setting(o.normalisation));
-  s.choice(Use::training, "centre", o.centre, centres, "where the pixels of an object point");
-  s.integer(Use::training, "capacity", o.capacity, 1, 65535, "objects of a crop at most");
+  s.choice(Use::training, "centre", o.centre, centres, "the point of an object that its pixels point to");
+  s.integer(Use::training, "capacity", o.capacity, 1, 65535, "largest number of objects in a crop");
   s.number(Use::training, "instance_weight", o.loss.instance, 0, 1e6, "weight of the loss of the objects' masks");
   s.number(Use::training, "variance_weight", o.loss.variance, 0, 1e6, "weight of the loss of the objects' sizes");
   s.number(Use::training, "seed_weight", o.loss.seed, 0, 1e6, "weight of the loss of the seed map");
-  s.number(Use::training, "foreground_weight", o.loss.foreground, 0, 1e6, "weight of objects in the seed map's loss");
-  s.flag(Use::decoding, "views", o.views, "whether the maps of the eight views of an image are averaged").changes_maps =
-      true;
-  s.choice(Use::decoding, "seeds", o.decoding.seeds, seed_rules, "where objects may begin");
-  s.number(Use::decoding, "foreground", o.decoding.foreground, 1e-6, 1 - 1e-6, "seed probability of the foreground");
-  s.number(Use::decoding, "seed_threshold", o.decoding.seed_threshold, 1e-6, 1 - 1e-6, "seed probability of a seed")
+  s.number(Use::training, "foreground_weight", o.loss.foreground, 0, 1e6,
+           "weight of object pixels in the loss of the seed map");
+  s.flag(Use::decoding, "views", o.views, "average the maps of the eight rotations and mirrorings of an image")
+      .changes_maps = true;
+  s.choice(Use::decoding, "seeds", o.decoding.seeds, seed_rules, "which pixels may be seeds");
+  s.number(Use::decoding, "foreground", o.decoding.foreground, 1e-6, 1 - 1e-6,
+           "threshold of the seed probability of the foreground");
+  s.number(Use::decoding, "seed_threshold", o.decoding.seed_threshold, 1e-6, 1 - 1e-6,
+           "smallest seed probability of a seed")
       .candidates = {"0.5", "0.7", "0.8", "0.9"};
-  s.integer(Use::decoding, "min_size", o.decoding.min_size, 0, 1 << 30, "an object has more pixels than this")
+  s.integer(Use::decoding, "min_size", o.decoding.min_size, 0, 1 << 30,
+            "objects with this many pixels or fewer are dropped, px")
       .candidates = {"10", "20", "36"};
-  s.number(Use::decoding, "unclaimed", o.decoding.unclaimed, 0, 1, "share of an object that no earlier one has");
+  s.number(Use::decoding, "unclaimed", o.decoding.unclaimed, 0, 1,
+           "smallest fraction of an object's pixels that no earlier object has");
 }
 
 }  // namespace
@@ -101,7 +105,11 @@ LossTerms EmbedSeg::loss(Tape& tape, const Batch& batch, const StepState* state)
   return {{{"instance", term(1)}, {"variance", term(2)}, {"seed", term(3)}}, loss.total};
 }
 
-std::vector<MapSpec> EmbedSeg::maps() const { return {{"raw", 5}}; }
+std::vector<MapSpec> EmbedSeg::maps() const {
+  using Kind = MapSpec::Kind;
+  return {
+      {.name = "raw", .channels = 5, .kinds = {Kind::vector, Kind::vector, Kind::extent, Kind::extent, Kind::scalar}}};
+}
 
 /// A copy of the network with weights of its own.
 class EmbedSeg::Network : public Predictor {
@@ -111,30 +119,14 @@ class EmbedSeg::Network : public Predictor {
   }
 
   Maps predict(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const override {
-    if (!method_.options_.views) return {{{"raw", raw_maps(exec, image, tiling)}}};
-    const int channels = image.dim(0), height = image.dim(1), width = image.dim(2);
-    const Tensor mean = Tensor::empty(for_images(exec), {5, height, width});
-    for (int k = 0; k < kernels::square_symmetries; ++k) {
-      const kernels::SquareSymmetry symmetry{k};
-      const int h = symmetry.swaps_sides() ? width : height, w = symmetry.swaps_sides() ? height : width;
-      const Tensor view = Tensor::empty(for_images(exec), {channels, h, w});
-      kernels::apply_symmetry(exec, symmetry, image.view<const float, 3>(), view.view<float, 3>());
-      const Tensor maps = raw_maps(exec, view, tiling);
-      kernels::add_undone(exec, symmetry, maps.view<const float, 3>(), 1.f / kernels::square_symmetries, k == 0,
-                          mean.view<float, 3>());
-    }
-    return {{{"raw", mean}}};
-  }
-
- private:
-  Tensor raw_maps(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const {
     const auto run = [&](const Tensor& tiles) {
       Tape tape(exec, Tape::Mode::evaluate);
       return std::vector<Tensor>{method_.net_.forward(tape, {tiles}, nullptr).value};
     };
-    return run_tiled(exec, image, tiling, {ErfNet::multiple, ErfNet::receptive_radius}, {false}, run)[0];
+    return {{{"raw", run_tiled(exec, image, tiling, {ErfNet::multiple, ErfNet::receptive_radius}, {false}, run)[0]}}};
   }
 
+ private:
   EmbedSeg method_;
 };
 

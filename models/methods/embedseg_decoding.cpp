@@ -198,7 +198,7 @@ Tensor embedseg_oracle(const Exec& exec, const Labels& labels, kernels::CentreKi
       const double at[2] = {double(i % size_t(labels.width)), double(i / size_t(labels.width))};
       for (size_t c = 0; c < 2; ++c) {
         const double to = (centre[2 * k + c] - at[c]) / double(spacing);
-        if (!(std::abs(to) < 1)) refuse("holds an object as wide as the coordinate grid of ", grid, " pixels");
+        if (!(std::abs(to) < 1)) refuse("contains an object as wide as the coordinate grid of ", grid, " pixels");
         raw[c * pixels + i] = float(std::atanh(to));
       }
       raw[4 * pixels + i] = 20;

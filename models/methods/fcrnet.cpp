@@ -19,19 +19,22 @@ constexpr float trained_alpha = 8;  // of the activation after training
 
 void publish(FcrNetOptions& o, Settings& s) {
   using Use = Setting::Use;
-  s.integer(Use::network, "channels", o.channels, 1, 1024, "channels of the images");
-  s.integer(Use::network, "width", o.width, 1, 1024, "channels of the first stage").option = "--width";
-  s.integer(Use::network, "colours", o.colours, 2, 64, "colours, of which the background has one; published: 4");
+  s.integer(Use::network, "channels", o.channels, 1, 1024, "input channels");
+  s.integer(Use::network, "width", o.width, 1, 1024, "channels of the first network stage").option = "--width";
+  s.integer(Use::network, "colours", o.colours, 2, 64,
+            "number of colours, one of them for the background; published: 4");
   s.seed(Use::network, "seed", o.seed, "unused by this method");
   s.add(normalisation_setting(o.normalisation));
-  s.number(Use::training, "radius", o.radius, 1, 64, "objects within it should differ in colour, px");
-  s.integer(Use::training, "capacity", o.capacity, 1, 65535, "objects of a sample that the loss knows");
-  s.flag(Use::training, "cosine", o.cosine, "the loss of the paper in place of that of its authors' code");
+  s.number(Use::training, "radius", o.radius, 1, 64, "objects within this distance should have different colours, px");
+  s.integer(Use::training, "capacity", o.capacity, 1, 65535,
+            "largest number of objects in a sample that the loss uses");
+  s.flag(Use::training, "cosine", o.cosine, "use the loss of the paper instead of that of its authors' code");
   s.number(Use::training, "inter_weight", o.inter_weight, 0, 1e6, "weight of the loss between objects");
-  s.numbers(Use::training, "alphas", o.alphas, "exponents of the activation, each for a fifth of the training");
-  s.choice(Use::decoding, "background", o.decoding.background, background_rules, "which colour is the background's")
+  s.numbers(Use::training, "alphas", o.alphas, "exponents of the activation, one for each fifth of the training");
+  s.choice(Use::decoding, "background", o.decoding.background, background_rules,
+           "how the colour of the background is found")
       .candidates = {"most_frequent", "border"};
-  s.integer(Use::decoding, "connectivity", o.decoding.connectivity, 4, 8, "of the pixels of an object, 4 or 8");
+  s.integer(Use::decoding, "connectivity", o.decoding.connectivity, 4, 8, "connectivity of an object's pixels, 4 or 8");
   s.integer(Use::decoding, "min_size", o.decoding.min_size, 0, 1 << 30, "smaller objects are dropped, px")
       .candidates = {"0", "15", "25"};
 }
@@ -90,7 +93,7 @@ LossTerms FcrNet::loss(Tape& tape, const Batch& batch, const StepState* state) c
   return {{{"intra", {loss.intra}}, {"inter", {loss.inter}}}, loss.total};
 }
 
-std::vector<MapSpec> FcrNet::maps() const { return {{"colours", options_.colours}}; }
+std::vector<MapSpec> FcrNet::maps() const { return {{"colours", options_.colours, MapSpec::Kind::code}}; }
 
 /// A copy of the network with weights of its own.
 class FcrNet::Network : public Predictor {

@@ -22,7 +22,8 @@ Setting rescale_setting(std::optional<kernels::DivergenceRange>& value) {
   s.use = Setting::Use::decoding;
   s.key = "rescale";
   s.help =
-      "as in Omnipose: vectors of the foreground to length 1, times their divergence with these percentiles at 0 and 1";
+      "as in Omnipose: normalise the foreground vectors and multiply by their divergence, scaled so that these "
+      "percentiles are 0 and 1";
   s.range = "none, or LOW,HIGH with 0 <= LOW < HIGH <= 100";
   s.value = [&value] { return value ? Json{value->low, value->high} : Json(nullptr); };
   s.assign = [&value](const Json& j) {
@@ -52,8 +53,8 @@ Setting noise_setting(NoiseRule& value) {
   s.use = Setting::Use::decoding;
   s.key = "snap_noise";
   s.help =
-      "which object a noise point joins: none, that of most of its 5 nearest clustered points (majority), or by "
-      "Omnipose's rule that of one nearer than eps among its 5 nearest points";
+      "how noise points get a label: the most frequent one of the 5 nearest clustered points (majority), or "
+      "that of the nearest clustered point among its 5 nearest points, if nearer than eps (omnipose)";
   s.range = "none, majority or omnipose";
   s.value = [&value] { return value == NoiseRule::omnipose ? Json(to_string(value)) : Json(value != NoiseRule::none); };
   s.assign = [&value](const Json& j) {
@@ -74,42 +75,44 @@ Setting noise_setting(NoiseRule& value) {
 
 void publish(VectorFieldOptions& o, Settings& s) {
   using Use = Setting::Use;
-  s.integer(Use::network, "channels", o.net.in_channels, 1, 1024, "channels of the images");
-  s.integer(Use::network, "width", o.net.width, 1, 1024, "channels of the first stage").option = "--width";
+  s.integer(Use::network, "channels", o.net.in_channels, 1, 1024, "input channels");
+  s.integer(Use::network, "width", o.net.width, 1, 1024, "channels of the first network stage").option = "--width";
   s.seed(Use::network, "seed", o.net.seed, "seed of the dropout masks");
   s.add(normalisation_setting(o.normalisation));
   s.choice(Use::training, "field", o.field.kind, kernels::field_kinds, "target field").option = "--field";
-  s.integer(Use::training, "truncate", o.field.sdf.truncate, 1, 30000, "sdf field: distances are cut off here, px");
+  s.integer(Use::training, "truncate", o.field.sdf.truncate, 1, 30000,
+            "sdf field: largest distance, px; farther ones are clipped to it");
   s.integer(Use::training, "kernel", o.field.sdf.kernel, 3, 63,
             "sdf and affinity fields: width of the window, odd, px");
   s.numbers(Use::training, "weights", o.weights, "weights of the losses IVP, MSE and Tversky").option = "--weights";
   s.numbers(Use::training, "tversky", o.tversky, "Tversky loss: weights of false positives and false negatives")
       .option = "--tversky";
-  s.number(Use::training, "ivp_step", o.ivp.step, 1e-6, 1e6, "IVP loss: length of a step");
-  s.integer(Use::training, "ivp_steps", o.ivp.steps, 1, 10000, "IVP loss: steps");
+  s.number(Use::training, "ivp_step", o.ivp.step, 1e-6, 1e6, "IVP loss: time step");
+  s.integer(Use::training, "ivp_steps", o.ivp.steps, 1, 10000, "IVP loss: number of steps");
 
   VectorFieldDecoding& d = o.decoding;
-  Setting& threshold = s.number(Use::decoding, "threshold", d.threshold, 1e-6, 1 - 1e-6, "foreground probability");
+  Setting& threshold =
+      s.number(Use::decoding, "threshold", d.threshold, 1e-6, 1 - 1e-6, "threshold of the foreground probability");
   threshold.option = "--threshold";
   threshold.candidates = {"0.4", "0.5"}, threshold.candidates_option = "--thresholds";
   s.add(rescale_setting(d.rescale));
-  s.choice(Use::decoding, "solver", d.integrate.solver, kernels::solvers, "how points follow the field").option =
-      "--solver";
-  s.choice(Use::decoding, "interpolation", d.integrate.interpolation, kernels::interpolations, "of the field").option =
-      "--interpolation";
+  s.choice(Use::decoding, "solver", d.integrate.solver, kernels::solvers, "integration scheme").option = "--solver";
+  s.choice(Use::decoding, "interpolation", d.integrate.interpolation, kernels::interpolations,
+           "interpolation of the field between pixels")
+      .option = "--interpolation";
   Setting& suppression = s.choice(Use::decoding, "suppression", d.integrate.suppression, kernels::suppressions,
-                                  "euler: slow the flow down with time, as in Omnipose's paper or in its code");
+                                  "euler: damp the flow with time as in Omnipose's paper or in its code");
   suppression.optional = true;
   suppression.option = "--suppress", suppression.bare = "paper";
-  s.number(Use::decoding, "step", d.integrate.step, 1e-6, 1e6, "length of an integration step").option = "--step";
-  Setting& steps = s.integer(Use::decoding, "steps", d.integrate.steps, 0, 1000000, "integration steps");
+  s.number(Use::decoding, "step", d.integrate.step, 1e-6, 1e6, "time step of the integration").option = "--step";
+  Setting& steps = s.integer(Use::decoding, "steps", d.integrate.steps, 0, 1000000, "number of integration steps");
   steps.option = steps.candidates_option = "--steps";
   steps.candidates = {"25", "50", "75", "100"};
   Setting& eps = s.number(Use::decoding, "eps", d.dbscan.eps, 1e-6, 1e6, "DBSCAN radius, px");
   eps.option = eps.candidates_option = "--eps";
   eps.candidates = {"1.5", "1.75", "2", "2.25"};
   Setting& min_samples = s.integer(Use::decoding, "min_samples", d.dbscan.min_samples, 1, 1000000,
-                                   "DBSCAN: points within eps of a core point, itself included");
+                                   "DBSCAN: a core point has at least this many points within eps, itself included");
   min_samples.option = min_samples.candidates_option = "--min-samples";
   min_samples.candidates = {"5", "10", "15", "20"};
   s.add(noise_setting(d.noise));
@@ -246,7 +249,7 @@ Json recognise_torchvf(const SafeTensors& content, const std::string& file) {
   o.net.width = int(first->shape[0]);
   o.net.in_channels = int(first->shape[1]);
   if (o.net.width < 1 || o.net.width > 1024 || o.net.in_channels < 1 || o.net.in_channels > 1024)
-    refuse(file, " has a first convolution of impossible size");
+    refuse(file, " has a first convolution with an invalid number of channels");
   o.net.decoders = content.find("head_1.decoder_0.conv_block_0.0.weight") ? 2 : 1;
   return VectorFields(o).config();
 }

@@ -18,26 +18,31 @@ constexpr double distance_scale = 10;  // of the target: 1 at the middle of an o
 
 void publish(WNetOptions& o, Settings& s) {
   using Use = Setting::Use;
-  s.integer(Use::network, "channels", o.channels, 1, 1024, "channels of the images");
-  s.integer(Use::network, "width", o.width, 1, 1024, "channels of the first stage").option = "--width";
+  s.integer(Use::network, "channels", o.channels, 1, 1024, "input channels");
+  s.integer(Use::network, "width", o.width, 1, 1024, "channels of the first network stage").option = "--width";
   s.integer(Use::network, "embedding", o.embedding, 2, 64, "channels of the embedding");
   s.seed(Use::network, "seed", o.seed, "unused by this method");
   s.add(normalisation_setting(o.normalisation));
-  s.number(Use::training, "radius", o.radius, 1, 64, "objects within it should differ in their embedding, px");
-  s.integer(Use::training, "capacity", o.capacity, 1, 65535, "objects of a sample that the loss knows");
+  s.number(Use::training, "radius", o.radius, 1, 64,
+           "objects within this distance should have different embeddings, px");
+  s.integer(Use::training, "capacity", o.capacity, 1, 65535,
+            "largest number of objects in a sample that the loss uses");
   s.number(Use::training, "inter_weight", o.inter_weight, 0, 1e6, "weight of the loss between objects");
-  s.flag(Use::training, "pixel_mean", o.pixel_mean, "each pixel counts the same in the loss, in place of each object");
-  s.number(Use::decoding, "sigma", o.decoding.sigma, 0, 100, "of the smoothing of the distance map, px; published: 3")
+  s.flag(Use::training, "pixel_mean", o.pixel_mean, "weight the loss by pixel instead of by object");
+  s.number(Use::decoding, "sigma", o.decoding.sigma, 0, 100,
+           "standard deviation of the smoothing of the distance map, px; published: 3")
       .candidates = {"0", "0.5", "1", "2"};
   s.number(Use::decoding, "peak", o.decoding.peaks.threshold, 0, 1,
-           "seeds are above this share of the largest distance")
+           "seeds are above this fraction of the largest distance")
       .candidates = {"0.3", "0.5", "0.7"};
-  s.integer(Use::decoding, "peak_radius", o.decoding.peaks.radius, 1, 500, "a seed is the maximum this far around, px");
+  s.integer(Use::decoding, "peak_radius", o.decoding.peaks.radius, 1, 500,
+            "a seed is the maximum within this distance, px");
   s.integer(Use::decoding, "border", o.decoding.peaks.border, 0, 1000,
-            "no seeds this close to the border, px; published: 10");
+            "width of the image border without seeds, px; published: 10");
   s.integer(Use::decoding, "embedding_radius", o.decoding.embedding_radius, 0, 100,
-            "embeddings are averaged over this disc, px");
-  s.number(Use::decoding, "cosine", o.decoding.min_cosine, -1, 1, "of an embedding with the seed that takes it")
+            "radius of the disc over which embeddings are averaged, px");
+  s.number(Use::decoding, "cosine", o.decoding.min_cosine, -1, 1,
+           "smallest cosine between a pixel's embedding and that of its seed")
       .candidates = {"0.6", "0.7", "0.8"};
 }
 
@@ -113,14 +118,14 @@ LossTerms WNet::loss(Tape& tape, const Batch& batch, const StepState*) const {
           weighted_sum(tape, {{distance, 1.0}, {embedding.total, 1.0}})};
 }
 
-std::vector<MapSpec> WNet::maps() const { return {{"distance", 1}, {"embedding", options_.embedding}}; }
+std::vector<MapSpec> WNet::maps() const {
+  return {{"distance", 1}, {"embedding", options_.embedding, MapSpec::Kind::code}};
+}
 
 /// A copy of the networks with weights of their own.
 class WNet::Network : public Predictor {
  public:
-  Network(const Exec& exec, const WNet& method) : method_(method.options_) {
-    method_.take_parameters(exec, method);
-  }
+  Network(const Exec& exec, const WNet& method) : method_(method.options_) { method_.take_parameters(exec, method); }
 
   Maps predict(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const override {
     const auto run = [&](const Tensor& tiles) {

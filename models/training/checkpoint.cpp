@@ -12,7 +12,7 @@
 namespace basin {
 namespace {
 
-/// Whether the bits of a run hang on which algorithms cuDNN chose.
+/// Whether the results of a run depend on which algorithms cuDNN chose.
 bool keeps_choices(const Exec& exec) { return exec.device == Device::cuda && exec.deterministic; }
 
 std::string choices_text() {
@@ -21,7 +21,7 @@ std::string choices_text() {
   return to_text(to_json(choices));
 }
 
-/// The tensors of a state beside parameters and running statistics.
+/// The tensors of a training state beside parameters and running statistics.
 std::vector<std::pair<const char*, const Tensor*>> tensors_of(const Checkpoint& at) {
   std::vector<std::pair<const char*, const Tensor*>> all{{"adam.m", &at.m}, {"adam.v", &at.v}};
   if (at.average_values)
@@ -39,17 +39,17 @@ void refuse_changes(const Json& now, const Json& then, const std::string& file) 
     if (value == before) return;
     changes += changes.empty() ? "" : "; ";
     if (key == "data")
-      changes += "other images or labels to train on";
+      changes += "the training images or labels differ";
     else if (key == "validation")
-      changes += "other images or labels for validation";
+      changes += "the validation images or labels differ";
     else
-      changes += key + " " + value + " now, " + before + " then";
+      changes += key + " is " + value + ", was " + before;
   };
   for (const auto& [key, value] : now.items())
     compare(key);
   for (const auto& [key, value] : then.items())
     if (!now.contains(key)) compare(key);
-  if (!changes.empty()) refuse("--resume with other settings than those of ", file, ": ", changes);
+  if (!changes.empty()) refuse("--resume: the run in ", file, " had different settings: ", changes);
 }
 
 }  // namespace
@@ -78,7 +78,7 @@ void load_checkpoint(const std::filesystem::path& path, const Exec& exec, const 
   const StoredTensor* step = content.find("step");
   if (!info.is_object() || !info.contains("settings") || !info.contains("best") || !info["best"].is_number() || !step ||
       step->dtype != "I64" || step->bytes.size() != 8)
-    refuse(file, " is no training state");
+    refuse(file, " is not a training state");
   refuse_changes(settings, info["settings"], file);
   kernels::ConvAlgorithms choices;
   if (const auto cudnn = content.metadata.find("cudnn"); cudnn != content.metadata.end())

@@ -14,13 +14,13 @@ using namespace kernels;
 
 constexpr const char* passes[] = {"forward", "backward_data", "backward_weight"};
 
-/// f(name, part) for each part of a geometry, in the order of the file, while f gives true.
+/// Calls f(name, part) for each part of a geometry in the order of the file, until f returns false.
 template <class Geometry, class F>
 bool for_each_part(Geometry& g, const F& f) {
   return f("kernel_h", g.kernel_h) && f("kernel_w", g.kernel_w) && f("stride", g.stride) && f("dilation", g.dilation) &&
          f("top", g.top) && f("left", g.left) && f("bottom", g.bottom) && f("right", g.right);
 }
-/// The same for a choice; `geometry` stands for the parts of its geometry.
+/// The same for an algorithm choice; g handles the parts of its geometry.
 template <class Key, class Choice, class F, class G>
 bool for_each_part(Key& key, Choice& choice, const F& f, const G& geometry) {
   auto& p = key.problem;
@@ -36,7 +36,7 @@ Json json_of(T part) {
   return part;
 }
 
-/// False: `from` is something else.
+/// Returns false if `from` has the wrong form.
 bool read(const Json& from, ConvPass& pass) {
   const auto at = std::find(std::begin(passes), std::end(passes), from);
   pass = ConvPass(at - std::begin(passes));
@@ -87,7 +87,7 @@ ConvAlgorithms conv_algorithms_from(const Json& json, const std::string& file) {
     });
     good = good && choices.emplace(key, choice).second;
   }
-  if (!good) refuse(file, " is damaged: its list of cuDNN's algorithms is unreadable");
+  if (!good) refuse(file, " is damaged: its list of cuDNN algorithms cannot be parsed");
   return choices;
 }
 

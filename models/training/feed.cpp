@@ -17,13 +17,13 @@ Batch batch_of(const Tensor& image, const TargetTensors& targets) {
 }  // namespace
 
 #if BASIN_CUDA
-/// Events mark how far each stream came: `read` that the host's memory is free again, `ready` that a batch may be
-/// worked on, `used` that the step on it is over.
+/// Events mark how far each stream has come. `read`: the host memory may be reused. `ready`: the batch may be used.
+/// `used`: the step on the batch is done.
 class Feed::Copies {
  public:
   Copies(const Exec& exec, Loader& loader) : exec_(exec), beside_(exec), pool_(exec.device), loader_(loader) {
     BASIN_CUDA_CHECK(cudaStreamCreateWithFlags(&beside_.stream, cudaStreamNonBlocking));
-    beside_.scratch = &pool_;  // of work on this stream alone
+    beside_.scratch = &pool_;  // for work on this stream only
     for (Slot& slot : slots_)
       for (cudaEvent_t* event : slot.events())
         BASIN_CUDA_CHECK(cudaEventCreateWithFlags(event, cudaEventDisableTiming));
@@ -46,7 +46,7 @@ class Feed::Copies {
   }
 
   void prefetch() {
-    if (slots_[now_].item.batch.tensors.empty()) return fetch();  // the very first
+    if (slots_[now_].item.batch.tensors.empty()) return fetch();  // the first batch
     BASIN_CUDA_CHECK(cudaEventRecord(slots_[now_].used, exec_.stream));
     BASIN_CUDA_CHECK(cudaEventSynchronize(slots_[now_].read));
     now_ = 1 - now_;
@@ -69,7 +69,7 @@ class Feed::Copies {
       const LoaderOptions& o = loader_.options();
       slot.targets = make_target_tensors(exec_, o.targets, o.batch, o.crop, o.crop);
       slot.item.batch = batch_of(Tensor::empty(exec_, loaded.image.shape()), slot.targets);
-      BASIN_CUDA_CHECK(cudaEventRecord(slot.used, exec_.stream));  // by whoever had that memory before
+      BASIN_CUDA_CHECK(cudaEventRecord(slot.used, exec_.stream));  // by the previous user of that memory
     }
     BASIN_CUDA_CHECK(cudaStreamWaitEvent(beside_.stream, slot.used, 0));
     const Batch& batch = slot.item.batch;
@@ -108,10 +108,10 @@ class Feed::Copies {
   Exec exec_, beside_;
   Pool pool_;
   Loader& loader_;
-  Tensor image_, labels_;  // raw
+  Tensor image_, labels_;  // as the loader leaves them
   Slot slots_[2];
   int now_ = 0;
-  bool fetched_ = false;  // slots_[now_] holds, or will hold, a batch that next() has not given yet
+  bool fetched_ = false;  // slots_[now_] holds, or will hold, a batch that next() has not returned yet
 };
 #else
 class Feed::Copies {};

@@ -8,11 +8,11 @@
 
 namespace basin {
 
-/// The batches of a Loader, where the steps run. On a GPU two of them take turns in its memory: while a step works on
-/// one, the next is copied into the other on a stream of its own, and prepared there where the loader leaves it raw.
+/// The batches of a Loader, on the device that trains. A GPU holds two of them: while a step works on one, the next is
+/// copied to the other on a separate stream, and prepared there if the loader leaves it raw.
 class Feed {
  public:
-  /// The loader, whose batches lie in pinned_memory() where exec is a GPU, must outlive it.
+  /// `loader` must outlive this. If exec is a GPU, its batches must be in pinned_memory().
   Feed(const Exec&, Loader&);
   ~Feed();
   Feed(const Feed&) = delete;
@@ -22,9 +22,10 @@ class Feed {
     Batch batch;  // "image" and the targets
     std::vector<std::string> stems;
   };
-  /// The next batch. Work that is put on exec.stream from now on finds it there. Valid until the next call.
+  /// The next batch, ready for work queued on exec.stream from now on. Valid until the next call.
   const Item& next();
-  /// To be called when the work on the batch is on exec.stream, unless it is the last: begins to copy the next.
+  /// Starts copying the next batch. Call it when all work on the current batch is queued on exec.stream, unless this is
+  /// the last batch.
   void prefetch();
 
  private:

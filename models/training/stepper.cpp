@@ -7,7 +7,7 @@
 namespace basin {
 namespace {
 
-constexpr size_t max_recorded = 6;  // two batches that take turns in memory, times the parts of a step
+constexpr size_t max_recorded = 6;  // two alternating batches, times the parts of a step
 constexpr int max_losses = 8;
 
 bool same_memory(const Batch& a, const Batch& b) {
@@ -56,11 +56,11 @@ void Stepper::step(const Batch& batch, int64_t step, double rate, double progres
   const size_t before = memory_ ? memory_->use().system_calls : 0;
   put_step(batch, which);
   settled_ = memory_ && memory_->use().system_calls == before;
-  if (!settled_) recorded_.clear();  // the pool may have given back what they write to
+  if (!settled_) recorded_.clear();  // the pool may have freed the memory that they write to
 }
 
-/// Null where the step is not to be recorded, or not yet: while it is, nothing can be taken from the system, and cuDNN
-/// cannot choose its algorithms.
+/// Null if the step is not to be captured, or not yet: during capture no memory can be allocated from the system, and
+/// cuDNN cannot measure its algorithms.
 const Graph* Stepper::graph_for(const Batch& batch, Part part) {
   if (!options_.graph || !settled_) return nullptr;
   const auto at = std::find_if(recorded_.begin(), recorded_.end(),
@@ -84,8 +84,8 @@ void Stepper::put_step(const Batch& batch, Part part) {
   Tape tape(exec_);
   const LossTerms loss = method_.loss(tape, batch, state);
   const int count = int(loss.terms.size()) + 1;
-  BASIN_CHECK(count <= max_losses, "a method has ", loss.terms.size(), " losses, and at most ", max_losses - 1,
-              " are kept");
+  BASIN_CHECK(count <= max_losses, "a method has ", loss.terms.size(), " losses; at most ", max_losses - 1,
+              " are supported");
   if (names_.empty()) {
     for (const auto& term : loss.terms)
       names_.push_back(term.first);

@@ -6,9 +6,11 @@
 #include <cmath>
 #include <cstdio>
 #include <deque>
+#include <span>
 #include <sstream>
 
 #include "data/dataset/loader.h"
+#include "engine/fingerprint.h"
 #include "engine/json.h"
 #include "engine/pool.h"
 #include "models/inference/appearance.h"
@@ -24,9 +26,19 @@ namespace basin {
 namespace {
 
 constexpr size_t remembered_batches = 64;
-constexpr int64_t check_every = 8;  // steps between looks at what the device noticed
+constexpr int64_t check_every = 8;  // steps between checks for NaN and infinity, which the device records
 
-/// The settings that decide the bytes of a run.
+/// A hash of the values and running statistics, as 16 hexadecimal digits.
+std::string fingerprint_of(const Exec& exec, const Params& params) {
+  Fingerprint hash;
+  for (const Tensor* flat : {&params.values(), &params.running()}) {
+    const std::vector<float> values = flat->to_host<float>(exec);
+    hash.add(std::as_bytes(std::span(values)));
+  }
+  return hash.digits();
+}
+
+/// The settings that affect the results of a run.
 Json settings(const TrainOptions& o, const Exec& exec, const Method& method, const std::string& data,
               const std::string& validation) {
   Json j{{"batch", o.batch},
@@ -51,6 +63,7 @@ Json settings(const TrainOptions& o, const Exec& exec, const Method& method, con
   if (o.draws > 0) j["draws"] = o.draws;
   if (exec.precision != Precision::fp32) j["precision"] = name_of(exec.precision);
   if (exec.device == Device::cuda && exec.deterministic) j["deterministic"] = true;
+  if (o.start) j["finetune"] = fingerprint_of(exec, *o.start);
   const Json config = method.config();
   for (const auto& [key, value] : config.items())
     j["model " + key] = value;
@@ -77,8 +90,8 @@ ValidationScores validate(const Exec& exec, const Method& method, const std::vec
   std::string images = "an earlier batch";
   for (const auto& [step, names] : recent)
     if (step == bad) images = names;
-  refuse("the loss, its gradient or a running statistic became NaN or infinite at step ", bad, " (images ", images,
-         "; parameter norm ", std::sqrt(square), "): try a lower --lr, or look at these images");
+  refuse("training diverged: the loss, its gradient or a running statistic became NaN or infinite at step ", bad,
+         " (images ", images, "; parameter norm ", std::sqrt(square), "): try a lower --lr, or check these images");
 }
 
 std::string joined(const std::vector<std::string>& names) {
@@ -88,7 +101,8 @@ std::string joined(const std::vector<std::string>& names) {
   return all;
 }
 
-/// While it lives, the method's parameters are the moving averages of a run that keeps them: what is scored and saved.
+/// While this object exists, the method's parameters are the moving averages, if the run keeps them: these are scored
+/// and saved.
 class Averaged {
  public:
   Averaged(Params& params, Stepper& stepper) : params_(params), stepper_(stepper) { exchange(); }
@@ -121,15 +135,18 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
   if (resume && std::filesystem::exists(files.state())) {
     load_checkpoint(files.state(), exec, method.params(), at, chosen);
   } else {
-    method.init(exec, o.seed);
+    if (o.start)
+      method.params().copy_from(exec, *o.start);
+    else
+      method.init(exec, o.seed);
     stepper.start_average();
   }
   if (at.step >= o.steps) {
-    std::fprintf(stderr, "nothing to do: %lld steps are done\n", static_cast<long long>(at.step));
+    std::fprintf(stderr, "nothing to do: all %lld steps are already done\n", static_cast<long long>(at.step));
     return;
   }
   if (o.accepted) o.accepted();
-  // Wherever there are models there is a state, so that models without one are known to be an older run's.
+  // A state is written before any model, so that models without a state are known to be from an older run.
   if (at.step == 0) save_checkpoint(files.state(), exec, method.params(), at, chosen);
 
   LoaderOptions load;
@@ -151,7 +168,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
   MetricsFile metrics(files.metrics(), at.step);
   Progress progress(at.step, o.steps);
   std::deque<std::pair<int64_t, std::string>> recent;
-  // A step's memory is idle between steps: what a validation and a save need comes out of it, not on top.
+  // Memory of a step is idle between steps: free it, so that validation and saving do not need more on top of it.
   const auto release = [&] {
     stepper.release();
     pool_of(exec.device).trim();
@@ -224,7 +241,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
     save_checkpoint(files.state(), exec, method.params(), at, chosen);
     if (o.stop_after > 0 && at.step >= o.stop_after) return;
     if (o.patience > 0 && scored && at.step - at.best_step >= o.patience * o.validate_every) {
-      std::fprintf(stderr, "no better score since step %lld: the run ends\n", static_cast<long long>(at.best_step));
+      std::fprintf(stderr, "training stops: no better score since step %lld\n", static_cast<long long>(at.best_step));
       break;
     }
   }

@@ -5,12 +5,12 @@
 
 namespace basin {
 
-/// metrics.csv: one row per save; after --resume cut back to the step that the run goes on from.
+/// metrics.csv: one row per save. --resume removes the rows after the step that the run continues from.
 class MetricsFile {
  public:
-  /// Reads the rows up to `resumed_step` where there are any; 0: the file begins anew.
+  /// Reads the rows up to `resumed_step`, if any; 0: starts a new file.
   MetricsFile(std::filesystem::path, int64_t resumed_step);
-  /// The header is used where the file has none yet. Written under a temporary name and renamed.
+  /// Adds a row, and the header if the file is new. Written under a temporary name and renamed.
   void add(const std::string& header, const std::string& row);
 
  private:
@@ -18,7 +18,7 @@ class MetricsFile {
   std::string text_;
 };
 
-/// One line on stderr that says how far a run is: again and again on a terminal, every few seconds in a log.
+/// Reports progress on one line of stderr: updated in place on a terminal, a new line every few seconds in a log.
 class Progress {
  public:
   Progress(int64_t first_step, int64_t last_step);

@@ -18,7 +18,7 @@ double total(const std::vector<Edge>& edges, const std::vector<int32_t>& column_
   return sum;
 }
 
-/// Each column at most once, and only along edges.
+/// Checks that each column is used at most once, and only along edges.
 bool is_matching(const std::vector<Edge>& edges, const std::vector<int32_t>& column_of) {
   std::set<std::pair<int, int>> present;
   for (const Edge& e : edges)
@@ -48,13 +48,13 @@ double dense_total(int rows, int columns, const std::vector<Edge>& edges) {
 TEST_CASE("assignment: by hand") {
   CHECK(assign(0, 0, {}).empty());
   CHECK(assign(2, 3, {}) == std::vector<int32_t>{-1, -1});
-  // The best column of both rows is the first; together they weigh most with row 1 there.
+  // The best column of both rows is the first; the total is greatest if row 1 gets it.
   const std::vector<Edge> shared = {{0, 0, 5}, {0, 1, 4}, {1, 0, 4}, {1, 1, 1}};
   CHECK(assign(2, 2, shared) == std::vector<int32_t>{1, 0});
-  // Row 1 takes the only column of row 0, which is left alone.
+  // Row 1 takes the only column of row 0, which stays unmatched.
   const std::vector<Edge> eviction = {{0, 0, 1}, {1, 0, 3}};
   CHECK(assign(2, 1, eviction) == std::vector<int32_t>{-1, 0});
-  // A path over three columns: each row has to move on.
+  // A path over three columns: each row has to change its column.
   const std::vector<Edge> chain = {{0, 0, 3}, {0, 1, 2}, {1, 1, 3}, {1, 2, 2}, {2, 0, 3}};
   CHECK(assign(3, 3, chain) == std::vector<int32_t>{1, 2, 0});
   // A heavy edge outweighs two light ones.

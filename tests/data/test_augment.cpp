@@ -42,10 +42,10 @@ TEST_CASE("augment: the option is read and printed") {
                            "moderate,flip", "scale:", "scale:x", "scale:0", "scale:-1", "scale:nan", "scale:1x",
                            "scale:1:1", "scale:99", "flip:2", "noise,scale,noise:2"})
     CHECK(contains(refused(text), std::string("--augment ") + text + ": "));
-  CHECK(contains(refused("flip,flop:2"), "\"flop:2\" is none of flip, rotate, "));
+  CHECK(contains(refused("flip,flop:2"), "\"flop:2\" is not an augmentation; expected flip, rotate, "));
   CHECK(contains(refused("noise,flip:2"), "flip takes no strength, but the item is flip:2"));
   CHECK(contains(refused("noise,scale:9"), "expected a strength above 0 and up to 3 in scale:9"));
-  CHECK(contains(refused("noise,scale,noise:2"), "noise is there twice"));
+  CHECK(contains(refused("noise,scale,noise:2"), "noise is given twice"));
 }
 
 TEST_CASE("augment: flips and a quarter turn by hand") {
@@ -92,7 +92,7 @@ TEST_CASE("augment: what is drawn, and how often") {
     REQUIRE((t.offset >= -0.1f && t.offset <= 0.1f));
     REQUIRE((t.noise >= 0 && t.noise <= 0.05f));
     gain += t.gain / n, offset += t.offset / n, noise += t.noise / n;
-    // One option leaves the others' numbers as they are.
+    // One option does not change the numbers of the others.
     Random again(3, Purpose::augment, 0, uint64_t(i));
     const Transform only = draw_augmentation(parse_augmentation("brightness"), 64, again).transform;
     REQUIRE(only.gain == t.gain);
@@ -129,15 +129,15 @@ TEST_CASE("augment: warps and values are drawn as often and as strongly as asked
     const Warp& w = d.warp;
     const ValueChange& c = d.change;
     least = std::min(least, w.scale), most = std::max(most, w.scale), turn = std::max(turn, std::abs(w.angle));
-    strongest = std::max(strongest, w.displacement.most / w.displacement.spacing);
-    scale += w.scale != 1, angle += w.angle != 0, shear += w.shear != 0, elastic += w.displacement.most > 0;
+    strongest = std::max(strongest, w.displacement.max / w.displacement.spacing);
+    scale += w.scale != 1, angle += w.angle != 0, shear += w.shear != 0, elastic += w.displacement.max > 0;
     invert += c.invert, gamma += c.gamma != 1, light += c.illumination > 0, blur += c.blur > 0;
     sharpen += c.sharpen > 0, shot += c.photons > 0, grainy += c.correlated > 0, cutout += c.cutouts > 0;
     quiet += !w.any() && !c.any();
     REQUIRE((c.blur == 0 || (c.blur >= 0.6f && c.blur <= 3)));
     REQUIRE((c.photons == 0 || (c.photons >= 49.9f && c.photons <= 1001)));
     REQUIRE((c.cutouts >= 0 && c.cutouts <= 3));
-    // One option leaves the others' numbers as they are.
+    // One option does not change the numbers of the others.
     const Drawn alone = drawn(parse_augmentation("scale,blur:2"));
     REQUIRE(alone.warp.scale == w.scale);
     REQUIRE(alone.change.blur == c.blur);

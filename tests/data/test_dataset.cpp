@@ -119,13 +119,14 @@ TEST_CASE("dataset: no layout hides images of another one") {
   };
   const Folder dsb, siblings, mixed;
   put_image(dsb / "old/images/x.png"), put_image(dsb / "a0.png");
-  CHECK(contains(why(dsb), "holds images, such as a0.png, and folders of images, such as "));
+  CHECK(contains(why(dsb), "contains images, such as a0.png, and folders of images, such as "));
   CHECK(contains(why(dsb), "old/images"));
   put_image(siblings / "images/x.png"), put_labels(siblings / "masks/x.png"), put_image(siblings / "y.png");
   CHECK(contains(why(siblings), "beside it images such as y.png"));
   put_image(mixed / "a/images/a.png"), fs::create_directories(mixed / "a/masks"), put_image(mixed / "b/b.png");
-  CHECK(contains(why(mixed), "b: holds b.png itself, while the folders beside it, such as a, have a folder images"));
-  // Folders that are not searched, and kinds that are not read, are named.
+  CHECK(contains(why(mixed),
+                 "b: contains b.png directly, while the folders beside it, such as a, have a subfolder images"));
+  // Folders that are not searched and unsupported formats are named.
   const Folder flat;
   put_image(flat / "a.png"), put_labels(flat / "a_masks.png"), put_image(flat / "more/b.png");
   put_image(flat / "out/c.png"), write_bytes(flat / "out/run.json", "{}");
@@ -133,8 +134,8 @@ TEST_CASE("dataset: no layout hides images of another one") {
   std::vector<std::string> left_out;
   CHECK(find_pairs(flat.path(), &left_out).size() == 1);
   REQUIRE(left_out.size() == 2);
-  CHECK(contains(left_out[0], "d.nd2, which is of a kind"));
-  CHECK(contains(left_out[1], "more: folders within folders"));
+  CHECK(contains(left_out[0], "d.nd2, because its format"));
+  CHECK(contains(left_out[1], "more: subfolders are not searched"));
   std::vector<std::string> again;
   find_images(flat.path(), &again);
   CHECK(again == left_out);
@@ -146,12 +147,12 @@ TEST_CASE("dataset: the parent of data sets is refused with what to give") {
     for (const char* name : {"0.png", "1.png"})
       put_image(f / (part + std::string("/images/") + name)), put_labels(f / (part + std::string("/masks/") + name));
   CHECK(contains(pair_refusal(f.path()),
-                 "is not one data set but holds 2; give its folder, such as " + (f.path() / "train").string()));
+                 "is not a data set itself but contains 2; give its folder, such as " + (f.path() / "train").string()));
   put_image(flat / "train/a.png"), put_labels(flat / "train/a_masks.png");
   CHECK(contains(pair_refusal(flat.path()),
-                 "its folders do: give one of them, such as " + (flat.path() / "train").string()));
+                 "its subfolders do; give one of them, such as " + (flat.path() / "train").string()));
   write_bytes(foreign / "a.czi", "x");
-  CHECK(contains(pair_refusal(foreign.path()), "of a kind that Basin reads (a.czi is none)"));
+  CHECK(contains(pair_refusal(foreign.path()), "in a supported format (a.czi is not)"));
 }
 
 TEST_CASE("dataset: files that cannot be read are not passed over") {
@@ -162,18 +163,18 @@ TEST_CASE("dataset: files that cannot be read are not passed over") {
   CHECK(contains(pair_refusal(f.path()), "b.png (no labels)"));
   fs::remove(f / "b.png");
   write_bytes(f / "c_masks.gif", "GIF89a"), write_bytes(f / "d_masks.jpg", "x");
-  CHECK(contains(pair_refusal(f.path()), "c_masks.gif: is of a kind that cannot hold labels"));
+  CHECK(contains(pair_refusal(f.path()), "c_masks.gif: labels in this format are not supported"));
   fs::remove(f / "c_masks.gif");
-  CHECK(contains(pair_refusal(f.path()), "d_masks.jpg: is of a kind that cannot hold labels"));
+  CHECK(contains(pair_refusal(f.path()), "d_masks.jpg: labels in this format are not supported"));
   const Folder dsb;
   put_image(dsb / "a/images/a.png"), put_labels(dsb / "a/masks/1.png"), write_bytes(dsb / "a/masks/2.gif", "x");
-  CHECK(contains(pair_refusal(dsb.path()), "2.gif: is of a kind that cannot hold labels"));
+  CHECK(contains(pair_refusal(dsb.path()), "2.gif: labels in this format are not supported"));
   fs::remove(dsb / "a/masks/2.gif");
   put_labels(dsb / "a/masks/2.png", 4, 5, 1);
   std::vector<int64_t> two(20);
   two[0] = 1, two[1] = 2;
   write_labels(dsb / "a/masks/3.png", compact(4, 5, two));
-  CHECK(contains(refusal([&] { read_pair_labels(find_pairs(dsb.path())[0]); }), "3.png: holds several numbers"));
+  CHECK(contains(refusal([&] { read_pair_labels(find_pairs(dsb.path())[0]); }), "3.png: contains several numbers"));
 }
 
 TEST_CASE("dataset: files that the shell lists are treated as those of a folder") {
@@ -191,14 +192,14 @@ TEST_CASE("dataset: files that the shell lists are treated as those of a folder"
   std::vector<std::string> left_out;
   CHECK(merged({f / "x.png", f / "x_masks.png"}, left_out) == V{{"x", f / "x.png"}});
   REQUIRE(left_out.size() == 1);
-  CHECK(contains(left_out[0], "x_masks.png, which by its name is not an image but its labels"));
+  CHECK(contains(left_out[0], "x_masks.png, because by its name it is not an image but a label image"));
   CHECK(merged({f / "x_masks.png"}, left_out).size() == 1);  // alone it is meant
-  // The same names in two folders: results lie as the images do.
+  // The same names in two folders: results are laid out like the images.
   CHECK(merged({f / "x.png", f / "more"}, left_out) ==
         V{{"x", f / "x.png"}, {"more/x", f / "more/x.png"}, {"more/y", f / "more/y.png"}});
   CHECK(merged({f / "more", f / "more/x.png"}, left_out) == V{{"x", f / "more/x.png"}, {"y", f / "more/y.png"}});
   write_bytes(f / "x.tif", "x");
-  CHECK(contains(refusal([&] { merged({f / "x.png", f / "x.tif"}, left_out); }), "has the same name"));
+  CHECK(contains(refusal([&] { merged({f / "x.png", f / "x.tif"}, left_out); }), "has the same stem"));
 }
 
 TEST_CASE("dataset: what reading changed is said, once for all files of which it is true") {
@@ -232,9 +233,9 @@ TEST_CASE("dataset: DSB folders, one mask per object") {
   CHECK(contains(refusal([&] { read_pair_labels(pairs[0], 5, 4); }),
                  "a.png: is 5 x 4 pixels, but its image n1.png is 4 x 5"));
   put_image(f / "n2/images/second.png");
-  CHECK(contains(pair_refusal(f.path()), "second.png: is a second image"));
+  CHECK(contains(pair_refusal(f.path()), "second.png: only one image is expected here"));
   fs::remove(f.path() / "n2/images/second.png"), fs::remove(f.path() / "n2/masks");
-  CHECK(contains(pair_refusal(f.path()), "n2.png: without a folder of masks"));
+  CHECK(contains(pair_refusal(f.path()), "n2.png: there is no masks folder"));
 }
 
 TEST_CASE("dataset: a CSV list") {
@@ -250,20 +251,20 @@ TEST_CASE("dataset: a CSV list") {
     CHECK(find_pairs(f.path() / "list.csv").size() == 1);
   }
   CHECK(contains(why("raw/b_img.png,gt/3.png\n"), "bad.csv: line 1: there is no file"));
-  CHECK(contains(why("picture,mask\nraw/b_img.png,gt/1.png\n"), "(a heading is image,mask)"));
-  CHECK(contains(why("image,mask\nraw/b_img.png\n"), "bad.csv: line 2 is not image,mask"));
-  CHECK(contains(why("raw/b_img.png,gt/1.png,0.5\n"), "line 1 is not image,mask"));
+  CHECK(contains(why("picture,mask\nraw/b_img.png,gt/1.png\n"), "(a heading must be image,mask)"));
+  CHECK(contains(why("image,mask\nraw/b_img.png\n"), "bad.csv: line 2: expected two fields, image,mask"));
+  CHECK(contains(why("raw/b_img.png,gt/1.png,0.5\n"), "line 1: expected two fields, image,mask"));
   CHECK(contains(why("raw/b_img.png,gt/1.png\nraw/b_img.png,gt/2.png\n"), "line 2: "));
   CHECK(contains(why("\"raw/b_img.png,gt/1.png\n"), "quotation mark"));
-  CHECK(contains(why("image,mask\n"), "holds no images"));
+  CHECK(contains(why("image,mask\n"), "contains no images"));
   CHECK(contains(why(""), "bad.csv: is empty"));
 }
 
 TEST_CASE("dataset: what does not pair is refused by name") {
   const Folder f;
   CHECK(contains(pair_refusal(f.path() / "none"), "none: no such file or folder"));
-  CHECK(contains(pair_refusal(f.path()), "holds no images"));
-  CHECK(contains(refusal([&] { find_images(f.path()); }), "holds no images"));
+  CHECK(contains(pair_refusal(f.path()), "contains no images"));
+  CHECK(contains(refusal([&] { find_images(f.path()); }), "contains no images"));
   CHECK(contains(refusal([&] { find_images(f.path() / "none"); }), "no such file or folder"));
   CHECK(contains(pair_refusal(write_bytes(f / "a.txt", "x")), "a.txt: is neither"));
   put_image(f / "a.png"), put_labels(f / "b_masks.png");
@@ -331,7 +332,7 @@ TEST_CASE("dataset: validation images are chosen by their names alone") {
   CHECK(held_out(names, 0.1) == tenth);
   const std::vector<std::string> fifth = held_out(names, 0.2);
   CHECK(std::includes(fifth.begin(), fifth.end(), tenth.begin(), tenth.end()));
-  // Numbered names are spread, not taken in runs.
+  // Numbered names are spread, not in runs.
   int neighbours = 0;
   for (size_t i = 1; i < tenth.size(); ++i)
     neighbours += std::stoi(tenth[i].substr(4)) == std::stoi(tenth[i - 1].substr(4)) + 1;
@@ -341,7 +342,7 @@ TEST_CASE("dataset: validation images are chosen by their names alone") {
   CHECK(held_out({"a", "b", "c"}, 0).empty());
   CHECK(held_out({"a"}, 0.5).empty());
   CHECK(held_out({}, 0.5).empty());
-  // The rule itself must never change: models name their data by it.
+  // This rule must never change: models identify their data by it.
   CHECK(held_out({"a", "b", "c", "d", "e", "f"}, 0.34) == std::vector<std::string>{"b", "e"});
   for (double fraction : {-0.1, 1.0, std::nan("")})
     CHECK_THROWS_AS(validation_split(named({"a", "b"}), fraction), Error);

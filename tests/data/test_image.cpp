@@ -58,7 +58,7 @@ void check_sample(const std::string& name, int channels) {
   }
 }
 
-/// The sample of three smooth channels: 10 x, 10 y and 90, up to what JPEG loses.
+/// The sample of three smooth channels: 10 x, 10 y and 90, apart from what JPEG changes.
 void check_smooth(const std::string& name, int channels) {
   CAPTURE(name);
   const Image image = read_image(samples / name);
@@ -123,7 +123,7 @@ TEST_CASE("image: more objects than 16 bits hold go to 32-bit TIFF and .npy, not
     write_labels(folder / name, labels);
     CHECK(read_labels(folder / name).ids == labels.ids);
   }
-  CHECK(contains(refusal([&] { write_labels(folder / "a.png", labels); }), "a.png: holds 89999 objects"));
+  CHECK(contains(refusal([&] { write_labels(folder / "a.png", labels); }), "a.png: there are 89999 objects"));
   CHECK_FALSE(std::filesystem::exists(folder / "a.png"));
 }
 
@@ -190,13 +190,14 @@ TEST_CASE("image: labels of every integer type, and of whole floats") {
 TEST_CASE("image: what is no label image is refused") {
   const auto why = [](const char* name) { return refusal([&] { read_labels(samples / name); }); };
   CHECK(contains(why("u8_rgb.png"), "u8_rgb.png: has 3 channels"));
-  CHECK(contains(why("negative.tif"), "negative.tif: holds label -1"));
-  CHECK(contains(why("fractions.tif"), "fractions.tif: holds label"));
-  CHECK(contains(why("nan.tif"), "nan.tif: holds label"));
-  CHECK(contains(why("make.py"), "make.py: is no PNG"));
+  CHECK(contains(why("negative.tif"), "negative.tif: has the label -1"));
+  CHECK(contains(why("fractions.tif"), "fractions.tif: has the label"));
+  CHECK(contains(why("nan.tif"), "nan.tif: has the label"));
+  CHECK(contains(why("make.py"), "make.py: is not a PNG"));
   CHECK(contains(refusal([] { compact(1, 2, {1, -5}); }), "-5"));
   const Folder folder;
-  CHECK(contains(refusal([&] { write_labels(folder / "a.jpg", labels_of(1, 1, {1})); }), "a.jpg: labels are written"));
+  CHECK(
+      contains(refusal([&] { write_labels(folder / "a.jpg", labels_of(1, 1, {1})); }), "a.jpg: labels can be written"));
 }
 
 TEST_CASE("image: a photograph is no label image, objects of any shape are") {
@@ -211,7 +212,7 @@ TEST_CASE("image: a photograph is no label image, objects of any shape are") {
   };
   std::mt19937 rng(1);
   CHECK(contains(refusal([&] { read([&](int y, int x) { return 40 + (y + x) / 8 + int(rng() % 8); }); }),
-                 "l.npy: is no label image"));
+                 "l.npy: is not a label image"));
   CHECK(read([](int y, int x) { return y / 2 * 32 + x / 2 + 1; }) == 1024);             // touching squares of 2 x 2
   CHECK(read([](int y, int x) { return x % 2 ? 0 : x / 2 + 1 + y / 8 * 32; }) == 256);  // lines
   CHECK(read([](int y, int x) { return y * 64 + x + 1; }) == 4096);
@@ -222,7 +223,7 @@ TEST_CASE("image: what cannot be read is refused in one sentence with the file's
   CHECK(contains(image_refusal(folder / "none.png"), "none.png: cannot be opened"));
   CHECK(contains(image_refusal(folder.path()), "is a folder"));
   CHECK(contains(image_refusal(write_bytes(folder / "e.png", "")), "e.png: is empty"));
-  CHECK(contains(image_refusal(write_bytes(folder / "t.png", "a text")), "t.png: is no PNG, JPEG, BMP or TIFF"));
+  CHECK(contains(image_refusal(write_bytes(folder / "t.png", "a text")), "t.png: is not a PNG, JPEG, BMP or TIFF"));
   CHECK(contains(image_refusal("/dev/zero"), "not a regular file"));
   CHECK(contains(image_refusal(samples / "nan.tif"), "NaN"));
   CHECK(contains(image_refusal(samples / "negative.tif"), "negative"));

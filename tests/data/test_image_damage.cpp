@@ -11,7 +11,7 @@ using namespace basin::test;
 
 namespace {
 
-/// Whatever a damaged file is: read, or refused in one sentence that begins with its name.
+/// A damaged file must either be read, or refused in one sentence that begins with its name.
 template <class F>
 void read_or_refuse(const std::filesystem::path& path, F read) {
   std::string why;
@@ -71,21 +71,21 @@ TEST_CASE("image: sizes that a header only claims") {
     return image_refusal(write_bytes(folder / "a.png", png_header(width, height)));
   };
   CHECK(contains(png(0x7fffffff, 0x7fffffff), "a.png: "));
-  CHECK(contains(png(1 << 20, 1 << 20), "more than it can hold"));
+  CHECK(contains(png(1 << 20, 1 << 20), "more than the file can contain"));
   CHECK(contains(png(0, 5), "a.png: "));
   write_bytes(folder / "large.png", png_header(46341, 46341) + std::string(1 << 16, '\0'));
-  CHECK(contains(image_refusal(folder / "large.png"),
-                 "large.png: has 46341 x 46341 pixels; Basin takes images of up to"));
+  CHECK(contains(image_refusal(folder / "large.png"), "large.png: has 46341 x 46341 pixels; the limit is"));
   const auto tiff = [&](std::vector<std::pair<int, uint32_t>> tags) {
     return image_refusal(write_bytes(folder / "a.tif", tiff_of(std::move(tags), std::string(64, '\1'))));
   };
   // 256 width, 257 height, 258 bits, 259 compression, 262 photometric, 277 samples, 278 rows, 279 bytes of the strip
-  CHECK(contains(tiff({{256, 0x7fffffff}, {257, 0x7fffffff}, {258, 8}, {262, 1}, {279, 64}}), "more than it can hold"));
+  CHECK(contains(tiff({{256, 0x7fffffff}, {257, 0x7fffffff}, {258, 8}, {262, 1}, {279, 64}}),
+                 "more than the file can contain"));
   CHECK(contains(tiff({{256, 0xffffffff}, {257, 0xffffffff}, {258, 8}, {262, 1}, {279, 64}}), "a.tif: "));
   CHECK(contains(tiff({{256, 0}, {257, 8}, {258, 8}, {262, 1}, {279, 64}}), "a.tif: "));
   CHECK(contains(tiff({{256, 8}, {257, 9}, {258, 8}, {262, 1}, {279, 64}}), "truncated"));
   CHECK(contains(tiff({{256, 8}, {257, 8}, {258, 8}, {262, 1}, {277, 65535}, {279, 64}}), "a.tif: "));
-  CHECK(contains(tiff({{256, 8}, {257, 8}, {258, 40}, {262, 1}, {279, 64}}), "40 bits a sample"));
+  CHECK(contains(tiff({{256, 8}, {257, 8}, {258, 40}, {262, 1}, {279, 64}}), "40 bits per sample"));
   CHECK(contains(tiff({{256, 8}, {257, 8}, {258, 8}, {262, 5}, {279, 64}}), "photometric"));
   CHECK(read_image(write_bytes(folder / "b.tif",
                                tiff_of({{256, 8}, {257, 8}, {258, 8}, {262, 1}, {279, 64}}, std::string(64, '\1'))))
@@ -101,7 +101,7 @@ TEST_CASE("image: a JPEG whose Huffman tables are missing or too long is refused
     std::string missing = whole, long_one = whole;
     missing[table + 4] = 3;                       // its id: the scans name another
     long_one.replace(table + 5, 16, 16, '\xff');  // how many codes there are of each length
-    // libjpeg-turbo takes the standard's tables where a baseline file brings none, as those of cameras' films do.
+    // libjpeg-turbo uses the standard's tables if a baseline file contains none, like the frames of cameras' films.
     if (std::string(name) == "smooth_progressive.jpg")
       CHECK(contains(image_refusal(write_bytes(folder / "a.jpg", missing)), "a.jpg: is a truncated or damaged JPEG"));
     CHECK(contains(image_refusal(write_bytes(folder / "b.jpg", long_one)), "b.jpg: is a truncated or damaged JPEG"));

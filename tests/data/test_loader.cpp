@@ -146,7 +146,7 @@ TEST_CASE("loader: named targets: maps of two types and sizes, and tables that b
     if (k == 2) {
       CHECK_THROWS_AS(to.map<float>("ids"), Error);
       CHECK_THROWS_AS(to.count("ids"), Error);
-      CHECK(contains(refusal([&] { to.map<float>("colour"); }), "no target called colour"));
+      CHECK(contains(refusal([&] { to.map<float>("colour"); }), "no target named colour"));
     }
   });
   for (int step = 0; step < 9; ++step) {
@@ -175,8 +175,8 @@ TEST_CASE("loader: named targets: maps of two types and sizes, and tables that b
 
 TEST_CASE("loader: targets that cannot be are refused") {
   const auto refused = [](const TargetSpec& spec) { return refusal([&] { make_target_tensors({}, spec, 1, 8, 12); }); };
-  CHECK(contains(refused({{{"a"}, {"a"}}, {}}), "two targets are called a"));
-  CHECK(contains(refused({{{"a_count"}}, {{"a", 3}}}), "two targets are called a_count"));
+  CHECK(contains(refused({{{"a"}, {"a"}}, {}}), "two targets are named a"));
+  CHECK(contains(refused({{{"a_count"}}, {{"a", 3}}}), "two targets are named a_count"));
   CHECK(contains(refused({{{"image"}}, {}}), "\"image\""));
   CHECK(contains(refused({{{"a", 1, DType::f32, 8}}, {}}), "8 x 12 pixels"));
   CHECK(contains(refused({{{"a", 1, DType::f64}}, {}}), "neither float32 nor int32"));

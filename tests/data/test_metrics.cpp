@@ -203,7 +203,7 @@ TEST_CASE("metrics: AJI lets a prediction serve twice, AJI+ does not") {
   const Labels four = boxes(1, 8, {{0, 1, 0, 4}});
   CHECK(value("AJI", score(four, boxes(1, 8, {{0, 1, 2, 8}, {0, 1, 0, 1}}))) == near(2 / double(8 + 1)));
   CHECK(value("AJI", score(four, boxes(1, 8, {{0, 1, 0, 1}, {0, 1, 2, 8}}))) == near(1 / double(4 + 6)));
-  // A prediction that touches nothing adds its area.
+  // A prediction without overlap adds its area.
   const Labels far = boxes(2, 6, {{0, 1, 0, 2}, {1, 2, 0, 2}, {0, 2, 5, 6}});
   CHECK(value("AJI", score(boxes(2, 6, {{0, 2, 0, 2}}), far)) == near(2 / double(4 + 2 + 2)));
 }
@@ -235,14 +235,14 @@ TEST_CASE("metrics: VOC2010 ranks by confidence") {
   const std::vector<double> reversed = {0.6, 0.7, 0.8, 0.9};
   CHECK(*voc2010(score(overlap(truth, prediction), reversed), 0.5) == near((0.5 + 0.5) / 3));
 
-  // Below one half a second detection can reach a taken object: a false positive.
+  // Below one half a second detection can match an object that is already taken: a false positive.
   const Labels one = boxes(2, 4, {{0, 2, 0, 4}}), two = boxes(2, 4, {{0, 2, 0, 2}, {0, 2, 2, 4}});
   CHECK(*voc2010(score(overlap(one, two), std::vector<double>{0.1, 0.2}), 0.4) == 1);
   const Labels three = boxes(2, 8, {{0, 2, 0, 4}, {0, 2, 4, 8}});
   const Labels cut = boxes(2, 8, {{0, 2, 0, 2}, {0, 2, 2, 4}, {0, 2, 4, 8}});
   CHECK(*voc2010(score(overlap(three, cut), std::vector<double>{0.9, 0.8, 0.7}), 0.4) == near((1 + 2 / 3.0) / 2));
 
-  // Pooled: one ranking over images, whose objects stay apart.
+  // Pooled: one ranking over images, whose objects remain distinct.
   const ImageScore first = score(overlap(one, one), std::vector<double>{0.3});
   const ImageScore second = score(overlap(one, boxes(2, 4, {{0, 1, 0, 1}})), std::vector<double>{0.9});
   CHECK(*voc2010(pool(std::vector<ImageScore>{first, second, first}), 0.5) == near((2 / 3.0 + 2 / 3.0) / 3));

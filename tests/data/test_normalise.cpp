@@ -76,7 +76,7 @@ TEST_CASE("normalise: divide is refused where the type says nothing of the value
   const auto why = [](const Image& image) { return refusal([&] { Source(image, 1, divide, "a.tif"); }); };
   CHECK(contains(why(image_of<float>(1, 2, 1, {20, 200})), "a.tif has floats from 20 to 200, for which --norm divide"));
   CHECK(contains(why(image_of<float>(1, 2, 1, {-100, 1})), "use --norm percentile:1,99.8"));
-  CHECK(contains(why(image_of<uint16_t>(1, 2, 1, {20, 200})), "a.tif has 16-bit numbers of up to 200 only"));
+  CHECK(contains(why(image_of<uint16_t>(1, 2, 1, {20, 200})), "a.tif has 16-bit values, but none above 200"));
   CHECK(Source(image_of<uint16_t>(1, 2, 1, {0, 0}), 1, divide, "a").image().notes.empty());
   CHECK(Source(image_of<uint16_t>(1, 2, 1, {20, 4096}), 1, divide, "a").image().notes.empty());
   CHECK(Source(image_of<uint16_t>(1, 2, 1, {20, 4095}), 1, divide, "a").image().notes.size() == 1);

@@ -59,7 +59,7 @@ TEST_CASE("metrics: VOC2010 of boxes counts an IoU at the threshold, that of mas
   CHECK(*voc2010(s, 0.6) == near((1 / 3.0) / 2));  // 15 / 25 is not above
   CHECK(value("VOC_box_AP50", s) == *voc2010_boxes(s, 0.5));
   CHECK(value("VOC_box_AP50:95", s) == near((1 + 2 / 3.0) / 2 / 10 + 9 * (1 / 3.0) / 2 / 10));
-  // In a pool the objects of an image stay its own.
+  // In a pool the objects of different images remain distinct.
   CHECK(*voc2010_boxes(pool(std::vector<ImageScore>{s, s}), 0.5) == near((2 * 1 + 2 * (4 / 6.0)) / 4));
   CHECK(!voc2010_boxes(score(truth, truth), 0.5));
   // A frame around an object has its box.
@@ -105,7 +105,8 @@ TEST_CASE("planes: true objects that share pixels") {
   CHECK(value("SEG", s) == near((1 + 6 / 7.0) / 2));
   CHECK(value("PQ", s) == near((1 + 6 / 7.0) / 2));
 
-  // Two true objects that are nearly the same, one prediction: it serves both, as in EmbedSeg; and one that is none.
+  // Two nearly identical true objects and one prediction, which matches both, as in EmbedSeg; and one prediction
+  // without a match.
   const Planes twice{1, 8, {{{0, 4}}, {{0, 5}}, {{0, 4}}}};
   const ImageScore many = score(overlap(twice, boxes(1, 8, {{0, 1, 0, 4}, {0, 1, 6, 8}})));
   const auto is = [&](double t, Dialect dialect, int64_t tp, int64_t fp, int64_t fn) {
@@ -119,7 +120,7 @@ TEST_CASE("planes: true objects that share pixels") {
   is(0.8, Dialect::dsb2018, 2, 1, 1);  // 4 / 5 is not above
   is(0.8, Dialect::torchvf, 1, 1, 1);  // predictions are counted
   CHECK(value("AP50", many) == 0.75);
-  // In a pool beside a label image each keeps its rule.
+  // In a pool with a label image each keeps its rule.
   const ImageScore both = pool(std::vector<ImageScore>{many, score(true_a, predicted_a)});
   CHECK(counts(both, 0.5, Dialect::stardist).true_positive == 3 + 3);
   CHECK(counts(both, 0.5, Dialect::stardist).false_positive == 1 + 1);
@@ -186,9 +187,9 @@ TEST_CASE("planes: stacks of masks are read one object an image") {
   CHECK(!read_stack(samples / "u8.png"));
   write_bytes(f / "png.tif", read_bytes(samples / "u8.png"));
   CHECK(!read_stack(f / "png.tif"));
-  CHECK(contains(refusal([&] { read_stack(samples / "stack.tif"); }), "stack.tif: image 1 holds several numbers"));
+  CHECK(contains(refusal([&] { read_stack(samples / "stack.tif"); }), "stack.tif: image 1 contains several numbers"));
   write_npy(f / "flat.npy", {3, 0, 3}, stack);
-  CHECK(contains(refusal([&] { read_stack(f / "flat.npy"); }), "flat.npy: is no stack of masks"));
+  CHECK(contains(refusal([&] { read_stack(f / "flat.npy"); }), "flat.npy: is not a stack of masks"));
   write_bytes(f / "cut.tif", read_bytes(samples / "masks_stack.tif").substr(0, 100));
   CHECK(contains(refusal([&] { read_stack(f / "cut.tif"); }), "cut.tif: "));
 }

@@ -4,6 +4,7 @@
 
 #include "data/dataset/loader.h"
 #include "tests/support/file_support.h"
+#include "tests/support/sampling_support.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -39,14 +40,6 @@ LoaderOptions options_of(Kind kind, int crop, int batch = 1) {
   o.augment = parse_augmentation("none");
   o.targets.maps = {{"ids", 1, DType::i32}};
   return o;
-}
-
-void copy_ids(const Exec&, View<const int32_t, 2> labels, const SampleTargets& to) {
-  const View<int32_t, 3> ids = to.map<int32_t>("ids");
-  const int margin = (labels.dim[0] - ids.dim[1]) / 2;
-  for (int y = 0; y < ids.dim[1]; ++y)
-    for (int x = 0; x < ids.dim[2]; ++x)
-      ids(0, y, x) = labels(y + margin, x + margin);
 }
 
 View<float, 4> image_in(const LoadedBatch& b) { return b.image.view<float, 4>(); }
@@ -185,7 +178,7 @@ TEST_CASE("sampling: beyond an image smaller than the crop lies its mirror image
 }
 
 TEST_CASE("sampling: affine samples have one scale of eight and the centre in the image, and one in two is flipped") {
-  // The value of a pixel tells where it comes from: bilinear values of a linear function are exact.
+  // The value of a pixel shows its source: bilinear values of a linear function are exact.
   const int height = 200, width = 300, size = 64;
   std::vector<Example> examples;
   examples.push_back(example_of(
@@ -324,16 +317,16 @@ TEST_CASE("sampling: what cannot be drawn is refused") {
   examples.push_back(same("empty", 8, 8, [](int, int) { return 0; }));
   SamplerOptions o;
   o.sampling.min_objects = 2;
-  CHECK(refusal([&] { Sampler(examples, o); }) == "no image to train on holds 2 objects or more");
+  CHECK(refusal([&] { Sampler(examples, o); }) == "no training image contains 2 objects or more");
   o.sampling.min_objects = 0, o.sampling.kind = Kind::object_crop;
-  CHECK(refusal([&] { Sampler(examples, o); }) == "no image to train on holds an object");
+  CHECK(refusal([&] { Sampler(examples, o); }) == "no training image contains an object");
   o.sampling.kind = Kind::resize, o.draw_by = DrawBy::objects;
-  CHECK(contains(refusal([&] { Sampler(examples, o); }), "crops at random"));
+  CHECK(contains(refusal([&] { Sampler(examples, o); }), "needs random crops"));
   o.draw_by = DrawBy::images;
   examples[0].weight = -1;
   CHECK(contains(refusal([&] { Sampler(examples, o); }), "empty has the weight -1"));
   examples[0].weight = 0;
-  CHECK(refusal([&] { Sampler(examples, o); }) == "there is no image to train on");
+  CHECK(refusal([&] { Sampler(examples, o); }) == "there are no training images");
   CHECK(contains(refusal([] { parse_draw_by("object"); }), "--sampling object: expected images or objects"));
   examples[0].weight = 1;
   examples.push_back(same("two", 8, 8, [](int y, int) { return y < 2 ? 1 : y < 4 ? 2 : 0; }));

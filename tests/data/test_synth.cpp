@@ -17,7 +17,7 @@ using namespace basin;
 
 namespace {
 
-/// Slow and plain: the pieces of each object, by repeated relabelling to the smallest neighbour.
+/// A slow, simple reference: the pieces of each object, by repeated relabelling to the smallest neighbour.
 int pieces_of(const Labels& labels, int id) {
   std::vector<int> root(labels.ids.size());
   for (size_t p = 0; p < root.size(); ++p)

@@ -6,32 +6,12 @@
 
 #include "data/synth/synth_colony.h"
 #include "data/synth/synth_shapes.h"
+#include "tests/support/synth_support.h"
 
 using namespace basin;
 using namespace basin::synth;
+using namespace basin::test;
 
-namespace {
-
-Body ball(double x, double y, double radius) {
-  Body body;
-  body.disks = {{{0, 0}, radius}};
-  body.joined = {0};
-  body.at = {x, y};
-  return body;
-}
-
-/// Straight, of length 2 half + 2 radius, along x.
-Body bar(double x, double y, double half, double radius) {
-  Body body;
-  for (int k = 0; k <= 8; ++k) {
-    body.disks.push_back({{half * (k - 4) / 4.0, 0}, radius});
-    body.joined.push_back(std::max(0, k - 1));
-  }
-  body.at = {x, y};
-  return body;
-}
-
-}  // namespace
 TEST_CASE("synth: the grid finds the overlap of all pairs") {
   Random random(3, Purpose::test);
   std::vector<Body> bodies;

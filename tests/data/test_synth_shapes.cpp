@@ -5,32 +5,11 @@
 #include <vector>
 
 #include "data/synth/synth_shapes.h"
+#include "tests/support/synth_support.h"
 
 using namespace basin;
 using namespace basin::synth;
-
-namespace {
-
-Body ball(double x, double y, double radius) {
-  Body body;
-  body.disks = {{{0, 0}, radius}};
-  body.joined = {0};
-  body.at = {x, y};
-  return body;
-}
-
-/// Straight, of length 2 half + 2 radius, along x.
-Body bar(double x, double y, double half, double radius) {
-  Body body;
-  for (int k = 0; k <= 8; ++k) {
-    body.disks.push_back({{half * (k - 4) / 4.0, 0}, radius});
-    body.joined.push_back(std::max(0, k - 1));
-  }
-  body.at = {x, y};
-  return body;
-}
-
-}  // namespace
+using namespace basin::test;
 
 TEST_CASE("synth: a rod's pixels are those whose centre lies in the capsule") {
   Body body = rod({25, 4, 0, 0});
@@ -76,7 +55,7 @@ TEST_CASE("synth: a worm is thickest in the middle, a filament is even, a dividi
   const Body dividing = rod({40, 4, 0, 0.3});
   CHECK(radius(dividing, 0) == doctest::Approx(4));
   CHECK(radius(dividing, 0.5) == doctest::Approx(0.7 * 4));
-  // A branch leaves the stem where and under the angle it is told to.
+  // A branch leaves the stem at the given position and angle.
   const Body branched = branched_rod({40, 4, 0, 0}, {0.5, 1.2, 15});
   const size_t last = branched.disks.size() - 1;
   size_t root = last;

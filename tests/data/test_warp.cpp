@@ -5,6 +5,7 @@
 #include "data/dataset/smooth_noise.h"
 #include "kernels/image/symmetry.h"
 #include "tests/support/file_support.h"
+#include "tests/support/sampling_support.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -54,14 +55,6 @@ LoaderOptions options_of(int crop, const std::string& augment) {
   o.augment = parse_augmentation(augment);
   o.targets.maps = {{"ids", 1, DType::i32}};
   return o;
-}
-
-void copy_ids(const Exec&, View<const int32_t, 2> labels, const SampleTargets& to) {
-  const View<int32_t, 3> ids = to.map<int32_t>("ids");
-  const int margin = (labels.dim[0] - ids.dim[1]) / 2;
-  for (int y = 0; y < ids.dim[1]; ++y)
-    for (int x = 0; x < ids.dim[2]; ++x)
-      ids(0, y, x) = labels(y + margin, x + margin);
 }
 
 }  // namespace

@@ -4,10 +4,10 @@
 
 #include "tests/emulate/device.h"
 
-// As much of CUDA's runtime as Basin uses, for the emulated device. Work is done as late as it may be, when somebody
-// waits for it: a host that reads too early sees old values. While it is done for one stream, others run ahead at random
-// as far as events let them. The device's memory cannot be touched while none of its
-// work runs, nor what was freed by anybody; new memory holds NaN. BASIN_EMULATED_MEMORY limits it, in MiB.
+// The part of CUDA's runtime that Basin uses, for the emulated device. Work is executed as late as possible, when
+// somebody waits for it: a host that reads too early sees old values. While work of one stream is executed, other
+// streams run ahead at random as far as events allow. The host cannot touch the device's memory while none of its work
+// runs, and nobody can touch freed memory; new memory contains NaN. BASIN_EMULATED_MEMORY limits it, in MiB.
 
 struct CUstream_st;
 struct CUevent_st;
@@ -83,17 +83,17 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t);
 
 namespace emulate {
 
-/// `thread` for each thread of the grid, when the stream comes to it.
+/// Calls `thread` for each thread of the grid, when the stream reaches it.
 cudaError_t launch(cudaStream_t, dim3 grid, dim3 block, std::function<void()> thread);
 /// Work of a library on the device's memory.
 cudaError_t library_call(cudaStream_t, std::function<void()> work);
-/// The device's memory in bytes, from here on; returns how much it was.
+/// Sets the device's memory in bytes from here on; returns the previous size.
 size_t set_memory(size_t bytes);
-/// How much of it is in use.
+/// The number of bytes in use.
 size_t memory_in_use();
-/// How often the host has waited for work that was not done.
+/// How often the host has waited for unfinished work.
 int waits();
-/// The device works again after a failure, its memory as it was.
+/// Makes the device usable again after a failure, with its memory unchanged.
 void forget_failure();
 
 }  // namespace emulate

@@ -32,7 +32,7 @@ bool same(const Place& a, const Place& b) {
   return a.line() == b.line() && a.column() == b.column() && std::strcmp(a.file_name(), b.file_name()) == 0;
 }
 
-/// A stack that runs one thread after another.
+/// A stack on which one thread runs after another.
 struct Fiber {
   ucontext_t first{};
   jmp_buf at{};
@@ -50,7 +50,7 @@ struct Thread {
   uint64_t met[warp_size] = {};  // the values of the last meeting
 };
 
-/// Lanes of a warp on their way to the same operation.
+/// Lanes of a warp that wait for the same operation.
 struct Meeting {
   int warp;
   unsigned mask, arrived;
@@ -74,7 +74,7 @@ struct Block {
   size_t choices() const { return ready.size() + (started < threads.size() ? 1 : 0); }
 };
 
-/// Everything of the one device. Only one host thread at a time is in here.
+/// The state of the only device. Only one host thread at a time may use it.
 struct Machine {
   std::mt19937_64 random{1};
   std::vector<std::unique_ptr<Fiber>> fibers;
@@ -121,7 +121,7 @@ Fiber* take_fiber() {
   return fiber;
 }
 
-/// Runs a thread until it is done or waits.
+/// Runs a thread until it finishes or waits.
 [[gnu::noinline]] void go_on(Thread& t) {
   machine.running = &t;
   const unsigned number = unsigned(t.number);
@@ -144,7 +144,7 @@ void open(Block& b, dim3 index, unsigned threads) {
   b.threads.assign(threads, {});
   b.order.resize(threads);
   std::iota(b.order.begin(), b.order.end(), 0);
-  // In order half of the time: what most devices do most of the time must be seen too.
+  // In order half of the time, because the usual order of real devices must be tested too.
   if (below(2)) std::shuffle(b.order.begin(), b.order.end(), machine.random);
   b.started = b.finished = 0;
   b.ready.clear(), b.waiting.clear(), b.meetings.clear(), b.memory.clear();
@@ -181,7 +181,7 @@ void explain_stop(const Block& b) {
     machine.reason = text_of(b.meetings.at(0).place) + ": an operation of a warp that not all lanes of its mask reach";
 }
 
-/// Whether two touches of an element have an order.
+/// Whether two accesses to an element are ordered.
 bool ordered(const Touch& before, const Thread& t) {
   if (before.thread == 0 || before.thread == t.number + 1 || before.block_phase != t.block->phase) return true;
   return (before.thread - 1) / warp_size == t.number / warp_size && before.warp_phase != t.warp_phase;
@@ -224,7 +224,7 @@ bool run_grid(dim3 grid, dim3 block, const std::function<void()>& thread) {
     }
     const size_t slot = below(running.size());
     Block& b = *running[slot];
-    // A while with each, so that blocks that need nothing of each other do not pay for being mixed.
+    // Several steps with each block, so that independent blocks do not pay for interleaving.
     for (size_t turns = 1 + below(2 * threads); turns > 0 && b.choices() > 0 && machine.reason.empty(); --turns)
       advance(b);
     if (b.finished == threads) {
@@ -298,7 +298,7 @@ const uint64_t* meet(unsigned mask, uint64_t value, const Place& place) {
 void note_read(Trace& trace, const Place& place) {
   if (!trace.written) fail("reads an element of a shared array that nobody wrote", place);
   check_order(trace.write, false, place);
-  // Of several readers two are kept: at least one of them is not the thread that may write next.
+  // Two readers are kept: at least one of them is not the thread that may write next.
   const Touch now = touch_now(false);
   if (trace.read.thread != now.thread) trace.read_before = trace.read;
   trace.read = now;

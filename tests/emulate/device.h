@@ -7,11 +7,11 @@
 #include <string>
 #include <type_traits>
 
-// A GPU of a few hundred lines, so that the CUDA side of Basin is tested on machines without one: the same sources,
-// compiled as plain C++ with this in place of CUDA. Blocks run in shuffled order, some at once; each thread is a fiber
-// that waits at barriers and for its warp, and stands back at random, from a seed, at atomics. It counts as a failure
-// if a barrier or a warp's operation is not reached by all, if a shared array is read before it is written or outside
-// its bounds, and if two threads touch one of its elements with no barrier in between.
+// A GPU of a few hundred lines, for testing the CUDA side of Basin on machines without one: the same sources, compiled
+// as plain C++ with this instead of CUDA. Blocks run in shuffled order, some concurrently; each thread is a fiber that
+// waits at barriers and for its warp, and yields at random, from a seed, at atomics. A launch fails if not all threads
+// reach a barrier or a warp operation, if a shared array is read before it is written or out of bounds, or if two
+// threads touch one of its elements without a barrier in between.
 
 struct dim3 {
   unsigned x, y, z;
@@ -29,42 +29,43 @@ namespace emulate {
 
 using Place = std::source_location;
 
-/// Ends the launch: it is an error of the device, with this text, from then on.
+/// Ends the launch: from then on the device is in an error state with this text.
 [[noreturn]] void fail(const std::string& what, const Place& = Place::current());
 
-/// Runs `thread` once for each thread of the grid. False, and failure() says why, where something failed.
+/// Runs `thread` once for each thread of the grid. Returns false if something failed; failure() gives the reason.
 bool run_grid(dim3 grid, dim3 block, const std::function<void()>& thread);
 const std::string& failure();
 
-/// The order in which threads run, from here on.
+/// Sets the seed of the order in which threads run, from here on.
 void set_seed(uint64_t seed);
 
-/// Whether a thread of the device runs: otherwise it is the host that calls.
+/// Whether a device thread is running; otherwise the host is calling.
 bool on_device();
-/// Lets other threads go first, sometimes.
+/// Sometimes lets other threads run first.
 void stand_back();
 /// Memory of the running thread's block, zeroed when the block starts; the same for the same place. On a real device it
 /// would take `of_values` bytes.
 void* block_memory(size_t bytes, size_t of_values, const Place&);
-/// Waits until all lanes of `mask` have brought their value; value of lane l, which must be one of them, is at [l].
+/// Waits until all lanes of `mask` have provided their value; the value of lane l, which must be one of them, is at
+/// [l].
 const uint64_t* meet(unsigned mask, uint64_t value, const Place&);
 int lane();
 
-/// When and by whom an element was touched last.
+/// When and by which thread an element was last touched.
 struct Touch {
-  int thread;  // 0: nobody; otherwise its number + 1
+  int thread;  // 0: none; otherwise its number + 1
   uint32_t block_phase, warp_phase;
   bool atomic;
 };
 struct Trace {
   bool written;
-  Touch write, read, read_before;  // read_before: the last by another thread than read
+  Touch write, read, read_before;  // read_before: the last read by a thread other than that of `read`
 };
 void note_read(Trace&, const Place&);
 void note_write(Trace&, const Place&);
 void note_atomic(Trace&, const Place&);
 
-/// What `&array[i]` gives: for atomics alone.
+/// The result of `&array[i]`: only for atomics.
 template <class T>
 struct SharedPointer {
   T* value;
@@ -114,7 +115,7 @@ class SharedArray {
   Place place_;
 };
 
-/// An atomic operation on memory that any thread may write: real, since threads of the host may call it too.
+/// An atomic operation on memory that any thread may write: a real one, because host threads may call it too.
 template <class T, class F>
 T atomic_update(T* at, const F& next) {
   stand_back();

@@ -10,7 +10,7 @@
 #include "kernels/runtime/scratch.h"
 #include "kernels/runtime/sort_cub.h"
 
-// What cuDNN and CUB do for Basin, on the emulated device.
+// The functions of cuDNN and CUB that Basin uses, for the emulated device.
 
 namespace basin::kernels {
 
@@ -20,7 +20,7 @@ namespace {
 
 constexpr int algorithms = 2;  // by their numbers; measuring finds 0
 
-/// A sum as an algorithm rounds it: other algorithms, other bits.
+/// A sum as rounded by an algorithm: other algorithms give other bits.
 float rounded(float sum, int algorithm) { return sum * (1 + float(algorithm) * 0x1p-22f); }
 
 /// Arrays of the device as float.

@@ -48,19 +48,19 @@ std::mt19937 stream_order;
 bool failed = false;
 cudaError_t last_error = cudaSuccess;
 
-/// Keeps an error for cudaGetLastError, as every call does.
+/// Stores an error for cudaGetLastError, as every call does.
 cudaError_t told(cudaError_t e) {
   if (e != cudaSuccess) last_error = e;
   return e;
 }
-/// A call that must not lie in a capture.
+/// A call that must not occur during capture.
 cudaError_t refused_in_capture() {
   for (cudaStream_t s : streams)
     s->spoilt = s->spoilt || s->capture;
   return told(cudaErrorStreamCaptureUnsupported);
 }
 
-/// The device's memory: addresses are never used again, so that what was freed stays out of reach.
+/// The device's memory: addresses are never reused, so that freed memory stays inaccessible.
 struct Memory {
   std::byte* base = nullptr;
   size_t end = 0, in_use = 0, limit = 0;
@@ -133,8 +133,7 @@ bool advance(cudaStream_t s) {
   return true;
 }
 
-/// Before each piece of the stream's work another stream may go ahead by some of its own, with nothing to order the two
-/// but events.
+/// Before each piece of the stream's work another stream may run some of its own; only events order the two.
 void drain(cudaStream_t s) {
   const bool was_open = memory().open;
   memory().protect(true);
@@ -157,7 +156,7 @@ void wait_all() {
 
 cudaError_t state() { return failed ? cudaErrorLaunchFailure : cudaSuccess; }
 
-/// Puts work where the stream will come to it, or into the graph that it is captured into.
+/// Queues work on the stream, or adds it to the graph that is being captured.
 cudaError_t enqueue(cudaStream_t stream, Work work) {
   cudaStream_t s = real(stream);
   if (s->capture) {

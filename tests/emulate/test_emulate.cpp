@@ -16,13 +16,13 @@ using namespace basin;
 using namespace basin::test;
 using emulate::waits;
 
-// What the emulated device finds, and what it finds in kernels whose threads depend on each other, over many orders.
+// The faults that the emulated device detects, and kernels whose threads depend on each other, in many orders.
 
 namespace {
 
 Exec device() { return execs().at(1); }
 
-/// What the device says of a kernel with this many threads in one block; empty if nothing.
+/// The device's error for a kernel with this many threads in one block; empty if there is none.
 template <class... A>
 std::string failure_of(void (*kernel)(A...), unsigned threads, const std::type_identity_t<A>&... arguments) {
   const Exec exec = device();

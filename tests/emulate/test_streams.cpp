@@ -5,8 +5,8 @@
 using namespace basin;
 using namespace basin::test;
 
-// What the emulated device does to work whose order between streams, events, graphs and the host is not said: it comes
-// in any order, so that a missing wait gives wrong numbers.
+// The emulated device executes work whose order between streams, events, graphs and the host is not determined in any
+// order, so that a missing wait gives wrong numbers.
 
 namespace {
 
@@ -79,7 +79,7 @@ bool always(int right, const std::function<int(const Streams&)>& work) {
 
 TEST_CASE("emulate: faults in the order of streams, events and graphs give wrong numbers in some order") {
   using S = const Streams&;
-  // The right order first, then what is wrong with it left out.
+  // First the correct order, then the same without the wait that is needed.
   for (const bool ordered : {true, false}) {
     CAPTURE(ordered);
     CHECK(ordered == always(2, [&](S s) {  // the host waits for a copy before it reads

@@ -16,7 +16,7 @@ VectorFieldOptions small() {
   return o;
 }
 
-/// A batch of its own memory; its numbers depend on the seed.
+/// A batch in its own memory; its numbers depend on the seed.
 Batch batch_of(const Exec& exec, unsigned seed) {
   std::vector<float> mask = uniform<float>(2 * 16 * 16, 0, 1, seed + 1);
   for (float& v : mask)
@@ -32,7 +32,7 @@ struct Trained {
   size_t recorded;
 };
 
-/// Seven steps with `batches` that take turns.
+/// Seven steps with `batches` alternating batches.
 Trained train_with(const Exec& exec, bool graph, const std::vector<Batch>& batches) {
   VectorFields method(small());
   method.params().allocate(exec);
@@ -60,7 +60,7 @@ TEST_CASE("graph: recorded steps give the numbers of steps that are launched one
       CHECK(recorded.sums == plain.sums);
       CHECK(plain.sums.size() == 4);
 
-      // A third place in memory is not recorded any more.
+      // A batch at a third address is not captured any more.
       batches.push_back(batch_of(exec, 3));
       CHECK(train_with(exec, true, batches).values == train_with(exec, false, batches).values);
     }

@@ -13,7 +13,7 @@ using namespace basin::test;
 
 namespace {
 
-/// Lends from the system and counts.
+/// Allocates from the system and counts.
 class Counting : public Scratch {
  public:
   void* take(size_t bytes) override {
@@ -34,7 +34,7 @@ class Counting : public Scratch {
 
 constexpr int side = 512;
 
-/// Of discs that cover about `percent` of the image.
+/// Discs that cover about `percent` of the image.
 Labels discs(int percent) {
   constexpr int pitch = 32;
   Labels labels{side, side, (side / pitch) * (side / pitch), std::vector<int32_t>(size_t(side) * side)};
@@ -47,7 +47,7 @@ Labels discs(int percent) {
   return labels;
 }
 
-/// Bytes per pixel of the image that decoding takes at most, its maps counted.
+/// The peak memory of decoding, in bytes per pixel of the image, its maps included.
 double peak_of(const VectorFields& method, const Labels& labels) {
   Counting memory;
   Exec exec;
@@ -67,7 +67,7 @@ TEST_CASE("memory: decoding lets go of what it is done with") {
   Untrained untrained;
   VectorFields& method = untrained.method;
   const Labels sixty = discs(60);
-  // Of 400 million pixels, 16 GB are 40 bytes each; beside these lie the image and its labels, 5 bytes and more.
+  // For 400 million pixels, 16 GB are 40 bytes each; the image and its labels take another 5 bytes or more.
   CHECK(peak_of(method, sixty) < 30);
   method.decoding().noise = kernels::NoiseRule::majority;
   CHECK(peak_of(method, sixty) < 30);
@@ -109,7 +109,7 @@ TEST_CASE("memory: the pool keeps no image, and gives all it can where the syste
   Pool pool(Device::cpu);
   pool.give(pool.take(1 << 20), 1 << 20);
   CHECK(pool.use().held >= 1 << 20);
-  CHECK(contains(refusal([&] { pool.take(size_t(1) << 62); }), "no memory for another"));
+  CHECK(contains(refusal([&] { pool.take(size_t(1) << 62); }), "not enough free memory for another"));
   CHECK(pool.use().held == 0);
   CHECK(pool.use().lent == 0);
 #endif
@@ -120,7 +120,8 @@ TEST_CASE("memory: a GPU without room is told in one sentence, with what to lowe
     if (exec.device == Device::cpu) continue;
     Pool pool(exec.device);
     const std::string why = refusal([&] { pool.take(size_t(1) << 50); });
-    CHECK(contains(why, "the GPU has no room for another 1073741824 MiB: lower --batch, --crop or --tile"));
+    CHECK(contains(why,
+                   "the GPU has not enough free memory for another 1073741824 MiB: lower --batch, --crop or --tile"));
     Exec own = exec;
     own.scratch = &pool;
     CHECK(Tensor::zeros(own, {3}).to_host<float>(own) == std::vector<float>(3, 0.f));  // and goes on working

@@ -7,19 +7,19 @@
 #include "models/training/stepper.h"
 #include "tests/support/gpu_support.h"
 
-// Maps in bfloat16 beside parameters in float32, and nhwc beside nchw.
+// Maps in bfloat16 with parameters in float32, and nhwc compared with nchw.
 
 using namespace basin;
 using namespace basin::test;
 
 namespace {
 
-/// A number stored in bfloat16 is off by at most this much of itself.
+/// The largest relative error of a number stored in bfloat16.
 constexpr double rounding = 0x1p-8;
-/// Sums in float32 may take another order.
+/// Sums in float32 may be in another order.
 constexpr double sums = 1e-6;
 
-/// Numbers that bfloat16 holds, so that both element types begin with the same.
+/// Numbers that bfloat16 represents exactly, so that both element types start with the same values.
 std::vector<float> random_values(const Shape& shape, unsigned seed) {
   std::vector<float> values = uniform<float>(size_t(shape.size()), -1, 1, seed);
   for (float& v : values)
@@ -47,7 +47,7 @@ struct Op {
   std::function<Var(Tape&, const Var& a, const Var& b, const Parameter& p, const Parameter& q)> run;
 };
 
-/// The operation's maps, what they send back, and the gradients of its parameters, in the order of map and gradient.
+/// The operation's maps, the gradients of its inputs, and the gradients of its parameters.
 struct Result {
   std::map<std::string, std::vector<double>> maps, gradients;
 };
@@ -80,7 +80,7 @@ struct Step {
   std::vector<float> losses, gradient, running;
 };
 
-/// Waves, where they are high, and their slopes: what can be learnt, so that the gradients of pixels agree.
+/// Waves and their slopes: learnable, so that the gradients of pixels agree.
 Batch batch_of(const Exec& exec, const Shape& image) {
   const int height = image[2], width = image[3];
   const Shape one{image[0], 1, height, width}, two{image[0], 2, height, width};
@@ -107,7 +107,7 @@ VectorFieldOptions small(int channels, int decoders) {
   return o;
 }
 
-/// With each parameter off by up to `noise` of itself.
+/// With a random relative change of up to `noise` in each parameter.
 Step step_of(const Exec& exec, int channels, int decoders, double noise = 0) {
   VectorFields method(small(channels, decoders));
   method.params().allocate(exec);
@@ -223,8 +223,9 @@ TEST_CASE("mixed precision: on a GPU a step in nhwc is the step in nchw, and in 
       CHECK(network_layout(tf32, DType::f32, 8) == Layout::nhwc);
       const Step want = step_of(exec, channels, decoders), same = step_of(tf32, channels, decoders),
                  near = step_of(bf16, channels, decoders), moved = step_of(exec, channels, decoders, rounding);
-      // ReLUs that open or close make a gradient move by far more than what moves them, in float32 too: in bfloat16 it
-      // may move as it does there with parameters off by one rounding, and by more for the roundings of the maps.
+      // A ReLU that switches changes a gradient by far more than the perturbation that switches it, in float32 too: in
+      // bfloat16 it may change as much as in float32 with parameters perturbed by one rounding, plus more for the
+      // rounding of the maps.
       CHECK(difference(near.losses, want.losses) < 0.02);
       CHECK(difference(near.running, want.running) < 0.002);
       CHECK(difference(near.gradient, want.gradient) > 1e-3);

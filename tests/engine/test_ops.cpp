@@ -75,7 +75,7 @@ TEST_CASE("network: the library's blocked path equals the plain one, forward and
     }
     check_close(out[1], out[0], 1e-4, 1e-4);
     check_close(running[1], running[0], 1e-5, 1e-4);
-    // A ReLU whose input is 0 up to rounding may go either way: compare each parameter's gradient in the mean.
+    // Rounding may decide a ReLU whose input is near 0: compare each parameter's gradient by its mean difference.
     double difference = 0, size = 0;
     for (const Params::Named& named : a.params.learnt()) {
       double off = 0, norm = 0;
@@ -277,7 +277,7 @@ TEST_CASE("tape: backward never writes over a seed that its caller keeps") {
   for (const Exec& exec : execs()) {
     Tape tape(exec);
     const Var x = tape.leaf(Tensor::from<float>(exec, {2}, {5, 7}));
-    // Passes its gradient on unchanged, and adds to it afterwards as other users of x would.
+    // Passes its gradient on unchanged, and adds to it afterwards, like other users of x.
     const Var y = tape.record(x.value, {x}, [&tape, x](const Tensor& d_out) {
       tape.set_gradient(x, d_out);
       d_out.zero(tape.exec());

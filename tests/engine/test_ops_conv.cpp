@@ -10,7 +10,7 @@ namespace {
 /// oneDNN's layout on this machine for maps of whole blocks of 8.
 const Layout blocked = Layout::blocked8;
 
-/// A piece of a network, with the shapes that it is checked with.
+/// A piece of a network, with the shapes to check it with.
 struct Case {
   std::function<Piece(Layout)> piece;
   std::vector<Shape> inputs, parameters;

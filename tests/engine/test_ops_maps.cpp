@@ -11,7 +11,8 @@ namespace {
 
 using Op = std::function<Var(Tape&, const std::vector<Var>&)>;
 
-/// An operation of maps in three layouts: its gradient in double, and in float32 on every device the same as plain.
+/// Checks an operation on maps in three layouts: its gradient in double, and in float32 on every device against the
+/// plain kernels.
 void check_op(const Op& op, const std::vector<Shape>& inputs) {
   const auto piece = [&](Layout layout) -> Piece {
     return [&op, layout](Tape& tape, const std::vector<Var>& in, const std::vector<Parameter>&) {
@@ -45,7 +46,7 @@ TEST_CASE("maps: activations, sums and concatenation") {
   check_op([](Tape& t, const std::vector<Var>& v) { return tanh(t, v[0]); }, {shape});
   check_op([](Tape& t, const std::vector<Var>& v) { return add(t, v[0], v[1]); }, {shape, shape});
   check_op([](Tape& t, const std::vector<Var>& v) { return add_relu(t, v[0], v[1]); }, {shape, shape});
-  // Gradients that meet: of a value that is used twice, and twice by one operation.
+  // Gradients that are summed: of a value that is used twice, and twice by one operation.
   check_op([](Tape& t, const std::vector<Var>& v) { return add(t, add_relu(t, v[0], v[1]), add(t, v[0], v[0])); },
            {shape, shape});
   for (const int channels : {16, 5})
@@ -54,8 +55,9 @@ TEST_CASE("maps: activations, sums and concatenation") {
           return concat(t, {v[0], v[1], v[0]}, v[0].value.layout());
         },
         {{2, channels, 5, 4}, {2, 8, 5, 4}});
+  const double e = std::exp(-1.), one = 1 / (1 + e);
   CHECK(values([](Tape& t, const Var& x) { return sigmoid(t, x); }, {1, 3, 1, 1}, {0, 1, -1}, Layout::blocked8) ==
-        std::vector<double>{.5, 1 / (1 + std::exp(-1.)), 1 / (1 + std::exp(1.))});
+        std::vector<double>{.5, one, e * one});
 }
 
 TEST_CASE("maps: an activation keeps padding lanes at 0 and lets NaN through") {
@@ -100,7 +102,7 @@ TEST_CASE("maps: 3x3 max pooling, by hand and its gradient") {
 
 TEST_CASE("maps: a pixel's vector divided by its length") {
   const auto unit = [](Tape& t, const Var& x) { return normalise_pixels(t, x, 1e-6); };
-  // Below epsilon the vector is divided by that instead.
+  // Below epsilon the vector is divided by epsilon instead.
   const std::vector<double> got = values(unit, {1, 2, 1, 3}, {3, 0, 1e-7, -4, 0, 0}, Layout::blocked8);
   check_close(got, std::vector<double>{.6, 0, .1, -.8, 0, 0}, 1e-12, 0);
   check_op([](Tape& t, const std::vector<Var>& v) { return normalise_pixels(t, v[0]); }, {{2, 11, 4, 5}});

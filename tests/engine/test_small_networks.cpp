@@ -1,8 +1,8 @@
 #include "engine/ops/nn.h"
 #include "tests/support/gradient_support.h"
 
-// The blocks that the networks of EmbedSeg, W-Net, FCRNet and object-guided segmentation are made of,
-// each as a small network of its own.
+// The building blocks of the networks of EmbedSeg, W-Net, FCRNet and object-guided segmentation, each as a small
+// network.
 
 using namespace basin;
 using namespace basin::test;
@@ -13,7 +13,7 @@ namespace {
 using Parameters = std::vector<Parameter>;
 using Vars = std::vector<Var>;
 
-/// The parameters k and k + 1 as those of a batch normalisation, with running statistics that nobody reads.
+/// Parameters k and k + 1 as those of a batch normalisation, with unused running statistics.
 NormParameters norm_of(Tape& tape, const Parameters& p, size_t k) {
   const auto statistic = [&] { return Tensor::zeros(tape.exec(), p[k].value.shape(), p[k].value.dtype()); };
   return {p[k], p[k + 1], statistic(), statistic()};

@@ -9,7 +9,7 @@ using namespace basin::test;
 
 namespace {
 
-/// One parameter under Adam, in double on the host; `steps` returns its value after each gradient.
+/// Adam for one parameter, in double on the host; `steps` returns the value after each gradient.
 std::vector<double> by_hand(const kernels::AdamOptions& o, double value, const std::vector<double>& gradients,
                             double rate) {
   std::vector<double> values;

@@ -30,7 +30,7 @@ Graph adjacency(const Exec& exec, Shape shape, const std::vector<int32_t>& label
   return {slots, bits.to_host<int32_t>(exec), dropped.to_host<int32_t>(exec)};
 }
 
-/// Every pixel against every other one in the disc around it.
+/// Compares every pixel with every other one in the disc around it.
 std::vector<bool> oracle(Shape shape, const std::vector<int32_t>& labels, int slots, kernels::AdjacencyOptions o) {
   const int samples = shape[0], height = shape[1], width = shape[2];
   std::vector<bool> near(size_t(samples) * size_t(slots) * size_t(slots));

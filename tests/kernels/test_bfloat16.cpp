@@ -13,7 +13,7 @@ TEST_CASE("bfloat16: rounds to nearest, ties to even, and keeps infinities and N
   const auto rounded = [](float v) { return float(bfloat16(v)); };
   CHECK(rounded(1) == 1);
   CHECK(rounded(1 + 0x1p-8f) == 1);                // a tie goes to the even neighbour
-  CHECK(rounded(1 + 3 * 0x1p-8f) == 1 + 0x1p-6f);  // up, where that one is even
+  CHECK(rounded(1 + 3 * 0x1p-8f) == 1 + 0x1p-6f);  // up, because that one is even
   CHECK(rounded(1 + 0x1p-8f + 0x1p-20f) == 1 + 0x1p-7f);
   CHECK(rounded(-3.14159f) == -3.140625f);
   CHECK(rounded(3.4e38f) == INFINITY);

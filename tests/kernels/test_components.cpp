@@ -34,7 +34,7 @@ Mask random_mask(int height, int width, double share, unsigned seed) {
   return m;
 }
 
-/// Floods one component after the other, in raster order of their first pixels.
+/// Flood fill of one component after the other, in raster order of their first pixels.
 std::vector<int32_t> oracle(const Mask& m, int connectivity) {
   std::vector<int32_t> labels(m.pixels.size(), 0);
   int32_t next = 0;

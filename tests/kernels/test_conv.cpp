@@ -14,7 +14,7 @@ struct Case {
   int n, in, out, h, w, kernel, block, first;
 };
 
-/// The weight gradient, added to ones: by `run`, with d_out in the given layout.
+/// The weight gradient computed by `run`, added to ones, with d_out in the given layout.
 template <class T, class F>
 std::vector<T> weight_gradient(const Case& c, Layout layout, const F& run) {
   const Exec cpu;
@@ -32,7 +32,7 @@ std::vector<T> weight_gradient(const Case& c, Layout layout, const F& run) {
 
 TEST_CASE("conv: the weight gradient from few plain channels is the plain one in double") {
   const Exec cpu;
-  // The float32 numbers of uniform() are those of double rounded: the tolerance holds their error too.
+  // The float32 numbers of uniform() are rounded from the double ones: the tolerance includes their error.
   for (const Case& c : {Case{2, 1, 32, 37, 19, 3, 16, 0}, Case{2, 1, 32, 37, 19, 3, 8, 0},
                         Case{1, 3, 8, 16, 9, 3, 8, 1}, Case{1, 2, 12, 5, 33, 1, 16, 2}, Case{3, 1, 20, 1, 1, 3, 8, 0},
                         Case{1, 1, 8, 1, 7, 3, 8, 0}, Case{1, 1, 8, 7, 2, 3, 16, 0}, Case{1, 3, 16, 18, 1, 1, 8, 0}}) {
@@ -77,7 +77,7 @@ TEST_CASE("conv: the kernel for few plain channels leaves the others alone") {
 
 namespace {
 
-/// Numbers that bfloat16 holds.
+/// Numbers that bfloat16 represents exactly.
 std::vector<double> random_numbers(const Shape& shape, unsigned seed) {
   std::vector<double> values = uniform<double>(size_t(shape.size()), -1, 1, seed);
   for (double& v : values)
@@ -99,7 +99,7 @@ std::vector<double> numbers(const Exec& exec, const Tensor& t) {
   return {values.begin(), values.end()};
 }
 
-/// cuDNN's three passes between maps of X against the plain ones in double.
+/// Compares cuDNN's three passes between maps of X with the plain ones in double.
 template <class X>
 void check_passes(const Exec& gpu, const Case& c, Layout in_layout, Layout out_layout) {
   const Exec cpu;
@@ -112,7 +112,7 @@ void check_passes(const Exec& gpu, const Case& c, Layout in_layout, Layout out_l
   const Tensor w_true = plain_on<double>(cpu, w_shape, w), weight = plain_on<float>(gpu, w_shape, w);
   const kernels::ConvWeight<const double> part_true(w_true.view<const double, 4>(), c.first);
   const kernels::ConvWeight<const float> part(weight.view<const float, 4>(), c.first);
-  // A number stored in bfloat16 is off by at most 2^-8 of itself; sums in float32 by 2e-5.
+  // A number stored in bfloat16 has a relative error of at most 2^-8; sums in float32 of 2e-5.
   const double rounding = std::is_same_v<X, bfloat16> ? 0x1p-8 : 0, sums = 2e-5;
 
   for (const bool bias : {true, false})
@@ -125,7 +125,7 @@ void check_passes(const Exec& gpu, const Case& c, Layout in_layout, Layout out_l
       kernels::conv_plain<double>(cpu, x_true.features<const double>(), part_true,
                                   bias ? b_true.view<const double, 1>() : View<const double, 1>(), end,
                                   want.features<double>());
-      // Rounded before and after the bias, which is at most 1: before it, the sum is at most that much larger.
+      // Rounded before and after adding the bias, which is at most 1: before it, the sum is larger by at most that.
       const double roundings = bias ? 2.02 : 1;
       check_close(numbers<X>(gpu, got), want.to_host<double>(cpu), sums + (bias ? rounding : 0),
                   sums + roundings * rounding);
@@ -142,7 +142,7 @@ void check_passes(const Exec& gpu, const Case& c, Layout in_layout, Layout out_l
                                            kernels::ConvWeight<float>(got.view<float, 4>(), c.first));
     kernels::conv_plain_backward_weight<double>(cpu, x_true.features<const double>(), d_true.features<const double>(),
                                                 kernels::ConvWeight<double>(want.view<double, 4>(), c.first));
-    // What is added is rounded, and at most 1 larger than the sum with what was there.
+    // The summand is rounded; it is at most 1 larger than its sum with the previous values.
     check_close(numbers<float>(gpu, got), want.to_host<double>(cpu), sums + rounding, sums + rounding);
   }
 }
@@ -180,7 +180,7 @@ TEST_CASE("conv: on a GPU choosing an algorithm takes nothing from a step's memo
     const std::vector<double> zeros(size_t(shape.size())), w(size_t(w_shape.size()));
     const Tensor x = plain_on<float>(gpu, shape, zeros), out = plain_on<float>(gpu, shape, zeros);
     const Tensor weight = plain_on<float>(gpu, w_shape, w);
-    // The first call chooses, the second knows.
+    // The first call chooses the algorithm, the second finds it in the cache.
     size_t held[2];
     for (size_t& bytes : held) {
       Pool pool(gpu.device);

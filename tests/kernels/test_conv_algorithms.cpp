@@ -14,7 +14,7 @@ ConvKey key_of(ConvPass pass, int n) {
   return {{pass, n, 3, 5, 40, 56, kernels::ConvGeometry::same(1, 1), true, false}, false, true};
 }
 
-/// No two parts alike, as far as there are values.
+/// All parts differ, as far as there are enough values.
 ConvAlgorithms some_choices() {
   return {{key_of(ConvPass::forward, 2), {1, 4, int64_t(1) << 40, 91002}},
           {key_of(ConvPass::backward_data, 2), {6, 0, 0, 91003}},
@@ -84,7 +84,7 @@ TEST_CASE("choices: those of a version that knew square kernels alone are read a
 TEST_CASE("choices: what is no list of them is refused with the file's name") {
   const auto refused = [](const Json& json) {
     return refusal([&] { conv_algorithms_from(json, "state"); }) ==
-           "state is damaged: its list of cuDNN's algorithms is unreadable";
+           "state is damaged: its list of cuDNN algorithms cannot be parsed";
   };
   for (const char* text : {"", "no JSON", "{}", "7", "[7]", "[[]]", "[{}]", "[null]"}) {
     CAPTURE(text);

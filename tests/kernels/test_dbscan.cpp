@@ -23,7 +23,8 @@ double squared_distance(const Points<T>& points, size_t i, size_t j) {
   return dx * dx + dy * dy;
 }
 
-/// What scikit-learn does, point by point: the next unlabelled core point starts a cluster, which is grown to its end.
+/// The algorithm of scikit-learn, point by point: the next unlabelled core point starts a cluster, which is grown until
+/// it is complete.
 template <class T>
 std::vector<int32_t> oracle(const Points<T>& points, const DbscanOptions& options) {
   const size_t n = points.size() / 2;
@@ -74,7 +75,7 @@ void check_against_oracle(const Points<T>& points, const DbscanOptions& options)
     }
 }
 
-/// Clumps of points here and there over a background of single ones.
+/// Clumps of points over a background of single ones.
 Points<double> clumps(size_t n, double size, unsigned seed) {
   std::mt19937 rng(seed);
   std::uniform_real_distribution<double> anywhere(0, size);
@@ -180,7 +181,7 @@ TEST_CASE("dbscan: masked points in crowded cells have the same labels at any nu
 }
 
 TEST_CASE("dbscan: by hand") {
-  // A border point between two clusters goes to the one with the smaller number; the last point is noise.
+  // A border point between two clusters gets the smaller number; the last point is noise.
   const Points<double> line = {10, 0, 11, 0, 12, 0, 14, 0, 16, 0, 17, 0, 18, 0, 30, 0};
   const DbscanOptions options{2, 4};
   for (const Exec& exec : test::execs())
@@ -240,7 +241,7 @@ TEST_CASE("dbscan: negative and huge coordinates, clumps far apart") {
   check_against_oracle(moved(some, 1e7, -1e7), {2, 4});
   check_against_oracle(narrowed(moved(some, 1e7, -1e7)), {2, 4});
   check_against_oracle(joined(moved(some, 1e9, 0), joined(some, moved(some, -3e12, 1e15))), {2, 4});
-  Points<double> scattered;  // no two rows or columns shared: not even without gaps is there a small table
+  Points<double> scattered;  // no two points share a row or column, so that even without gaps there is no small table
   for (int i = 0; i < 400; ++i)
     scattered.insert(scattered.end(), {double(i % 200) * 1e8, double((i * 77) % 200) * -1e8});
   check_against_oracle(scattered, {1, 2});
@@ -331,7 +332,7 @@ TEST_CASE("dbscan: across the pieces that points are worked through in, the labe
     const Points<double> points = clumps(60000, 900, 7);
     check(points, {2.2, min_samples});
     check(narrowed(points), {2.2, min_samples});
-    // Heaps in single cells, larger than a piece, among others.
+    // Clumps in single cells, larger than a piece, among others.
     const Points<double> heaps = joined(Points<double>(2 * 5000, 3.25), joined(points, Points<double>(2 * 2500, 7.5)));
     check(heaps, {2.2, min_samples});
     check(narrowed(heaps), {2.2, min_samples});

@@ -19,7 +19,7 @@ std::vector<float> distance_target(const Exec& exec, int height, int width, cons
   return to.to_host<float>(exec);
 }
 
-/// Each interior pixel against every pixel that is none.
+/// Compares each interior pixel with every pixel that is not interior.
 std::vector<float> oracle(int height, int width, std::vector<int32_t> labels, int slots, double scale) {
   for (int32_t& label : labels)
     if (label >= slots) label = 0;
@@ -54,7 +54,7 @@ std::vector<float> oracle(int height, int width, std::vector<int32_t> labels, in
 
 TEST_CASE("distance target: by hand, at the border of the image, at contacts, and of thin objects") {
   for (const Exec& exec : execs()) {
-    // The border of the image is no boundary; the contact of 1 and 2 is one on both sides; 3 has no interior.
+    // The border of the image is not a boundary; the contact of 1 and 2 is one on both sides; 3 has no interior.
     check_close<float>(distance_target(exec, 1, 12, {1, 1, 1, 1, 2, 2, 2, 0, 3, 3, 0, 0}, 4, 10),
                        {10, 20 / 3.f, 10 / 3.f, 0, 0, 10, 0, 0, 0, 0, 0, 0}, 1e-5, 0);
     check_close<float>(distance_target(exec, 1, 12, {1, 1, 1, 1, 2, 2, 2, 0, 3, 3, 0, 0}, 2, 1),

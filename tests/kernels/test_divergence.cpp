@@ -25,7 +25,7 @@ std::vector<float> rescaled(const Exec& exec, int h, int w, const std::vector<fl
   return to.to_host<float>(exec);
 }
 
-/// By the definition, in double.
+/// Straight from the definition, in double.
 std::vector<double> naive(int h, int w, const std::vector<float>& field, const std::vector<uint8_t>& mask,
                           const DivergenceRange& range) {
   const size_t n = mask.size();
@@ -60,7 +60,7 @@ std::vector<double> naive(int h, int w, const std::vector<float>& field, const s
 }  // namespace
 
 TEST_CASE("divergence: worked out by hand") {
-  // One row: two objects whose vectors part in the middle. Unit vectors -1 -1 1 1, background 0 at the end.
+  // One row: two objects whose vectors diverge in the middle. Unit vectors -1 -1 1 1, background 0 at the end.
   const std::vector<float> field{-2, -0.5f, 3, 8, 7, 0, 0, 0, 0, 0};
   const std::vector<uint8_t> mask{1, 1, 1, 200, 0};
   for (const Exec& exec : execs()) {
@@ -68,7 +68,7 @@ TEST_CASE("divergence: worked out by hand") {
     CHECK(rescaled(exec, 1, 5, field, mask, {0, 100}) == std::vector<float>{-.5f, -1, 1, .25f, 0, 0, 0, 0, 0, 0});
     // Sorted -1, -.5, 0, 1, 1; the percentiles 25 and 62.5 are -.5 and .5.
     CHECK(rescaled(exec, 1, 5, field, mask, {25, 62.5}) == std::vector<float>{-.5f, -1, 1, 0, 0, 0, 0, 0, 0, 0});
-    // All alike: unit vectors.
+    // All equal: unit vectors.
     CHECK(rescaled(exec, 1, 2, {4, 9, 3, 0}, {1, 1}) == std::vector<float>{.8f, 1, .6f, 0});
     CHECK(rescaled(exec, 1, 1, {0, -3}, {1}) == std::vector<float>{0, -1});
     CHECK(rescaled(exec, 0, 4, {}, {}).empty());

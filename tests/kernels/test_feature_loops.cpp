@@ -8,14 +8,14 @@
 using namespace basin;
 using namespace basin::test;
 
-// Everything that goes through the loops over feature maps, in every layout, element type and alignment: the answers
-// must not depend on how a launch is cut into blocks, rows and packs.
+// All kernels that use the loops over feature maps, in every layout, element type and alignment: the results must not
+// depend on how a launch is divided into blocks, rows and packs.
 
 namespace {
 
 using Numbers = std::vector<double>;
 
-/// Feature maps where exec computes, in memory that begins `skipped` elements behind an aligned address.
+/// Feature maps on the device of exec, in memory that begins `skipped` elements after an aligned address.
 template <class X>
 class Maps {
  public:
@@ -60,7 +60,7 @@ class Maps {
   FeatureView<X> view_;
 };
 
-/// What the kernels give for one layout, element type and alignment.
+/// The results of the kernels for one layout, element type and alignment.
 struct Found {
   Numbers mean, inverse_std, normalised, added, d_x, d_gamma, d_beta, d_a, d_b, pooled, chosen, unpooled, upsampled,
       downsampled, sum, dropped, heads, d_heads, d_weight, d_bias;
@@ -92,7 +92,7 @@ Found run(const Exec& exec, const Shape& shape, Layout layout, int skipped, cons
                               running_mean.data<T>(), running_var.data<T>());
   found.mean = read(mean), found.inverse_std = read(inverse_std);
 
-  // From given statistics, so that the maps can be compared bit by bit.
+  // With given statistics, so that the maps can be compared bit by bit.
   const Tensor m = to_device(random(c, 4)), s = to_device(uniform<double>(size_t(c), .5, 2, 5));
   const Tensor gamma = to_device(random(c, 6)), beta = to_device(random(c, 7));
   const kernels::NormInput<X> in{x.view(), {m.data<T>(), s.data<T>()}, gamma.data<T>(), beta.data<T>()};
@@ -147,7 +147,7 @@ Found run(const Exec& exec, const Shape& shape, Layout layout, int skipped, cons
   return found;
 }
 
-/// Within `of_sums` where elements are summed; maps have the same bits where `exact`.
+/// Sums may differ by `of_sums`; maps must have the same bits if `exact`.
 void check_same(const Found& got, const Found& want, bool exact, double of_sums) {
   const auto close = [&](const Numbers& a, const Numbers& b) { check_close(a, b, of_sums, of_sums); };
   const auto same = [&](const Numbers& a, const Numbers& b) { exact ? check_close(a, b, 0, 0) : close(a, b); };

@@ -15,7 +15,7 @@ Field sdf(const Exec& exec, const Grid& g, const SdfFieldOptions& options = {}) 
   return run(exec, g, [&](const Exec& e, View<const int32_t, 2> l, View<float, 3> f) { sdf_field(e, l, options, f); });
 }
 
-/// The definition, one object at a time: crop, pad with zeros, edt(object) - edt(not object), cut off, convolve.
+/// The definition, one object at a time: crop, pad with zeros, edt(object) - edt(not object), clip, convolve.
 std::vector<double> sdf_oracle(const Grid& g, int truncate, int kernel) {
   const int r = kernel / 2;
   std::vector<double> field(g.ids.size() * 2);
@@ -115,7 +115,7 @@ TEST_CASE("field: sdf gives the plain version's bits at any thread count") {
 
 namespace {
 
-/// What a kernel that goes tile by tile could get wrong.
+/// Cases that a tiled kernel could get wrong.
 std::vector<Grid> around_tiles() {
   std::vector<Grid> grids;
   for (auto [h, w] : {std::pair{1, 1}, {1, 40}, {70, 1}, {31, 33}, {32, 32}, {33, 31}, {65, 70}}) {
@@ -166,7 +166,7 @@ TEST_CASE("field: sdf gives the plain version's bits on every device") {
   }
   for (const Grid& g : around_tiles())
     check(g, {{}});
-  // As far as 16 pixels around a tile decide, and one further.
+  // Labels up to 16 pixels around a tile, and one pixel further.
   for (const Grid& g : {ellipses(65, 70, 12, 30, 21), Grid{65, 70, std::vector<int32_t>(65 * 70, 2)}})
     check(g, {{1, 11}, {12, 11}, {13, 11}, {10, 15}, {9, 17}, {16, 3}, {17, 3}, {1, 3}, {8, 9}});
 }
@@ -181,7 +181,7 @@ TEST_CASE("field: sdf turns and flips with its labels") {
 
 namespace {
 
-/// Pixels of g's objects at which the field of a crop with its margin is not that of the whole image.
+/// The pixels of g's objects at which the field of a crop with its margin differs from that of the whole image.
 int differ_in_crop(const Grid& g, const SdfFieldOptions& options, int y0, int x0, int h, int w) {
   const Field whole = sdf({}, g, options);
   const int m = sdf_field_margin(options);
@@ -208,7 +208,7 @@ TEST_CASE("field: sdf of a crop with its margin is the crop of the sdf") {
     for (auto [y0, x0] : {std::pair{30, 17}, {0, 0}, {80, 55}, {71, 3}})
       CHECK(differ_in_crop(g, options, y0, x0, 40, 45) == 0);
   CHECK(sdf_field_margin({}) == 15);
-  // Two pixels of one object, as far apart as one can change the field at the other.
+  // Two pixels of one object, at the largest distance at which one can change the field at the other.
   Grid two{40, 40, std::vector<int32_t>(1600)};
   two.ids[20 * 40 + 20] = two.ids[27 * 40 + 34] = 1;
   CHECK(differ_in_crop(two, {3, 15}, 20, 20, 1, 1) == 0);

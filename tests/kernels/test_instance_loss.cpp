@@ -35,7 +35,7 @@ std::vector<double> centre_of(const Exec& exec, const Grid& g, kernels::CentreKi
   return {all[size_t(2 * k)], all[size_t(2 * k + 1)]};
 }
 
-/// Every pixel against every pixel; the first of those that are equal to ten digits.
+/// Compares every pixel with every pixel; the first of those that are equal to ten digits.
 std::vector<double> medoid_by_all_pairs(const Grid& g, const std::vector<int32_t>& ids, int32_t label) {
   std::vector<std::pair<int, int>> pixels;
   for (int i = 0; i < int(ids.size()); ++i)
@@ -57,7 +57,7 @@ struct LossValues {
   double total, instance, variance, seed;
 };
 
-/// The formulas as they stand, all pixels sorted for each object, of one crop.
+/// The formulas as written, all pixels sorted for each object, for one crop.
 LossValues loss_by_formula(const Grid& g, const std::vector<double>& raw, const std::vector<double>& centre,
                            int objects, const std::vector<int32_t>& ids) {
   const size_t n = ids.size();
@@ -103,7 +103,7 @@ LossValues loss_by_formula(const Grid& g, const std::vector<double>& raw, const 
   return v;
 }
 
-/// Maps in the ranges of a network in training.
+/// Maps in the ranges of a network during training.
 std::vector<double> raw_maps(size_t pixels, double offset, double sigma, double spread, unsigned seed) {
   std::vector<double> raw = uniform<double>(2 * pixels, -offset, offset, seed);
   const std::vector<double> sigmas = uniform<double>(2 * pixels, sigma - spread, sigma + spread, seed + 1);

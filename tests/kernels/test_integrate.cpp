@@ -31,7 +31,7 @@ Exec plain() {
 const Solver solvers[] = {Solver::euler, Solver::midpoint, Solver::rk4, Solver::dopri5};
 const Interpolation interpolations[] = {Interpolation::bilinear, Interpolation::nearest};
 
-/// All combinations that are defined.
+/// All valid combinations.
 std::vector<IntegrateOptions> all_options() {
   std::vector<IntegrateOptions> all;
   for (Interpolation interpolation : interpolations) {
@@ -43,7 +43,7 @@ std::vector<IntegrateOptions> all_options() {
   return all;
 }
 
-/// The solvers as the books have them, in double, on the field as the definition of the interpolation has it.
+/// The solvers from textbooks, in double, on the field by the definition of the interpolation.
 struct Naive {
   int h, w;
   std::vector<double> field;
@@ -209,7 +209,7 @@ TEST_CASE("integrate: against the textbook") {
         }
         CAPTURE(int(options.solver));
         CAPTURE(int(options.interpolation));
-        // Rounding decides whether a trial counts, and where a kink is met.
+        // Rounding may decide whether a trial is accepted, and where a kink is crossed.
         check_close(got, want, options.solver == Solver::dopri5 ? 1e-5 : 1e-9, 0);
       }
 }
@@ -276,7 +276,7 @@ TEST_CASE("integrate: NaN and inf stay where they are and harm nobody else") {
 }
 
 TEST_CASE("integrate: dopri5 finds the way round a turning field where Euler spirals out") {
-  // A rotation about (20, 20): the distance to the middle is kept.
+  // A rotation about (20, 20): the distance to the centre is preserved.
   const Exec cpu;
   const int size = 41;
   std::vector<double> field(2 * size * size);
@@ -302,7 +302,7 @@ TEST_CASE("integrate: the fifth root that chooses a step's length") {
 }
 
 TEST_CASE("integrate: dopri5 stops a point after 200 trials") {
-  // In a constant field no trial is refused, and none is longer than 1.
+  // In a constant field no trial is rejected, and none is longer than 1.
   for (Exec exec : execs())
     for (Variant variant : {Variant::automatic, Variant::plain}) {
       exec.variant = variant;

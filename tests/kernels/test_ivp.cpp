@@ -12,7 +12,7 @@ using kernels::IvpOptions;
 
 namespace {
 
-/// The loss as the definition has it: one number type, nothing shared with the kernels, no gradient.
+/// The loss by its definition: one number type, no code shared with the kernels, no gradient.
 double naive_loss(const std::vector<double>& predicted, const std::vector<double>& truth, Shape shape,
                   IvpOptions options) {
   const int n = shape[0], h = shape[2], w = shape[3];
@@ -189,7 +189,7 @@ TEST_CASE("ivp: the sums of a deterministic GPU hold what flows into one pixel f
       const Result got = run<float>(exec, shape, p, t, {}), want = run<double>(plain(), shape, p, t, {});
       check_close(got.gradient, want.gradient, 1e-4 * std::abs(want.gradient[0]), 1e-4);
     }
-    // One that is too large to be held is seen.
+    // A value that is too large for fixed point is detected.
     const std::vector<double> p(size_t(shape.size()), -1e7), t(size_t(shape.size()), 0.);
     for (const double g : run<float>(exec, shape, p, t, {}).gradient)
       REQUIRE(std::isnan(g));
@@ -244,7 +244,7 @@ TEST_CASE("ivp: how far a trajectory can stray") {
     field[17].y = v_y;
     return kernels::ivp_reach<double>(cpu, {field.data(), field.data(), 1, h, w, step, steps, 1});
   };
-  // Where all steps together take it, one row for the second tap, and a hair for rounding.
+  // As far as all steps together can lead, one row for the second tap, and a little for rounding.
   CHECK(reach(50, 0, 0.25, 8) == 2);
   CHECK(reach(0, 3, 0.25, 8) == 8);
   CHECK(reach(0, -3, 0.25, 8) == 8);
@@ -256,7 +256,7 @@ TEST_CASE("ivp: how far a trajectory can stray") {
   CHECK(reach(0, NAN, 0.25, 8) == h);
   CHECK(reach(0, -INFINITY, 0.25, 8) == h);
 
-  // Points that go as far as reach() says, from the top row and from the bottom one.
+  // Points that move as far as reach() allows, from the top row and from the bottom one.
   for (const double v_y : {11.9, -11.9}) {
     std::vector<kernels::Vec2<double>> field(size_t(h * w), {0, v_y});
     const int rows = kernels::ivp_reach<double>(cpu, {field.data(), field.data(), 1, h, w, 0.25, 8, 1});

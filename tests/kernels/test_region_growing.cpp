@@ -99,7 +99,7 @@ TEST_CASE("region growing: by hand") {
     CHECK(grown(exec, shape, row, {0, 0, 0, 1, 1, 0}, .5, {2, 0, 0, 0, 0, 1}) ==
           std::vector<int32_t>{2, 2, 2, 2, 1, 1});
     CHECK(grown(exec, shape, row, {0, 0}, .5, {0, 0, 0, 0, 0, 0}) == std::vector<int32_t>(6, 0));
-    // A pixel is asked by the largest label around it alone.
+    // Only the largest label around a pixel is considered.
     CHECK(grown(exec, {1, 3, 2}, {1, 0, 1, 0, 0, 1}, {0, 0, 1, 0, 0, 1}, .7, {1, 0, 2}) ==
           std::vector<int32_t>{1, 0, 2});
   }

@@ -15,7 +15,7 @@ namespace {
 
 double logit(double p) { return std::log(p / (1 - p)); }
 
-/// Three regions of two samples: one within the maps, one over the border, one outside.
+/// Three regions of two samples: one inside the maps, one across the border, one outside.
 const std::vector<RoiBox> boxes{{0, 4.3, 3.6, 4, 5}, {1, .5, 7.9, 7, 3}, {1, 40, 2, 3, 3}};
 
 std::vector<double> bilinear_by_hand(const std::vector<double>& map, int height, int width, double x, double y) {
@@ -103,7 +103,7 @@ TEST_CASE("regions: gradients in double") {
   CHECK(places.count == 3 * (8 * 6 / 8) / 4 + 3 * (25 / 8) / 4);
   check_gradient([&](Tape& t, std::vector<Var>& in) { return point_sample(t, in[0], 2, large, places); },
                  {Shape{2 * large.points}}, {values});
-  // One input that is sampled twice, as the maps of two pyramids' levels are.
+  // One input that is sampled twice, like the maps of two pyramid levels.
   check_gradient(
       [&](Tape& t, std::vector<Var>& in) {
         const Var once = roi_sample(t, in[0], rois), again = roi_sample(t, in[0], rois);
@@ -221,7 +221,7 @@ TEST_CASE("detection losses: gradients in double") {
   const Tensor before = Tensor::from<int32_t>(cpu, {4}, {0, 5, 6, 24});
   check_gradient([&](Tape& t, std::vector<Var>& in) { return segment_bce_loss(t, in[0], truth, before, 4); }, {shape},
                  {uniform<double>(24, -4, 4, 6)}, 1e-5, 1e-8);
-  // Where p is held there is no gradient.
+  // No gradient where p is clamped.
   Tape tape(cpu);
   const Var far = tape.leaf(Tensor::from<double>(cpu, {1, 1, 1, 2}, {-30, 30}));
   tape.backward(centre_focal_loss(tape, far, Tensor::from<double>(cpu, {1, 1, 1, 2}, {1, 0})),

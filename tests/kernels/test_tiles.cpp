@@ -9,7 +9,7 @@ using kernels::Outside;
 
 namespace {
 
-/// Where pixel i of an axis of `size` comes from, by walking: -1 is nowhere.
+/// The source of pixel i on an axis of `size`, found by walking: -1 if there is none.
 int walked(int i, int size, Outside outside) {
   if (outside == Outside::zero) return i >= 0 && i < size ? i : -1;
   if (outside == Outside::edge) return std::clamp(i, 0, size - 1);
@@ -75,7 +75,8 @@ TEST_CASE("tiles: resizing is bilinear between pixel centres, and scales vectors
       for (int c = 0; c < 3; ++c)
         for (int y = 0; y < height; ++y)
           for (int x = 0; x < width; ++x) {
-            // Each pixel of the source weighs as a tent of width 1 around its centre; beyond the edge lies the edge.
+            // Each source pixel is weighted by a tent of width 1 around its centre; beyond the edge the edge is
+            // repeated.
             const double v = std::clamp((y + 0.5) * 5 / height - 0.5, 0., 4.),
                          u = std::clamp((x + 0.5) * 4 / width - 0.5, 0., 3.);
             double sum = 0;

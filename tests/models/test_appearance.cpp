@@ -107,7 +107,8 @@ TEST_CASE("segment: an image at twice the size, with its diameter or scale, give
   const Normalisation norm = model.method->sample_spec().normalisation;
   const auto ap = [&](double scale) {
     const Source source(large, 1, norm, "large");
-    const Labels found = segment_source(cpu, *model.method, *model.predictor, source, {{}, scale}).instances.labels;
+    const Labels found =
+        segment_source(cpu, *model.method, *model.predictor, source, {{}, scale, false}).instances.labels;
     CHECK(found.height == large.height);
     return average_precision(score(resized(truth, large.height, large.width), found), 0.5, Dialect::stardist)
         .value_or(0);

@@ -12,7 +12,7 @@ using namespace basin;
 using namespace basin::test;
 
 TEST_CASE("decoding: more foreground than can be clustered is refused before it is followed") {
-  // Memory that is never written is one page of zeros: a logit of 0 everywhere.
+  // Untouched zero pages all map to one page: a logit of 0 everywhere.
   constexpr int64_t width = 1 << 15, height = kernels::max_points / width + 1;
   const auto zeros = [](int64_t channels) {
     void* memory = std::calloc(size_t(channels * height * width), sizeof(float));
@@ -62,7 +62,7 @@ TEST_CASE("decoding: the same labels on every device as in two parts on the CPU"
     check_all(maps, d, false);  // no foreground
   }
 
-  // Some points end far outside: the clusters that they make there count too.
+  // Some points end far outside: the clusters that they form there count too.
   const auto pushed = [&](float x) {
     const Tensor field = Tensor::from(cpu, {2, 96, 96}, maps["field"].to_host<float>(cpu));
     for (int y = 20; y < 30; ++y)
@@ -90,7 +90,7 @@ TEST_CASE("decoding: segment names the image that it cannot decode, before it ru
                                         "/models/pretrained/nuclei-fluo.safetensors'");
   CHECK(ran.code == 1);
   CHECK_MESSAGE(
-      contains(ran.err, "basin: wide.png: the image has 4194304 x 1 pixels, and its sides must be below 4194304"),
+      contains(ran.err, "basin: wide.png: the image has 4194304 x 1 pixels, but its sides must be below 4194304"),
       ran.err);
 }
 

@@ -3,7 +3,6 @@
 
 #include "data/dataset/fill_holes.h"
 #include "data/metrics/metrics.h"
-#include "kernels/embedding/view_average.h"
 #include "models/methods/embedseg_decoding.h"
 #include "tests/support/field_support.h"
 #include "tests/support/support.h"
@@ -15,7 +14,7 @@ namespace {
 
 Labels labels_of(const Grid& g) { return compact(g.height, g.width, {g.ids.begin(), g.ids.end()}); }
 
-/// The decoding as it is written down: every step looks at every pixel.
+/// The decoding as described: every step visits every pixel.
 Labels decode_plainly(const std::vector<float>& raw, int height, int width, const EmbedSegDecoding& o) {
   const size_t n = size_t(height) * size_t(width);
   const auto e = [&](size_t i, size_t c) {
@@ -55,7 +54,7 @@ Labels decode_plainly(const std::vector<float>& raw, int height, int width, cons
   return compact(height, width, ids);
 }
 
-/// True if both name the same objects, numbered in whatever order.
+/// Whether both contain the same objects, in any numbering.
 bool same_objects(const Labels& a, const Labels& b) {
   std::vector<int32_t> partner(size_t(a.count) + 1, -1);
   if (a.count != b.count) return false;
@@ -215,40 +214,6 @@ TEST_CASE("EmbedSeg: nothing, NaN and infinity") {
   Labels wide{1, 1200, 1, std::vector<int32_t>(1200, 0)};
   wide.ids.front() = wide.ids.back() = 1;
   CHECK_THROWS_AS(embedseg_oracle(cpu, wide), Error);
-}
-
-TEST_CASE("EmbedSeg: the average over eight views of an equivariant function is the function") {
-  const int height = 5, width = 8;
-  const auto image = uniform<float>(size_t(height * width), 0, 1, 1);
-  // Offsets are differences of neighbours, sigmas their squares, seeds the image.
-  const auto maps = [](const Exec& exec, const Tensor& t) {
-    const std::vector<float> v = t.to_host<float>(exec);
-    const int h = t.dim(1), w = t.dim(2);
-    const auto at = [&](int y, int x) { return y < 0 || x < 0 || y >= h || x >= w ? 0.f : v[size_t(y * w + x)]; };
-    std::vector<float> raw;
-    for (int c = 0; c < 5; ++c)
-      for (int y = 0; y < h; ++y)
-        for (int x = 0; x < w; ++x) {
-          const float d = c % 2 == 0 ? at(y, x + 1) - at(y, x - 1) : at(y + 1, x) - at(y - 1, x);
-          raw.push_back(c == 4 ? at(y, x) : c < 2 ? d : d * d);
-        }
-    return Tensor::from(exec, {5, h, w}, raw);
-  };
-  for (const Exec& exec : execs()) {
-    const Tensor input = Tensor::from(exec, {1, height, width}, image);
-    const Tensor sum = Tensor::from(exec, {5, height, width}, std::vector<float>(size_t(5 * height * width), 7));
-    for (int s = 0; s < kernels::square_symmetries; ++s) {
-      const kernels::SquareSymmetry symmetry{s};
-      const int64_t sides[2] = {symmetry.swaps_sides() ? width : height, symmetry.swaps_sides() ? height : width};
-      const Tensor view = Tensor::empty(exec, {1, sides[0], sides[1]});
-      kernels::apply_symmetry(exec, symmetry, input.view<const float, 3>(), view.view<float, 3>());
-      if (s == 1) CHECK(view.to_host<float>(exec)[0] == image[size_t(width - 1)]);  // against the clock
-      if (s == 4) CHECK(view.to_host<float>(exec)[0] == image[size_t((height - 1) * width)]);
-      kernels::add_undone(exec, symmetry, maps(exec, view).view<const float, 3>(), .125f, s == 0, sum.view<float, 3>());
-    }
-    check_close(sum.to_host<float>(exec), maps(exec, input).to_host<float>(exec), 1e-6, 1e-6);
-    CHECK_THROWS_AS(kernels::add_undone(exec, {1}, sum.view<const float, 3>(), 1, true, sum.view<float, 3>()), Error);
-  }
 }
 
 TEST_CASE("fill_holes: what is enclosed by one object is its own, but for other objects") {

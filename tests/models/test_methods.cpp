@@ -10,7 +10,7 @@
 #include "models/training/trainer.h"
 #include "tests/support/file_support.h"
 
-// What every method has to bring: the published numbers of parameters, exact resumption, and images of awkward kinds.
+// Requirements for every method: the published number of parameters, exact resumption, and images of awkward sizes.
 
 using namespace basin;
 using namespace basin::test;

@@ -42,7 +42,7 @@ TEST_CASE("object-guided: objects are their largest pieces, and small ones are d
   CHECK(o.boxes[1].width == 4);
   CHECK(o.boxes[1].height == 4);
   CHECK(guided_objects(labels_of(grid({"...", "..."}))).boxes.empty());
-  // Diagonal neighbours are not of one piece; of equal pieces the first is kept.
+  // Pieces are 4-connected; of equally large pieces the first is kept.
   const GuidedObjects two = guided_objects(labels_of(
       grid({"1111....", "1111....", "1111....", "1111....", "....1111", "....1111", "....1111", "....1111"})));
   CHECK(two.pieces(0, 0) == 1);

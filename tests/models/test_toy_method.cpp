@@ -10,8 +10,8 @@
 #include "models/training/trainer.h"
 #include "tests/support/file_support.h"
 
-// A method of its own in one file: what a new one has to bring, and that training, model files, segmentation and tuning
-// know methods by their interface alone.
+// A whole method in one file: what a new method has to implement. Training, model files, segmentation and tuning use
+// only its interface.
 
 using namespace basin;
 using namespace basin::test;
@@ -150,7 +150,7 @@ TEST_CASE("toy method: trained, saved, loaded, tuned and segmented through the i
       decodings_to_try(model.method->settings(), proposed_grid(model.method->settings()));
   CHECK(decodings.size() == 3);
   const std::vector<ValidationScores> scores =
-      try_decodings(cpu, *model.method, *model.predictor, examples, decodings, Dialect::stardist);
+      try_decodings(cpu, *model.method, *model.predictor, examples, decodings, Dialect::stardist, {});
   CHECK(scores[ranking(scores, "AP50")[0]].ap50 > 0.3);
   const Segmentation s = segment_source(cpu, *model.method, *model.predictor, examples[0].source, o.segment);
   CHECK(s.instances.labels.count > 0);
@@ -174,13 +174,13 @@ TEST_CASE("registry: what it does not know is refused by name") {
   const auto refusal_of = [](const std::string& name, const std::vector<Assignment>& a) {
     return refusal([&] { make_method(name, a); });
   };
-  CHECK(contains(refusal_of("yolo", {}), "method yolo is unknown to this version of Basin, which knows vf-h1"));
+  CHECK(contains(refusal_of("yolo", {}), "method yolo is unknown to this version of Basin; the methods are vf-h1"));
   CHECK(contains(refusal_of("toy", {parse_assignment("eps=2")}), "--set eps: this method has no such setting"));
   CHECK(contains(refusal_of("toy", {parse_assignment("threshold=2")}), "--set threshold=2: expected 0.01 to 0.99"));
   CHECK(contains(refusal_of("toy", {parse_assignment("threshold=x")}), "--set threshold=x: expected 0.01 to 0.99"));
   CHECK(contains(refusal([] { parse_assignment("threshold"); }), "--set threshold: expected KEY=VALUE"));
-  CHECK(contains(refusal([] { make_method(Json{{"method", "toy"}}); }), "lack a valid channels"));
+  CHECK(contains(refusal([] { make_method(Json{{"method", "toy"}}); }), "contain no valid channels"));
   const std::unique_ptr<Method> toy = make_method("toy", {});
   CHECK(contains(refusal([&] { toy->settings().set(parse_assignment("channels=3"), {Setting::Use::decoding}); }),
-                 "--set channels=3: this belongs to the training"));
+                 "--set channels=3: this setting is fixed when a model is trained"));
 }

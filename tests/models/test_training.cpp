@@ -46,7 +46,7 @@ TrainOptions few_steps(int64_t steps) {
   return o;
 }
 
-/// What gives the same bytes from run to run.
+/// The options for results that are the same from run to run.
 std::vector<Exec> deterministic_execs() {
   std::vector<Exec> all = execs();
   for (Exec& exec : all)
@@ -60,6 +60,16 @@ void run(const std::filesystem::path& folder, const TrainOptions& options, bool 
   const std::vector<Example> examples = synthetic(5, 64);
   const std::vector<Example> held(examples.begin(), examples.begin() + 1);
   train(exec, method, examples, held, options, {folder}, resume);
+}
+
+/// A run that starts from the weights of a model file.
+void finetune(const std::filesystem::path& folder, const std::filesystem::path& from, TrainOptions options,
+              bool resume = false) {
+  const Model start = load_model(from, {});
+  VectorFields method(small());
+  method.params().allocate({});
+  options.start = &start.method->params();
+  train({}, method, synthetic(5, 64), {}, options, {folder}, resume);
 }
 
 SafeTensors read_state(const Folder& folder) {
@@ -98,7 +108,7 @@ TEST_CASE("training: a run resumed on a GPU multiplies by the algorithms of cuDN
     const Folder measured, whole, parts;
     forget();
     run(measured.path(), steps(2), false, exec);
-    // Where cuDNN has chosen otherwise before the stop than it does now.
+    // If cuDNN chose differently before the stop than it would now.
     kernels::ConvAlgorithms other = ledger.choices();
     for (auto& [key, choice] : other)
       if (key.problem.pass == kernels::ConvPass::forward) choice.algorithm = 1, choice.workspace = 64 << 20;
@@ -147,7 +157,7 @@ TEST_CASE("training: a state whose list of algorithms is damaged is refused with
     const std::vector<std::byte> bytes = encode_safetensors(state);
     write_atomically(folder / "last.state.safetensors", bytes.data(), bytes.size());
     CHECK(refusal([&] { run(folder.path(), few_steps(2), true); }) ==
-          (folder / "last.state.safetensors").string() + " is damaged: its list of cuDNN's algorithms is unreadable");
+          (folder / "last.state.safetensors").string() + " is damaged: its list of cuDNN algorithms cannot be parsed");
   }
 }
 
@@ -182,7 +192,7 @@ TEST_CASE("training: a GPU sees the batches that the CPU sees, and comes to the 
     REQUIRE(numbers.size() == 7);
   }
   for (const std::vector<double>& row : rows)
-    // A GPU's own order of sums: Adam's first steps follow the sign of a gradient, however small it is.
+    // On a GPU sums have another order: Adam's first steps follow the sign of a gradient, however small it is.
     check_close(row, rows[0], is_emulated() ? 1e-4 : 1e-2, is_emulated() ? 1e-4 : 2e-2);
 }
 
@@ -220,14 +230,14 @@ TEST_CASE("training: changed settings are refused by name, and leave the run as 
   const auto never = [] { FAIL("a refused run was accepted"); };
   TrainOptions other = few_steps(4);
   other.rate.rate = 1e-3, other.accepted = never;
-  CHECK(contains(refusal([&] { run(folder.path(), other, true); }), ": lr 0.001 now, 0.0002 then"));
+  CHECK(contains(refusal([&] { run(folder.path(), other, true); }), ": lr is 0.001, was 0.0002"));
   other = few_steps(4);
   other.seed = 9, other.batch = 1, other.accepted = never;
   const std::string both = refusal([&] { run(folder.path(), other, true); });
-  CHECK(contains(both, "batch 1 now, 2 then"));
-  CHECK(contains(both, "seed 9 now, 0 then"));
+  CHECK(contains(both, "batch is 1, was 2"));
+  CHECK(contains(both, "seed is 9, was 0"));
 
-  // Settings that are named only where they are not the default.
+  // Settings that are named only if they differ from the default.
   for (const Exec& exec : deterministic_execs()) {
     if (exec.device == Device::cpu) continue;
     Exec any = exec;
@@ -258,7 +268,7 @@ TEST_CASE("training: a loss that becomes NaN stops the run with its step and ima
   CHECK(!std::filesystem::exists(folder / "last.safetensors"));
   CHECK(!std::filesystem::exists(folder / "best.safetensors"));
 
-  // What was saved before is left as it is.
+  // Previously saved files are unchanged.
   const Folder later;
   o = few_steps(2);
   o.rate.rate = 1e30, o.save_every = 1;
@@ -313,4 +323,43 @@ TEST_CASE("vector fields: an image without foreground has no objects") {
   const Labels found = method.decode(cpu, method.oracle(cpu, none)).labels;
   CHECK(found.count == 0);
   CHECK(found.ids == none.ids);
+}
+
+TEST_CASE("training: fine-tuning starts from the weights of a model") {
+  const Folder first, tuned, parts;
+  run(first.path(), few_steps(4), false);
+  TrainOptions options = few_steps(4);
+  options.rate.rate = 1e-12;  // so that the weights stay what they were
+  finetune(tuned.path(), first / "last.safetensors", options);
+  const std::vector<float> before =
+      load_model(first / "last.safetensors", {}).method->params().values().to_host<float>({});
+  const std::vector<float> after =
+      load_model(tuned / "last.safetensors", {}).method->params().values().to_host<float>({});
+  REQUIRE(before.size() == after.size());
+  for (size_t i = 0; i < before.size(); ++i)
+    REQUIRE(after[i] == doctest::Approx(before[i]).epsilon(1e-6));
+
+  options.steps = 2;
+  finetune(parts.path(), first / "last.safetensors", options);
+  options.steps = 4;
+  finetune(parts.path(), first / "last.safetensors", options, true);
+  CHECK(read_bytes(parts / "last.safetensors") == read_bytes(tuned / "last.safetensors"));
+  // Weights of another start do not continue the run.
+  options.steps = 6;
+  CHECK_THROWS_WITH(finetune(parts.path(), tuned / "last.safetensors", options, true), doctest::Contains("finetune"));
+}
+
+TEST_CASE("training: fine-tuning refuses weights of another shape, and names the tensor") {
+  const Folder first, tuned;
+  run(first.path(), few_steps(2), false);
+  const Model start = load_model(first / "last.safetensors", {});
+  VectorFieldOptions wider = small();
+  wider.net.width = 16;
+  VectorFields method(wider);
+  method.params().allocate({});
+  TrainOptions options = few_steps(2);
+  options.start = &start.method->params();
+  CHECK_THROWS_WITH(train({}, method, synthetic(5, 64), {}, options, {tuned.path()}, false),
+                    doctest::Contains("has the shape [8x1x1x1], expected [16x1x1x1]"));
+  CHECK(std::filesystem::is_empty(tuned.path()));
 }

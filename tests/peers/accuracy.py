@@ -154,8 +154,8 @@ def basin_decode(model_file, folder, names, options):
     """Basin's `segment` of the validation folder with torchvf's decoding parameters."""
     with common.scratch() as out:
         images = [folder / (name + "_img.png") for name in names]
-        common.basin("segment", *images, "--model", model_file, "--out", out, "--save", "labels", "--tile", SIDE,
-                     "--norm", options.norm, "--threshold", DECODING["threshold"], "--step", DECODING["step"],
+        common.basin("segment", *images, "--model", model_file, "--out", out, "--save", "labels", "--scale", 1,
+                     "--tile", SIDE, "--norm", options.norm, "--threshold", DECODING["threshold"], "--step", DECODING["step"],
                      "--steps", DECODING["steps"], "--eps", DECODING["eps"], "--min-samples", DECODING["min_samples"],
                      "--device", "cpu", threads=options.threads)
         labels = []

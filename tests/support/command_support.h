@@ -10,12 +10,11 @@
 namespace basin::test {
 
 struct Ran {
-  int code;  // exit status; -1 where a signal ended it
+  int code;  // exit status; -1 if a signal ended it
   std::string out, err;
 };
 
-/// Runs the basin command with these words of a shell; files without a folder lie in `folder`. `before` it may stand
-/// settings of the environment.
+/// Runs the basin command with these shell arguments in `folder`. `before` may set environment variables.
 inline Ran run_basin(const Folder& folder, const std::string& words, const std::string& before = "") {
   const std::filesystem::path out = folder / ".out", err = folder / ".err";
   const std::string line = "cd '" + folder.path().string() + "' && " + before + " '" + basin::basin_command() + "' " +

@@ -1,6 +1,6 @@
 #pragma once
 // Published data sets, for tests of what perfect maps decode to. They are not part of the source tree: the environment
-// variable BASIN_DATASETS names the folder that holds theirs.
+// variable BASIN_DATASETS names the folder that contains them.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -13,7 +13,8 @@
 
 namespace basin::test {
 
-/// The true labels of a data set, those of one size where one is given. Says so and returns nothing where it is absent.
+/// The true labels of a data set, or only those of one size if given. Prints a message and returns nothing if it is
+/// absent.
 inline std::vector<Labels> dataset_labels(const std::string& name, int height = 0, int width = 0) {
   const char* const folder = std::getenv("BASIN_DATASETS");
   if (!folder || !std::filesystem::exists(std::filesystem::path(folder) / name)) {
@@ -28,7 +29,7 @@ inline std::vector<Labels> dataset_labels(const std::string& name, int height = 
   return all;
 }
 
-/// Each pixel takes the label at the source pixel that its centre falls into; ids are closed up.
+/// Each pixel takes the label at the source pixel that contains its centre; ids are renumbered without gaps.
 inline Labels resize_nearest(const Labels& from, int height, int width) {
   std::vector<int64_t> ids;
   for (int y = 0; y < height; ++y)
@@ -37,7 +38,7 @@ inline Labels resize_nearest(const Labels& from, int height, int width) {
   return compact(height, width, std::move(ids));
 }
 
-/// Means over images, but of the average precision, which is pooled.
+/// Means over images, except that the average precision is pooled.
 struct OracleScores {
   double ap50 = 0, aji = 0, sbd = 0;
 };

@@ -21,10 +21,10 @@ inline std::string read(const fs::path& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-/// An empty folder of its own for each test case; gone at its end.
+/// A new empty folder for each test case, removed at its end.
 struct ScoreFolder {
   fs::path path;
-  std::string truth = "truth";  // what --truth names
+  std::string truth = "truth";  // argument of --truth
   explicit ScoreFolder(const std::string& name)
       : path(fs::temp_directory_path() / ("basin_" + name + std::to_string(getpid()))) {
     fs::remove_all(path);
@@ -33,7 +33,7 @@ struct ScoreFolder {
   }
   ~ScoreFolder() { fs::remove_all(path); }
 
-  /// int32 [H,W] as .npy; `ids`, where given, replace 1, 2, ...
+  /// Writes int32 [H,W] as .npy; `ids`, if given, replace 1, 2, ...
   void labels(const std::string& file, const Labels& labels, const std::vector<int32_t>& ids = {}) const {
     std::string header = "{'descr': '<i4', 'fortran_order': False, 'shape': (" + std::to_string(labels.height) + ", " +
                          std::to_string(labels.width) + "), }";
@@ -73,7 +73,7 @@ inline Json evaluate_json(const ScoreFolder& folder, const std::string& options 
   return Json::parse(read(file));
 }
 
-/// The sentence of a run that must fail.
+/// The error message of a run that must fail.
 inline std::string refusal(const ScoreFolder& folder, const std::string& options = "") {
   const Evaluated result = evaluate(folder, options);
   CHECK(!result.good);
@@ -89,7 +89,7 @@ inline bool mentions(const std::string& text, const std::string& part) {
   return found;
 }
 
-/// The three images of which the peers' own scores are known; ids with gaps.
+/// Three images with known scores by the peers' own code; ids have gaps.
 inline void write_golden(const ScoreFolder& folder) {
   folder.labels("truth/a_masks.npy", true_a, {3, 70, 1000});
   folder.labels("prediction/a_masks.npy", predicted_a, {1, 2, 3, 40});

@@ -13,10 +13,10 @@
 
 namespace basin::test {
 
-/// Small files by other people's encoders.
+/// Small files written by other programs' encoders.
 inline const std::filesystem::path samples = std::filesystem::path(basin::source_dir()) / "tests/samples";
 
-/// A folder of its own for one test case, removed at its end.
+/// A folder for one test case, removed at its end.
 class Folder {
  public:
   Folder() {
@@ -41,7 +41,7 @@ class Folder {
 };
 
 inline std::filesystem::path write_bytes(const std::filesystem::path& path, const std::string& bytes) {
-  std::filesystem::remove(path);  // to cut a file to nothing and fill it anew makes some file systems flush
+  std::filesystem::remove(path);  // rewriting a truncated file makes some file systems flush
   std::ofstream(path, std::ios::binary) << bytes;
   return path;
 }
@@ -51,7 +51,7 @@ inline std::string read_bytes(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// What f refuses with; fails the test where it does not refuse.
+/// The error message of f; the test fails if f does not throw.
 template <class F>
 std::string refusal(F f) {
   try {
@@ -74,7 +74,7 @@ inline Labels labels_of(int height, int width, std::vector<int64_t> ids) {
   return compact(height, width, std::move(ids));
 }
 
-/// The folder of real images that BASIN_DATASETS names; empty, with a message, where there is none.
+/// The folder of real images named by BASIN_DATASETS; empty, with a message, if it is not set.
 inline std::filesystem::path datasets() {
   if (const char* folder = std::getenv("BASIN_DATASETS"); folder && std::filesystem::is_directory(folder))
     return folder;

@@ -5,8 +5,8 @@ namespace basin::test {
 
 constexpr bool is_emulated() { return BASIN_EMULATE; }
 
-/// For a test case that is about a GPU alone, `TEST_CASE("..." * skip_without_gpu())`: on a machine without one it
-/// counts as skipped instead of passing without an assertion. BASIN_REQUIRE_GPU=1 makes it run and fail.
+/// For a test case that needs a GPU, `TEST_CASE("..." * skip_without_gpu())`: on a machine without one it counts as
+/// skipped instead of passing without an assertion. With BASIN_REQUIRE_GPU=1 it runs and fails.
 inline doctest::skip skip_without_gpu() {
   int n = 0;
 #if BASIN_CUDA
@@ -15,7 +15,7 @@ inline doctest::skip skip_without_gpu() {
   return doctest::skip(n == 0 && !std::getenv("BASIN_REQUIRE_GPU"));
 }
 
-/// Whether the GPU multiplies TF32 and bfloat16. The emulated one does, TF32 as float32.
+/// Whether the GPU has TF32 and bfloat16 instructions. The emulated one does, with TF32 as float32.
 inline bool has_tensor_cores(const Exec& exec) {
   if (exec.device == Device::cpu) return false;
   if (is_emulated()) return true;

@@ -9,7 +9,7 @@
 
 namespace basin::test {
 
-/// Random parameters of these shapes, and their gradients, which are 0.
+/// Random parameters of these shapes, with zero gradients.
 template <class T>
 std::vector<Parameter> random_parameters(const Exec& exec, const std::vector<Shape>& shapes) {
   std::vector<Parameter> all;
@@ -21,10 +21,10 @@ std::vector<Parameter> random_parameters(const Exec& exec, const std::vector<Sha
   return all;
 }
 
-/// A piece of a network: maps from inputs and parameters, in whatever layout it likes.
+/// A piece of a network: maps computed from inputs and parameters, in any layout.
 using Piece = std::function<Var(Tape&, const std::vector<Var>& inputs, const std::vector<Parameter>& parameters)>;
 
-/// One run of a piece: its value and all gradients of <w, value>, w random, in nchw.
+/// The results of one run of a piece: its value, and all gradients of <w, value> for random w, in nchw.
 template <class T>
 struct PieceRun {
   std::vector<T> value;
@@ -50,7 +50,7 @@ struct PieceRun {
   static std::vector<T> weights(size_t n) { return uniform<T>(n, -1, 1, 7); }
 };
 
-/// The gradient of each input and parameter of a piece, in double along a random direction.
+/// Checks the gradient of each input and parameter of a piece, in double along a random direction.
 inline void check_piece(const Piece& piece, const std::vector<Shape>& inputs, const std::vector<Shape>& parameters,
                         double tolerance = 1e-5) {
   const Exec cpu;
@@ -86,9 +86,9 @@ inline void check_piece(const Piece& piece, const std::vector<Shape>& inputs, co
   }
 }
 
-/// On every device, a piece in float32 by the libraries and in their layouts against the plain kernels in nchw: values
-/// and all gradients, each compared in the mean, because a ReLU at 0 up to rounding may go either way. Some gradients,
-/// such as that of a bias before a normalisation, are 0 up to rounding: they are held against 1.
+/// On every device, compares a piece in float32 by the libraries, in their layouts, with the plain kernels in nchw:
+/// values and all gradients, by their mean difference, because rounding may decide a ReLU near 0 either way. Some
+/// gradients, such as that of a bias before a normalisation, are 0 up to rounding: these are compared relative to 1.
 inline void check_paths(const std::function<Piece(Layout)>& piece_in, Layout cpu_layout,
                         const std::vector<Shape>& inputs, const std::vector<Shape>& parameters,
                         double tolerance = 1e-5) {

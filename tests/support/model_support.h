@@ -8,7 +8,7 @@ inline VectorFieldOptions of_width_8(VectorFieldOptions options) {
   return options;
 }
 
-/// A small model that was never trained: for tests where it does not matter what it finds.
+/// A small untrained model, for tests in which its results do not matter.
 struct Untrained {
   VectorFields method;
   std::unique_ptr<Predictor> predictor;

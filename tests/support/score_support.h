@@ -1,5 +1,5 @@
 #pragma once
-// Small label images, and slow ways to score them.
+// Small label images, and slow reference implementations of scores.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -27,7 +27,7 @@ inline Labels boxes(int height, int width, const std::vector<Rectangle>& all) {
   return labels;
 }
 
-/// Ids 1..count in order of the old ids.
+/// Renumbers ids to 1..count in their order.
 inline Labels renumber(int height, int width, const std::vector<int32_t>& ids) {
   std::vector<int32_t> used = ids;
   std::sort(used.begin(), used.end());
@@ -68,7 +68,7 @@ inline std::vector<std::vector<int64_t>> dense_overlap(const Labels& truth, cons
   return table;
 }
 
-/// Hungarian algorithm on a dense cost matrix, rows <= columns, O(rows^2 columns). The column of each row.
+/// Hungarian algorithm on a dense cost matrix, rows <= columns, O(rows^2 columns). Returns the column of each row.
 inline std::vector<int> dense_assignment(const std::vector<std::vector<double>>& cost) {
   const size_t n = cost.size(), m = n ? cost[0].size() : 0;
   const double inf = std::numeric_limits<double>::infinity();
@@ -113,7 +113,7 @@ inline std::vector<int> dense_assignment(const std::vector<std::vector<double>>&
   return column;
 }
 
-// The images of which the peers' own scores are known.
+// The images with known scores by the peers' own code.
 inline const Labels true_a = boxes(24, 24, {{1, 9, 1, 9}, {1, 9, 12, 20}, {14, 22, 3, 19}});
 inline const Labels predicted_a = boxes(24, 24, {{2, 10, 1, 9}, {1, 9, 13, 19}, {14, 22, 3, 12}, {14, 22, 12, 19}});
 inline const Labels square = boxes(24, 24, {{4, 20, 4, 20}});

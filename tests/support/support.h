@@ -10,7 +10,7 @@
 
 namespace basin::test {
 
-/// The devices this run can use. BASIN_REQUIRE_GPU=1 turns a missing GPU from a notice into a failure.
+/// The devices that this run can use. BASIN_REQUIRE_GPU=1 turns a missing GPU from a notice into a failure.
 inline std::vector<Exec> execs() {
   std::vector<Exec> all{Exec{}};
 #if BASIN_CUDA
@@ -61,8 +61,8 @@ void check_close(const std::vector<T>& got, const std::vector<T>& want, double a
   }
 }
 
-/// Every partial derivative of <w, f(inputs)>, w random, against central differences, in double on the CPU.
-/// A random w, not ones: with ones a backward that mixes up its outputs passes.
+/// Compares every partial derivative of <w, f(inputs)>, for random w, with central differences, in double on the CPU.
+/// With w = 1 instead of random numbers, a backward pass that mixes up its outputs would pass.
 inline void check_gradient(const std::function<Var(Tape&, std::vector<Var>&)>& f, const std::vector<Shape>& shapes,
                            std::vector<std::vector<double>> at, double step = 1e-6, double tolerance = 1e-6) {
   const Exec cpu;

@@ -30,13 +30,13 @@ TEST_CASE("command: version, help, and what it does not know") {
     CHECK_MESSAGE(contains(ran.err, why), ran.err);
     CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
   };
-  refused("segmnt a.png", "segmnt: no such command; there are bench, cluster, ");
+  refused("segmnt a.png", "segmnt: no such command; the commands are bench, cluster, ");
   refused("doctor --nonsense", "--nonsense");
   refused("doctor --nonsense", "(basin doctor --help lists the options)");
   refused("synth --out o --kind cats", "cats");
   refused("synth", "--out is required");
-  refused("synth --otu x --count 3 --sead 4", "--otu x --sead 4: not understood");
-  refused("synth --out o --count 3 extra", "extra: not understood");
+  refused("synth --otu x --count 3 --sead 4", "--otu x --sead 4: unknown argument");
+  refused("synth --out o --count 3 extra", "extra: unknown argument");
   refused("segment a.png --out o --model m --tile 0", "0: expected a number above 0");
   refused("train --data . --out o --lr abc", "abc");
 }
@@ -81,7 +81,7 @@ TEST_CASE("command: bench prints a table and writes it as JSON") {
   CHECK(unknown.out.empty());
   for (const char* names : {"", "memory", "integrate dbscan"})
     CHECK(contains(run_basin(folder, std::string("bench --reps 1 --input nope ") + names).err,
-                   "--input nope: goes with"));
+                   "--input nope: can be used only"));
   CHECK(run_basin(folder, "bench memory --reps 1 --json no/such/folder.json").code == 1);
 }
 
@@ -233,13 +233,13 @@ TEST_CASE("command: info of models, with and without Basin's own description, an
     write("bad.safetensors");
     return refused("bad.safetensors");
   };
-  CHECK(contains(with("width", 1024), "another shape"));  // refused before there is memory for it
+  CHECK(contains(with("width", 1024), "different shape"));  // refused before there is memory for it
   CHECK(contains(with("width", 4294967304), "width"));
   CHECK(contains(with("width", 8.5), "width"));
   CHECK(contains(with("kernel", -1), "kernel"));
   CHECK(contains(with("method", "vf-h9"), "vf-h9"));
-  CHECK(contains(with("decoding", Json::array()), "lack a valid decoding"));
-  CHECK(contains(with("decoding", Json::object()), "lack a valid threshold"));
+  CHECK(contains(with("decoding", Json::array()), "contain no valid decoding"));
+  CHECK(contains(with("decoding", Json::object()), "contain no valid threshold"));
   content.metadata["basin"] = std::string(100000, '[');
   write("bad.safetensors");
   CHECK(contains(refused("bad.safetensors"), "damaged"));
@@ -274,12 +274,12 @@ TEST_CASE("command: a file that is read is not written over") {
   write_npy(folder / "f.npy", {2, 3, 4}, std::vector<float>(24).data());
   const std::string array = read_bytes(folder / "f.npy");
   for (const char* command : {"integrate f.npy --mask l.png --out ./f.npy", "loss mse f.npy f.npy --out-grad f.npy"})
-    CHECK(contains(run_basin(folder, command).err, "f.npy: is read by this command"));
+    CHECK(contains(run_basin(folder, command).err, "f.npy: this input file would be overwritten"));
   CHECK(read_bytes(folder / "f.npy") == array);
   for (const char* command : {"components l.png --out l.png", "components l.png --out ./l.png"}) {
     const Ran ran = run_basin(folder, command);
     CHECK(ran.code == 1);
-    CHECK_MESSAGE(contains(ran.err, "l.png: is read by this command"), ran.err);
+    CHECK_MESSAGE(contains(ran.err, "l.png: this input file would be overwritten"), ran.err);
   }
   CHECK(read_bytes(folder / "l.png") == before);
   std::filesystem::copy_file(folder / "l.png", folder / "p.png");
@@ -290,7 +290,7 @@ TEST_CASE("command: a file that is read is not written over") {
         "report l.png --pred p.png --out l.png", "bench components --input l.png --json l.png"}) {
     const Ran ran = run_basin(folder, words);
     CHECK(ran.code == 1);
-    CHECK_MESSAGE(contains(ran.err, ": is read by this command"), ran.err);
+    CHECK_MESSAGE(contains(ran.err, ": this input file would be overwritten"), ran.err);
   }
   CHECK(read_bytes(folder / "l.png") == before);
   CHECK(read_bytes(folder / "p.png") == before);

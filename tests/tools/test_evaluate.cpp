@@ -147,7 +147,7 @@ TEST_CASE("evaluate: confidences give VOC2010") {
 TEST_CASE("evaluate: refuses with the name of the file, and writes nothing") {
   const ScoreFolder folder("evaluate_refuse");
   const std::string json = "--json '" + (folder.path / "out.json").string() + "'";
-  mentions(refusal(folder, json), (folder.path / "prediction").string() + ": holds no label images");
+  mentions(refusal(folder, json), (folder.path / "prediction").string() + ": contains no label images");
   write_golden(folder);
   fs::remove(folder.path / "prediction/b_masks.npy");
   mentions(refusal(folder, json), (folder.path / "prediction/b_masks").string());

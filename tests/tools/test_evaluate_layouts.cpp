@@ -95,11 +95,11 @@ TEST_CASE("evaluate: true objects on planes of their own") {
   CHECK(json["counts"][8]["false_negative"] == 1);
   planes[0] = 7;
   write_npy(folder.path / "truth/a_masks.npy", {3, 7, 7}, planes.data());
-  mentions(refusal(folder), "a_masks.npy: image 1 holds several numbers");
+  mentions(refusal(folder), "a_masks.npy: image 1 contains several numbers");
   write_npy(folder.path / "truth/a_masks.npy", {3, 49}, planes.data());
   mentions(refusal(folder), "49 x 3");
   write_npy(folder.path / "prediction/a_masks.npy", {3, 7, 7}, planes.data());
-  mentions(refusal(folder), "prediction/a_masks.npy: is no label image");
+  mentions(refusal(folder), "prediction/a_masks.npy: is not a label image");
 }
 
 TEST_CASE("evaluate: several folders, and the mean of their means") {
@@ -142,7 +142,7 @@ TEST_CASE("evaluate: pairs by stem") {
   CHECK(json["metrics"]["AP95"]["mean"] == 1);
   const Evaluated result = evaluate(folder);
   CHECK(result.good);
-  mentions(result.error, "left out 1 ");
+  mentions(result.error, "1 prediction without a true label image left out");
   mentions(result.error, "more.npy");
 
   const LabelPairs pairs = pair_labels(folder.path / "prediction", folder.path / "truth");

@@ -106,8 +106,8 @@ TEST_CASE("integrate: the command refuses in one sentence and writes nothing") {
     CHECK(o.text.find(named) != std::string::npos);
     CHECK(!fs::exists(out));
   };
-  refused(field, "--points or --mask");
-  refused(field + " --points " + points + " --mask " + points, "--points or --mask");
+  refused(field, "--points and --mask");
+  refused(field + " --points " + points + " --mask " + points, "--points and --mask");
   refused(field + " --points " + (folder / "whole.npy"), "whole.npy");
   refused(field + " --points " + (folder / "wide.npy"), "wide.npy");
   refused(field + " --points " + (folder / "missing.npy"), "missing.npy");
@@ -122,7 +122,7 @@ TEST_CASE("integrate: the command refuses in one sentence and writes nothing") {
   refused(field + " --mask " + (folder / "nan.npy"), "nan.npy: element 7 is not finite");
   const Outcome text = command(folder, "integrate " + field + " --points " + points + " --out " + (folder / "out.txt"));
   CHECK(text.code == 1);
-  CHECK(text.text.find("out.txt: an array is written as .npy") != std::string::npos);
+  CHECK(text.text.find("out.txt: arrays are written as .npy") != std::string::npos);
   CHECK(!fs::exists(folder / "out.txt"));
 }
 
@@ -143,11 +143,10 @@ TEST_CASE("flow: field, integrate and cluster in turn bring a label image back")
   const Labels back = read_labels(out);
   CHECK(back.count == 2);
   CHECK(back.ids == labels.ids);
-  CHECK(command(folder, cluster).text.find("l.png: an array is written as .npy") != std::string::npos);
+  CHECK(command(folder, cluster).text.find("l.png: arrays are written as .npy") != std::string::npos);
   labels.ids[0] = 2;
   write_labels(truth, labels);
-  CHECK(command(folder, cluster + mask).text.find("t.png: has 1665 pixels that are not 0, but there are 1664 points") !=
-        std::string::npos);
+  CHECK(command(folder, cluster + mask).text.find("t.png: has 1665 foreground pixels, but") != std::string::npos);
 }
 
 TEST_CASE("flow: a mask is read as a label image is") {

@@ -56,30 +56,30 @@ TEST_CASE("fit: every GPU gets one sentence") {
   CHECK(sentence(6, 1, of_cuda_12) == "runs this build's machine code sm_61");
   CHECK(sentence(8, 7, of_cuda_12) == "runs this build's machine code sm_86");
   CHECK(sentence(8, 0, of_cuda_13) == "runs this build's machine code sm_80");
-  CHECK(sentence(10, 0, of_cuda_12, 12080, 12040) == "the driver translates PTX compute_90 for it at first start");
+  CHECK(sentence(10, 0, of_cuda_12, 12080, 12040) == "the driver translates PTX compute_90 for it at the first start");
   CHECK(sentence(12, 1, of_cuda_13) == "runs this build's machine code sm_120");
-  CHECK(sentence(6, 1, of_cuda_13) == "this build has nothing for it: build with -DCMAKE_CUDA_ARCHITECTURES=61");
-  CHECK(sentence(6, 0, of_cuda_12) == "this build has nothing for it: build with -DCMAKE_CUDA_ARCHITECTURES=60");
+  CHECK(sentence(6, 1, of_cuda_13) == "this build contains no code for it: build with -DCMAKE_CUDA_ARCHITECTURES=61");
+  CHECK(sentence(6, 0, of_cuda_12) == "this build contains no code for it: build with -DCMAKE_CUDA_ARCHITECTURES=60");
   CHECK(fit_of_gpu(6, 1, of_cuda_12, 12040, 12040).fits);
   CHECK(!fit_of_gpu(6, 1, of_cuda_13, 13000, 13000).fits);
   const Fit old = fit_of_gpu(10, 0, of_cuda_12, 12020, 12040);
   CHECK(!old.fits);
   CHECK_MESSAGE(test::contains(old.sentence, "a driver for CUDA 12.4 or later"), old.sentence);
   CHECK(fit_of_gpu(9, 0, of_cuda_12, 12020, 12040).fits);
-  CHECK(sentence(9, 0, parse_architectures("all")) == "this build does not tell which GPUs its code is for");
+  CHECK(sentence(9, 0, parse_architectures("all")) == "this build does not record which GPUs it was compiled for");
 }
 
 TEST_CASE("fit: driver, toolkit and cuDNN") {
-  CHECK(fit_of_driver(13000, 13000).sentence == "the driver is for CUDA 13.0");
+  CHECK(fit_of_driver(13000, 13000).sentence == "the driver supports CUDA 13.0");
   CHECK(fit_of_driver(13010, 12040).fits);
   CHECK(fit_of_driver(12020, 12090).fits);
   CHECK(fit_of_driver(12090, 13000).sentence ==
-        "the driver is for CUDA 12.9, this build is of CUDA 13.0: install a newer driver, or build with CUDA 12");
+        "the driver supports CUDA 12.9, but this build needs CUDA 13.0: install a newer driver, or build with CUDA 12");
   CHECK(!fit_of_driver(12090, 13000).fits);
-  CHECK(fit_of_driver(0, 13000).sentence == "no NVIDIA driver is installed here");
+  CHECK(fit_of_driver(0, 13000).sentence == "no NVIDIA driver is installed");
   CHECK(fit_of_cudnn(6, 1, 91002, 91002).sentence == "cuDNN 9.10.2");
   CHECK(fit_of_cudnn(6, 1, 91100, 91002).sentence ==
-        "cuDNN 9.11.0 has no code for compute capability 6.1: install cuDNN 9.10, the last that has");
+        "cuDNN 9.11.0 has no code for compute capability 6.1: install cuDNN 9.10, the last version that does");
   CHECK(fit_of_cudnn(7, 5, 91900, 91002).fits);
   CHECK(fit_of_cudnn(9, 0, 91001, 91002).fits);
   CHECK(!fit_of_cudnn(9, 0, 90800, 91002).fits);

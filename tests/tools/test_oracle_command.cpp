@@ -40,7 +40,7 @@ TEST_CASE("oracle: bad input is refused in one sentence") {
   CHECK(contains(empty.out, "0 objects"));
   CHECK(contains(run_basin(folder, "oracle truth --model none --out out").err, "--model"));
   CHECK(contains(run_basin(folder, "oracle missing --out out").err, "missing"));
-  CHECK(contains(run_basin(folder, "oracle truth --out truth").err, "is read by this command"));
+  CHECK(contains(run_basin(folder, "oracle truth --out truth").err, "this input file would be overwritten"));
   CHECK(contains(run_basin(folder, "oracle truth --out out --set eps=-1").err, "--set eps=-1: expected"));
 }
 

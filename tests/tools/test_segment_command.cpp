@@ -111,7 +111,7 @@ TEST_CASE("segment: what no image can be done with is reported once, and makes n
   refused("a.png b.png --tile 64 --overlap 64", "--overlap 64: expected less than --tile 64", 1);
   refused("a.png b.png --norm loud", "--norm loud", 1);
   put_image(folder / "a.tif");  // a PNG all the same
-  refused("a.png a.tif", "another input of its folder has the same name", 1);
+  refused("a.png a.tif", "another input in its folder has the same stem", 1);
   write_bytes(folder / "file", "x");
   refused("a.png --out file", "file: is a file, not a folder", 1);
   refused("none.png", "none.png: no such file or folder", 2);
@@ -141,6 +141,25 @@ TEST_CASE("segment: options without a value leave the image to the command, and 
   CHECK(Json::parse(read_bytes(folder / "o2/run.json"))["config"]["decoding"]["suppression"] == "omnipose");
 }
 
+TEST_CASE("segment: views are averaged where asked for, and refused where nothing can be averaged") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  put_image(folder / "a.png");
+  for (const std::string& tta : {std::string(), std::string(" --tta")}) {
+    const Ran ran =
+        run_basin(folder, "segment a.png --model m.safetensors --device cpu --save field --out 'out" + tta + "'" + tta);
+    CHECK_MESSAGE(ran.code == 0, ran.err);
+    CHECK(Json::parse(read_bytes(folder / ("out" + tta) / "run.json"))["tta"] == !tta.empty());
+  }
+  CHECK(read_bytes(folder / "out/a_field.npy") != read_bytes(folder / "out --tta/a_field.npy"));
+  const std::unique_ptr<Method> fc = make_method("fc", {});
+  fc->params().allocate({});
+  fc->params().init({}, 1);
+  save_model(folder / "fc.safetensors", {}, *fc, Json::object());
+  CHECK(run_basin(folder, "segment a.png --model fc.safetensors --device cpu --out fc --tta").err ==
+        "basin: --tta: the maps of fc only tell neighbours apart, and cannot be averaged over views\n");
+}
+
 TEST_CASE("segment: a setting that the maps depend on is obeyed, and tune refuses to try it") {
   const Folder folder;
   const std::unique_ptr<Method> method = make_method("es", {parse_assignment("width=4")});
@@ -168,9 +187,9 @@ TEST_CASE("segment: masks that lie beside their image are not written over") {
   const std::string before = read_bytes(folder / "in/a_masks.png");
   const Ran ran = run_basin(folder, "segment in --model m.safetensors --out in --device cpu");
   CHECK(ran.code == 1);
-  CHECK_MESSAGE(contains(ran.err, "in/a_masks.png: is there already, and may hold true labels"), ran.err);
+  CHECK_MESSAGE(contains(ran.err, "in/a_masks.png: already exists and may hold true labels"), ran.err);
   CHECK(run_basin(folder, "segment in --model m.safetensors --out in --save overlay --device cpu").code == 0);
-  // A run.json is not enough where the image lies beside its masks, nor one of another command.
+  // A run.json is not enough if the image lies beside its masks, nor is that of another command.
   write_bytes(folder / "in/run.json", "{\"subcommand\": \"segment\"}");
   CHECK(run_basin(folder, "segment in/a_img.png --model m.safetensors --out ./in/ --device cpu").code == 1);
   CHECK(read_bytes(folder / "in/a_masks.png") == before);
@@ -178,7 +197,7 @@ TEST_CASE("segment: masks that lie beside their image are not written over") {
   fs::rename(folder / "in/a_masks.png", folder / "masks/a_masks.png");  // someone's, as no run of Basin lies there
   const Ran elsewhere = run_basin(folder, "segment in --model m.safetensors --out masks --device cpu");
   CHECK(elsewhere.code == 1);
-  CHECK_MESSAGE(contains(elsewhere.err, "masks/a_masks.png: is there already"), elsewhere.err);
+  CHECK_MESSAGE(contains(elsewhere.err, "masks/a_masks.png: already exists"), elsewhere.err);
   for (const char* other : {"{\"subcommand\": \"synth\"}", "no JSON"}) {
     write_bytes(folder / "masks/run.json", other);
     CHECK(run_basin(folder, "segment in --model m.safetensors --out masks --device cpu").code == 1);
@@ -186,7 +205,7 @@ TEST_CASE("segment: masks that lie beside their image are not written over") {
   CHECK(read_bytes(folder / "masks/a_masks.png") == before);
   for (int times = 0; times < 2; ++times)
     CHECK(run_basin(folder, "segment in --model m.safetensors --out out --device cpu").code == 0);
-  // Of an earlier run with more objects no second label image stays.
+  // No second label image remains of an earlier run with more objects.
   fs::rename(folder / "out/a_masks.png", folder / "out/a_masks.tif");
   CHECK(run_basin(folder, "segment in --model m.safetensors --out out --device cpu").code == 0);
   CHECK(fs::exists(folder / "out/a_masks.png"));
@@ -219,7 +238,7 @@ TEST_CASE("segment: RGB given to a grey model is converted, and that is reported
   write_png(folder / "in/a.png", rgb);
   const Ran ran = run_basin(folder, "segment in --model m.safetensors --out rgb --device cpu");
   CHECK(ran.code == 0);
-  CHECK(ran.err == "1 image of RGB made grey by Rec. 601: the model takes 1 channel\n");
+  CHECK(ran.err == "1 image converted from RGB to grey by Rec. 601, because the model takes 1 channel\n");
   CHECK(read_bytes(folder / "rgb/a_masks.png") == read_bytes(folder / "grey/a_masks.png"));
 }
 

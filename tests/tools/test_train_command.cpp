@@ -14,7 +14,7 @@ TEST_CASE("train: numbers that are none, and a run whose state is gone, are refu
   }
   const Ran bf16 = run_basin(folder, "train --data . --out run --device cpu --precision bf16");
   CHECK(bf16.code == 1);
-  CHECK_MESSAGE(contains(bf16.err, "--precision bf16: training on the CPU is in fp32"), bf16.err);
+  CHECK_MESSAGE(contains(bf16.err, "--precision bf16: the CPU trains only in fp32"), bf16.err);
   CHECK(run_basin(folder, "synth --count 2 --size 64 --out data").code == 0);
   // Black-and-white masks, and none at all.
   const Labels one{64, 64, 1, [] {
@@ -32,27 +32,49 @@ TEST_CASE("train: numbers that are none, and a run whose state is gone, are refu
   }
   const std::string few = " --width 8 --crop 32 --steps 1 --device cpu --out ";
   CHECK(contains(run_basin(folder, "train --data binary" + few + "r1").err,
-                 "1 image with labels that are one object in several pieces"));
+                 "1 image with a single object in several pieces"));
   const Ran empty = run_basin(folder, "train --data none" + few + "r2");
   CHECK(empty.code == 1);
-  CHECK(contains(empty.err, "none: no image to train on holds an object"));
+  CHECK(contains(empty.err, "none: no training image contains an object"));
   CHECK(!std::filesystem::exists(folder / "r2"));
   write_bytes(folder / "copy/a.png", read_bytes(folder / "data/bacteria_000_img.png"));
   write_bytes(folder / "copy/a_masks.png", read_bytes(folder / "data/bacteria_000_img.png"));
   const Ran copy = run_basin(folder, "train --data copy" + few + "r3");
   CHECK(copy.code == 1);
-  CHECK_MESSAGE(contains(copy.err, "copy/a_masks.png: is the image itself, not its labels"), copy.err);
+  CHECK_MESSAGE(contains(copy.err, "copy/a_masks.png: is a copy of the image, not its labels"), copy.err);
   const std::string train = "train --data data --out run --width 8 --crop 32 --steps 2 --device cpu";
   const Ran first = run_basin(folder, train);
   REQUIRE_MESSAGE(first.code == 0, first.err);
-  CHECK(contains(first.err, "for validation, 1 image with labels:"));
+  CHECK(contains(first.err, "validation: 1 image with labels:"));
   std::filesystem::remove(folder / "run/last.state.safetensors");
   const std::string model = read_bytes(folder / "run/last.safetensors");
   const Ran gone = run_basin(folder, train + " --resume");
   CHECK(gone.code == 1);
-  CHECK_MESSAGE(contains(gone.err, "holds models, but not the state"), gone.err);
+  CHECK_MESSAGE(contains(gone.err, "contains models, but --resume also needs the training state"), gone.err);
   CHECK(read_bytes(folder / "run/last.safetensors") == model);
   const Ran again =
       run_basin(folder, "train --data data --val data --out other --width 8 --crop 32 --steps 1 --device cpu");
-  CHECK(contains(again.err, "2 images for validation with the pixels of one to train on"));
+  CHECK(contains(again.err, "2 validation images also used for training"));
+}
+
+TEST_CASE("train: --finetune takes method, settings and weights from a model") {
+  const Folder folder;
+  REQUIRE(run_basin(folder, "synth --count 3 --size 64 --out data").code == 0);
+  const std::string few = "train --data data --crop 32 --batch 1 --steps 1 --device cpu ";
+  REQUIRE(run_basin(folder, few + "--model fc --set colours=4 --width 8 --norm divide --out first").code == 0);
+  const Ran tuned = run_basin(folder, few + "--finetune first/last.safetensors --out tuned");
+  REQUIRE_MESSAGE(tuned.code == 0, tuned.err);
+  const std::string info = run_basin(folder, "info tuned/last.safetensors").out;
+  CHECK_MESSAGE(contains(info, "fc"), info);
+  const std::string run = read_bytes(folder / "tuned/run.json");
+  CHECK(contains(run, "\"model\": \"fc\""));
+  CHECK(contains(run, "\"colours\": 4"));
+  CHECK(contains(run, "\"normalisation\": \"divide\""));
+
+  const Ran wider = run_basin(folder, few + "--finetune first/last.safetensors --width 16 --out wider");
+  CHECK(wider.code == 1);
+  CHECK_MESSAGE(contains(wider.err, "has the shape"), wider.err);
+  CHECK(!std::filesystem::exists(folder / "wider"));
+  for (const char* excluded : {"--model fc", "--channels 3"})
+    CHECK(run_basin(folder, few + "--finetune first/last.safetensors --out other " + excluded).code != 0);
 }

@@ -24,7 +24,7 @@ void copy_samples(const fs::path& folder) {
 
 Json info_of(const fs::path& model) { return load_model(model, {}).info; }
 
-/// The mean over images of AP50:95 that segment and evaluate come to.
+/// The mean over images of AP50:95 according to segment and evaluate.
 double evaluated(const Folder& folder, const std::string& model) {
   const Ran segment = run_basin(folder, "segment val --model " + model + " --out " + model + ".out --save labels");
   REQUIRE_MESSAGE(segment.code == 0, segment.err);
@@ -132,7 +132,7 @@ TEST_CASE("tune: the command stores the decoding whose score segment and evaluat
   CHECK(run["decodings"][0][ap] == after);
   CHECK(run["present"]["eps"] == 0.5);
 
-  // The held-out part of a folder, by the rule of training; a tie leaves the model's own decoding.
+  // The held-out part of a folder, by the rule of training; on a tie the model's own decoding is kept.
   const Ran part = run_basin(folder,
                              "tune --model good.safetensors --data val --val-fraction 0.5 --out same.safetensors "
                              "--thresholds .4999999999,.5 --steps 75 --eps 2.25 --min-samples 15 --snap-noise none");
@@ -157,8 +157,8 @@ TEST_CASE("tune: the command refuses in one sentence and writes nothing") {
     CHECK_MESSAGE(contains(ran.err, named), ran.err);
     CHECK(!fs::exists(folder / "out.safetensors"));
   };
-  refused("--val val --out m.safetensors", "m.safetensors: is read by this command");
-  refused("--val val --out ./val/../m.safetensors", "is read by this command");
+  refused("--val val --out m.safetensors", "m.safetensors: this input file would be overwritten");
+  refused("--val val --out ./val/../m.safetensors", "this input file would be overwritten");
   CHECK(read_bytes(folder / "m.safetensors") == bytes);
   refused("--val nowhere --out missing/out.safetensors", "missing/out.safetensors: cannot be written");
   fs::create_directories(folder / "taken.safetensors");
@@ -176,14 +176,14 @@ TEST_CASE("tune: the command refuses in one sentence and writes nothing") {
     model.info["trained_on"] = {"0123456789abcdef", image_fingerprints(seen).back()};
     save_model(folder / "m.safetensors", {}, *model.method, model.info);
   }
-  // Under whatever name.
+  // Recognised whatever its name.
   fs::rename(folder / "val/nuclei_001_img.png", folder / "val/renamed_img.png");
   fs::rename(folder / "val/nuclei_001_masks.png", folder / "val/renamed_masks.png");
   fs::rename(folder / "val/nuclei_000_img.png", folder / "other_img.png");
   fs::rename(folder / "val/nuclei_000_masks.png", folder / "other_masks.png");
-  refused("--val val --out out.safetensors", "renamed: left out, as m.safetensors was trained on it");
-  refused("--val val --out out.safetensors", "not trained on, and these are none");
-  refused("--val val --out val/renamed_masks.png", "val/renamed_masks.png: is read by this command");
+  refused("--val val --out out.safetensors", "renamed: left out, because m.safetensors was trained on it");
+  refused("--val val --out out.safetensors", "was trained on all of these images; give others");
+  refused("--val val --out val/renamed_masks.png", "val/renamed_masks.png: this input file would be overwritten");
   fs::rename(folder / "other_img.png", folder / "val/other_img.png");
   fs::rename(folder / "other_masks.png", folder / "val/other_masks.png");
   const Ran other = run_basin(folder,

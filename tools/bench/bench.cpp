@@ -13,7 +13,7 @@
 namespace basin::tools {
 namespace {
 
-/// What a benchmark's rows count, and so the reference that they are a share of.
+/// What is counted in a benchmark's rows, and thus which reference they are compared with.
 enum class Counted { bytes, flops };
 
 struct Entry {
@@ -23,7 +23,7 @@ struct Entry {
   bool takes_input = false, is_reference = false;
 };
 
-/// Every benchmark, in the order in which they run; first the references.
+/// Every benchmark in the order in which they run, references first.
 const std::vector<Entry>& entries() {
   static const std::vector<Entry> all = {
       {"memory", bench_memory, Counted::bytes, false, true},
@@ -69,7 +69,7 @@ struct Peaks {
     flops_per_ms = std::max(flops_per_ms, r.flops / r.min_ms);
     if (r.flops > 0) precision = r.precision;
   }
-  // Of a result: 0 where it does not count this, or there is nothing to compare it with.
+  // Fractions of the peak; 0 if the result does not count this, or there is no reference to compare with.
   double of_bandwidth(const BenchResult& r) const {
     return bytes_per_ms > 0 ? r.bytes / r.median_ms / bytes_per_ms : 0;
   }
@@ -121,10 +121,10 @@ struct Request {
 
 struct Run {
   const Entry* entry;
-  bool asked;  // false: for the sake of others
+  bool asked;  // false: run only as a reference for others
 };
 
-/// The references that are asked for or that others are a share of, then the rest as asked for.
+/// The references that were asked for or that others need, then the rest in the order given.
 std::vector<Run> runs_of(const std::vector<const Entry*>& chosen) {
   std::vector<Run> runs;
   for (const Entry& e : entries()) {
@@ -146,7 +146,7 @@ void run(const Request& request) {
     for (const Entry& e : entries())
       chosen.push_back(&e);
   if (!request.input.empty() && (chosen.size() != 1 || !chosen[0]->takes_input))
-    refuse("--input ", request.input, ": goes with one of ", names_with_input());
+    refuse("--input ", request.input, ": can be used only with exactly one of ", names_with_input());
   keep_inputs(request.json, {request.input});
   const BenchOptions options{make_exec(request.common, false), request.input, request.common.seed, request.reps};
   BenchOptions briefly = options;
@@ -155,7 +155,7 @@ void run(const Request& request) {
   Peaks peaks;
   std::printf("device: %s\n", describe(options.exec).c_str());
   print_header();
-  std::exception_ptr failure;  // the first; what comes after it has its turn all the same
+  std::exception_ptr failure;  // the first one; the remaining benchmarks still run
   for (const Run& r : runs_of(chosen)) {
     try {
       for (const BenchResult& result : r.entry->run(r.asked ? options : briefly)) {
@@ -167,7 +167,7 @@ void run(const Request& request) {
       if (failure) std::fprintf(stderr, "%s: %s\n", r.entry->name, e.what());
       if (!failure) failure = std::current_exception();
     }
-    // Each time anew, so that what ends the program does not lose what was measured before it.
+    // Rewritten after each benchmark, so that a crash does not lose earlier results.
     if (!request.json.empty() && !all.empty()) write_atomically(request.json, to_text(all, 2) + "\n");
   }
   if (failure) std::rethrow_exception(failure);
@@ -177,12 +177,13 @@ void run(const Request& request) {
 }  // namespace
 
 void add_bench(Command& program) {
-  Command command = program.subcommand("bench", "time the parts on this machine, each checked before it is timed");
+  Command command =
+      program.subcommand("bench", "time the parts of Basin on this machine; each result is checked first");
   auto request = std::make_shared<Request>();
-  command.add("NAME", request->names, "what to time (default: all): " + known_names());
-  command.add("--input", request->input, "of " + names_with_input() + ": a file to take the work from");
+  command.add("NAME", request->names, "benchmarks to run; default: all of " + known_names());
+  command.add("--input", request->input, "for " + names_with_input() + ": the file with the input data");
   command.add("--json", request->json, "also write the results as JSON");
-  command.add("--reps", request->reps, "runs of each (0: as many as fit into two seconds, at least 5)")
+  command.add("--reps", request->reps, "runs of each; 0: as many as fit into two seconds, at least 5")
       .not_negative()
       .shown();
   add_precision_option(command, request->common);

@@ -15,7 +15,7 @@ namespace {
 
 using kernels::DbscanOptions;
 
-constexpr int pitch = 20;       // round cells on a lattice, each a little off its place
+constexpr int pitch = 20;       // round cells on a jittered lattice
 constexpr double radius = 8.5;  // px
 
 struct Centre {
@@ -28,7 +28,7 @@ Centre centre_near(uint64_t seed, int y, int x) {
   return {(x / pitch + 0.5) * pitch + dx, (y / pitch + 0.5) * pitch + dy};
 }
 
-/// Adds the foreground pixels of rows [y0, y1), at most until there are n points.
+/// Adds the foreground pixels of rows [y0, y1) until there are n points.
 template <class T>
 void add_moved_pixels(int y0, int y1, int width, int64_t n, double pull, uint64_t seed, Random& random,
                       std::vector<T>& points) {
@@ -50,8 +50,8 @@ int width_of(int64_t n) {
   return (int(std::sqrt(double(n) / share)) / pitch + 2) * pitch;
 }
 
-/// A square image of cells, cut off after n foreground pixels, each of which has moved `pull` px towards the centre of
-/// its cell and then by 0.15 px (standard deviation) anywhere: what the integration of a vector field leaves.
+/// The first n foreground pixels of a square image of cells, each moved `pull` px towards the centre of its cell and
+/// then by random noise of 0.15 px (standard deviation): like the points that integrating a vector field gives.
 template <class T>
 std::vector<T> moved_pixels(int64_t n, double pull, uint64_t seed) {
   Random random(seed, Purpose::noise);
@@ -62,7 +62,7 @@ std::vector<T> moved_pixels(int64_t n, double pull, uint64_t seed) {
   return points;
 }
 
-/// As many points, of a band of cells that repeats itself downwards: made in a hundredth of the time.
+/// The same number of points from a band of cells that is repeated downwards: generated in a hundredth of the time.
 struct Bands {
   int64_t size;  // points of one band
   std::vector<float> points;
@@ -73,7 +73,7 @@ Bands banded_pixels(int64_t n, double pull, uint64_t seed) {
   Bands bands;
   add_moved_pixels(0, height, width_of(n), n, pull, seed, random, bands.points);
   for (float& v : bands.points)
-    v = std::round(v * 1024) / 1024;  // exact up to 16,384 px, so that the bands are alike to the last bit
+    v = std::round(v * 1024) / 1024;  // exact up to 16,384 px, so that all bands have the same bits
   bands.size = int64_t(bands.points.size() / 2);
   bands.points.resize(size_t(2 * n));
   for (int64_t i = bands.size; i < n; ++i) {
@@ -83,7 +83,7 @@ Bands banded_pixels(int64_t n, double pull, uint64_t seed) {
   return bands;
 }
 
-/// DBSCAN by the definition, in O(N^2).
+/// DBSCAN straight from its definition, in O(N^2).
 template <class T>
 std::vector<int32_t> label_by_definition(const std::vector<T>& points, const DbscanOptions& options) {
   const size_t n = points.size() / 2;
@@ -133,8 +133,8 @@ struct DbscanWork {
 
 const DbscanOptions as_published{2.2, 15};
 
-/// The least that is moved, of each point: its coordinates read, written into the grid's cells and read there by the
-/// count and by the union; 4 bytes each for its cell and its place (written, read), whether it is core, its parent
+/// The least memory traffic per point: its coordinates are read, written into the grid's cells and read there by the
+/// count and by the union. Then 4 bytes each for its cell and its slot (written, read), whether it is core, its parent
 /// (written, united, flattened), the rank of that and the label.
 template <class T>
 constexpr double dbscan_bytes = 8 * sizeof(T) + 4 * 10;
@@ -168,14 +168,14 @@ BenchResult time_dbscan(const BenchOptions& options, const std::string& name, in
   return time_dbscan(options, name, moved_pixels<T>(n, pull, options.seed));
 }
 
-/// Every band has the labels of the first, and numbers of its own.
+/// Every band must have the labels of the first, offset by the clusters of the bands before it.
 BenchResult time_dbscan_of_bands(const BenchOptions& options, const std::string& name, int64_t n, double pull) {
   const Bands bands = banded_pixels(n, pull, options.seed);
   return time_dbscan<float>(options, name, bands.points, [&](const std::vector<int32_t>& labels) {
     const int32_t clusters = 1 + *std::max_element(labels.begin(), labels.begin() + bands.size);
     for (int64_t i = bands.size; i < n; ++i) {
       const int32_t above = labels[size_t(i - bands.size)];
-      // The last band is cut off, and so may be a cell.
+      // The last band may be cut off within a cell.
       if (i + 2 * width_of(n) * pitch > n) break;
       BASIN_CHECK(labels[size_t(i)] == (above < 0 ? above : above + clusters), name, ", point ", i);
     }
@@ -217,7 +217,7 @@ BenchResult time_components(const BenchOptions& options, const std::string& name
       time_it(options, name,
               std::to_string(height) + "x" + std::to_string(width) + ", " + std::to_string(connectivity) + "-connected",
               [&] { run(Variant::automatic); });
-  r.bytes = 5.0 * height * width;  // the mask read, the labels written
+  r.bytes = 5.0 * height * width;  // mask read, labels written
   return r;
 }
 

@@ -34,7 +34,7 @@ void copy_bytes(const Exec& exec, const std::byte* from, std::byte* to, int64_t 
 }
 
 double median(std::vector<double> values) {
-  BASIN_CHECK(!values.empty(), "the median of nothing");
+  BASIN_CHECK(!values.empty(), "median of no values");
   const size_t half = values.size() / 2;
   std::sort(values.begin(), values.end());
   return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
@@ -52,7 +52,7 @@ BenchResult time_it(const BenchOptions& options, const std::string& name, const 
   };
   double cpu_ms = HUGE_VAL;
   int calls = 1;
-  auto run = [&] {  // the milliseconds of all calls
+  auto run = [&] {  // returns the milliseconds of all calls
     const double start = clock_seconds();
     const double cpu_start = cpu_now();
     for (int k = 0; k < calls; ++k)
@@ -94,8 +94,8 @@ bool has_room(const Exec& exec, double bytes, const std::string& what) {
   pool_of(exec.device).trim();
   const double free = double(memory_free(exec));
   if (bytes <= free) return true;
-  std::fprintf(stderr, "%s: left out, it takes about %.1f GiB and %.1f GiB are free\n", what.c_str(), bytes * 0x1p-30,
-               free * 0x1p-30);
+  std::fprintf(stderr, "%s: left out, because it needs about %.1f GiB and only %.1f GiB are free\n", what.c_str(),
+               bytes * 0x1p-30, free * 0x1p-30);
   return false;
 }
 

@@ -25,8 +25,8 @@ struct Ellipse {
   }
 };
 
-/// Tilted ellipses, one around each point of a square lattice, a little off it, with half axes of 0.35 to 0.55 of the
-/// lattice constant. A pixel in several belongs to the one it lies deepest in; so many objects touch.
+/// Tilted ellipses around the jittered points of a square lattice, with half axes of 0.35 to 0.55 of the lattice
+/// constant. A pixel inside several belongs to the one it lies deepest in, so many objects touch.
 Labels crowd(int height, int width, uint64_t seed) {
   const int down = int(std::lround(height / pitch)), across = int(std::lround(width / pitch));
   std::vector<Ellipse> ellipses;
@@ -64,7 +64,7 @@ std::vector<float> field_of(const Exec& exec, const Labels& labels, const Launch
   return field.to_host<float>(exec);
 }
 
-/// Where there is a plain version of a field, the tuned one must give its bits, or on the GPU its values to 1e-5.
+/// If a field has a plain version, the tuned one must give the same bits, or on the GPU the same values to 1e-5.
 void check(const BenchOptions& options, const std::string& name, const Launch& launch) {
   const Labels few = crowd(160, 200, options.seed);
   Exec plain = options.exec;
@@ -84,7 +84,7 @@ BenchResult time_field(const BenchOptions& options, const std::string& name, con
                             std::to_string(labels.count) + " objects";
   BenchResult r = time_it(options, name, shape,
                           [&] { launch(options.exec, ids.view<const int32_t, 2>(), field.view<float, 3>()); });
-  r.bytes = 12.0 * labels.height * labels.width;  // labels read, the field written
+  r.bytes = 12.0 * labels.height * labels.width;  // labels read, field written
   return r;
 }
 

@@ -14,7 +14,8 @@ using kernels::IntegrateOptions;
 using kernels::Interpolation;
 using kernels::Solver;
 
-/// A field of vortices with |v| <= 1: points move a few pixels and stay together in raster order, as in an image.
+/// A field of vortices with |v| <= 1: points move a few pixels and neighbours stay neighbours in raster order, as in an
+/// image.
 template <class T>
 std::vector<T> vortices(int height, int width, double phase) {
   std::vector<T> field;
@@ -45,7 +46,7 @@ std::vector<T> moved(Exec exec, Variant variant, const Tensor& field, const Tens
   return points.to_host<T>(exec);
 }
 
-/// Of the pixels of a field [2, height, width].
+/// For the pixels of a field [2, height, width].
 template <class T>
 BenchResult time_integrate(const BenchOptions& options, const std::string& name, int height, int width,
                            const std::vector<T>& vectors, const IntegrateOptions& how) {
@@ -63,15 +64,15 @@ BenchResult time_integrate(const BenchOptions& options, const std::string& name,
   const Tensor field = Tensor::from(exec, {2, height, width}, vectors),
                starts = Tensor::from(exec, {int64_t(height) * width, 2}, pixels<T>(height, width)),
                points = Tensor::empty(exec, starts.shape(), starts.dtype());
-  // Points move in place and gather, and then are read faster: each call begins from the pixels, and its time includes
-  // the copy of them.
+  // Points move in place and converge, after which they are faster to read; so each call starts from the pixels, and
+  // its time includes copying them.
   BenchResult r = time_it(
       options, name, std::to_string(int64_t(height) * width) + " points, float" + std::to_string(8 * sizeof(T)), [&] {
         copy_bytes(exec, reinterpret_cast<const std::byte*>(starts.data<T>()),
                    reinterpret_cast<std::byte*>(points.data<T>()), int64_t(starts.bytes()));
         kernels::integrate<T>(exec, field.view<const T, 3>(), points.view<T, 2>(), how);
       });
-  // The field read once, points read and written, two numbers each; without the copy.
+  // The field is read once and the points are read and written, two numbers each. The copy is not counted.
   r.bytes = 6.0 * sizeof(T) * height * width;
   return r;
 }
@@ -120,7 +121,7 @@ std::vector<BenchResult> bench_losses(const BenchOptions& options) {
   Exec plain = exec;
   plain.variant = Variant::plain;
   BASIN_CHECK(std::abs(value_of(exec) / value_of(plain) - 1) < 1e-5f, "the IVP loss differs from the plain version");
-  // Bytes of a pixel: what is predicted and what is true read once, the gradient written.
+  // Bytes per pixel: prediction and truth read once, gradient written.
   constexpr double of_field = 2 * 3 * sizeof(float), of_logit = 3 * sizeof(float);
   auto timed = [&](const std::string& name, double bytes, auto loss) {
     BenchResult r = time_it(options, name, "batch 2, 256x256, float32", [&] {

@@ -14,7 +14,7 @@ constexpr int side = 256;
 
 std::string shape_of(int batch) { return "H1, " + std::to_string(batch) + "x1x256x256"; }
 
-/// The batch that torchvf trains with, and on the GPU one that fills it.
+/// The batch size that torchvf trains with, and on a GPU a larger one that fills it.
 std::vector<int> batches(const Exec& exec) {
   return exec.device == Device::cuda ? std::vector<int>{2, 32} : std::vector<int>{2};
 }
@@ -26,13 +26,13 @@ Tensor random_tensor(const Exec& exec, Shape shape, Random& random, float lo, fl
   return Tensor::from(exec, shape, values);
 }
 
-/// Runs f with memory of its own, whose peak becomes that of the result. What the batch before this one needed tells
-/// whether there is room.
+/// Runs f with its own memory pool and records the peak of it in the result. The peak of the previous batch size
+/// predicts whether there is enough memory.
 template <class F>
 std::vector<BenchResult> over_batches(const BenchOptions& asked, const std::string& name, const F& f) {
   std::vector<BenchResult> results;
   for (const int batch : batches(asked.exec)) {
-    constexpr double workspace = double(1 << 28);  // of a library that measures its algorithms
+    constexpr double workspace = double(1 << 28);  // for a library that measures its algorithms
     if (!results.empty()) {
       const double maps = std::max(results[0].peak_bytes - workspace, 0.0);
       const double grown = maps * batch / batches(asked.exec)[0] + workspace;
@@ -50,7 +50,7 @@ std::vector<BenchResult> over_batches(const BenchOptions& asked, const std::stri
 
 BenchResult time_train_step(const BenchOptions& asked, int batch) {
   BenchOptions o = asked;
-  if (o.exec.device == Device::cpu) o.exec.precision = Precision::fp32;  // the CPU trains in nothing else
+  if (o.exec.device == Device::cpu) o.exec.precision = Precision::fp32;  // the CPU trains only in fp32
   Random random(o.seed, Purpose::test);
   VectorFields method{VectorFieldOptions{}};
   method.params().allocate(o.exec);
@@ -95,8 +95,8 @@ BenchResult time_infer(const BenchOptions& o, int batch) {
   return r;
 }
 
-/// Some elements of the product w [K,K] x [K,pixels] of numbers up to 1, in double. An error grows as the root of K;
-/// its factor is what the precision loses of each number, so that none passes for a finer one.
+/// Checks some elements of the product w [K,K] x [K,pixels] against double. Elements are at most 1; the error grows as
+/// sqrt(K) times the rounding error of the precision, so that a coarser precision does not pass for a finer one.
 void check_product(const Exec& exec, const std::vector<float>& w, const std::vector<float>& x, const Tensor& product) {
   const int channels = product.dim(1), width = product.dim(3);
   const int64_t pixels = int64_t(product.dim(2)) * width;
@@ -121,7 +121,7 @@ void check_product(const Exec& exec, const std::vector<float>& w, const std::vec
 }  // namespace
 
 std::vector<BenchResult> bench_matrix(const BenchOptions& o) {
-  // A 1x1 convolution in the network's layout and precision, by the library that it uses.
+  // A 1x1 convolution in the network's layout and precision, by the library that the network uses.
   const bool gpu = o.exec.device == Device::cuda;
   const int channels = gpu ? 2048 : 512, width = gpu ? 128 : 64;
   Random random(o.seed, Purpose::test);

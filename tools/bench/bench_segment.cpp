@@ -11,8 +11,8 @@
 namespace basin::tools {
 namespace {
 
-/// Runs an untrained network over the whole image and gives the maps of a perfect one in place of its own. An untrained
-/// network takes as long as a trained one, but its foreground is arbitrary, and with it what there is to decode.
+/// Runs an untrained network over the whole image, but returns the maps of a perfect one. An untrained network takes as
+/// long as a trained one, but its foreground is arbitrary, and with it the work of decoding.
 class TrueMaps : public Predictor {
  public:
   TrueMaps(const Exec& exec, const Method& method, const Labels& truth)
@@ -57,13 +57,13 @@ std::vector<BenchResult> bench_segment(const BenchOptions& asked) {
   method.params().init(o.exec, o.seed);
   const TrueMaps predictor(o.exec, method, truth);
   const Source source(std::move(work.image), 1, {}, "the image");
-  const TilingOptions tiling{.tiling = Tiling::dynamic};  // as published
+  const TilingOptions tiling{.tiling = Tiling::dynamic};  // the published tiling
   const std::string shape = std::to_string(truth.width) + "x" + std::to_string(truth.height) + ", " +
                             std::to_string(truth.count) + " objects";
 
   const Labels found = method.decode(o.exec, method.oracle(o.exec, truth)).labels;
   const std::optional<double> ap = average_precision(score(truth, found), 0.5, Dialect::stardist);
-  BASIN_CHECK(truth.count == 0 || ap.value_or(0) > 0.9, "segment: the true maps give objects with an AP50 of ",
+  BASIN_CHECK(truth.count == 0 || ap.value_or(0) > 0.9, "segment: decoding the true maps gives an AP50 of ",
               ap.value_or(0));
 
   std::vector<double> network, decode;
@@ -73,7 +73,7 @@ std::vector<BenchResult> bench_segment(const BenchOptions& asked) {
     last = std::move(s.instances.labels);
     network.push_back(1e3 * s.network_seconds), decode.push_back(1e3 * s.decode_seconds);
   });
-  BASIN_CHECK(last.ids == found.ids, "segment: other labels than those of the true maps");
+  BASIN_CHECK(last.ids == found.ids, "segment: the labels differ from those of the true maps");
   const auto part = [&](const char* name, const std::vector<double>& ms) {
     BenchResult r = all;
     const std::vector<double> timed(ms.end() - std::min<ptrdiff_t>(all.reps, std::ssize(ms)), ms.end());
@@ -83,7 +83,7 @@ std::vector<BenchResult> bench_segment(const BenchOptions& asked) {
     return r;
   };
   std::vector<BenchResult> rows;
-  if (o.exec.device != Device::cpu) {  // what decoding takes with the host in between
+  if (o.exec.device != Device::cpu) {  // time of decoding when the host reads back in between
     const Maps maps = method.oracle(o.exec, truth);
     rows.push_back(time_it(o, "segment, decode in two parts", shape,
                            [&] { decode_in_two_parts(o.exec, maps, method.options().decoding); }));

@@ -17,7 +17,7 @@ void refuse_not_finite(const T* values, size_t n, const std::string& path) {
       if (!std::isfinite(values[i])) refuse(path, ": element ", i, " is not finite");
 }
 
-/// 1 where any of the `channels` values of a pixel is not 0.
+/// 1 where any of a pixel's `channels` values is not 0.
 template <class T>
 std::vector<uint8_t> nonzero(const T* values, size_t pixels, int channels, const std::string& path) {
   refuse_not_finite(values, pixels * size_t(channels), path);
@@ -41,9 +41,9 @@ Array read_real(const std::string& path, std::initializer_list<int> ranks) {
   Array array = read_npy(path);
   if (!array.is_real()) refuse(path, ": expected float32 or float64 numbers");
   if (std::find(ranks.begin(), ranks.end(), int(array.shape.size())) == ranks.end())
-    refuse(path, ": an array of shape ", shape_text(array), " does not fit here");
+    refuse(path, ": the array of shape ", shape_text(array), " has the wrong number of dimensions");
   for (const int64_t d : array.shape)
-    if (d > std::numeric_limits<int>::max()) refuse(path, ": an array of shape ", shape_text(array), " is too large");
+    if (d > std::numeric_limits<int>::max()) refuse(path, ": the array of shape ", shape_text(array), " is too large");
   with_element(array.type,
                [&](auto zero) { refuse_not_finite(array.as<decltype(zero)>(), size_t(array.size()), path); });
   return array;
@@ -62,7 +62,7 @@ Tensor to_tensor(const Exec& exec, const Array& array, DType dtype, Shape shape)
 Mask read_mask(const std::string& path) {
   const Array array = read_label_array(path);
   const int64_t height = array.shape[0], width = array.shape[1], channels = array.shape[2];
-  if (height * width > INT32_MAX) refuse(path, ": 2^31 pixels or more");
+  if (height * width > INT32_MAX) refuse(path, ": has 2^31 pixels or more, which is too large");
   return {int(height), int(width), with_element(array.type, [&](auto zero) {
             return nonzero(array.as<decltype(zero)>(), size_t(height * width), int(channels), path);
           })};

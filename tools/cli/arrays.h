@@ -8,14 +8,13 @@
 
 namespace basin::tools {
 
-/// A .npy file of float32 or float64 numbers whose rank is one of `ranks`. Throws one sentence with the file's name for
-/// any other.
+/// Reads a .npy file of float32 or float64 numbers whose rank is one of `ranks`. Throws for any other.
 Array read_real(const std::string& path, std::initializer_list<int> ranks);
 
-/// The wider of the element types of two real arrays: what both are computed in, so that neither is narrowed.
+/// The wider of the element types of two real arrays: both are computed in it, so that neither is narrowed.
 DType wider(const Array&, const Array&);
 
-/// The array on a device as `dtype`, f32 or f64, in another shape of the same size.
+/// Copies the array to a device as `dtype`, f32 or f64, in another shape of the same size.
 Tensor to_tensor(const Exec&, const Array&, DType, Shape);
 
 struct Mask {
@@ -23,9 +22,9 @@ struct Mask {
   std::vector<uint8_t> pixels;  // 0 or 1
 };
 
-/// Where an image (any of its channels; of a palette image the number of the colour, as in a label image) or a .npy
-/// array [H, W] is not 0. Throws one sentence with the file's name for
-/// another shape, a value that is not finite, or 2^31 pixels or more.
+/// Reads the foreground, the pixels that are not 0, of an image (in any channel; a palette image counts by colour
+/// index, as a label image does) or of a .npy array [H, W]. Throws for another shape, a value that is not finite, or
+/// 2^31 pixels or more.
 Mask read_mask(const std::string& path);
 
 /// "[2, 256, 256]"

@@ -10,6 +10,7 @@
 #include "engine/files.h"
 #include "engine/json.h"
 #include "kernels/runtime/isa.h"
+#include "models/inference/views.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/machine.h"
 #include "tools/cli/run_json.h"
@@ -17,7 +18,7 @@
 namespace basin::tools {
 namespace {
 
-/// Which GPU --device asks for: of "cuda" the first. None: it asks for the CPU, or leaves the choice.
+/// The index of the GPU that --device asks for; "cuda" means the first. None for the CPU or auto.
 std::optional<int> wanted_gpu(const std::string& device) {
   if (device == "cpu" || device == "auto") return std::nullopt;
   if (device == "cuda") return 0;
@@ -38,7 +39,7 @@ Precision parse_precision(const std::string& text) {
   refuse("--precision ", text, ": expected fp32, tf32 or bf16");
 }
 
-/// Whether the GPU, or without one the processor, has instructions for it: tensor cores, or AVX512_BF16.
+/// Whether the GPU, or the processor if there is none, has instructions for it: tensor cores, or AVX512_BF16.
 bool multiplies(const Gpu* gpu, Precision precision) {
   return gpu ? gpu->major >= 8 : precision == Precision::bf16 && multiplies_bfloat16();
 }
@@ -51,25 +52,35 @@ void add_device_options(Command& command, Common& common) {
 }
 
 void add_threads_option(Command& command, int& threads) {
-  constexpr int most = 1024;  // more than any machine has; each takes memory of its own
-  command.add("--threads", threads, "CPU threads (0: all)").within(0, most).shown();
+  constexpr int most = 1024;  // more than any machine has; each thread takes memory of its own
+  command.add("--threads", threads, "CPU threads; 0: all").within(0, most).shown();
+}
+
+void add_tta_option(Command& command, bool& tta) {
+  command.flag("--tta", tta,
+               "average the network's maps over the eight turned and mirrored views of each image: a little more "
+               "accurate, and eight times the work of the network");
+}
+
+void check_tta(bool tta, const Method& method) {
+  if (tta && !can_average_views(method))
+    refuse("--tta: the maps of ", method.name(), " only tell neighbours apart, and cannot be averaged over views");
 }
 
 void add_plane_options(Command& command, PlaneChoice& choice) {
   command.add("--axes", choice.axes,
-              "of a stack that does not say what its images are: ZYX, CYX; with sizes T=10,C=2 (slowest first)");
-  command.add("--plane", choice.plane, "of a stack: the number along each axis, from 0: Z=3,T=0");
-  command.add("--channel", choice.channels, "channels to read, by name or by number from 0; default: all").list();
+              "axes of a stack that does not record them: ZYX, CYX; with sizes T=10,C=2 (slowest first)");
+  command.add("--plane", choice.plane, "plane of a stack, as an index from 0 along each axis: Z=3,T=0");
+  command.add("--channel", choice.channels, "channels to read, by name or by index from 0; default: all").list();
 }
 
-void add_seed_option(Command& command, Common& common) {
-  command.add("--seed", common.seed, "the seed of all randomness").shown();
-}
+void add_seed_option(Command& command, Common& common) { command.add("--seed", common.seed, "random seed").shown(); }
 
 void add_precision_option(Command& command, Common& common) {
   command
       .add("--precision", common.precision,
-           "of the network: fp32; tf32, on GPUs from compute capability 8.0; bf16, there and on processors with "
+           "number format of the network: fp32; tf32 on GPUs from compute capability 8.0; bf16 on those and on "
+           "processors with "
            "AVX512_BF16")
       .one_of({"fp32", "tf32", "bf16"})
       .shown();
@@ -86,15 +97,16 @@ Exec make_exec(const Common& common, bool announce) {
   const std::optional<int> wanted_index = wanted_gpu(common.device);
   const std::vector<Gpu> all = common.device == "cpu" ? std::vector<Gpu>() : gpus();
   if (wanted_index && all.empty())
-    refuse("--device ", common.device, ": this machine or this build has no usable NVIDIA GPU");
+    refuse("--device ", common.device, ": this machine has no NVIDIA GPU that this build can use");
   if (wanted_index && *wanted_index >= int(all.size()))
-    refuse("--device ", common.device, ": there are ", all.size(), " GPUs");
+    refuse("--device ", common.device, ": this machine has ", counted(int64_t(all.size()), "usable GPU"),
+           ", numbered from 0");
   const Gpu* gpu = all.empty() ? nullptr : &all[size_t(wanted_index.value_or(0))];
 #if BASIN_CUDA
   if (gpu) {
     BASIN_CUDA_CHECK(cudaSetDevice(wanted_index.value_or(0)));
-    BASIN_CUDA_CHECK(cudaStreamCreateWithFlags(&exec.stream, cudaStreamNonBlocking));  // as long as the process lives
-    // What launchers take and give back is kept from one to the next, up to this size.
+    BASIN_CUDA_CHECK(cudaStreamCreateWithFlags(&exec.stream, cudaStreamNonBlocking));  // never destroyed
+    // Memory up to this size stays in the pool when a launcher returns it, for the next one.
     cudaMemPool_t pool = nullptr;
     uint64_t kept = uint64_t(512) << 20;
     BASIN_CUDA_CHECK(cudaDeviceGetDefaultMemPool(&pool, wanted_index.value_or(0)));
@@ -117,10 +129,10 @@ Exec make_exec(const Common& common, bool announce) {
 }
 
 void keep_inputs(const std::filesystem::path& out, const std::vector<std::filesystem::path>& inputs) {
-  if (out.empty()) return;  // not asked for
+  if (out.empty()) return;  // nothing is written
   for (const std::filesystem::path& in : inputs)
     if (std::error_code none; std::filesystem::equivalent(in, out, none))
-      refuse(out.string(), ": is read by this command and would be written over; give another name");
+      refuse(out.string(), ": this input file would be overwritten; give another output name");
 }
 
 void report_notes(const std::vector<std::string>& notes) {
@@ -130,8 +142,8 @@ void report_notes(const std::vector<std::string>& notes) {
 
 void report_converted(int64_t images, int channels) {
   if (images > 0)
-    std::fprintf(stderr, "%s %s: the model takes %s\n", counted(images, "image").c_str(),
-                 channels == 1 ? "of RGB made grey by Rec. 601" : "of grey repeated into RGB",
+    std::fprintf(stderr, "%s %s, because the model takes %s\n", counted(images, "image").c_str(),
+                 channels == 1 ? "converted from RGB to grey by Rec. 601" : "converted from grey to RGB",
                  counted(channels, "channel").c_str());
 }
 
@@ -139,7 +151,7 @@ void expect_npy(const std::filesystem::path& out) {
   if (lower_extension(out) == ".npy") return;
   std::error_code none;
   if (!std::filesystem::exists(out, none) || std::filesystem::is_regular_file(out, none))
-    refuse(out.string(), ": an array is written as .npy");
+    refuse(out.string(), ": arrays are written as .npy; give a name that ends in it");
 }
 
 }  // namespace basin::tools

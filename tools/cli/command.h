@@ -8,9 +8,13 @@
 #include "kernels/runtime/exec.h"
 #include "tools/cli/options.h"
 
+namespace basin {
+class Method;
+}
+
 namespace basin::tools {
 
-/// What every command takes where it means something.
+/// Options that several commands share.
 struct Common {
   std::string device = "auto";  // auto, cpu, cuda, cuda:i
   int threads = 0;              // 0: as many as the machine has
@@ -21,30 +25,34 @@ void add_device_options(Command&, Common&);
 void add_seed_option(Command&, Common&);
 void add_precision_option(Command&, Common&);
 
-/// --axes, --plane and --channel: what is meant of files that hold several images.
+/// Adds --axes, --plane and --channel, which choose images in files that contain several.
 void add_plane_options(Command&, PlaneChoice&);
+/// --tta: maps are averaged over the eight views of an image. To be refused for a method without such maps.
+void add_tta_option(Command&, bool& tta);
+void check_tta(bool tta, const Method&);
 void add_threads_option(Command&, int& threads);
 
-/// 0: as many as the machine has, or OMP_NUM_THREADS says.
+/// 0: as many as the machine has, or OMP_NUM_THREADS.
 void set_threads(int);
-/// Sets the number of threads and picks the device, a GPU with a stream of its own. `cuda` throws where there is none;
-/// `auto` reports on stderr which device it took, unless `announce` is false. tf32 and bf16 become fp32, and stderr says so, where
-/// the device does not support them.
+/// Sets the number of threads and picks the device; a GPU gets its own stream. `cuda` throws if there is no GPU; `auto`
+/// reports on stderr which device it chose, unless `announce` is false. tf32 and bf16 become fp32 on devices that do
+/// not support them, which is reported on stderr.
 Exec make_exec(const Common&, bool announce = true);
 
-/// Throws if a command would write over one of the files that it reads.
+/// Throws if `out` is one of the files that the command reads.
 void keep_inputs(const std::filesystem::path& out, const std::vector<std::filesystem::path>& inputs);
 
-/// On stderr, a line each: what was changed or left out.
+/// Prints one line per note on stderr: what was changed or left out.
 void report_notes(const std::vector<std::string>&);
 
-/// On stderr, where there are any: how many images were converted for a model of this many channels, and how.
+/// Reports on stderr how many images were converted for a model of this many channels, and how; nothing if none were.
 void report_converted(int64_t images, int channels);
 
-/// Throws if an array would be written under a name that is neither .npy nor a device.
+/// Throws if an array would be written to a regular file whose name does not end in .npy.
 void expect_npy(const std::filesystem::path& out);
 
-// One file per subcommand. Each declares its options and sets a callback that does the work; a failure is an Error.
+// Each subcommand has its own file. It declares its options and sets a callback that does the work; a failure is an
+// Error.
 void add_train(Command&);
 void add_tune(Command&);
 void add_segment(Command&);
@@ -52,12 +60,14 @@ void add_evaluate(Command&);
 void add_synth(Command&);
 void add_report(Command&);
 void add_methods(Command&);
+void add_models(Command&);
 void add_oracle(Command&);
 void add_field(Command&);
 void add_loss(Command&);
 void add_integrate(Command&);
 void add_cluster(Command&);
 void add_components(Command&);
+void add_compare_models(Command&);
 void add_bench(Command&);
 void add_info(Command&);
 void add_doctor(Command&);

@@ -15,7 +15,7 @@ Json to_json(const Value& value) { return value ? Json(*value) : Json(nullptr); 
 
 Json objects_of(const ImageScore& s) { return {{"true", s.truth}, {"predicted", s.prediction}}; }
 
-/// The aggregations that there are: over subsets only where there are several.
+/// The aggregations to report: over subsets only if there are several.
 std::vector<Aggregation> aggregations(const Evaluation& e) {
   std::vector<Aggregation> all = {Aggregation::mean, Aggregation::pooled};
   if (e.subsets.size() > 1) all.push_back(Aggregation::mean_of_subsets);
@@ -26,7 +26,7 @@ Value aggregated(const Evaluation& e, const Metric& metric, Aggregation how) {
   return aggregate(metric, how, e.scores, e.sizes());
 }
 
-/// Folders as they were given: one as it is, several as a list.
+/// The folders as given: a string, or a list if there are several subsets.
 Json given(const Evaluation& e, std::string Subset::*folder) {
   if (e.subsets.size() == 1) return e.subsets[0].*folder;
   Json all = Json::array();
@@ -77,7 +77,7 @@ Json curves_of(const Evaluation& e, const ImageScore& pooled) {
   return all;
 }
 
-/// Which subset each image is of.
+/// The subset that each image belongs to.
 std::vector<const Subset*> subset_of_images(const Evaluation& e) {
   std::vector<const Subset*> all;
   for (const Subset& s : e.subsets)

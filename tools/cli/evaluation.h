@@ -8,30 +8,30 @@
 
 namespace basin::tools {
 
-/// A folder of predictions with its truth, as given.
+/// A folder of predictions and its truth, as given on the command line.
 struct Subset {
   std::string prediction, truth;
   size_t images = 0;
 };
 
-/// What `basin evaluate` found out.
+/// The scores that `basin evaluate` computes.
 struct Evaluation {
-  std::vector<Subset> subsets;     // their images follow one another in the lists below
-  std::vector<LabelPair> pairs;    // one for each image
-  std::vector<ImageScore> scores;  // of each pair
+  std::vector<Subset> subsets;     // in this order in the lists below
+  std::vector<LabelPair> pairs;    // one per image
+  std::vector<ImageScore> scores;  // one per pair
   Dialect dialect = Dialect::stardist;
   std::vector<Metric> metrics;
   std::vector<Curve> curves;
 
-  /// The images of each subset.
+  /// The number of images of each subset.
   std::vector<size_t> sizes() const;
 };
 
-/// All scores: of all images together, in every aggregation, and of each image. An undefined value is null.
+/// All scores: of all images together in every aggregation, and of each image. Undefined values are null.
 Json json_of(const Evaluation&);
-/// CSV, one row per image; an undefined value is an empty field.
+/// CSV with one row per image; undefined values are empty.
 std::string table_of(const Evaluation&);
-/// A line for each metric and aggregation on stdout, by its full name; an undefined value is a dash.
+/// Prints one line per metric and aggregation to stdout, by its full name; undefined values are a dash.
 void print(const Evaluation&);
 
 }  // namespace basin::tools

@@ -24,7 +24,7 @@ std::string joined(const std::vector<Architecture>& all, const char* prefix) {
   return text;
 }
 
-/// Of those that serve the GPU, the newest.
+/// The newest architecture for which serves(architecture, major, minor) holds.
 template <class Serves>
 const Architecture* best(const std::vector<Architecture>& all, const Serves& serves, int major, int minor) {
   const Architecture* found = nullptr;
@@ -74,34 +74,35 @@ bool translates_for(const Architecture& a, int major, int minor) {
 
 Fit fit_of_gpu(int major, int minor, const Architectures& build, int driver, int toolkit) {
   const std::string remedy = "build with -DCMAKE_CUDA_ARCHITECTURES=" + std::to_string(10 * major + minor);
-  if (build.machine.empty() && build.ptx.empty()) return {true, "this build does not tell which GPUs its code is for"};
+  if (build.machine.empty() && build.ptx.empty())
+    return {true, "this build does not record which GPUs it was compiled for"};
   if (const Architecture* a = best(build.machine, runs_on, major, minor))
     return {true, "runs this build's machine code sm_" + digits_of(*a)};
   const Architecture* a = best(build.ptx, translates_for, major, minor);
-  if (!a) return {false, "this build has nothing for it: " + remedy};
+  if (!a) return {false, "this build contains no code for it: " + remedy};
   const std::string ptx = "PTX compute_" + digits_of(*a);
   if (driver < toolkit)
-    return {false, "this build has " + ptx + " for it, which takes a driver for CUDA " + cuda_version(toolkit) +
+    return {false, "this build has " + ptx + " for it, which needs a driver for CUDA " + cuda_version(toolkit) +
                        " or later: install one, or " + remedy};
-  return {true, "the driver translates " + ptx + " for it at first start"};
+  return {true, "the driver translates " + ptx + " for it at the first start"};
 }
 
 Fit fit_of_driver(int driver, int toolkit) {
-  if (driver == 0) return {false, "no NVIDIA driver is installed here"};
+  if (driver == 0) return {false, "no NVIDIA driver is installed"};
   if (driver / 1000 < toolkit / 1000)
-    return {false, "the driver is for CUDA " + cuda_version(driver) + ", this build is of CUDA " +
+    return {false, "the driver supports CUDA " + cuda_version(driver) + ", but this build needs CUDA " +
                        cuda_version(toolkit) + ": install a newer driver, or build with CUDA " +
                        std::to_string(driver / 1000)};
-  return {true, "the driver is for CUDA " + cuda_version(driver)};
+  return {true, "the driver supports CUDA " + cuda_version(driver)};
 }
 
 Fit fit_of_cudnn(int major, int minor, int found, int built_with) {
   if (found / 10000 != built_with / 10000 || found / 100 < built_with / 100)
     return {false, "cuDNN " + cudnn_version(found) + " is older than " + cudnn_version(built_with) +
-                       ", which this was built with: install that one"};
+                       ", with which this was built: install that version or a later one"};
   if (found >= first_of_later_cudnn && 10 * major + minor < first_capability_of_later_cudnn)
     return {false, "cuDNN " + cudnn_version(found) + " has no code for compute capability " + dotted(major, minor) +
-                       ": install cuDNN 9.10, the last that has"};
+                       ": install cuDNN 9.10, the last version that does"};
   return {true, "cuDNN " + cudnn_version(found)};
 }
 

@@ -11,7 +11,7 @@
 namespace basin::tools {
 namespace {
 
-/// The value of the first line "key : value" of a system file, empty if there is none.
+/// The value of the first line "key : value" of a system file, or "" if there is none.
 std::string field_of(const char* path, const std::string& key) {
   std::ifstream in(path);
   for (std::string line; std::getline(in, line);) {
@@ -71,9 +71,9 @@ int64_t memory_free(const Exec& exec) {
 
 void wait_without_spinning(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT") || std::getenv("KMP_BLOCKTIME")) return;
-  setenv("GOMP_SPINCOUNT", "3000", 1);  // some 0.1 ms
-  setenv("KMP_BLOCKTIME", "1", 1);      // clang's runtime: whole milliseconds
-  execv("/proc/self/exe", argv);        // where that fails, threads spin
+  setenv("GOMP_SPINCOUNT", "3000", 1);  // about 0.1 ms
+  setenv("KMP_BLOCKTIME", "1", 1);      // LLVM's runtime: whole milliseconds
+  execv("/proc/self/exe", argv);        // if this fails, threads spin
 }
 
 std::string describe(const Exec& exec) {

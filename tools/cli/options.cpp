@@ -28,7 +28,7 @@ Json json_of(const T& value) {
   return value;
 }
 
-/// Of text that is a number, for which `good` does not hold, the complaint; what is none the library refuses.
+/// Reports text that is a number for which `good` is false. Text that is not a number is reported by CLI11.
 template <class F>
 CLI::Validator numeric(const F& good, const std::string& name, const std::string& complaint) {
   return CLI::Validator(
@@ -59,7 +59,7 @@ std::string member_name(const std::string& option) {
 
 struct OptionValues {
   std::vector<std::pair<std::string, std::function<Json()>>> options;
-  std::map<std::string, std::string> alone;  // what a bare --name stands for
+  std::map<std::string, std::string> alone;  // the value that --name without one stands for
   std::map<std::string, std::shared_ptr<OptionValues>> subcommands;
 
   template <class T>
@@ -191,24 +191,24 @@ int Command::parse(int argc, char** argv) {
     std::string names;
     for (const auto& [name, values] : values_->subcommands)
       names += (names.empty() ? "" : ", ") + name;
-    refuse(arguments[0], ": no such command; there are ", names);
+    refuse(arguments[0], ": no such command; the commands are ", names);
   }
   const std::string help = app_->get_name() + (command == values_->subcommands.end() ? "" : " " + arguments[0]);
   if (command != values_->subcommands.end())
     for (std::string& a : arguments)
       if (const auto bare = command->second->alone.find(a); bare != command->second->alone.end()) a = bare->second;
-  std::reverse(arguments.begin(), arguments.end());  // the library takes them from the back
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {
     app_->parse(std::move(arguments));
     return 0;
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app_->exit(e);  // --help and --version
-    // A misspelt option matters more than the one that is missing for it.
+    // Report a misspelt option rather than the required one that is missing because of it.
     std::string unknown;
     for (const CLI::App* app : app_->get_subcommands())
       for (const std::string& argument : app->remaining())
         unknown += (unknown.empty() ? "" : " ") + argument;
-    if (!unknown.empty()) refuse(unknown, ": not understood (", help, " --help lists the options)");
+    if (!unknown.empty()) refuse(unknown, ": unknown argument (", help, " --help lists the options)");
     refuse(e.what(), " (", help, " --help lists the options)");
   }
 }

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-// The command line by CLI11, which only options.cpp includes: the library takes longer to compile than any command.
+// The command line, parsed by CLI11. Only options.cpp includes it, because it takes longer to compile than any command.
 
 namespace CLI {
 class App;
@@ -14,14 +14,14 @@ class Option;
 
 namespace basin::tools {
 
-/// The options of a command, and those of its subcommands.
+/// The options of a command and of its subcommands.
 struct OptionValues;
 
-/// An option that was added to a command. What is demanded of its value is checked when the command line is read.
+/// An option of a command. Its constraints are checked when the command line is parsed.
 class Option {
  public:
   Option& required();
-  /// --help tells the default: the value that the variable has now.
+  /// --help shows the default: the present value of the variable.
   Option& shown();
   Option& one_of(const std::vector<std::string>&);
   Option& one_of(std::initializer_list<int>);
@@ -29,12 +29,12 @@ class Option {
   Option& within(double low, double high);
   Option& positive();
   Option& not_negative();
-  /// Values separated by commas, as --help tells; `count` of them, or any number where it is 0.
+  /// Comma-separated values: `count` of them, or any number if 0.
   Option& list(int count = 0);
-  /// Each occurrence takes one value.
+  /// May be repeated; each occurrence takes one value.
   Option& repeatable();
-  /// The option may stand without a value, and then has this one; another is given as --name=VALUE, as GNU does it, so
-  /// that what follows a bare --name is an argument of its own.
+  /// The option may be given without a value and then has this one. Another value is given as --name=VALUE, the GNU
+  /// way; in `--name X`, X is a separate argument.
   Option& alone(const std::string& value);
   Option& excludes(const Option&);
 
@@ -45,24 +45,24 @@ class Option {
   OptionValues* values_;
 };
 
-/// A command or a subcommand of it. Copies are the same command.
+/// A command or a subcommand. Copies refer to the same command.
 class Command {
  public:
   Command(const std::string& name, const std::string& help, const std::string& version);
-  /// One of the subcommands is then required.
+  /// Adds a subcommand; the command line must then name one.
   Command subcommand(const std::string& name, const std::string& help);
 
-  /// "--name", or "NAME" of an argument by place. `value` must live until the command ran.
-  /// T: std::string, std::filesystem::path, int, int64_t, uint64_t, double; std::optional of int or double; std::vector
-  /// of std::string, int or double.
+  /// Adds an option "--name" or a positional argument "NAME". `value` must live until the command has run. T:
+  /// std::string, std::filesystem::path, int, int64_t, uint64_t, double; std::optional of int or double; std::vector of
+  /// std::string, int or double.
   template <class T>
   Option add(const std::string& name, T& value, const std::string& help);
   Option flag(const std::string& name, bool& value, const std::string& help);
-  /// What the command does. The values of its options are remembered for run.json before.
+  /// Sets what the command does. The values of its options are first remembered for run.json.
   void runs(std::function<void()>);
 
-  /// Reads the command line and runs what it asks for; returns the exit code. Throws one sentence for what it does not
-  /// understand; what the command throws passes through.
+  /// Parses the command line and runs the command; returns the exit code. A bad command line throws one sentence;
+  /// exceptions of the command pass through.
   int parse(int argc, char** argv);
 
  private:

@@ -16,7 +16,7 @@ Json& remembered() {
   return values;
 }
 
-/// An argument as a shell would need it.
+/// An argument quoted for a shell if needed.
 std::string quoted(const std::string& argument) {
   if (argument.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:,=+-@%") ==
           argument.npos &&
@@ -61,7 +61,7 @@ void write_run_json(const std::filesystem::path& path, Json settings) {
 bool made_by(const std::string& subcommand, const std::filesystem::path& path) {
   if (!std::filesystem::is_regular_file(path)) return false;
   try {
-    const std::vector<std::byte> bytes = read_file(path);  // an empty file is refused
+    const std::vector<std::byte> bytes = read_file(path);  // throws if the file is empty
     const Json run = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
     return run.is_object() && run.contains("subcommand") && run["subcommand"] == subcommand;
   } catch (const std::exception&) {

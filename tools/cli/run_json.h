@@ -9,21 +9,21 @@ namespace basin::tools {
 /// Remembers the command line, for run.json.
 void remember_command(int argc, char** argv);
 
-/// Remembers which command runs and the values of its options, for run.json.
+/// Remembers the name of the command and the values of its options, for run.json.
 void remember_settings(const std::string& subcommand, Json values);
-/// What an option came to that left it open, such as the number of threads where 0 stands for all. Nothing happens
-/// where the command has no such option.
+/// Records the actual value of an option whose given value leaves it open, such as --threads 0. Does nothing if the
+/// command has no such option.
 void resolve_setting(const std::string& name, Json value);
 
-/// For a command that writes a folder: the values of its options, what the run resolved its settings to (these win),
-/// the command that repeats it, the folder in which it does so, and the version.
+/// For a command that writes a folder: writes the values of its options, overridden by `settings`, the command line and
+/// working directory that repeat the run, and the version.
 void write_run_json(const std::filesystem::path&, Json settings);
 
-/// Whether a run.json was written by this command.
+/// Whether this run.json was written by this command.
 bool made_by(const std::string& subcommand, const std::filesystem::path&);
 
-/// For a command that writes single files: the same beside the first of them, as FILE.run.json, with the values of the
-/// command's options. Nothing beside what is no file, such as /dev/stdout.
+/// For a command that writes single files: writes the same with the values of the command's options as FILE.run.json
+/// beside the first of them. Writes nothing if `file` is not a regular file, such as /dev/stdout.
 void write_run_json_beside(const std::filesystem::path& file);
 
 }  // namespace basin::tools

@@ -10,7 +10,7 @@
 namespace basin::tools {
 namespace {
 
-/// f(setting) for the settings of every method.
+/// Calls f(setting) for every setting of every method.
 template <class F>
 void for_each_setting(const F& f) {
   for (const MethodEntry& entry : methods()) {
@@ -50,7 +50,7 @@ void SettingOptions::add_to(Command& command, std::vector<Setting::Use> uses, co
     Option option = command.add(value.option, value.text, s.help + ": " + s.range + "; default: " + instead);
     if (!s.bare.empty()) option.alone(s.bare);
   }
-  command.add("--set", assignments_, "KEY=VALUE: any setting of the method; `basin methods NAME` lists them")
+  command.add("--set", assignments_, "KEY=VALUE: set any setting of the method; `basin methods NAME` lists them")
       .repeatable();
 }
 
@@ -107,7 +107,7 @@ DecodingGrid CandidateOptions::grid(const Settings& settings, const std::string&
     const size_t at = text.find('=');
     if (at == std::string::npos || at == 0) refuse("--try ", text, ": expected KEY=A,B,...");
     const Setting& setting = settings.find(text.substr(0, at));
-    if (setting.use != Setting::Use::decoding) refuse("--try ", text, ": this is no setting of the decoding");
+    if (setting.use != Setting::Use::decoding) refuse("--try ", text, ": not a setting of the decoding");
     replace({setting.key, split(text.substr(at + 1))});
   }
   return grid;

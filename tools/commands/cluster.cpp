@@ -36,7 +36,7 @@ std::vector<int32_t> cluster(const Exec& exec, const Settings& settings, const A
   return labels.to_host<int32_t>(exec);
 }
 
-/// Writes the label image in which every pixel of the mask has the cluster of its point, and noise is background.
+/// Writes a label image: each mask pixel gets 1 + the cluster of its point; noise and everything else are background.
 void paint(const Settings& settings, const Mask& mask, const std::vector<int32_t>& labels, int64_t clusters) {
   Labels image{mask.height, mask.width, int(clusters), std::vector<int32_t>(mask.pixels.size())};
   size_t next = 0;
@@ -52,16 +52,16 @@ void run(const Settings& settings) {
   if (!points.is_real() || points.shape.size() != 2 || points.shape[1] != 2)
     refuse(settings.points.string(), ": expected points [N, 2] of float32 or float64");
   if (points.shape[0] > kernels::max_points)
-    refuse(settings.points.string(), ": has ", points.shape[0], " points; up to ", kernels::max_points,
-           " are clustered at once");
+    refuse(settings.points.string(), ": has ", points.shape[0], " points; at most ", kernels::max_points,
+           " can be clustered at once");
   kernels::parse_noise_rule(settings.snap_noise);
   Mask mask;
   if (!settings.mask.empty()) {
     mask = read_mask(settings.mask.string());
     const int64_t pixels = std::accumulate(mask.pixels.begin(), mask.pixels.end(), int64_t(0));
     if (pixels != points.shape[0])
-      refuse(settings.mask.string(), ": has ", pixels, " pixels that are not 0, but there are ", points.shape[0],
-             " points");
+      refuse(settings.mask.string(), ": has ", pixels, " foreground pixels, but ", settings.points.string(), " has ",
+             points.shape[0], " points");
   }
   const Exec exec = make_exec(settings.common);
   int64_t clusters = 0;
@@ -83,23 +83,28 @@ void run(const Settings& settings) {
 }  // namespace
 
 void add_cluster(Command& program) {
-  Command command = program.subcommand("cluster", "DBSCAN of points [N, 2], with the labels of scikit-learn's");
+  Command command =
+      program.subcommand("cluster", "cluster points [N, 2] by DBSCAN, with the same labels as scikit-learn");
   auto settings = std::make_shared<Settings>();
   command.add("POINTS", settings->points, "points [N, 2] as (x, y), .npy of float32 or float64").required();
-  command.add("--eps", settings->dbscan.eps, "points this far apart, or nearer, are neighbours").required();
-  command.add("--min-samples", settings->dbscan.min_samples, "neighbours that make a core point, itself included")
+  command.add("--eps", settings->dbscan.eps, "radius: points at most this far apart are neighbours").required();
+  command
+      .add("--min-samples", settings->dbscan.min_samples,
+           "a core point has at least this many neighbours, itself included")
       .required();
   command
       .add("--snap-noise", settings->snap_noise,
-           "noise takes the label that its 5 nearest clustered points mostly have (majority, also without a value), or "
-           "by Omnipose's rule that of one nearer than eps among its 5 nearest points (omnipose), or stays noise "
-           "(none); default: none")
+           "how noise points get a label. majority, or no value: the most frequent label of the 5 nearest clustered "
+           "points; "
+           "omnipose: that of the nearest clustered point among its 5 nearest points, if nearer than eps; "
+           "none: they stay noise. Default: none")
       .alone("majority");
-  command.add("--mask", settings->mask, "POINTS began at the pixels of this image that are not 0, in raster order");
+  command.add("--mask", settings->mask,
+              "image whose foreground pixels (not 0), in raster order, are where the POINTS started");
   command
       .add("--out", settings->out,
-           "labels [N], .npy of int64: clusters from 0, noise -1; with --mask a label image, .png, .tif or .npy: "
-           "clusters from 1, noise 0")
+           "labels [N], .npy of int64: clusters from 0, noise is -1. With --mask: a label image (.png, .tif or .npy), "
+           "clusters from 1, noise is 0")
       .required();
   add_device_options(command, settings->common);
   command.runs([settings] { run(*settings); });

@@ -35,9 +35,12 @@ void run(const Settings& settings) {
 void add_components(Command& program) {
   Command command = program.subcommand("components", "label the connected components of a mask");
   auto settings = std::make_shared<Settings>();
-  command.add("IMAGE", settings->image, "image, or .npy [H, W]: what is not 0 is foreground").required();
-  command.add("--connectivity", settings->connectivity, "4 or 8 neighbours to a pixel").one_of({4, 8}).shown();
-  command.add("--out", settings->out, "labels from 1 in raster order of the first pixel: .npy, .png, .tif").required();
+  command.add("IMAGE", settings->image, "image, or .npy [H, W]: pixels that are not 0 are foreground").required();
+  command.add("--connectivity", settings->connectivity, "neighbours of a pixel: 4 or 8").one_of({4, 8}).shown();
+  command
+      .add("--out", settings->out,
+           "label image (.npy, .png or .tif): components numbered from 1 in raster order of their first pixel")
+      .required();
   add_device_options(command, settings->common);
   command.runs([settings] { run(*settings); });
 }

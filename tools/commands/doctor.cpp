@@ -25,7 +25,7 @@ void print_gpu_lines() {
   BASIN_CUDA_CHECK(cudaRuntimeGetVersion(&runtime));
   const kernels::CudnnVersions cudnn = kernels::cudnn_versions();
   const Architectures build = parse_architectures(BASIN_CUDA_ARCHITECTURES);
-  std::printf("cuDNN         %s, of CUDA %s, built with %s\n", cudnn_version(cudnn.found).c_str(),
+  std::printf("cuDNN         %s (for CUDA %s), built with %s\n", cudnn_version(cudnn.found).c_str(),
               cuda_version(cudnn.cuda).c_str(), cudnn_version(cudnn.built_with).c_str());
   std::printf("CUDA          runtime %s, built with %s\n", cuda_version(runtime).c_str(),
               cuda_version(CUDART_VERSION).c_str());
@@ -50,9 +50,8 @@ void run() {
   std::printf("compiler      %s\n", compiler);
   std::printf("processor     %s\n", processor_name().c_str());
   std::printf("instructions  %s\n", name_of(isa()));
-  std::printf("bf16          %s\n",
-              multiplies_bfloat16() ? "multiplied by the processor" : "not multiplied by the processor");
-  std::printf("cores         %u, of which %d are used\n", std::thread::hardware_concurrency(), threads_in_use());
+  std::printf("bf16          %s\n", multiplies_bfloat16() ? "bfloat16 instructions" : "no bfloat16 instructions");
+  std::printf("cores         %u, %d threads used\n", std::thread::hardware_concurrency(), threads_in_use());
   std::printf("memory        %.1f GiB, %.1f GiB free\n", gib(memory_total()), gib(memory_available()));
   std::printf("convolution   %s\n", kernels::onednn_version().c_str());
   print_gpu_lines();
@@ -61,7 +60,7 @@ void run() {
 }  // namespace
 
 void add_doctor(Command& program) {
-  Command command = program.subcommand("doctor", "what this build is and what it finds on this machine");
+  Command command = program.subcommand("doctor", "describe this build and the hardware and libraries that it finds");
   command.runs(run);
 }
 

@@ -6,6 +6,7 @@
 #include "engine/files.h"
 #include "engine/json.h"
 #include "tools/cli/command.h"
+#include "tools/cli/counted.h"
 #include "tools/cli/evaluation.h"
 #include "tools/cli/run_json.h"
 
@@ -13,7 +14,7 @@ namespace basin::tools {
 namespace {
 
 struct Options {
-  std::vector<std::string> prediction, truth;  // the k-th of each belong together
+  std::vector<std::string> prediction, truth;  // prediction[k] is scored against truth[k]
   std::string json, csv, dialect = "stardist";
   int threads = 0;
 };
@@ -38,7 +39,7 @@ ImageScore score_pair(const LabelPair& pair, bool with_confidence) {
   return score(table, confidence);
 }
 
-/// The scores of all pairs; the first file that fails, in the order of the pairs, is the one that is reported.
+/// The scores of all pairs. If several files fail, the error is that of the first one in the order of the pairs.
 std::vector<ImageScore> score_pairs(const std::vector<LabelPair>& pairs, bool with_confidence) {
   std::vector<ImageScore> scores(pairs.size());
   std::vector<std::exception_ptr> errors(pairs.size());
@@ -54,11 +55,12 @@ std::vector<ImageScore> score_pairs(const std::vector<LabelPair>& pairs, bool wi
   return scores;
 }
 
-/// Pairs the labels of every subset, none of which may be written over, and tells which predictions are left over.
+/// Pairs the labels of every subset, refuses outputs that would overwrite them, and reports predictions without a
+/// truth.
 void find_pairs(const Options& options, Evaluation& e) {
   if (options.prediction.size() != options.truth.size())
     refuse("evaluate: ", options.prediction.size(), " --pred and ", options.truth.size(),
-           " --truth; expected as many of each");
+           " --truth; give the same number of each");
   std::vector<std::filesystem::path> extra;
   for (size_t k = 0; k < options.truth.size(); ++k) {
     const LabelPairs found = pair_labels(options.prediction[k], options.truth[k]);
@@ -74,8 +76,8 @@ void find_pairs(const Options& options, Evaluation& e) {
     extra.insert(extra.end(), found.extra.begin(), found.extra.end());
   }
   if (!extra.empty())
-    std::fprintf(stderr, "basin: left out %zu predictions without a truth, the first of them %s\n", extra.size(),
-                 extra[0].string().c_str());
+    std::fprintf(stderr, "basin: %s without a true label image left out; the first is %s\n",
+                 counted(int64_t(extra.size()), "prediction").c_str(), extra[0].string().c_str());
 }
 
 Evaluation evaluate(const Options& options) {
@@ -94,7 +96,8 @@ Evaluation evaluate(const Options& options) {
 }
 
 void run(const Options& options) {
-  if (!options.json.empty() && options.json == options.csv) refuse(options.json, ": --json and --csv name one file");
+  if (!options.json.empty() && options.json == options.csv)
+    refuse(options.json, ": --json and --csv name the same file");
   set_threads(options.threads);
   const Evaluation e = evaluate(options);
   if (!options.json.empty()) write_atomically(options.json, to_text(json_of(e), 1) + "\n");
@@ -113,16 +116,18 @@ void add_evaluate(Command& program) {
       .required();
   command
       .add("--truth", options->truth,
-           "true ones, once for each: a folder as train takes it, a folder of label images, a CSV list, or one file")
+           "true labels, one for each --pred: a data folder as for train, a folder of label images, a CSV list, or one "
+           "file")
       .repeatable()
       .required();
   command
       .add("--dialect", options->dialect,
-           "whose rules AP follows: stardist and cellpose match at IoU >= t, torchvf and dsb2018 at IoU > t")
+           "AP as this program computes it: stardist and cellpose match objects at IoU >= t, torchvf and dsb2018 at "
+           "IoU > t")
       .one_of(dialect_names())
       .shown();
-  command.add("--json", options->json, "write all scores to this file");
-  command.add("--csv", options->csv, "write the scores of each image to this file, one row per image");
+  command.add("--json", options->json, "write all scores to this JSON file");
+  command.add("--csv", options->csv, "write the scores of each image to this CSV file, one row per image");
   add_threads_option(command, options->threads);
   command.runs([=] { run(*options); });
 }

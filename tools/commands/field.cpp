@@ -31,9 +31,9 @@ void run(const FieldRequest& request) {
   const Exec exec = make_exec(request.common);
   const Labels labels = read_labels(request.labels);
   if (request.kind == "centroid" && int64_t(labels.ids.size()) >= kernels::centroid_pixel_limit)
-    refuse(request.labels, ": has ", labels.ids.size(), " pixels; --kind centroid takes fewer than ",
+    refuse(request.labels, ": has ", labels.ids.size(), " pixels; --kind centroid works on fewer than ",
            kernels::centroid_pixel_limit);
-  // As in training, what lies beyond the image is background: one row and column of it on each side.
+  // As in training, the outside of the image is background: one row or column of it is added on each side.
   const int height = labels.height + 2, width = labels.width + 2;
   std::vector<int32_t> framed(size_t(height) * size_t(width));
   for (int y = 0; y < labels.height; ++y)
@@ -62,13 +62,18 @@ void run(const FieldRequest& request) {
 }  // namespace
 
 void add_field(Command& program) {
-  Command command = program.subcommand("field", "the vector field of a label image: what a network is trained to give");
+  Command command =
+      program.subcommand("field", "compute the vector field of a label image, the training target of a network");
   auto request = std::make_shared<FieldRequest>();
   command.add("LABELS", request->labels, "label image: .png, .tif or .npy [H,W]; 0 is background").required();
-  command.add("--kind", request->kind, "which field").one_of({"sdf", "affinity", "omnipose", "centroid"}).shown();
-  command.add("--truncate", request->sdf.truncate, "sdf: distances are cut off here, px").within(1, 30000).shown();
+  command.add("--kind", request->kind, "which vector field")
+      .one_of({"sdf", "affinity", "omnipose", "centroid"})
+      .shown();
+  command.add("--truncate", request->sdf.truncate, "sdf: largest distance, px; farther ones are clipped to it")
+      .within(1, 30000)
+      .shown();
   command.add("--kernel", request->sdf.kernel, "sdf, affinity: width of the window, odd, px").within(3, 63).shown();
-  command.add("--mode", request->mode, "centroid: of length 1, or all the way to the centroid")
+  command.add("--mode", request->mode, "centroid: unit vectors towards the centroid, or the whole displacement to it")
       .one_of({"unit", "displacement"})
       .shown();
   command.add("--out", request->out, "the field: .npy, float32 [2,H,W], x then y").required();

@@ -11,6 +11,7 @@
 #include "tools/cli/arrays.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
+#include "tools/cli/shipped_models.h"
 
 namespace basin::tools {
 namespace {
@@ -83,14 +84,14 @@ struct Request {
   PlaneChoice choice;
 };
 
-/// A value as people write it; what a terminal would take for a command stays escaped.
+/// A value without quotes. Control characters stay escaped, so that they do not act on a terminal.
 std::string plain(const Json& value) {
   const std::string text = to_text(value);
   return value.is_string() ? text.substr(1, text.size() - 2) : text;
 }
 
-/// "key value, key value" of an object's members but those that begin with `skipped`; of an array how many values it
-/// has; of anything else its value.
+/// For an object "key value, key value", without the keys that begin with `skipped`; for an array its number of values;
+/// for anything else its value.
 std::string listed(const Json& json, const char* skipped = "\n") {
   if (json.is_array()) return counted(int64_t(json.size()), "value");
   if (!json.is_object()) return plain(json);
@@ -117,7 +118,8 @@ void print_model(const std::string& file) {
       std::printf("%-11s %s\n", plain(key).c_str(), listed(value, "model ").c_str());
 }
 
-void print_file(const std::string& file, const PlaneChoice& choice) {
+void print_file(const std::string& given, const PlaneChoice& choice) {
+  const std::string file = names_shipped_model(given) ? model_file(given).string() : given;
   std::printf("file        %s\n", file.c_str());
   if (lower_extension(file) == ".safetensors")
     print_model(file);
@@ -130,9 +132,9 @@ void print_file(const std::string& file, const PlaneChoice& choice) {
 }  // namespace
 
 void add_info(Command& program) {
-  Command command = program.subcommand("info", "what a model, image, label or .npy file holds");
+  Command command = program.subcommand("info", "describe a model, image, label or .npy file");
   auto request = std::make_shared<Request>();
-  command.add("FILE", request->files, "one or more files").required();
+  command.add("FILE", request->files, "one or more files, or names of models that `basin models` lists").required();
   add_plane_options(command, request->choice);
   command.runs([request] {
     const std::vector<std::string>& files = request->files;

@@ -19,7 +19,7 @@ struct IntegrateRequest {
   kernels::IntegrateOptions options;
 };
 
-/// The field times its divergence on the mask, which is computed in float32.
+/// The field multiplied by its divergence on the mask. The divergence is computed in float32.
 template <class T>
 Tensor rescaled(const Exec& exec, const Tensor& field, const Tensor& mask, const std::string& range) {
   const std::vector<T> given = field.to_host<T>(exec);
@@ -34,12 +34,13 @@ Tensor rescaled(const Exec& exec, const Tensor& field, const Tensor& mask, const
 void run(IntegrateRequest request) {
   expect_npy(request.out);
   keep_inputs(request.out, {request.field, request.points, request.mask});
-  if (request.points.empty() == request.mask.empty()) refuse("integrate: give either --points or --mask");
+  if (request.points.empty() == request.mask.empty()) refuse("integrate: give exactly one of --points and --mask");
   request.options.solver = kernels::parse_solver(request.solver);
   request.options.interpolation = kernels::parse_interpolation(request.interpolation);
   request.options.suppression = kernels::parse_suppression(request.suppression);
   check(request.options);
-  if (!request.rescale.empty() && request.mask.empty()) refuse("--rescale: give the objects' pixels with --mask");
+  if (!request.rescale.empty() && request.mask.empty())
+    refuse("--rescale: needs the foreground pixels; give them with --mask");
   const Array field = read_real(request.field, {3});
   if (field.shape[0] != 2 || field.size() == 0)
     refuse(request.field, ": expected a field [2, H, W], not ", shape_text(field));
@@ -81,32 +82,33 @@ void add_integrate(Command& program) {
   Command command = program.subcommand("integrate", "move points through a vector field");
   auto request = std::make_shared<IntegrateRequest>();
   command.add("FIELD", request->field, "the field: .npy, float32 or float64 [2,H,W], x then y, px").required();
-  command.add("--points", request->points, "where to start: .npy, float32 or float64 [N,2], (x, y)");
+  command.add("--points", request->points, "starting points: .npy, float32 or float64 [N,2], (x, y)");
   command.add("--mask", request->mask,
-              "start at the pixels of this image (or .npy [H,W]) that are not 0, in raster order");
-  command.add("--solver", request->solver, "how to step").one_of({"euler", "midpoint", "rk4", "dopri5"}).shown();
-  command.add("--step", request->options.step, "length of a step in time; dopri5: of the first trial")
-      .positive()
-      .shown();
+              "start at the foreground pixels (not 0) of this image or .npy [H,W], in raster order");
+  command.add("--solver", request->solver, "integration scheme").one_of({"euler", "midpoint", "rk4", "dopri5"}).shown();
+  command.add("--step", request->options.step, "time step; dopri5: the first one tried").positive().shown();
   command.add("--steps", request->options.steps, "number of steps; dopri5 integrates to step * steps")
       .within(0, 100000000)
       .shown();
-  command.add("--tolerance", request->options.tolerance, "dopri5: the largest error of a step, px").positive().shown();
-  command.add("--interpolation", request->interpolation, "how to read the field between pixels")
+  command.add("--tolerance", request->options.tolerance, "dopri5: largest estimated error of a step, px")
+      .positive()
+      .shown();
+  command.add("--interpolation", request->interpolation, "interpolation of the field between pixels")
       .one_of({"bilinear", "nearest"})
       .shown();
   command
       .add("--suppress", request->suppression,
-           "euler: slow the flow down with time, as in Omnipose's paper (also without a value) or as in its code; "
-           "default: not")
+           "euler: damp the flow with time as in Omnipose's paper (paper, or no value) or as in its code (omnipose); "
+           "default: none")
       .alone("paper")
       .one_of({"none", "paper", "omnipose"});
   command
       .add("--rescale", request->rescale,
-           "as Omnipose: vectors of --mask to length 1, times their divergence with these percentiles at 0 and 1 "
-           "(without a value 0.01,99.99); default: not")
+           "as in Omnipose: normalise the vectors on --mask, multiply by their divergence, scaled so that these "
+           "percentiles "
+           "are 0 and 1 (no value: 0.01,99.99); default: off")
       .alone("0.01,99.99");
-  command.add("--out", request->out, "where the points end: .npy [N,2], as wide as the inputs").required();
+  command.add("--out", request->out, "final points: .npy [N,2], in the wider element type of the inputs").required();
   add_device_options(command, request->common);
   command.runs([request] { run(*request); });
 }

@@ -21,7 +21,7 @@ struct LossRequest {
   std::vector<double> tversky{0.5, 0.5};
 };
 
-/// [N,C,H,W]; what is missing in front is 1.
+/// [N,C,H,W]: missing leading dimensions are 1.
 Shape batch_shape(const Array& array) {
   int64_t d[4] = {1, 1, 1, 1};
   const size_t rank = array.shape.size();
@@ -30,7 +30,7 @@ Shape batch_shape(const Array& array) {
   return {d[0], d[1], d[2], d[3]};
 }
 
-/// The truth for a prediction of this shape. A mask may be an image: an object is where it is not 0.
+/// The truth for a prediction of this shape. A mask may be an image: pixels that are not 0 are foreground.
 Array read_truth(const LossRequest& request, const Array& predicted) {
   const bool compares_fields = request.kind == "ivp" || request.kind == "mse";
   if (compares_fields || lower_extension(request.truth) == ".npy") return read_real(request.truth, {2, 3, 4});
@@ -51,7 +51,7 @@ void run(const LossRequest& request) {
   const Array predicted = read_real(request.predicted, {2, 3, 4}), truth = read_truth(request, predicted);
   if (predicted.shape != truth.shape)
     refuse(request.truth, ": shape ", shape_text(truth), ", but ", request.predicted, " has ", shape_text(predicted));
-  if (predicted.size() == 0) refuse(request.predicted, ": an array of shape ", shape_text(predicted), " is empty");
+  if (predicted.size() == 0) refuse(request.predicted, ": the array of shape ", shape_text(predicted), " is empty");
   const Shape shape = batch_shape(predicted);
   if (request.kind == "ivp" && shape[1] != 2)
     refuse(request.predicted, ": expected a field [N, 2, H, W] or [2, H, W], not ", shape_text(predicted));
@@ -77,15 +77,16 @@ void run(const LossRequest& request) {
 }  // namespace
 
 void add_loss(Command& program) {
-  Command command = program.subcommand("loss", "the value of a training loss, and its gradient");
+  Command command = program.subcommand("loss", "compute a training loss and its gradient");
   auto request = std::make_shared<LossRequest>();
-  command.add("KIND", request->kind, "ivp and mse compare fields; tversky and bce logits with a mask")
+  command.add("KIND", request->kind, "ivp and mse compare two fields; tversky and bce compare logits with a mask")
       .one_of({"ivp", "mse", "tversky", "bce"})
       .required();
   command.add("PRED", request->predicted, "prediction: .npy, float32 or float64, [N,C,H,W], [C,H,W] or [H,W]")
       .required();
   command
-      .add("TRUE", request->truth, "truth, of the same shape; a mask holds 0 and 1, or is an image that is not 0 there")
+      .add("TRUE", request->truth,
+           "truth of the same shape; a mask is .npy with 0 and 1, or an image whose foreground is not 0")
       .required();
   command.add("--step", request->ivp.step, "ivp: length of an Euler step").positive().shown();
   command.add("--steps", request->ivp.steps, "ivp: number of steps").within(1, 10000).shown();
@@ -93,7 +94,7 @@ void add_loss(Command& program) {
       .list(2)
       .not_negative()
       .shown();
-  command.add("--out-grad", request->gradient, "also write the gradient of the value by PRED: .npy");
+  command.add("--out-grad", request->gradient, "also write the gradient of the loss with respect to PRED: .npy");
   add_device_options(command, request->common);
   command.runs([request] { run(*request); });
 }

@@ -22,9 +22,9 @@ void list_settings(const std::string& name) {
       static_cast<long long>(d.epochs), d.batch, d.crop, d.rate.rate, to_string(d.rate.schedule).c_str(),
       d.normalisation.c_str(), d.augment.c_str());
   constexpr std::pair<Setting::Use, const char*> uses[] = {
-      {Setting::Use::network, "of the network, fixed when it is made"},
+      {Setting::Use::network, "of the network, fixed when training starts"},
       {Setting::Use::training, "of the training"},
-      {Setting::Use::decoding, "of the decoding, to be changed at any time"}};
+      {Setting::Use::decoding, "of the decoding, can be changed after training"}};
   for (const auto& [use, title] : uses) {
     std::printf("\nsettings %s:\n", title);
     for (const Setting& s : method->settings().all())
@@ -36,9 +36,9 @@ void list_settings(const std::string& name) {
 }  // namespace
 
 void add_methods(Command& program) {
-  Command command = program.subcommand("methods", "the methods that a model can be of, and the settings of one");
+  Command command = program.subcommand("methods", "list the methods, or the settings of one of them");
   auto name = std::make_shared<std::string>();
-  command.add("METHOD", *name, "one of them: its settings with their defaults, for --set KEY=VALUE");
+  command.add("METHOD", *name, "list this method's settings with their defaults, for --set KEY=VALUE");
   command.runs([name] { name->empty() ? list_methods() : list_settings(*name); });
 }
 

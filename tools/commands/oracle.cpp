@@ -23,12 +23,13 @@ struct Options {
   SettingOptions settings;
 };
 
-/// The labels of all inputs by their stems, each once.
+/// The labels of all inputs by stem. Two inputs with the same stem are refused.
 std::map<std::string, Pair> find_inputs(const Options& o) {
   std::map<std::string, Pair> all;
   for (const std::string& input : o.inputs)
     for (const auto& [stem, pair] : find_labels(input))
-      if (!all.emplace(stem, pair).second) refuse(input, ": another input holds labels called ", stem, " too");
+      if (!all.emplace(stem, pair).second)
+        refuse(input, ": the name ", stem, " is already taken by labels in another input");
   if (all.empty()) refuse("there are no label images among the inputs");
   return all;
 }
@@ -50,7 +51,7 @@ void run(const Options& o) {
       return decode_to_size(exec, *method, std::move(maps));
     });
     write_labels(fs::path(o.out) / (stem + masks_suffix(found.labels)), found.labels);
-    std::printf("%s: %s, and %s found again\n", labels_path(pair).string().c_str(),
+    std::printf("%s: %s, %s after decoding\n", labels_path(pair).string().c_str(),
                 counted(labels.count, "object").c_str(), counted(found.labels.count, "object").c_str());
   }
   write_run_json(fs::path(o.out) / "run.json", {{"config", method->config()}, {"images", inputs.size()}});
@@ -60,9 +61,9 @@ void run(const Options& o) {
 
 void add_oracle(Command& program) {
   Command command = program.subcommand(
-      "oracle", "what a perfect network would lead to: labels to the maps of a method, and these decoded");
+      "oracle", "encode label images as a method's maps and decode them: the result of a perfect network");
   auto o = std::make_shared<Options>();
-  command.add("LABELS", o->inputs, "label images, or folders of them").required();
+  command.add("LABELS", o->inputs, "label images, or folders of label images").required();
   command.add("--model", o->model, "method; `basin methods` lists them").one_of(method_names()).shown();
   command.add("--out", o->out, "folder for the label images, <stem>_masks.png").required();
   o->settings.add_to(command, {Setting::Use::training, Setting::Use::decoding}, "the method's");

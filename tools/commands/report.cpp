@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Settings {
-  std::vector<std::string> images, prediction, truth;  // the k-th of each belong together
+  std::vector<std::string> images, prediction, truth;  // images[k], prediction[k] and truth[k] belong together
   fs::path out;
   std::string title = "Basin", summary;
   std::vector<std::string> times;  // STAGE=SECONDS
@@ -32,7 +32,7 @@ void keep_labels(const fs::path& out, const std::map<std::string, Pair>& labels)
     keep_inputs(out, pair.masks);
 }
 
-/// The labels of one image among those that a folder holds.
+/// The labels of one image, from those found in a folder.
 Labels labels_of(const std::map<std::string, Pair>& labels, const fs::path& folder, const ImageFile& file,
                  const Image& image) {
   const auto found = labels.find(file.stem);
@@ -42,7 +42,7 @@ Labels labels_of(const std::map<std::string, Pair>& labels, const fs::path& fold
   return read_pair_labels(pair, image.height, image.width);
 }
 
-/// What a browser can show: 8-bit RGB as it is, anything else in grey, stretched.
+/// An image that a browser can show: 8-bit RGB unchanged, anything else as stretched grey.
 Image viewable(const Image& image) {
   if (image.type == PixelType::u8 && image.channels == 3) return image;
   return overlay(image,
@@ -83,7 +83,7 @@ ReportTable time_table(const std::vector<std::string>& times) {
   return table;
 }
 
-/// Adds the images of one folder, with their predictions and, where there are, truths and scores.
+/// Adds the images of one folder with their predictions and, if given, truths and scores.
 void add_images(const Settings& settings, size_t set, Report& page) {
   const fs::path images = settings.images[set], prediction_folder = settings.prediction[set];
   const fs::path truth_folder = settings.truth.empty() ? "" : settings.truth[set];
@@ -125,8 +125,8 @@ void add_images(const Settings& settings, size_t set, Report& page) {
 void report(const Settings& settings) {
   const size_t sets = settings.images.size();
   if (settings.prediction.size() != sets || (!settings.truth.empty() && settings.truth.size() != sets))
-    refuse("report: ", sets, " folders of images, ", settings.prediction.size(), " --pred and ", settings.truth.size(),
-           " --truth; expected as many of each");
+    refuse("report: ", sets, "folders of images, ", settings.prediction.size(), " --pred and ", settings.truth.size(),
+           " --truth; give the same number of each");
   Report page{settings.title, settings.summary, {}, {}};
   for (size_t set = 0; set < sets; ++set)
     add_images(settings, set, page);
@@ -139,23 +139,24 @@ void report(const Settings& settings) {
 }  // namespace
 
 void add_report(Command& program) {
-  Command command = program.subcommand("report", "images, predictions, scores and times on one HTML page");
+  Command command = program.subcommand("report", "write an HTML page with images, predictions, scores and times");
   auto settings = std::make_shared<Settings>();
   command.add("IMAGES", settings->images, "folders of images, or images").required();
   command
       .add("--pred", settings->prediction,
-           "label images, where evaluate finds them; objects that overlap share their pixels out; once for each of "
-           "IMAGES")
+           "predicted labels, one for each of IMAGES, as for evaluate; pixels of overlapping objects are divided among "
+           "them"
+           "")
       .repeatable()
       .required();
-  command.add("--truth", settings->truth, "true ones, once for each: adds objects and scores").repeatable();
-  command.add("--out", settings->out, "the page, such as report.html").required();
-  command.add("--title", settings->title, "its heading").shown();
-  command.add("--summary", settings->summary, "a sentence below the heading");
-  command.add("--time", settings->times, "STAGE=SECONDS, a row of the table of times; may be repeated").repeatable();
-  command.add("--limit", settings->limit, "show this many images of each folder; all are scored")
-      .not_negative()
-      .shown();
+  command.add("--truth", settings->truth, "true labels, one for each of IMAGES: adds the true objects and scores")
+      .repeatable();
+  command.add("--out", settings->out, "the HTML file to write, such as report.html").required();
+  command.add("--title", settings->title, "heading of the page").shown();
+  command.add("--summary", settings->summary, "sentence below the heading");
+  command.add("--time", settings->times, "STAGE=SECONDS: adds a row to the table of times; may be repeated")
+      .repeatable();
+  command.add("--limit", settings->limit, "images shown per folder; all are scored").not_negative().shown();
   command.runs([settings] { report(*settings); });
 }
 

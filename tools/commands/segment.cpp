@@ -1,4 +1,7 @@
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <fstream>
 #include <set>
@@ -12,11 +15,13 @@
 #include "engine/json.h"
 #include "models/inference/appearance.h"
 #include "models/inference/model_file.h"
+#include "models/inference/scale_search.h"
 #include "models/inference/segmenter.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
 #include "tools/cli/setting_options.h"
+#include "tools/cli/shipped_models.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;
@@ -25,11 +30,12 @@ namespace {
 struct Options {
   Common common;
   std::vector<std::string> inputs, save{"labels", "overlay"};
-  std::string model, out, tiling, norm;
+  std::string model, out, tiling, norm, scale;
   std::optional<int> tile, overlap;
-  std::optional<double> scale, diameter;
+  std::optional<double> diameter;
   SettingOptions settings;
   PlaneChoice choice;
+  bool tta = false;
 };
 
 void save_map(const Exec& exec, const fs::path& path, const Tensor& map) {
@@ -37,7 +43,7 @@ void save_map(const Exec& exec, const fs::path& path, const Tensor& map) {
   write_npy(path, {map.dim(0), map.dim(1), map.dim(2)}, here.data<const float>());
 }
 
-/// How images are cut: a size of tiles, given alone, means the published tiling.
+/// How images are tiled. --tile or --overlap without --tiling selects the published (dynamic) tiling.
 TilingOptions tiling_of(const Options& o) {
   TilingOptions tiling;
   if (!o.tiling.empty())
@@ -50,23 +56,23 @@ TilingOptions tiling_of(const Options& o) {
 }
 
 struct Seconds {
-  double read = 0, network = 0, decode = 0, write = 0;
+  double read = 0, scale = 0, network = 0, decode = 0, write = 0;
 };
 
-/// What of the inputs was done, and what was not: one bad image does not stop the others.
+/// Which inputs were segmented and which failed: one bad image does not stop the others.
 struct Outcome {
-  std::vector<ImageFile> images;    // to be done
+  std::vector<ImageFile> images;    // to be segmented
   std::vector<std::string> failed;  // images and inputs
   size_t done = 0, converted = 0;   // converted: between grey and RGB
   Seconds seconds;
-  Json remarks = Json::array();
+  Json remarks = Json::array(), scales = Json::array();
   NoteList notes;  // what reading images changed or left out
 
   void fail(const fs::path& path, const char* why) {
     std::fprintf(stderr, "basin: %s\n", why);
     failed.push_back(path.string());
   }
-  /// Something that is no error but may surprise.
+  /// Reports something that is not an error but may surprise the user.
   void remark(const std::string& path, const std::string& what) {
     std::fprintf(stderr, "basin: %s: %s\n", path.c_str(), what.c_str());
     remarks.push_back({{"image", path}, {"remark", what}});
@@ -76,19 +82,19 @@ struct Outcome {
   }
 };
 
-/// Calls f; what it throws is reported, and `path` is noted as failed.
+/// Calls f. If it throws, the error is reported and `path` is noted as failed.
 template <class F>
 void attempt(Outcome& outcome, const fs::path& path, F f) {
   try {
     f();
   } catch (const std::bad_alloc&) {
-    outcome.fail(path, (path.string() + ": there is not enough memory for it").c_str());
+    outcome.fail(path, (path.string() + ": not enough memory to segment this image").c_str());
   } catch (const std::exception& e) {
     outcome.fail(path, e.what());
   }
 }
 
-/// The images of the inputs, and on stderr what is left out of them.
+/// Finds the images of the inputs; reports on stderr what is left out.
 Outcome find_inputs(const std::vector<std::string>& inputs) {
   Outcome outcome;
   std::vector<InputImages> found;
@@ -104,8 +110,8 @@ constexpr const char* image_suffixes[] = {".png",     ".tif",     ".tiff",     "
                                           "_img.png", "_img.tif", "_img.tiff", "_img.jpg", "_img.jpeg", "_img.bmp"};
 constexpr const char* masks_suffixes[] = {"_masks.png", "_masks.tif", "_masks.tiff", "_masks.npy"};
 
-/// Refuses to write over labels that may be the only true ones: such as lie beside an image of their name, or in a
-/// folder that was not `filled_before` by this command.
+/// Refuses to overwrite labels that may be the only true ones: those beside an image of their name, or in a folder that
+/// this command has not filled before (`filled_before`).
 void keep_masks(const ImageFile& image, const fs::path& out, bool filled_before) {
   const auto own = [&] {
     if (!filled_before) return false;
@@ -114,10 +120,10 @@ void keep_masks(const ImageFile& image, const fs::path& out, bool filled_before)
   };
   for (const char* suffix : masks_suffixes)
     if (const fs::path masks = out / (image.stem + suffix); fs::exists(masks) && !own())
-      refuse(masks.string(), ": is there already, and may hold true labels; give another --out");
+      refuse(masks.string(), ": already exists and may hold true labels; give another --out");
 }
 
-/// The files of one image. Those that were written are removed again unless all are, so that a failed image leaves
+/// The output files of one image. Unless all are written, those that were are removed, so that a failed image leaves
 /// nothing behind.
 class ImageFiles {
  public:
@@ -137,7 +143,7 @@ class ImageFiles {
     written_.push_back(file);
   }
   void keep() { written_.clear(); }
-  /// Of what an earlier run wrote under several suffixes one stays.
+  /// Removes files that an earlier run wrote under other suffixes, so that only one stays.
   template <size_t N>
   void remove_others(const char* const (&suffixes)[N], const std::string& kept) {
     std::error_code none;
@@ -156,33 +162,65 @@ struct Work {
   Model model;
   Normalisation norm;
   SegmentOptions options;
+  bool finds_scale = false;  // of each image
   std::optional<Appearance> trained;
   std::set<std::string> save;
   PlaneChoice choice;
 };
 
-/// At which scale the network sees images: as asked for, or so that objects of a diameter look like those of the
-/// training.
-double scale_of(const Options& o, const std::optional<Appearance>& trained) {
-  if (o.scale) return *o.scale;
-  if (!o.diameter) return 1;
-  if (!trained || trained->diameter <= 0)
-    refuse("--diameter: ", o.model, " does not say how large the objects of its training were; give --scale");
-  return trained->diameter / *o.diameter;
+double parse_scale(const std::string& text) {
+  double scale = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), scale);
+  if (error != std::errc() || end != text.data() + text.size() || !(scale >= 0.01 && scale <= 100))
+    refuse("--scale ", text, ": expected auto or a number from 0.01 to 100");
+  return scale;
 }
 
-/// Throws one sentence for something to be saved that the method does not have.
+/// The scale at which the network sees images: as given, or so that objects of the given diameter look as large as
+/// those the model was trained on. Without either, the model decides whether it is searched for each image.
+void choose_scale(const Options& o, Work& work) {
+  const auto need_sizes = [&](const char* option) {
+    if (!has_object_sizes(work.model.info))
+      refuse(option, ": ", o.model,
+             " does not record the size of the objects that it was trained on; give a number as --scale instead");
+  };
+  if (o.diameter) {
+    need_sizes("--diameter");
+    work.options.scale = work.trained->diameter / *o.diameter;
+  } else if (o.scale.empty()) {
+    work.finds_scale = searches_scale(work.model.info);
+  } else if (o.scale == "auto") {
+    need_sizes("--scale auto");
+    work.finds_scale = true;
+  } else {
+    work.options.scale = parse_scale(o.scale);
+  }
+  resolve_setting("scale", work.finds_scale ? Json("auto") : Json(work.options.scale));
+}
+
+/// Throws if --save names something that the method does not produce.
 void check_kinds(const std::set<std::string>& save, const Method& method) {
   std::string kinds = "labels, overlay";
   std::set<std::string> known{"labels", "overlay"};
   for (const MapSpec& map : method.maps())
     known.insert(map.name), kinds += ", " + map.name;
   for (const std::string& kind : save)
-    if (!known.contains(kind)) refuse("--save ", kind, ": a model of ", method.name(), " gives ", kinds);
+    if (!known.contains(kind)) refuse("--save ", kind, ": a ", method.name(), " model can save ", kinds);
 }
 
-/// Segments an image, writes its files and returns the number of objects.
-int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Outcome& outcome) {
+/// At which scale the network sees an image, where that is not fixed for all of them.
+double find_scale_of(const Work& work, const std::string& name, const Source& source, Outcome& outcome) {
+  const double start = clock_seconds();
+  const FoundScale found = with_name(
+      name, [&] { return find_scale(work.exec, *work.model.method, *work.model.predictor, source, *work.trained); });
+  outcome.seconds.scale += clock_seconds() - start;
+  outcome.scales.push_back({{"image", name}, {"scale", found.scale}});
+  if (found.diameter == 0) outcome.remark(name, "no scale shows objects of the training's size, so it keeps scale 1");
+  return found.scale;
+}
+
+/// Segments an image, writes its files and returns what was found, in words.
+std::string segment_image(const Work& work, const fs::path& path, ImageFiles& files, Outcome& outcome) {
   Seconds& seconds = outcome.seconds;
   const double start = clock_seconds();
   const Source source(read_image(path, work.choice), work.model.method->sample_spec().channels, work.norm,
@@ -200,8 +238,10 @@ int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Out
       save(name, "_" + name + ".npy", [&](const fs::path& file) { save_map(work.exec, file, map); });
   };
   const Model& model = work.model;
+  SegmentOptions options = work.options;
+  if (work.finds_scale) options.scale = find_scale_of(work, path.string(), source, outcome);
   const Segmentation s = with_name(path.string(), [&] {
-    return segment_source(work.exec, *model.method, *model.predictor, source, work.options, save_maps);
+    return segment_source(work.exec, *model.method, *model.predictor, source, options, save_maps);
   });
   seconds.network += s.network_seconds, seconds.decode += s.decode_seconds;
   const Labels& labels = s.instances.labels;
@@ -209,18 +249,19 @@ int segment_image(const Work& work, const fs::path& path, ImageFiles& files, Out
   save("overlay", "_overlay.png", [&](const fs::path& file) { write_png(file, overlay(source.image(), labels)); });
   files.keep();
   if (work.save.count("labels")) files.remove_others(masks_suffixes, masks_suffix(labels));
-  for (const std::string& remark : remarks_on(source, labels, work.trained, work.options.scale, work.norm))
+  for (const std::string& remark : remarks_on(source, labels, work.trained, options.scale, work.norm))
     outcome.remark(path.string(), remark);
-  return labels.count;
+  return counted(labels.count, "object") + (work.finds_scale ? fmt::format(", scale {:g}", options.scale) : "");
 }
 
 void run(const Options& o) {
   Work work;
+  const fs::path model_path = model_file(o.model);
   work.exec = make_exec(o.common);
-  work.model = load_model(o.model, work.exec);
+  work.model = load_model(model_path, work.exec);
+  resolve_setting("model", model_path.string());
   const Method& method = *work.model.method;
   o.settings.apply_to(*work.model.method);
-  work.model.predictor = method.predictor(work.exec);  // the maps may depend on the settings
   work.norm = o.norm.empty() ? method.sample_spec().normalisation : parse_normalisation(o.norm);
   work.options.tiling = tiling_of(o);
   check(work.options.tiling, method.sample_spec().multiple);
@@ -228,10 +269,12 @@ void run(const Options& o) {
   work.save = {o.save.begin(), o.save.end()};
   check_kinds(work.save, method);
   work.trained = appearance_in(work.model.info);
-  work.options.scale = scale_of(o, work.trained);
+  choose_scale(o, work);
+  check_tta(o.tta, method);
+  work.options.tta = o.tta;
   work.choice = o.choice;
-  if (work.model.info.contains("source"))  // a checkpoint without Basin's description
-    std::fprintf(stderr, "basin: %s: holds no settings; normalisation (%s) and decoding are the method's defaults\n",
+  if (work.model.info.contains("source"))  // a checkpoint that Basin did not write
+    std::fprintf(stderr, "basin: %s: contains no settings; uses the method's default normalisation (%s) and decoding\n",
                  o.model.c_str(), to_string(method.sample_spec().normalisation).c_str());
 
   Outcome outcome = find_inputs(o.inputs);
@@ -247,26 +290,29 @@ void run(const Options& o) {
       if (image.stem.find('/') != std::string::npos)
         fs::create_directories((fs::path(o.out) / image.stem).parent_path());
       ImageFiles files(fs::path(o.out) / image.stem);
-      const int objects = segment_image(work, image.path, files, outcome);
-      std::printf("%s: %s\n", image.path.string().c_str(), counted(objects, "object").c_str());
+      const std::string found = segment_image(work, image.path, files, outcome);
+      std::printf("%s: %s\n", image.path.string().c_str(), found.c_str());
       std::fflush(stdout);
       ++outcome.done;
     });
   report_notes(outcome.notes.lines());
   report_converted(outcome.converted, method.sample_spec().channels);
   const Seconds& s = outcome.seconds;
-  std::printf("%s: read %.3f s, network %.3f s, decode %.3f s, write %.3f s\n",
-              counted(int64_t(outcome.done), "image").c_str(), s.read, s.network, s.decode, s.write);
-  write_run_json(fs::path(o.out) / "run.json",
-                 {{"images", outcome.done},
-                  {"converted", outcome.converted},
-                  {"failed", outcome.failed},
-                  {"remarks", outcome.remarks},
-                  {"scale", work.options.scale},
-                  {"model_fingerprint", fingerprint_of_file(o.model)},
-                  {"config", method.config()},
-                  {"norm", to_string(work.norm)},
-                  {"seconds", {{"read", s.read}, {"network", s.network}, {"decode", s.decode}, {"write", s.write}}}});
+  const std::string scale_time = work.finds_scale ? fmt::format("scale {:.3f} s, ", s.scale) : "";
+  std::printf("%s: read %.3f s, %snetwork %.3f s, decode %.3f s, write %.3f s\n",
+              counted(int64_t(outcome.done), "image").c_str(), s.read, scale_time.c_str(), s.network, s.decode,
+              s.write);
+  Json seconds{{"read", s.read}, {"network", s.network}, {"decode", s.decode}, {"write", s.write}};
+  if (work.finds_scale) seconds["scale"] = s.scale;
+  write_run_json(fs::path(o.out) / "run.json", {{"images", outcome.done},
+                                                {"converted", outcome.converted},
+                                                {"failed", outcome.failed},
+                                                {"remarks", outcome.remarks},
+                                                {"scales", outcome.scales},
+                                                {"model_fingerprint", fingerprint_of_file(model_path)},
+                                                {"config", method.config()},
+                                                {"norm", to_string(work.norm)},
+                                                {"seconds", seconds}});
   if (!outcome.failed.empty()) outcome.refuse_failed();
 }
 
@@ -276,26 +322,31 @@ void add_segment(Command& program) {
   Command command = program.subcommand("segment", "segment images with a trained model");
   auto o = std::make_shared<Options>();
   command.add("INPUT", o->inputs, "images, or folders of images").required();
-  command.add("--model", o->model, "a .safetensors file").required();
-  command.add("--out", o->out, "folder for what is written").required();
-  command.add("--save", o->save, "labels, overlay, or a map of the network, such as field and logit").list().shown();
+  command.add("--model", o->model, "a .safetensors file, or a name that `basin models` lists").required();
+  command.add("--out", o->out, "output folder").required();
+  command.add("--save", o->save, "what to write: labels, overlay, and maps of the network such as field and logit")
+      .list()
+      .shown();
   command.add(
       "--tiling", o->tiling,
-      "how images are cut for the network: fit takes the whole image, or as few pixels as give the same result; "
-      "exact gives the same result by tiles of --tile; dynamic, pad and resize average overlapping tiles, as "
-      "published; default: fit, or dynamic with --tile or --overlap");
-  command.add("--tile", o->tile, "side of a tile; default: 256").positive();
-  command.add("--overlap", o->overlap, "pixels that neighbouring tiles share in dynamic, pad and resize; default: 50")
+      "how images are tiled for the network. fit: the whole image, or if it is large the exact tiles that cost least; "
+      "exact: tiles of --tile that give the same result; dynamic, pad, resize: averages of overlapping tiles, as "
+      "published. Default: fit, or dynamic if --tile or --overlap is given");
+  command.add("--tile", o->tile, "side of a tile, px; default: 256").positive();
+  command.add("--overlap", o->overlap, "dynamic, pad, resize: overlap of neighbouring tiles, px; default: 50")
       .not_negative();
   const Option scale =
-      command.add("--scale", o->scale, "at which the network sees images: 0.5 shows them half as wide and high")
-          .within(0.01, 100.);
+      command.add("--scale", o->scale,
+                  "scale images by this factor before segmentation: 0.5 halves width and height; auto finds for each "
+                  "image the scale at which its objects are as large as in training; default: the model's");
   command
       .add("--diameter", o->diameter,
-           "typical diameter of the objects in pixels: images are scaled so that they look like those of the training")
+           "typical object diameter, px: images are scaled so that objects are as large as those the model was trained "
+           "on")
       .within(0.5, 100000.)
       .excludes(scale);
-  command.add("--norm", o->norm, "divide, percentile:LOW,HIGH or none; default: the model's");
+  command.add("--norm", o->norm, "normalisation: divide, percentile:LOW,HIGH or none; default: the model's");
+  add_tta_option(command, o->tta);
   o->settings.add_to(command, {Setting::Use::decoding}, "the model's");
   add_plane_options(command, o->choice);
   add_precision_option(command, o->common);

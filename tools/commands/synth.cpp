@@ -64,7 +64,7 @@ void synth(Settings settings) {
   options.shape = shapes.at(settings.shape);
   make_folder(settings.out);
   if (!std::filesystem::is_empty(settings.out))
-    refuse("--out ", settings.out.string(), " is not empty: give another folder, so that nothing is mixed");
+    refuse("--out ", settings.out.string(), " is not empty: give an empty or new folder");
 
   int64_t objects = 0;
   std::exception_ptr failure;
@@ -91,7 +91,7 @@ void synth(Settings settings) {
 }  // namespace
 
 void add_synth(Command& program) {
-  Command command = program.subcommand("synth", "draw synthetic microscopy images with their exact label images");
+  Command command = program.subcommand("synth", "generate synthetic microscopy images with exact label images");
   auto settings = std::make_shared<Settings>();
   command.add("--kind", settings->kind, "what to draw; colony: realistic bacteria, random in every parameter")
       .one_of(names_of(kinds))
@@ -101,11 +101,13 @@ void add_synth(Command& program) {
            "auto: phase for bacteria and worms, fluorescence for nuclei, any for colony")
       .one_of(names_of(modalities))
       .shown();
-  command.add("--shape", settings->shape, "what grows in a colony").one_of(names_of(shapes)).shown();
-  command.add("--bits", settings->bits, "of the camera that sees a colony; auto: any").one_of(names_of(depths)).shown();
-  command.add("--count", settings->count, "images").within(1, 1000000).shown();
+  command.add("--shape", settings->shape, "cell shape in a colony").one_of(names_of(shapes)).shown();
+  command.add("--bits", settings->bits, "bit depth of the camera for a colony; auto: random")
+      .one_of(names_of(depths))
+      .shown();
+  command.add("--count", settings->count, "number of images").within(1, 1000000).shown();
   command.add("--size", settings->size, "height and width, px").within(32, 8192).shown();
-  command.add("--density", settings->density, "factor on the objects per area").within(0.05, 2.0).shown();
+  command.add("--density", settings->density, "factor on the number of objects per area").within(0.05, 2.0).shown();
   command.add("--out", settings->out, "folder for NAME_img.png and NAME_masks.png (.tif above 65,535 objects)")
       .required();
   add_threads_option(command, settings->common.threads);

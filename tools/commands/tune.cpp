@@ -6,38 +6,41 @@
 #include "engine/files.h"
 #include "engine/fingerprint.h"
 #include "engine/json.h"
+#include "models/inference/appearance.h"
 #include "models/inference/model_file.h"
 #include "models/inference/tuning.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
 #include "tools/cli/setting_options.h"
+#include "tools/cli/shipped_models.h"
 
 namespace basin::tools {
 namespace {
 
-constexpr size_t shown = 5;  // decodings of the table, the best first
+constexpr size_t shown = 5;  // rows of the table, best first
 
 struct Options {
   Common common;
-  std::string model, data, val, out, dialect = "stardist", by = "AP50:95";
+  std::string model, data, val, out, scale, dialect = "stardist", by = "AP50:95";
   double val_fraction = 0.1;
   CandidateOptions candidates;
+  bool tta = false;
 };
 
-/// The labelled images that are scored: all of --val, or what training holds out of --data.
+/// The labelled images to score: all of --val, or those that training holds out of --data.
 std::vector<Pair> validation_pairs(const Options& o) {
-  if (o.val.empty() == o.data.empty()) refuse("tune needs --val, or --data for the held-out part of training images");
+  if (o.val.empty() == o.data.empty()) refuse("tune: give --val, or --data to use the images that training held out");
   if (!o.val.empty()) return find_pairs(o.val);
   std::vector<Pair> held = split_for_validation(find_pairs(o.data), o.val_fraction).held_out;
-  if (held.empty()) refuse(o.data, ": --val-fraction ", o.val_fraction, " holds out no image");
+  if (held.empty()) refuse(o.data, ": --val-fraction ", o.val_fraction, " holds out no image; give a larger fraction");
   return held;
 }
 
-/// Leaves out the images that the model was trained on, which would flatter any decoding, and tells it.
+/// Leaves out, and reports, the images that the model was trained on: scores on them would be too high.
 void leave_out_seen(const Options& o, const Json& info, std::vector<Example>& examples) {
   if (!info.contains("trained_on") || !info["trained_on"].is_array()) {
-    std::fprintf(stderr, "%s does not tell which images it was trained on: make sure that these are others\n",
+    std::fprintf(stderr, "%s does not record its training images: make sure that none of these is among them\n",
                  o.model.c_str());
     return;
   }
@@ -50,13 +53,13 @@ void leave_out_seen(const Options& o, const Json& info, std::vector<Example>& ex
     if (!seen.contains(images[i]))
       others.push_back(std::move(examples[i]));
     else
-      std::fprintf(stderr, "%s: left out, as %s was trained on it\n", examples[i].stem.c_str(), o.model.c_str());
+      std::fprintf(stderr, "%s: left out, because %s was trained on it\n", examples[i].stem.c_str(), o.model.c_str());
   }
-  if (others.empty()) refuse("tune needs images that ", o.model, " was not trained on, and these are none");
+  if (others.empty()) refuse("tune: ", o.model, " was trained on all of these images; give others");
   examples = std::move(others);
 }
 
-/// The settings that are tried, as columns of a table.
+/// The tuned settings as columns of a table.
 class Table {
  public:
   Table(const Settings& settings, const DecodingGrid& grid) {
@@ -75,7 +78,7 @@ class Table {
     print_row("present", decodings[0], scores[0]);
   }
 
-  /// A decoding and its scores, for the record.
+  /// A decoding and its scores, for run.json.
   Json tried(const Json& decoding, const ValidationScores& s) const {
     Json j = Json::object();
     for (const Setting* column : columns_) {
@@ -100,12 +103,17 @@ class Table {
 };
 
 void run(const Options& o) {
-  keep_inputs(o.out, {o.model});
-  OutputFile(o.out);  // that it can be written is known before the work
+  const std::filesystem::path model_path = model_file(o.model);
+  keep_inputs(o.out, {model_path});
+  OutputFile(o.out);  // fails early if the file cannot be written
   const Dialect dialect = parse_dialect(o.dialect);
   const Exec exec = make_exec(o.common);
-  Model model = load_model(o.model, exec);
+  Model model = load_model(model_path, exec);
+  resolve_setting("model", model_path.string());
   Method& method = *model.method;
+  if (o.scale == "auto" && !has_object_sizes(model.info))
+    refuse("--scale auto: ", o.model, " does not record the size of the objects that it was trained on");
+  check_tta(o.tta, method);
   const DecodingGrid grid = o.candidates.grid(method.settings(), method.name());
   if (grid.empty()) refuse(o.model, ": the method ", method.name(), " has no decoding to tune");
   const std::vector<Json> decodings = decodings_to_try(method.settings(), grid);
@@ -119,14 +127,16 @@ void run(const Options& o) {
   leave_out_seen(o, model.info, examples);
   report_converted(converted(examples), spec.channels);
 
+  SegmentOptions options;
+  options.tta = o.tta;
   size_t done = 0;
   const std::vector<ValidationScores> scores = try_decodings(
-      exec, method, *model.predictor, examples, decodings, dialect,
+      exec, method, *model.predictor, examples, decodings, dialect, options,
       [&](const Example& e) { std::fprintf(stderr, "%zu of %zu: %s\n", ++done, examples.size(), e.stem.c_str()); });
   const std::vector<size_t> order = ranking(scores, o.by);
   const size_t best = order[0];
   const std::string by = full_name(o.by, dialect);
-  fmt::print("{}, {}, the best {} first; objects: predicted - true, mean over images\n",
+  fmt::print("{}, {}, sorted by {}; objects: predicted minus true, mean over images\n",
              counted(int64_t(examples.size()), "image"), counted(int64_t(decodings.size()), "decoding"), by);
   table.print(decodings, scores, order);
 
@@ -134,19 +144,19 @@ void run(const Options& o) {
   method.settings().set_decoding(decodings[best]);
   Json info = model.info;
   info["config"] = method.config();
+  if (!o.scale.empty()) info["scale"] = o.scale;
   info["validation"] = to_json(scores[best]);
-  info["tuning"] = {{"by", by},
-                    {"images", examples.size()},
-                    {"data", fingerprint(examples)},
-                    {"decodings", decodings.size()},
-                    {"before", before}};
+  info["tuning"] = {
+      {"by", by},     {"images", examples.size()}, {"data", fingerprint(examples)}, {"decodings", decodings.size()},
+      {"tta", o.tta}, {"before", before}};
   save_model(o.out, exec, method, info);
-  fmt::print("{}: {}\n", o.out, best == 0 ? "the present decoding is the best" : "with decoding 1");
+  fmt::print("{}: {}\n", o.out,
+             best == 0 ? "keeps the model's decoding, which is the best" : "stored decoding 1 of the table");
 
   Json all = Json::array();
   for (const size_t k : order)
     all.push_back(table.tried(decodings[k], scores[k]));
-  write_run_json(o.out + ".run.json", {{"model_fingerprint", fingerprint_of_file(o.model)},
+  write_run_json(o.out + ".run.json", {{"model_fingerprint", fingerprint_of_file(model_path)},
                                        {"validation_images", examples.size()},
                                        {"by", by},
                                        {"config", method.config()},
@@ -158,22 +168,28 @@ void run(const Options& o) {
 
 void add_tune(Command& program) {
   Command command =
-      program.subcommand("tune", "choose a model's decoding on labelled images, and store it in the model");
+      program.subcommand("tune", "find the best decoding settings on labelled images and store them in the model");
   auto o = std::make_shared<Options>();
-  command.add("--model", o->model, "a .safetensors file").required();
+  command.add("--model", o->model, "a .safetensors file, or a name that `basin models` lists").required();
   const Option val = command.add("--val", o->val, "folder of labelled images that the model was not trained on");
-  command.add("--data", o->data, "instead: a folder of training images, of which the held-out part is used")
+  command.add("--data", o->data, "instead of --val: the training folder, of which the held-out part is used")
       .excludes(val);
-  command.add("--val-fraction", o->val_fraction, "part of --data that training held out, by name")
+  command.add("--val-fraction", o->val_fraction, "fraction of --data that training held out")
       .within(0., 0.9)
       .shown()
       .excludes(val);
-  command.add("--out", o->out, "the model with the best decoding; every score goes to OUT.run.json").required();
+  command.add("--out", o->out, "the model with the best decoding; all scores are written to OUT.run.json").required();
   o->candidates.add_to(command);
-  command.add("--by", o->by, "the score that decides, mean over images")
-      .one_of({"AP50:95", "AP50", "AP75", "AP90"})
+  command.add("--by", o->by, "score to maximise, mean over images").one_of({"AP50:95", "AP50", "AP75", "AP90"}).shown();
+  command.add("--dialect", o->dialect, "AP as this program computes it, as in evaluate")
+      .one_of(dialect_names())
       .shown();
-  command.add("--dialect", o->dialect, "whose rules AP follows, as in evaluate").one_of(dialect_names()).shown();
+  add_tta_option(command, o->tta);
+  command
+      .add("--scale", o->scale,
+           "what `segment --scale` is by default with the stored model: 1, or auto; default: as the model has it. "
+           "Here all images are segmented at scale 1")
+      .one_of({"1", "auto"});
   add_device_options(command, o->common);
   command.runs([o] { run(*o); });
 }

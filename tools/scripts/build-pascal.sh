@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds Basin for the GTX 10 series (compute capability 6.1), on a machine with or without a GPU and without any CUDA
-# toolkit, and packs it with all it needs beside the driver: ./tools/scripts/build-pascal.sh
+# toolkit, and packs it with everything it needs except the driver: ./tools/scripts/build-pascal.sh
 # The result is build/pascal/basin-VERSION-sm61-linux-x86_64.tar.gz. It holds machine code for sm_61, and PTX that the
 # driver of a newer GPU translates. Fetches 1.2 GB the first time (tools/scripts/pascal-toolkit.sh).
 set -euo pipefail
@@ -15,9 +15,9 @@ name=basin-$version-sm61-linux-x86_64
 root=$home/$name
 libraries=$root/lib
 
-# CUDA files by clang, which needs its own OpenMP; it serves the files that g++ compiles too. Libraries are found beside the
-# program wherever it lies, before those of the system, and so are the libraries that these need. The toolkit's headers
-# are named as such: compilers look into /usr/local/include first, where those of another CUDA may lie.
+# CUDA files are compiled by clang, which needs its own OpenMP; the files compiled by g++ use it too. Libraries, and those that
+# they need, are found beside the program wherever it is, before those of the system. The toolkit's headers are given
+# explicitly, because compilers search /usr/local/include first, which may contain those of another CUDA.
 cmake -S . -B "$home/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBASIN_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=61 \
   -DCMAKE_CUDA_COMPILER="$(readlink "$home/clang++")" -DCUDAToolkit_ROOT="$home/toolkit" -DCUDNN_ROOT="$packages/cudnn" \
   -DCMAKE_CUDA_FLAGS="--cuda-include-ptx=all -isystem $home/toolkit/include -DBASIN_EXPECTED_CUDART=12040" \
@@ -27,24 +27,24 @@ cmake -S . -B "$home/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBASIN_CUDA=ON 
   -DCMAKE_INSTALL_RPATH='$ORIGIN/../lib' -DCMAKE_BUILD_WITH_INSTALL_RPATH=ON
 cmake --build "$home/build" --target basin basin_tests -j "$(nproc)"
 
-# What the program is linked with, and what cuDNN opens by itself for convolutions. Every Linux of this age or newer has
-# the C and C++ libraries.
-rm -rf "$libraries" "$root/models"
-mkdir -p "$libraries" "$root/models"
+# The libraries that the program is linked with, and those that cuDNN loads for convolutions. Every Linux of this age or newer
+# has the C and C++ libraries.
+rm -rf "$libraries" "$root/share"
+mkdir -p "$libraries" "$root/share/basin"
 LD_LIBRARY_PATH=$home/toolkit/lib64:$packages/cudnn/lib ldd "$root/bin/basin" |
   awk '$2 == "=>" && $1 !~ /^(libc|libm|libdl|librt|libpthread|libstdc\+\+|libgcc_s)\.so/ { print $3 }' >"$home/libraries"
 ! grep -qvx '/.*' "$home/libraries" || { echo "build-pascal: a library of build/pascal/$name/bin/basin is not found" >&2; exit 1; }
 xargs cp -Lt "$libraries" <"$home/libraries"
 cp -l "$packages"/cudnn/lib/libcudnn_{graph,ops,cnn,heuristic,engines_precompiled,engines_runtime_compiled}.so.9 \
   "$packages/cublas/lib/libcublasLt.so.12" "$packages"/cuda_nvrtc/lib/libnvrtc*.so.12* "$libraries"
-cp -r models/pretrained "$root/models"
+cp -r models/pretrained "$root/share/basin/models"
 cp LICENSE "$root"
 cat >"$root/README.md" <<END
 # Basin $version for NVIDIA cards of the GTX 10 series
 
 \`bin/basin\` is the program: \`bin/basin doctor\` tells what it finds, \`bin/basin --help\` what it does, and
 
-    bin/basin segment IMAGES... --model models/pretrained/nuclei-fluo.safetensors --out OUT
+    bin/basin segment IMAGES... --model nuclei-fluo --out OUT
 
 segments images. The folder may lie anywhere and be moved. It needs x86-64 Linux with glibc $(ldd --version | sed -n '1s/.* //p') and the C++ library of
 GCC $(g++ -dumpversion) or newer, and for the GPU NVIDIA's driver 525 or newer; nothing of CUDA. Without a GPU it computes on the CPU.
@@ -54,7 +54,7 @@ GCC $(g++ -dumpversion) or newer, and for the GPU NVIDIA's driver 525 or newer; 
 Basin's licence is in \`LICENSE\`.
 END
 
-# Proof: as many images of either kind as there are files with kernels, the same in the program and in the tests.
+# Check: there are as many images of either kind as files with kernels, in the program and in the tests alike.
 for program in basin basin_tests; do
   elf=$("$home/toolkit/bin/cuobjdump" --list-elf "$root/bin/$program" | grep -c '\.sm_61\.cubin$' || true)
   ptx=$("$home/toolkit/bin/cuobjdump" --list-ptx "$root/bin/$program" | grep -c '\.sm_61\.ptx$' || true)
@@ -65,7 +65,7 @@ done
 tar -C "$home" --exclude="$name/bin/basin_tests" -czf "$root.tar.gz.part" "$name"
 mv "$root.tar.gz.part" "$root.tar.gz"
 
-# Elsewhere, as its user has it.
+# Run it from another folder, as a user would.
 elsewhere=$(mktemp -d)
 trap 'rm -rf "$elsewhere"' EXIT
 tar -C "$elsewhere" -xzf "$root.tar.gz"
@@ -73,7 +73,7 @@ tar -C "$elsewhere" -xzf "$root.tar.gz"
   cd "$elsewhere/$name"
   bin/basin doctor
   bin/basin synth --kind nuclei --count 1 --size 256 --seed 1 --out images
-  bin/basin segment images --model models/pretrained/nuclei-fluo.safetensors --device cpu --out out
+  bin/basin segment images --model nuclei-fluo --device cpu --out out
 ) >"$elsewhere/log" 2>&1 || { cat "$elsewhere/log"; echo "build-pascal: the unpacked archive does not work" >&2; exit 1; }
 cat "$elsewhere/log"
 echo "build/pascal/$name.tar.gz: $(du -h "$root.tar.gz" | cut -f1), $(du -sh "$elsewhere/$name" | cut -f1) unpacked, in $SECONDS s"

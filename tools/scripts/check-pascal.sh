@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Compiles every kernel for the GTX 10 series (sm_61) and tells what each takes of the processor: ./tools/scripts/check-pascal.sh
+# Compiles every kernel for the GTX 10 series (sm_61) and reports the resources that each needs: ./tools/scripts/check-pascal.sh
 # Writes build/pascal/registers.txt: registers, stack, spills and shared memory of each kernel, and how many of the 64 warps
-# of a multiprocessor fit. Fails where a file does not compile or a kernel spills that may not. Needs no GPU and no CUDA
-# toolkit; exits with 3 where the packages of tools/scripts/pascal-toolkit.sh cannot be had.
+# of a multiprocessor fit. Fails if a file does not compile, or if a kernel that must not spill does. Needs no GPU and no CUDA
+# toolkit; exits with 3 if the packages of tools/scripts/pascal-toolkit.sh are not available.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tools/scripts/pascal-toolkit.sh kernels
@@ -13,10 +13,10 @@ home=build/pascal
 #   points, cells and labels, once or twice an image. No training step sorts.
 may_spill='cub::DeviceRadixSortDownsweepKernel<'
 
-# Files that launch nothing themselves. Any other without a kernel has not been looked at.
+# Files that launch no kernels. Any other file without a kernel was not checked.
 no_kernels="conv_plan_cudnn.cu sort.cu"
 
-# One file wants cuDNN's headers. Their package is 700 MB with the libraries, so the check takes headers that are here.
+# One file needs cuDNN's headers. Their package is 700 MB with the libraries, so the check uses headers that are installed.
 headers=$home/check/cudnn
 rm -rf "$home/check"
 mkdir -p "$headers"
@@ -51,7 +51,7 @@ export -f compile
 began=$SECONDS
 printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -I{} bash -c 'compile {}' >&2
 
-# ptxas tells of a function in three lines, of a kernel in four: its name, its stack and spills, its registers and shared
+# ptxas describes a function in three lines, a kernel in four: its name, its stack and spills, its registers and shared
 # memory. Warps, of our own kernels: blocks of 256 threads, as for_each and those in basin::tuned are launched; a quarter of
 # the 65,536 registers serves a quarter of the warps, in units of 256 for one; 96 KB of shared memory.
 for log in "$home"/check/*.log; do

@@ -2,7 +2,7 @@
 # Counts the PTX instructions of the innermost loops of the feature-map kernels for sm_61: ./tools/scripts/count-ptx.sh [FILE...]
 # A line is: the instructions of the loop, those that divide, read and write memory, the elements that one turn of the
 # loop works on, the instructions for an element, and the kernel. Where a loop contains branches, both sides count. A division by a number that is not known to the compiler is one instruction here, and 20 to 100 of the
-# machine. Needs what tools/scripts/pascal-toolkit.sh brings; exits with 3 where that cannot be had.
+# machine. Needs what tools/scripts/pascal-toolkit.sh brings; exits with 3 if it is not available.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tools/scripts/pascal-toolkit.sh kernels
@@ -16,7 +16,7 @@ for file in "$@"; do
   python3 - "$ptx" <<'END'
 import re, subprocess, sys
 
-# clang names the loops: of each block which one it is in, and which are the innermost.
+# clang annotates each block with its loop, and marks the innermost loops.
 for name, body in re.findall(r"\.entry (\w+)\((.*?)\n}\n", open(sys.argv[1]).read(), re.S):
     blocks, inner = [], set()  # of a block: the header of its loop, its instructions
     for line in body.split("\n"):

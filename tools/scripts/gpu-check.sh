@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# All that must be seen on an NVIDIA GPU, in less than ten minutes: ./tools/scripts/gpu-check.sh [OUT]
+# Runs all checks that need an NVIDIA GPU, in less than ten minutes: ./tools/scripts/gpu-check.sh [OUT]
 # Builds for this GPU, runs the tests of our own kernels, all benchmarks, the same work in PyTorch where `python3`
 # ($PYTHON) has one that finds the GPU, every test with BASIN_REQUIRE_GPU=1, the tests of the kernels under the toolkit's
 # memory and race checkers, and those of the build for the GTX 10 series, if it is there. Writes OUT/NAME.json and
 # OUT/NAME.md after each of them, NAME being that of the GPU; OUT is docs/results unless given. After $BASIN_GPU_SECONDS
-# (570) it ends, and what had no turn is a row that says so. Its last line is "N passed, N failed, N not run".
+# (570) it ends, and checks that did not run are listed as such. Its last line is "N passed, N failed, N not run".
 #
 # It needs CUDA 12 or 13, cuDNN 9, CMake, Ninja and what tools/scripts/install-packages.sh installs. Where no package can be
 # installed, have that unpacked in a folder and set
@@ -94,7 +94,7 @@ finish() {
   exit
 }
 
-# The tests of our own kernels: small, and what the checkers, which slow a kernel down a hundred times, have time for.
+# The tests of our own kernels: small enough for the checkers, which slow a kernel down a hundred times.
 kernels=(adam components dbscan divergence dropout field field_others graph integrate ivp losses mask_points memory
          mixed_precision ops snap sort tiles)
 test_exists() { compgen -G "tests/*/test_$1.cpp" >/dev/null || { echo "tests/*/test_$1.cpp does not exist"; return 1; }; }
@@ -148,7 +148,7 @@ done
 seconds=$(($(left) * 4 / 10))
 [ $seconds -le 150 ] || seconds=150
 if within 60 "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
-  # It stops by itself; the limit is for a compilation that does not listen.
+  # It stops by itself; the limit is for a compilation that does not react.
   BASIN=$basin check "peers" timeout --kill-after=5 $((seconds + 30)) "$python" tests/peers/torchvf_gpu.py --rounds 2 \
     --seconds $seconds --json "$build/peers.json"
 else
@@ -176,8 +176,8 @@ for tool in memcheck racecheck; do
   fi
 done
 
-# The build for the GTX 10 series, whose PTX the driver of a newer GPU translates. It may have been carried here, without
-# cuDNN or from another folder; then tests that look for that folder are left out.
+# The build for the GTX 10 series, whose PTX the driver of a newer GPU translates. It may have been copied here, without
+# cuDNN or from another folder; then tests that need that folder are left out.
 pascal=$(find build/pascal -maxdepth 1 -name 'basin-*-sm61-linux-x86_64' 2>/dev/null | sort | tail -1)
 if [ -x "$pascal/bin/basin_tests" ]; then
   command=("$PWD/$pascal/bin/basin_tests") title="tests of the GTX 10 build"

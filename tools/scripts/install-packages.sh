@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what Basin is built with from the distribution's packages (Debian 12 and 13, Ubuntu 24.04), or the packages
-# that are named: only what is missing. ./tools/scripts/install-packages.sh [PACKAGE...]
+# Installs the packages of the distribution (Debian 12 and 13, Ubuntu 24.04) that Basin is built with, or the named packages,
+# if they are missing. ./tools/scripts/install-packages.sh [PACKAGE...]
 set -euo pipefail
 
 packages=("$@")
@@ -29,7 +29,7 @@ apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::
 install=("${apt[@]}" install -y --no-install-recommends "${missing[@]}")
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-# A machine whose package lists are a little old has them anyway: the lists are fetched anew only where that fails.
+# Slightly outdated package lists usually suffice: they are updated only if the installation fails.
 "${install[@]}" >"$log" 2>&1 </dev/null ||
   { "${apt[@]}" update >"$log" 2>&1 </dev/null && "${install[@]}" >"$log" 2>&1 </dev/null; } ||
   { echo "install-packages: $(tail -1 "$log")" >&2; exit 1; }

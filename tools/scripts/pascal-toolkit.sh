@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Lays out in build/pascal what compiles for the GTX 10 series (compute capability 6.1), for which CUDA 13 has no compiler
-# any more: ./tools/scripts/pascal-toolkit.sh kernels|program
+# Installs in build/pascal a toolkit for the GTX 10 series (compute capability 6.1), which CUDA 13 no longer compiles
+# for: ./tools/scripts/pascal-toolkit.sh kernels|program
 # The compiler is the distribution's clang; headers, assembler and libraries are those of CUDA 12.4, from NVIDIA's packages
-# on PyPI. `kernels` (26 MB) is enough to compile kernels alone; `program` (1.2 GB) adds what a program is linked with:
-# cuDNN 9.10.2, the last with Pascal, and clang's OpenMP. What is there already is not fetched again.
-# Exits with 3 where a package cannot be had.
+# on PyPI. `kernels` (26 MB) is enough to compile kernels alone; `program` (1.2 GB) adds the libraries to link a program:
+# cuDNN 9.10.2, the last with Pascal, and clang's OpenMP. Existing files are not fetched again.
+# Exits with 3 if a package is not available.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 what=${1:-}
@@ -15,7 +15,7 @@ toolkit=$home/toolkit
 mkdir -p "$toolkit"
 cannot() { echo "pascal-toolkit: $*" >&2; exit 3; }
 
-# clang 19 is in Debian 12 and 13 and in Ubuntu 24.04; older ones than 18 do not know CUDA 12.
+# clang 19 is in Debian 12 and 13 and in Ubuntu 24.04; versions before 18 do not support CUDA 12.
 find_clang() {
   local version
   for version in 19 20 21 18; do
@@ -49,7 +49,7 @@ unpack nvidia-cuda-nvcc-cu12==12.4.131
 unpack nvidia-cuda-runtime-cu12==12.4.127
 unpack nvidia-cuda-cccl-cu12==12.4.127.post1
 
-# As NVIDIA's installer lays it out. The packages' files have no execute bit.
+# The layout of NVIDIA's installer. The packages' files have no execute bit.
 mkdir -p "$toolkit"/{bin,include,lib64}
 cp -ru "$unpacked"/nvidia/{cuda_nvcc,cuda_runtime,cuda_cccl}/include/. "$toolkit/include"
 cp -ru "$unpacked/nvidia/cuda_nvcc/nvvm" "$toolkit"
@@ -87,7 +87,7 @@ unpack nvidia-cuda-nvrtc-cu12==12.4.127
 unpack nvidia-cudnn-cu12==9.10.2.21
 ln -sf libcudnn.so.9 "$unpacked/nvidia/cudnn/lib/libcudnn.so"
 
-# clang's spelling of an image became another one in CUDA 13.
+# CUDA 13 changed the syntax of the image option that clang uses.
 cp -u "$unpacked/nvidia/cu13/bin/fatbinary" "$toolkit/bin/fatbinary-13"
 cat >"$toolkit/bin/fatbinary" <<'END'
 #!/usr/bin/env bash
@@ -100,7 +100,7 @@ done
 exec "$(dirname "$0")/fatbinary-13" "${arguments[@]}"
 END
 cp -u "$unpacked/nvidia/cu13/bin/cuobjdump" "$toolkit/bin"
-# CMake wants to hear the toolkit's version from nvcc, whoever compiles.
+# CMake asks nvcc for the toolkit's version, whichever compiler is used.
 cat >"$toolkit/bin/nvcc" <<'END'
 #!/usr/bin/env bash
 echo "no compiler, only its name: Cuda compilation tools, release 12.4, V12.4.131"

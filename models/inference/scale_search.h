@@ -1,0 +1,25 @@
+#pragma once
+#include "models/inference/appearance.h"
+#include "models/inference/segmenter.h"
+
+namespace basin {
+
+/// The scale at which a network should see an image, and why.
+struct FoundScale {
+  double scale = 1;     // rounded to three digits
+  double diameter = 0;  // median of the objects that were looked at, in pixels of the image; 0: none was found
+};
+
+/// Looks for the scale at which the objects of an image have the size of those of the training. Parts of the image are
+/// segmented at scales from 1/4 to 4, each in as few pixels as hold several objects, where the image differs most from
+/// its middle value. A scale is trusted as far as the median diameter of what is found there fits the training's, and
+/// as far as the same objects are found at a neighbouring scale: objects that are far too large fall into other pieces
+/// at every scale, and those that are far too small merge into others. The scale is then the ratio of the training's
+/// median diameter to the one found.
+///
+/// Scale 1 is looked at first and kept where it fits: where the median that the network sees lies within the middle two
+/// thirds of the training's range on a logarithmic scale, or within a factor of 1.26 of its median. It is also kept
+/// where nothing is found at any scale. The same image gives the same scale on every run.
+FoundScale find_scale(const Exec&, const Method&, const Predictor&, const Source&, const Appearance& trained);
+
+}  // namespace basin

@@ -1,0 +1,113 @@
+#include "engine/json.h"
+#include "kernels/image/components.h"
+#include "models/inference/agreement.h"
+#include "models/inference/model_file.h"
+#include "tests/support/command_support.h"
+#include "tests/support/fake_method.h"
+#include "tests/support/model_support.h"
+
+using namespace basin;
+using namespace basin::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+const std::string sample = source_dir() + "/data/samples/nuclei_000";
+
+Json json_in(const fs::path& path) { return Json::parse(read_bytes(path)); }
+
+/// The connected components of what is bright, in the columns of the left if `left`.
+Instances bright(const Exec& exec, const Maps& maps, bool left) {
+  const Tensor& map = maps["brightness"];
+  const std::vector<float> values = map.to_host<float>(exec);
+  const int height = map.dim(1), width = map.dim(2);
+  std::vector<uint8_t> mask;
+  for (size_t i = 0; i < values.size(); ++i)
+    mask.push_back(values[i] > 0.5 && (!left || int(i % size_t(width)) < width / 2));
+  Labels labels{height, width, 0, std::vector<int32_t>(values.size())};
+  labels.count = int(kernels::components({}, {mask.data(), {height, width}}, 8, {labels.ids.data(), {height, width}}));
+  return {labels, {}, {}};
+}
+
+Agreement agreement(bool left, bool empty = false) {
+  const Exec cpu;
+  const FakeMethod method(
+      {{"brightness", 1}},
+      [](const Exec&, const Tensor& image) {
+        return Maps({{"brightness", image}});
+      },
+      [left](const Exec& exec, const Maps& maps) { return bright(exec, maps, left); });
+  Image image{40, 60, 1, PixelType::u8, std::vector<std::byte>(2400)};
+  for (int y = 4; y < 36 && !empty; ++y)
+    for (int x = 4; x < 56; ++x)
+      if (y % 16 < 10 && x % 18 < 10) image.pixels[size_t(y * 60 + x)] = std::byte(255);
+  const Normalisation norm = parse_normalisation("divide");
+  const Source source(image, 1, norm, "image");
+  const auto predictor = method.predictor(cpu);
+  const Labels labels = segment_source(cpu, method, *predictor, source, {}).instances.labels;
+  return agreement_of(cpu, method, *predictor, source, norm, {}, labels);
+}
+
+}  // namespace
+
+TEST_CASE("agreement: what does not change is found again, and what looks at one side is not") {
+  const Agreement all = agreement(false), left = agreement(true), none = agreement(false, true);
+  CHECK(all.flips == 1);
+  CHECK(all.scales == 1);
+  // Mirrored left to right other objects are found, and top to bottom the same ones.
+  CHECK(left.flips.value() > 0.4);
+  CHECK(left.flips.value() < 0.7);
+  CHECK(!none.flips);
+  CHECK(!none.scales);
+  CHECK(mean_of_defined({1, std::nullopt, 2}) == 1.5);
+}
+
+TEST_CASE("compare-models: with labels a table of scores, those of segment and evaluate") {
+  const Folder folder;
+  fs::copy_file(sample + "_img.png", folder / "in/a_img.png");
+  fs::copy_file(sample + "_masks.png", folder / "in/a_masks.png");
+  save_model(folder / "poor.safetensors", {}, Untrained().method, Json::object());
+  const Ran ran =
+      run_basin(folder, "compare-models in --models nuclei-fluo,poor.safetensors --json t.json --device cpu");
+  REQUIRE_MESSAGE(ran.code == 0, ran.err);
+  CHECK_MESSAGE(contains(ran.out, "1 image, with labels: AP by the rules of stardist"), ran.out);
+  CHECK(contains(ran.out, "nuclei-fluo       vf-h1 "));
+  const Json table = json_in(folder / "t.json");
+  CHECK(table["labels"] == true);
+  REQUIRE(table["models"].size() == 2);
+  CHECK(table["models"][1]["model"] == "poor.safetensors");
+  run_basin(folder, "segment in/a_img.png --model nuclei-fluo --device cpu --save labels --out out");
+  run_basin(folder, "evaluate --pred out --truth in --json e.json");
+  const Json scores = json_in(folder / "e.json");
+  for (const auto& [key, name] : {std::pair("AP50", "AP50 (stardist, per-image mean, >=)"),
+                                  {"AP75", "AP75 (stardist, per-image mean, >=)"},
+                                  {"count_MAE", "count_MAE (per-image mean, objects)"}}) {
+    REQUIRE(table["models"][0].contains(name));
+    CHECK(table["models"][0][name] == scores["metrics"][key]["mean"]);
+  }
+  CHECK(table["models"][0]["AP50 (stardist, per-image mean, >=)"] >
+        table["models"][1]["AP50 (stardist, per-image mean, >=)"]);
+  CHECK(fs::exists(folder / "t.json.run.json"));
+}
+
+TEST_CASE("compare-models: without labels, and what it refuses") {
+  const Folder folder;
+  fs::copy_file(sample + "_img.png", folder / "in/a.png");
+  const Ran ran = run_basin(folder, "compare-models in/a.png --models nuclei-fluo --json t.json --device cpu");
+  REQUIRE_MESSAGE(ran.code == 0, ran.err);
+  CHECK_MESSAGE(contains(ran.out, "1 image, without labels"), ran.out);
+  const Json row = json_in(folder / "t.json")["models"][0];
+  CHECK(row["objects found again in mirrored images"] > 0.8);
+  CHECK(row["objects found again at 0.8 and 1.25 times the scale"] > 0.6);
+  const auto refused = [&](const std::string& words, const std::string& why) {
+    const Ran refusal = run_basin(folder, "compare-models " + words);
+    CHECK(refusal.code == 1);
+    CHECK_MESSAGE(contains(refusal.err, why), refusal.err);
+  };
+  refused("in --models nuclei-fluo,nothing", "basin: --models nothing: there is neither a file nor a shipped model");
+  refused("none --models nuclei-fluo", "none: no such file or folder");
+  refused("in --models nuclei-fluo --json in/a.png", "in/a.png: this input file would be overwritten");
+  refused("in", "--models is required");
+  fs::copy_file(sample + "_masks.png", folder / "in/b_masks.png");
+  refused("in --models nuclei-fluo", "b_masks.png");
+}
