@@ -69,6 +69,7 @@ struct Instances {
 struct SampleSpec {
   int channels = 1;
   int multiple = 1;            // the sides of a crop are multiples of this
+  int32_t beyond = 0;          // label of pixels outside the image; -1 tells them from background
   int margin = 0;              // width of the border of labels around a crop that the targets need, px
   bool whole_objects = false;  // targets depend on whole objects: the margin then covers the image
   bool host_targets = false;   // the CPU computes the targets, whatever the device

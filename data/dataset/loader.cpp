@@ -130,7 +130,7 @@ void Loader::fill_sample(LoadedBatch& batch, int n, uint32_t epoch, uint64_t pos
   const int margin = options_.margin + (options_.whole_image ? margin_of_whole_image(from, height, width) : 0);
   const int size = crop + 2 * margin;
   const auto cut = [&](int32_t* ids, View<float, 3> image) {
-    cut_labels(example, from, margin, workspace.cut, ids);
+    cut_labels(example, from, margin, workspace.cut, ids, options_.beyond);
     if (options_.sampling.renumbers()) tidy_labels(options_.sampling.min_object_pixels, int64_t(size) * size, ids);
     const Inside within = inside(from, height, width, workspace.cut);
     ValueChanger values(key, drawn.transform, drawn.change, within, crop);

@@ -13,6 +13,7 @@ namespace basin {
 
 struct LoaderOptions {
   int batch = 2, crop = 256, margin = 0;
+  int32_t beyond = 0;  // label of pixels outside the image
   TargetSpec targets;
   bool whole_image = false;  // widen the margin so that crop and margin cover the whole image
   Sampling sampling;

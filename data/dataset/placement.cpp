@@ -27,13 +27,14 @@ int mirrored(int i, int n) {
   return r < n ? r : period - r;
 }
 
-/// Fills `to` with a box of the image: read_row(y, x, n, values) reads within the image.
+/// Fills `to` with a box of the image: read_row(y, x, n, values) reads within the image, and `beyond` stands outside
+/// it.
 template <class T, class F>
-void fill_box(const Box& box, int height, int width, bool mirror, F read_row, T* to) {
+void fill_box(const Box& box, int height, int width, bool mirror, T beyond, F read_row, T* to) {
   const int begin = std::max(box.x_begin, 0), end = std::min(box.x_end, width);
   for (int y = box.y_begin; y < box.y_end; ++y, to += box.width()) {
     if (!mirror && (y < 0 || y >= height || begin >= end)) {
-      std::fill_n(to, box.width(), T(0));
+      std::fill_n(to, box.width(), beyond);
       continue;
     }
     const int from = mirrored(y, height);
@@ -47,7 +48,7 @@ void fill_box(const Box& box, int height, int width, bool mirror, F read_row, T*
       if (mirror)
         read_row(from, mirrored(x, width), 1, value);
       else
-        *value = T(0);
+        *value = beyond;
     }
   }
 }
@@ -153,15 +154,16 @@ int margin_of_whole_image(const Placement& p, int height, int width) {
   return p.kind == Kind::window ? int(margin) : int(std::ceil(margin + double(p.displacement.max))) + 1;
 }
 
-void cut_labels(const Example& example, const Placement& p, int margin, CutMemory& memory, int32_t* ids) {
+void cut_labels(const Example& example, const Placement& p, int margin, CutMemory& memory, int32_t* ids,
+                int32_t beyond) {
   const int height = example.source.height(), width = example.source.width(), n = p.size + 2 * margin;
   const auto read_row = [&](int y, int x, int count, int32_t* to) { example.labels.row(y, x, count, to); };
   if (p.kind == Kind::window) {
     const Box box{p.y0 - margin, p.y0 - margin + n, p.x0 - margin, p.x0 - margin + n};
-    return fill_box(box, height, width, p.mirror, read_row, ids);
+    return fill_box(box, height, width, p.mirror, beyond, read_row, ids);
   }
   if (p.kind == Kind::resize) {
-    std::fill_n(ids, int64_t(n) * n, 0);
+    std::fill_n(ids, int64_t(n) * n, beyond);
     memory.ids.resize(size_t(width));
     for (int y = 0; y < p.size; ++y) {
       read_row(nearest_source(y, height, p.size), 0, width, memory.ids.data());
@@ -172,7 +174,7 @@ void cut_labels(const Example& example, const Placement& p, int margin, CutMemor
   }
   const Box box = read_by(p, margin, height, width);
   memory.ids.resize(size_t(box.height()) * size_t(box.width()));
-  fill_box(box, height, width, p.mirror, read_row, memory.ids.data());
+  fill_box(box, height, width, p.mirror, beyond, read_row, memory.ids.data());
   for_each_warped_row(p, margin, box, memory, [&](int, const float* x, const float* y) {
     for (int i = 0; i < n; ++i)
       *ids++ =
@@ -184,10 +186,10 @@ void cut_channel(const Source& source, int channel, const Placement& p, CutMemor
   const int height = source.height(), width = source.width();
   const auto read_row = [&](int y, int x, int count, float* to) { source.row(channel, y, x, count, to); };
   if (p.kind == Kind::window)
-    return fill_box({p.y0, p.y0 + p.size, p.x0, p.x0 + p.size}, height, width, p.mirror, read_row, values);
+    return fill_box({p.y0, p.y0 + p.size, p.x0, p.x0 + p.size}, height, width, p.mirror, 0.f, read_row, values);
   const Box box = p.kind == Kind::resize ? Box{0, height, 0, width} : read_by(p, 0, height, width);
   memory.values.resize(size_t(box.height()) * size_t(box.width()));
-  fill_box(box, height, width, p.mirror, read_row, memory.values.data());
+  fill_box(box, height, width, p.mirror, 0.f, read_row, memory.values.data());
   if (p.kind == Kind::resize)
     return kernels::resize_map({}, {memory.values.data(), {1, height, width}}, 1, 1, {values, {1, p.size, p.size}});
   // Without mirroring the edge is repeated.
@@ -211,6 +213,7 @@ void cut_channel(const Source& source, int channel, const Placement& p, CutMemor
 int tidy_labels(int min_pixels, int64_t n, int32_t* ids) {
   std::vector<int64_t> pixels;
   for (int64_t i = 0; i < n; ++i) {
+    if (ids[i] < 0) continue;
     if (size_t(ids[i]) >= pixels.size()) pixels.resize(size_t(ids[i]) + 1);
     ++pixels[size_t(ids[i])];
   }
@@ -219,7 +222,7 @@ int tidy_labels(int min_pixels, int64_t n, int32_t* ids) {
   for (size_t id = 1; id < pixels.size(); ++id)
     if (pixels[id] > 0 && pixels[id] >= min_pixels) number[id] = ++count;
   for (int64_t i = 0; i < n; ++i)
-    ids[i] = number[size_t(ids[i])];
+    if (ids[i] >= 0) ids[i] = number[size_t(ids[i])];
   return count;
 }
 

@@ -45,14 +45,14 @@ struct CutMemory {
   std::vector<int32_t> ids;
 };
 
-/// Cuts the labels [size + 2 margin, size + 2 margin] of a sample.
-void cut_labels(const Example&, const Placement&, int margin, CutMemory&, int32_t* ids);
+/// Cuts the labels [size + 2 margin, size + 2 margin] of a sample. Pixels outside the image get `beyond`.
+void cut_labels(const Example&, const Placement&, int margin, CutMemory&, int32_t* ids, int32_t beyond = 0);
 /// Cuts the normalised values [size, size] of one channel of a sample. Outside an image without mirroring, a warp
 /// repeats its edge; ValueChanger then replaces that with zeros.
 void cut_channel(const Source&, int channel, const Placement&, CutMemory&, float* values);
 
 /// Removes objects with fewer than `min_pixels` pixels and renumbers the others to 1..n in the order of their ids.
-/// Returns n.
+/// Returns n. Negative ids stay.
 int tidy_labels(int min_pixels, int64_t n, int32_t* ids);
 
 /// The pixels of a sample that lie inside the image.

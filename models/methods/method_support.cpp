@@ -31,14 +31,17 @@ void cut_compact(View<const int32_t, 2> labels, View<int32_t, 2> to) {
     const int32_t* row = &labels(y + margin_y, margin_x);
     std::copy_n(row, to.dim[1], &to(y, 0));
     for (int x = 0; x < to.dim[1]; ++x)
-      if (row[x] != 0 && (x == 0 || row[x] != row[x - 1])) ids.push_back(row[x]);
+      if (row[x] > 0 && (x == 0 || row[x] != row[x - 1])) ids.push_back(row[x]);
   }
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   int32_t last = 0, compact = 0;
   for (int64_t i = 0; i < to.size(); ++i) {
     int32_t& id = to.data[i];
-    if (id == 0) continue;
+    if (id <= 0) {
+      id = 0;
+      continue;
+    }
     if (id != last) last = id, compact = int32_t(std::lower_bound(ids.begin(), ids.end(), id) - ids.begin()) + 1;
     id = compact;
   }

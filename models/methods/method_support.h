@@ -9,7 +9,8 @@ namespace basin {
 /// The setting "normalisation", with the option --norm.
 Setting normalisation_setting(Normalisation&);
 
-/// The middle of labels, of the size of `to`, with ids renumbered to 1, 2, ... in their order. In host memory.
+/// The middle of labels, of the size of `to`, with ids renumbered to 1, 2, ... in their order; negative ones become 0.
+/// In host memory.
 void cut_compact(View<const int32_t, 2> labels, View<int32_t, 2> to);
 
 /// A tensor [N, 1, H, W] seen as [N, H, W].

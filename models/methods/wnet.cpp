@@ -74,6 +74,7 @@ SampleSpec WNet::sample_spec() const {
   spec.normalisation = options_.normalisation;
   spec.host_targets = true;
   spec.margin = 1;
+  spec.beyond = -1;           // the border of the image is not a boundary of objects
   spec.whole_objects = true;  // distances are relative to the largest one in the whole object
   return spec;
 }
@@ -90,6 +91,8 @@ void WNet::make_targets(const Exec& exec, View<const int32_t, 2> labels, const S
   const View<int32_t, 2> all{ids.data(), {labels.dim[0], labels.dim[1]}};
   cut_compact(labels, all);
   const int count = *std::max_element(all.data, all.data + all.size());
+  for (int64_t i = 0; i < all.size(); ++i)
+    if (labels.data[i] < 0) all.data[i] = -1;
   kernels::distance_target(exec, all, count + 1, distance_scale, {whole.data(), {labels.dim[0], labels.dim[1]}});
   const int margin_y = (labels.dim[0] - distance.dim[1]) / 2, margin_x = (labels.dim[1] - distance.dim[2]) / 2;
   kernels::cut_tile(exec, {whole.data(), {1, labels.dim[0], labels.dim[1]}}, margin_y, margin_x, kernels::Outside::zero,

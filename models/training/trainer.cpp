@@ -150,7 +150,8 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
   if (at.step == 0) save_checkpoint(files.state(), exec, method.params(), at, chosen);
 
   LoaderOptions load;
-  load.batch = o.batch, load.crop = o.crop, load.margin = spec.margin, load.targets = method.targets();
+  load.batch = o.batch, load.crop = o.crop, load.margin = spec.margin, load.beyond = spec.beyond,
+  load.targets = method.targets();
   load.whole_image = spec.whole_objects;
   load.sampling = spec.sampling, load.draw_by = o.draw_by, load.draws = o.draws;
   load.seed = o.seed, load.augment = o.augment, load.workers = std::max(1, o.workers);

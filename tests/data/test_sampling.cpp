@@ -81,8 +81,9 @@ TEST_CASE("sampling: resized images are bilinear, and labels come from the pixel
       CHECK(ids_in(b)(0, 0, y, x) == 1 + 3 * y + columns[x]);  // renumbered: none is from row 2
       CHECK(image_in(b)(0, 0, y, x) == doctest::Approx(100 * at_y[y] + 8 * at_x[x]));
     }
+  cut_labels(examples[0], whole, 1, memory, ids.data(), -1);
   for (const int outside : {0, 5, 6, 11, 30, 35})
-    CHECK(ids[size_t(outside)] == 0);
+    CHECK(ids[size_t(outside)] == -1);
   CHECK(loader.steps_per_epoch() == 1);
 }
 
@@ -112,6 +113,9 @@ TEST_CASE("sampling: small objects are left out and ids renumbered in their orde
   CHECK(ids == std::vector<int32_t>{0, 2, 2, 1, 1, 1, 0, 0, 3, 3});
   CHECK(tidy_labels(4, 10, ids.data()) == 0);
   CHECK(ids == std::vector<int32_t>(10, 0));
+  ids = {-1, 7, -1, 3};
+  CHECK(tidy_labels(0, 4, ids.data()) == 2);
+  CHECK(ids == std::vector<int32_t>{-1, 2, -1, 1});
 
   std::vector<Example> examples;
   examples.push_back(same("a", 8, 8, [](int y, int x) { return y < 4 ? (x < 4 ? 1 : 2) : x < 1 ? 3 : x < 5 ? 4 : 0; }));

@@ -62,6 +62,11 @@ TEST_CASE("distance target: by hand, at the border of the image, at contacts, an
     CHECK(distance_target(exec, 2, 2, {1, 1, 1, 1}, 2, 10) == std::vector<float>(4, 10.f));
     CHECK(distance_target(exec, 2, 2, {0, 0, 0, 0}, 2, 10) == std::vector<float>(4, 0.f));
     CHECK(distance_target(exec, 1, 1, {1}, 1, 10) == std::vector<float>(1, 0.f));
+    // Outside the image there is neither a boundary nor anything that a distance ends at.
+    check_close<float>(distance_target(exec, 1, 9, {-1, -1, 1, 1, 1, 1, 0, 0, -1}, 2, 10),
+                       {0, 0, 10, 20 / 3.f, 10 / 3.f, 0, 0, 0, 0}, 1e-5, 0);
+    CHECK(distance_target(exec, 3, 3, {-1, -1, -1, -1, 1, 1, -1, -1, -1}, 2, 10) ==
+          std::vector<float>{0, 0, 0, 0, 10, 10, 0, 0, 0});
   }
 }
 

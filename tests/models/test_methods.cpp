@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "data/dataset/loader.h"
 #include "data/synth/synth.h"
 #include "engine/json.h"
 #include "models/inference/model_file.h"
@@ -65,6 +66,28 @@ TEST_CASE("methods: as many parameters as published") {
   CHECK(parameters("fc", {"colours=4"}) == 1941380);
   CHECK(parameters("fc", {"colours=3"}) == 1941235);
   CHECK(parameters("fc", {"colours=10"}) == 1942250);
+}
+
+TEST_CASE("methods: W-Net learns the distances of its oracle, at the border of the image too") {
+  const Exec cpu;
+  const std::unique_ptr<Method> method = method_with("wn", {"width=4", "channels=1"});
+  const SampleSpec spec = method->sample_spec();
+  const Labels truth = make_synthetic({.kind = SynthKind::nuclei, .size = 64, .seed = 8}, 0).labels;
+  bool is_cut = false;
+  for (int i = 0; i < 64; ++i)
+    is_cut |= truth(0, i) > 0 || truth(63, i) > 0 || truth(i, 0) > 0 || truth(i, 63) > 0;
+  REQUIRE(is_cut);
+  std::vector<Example> examples;
+  examples.push_back(example("image", truth));
+  LoaderOptions load;
+  load.batch = 1, load.crop = 64, load.margin = spec.margin, load.beyond = spec.beyond;
+  load.targets = method->targets(), load.whole_image = spec.whole_objects, load.workers = 1;
+  Loader loader(examples, load, [&](const Exec& exec, View<const int32_t, 2> labels, const SampleTargets& to) {
+    method->make_targets(exec, labels, to);
+  });
+  const TargetTensors& targets = loader.next().targets;
+  CHECK(targets.at("distance").to_host<float>(cpu) == method->oracle(cpu, truth)["distance"].to_host<float>(cpu));
+  CHECK(targets.at("labels").to_host<int32_t>(cpu) == truth.ids);
 }
 
 TEST_CASE("methods: stopped and resumed, each ends with the bytes of a run that never stopped") {

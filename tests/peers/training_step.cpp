@@ -14,7 +14,7 @@
 //            multiplies by in each step, `dropout<layer>-<step>`.
 //   loss     {"shape": [N, K, H, W], "scheduled": 2}: of `maps`, what the last layer gives, against `labels` [N, H, W].
 //            Writes `loss` and `gradient`. For wn the maps are the vectors of the embedding.
-//   targets  {"shape": [H, W]}: of `labels`, each written under its name.
+//   targets  {"shape": [H, W], "crop": [h, w]}: of the middle of `labels`, each written under its name.
 //   decode   {"maps": {NAME: [C, H, W], ...}}: writes `labels`.
 #include <cstdio>
 #include <fstream>
@@ -196,7 +196,8 @@ void targets(const Exec& exec, const Folder& folder, const Json& request) {
   const std::unique_ptr<Method> method = method_of(request);
   const Shape shape = shape_of(request.at("shape"));
   const Tensor labels = folder.read<int32_t>(exec, "labels", shape);
-  const TargetTensors made = make_target_tensors(exec, method->targets(), 1, shape[0], shape[1]);
+  const Shape crop = request.contains("crop") ? shape_of(request["crop"]) : shape;
+  const TargetTensors made = make_target_tensors(exec, method->targets(), 1, crop[0], crop[1]);
   method->make_targets(exec, labels.view<const int32_t, 2>(), SampleTargets(made, 0));
   for (const auto& [name, tensor] : made)
     if (tensor.dtype() == DType::f32) folder.write(exec, name, tensor);
