@@ -175,7 +175,7 @@ Var roi_norm_relu(Tape& tape, const Var& x, const RoiList& rois, int count, cons
   const int64_t lanes = (x.value.dim(1) + x.value.block() - 1) / x.value.block() * x.value.block();
   const Tensor stats = Tensor::empty(tape.exec(), {2, count * lanes}, x.value.dtype());
   const auto stats_of = [stats]<class T>(T) {
-    return kernels::NormStats<T>{stats.data<T>(), stats.data<T>() + stats.dim(1)};
+    return kernels::RoiStatistics<T>{stats.data<T>(), stats.data<T>() + stats.dim(1)};
   };
   const bool has_others = others.value.shape().rank() > 0;
   with_real(out.dtype(), [&]<class T>(T zero) {

@@ -1,7 +1,7 @@
 #include "kernels/nn/resize.h"
 
-#include "kernels/nn/resize_neighbours.h"
 #include "kernels/runtime/feature_loops.h"
+#include "kernels/runtime/resize_neighbours.h"
 
 namespace basin::kernels {
 namespace {

@@ -1,6 +1,6 @@
-#include "kernels/nn/resize_neighbours.h"
 #include "kernels/roi/sheets.h"
 #include "kernels/runtime/parallel.h"
+#include "kernels/runtime/resize_neighbours.h"
 
 namespace basin::kernels {
 namespace {

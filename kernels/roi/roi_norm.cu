@@ -47,7 +47,7 @@ struct Statistics {
   Rois rois;
   int lanes;
   double epsilon;
-  NormStats<T> stats;
+  RoiStatistics<T> stats;
 
   BASIN_HD void operator()(int64_t i) const {
     const int all = x.groups() * x.block;
@@ -79,7 +79,7 @@ template <class T>
 struct NormRelu {
   FeatureView<const T> x;
   Rois rois;
-  NormStats<T> stats;
+  RoiStatistics<T> stats;
   FeatureView<T> out;
 
   BASIN_HD void operator()(int64_t i) const {
@@ -101,7 +101,7 @@ struct GradientMeans {
   FeatureView<const T> x;
   Rois rois;
   int lanes;
-  NormStats<T> stats;
+  RoiStatistics<T> stats;
   const T* d_out;
   T *mean_d, *mean_dz;
 
@@ -132,7 +132,7 @@ template <class T>
 struct NormReluBackward {
   FeatureView<const T> x;
   Rois rois;
-  NormStats<T> stats;
+  RoiStatistics<T> stats;
   const T *mean_d, *mean_dz;
   FeatureView<const T> d_out;
   FeatureView<T> d_x;
@@ -153,7 +153,7 @@ struct NormReluBackward {
 }  // namespace
 
 template <class T>
-void roi_norm_relu(const Exec& exec, FeatureView<const T> x, const Rois& rois, double epsilon, NormStats<T> stats,
+void roi_norm_relu(const Exec& exec, FeatureView<const T> x, const Rois& rois, double epsilon, RoiStatistics<T> stats,
                    FeatureView<T> out) {
   check_sheet(rois, x);
   check_sheet(rois, out);
@@ -165,7 +165,7 @@ void roi_norm_relu(const Exec& exec, FeatureView<const T> x, const Rois& rois, d
 }
 
 template <class T>
-void roi_norm_relu_backward(const Exec& exec, FeatureView<const T> x, const Rois& rois, NormStats<T> stats,
+void roi_norm_relu_backward(const Exec& exec, FeatureView<const T> x, const Rois& rois, RoiStatistics<T> stats,
                             FeatureView<const T> d_out, FeatureView<T> d_x) {
   check_sheet(rois, x);
   check_sheet(rois, d_out);
@@ -180,10 +180,10 @@ void roi_norm_relu_backward(const Exec& exec, FeatureView<const T> x, const Rois
   for_each(exec, points_of_groups(rois, x), NormReluBackward<T>{x, rois, stats, mean_d, mean_dz, d_out, d_x});
 }
 
-#define BASIN_INSTANTIATE(T)                                                                            \
-  template void roi_norm_relu<T>(const Exec&, FeatureView<const T>, const Rois&, double, NormStats<T>,  \
-                                 FeatureView<T>);                                                       \
-  template void roi_norm_relu_backward<T>(const Exec&, FeatureView<const T>, const Rois&, NormStats<T>, \
+#define BASIN_INSTANTIATE(T)                                                                                \
+  template void roi_norm_relu<T>(const Exec&, FeatureView<const T>, const Rois&, double, RoiStatistics<T>,  \
+                                 FeatureView<T>);                                                           \
+  template void roi_norm_relu_backward<T>(const Exec&, FeatureView<const T>, const Rois&, RoiStatistics<T>, \
                                           FeatureView<const T>, FeatureView<T>)
 BASIN_INSTANTIATE(float);
 BASIN_INSTANTIATE(double);

@@ -1,7 +1,6 @@
 #pragma once
 #include <cmath>
 
-#include "kernels/nn/batch_norm.h"
 #include "kernels/runtime/exec.h"
 #include "kernels/runtime/view.h"
 
@@ -89,8 +88,8 @@ void roi_values(const Exec&, FeatureView<const T> sheet, const Rois&, View<T, 1>
 template <class T>
 void roi_set_values(const Exec&, View<const T, 1> values, const Rois&, FeatureView<T> sheet);
 
-/// Resizes each region of `low` to the size that the same region has in `rois`: bilinear, see resize_neighbours.h.
-/// `low` may have more regions, but not fewer. Pixels in the gaps of `out` do not change.
+/// Resizes each region of `low` to the size that the same region has in `rois`: bilinear, see
+/// runtime/resize_neighbours.h. `low` may have more regions, but not fewer. Pixels in the gaps of `out` do not change.
 template <class T>
 void roi_resize(const Exec&, FeatureView<const T> in, const Rois& low, const Rois& rois, FeatureView<T> out);
 /// Writes the gradient of the regions of `low` that `rois` has too; other pixels of d_in do not change.
@@ -98,15 +97,21 @@ template <class T>
 void roi_resize_backward(const Exec&, FeatureView<const T> d_out, const Rois& low, const Rois& rois,
                          FeatureView<T> d_in);
 
-/// out = relu((x - mean) / sqrt(var + epsilon)) at the points, with the mean and the biased variance of each region and
-/// channel; other pixels of `out` do not change. `stats` receives the mean and 1 / sqrt(var + epsilon), [R, lanes]
-/// each, where `lanes` are the channels of the layout with its padding. Sums are in double, in a fixed order.
+/// Statistics of each region and channel, [R, lanes] each, where `lanes` are the channels of the layout with its
+/// padding.
 template <class T>
-void roi_norm_relu(const Exec&, FeatureView<const T> x, const Rois&, double epsilon, NormStats<T> stats,
+struct RoiStatistics {
+  T* mean = nullptr;
+  T* inverse_std = nullptr;  // 1 / sqrt(biased variance + epsilon)
+};
+/// out = relu((x - mean) / sqrt(var + epsilon)) at the points; other pixels of `out` do not change. `stats` is
+/// overwritten. Sums are in double, in a fixed order.
+template <class T>
+void roi_norm_relu(const Exec&, FeatureView<const T> x, const Rois&, double epsilon, RoiStatistics<T> stats,
                    FeatureView<T> out);
 /// Writes d_x at the points; other pixels do not change. May not be in place.
 template <class T>
-void roi_norm_relu_backward(const Exec&, FeatureView<const T> x, const Rois&, NormStats<T> stats,
+void roi_norm_relu_backward(const Exec&, FeatureView<const T> x, const Rois&, RoiStatistics<T> stats,
                             FeatureView<const T> d_out, FeatureView<T> d_x);
 
 /// Points inside regions, as fractions in [0, 1] of the way from the first to the last column and row, and the region
