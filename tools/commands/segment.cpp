@@ -110,6 +110,16 @@ constexpr const char* image_suffixes[] = {".png",     ".tif",     ".tiff",     "
                                           "_img.png", "_img.tif", "_img.tiff", "_img.jpg", "_img.jpeg", "_img.bmp"};
 constexpr const char* masks_suffixes[] = {"_masks.png", "_masks.tif", "_masks.tiff", "_masks.npy"};
 
+constexpr const char* scores_suffix = "_scores.csv";
+
+/// Writes the scores of objects 1, 2, ... as `evaluate` reads them.
+void write_scores(const fs::path& path, const std::vector<float>& scores) {
+  std::string text = "label,score\n";
+  for (size_t k = 0; k < scores.size(); ++k)
+    text += fmt::format("{},{}\n", k + 1, scores[k]);
+  write_atomically(path, text.data(), text.size());
+}
+
 /// Refuses to overwrite labels that may be the only true ones: those beside an image of their name, or in a folder that
 /// this command has not filled before (`filled_before`).
 void keep_masks(const ImageFile& image, const fs::path& out, bool filled_before) {
@@ -143,12 +153,16 @@ class ImageFiles {
     written_.push_back(file);
   }
   void keep() { written_.clear(); }
+  /// Removes a file that an earlier run may have written.
+  void remove(const std::string& suffix) {
+    std::error_code none;
+    fs::remove(base_.string() + suffix, none);
+  }
   /// Removes files that an earlier run wrote under other suffixes, so that only one stays.
   template <size_t N>
   void remove_others(const char* const (&suffixes)[N], const std::string& kept) {
-    std::error_code none;
     for (const char* suffix : suffixes)
-      if (suffix != kept) fs::remove(base_.string() + suffix, none);
+      if (suffix != kept) remove(suffix);
   }
 
  private:
@@ -246,9 +260,14 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
   seconds.network += s.network_seconds, seconds.decode += s.decode_seconds;
   const Labels& labels = s.instances.labels;
   save("labels", masks_suffix(labels), [&](const fs::path& file) { write_labels(file, labels); });
+  if (model.method->gives_scores())
+    save("labels", scores_suffix, [&](const fs::path& file) { write_scores(file, s.instances.scores); });
   save("overlay", "_overlay.png", [&](const fs::path& file) { write_png(file, overlay(source.image(), labels)); });
   files.keep();
-  if (work.save.count("labels")) files.remove_others(masks_suffixes, masks_suffix(labels));
+  if (work.save.count("labels")) {
+    files.remove_others(masks_suffixes, masks_suffix(labels));
+    if (!model.method->gives_scores()) files.remove(scores_suffix);
+  }
   for (const std::string& remark : remarks_on(source, labels, work.trained, options.scale, work.norm))
     outcome.remark(path.string(), remark);
   return counted(labels.count, "object") + (work.finds_scale ? fmt::format(", scale {:g}", options.scale) : "");
@@ -324,7 +343,10 @@ void add_segment(Command& program) {
   command.add("INPUT", o->inputs, "images, or folders of images").required();
   command.add("--model", o->model, "a .safetensors file, or a name that `basin models` lists").required();
   command.add("--out", o->out, "output folder").required();
-  command.add("--save", o->save, "what to write: labels, overlay, and maps of the network such as field and logit")
+  command
+      .add("--save", o->save,
+           "what to write: labels (with _scores.csv if the method gives scores), overlay, and maps of the network such "
+           "as field and logit")
       .list()
       .shown();
   command.add(
