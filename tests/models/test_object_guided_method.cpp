@@ -135,7 +135,7 @@ TEST_CASE("object-guided: gradients of the mask branch in double") {
   params.init(cpu, 5);
   // Regions on five, two and one levels.
   const OgRegions regions =
-      og_regions(cpu, {{0, 4, 4, 3, 3}, {1, 16, 16, 32, 31}, {0, 20, 10, 6, 7}, {0, 9, 9, 1, 20}}, 5);
+      og_regions(cpu, {{0, 4, 9, 3.5, 12}, {1, 16, 16, 32, 31}, {0, 20, 10, 6, 7}, {0, 9, 9, 1, 20}}, 5);
   CHECK(regions.source == std::vector<int>{1, 2, 0});  // the last is too thin
   REQUIRE(regions.levels.size() == 5);
   CHECK(regions.levels[1].count() == 2);
