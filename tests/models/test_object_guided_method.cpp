@@ -222,10 +222,10 @@ TEST_CASE("object-guided: on one image the loss falls, and its objects are found
     method.init(exec, 1);
     const Batch batch = batch_of(exec, method, truth, pixels);
     Stepper stepper(exec, method);
-    constexpr int steps = 120;
+    constexpr int steps = 70;
     double first = 0, last = 0;
     for (int step = 0; step < steps; ++step) {
-      stepper.step(batch, step, 2e-3);
+      stepper.step(batch, step, 3e-3);
       last = stepper.take_sums().back();
       if (step == 0) first = last;
     }
