@@ -175,6 +175,8 @@ class Method {
   virtual bool has_scalable_maps() const { return false; }
   /// Whether the maps of an image are those of its eight views averaged, even where nobody asks for it.
   virtual bool averages_views() const { return false; }
+  /// Whether instances have scores.
+  virtual bool gives_scores() const { return false; }
   virtual std::unique_ptr<Predictor> predictor(const Exec&) const = 0;
   /// Decodes maps into instances. Maps whose memory is not shared are freed as soon as they are no longer needed,
   /// because an image may fill the memory.

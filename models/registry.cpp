@@ -5,6 +5,7 @@
 #include "engine/json.h"
 #include "models/methods/embedseg.h"
 #include "models/methods/fcrnet.h"
+#include "models/methods/object_guided.h"
 #include "models/methods/vector_fields.h"
 #include "models/methods/wnet.h"
 
@@ -25,6 +26,8 @@ std::vector<MethodEntry>& entries() {
        make<EmbedSeg>},
       {"wn", "W-Net: distance to the border and an embedding; objects grow from seeds", make<WNet>},
       {"fc", "FCRNet: neighbouring objects get different colours; small and fast", make<FcrNet>},
+      {"og", "object-guided: boxes around objects, then a mask for each; objects have scores", make<ObjectGuided>,
+       recognise_object_guided},
   };
   return all;
 }

@@ -125,6 +125,10 @@ Setting& Settings::choice(Use use, const std::string& key, const std::vector<std
               [](const std::string& text) { return Json(text); }});
 }
 
+bool Settings::has(const std::string& key) const {
+  return std::any_of(all_.begin(), all_.end(), [&](const Setting& s) { return s.key == key; });
+}
+
 const Setting& Settings::find(const std::string& key) const {
   std::string keys;
   for (const Setting& s : all_) {

@@ -82,6 +82,7 @@ class Settings {
   Setting& add(Setting);
 
   const std::vector<Setting>& all() const { return all_; }
+  bool has(const std::string& key) const;
   /// Throws one sentence that lists the settings if there is none with this key.
   const Setting& find(const std::string& key) const;
   /// Throws one sentence for an unknown key, an invalid value, or a setting whose use is not in `uses`.

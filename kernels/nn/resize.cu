@@ -1,39 +1,10 @@
 #include "kernels/nn/resize.h"
 
 #include "kernels/runtime/feature_loops.h"
+#include "kernels/runtime/resize_neighbours.h"
 
 namespace basin::kernels {
 namespace {
-
-/// The two neighbours of an output coordinate along one axis: the second has this weight, the first the remaining one.
-template <class T>
-struct Neighbours {
-  int first, second;
-  T weight;
-
-  BASIN_HD Neighbours(int d, int in, int out) {
-    T s = (T(d) + T(0.5)) * (T(in) / T(out)) - T(0.5);
-    s = s > 0 ? s : T(0);
-    first = int(s) < in - 1 ? int(s) : in - 1;
-    second = first + 1 < in ? first + 1 : first;
-    weight = s - T(first);
-  }
-  /// The weight of input coordinate i; 0 if it is not a neighbour.
-  BASIN_HD T of(int i) const { return (first == i ? 1 - weight : T(0)) + (second == i ? weight : T(0)); }
-};
-
-/// A range that contains all output coordinates with i as a neighbour: those within (i - 1, i + 1), one more on either
-/// side for rounding, and at the edges those that are clamped to them.
-struct OutputRange {
-  int begin, end;
-
-  BASIN_HD OutputRange(int i, int in, int out) {
-    const double ratio = double(out) / double(in);
-    const int lo = int((i - 0.5) * ratio) - 2, hi = int((i + 1.5) * ratio) + 2;
-    begin = i == 0 || lo < 0 ? 0 : lo;
-    end = i == in - 1 || hi > out ? out : hi;
-  }
-};
 
 template <class X, class T = Arithmetic<X>>
 struct ResizeBilinear {

@@ -32,8 +32,8 @@ struct Draw {
     const int roi = last_at_most(drawn_before, i);
     const uint64_t sample = uint64_t(roi) << 32 | uint64_t(i - drawn_before(roi));
     Random random(seed, Purpose::noise, step, sample);
-    x = double(random.uniform()) * (rois.place(roi, 2) - 1);
-    y = double(random.uniform()) * (rois.place(roi, 1) - 1);
+    x = double(random.uniform());
+    y = double(random.uniform());
     return roi;
   }
 };
@@ -50,7 +50,7 @@ struct RateDraw {
     const int roi = draw(int32_t(i), x, y);
     const int32_t* place = &draw.rois.place(roi, 0);
     float doubt = 0;  // |2 p - 1|: the smallest is the most uncertain
-    Corners<float>(x, y).each(place[1], place[2], [&](int v, int u, float weight) {
+    Corners<float>(x * (place[2] - 1), y * (place[1] - 1)).each(place[1], place[2], [&](int v, int u, float weight) {
       const T p = Sigmoid<T>(logit[place[3] + v * place[2] + u]).p;
       doubt += weight * float(p > T(.5) ? 2 * p - 1 : 1 - 2 * p);
     });
@@ -81,9 +81,9 @@ template <class T>
 void uncertain_points(const Exec& exec, View<const T, 1> logit, const Rois& rois, View<const int32_t, 1> chosen_before,
                       View<const int32_t, 1> drawn_before, int32_t drawn, uint64_t seed, uint32_t step,
                       View<double, 2> at, View<int32_t, 1> roi) {
-  BASIN_CHECK(logit.dim[0] == rois.points && chosen_before.dim[0] == rois.count() + 1 &&
+  BASIN_CHECK(logit.dim[0] == rois.points() && chosen_before.dim[0] == rois.count() + 1 &&
                   drawn_before.dim[0] == rois.count() + 1 && at.dim[0] == roi.dim[0] && at.dim[1] == 2,
-              rois.count(), " regions of ", rois.points, " points, logits ", logit, ", places ", at);
+              rois.count(), " regions of ", rois.points(), " points, logits ", logit, ", places ", at);
   if (roi.dim[0] == 0) return;
   const Temp<uint64_t> keys(exec, drawn);
   const Temp<int32_t> order(exec, drawn);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "kernels/runtime/elementary.h"
 
@@ -73,8 +72,6 @@ struct Votes {
   }
 };
 
-int nearest(int at, int from, int to) { return int((2 * int64_t(at) + 1) * from / (2 * int64_t(to))); }
-
 /// First and one past the last pixel of a side of `to` that falls into [begin, end) of a side of `from`.
 std::pair<int, int> resized_range(int begin, int end, int from, int to) {
   const int low = std::max(int(int64_t(begin) * to / from) - 1, 0);
@@ -87,7 +84,7 @@ Instance instance_of(const Votes& votes, double score, int frame_height, int fra
   const auto [left, right] = resized_range(votes.x0, votes.x0 + votes.width, frame_width, width);
   int x0 = width, y0 = height, x1 = -1, y1 = -1;
   const auto elect = [&](int y, int x) {
-    return votes.elect(nearest(y, frame_height, height), nearest(x, frame_width, width), rule);
+    return votes.elect(nearest_source(y, frame_height, height), nearest_source(x, frame_width, width), rule);
   };
   for (int y = top; y < bottom; ++y)
     for (int x = left; x < right; ++x)
@@ -139,15 +136,6 @@ GuidedObjects guided_objects(const Labels& labels) {
   return objects;
 }
 
-Labels resize_nearest(const Labels& labels, int height, int width) {
-  std::vector<int64_t> ids;
-  ids.reserve(size_t(height) * size_t(width));
-  for (int y = 0; y < height; ++y)
-    for (int x = 0; x < width; ++x)
-      ids.push_back(labels(nearest(y, labels.height, height), nearest(x, labels.width, width)));
-  return compact(height, width, std::move(ids));
-}
-
 std::vector<ScoredBox> decode_boxes(const Exec& exec, const Tensor& heat, const Tensor& size, const Tensor& offset,
                                     const ObjectGuidedDecoding& o) {
   BASIN_CHECK(heat.shape().rank() == 3 && heat.dim(0) == 1 && size.shape() == offset.shape() &&
@@ -175,8 +163,10 @@ std::vector<ScoredBox> decode_boxes(const Exec& exec, const Tensor& heat, const 
   constexpr double down = kernels::detection_down;
   for (const int32_t cell : peaks) {
     const size_t at = size_t(cell), beside = at + size_t(cells);
-    const RoiBox box{0, down * (cell % width + double(shift[at])), down * (cell / width + double(shift[beside])),
-                     down * double(sides[at]), down * double(sides[beside])};
+    const auto rounded = [](double value) { return double(float(value)); };
+    const RoiBox box{0, rounded(down * (cell % width + double(shift[at]))),
+                     rounded(down * (cell / width + double(shift[beside]))), down * double(sides[at]),
+                     down * double(sides[beside])};
     // Far larger or further away than any frame, or NaN: no region could be made of it.
     const bool is_sane = std::abs(box.x) < 1e5 && std::abs(box.y) < 1e5 && box.width < 1e4 && box.height < 1e4;
     if (is_sane && roi_levels(box, 1) == 1) boxes.push_back({box, double(p[at])});
@@ -206,7 +196,7 @@ ScoredMasks decode_masks(const std::vector<ScoredBox>& boxes, const RoiList& reg
   return result;
 }
 
-Labels paint(const ScoredMasks& instances) {
+ScoredLabels paint(const ScoredMasks& instances) {
   std::vector<int64_t> ids(size_t(instances.height) * size_t(instances.width), 0);
   for (size_t k = instances.objects.size(); k-- > 0;) {
     const Instance& object = instances.objects[k];
@@ -215,25 +205,63 @@ Labels paint(const ScoredMasks& instances) {
         if (object.mask[size_t(y) * size_t(object.width) + size_t(x)])
           ids[size_t(object.y + y) * size_t(instances.width) + size_t(object.x + x)] = int64_t(k) + 1;
   }
-  return compact(instances.height, instances.width, std::move(ids));
+  std::vector<bool> visible(instances.objects.size() + 1, false);
+  for (const int64_t id : ids)
+    visible[size_t(id)] = true;
+  ScoredLabels result;
+  for (size_t k = 0; k < instances.objects.size(); ++k)
+    if (visible[k + 1]) result.scores.push_back(float(instances.objects[k].score));
+  result.labels = compact(instances.height, instances.width, std::move(ids));
+  return result;
 }
 
-ScoredMasks object_guided_oracle(const Labels& labels, int frame_height, int frame_width,
-                                 const ObjectGuidedDecoding& o) {
+GuidedMaps object_guided_oracle(const Labels& labels, int frame_height, int frame_width) {
+  constexpr int down = kernels::detection_down;
+  BASIN_CHECK(frame_height % down == 0 && frame_width % down == 0, "a frame of ", frame_height, "x", frame_width);
   const Exec cpu;
-  const GuidedObjects objects = guided_objects(resize_nearest(labels, frame_height, frame_width));
-  const RoiList regions = roi_list(cpu, objects.boxes, 0);
-  std::vector<int32_t> ids(objects.boxes.size());
-  std::iota(ids.begin(), ids.end(), 1);
-  const Tensor of_pixels = Tensor::from(cpu, {1, frame_height, frame_width}, objects.pieces.ids);
-  const Tensor of_regions = Tensor::from(cpu, {int64_t(ids.size())}, ids), masks = Tensor::empty(cpu, {regions.points});
-  kernels::roi_mask_sample<float>(cpu, of_pixels.view<const int32_t, 3>(), of_regions.view<const int32_t, 1>(),
-                                  regions.view(), masks.view<float, 1>());
-  std::vector<ScoredBox> boxes;
-  for (const RoiBox& box : objects.boxes)
-    boxes.push_back({box, 1});
-  return decode_masks(boxes, regions, masks.to_host<float>(cpu), frame_height, frame_width, labels.height, labels.width,
-                      o);
+  const GuidedObjects objects = guided_objects(resized(labels, frame_height, frame_width));
+  const int height = frame_height / down, width = frame_width / down, count = int(objects.boxes.size());
+  std::vector<float> table;
+  for (const RoiBox& b : objects.boxes)
+    table.insert(table.end(), {float(b.x), float(b.y), float(b.width), float(b.height)});
+  const Tensor boxes = Tensor::from(cpu, {1, count, 4}, table), counts = Tensor::from<int32_t>(cpu, {1}, {count});
+  const Tensor heat = Tensor::empty(cpu, {1, 1, height, width}), cell = Tensor::empty(cpu, {1, count}, DType::i32);
+  const Tensor sides = Tensor::empty(cpu, {1, count, 2}), shifts = Tensor::empty(cpu, {1, count, 2});
+  kernels::detection_targets<float>(cpu, boxes.view<const float, 3>(), counts.view<const int32_t, 1>(),
+                                    heat.view<float, 4>(), cell.view<int32_t, 2>(), sides.view<float, 3>(),
+                                    shifts.view<float, 3>());
+  GuidedMaps maps{Tensor::empty(cpu, {1, height, width}),
+                  Tensor::zeros(cpu, {2, height, width}),
+                  Tensor::zeros(cpu, {2, height, width}),
+                  {},
+                  {}};
+  const int cells = height * width;
+  for (int i = 0; i < cells; ++i) {
+    const double p = std::clamp(double(heat.data<float>()[i]), 1e-4, 1 - 1e-4);
+    maps.heat.data<float>()[i] = float(std::log(p / (1 - p)));
+  }
+  std::vector<int32_t> object_at(size_t(cells), 0);
+  for (int k = 0; k < count; ++k) {
+    const int at = cell.data<int32_t>()[k];
+    object_at[size_t(at)] = k + 1;
+    for (int c = 0; c < 2; ++c) {
+      maps.size.data<float>()[c * cells + at] = sides.data<float>()[2 * k + c];
+      maps.offset.data<float>()[c * cells + at] = shifts.data<float>()[2 * k + c];
+    }
+  }
+  maps.boxes = decode_boxes(cpu, maps.heat, maps.size, maps.offset, {});
+  std::vector<RoiBox> regions_of;
+  std::vector<int32_t> ids;
+  for (const ScoredBox& b : maps.boxes) {
+    regions_of.push_back(b.box);
+    ids.push_back(object_at[size_t(int(b.box.y / down) * width + int(b.box.x / down))]);
+  }
+  const RoiList regions = roi_list(cpu, regions_of, 0);
+  Tape tape(cpu, Tape::Mode::evaluate);
+  const Tensor pieces = Tensor::from(cpu, {1, frame_height, frame_width}, objects.pieces.ids);
+  const Tensor sheet = roi_mask_sample(cpu, pieces, ids, regions, DType::f32);
+  maps.masks = roi_values(tape, {sheet}, regions).value.to_host<float>(cpu);
+  return maps;
 }
 
 }  // namespace basin

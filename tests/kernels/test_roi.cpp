@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "engine/ops/loss.h"
+#include "engine/ops/nn.h"
 #include "engine/ops/roi.h"
 #include "tests/support/support.h"
 
@@ -43,8 +44,39 @@ TEST_CASE("regions: sizes, grids and levels") {
   CHECK(list.regions[0].y0 == doctest::Approx(5 - 2.75));
   CHECK(list.regions[1].offset == 55);
   CHECK(list.points == 55 + 2 * 4);
+  CHECK(list.first(1).points == 55);
+  CHECK(list.first(1).sheet_w == list.sheet_w);
   CHECK_THROWS_AS(roi_list(cpu, {{0, 0, 0, 3, 9}}, 1), Error);
   CHECK(roi_list(cpu, {}, 0).points == 0);
+}
+
+TEST_CASE("regions: on their sheet they keep a gap, and its sides are of few sizes") {
+  const Exec cpu;
+  std::vector<RoiBox> many;
+  const std::vector<double> sides = uniform<double>(120, 2, 40, 5);
+  for (size_t k = 0; k < 120; k += 2)
+    many.push_back({0, 0, 0, sides[k], sides[k + 1]});
+  const RoiList list = roi_list(cpu, many, 0);
+  std::vector<int> owner(size_t(list.sheet_h * list.sheet_w), 0);
+  for (int k = 0; k < list.count(); ++k) {
+    const RoiList::Region& r = list.regions[size_t(k)];
+    REQUIRE(r.left + r.width <= list.sheet_w);
+    REQUIRE(r.top + r.height <= list.sheet_h);
+    for (int y = std::max(r.top - 1, 0); y <= std::min(r.top + r.height, list.sheet_h - 1); ++y)
+      for (int x = std::max(r.left - 1, 0); x <= std::min(r.left + r.width, list.sheet_w - 1); ++x) {
+        const bool inside = y >= r.top && y < r.top + r.height && x >= r.left && x < r.left + r.width;
+        int& o = owner[size_t(y * list.sheet_w + x)];
+        CHECK_FALSE((inside && o != 0));
+        CHECK_FALSE((!inside && o > 0));
+        o = inside ? k + 1 : -1;
+      }
+  }
+  CHECK(double(list.points) / (list.sheet_h * list.sheet_w) > .6);
+  for (int side : {list.sheet_h, list.sheet_w}) {
+    while (side % 2 == 0 && side > 7)
+      side /= 2;
+    CHECK(side <= 7);
+  }
 }
 
 TEST_CASE("regions: samples are bilinear, 0 outside the maps, in any layout") {
@@ -56,17 +88,16 @@ TEST_CASE("regions: samples are bilinear, 0 outside the maps, in any layout") {
     const std::vector<float> narrow(map.begin(), map.end());
     const std::vector<float> got =
         roi_sample(tape, {Tensor::from(exec, {2, channels, height, width}, narrow)}, rois).value.to_host<float>(exec);
-    std::vector<double> want;
+    std::vector<double> want(got.size(), 0);
     for (const RoiList::Region& r : rois.regions)
       for (int c = 0; c < channels; ++c) {
         const auto begin = map.begin() + (r.sample * channels + c) * height * width;
         for (int y = 0; y < r.height; ++y)
           for (int x = 0; x < r.width; ++x)
-            want.push_back(bilinear_by_hand({begin, begin + height * width}, height, width, r.x0 + x * r.step_x,
-                                            r.y0 + y * r.step_y)[0]);
+            want[size_t((c * rois.sheet_h + r.top + y) * rois.sheet_w + r.left + x)] = bilinear_by_hand(
+                {begin, begin + height * width}, height, width, r.x0 + x * r.step_x, r.y0 + y * r.step_y)[0];
       }
     check_close<double>({got.begin(), got.end()}, want, 1e-6, 1e-6);
-    CHECK(got.back() == 0);
     const Tensor nhwc = Tensor::empty(exec, {2, channels, height, width}, DType::f32, Layout::nhwc);
     std::vector<float> turned;
     for (int n = 0; n < 2; ++n)
@@ -74,7 +105,7 @@ TEST_CASE("regions: samples are bilinear, 0 outside the maps, in any layout") {
         for (int c = 0; c < channels; ++c)
           turned.push_back(narrow[size_t((n * channels + c) * height * width + at)]);
     nhwc.copy_from_host(exec, turned.data());
-    CHECK(roi_sample(tape, {nhwc}, rois).value.to_host<float>(exec) == got);
+    CHECK(to_layout(tape, roi_sample(tape, {nhwc}, rois), Layout::nchw).value.to_host<float>(exec) == got);
     CHECK_THROWS_AS(roi_sample(tape, {Tensor::zeros(exec, {1, 3, 9, 8})}, rois), Error);
   }
 }
@@ -83,10 +114,10 @@ TEST_CASE("regions: masks are those of one label") {
   for (const Exec& exec : execs()) {
     const RoiList rois = roi_list(exec, {{0, 1.5, 1, 2, 2}, {0, 1.5, 1, 2, 2}}, 0);  // 2 x 2 points: .4, 2.6; -.1, 2.1
     const Tensor labels = Tensor::from<int32_t>(exec, {1, 3, 4}, {7, 7, 9, 9, 7, 7, 9, 9, 7, 7, 9, 9});
-    const Tensor label = Tensor::from<int32_t>(exec, {2}, {7, 9}), values = Tensor::empty(exec, {8});
-    kernels::roi_mask_sample<float>(exec, labels.view<const int32_t, 3>(), label.view<const int32_t, 1>(), rois.view(),
-                                    values.view<float, 1>());
-    check_close<float>(values.to_host<float>(exec), {.9f, 0, .9f, 0, 0, .9f, 0, .9f}, 1e-6, 0);
+    Tape tape(exec);
+    const Var sheet{roi_mask_sample(exec, labels, {7, 9}, rois, DType::f32)};
+    check_close<float>(roi_values(tape, sheet, rois).value.to_host<float>(exec), {.9f, 0, .9f, 0, 0, .9f, 0, .9f}, 1e-6,
+                       0);
   }
 }
 
@@ -96,13 +127,22 @@ TEST_CASE("regions: gradients in double") {
   const Shape maps{2, 2, 6, 5};
   check_gradient([&](Tape& t, std::vector<Var>& in) { return roi_sample(t, in[0], rois); }, {maps},
                  {uniform<double>(120, -1, 1, 2)});
-  const RoiList large = roi_list(cpu, {{0, 5, 5, 8, 6}, {0, 2, 2, 5, 5}}, 0);
-  const std::vector<double> values = uniform<double>(size_t(2 * large.points), -1, 1, 3);
+  const RoiList large = roi_list(cpu, {{0, 5, 5, 8, 6}, {0, 2, 2, 5, 5}}, 0), low = roi_list(cpu, {{0, 5, 5, 8, 6}}, 1);
+  const Shape sheet{1, 2, large.sheet_h, large.sheet_w}, low_sheet{1, 2, low.sheet_h, low.sheet_w};
+  const std::vector<double> values = uniform<double>(size_t(sheet.size()), -1, 1, 3);
+  const std::vector<double> low_values = uniform<double>(size_t(low_sheet.size()), -1, 1, 8);
   const RoiPlaces places = uncertain_points(
       cpu, Tensor::from(cpu, {large.points}, uniform<double>(size_t(large.points), -3, 3, 4)), large, 5, 6);
   CHECK(places.count == 3 * (8 * 6 / 8) / 4 + 3 * (25 / 8) / 4);
-  check_gradient([&](Tape& t, std::vector<Var>& in) { return point_sample(t, in[0], 2, large, places); },
-                 {Shape{2 * large.points}}, {values});
+  CHECK(places.first(1).count == 3 * (8 * 6 / 8) / 4);
+  check_gradient([&](Tape& t, std::vector<Var>& in) { return point_sample(t, in[0], large, places); }, {sheet},
+                 {values});
+  check_gradient([&](Tape& t, std::vector<Var>& in) { return roi_values(t, in[0], large); }, {sheet}, {values});
+  check_gradient([&](Tape& t, std::vector<Var>& in) { return roi_inside(t, in[0], large); }, {sheet}, {values});
+  check_gradient([&](Tape& t, std::vector<Var>& in) { return roi_resize(t, in[0], low, large.first(1)); }, {low_sheet},
+                 {low_values});
+  check_gradient([&](Tape& t, std::vector<Var>& in) { return roi_norm_relu(t, in[0], large, 1, in[1]); },
+                 {sheet, sheet}, {values, uniform<double>(size_t(sheet.size()), -1, 1, 9)}, 1e-5, 1e-8);
   // One input that is sampled twice, like the maps of two pyramid levels.
   check_gradient(
       [&](Tape& t, std::vector<Var>& in) {
@@ -113,6 +153,57 @@ TEST_CASE("regions: gradients in double") {
             t, {{segment_bce_loss(t, once, zero, all, 1), 1}, {segment_bce_loss(t, again, zero, all, 2), 3}});
       },
       {maps}, {uniform<double>(120, -1, 1, 7)});
+}
+
+TEST_CASE("regions: a combination of two levels on sheets is that of each region alone") {
+  // 11 x 22, 8 x 6 and 3 x 3 points; on the next level 5 x 11 and 4 x 3, and the third has no region there.
+  const std::vector<RoiBox> three{{0, 11, 15, 20, 10.5}, {1, 9, 8, 5.5, 8}, {0, 20, 4, 3.3, 3}};
+  const std::vector<RoiBox> two(three.begin(), three.begin() + 2);
+  constexpr int channels = 8;
+  /// The values of a region on a sheet, [1, C, height, width].
+  const auto cut = [](const Exec& exec, const Tensor& sheet, const RoiList::Region& r) {
+    const std::vector<float> all = to_layout(exec, sheet, Layout::nchw).to_host<float>(exec);
+    std::vector<float> part;
+    for (int c = 0; c < channels; ++c)
+      for (int y = 0; y < r.height; ++y)
+        for (int x = 0; x < r.width; ++x)
+          part.push_back(all[size_t((c * sheet.dim(2) + r.top + y) * sheet.dim(3) + r.left + x)]);
+    return Tensor::from(exec, {1, channels, r.height, r.width}, part);
+  };
+  for (const Exec& exec : execs())
+    for (const Layout layout : {Layout::nchw, exec.device == Device::cpu ? Layout::blocked8 : Layout::nhwc}) {
+      const RoiList low = roi_list(exec, two, 1), fine = roi_list(exec, three, 0);
+      const auto random = [&](Shape shape, unsigned seed) {
+        return Tensor::from(exec, shape, uniform<float>(size_t(shape.size()), -1, 1, seed));
+      };
+      const Parameter weight{random({channels, channels, 3, 3}, 3), Tensor::zeros(exec, {channels, channels, 3, 3})};
+      const Parameter bias{random({channels}, 4), Tensor::zeros(exec, {channels})};
+      const auto convolved = [&](Tape& tape, const Var& x) {
+        return conv(tape, x, weight, bias, {kernels::ConvGeometry::same(3, 3), x.value.layout()});
+      };
+      Tape tape(exec);
+      const Var raw = roi_sample(tape, {to_layout(exec, random({2, channels, 24, 32}, 1), layout)}, fine);
+      const Var coarse = roi_sample(tape, {to_layout(exec, random({2, channels, 12, 16}, 2), layout)}, low);
+      const Var y = convolved(tape, roi_resize(tape, coarse, low, fine.first(2)));
+      const Var all = roi_norm_relu(tape, y, fine, 2, raw);
+      double rest = 0;
+      for (const float v : to_layout(exec, all.value, Layout::nchw).to_host<float>(exec))
+        rest += std::abs(double(v));
+      for (size_t k = 0; k < 3; ++k) {
+        CAPTURE(k);
+        const RoiList::Region& r = fine.regions[k];
+        Tensor want = cut(exec, raw.value, r);
+        if (k < 2) {
+          const Var alone = resize_bilinear(tape, {cut(exec, coarse.value, low.regions[k])}, r.height, r.width);
+          want = instance_norm_relu(tape, convolved(tape, alone)).value;
+        }
+        const std::vector<float> got = cut(exec, all.value, r).to_host<float>(exec);
+        check_close(got, want.to_host<float>(exec), 1e-4, 1e-4);
+        for (const float v : got)
+          rest -= std::abs(double(v));
+      }
+      CHECK(rest == doctest::Approx(0).scale(1));  // the gaps
+    }
 }
 
 TEST_CASE("uncertain places: the most uncertain of those drawn, a function of seed, step and region alone") {
@@ -135,10 +226,10 @@ TEST_CASE("uncertain places: the most uncertain of those drawn, a function of se
     const std::vector<double> at = places.at.to_host<double>(exec);
     double furthest = 0, mean_y = 0;
     for (int p = before[1]; p < before[2]; ++p) {
-      furthest = std::max(furthest, std::abs(at[size_t(2 * p)] / (rois.regions[1].width - 1) - .5));
+      furthest = std::max(furthest, std::abs(at[size_t(2 * p)] - .5));
       CHECK(at[size_t(2 * p + 1)] >= 0);
-      CHECK(at[size_t(2 * p + 1)] <= rois.regions[1].height - 1);
-      mean_y += at[size_t(2 * p + 1)] / (rois.regions[1].height - 1) / (before[2] - before[1]);
+      CHECK(at[size_t(2 * p + 1)] <= 1);
+      mean_y += at[size_t(2 * p + 1)] / (before[2] - before[1]);
     }
     CHECK(furthest == doctest::Approx(.125).epsilon(.25));  // a quarter of all lie within an eighth of the middle
     CHECK(mean_y == doctest::Approx(.5).epsilon(.2));

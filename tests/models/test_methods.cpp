@@ -53,7 +53,7 @@ TrainOptions few_steps(const Method& method, int64_t steps) {
   return o;
 }
 
-const char* const names[] = {"vf-h1", "vf-h2", "es", "wn", "fc"};
+const char* const names[] = {"vf-h1", "vf-h2", "es", "wn", "fc", "og"};
 
 }  // namespace
 
@@ -66,6 +66,7 @@ TEST_CASE("methods: as many parameters as published") {
   CHECK(parameters("fc", {"colours=4"}) == 1941380);
   CHECK(parameters("fc", {"colours=3"}) == 1941235);
   CHECK(parameters("fc", {"colours=10"}) == 1942250);
+  CHECK(parameters("og", {}) == 62293960);
 }
 
 TEST_CASE("methods: W-Net learns the distances of its oracle, at the border of the image too") {

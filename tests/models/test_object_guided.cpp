@@ -49,12 +49,6 @@ TEST_CASE("object-guided: objects are their largest pieces, and small ones are d
   CHECK(two.pieces(4, 4) == 0);
 }
 
-TEST_CASE("object-guided: nearest resizing is centred") {
-  const Labels l = resize_nearest(labels_of(grid({"1234"})), 2, 2);
-  CHECK(l.ids == std::vector<int32_t>{1, 2, 1, 2});  // pixels 1 and 3 of 0 to 3, renumbered
-  CHECK(resize_nearest(labels_of(grid({"12"})), 1, 5).ids == std::vector<int32_t>{1, 1, 2, 2, 2});
-}
-
 TEST_CASE("object-guided: boxes are the peaks of the centre map") {
   const auto z = [](double p) { return float(std::log(p / (1 - p))); };
   for (const Exec& exec : execs()) {
@@ -117,21 +111,18 @@ TEST_CASE("object-guided: overlapping objects are suppressed, others painted wit
   REQUIRE(found.objects.size() == 2);
   CHECK(found.objects[0].score == .9);
   CHECK(found.objects[1].score == .6);
-  const Labels painted = paint(found);
-  CHECK(painted.count == 2);
-  CHECK(painted(20, 32) == 1);
-  CHECK(painted(20, 50) == 2);
+  const ScoredLabels painted = paint(found);
+  CHECK(painted.labels.count == 2);
+  CHECK(painted.labels(20, 32) == 1);
+  CHECK(painted.labels(20, 50) == 2);
+  CHECK(painted.scores == std::vector<float>{.9f, .6f});
   o.max_overlap = .99;
   CHECK(paste(boxes, 1, 64, o, 64, 64).objects.size() == 3);
+  // The second box lies behind the first, and nothing of it is seen.
+  o.max_overlap = 1;
+  const ScoredLabels hidden =
+      paint(paste({{{0, 20, 20, 20, 20}, .5}, {{0, 20, 20, 16, 16}, .4}, {{0, 50, 50, 8, 8}, .3}}, 1, 64, o, 64, 64));
+  CHECK(hidden.labels.count == 2);
+  CHECK(hidden.scores == std::vector<float>{.5f, .3f});
 }
 
-TEST_CASE("object-guided: perfect boxes and masks give the labels back") {
-  const Labels truth = guided_objects(labels_of(ellipses(90, 120, 14, 14, 3))).pieces;
-  CHECK(truth.count > 8);
-  for (const auto& [height, width] : std::vector<std::pair<int, int>>{{90, 120}, {256, 256}}) {
-    const Labels got = paint(object_guided_oracle(truth, height, width, {}));
-    CHECK(*average_precision(score(truth, got), .75, Dialect::stardist) == 1);
-  }
-  const Labels empty{4, 5, 0, std::vector<int32_t>(20, 0)};
-  CHECK(paint(object_guided_oracle(empty, 64, 64, {})).count == 0);
-}

@@ -242,8 +242,8 @@ TEST_CASE("training: changed settings are refused by name, and leave the run as 
     if (exec.device == Device::cpu) continue;
     Exec any = exec;
     any.deterministic = false;
-    for (const auto& [first, second, text] : {std::tuple(exec, any, ": deterministic unset now, true then"),
-                                              {any, exec, ": deterministic true now, unset then"}}) {
+    for (const auto& [first, second, text] : {std::tuple(exec, any, ": deterministic is unset, was true"),
+                                              {any, exec, ": deterministic is true, was unset"}}) {
       const Folder other_folder;
       run(other_folder.path(), few_steps(1), false, first);
       other = few_steps(2);

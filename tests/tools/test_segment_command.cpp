@@ -4,6 +4,7 @@
 #include "engine/json.h"
 #include "kernels/runtime/isa.h"
 #include "models/inference/model_file.h"
+#include "models/registry.h"
 #include "tests/support/command_support.h"
 #include "tests/support/model_support.h"
 
@@ -50,6 +51,36 @@ TEST_CASE("segment: a bad image is reported and left out, and the others are don
   CHECK(run["images"] == 3);
   CHECK(run["failed"] == Json{"missing.png", "in/b.png", "in/d.tif"});
   CHECK(run_basin(folder, "segment in/a.png in/e.png --model m.safetensors --out good --device cpu").code == 0);
+}
+
+TEST_CASE("segment: scores are written beside the labels where the method gives them, and others' are removed") {
+  const Folder folder;
+  const Exec cpu;
+  const std::unique_ptr<Method> og =
+      make_method("og", {{"width", "4", "test"}, {"channels", "1", "test"}, {"crop", "32", "test"}});
+  og->params().allocate(cpu);
+  og->init(cpu, 1);
+  // Every pixel of the heat map is likely to be a centre, of an object of 16 px.
+  for (const auto& [name, value] : std::vector<std::pair<std::string, float>>{{"hm.2.bias", 2}, {"wh.2.bias", 4}})
+    for (const Params::Named& n : og->params().learnt())
+      if (n.name == name)
+        og->params().value_slice(n).copy_from_host(cpu, std::vector<float>(size_t(n.shape.size()), value).data());
+  save_model(folder / "og.safetensors", cpu, *og, Json::object());
+  put_model(folder / "vf.safetensors");
+  put_image(folder / "a.png");
+  const std::string more = " --out out --save labels --device cpu --set ";
+  const Ran some = run_basin(folder, "segment a.png --model og.safetensors" + more + "confidence=0.2");
+  CHECK_MESSAGE(some.code == 0, some.err);
+  const std::string scores = read_bytes(folder / "out/a_scores.csv");
+  CHECK(scores.starts_with("label,score\n1,0."));
+  CHECK(lines_of(scores) > 1);
+  const Ran evaluated = run_basin(folder, "evaluate --pred out --truth out");
+  CHECK_MESSAGE(evaluated.code == 0, evaluated.err);
+  CHECK(contains(evaluated.out, "VOC_AP50"));
+  CHECK(run_basin(folder, "segment a.png --model og.safetensors" + more + "confidence=1").code == 0);
+  CHECK(read_bytes(folder / "out/a_scores.csv") == "label,score\n");
+  CHECK(run_basin(folder, "segment a.png --model vf.safetensors" + more + "eps=2").code == 0);
+  CHECK(!fs::exists(folder / "out/a_scores.csv"));
 }
 
 TEST_CASE("segment: files that the shell lists, and the same names in two folders") {

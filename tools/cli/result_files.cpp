@@ -1,7 +1,10 @@
 #include "tools/cli/result_files.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "engine/files.h"
 #include "kernels/runtime/platform.h"
 
 namespace basin::tools {
@@ -13,6 +16,13 @@ constexpr const char* image_suffixes[] = {".png",     ".tif",     ".tiff",     "
 constexpr const char* masks_suffixes[] = {"_masks.png", "_masks.tif", "_masks.tiff", "_masks.npy"};
 
 }  // namespace
+
+void write_scores(const fs::path& path, const std::vector<float>& scores) {
+  std::string text = "label,score\n";
+  for (size_t k = 0; k < scores.size(); ++k)
+    text += fmt::format("{},{}\n", k + 1, scores[k]);
+  write_atomically(path, text);
+}
 
 void keep_masks(const ImageFile& image, const fs::path& out, bool filled_before) {
   const auto own = [&] {
@@ -31,10 +41,11 @@ ImageFiles::~ImageFiles() {
     fs::remove(file, none);
 }
 
-void ImageFiles::remove_other_masks(const std::string& kept_suffix) {
+void ImageFiles::remove_other_labels(const std::string& kept_masks, bool keep_scores) {
   std::error_code none;
   for (const char* suffix : masks_suffixes)
-    if (suffix != kept_suffix) fs::remove(base_.string() + suffix, none);
+    if (suffix != kept_masks) fs::remove(base_.string() + suffix, none);
+  if (!keep_scores) fs::remove(base_.string() + scores_suffix, none);
 }
 
 }  // namespace basin::tools

@@ -7,6 +7,12 @@
 
 namespace basin::tools {
 
+/// The end of the name of a file of scores, which belongs to a label image.
+inline constexpr const char* scores_suffix = "_scores.csv";
+
+/// Writes the scores of objects 1, 2, ... as `evaluate` reads them.
+void write_scores(const std::filesystem::path&, const std::vector<float>& scores);
+
 /// Refuses to overwrite labels that may be the only true ones: those beside an image of their name, or in a folder that
 /// this command has not filled before (`filled_before`).
 void keep_masks(const ImageFile&, const std::filesystem::path& out, bool filled_before);
@@ -29,8 +35,9 @@ class ImageFiles {
     written_.push_back(file);
   }
   void keep() { written_.clear(); }
-  /// Removes label images that an earlier run wrote under other suffixes, so that only one stays.
-  void remove_other_masks(const std::string& kept_suffix);
+  /// Removes label images that an earlier run wrote under other suffixes than `kept_masks`, so that only one stays, and
+  /// unless `keep_scores` the scores of its objects.
+  void remove_other_labels(const std::string& kept_masks, bool keep_scores);
 
  private:
   std::filesystem::path base_;

@@ -195,9 +195,12 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
   seconds.network += s.network_seconds, seconds.decode += s.decode_seconds;
   const Labels& labels = s.instances.labels;
   save("labels", masks_suffix(labels), [&](const fs::path& file) { write_labels(file, labels); });
+  const bool gives_scores = model.method->gives_scores();
+  if (gives_scores)
+    save("labels", scores_suffix, [&](const fs::path& file) { write_scores(file, s.instances.scores); });
   save("overlay", "_overlay.png", [&](const fs::path& file) { write_png(file, overlay(source.image(), labels)); });
   files.keep();
-  if (work.save.count("labels")) files.remove_other_masks(masks_suffix(labels));
+  if (work.save.count("labels")) files.remove_other_labels(masks_suffix(labels), gives_scores);
   for (const std::string& remark : remarks_on(source, labels, work.trained, options.scale, work.norm))
     outcome.remark(path.string(), remark);
   return counted(labels.count, "object") + (work.finds_scale ? fmt::format(", scale {:g}", options.scale) : "");
@@ -273,7 +276,10 @@ void add_segment(Command& program) {
   command.add("INPUT", o->inputs, "images, or folders of images").required();
   command.add("--model", o->model, "a .safetensors file, or a name that `basin models` lists").required();
   command.add("--out", o->out, "output folder").required();
-  command.add("--save", o->save, "what to write: labels, overlay, and maps of the network such as field and logit")
+  command
+      .add("--save", o->save,
+           "what to write: labels (with _scores.csv if the method gives scores), overlay, and maps of the network such "
+           "as field and logit")
       .list()
       .shown();
   command.add(

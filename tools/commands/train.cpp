@@ -104,9 +104,12 @@ void run(const Options& o) {
   if (!start.method) assignments.push_back({"normalisation", defaults.normalisation, "the default --norm"});
   for (const Assignment& a : o.settings.assignments(method->settings(), method->name()))
     assignments.push_back(a);
+  // A method may need to know the size of the samples that it was trained with.
+  if (o.crop && method->settings().has("crop"))
+    assignments.push_back({"crop", std::to_string(*o.crop), "--crop " + std::to_string(*o.crop)});
   method = reconfigure(config, assignments);
   const SampleSpec wanted = method->sample_spec();
-  const int crop = o.crop.value_or(defaults.crop), batch = o.batch.value_or(defaults.batch);
+  const int crop = o.crop.value_or(method->training_defaults().crop), batch = o.batch.value_or(defaults.batch);
   const int accumulate = o.accumulate.value_or(defaults.accumulate);
   if (crop % wanted.multiple != 0) refuse("--crop ", crop, ": expected a multiple of ", wanted.multiple);
   const Augmentation augment = parse_augmentation(o.augment.empty() ? defaults.augment : o.augment);

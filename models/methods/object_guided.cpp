@@ -1,0 +1,302 @@
+#include "models/methods/object_guided.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/json.h"
+#include "engine/ops/loss.h"
+#include "engine/safetensors.h"
+#include "kernels/image/tiles.h"
+#include "kernels/nn/activation.h"
+#include "models/methods/method_support.h"
+
+namespace basin {
+namespace {
+
+using VoteRule = ObjectGuidedDecoding::Votes;
+
+constexpr std::pair<VoteRule, const char*> vote_rules[] = {{VoteRule::normalised, "normalised"},
+                                                           {VoteRule::published, "published"}};
+
+/// The network computes masks of boxes with a higher score than this, so decoding cannot use boxes below it.
+constexpr double min_confidence = 0.1;
+
+void publish(ObjectGuidedOptions& o, Settings& s) {
+  using Use = Setting::Use;
+  s.integer(Use::network, "channels", o.channels, 1, 1024, "input channels");
+  s.integer(Use::network, "width", o.width, 1, 1024,
+            "channels of the first network stage; published: 64; 16 can be trained on a CPU")
+      .option = "--width";
+  s.seed(Use::network, "seed", o.seed, "seed of the points at which masks are refined in training");
+  s.integer(Use::network, "crop", o.crop, OgDetector::multiple, 16384,
+            "side of the training samples, and of the square to which images are resized for segmentation, px");
+  s.add(normalisation_setting(o.normalisation));
+  s.number(Use::training, "size_weight", o.size_weight, 0, 1e6, "weight of the loss of the widths and heights");
+  s.number(Use::training, "offset_weight", o.offset_weight, 0, 1e6, "weight of the loss of the offsets of centres");
+  s.number(Use::training, "mask_weight", o.mask_weight, 0, 1e6, "weight of the loss of the masks");
+  s.number(Use::training, "point_weight", o.point_weight, 0, 1e6,
+           "weight of the loss at points where masks are uncertain");
+  s.flag(Use::decoding, "resize", o.resize,
+         "resize images to the size of the training samples, as published; otherwise they keep their size, rounded up "
+         "to a multiple of 32 px");
+  s.number(Use::decoding, "confidence", o.decoding.confidence, min_confidence, 1, "boxes have a higher score than this")
+      .candidates = {"0.2", "0.3", "0.4", "0.5"};
+  s.integer(Use::decoding, "max_objects", o.decoding.max_objects, 1, max_guided_objects,
+            "largest number of boxes in an image; those with the highest scores are kept");
+  s.number(Use::decoding, "max_overlap", o.decoding.max_overlap, 0, 1,
+           "an object whose mask has a higher IoU than this with one of higher score is dropped")
+      .candidates = {"0.1", "0.2", "0.5"};
+  s.choice(Use::decoding, "votes", o.decoding.votes, vote_rules,
+           "when a pixel belongs to an object: the mean of its votes is at least 0.5, or, as published, their sum at "
+           "least 0.53");
+}
+
+/// The image as the network takes it: around 0.
+Tensor centred(const Exec& exec, const Tensor& image) {
+  const Tensor shifted = image.clone(exec);
+  const Tensor shift = Tensor::from(exec, {image.dim(1)}, std::vector<float>(size_t(image.dim(1)), -0.5f));
+  kernels::add_bias<float>(exec, shift.data<const float>(), false, shifted.features<float>());
+  return shifted;
+}
+
+uint32_t step_of(const Exec& exec, const StepState* state) {
+  StepState host;
+  Tensor::borrow({}, const_cast<StepState*>(state), exec.device, {int64_t(sizeof host)}, DType::u8)
+      .copy_to_host(exec, &host);
+  return uint32_t(host.step);
+}
+
+std::vector<RoiBox> boxes_of(const std::vector<ScoredBox>& scored) {
+  std::vector<RoiBox> boxes;
+  for (const ScoredBox& b : scored)
+    boxes.push_back(b.box);
+  return boxes;
+}
+
+Maps maps_of(const Exec& exec, const GuidedMaps& guided, int height, int width) {
+  std::vector<float> table;
+  for (const auto& [box, score] : guided.boxes)
+    table.insert(table.end(), {float(box.x), float(box.y), float(box.width), float(box.height), float(score)});
+  const Exec images = for_images(exec);
+  Maps maps({{"heat", guided.heat.to_device(images)},
+             {"size", guided.size.to_device(images)},
+             {"offset", guided.offset.to_device(images)},
+             {"boxes", Tensor::from(images, {1, int64_t(guided.boxes.size()), 5}, table)},
+             {"masks", Tensor::from(images, {1, 1, int64_t(guided.masks.size())}, guided.masks)}});
+  maps.height = height, maps.width = width;
+  return maps;
+}
+
+}  // namespace
+
+ObjectGuided::ObjectGuided(const ObjectGuidedOptions& options)
+    : options_(options),
+      detector_(params_, {.in_channels = options.channels, .width = options.width}),
+      masks_(params_, {.in_channels = options.channels, .width = options.width}) {
+  publish(options_, settings_);
+}
+ObjectGuided::ObjectGuided(const std::string&, const Json& config)
+    : ObjectGuided(options_from<ObjectGuidedOptions>(config, publish)) {}
+
+TrainingDefaults ObjectGuided::training_defaults() const {
+  TrainingDefaults d;
+  d.batch = 8, d.crop = options_.crop, d.epochs = 100;
+  d.rate = {.rate = 1.25e-4, .schedule = Schedule::constant};
+  d.augment = "none";  // the samples are scaled, moved and flipped as they are cut
+  d.normalisation = "divide";
+  return d;
+}
+
+SampleSpec ObjectGuided::sample_spec() const {
+  SampleSpec spec;
+  spec.channels = options_.channels;
+  spec.multiple = OgDetector::multiple;
+  spec.normalisation = options_.normalisation;
+  spec.sampling.kind = Sampling::Kind::affine;
+  spec.host_targets = true;
+  return spec;
+}
+
+TargetSpec ObjectGuided::targets() const {
+  return {{{"pieces", 1, DType::i32}}, {{"boxes", max_guided_objects, 4, DType::f32}}};
+}
+
+void ObjectGuided::make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets& to) const {
+  const View<int32_t, 3> pieces = to.map<int32_t>("pieces");
+  Labels given{pieces.dim[1], pieces.dim[2], 0, std::vector<int32_t>(size_t(pieces.size()))};
+  cut_compact(labels, {given.ids.data(), {given.height, given.width}});
+  given.count = *std::max_element(given.ids.begin(), given.ids.end());
+  const GuidedObjects objects = guided_objects(given);
+  std::copy(objects.pieces.ids.begin(), objects.pieces.ids.end(), pieces.data);
+  const View<float, 2> boxes = to.table<float>("boxes");
+  for (int k = 0; k < objects.pieces.count; ++k) {
+    const RoiBox& b = objects.boxes[size_t(k)];
+    boxes(k, 0) = float(b.x), boxes(k, 1) = float(b.y), boxes(k, 2) = float(b.width), boxes(k, 3) = float(b.height);
+  }
+  *to.count("boxes") = objects.pieces.count;
+}
+
+LossTerms ObjectGuided::loss(Tape& tape, const Batch& batch, const StepState* state) const {
+  const Exec& exec = tape.exec();
+  const OgDetector::Result found = detector_.forward(tape, {centred(exec, batch["image"])});
+  const Tensor &boxes = batch["boxes"], &count = batch["boxes_count"];
+  const int samples = boxes.dim(0), capacity = boxes.dim(1);
+  const Tensor heat = Tensor::empty(exec, found.heat.value.shape());
+  const Tensor cell = Tensor::empty(exec, {samples, capacity}, DType::i32);
+  const Tensor size = Tensor::empty(exec, {samples, capacity, 2}), offset = Tensor::empty(exec, size.shape());
+  kernels::detection_targets<float>(exec, boxes.view<const float, 3>(), count.view<const int32_t, 1>(),
+                                    heat.view<float, 4>(), cell.view<int32_t, 2>(), size.view<float, 3>(),
+                                    offset.view<float, 3>());
+  LossTerms loss;
+  loss.terms = {{"heat", centre_focal_loss(tape, found.heat, heat)},
+                {"size", cell_l1_loss(tape, found.size, cell, size)},
+                {"offset", cell_l1_loss(tape, found.offset, cell, offset)}};
+  std::vector<WeightedVar> weighted{{loss.terms[0].second, 1},
+                                    {loss.terms[1].second, options_.size_weight},
+                                    {loss.terms[2].second, options_.offset_weight}};
+
+  // Regions are those of the true boxes.
+  const std::vector<float> table = boxes.to_host<float>(exec);
+  const std::vector<int32_t> counts = count.to_host<int32_t>(exec);
+  std::vector<RoiBox> all;
+  std::vector<int32_t> piece;
+  for (int n = 0; n < samples; ++n)
+    for (int k = 0; k < counts[size_t(n)]; ++k) {
+      const float* b = &table[4 * (size_t(n) * size_t(capacity) + size_t(k))];
+      all.push_back({n, double(b[0]), double(b[1]), double(b[2]), double(b[3])});
+      piece.push_back(k + 1);
+    }
+  const OgRegions regions = og_regions(exec, all, OgDetector::levels);
+  Var mask{Tensor::zeros(exec, {1})}, points{Tensor::zeros(exec, {1})};
+  if (regions.count() > 0) {
+    const RoiList& list = regions.levels[0];
+    std::vector<int32_t> label;
+    for (const int k : regions.source)
+      label.push_back(piece[size_t(k)]);
+    const Var truth{roi_mask_sample(exec, without_channel(batch["pieces"]), label, list, DType::f32)};
+    const OgMasks::Features features = masks_.forward(tape, found.pyramid, regions);
+    mask = segment_bce_loss(tape, features.logits, roi_values(tape, truth, list).value, list.before, list.count());
+    const RoiPlaces uncertain =
+        uncertain_points(exec, features.logits.value, list, options_.seed, step_of(exec, state));
+    const std::vector<OgMasks::PointLogits> refined = masks_.refine(tape, features, regions, uncertain);
+    double terms = 0;
+    for (const OgMasks::PointLogits& p : refined)
+      terms += p.places.regions;
+    std::vector<WeightedVar> heads;
+    for (const OgMasks::PointLogits& p : refined)
+      heads.push_back(
+          {segment_bce_loss(tape, p.value, point_sample(tape, truth, list, p.places).value, p.places.before, terms)});
+    if (!heads.empty()) points = weighted_sum(tape, heads);
+  }
+  loss.terms.push_back({"mask", mask});
+  loss.terms.push_back({"points", points});
+  weighted.push_back({mask, options_.mask_weight});
+  weighted.push_back({points, options_.point_weight});
+  loss.total = weighted_sum(tape, weighted);
+  return loss;
+}
+
+std::vector<MapSpec> ObjectGuided::maps() const {
+  // Those of different views have different boxes.
+  const auto code = MapSpec::Kind::code;
+  return {{"heat", 1, code}, {"size", 2, code}, {"offset", 2, code}, {"boxes", 1, code}, {"masks", 1, code}};
+}
+
+std::pair<int, int> ObjectGuided::frame_of(int height, int width) const {
+  if (options_.resize) return {options_.crop, options_.crop};
+  const auto rounded_up = [](int n) {
+    return (n + OgDetector::multiple - 1) / OgDetector::multiple * OgDetector::multiple;
+  };
+  return {rounded_up(height), rounded_up(width)};
+}
+
+/// A copy of the network with weights of its own.
+class ObjectGuided::Network : public Predictor {
+ public:
+  Network(const Exec& exec, const ObjectGuided& method) : method_(method.options_) {
+    method_.take_parameters(exec, method);
+  }
+
+  Maps predict(const Exec& exec, const Tensor& image, const TilingOptions&) const override {
+    const auto [height, width] = method_.frame_of(image.dim(1), image.dim(2));
+    const Tensor frame = Tensor::empty(exec, {1, image.dim(0), height, width});
+    kernels::resize_map(exec, image.view<const float, 3>(), 1, 1, image_of<float>(frame, 0));
+    Tape tape(exec, Tape::Mode::evaluate);
+    const OgDetector::Result found = method_.detector_.forward(tape, {centred(exec, frame)});
+    const auto map_of = [](const Var& v) {
+      const Tensor& t = v.value;
+      return Tensor::borrow(t.owner(), t.raw(), t.device(), {t.dim(1), t.dim(2), t.dim(3)}, t.dtype());
+    };
+    GuidedMaps maps{map_of(found.heat), map_of(found.size), map_of(found.offset), {}, {}};
+    ObjectGuidedDecoding all;
+    all.confidence = min_confidence, all.max_objects = max_guided_objects;
+    maps.boxes = decode_boxes(exec, maps.heat, maps.size, maps.offset, all);
+    const OgRegions regions = og_regions(exec, boxes_of(maps.boxes), OgDetector::levels);
+    if (regions.count() > 0) maps.masks = masks_in_order(tape, found.pyramid, regions, boxes_of(maps.boxes));
+    return maps_of(exec, maps, image.dim(1), image.dim(2));
+  }
+
+ private:
+  /// The probabilities of the masks in the order of the boxes, all of which have regions.
+  std::vector<float> masks_in_order(Tape& tape, const std::vector<Var>& pyramid, const OgRegions& regions,
+                                    const std::vector<RoiBox>& boxes) const {
+    const OgMasks::Features features = method_.masks_.forward(tape, pyramid, regions);
+    const std::vector<float> values = sigmoid_of(tape, features.logits.value).to_host<float>(tape.exec());
+    const RoiList ordered = roi_list({}, boxes, 0);
+    std::vector<float> masks(values.size());
+    for (int r = 0; r < regions.count(); ++r) {
+      const RoiList::Region& from = regions.levels[0].regions[size_t(r)];
+      std::copy_n(values.begin() + from.offset, from.height * from.width,
+                  masks.begin() + ordered.regions[size_t(regions.source[size_t(r)])].offset);
+    }
+    return masks;
+  }
+  static Tensor sigmoid_of(Tape& tape, const Tensor& logits) {
+    const Shape as_maps{1, 1, 1, logits.shape().size()};
+    return sigmoid(tape, {Tensor::borrow(logits.owner(), logits.raw(), logits.device(), as_maps, logits.dtype())})
+        .value;
+  }
+
+  ObjectGuided method_;
+};
+
+std::unique_ptr<Predictor> ObjectGuided::predictor(const Exec& exec) const {
+  return std::make_unique<Network>(exec, *this);
+}
+
+Instances ObjectGuided::decode(const Exec& exec, Maps maps) const {
+  constexpr int down = kernels::detection_down;
+  const int frame_height = maps["heat"].dim(1) * down, frame_width = maps["heat"].dim(2) * down;
+  const std::vector<float> table = maps["boxes"].to_host<float>(exec);
+  std::vector<ScoredBox> boxes;
+  for (size_t k = 0; k + 5 <= table.size() && int(boxes.size()) < options_.decoding.max_objects; k += 5) {
+    const float* b = &table[k];
+    if (double(b[4]) <= options_.decoding.confidence) break;  // scores fall
+    boxes.push_back({{0, double(b[0]), double(b[1]), double(b[2]), double(b[3])}, double(b[4])});
+  }
+  const RoiList regions = roi_list({}, boxes_of(boxes), 0);
+  std::vector<float> masks = maps["masks"].to_host<float>(exec);
+  masks.resize(size_t(regions.points));  // those of the boxes that were left out come last
+  const int height = maps.height > 0 ? maps.height : frame_height, width = maps.width > 0 ? maps.width : frame_width;
+  ScoredLabels found =
+      paint(decode_masks(boxes, regions, masks, frame_height, frame_width, height, width, options_.decoding));
+  return {std::move(found.labels), std::move(found.scores), {}};
+}
+
+Maps ObjectGuided::oracle(const Exec& exec, const Labels& labels) const {
+  const auto [height, width] = frame_of(labels.height, labels.width);
+  return maps_of(exec, object_guided_oracle(labels, height, width), labels.height, labels.width);
+}
+
+Json recognise_object_guided(const SafeTensors& content, const std::string& file) {
+  const StoredTensor* stem = content.find("base_network.conv1.weight");
+  if (!stem || stem->shape.size() != 4 || !content.find("seg_combine.0.up.0.weight")) return nullptr;
+  ObjectGuidedOptions o;
+  o.width = int(stem->shape[0]);
+  o.channels = int(stem->shape[1]);
+  if (o.width < 1 || o.width > 1024 || o.channels < 1 || o.channels > 1024)
+    refuse(file, " has a first convolution with an invalid number of channels");
+  return ObjectGuided(o).config();
+}
+
+}  // namespace basin

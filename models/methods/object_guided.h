@@ -1,0 +1,61 @@
+#pragma once
+#include "models/method.h"
+#include "models/methods/object_guided_decoding.h"
+#include "models/networks/og_detector.h"
+#include "models/networks/og_masks.h"
+
+namespace basin {
+
+struct SafeTensors;
+
+struct ObjectGuidedOptions {
+  int channels = 3, width = 64;
+  uint64_t seed = 0;
+  int crop = 512;
+  Normalisation normalisation;
+  double size_weight = 0.1, offset_weight = 1, mask_weight = 2, point_weight = 1;
+  bool resize = true;
+  ObjectGuidedDecoding decoding;
+};
+
+/// Object-guided segmentation with feature refinement (Yi et al., IEEE TMI 40 (2021)): a network finds boxes around
+/// objects by their centres, and a second one gives the mask of each box. Objects may overlap, and have scores.
+/// Targets: the map "pieces" [1, H, W], int32, and the table "boxes" with x, y of the centre, width and height of the
+/// object of each piece, px (GuidedObjects). Maps: "heat" [1, h, w], "size" and "offset" [2, h, w], a quarter of the
+/// size of the frame in which the network sees the image; "boxes" [1, B, 5] = x, y, width and height in the frame, and
+/// the score, by falling score; "masks" [1, 1, P], the probabilities at the points of the boxes' regions.
+class ObjectGuided : public Method {
+ public:
+  explicit ObjectGuided(const ObjectGuidedOptions&);
+  /// `config`: of a model file, or null for the defaults.
+  ObjectGuided(const std::string& name, const Json& config);
+
+  std::string name() const override { return "og"; }
+  TrainingDefaults training_defaults() const override;
+  SampleSpec sample_spec() const override;
+  TargetSpec targets() const override;
+  void make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets&) const override;
+  LossTerms loss(Tape&, const Batch&, const StepState*) const override;
+  bool capturable() const override { return false; }
+
+  std::vector<MapSpec> maps() const override;
+  bool gives_scores() const override { return true; }
+  std::unique_ptr<Predictor> predictor(const Exec&) const override;
+  Instances decode(const Exec&, Maps) const override;
+  Maps oracle(const Exec&, const Labels&) const override;
+
+ private:
+  class Network;
+
+  /// The frame in which the network sees an image of this size.
+  std::pair<int, int> frame_of(int height, int width) const;
+
+  ObjectGuidedOptions options_;
+  OgDetector detector_;
+  OgMasks masks_;
+};
+
+/// The config of a checkpoint of the public code; null for other files.
+Json recognise_object_guided(const SafeTensors&, const std::string& file);
+
+}  // namespace basin

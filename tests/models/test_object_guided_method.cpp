@@ -1,0 +1,262 @@
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "data/metrics/metrics.h"
+#include "engine/json.h"
+#include "engine/ops/loss.h"
+#include "engine/safetensors.h"
+#include "models/inference/model_file.h"
+#include "models/inference/segmenter.h"
+#include "models/inference/views.h"
+#include "models/methods/object_guided.h"
+#include "models/training/stepper.h"
+#include "tests/support/field_support.h"
+#include "tests/support/file_support.h"
+#include "tests/support/support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+namespace {
+
+Labels labels_of(const Grid& g) { return compact(g.height, g.width, {g.ids.begin(), g.ids.end()}); }
+
+/// The targets that the method makes of labels, as a batch of one image [1, C, H, W].
+Batch batch_of(const Exec& exec, const Method& method, const Labels& labels, const std::vector<float>& pixels) {
+  const Exec cpu;
+  const TargetTensors targets = make_target_tensors(cpu, method.targets(), 1, labels.height, labels.width);
+  clear_tables(cpu, method.targets(), targets);
+  method.make_targets(cpu, {labels.ids.data(), {labels.height, labels.width}}, SampleTargets(targets, 0));
+  Batch batch;
+  for (const auto& [name, target] : targets)
+    batch.tensors[name] = target.to_device(exec);
+  batch.tensors["image"] = Tensor::from(exec, {1, 1, labels.height, labels.width}, pixels);
+  return batch;
+}
+
+ObjectGuidedOptions small(int width, int crop) {
+  ObjectGuidedOptions o;
+  o.channels = 1, o.width = width, o.crop = crop;
+  return o;
+}
+
+Labels decoded_oracle(const ObjectGuidedOptions& options, const Labels& truth) {
+  const ObjectGuided method(options);
+  const Exec cpu;
+  const Instances found = method.decode(cpu, method.oracle(cpu, truth));
+  CHECK(int(found.scores.size()) == found.labels.count);
+  for (const float score : found.scores)
+    CHECK(score > .99f);
+  return found.labels;
+}
+
+}  // namespace
+
+TEST_CASE("object-guided: the maps of a perfect network give the labels back, at any size") {
+  const Labels truth = guided_objects(labels_of(ellipses(90, 120, 14, 14, 3))).pieces;
+  CHECK(truth.count > 8);
+  ObjectGuidedOptions native = small(1, 256);
+  native.resize = false;
+  for (const ObjectGuidedOptions& options : {small(1, 256), native}) {
+    const Labels got = decoded_oracle(options, truth);
+    CHECK(*average_precision(score(truth, got), .75, Dialect::stardist) == 1);
+  }
+  const Labels empty{4, 5, 0, std::vector<int32_t>(20, 0)};
+  CHECK(decoded_oracle(small(1, 64), empty).count == 0);
+  // Two objects whose centres share a cell of the heat map: one of them is lost.
+  const Labels rings = labels_of(grid({"1111111111", "1222222221", "1222222221", "1222222221", "1222222221",
+                                       "1222222221", "1222222221", "1222222221", "1222222221", "1111111111"}));
+  CHECK(decoded_oracle(small(1, 32), rings).count == 1);
+}
+
+TEST_CASE("object-guided: targets are the boxes of the largest pieces, at most 500") {
+  const Exec cpu;
+  const ObjectGuided method(small(1, 32));
+  const Labels two = labels_of(grid({"1111.2222.11", "1111.2222.11", "1111.2222...", "1111.2222...", ".....2222..."}));
+  const Batch batch = batch_of(cpu, method, two, std::vector<float>(60));
+  CHECK(batch["boxes_count"].to_host<int32_t>(cpu) == std::vector<int32_t>{2});
+  const std::vector<float> boxes = batch["boxes"].to_host<float>(cpu);
+  CHECK(std::vector<float>(boxes.begin(), boxes.begin() + 12) ==
+        std::vector<float>{1.5f, 1.5f, 4, 4, 6.5f, 2, 4, 5, 0, 0, 0, 0});
+  const std::vector<int32_t> pieces = batch["pieces"].to_host<int32_t>(cpu);
+  CHECK(pieces[0] == 1);
+  CHECK(pieces[5] == 2);
+  CHECK(pieces[10] == 0);
+  Labels many{130, 130, 0, std::vector<int32_t>(130 * 130, 0)};  // 26 x 26 squares of 4 px
+  for (int y = 0; y < 130; ++y)
+    for (int x = 0; x < 130; ++x)
+      if (y % 5 < 4 && x % 5 < 4) many.ids[size_t(y * 130 + x)] = 1 + y / 5 * 26 + x / 5;
+  many.count = 26 * 26;
+  CHECK(batch_of(cpu, method, many, std::vector<float>(130 * 130))["boxes_count"].to_host<int32_t>(cpu)[0] == 500);
+}
+
+TEST_CASE("object-guided: tensors have the names and shapes of the public code, and a converted checkpoint loads") {
+  const ObjectGuided published{ObjectGuidedOptions()};
+  std::set<std::string> names;
+  for (const Params::Named& n : published.params().learnt())
+    names.insert(n.name);
+  CHECK(names.size() == published.params().learnt().size());
+  for (const char* name :
+       {"base_network.conv1.weight", "base_network.bn1.bias", "base_network.layer1.0.downsample.0.weight",
+        "base_network.layer3.5.conv2.weight", "base_network.layer4.2.bn3.weight", "dec_c2.up.0.bias",
+        "dec_c4.up.1.weight", "dec_c3.cat_conv.0.weight", "dec_c3.cat_conv.1.bias", "c0_conv.2.bias",
+        "seg_combine.0.up.0.weight", "seg_combine.3.cat_conv.0.bias", "seg_head.2.weight", "hm.2.bias", "wh.0.weight",
+        "reg.2.weight", "point_head0.0.bias"})
+    CHECK_MESSAGE(names.count(name), name);
+  for (const Params::Named& n : published.params().learnt())
+    if (n.name == "point_head1.0.weight") CHECK(n.shape == Shape({1, 128, 1}));
+  CHECK(published.params().statistics().size() == 2 * (53 + 6));
+  CHECK_FALSE(can_average_views(published));
+
+  const Exec cpu;
+  ObjectGuided trained(small(4, 64));
+  trained.params().allocate(cpu);
+  trained.init(cpu, 3);
+  SafeTensors checkpoint;
+  add_parameters(checkpoint, cpu, trained.params());
+  const float batches = 7;
+  checkpoint.add("base_network.bn1.num_batches_tracked", {1}, &batches);
+  const Folder folder;
+  const std::vector<std::byte> bytes = encode_safetensors(checkpoint);
+  write_bytes(folder / "public.safetensors", {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  const Model model = load_model(folder / "public.safetensors", cpu);
+  CHECK(model.method->name() == "og");
+  CHECK(model.method->config()["width"] == 4);
+  CHECK(model.method->config()["channels"] == 1);
+  CHECK(model.method->params().values().to_host<float>(cpu) == trained.params().values().to_host<float>(cpu));
+}
+
+TEST_CASE("object-guided: gradients of the mask branch in double") {
+  const Exec cpu;
+  Params params(DType::f64);
+  const OgMasks masks(params, {.in_channels = 1, .width = 1});
+  params.allocate(cpu);
+  params.init(cpu, 5);
+  // Regions on five, two and one levels.
+  const OgRegions regions =
+      og_regions(cpu, {{0, 4, 9, 3.5, 12}, {1, 16, 16, 32, 31}, {0, 20, 10, 6, 7}, {0, 9, 9, 1, 20}}, 5);
+  CHECK(regions.source == std::vector<int>{1, 2, 0});  // the last is too thin
+  REQUIRE(regions.levels.size() == 5);
+  CHECK(regions.levels[1].count() == 2);
+  std::vector<Shape> shapes;
+  std::vector<std::vector<double>> at;
+  for (int l = 0; l < 5; ++l) {
+    const int channels = l < 2 ? 1 : 1 << l, side = 32 >> l;
+    shapes.push_back({2, channels, side, side});
+    at.push_back(uniform<double>(size_t(shapes.back().size()), -1, 1, unsigned(l + 1)));
+  }
+  const RoiPlaces places = uncertain_points(
+      cpu, Tensor::from(cpu, {regions.levels[0].points}, uniform<double>(size_t(regions.levels[0].points), -1, 1, 9)),
+      regions.levels[0], 1, 2);
+  const auto loss = [&](Tape& tape, const std::vector<Var>& pyramid) {
+    const OgMasks::Features f = masks.forward(tape, pyramid, regions);
+    const auto bce = [&](const Var& logits, const Tensor& before) {
+      const std::vector<double> truth = uniform<double>(size_t(logits.value.shape().size()), 0, 1, 11);
+      return segment_bce_loss(tape, logits, Tensor::from(cpu, {int64_t(truth.size())}, truth), before, 3);
+    };
+    std::vector<WeightedVar> terms{{bce(f.logits, regions.levels[0].before)}};
+    const std::vector<OgMasks::PointLogits> refined = masks.refine(tape, f, regions, places);
+    CHECK(refined.size() == 2);
+    CHECK(refined[1].places.count < refined[0].places.count);
+    for (const OgMasks::PointLogits& p : refined)
+      terms.push_back({bce(p.value, p.places.before), 2});
+    return weighted_sum(tape, terms);
+  };
+  // Along a random direction of the maps and of the parameters.
+  const std::vector<double> values = params.values().to_host<double>(cpu);
+  const std::vector<double> turn = uniform<double>(values.size(), -1, 1, 21);
+  const auto run = [&](double step, bool with_gradients) {
+    std::vector<double> moved = values;
+    for (size_t i = 0; i < moved.size(); ++i)
+      moved[i] += step * turn[i];
+    params.values().copy_from_host(cpu, moved.data());
+    params.gradients().zero(cpu);
+    Tape tape(cpu);
+    std::vector<Var> pyramid;
+    double slope = 0;
+    for (size_t l = 0; l < 5; ++l) {
+      std::vector<double> maps = at[l];
+      const std::vector<double> d = uniform<double>(maps.size(), -1, 1, unsigned(30 + l));
+      for (size_t i = 0; i < maps.size(); ++i)
+        maps[i] += step * d[i];
+      pyramid.push_back(tape.leaf(Tensor::from(cpu, shapes[l], maps)));
+    }
+    const Var out = loss(tape, pyramid);
+    if (!with_gradients) return out.value.to_host<double>(cpu)[0];
+    tape.backward(out, Tensor::from<double>(cpu, {1}, {1}));
+    const std::vector<double> gradients = params.gradients().to_host<double>(cpu);
+    for (size_t i = 0; i < gradients.size(); ++i)
+      slope += gradients[i] * turn[i];
+    for (size_t l = 0; l < 5; ++l) {
+      const std::vector<double> g = tape.grad(pyramid[l]).to_host<double>(cpu);
+      const std::vector<double> d = uniform<double>(g.size(), -1, 1, unsigned(30 + l));
+      for (size_t i = 0; i < g.size(); ++i)
+        slope += g[i] * d[i];
+    }
+    return slope;
+  };
+  const double analytic = run(0, true), step = 1e-7;
+  CHECK(std::abs(analytic) > .01);
+  CHECK((run(step, false) - run(-step, false)) / (2 * step) == doctest::Approx(analytic).epsilon(1e-5));
+}
+
+TEST_CASE("object-guided: on one image the loss falls, and its objects are found") {
+  const Labels truth = labels_of(grid([] {
+    std::vector<std::string> rows(64, std::string(64, '.'));
+    const int centres[][3] = {{14, 15, 9}, {14, 44, 11}, {44, 14, 11}, {46, 46, 12}, {31, 30, 6}};
+    for (int k = 0; k < 5; ++k)
+      for (int y = 0; y < 64; ++y)
+        for (int x = 0; x < 64; ++x)
+          if (std::hypot(y - centres[k][0], x - centres[k][1]) < centres[k][2])
+            rows[size_t(y)][size_t(x)] = char('1' + k);
+    return rows;
+  }()));
+  REQUIRE(truth.count == 5);
+  std::vector<float> pixels;
+  for (size_t i = 0; i < truth.ids.size(); ++i)
+    pixels.push_back((truth.ids[i] ? .8f : .1f) + float(i * 7 % 13) / 100);
+  for (const Exec& exec : execs()) {
+    ObjectGuided method(small(8, 64));
+    method.params().allocate(exec);
+    method.init(exec, 1);
+    const Batch batch = batch_of(exec, method, truth, pixels);
+    Stepper stepper(exec, method);
+    constexpr int steps = 70;
+    double first = 0, last = 0;
+    for (int step = 0; step < steps; ++step) {
+      stepper.step(batch, step, 3e-3);
+      last = stepper.take_sums().back();
+      if (step == 0) first = last;
+    }
+    CHECK(stepper.first_bad() == -1);
+    CHECK(stepper.names() == std::vector<std::string>{"heat", "size", "offset", "mask", "points", "loss"});
+    CHECK(last < first / 5);
+    const Tensor image = Tensor::from(exec, {1, 64, 64}, pixels);
+    const Instances found = method.decode(exec, method.predictor(exec)->predict(exec, image, {}));
+    CHECK(*average_precision(score(truth, found.labels), .75, Dialect::stardist) == 1);
+    REQUIRE(found.scores.size() == 5);
+    CHECK(std::is_sorted(found.scores.rbegin(), found.scores.rend()));
+    CHECK(found.scores.back() > .3f);
+    // A stricter decoding of the same maps keeps fewer, those with the highest scores.
+    const Maps maps = method.predictor(exec)->predict(exec, image, {});
+    method.settings().set({"max_objects", "2", "test"}, {Setting::Use::decoding});
+    const Instances two = method.decode(exec, maps);
+    CHECK(two.scores == std::vector<float>(found.scores.begin(), found.scores.begin() + 2));
+  }
+}
+
+TEST_CASE("object-guided: images without objects have the loss of their centres alone") {
+  const Labels none{32, 64, 0, std::vector<int32_t>(32 * 64, 0)};
+  for (const Exec& exec : execs()) {
+    ObjectGuided method(small(4, 32));
+    method.params().allocate(exec);
+    method.init(exec, 1);
+    Stepper stepper(exec, method);
+    stepper.step(batch_of(exec, method, none, std::vector<float>(32 * 64, .5f)), 0, 1e-3);
+    const std::vector<double> sums = stepper.take_sums();
+    CHECK(sums[0] > 0);
+    CHECK(sums[5] == doctest::Approx(sums[0]));
+    CHECK(stepper.first_bad() == -1);
+  }
+}
