@@ -127,8 +127,8 @@ Tensor Tensor::clone(const Exec& exec) const {
 }
 
 Tensor Tensor::to_device(const Exec& exec) const {
+  if (device_ == exec.device) return *this;
   BASIN_CHECK(device_ == Device::cpu && layout_ == Layout::nchw, "tensor ", shape_);
-  if (exec.device == Device::cpu) return *this;
   const Tensor there = empty(exec, shape_, dtype_);
   there.copy_from_host(exec, raw());
   return there;

@@ -68,7 +68,7 @@ class Tensor {
   /// A copy in memory of its own.
   Tensor clone(const Exec&) const;
   void zero(const Exec&) const;
-  /// A row-major host tensor copied to the device of `exec`: on the CPU the tensor itself.
+  /// The tensor itself if it lies in the memory of `exec`'s device, otherwise a copy there of a row-major host tensor.
   Tensor to_device(const Exec&) const;
   /// Its elements in host memory: on the CPU the tensor itself.
   Tensor to_host(const Exec&) const;

@@ -47,6 +47,14 @@ bool searches_scale(const Json& info) {
   return has_object_sizes(info) && info.contains("scale") && info["scale"] == "auto";
 }
 
+double stored_scale(const Json& info) {
+  if (!info.contains("scale") || !info["scale"].is_number()) return 1;
+  const double scale = info["scale"].get<double>();
+  if (!(scale >= min_scale && scale <= max_scale))
+    refuse("the model's description gives the scale ", scale, ", expected ", min_scale, " to ", max_scale);
+  return scale;
+}
+
 Brightness brightness_of(const Source& source) {
   std::vector<double> values;
   std::vector<float> row(size_t(source.width()));

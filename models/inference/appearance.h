@@ -31,6 +31,13 @@ bool has_object_sizes(const Json& info);
 /// Whether `segment` searches for the scale of each image by default: the description says "scale": "auto".
 bool searches_scale(const Json& info);
 
+/// The scales at which a network may see images.
+inline constexpr double min_scale = 0.01, max_scale = 100;
+
+/// The scale at which `segment` shows images to the network by default, unless it searches for it: the one that the
+/// model was trained at, or that is stored with it.
+double stored_scale(const Json& info);
+
 /// The middle and the contrast of one image, as in Appearance.
 struct Brightness {
   double middle = 0, contrast = 0;

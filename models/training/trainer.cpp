@@ -20,6 +20,7 @@
 #include "models/training/checkpoint.h"
 #include "models/training/feed.h"
 #include "models/training/learning_rate.h"
+#include "models/training/scaled_examples.h"
 #include "models/training/training_log.h"
 
 namespace basin {
@@ -61,6 +62,7 @@ Json settings(const TrainOptions& o, const Exec& exec, const Method& method, con
   if (o.step.adam.weight_decay > 0) j["weight-decay"] = o.step.adam.weight_decay;
   if (o.draw_by != DrawBy::images) j["sampling"] = to_string(o.draw_by);
   if (o.draws > 0) j["draws"] = o.draws;
+  if (o.segment.scale != 1) j["scale"] = o.segment.scale;
   if (exec.precision != Precision::fp32) j["precision"] = name_of(exec.precision);
   if (exec.device == Device::cuda && exec.deterministic) j["deterministic"] = true;
   if (o.start) j["finetune"] = fingerprint_of(exec, *o.start);
@@ -120,13 +122,16 @@ class Averaged {
 
 }  // namespace
 
-void train(const Exec& exec, Method& method, const std::vector<Example>& examples,
+void train(const Exec& exec, Method& method, const std::vector<Example>& originals,
            const std::vector<Example>& validation, const TrainOptions& o, const RunFiles& files, bool resume) {
   const SampleSpec spec = method.sample_spec();
   if (o.crop % spec.multiple != 0 || o.crop < spec.multiple)
     refuse("--crop ", o.crop, ": expected a multiple of ", spec.multiple);
-  const Json chosen = settings(o, exec, method, fingerprint(examples), fingerprint(validation));
-  const std::vector<std::string> seen = image_fingerprints(examples);
+  const Json chosen = settings(o, exec, method, fingerprint(originals), fingerprint(validation));
+  const std::vector<std::string> seen = image_fingerprints(originals);
+  std::vector<Example> scaled;
+  if (o.segment.scale != 1) scaled = scaled_examples(originals, o.segment.scale);
+  const std::vector<Example>& examples = o.segment.scale != 1 ? scaled : originals;
   const Json appearance = to_json(appearance_of(examples));
   Stepper stepper(exec, method, o.step);
   Checkpoint at;
@@ -206,6 +211,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& example
               {"appearance", appearance},
               {"step", at.step},
               {"software", "basin " BASIN_VERSION}};
+    if (o.segment.scale != 1) info["scale"] = o.segment.scale;
     std::string header = "step,epoch,rate";
     std::ostringstream line;
     line.precision(9);

@@ -23,7 +23,7 @@ struct TrainOptions {
   uint64_t seed = 0;
   const Params* start = nullptr;   // fine-tuning: the first values of the parameters; null: drawn with the seed
   int workers = 0;                 // threads that prepare batches; 0: 1, or on a GPU as many as the cores allow
-  SegmentOptions segment;          // for validation
+  SegmentOptions segment;          // for validation; training images are seen at its scale too
   std::function<void()> accepted;  // called once before the first step, when all settings have been accepted
 };
 

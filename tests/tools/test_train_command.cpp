@@ -1,5 +1,7 @@
 #include "data/files/image.h"
 #include "data/files/labels.h"
+#include "engine/json.h"
+#include "models/inference/model_file.h"
 #include "tests/support/command_support.h"
 
 using namespace basin;
@@ -77,4 +79,39 @@ TEST_CASE("train: --finetune takes method, settings and weights from a model") {
   CHECK(!std::filesystem::exists(folder / "wider"));
   for (const char* excluded : {"--model fc", "--channels 3"})
     CHECK(run_basin(folder, few + "--finetune first/last.safetensors --out other " + excluded).code != 0);
+}
+
+TEST_CASE("train: --scale resizes images for the network, and segment does the same with the model") {
+  const Folder folder;
+  REQUIRE(run_basin(folder, "synth --kind nuclei --count 3 --size 128 --out data").code == 0);
+  const std::string few = "train --data data --crop 32 --batch 1 --width 4 --device cpu ";
+  const Ran half = run_basin(folder, few + "--scale 0.5 --steps 1 --out half");
+  REQUIRE_MESSAGE(half.code == 0, half.err);
+  REQUIRE(run_basin(folder, few + "--steps 1 --out whole").code == 0);
+  const auto info_of = [&](const std::string& model) { return load_model(folder / model, {}).info; };
+  const Json scaled = info_of("half/last.safetensors"), unscaled = info_of("whole/last.safetensors");
+  CHECK(scaled["scale"] == 0.5);
+  CHECK(!unscaled.contains("scale"));
+  // The sizes that a model records are those that its network sees.
+  const double median = scaled["appearance"]["diameter"][1], before = unscaled["appearance"]["diameter"][1];
+  CHECK(median == doctest::Approx(before / 2).epsilon(0.1));
+  // Its images are known by their fingerprints as files, so that none is tuned on.
+  CHECK(scaled["trained_on"] == unscaled["trained_on"]);
+
+  const auto scale_of = [&](const std::string& words) {
+    const Ran ran = run_basin(folder, "segment data --device cpu --out out " + words);
+    CHECK_MESSAGE(ran.code == 0, ran.err);
+    return Json::parse(read_bytes(folder / "out/run.json"))["scale"].get<double>();
+  };
+  CHECK(scale_of("--model half/last.safetensors") == 0.5);
+  CHECK(scale_of("--model half/last.safetensors --scale 1") == 1);
+  CHECK(scale_of("--model whole/last.safetensors") == 1);
+  // Further training and tuning keep it.
+  REQUIRE(run_basin(folder,
+                    "train --data data --crop 32 --steps 1 --device cpu --finetune half/last.safetensors --out more")
+              .code == 0);
+  CHECK(info_of("more/last.safetensors")["scale"] == 0.5);
+  const Ran other = run_basin(folder, few + "--scale 0.4 --steps 2 --out half --resume");
+  CHECK(other.code == 1);
+  CHECK_MESSAGE(contains(other.err, "scale is 0.4, was 0.5"), other.err);
 }

@@ -103,7 +103,8 @@ Row row_of(const Exec& exec, const std::string& name, const std::vector<Pair>& i
   const auto compare = [&](const Source& source, const Example* truth) {
     const double start = clock_seconds();
     SegmentOptions options;
-    if (searches_scale(model.info))  // as segment does by default
+    options.scale = stored_scale(model.info);  // as segment does by default
+    if (searches_scale(model.info))
       options.scale = find_scale(exec, *model.method, *model.predictor, source, *trained).scale;
     const Labels labels = segment_source(exec, *model.method, *model.predictor, source, options).instances.labels;
     seconds += clock_seconds() - start;

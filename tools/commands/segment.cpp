@@ -120,13 +120,13 @@ struct Work {
 double parse_scale(const std::string& text) {
   double scale = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), scale);
-  if (error != std::errc() || end != text.data() + text.size() || !(scale >= 0.01 && scale <= 100))
-    refuse("--scale ", text, ": expected auto or a number from 0.01 to 100");
+  if (error != std::errc() || end != text.data() + text.size() || !(scale >= min_scale && scale <= max_scale))
+    refuse("--scale ", text, ": expected auto or a number from ", min_scale, " to ", max_scale);
   return scale;
 }
 
 /// The scale at which the network sees images: as given, or so that objects of the given diameter look as large as
-/// those the model was trained on. Without either, the model decides whether it is searched for each image.
+/// those the model was trained on. Without either, as the model was trained, or searched for each image if it says so.
 void choose_scale(const Options& o, Work& work) {
   const auto need_sizes = [&](const char* option) {
     if (!has_object_sizes(work.model.info))
@@ -138,6 +138,7 @@ void choose_scale(const Options& o, Work& work) {
     work.options.scale = work.trained->diameter / *o.diameter;
   } else if (o.scale.empty()) {
     work.finds_scale = searches_scale(work.model.info);
+    work.options.scale = with_name(o.model, [&] { return stored_scale(work.model.info); });
   } else if (o.scale == "auto") {
     need_sizes("--scale auto");
     work.finds_scale = true;

@@ -6,6 +6,7 @@
 #include "engine/files.h"
 #include "engine/json.h"
 #include "kernels/image/components.h"
+#include "models/inference/appearance.h"
 #include "models/inference/model_file.h"
 #include "models/registry.h"
 #include "models/training/learning_rate.h"
@@ -24,7 +25,7 @@ struct Options {
   Common common;
   std::string data, model = "vf-h1", finetune, out, val, augment, schedule, sampling = "images";
   double val_fraction = 0.1;
-  std::optional<double> lr, weight_decay;
+  std::optional<double> lr, weight_decay, scale;
   double clip = 0, ema = 0;
   bool resume = false, deterministic = false, no_graph = false;
   int64_t epochs = 0, steps = 0, draws = 0, save_every = 0, warm_up = 0;
@@ -153,6 +154,8 @@ void run(const Options& o) {
   t.augment = augment;
   t.draw_by = draw_by, t.draws = o.draws;
   t.patience = o.patience;
+  if (start.method) t.segment.scale = with_name(o.finetune, [&] { return stored_scale(start.info); });
+  if (o.scale) t.segment.scale = *o.scale;
   if (start.method) t.start = &start.method->params();
   t.step = {.graph = !o.no_graph, .accumulate = accumulate, .adam = defaults.adam, .clip = o.clip, .average = o.ema};
   if (o.weight_decay) t.step.adam.weight_decay = *o.weight_decay;
@@ -168,6 +171,7 @@ void run(const Options& o) {
   resolve_setting("batch", batch);
   resolve_setting("crop", crop);
   resolve_setting("accumulate", accumulate);
+  resolve_setting("scale", t.segment.scale);
   resolve_setting("lr", t.rate.rate);
   resolve_setting("schedule", to_string(t.rate.schedule));
   resolve_setting("augment", to_string(augment));
@@ -210,6 +214,11 @@ void add_train(Command& program) {
   command.add("--accumulate", o->accumulate, "batches whose gradients are averaged in one step; default: the method's")
       .positive();
   command.add("--crop", o->crop, "side of a crop, px; default: the method's").within(8, 16384);
+  command
+      .add("--scale", o->scale,
+           "resize images by this factor, when the model is trained and when it segments: less than 1 for objects "
+           "much larger than 30 px; default: 1, or that of --finetune")
+      .within(min_scale, max_scale);
   command.add("--lr", o->lr, "learning rate of Adam; default: the method's").positive();
   command.add("--schedule", o->schedule,
               "learning rate schedule: constant, cosine, polynomial or step; default: the method's");

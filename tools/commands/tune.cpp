@@ -125,6 +125,7 @@ void run(const Options& o) {
   report_converted(converted(examples), spec.channels);
 
   SegmentOptions options;
+  if (o.scale != "1") options.scale = with_name(o.model, [&] { return stored_scale(model.info); });
   options.tta = o.tta;
   size_t done = 0;
   const std::vector<ValidationScores> scores = try_decodings(
@@ -141,7 +142,8 @@ void run(const Options& o) {
   method.settings().set_decoding(decodings[best]);
   Json info = model.info;
   info["config"] = method.config();
-  if (!o.scale.empty()) info["scale"] = o.scale;
+  if (o.scale == "auto") info["scale"] = o.scale;
+  if (o.scale == "1") info["scale"] = 1;
   info["validation"] = to_json(scores[best]);
   info["tuning"] = {
       {"by", by},     {"images", examples.size()}, {"data", fingerprint(examples)}, {"decodings", decodings.size()},
@@ -185,7 +187,7 @@ void add_tune(Command& program) {
   command
       .add("--scale", o->scale,
            "what `segment --scale` is by default with the stored model: 1, or auto; default: as the model has it. "
-           "Here all images are segmented at scale 1")
+           "Here all images are segmented at 1, or at the scale that the model was trained at")
       .one_of({"1", "auto"});
   add_device_options(command, o->common);
   command.runs([o] { run(*o); });
