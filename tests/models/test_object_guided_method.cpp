@@ -246,6 +246,18 @@ TEST_CASE("object-guided: on one image the loss falls, and its objects are found
   }
 }
 
+TEST_CASE("object-guided: a predictor follows later changes of the size at which it sees images") {
+  const Exec cpu;
+  ObjectGuided method(small(1, 64));
+  method.params().allocate(cpu);
+  method.init(cpu, 1);
+  const std::unique_ptr<Predictor> predictor = method.predictor(cpu);
+  const Tensor image = Tensor::zeros(cpu, {1, 20, 40});
+  CHECK(predictor->predict(cpu, image, {})["heat"].shape() == Shape({1, 16, 16}));
+  method.settings().set({"resize", "false", "test"}, {Setting::Use::decoding});
+  CHECK(predictor->predict(cpu, image, {})["heat"].shape() == Shape({1, 8, 16}));
+}
+
 TEST_CASE("object-guided: images without objects have the loss of their centres alone") {
   const Labels none{32, 64, 0, std::vector<int32_t>(32 * 64, 0)};
   for (const Exec& exec : execs()) {

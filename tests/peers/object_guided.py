@@ -54,8 +54,12 @@ class CentredNearest:
         return mask[rows][:, columns]
 
 
-for module in (networks, affine_funcs, base_dataset):
-    module.np = NumpyInDouble()
+def set_precision(dtype):
+    for module in (networks, affine_funcs, base_dataset):
+        module.np = NumpyInDouble() if dtype == torch.float64 else numpy
+
+
+set_precision(torch.float64)
 peer.np, peer.cv2 = NumpyWithRaggedTake(), CentredNearest()
 
 
@@ -64,13 +68,28 @@ def random_network(seed):
     network = networks.Network({"hm": 1, "wh": 2, "reg": 2}, pretrained=False, down_ratio=DOWN, final_kernel=1,
                                head_conv=256)
     common.randomise_batch_norm(network)
-    # Boxes of some 40 to 60 px with scores around one half, and maps that vary.
+    return network.double()
+
+
+def write_weights(folder, network):
+    from safetensors.torch import save_file
+    save_file({name: value.float().contiguous() if value.is_floating_point() else value
+               for name, value in network.state_dict().items()}, folder.path / "state_dict.safetensors")
+
+
+def calibrate(network, image):
+    """Changes the last layer of each head so that there are boxes of some 40 to 60 px with scores around one half."""
+    wanted = {"hm": ([0], 1.5), "wh": ([15, 10], 2), "reg": ([0.5, 0.5], 0.3)}
     with torch.no_grad():
-        for head, factor in ((network.hm, 20), (network.wh, 20), (network.reg, 20), (network.seg_head, 5)):
-            head[-1].weight.mul_(factor)
-        network.hm[-1].bias.fill_(0)
-        network.wh[-1].bias.copy_(torch.tensor([15.0, 10.0]))
-    return network
+        features = network.forward_dec(image)["feat"][2]
+        for name, (mean, spread) in wanted.items():
+            head = getattr(network, name)
+            last, values = head[-1], head(features)[0].flatten(1)
+            factor = spread / values.std(1)
+            last.bias.copy_((last.bias - values.mean(1)) * factor + torch.tensor(mean))
+            last.weight.mul_(factor[:, None, None, None])
+            for parameter in last.parameters():  # as they arrive at Basin
+                parameter.copy_(parameter.float())
 
 
 def compare_network(report, folder, network, height, width, options):
@@ -174,41 +193,50 @@ def compare_loss(report, folder, size, seed, empty):
             side.judge(report, f"{what}: gradient, {name}", folder.read(f"gradient_{name}", leaf.shape), leaf.grad.numpy(), 1e-4)
 
 
-def peer_step(network, image, truth):
-    """The peer's loss of a batch, with the points that Basin drew."""
+def peer_step(network, image, truth, dtype):
+    """The peer's loss of a batch with the points that Basin drew, the number of terms of points, and the gradient."""
     draws = iter(truth.draws[k] for k in sorted(truth.draws))
+    rois = [[torch.from_numpy(roi).to(dtype).numpy() for roi in rois] for rois in truth.rois]
+    network = copy.deepcopy(network).to(dtype).train()
     drawing = torch.rand
-    torch.rand = lambda size, device: torch.from_numpy(next(draws)).reshape(size)
+    torch.rand = lambda size, device: torch.from_numpy(next(draws)).to(dtype).reshape(size)
+    set_precision(dtype)
     try:
-        found = network({"image": torch.from_numpy(image).double() - 0.5, "gt_bboxes": truth.boxes, "gt_rois": truth.rois})
+        found = network({"image": torch.from_numpy(image).to(dtype) - 0.5, "gt_bboxes": truth.boxes, "gt_rois": rois})
     finally:
         torch.rand = drawing
-    return CtdetLoss()(truth.maps, found), len(found["pr_pts_class0"]) + len(found["pr_pts_class1"])
+        set_precision(torch.float64)
+    value = CtdetLoss()(truth.maps, found)
+    value.backward()
+    gradient = {name: p.grad.numpy().ravel() for name, p in network.named_parameters()}
+    buffers = {name: buffer.numpy().ravel() for name, buffer in network.named_buffers()}
+    return value.item(), len(found["pr_pts_class0"]) + len(found["pr_pts_class1"]), gradient, buffers
 
 
 def compare_step(report, folder, network, size):
     labels = samples(size, 3)
-    image = numpy.repeat(0.6 * (labels > 0) + 0.2 * numpy.random.default_rng(0).random(size=labels.shape), 3, 0)
-    image = image.reshape(2, 3, size, size).astype(numpy.float32)
+    image = 0.6 * (labels > 0) + 0.2 * numpy.random.default_rng(0).random(size=labels.shape)
+    image = numpy.repeat(image[:, None], 3, 1).astype(numpy.float32)
     truth = Truth(folder, labels)
-    network = copy.deepcopy(network).train()
-    value, points = peer_step(network, image, truth)
-    value.backward()
-    gradient = {name: p.grad.numpy().ravel() for name, p in network.named_parameters()}
-    buffers = dict(network.named_buffers())
+    value, points, gradient, buffers = peer_step(network, image, truth, torch.float64)
     length = numpy.sqrt(sum((g ** 2).sum() for g in gradient.values()))
+
+    def off(found):
+        return numpy.sqrt(sum(((found[name] - g) ** 2).sum() for name, g in gradient.items())) / length
+
+    single = off(peer_step(network, image, truth, torch.float32)[2])
     for way, environment in (("direct", {"BASIN_ISA": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}), ("as chosen", {})):
         folder.write(image=image, labels=labels)
         folder.ask("train", "og", shape=image.shape, model=str(folder.path / "state_dict.safetensors"), environment=environment)
         what = f"training {size}x{size}, {len(truth.sizes)} objects, {points} terms of points, {way}"
-        judge_value(report, what, float(folder.read("loss0")[0]), value.item())
+        judge_value(report, what, float(folder.read("loss0")[0]), value)
         ours = folder.slices("learnt.txt", "gradient")
         report.check(f"{what}: names of parameters", set(ours) == set(gradient))
-        off = numpy.sqrt(sum(((ours[name] - g) ** 2).sum() for name, g in gradient.items())) / length
-        report.check(f"{what}: gradient of all parameters", off <= 1e-2, f"off by {off:.1e} in norm")
-        worst = max(numpy.abs(running - buffers[name].numpy().ravel()).max() / max(1, buffers[name].abs().max().item())
+        report.check(f"{what}: gradient of all parameters", off(ours) <= 2e-2,
+                     f"off by {off(ours):.1e} in norm; PyTorch in float32 {single:.1e}")
+        worst = max(numpy.abs(running - buffers[name]).max() / max(1, numpy.abs(buffers[name]).max())
                     for name, running in folder.slices("statistics.txt", "running").items())
-        report.check(f"{what}: running statistics", worst <= 1e-5, f"largest difference {worst:.1e}")
+        report.check(f"{what}: running statistics", worst <= 1e-4, f"largest difference {worst:.1e}")
 
 
 def compare_boxes(report, folder, height, width, seed):
@@ -292,11 +320,10 @@ def main():
             for published in (True, False):
                 compare_objects(report, folder, frame, shape, seed + 1, published)
         network = random_network(seed=1)
-        from safetensors.torch import save_file
-        save_file({k: v.contiguous() for k, v in network.state_dict().items()}, folder.path / "state_dict.safetensors")
-        network.double()
+        write_weights(folder, network)
         compare_step(report, folder, network, 128)
-        network.eval()
+        calibrate(network.eval(), torch.rand(1, 3, 128, 224).double() - 0.5)
+        write_weights(folder, network)
         compare_network(report, folder, network, 128, 224, ("--set", "resize=false"))
         compare_network(report, folder, network, 512, 512, ())
     report.finish()
