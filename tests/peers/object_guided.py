@@ -93,18 +93,24 @@ def calibrate(network, image):
 
 
 def compare_network(report, folder, network, height, width, options):
-    """The maps, and of the masks those of 20 of the boxes."""
+    """The maps, and of the masks those of 20 boxes, against the peer's in double precision."""
     pixels = numpy.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=numpy.uint8)
     heat, size, offset, boxes, masks = folder.segment(folder.path / "state_dict.safetensors", pixels, "heat", "size",
                                                       "offset", "boxes", "masks", options=options)
     batch = torch.from_numpy(pixels).double().permute(2, 0, 1)[None] / 255 - 0.5
     boxes, masks = boxes[0].astype(float), masks[0, 0]
     ends = numpy.cumsum([(1.1 * box[2:4]).astype(int).prod() for box in boxes])
-    some = numpy.linspace(0, len(boxes) - 1, 20).astype(int)
-    with torch.inference_mode():
-        maps = network.forward_dec(batch)
-        theirs = network.forward_seg_test({"pr_bboxes": boxes[some]}, maps)["pr_rois"]
-    theirs = numpy.concatenate([roi.numpy().ravel() for roi in theirs])
+    some = numpy.unique(numpy.linspace(0, len(boxes) - 1, 20).astype(int))
+
+    def peer_maps(dtype):
+        set_precision(dtype)
+        with torch.inference_mode():
+            maps = network.to(dtype).forward_dec(batch.to(dtype))
+            rois = network.forward_seg_test({"pr_bboxes": boxes[some]}, maps)["pr_rois"]
+        return maps, numpy.concatenate([roi.numpy().ravel() for roi in rois])
+
+    single = peer_maps(torch.float32)[1]
+    maps, theirs = peer_maps(torch.float64)
     what = f"network, {height}x{width}"
     probability = 1 / (1 + numpy.exp(-heat.astype(float)))
     side.judge(report, f"{what}: probabilities of centres", probability, maps["hm"][0].numpy(), 1e-4)
@@ -112,6 +118,7 @@ def compare_network(report, folder, network, height, width, options):
     side.judge(report, f"{what}: offsets", offset, maps["reg"][0].numpy(), 1e-4)
     ours = numpy.concatenate([masks[end - (1.1 * boxes[k, 2:4]).astype(int).prod():end] for k, end in zip(some, ends[some])])
     side.judge(report, f"{what}: masks in {len(some)} of {len(boxes)} boxes", ours, theirs, 1e-4)
+    print(f"     the peer's own float32 masks are {numpy.abs(single - theirs).max() / theirs.max():.1e} off its double ones")
     report.check(f"{what}: maps and masks vary", probability.std() > 0.01 and theirs.std() > 0.01,
                  f"by {probability.std():.3f} and {theirs.std():.3f}")
 
