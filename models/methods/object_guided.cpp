@@ -87,9 +87,11 @@ Maps maps_of(const Exec& exec, const GuidedMaps& guided, int height, int width) 
   for (const auto& [box, score] : guided.boxes)
     table.insert(table.end(), {float(box.x), float(box.y), float(box.width), float(box.height), float(score)});
   const Exec images = for_images(exec);
-  Maps maps({{"heat", guided.heat.to_device(images)},
-             {"size", guided.size.to_device(images)},
-             {"offset", guided.offset.to_device(images)},
+  // Those of a network are there already, those of the oracle are on the CPU.
+  const auto there = [&](const Tensor& map) { return map.device() == images.device ? map : map.to_device(images); };
+  Maps maps({{"heat", there(guided.heat)},
+             {"size", there(guided.size)},
+             {"offset", there(guided.offset)},
              {"boxes", Tensor::from(images, {1, int64_t(guided.boxes.size()), 5}, table)},
              {"masks", Tensor::from(images, {1, 1, int64_t(guided.masks.size())}, guided.masks)}});
   maps.height = height, maps.width = width;
