@@ -59,6 +59,15 @@ Tensor centred(const Exec& exec, const Tensor& image) {
   return shifted;
 }
 
+/// The frame, height and width, in which the network sees an image of this size.
+std::pair<int, int> frame_of(const ObjectGuidedOptions& o, int height, int width) {
+  if (o.resize) return {o.crop, o.crop};
+  const auto rounded_up = [](int n) {
+    return (n + OgDetector::multiple - 1) / OgDetector::multiple * OgDetector::multiple;
+  };
+  return {rounded_up(height), rounded_up(width)};
+}
+
 uint32_t step_of(const Exec& exec, const StepState* state) {
   StepState host;
   Tensor::borrow({}, const_cast<StepState*>(state), exec.device, {int64_t(sizeof host)}, DType::u8)
@@ -78,9 +87,11 @@ Maps maps_of(const Exec& exec, const GuidedMaps& guided, int height, int width) 
   for (const auto& [box, score] : guided.boxes)
     table.insert(table.end(), {float(box.x), float(box.y), float(box.width), float(box.height), float(score)});
   const Exec images = for_images(exec);
-  Maps maps({{"heat", guided.heat.to_device(images)},
-             {"size", guided.size.to_device(images)},
-             {"offset", guided.offset.to_device(images)},
+  // Those of a network are there already, those of the oracle are on the CPU.
+  const auto there = [&](const Tensor& map) { return map.device() == images.device ? map : map.to_device(images); };
+  Maps maps({{"heat", there(guided.heat)},
+             {"size", there(guided.size)},
+             {"offset", there(guided.offset)},
              {"boxes", Tensor::from(images, {1, int64_t(guided.boxes.size()), 5}, table)},
              {"masks", Tensor::from(images, {1, 1, int64_t(guided.masks.size())}, guided.masks)}});
   maps.height = height, maps.width = width;
@@ -90,17 +101,17 @@ Maps maps_of(const Exec& exec, const GuidedMaps& guided, int height, int width) 
 }  // namespace
 
 ObjectGuided::ObjectGuided(const ObjectGuidedOptions& options)
-    : options_(options),
+    : options_(std::make_shared<ObjectGuidedOptions>(options)),
       detector_(params_, {.in_channels = options.channels, .width = options.width}),
       masks_(params_, {.in_channels = options.channels, .width = options.width}) {
-  publish(options_, settings_);
+  publish(*options_, settings_);
 }
 ObjectGuided::ObjectGuided(const std::string&, const Json& config)
     : ObjectGuided(options_from<ObjectGuidedOptions>(config, publish)) {}
 
 TrainingDefaults ObjectGuided::training_defaults() const {
   TrainingDefaults d;
-  d.batch = 8, d.crop = options_.crop, d.epochs = 100;
+  d.batch = 8, d.crop = options_->crop, d.epochs = 100;
   d.rate = {.rate = 1.25e-4, .schedule = Schedule::constant};
   d.augment = "none";  // the samples are scaled, moved and flipped as they are cut
   d.normalisation = "divide";
@@ -109,9 +120,9 @@ TrainingDefaults ObjectGuided::training_defaults() const {
 
 SampleSpec ObjectGuided::sample_spec() const {
   SampleSpec spec;
-  spec.channels = options_.channels;
+  spec.channels = options_->channels;
   spec.multiple = OgDetector::multiple;
-  spec.normalisation = options_.normalisation;
+  spec.normalisation = options_->normalisation;
   spec.sampling.kind = Sampling::Kind::affine;
   spec.host_targets = true;
   return spec;
@@ -152,8 +163,8 @@ LossTerms ObjectGuided::loss(Tape& tape, const Batch& batch, const StepState* st
                 {"size", cell_l1_loss(tape, found.size, cell, size)},
                 {"offset", cell_l1_loss(tape, found.offset, cell, offset)}};
   std::vector<WeightedVar> weighted{{loss.terms[0].second, 1},
-                                    {loss.terms[1].second, options_.size_weight},
-                                    {loss.terms[2].second, options_.offset_weight}};
+                                    {loss.terms[1].second, options_->size_weight},
+                                    {loss.terms[2].second, options_->offset_weight}};
 
   // Regions are those of the true boxes.
   const std::vector<float> table = boxes.to_host<float>(exec);
@@ -177,7 +188,7 @@ LossTerms ObjectGuided::loss(Tape& tape, const Batch& batch, const StepState* st
     const OgMasks::Features features = masks_.forward(tape, found.pyramid, regions);
     mask = segment_bce_loss(tape, features.logits, roi_values(tape, truth, list).value, list.before, list.count());
     const RoiPlaces uncertain =
-        uncertain_points(exec, features.logits.value, list, options_.seed, step_of(exec, state));
+        uncertain_points(exec, features.logits.value, list, options_->seed, step_of(exec, state));
     const std::vector<OgMasks::PointLogits> refined = masks_.refine(tape, features, regions, uncertain);
     double terms = 0;
     for (const OgMasks::PointLogits& p : refined)
@@ -190,8 +201,8 @@ LossTerms ObjectGuided::loss(Tape& tape, const Batch& batch, const StepState* st
   }
   loss.terms.push_back({"mask", mask});
   loss.terms.push_back({"points", points});
-  weighted.push_back({mask, options_.mask_weight});
-  weighted.push_back({points, options_.point_weight});
+  weighted.push_back({mask, options_->mask_weight});
+  weighted.push_back({points, options_->point_weight});
   loss.total = weighted_sum(tape, weighted);
   return loss;
 }
@@ -202,23 +213,15 @@ std::vector<MapSpec> ObjectGuided::maps() const {
   return {{"heat", 1, code}, {"size", 2, code}, {"offset", 2, code}, {"boxes", 1, code}, {"masks", 1, code}};
 }
 
-std::pair<int, int> ObjectGuided::frame_of(int height, int width) const {
-  if (options_.resize) return {options_.crop, options_.crop};
-  const auto rounded_up = [](int n) {
-    return (n + OgDetector::multiple - 1) / OgDetector::multiple * OgDetector::multiple;
-  };
-  return {rounded_up(height), rounded_up(width)};
-}
-
 /// A copy of the network with weights of its own.
 class ObjectGuided::Network : public Predictor {
  public:
-  Network(const Exec& exec, const ObjectGuided& method) : method_(method.options_) {
+  Network(const Exec& exec, const ObjectGuided& method) : options_(method.options_), method_(*method.options_) {
     method_.take_parameters(exec, method);
   }
 
   Maps predict(const Exec& exec, const Tensor& image, const TilingOptions&) const override {
-    const auto [height, width] = method_.frame_of(image.dim(1), image.dim(2));
+    const auto [height, width] = frame_of(*options_, image.dim(1), image.dim(2));
     const Tensor frame = Tensor::empty(exec, {1, image.dim(0), height, width});
     kernels::resize_map(exec, image.view<const float, 3>(), 1, 1, image_of<float>(frame, 0));
     Tape tape(exec, Tape::Mode::evaluate);
@@ -257,6 +260,7 @@ class ObjectGuided::Network : public Predictor {
         .value;
   }
 
+  std::shared_ptr<const ObjectGuidedOptions> options_;
   ObjectGuided method_;
 };
 
@@ -269,9 +273,9 @@ Instances ObjectGuided::decode(const Exec& exec, Maps maps) const {
   const int frame_height = maps["heat"].dim(1) * down, frame_width = maps["heat"].dim(2) * down;
   const std::vector<float> table = maps["boxes"].to_host<float>(exec);
   std::vector<ScoredBox> boxes;
-  for (size_t k = 0; k + 5 <= table.size() && int(boxes.size()) < options_.decoding.max_objects; k += 5) {
+  for (size_t k = 0; k + 5 <= table.size() && int(boxes.size()) < options_->decoding.max_objects; k += 5) {
     const float* b = &table[k];
-    if (double(b[4]) <= options_.decoding.confidence) break;  // scores fall
+    if (double(b[4]) <= options_->decoding.confidence) break;  // scores fall
     boxes.push_back({{0, double(b[0]), double(b[1]), double(b[2]), double(b[3])}, double(b[4])});
   }
   const RoiList regions = roi_list({}, boxes_of(boxes), 0);
@@ -279,12 +283,12 @@ Instances ObjectGuided::decode(const Exec& exec, Maps maps) const {
   masks.resize(size_t(regions.points));  // those of the boxes that were left out come last
   const int height = maps.height > 0 ? maps.height : frame_height, width = maps.width > 0 ? maps.width : frame_width;
   ScoredLabels found =
-      paint(decode_masks(boxes, regions, masks, frame_height, frame_width, height, width, options_.decoding));
+      paint(decode_masks(boxes, regions, masks, frame_height, frame_width, height, width, options_->decoding));
   return {std::move(found.labels), std::move(found.scores), {}};
 }
 
 Maps ObjectGuided::oracle(const Exec& exec, const Labels& labels) const {
-  const auto [height, width] = frame_of(labels.height, labels.width);
+  const auto [height, width] = frame_of(*options_, labels.height, labels.width);
   return maps_of(exec, object_guided_oracle(labels, height, width), labels.height, labels.width);
 }
 

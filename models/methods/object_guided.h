@@ -47,10 +47,8 @@ class ObjectGuided : public Method {
  private:
   class Network;
 
-  /// The frame in which the network sees an image of this size.
-  std::pair<int, int> frame_of(int height, int width) const;
-
-  ObjectGuidedOptions options_;
+  // Shared with the predictors, so that they follow the setting `resize`.
+  const std::shared_ptr<ObjectGuidedOptions> options_;
   OgDetector detector_;
   OgMasks masks_;
 };

@@ -7,15 +7,23 @@
 // are raw float32, labels raw int32, in files of FOLDER that are named after them.
 //   model    {}: writes `model.safetensors` with the first values of seed 5.
 //   train    {"shape": [N, C, H, W], "model": FILE, "steps": 1, "rate": 0, "scheduled": 0, "dropout": [...]}: steps on
-//   a
-//            batch `image` and the method's targets, from a model file or else from the first values of seed 5. Writes
-//            `values`, `loss<step>`, and of the first step `gradient` and `running`, with their tables learnt.txt and
-//            statistics.txt; and for every {"p", "layer", "shape", "channels": BOOL} of "dropout" the numbers that it
-//            multiplies by in each step, `dropout<layer>-<step>`.
+//            a batch `image` and the method's targets, from a model file or else from the first values of seed 5. The
+//            targets of og are computed from `labels`, those of other methods are read. Writes `values`, `loss<step>`,
+//            and of the first step `gradient` and `running`, with their tables learnt.txt and statistics.txt; and for
+//            every {"p", "layer", "shape", "channels": BOOL} of "dropout" the numbers that it multiplies by in each
+//            step, `dropout<layer>-<step>`.
 //   loss     {"shape": [N, K, H, W], "scheduled": 2}: of `maps`, what the last layer gives, against `labels` [N, H, W].
-//            Writes `loss` and `gradient`. For wn the maps are the vectors of the embedding.
+//            Writes `loss` and `gradient`. For wn the maps are the vectors of the embedding. For og they are `heat`,
+//            `size` and `offset`, and the logits `masks` of the regions of the true boxes; the points where masks are
+//            refined are left out. Writes `gradient_heat` and so on.
 //   targets  {"shape": [H, W], "crop": [h, w]}: of the middle of `labels`, each written under its name.
 //   decode   {"maps": {NAME: [C, H, W], ...}}: writes `labels`.
+// For og alone:
+//   regions  {"count": B}: of `boxes` [B, 5], sample, x, y, width and height. Writes `source` [R], the box of each
+//            region, and `drawn` [P, 2], the random points of all regions from which refining chooses in step 0.
+//   boxes    {"shape": [h, w]}: of the maps `heat`, `size` and `offset`. Writes `boxes` [B, 5], the last is the score.
+//   objects  {"count": B, "frame": [H, W], "shape": [h, w], "published": BOOL}: of such `boxes` and the probabilities
+//            `masks` of their regions. Writes `objects` [n, 5], x, y, width, height and score, and their `pixels`.
 #include <cstdio>
 #include <fstream>
 #include <iterator>
@@ -24,11 +32,15 @@
 #include "engine/json.h"
 #include "engine/ops/embedding.h"
 #include "engine/ops/instance.h"
+#include "engine/ops/loss.h"
 #include "kernels/nn/adam.h"
 #include "kernels/nn/channels.h"
 #include "kernels/nn/dropout.h"
 #include "models/inference/model_file.h"
 #include "models/methods/method_support.h"
+#include "models/methods/object_guided_decoding.h"
+#include "models/networks/og_detector.h"
+#include "models/networks/og_masks.h"
 
 namespace basin {
 namespace {
@@ -99,10 +111,24 @@ std::vector<float> dropout_mask(const Exec& exec, const Json& dropout, uint64_t 
   return mask.to_host<float>(exec);
 }
 
+/// The method's targets of labels [N, H, W].
+TargetTensors targets_of(const Exec& exec, const Method& method, const Tensor& labels) {
+  const int n = labels.dim(0), height = labels.dim(1), width = labels.dim(2);
+  TargetTensors targets = make_target_tensors(exec, method.targets(), n, height, width);
+  clear_tables(exec, method.targets(), targets);
+  for (int k = 0; k < n; ++k)
+    method.make_targets(exec, {labels.data<int32_t>() + int64_t(k) * height * width, {height, width}},
+                        SampleTargets(targets, k));
+  return targets;
+}
+
 Batch read_batch(const Exec& exec, const Folder& folder, const Method& method, const Shape& shape) {
   Batch batch{{{"image", folder.read<float>(exec, "image", shape)}}};
   const TargetSpec spec = method.targets();
-  if (!spec.tables.empty()) refuse("request.json: ", method.name(), " has targets that are tables");
+  if (!spec.tables.empty()) {
+    batch.tensors.merge(targets_of(exec, method, folder.read<int32_t>(exec, "labels", {shape[0], shape[2], shape[3]})));
+    return batch;
+  }
   for (const TargetMap& map : spec.maps) {
     const Shape of_map{shape[0], map.channels, shape[2] / map.down, shape[3] / map.down};
     batch.tensors[map.name] = map.type == DType::i32 ? folder.read<int32_t>(exec, map.name, of_map)
@@ -181,7 +207,119 @@ Var loss_of_maps(Tape& tape, const Var& maps, const Tensor& labels, const Json& 
   return embedding_loss(tape, h, tables, options).total;
 }
 
+/// Rows [B, 5]: four numbers of a box, and its sample (first) or its score (last).
+struct BoxRows {
+  std::vector<RoiBox> boxes;
+  std::vector<ScoredBox> scored;
+
+  BoxRows(const Exec& exec, const Folder& folder, int count, bool with_scores) {
+    const std::vector<float> rows = folder.read<float>(exec, "boxes", {count, 5}).to_host<float>(exec);
+    for (const float* row = rows.data(); row < rows.data() + rows.size(); row += 5) {
+      const float* b = with_scores ? row : row + 1;
+      boxes.push_back({with_scores ? 0 : int(row[0]), double(b[0]), double(b[1]), double(b[2]), double(b[3])});
+      if (with_scores) scored.push_back({boxes.back(), double(row[4])});
+    }
+  }
+};
+
+/// As ObjectGuided::loss with these outputs of the networks, without the points where masks are refined.
+void guided_loss(const Exec& exec, const Folder& folder, const Json& request) {
+  const std::unique_ptr<Method> method = method_of(request);
+  const Json config = method->config();
+  const Shape image = shape_of(request.at("shape"));
+  const int samples = int(image[0]), height = int(image[1]), width = int(image[2]);
+  const Tensor labels = folder.read<int32_t>(exec, "labels", image);
+  const Batch batch{targets_of(exec, *method, labels)};
+  const int capacity = batch["boxes"].dim(1), down = kernels::detection_down;
+  const Shape of_heat{samples, 1, height / down, width / down}, of_size{samples, 2, height / down, width / down};
+  const Tensor heat = Tensor::empty(exec, of_heat), cell = Tensor::empty(exec, {samples, capacity}, DType::i32);
+  const Tensor size = Tensor::empty(exec, {samples, capacity, 2}), offset = Tensor::empty(exec, size.shape());
+  kernels::detection_targets<float>(exec, batch["boxes"].view<const float, 3>(),
+                                    batch["boxes_count"].view<const int32_t, 1>(), heat.view<float, 4>(),
+                                    cell.view<int32_t, 2>(), size.view<float, 3>(), offset.view<float, 3>());
+  std::vector<RoiBox> boxes;
+  std::vector<int32_t> piece;
+  for (int n = 0; n < samples; ++n)
+    for (int k = 0; k < batch["boxes_count"].data<int32_t>()[n]; ++k) {
+      const float* b = batch["boxes"].data<float>() + 4 * (n * capacity + k);
+      boxes.push_back({n, double(b[0]), double(b[1]), double(b[2]), double(b[3])});
+      piece.push_back(k + 1);
+    }
+  const OgRegions regions = og_regions(exec, boxes, OgDetector::levels);
+  Tape tape(exec);
+  std::vector<std::pair<std::string, Var>> given{{"heat", tape.leaf(folder.read<float>(exec, "heat", of_heat))},
+                                                 {"size", tape.leaf(folder.read<float>(exec, "size", of_size))},
+                                                 {"offset", tape.leaf(folder.read<float>(exec, "offset", of_size))}};
+  std::vector<WeightedVar> terms{
+      {centre_focal_loss(tape, given[0].second, heat), 1},
+      {cell_l1_loss(tape, given[1].second, cell, size), config.at("size_weight").get<double>()},
+      {cell_l1_loss(tape, given[2].second, cell, offset), config.at("offset_weight").get<double>()}};
+  if (regions.count() > 0) {
+    const RoiList& list = regions.levels[0];
+    std::vector<int32_t> label;
+    for (const int k : regions.source)
+      label.push_back(piece[size_t(k)]);
+    const Var truth{roi_mask_sample(exec, without_channel(batch["pieces"]), label, list, DType::f32)};
+    given.push_back({"masks", tape.leaf(folder.read<float>(exec, "masks", {list.points}))});
+    terms.push_back(
+        {segment_bce_loss(tape, given[3].second, roi_values(tape, truth, list).value, list.before, list.count()),
+         config.at("mask_weight").get<double>()});
+  }
+  const Var value = weighted_sum(tape, terms);
+  tape.backward(value, Tensor::from(exec, {1}, std::vector<float>{1}));
+  folder.write(exec, "loss", value.value);
+  for (const auto& [name, var] : given)
+    folder.write(exec, "gradient_" + name, tape.grad(var));
+}
+
+void regions(const Exec& exec, const Folder& folder, const Json& request) {
+  const BoxRows rows(exec, folder, request.at("count").get<int>(), false);
+  const OgRegions regions = og_regions(exec, rows.boxes, OgDetector::levels);
+  folder.write("source", std::vector<int32_t>(regions.source.begin(), regions.source.end()));
+  std::vector<int32_t> before{0};  // all draws are kept
+  for (const RoiList::Region& r : regions.levels.at(0).regions)
+    before.push_back(before.back() + 3 * (r.height * r.width / 8));
+  const RoiList& list = regions.levels[0];
+  const Tensor logits = Tensor::zeros(exec, {list.points}), kept = Tensor::from(exec, {list.count() + 1}, before);
+  const Tensor at = Tensor::empty(exec, {before.back(), 2}, DType::f64),
+               roi = Tensor::empty(exec, {before.back()}, DType::i32);
+  kernels::uncertain_points<float>(exec, logits.view<const float, 1>(), list.view(), kept.view<const int32_t, 1>(),
+                                   kept.view<const int32_t, 1>(), before.back(), 0, 0, at.view<double, 2>(),
+                                   roi.view<int32_t, 1>());
+  folder.write("drawn", at.to_host<double>(exec));
+}
+
+void boxes(const Exec& exec, const Folder& folder, const Json& request) {
+  const Shape map = shape_of(request.at("shape")), pair{2, map[0], map[1]};
+  std::vector<float> rows;
+  for (const auto& [box, score] :
+       decode_boxes(exec, folder.read<float>(exec, "heat", {1, map[0], map[1]}), folder.read<float>(exec, "size", pair),
+                    folder.read<float>(exec, "offset", pair), {}))
+    rows.insert(rows.end(), {float(box.x), float(box.y), float(box.width), float(box.height), float(score)});
+  folder.write("boxes", rows);
+}
+
+void objects(const Exec& exec, const Folder& folder, const Json& request) {
+  const BoxRows rows(exec, folder, request.at("count").get<int>(), true);
+  const RoiList list = roi_list(exec, rows.boxes, 0);
+  const Shape frame = shape_of(request.at("frame")), shape = shape_of(request.at("shape"));
+  using Votes = ObjectGuidedDecoding::Votes;
+  const ObjectGuidedDecoding decoding{.votes = request.at("published") ? Votes::published : Votes::normalised};
+  const ScoredMasks found =
+      decode_masks(rows.scored, list, folder.read<float>(exec, "masks", {list.points}).to_host<float>(exec),
+                   int(frame[0]), int(frame[1]), int(shape[0]), int(shape[1]), decoding);
+  std::vector<float> table;
+  std::vector<int32_t> pixels;
+  for (const Instance& o : found.objects) {
+    table.insert(table.end(), {float(o.x), float(o.y), float(o.width), float(o.height), float(o.score)});
+    pixels.insert(pixels.end(), o.mask.begin(), o.mask.end());
+  }
+  folder.write("objects", table);
+  folder.write("pixels", pixels);
+}
+
 void loss(const Exec& exec, const Folder& folder, const Json& request) {
+  if (request.at("method") == "og") return guided_loss(exec, folder, request);
   const Shape shape = shape_of(request.at("shape"));
   Tape tape(exec);
   const Var maps = tape.leaf(folder.read<float>(exec, "maps", shape));
@@ -219,6 +357,9 @@ void run(const Folder& folder) {
   if (task == "loss") return loss(exec, folder, request);
   if (task == "targets") return targets(exec, folder, request);
   if (task == "decode") return decode(exec, folder, request);
+  if (task == "regions") return regions(exec, folder, request);
+  if (task == "boxes") return boxes(exec, folder, request);
+  if (task == "objects") return objects(exec, folder, request);
   refuse("request.json: unknown task ", task);
 }
 
