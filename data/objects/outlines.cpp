@@ -24,13 +24,13 @@ constexpr std::array<Corner, 4> steps{{{1, 0}, {0, 1}, {-1, 0}, {0, -1}}};  // r
 /// Follows a border from the upper edge of pixel (y, x) to the right, the piece on its right-hand side. At a corner
 /// where two pixels of the piece meet diagonally it goes on to the other pixel: a hole that touches the outer border
 /// there gets a ring of its own. `seen` marks the pixels whose upper edges were passed.
-Ring follow(const Pieces& pieces, int y, int x, std::vector<bool>& seen) {
+Ring follow(const Pieces& pieces, int y, int x, std::vector<uint8_t>& seen) {
   const int32_t piece = pieces.at(y, x);
   Ring ring;
   Corner at{x, y};
   size_t direction = 0;
   do {
-    if (direction == 0) seen[size_t(at.y) * size_t(pieces.width) + size_t(at.x)] = true;
+    if (direction == 0) seen[size_t(at.y) * size_t(pieces.width) + size_t(at.x)] = 1;
     const Corner step = steps[direction];
     at = {at.x + step.x, at.y + step.y};
     // The two pixels ahead of the corner. A step right by (dx, dy) has its right-hand side in the direction (-dy, dx).
@@ -56,7 +56,7 @@ Outlines outlines_of(const Labels& labels) {
   const int64_t count = kernels::components_of_labels({}, {labels.ids.data(), {height, width}}, 4,
                                                       View<int32_t, 2>{pieces.ids.data(), {height, width}});
   std::vector<int32_t> place(size_t(count) + 1, -1);  // of each piece among those of its object
-  std::vector<bool> seen(labels.ids.size());
+  std::vector<uint8_t> seen(labels.ids.size());
   for (int y = 0; y < height; ++y) {
     const size_t row = size_t(y) * size_t(width);
     for (int x = 0; x < width; ++x) {

@@ -55,11 +55,11 @@ class Zip {
  public:
   explicit Zip(OutputFile& file) : file_(file) {}
 
-  void add(const std::string& name, const std::string& content) {
+  void add(const std::string& name, const std::string& content, uint32_t crc) {
     constexpr uint32_t first_of_january_1980 = 0x00210000;
     const auto describe = [&](Bytes& to) {
       to.put(0, 2), to.put(0, 2);  // flags; stored
-      to.put(first_of_january_1980, 4), to.put(crc32(content), 4);
+      to.put(first_of_january_1980, 4), to.put(crc, 4);
       to.put(content.size(), 4), to.put(content.size(), 4), to.put(name.size(), 2);
     };
     const bool far = at_ >= UINT32_MAX;
@@ -150,6 +150,7 @@ std::string roi_of(const std::vector<Polygon>& object, const std::string& name) 
     }
   const auto limited = [](int32_t v) { return uint64_t(std::min(v, short_limit)); };
   Bytes roi(std::endian::big);
+  roi.text.reserve(256 + 4 * (simple ? object[0].outer.size() : path.size()));
   roi.put(0x496f7574, 4), roi.put(227, 2), roi.put(simple ? traced : rectangle, 1), roi.put(0, 1);
   for (const int32_t side : {box.y0, box.x0, box.y1, box.x1})
     roi.put(limited(side), 2);
@@ -180,9 +181,22 @@ void write_rois(const std::filesystem::path& path, const Outlines& outlines) {
   OutputFile file(path);
   Zip zip(file);
   const size_t digits = std::max<size_t>(4, std::to_string(outlines.size()).size());
-  for (size_t k = 0; k < outlines.size(); ++k) {
-    const std::string name = fmt::format("{:0{}}", k + 1, digits);
-    zip.add(name + ".roi", roi_of(outlines[k], name));
+  struct Entry {
+    std::string name, content;
+    uint32_t crc = 0;
+  };
+  std::vector<Entry> entries(4096);
+  for (size_t first = 0; first < outlines.size(); first += entries.size()) {
+    const size_t n = std::min(entries.size(), outlines.size() - first);
+#pragma omp parallel for schedule(static)
+    for (size_t i = 0; i < n; ++i) {
+      const std::string name = fmt::format("{:0{}}", first + i + 1, digits);
+      std::string content = roi_of(outlines[first + i], name);
+      const uint32_t crc = crc32(content);
+      entries[i] = {name + ".roi", std::move(content), crc};
+    }
+    for (size_t i = 0; i < n; ++i)
+      zip.add(entries[i].name, entries[i].content, entries[i].crc);
   }
   zip.finish();
   file.commit();
