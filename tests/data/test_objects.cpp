@@ -7,6 +7,7 @@
 #include "data/objects/measure.h"
 #include "data/objects/outlines.h"
 #include "data/objects/rois.h"
+#include "data/objects/seg_npy.h"
 #include "engine/json.h"
 #include "tests/support/file_support.h"
 
@@ -77,6 +78,29 @@ TEST_CASE("objects: measurements of a rectangle by hand, and of values that are 
   // The hull of the ring and its last pixel holds three more: the hole, and those on either side of that pixel.
   CHECK(measure(ring()).shapes[0].solidity == Approx(9 / 12.0));
   CHECK(measure(ring()).shapes[1].touches_edge);
+}
+
+TEST_CASE("objects: the border pixels of a plus sign lie diagonally, and count sqrt 2 each") {
+  const Measurements m = measure(labels_of(3, 3, {0, 1, 0, 1, 1, 1, 0, 1, 0}));
+  CHECK(m.shapes.at(0).perimeter == Approx(4 * std::sqrt(2.0)));
+  CHECK(m.shapes[0].solidity == 1);
+  CHECK(m.shapes[0].eccentricity == 0);
+  const Measurements single = measure(labels_of(1, 1, {1}));
+  CHECK(single.shapes.at(0).perimeter == 0);
+  CHECK(single.shapes[0].solidity == 1);
+  CHECK(single.shapes[0].major_axis == 0);
+}
+
+TEST_CASE("objects: Cellpose's file is an array of one object, pickled") {
+  const Folder folder;
+  write_seg_npy(folder / "x_seg.npy", ring(), "x.tif");
+  const std::string bytes = read_bytes(folder / "x_seg.npy");
+  CHECK(bytes.starts_with("\x93NUMPY"));
+  CHECK(bytes.substr(127, 3) == "\n\x80\x04");
+  CHECK(bytes.back() == '.');
+  const size_t masks = bytes.find("masks");
+  REQUIRE(masks != std::string::npos);
+  CHECK(contains(bytes.substr(masks), std::string("\x8e\x48\0\0\0\0\0\0\0", 9)));  // 36 pixels of 2 bytes
 }
 
 TEST_CASE("objects: filters count what they drop by reason and renumber the rest") {
