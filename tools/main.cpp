@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
   add_components(program);
   add_doctor(program);
   add_evaluate(program);
+  add_export(program);
   add_field(program);
   add_info(program);
   add_integrate(program);

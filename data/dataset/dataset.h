@@ -24,7 +24,8 @@ struct Pair {
 ///   a .csv file              lines image,mask under an optional heading; paths relative to the list
 ///   images/ and masks/       equal stems
 ///   <id>/images, <id>/masks  one image, and one mask per object (DSB 2018)
-///   one folder               <stem>_img.* or <stem>.* with <stem>_masks.*; *_overlay.* and *_flows.* are ignored
+///   one folder               <stem>_img.* or <stem>.* with <stem>_masks.*; *_overlay.*, *_outlines.*, *_probability.*
+///                            and *_flows.* are ignored
 /// Hidden files and folders are ignored. Files are paired by name, never by order; the ".ome" of *.ome.tif is not part
 /// of a stem. Throws one sentence that names the files: an image without labels, labels without an image, two files
 /// with one stem, labels in an unsupported format, or images in two layouts at once; or the folder, if it contains no
@@ -32,8 +33,8 @@ struct Pair {
 std::vector<Pair> find_pairs(const std::filesystem::path&, std::vector<std::string>* left_out = nullptr);
 
 /// Labels by their stem, with or without images beside them: those of every layout that find_pairs knows; in a folder
-/// of files <stem>_masks.*, or if no name ends like that every label image except *_overlay.* and *_flows.*; or a
-/// single label image. An image without labels in a folder of files is not an error here. Otherwise throws like
+/// of files <stem>_masks.*, or if no name ends like that every label image except pictures of results (*_overlay.* and
+/// others, see find_pairs); or a single label image. An image without labels in a folder of files is not an error here. Otherwise throws like
 /// find_pairs.
 std::map<std::string, Pair> find_labels(const std::filesystem::path&);
 
@@ -49,7 +50,7 @@ struct ImageFile {
   std::filesystem::path path;
 };
 /// The images of a folder in any layout that find_pairs knows, labelled or not, with the stems of that layout, sorted
-/// by path; or the file itself. Ignores *_masks.*, *_overlay.*, *_flows.* and hidden files; other ignored files are
+/// by path; or the file itself. Ignores *_masks.*, *_overlay.* and other results, and hidden files; other ignored files are
 /// reported in `left_out`. Throws like find_pairs. Files are not opened, so damaged ones are included.
 std::vector<ImageFile> find_images(const std::filesystem::path&, std::vector<std::string>* left_out = nullptr);
 

@@ -23,7 +23,8 @@ bool is_image_file(const fs::path& path) {
 }
 bool is_derived(const fs::path& path) {
   const std::string s = path.stem().string();
-  return ends_with(s, "_overlay") || ends_with(s, "_flows");
+  return ends_with(s, "_overlay") || ends_with(s, "_outlines") || ends_with(s, "_probability") ||
+         ends_with(s, "_flows");
 }
 bool is_masks(const fs::path& path) { return ends_with(path.stem().string(), "_masks"); }
 

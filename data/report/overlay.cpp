@@ -14,7 +14,6 @@ namespace {
 using Colour = std::array<uint8_t, 3>;
 constexpr std::array<Colour, 6> palette{
     {{230, 159, 0}, {86, 180, 233}, {0, 158, 115}, {240, 228, 66}, {0, 114, 178}, {204, 121, 167}}};
-constexpr int tint = 90;  // of 256: weight of the object's colour inside it
 constexpr int reach = 6;  // px: objects this close count as neighbours
 
 /// Calls f(grey), where grey(i) is the value of pixel i, or infinity if it is not finite.
@@ -113,9 +112,8 @@ bool on_outline(const Labels& labels, int y, int x) {
          (y > 0 && labels(y - 1, x) != id) || (y + 1 < labels.height && labels(y + 1, x) != id);
 }
 
-}  // namespace
-
-Image overlay(const Image& image, const Labels& labels) {
+/// The image in grey with outlines; `tint`, of 256: weight of the object's colour inside it.
+Image painted(const Image& image, const Labels& labels, int tint) {
   BASIN_CHECK(image.height == labels.height && image.width == labels.width, "image ", image.width, " x ", image.height,
               ", labels ", labels.width, " x ", labels.height);
   const std::vector<uint8_t> grey = stretched(image), colour = colours(labels);
@@ -132,5 +130,11 @@ Image overlay(const Image& image, const Labels& labels) {
     }
   return out;
 }
+
+}  // namespace
+
+Image overlay(const Image& image, const Labels& labels) { return painted(image, labels, 90); }
+
+Image outlined(const Image& image, const Labels& labels) { return painted(image, labels, 0); }
 
 }  // namespace basin

@@ -11,4 +11,7 @@ namespace basin {
 /// two channels by their mean; non-finite values are black. A function of its inputs alone. Throws if the sizes differ.
 Image overlay(const Image&, const Labels&);
 
+/// The same without the tint: only the outlines, so that every pixel inside an object can be judged.
+Image outlined(const Image&, const Labels&);
+
 }  // namespace basin

@@ -88,6 +88,17 @@ Segmentation segment_source(const Exec& asked, const Method& method, const Predi
   return result;
 }
 
+std::vector<float> foreground_probability(const Exec& exec, const Method& method, const Maps& maps) {
+  Tensor logit = maps[method.foreground_logit()];
+  if (logit.dim(1) != maps.height || logit.dim(2) != maps.width)
+    logit = at_image_size(exec, logit, {method.foreground_logit()}, maps.height, maps.width);
+  std::vector<float> values = logit.to_host<float>(exec);
+#pragma omp parallel for schedule(static)
+  for (size_t i = 0; i < values.size(); ++i)
+    values[i] = float(1 / (1 + std::exp(-double(values[i]))));
+  return values;
+}
+
 Instances decode_to_size(const Exec& exec, const Method& method, Maps maps) {
   const int height = maps.height, width = maps.width;
   return at_size(method.decode(exec, std::move(maps)), height, width);

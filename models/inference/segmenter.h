@@ -48,6 +48,10 @@ Maps predict_source(const Exec&, const Method&, const Predictor&, const Source&,
 Segmentation segment_source(const Exec&, const Method&, const Predictor&, const Source&, const SegmentOptions&,
                             const std::function<void(const Maps&)>& see = {});
 
+/// The probability of foreground of each pixel of the image, row by row, by a method that has a foreground_logit(). A
+/// logit of another size is resized to the image first.
+std::vector<float> foreground_probability(const Exec&, const Method&, const Maps&);
+
 /// Decodes maps and brings the instances to the size that the maps ask for.
 Instances decode_to_size(const Exec&, const Method&, Maps);
 

@@ -36,6 +36,7 @@ const std::vector<Entry>& entries() {
       {"dbscan", bench_dbscan, Counted::bytes, true},
       {"field", bench_field, Counted::bytes, true},
       {"components", bench_components, Counted::bytes, true},
+      {"objects", bench_objects, Counted::bytes},
   };
   return all;
 }

@@ -66,5 +66,6 @@ std::vector<BenchResult> bench_integrate(const BenchOptions&);
 std::vector<BenchResult> bench_losses(const BenchOptions&);
 std::vector<BenchResult> bench_field(const BenchOptions&);
 std::vector<BenchResult> bench_components(const BenchOptions&);
+std::vector<BenchResult> bench_objects(const BenchOptions&);
 
 }  // namespace basin::tools

@@ -57,6 +57,7 @@ void add_train(Command&);
 void add_tune(Command&);
 void add_segment(Command&);
 void add_evaluate(Command&);
+void add_export(Command&);
 void add_synth(Command&);
 void add_report(Command&);
 void add_methods(Command&);

@@ -1,12 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <set>
 
 #include "data/dataset/dataset.h"
 #include "data/files/npy.h"
-#include "data/report/overlay.h"
 #include "engine/clock.h"
 #include "engine/files.h"
 #include "engine/fingerprint.h"
@@ -19,6 +19,7 @@
 #include "tools/cli/counted.h"
 #include "tools/cli/result_files.h"
 #include "tools/cli/run_json.h"
+#include "tools/cli/savers.h"
 #include "tools/cli/setting_options.h"
 #include "tools/cli/shipped_models.h"
 
@@ -34,6 +35,7 @@ struct Options {
   std::optional<double> diameter;
   SettingOptions settings;
   PlaneChoice choice;
+  ObjectFilter filter;
   bool tta = false;
 };
 
@@ -64,7 +66,7 @@ struct Outcome {
   std::vector<std::string> failed;  // images and inputs
   size_t done = 0, converted = 0;   // converted: between grey and RGB
   Seconds seconds;
-  Json remarks = Json::array(), scales = Json::array();
+  Json remarks = Json::array(), scales = Json::array(), dropped = Json::array();
   NoteList notes;  // what reading images changed or left out
 
   void fail(const fs::path& path, const char* why) {
@@ -75,6 +77,11 @@ struct Outcome {
   void remark(const std::string& path, const std::string& what) {
     std::fprintf(stderr, "basin: %s: %s\n", path.c_str(), what.c_str());
     remarks.push_back({{"image", path}, {"remark", what}});
+  }
+  void note_dropped(const std::string& path, const Dropped& objects) {
+    Json entry{{"image", path}};
+    entry.update(to_json(objects));
+    dropped.push_back(std::move(entry));
   }
   [[noreturn]] void refuse_failed() const {
     refuse(failed.size(), " of ", failed.size() + done, " inputs could not be segmented");
@@ -115,6 +122,13 @@ struct Work {
   std::optional<Appearance> trained;
   std::set<std::string> save;
   PlaneChoice choice;
+  ObjectFilter filter;
+
+  /// Whether the foreground probability is saved, or measured in objects.
+  bool needs_foreground() const {
+    if (model.method->foreground_logit().empty()) return false;
+    return save.contains("probability") || save.contains("csv") || save.contains("geojson");
+  }
 };
 
 double parse_scale(const std::string& text) {
@@ -150,12 +164,14 @@ void choose_scale(const Options& o, Work& work) {
 
 /// Throws if --save names something that the method does not produce.
 void check_kinds(const std::set<std::string>& save, const Method& method) {
-  std::string kinds = "labels, overlay";
-  std::set<std::string> known{"labels", "overlay"};
+  std::vector<std::string> known;
+  for (const Saver& saver : savers())
+    if (saver.needs != Saver::Needs::foreground || !method.foreground_logit().empty()) known.push_back(saver.kind);
   for (const MapSpec& map : method.maps())
-    known.insert(map.name), kinds += ", " + map.name;
+    known.push_back(map.name);
   for (const std::string& kind : save)
-    if (!known.contains(kind)) refuse("--save ", kind, ": a ", method.name(), " model can save ", kinds);
+    if (std::find(known.begin(), known.end(), kind) == known.end())
+      refuse("--save ", kind, ": a ", method.name(), " model can save ", in_words(known));
 }
 
 /// At which scale the network sees an image, where that is not fixed for all of them.
@@ -178,33 +194,40 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
   outcome.notes.add(path.string(), source.image().notes);
   outcome.converted += source.image().channels != source.channels();
   seconds.read += clock_seconds() - start;
-  const auto save = [&](const std::string& what, const std::string& suffix, auto write) {
+  const Model& model = work.model;
+  Results results;
+  const auto save_maps = [&](const Maps& maps) {
     const double begin = clock_seconds();
-    if (work.save.count(what)) files.write(suffix, write);
+    for (const auto& [name, map] : maps.tensors)
+      if (work.save.contains(name))
+        files.write("_" + name + ".npy", [&](const fs::path& file) { save_map(work.exec, file, map); });
+    if (work.needs_foreground()) results.foreground = foreground_probability(work.exec, *model.method, maps);
     seconds.write += clock_seconds() - begin;
   };
-  const auto save_maps = [&](const Maps& maps) {
-    for (const auto& [name, map] : maps.tensors)
-      save(name, "_" + name + ".npy", [&](const fs::path& file) { save_map(work.exec, file, map); });
-  };
-  const Model& model = work.model;
   SegmentOptions options = work.options;
   if (work.finds_scale) options.scale = find_scale_of(work, path.string(), source, outcome);
-  const Segmentation s = with_name(path.string(), [&] {
+  Segmentation s = with_name(path.string(), [&] {
     return segment_source(work.exec, *model.method, *model.predictor, source, options, save_maps);
   });
   seconds.network += s.network_seconds, seconds.decode += s.decode_seconds;
-  const Labels& labels = s.instances.labels;
-  save("labels", masks_suffix(labels), [&](const fs::path& file) { write_labels(file, labels); });
-  const bool gives_scores = model.method->gives_scores();
-  if (gives_scores)
-    save("labels", scores_suffix, [&](const fs::path& file) { write_scores(file, s.instances.scores); });
-  save("overlay", "_overlay.png", [&](const fs::path& file) { write_png(file, overlay(source.image(), labels)); });
+  Labels& labels = s.instances.labels;
+  const std::vector<std::string> remarks = remarks_on(source, labels, work.trained, options.scale, work.norm);
+  const double begin = clock_seconds();
+  const Dropped dropped = filter_objects(work.filter, labels, s.instances.scores);
+  results.path = path, results.image = &source.image(), results.labels = &labels;
+  results.scores = std::move(s.instances.scores);
+  save_results(work.save, results, files);
+  const bool gives_scores = model.method->gives_scores(), saves_labels = work.save.contains("labels");
+  if (gives_scores && saves_labels)
+    files.write(scores_suffix, [&](const fs::path& file) { write_scores(file, results.scores); });
   files.keep();
-  if (work.save.count("labels")) files.remove_other_labels(masks_suffix(labels), gives_scores);
-  for (const std::string& remark : remarks_on(source, labels, work.trained, options.scale, work.norm))
+  if (saves_labels) files.remove_other_labels(masks_suffix(labels), gives_scores);
+  seconds.write += clock_seconds() - begin;
+  for (const std::string& remark : remarks)
     outcome.remark(path.string(), remark);
-  return counted(labels.count, "object") + (work.finds_scale ? fmt::format(", scale {:g}", options.scale) : "");
+  if (work.filter.does_anything()) outcome.note_dropped(path.string(), dropped);
+  return describe_objects(labels, work.filter, dropped) +
+         (work.finds_scale ? fmt::format(", scale {:g}", options.scale) : "");
 }
 
 void run(const Options& o) {
@@ -226,6 +249,8 @@ void run(const Options& o) {
   check_tta(o.tta, method);
   work.options.tta = o.tta;
   work.choice = o.choice;
+  check(o.filter);
+  work.filter = o.filter;
   if (work.model.info.contains("source"))  // a checkpoint that Basin did not write
     std::fprintf(stderr, "basin: %s: contains no settings; uses the method's default normalisation (%s) and decoding\n",
                  o.model.c_str(), to_string(method.sample_spec().normalisation).c_str());
@@ -262,6 +287,7 @@ void run(const Options& o) {
                                                 {"failed", outcome.failed},
                                                 {"remarks", outcome.remarks},
                                                 {"scales", outcome.scales},
+                                                {"dropped", outcome.dropped},
                                                 {"model_fingerprint", fingerprint_of_file(model_path)},
                                                 {"config", method.config()},
                                                 {"norm", to_string(work.norm)},
@@ -279,8 +305,9 @@ void add_segment(Command& program) {
   command.add("--out", o->out, "output folder").required();
   command
       .add("--save", o->save,
-           "what to write: labels (with _scores.csv if the method gives scores), overlay, and maps of the network such "
-           "as field and logit")
+           "what to write: labels (with _scores.csv if the method gives scores), overlay, outlines, rois (ImageJ), "
+           "geojson (QuPath), csv (measurements), npy (Cellpose), probability, and maps of the network such as field "
+           "and logit")
       .list()
       .shown();
   command.add(
@@ -303,6 +330,7 @@ void add_segment(Command& program) {
       .excludes(scale);
   command.add("--norm", o->norm, "normalisation: divide, percentile:LOW,HIGH or none; default: the model's");
   add_tta_option(command, o->tta);
+  add_filter_options(command, o->filter);
   o->settings.add_to(command, {Setting::Use::decoding}, "the model's");
   add_plane_options(command, o->choice);
   add_precision_option(command, o->common);

@@ -1,0 +1,39 @@
+#include "data/objects/drop_objects.h"
+
+#include "data/dataset/fill_holes.h"
+
+namespace basin {
+
+Dropped drop_objects(const ObjectFilter& filter, Labels& labels, std::vector<int32_t>& kept) {
+  if (filter.fill_holes) labels = fill_holes(labels);
+  std::vector<int64_t> area(size_t(labels.count) + 1);
+  std::vector<bool> at_edge(area.size());
+  for (int y = 0; y < labels.height; ++y)
+    for (int x = 0; x < labels.width; ++x) {
+      const size_t id = size_t(labels(y, x));
+      ++area[id];
+      if (y == 0 || x == 0 || y + 1 == labels.height || x + 1 == labels.width) at_edge[id] = true;
+    }
+  Dropped dropped;
+  std::vector<int32_t> number(area.size());
+  kept.clear();
+  for (size_t id = 1; id < area.size(); ++id) {
+    if (filter.exclude_edges && at_edge[id]) {
+      ++dropped.at_edge;
+    } else if (area[id] < filter.min_size) {
+      ++dropped.too_small;
+    } else if (filter.max_size > 0 && area[id] > filter.max_size) {
+      ++dropped.too_large;
+    } else {
+      kept.push_back(int32_t(id));
+      number[id] = int32_t(kept.size());
+    }
+  }
+  labels.count = int(kept.size());
+  if (dropped.total() == 0) return dropped;
+  for (int32_t& id : labels.ids)
+    id = number[size_t(id)];
+  return dropped;
+}
+
+}  // namespace basin

@@ -1,0 +1,83 @@
+#include "data/objects/geojson.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+#include <string>
+
+#include "data/objects/numbers.h"
+#include "engine/files.h"
+#include "kernels/runtime/platform.h"
+
+namespace basin {
+namespace {
+
+void append(std::string& text, const Ring& ring) {
+  text += '[';
+  const auto corner = [&](const Corner& c) {
+    text += '[';
+    append_number(text, c.x);
+    text += ',';
+    append_number(text, c.y);
+    text += ']';
+  };
+  for (const Corner& c : ring)
+    corner(c), text += ',';
+  corner(ring.front());
+  text += ']';
+}
+
+void append(std::string& text, const Polygon& polygon) {
+  text += '[';
+  append(text, polygon.outer);
+  for (const Ring& hole : polygon.holes)
+    text += ',', append(text, hole);
+  text += ']';
+}
+
+void append(std::string& text, const std::vector<Polygon>& object) {
+  if (object.size() == 1) {
+    text += "{\"type\":\"Polygon\",\"coordinates\":";
+    append(text, object[0]);
+  } else {
+    text += "{\"type\":\"MultiPolygon\",\"coordinates\":[";
+    for (size_t i = 0; i < object.size(); ++i) {
+      if (i) text += ',';
+      append(text, object[i]);
+    }
+    text += ']';
+  }
+  text += '}';
+}
+
+}  // namespace
+
+void write_geojson(const std::filesystem::path& path, const Outlines& outlines, const ObjectTable& table) {
+  BASIN_CHECK(table.numbers.size() == table.names.size() * outlines.size() && !table.names.empty(),
+              table.numbers.size(), " numbers of ", outlines.size(), " objects");
+  OutputFile file(path);
+  std::string text = "{\"type\":\"FeatureCollection\",\"features\":[";
+  for (size_t k = 0; k < outlines.size(); ++k) {
+    text += k ? ",\n" : "\n";
+    text += "{\"type\":\"Feature\",\"geometry\":";
+    append(text, outlines[k]);
+    fmt::format_to(std::back_inserter(text),
+                   ",\"properties\":{{\"objectType\":\"detection\",\"name\":\"{}\",\"measurements\":{{", k + 1);
+    const std::span<const double> row = table.row(k);
+    for (size_t c = 1; c < row.size(); ++c) {  // column 0 is the label
+      text += c == 1 ? "\"" : ",\"";
+      text += table.names[c];
+      text += "\":";
+      append_number(text, row[c]);
+    }
+    text += "}}}";
+    if (text.size() < size_t(1) << 20) continue;
+    file.write(text);
+    text.clear();
+  }
+  text += "\n]}\n";
+  file.write(text);
+  file.commit();
+}
+
+}  // namespace basin

@@ -1,0 +1,59 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/files/image.h"
+#include "data/files/labels.h"
+
+namespace basin {
+
+/// The shape of one object, in pixels. The definitions are those of scikit-image's regionprops.
+struct ObjectShape {
+  int64_t area = 0;                       // number of pixels
+  double centroid_y = 0, centroid_x = 0;  // mean of the pixels' centres; that of the first pixel is (0, 0)
+  int y0 = 0, x0 = 0, y1 = 0, x1 = 0;     // bounding box: rows y0 to y1 - 1, columns x0 to x1 - 1
+  double perimeter = 0;  // estimate from the border pixels, with weights by their neighbours (see below)
+  double major_axis = 0, minor_axis = 0;  // 4 times the square roots of the eigenvalues of the covariance of its pixels
+  double orientation = 0;                 // of the major axis, anticlockwise from the y axis, -pi/2 to pi/2
+  double eccentricity = 0;                // sqrt(1 - smaller / larger eigenvalue): 0 for a disk
+  double solidity = 0;                    // area / number of pixels in the convex hull
+  bool touches_edge = false;              // has a pixel in the outermost rows or columns of the image
+};
+
+/// Pixel values within one object.
+struct ObjectValues {
+  double mean = 0, std = 0, min = 0, max = 0;  // std: that of the object's pixels, divided by their number
+};
+
+/// Measurements of objects 1, 2, ...
+struct Measurements {
+  std::vector<ObjectShape> shapes;
+  int channels = 0;                  // of the image; 0 without one
+  std::vector<ObjectValues> values;  // [objects][channels]
+  std::vector<double> foreground;    // mean foreground probability; empty if there is none
+};
+
+/// Measures all objects. `image`, if not null, and `foreground`, if not empty, have the labels' size. Rows of pixels
+/// are collected per object in one pass over the labels, and each object is then measured by one thread: the same for
+/// any number of threads.
+///
+/// Perimeter (Benkrid and Crookes 2000, as in regionprops): border pixels are those with one of 4 neighbours outside
+/// the object; each counts 1, sqrt 2 or (1 + sqrt 2) / 2, according to how many of its neighbours are border pixels.
+/// Convex hull: of the middles of the pixels' sides; pixels count whose centres lie in it or on its border.
+Measurements measure(const Labels&, const Image* image = nullptr, std::span<const float> foreground = {});
+
+/// One row of numbers for each object, with the names of the columns.
+struct ObjectTable {
+  std::vector<std::string> names;
+  std::vector<double> numbers;  // [objects][columns]
+
+  std::span<const double> row(size_t object) const { return {numbers.data() + object * names.size(), names.size()}; }
+};
+
+/// The measurements as a table, in pixels, and if `pixel_size` (um, 0: unknown) is known also in micrometres. `scores`
+/// of the objects may be empty.
+ObjectTable table_of(const Measurements&, const std::vector<float>& scores, double pixel_size);
+
+}  // namespace basin

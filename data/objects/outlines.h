@@ -1,0 +1,35 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "data/files/labels.h"
+
+namespace basin {
+
+/// A corner of pixels: pixel (x, y) covers the square from (x, y) to (x + 1, y + 1).
+struct Corner {
+  int32_t x = 0, y = 0;
+  bool operator==(const Corner&) const = default;
+};
+
+/// A closed line along the edges of pixels, by the corners at which it turns. The first corner is not repeated.
+using Ring = std::vector<Corner>;
+
+/// One 4-connected piece of an object: its outer border and the borders of its holes. With x to the right and y down,
+/// outer borders run clockwise on the screen and holes anticlockwise, so that (x1 y2 - x2 y1) / 2 summed over a ring
+/// and its holes is the number of pixels. Every ring is simple, and rings of a piece meet in single corners at most:
+/// the piece is a valid polygon.
+struct Polygon {
+  Ring outer;
+  std::vector<Ring> holes;
+};
+
+/// The pieces of objects 1, 2, ..., each in raster order of its first pixel. Pieces of one object that meet only in a
+/// corner are separate polygons.
+using Outlines = std::vector<std::vector<Polygon>>;
+
+/// The outlines of all objects. Each ring begins at the upper left corner of its first pixel in raster order. The same
+/// for any number of threads.
+Outlines outlines_of(const Labels&);
+
+}  // namespace basin

@@ -1,0 +1,205 @@
+#include "data/objects/rois.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <string>
+
+#include "engine/files.h"
+
+namespace basin {
+namespace {
+
+constexpr int32_t short_limit = 32767;
+
+constexpr std::array<uint32_t, 256> crc_table = [] {
+  std::array<uint32_t, 256> table{};
+  for (uint32_t i = 0; i < 256; ++i) {
+    uint32_t c = i;
+    for (int k = 0; k < 8; ++k)
+      c = c & 1 ? 0xedb88320u ^ c >> 1 : c >> 1;
+    table[i] = c;
+  }
+  return table;
+}();
+
+uint32_t crc32(const std::string& bytes) {
+  uint32_t c = ~0u;
+  for (const char byte : bytes)
+    c = crc_table[(c ^ uint8_t(byte)) & 255] ^ c >> 8;
+  return ~c;
+}
+
+/// Appends the lowest bytes of numbers.
+class Bytes {
+ public:
+  explicit Bytes(std::endian order) : order_(order) {}
+
+  void put(uint64_t value, int bytes) {
+    for (int i = 0; i < bytes; ++i)
+      text.push_back(char(value >> 8 * (order_ == std::endian::big ? bytes - 1 - i : i)));
+  }
+  void put_float(float value) { put(std::bit_cast<uint32_t>(value), 4); }
+
+  std::string text;
+
+ private:
+  std::endian order_;
+};
+
+/// A zip file of uncompressed entries (PKWARE's APPNOTE 6.3), with the 64-bit extensions where they are needed.
+class Zip {
+ public:
+  explicit Zip(OutputFile& file) : file_(file) {}
+
+  void add(const std::string& name, const std::string& content, uint32_t crc) {
+    constexpr uint32_t first_of_january_1980 = 0x00210000;
+    const auto describe = [&](Bytes& to) {
+      to.put(0, 2), to.put(0, 2);  // flags; stored
+      to.put(first_of_january_1980, 4), to.put(crc, 4);
+      to.put(content.size(), 4), to.put(content.size(), 4), to.put(name.size(), 2);
+    };
+    const bool far = at_ >= UINT32_MAX;
+    Bytes& d = directory_;
+    d.put(0x02014b50, 4), d.put(far ? 45 : 20, 2), d.put(far ? 45 : 20, 2);
+    describe(d);
+    d.put(far ? 12 : 0, 2);
+    d.put(0, 2), d.put(0, 2), d.put(0, 2), d.put(0, 4);  // comment, disk, attributes
+    d.put(far ? UINT32_MAX : at_, 4);
+    d.text += name;
+    if (far) d.put(1, 2), d.put(8, 2), d.put(at_, 8);
+    Bytes local(std::endian::little);
+    local.put(0x04034b50, 4), local.put(20, 2);
+    describe(local);
+    local.put(0, 2);
+    local.text += name, local.text += content;
+    write(local.text);
+    ++entries_;
+  }
+
+  void finish() {
+    const uint64_t begin = at_, size = directory_.text.size();
+    write(directory_.text);
+    const bool wide = entries_ >= UINT16_MAX || begin >= UINT32_MAX || size >= UINT32_MAX;
+    Bytes end(std::endian::little);
+    if (wide) {
+      end.put(0x06064b50, 4), end.put(44, 8), end.put(45, 2), end.put(45, 2), end.put(0, 4), end.put(0, 4);
+      end.put(entries_, 8), end.put(entries_, 8), end.put(size, 8), end.put(begin, 8);
+      end.put(0x07064b50, 4), end.put(0, 4), end.put(at_, 8), end.put(1, 4);
+    }
+    const uint64_t entries = std::min<uint64_t>(entries_, UINT16_MAX);
+    end.put(0x06054b50, 4), end.put(0, 2), end.put(0, 2), end.put(entries, 2), end.put(entries, 2);
+    end.put(wide ? UINT32_MAX : size, 4), end.put(wide ? UINT32_MAX : begin, 4), end.put(0, 2);
+    write(end.text);
+    file_.write(buffer_);
+  }
+
+ private:
+  void write(const std::string& bytes) {
+    buffer_ += bytes;
+    at_ += bytes.size();
+    if (buffer_.size() < size_t(1) << 20) return;
+    file_.write(buffer_);
+    buffer_.clear();
+  }
+
+  OutputFile& file_;
+  std::string buffer_;
+  Bytes directory_{std::endian::little};
+  uint64_t at_ = 0, entries_ = 0;
+};
+
+struct Box {
+  int32_t x0, y0, x1, y1;
+};
+
+Box box_of(const std::vector<Polygon>& object) {
+  Box box{INT32_MAX, INT32_MAX, 0, 0};
+  for (const Polygon& polygon : object)
+    for (const Corner& c : polygon.outer)
+      box = {std::min(box.x0, c.x), std::min(box.y0, c.y), std::max(box.x1, c.x), std::max(box.y1, c.y)};
+  return box;
+}
+
+/// The path of a composite ROI: move to 0, line to 1 (each with x and y), close 4.
+void append_path(const Ring& ring, std::vector<float>& path) {
+  float command = 0;
+  for (const Corner& c : ring) {
+    path.insert(path.end(), {command, float(c.x), float(c.y)});
+    command = 1;
+  }
+  path.push_back(4);
+}
+
+/// An ROI in the format of ImageJ's RoiEncoder, version 227: two headers of 64 bytes, with the coordinates between them
+/// and the name behind.
+std::string roi_of(const std::vector<Polygon>& object, const std::string& name) {
+  enum Type { rectangle = 1, traced = 8 };
+  const Box box = box_of(object);
+  const bool simple = object.size() == 1 && object[0].holes.empty() && box.x1 <= short_limit && box.y1 <= short_limit &&
+                      object[0].outer.size() <= size_t(short_limit);
+  std::vector<float> path;
+  if (!simple)
+    for (const Polygon& polygon : object) {
+      append_path(polygon.outer, path);
+      for (const Ring& hole : polygon.holes)
+        append_path(hole, path);
+    }
+  const auto limited = [](int32_t v) { return uint64_t(std::min(v, short_limit)); };
+  Bytes roi(std::endian::big);
+  roi.text.reserve(256 + 4 * (simple ? object[0].outer.size() : path.size()));
+  roi.put(0x496f7574, 4), roi.put(227, 2), roi.put(simple ? traced : rectangle, 1), roi.put(0, 1);
+  for (const int32_t side : {box.y0, box.x0, box.y1, box.x1})
+    roi.put(limited(side), 2);
+  roi.put(simple ? object[0].outer.size() : 0, 2);
+  roi.put(0, 8), roi.put(0, 8), roi.put(0, 2);  // a line's end points, stroke width
+  roi.put(path.size(), 4);
+  roi.put(0, 8), roi.put(0, 8), roi.put(0, 4);  // colours, options, arrow, position
+  roi.put(simple ? 64 + 4 * object[0].outer.size() : 64 + 4 * path.size(), 4);
+  if (simple) {
+    for (const Corner& c : object[0].outer)
+      roi.put(uint64_t(c.x - box.x0), 2);
+    for (const Corner& c : object[0].outer)
+      roi.put(uint64_t(c.y - box.y0), 2);
+  }
+  for (const float number : path)
+    roi.put_float(number);
+  const size_t second = roi.text.size();
+  roi.put(0, 8), roi.put(0, 8), roi.put(second + 64, 4), roi.put(name.size(), 4);  // C, Z, T; the name
+  roi.text.resize(second + 64);
+  for (const char letter : name)
+    roi.put(uint8_t(letter), 2);
+  return roi.text;
+}
+
+}  // namespace
+
+void write_rois(const std::filesystem::path& path, const Outlines& outlines) {
+  OutputFile file(path);
+  Zip zip(file);
+  const size_t digits = std::max<size_t>(4, std::to_string(outlines.size()).size());
+  struct Entry {
+    std::string name, content;
+    uint32_t crc = 0;
+  };
+  std::vector<Entry> entries(4096);
+  for (size_t first = 0; first < outlines.size(); first += entries.size()) {
+    const size_t n = std::min(entries.size(), outlines.size() - first);
+#pragma omp parallel for schedule(static)
+    for (size_t i = 0; i < n; ++i) {
+      const std::string name = fmt::format("{:0{}}", first + i + 1, digits);
+      std::string content = roi_of(outlines[first + i], name);
+      const uint32_t crc = crc32(content);
+      entries[i] = {name + ".roi", std::move(content), crc};
+    }
+    for (size_t i = 0; i < n; ++i)
+      zip.add(entries[i].name, entries[i].content, entries[i].crc);
+  }
+  zip.finish();
+  file.commit();
+}
+
+}  // namespace basin

@@ -1,0 +1,139 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "data/objects/drop_objects.h"
+#include "data/objects/geojson.h"
+#include "data/objects/measure.h"
+#include "data/objects/outlines.h"
+#include "data/objects/rois.h"
+#include "data/objects/seg_npy.h"
+#include "engine/json.h"
+#include "tests/support/file_support.h"
+
+using namespace basin;
+using namespace basin::test;
+using doctest::Approx;
+
+namespace {
+
+/// 3 x 3 pixels with a hole, and a pixel that touches the ring in a corner, from (1, 1) on.
+Labels ring() {
+  return labels_of(6, 6, {0, 0, 0, 0, 0, 0,  //
+                          0, 1, 1, 1, 0, 0,  //
+                          0, 1, 0, 1, 0, 0,  //
+                          0, 1, 1, 1, 0, 0,  //
+                          0, 0, 0, 0, 1, 0,  //
+                          0, 0, 0, 0, 0, 2});
+}
+
+}  // namespace
+
+TEST_CASE("objects: outlines of a ring with a hole, of two pieces and of a single pixel") {
+  const Outlines o = outlines_of(ring());
+  REQUIRE(o.size() == 2);
+  REQUIRE(o[0].size() == 2);
+  CHECK(o[0][0].outer == Ring{{1, 1}, {4, 1}, {4, 4}, {1, 4}});
+  REQUIRE(o[0][0].holes.size() == 1);
+  CHECK(o[0][0].holes[0] == Ring{{2, 3}, {3, 3}, {3, 2}, {2, 2}});
+  CHECK(o[0][1].outer == Ring{{4, 4}, {5, 4}, {5, 5}, {4, 5}});
+  CHECK(o[1][0].outer == Ring{{5, 5}, {6, 5}, {6, 6}, {5, 6}});
+  CHECK(outlines_of(Labels{2, 2, 0, {0, 0, 0, 0}}).empty());
+}
+
+TEST_CASE("objects: a hole that touches the outer border in a corner is a ring of its own") {
+  const Outlines o = outlines_of(labels_of(3, 3, {1, 1, 1, 1, 0, 1, 1, 1, 0}));
+  REQUIRE(o[0].size() == 1);
+  CHECK(o[0][0].outer == Ring{{0, 0}, {3, 0}, {3, 2}, {2, 2}, {2, 3}, {0, 3}});
+  CHECK(o[0][0].holes.size() == 1);
+}
+
+TEST_CASE("objects: measurements of a rectangle by hand, and of values that are large and nearly equal") {
+  Labels labels{6, 8, 1, std::vector<int32_t>(48)};
+  Image image{6, 8, 1, PixelType::f32, std::vector<std::byte>(48 * 4)};
+  for (int y = 1; y < 4; ++y)
+    for (int x = 2; x < 7; ++x) {
+      labels.ids[size_t(8 * y + x)] = 1;
+      image.as<float>()[8 * y + x] = float(1e6 + (x % 2));
+    }
+  const Measurements m = measure(labels, &image);
+  const ObjectShape& s = m.shapes.at(0);
+  CHECK(s.area == 15);
+  CHECK(s.centroid_y == 2);
+  CHECK(s.centroid_x == 4);
+  CHECK(s.y0 == 1);
+  CHECK(s.x1 == 7);
+  CHECK(s.perimeter == 12);  // the border pixels
+  CHECK(s.major_axis == Approx(4 * std::sqrt(2.0)));
+  CHECK(s.minor_axis == Approx(4 * std::sqrt(2.0 / 3)));
+  CHECK(std::abs(s.orientation) == Approx(std::acos(0.0)));
+  CHECK(s.solidity == 1);
+  CHECK(!s.touches_edge);
+  CHECK(m.values.at(0).mean == Approx(1e6 + 0.4).epsilon(1e-12));
+  CHECK(m.values.at(0).std == Approx(std::sqrt(0.24)).epsilon(1e-6));
+  const ObjectTable table = table_of(m, {0.5f}, 0.5);
+  CHECK(table.names.back() == "axis_minor_length_um");
+  CHECK(table.row(0)[3] == 15);
+  CHECK(table.numbers.size() == table.names.size());
+  // The hull of the ring and its last pixel holds three more: the hole, and those on either side of that pixel.
+  CHECK(measure(ring()).shapes[0].solidity == Approx(9 / 12.0));
+  CHECK(measure(ring()).shapes[1].touches_edge);
+}
+
+TEST_CASE("objects: the border pixels of a plus sign lie diagonally, and count sqrt 2 each") {
+  const Measurements m = measure(labels_of(3, 3, {0, 1, 0, 1, 1, 1, 0, 1, 0}));
+  CHECK(m.shapes.at(0).perimeter == Approx(4 * std::sqrt(2.0)));
+  CHECK(m.shapes[0].solidity == 1);
+  CHECK(m.shapes[0].eccentricity == 0);
+  const Measurements single = measure(labels_of(1, 1, {1}));
+  CHECK(single.shapes.at(0).perimeter == 0);
+  CHECK(single.shapes[0].solidity == 1);
+  CHECK(single.shapes[0].major_axis == 0);
+}
+
+TEST_CASE("objects: Cellpose's file is an array of one object, pickled") {
+  const Folder folder;
+  write_seg_npy(folder / "x_seg.npy", ring(), "x.tif");
+  const std::string bytes = read_bytes(folder / "x_seg.npy");
+  CHECK(bytes.starts_with("\x93NUMPY"));
+  CHECK(bytes.substr(127, 3) == "\n\x80\x04");
+  CHECK(bytes.back() == '.');
+  const size_t masks = bytes.find("masks");
+  REQUIRE(masks != std::string::npos);
+  CHECK(contains(bytes.substr(masks), std::string("\x8e\x48\0\0\0\0\0\0\0", 9)));  // 36 pixels of 2 bytes
+}
+
+TEST_CASE("objects: filters count what they drop by reason and renumber the rest") {
+  const auto drop = [](const ObjectFilter& filter, int64_t edge, int64_t small, int64_t large, int count) {
+    Labels labels = ring();
+    std::vector<int32_t> kept;
+    const Dropped d = drop_objects(filter, labels, kept);
+    CHECK(d.at_edge == edge);
+    CHECK(d.too_small == small);
+    CHECK(d.too_large == large);
+    CHECK(labels.count == count);
+    CHECK(int(kept.size()) == count);
+    return labels;
+  };
+  drop({.min_size = 2}, 0, 1, 0, 1);
+  const Labels left = drop({.max_size = 8}, 0, 0, 1, 1);
+  CHECK(left(5, 5) == 1);
+  CHECK(left(1, 1) == 0);
+  drop({.min_size = 2, .exclude_edges = true}, 1, 0, 0, 1);
+  CHECK(drop({.fill_holes = true}, 0, 0, 0, 2)(2, 2) == 1);
+}
+
+TEST_CASE("objects: GeoJSON has polygons with holes and several pieces, the ROI zip an entry for each object") {
+  const Folder folder;
+  write_geojson(folder / "x.geojson", outlines_of(ring()), table_of(measure(ring()), {}, 0));
+  const Json json = Json::parse(read_bytes(folder / "x.geojson"));
+  REQUIRE(json["features"].size() == 2);
+  CHECK(json["features"][0]["geometry"]["type"] == "MultiPolygon");
+  CHECK(json["features"][0]["geometry"]["coordinates"][0].size() == 2);
+  CHECK(json["features"][1]["geometry"]["coordinates"][0] == Json{{5, 5}, {6, 5}, {6, 6}, {5, 6}, {5, 5}});
+  CHECK(json["features"][1]["properties"]["measurements"]["area"] == 1);
+  write_rois(folder / "x.zip", outlines_of(ring()));
+  const std::string zip = read_bytes(folder / "x.zip");
+  CHECK(contains(zip, "0002.roi"));
+  CHECK(zip.find("Iout") == 30 + 8);
+}

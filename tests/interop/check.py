@@ -1,0 +1,133 @@
+"""Files that `basin export` writes, opened by the libraries of other programs. Missing modules are reported as skipped.
+
+    BASIN=build/cpu/basin python tests/interop/check.py [--strict]      --strict: a skipped check counts as failed
+"""
+import importlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BASIN = pathlib.Path(os.environ.get("BASIN", ROOT / "build/cpu/basin"))
+counts = {"passed": 0, "FAILED": 0, "skipped": 0}
+
+
+def report(result, what, detail=""):
+    counts[result] += 1
+    print(f"{result:7} {what}{': ' + detail if detail else ''}", flush=True)
+
+
+def check(what, good, detail=""):
+    report("passed" if good else "FAILED", what, detail)
+
+
+def module(name):
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        report("skipped", name, str(error))
+        return None
+
+
+def sample(numpy):
+    """Ellipses with holes, objects in two pieces, single pixels and objects at the edge; an image of two channels."""
+    random = numpy.random.default_rng(1)
+    y, x = numpy.mgrid[:300, :400]
+    labels = numpy.zeros((300, 400), numpy.int32)
+    for k in range(1, 60):
+        cy, cx, a, b, turn = random.uniform((0, 0, 4, 4, 0), (300, 400, 25, 15, 3.1))
+        u = (x - cx) * numpy.cos(turn) + (y - cy) * numpy.sin(turn)
+        v = (y - cy) * numpy.cos(turn) - (x - cx) * numpy.sin(turn)
+        r = (u / a) ** 2 + (v / b) ** 2
+        labels[(r <= 1) & (r > 0.15 * (k % 3 == 0))] = k
+    labels[20, 30], labels[21, 31], labels[100:104, 200:203] = 60, 60, 61
+    _, labels = numpy.unique(labels, return_inverse=True)
+    return labels.reshape(300, 400).astype(numpy.uint16), random.integers(0, 4000, (300, 400)).astype(numpy.uint16)
+
+
+def check_csv(numpy, measure, path, labels, image):
+    rows = numpy.genfromtxt(path, delimiter=",", names=True)
+    ours = {"area": "area", "perimeter": "perimeter", "axis_major_length": "axis_major_length",
+            "axis_minor_length": "axis_minor_length", "eccentricity": "eccentricity", "solidity": "solidity",
+            "intensity_mean": "intensity_mean", "intensity_min": "intensity_min", "intensity_max": "intensity_max",
+            "intensity_std": "intensity_std"}
+    objects = measure.regionprops(labels, image)
+    check("csv: one row for each object", [o.label for o in objects] == list(rows["label"]))
+    check("csv: areas equal", all(o.area == a for o, a in zip(objects, rows["area"])))
+    for name, theirs in ours.items():
+        worst = max(abs(float(getattr(o, theirs)) - v) / max(1e-6, abs(float(getattr(o, theirs))))
+                    if float(getattr(o, theirs)) or v else 0 for o, v in zip(objects, rows[name]))
+        check(f"csv: {name}", worst < 0.01, f"largest relative difference {worst:.1e}")
+    worst = max(max(abs(o.centroid[0] - y), abs(o.centroid[1] - x))
+                for o, y, x in zip(objects, rows["centroid_y"], rows["centroid_x"]))
+    check("csv: centroid", worst < 1e-6, f"{worst:.1e} px")
+    boxes = numpy.stack([rows[n] for n in ("bbox_y0", "bbox_x0", "bbox_y1", "bbox_x1")], axis=1)
+    check("csv: bounding box", (boxes == [o.bbox for o in objects]).all())
+    turns = [abs(numpy.sin(o.orientation - t)) for o, t in zip(objects, rows["orientation"]) if o.eccentricity > 0.1]
+    check("csv: orientation", max(turns) < 0.01, f"{max(turns):.1e}")
+
+
+def painted(numpy, draw, shape, rings):
+    """The pixels whose centres lie inside an odd number of rings of (x, y)."""
+    inside = numpy.zeros(shape, bool)
+    for ring in rings:
+        inside ^= draw.polygon2mask(shape, numpy.asarray(ring, float)[:, ::-1] - 0.5)
+    return inside
+
+
+def main():
+    numpy = module("numpy")
+    tifffile = module("tifffile")
+    if numpy is None or tifffile is None:
+        sys.exit("numpy and tifffile are needed for every check")
+    labels, image = sample(numpy)
+    with tempfile.TemporaryDirectory(prefix="basin-interop-") as name:
+        folder = pathlib.Path(name)
+        tifffile.imwrite(folder / "x_masks.tif", labels)
+        tifffile.imwrite(folder / "x.tif", image)
+        subprocess.run([BASIN, "export", folder / "x_masks.tif", "--image", folder / "x.tif", "--save",
+                        "csv,rois,geojson,npy", "--out", folder / "out"], check=True, stdout=subprocess.DEVNULL)
+        out = folder / "out"
+        measure = module("skimage.measure")
+        draw = module("skimage.draw")
+        if measure:
+            check_csv(numpy, measure, out / "x_objects.csv", labels, image)
+        roifile = module("roifile")
+        if roifile and draw:
+            rois = roifile.roiread(out / "x_rois.zip")
+            check("rois: one for each object, named by its label",
+                  [int(r.name) for r in rois] == list(range(1, labels.max() + 1)))
+            same = True
+            for r in rois:
+                paths = r.multi_coordinates if r.multi_coordinates is not None else None
+                rings = r.path2coords(paths) if paths is not None else [r.coordinates()]
+                same &= bool((painted(numpy, draw, labels.shape, rings) == (labels == int(r.name))).all())
+            check("rois: each covers the pixels of its object", same)
+        shapely = module("shapely.geometry")
+        features = json.loads((out / "x.geojson").read_text())["features"]
+        if shapely:
+            shapes = [shapely.shape(f["geometry"]) for f in features]
+            check("geojson: every geometry is valid", all(s.is_valid for s in shapes))
+            areas = numpy.bincount(labels.ravel())[1:]
+            check("geojson: areas equal", [s.area for s in shapes] == list(areas))
+            check("geojson: names and type", all(f["properties"]["name"] == str(k + 1) and
+                  f["properties"]["objectType"] == "detection" for k, f in enumerate(features)))
+        seg = numpy.load(out / "x_seg.npy", allow_pickle=True).item()
+        check("npy: masks", seg["masks"].dtype == numpy.uint16 and (seg["masks"] == labels).all())
+        check("npy: outlines and other keys", (seg["outlines"][seg["outlines"] > 0] == labels[seg["outlines"] > 0]).all()
+              and seg["ismanual"].shape == (labels.max(),) and seg["filename"] == str(folder / "x.tif")
+              and seg["flows"] == [[], [], [], [], [[]]])
+        io = module("cellpose.io")
+        if io:
+            (out / "x.tif").write_bytes((folder / "x.tif").read_bytes())
+            loaded = io.load_train_test_data(str(out), mask_filter="_seg.npy")
+            check("npy: Cellpose loads it as training data", (numpy.squeeze(loaded[1][0]) == labels).all())
+    print(", ".join(f"{n} {what}" for what, n in counts.items()))
+    sys.exit(counts["FAILED"] > 0 or ("--strict" in sys.argv and counts["skipped"] > 0))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+#include "engine/json.h"
+#include "tests/support/command_support.h"
+#include "tests/support/model_support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+TEST_CASE("export: files of labels, filters in run.json, refusals in one sentence") {
+  const Folder folder;
+  write_labels(folder / "a_masks.png", labels_of(3, 4, {1, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 0}));
+  const Ran ran = run_basin(folder, "export a_masks.png --save csv,rois,geojson,npy --out out --exclude-edges");
+  CHECK_MESSAGE(ran.code == 0, ran.err);
+  CHECK(contains(ran.out, "1 object (dropped 1 at the edge)"));
+  for (const char* file : {"a_objects.csv", "a_rois.zip", "a.geojson", "a_seg.npy"})
+    CHECK_MESSAGE(std::filesystem::exists(folder / "out" / file), file);
+  CHECK(Json::parse(read_bytes(folder / "out/run.json"))["dropped"][0]["at_edge"] == 1);
+  const auto refused = [&](const std::string& words, const std::string& why) {
+    const Ran bad = run_basin(folder, "export a_masks.png --out bad " + words);
+    CHECK(bad.code == 1);
+    CHECK_MESSAGE(contains(bad.err, why), bad.err);
+  };
+  refused("--save overlay", "--save overlay: without --image, labels can be saved as labels, rois");
+  refused("--min-size 5 --max-size 4", "--max-size 4: expected at least --min-size 5");
+  CHECK(run_basin(folder, "export a_masks.png --out . --save labels").code == 1);
+}
+
+TEST_CASE("segment: every kind of file, and filters") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  Image image{32, 40, 1, PixelType::u8, std::vector<std::byte>(32 * 40)};
+  for (size_t i = 0; i < image.pixels.size(); ++i)
+    image.pixels[i] = std::byte(i * 7 % 251);
+  write_png(folder / "a.png", image);
+  const Ran ran = run_basin(folder,
+                            "segment a.png --model m.safetensors --out out --device cpu --min-size 3 --save "
+                            "labels,outlines,rois,geojson,csv,npy,probability");
+  CHECK_MESSAGE(ran.code == 0, ran.err);
+  for (const char* file :
+       {"a_masks.png", "a_outlines.png", "a_rois.zip", "a.geojson", "a_objects.csv", "a_seg.npy", "a_probability.png"})
+    CHECK_MESSAGE(std::filesystem::exists(folder / "out" / file), file);
+  CHECK(contains(read_bytes(folder / "out/a_objects.csv"), ",foreground_mean"));
+  CHECK(Json::parse(read_bytes(folder / "out/run.json"))["dropped"].size() == 1);
+}

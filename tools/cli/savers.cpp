@@ -1,0 +1,110 @@
+#include "tools/cli/savers.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "data/objects/geojson.h"
+#include "data/objects/objects_csv.h"
+#include "data/objects/rois.h"
+#include "data/objects/seg_npy.h"
+#include "data/report/overlay.h"
+#include "engine/json.h"
+#include "kernels/runtime/platform.h"
+#include "tools/cli/counted.h"
+
+namespace basin::tools {
+namespace fs = std::filesystem;
+namespace {
+
+/// Probabilities as 8-bit grey, 255 for 1.
+void write_probability(const fs::path& path, const Results& r) {
+  Image picture{r.labels->height, r.labels->width, 1, PixelType::u8, std::vector<std::byte>(r.foreground.size())};
+  std::transform(r.foreground.begin(), r.foreground.end(), picture.as<uint8_t>(),
+                 [](float p) { return uint8_t(std::lround(255 * std::clamp(p, 0.f, 1.f))); });
+  write_png(path, picture);
+}
+
+}  // namespace
+
+const Outlines& Results::outlines() const {
+  if (!outlines_) outlines_ = outlines_of(*labels);
+  return *outlines_;
+}
+
+const ObjectTable& Results::table() const {
+  if (!table_)
+    table_ = table_of(measure(*labels, image, foreground), scores, image ? image->stack.pixel_size.value_or(0) : 0);
+  return *table_;
+}
+
+const std::vector<Saver>& savers() {
+  using Needs = Saver::Needs;
+  using R = const Results&;
+  using P = const fs::path&;
+  static const std::vector<Saver> all{
+      {"labels", Needs::labels, [](R r) { return masks_suffix(*r.labels); },
+       [](P path, R r) { write_labels(path, *r.labels); }},
+      {"overlay", Needs::image, [](R) { return "_overlay.png"; },
+       [](P path, R r) { write_png(path, overlay(*r.image, *r.labels)); }},
+      {"outlines", Needs::image, [](R) { return "_outlines.png"; },
+       [](P path, R r) { write_png(path, outlined(*r.image, *r.labels)); }},
+      {"rois", Needs::labels, [](R) { return "_rois.zip"; }, [](P path, R r) { write_rois(path, r.outlines()); }},
+      {"geojson", Needs::labels, [](R) { return ".geojson"; },
+       [](P path, R r) { write_geojson(path, r.outlines(), r.table()); }},
+      {"csv", Needs::labels, [](R) { return "_objects.csv"; }, [](P path, R r) { write_objects_csv(path, r.table()); }},
+      {"npy", Needs::labels, [](R) { return "_seg.npy"; },
+       [](P path, R r) { write_seg_npy(path, *r.labels, fs::absolute(r.path)); }},
+      {"probability", Needs::foreground, [](R) { return "_probability.png"; }, write_probability},
+  };
+  return all;
+}
+
+void save_results(const std::set<std::string>& kinds, const Results& results, ImageFiles& files) {
+  for (const Saver& saver : savers()) {
+    if (!kinds.contains(saver.kind)) continue;
+    files.write(saver.suffix(results), [&](const fs::path& file) { saver.write(file, results); });
+  }
+}
+
+void add_filter_options(Command& command, ObjectFilter& filter) {
+  command.add("--min-size", filter.min_size, "drop objects with fewer pixels").not_negative();
+  command.add("--max-size", filter.max_size, "drop objects with more pixels; 0: none").not_negative();
+  command.flag("--exclude-edges", filter.exclude_edges, "drop objects that touch the edge of the image");
+  command.flag("--fill-holes", filter.fill_holes, "fill the holes of objects, before their sizes are compared");
+}
+
+void check(const ObjectFilter& filter) {
+  if (filter.max_size > 0 && filter.max_size < filter.min_size)
+    refuse("--max-size ", filter.max_size, ": expected at least --min-size ", filter.min_size);
+}
+
+Dropped filter_objects(const ObjectFilter& filter, Labels& labels, std::vector<float>& scores) {
+  if (!filter.does_anything()) return {};
+  std::vector<int32_t> kept;
+  const Dropped dropped = drop_objects(filter, labels, kept);
+  if (scores.empty()) return dropped;
+  for (size_t k = 0; k < kept.size(); ++k)
+    scores[k] = scores[size_t(kept[k]) - 1];
+  scores.resize(kept.size());
+  return dropped;
+}
+
+std::string describe_objects(const Labels& labels, const ObjectFilter& filter, const Dropped& dropped) {
+  std::string why;
+  const auto add = [&](int64_t n, const std::string& reason) {
+    if (n > 0) why += fmt::format("{}{} {}", why.empty() ? "" : ", ", n, reason);
+  };
+  add(dropped.too_small, fmt::format("smaller than {} px", filter.min_size));
+  add(dropped.too_large, fmt::format("larger than {} px", filter.max_size));
+  add(dropped.at_edge, "at the edge");
+  const std::string found = counted(labels.count, "object");
+  return why.empty() ? found : fmt::format("{} (dropped {})", found, why);
+}
+
+Json to_json(const Dropped& dropped) {
+  return {{"too_small", dropped.too_small}, {"too_large", dropped.too_large}, {"at_edge", dropped.at_edge}};
+}
+
+}  // namespace basin::tools

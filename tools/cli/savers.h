@@ -1,0 +1,64 @@
+#pragma once
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "data/objects/drop_objects.h"
+#include "data/objects/measure.h"
+#include "data/objects/outlines.h"
+#include "engine/json_fwd.h"
+#include "tools/cli/command.h"
+#include "tools/cli/result_files.h"
+
+namespace basin::tools {
+
+/// The objects of one image, with what can be computed from them on demand.
+class Results {
+ public:
+  std::filesystem::path path;      // of the image, or without one of the labels
+  const Image* image = nullptr;    // as read; null: unknown
+  const Labels* labels = nullptr;  // never null when it is saved
+  std::vector<float> scores;       // of the objects; empty: none
+  std::vector<float> foreground;   // probability of each pixel; empty: unknown
+
+  const Outlines& outlines() const;
+  /// Shapes and values in pixels, and in micrometres if the image's pixel size is known.
+  const ObjectTable& table() const;
+
+ private:
+  mutable std::optional<Outlines> outlines_;
+  mutable std::optional<ObjectTable> table_;
+};
+
+/// One kind of file that --save can name.
+struct Saver {
+  enum class Needs { labels, image, foreground };  // image: and labels; foreground: a probability
+
+  const char* kind;
+  Needs needs;
+  const char* (*suffix)(const Results&);
+  void (*write)(const std::filesystem::path&, const Results&);
+};
+/// All of them: labels, overlay, outlines, rois, geojson, csv, npy, probability.
+const std::vector<Saver>& savers();
+
+/// Writes the files of these kinds; other names are ignored.
+void save_results(const std::set<std::string>& kinds, const Results&, ImageFiles&);
+
+/// Adds --min-size, --max-size, --exclude-edges and --fill-holes.
+void add_filter_options(Command&, ObjectFilter&);
+/// Throws if no object can have a size that the filter keeps.
+void check(const ObjectFilter&);
+
+/// Applies the filter to labels and their scores.
+Dropped filter_objects(const ObjectFilter&, Labels&, std::vector<float>& scores);
+
+/// "12 objects (dropped 3 smaller than 15 px, 1 at the edge)"
+std::string describe_objects(const Labels&, const ObjectFilter&, const Dropped&);
+
+/// The numbers of dropped objects by reason, for run.json.
+Json to_json(const Dropped&);
+
+}  // namespace basin::tools
