@@ -121,9 +121,11 @@ std::optional<Stack> stack_of_ome(const std::string& description, const std::str
   if (images > (1 << 30)) refuse(name, ": is damaged: its OME description announces too many images");
   complete(s);
   s.order = order_of(pixels, s.axes, s.images, name);
-  const double length = pixels.attribute("PhysicalSizeX").as_double(0);
-  if (const double um = micrometres_of(pixels.attribute("PhysicalSizeXUnit").as_string()); um > 0 && length > 0)
-    s.pixel_size = length * um;
+  const auto length = [&](const std::string& attribute) {
+    return std::max(0., pixels.attribute(attribute.c_str()).as_double(0)) *
+           micrometres_of(pixels.attribute((attribute + "Unit").c_str()).as_string());
+  };
+  if (const double width = length("PhysicalSizeX"); width > 0) set_pixel_size(s, width, length("PhysicalSizeY"));
   return s;
 }
 

@@ -1,5 +1,7 @@
 #include "data/files/stack.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -146,6 +148,14 @@ void complete(Stack& s) {
   std::erase_if(s.axes, [](const StackAxis& a) { return a.size == 1; });
 }
 
+void set_pixel_size(Stack& s, double width, double height) {
+  if (height == 0 || std::abs(height - width) <= 1e-3 * width)
+    s.pixel_size = width;
+  else
+    s.notes.push_back(
+        fmt::format("its pixels are not square ({:.4g} x {:.4g} um), so all sizes are in pixels", width, height));
+}
+
 std::string to_text(const Stack& s) {
   std::string text;
   for (const StackAxis& a : s.axes)
@@ -196,7 +206,7 @@ std::vector<int> chosen_samples(const Stack& s, const PlaneChoice& choice, const
   return parse_channels(own, s.samples, s.channel_names, name);
 }
 
-std::optional<Stack> stack_of_imagej(const std::string& description, double pixels_per_unit) {
+std::optional<Stack> stack_of_imagej(const std::string& description, double columns_per_unit, double rows_per_unit) {
   if (!description.starts_with("ImageJ=")) return std::nullopt;
   const std::map<std::string, std::string> values = lines_of(description);
   const auto size_of = [&](const char* key) {
@@ -212,8 +222,9 @@ std::optional<Stack> stack_of_imagej(const std::string& description, double pixe
     s.axes = {{'I', images}};
   complete(s);
   const auto unit = values.find("unit");
-  if (unit != values.end() && pixels_per_unit > 0)
-    if (const double um = micrometres(unit->second); um > 0) s.pixel_size = um / pixels_per_unit;
+  if (unit != values.end() && columns_per_unit > 0)
+    if (const double um = micrometres(unit->second); um > 0)
+      set_pixel_size(s, um / columns_per_unit, rows_per_unit > 0 ? um / rows_per_unit : 0);
   return s;
 }
 

@@ -20,7 +20,7 @@ struct Stack {
   int64_t height = 0, width = 0;           // of each image, px
   int samples = 1;                         // channels within each image
   std::vector<std::string> channel_names;  // along C, or of the samples; empty if they have no names
-  std::optional<double> pixel_size;        // um
+  std::optional<double> pixel_size;        // um; none if it is unknown or pixels are not square
   std::vector<int64_t> order;              // the index in the file of the k-th image in the order of the axes; empty: k
   std::vector<std::string> notes;          // what was left out of the file
 };
@@ -44,9 +44,9 @@ std::vector<int64_t> chosen_images(const Stack&, const PlaneChoice&, const std::
 /// The chosen samples of an image; all if none are named, or if the channels are along C.
 std::vector<int> chosen_samples(const Stack&, const PlaneChoice&, const std::string& name);
 
-/// Parses ImageJ's description of a TIFF ("ImageJ=1.53t\nimages=10\nchannels=2\n..."). `pixels_per_unit` is the file's
-/// XResolution. None if the text is not ImageJ's.
-std::optional<Stack> stack_of_imagej(const std::string& description, double pixels_per_unit);
+/// Parses ImageJ's description of a TIFF ("ImageJ=1.53t\nimages=10\nchannels=2\n..."). `columns_per_unit` and
+/// `rows_per_unit` are the file's XResolution and YResolution; 0: unknown. None if the text is not ImageJ's.
+std::optional<Stack> stack_of_imagej(const std::string& description, double columns_per_unit, double rows_per_unit);
 
 /// Parses tifffile's description: {"shape": [5, 64, 64], "axes": "ZYX"}; its image size must be `height` and `width`.
 std::optional<Stack> stack_of_tifffile(const std::string& description, int64_t height, int64_t width);
@@ -57,5 +57,9 @@ std::optional<Stack> stack_of_ome(const std::string& description, const std::str
 
 /// Removes the axes of size 1 and counts the images.
 void complete(Stack&);
+
+/// Sets the pixel size from the width and height of a pixel, um; a height of 0 is unknown, and taken to be the width.
+/// Pixels that are not square to one part in a thousand get no size, but a note.
+void set_pixel_size(Stack&, double width, double height);
 
 }  // namespace basin

@@ -4,6 +4,7 @@
 #include <climits>
 #include <cstring>
 #include <map>
+#include <utility>
 
 #include "data/files/decoders.h"
 #include "data/files/tiff_handle.h"
@@ -351,12 +352,13 @@ class Reader {
     const char* text = nullptr;
     std::string description;
     if (TIFFGetField(tiff_.handle, TIFFTAG_IMAGEDESCRIPTION, &text) && text) description = text;
-    float per_unit = 0;
-    TIFFGetField(tiff_.handle, TIFFTAG_XRESOLUTION, &per_unit);
-    const std::vector<std::string> notes = stack_.notes;
+    float columns_per_unit = 0, rows_per_unit = 0;
+    TIFFGetField(tiff_.handle, TIFFTAG_XRESOLUTION, &columns_per_unit);
+    TIFFGetField(tiff_.handle, TIFFTAG_YRESOLUTION, &rows_per_unit);
+    const std::vector<std::string> notes = std::exchange(stack_.notes, {});
     const int64_t images = int64_t(entries_.size());
     const auto fits = [&](const std::optional<Stack>& s) { return s && (s->images == images || images == 1); };
-    if (std::optional<Stack> imagej = stack_of_imagej(description, per_unit)) {
+    if (std::optional<Stack> imagej = stack_of_imagej(description, columns_per_unit, rows_per_unit)) {
       imagej_ = true;
       if (fits(imagej)) stack_ = *imagej;
     } else if (std::optional<Stack> ome = stack_of_ome(description, name_)) {
@@ -374,7 +376,7 @@ class Reader {
       stack_.axes = {{'I', planes}};
     complete(stack_);
     if (stack_.images == 1 && images > 1) stack_.axes = {{'I', images}}, complete(stack_);
-    stack_.notes = notes;
+    stack_.notes.insert(stack_.notes.begin(), notes.begin(), notes.end());
     stack_.height = entries_[0].height, stack_.width = entries_[0].width;
     uint16_t samples = 1;
     TIFFGetFieldDefaulted(tiff_.handle, TIFFTAG_SAMPLESPERPIXEL, &samples);

@@ -68,7 +68,7 @@ TEST_CASE("models: an unknown name is refused with those there are, and a path a
   for (const char* command : {"segment a.png --out out", "tune --val . --out out.safetensors"})
     refused(std::string(command) + " --device cpu --model nuclei",
             "--model nuclei: there is neither a file nor a shipped model of this name; there are bacteria, "
-            "nuclei-fluo\n");
+            "cells-phase, nuclei-all, nuclei-fluo\n");
   refused("segment a.png --out out --device cpu --model ./nuclei-fluo", "./nuclei-fluo: ");
   refused("segment a.png --out out --device cpu --model nuclei-fluo.safetensors", "nuclei-fluo.safetensors: ");
   refused("info nuclei", "nuclei: ");
@@ -83,7 +83,7 @@ TEST_CASE("models: a damaged one is reported, and the others are listed") {
   CHECK(listed.code == 1);
   CHECK(contains(listed.out, "nuclei-fluo"));
   CHECK_MESSAGE(contains(listed.err, "bad.safetensors"), listed.err);
-  CHECK(contains(listed.err, "1 of 3 models could not be read"));
+  CHECK(contains(listed.err, "1 of 5 models could not be read"));
 }
 
 TEST_CASE("models: an installation has them in share/basin/models, wherever it is moved") {
