@@ -125,7 +125,9 @@ std::optional<Stack> stack_of_ome(const std::string& description, const std::str
     return std::max(0., pixels.attribute(attribute.c_str()).as_double(0)) *
            micrometres_of(pixels.attribute((attribute + "Unit").c_str()).as_string());
   };
-  if (const double width = length("PhysicalSizeX"); width > 0) set_pixel_size(s, width, length("PhysicalSizeY"));
+  const double width = length("PhysicalSizeX"), height = length("PhysicalSizeY");
+  const bool has_unknown_unit = height == 0 && pixels.attribute("PhysicalSizeY").as_double(0) > 0;
+  if (width > 0 && !has_unknown_unit) set_pixel_size(s, width, height);
   return s;
 }
 

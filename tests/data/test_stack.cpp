@@ -19,5 +19,6 @@ TEST_CASE("stack: pixels that are not square have no single size, and that is re
   };
   CHECK(ome("PhysicalSizeX=\"0.2\" PhysicalSizeY=\"200\" PhysicalSizeYUnit=\"nm\"").pixel_size == doctest::Approx(0.2));
   CHECK(ome("PhysicalSizeX=\"0.2\"").pixel_size == doctest::Approx(0.2));
+  CHECK(!ome("PhysicalSizeX=\"0.2\" PhysicalSizeY=\"2\" PhysicalSizeYUnit=\"pixel\"").pixel_size);
   CHECK(!ome("PhysicalSizeX=\"0.2\" PhysicalSizeY=\"0.3\"").pixel_size);
 }

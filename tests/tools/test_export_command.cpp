@@ -8,10 +8,10 @@ using namespace basin::test;
 TEST_CASE("export: files of labels, filters in run.json, refusals in one sentence") {
   const Folder folder;
   write_labels(folder / "a_masks.png", labels_of(3, 4, {1, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 0}));
-  const Ran ran = run_basin(folder, "export a_masks.png --save csv,rois,geojson,npy --out out --exclude-edges");
+  const Ran ran = run_basin(folder, "export a_masks.png --save csv,rois,geojson --out out --exclude-edges");
   CHECK_MESSAGE(ran.code == 0, ran.err);
   CHECK(contains(ran.out, "1 object (dropped 1 at the edge)"));
-  for (const char* file : {"a_objects.csv", "a_rois.zip", "a.geojson", "a_seg.npy"})
+  for (const char* file : {"a_objects.csv", "a_rois.zip", "a.geojson"})
     CHECK_MESSAGE(std::filesystem::exists(folder / "out" / file), file);
   CHECK(Json::parse(read_bytes(folder / "out/run.json"))["dropped"][0]["at_edge"] == 1);
   const auto refused = [&](const std::string& words, const std::string& why) {
@@ -21,7 +21,38 @@ TEST_CASE("export: files of labels, filters in run.json, refusals in one sentenc
   };
   refused("--save overlay", "--save overlay: without --image, labels can be saved as labels, rois");
   refused("--min-size 5 --max-size 4", "--max-size 4: expected at least --min-size 5");
+  refused("--save npy", "--save npy: without --image, labels can be saved as labels, rois");
   CHECK(run_basin(folder, "export a_masks.png --out . --save labels").code == 1);
+}
+
+TEST_CASE("export and segment: labels and Cellpose's files of others are never overwritten") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  write_png(folder / "a.png", {3, 4, 1, PixelType::u8, std::vector<std::byte>(12)});
+  write_labels(folder / "a_masks.png", labels_of(3, 4, {1, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 0}));
+  write_bytes(folder / "out/a_seg.npy", "corrected by hand");
+  for (const std::string words :
+       {"export a_masks.png --image a.png", "segment a.png --device cpu --model m.safetensors"}) {
+    const Ran ran = run_basin(folder, words + " --save npy --out out");
+    CHECK(ran.code == 1);
+    CHECK_MESSAGE(contains(ran.err, "out/a_seg.npy: already exists and may hold true labels; give another --out"),
+                  ran.err);
+    CHECK(read_bytes(folder / "out/a_seg.npy") == "corrected by hand");
+  }
+  // Its own files are replaced, and no second label image of an object remains.
+  const std::string again = "export a_masks.png --image a.png --save npy,labels --out own";
+  REQUIRE(run_basin(folder, again).code == 0);
+  write_bytes(folder / "own/a_masks.tif", "of an earlier run with more objects");
+  const Ran second = run_basin(folder, again);
+  CHECK_MESSAGE(second.code == 0, second.err);
+  CHECK(std::filesystem::exists(folder / "own/a_masks.png"));
+  CHECK(!std::filesystem::exists(folder / "own/a_masks.tif"));
+  // An input is kept, whatever the type of the new label image.
+  write_bytes(folder / "own/a_masks.tif", read_bytes(folder / "own/a_masks.png"));
+  const Ran input = run_basin(folder, "export own/a_masks.tif --save labels --out own");
+  CHECK(input.code == 1);
+  CHECK_MESSAGE(contains(input.err, "a_masks.tif: this input file would be overwritten"), input.err);
+  CHECK(std::filesystem::exists(folder / "own/a_masks.tif"));
 }
 
 TEST_CASE("segment: every kind of file, and filters") {

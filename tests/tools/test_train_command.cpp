@@ -114,4 +114,7 @@ TEST_CASE("train: --scale resizes images for the network, and segment does the s
   const Ran other = run_basin(folder, few + "--scale 0.4 --steps 2 --out half --resume");
   CHECK(other.code == 1);
   CHECK_MESSAGE(contains(other.err, "scale is 0.4, was 0.5"), other.err);
+  const Ran boxes = run_basin(folder, "train --data data --model og --scale 0.5 --steps 1 --device cpu --out boxes");
+  CHECK(boxes.code == 1);
+  CHECK_MESSAGE(contains(boxes.err, "--scale 0.5: the method og resizes whole images to --crop"), boxes.err);
 }

@@ -13,7 +13,6 @@ namespace {
 
 constexpr const char* image_suffixes[] = {".png",     ".tif",     ".tiff",     ".jpg",     ".jpeg",     ".bmp",
                                           "_img.png", "_img.tif", "_img.tiff", "_img.jpg", "_img.jpeg", "_img.bmp"};
-constexpr const char* masks_suffixes[] = {"_masks.png", "_masks.tif", "_masks.tiff", "_masks.npy"};
 
 }  // namespace
 
@@ -24,15 +23,18 @@ void write_scores(const fs::path& path, const std::vector<float>& scores) {
   write_atomically(path, text);
 }
 
-void keep_masks(const ImageFile& image, const fs::path& out, bool filled_before) {
+void keep_labels(const std::string& stem, const fs::path& out, bool filled_before, const std::set<std::string>& kinds) {
   const auto own = [&] {
     if (!filled_before) return false;
-    const auto beside = [&](const char* extension) { return fs::exists(out / (image.stem + extension)); };
+    const auto beside = [&](const char* extension) { return fs::exists(out / (stem + extension)); };
     return std::none_of(std::begin(image_suffixes), std::end(image_suffixes), beside);
   };
-  for (const char* suffix : masks_suffixes)
-    if (const fs::path masks = out / (image.stem + suffix); fs::exists(masks) && !own())
-      refuse(masks.string(), ": already exists and may hold true labels; give another --out");
+  const auto keep = [&](const char* suffix) {
+    if (const fs::path labels = out / (stem + suffix); fs::exists(labels) && !own())
+      refuse(labels.string(), ": already exists and may hold true labels; give another --out");
+  };
+  if (kinds.contains("labels")) std::for_each(std::begin(masks_suffixes), std::end(masks_suffixes), keep);
+  if (kinds.contains("npy")) keep("_seg.npy");
 }
 
 ImageFiles::~ImageFiles() {

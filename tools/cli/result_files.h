@@ -1,9 +1,8 @@
 #pragma once
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
-
-#include "data/dataset/dataset.h"
 
 namespace basin::tools {
 
@@ -13,12 +12,17 @@ inline constexpr const char* scores_suffix = "_scores.csv";
 /// Writes the scores of objects 1, 2, ... as `evaluate` reads them.
 void write_scores(const std::filesystem::path&, const std::vector<float>& scores);
 
-/// Refuses to overwrite labels that may be the only true ones: those beside an image of their name, or in a folder that
-/// this command has not filled before (`filled_before`).
-void keep_masks(const ImageFile&, const std::filesystem::path& out, bool filled_before);
+/// The ends of the names of label images.
+inline constexpr const char* masks_suffixes[] = {"_masks.png", "_masks.tif", "_masks.tiff", "_masks.npy"};
 
-/// The output files of one image. Unless all are written, those that were are removed, so that a failed image leaves
-/// nothing behind.
+/// Refuses to overwrite labels that may be the only true ones, if `kinds` contains "labels" or "npy" (Cellpose's file,
+/// which holds corrections by hand): those beside an image of their name, or in a folder that this command has not
+/// filled before (`filled_before`).
+void keep_labels(const std::string& stem, const std::filesystem::path& out, bool filled_before,
+                 const std::set<std::string>& kinds);
+
+/// The output files of one image. Unless all are written, those that were are removed, even where they replaced files
+/// of an earlier run, so that no file of a failed image is taken for a result.
 class ImageFiles {
  public:
   /// `base`: the files' common path, without their suffixes.

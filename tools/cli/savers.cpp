@@ -54,7 +54,7 @@ const std::vector<Saver>& savers() {
       {"geojson", Needs::labels, [](R) { return ".geojson"; },
        [](P path, R r) { write_geojson(path, r.outlines(), r.table()); }},
       {"csv", Needs::labels, [](R) { return "_objects.csv"; }, [](P path, R r) { write_objects_csv(path, r.table()); }},
-      {"npy", Needs::labels, [](R) { return "_seg.npy"; },
+      {"npy", Needs::image, [](R) { return "_seg.npy"; },
        [](P path, R r) { write_seg_npy(path, *r.labels, fs::absolute(r.path)); }},
       {"probability", Needs::foreground, [](R) { return "_probability.png"; }, write_probability},
   };

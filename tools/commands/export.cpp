@@ -7,6 +7,7 @@
 #include "engine/json.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
+#include "tools/cli/result_files.h"
 #include "tools/cli/run_json.h"
 #include "tools/cli/savers.h"
 
@@ -68,6 +69,13 @@ void run(const Options& o) {
   const std::map<std::string, Pair> inputs = find_inputs(o);
   const std::map<std::string, fs::path> images = find_images_of(o, inputs);
   const std::set<std::string> save(o.save.begin(), o.save.end());
+  const bool filled_before = made_by("export", fs::path(o.out) / "run.json");
+  for (const auto& [stem, pair] : inputs) {
+    if (save.contains("labels"))
+      for (const char* suffix : masks_suffixes)
+        keep_inputs(fs::path(o.out) / (stem + suffix), pair.masks);
+    keep_labels(stem, o.out, filled_before, save);
+  }
   make_folder(o.out);
   NoteList notes;
   Json dropped = Json::array();
@@ -90,10 +98,9 @@ void run(const Options& o) {
     const Dropped gone = filter_objects(o.filter, labels, results.scores);
     results.labels = &labels;
     ImageFiles files(fs::path(o.out) / stem);
-    for (const fs::path& mask : pair.masks)
-      keep_inputs(fs::path(o.out) / (stem + masks_suffix(labels)), {mask});
     save_results(save, results, files);
     files.keep();
+    if (save.contains("labels")) files.remove_other_labels(masks_suffix(labels), false);
     std::printf("%s: %s\n", labels_path(pair).string().c_str(), describe_objects(labels, o.filter, gone).c_str());
     Json entry{{"labels", labels_path(pair).string()}};
     entry.update(to_json(gone));
@@ -112,8 +119,9 @@ void add_export(Command& program) {
   command.add("LABELS", o->inputs, "label images, or folders of label images").required();
   command
       .add("--save", o->save,
-           "what to write: rois (ImageJ), geojson (QuPath), csv (measurements), npy (Cellpose), labels, and with "
-           "--image overlay and outlines")
+           "what to write: rois (ImageJ), geojson (QuPath), csv (measurements), labels, and with --image npy "
+           "(Cellpose), "
+           "overlay and outlines")
       .list()
       .shown();
   command.add("--image", o->image,

@@ -257,11 +257,9 @@ void run(const Options& o) {
 
   Outcome outcome = find_inputs(o.inputs);
   if (outcome.images.empty()) outcome.refuse_failed();
-  if (work.save.count("labels")) {
-    const bool filled_before = made_by("segment", fs::path(o.out) / "run.json");
-    for (const ImageFile& image : outcome.images)
-      keep_masks(image, o.out, filled_before);
-  }
+  const bool filled_before = made_by("segment", fs::path(o.out) / "run.json");
+  for (const ImageFile& image : outcome.images)
+    keep_labels(image.stem, o.out, filled_before, work.save);
   make_folder(o.out);
   for (const ImageFile& image : outcome.images)
     attempt(outcome, image.path, [&] {

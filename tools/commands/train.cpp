@@ -117,6 +117,10 @@ void run(const Options& o) {
   const DrawBy draw_by = parse_draw_by(o.sampling);
   if (draw_by == DrawBy::objects && wanted.sampling.kind != Sampling::Kind::crop)
     refuse("--sampling objects: the method ", method->name(), " has its own sampling; omit --sampling");
+  using Kind = Sampling::Kind;
+  if (o.scale && *o.scale != 1 && (wanted.sampling.kind == Kind::affine || wanted.sampling.kind == Kind::resize))
+    refuse("--scale ", *o.scale, ": the method ", method->name(),
+           " resizes whole images to --crop; change --crop instead");
   std::vector<std::string> left_out;
   std::vector<Pair> pairs = find_pairs(o.data, &left_out), held;
   if (!o.val.empty()) {
