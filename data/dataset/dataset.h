@@ -34,8 +34,8 @@ std::vector<Pair> find_pairs(const std::filesystem::path&, std::vector<std::stri
 
 /// Labels by their stem, with or without images beside them: those of every layout that find_pairs knows; in a folder
 /// of files <stem>_masks.*, or if no name ends like that every label image except pictures of results (*_overlay.* and
-/// others, see find_pairs); or a single label image. An image without labels in a folder of files is not an error here. Otherwise throws like
-/// find_pairs.
+/// others, see find_pairs); or a single label image. An image without labels in a folder of files is not an error here.
+/// Otherwise throws like find_pairs.
 std::map<std::string, Pair> find_labels(const std::filesystem::path&);
 
 /// The path of a pair's labels: the label image, or the folder of binary masks.
@@ -50,8 +50,8 @@ struct ImageFile {
   std::filesystem::path path;
 };
 /// The images of a folder in any layout that find_pairs knows, labelled or not, with the stems of that layout, sorted
-/// by path; or the file itself. Ignores *_masks.*, *_overlay.* and other results, and hidden files; other ignored files are
-/// reported in `left_out`. Throws like find_pairs. Files are not opened, so damaged ones are included.
+/// by path; or the file itself. Ignores *_masks.*, *_overlay.* and other results, and hidden files; other ignored files
+/// are reported in `left_out`. Throws like find_pairs. Files are not opened, so damaged ones are included.
 std::vector<ImageFile> find_images(const std::filesystem::path&, std::vector<std::string>* left_out = nullptr);
 
 /// The result of find_images for one of several inputs.

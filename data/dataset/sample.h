@@ -70,9 +70,9 @@ class SampleTargets {
 };
 
 /// Computes the targets of a crop from labels [h + 2 margin, w + 2 margin] on the device of exec. Pixels outside the
-/// image have the label that the method's SampleSpec says, usually 0, so that objects end at the image's border, but not
-/// at a crop's: with a margin as wide as the targets reach, they equal those of the whole image, cropped. Must write every element of every map; tables and counts are
-/// zero beforehand.
+/// image have the label that the method's SampleSpec says, usually 0, so that objects end at the image's border, but
+/// not at a crop's: with a margin as wide as the targets reach, they equal those of the whole image, cropped. Must
+/// write every element of every map; tables and counts are zero beforehand.
 using MakeTargets = std::function<void(const Exec&, View<const int32_t, 2> labels, const SampleTargets& to)>;
 
 /// A crop before rotation and flips.

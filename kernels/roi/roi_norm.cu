@@ -7,12 +7,12 @@
 namespace basin::kernels {
 namespace {
 
-constexpr int most_lanes = 16;
+constexpr int max_lanes = 16;
 
 /// Neighbouring lanes that one call takes: on the CPU as many as fill vectors, on a GPU one per thread.
 int lanes_at_once(const Exec& exec, int block) {
   if (exec.device != Device::cpu) return 1;
-  int lanes = most_lanes;
+  int lanes = max_lanes;
   while (block % lanes != 0)
     lanes /= 2;
   return lanes;
@@ -54,7 +54,7 @@ struct Statistics {
     const LanesOfRoi at(i, all, x.block, lanes);
     const int32_t* place = &rois.place(at.roi, 0);
     const double n = double(place[1]) * place[2];
-    double mean[most_lanes] = {}, square[most_lanes] = {};
+    double mean[max_lanes] = {}, square[max_lanes] = {};
     for_each_pixel(x, at.group, place, [&](int64_t offset) {
       for (int lane = 0; lane < lanes; ++lane)
         mean[lane] += double(x.data[offset + at.lane + lane]);
@@ -111,7 +111,7 @@ struct GradientMeans {
     const int32_t* place = &rois.place(at.roi, 0);
     const int64_t to = int64_t(at.roi) * all + at.first;
     const double n = double(place[1]) * place[2];
-    double d[most_lanes] = {}, dz[most_lanes] = {};
+    double d[max_lanes] = {}, dz[max_lanes] = {};
     for_each_pixel(x, at.group, place, [&](int64_t offset) {
       for (int lane = 0; lane < lanes; ++lane) {
         const int64_t element = offset + at.lane + lane;

@@ -39,18 +39,9 @@ ErfNet::Conv ErfNet::add_conv(const std::string& name, Shape weight, int out) {
   return {handle, params_.add(name + ".bias", {out}, bound)};
 }
 
-ErfNet::Norm ErfNet::add_norm(const std::string& name, int channels) {
-  Norm n;
-  n.gamma = params_.add(name + ".weight", {channels}, 0, 1);
-  n.beta = params_.add(name + ".bias", {channels}, 0, 0);
-  n.mean = params_.add_statistic(name + ".running_mean", {channels}, 0);
-  n.var = params_.add_statistic(name + ".running_var", {channels}, 1);
-  return n;
-}
-
 ErfNet::Down ErfNet::add_down(const std::string& name, int in, int out) {
   const Conv conv = add_conv(name + ".conv", {out - in, in, 3, 3}, out - in);
-  return {conv, add_norm(name + ".bn", out)};
+  return {conv, BatchNormLayer::add(params_, name + ".bn", out)};
 }
 
 ErfNet::Block ErfNet::add_block(const std::string& name, int channels, double dropout, int dilation) {
@@ -59,7 +50,7 @@ ErfNet::Block ErfNet::add_block(const std::string& name, int channels, double dr
     const std::string number = std::to_string(k + 1);
     b.conv[2 * k] = add_conv(name + ".conv3x1_" + number, {channels, channels, 3, 1}, channels);
     b.conv[2 * k + 1] = add_conv(name + ".conv1x3_" + number, {channels, channels, 1, 3}, channels);
-    b.norm[k] = add_norm(name + ".bn" + number, channels);
+    b.norm[k] = BatchNormLayer::add(params_, name + ".bn" + number, channels);
   }
   b.dropout = dropout, b.dilation = dilation;
   return b;
@@ -67,11 +58,7 @@ ErfNet::Block ErfNet::add_block(const std::string& name, int channels, double dr
 
 ErfNet::Up ErfNet::add_up(const std::string& name, int in, int out) {
   const Conv conv = add_conv(name + ".conv", {in, out, 3, 3}, out);
-  return {conv, add_norm(name + ".bn", out)};
-}
-
-NormParameters ErfNet::norm(const Norm& n) const {
-  return {parameter(n.gamma), parameter(n.beta), params_.statistic(n.mean), params_.statistic(n.var), 1e-3};
+  return {conv, BatchNormLayer::add(params_, name + ".bn", out)};
 }
 
 Var ErfNet::down(Tape& tape, const Var& x, const Down& d) const {

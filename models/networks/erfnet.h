@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "engine/ops/nn.h"
+#include "models/networks/batch_norm_layer.h"
 
 namespace basin {
 
@@ -33,22 +34,19 @@ class ErfNet {
   struct Conv {
     int weight, bias;  // handles
   };
-  struct Norm {
-    int gamma, beta, mean, var;
-  };
   struct Down {
     Conv conv;
-    Norm norm;
+    BatchNormLayer norm;
   };
   struct Block {  // factorised convolutions with a residual
     Conv conv[4];
-    Norm norm[2];
+    BatchNormLayer norm[2];
     double dropout;
     int dilation;
   };
   struct Up {
     Conv conv;
-    Norm norm;
+    BatchNormLayer norm;
   };
   struct Decoder {
     Up up[2];
@@ -56,13 +54,12 @@ class ErfNet {
     Conv out;
   };
   Conv add_conv(const std::string& name, Shape weight, int out);
-  Norm add_norm(const std::string& name, int channels);
   Down add_down(const std::string& name, int in, int out);
   Block add_block(const std::string& name, int channels, double dropout, int dilation);
   Up add_up(const std::string& name, int in, int out);
 
   Parameter parameter(int handle) const { return params_.parameter(handle); }
-  NormParameters norm(const Norm&) const;
+  NormParameters norm(const BatchNormLayer& n) const { return n.in(params_, 1e-3); }
   Var down(Tape&, const Var& x, const Down&) const;
   Var block(Tape&, const Var& x, const Block&, uint32_t layer, const StepState*) const;
 

@@ -29,7 +29,7 @@ class OgDetector {
  private:
   struct Block {  // a bottleneck
     OgLayers::Conv conv[3], shortcut;
-    OgLayers::Norm norm[3], shortcut_norm;
+    BatchNormLayer norm[3], shortcut_norm;
     int stride;
     bool has_shortcut;  // a convolution in its shortcut
   };
@@ -38,7 +38,7 @@ class OgDetector {
 
   OgLayers layers_;
   OgLayers::Conv stem_;
-  OgLayers::Norm stem_norm_;
+  BatchNormLayer stem_norm_;
   std::vector<Block> stages_[4];
   OgLayers::Combination combinations_[3];  // of stages 0 and 1, 1 and 2, 2 and 3
   OgLayers::Conv full_[2];                 // at full size, for the pyramid

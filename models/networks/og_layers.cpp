@@ -32,15 +32,6 @@ OgLayers::Conv OgLayers::add_pointwise(const std::string& name, int in) {
   return {weight, params_.add(name + ".bias", {1}, bound)};
 }
 
-OgLayers::Norm OgLayers::add_norm(const std::string& name, int channels) {
-  Norm n;
-  n.gamma = params_.add(name + ".weight", {channels}, 0, 1);
-  n.beta = params_.add(name + ".bias", {channels}, 0, 0);
-  n.mean = params_.add_statistic(name + ".running_mean", {channels}, 0);
-  n.var = params_.add_statistic(name + ".running_var", {channels}, 1);
-  return n;
-}
-
 OgLayers::Combination OgLayers::add_combination(const std::string& name, int coarse, int fine, bool with_norm) {
   Combination c{};
   c.up = add_conv(name + ".up.0", coarse, fine, 3);
@@ -48,10 +39,6 @@ OgLayers::Combination OgLayers::add_combination(const std::string& name, int coa
   c.cat = add_conv(name + ".cat_conv.0", 2 * fine, fine, 1);
   if (with_norm) c.cat_norm = add_norm(name + ".cat_conv.1", fine);
   return c;
-}
-
-NormParameters OgLayers::norm(const Norm& n) const {
-  return {parameter(n.gamma), parameter(n.beta), params_.statistic(n.mean), params_.statistic(n.var)};
 }
 
 Var OgLayers::conv(Tape& tape, const std::vector<Var>& parts, const Conv& c, const ConvGeometry& geometry,

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "engine/ops/nn.h"
+#include "models/networks/batch_norm_layer.h"
 
 // The layers that the detector and the mask branch of object-guided segmentation are made of: handles into a Params,
 // and what runs them.
@@ -21,14 +22,11 @@ class OgLayers {
   struct Conv {
     int weight, bias;  // bias: -1 for none
   };
-  struct Norm {
-    int gamma, beta, mean, var;
-  };
   /// The convolutions that combine coarse with fine maps: `up` of the coarse ones after they are resized, `cat` of the
   /// fine ones and those. Without instance norm each has a batch normalisation.
   struct Combination {
     Conv up, cat;
-    Norm up_norm, cat_norm;
+    BatchNormLayer up_norm, cat_norm;
   };
 
   /// Weight and bias are drawn as PyTorch does by default.
@@ -39,11 +37,13 @@ class OgLayers {
   Conv add_conv_without_bias(const std::string& name, int in, int out, int kernel);
   /// To one output from `in` channels of points: a weight [1, in, 1].
   Conv add_pointwise(const std::string& name, int in);
-  Norm add_norm(const std::string& name, int channels);
+  BatchNormLayer add_norm(const std::string& name, int channels) {
+    return BatchNormLayer::add(params_, name, channels);
+  }
   Combination add_combination(const std::string& name, int coarse, int fine, bool with_norm);
 
   Parameter parameter(int handle) const { return handle < 0 ? Parameter() : params_.parameter(handle); }
-  NormParameters norm(const Norm&) const;
+  NormParameters norm(const BatchNormLayer& n) const { return n.in(params_); }
   Layout layout(const Exec& exec) const { return network_layout(exec, params_.dtype(), options_.width); }
   /// In the layout of the network. x: in that layout, or plain.
   Var conv(Tape&, const std::vector<Var>& parts, const Conv&, const kernels::ConvGeometry&, bool relu = false) const;

@@ -60,19 +60,11 @@ UNet::UNet(Params& params, const UNetOptions& options) : params_(&params), optio
 }
 
 UNet::ConvNorm UNet::add_conv_norm(const std::string& conv, const std::string& norm, int in, int out, int kernel) {
-  ConvNorm c;
-  c.weight = params_->add(conv + ".weight", {out, in, kernel, kernel}, bound(in, kernel));
-  c.gamma = params_->add(norm + ".weight", {out}, 0, 1);
-  c.beta = params_->add(norm + ".bias", {out}, 0, 0);
-  c.mean = params_->add_statistic(norm + ".running_mean", {out}, 0);
-  c.var = params_->add_statistic(norm + ".running_var", {out}, 1);
-  return c;
+  const int weight = params_->add(conv + ".weight", {out, in, kernel, kernel}, bound(in, kernel));
+  return {weight, BatchNormLayer::add(*params_, norm, out)};
 }
 
-NormParameters UNet::norm(const ConvNorm& c) const {
-  return {params_->parameter(c.gamma), params_->parameter(c.beta), params_->statistic(c.mean),
-          params_->statistic(c.var)};
-}
+NormParameters UNet::norm(const ConvNorm& c) const { return c.norm.in(*params_); }
 
 Layout UNet::layout(const Exec& exec) const { return network_layout(exec, params_->dtype(), options_.width); }
 

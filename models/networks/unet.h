@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "engine/ops/nn.h"
+#include "models/networks/batch_norm_layer.h"
 
 namespace basin {
 
@@ -48,7 +49,8 @@ class UNet {
 
  private:
   struct ConvNorm {
-    int weight, gamma, beta, mean, var;  // handles
+    int weight;  // a handle
+    BatchNormLayer norm;
   };
   struct ResBlock {
     ConvNorm conv1, conv2, shortcut;

@@ -7,6 +7,7 @@
 #include "engine/json.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
+#include "tools/cli/label_inputs.h"
 #include "tools/cli/result_files.h"
 #include "tools/cli/run_json.h"
 #include "tools/cli/savers.h"
@@ -22,17 +23,6 @@ struct Options {
   ObjectFilter filter;
   int threads = 0;
 };
-
-/// The labels of all inputs by stem. Two inputs with the same stem are refused.
-std::map<std::string, Pair> find_inputs(const Options& o) {
-  std::map<std::string, Pair> all;
-  for (const std::string& input : o.inputs)
-    for (const auto& [stem, pair] : find_labels(input))
-      if (!all.emplace(stem, pair).second)
-        refuse(input, ": the name ", stem, " is already taken by labels in another input");
-  if (all.empty()) refuse("there are no label images among the inputs");
-  return all;
-}
 
 /// The image of each stem: those in the folder --image, or the file --image for the only labels.
 std::map<std::string, fs::path> find_images_of(const Options& o, const std::map<std::string, Pair>& labels) {
@@ -66,7 +56,7 @@ void run(const Options& o) {
   set_threads(o.threads);
   check(o.filter);
   check_kinds(o);
-  const std::map<std::string, Pair> inputs = find_inputs(o);
+  const std::map<std::string, Pair> inputs = labels_of_inputs(o.inputs);
   const std::map<std::string, fs::path> images = find_images_of(o, inputs);
   const std::set<std::string> save(o.save.begin(), o.save.end());
   const bool filled_before = made_by("export", fs::path(o.out) / "run.json");

@@ -9,6 +9,7 @@
 #include "models/registry.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
+#include "tools/cli/label_inputs.h"
 #include "tools/cli/run_json.h"
 #include "tools/cli/setting_options.h"
 
@@ -23,22 +24,11 @@ struct Options {
   SettingOptions settings;
 };
 
-/// The labels of all inputs by stem. Two inputs with the same stem are refused.
-std::map<std::string, Pair> find_inputs(const Options& o) {
-  std::map<std::string, Pair> all;
-  for (const std::string& input : o.inputs)
-    for (const auto& [stem, pair] : find_labels(input))
-      if (!all.emplace(stem, pair).second)
-        refuse(input, ": the name ", stem, " is already taken by labels in another input");
-  if (all.empty()) refuse("there are no label images among the inputs");
-  return all;
-}
-
 void run(const Options& o) {
   const std::unique_ptr<Method> defaults = make_method(o.model, {});
   const std::unique_ptr<Method> method = make_method(o.model, o.settings.assignments(defaults->settings(), o.model));
   const Exec exec = make_exec(o.common);
-  const std::map<std::string, Pair> inputs = find_inputs(o);
+  const std::map<std::string, Pair> inputs = labels_of_inputs(o.inputs);
   make_folder(o.out);
   for (const auto& [stem, pair] : inputs)
     for (const fs::path& mask : pair.masks)
