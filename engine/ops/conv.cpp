@@ -22,43 +22,52 @@ using kernels::ConvGeometry;
 ConvGeometry same_geometry(const Tensor& weight) { return ConvGeometry::same(weight.dim(2), weight.dim(3)); }
 
 /// A convolution between maps of these layouts: by oneDNN or cuDNN where they are supported, otherwise by the plain
-/// kernels. x is convolved with the input channels of the weight from `first` on.
+/// kernels. x is convolved with the input channels of the weight from `first` on. oneDNN needs blocked maps, but for an
+/// x of up to 3 plain channels: where only one of the two is blocked, it works on a blocked copy of the other.
 class Convolution {
  public:
   Convolution(const Exec& exec, const Tensor& x, const Tensor& out, const ConvGeometry& geometry)
-      : exec_(exec), geometry_(geometry) {
+      : exec_(exec), geometry_(geometry), x_layout_(x.layout()), out_layout_(out.layout()) {
     const auto blocked = [](const Tensor& t) {
       return t.layout() == Layout::blocked8 || t.layout() == Layout::blocked16 ||
              (t.dtype() == DType::bf16 && t.layout() == Layout::nhwc);
     };
     const auto dense = [](const Tensor& t) { return t.layout() == Layout::nchw || t.layout() == Layout::nhwc; };
     if (exec.variant == Variant::plain || x.dtype() == DType::f64) return;
-    if (exec.device == Device::cpu && blocked(out) && (blocked(x) || (x.layout() == Layout::nchw && x.dim(1) <= 3)))
+    if (exec.device == Device::cpu && (blocked(x) || blocked(out))) {
       library_ = Library::onednn;
+      const bool few_channels = x.layout() == Layout::nchw && x.dim(1) <= 3;
+      if (!blocked(x) && !few_channels) x_layout_ = out.layout();
+      if (!blocked(out)) out_layout_ = x.layout();
+    }
     if (exec.device == Device::cuda && dense(x) && dense(out)) library_ = Library::cudnn;
   }
 
   void forward(const Tensor& x, const Tensor& weight, int first, const Tensor& bias, const kernels::ConvEpilogue& end,
                const Tensor& out) const {
-    with_map(out.dtype(), [&]<class X>(X) {
-      using T = Arithmetic<X>;
-      const FeatureView<const X> in = x.features<const X>();
-      const View<const T, 1> b = bias ? bias.view<const T, 1>() : View<const T, 1>();
-      const kernels::ConvWeight<const T> w(weight.view<const T, 4>(), first, geometry_);
-      if constexpr (std::is_same_v<T, float>) {
-        if (library_ == Library::onednn) return kernels::conv_cpu<X>(exec_, in, w, b, end, out.features<X>());
-        if (library_ == Library::cudnn) return kernels::conv_cudnn<X>(exec_, in, w, b, end, out.features<X>());
-      }
-      if constexpr (std::is_same_v<X, T>)
-        kernels::conv_plain<X>(exec_, in, w, b, end, out.features<X>());
-      else
-        BASIN_CHECK(false, "bfloat16 maps need a layout that the library supports");
+    const Tensor from = to_layout(exec_, x, x_layout_);
+    write(out, out_layout_, end.add, [&](const Tensor& to) {
+      with_map(to.dtype(), [&]<class X>(X) {
+        using T = Arithmetic<X>;
+        const FeatureView<const X> in = from.features<const X>();
+        const View<const T, 1> b = bias ? bias.view<const T, 1>() : View<const T, 1>();
+        const kernels::ConvWeight<const T> w(weight.view<const T, 4>(), first, geometry_);
+        if constexpr (std::is_same_v<T, float>) {
+          if (library_ == Library::onednn) return kernels::conv_cpu<X>(exec_, in, w, b, end, to.features<X>());
+          if (library_ == Library::cudnn) return kernels::conv_cudnn<X>(exec_, in, w, b, end, to.features<X>());
+        }
+        if constexpr (std::is_same_v<X, T>)
+          kernels::conv_plain<X>(exec_, in, w, b, end, to.features<X>());
+        else
+          BASIN_CHECK(false, "bfloat16 maps need a layout that the library supports");
+      });
     });
   }
   void backward_weight(const Tensor& x, const Tensor& d_out, const Tensor& d_weight, int first) const {
+    const Tensor from = to_layout(exec_, x, x_layout_), d_from = to_layout(exec_, d_out, out_layout_);
     with_map(d_out.dtype(), [&]<class X>(X) {
       using T = Arithmetic<X>;
-      const FeatureView<const X> in = x.features<const X>(), d = d_out.features<const X>();
+      const FeatureView<const X> in = from.features<const X>(), d = d_from.features<const X>();
       const kernels::ConvWeight<T> w(d_weight.view<T, 4>(), first, geometry_);
       if constexpr (std::is_same_v<T, float>)
         if (library_ == Library::cudnn) return kernels::conv_cudnn_backward_weight<X>(exec_, in, d, w);
@@ -74,25 +83,41 @@ class Convolution {
     });
   }
   void backward_data(const Tensor& weight, int first, const Tensor& d_out, const Tensor& d_x) const {
-    with_map(d_out.dtype(), [&]<class X>(X) {
-      using T = Arithmetic<X>;
-      const FeatureView<const X> d = d_out.features<const X>();
-      const kernels::ConvWeight<const T> w(weight.view<const T, 4>(), first, geometry_);
-      if constexpr (std::is_same_v<T, float>)
-        if (library_ == Library::cudnn) return kernels::conv_cudnn_backward_data<X>(exec_, w, d, d_x.features<X>());
-      if constexpr (std::is_same_v<X, float>)
-        if (library_ == Library::onednn) return kernels::conv_cpu_backward_data(exec_, w, d, d_x.features<X>());
-      if constexpr (std::is_same_v<X, T>)
-        kernels::conv_plain_backward_data<X>(exec_, w, d, d_x.features<X>());
-      else
-        BASIN_CHECK(false, "the gradient of a bfloat16 convolution needs a GPU");
+    const Tensor d_from = to_layout(exec_, d_out, out_layout_);
+    write(d_x, x_layout_, false, [&](const Tensor& to) {
+      with_map(to.dtype(), [&]<class X>(X) {
+        using T = Arithmetic<X>;
+        const FeatureView<const X> d = d_from.features<const X>();
+        const kernels::ConvWeight<const T> w(weight.view<const T, 4>(), first, geometry_);
+        if constexpr (std::is_same_v<T, float>)
+          if (library_ == Library::cudnn) return kernels::conv_cudnn_backward_data<X>(exec_, w, d, to.features<X>());
+        if constexpr (std::is_same_v<X, float>)
+          if (library_ == Library::onednn) return kernels::conv_cpu_backward_data(exec_, w, d, to.features<X>());
+        if constexpr (std::is_same_v<X, T>)
+          kernels::conv_plain_backward_data<X>(exec_, w, d, to.features<X>());
+        else
+          BASIN_CHECK(false, "the gradient of a bfloat16 convolution needs a GPU");
+      });
     });
   }
 
  private:
   enum class Library { none, onednn, cudnn };
+
+  /// Calls f with maps in this layout, then has what it wrote there in `maps`. `adds`: f adds to what is there.
+  template <class F>
+  void write(const Tensor& maps, Layout layout, bool adds, const F& f) const {
+    if (maps.layout() == layout) return f(maps);
+    const Tensor copy =
+        adds ? to_layout(exec_, maps, layout) : Tensor::empty(exec_, maps.shape(), maps.dtype(), layout);
+    f(copy);
+    with_map(maps.dtype(),
+             [&]<class X>(X) { kernels::change_layout<X, X>(exec_, copy.features<const X>(), maps.features<X>()); });
+  }
+
   Exec exec_;
   ConvGeometry geometry_;
+  Layout x_layout_, out_layout_;
   Library library_ = Library::none;
 };
 
