@@ -16,6 +16,21 @@ Batch batch_of(const Tensor& image, const TargetTensors& targets) {
 
 }  // namespace
 
+LoaderOptions loader_options(const Exec& exec, const Method& method) {
+  const SampleSpec spec = method.sample_spec();
+  LoaderOptions o;
+  o.margin = spec.margin, o.beyond = spec.beyond, o.targets = method.targets();
+  o.whole_image = spec.whole_objects, o.sampling = spec.sampling;
+  if (exec.device != Device::cpu) o.memory = &pinned_memory(), o.raw = !spec.whole_objects && !spec.host_targets;
+  return o;
+}
+
+MakeTargets target_maker(const Method& method) {
+  return [&method](const Exec& exec, View<const int32_t, 2> labels, const SampleTargets& to) {
+    method.make_targets(exec, labels, to);
+  };
+}
+
 #if BASIN_CUDA
 /// Events mark how far each stream has come. `read`: the host memory may be reused. `ready`: the batch may be used.
 /// `used`: the step on the batch is done.

@@ -8,6 +8,12 @@
 
 namespace basin {
 
+/// How training samples of a method are loaded for this device: what its sample_spec() and targets() ask for. The size
+/// of batches and crops, the seed, the augmentation and the number of workers remain to be set.
+LoaderOptions loader_options(const Exec&, const Method&);
+/// The method's targets, for a Loader. The method must outlive it.
+MakeTargets target_maker(const Method&);
+
 /// The batches of a Loader, on the device that trains. A GPU holds two of them: while a step works on one, the next is
 /// copied to the other on a separate stream, and prepared there if the loader leaves it raw.
 class Feed {

@@ -154,22 +154,12 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
   // A state is written before any model, so that models without a state are known to be from an older run.
   if (at.step == 0) save_checkpoint(files.state(), exec, method.params(), at, chosen);
 
-  LoaderOptions load;
-  load.batch = o.batch, load.crop = o.crop, load.margin = spec.margin, load.beyond = spec.beyond,
-  load.targets = method.targets();
-  load.whole_image = spec.whole_objects;
-  load.sampling = spec.sampling, load.draw_by = o.draw_by, load.draws = o.draws;
+  LoaderOptions load = loader_options(exec, method);
+  load.batch = o.batch, load.crop = o.crop, load.draw_by = o.draw_by, load.draws = o.draws;
   load.seed = o.seed, load.augment = o.augment, load.workers = std::max(1, o.workers);
-  if (exec.device != Device::cpu) {
-    load.memory = &pinned_memory();
-    load.raw = !spec.whole_objects && !spec.host_targets;
-    if (o.workers == 0) load.workers = std::clamp(omp_get_max_threads() - 1, 1, 8);
-  }
-  const MakeTargets targets = [&](const Exec& where, View<const int32_t, 2> labels, const SampleTargets& to) {
-    method.make_targets(where, labels, to);
-  };
+  if (exec.device != Device::cpu && o.workers == 0) load.workers = std::clamp(omp_get_max_threads() - 1, 1, 8);
   const int accumulate = o.step.accumulate;
-  Loader loader(examples, load, targets, at.step * accumulate);
+  Loader loader(examples, load, target_maker(method), at.step * accumulate);
   Feed feed(exec, loader);
   MetricsFile metrics(files.metrics(), at.step);
   Progress progress(at.step, o.steps);

@@ -147,8 +147,8 @@ TEST_CASE("tiling: exact tiles give the maps of the untiled image") {
 
 TEST_CASE("tiling: exact tiles show the network all that it can see") {
   const Exec cpu;
-  constexpr int radius = 19;
-  // Each pixel becomes the sum of its square of 2 * 19 + 1 pixels, with zeros beyond the tile.
+  constexpr int radius = 9;
+  // Each pixel becomes the sum of its square of 2 * 9 + 1 pixels, with zeros beyond the tile.
   const TileNetwork square = [&](const Tensor& t) {
     const View<const float, 4> in = t.view<const float, 4>();
     const Tensor out = Tensor::zeros(cpu, t.shape());
@@ -171,7 +171,7 @@ TEST_CASE("tiling: a pixel reaches as far through the network as receptive_radiu
   Exec plain;
   plain.variant = Variant::plain;  // whose sums leave nothing where there is nothing to add
   Params params;
-  const UNet net(params, {.width = 8});
+  const UNet net(params, {.width = 2});
   params.allocate(plain);
   params.init(plain, 1);
   // Weights above zero and nothing else: then nothing that a pixel reaches cancels.

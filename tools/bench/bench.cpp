@@ -6,6 +6,7 @@
 
 #include "engine/files.h"
 #include "engine/json.h"
+#include "models/registry.h"
 #include "tools/cli/command.h"
 #include "tools/cli/machine.h"
 #include "tools/cli/run_json.h"
@@ -33,6 +34,8 @@ const std::vector<Entry>& entries() {
       {"integrate", bench_integrate, Counted::bytes, true},
       {"losses", bench_losses, Counted::bytes},
       {"train-step", bench_train_step, Counted::flops},
+      {"method-segment", bench_method_segment, Counted::flops},
+      {"method-train", bench_method_train, Counted::flops},
       {"dbscan", bench_dbscan, Counted::bytes, true},
       {"field", bench_field, Counted::bytes, true},
       {"components", bench_components, Counted::bytes, true},
@@ -116,8 +119,8 @@ Json json_of(const BenchResult& r, const Peaks& peaks) {
 struct Request {
   Common common;
   std::vector<std::string> names;
-  std::string input, json;
-  int reps = 0;
+  std::string json;
+  BenchOptions options;
 };
 
 struct Run {
@@ -146,10 +149,12 @@ void run(const Request& request) {
   if (request.names.empty())
     for (const Entry& e : entries())
       chosen.push_back(&e);
-  if (!request.input.empty() && (chosen.size() != 1 || !chosen[0]->takes_input))
-    refuse("--input ", request.input, ": can be used only with exactly one of ", names_with_input());
-  keep_inputs(request.json, {request.input});
-  const BenchOptions options{make_exec(request.common, false), request.input, request.common.seed, request.reps};
+  const std::string& input = request.options.input;
+  if (!input.empty() && (chosen.size() != 1 || !chosen[0]->takes_input))
+    refuse("--input ", input, ": can be used only with exactly one of ", names_with_input());
+  keep_inputs(request.json, {input});
+  BenchOptions options = request.options;
+  options.exec = make_exec(request.common, false), options.seed = request.common.seed;
   BenchOptions briefly = options;
   briefly.seconds = 0.3, briefly.reps = 0;
   Json all = Json::array();
@@ -182,9 +187,19 @@ void add_bench(Command& program) {
       program.subcommand("bench", "time the parts of Basin on this machine; each result is checked first");
   auto request = std::make_shared<Request>();
   command.add("NAME", request->names, "benchmarks to run; default: all of " + known_names());
-  command.add("--input", request->input, "for " + names_with_input() + ": the file with the input data");
+  BenchOptions& options = request->options;
+  command.add("--input", options.input, "for " + names_with_input() + ": the file with the input data");
   command.add("--json", request->json, "also write the results as JSON");
-  command.add("--reps", request->reps, "runs of each; 0: as many as fit into two seconds, at least 5")
+  command.add("--model", options.model, "method of method-segment and method-train; `basin methods` lists them")
+      .one_of(method_names())
+      .shown();
+  command.add("--set", options.assignments, "KEY=VALUE: a setting of that method; `basin methods NAME` lists them")
+      .repeatable();
+  command.add("--side", options.side, "height and width of the images of infer, train-step and the methods, px")
+      .within(32, 8192)
+      .shown();
+  command.add("--batch", options.batch, "images in a step of method-train").within(1, 4096).shown();
+  command.add("--reps", options.reps, "runs of each; 0: as many as fit into two seconds, at least 5")
       .not_negative()
       .shown();
   add_precision_option(command, request->common);

@@ -13,8 +13,12 @@ struct BenchOptions {
   Exec exec;
   std::string input;  // the file with the input data; empty: generated from the seed
   uint64_t seed = 0;
-  int reps = 0;        // 0: as many as fit into `seconds`, at least 5
-  double seconds = 2;  // approximate duration of one benchmark
+  int reps = 0;                 // 0: as many as fit into `seconds`, at least 5
+  double seconds = 2;           // approximate duration of one benchmark
+  int side = 256;               // height and width of the images of infer, train-step and the benchmarks of methods, px
+  int batch = 2;                // images in a step of method-train
+  std::string model = "vf-h1";  // the method of method-train and method-segment
+  std::vector<std::string> assignments;  // KEY=VALUE, for its settings
 };
 
 struct BenchResult {
@@ -60,6 +64,8 @@ std::vector<BenchResult> bench_matrix(
     const BenchOptions&);  // a matrix product: the rate that networks are compared with
 std::vector<BenchResult> bench_train_step(const BenchOptions&);
 std::vector<BenchResult> bench_infer(const BenchOptions&);
+std::vector<BenchResult> bench_method_train(const BenchOptions&);    // a training step of any method
+std::vector<BenchResult> bench_method_segment(const BenchOptions&);  // an image, by any method
 std::vector<BenchResult> bench_segment(const BenchOptions&);
 std::vector<BenchResult> bench_dbscan(const BenchOptions&);
 std::vector<BenchResult> bench_integrate(const BenchOptions&);

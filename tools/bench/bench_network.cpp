@@ -10,9 +10,13 @@
 namespace basin::tools {
 namespace {
 
-constexpr int side = 256;
+std::string shape_of(const BenchOptions& o, int batch) {
+  const std::string side = std::to_string(o.side);
+  return "H1, " + std::to_string(batch) + "x1x" + side + "x" + side;
+}
 
-std::string shape_of(int batch) { return "H1, " + std::to_string(batch) + "x1x256x256"; }
+/// Operations of H1 on a batch of the benchmark.
+double flops_of(const BenchOptions& o, int batch) { return h1_flops * batch * o.side * o.side / (256.0 * 256.0); }
 
 /// The batch size that torchvf trains with, and on a GPU a larger one that fills it.
 std::vector<int> batches(const Exec& exec) {
@@ -36,7 +40,7 @@ std::vector<BenchResult> over_batches(const BenchOptions& asked, const std::stri
     if (!results.empty()) {
       const double maps = std::max(results[0].peak_bytes - workspace, 0.0);
       const double grown = maps * batch / batches(asked.exec)[0] + workspace;
-      if (!has_room(asked.exec, grown, name + ", " + shape_of(batch))) continue;
+      if (!has_room(asked.exec, grown, name + ", " + shape_of(asked, batch))) continue;
     }
     Pool pool(asked.exec.device);
     BenchOptions o = asked;
@@ -51,6 +55,7 @@ std::vector<BenchResult> over_batches(const BenchOptions& asked, const std::stri
 BenchResult time_train_step(const BenchOptions& asked, int batch) {
   BenchOptions o = asked;
   if (o.exec.device == Device::cpu) o.exec.precision = Precision::fp32;  // the CPU trains only in fp32
+  const int side = o.side;
   Random random(o.seed, Purpose::test);
   VectorFields method{VectorFieldOptions{}};
   method.params().allocate(o.exec);
@@ -72,8 +77,8 @@ BenchResult time_train_step(const BenchOptions& asked, int batch) {
   for (int k = 0; k < 3; ++k)
     one();
   BASIN_CHECK(stepper.first_bad() < 0 && stepper.take_sums().back() < first.back(), "the loss does not fall");
-  BenchResult r = time_it(o, "train-step", shape_of(batch), one);
-  r.flops = 3 * h1_flops * batch;
+  BenchResult r = time_it(o, "train-step", shape_of(o, batch), one);
+  r.flops = 3 * flops_of(o, batch);
   return r;
 }
 
@@ -84,14 +89,14 @@ BenchResult time_infer(const BenchOptions& o, int batch) {
   params.allocate(o.exec);
   params.init(o.exec, o.seed);
   const UNet::Folded folded(o.exec, net);
-  const Tensor image = random_tensor(o.exec, {batch, 1, side, side}, random, 0, 1);
+  const Tensor image = random_tensor(o.exec, {batch, 1, o.side, o.side}, random, 0, 1);
   std::vector<Tensor> out = folded(o.exec, image);
   for (const Tensor& t : out)
     for (const float v : t.to_host<float>(o.exec))
       BASIN_CHECK(v - v == 0, "an output is not finite");
   const bool bf16 = o.exec.precision == Precision::bf16;
-  BenchResult r = time_it(o, bf16 ? "infer bf16" : "infer", shape_of(batch), [&] { out = folded(o.exec, image); });
-  r.flops = h1_flops * batch;
+  BenchResult r = time_it(o, bf16 ? "infer bf16" : "infer", shape_of(o, batch), [&] { out = folded(o.exec, image); });
+  r.flops = flops_of(o, batch);
   return r;
 }
 
