@@ -6,6 +6,7 @@
 
 #include "kernels/conv/conv_onednn.h"
 #include "kernels/conv/padded_maps.h"
+#include "kernels/conv/winograd.h"
 
 namespace basin::kernels {
 namespace {
@@ -51,6 +52,12 @@ class Undilated {
   int d_;
   bool along_rows_, applies_;
 };
+
+/// Whether our kernel is to be used for a convolution between these maps, x and out.
+template <class X, class Out, class W>
+bool takes_winograd(const X& x, const ConvWeight<W>& weight, const Out& out) {
+  return winograd_applies(weight.geometry, x.block, out.block, x.c, out.c) && !onednn_has_winograd(x.block);
+}
 
 /// Maps x and a weight with as many input channels as x has lanes.
 template <class T, class W>
@@ -100,6 +107,8 @@ template <class T>
 void conv_cpu(const Exec& exec, FeatureView<const T> x, ConvWeight<const float> weight, View<const float, 1> bias,
               const ConvEpilogue& epilogue, FeatureView<T> out) {
   check_convolution(x, weight, out);
+  if constexpr (std::is_same_v<T, float>)
+    if (takes_winograd(x, weight, out)) return conv_winograd(exec, x, weight, bias, epilogue, out);
   const WholeBlocks<const T, const float> whole(exec, x, weight);
   const Undilated undilated(weight.geometry);
   const PaddedMaps<T> from(exec, whole.x(), undilated.margin(x)), to(exec, out, undilated.margin(x));
@@ -118,6 +127,7 @@ template void conv_cpu<bfloat16>(const Exec&, FeatureView<const bfloat16>, ConvW
 void conv_cpu_backward_data(const Exec& exec, ConvWeight<const float> weight, FeatureView<const float> d_out,
                             FeatureView<float> d_x) {
   check_convolution(d_x, weight, d_out);
+  if (takes_winograd(d_x, weight, d_out)) return conv_winograd_backward_data(exec, weight, d_out, d_x);
   const WholeBlocks<float, const float> whole(exec, d_x, weight);
   const Undilated undilated(weight.geometry);
   const PaddedMaps<float> from(exec, d_out, undilated.margin(d_x)), to(exec, whole.x(), undilated.margin(d_x));
@@ -130,6 +140,7 @@ void conv_cpu_backward_data(const Exec& exec, ConvWeight<const float> weight, Fe
 void conv_cpu_backward_weight(const Exec& exec, FeatureView<const float> x, FeatureView<const float> d_out,
                               ConvWeight<float> d_weight) {
   check_convolution(x, d_weight, d_out);
+  if (takes_winograd(x, d_weight, d_out)) return conv_winograd_backward_weight(exec, x, d_out, d_weight);
   const WholeBlocks<const float, float> whole(exec, x, d_weight);
   const Undilated undilated(d_weight.geometry);
   // oneDNN also falls back to the reference kernel for fewer rows than the kernel has, so pad to that many.

@@ -21,8 +21,6 @@ using dnnl::prop_kind;
 
 constexpr size_t max_plans = 512;  // a network needs about 25 per input size, and three times that for training
 
-constexpr bool version3 = DNNL_VERSION_MAJOR >= 3;
-
 struct Library {
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
@@ -133,8 +131,8 @@ BackwardWeight describe_weight(const Descriptions& d, algorithm a, const Forward
 
 /// Winograd F(4x4, 3x3) if the library supports it (oneDNN 2.x with AVX-512): half the time of direct convolution with
 /// no larger error, but `convolution_auto` does not choose it.
-bool winograd_applies(const Key& k) {
-  return !version3 && !k.bf16 && k.slices == 1 && k.geometry == ConvGeometry::same(3, 3) && k.in_block == 16 &&
+bool takes_winograd(const Key& k) {
+  return onednn_has_winograd(k.in_block) && !k.bf16 && k.slices == 1 && k.geometry == ConvGeometry::same(3, 3) &&
          k.out_block == 16 && k.in >= 16 && k.out >= 16;
 }
 
@@ -143,7 +141,7 @@ class Plan {
  public:
   explicit Plan(const Key& key) {
     for (const algorithm a : {algorithm::convolution_winograd, algorithm::convolution_direct}) {
-      if (a == algorithm::convolution_winograd && !winograd_applies(key)) continue;
+      if (a == algorithm::convolution_winograd && !takes_winograd(key)) continue;
       if (make(key, a)) return;
     }
     refuse("oneDNN has no convolution for ", key.in, " to ", key.out, " channels, ", key.geometry);
@@ -264,6 +262,8 @@ void guarded(const F& work) {
 }  // namespace
 
 int onednn_block() { return isa() == Isa::avx512 ? 16 : 8; }
+
+bool onednn_has_winograd(int block) { return DNNL_VERSION_MAJOR < 3 && block == 16; }
 
 std::string onednn_version() {
   const dnnl_version_t* v = dnnl_version();

@@ -7,7 +7,7 @@
 // Convolution on the CPU by oneDNN, with the same mathematics as kernels/conv/conv.h. Feature maps are blocked by 8 or
 // 16 lanes, plain nchw if they have few channels, or nhwc in bfloat16. Primitives are created once per shape; the 512
 // most recently used are cached. Weights are row-major for the caller and reordered before and after. The algorithm
-// depends only on the shape (winograd_applies), so the same machine with the same number of threads gives the same
+// depends only on the shape and the instruction set, so the same machine with the same number of threads gives the same
 // bits. Not thread-safe. Throws if shapes do not match (check_convolution). Maps may contain several images, `slices`,
 // one below the other in each channel, which are convolved separately. For some problems oneDNN has only a slow
 // reference kernel: kernels/conv/conv_cpu.h avoids them.
@@ -16,6 +16,8 @@ namespace basin::kernels {
 
 /// The block size that suits the instruction set best: 16 with AVX-512, otherwise 8.
 int onednn_block();
+/// Whether oneDNN has Winograd's algorithm for maps with this block: 2.x, with AVX-512.
+bool onednn_has_winograd(int block);
 /// "oneDNN 2.6.3".
 std::string onednn_version();
 

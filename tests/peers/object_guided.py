@@ -232,7 +232,7 @@ def compare_step(report, folder, network, size):
         return numpy.sqrt(sum(((found[name] - g) ** 2).sum() for name, g in gradient.items())) / length
 
     single = off(peer_step(network, image, truth, torch.float32)[2])
-    for way, environment in (("direct", {"BASIN_ISA": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}), ("as chosen", {})):
+    for way, environment in (("direct", {"BASIN_ISA": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "BASIN_WINOGRAD": "0"}), ("as chosen", {})):
         folder.write(image=image, labels=labels)
         folder.ask("train", "og", shape=image.shape, model=str(folder.path / "state_dict.safetensors"), environment=environment)
         what = f"training {size}x{size}, {len(truth.sizes)} objects, {points} terms of points, {way}"

@@ -1,0 +1,24 @@
+#pragma once
+#include "kernels/conv/conv.h"
+
+// 3x3 convolution on the CPU by Winograd's algorithm F(4x4, 3x3) (Lavin and Gray, "Fast Algorithms for Convolutional
+// Neural Networks", 2016). It computes 4x4 outputs from 6x6 inputs with 36 multiplications per pair of channels, where
+// direct convolution needs 144. Errors are those of float32 sums with numbers some ten times larger. Results are the
+// same bits at any thread count; they depend on the instruction set, and on where in the image a pixel lies, because
+// the tiles do.
+
+namespace basin::kernels {
+
+/// Whether this is faster than direct convolution, and supported: stride 1, padding 1, both maps in the same blocked
+/// layout, on a processor with AVX2. The environment variable BASIN_WINOGRAD=0 turns it off.
+bool winograd_applies(const ConvGeometry&, int in_block, int out_block, int in_channels, int out_channels);
+
+/// As conv_plain(), conv_plain_backward_data() and conv_plain_backward_weight(), where winograd_applies().
+void conv_winograd(const Exec&, FeatureView<const float> x, ConvWeight<const float> weight, View<const float, 1> bias,
+                   const ConvEpilogue&, FeatureView<float> out);
+void conv_winograd_backward_data(const Exec&, ConvWeight<const float> weight, FeatureView<const float> d_out,
+                                 FeatureView<float> d_x);
+void conv_winograd_backward_weight(const Exec&, FeatureView<const float> x, FeatureView<const float> d_out,
+                                   ConvWeight<float> d_weight);
+
+}  // namespace basin::kernels

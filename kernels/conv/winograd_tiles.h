@@ -1,0 +1,208 @@
+#pragma once
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/runtime/view.h"
+
+// The parts that the passes of kernels/conv/winograd.h share: the transforms of tiles, and the product of matrices.
+
+namespace basin::kernels {
+namespace {
+
+constexpr int side = 4, reach = 6,
+              frequencies = reach * reach;  // of a tile: outputs, inputs, products per channel pair
+
+/// The channels of one group of a blocked layout.
+template <int Block>
+using Lanes [[gnu::vector_size(Block * sizeof(float))]] = float;
+/// The same in memory, which is aligned to single numbers.
+template <int Block>
+using StoredLanes [[gnu::vector_size(Block * sizeof(float)), gnu::aligned(sizeof(float)), gnu::may_alias]] = float;
+
+template <int Block>
+StoredLanes<Block>& lanes_at(float* at) {
+  return *reinterpret_cast<StoredLanes<Block>*>(at);
+}
+template <int Block>
+const StoredLanes<Block>& lanes_at(const float* at) {
+  return *reinterpret_cast<const StoredLanes<Block>*>(at);
+}
+
+// The one-dimensional transforms. V is a number or a vector of lanes.
+
+/// B^T d
+template <class V>
+void transform_input(const V (&d)[6], V (&o)[6]) {
+  const V a = d[4] - 4 * d[2], b = d[3] - 4 * d[1], e = d[4] - d[2], f = 2 * (d[3] - d[1]);
+  o[0] = 4 * d[0] - 5 * d[2] + d[4];
+  o[1] = a + b;
+  o[2] = a - b;
+  o[3] = e + f;
+  o[4] = e - f;
+  o[5] = 4 * d[1] - 5 * d[3] + d[5];
+}
+/// A^T m
+template <class V>
+void transform_output(const V (&m)[6], V (&y)[4]) {
+  const V s = m[1] + m[2], d = m[1] - m[2], t = m[3] + m[4], e = m[3] - m[4];
+  y[0] = m[0] + s + t;
+  y[1] = d + 2 * e;
+  y[2] = s + 4 * t;
+  y[3] = d + 8 * e + m[5];
+}
+/// A y
+template <class V>
+void transform_output_gradient(const V (&y)[4], V (&m)[6]) {
+  const V even = y[0] + y[2], odd = y[1] + y[3], even4 = y[0] + 4 * y[2], odd8 = 2 * y[1] + 8 * y[3];
+  m[0] = y[0];
+  m[1] = even + odd;
+  m[2] = even - odd;
+  m[3] = even4 + odd8;
+  m[4] = even4 - odd8;
+  m[5] = y[3];
+}
+/// G g
+template <class V>
+void transform_filter(const V (&g)[3], V (&u)[6]) {
+  const V even = (g[0] + g[2]) / 6, odd = g[1] / 6, even4 = g[0] / 24 + g[2] / 6, odd2 = g[1] / 12;
+  u[0] = g[0] / 4;
+  u[1] = -even - odd;
+  u[2] = odd - even;
+  u[3] = even4 + odd2;
+  u[4] = even4 - odd2;
+  u[5] = g[2];
+}
+/// G^T u
+template <class V>
+void transform_filter_gradient(const V (&u)[6], V (&g)[3]) {
+  g[0] = u[0] / 4 - (u[1] + u[2]) / 6 + (u[3] + u[4]) / 24;
+  g[1] = (u[2] - u[1]) / 6 + (u[3] - u[4]) / 12;
+  g[2] = (u[3] + u[4]) / 6 - (u[1] + u[2]) / 6 + u[5];
+}
+
+/// The transform of the rows of a square [In][In], then of its columns. read(i, row) gives row i of the square;
+/// write(j, column) takes column j of the result.
+template <class V, int In, int Out, class Read, class Write>
+void transform_square(void (&transform)(const V (&)[In], V (&)[Out]), const Read& read, const Write& write) {
+  V half[In][Out];
+#pragma GCC unroll 6
+  for (int i = 0; i < In; ++i) {
+    V row[In];
+    read(i, row);
+    transform(row, half[i]);
+  }
+#pragma GCC unroll 6
+  for (int j = 0; j < Out; ++j) {
+    V column[In], result[Out];
+#pragma GCC unroll 6
+    for (int i = 0; i < In; ++i)
+      column[i] = half[i][j];
+    transform(column, result);
+    write(j, result);
+  }
+}
+
+/// The distance between the values of two frequencies, for `size` values of each: an odd number of cache lines, so that
+/// the 36 values of a square are not all in the same set of a cache.
+constexpr int64_t padded(int64_t size) { return ((size + 15) / 16 | 1) * 16; }
+
+/// The tiles of maps, numbered row by row.
+struct Tiles {
+  int n, rows, columns;
+
+  explicit Tiles(const FeatureView<const float>& out)
+      : n(out.n), rows((out.h + side - 1) / side), columns((out.w + side - 1) / side) {}
+  int64_t count() const { return int64_t(n) * rows * columns; }
+  int image(int64_t tile) const { return int(tile / (int64_t(rows) * columns)); }
+  int y(int64_t tile) const { return int(tile / columns % rows) * side; }
+  int x(int64_t tile) const { return int(tile % columns) * side; }
+};
+
+/// The pixel at (y, x) of a group of channels, which may lie outside the image.
+template <class T>
+T* pixel(const FeatureView<T>& maps, int image, int group, int y, int x) {
+  return maps.data + (((int64_t(image) * maps.groups() + group) * maps.h + y) * maps.w + x) * maps.block;
+}
+
+/// Transforms a square of Size x Size pixels, with zeros outside the image, and stores frequency f at to + f * stride.
+template <int Block, int Size>
+void transform_pixels(void (&transform)(const Lanes<Block> (&)[Size], Lanes<Block> (&)[reach]),
+                      const FeatureView<const float>& maps, int image, int group, int y, int x, float* to,
+                      int64_t stride) {
+  const float* const at = pixel(maps, image, group, y, x);
+  const int64_t row_size = int64_t(maps.w) * Block;
+  const auto write = [&](int j, const Lanes<Block>(&column)[reach]) {
+#pragma GCC unroll 6
+    for (int i = 0; i < reach; ++i)
+      lanes_at<Block>(to + (i * reach + j) * stride) = column[i];
+  };
+  if (y >= 0 && x >= 0 && y + Size <= maps.h && x + Size <= maps.w) {
+    const auto read = [&](int i, Lanes<Block>(&row)[Size]) {
+#pragma GCC unroll 6
+      for (int j = 0; j < Size; ++j)
+        row[j] = lanes_at<Block>(at + i * row_size + j * Block);
+    };
+    return transform_square<Lanes<Block>>(transform, read, write);
+  }
+  const auto read_checked = [&](int i, Lanes<Block>(&row)[Size]) {
+    for (int j = 0; j < Size; ++j) {
+      const bool inside = y + i >= 0 && y + i < maps.h && x + j >= 0 && x + j < maps.w;
+      row[j] = inside ? Lanes<Block>(lanes_at<Block>(at + i * row_size + j * Block)) : Lanes<Block>{};
+    }
+  };
+  transform_square<Lanes<Block>>(transform, read_checked, write);
+}
+
+/// to[f][tile][channel] of tiles [begin, end): the transform of the square of each that begins `before` pixels above
+/// and to the left of it.
+template <int Block, int Size>
+void transform_tiles(void (&transform)(const Lanes<Block> (&)[Size], Lanes<Block> (&)[reach]),
+                     const FeatureView<const float>& maps, int before, const Tiles& tiles, int64_t begin, int64_t end,
+                     int capacity, float* to) {
+  const int lanes = maps.groups() * Block;
+  for (int64_t t = begin; t < end; ++t) {
+    const int image = tiles.image(t), y = tiles.y(t) - before, x = tiles.x(t) - before;
+    for (int g = 0; g < maps.groups(); ++g)
+      transform_pixels<Block, Size>(transform, maps, image, g, y, x, to + (t - begin) * lanes + g * Block,
+                                    padded(int64_t(capacity) * lanes));
+  }
+}
+
+/// c[r][j] (+)= sum over p of a[r a_row + p a_step] b[p b_step + j b_column], for lanes j: a product of matrices whose
+/// sums stay in registers.
+template <int Block, int Rows, int Columns>
+void multiply(const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t b_step, int64_t b_column,
+              int depth, bool add, float* c, int64_t c_row, int64_t c_column) {
+  Lanes<Block> sum[Rows][Columns];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 2
+    for (int j = 0; j < Columns; ++j)
+      sum[r][j] = add ? Lanes<Block>(lanes_at<Block>(c + r * c_row + j * c_column)) : Lanes<Block>{};
+  for (int p = 0; p < depth; ++p) {
+    Lanes<Block> right[Columns];
+#pragma GCC unroll 2
+    for (int j = 0; j < Columns; ++j)
+      right[j] = lanes_at<Block>(b + p * b_step + j * b_column);
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      const float left = a[r * a_row + p * a_step];
+#pragma GCC unroll 2
+      for (int j = 0; j < Columns; ++j)
+        sum[r][j] += left * right[j];
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 2
+    for (int j = 0; j < Columns; ++j)
+      lanes_at<Block>(c + r * c_row + j * c_column) = sum[r][j];
+}
+
+/// The largest number of tiles whose transforms, of this many lanes, fit into a cache of this size.
+int tiles_that_fit(int lanes, int64_t cache) {
+  return int(cache / (int64_t(frequencies) * lanes * int64_t(sizeof(float))));
+}
+
+}  // namespace
+}  // namespace basin::kernels

@@ -1,0 +1,135 @@
+#include <omp.h>
+
+#include "engine/ops/nn.h"
+#include "kernels/conv/winograd.h"
+#include "tests/support/gradient_support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+namespace {
+
+struct Case {
+  int n, in, out, h, w, first;
+};
+
+/// What Winograd's algorithm computes in one pass, and the plain kernels in double.
+struct Results {
+  std::vector<float> fast;
+  std::vector<double> plain;
+};
+
+std::vector<float> rounded(const std::vector<double>& values) { return {values.begin(), values.end()}; }
+
+/// The maps and the weight of a case, in double and, rounded, in blocked float32. The weight has more input channels
+/// than x.
+struct Problem {
+  Exec cpu;
+  Layout layout;
+  int first;
+  Tensor x, out, weight, bias, x_blocked, out_blocked, weight_f32, bias_f32;
+
+  Problem(const Case& c, int block) : layout(block == 8 ? Layout::blocked8 : Layout::blocked16), first(c.first) {
+    unsigned seed = 0;
+    const auto make = [&](const Shape& shape, Tensor& in_double) {
+      // Numbers that float32 represents exactly, so that only the computation differs.
+      const std::vector<float> values = rounded(uniform<double>(size_t(shape.size()), -1, 1, ++seed));
+      in_double = Tensor::from(cpu, shape, std::vector<double>(values.begin(), values.end()));
+      return Tensor::from(cpu, shape, values);
+    };
+    x_blocked = to_layout(cpu, make({c.n, c.in, c.h, c.w}, x), layout);
+    out_blocked = to_layout(cpu, make({c.n, c.out, c.h, c.w}, out), layout);
+    weight_f32 = make({c.out, c.first + c.in + 1, 3, 3}, weight);
+    bias_f32 = make({c.out}, bias);
+  }
+  kernels::ConvWeight<const float> w32() const { return {weight_f32.view<const float, 4>(), first}; }
+  kernels::ConvWeight<const double> w64() const { return {weight.view<const double, 4>(), first}; }
+  std::vector<float> plain_layout(const Tensor& t) const { return to_layout(cpu, t, Layout::nchw).to_host<float>(cpu); }
+
+  Results forward(const kernels::ConvEpilogue& end, bool with_bias) const {
+    const Tensor got = Tensor::empty(cpu, out_blocked.shape(), DType::f32, layout);
+    got.copy_from(cpu, out_blocked);
+    const Tensor want = Tensor::from(cpu, out.shape(), out.to_host<double>(cpu));
+    kernels::conv_winograd(cpu, x_blocked.features<const float>(), w32(),
+                           with_bias ? bias_f32.view<const float, 1>() : View<const float, 1>(), end,
+                           got.features<float>());
+    kernels::conv_plain<double>(cpu, x.features<const double>(), w64(),
+                                with_bias ? bias.view<const double, 1>() : View<const double, 1>(), end,
+                                want.features<double>());
+    return {plain_layout(got), want.to_host<double>(cpu)};
+  }
+  Results backward_data() const {
+    const Tensor got = Tensor::empty(cpu, x_blocked.shape(), DType::f32, layout),
+                 want = Tensor::zeros(cpu, x.shape(), DType::f64);
+    kernels::conv_winograd_backward_data(cpu, w32(), out_blocked.features<const float>(), got.features<float>());
+    kernels::conv_plain_backward_data<double>(cpu, w64(), out.features<const double>(), want.features<double>());
+    return {plain_layout(got), want.to_host<double>(cpu)};
+  }
+  Results backward_weight() const {
+    const Tensor got = Tensor::from(cpu, weight.shape(), std::vector<float>(size_t(weight.shape().size()), 1.f));
+    const Tensor want = Tensor::from(cpu, weight.shape(), std::vector<double>(size_t(weight.shape().size()), 1.));
+    kernels::conv_winograd_backward_weight(cpu, x_blocked.features<const float>(), out_blocked.features<const float>(),
+                                           {got.view<float, 4>(), first});
+    kernels::conv_plain_backward_weight<double>(cpu, x.features<const double>(), out.features<const double>(),
+                                                {want.view<double, 4>(), first});
+    return {got.to_host<float>(cpu), want.to_host<double>(cpu)};
+  }
+};
+
+/// The largest difference is at most 2e-5 of the largest number.
+void check_near(const Results& r) {
+  REQUIRE(r.fast.size() == r.plain.size());
+  double off = 0, largest = 0;
+  for (size_t i = 0; i < r.plain.size(); ++i) {
+    off = std::max(off, std::abs(double(r.fast[i]) - r.plain[i]));
+    largest = std::max(largest, std::abs(r.plain[i]));
+  }
+  CHECK(off <= 2e-5 * largest);
+}
+
+/// Sizes that are multiples of a tile and that are not, smaller than one, and channels that leave lanes free.
+const Case cases[] = {{1, 16, 16, 8, 8, 0},   {2, 16, 24, 9, 13, 1}, {1, 20, 12, 17, 6, 0},
+                      {1, 40, 24, 33, 31, 2}, {3, 5, 3, 1, 1, 0},    {1, 8, 40, 3, 70, 0}};
+
+}  // namespace
+
+TEST_CASE("winograd: the three passes are the plain ones in double") {
+  for (const Case& c : cases)
+    for (const int block : {8, 16}) {
+      CAPTURE(c.in);
+      CAPTURE(c.h);
+      CAPTURE(block);
+      const Problem p(c, block);
+      check_near(p.forward({}, true));
+      check_near(p.forward({.add = true, .relu = true}, false));
+      check_near(p.forward({.relu = true}, true));
+      check_near(p.backward_data());
+      check_near(p.backward_weight());
+    }
+}
+
+TEST_CASE("winograd: lanes without a channel stay 0") {
+  const Problem p({1, 20, 12, 6, 5, 0}, 8);
+  const Tensor out = Tensor::empty(p.cpu, p.out_blocked.shape(), DType::f32, p.layout);
+  kernels::conv_winograd(p.cpu, p.x_blocked.features<const float>(), p.w32(), p.bias_f32.view<const float, 1>(), {},
+                         out.features<float>());
+  const FeatureView<const float> maps = out.features<const float>();
+  for (int64_t i = 0; i < maps.pixels(); ++i)
+    for (int lane = 4; lane < 8; ++lane)
+      CHECK(maps.data[(maps.pixels() + i) * 8 + lane] == 0.f);
+}
+
+TEST_CASE("winograd: the same bits at any thread count") {
+  const Problem p({2, 32, 48, 45, 50, 0}, 8);
+  std::vector<float> first;
+  for (const int threads : {1, 2, 5}) {
+    const int before = omp_get_max_threads();
+    omp_set_num_threads(threads);
+    std::vector<float> all = p.forward({}, true).fast;
+    for (const Results& r : {p.backward_data(), p.backward_weight()})
+      all.insert(all.end(), r.fast.begin(), r.fast.end());
+    omp_set_num_threads(before);
+    if (first.empty()) first = all;
+    CHECK(all == first);
+  }
+}
