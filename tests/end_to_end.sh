@@ -37,49 +37,62 @@ n_test=$(find "$work/test" -name '*_masks.png' | wc -l)
 # On a busy machine a thread that spins while it waits keeps the one that it waits for from running.
 export OMP_WAIT_POLICY=passive
 steps=12
-train() { # OUT [MORE...]: takes the place of its shell, so that a kill of that one meets the program itself
-  local out=$1
-  shift
-  exec "$basin" train --data "$work/train" --val-fraction 0.2 --model vf-h1 --width 16 --crop 64 --batch 2 --steps $steps \
-    --save-every 4 --seed 5 --threads 2 --device cpu --out "$out" "$@"
+options_of() { # MODEL: small networks of the other methods
+  case $1 in
+    vf-h1) echo --width 16 --crop 64 ;;
+    og) echo --set width=2 --crop 64 --augment flip ;;
+    *) echo --width 8 --crop 64 ;;
+  esac
+}
+train() { # OUT MODEL [MORE...]: takes the place of its shell, so that a kill of that one meets the program itself
+  local out=$1 model=$2
+  shift 2
+  # shellcheck disable=SC2046  # the options are words
+  exec "$basin" train --data "$work/train" --val-fraction 0.2 --model "$model" $(options_of "$model") --batch 2 \
+    --steps $steps --save-every 4 --seed 5 --threads 2 --device cpu --out "$out" "$@"
+}
+state_of() { { cksum <"$1/last.state.safetensors"; } 2>/dev/null || echo none; }
+
+# A run that is killed after its first state, that before any step, resumed, killed after its next one, and so on, until a
+# resumed run reaches the end, leaves the bytes of a run that never stopped.
+kill_and_resume() { # MODEL KILLS UNBROKEN BROKEN
+  local model=$1 wanted=$2 unbroken=$3 broken=$4 kills=0 resume=() before pid code file leftovers
+  say "$model: an unbroken run of $steps steps"
+  (train "$unbroken" "$model") >"$unbroken.log" 2>&1 || { cat "$unbroken.log"; fail "training failed"; }
+  for file in last.safetensors last.state.safetensors best.safetensors metrics.csv run.json; do
+    [ -s "$unbroken/$file" ] || fail "training left no $file"
+  done
+  say "$model: the same run, killed $wanted times and resumed"
+  while [ $kills -lt "$wanted" ]; do
+    before=$(state_of "$broken")
+    train "$broken" "$model" "${resume[@]}" >"$broken.$kills.log" 2>&1 &
+    pid=$!
+    while kill -0 $pid 2>/dev/null && [ "$(state_of "$broken")" = "$before" ]; do sleep 0.02; done
+    kill -KILL $pid 2>/dev/null || true
+    code=0
+    wait $pid 2>/dev/null || code=$?
+    [ $code = 137 ] || { cat "$broken.$kills.log"; fail "the run to be killed ended by itself with code $code"; }
+    kills=$((kills + 1))
+    resume=(--resume)
+  done
+  ! cmp -s "$broken/last.state.safetensors" "$unbroken/last.state.safetensors" ||
+    fail "the killed run had reached the end: nothing was resumed"
+  (train "$broken" "$model" --resume) >"$broken.log" 2>&1 || { cat "$broken.log"; fail "resuming failed"; }
+  for file in last.safetensors last.state.safetensors best.safetensors; do
+    cmp "$unbroken/$file" "$broken/$file" || fail "$file of the resumed run differs from the unbroken one's"
+  done
+  leftovers=$(find "$broken" -type f ! -name '*.safetensors' ! -name metrics.csv ! -name run.json)
+  [ -z "$leftovers" ] || fail "a killed run left $leftovers behind after it was resumed"
 }
 
-say "an unbroken run of $steps steps"
-(train "$work/unbroken") >"$work/unbroken.log" 2>&1 || { cat "$work/unbroken.log"; fail "training failed"; }
-for file in last.safetensors last.state.safetensors best.safetensors metrics.csv run.json; do
-  [ -s "$work/unbroken/$file" ] || fail "training left no $file"
+kill_and_resume vf-h1 3 "$work/unbroken" "$work/broken"
+for model in vf-h2 es wn fc og; do
+  kill_and_resume $model 2 "$work/unbroken-$model" "$work/broken-$model"
 done
-
-# Killed after its first state, that before any step, resumed, killed after its next one, and so on, until a resumed
-# run reaches the end.
-say "the same run, killed three times and resumed"
-kills=0
-state_of() { { cksum <"$work/broken/last.state.safetensors"; } 2>/dev/null || echo none; }
-resume=()
-while [ $kills -lt 3 ]; do
-  before=$(state_of)
-  train "$work/broken" "${resume[@]}" >"$work/broken.$kills.log" 2>&1 &
-  pid=$!
-  while kill -0 $pid 2>/dev/null && [ "$(state_of)" = "$before" ]; do sleep 0.02; done
-  kill -KILL $pid 2>/dev/null || true
-  code=0
-  wait $pid 2>/dev/null || code=$?
-  [ $code = 137 ] || { cat "$work/broken.$kills.log"; fail "the run to be killed ended by itself with code $code"; }
-  kills=$((kills + 1))
-  resume=(--resume)
-done
-! cmp -s "$work/broken/last.state.safetensors" "$work/unbroken/last.state.safetensors" ||
-  fail "the killed run had reached the end: nothing was resumed"
-(train "$work/broken" --resume) >"$work/resumed.log" 2>&1 || { cat "$work/resumed.log"; fail "resuming failed"; }
-for file in last.safetensors last.state.safetensors best.safetensors; do
-  cmp "$work/unbroken/$file" "$work/broken/$file" || fail "$file of the resumed run differs from the unbroken one's"
-done
-leftovers=$(find "$work/broken" -type f ! -name '*.safetensors' ! -name metrics.csv ! -name run.json)
-[ -z "$leftovers" ] || fail "a killed run left $leftovers behind after it was resumed"
 
 say "refusals"
-if (train "$work/unbroken") >"$work/refused.log" 2>&1; then fail "a folder with a run in it was trained into without --resume"; fi
-if (train "$work/unbroken" --resume --lr 0.5) >"$work/refused.log" 2>&1; then fail "--resume took another --lr"; fi
+if (train "$work/unbroken" vf-h1) >"$work/refused.log" 2>&1; then fail "a folder with a run in it was trained into without --resume"; fi
+if (train "$work/unbroken" vf-h1 --resume --lr 0.5) >"$work/refused.log" 2>&1; then fail "--resume took another --lr"; fi
 grep -q 'lr' "$work/refused.log" || fail "the refusal does not name --lr: $(cat "$work/refused.log")"
 head -c 5000 "$work/unbroken/last.safetensors" >"$work/cut.safetensors"
 if "$basin" segment "$work/test" --model "$work/cut.safetensors" --out "$work/never" >"$work/refused.log" 2>&1; then
