@@ -39,7 +39,7 @@ void refuse_changes(const Json& now, const Json& then, const std::string& file) 
     if (value == before) return;
     changes += changes.empty() ? "" : "; ";
     if (key == "data")
-      changes += "the training images or labels differ";
+      changes += "the training images, labels or weights differ";
     else if (key == "validation")
       changes += "the validation images or labels differ";
     else

@@ -1,11 +1,9 @@
 #include <cmath>
 #include <cstdio>
-#include <set>
 
 #include "data/dataset/loader.h"
 #include "engine/files.h"
 #include "engine/json.h"
-#include "kernels/image/components.h"
 #include "models/inference/appearance.h"
 #include "models/inference/model_file.h"
 #include "models/registry.h"
@@ -16,6 +14,7 @@
 #include "tools/cli/run_json.h"
 #include "tools/cli/setting_options.h"
 #include "tools/cli/shipped_models.h"
+#include "tools/cli/training_data.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;
@@ -23,8 +22,8 @@ namespace {
 
 struct Options {
   Common common;
-  std::string data, model = "vf-h1", finetune, out, val, augment, schedule, sampling = "images";
-  double val_fraction = 0.1;
+  TrainingDataOptions data;
+  std::string model = "vf-h1", finetune, out, augment, schedule, sampling = "images";
   std::optional<double> lr, weight_decay, scale;
   double clip = 0, ema = 0;
   bool resume = false, deterministic = false, no_graph = false;
@@ -43,45 +42,16 @@ LearningRate learning_rate_of(const Options& o, LearningRate rate) {
 }
 
 /// Values that were chosen or found at run time rather than given as options, for run.json.
-Json describe(const TrainOptions& t, const Method& method, size_t train, size_t validation, int64_t converted) {
-  return {{"images", train},
-          {"validation_images", validation},
-          {"converted", converted},
-          {"config", method.config()},
-          {"steps", t.steps},
-          {"save_every", t.save_every},
-          {"validate_every", t.validate_every}};
-}
-
-/// Warns about validation images that are also training images: their scores say little about unseen images.
-void report_repeated(const std::vector<Example>& train, const std::vector<Example>& validation) {
-  const std::vector<std::string> images = image_fingerprints(train);
-  const std::set<std::string> seen(images.begin(), images.end());
-  int64_t repeated = 0;
-  for (const std::string& image : image_fingerprints(validation))
-    repeated += seen.contains(image);
-  if (repeated > 0)
-    std::fprintf(stderr, "%s also used for training: the validation scores will be too high\n",
-                 counted(repeated, "validation image").c_str());
-}
-
-/// Warns about labels with a single object in several pieces: most likely a binary mask.
-void report_binary(const std::vector<Example>& examples) {
-  std::vector<std::string> binary;
-  for (const Example& e : examples) {
-    if (e.labels.count() != 1) continue;
-    const Labels labels = true_labels(e);
-    const std::vector<uint8_t> mask(labels.ids.begin(), labels.ids.end());
-    std::vector<int32_t> ids(mask.size());
-    if (kernels::components({}, {mask.data(), {labels.height, labels.width}}, 8,
-                            {ids.data(), {labels.height, labels.width}}) > 1)
-      binary.push_back(e.stem);
-  }
-  if (!binary.empty())
-    std::fprintf(stderr,
-                 "%s with a single object in several pieces; the first is %s. If each piece is an object, "
-                 "label them with basin components\n",
-                 counted(int64_t(binary.size()), "image").c_str(), binary[0].c_str());
+Json describe(const TrainOptions& t, const Method& method, const TrainingData& data) {
+  Json values{{"images", data.train.size()},
+              {"validation_images", data.validation.size()},
+              {"converted", converted(data.train) + converted(data.validation)},
+              {"config", method.config()},
+              {"steps", t.steps},
+              {"save_every", t.save_every},
+              {"validate_every", t.validate_every}};
+  if (data.paths.size() > 1) values["data_sets"] = data.sets();
+  return values;
 }
 
 void refuse_used(const Options& o) {
@@ -121,27 +91,11 @@ void run(const Options& o) {
   if (o.scale && *o.scale != 1 && (wanted.sampling.kind == Kind::affine || wanted.sampling.kind == Kind::resize))
     refuse("--scale ", *o.scale, ": the method ", method->name(),
            " resizes whole images to --crop; change --crop instead");
-  std::vector<std::string> left_out;
-  std::vector<Pair> pairs = find_pairs(o.data, &left_out), held;
-  if (!o.val.empty()) {
-    held = find_pairs(o.val, &left_out);
-  } else {
-    Split split = split_for_validation(pairs, o.val_fraction);
-    pairs = std::move(split.kept), held = std::move(split.held_out);
-  }
-  report_notes(left_out);
-  std::fprintf(stderr, "training: %s", describe_pairs(pairs).c_str());
-  if (!held.empty()) std::fprintf(stderr, "validation: %s", describe_pairs(held).c_str());
-
-  const std::vector<Example> train_set =
-      read_examples(pairs, start.method ? wanted.channels : o.channels, wanted.normalisation);
+  const TrainingData data =
+      read_training_data(o.data, start.method ? wanted.channels : o.channels, wanted.normalisation, wanted.sampling);
+  const std::vector<Example>&train_set = data.train, &val_set = data.validation;
   const int channels = train_set.front().source.channels();
-  const std::vector<Example> val_set = read_examples(held, channels, wanted.normalisation);
-  report_notes(notes_of(train_set)), report_notes(notes_of(val_set));
-  report_converted(converted(train_set) + converted(val_set), channels);
-  report_repeated(train_set, val_set);
-  report_binary(train_set);
-  if (objects(train_set) == 0) refuse(o.data, ": no training image contains an object");
+  if (objects(train_set) == 0) refuse(in_words(data.paths), ": no training image contains an object");
   assignments.push_back({"channels", std::to_string(channels), "--channels"});
   method = reconfigure(config, assignments);
   method->params().allocate(exec);
@@ -169,6 +123,7 @@ void run(const Options& o) {
                counted(int64_t(val_set.size()), "image").c_str(), counted(objects(val_set), "object").c_str(),
                counted(t.steps, "step").c_str(), counted(t.batch, "crop").c_str(), t.crop, t.crop,
                counted(method->params().count(), "parameter").c_str());
+  if (o.data.data.size() == 1) resolve_setting("data", o.data.data[0]);
   resolve_setting("model", method->name());
   resolve_setting("channels", channels);
   resolve_setting("epochs", o.steps > 0 ? Json(nullptr) : Json(t.steps / per_epoch));
@@ -184,8 +139,7 @@ void run(const Options& o) {
   t.accepted = [&] {
     make_folder(o.out);
     remove_temporaries(o.out);
-    write_run_json(fs::path(o.out) / "run.json",
-                   describe(t, *method, train_set.size(), val_set.size(), converted(train_set) + converted(val_set)));
+    write_run_json(fs::path(o.out) / "run.json", describe(t, *method, data));
   };
   const RunFiles files{o.out};
   if (val_set.empty())
@@ -203,12 +157,18 @@ void run(const Options& o) {
 void add_train(Command& program) {
   Command command = program.subcommand("train", "train a model on labelled images");
   auto o = std::make_shared<Options>();
-  command.add("--data", o->data, "folder of images with masks, or a CSV list").required();
+  command
+      .add("--data", o->data.data,
+           "folder of images with masks, or a CSV list; may be repeated, with :WEIGHT after the path for its share of "
+           "the samples")
+      .repeatable()
+      .required();
   const Option model =
       command.add("--model", o->model, "method to train; `basin methods` lists them").one_of(method_names()).shown();
   command.add("--out", o->out, "output folder: models, training state, metrics.csv, run.json").required();
-  const Option val = command.add("--val", o->val, "folder of validation images; default: hold out a part of --data");
-  command.add("--val-fraction", o->val_fraction, "fraction of --data held out for validation, chosen by file name")
+  const Option val =
+      command.add("--val", o->data.val, "folder of validation images; default: hold out a part of each --data");
+  command.add("--val-fraction", o->data.val_fraction, "fraction of --data held out for validation, chosen by file name")
       .within(0., 0.9)
       .shown()
       .excludes(val);
