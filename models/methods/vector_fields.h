@@ -32,6 +32,7 @@ class VectorFields : public Method {
 
   std::string name() const override { return options_.net.decoders == 2 ? "vf-h2" : "vf-h1"; }
 
+  std::string encoder() const override { return "backbone."; }
   void check_settings() const override;
   SampleSpec sample_spec() const override;
   TargetSpec targets() const override;

@@ -65,6 +65,7 @@ Json settings(const TrainOptions& o, const Exec& exec, const Method& method, con
   if (o.segment.scale != 1) j["scale"] = o.segment.scale;
   if (exec.precision != Precision::fp32) j["precision"] = name_of(exec.precision);
   if (exec.device == Device::cuda && exec.deterministic) j["deterministic"] = true;
+  if (o.freeze_encoder) j["freeze"] = "encoder";
   if (o.start) j["finetune"] = fingerprint_of(exec, *o.start);
   const Json config = method.config();
   for (const auto& [key, value] : config.items())
@@ -133,6 +134,10 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
   if (o.segment.scale != 1) scaled = scaled_examples(originals, o.segment.scale);
   const std::vector<Example>& examples = o.segment.scale != 1 ? scaled : originals;
   const Json appearance = to_json(appearance_of(examples));
+  if (o.freeze_encoder) {
+    if (method.encoder().empty()) refuse("--freeze encoder: the method ", method.name(), " has no single encoder");
+    method.params().freeze(method.encoder());
+  }
   Stepper stepper(exec, method, o.step);
   Checkpoint at;
   at.m = stepper.first_moment(), at.v = stepper.second_moment();

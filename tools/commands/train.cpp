@@ -23,7 +23,7 @@ namespace {
 struct Options {
   Common common;
   TrainingDataOptions data;
-  std::string model = "vf-h1", finetune, out, augment, schedule, sampling = "images";
+  std::string model = "vf-h1", finetune, freeze, out, augment, schedule, sampling = "images";
   std::optional<double> lr, weight_decay, scale;
   double clip = 0, ema = 0;
   bool resume = false, deterministic = false, no_graph = false;
@@ -79,6 +79,10 @@ void run(const Options& o) {
   if (o.crop && method->settings().has("crop"))
     assignments.push_back({"crop", std::to_string(*o.crop), "--crop " + std::to_string(*o.crop)});
   method = reconfigure(config, assignments);
+  if (!o.freeze.empty() && !start.method)
+    refuse("--freeze ", o.freeze, ": a frozen encoder needs trained weights; give them with --finetune");
+  if (!o.freeze.empty() && method->encoder().empty())
+    refuse("--freeze ", o.freeze, ": the method ", method->name(), " has no single encoder");
   const SampleSpec wanted = method->sample_spec();
   const int crop = o.crop.value_or(method->training_defaults().crop), batch = o.batch.value_or(defaults.batch);
   const int accumulate = o.accumulate.value_or(defaults.accumulate);
@@ -114,6 +118,7 @@ void run(const Options& o) {
   t.patience = o.patience;
   if (start.method) t.segment.scale = with_name(o.finetune, [&] { return stored_scale(start.info); });
   if (o.scale) t.segment.scale = *o.scale;
+  t.freeze_encoder = !o.freeze.empty();
   if (start.method) t.start = &start.method->params();
   t.step = {.graph = !o.no_graph, .accumulate = accumulate, .adam = defaults.adam, .clip = o.clip, .average = o.ema};
   if (o.weight_decay) t.step.adam.weight_decay = *o.weight_decay;
@@ -206,6 +211,9 @@ void add_train(Command& program) {
            "lower --lr than for a new model")
       .excludes(model)
       .excludes(channels);
+  command
+      .add("--freeze", o->freeze, "with --finetune: part of the network that keeps its weights and running statistics")
+      .one_of({"encoder"});
   command.add("--augment", o->augment,
               "list of " + augmentation_names() + ", some with :strength; or moderate, or none; default: the method's");
   o->settings.add_to(command, {Setting::Use::network, Setting::Use::training}, "the method's");
