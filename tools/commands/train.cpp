@@ -26,7 +26,7 @@ struct Options {
   std::string model = "vf-h1", finetune, freeze, out, augment, schedule, sampling = "images";
   std::optional<double> lr, weight_decay, scale;
   double clip = 0, ema = 0;
-  bool resume = false, deterministic = false, no_graph = false;
+  bool tensorboard = false, resume = false, deterministic = false, no_graph = false;
   int64_t epochs = 0, steps = 0, draws = 0, save_every = 0, warm_up = 0;
   std::optional<int> batch, crop, accumulate;
   int channels = 0, patience = 0;
@@ -99,7 +99,12 @@ void run(const Options& o) {
       read_training_data(o.data, start.method ? wanted.channels : o.channels, wanted.normalisation, wanted.sampling);
   const std::vector<Example>&train_set = data.train, &val_set = data.validation;
   const int channels = train_set.front().source.channels();
-  if (objects(train_set) == 0) refuse(in_words(data.paths), ": no training image contains an object");
+  if (objects(train_set) == 0) {
+    const std::string none = in_words(data.paths) + ": no training image contains an object";
+    if (wanted.sampling.kind == Kind::object_crop || wanted.sampling.min_objects > 0 || draw_by == DrawBy::objects)
+      refuse(none);
+    std::fprintf(stderr, "%s: the model learns nothing but background\n", none.c_str());
+  }
   assignments.push_back({"channels", std::to_string(channels), "--channels"});
   method = reconfigure(config, assignments);
   method->params().allocate(exec);
@@ -115,7 +120,7 @@ void run(const Options& o) {
   t.rate = learning_rate_of(o, defaults.rate);
   t.augment = augment;
   t.draw_by = draw_by, t.draws = o.draws;
-  t.patience = o.patience;
+  t.patience = o.patience, t.tensorboard = o.tensorboard;
   if (start.method) t.segment.scale = with_name(o.finetune, [&] { return stored_scale(start.info); });
   if (o.scale) t.segment.scale = *o.scale;
   t.freeze_encoder = !o.freeze.empty();
@@ -199,7 +204,7 @@ void add_train(Command& program) {
       .add("--ema", o->ema,
            "decay of an exponential moving average of the weights, which is saved instead of them; 0: none")
       .within(0., 0.999999);
-  command.add("--patience", o->patience, "stop after this many validations without a better score; 0: never")
+  command.add("--patience", o->patience, "stop after this many validations without a better AP50:95; 0: never")
       .not_negative();
   const Option channels =
       command.add("--channels", o->channels, "input channels of the network; 0: as many as the image with the most")
@@ -224,6 +229,7 @@ void add_train(Command& program) {
       .shown();
   command.add("--draws", o->draws, "samples per epoch; default: the method's").positive();
   command.add("--save-every", o->save_every, "steps between saves; default: one epoch").positive();
+  command.flag("--tensorboard", o->tensorboard, "also write losses, rate and scores as events for TensorBoard");
   add_precision_option(command, o->common);
   command.flag("--deterministic", o->deterministic, "on a GPU: bitwise reproducible results; the CPU's always are");
   command.flag("--no-graph", o->no_graph, "on a GPU: launch kernels one by one instead of as a CUDA graph");
