@@ -15,6 +15,7 @@
 #include "tools/cli/setting_options.h"
 #include "tools/cli/shipped_models.h"
 #include "tools/cli/training_data.h"
+#include "tools/cli/training_report.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;
@@ -29,7 +30,7 @@ struct Options {
   bool tensorboard = false, resume = false, deterministic = false, no_graph = false;
   int64_t epochs = 0, steps = 0, draws = 0, save_every = 0, warm_up = 0;
   std::optional<int> batch, crop, accumulate;
-  int channels = 0, patience = 0;
+  int channels = 0, patience = 0, report_images = 6;
   SettingOptions settings;
 };
 
@@ -152,6 +153,9 @@ void run(const Options& o) {
     write_run_json(fs::path(o.out) / "run.json", describe(t, *method, data));
   };
   const RunFiles files{o.out};
+  TrainingReport report(files, o.report_images);
+  t.scored = [&](const Example& e, const Labels& found, const ImageScore& score) { report.add(e, found, score); };
+  t.saved = [&] { report.write(); };
   if (val_set.empty())
     std::fprintf(stderr, "no validation images: no scores are computed and %s is not written\n",
                  files.best().filename().c_str());
@@ -175,7 +179,7 @@ void add_train(Command& program) {
       .required();
   const Option model =
       command.add("--model", o->model, "method to train; `basin methods` lists them").one_of(method_names()).shown();
-  command.add("--out", o->out, "output folder: models, training state, metrics.csv, run.json").required();
+  command.add("--out", o->out, "output folder: models, training state, metrics.csv, report.html, run.json").required();
   const Option val =
       command.add("--val", o->data.val, "folder of validation images; default: hold out a part of each --data");
   command.add("--val-fraction", o->data.val_fraction, "fraction of --data held out for validation, chosen by file name")
@@ -230,6 +234,10 @@ void add_train(Command& program) {
   command.add("--draws", o->draws, "samples per epoch; default: the method's").positive();
   command.add("--save-every", o->save_every, "steps between saves; default: one epoch").positive();
   command.flag("--tensorboard", o->tensorboard, "also write losses, rate and scores as events for TensorBoard");
+  command
+      .add("--report-images", o->report_images, "validation images that report.html in --out shows, with their errors")
+      .within(0, 1000)
+      .shown();
   add_precision_option(command, o->common);
   command.flag("--deterministic", o->deterministic, "on a GPU: bitwise reproducible results; the CPU's always are");
   command.flag("--no-graph", o->no_graph, "on a GPU: launch kernels one by one instead of as a CUDA graph");
