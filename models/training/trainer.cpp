@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 
+#include "data/dataset/ignored.h"
 #include "data/dataset/loader.h"
 #include "engine/fingerprint.h"
 #include "engine/json.h"
@@ -66,6 +67,7 @@ Json settings(const TrainOptions& o, const Exec& exec, const Method& method, con
   if (o.segment.scale != 1) j["scale"] = o.segment.scale;
   if (exec.precision != Precision::fp32) j["precision"] = name_of(exec.precision);
   if (exec.device == Device::cuda && exec.deterministic) j["deterministic"] = true;
+  if (o.ignore_label) j["ignore-label"] = *o.ignore_label;
   if (o.freeze_encoder) j["freeze"] = "encoder";
   if (o.start) j["finetune"] = fingerprint_of(exec, *o.start);
   const Json config = method.config();
@@ -80,9 +82,10 @@ ValidationScores validate(const Exec& exec, const Method& method, const std::vec
   std::vector<ImageScore> scores;
   for (const Example& e : examples)
     with_name(e.stem, [&] {
-      const Segmentation found = segment_source(exec, method, *predictor, e.source, options.segment);
-      scores.push_back(score(true_labels(e), found.instances.labels));
-      if (options.scored) options.scored(e, found.instances.labels, scores.back());
+      Labels found = segment_source(exec, method, *predictor, e.source, options.segment).instances.labels;
+      if (e.ignored) found = without_ignored(found, *e.ignored);
+      scores.push_back(score(true_labels(e), found));
+      if (options.scored) options.scored(e, found, scores.back());
     });
   return validation_scores(scores);
 }
@@ -136,6 +139,9 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
   if (o.segment.scale != 1) scaled = scaled_examples(originals, o.segment.scale);
   const std::vector<Example>& examples = o.segment.scale != 1 ? scaled : originals;
   const Json appearance = to_json(appearance_of(examples));
+  if (o.ignore_label && !method.ignore_negative_labels())
+    refuse("--ignore-label ", *o.ignore_label, ": the method ", method.name(),
+           " cannot leave pixels out of its losses");
   if (o.freeze_encoder) {
     if (method.encoder().empty()) refuse("--freeze encoder: the method ", method.name(), " has no single encoder");
     method.params().freeze(method.encoder());

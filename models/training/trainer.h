@@ -22,12 +22,13 @@ struct TrainOptions {
   DrawBy draw_by = DrawBy::images;
   int64_t draws = 0;  // samples per epoch; 0: draws_per_epoch()
   uint64_t seed = 0;
-  const Params* start = nullptr;   // fine-tuning: the first values of the parameters; null: drawn with the seed
-  bool freeze_encoder = false;     // do not change the tensors that begin with Method::encoder()
-  int workers = 0;                 // threads that prepare batches; 0: 1, or on a GPU as many as the cores allow
-  SegmentOptions segment;          // for validation; training images are seen at its scale too
-  bool tensorboard = false;        // write RunFiles::events() too
-  std::function<void()> accepted;  // called once before the first step, when all settings have been accepted
+  std::optional<int64_t> ignore_label;  // the value that Example::ignored is from
+  const Params* start = nullptr;        // fine-tuning: the first values of the parameters; null: drawn with the seed
+  bool freeze_encoder = false;          // do not change the tensors that begin with Method::encoder()
+  int workers = 0;                      // threads that prepare batches; 0: 1, or on a GPU as many as the cores allow
+  SegmentOptions segment;               // for validation; training images are seen at its scale too
+  bool tensorboard = false;             // write RunFiles::events() too
+  std::function<void()> accepted;       // called once before the first step, when all settings have been accepted
   /// If set, called for each validation image that was scored, in their order.
   std::function<void(const Example&, const Labels& prediction, const ImageScore&)> scored;
   std::function<void()> saved;  // called after each save

@@ -1,5 +1,6 @@
 #include "tools/cli/training_data.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <iterator>
 #include <set>
@@ -106,8 +107,12 @@ TrainingData read_training_data(const TrainingDataOptions& options, int channels
   std::fprintf(stderr, "training: %s", describe_pairs(pairs).c_str());
   if (!held.empty()) std::fprintf(stderr, "validation: %s", describe_pairs(held).c_str());
 
-  std::vector<Example> train = read_examples(pairs, channels, normalisation);
-  std::vector<Example> validation = read_examples(held, train.front().source.channels(), normalisation);
+  std::optional<int64_t> ignore;
+  if (options.ignore_label) ignore = *options.ignore_label;
+  std::vector<Example> train = read_examples(pairs, channels, normalisation, ignore);
+  std::vector<Example> validation = read_examples(held, train.front().source.channels(), normalisation, ignore);
+  if (ignore && std::none_of(train.begin(), train.end(), [](const Example& e) { return e.ignored.has_value(); }))
+    std::fprintf(stderr, "--ignore-label %d: no label image contains this value\n", *options.ignore_label);
   report_notes(notes_of(train)), report_notes(notes_of(validation));
   report_converted(converted(train) + converted(validation), train.front().source.channels());
   report_repeated(train, validation);

@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@ struct TrainingDataOptions {
   std::vector<std::string> data;  // PATH or PATH:WEIGHT each
   std::string val;                // if empty, a part of each of `data` is held out
   double val_fraction = 0.1;
+  std::optional<int> ignore_label;
 };
 
 struct TrainingData {

@@ -84,6 +84,9 @@ void run(const Options& o) {
     refuse("--freeze ", o.freeze, ": a frozen encoder needs trained weights; give them with --finetune");
   if (!o.freeze.empty() && method->encoder().empty())
     refuse("--freeze ", o.freeze, ": the method ", method->name(), " has no single encoder");
+  if (o.data.ignore_label && !method->ignore_negative_labels())
+    refuse("--ignore-label ", *o.data.ignore_label, ": the method ", method->name(),
+           " cannot leave pixels out of its losses");
   const SampleSpec wanted = method->sample_spec();
   const int crop = o.crop.value_or(method->training_defaults().crop), batch = o.batch.value_or(defaults.batch);
   const int accumulate = o.accumulate.value_or(defaults.accumulate);
@@ -124,6 +127,7 @@ void run(const Options& o) {
   t.patience = o.patience, t.tensorboard = o.tensorboard;
   if (start.method) t.segment.scale = with_name(o.finetune, [&] { return stored_scale(start.info); });
   if (o.scale) t.segment.scale = *o.scale;
+  if (o.data.ignore_label) t.ignore_label = *o.data.ignore_label;
   t.freeze_encoder = !o.freeze.empty();
   if (start.method) t.start = &start.method->params();
   t.step = {.graph = !o.no_graph, .accumulate = accumulate, .adam = defaults.adam, .clip = o.clip, .average = o.ema};
@@ -186,6 +190,10 @@ void add_train(Command& program) {
       .within(0., 0.9)
       .shown()
       .excludes(val);
+  command
+      .add("--ignore-label", o->data.ignore_label,
+           "value of pixels in label images that are neither object nor background: no loss sees them (vector fields)")
+      .within(1, 2147483647);
   const Option epochs = command.add("--epochs", o->epochs, "total number of epochs; default: the method's").positive();
   command.add("--steps", o->steps, "total number of steps, instead of epochs").positive().excludes(epochs);
   command.add("--batch", o->batch, "crops per batch; default: the method's").within(1, 4096);
