@@ -183,9 +183,9 @@ TEST_CASE("ignored pixels: read from a value of label images, kept apart from th
   CHECK(!read_examples(pairs, 1, {}, 9)[0].ignored);  // no such pixel
 
   // Object 1 loses most of its pixels, 2 one of three, and 3 half of them.
-  const Labels found{2, 4, 3, {3, 1, 2, 2, 3, 1, 2, 0}};
-  const Labels ignored{2, 4, 1, {0, 1, 0, 0, 1, 1, 1, 0}};
-  CHECK(without_ignored(found, StoredLabels(ignored)).ids == std::vector<int32_t>{2, 0, 1, 1, 0, 0, 0, 0});
+  const Labels found{2, 5, 3, {3, 1, 2, 2, 1, 3, 1, 2, 0, 0}};
+  const Labels ignored{2, 5, 1, {0, 1, 0, 0, 0, 1, 1, 1, 0, 0}};
+  CHECK(without_ignored(found, StoredLabels(ignored)).ids == std::vector<int32_t>{2, 0, 1, 1, 0, 0, 0, 0, 0, 0});
 }
 
 TEST_CASE(
