@@ -7,6 +7,7 @@
 #include <exception>
 #include <optional>
 
+#include "data/dataset/ignored.h"
 #include "engine/files.h"
 #include "engine/fingerprint.h"
 #include "kernels/runtime/platform.h"
@@ -102,16 +103,20 @@ Labels true_labels(const Example& e) {
   return labels;
 }
 
-std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels, const Normalisation& norm) {
+std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels, const Normalisation& norm,
+                                   std::optional<int64_t> ignore) {
   std::vector<Image> images(pairs.size());
-  std::vector<std::optional<StoredLabels>> labels(pairs.size());
+  std::vector<std::optional<StoredLabels>> labels(pairs.size()), ignored(pairs.size());
   std::vector<NoteList> notes(pairs.size());
   for_each_parallel(pairs.size(), [&](size_t i) {
     if (!pairs[i].one_object_each && same_content(pairs[i].image, pairs[i].masks[0]))
       refuse(pairs[i].masks[0].string(), ": is a copy of the image, not its labels");
     images[i] = read_image(pairs[i].image);
-    const Labels read = read_pair_labels(pairs[i], images[i].height, images[i].width);
+    const auto [read, left_out] =
+        ignore ? read_partial_labels(pairs[i], images[i].height, images[i].width, *ignore)
+               : PartialLabels{read_pair_labels(pairs[i], images[i].height, images[i].width), {}};
     labels[i] = StoredLabels(read);
+    if (left_out.count > 0) ignored[i] = StoredLabels(left_out);
     notes[i].add(labels_path(pairs[i]).string(), read.notes);
   });
   if (channels == 0)
@@ -125,7 +130,8 @@ std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels,
   examples.reserve(pairs.size());
   for (size_t i = 0; i < pairs.size(); ++i) {
     notes[i].add(pairs[i].image.string(), sources[i]->image().notes);
-    examples.push_back({pairs[i].stem, std::move(*sources[i]), std::move(*labels[i]), 1, std::move(notes[i])});
+    examples.push_back(
+        {pairs[i].stem, std::move(*sources[i]), std::move(*labels[i]), 1, std::move(notes[i]), std::move(ignored[i])});
   }
   return examples;
 }
@@ -179,6 +185,7 @@ std::string fingerprint(const std::vector<Example>& examples) {
     hash.add(hash_of_name(e.stem));
     add(hash, e.source.image());
     hash.add(e.labels.bytes());
+    if (e.ignored) hash.add(e.ignored->bytes());
     if (e.weight != 1) hash.add(std::bit_cast<uint64_t>(e.weight));
     hashes.push_back(hash.value());
   }

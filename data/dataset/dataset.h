@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -127,8 +128,9 @@ struct Example {
   std::string stem;
   Source source;
   StoredLabels labels;
-  double weight = 1;    // relative frequency with which training draws it; 0: never
-  NoteList notes = {};  // what reading them changed or left out
+  double weight = 1;                         // relative frequency with which training draws it; 0: never
+  NoteList notes = {};                       // what reading them changed or left out
+  std::optional<StoredLabels> ignored = {};  // 1 at pixels that are neither object nor background; `labels` are 0 there
 
   int32_t id(int y, int x) const { return labels(y, x); }
 };
@@ -147,11 +149,12 @@ Labels true_labels(const Example&);
 
 /// Reads and checks the pairs on all cores. Throws the first error in the order of the pairs, also if labels and image
 /// differ in size, or if the labels are a copy of the image. `channels`: number of channels of the sources; 0: that of
-/// the image with the most.
-std::vector<Example> read_examples(const std::vector<Pair>&, int channels, const Normalisation&);
+/// the image with the most. `ignore`: the value of pixels in label images that are neither object nor background.
+std::vector<Example> read_examples(const std::vector<Pair>&, int channels, const Normalisation&,
+                                   std::optional<int64_t> ignore = {});
 
-/// A hash of names, sizes, pixels, labels and weights, as 16 hexadecimal digits. Independent of the order of the
-/// examples and of the file formats.
+/// A hash of names, sizes, pixels, labels, ignored pixels and weights, as 16 hexadecimal digits. Independent of the
+/// order of the examples and of the file formats.
 std::string fingerprint(const std::vector<Example>&);
 
 /// A hash of the size and the pixels of each image, independent of its file name, as 16 hexadecimal digits.

@@ -23,7 +23,9 @@ struct VectorFieldOptions {
 
 /// Vector fields for instance segmentation (Peters 2022): a U-Net predicts the foreground and a field;
 /// every foreground pixel follows the field, and a clustering of the end points gives the instances.
-/// Targets: "mask" [1,H,W], 0 or 1, and "target" [2,H,W], the field. Maps: "logit" [1,H,W] and "field" [2,H,W].
+/// Targets: "mask" [1,H,W], 0 or 1, "target" [2,H,W], the field, and with ignored pixels "counted" [1,H,W], 0 at these
+/// and otherwise 1; they are background for the other two, whose field is 0 there. Maps: "logit" [1,H,W] and "field"
+/// [2,H,W].
 class VectorFields : public Method {
  public:
   explicit VectorFields(const VectorFieldOptions&);
@@ -32,6 +34,8 @@ class VectorFields : public Method {
 
   std::string name() const override { return options_.net.decoders == 2 ? "vf-h2" : "vf-h1"; }
 
+  std::string encoder() const override { return "backbone."; }
+  bool ignore_negative_labels() override { return has_ignored_ = true; }
   void check_settings() const override;
   SampleSpec sample_spec() const override;
   TargetSpec targets() const override;
@@ -52,7 +56,13 @@ class VectorFields : public Method {
  private:
   VectorFieldOptions options_;
   UNet net_;
+  bool has_ignored_ = false;  // targets tell which pixels count
 };
+
+/// The losses of a predicted logit [N, 1, H, W] and field [N, 2, H, W] against the targets "mask" and "target". If
+/// there is a target "counted", each loss is that of the pixels where it is 1: of the others no pixel starts a
+/// trajectory of the IVP loss, and both fields are 0 there for the trajectories that pass.
+LossTerms vector_field_losses(Tape&, Var logit, Var field, const Batch& targets, const VectorFieldOptions&);
 
 /// The config of a torchvf state_dict of H1 or H2: channels, width and decoders follow from the shapes, and the rest is
 /// torchvf's default. Null where the tensors are not of these networks; throws one sentence for an impossible size.

@@ -26,7 +26,7 @@ class UNet {
   UNet& operator=(const UNet&) = delete;
 
   /// One plain nchw map per head from x [N, C, H, W], H and W multiples of 8. Needs Params::allocate(). On a training
-  /// tape: with batch statistics and dropout. On the GPU, maps in Exec::precision unless the image wants a gradient.
+  /// tape: with batch statistics and dropout, except in a frozen encoder. On the GPU, maps in Exec::precision unless the image wants a gradient.
   std::vector<Var> forward(Tape&, const Var& x, const StepState*) const;
 
   /// The network with batch norm folded into the convolutions; made once from the values the parameters have now.

@@ -1,4 +1,4 @@
-"""Files that `basin export` writes, opened by the libraries of other programs. Missing modules are reported as skipped.
+"""Files that `basin export` and `basin train` write, opened by the libraries of other programs. Missing modules are reported as skipped.
 
     BASIN=build/cpu/basin python tests/interop/check.py [--strict]      --strict: a skipped check counts as failed
 """
@@ -78,6 +78,33 @@ def painted(numpy, draw, shape, rings):
     return inside
 
 
+def check_events(folder):
+    """A short run that is resumed: TensorBoard reads the numbers of metrics.csv, each step once."""
+    accumulator = module("tensorboard.backend.event_processing.event_accumulator")
+    if accumulator is None:
+        return
+    quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run([BASIN, "synth", "--count", "4", "--size", "64", "--out", folder / "data"], **quiet)
+    train = [BASIN, "train", "--data", folder / "data", "--width", "8", "--crop", "32", "--save-every", "2", "--device",
+             "cpu", "--tensorboard", "--out", folder / "run"]
+    subprocess.run([*train, "--steps", "4"], **quiet)
+    subprocess.run([*train, "--steps", "8", "--resume"], **quiet)
+    events = accumulator.EventAccumulator(str(folder / "run"))
+    events.Reload()
+    rows = [line.split(",") for line in (folder / "run/metrics.csv").read_text().splitlines()]
+    ours = {"rate": "rate", "loss/total": "loss", "loss/ivp": "ivp", "loss/mse": "mse", "loss/tversky": "tversky",
+            "validation/AP50": "val_AP50", "validation/AP75": "val_AP75", "validation/AP90": "val_AP90",
+            "validation/AP50_95": "val_AP50_95"}
+    check("events: a scalar for each column", sorted(events.Tags()["scalars"]) == sorted(ours))
+    for tag, column in ours.items():
+        k = rows[0].index(column)
+        want = [(int(r[0]), float(r[k])) for r in rows[1:] if r[k]]
+        got = [(e.step, e.value) for e in events.Scalars(tag)]
+        check(f"events: {tag}", len(want) > 0 and [s for s, _ in want] == [s for s, _ in got] and
+              all(abs(a - b) <= 1e-6 * max(1, abs(a)) for (_, a), (_, b) in zip(want, got)), str(len(want)))
+    check("events: times of this run", all(e.wall_time > 1.6e9 for e in events.Scalars("loss/total")))
+
+
 def main():
     numpy = module("numpy")
     tifffile = module("tifffile")
@@ -125,6 +152,7 @@ def main():
             (out / "x.tif").write_bytes((folder / "x.tif").read_bytes())
             loaded = io.load_train_test_data(str(out), mask_filter="_seg.npy")
             check("npy: Cellpose loads it as training data", (numpy.squeeze(loaded[1][0]) == labels).all())
+        check_events(folder)
     print(", ".join(f"{n} {what}" for what, n in counts.items()))
     sys.exit(counts["FAILED"] > 0 or ("--strict" in sys.argv and counts["skipped"] > 0))
 
