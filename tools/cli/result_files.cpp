@@ -37,6 +37,16 @@ void keep_labels(const std::string& stem, const fs::path& out, bool filled_befor
   if (kinds.contains("npy")) keep("_seg.npy");
 }
 
+void refuse_failed(const std::vector<std::string>& failed, size_t all) {
+  constexpr size_t most_names = 20;
+  std::string names;
+  for (size_t i = 0; i < std::min(failed.size(), most_names) && all > 1; ++i)
+    names += (i == 0 ? ": " : ", ") + failed[i];
+  if (failed.size() > most_names)
+    names += fmt::format(" and {} more, which run.json lists", failed.size() - most_names);
+  refuse(failed.size(), " of ", all, " inputs could not be segmented", names);
+}
+
 ImageFiles::~ImageFiles() {
   std::error_code none;
   for (const fs::path& file : written_)

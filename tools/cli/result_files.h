@@ -21,6 +21,9 @@ inline constexpr const char* masks_suffixes[] = {"_masks.png", "_masks.tif", "_m
 void keep_labels(const std::string& stem, const std::filesystem::path& out, bool filled_before,
                  const std::set<std::string>& kinds);
 
+/// Throws that `failed` of `all` inputs could not be segmented, and if there were others, which ones.
+[[noreturn]] void refuse_failed(const std::vector<std::string>& failed, size_t all);
+
 /// The output files of one image. Unless all are written, those that were are removed, even where they replaced files
 /// of an earlier run, so that no file of a failed image is taken for a result.
 class ImageFiles {

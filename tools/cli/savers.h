@@ -38,6 +38,7 @@ struct Saver {
 
   const char* kind;
   Needs needs;
+  std::vector<std::string> endings;  // of the names that its file may have, of which it gets one
   const char* (*suffix)(const Results&);
   void (*write)(const std::filesystem::path&, const Results&);
 };
