@@ -53,6 +53,12 @@ ImageFiles::~ImageFiles() {
     fs::remove(file, none);
 }
 
+void ImageFiles::remove_others(const std::vector<std::string>& suffixes, const std::string& kept) {
+  std::error_code none;
+  for (const std::string& suffix : suffixes)
+    if (suffix != kept && fs::is_regular_file(path(suffix), none)) fs::remove(path(suffix), none);
+}
+
 void ImageFiles::remove_other_labels(const std::string& kept_masks, bool keep_scores) {
   std::error_code none;
   for (const char* suffix : masks_suffixes)

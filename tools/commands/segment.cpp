@@ -25,7 +25,7 @@ struct Options {
   std::vector<std::string> inputs, save{"labels", "overlay"};
   std::string model, out, tiling, norm, scale, shard;
   std::optional<int> tile, overlap;
-  std::optional<double> diameter;
+  std::optional<double> diameter, stitch;
   SettingOptions settings;
   PlaneChoice choice;
   ObjectFilter filter;
@@ -110,6 +110,7 @@ Work prepare(const Options& o, const fs::path& model_path) {
   work.choice = o.choice;
   check(o.filter);
   work.filter = o.filter;
+  work.stitch = o.stitch;
   if (work.model.info.contains("source"))  // a checkpoint that Basin did not write
     std::fprintf(stderr, "basin: %s: contains no settings; uses the method's default normalisation (%s) and decoding\n",
                  o.model.c_str(), to_string(method.sample_spec().normalisation).c_str());
@@ -238,6 +239,13 @@ void add_segment(Command& program) {
   add_filter_options(command, o->filter);
   o->settings.add_to(command, {Setting::Use::decoding}, "the model's");
   add_plane_options(command, o->choice);
+  command
+      .add(
+          "--stitch", o->stitch,
+          "stacks: objects of neighbouring planes whose intersection over union is at least this get one number, along "
+          "Z, or along T where there is no Z; default: the objects of each plane are numbered from 1")
+      .positive()
+      .within(0., 1.);
   add_precision_option(command, o->common);
   add_device_options(command, o->common);
   command.runs([o] { run(*o); });

@@ -15,9 +15,9 @@ namespace basin::tools {
 namespace fs = std::filesystem;
 
 const std::vector<const char*> result_settings{
-    "model_fingerprint", "config",   "norm",     "tiling", "tile",    "overlap",  "scale",
-    "diameter",          "tta",      "axes",     "plane",  "channel", "min_size", "exclude_edges",
-    "fill_holes",        "max_size", "precision"};
+    "model_fingerprint", "config",   "norm",      "tiling", "tile",    "overlap",  "scale",
+    "diameter",          "tta",      "axes",      "plane",  "channel", "min_size", "exclude_edges",
+    "fill_holes",        "max_size", "precision", "stitch"};
 
 std::vector<std::string> Batch::stems_without(const std::vector<std::string>& failed) const {
   const std::unordered_set<std::string> left_out(failed.begin(), failed.end());

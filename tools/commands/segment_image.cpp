@@ -27,6 +27,8 @@ double find_scale_of(const Work& work, const std::string& name, const Source& so
 }
 
 std::string segment_image(const Work& work, const fs::path& path, ImageFiles& files, Outcome& outcome) {
+  if (const StackPlanes planes = planes_in(path, work.choice); planes.count() > 1)
+    return segment_stack(work, path, planes, files, outcome);
   Seconds& seconds = outcome.seconds;
   const double start = clock_seconds();
   const Source source(read_image(path, work.choice), work.model.method->sample_spec().channels, work.norm,
@@ -66,7 +68,7 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
   for (const std::string& remark : remarks)
     outcome.remark(path.string(), remark);
   if (work.filter.does_anything()) outcome.note_dropped(path.string(), dropped);
-  return describe_objects(labels, work.filter, dropped) +
+  return describe_objects(labels.count, work.filter, dropped) +
          (work.finds_scale ? fmt::format(", scale {:g}", options.scale) : "");
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "data/dataset/dataset.h"
+#include "data/files/stack_planes.h"
 #include "engine/json.h"
 #include "models/inference/appearance.h"
 #include "models/inference/model_file.h"
@@ -69,6 +70,7 @@ struct Work {
   std::set<std::string> save;
   PlaneChoice choice;
   ObjectFilter filter;
+  std::optional<double> stitch;  // the intersection over union from which objects of neighbouring planes are one
 
   /// Whether the foreground probability is saved, or measured in objects.
   bool needs_foreground() const {
@@ -80,7 +82,8 @@ struct Work {
 /// At which scale the network sees an image, where that is not fixed for all of them.
 double find_scale_of(const Work&, const std::string& name, const Source&, Outcome&);
 
-/// Segments an image, writes its files and returns what was found, in words.
+/// Segments an image, or each plane of a stack, writes its files and returns what was found, in words.
 std::string segment_image(const Work&, const std::filesystem::path&, ImageFiles&, Outcome&);
+std::string segment_stack(const Work&, const std::filesystem::path&, const StackPlanes&, ImageFiles&, Outcome&);
 
 }  // namespace basin::tools
