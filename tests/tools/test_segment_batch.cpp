@@ -172,3 +172,40 @@ TEST_CASE("segment --skip-existing: an interrupted run is continued, and other r
   const Ran kept = run_basin(folder, "segment in --out others --save labels --skip-existing" + common);
   CHECK_MESSAGE(contains(kept.err, "others/a_masks.png: already exists and may hold true labels"), kept.err);
 }
+
+TEST_CASE("segment --shard: a shell loop over shards at the same time, as in docs/cluster.md") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  put_tree(folder);
+  fs::remove(folder / "in/sub/bad.png");
+  const std::string words = "segment in --recursive --save labels,overlay,table --skip-existing" + common;
+  const std::string basin = "'" + std::string(basin::basin_command()) + "' ";
+  const std::string loop =
+      "for i in 1 2 3 4; do " + basin + words + "--out OUT --shard $i/4 >/dev/null 2>&1 & done; wait; ";
+  const Ran merged = run_basin(folder, "merge OUT", loop);
+  CHECK_MESSAGE(merged.code == 0, merged.err);
+  CHECK(run_basin(folder, words + "--out one").code == 0);
+  CHECK(results_in(folder / "OUT") == results_in(folder / "one"));
+  CHECK(results_in(folder / "OUT").size() == 6 * 3 + 1);
+  CHECK(record(folder / "OUT/run.json")["images"] == 6);
+}
+
+TEST_CASE("segment --skip-existing: a run that is killed is continued") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  for (int i = 0; i < 30; ++i)
+    put_image(folder / ("in/" + std::to_string(i) + ".png"), 7 + i);
+  const std::string words = "segment in --save labels,overlay,csv" + common;
+  const std::string basin = "'" + std::string(basin::basin_command()) + "' ";
+  const std::string killed = "{ " + basin + words + "--out out >/dev/null & for n in $(seq 1000); do " +
+                             "[ -e out/13_masks.png ] && break; sleep 0.01; done; kill -9 $!; wait $!; }; ";
+  const Ran ran = run_basin(folder, words + "--out out --skip-existing", killed);
+  CHECK_MESSAGE(ran.code == 0, ran.err);
+  const size_t skipped = record(folder / "out/run.json")["skipped"].get<size_t>();
+  CHECK(skipped >= 1);
+  CHECK(skipped < 30);
+  CHECK(run_basin(folder, words + "--out one").code == 0);
+  auto all = results_in(folder / "out");
+  std::erase_if(all, [](const auto& file) { return file.first.starts_with(".basin-"); });  // the file that was cut off
+  CHECK(all == results_in(folder / "one"));
+}
