@@ -29,13 +29,15 @@ std::string imagej_description(const StackPlanes& planes, double highest) {
 }
 
 struct PictureStack::Writer {
+  Writer(const std::filesystem::path& p, const StackPlanes& all) : path(p), planes(all) {}
+
   std::filesystem::path path;
   StackPlanes planes;
   std::optional<raster::TiffWriter> tiff;
 };
 
 PictureStack::PictureStack(const std::filesystem::path& path, const StackPlanes& planes)
-    : writer_(std::make_unique<Writer>(path, planes, std::nullopt)) {}
+    : writer_(std::make_unique<Writer>(path, planes)) {}
 
 PictureStack::~PictureStack() = default;
 

@@ -2,6 +2,8 @@
 
 #include "data/objects/write_stack.h"
 #include "engine/json.h"
+#include "models/inference/model_file.h"
+#include "models/registry.h"
 #include "tests/support/command_support.h"
 
 using namespace basin;
@@ -127,6 +129,34 @@ TEST_CASE("segment: channels of a stack stay channels, and what is ambiguous is 
   CHECK(planes_of_file(folder / "out/c_masks.tif").size() == 2);
   CHECK(run_basin(folder, "segment unknown.tif --axes TYX --out out --save labels" + common).code == 0);
   CHECK(planes_in(folder / "out/unknown_masks.tif", {}).frames == 2);
+}
+
+TEST_CASE("segment: the scores of a stack's objects have their planes") {
+  const Folder folder;
+  const std::unique_ptr<Method> og =
+      make_method("og", {{"width", "4", "test"}, {"channels", "1", "test"}, {"crop", "32", "test"}});
+  og->params().allocate({});
+  og->init({}, 1);
+  // Every pixel of the heat map is likely to be a centre, of an object of 16 px.
+  for (const auto& [name, value] : std::vector<std::pair<std::string, float>>{{"hm.2.bias", 2}, {"wh.2.bias", 4}})
+    for (const Params::Named& n : og->params().learnt())
+      if (n.name == name)
+        og->params().value_slice(n).copy_from_host({}, std::vector<float>(size_t(n.shape.size()), value).data());
+  save_model(folder / "og.safetensors", {}, *og, Json::object());
+  put_stack(folder / "s.tif", 2, 1);
+  const Ran ran = run_basin(folder,
+                            "segment s.tif --model og.safetensors --out out --save labels --device cpu --threads 1 "
+                            "--set confidence=0.2");
+  CHECK_MESSAGE(ran.code == 0, ran.err);
+  const std::string scores = read_bytes(folder / "out/s_scores.csv");
+  CHECK(scores.starts_with("plane,label,score\n0,1,0."));
+  CHECK(contains(scores, "\n1,1,0."));
+  const std::string skip =
+      "segment s.tif --model og.safetensors --out out --save labels --device cpu --threads 1 "
+      "--set confidence=0.2 --skip-existing";
+  CHECK(contains(run_basin(folder, skip).out, "1 image skipped"));
+  std::filesystem::remove(folder / "out/s_scores.csv");
+  CHECK(contains(run_basin(folder, skip).out, "s.tif: 2 planes, "));
 }
 
 TEST_CASE("segment --stitch: objects keep their numbers along Z, or along T where there is no Z") {

@@ -42,7 +42,7 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
     const double begin = clock_seconds();
     for (const auto& [name, map] : maps.tensors)
       if (work.save.contains(name))
-        files.write("_" + name + ".npy", [&](const fs::path& file) { save_map(work.exec, file, map); });
+        files.write("_" + name + ".npy", [&, &map = map](const fs::path& file) { save_map(work.exec, file, map); });
     if (work.needs_foreground()) results.foreground = foreground_probability(work.exec, *model.method, maps);
     seconds.write += clock_seconds() - begin;
   };

@@ -57,8 +57,8 @@ class StackResults {
   }
 
   void write(ImageFiles& files) {
-    for (auto& [kind, picture] : pictures_)
-      files.write(suffix_of(kind), [&](const fs::path&) { picture.commit(); });
+    for (auto& picture : pictures_)
+      files.write(suffix_of(picture.first), [&](const fs::path&) { picture.second.commit(); });
     if (saves("rois")) files.write("_rois.zip", [&](const fs::path& p) { write_rois(p, outlines_, places_); });
     if (saves("geojson"))
       files.write(".geojson", [&](const fs::path& p) { write_geojson(p, outlines_, table_, places_); });
