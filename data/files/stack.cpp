@@ -263,9 +263,12 @@ std::optional<Stack> stack_of_imagej(const std::string& description, double colu
     s.axes = {{'I', images}};
   complete(s);
   const auto unit = values.find("unit");
-  if (unit != values.end() && columns_per_unit > 0)
-    if (const double um = micrometres(unit->second); um > 0)
-      set_pixel_size(s, um / columns_per_unit, rows_per_unit > 0 ? um / rows_per_unit : 0);
+  const double um = unit == values.end() ? 0 : micrometres(unit->second);
+  if (um > 0 && columns_per_unit > 0)
+    set_pixel_size(s, um / columns_per_unit, rows_per_unit > 0 ? um / rows_per_unit : 0);
+  if (const auto spacing = values.find("spacing"); um > 0 && spacing != values.end())
+    if (const double z = std::abs(std::strtod(spacing->second.c_str(), nullptr)); z > 0 && std::isfinite(z))
+      s.spacing = um * z;
   return s;
 }
 

@@ -25,6 +25,8 @@ std::string imagej_description(const StackPlanes& planes, double highest) {
   if (planes.frames > 1) text += fmt::format("frames={}\n", planes.frames);
   if (planes.slices > 1 && planes.frames > 1) text += "hyperstack=true\n";
   if (pixels_per_um(planes) > 0) text += "unit=micron\n";
+  if (pixels_per_um(planes) > 0 && planes.stack.spacing && planes.slices > 1)
+    text += fmt::format("spacing={:.10g}\n", *planes.stack.spacing);
   return text + fmt::format("loop=false\nmin=0.0\nmax={:.1f}\n", highest);
 }
 

@@ -13,8 +13,8 @@
 namespace basin {
 
 /// The description of a TIFF of grey or RGB planes in the form of ImageJ, which tifffile and Bio-Formats read too:
-/// axes T and Z as far as they are longer than 1, unit micrometre if `pixel_size` is known, and the highest value, so
-/// that labels are not displayed as black. Its first line is ImageJ=....
+/// axes T and Z as far as they are longer than 1, the unit micrometre and the spacing along Z if the pixel size is
+/// known, and the highest value, so that labels are not displayed as black. Its first line is ImageJ=....
 std::string imagej_description(const StackPlanes&, double highest);
 
 /// Writes 8-bit grey or RGB pictures of the planes of a stack as one TIFF. Appears under its name with commit().

@@ -25,6 +25,9 @@ TEST_CASE("stack: pixels that are not square have no single size, and that is re
   CHECK(ome("PhysicalSizeX=\"0.2\"").pixel_size == doctest::Approx(0.2));
   CHECK(!ome("PhysicalSizeX=\"0.2\" PhysicalSizeY=\"2\" PhysicalSizeYUnit=\"pixel\"").pixel_size);
   CHECK(!ome("PhysicalSizeX=\"0.2\" PhysicalSizeY=\"0.3\"").pixel_size);
+  CHECK(ome("PhysicalSizeZ=\"300\" PhysicalSizeZUnit=\"nm\"").spacing == doctest::Approx(0.3));
+  CHECK(stack_of_imagej("ImageJ=1.53t\nunit=nm\nspacing=250\n", 4, 4)->spacing == doctest::Approx(0.25));
+  CHECK(!stack_of_imagej("ImageJ=1.53t\nspacing=250\n", 4, 4)->spacing);
 }
 
 namespace {
@@ -73,7 +76,7 @@ TEST_CASE("stack: its planes are those along T and Z that the choice leaves open
 TEST_CASE("stack: label images of all planes are one TIFF with axes and pixel size") {
   const Folder folder;
   Stack s = stack_with({{'T', 2}, {'Z', 3}});
-  s.pixel_size = 0.25;
+  s.pixel_size = 0.25, s.spacing = 1.5;
   const StackPlanes planes = planes_of(s, {}, "a.tif");
   for (const int32_t highest : {65535, 65536}) {
     LabelStack stack(planes);
@@ -84,6 +87,7 @@ TEST_CASE("stack: label images of all planes are one TIFF with axes and pixel si
     const StackPlanes back = planes_in(folder / "a_masks.tif", {});
     CHECK(back.stack.axes == s.axes);
     CHECK(back.stack.pixel_size == doctest::Approx(0.25));
+    CHECK(back.stack.spacing == doctest::Approx(1.5));
     std::vector<std::vector<double>> values;
     read_image_planes(folder / "a_masks.tif", back, {}, [&](int64_t plane, Image image) {
       CHECK(plane == int64_t(values.size()));
