@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
   add_info(program);
   add_integrate(program);
   add_loss(program);
+  add_merge(program);
   add_methods(program);
   add_models(program);
   add_oracle(program);

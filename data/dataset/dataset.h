@@ -55,7 +55,12 @@ struct ImageFile {
 /// are reported in `left_out`. Throws like find_pairs. Files are not opened, so damaged ones are included.
 std::vector<ImageFile> find_images(const std::filesystem::path&, std::vector<std::string>* left_out = nullptr);
 
-/// The result of find_images for one of several inputs.
+/// The images of a folder and of all folders below it, whatever their layout, each with the path of its stem relative
+/// to the folder ("sub/x"); or the file itself. Folders named masks that lie beside a folder images are left out.
+/// Otherwise like find_images. Sorted within each folder.
+std::vector<ImageFile> find_images_below(const std::filesystem::path&, std::vector<std::string>* left_out = nullptr);
+
+/// The result of find_images or find_images_below for one of several inputs.
 struct InputImages {
   std::filesystem::path input;
   std::vector<ImageFile> images;
@@ -63,7 +68,7 @@ struct InputImages {
 /// The images of several inputs without duplicates. Files named like labels or results are left out if other inputs are
 /// images. If images of two folders have the same stem, all stems are prefixed with their folder's path below the
 /// deepest common folder, so that results are laid out like the images. Two images with one stem in one folder are
-/// refused.
+/// refused; the stems of the result differ.
 std::vector<ImageFile> merge_images(const std::vector<InputImages>&, std::vector<std::string>& left_out);
 /// The name without its extension and without a trailing "_img" or ".ome".
 std::string stem_of(const std::filesystem::path&);

@@ -64,9 +64,9 @@ void note(std::vector<std::string>* notes, const std::string& text) {
   if (notes) notes->push_back(text);
 }
 
-/// Notes images in unsupported formats, unless a supported one has the same stem, and folders of images that are not
-/// searched.
-void note_left_out(const fs::path& folder, std::vector<std::string>* notes) {
+/// Notes images in unsupported formats, unless a supported one has the same stem, and unless `searches_subfolders`
+/// folders of images that are not searched.
+void note_left_out(const fs::path& folder, std::vector<std::string>* notes, bool searches_subfolders = false) {
   if (!notes) return;
   const std::vector<fs::path> entries = entries_of(folder);
   std::set<std::string> stems;
@@ -78,7 +78,7 @@ void note_left_out(const fs::path& folder, std::vector<std::string>* notes) {
         note(notes, "left out " + entry.string() + ", because its format is not supported");
     } else if (raster::has_foreign_extension(entry)) {
       note(notes, "left out " + entry.string() + ", because its format is not supported");
-    } else if (!fs::exists(entry / "run.json") && !first_picture(entry).empty()) {
+    } else if (!searches_subfolders && !fs::exists(entry / "run.json") && !first_picture(entry).empty()) {
       note(notes, "left out the images in " + entry.string() + ": subfolders are not searched");
     }
   }
@@ -264,6 +264,24 @@ void check_alone(const fs::path& folder) {
   refuse(folder.string(), ": contains no images");
 }
 
+/// Adds the images in a folder and in the folders below it. Their stems begin with `prefix`, the path of the folder.
+/// `seen`: the folders searched so far, because links may form a circle.
+void add_images_below(const fs::path& folder, const fs::path& prefix, std::set<fs::path>& seen,
+                      std::vector<ImageFile>& images, std::vector<std::string>* left_out) {
+  std::error_code error;
+  const fs::path real = fs::canonical(folder, error);
+  if (error) refuse(folder.string(), ": cannot be read (", error.message(), ")");
+  if (!seen.insert(real).second) return;
+  const bool has_images = fs::is_directory(folder / "images");
+  for (const fs::path& entry : entries_of(folder)) {
+    if (is_picture(entry))
+      images.push_back({(prefix / stem_of(entry)).string(), entry});
+    else if (!is_file(entry) && !raster::has_foreign_extension(entry) && !(has_images && entry.filename() == "masks"))
+      add_images_below(entry, prefix / entry.filename(), seen, images, left_out);
+  }
+  note_left_out(folder, left_out, true);
+}
+
 /// Words that are recognised as headings of the two columns of a list.
 bool is_heading(const std::vector<std::string>& cells) {
   static const std::set<std::string> images{"image", "images",     "img",   "file", "filename",
@@ -404,6 +422,15 @@ std::vector<ImageFile> find_images(const fs::path& input, std::vector<std::strin
   return images;
 }
 
+std::vector<ImageFile> find_images_below(const fs::path& input, std::vector<std::string>* left_out) {
+  if (!fs::is_directory(input)) return find_images(input, left_out);
+  std::vector<ImageFile> images;
+  std::set<fs::path> seen;
+  add_images_below(input, {}, seen, images, left_out);
+  if (images.empty()) refuse(input.string(), ": contains no images, and neither do the folders below it");
+  return images;
+}
+
 std::vector<ImageFile> merge_images(const std::vector<InputImages>& inputs, std::vector<std::string>& left_out) {
   const auto is_extra = [](const InputImages& input) {
     return !fs::is_directory(input.input) && (is_masks(input.input) || is_derived(input.input));
@@ -441,8 +468,11 @@ std::vector<ImageFile> merge_images(const std::vector<InputImages>& inputs, std:
            common.has_relative_path())
       common = common.parent_path();
   }
+  std::set<std::string> stems;
   for (auto& [folder, image] : all) {
     if (clash) image.stem = (folder.lexically_relative(common) / image.stem).lexically_normal().string();
+    if (!stems.insert(image.stem).second)
+      refuse(image.path.string(), ": its results would have the same names as those of another input, ", image.stem);
     images.push_back(std::move(image));
   }
   return images;

@@ -126,6 +126,7 @@ std::optional<Stack> stack_of_ome(const std::string& description, const std::str
            micrometres_of(pixels.attribute((attribute + "Unit").c_str()).as_string());
   };
   const double width = length("PhysicalSizeX"), height = length("PhysicalSizeY");
+  if (const double depth = length("PhysicalSizeZ"); depth > 0) s.spacing = depth;
   const bool has_unknown_unit = height == 0 && pixels.attribute("PhysicalSizeY").as_double(0) > 0;
   if (width > 0 && !has_unknown_unit) set_pixel_size(s, width, height);
   return s;

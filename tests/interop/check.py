@@ -70,6 +70,31 @@ def check_csv(numpy, measure, path, labels, image):
     check("csv: orientation", max(turns) < 0.01, f"{max(turns):.1e}")
 
 
+def check_stacks(numpy, tifffile, roifile, folder, plane):
+    """Stacks of one sample image, shifted from plane to plane, as ImageJ and OME store them."""
+    stacks = {"t": ("TYX", {"imagej": True}), "tz": ("TZYX", {"imagej": True}), "z": ("ZYX", {"ome": True})}
+    for stem, (axes, form) in stacks.items():
+        shape = (3, 2)[:len(axes) - 2]
+        images = numpy.stack([numpy.roll(plane, 2 * k, 1) for k in range(numpy.prod(shape))]).reshape(shape + plane.shape)
+        details = {"axes": axes, "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25} if "ome" in form else {"axes": axes, "unit": "um"}
+        tifffile.imwrite(folder / f"{stem}.tif", images, metadata=details, resolution=(4, 4), photometric="minisblack", **form)
+        subprocess.run([BASIN, "segment", folder / f"{stem}.tif", "--model", "nuclei-fluo", "--scale", "1", "--device", "cpu",
+                        "--save", "labels,rois,csv", "--out", folder / "stacks"], check=True, stdout=subprocess.DEVNULL)
+        with tifffile.TiffFile(folder / f"stacks/{stem}_masks.tif") as tiff:
+            series, tags = tiff.series[0], tiff.pages[0].tags
+            masks = series.asarray()
+            check(f"stack {axes}: axes and size of the labels", (series.axes, series.shape) == (axes, images.shape))
+            width = tags["XResolution"].value
+            check(f"stack {axes}: pixel size", width[0] / width[1] == 4 and tiff.imagej_metadata["unit"] == "micron")
+        found = [(p, l) for p, labels in enumerate(masks.reshape(-1, *plane.shape)) for l in numpy.unique(labels) if l > 0]
+        rows = numpy.genfromtxt(folder / f"stacks/{stem}_objects.csv", delimiter=",", names=True)
+        check(f"stack {axes}: a line for each object of each plane", found == list(zip(rows["plane"], rows["label"])))
+        if roifile:
+            rois = roifile.roiread(folder / f"stacks/{stem}_rois.zip")
+            where = [(r.t_position - 1) * shape[1] + r.z_position - 1 if len(shape) > 1 else r.position - 1 for r in rois]
+            check(f"stack {axes}: positions of the ROIs", where == [p for p, _ in found])
+
+
 def painted(numpy, draw, shape, rings):
     """The pixels whose centres lie inside an odd number of rings of (x, y)."""
     inside = numpy.zeros(shape, bool)
@@ -153,6 +178,10 @@ def main():
             loaded = io.load_train_test_data(str(out), mask_filter="_seg.npy")
             check("npy: Cellpose loads it as training data", (numpy.squeeze(loaded[1][0]) == labels).all())
         check_events(folder)
+        pictures = module("skimage.io")
+        if pictures:
+            plane = pictures.imread(ROOT / "data/samples/nuclei_000_img.png")[:160, :200]
+            check_stacks(numpy, tifffile, roifile, folder, plane)
     print(", ".join(f"{n} {what}" for what, n in counts.items()))
     sys.exit(counts["FAILED"] > 0 or ("--strict" in sys.argv and counts["skipped"] > 0))
 

@@ -60,6 +60,7 @@ void add_evaluate(Command&);
 void add_export(Command&);
 void add_synth(Command&);
 void add_report(Command&);
+void add_merge(Command&);
 void add_methods(Command&);
 void add_models(Command&);
 void add_oracle(Command&);
