@@ -102,17 +102,23 @@ Labels true_labels(const Example& e) {
   return labels;
 }
 
+LabelledImage read_pair(const Pair& pair) {
+  if (!pair.one_object_each && same_content(pair.image, pair.masks[0]))
+    refuse(pair.masks[0].string(), ": is a copy of the image, not its labels");
+  LabelledImage read{read_image(pair.image), {}};
+  read.labels = read_pair_labels(pair, read.image.height, read.image.width);
+  return read;
+}
+
 std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels, const Normalisation& norm) {
   std::vector<Image> images(pairs.size());
   std::vector<std::optional<StoredLabels>> labels(pairs.size());
   std::vector<NoteList> notes(pairs.size());
   for_each_parallel(pairs.size(), [&](size_t i) {
-    if (!pairs[i].one_object_each && same_content(pairs[i].image, pairs[i].masks[0]))
-      refuse(pairs[i].masks[0].string(), ": is a copy of the image, not its labels");
-    images[i] = read_image(pairs[i].image);
-    const Labels read = read_pair_labels(pairs[i], images[i].height, images[i].width);
-    labels[i] = StoredLabels(read);
-    notes[i].add(labels_path(pairs[i]).string(), read.notes);
+    LabelledImage read = read_pair(pairs[i]);
+    images[i] = std::move(read.image);
+    labels[i] = StoredLabels(read.labels);
+    notes[i].add(labels_path(pairs[i]).string(), read.labels.notes);
   });
   if (channels == 0)
     for (const Image& image : images)
@@ -189,13 +195,16 @@ std::string fingerprint(const std::vector<Example>& examples) {
   return all.digits();
 }
 
+std::string fingerprint(const Image& image) {
+  Fingerprint hash;
+  add(hash, image);
+  return hash.digits();
+}
+
 std::vector<std::string> image_fingerprints(const std::vector<Example>& examples) {
   std::vector<std::string> hashes;
-  for (const Example& e : examples) {
-    Fingerprint hash;
-    add(hash, e.source.image());
-    hashes.push_back(hash.digits());
-  }
+  for (const Example& e : examples)
+    hashes.push_back(fingerprint(e.source.image()));
   return hashes;
 }
 

@@ -2,10 +2,10 @@
 #include <cstdio>
 #include <set>
 
+#include "data/checks/training_set.h"
 #include "data/dataset/loader.h"
 #include "engine/files.h"
 #include "engine/json.h"
-#include "kernels/image/components.h"
 #include "models/inference/appearance.h"
 #include "models/inference/model_file.h"
 #include "models/registry.h"
@@ -65,25 +65,6 @@ void report_repeated(const std::vector<Example>& train, const std::vector<Exampl
                  counted(repeated, "validation image").c_str());
 }
 
-/// Warns about labels with a single object in several pieces: most likely a binary mask.
-void report_binary(const std::vector<Example>& examples) {
-  std::vector<std::string> binary;
-  for (const Example& e : examples) {
-    if (e.labels.count() != 1) continue;
-    const Labels labels = true_labels(e);
-    const std::vector<uint8_t> mask(labels.ids.begin(), labels.ids.end());
-    std::vector<int32_t> ids(mask.size());
-    if (kernels::components({}, {mask.data(), {labels.height, labels.width}}, 8,
-                            {ids.data(), {labels.height, labels.width}}) > 1)
-      binary.push_back(e.stem);
-  }
-  if (!binary.empty())
-    std::fprintf(stderr,
-                 "%s with a single object in several pieces; the first is %s. If each piece is an object, "
-                 "label them with basin components\n",
-                 counted(int64_t(binary.size()), "image").c_str(), binary[0].c_str());
-}
-
 void refuse_used(const Options& o) {
   if (!o.resume && fs::is_directory(o.out) && !fs::is_empty(o.out))
     refuse("--out ", o.out, " is not empty: use --resume to continue that run, or give another folder");
@@ -140,7 +121,7 @@ void run(const Options& o) {
   report_notes(notes_of(train_set)), report_notes(notes_of(val_set));
   report_converted(converted(train_set) + converted(val_set), channels);
   report_repeated(train_set, val_set);
-  report_binary(train_set);
+  report_notes(training_warnings(train_set, {.scale = o.scale.value_or(1), .crop = crop, .multiple = wanted.multiple}));
   if (objects(train_set) == 0) refuse(o.data, ": no training image contains an object");
   assignments.push_back({"channels", std::to_string(channels), "--channels"});
   method = reconfigure(config, assignments);
@@ -244,6 +225,7 @@ void add_train(Command& program) {
            "start from the method, settings and weights of this model, a file or a name that `basin models` lists; "
            "choose a "
            "lower --lr than for a new model")
+      .model()
       .excludes(model)
       .excludes(channels);
   command.add("--augment", o->augment,
