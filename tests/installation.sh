@@ -21,7 +21,7 @@ try() { # PREFIX: everything is there and works
   "$prefix/bin/basin" models | grep -qF "$prefix/share/basin/models/nuclei-fluo.safetensors" ||
     fail "$prefix: models are not found beside the program"
   "$prefix/bin/basin" segment "$samples/nuclei_000_img.png" --model nuclei-fluo --scale 0.25 --device cpu \
-    --out "$work/segmented" 2>"$work/errors" || fail "$prefix: segment: $(cat "$work/errors")"
+    --out "$work/segmented" >"$work/errors" 2>&1 || fail "$prefix: segment: $(cat "$work/errors")"
   [ -s "$work/segmented/nuclei_000_masks.png" ] || fail "$prefix: segment wrote no labels"
   rm -rf "$work/segmented"
   for file in man/man1/basin.1 man/man1/basin-train.1 doc/basin/copyright zsh/site-functions/_basin; do
@@ -31,7 +31,8 @@ try() { # PREFIX: everything is there and works
     "$prefix/share/bash-completion/completions/basin")
   [ "$candidates" = check-data ] || fail "$prefix: bash completes 'check' as '$candidates'"
   if command -v mandoc >/dev/null; then
-    mandoc -Tlint -W warning "$prefix"/share/man/man1/*.1 || fail "$prefix: mandoc has complaints"
+    complaints=$(mandoc -Tlint -W warning "$prefix"/share/man/man1/*.1 | grep -v 'missing date' || true)
+    [ -z "$complaints" ] || fail "$prefix: mandoc: $complaints"
   elif command -v man >/dev/null; then
     [ -z "$(man --warnings -l "$prefix/share/man/man1/basin-train.1" 2>&1 >/dev/null)" ] || fail "$prefix: man has complaints"
   fi

@@ -22,7 +22,9 @@ constexpr double many = 0.01;          // share of the objects from which on a n
 
 std::string label_file(const CheckedPair& p) { return labels_path(p.pair).string(); }
 
-/// "3 objects of 52 (5.8 %)"
+constexpr size_t most_of_notes = 3;  // files that are named of each kind of note
+
+/// "3 of 52 objects (5.8 %)"
 std::string share_text(int64_t n, int64_t of) {
   return fmt::format("{} of {} object{} ({:.1f} %)", n, of, of == 1 ? "" : "s", 100 * double(n) / double(of));
 }
@@ -174,19 +176,19 @@ class Checker {
       const int unit = std::max(32, o_.multiple);
       const int roomy = (int(std::max(longest, o_.crop + 1.0)) + unit - 1) / unit * unit;
       add(share(cut), "large objects", "",
-          fmt::format("{} are longer than the crop of {} px{}", share_text(cut, n), o_.crop, at_scale()),
+          fmt::format("{} longer than the crop of {} px{}", share_text(cut, n), o_.crop, at_scale()),
           fmt::format("the network never sees them whole: choose a smaller --scale, or --crop {}", roomy));
     }
     const auto small = int64_t(std::lower_bound(sizes.diameters.begin(), sizes.diameters.end(), few_pixels / o_.scale) -
                                sizes.diameters.begin());
     if (small > 0)
       add(share(small), "small objects", "",
-          fmt::format("{} are less than {} px wide{}", share_text(small, n), few_pixels, at_scale()),
+          fmt::format("{} less than {} px wide{}", share_text(small, n), few_pixels, at_scale()),
           "they are easily missed: a larger --scale helps if they matter");
     const int64_t hollow = o_.field_reach > 0 ? above(sizes.diameters, 2 * o_.field_reach / o_.scale) : 0;
     if (hollow > 0)
       add(median > wide_diameter ? Severity::warning : Severity::note, "field of vectors", "",
-          fmt::format("{} are more than {} px wide{}: the field of vectors is 0 farther than {} px from their border",
+          fmt::format("{} more than {} px wide{}: the field of vectors is 0 farther than {} px from their border",
                       share_text(hollow, n), 2 * o_.field_reach, at_scale(), o_.field_reach),
           "if most objects are that large, choose a smaller --scale, or a larger --set truncate");
     if (median > wide_diameter)
@@ -233,9 +235,10 @@ std::vector<std::string> lines_of(const std::vector<Finding>& findings, size_t m
         continue;
       }
       lines.push_back(start + fmt::format("{}, in {} files{}", group[0]->kind, group.size(), advice));
-      for (size_t i = 0; i < std::min(group.size(), most); ++i)
+      const size_t named = severity == Severity::note ? std::min(most, most_of_notes) : most;
+      for (size_t i = 0; i < std::min(group.size(), named); ++i)
         lines.push_back("  " + text(*group[i]));
-      if (group.size() > most) lines.push_back(fmt::format("  and {} more", group.size() - most));
+      if (group.size() > named) lines.push_back(fmt::format("  and {} more", group.size() - named));
     }
   }
   return lines;

@@ -27,7 +27,8 @@ struct Finding {
 };
 
 /// One line for each finding, "FILE: TEXT; ADVICE"; several of a kind share one heading, "KIND: N files; ADVICE", with
-/// a line for each of the first `most` of them and one for the rest. Errors come first, then warnings and notes.
+/// a line for each of the first `most` of them (of notes at most three) and one for the rest. Errors come first, then
+/// warnings and notes.
 std::vector<std::string> lines_of(const std::vector<Finding>&, size_t most);
 
 /// How training will see the images.

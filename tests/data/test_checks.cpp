@@ -25,7 +25,7 @@ Image image_of(int height, int width, int channels, PixelType type, const std::v
 
 /// A square object of this side in the middle of an image.
 Labels square(int size, int side) {
-  Labels labels{size, size, 1, std::vector<int32_t>(size_t(size) * size_t(size))};
+  Labels labels{size, size, side > 0 ? 1 : 0, std::vector<int32_t>(size_t(size) * size_t(size))};
   const int first = (size - side) / 2;
   for (int y = first; y < first + side; ++y)
     for (int x = first; x < first + side; ++x)
@@ -210,8 +210,8 @@ TEST_CASE("checks: sizes of objects, at the scale of training") {
   CHECK(classes[5].count == 1);
   const std::vector<Finding> found = check(pairs, {.crop = 64, .field_reach = 15});
   CHECK(of_kind(found, "large objects") ==
-        Lines{"warning : 1 of 3 objects (33.3 %) are longer than the crop of 64 px"});
-  CHECK(of_kind(found, "small objects") == Lines{"warning : 1 of 3 objects (33.3 %) are less than 5 px wide"});
+        Lines{"warning : 1 of 3 objects (33.3 %) longer than the crop of 64 px"});
+  CHECK(of_kind(found, "small objects") == Lines{"warning : 1 of 3 objects (33.3 %) less than 5 px wide"});
   CHECK(of_kind(found, "field of vectors").size() == 1);
   CHECK(of_kind(check(pairs, {.scale = 0.5, .crop = 64}), "large objects").empty());
   CHECK(of_kind(check(pairs, {.scale = 2, .crop = 64}), "small objects").empty());
