@@ -170,7 +170,7 @@ class Checker {
     };
     const double median = sizes.diameter(0.5) * o_.scale;
     const std::string fitting = fmt::format("{:.1g}", usual_diameter / sizes.diameter(0.5));
-    const int64_t cut = above(sizes.lengths, o_.crop / o_.scale);
+    const int64_t cut = o_.crop > 0 ? above(sizes.lengths, o_.crop / o_.scale) : 0;
     if (cut > 0) {
       const double longest = sizes.lengths[size_t(0.99 * double(n - 1))] * o_.scale;
       const int unit = std::max(32, o_.multiple);

@@ -216,6 +216,7 @@ TEST_CASE("checks: sizes of objects, at the scale of training") {
   CHECK(of_kind(check(pairs, {.scale = 0.5, .crop = 64}), "large objects").empty());
   CHECK(of_kind(check(pairs, {.scale = 2, .crop = 64}), "small objects").empty());
   CHECK(of_kind(check(pairs, {.crop = 100}), "large objects").empty());
+  CHECK(of_kind(check(pairs, {.crop = 0}), "large objects").empty());
 }
 
 TEST_CASE("checks: lines group the findings of a kind, the gravest first") {

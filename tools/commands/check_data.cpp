@@ -138,9 +138,11 @@ CheckOptions options_for(const Options& o) {
   check.channels = o.channels;
   check.normalisation = parse_normalisation(o.norm.empty() ? defaults.normalisation : o.norm);
   check.scale = o.scale;
-  check.crop = o.crop.value_or(defaults.crop);
-  check.multiple = method->sample_spec().multiple;
-  if (method->settings().has("truncate")) check.field_reach = method->sample_spec().margin;
+  const SampleSpec spec = method->sample_spec();
+  const bool resizes = spec.sampling.kind == Sampling::Kind::affine || spec.sampling.kind == Sampling::Kind::resize;
+  check.crop = resizes ? 0 : o.crop.value_or(defaults.crop);
+  check.multiple = spec.multiple;
+  if (method->settings().has("truncate")) check.field_reach = spec.margin;
   return check;
 }
 

@@ -99,7 +99,8 @@ void run(const Options& o) {
   if (draw_by == DrawBy::objects && wanted.sampling.kind != Sampling::Kind::crop)
     refuse("--sampling objects: the method ", method->name(), " has its own sampling; omit --sampling");
   using Kind = Sampling::Kind;
-  if (o.scale && *o.scale != 1 && (wanted.sampling.kind == Kind::affine || wanted.sampling.kind == Kind::resize))
+  const bool resizes = wanted.sampling.kind == Kind::affine || wanted.sampling.kind == Kind::resize;
+  if (o.scale && *o.scale != 1 && resizes)
     refuse("--scale ", *o.scale, ": the method ", method->name(),
            " resizes whole images to --crop; change --crop instead");
   std::vector<std::string> left_out;
@@ -121,7 +122,7 @@ void run(const Options& o) {
   report_notes(notes_of(train_set)), report_notes(notes_of(val_set));
   report_converted(converted(train_set) + converted(val_set), channels);
   report_repeated(train_set, val_set);
-  report_notes(training_warnings(train_set, {.scale = o.scale.value_or(1), .crop = crop, .multiple = wanted.multiple}));
+  report_notes(training_warnings(train_set, {.scale = o.scale.value_or(1), .crop = resizes ? 0 : crop}));
   if (objects(train_set) == 0) refuse(o.data, ": no training image contains an object");
   assignments.push_back({"channels", std::to_string(channels), "--channels"});
   method = reconfigure(config, assignments);
