@@ -103,21 +103,31 @@ Labels true_labels(const Example& e) {
   return labels;
 }
 
+LabelledImage read_pair(const Pair& pair, std::optional<int64_t> ignore) {
+  if (!pair.one_object_each && same_content(pair.image, pair.masks[0]))
+    refuse(pair.masks[0].string(), ": is a copy of the image, not its labels");
+  LabelledImage read{read_image(pair.image), {}, {}};
+  const int height = read.image.height, width = read.image.width;
+  if (ignore) {
+    PartialLabels partial = read_partial_labels(pair, height, width, *ignore);
+    read.labels = std::move(partial.labels), read.ignored = std::move(partial.ignored);
+  } else {
+    read.labels = read_pair_labels(pair, height, width);
+  }
+  return read;
+}
+
 std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels, const Normalisation& norm,
                                    std::optional<int64_t> ignore) {
   std::vector<Image> images(pairs.size());
   std::vector<std::optional<StoredLabels>> labels(pairs.size()), ignored(pairs.size());
   std::vector<NoteList> notes(pairs.size());
   for_each_parallel(pairs.size(), [&](size_t i) {
-    if (!pairs[i].one_object_each && same_content(pairs[i].image, pairs[i].masks[0]))
-      refuse(pairs[i].masks[0].string(), ": is a copy of the image, not its labels");
-    images[i] = read_image(pairs[i].image);
-    const auto [read, left_out] =
-        ignore ? read_partial_labels(pairs[i], images[i].height, images[i].width, *ignore)
-               : PartialLabels{read_pair_labels(pairs[i], images[i].height, images[i].width), {}};
-    labels[i] = StoredLabels(read);
-    if (left_out.count > 0) ignored[i] = StoredLabels(left_out);
-    notes[i].add(labels_path(pairs[i]).string(), read.notes);
+    LabelledImage read = read_pair(pairs[i], ignore);
+    images[i] = std::move(read.image);
+    labels[i] = StoredLabels(read.labels);
+    if (read.ignored.count > 0) ignored[i] = StoredLabels(read.ignored);
+    notes[i].add(labels_path(pairs[i]).string(), read.labels.notes);
   });
   if (channels == 0)
     for (const Image& image : images)
@@ -196,13 +206,16 @@ std::string fingerprint(const std::vector<Example>& examples) {
   return all.digits();
 }
 
+std::string fingerprint(const Image& image) {
+  Fingerprint hash;
+  add(hash, image);
+  return hash.digits();
+}
+
 std::vector<std::string> image_fingerprints(const std::vector<Example>& examples) {
   std::vector<std::string> hashes;
-  for (const Example& e : examples) {
-    Fingerprint hash;
-    add(hash, e.source.image());
-    hashes.push_back(hash.digits());
-  }
+  for (const Example& e : examples)
+    hashes.push_back(fingerprint(e.source.image()));
   return hashes;
 }
 

@@ -91,30 +91,34 @@ void insert(ByStem& files, const std::string& stem, const fs::path& file) {
   if (!is_new) refuse(file.string(), ": has the same stem as ", at->second.filename().string(), "; remove one of them");
 }
 
-/// Both maps must have the same stems.
-std::vector<Pair> join(const ByStem& images, const ByStem& masks) {
+/// Both maps must have the same stems, unless `unpaired` takes the files that have no partner.
+std::vector<Pair> join(const ByStem& images, const ByStem& masks, std::vector<Unpaired>* unpaired) {
   std::vector<Pair> pairs;
-  std::string unpaired;
-  size_t count = 0;
-  const auto name = [&](const fs::path& p, const char* what) {
-    if (++count <= 5) unpaired += (count > 1 ? ", " : "") + p.string() + what;
-  };
+  std::vector<Unpaired> alone;
   for (const auto& [stem, image] : images) {
     const auto mask = masks.find(stem);
     if (mask == masks.end())
-      name(image, " (no labels)");
+      alone.push_back({image, true});
     else
       pairs.push_back({stem, image, {mask->second}, false});
   }
   for (const auto& [stem, mask] : masks) {
-    if (!images.contains(stem)) name(mask, " (no image)");
+    if (!images.contains(stem)) alone.push_back({mask, false});
   }
-  if (count > 5) unpaired += " and " + std::to_string(count - 5) + " more";
-  if (count > 0) refuse("images and labels are paired by equal stems, but these have no partner: ", unpaired);
+  if (unpaired) {
+    unpaired->insert(unpaired->end(), alone.begin(), alone.end());
+    return pairs;
+  }
+  constexpr size_t named = 5;
+  std::string names;
+  for (size_t i = 0; i < std::min(alone.size(), named); ++i)
+    names += (i > 0 ? ", " : "") + alone[i].file.string() + (alone[i].is_image ? " (no labels)" : " (no image)");
+  if (alone.size() > named) names += " and " + std::to_string(alone.size() - named) + " more";
+  if (!alone.empty()) refuse("images and labels are paired by equal stems, but these have no partner: ", names);
   return pairs;
 }
 
-std::vector<Pair> pair_flat(const fs::path& folder) {
+std::vector<Pair> pair_flat(const fs::path& folder, std::vector<Unpaired>* unpaired) {
   ByStem images, masks;
   for (const fs::path& file : entries_of(folder)) {
     if (!is_file(file)) continue;
@@ -127,7 +131,7 @@ std::vector<Pair> pair_flat(const fs::path& folder) {
       insert(images, stem_of(file), file);
     }
   }
-  return join(images, masks);
+  return join(images, masks, unpaired);
 }
 
 /// The label images of one folder, with or without images beside them.
@@ -153,7 +157,7 @@ std::map<std::string, Pair> labels_of_folder(const fs::path& folder) {
   return labels;
 }
 
-std::vector<Pair> pair_siblings(const fs::path& folder) {
+std::vector<Pair> pair_siblings(const fs::path& folder, std::vector<Unpaired>* unpaired) {
   ByStem images, masks;
   for (const fs::path& file : entries_of(folder / "images")) {
     if (is_file(file) && is_image_file(file)) insert(images, stem_of(file), file);
@@ -165,7 +169,7 @@ std::vector<Pair> pair_siblings(const fs::path& folder) {
     else
       refuse_unread_labels(file);
   }
-  return join(images, masks);
+  return join(images, masks, unpaired);
 }
 
 bool is_dsb(const fs::path& entry) { return fs::is_directory(entry / "images"); }
@@ -346,7 +350,8 @@ std::string labels_stem(const fs::path& path) {
   return ends_with(stem, masks) ? stem.substr(0, stem.size() - masks.size()) : stem_of(path);
 }
 
-std::vector<Pair> find_pairs(const fs::path& source, std::vector<std::string>* left_out) {
+std::vector<Pair> find_pairs(const fs::path& source, std::vector<std::string>* left_out,
+                             std::vector<Unpaired>* unpaired) {
   if (!fs::exists(source)) refuse(source.string(), ": no such file or folder");
   std::vector<Pair> pairs;
   if (!fs::is_directory(source)) {
@@ -355,15 +360,15 @@ std::vector<Pair> find_pairs(const fs::path& source, std::vector<std::string>* l
   } else if (fs::is_directory(source / "images")) {
     if (!fs::is_directory(source / "masks")) refuse(source.string(), ": contains a folder images but no folder masks");
     check_alone(source);
-    pairs = pair_siblings(source);
+    pairs = pair_siblings(source, unpaired);
     note_left_out(source / "images", left_out);
   } else if (const std::vector<fs::path> entries = dsb_entries(source); !entries.empty()) {
     pairs = pair_dsb(entries);
   } else {
-    pairs = pair_flat(source);
+    pairs = pair_flat(source, unpaired);
     note_left_out(source, left_out);
   }
-  if (pairs.empty()) refuse_empty(source);
+  if (pairs.empty() && (!unpaired || unpaired->empty())) refuse_empty(source);
   return pairs;
 }
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <pugixml.hpp>
 
+#include "data/files/library_versions.h"
 #include "data/files/stack.h"
 #include "kernels/runtime/platform.h"
 
@@ -133,3 +134,7 @@ std::optional<Stack> stack_of_ome(const std::string& description, const std::str
 }
 
 }  // namespace basin
+
+std::string basin::raster::xml_version() {
+  return "pugixml " + std::to_string(PUGIXML_VERSION / 1000) + '.' + std::to_string(PUGIXML_VERSION / 10 % 100);
+}

@@ -34,7 +34,7 @@ TEST_CASE("train: numbers that are none, and a run whose state is gone, are refu
   }
   const std::string few = " --width 8 --crop 32 --steps 1 --device cpu --out ";
   CHECK(contains(run_basin(folder, "train --data binary" + few + "r1").err,
-                 "1 image with a single object in several pieces"));
+                 "a single object in 2 pieces; if each piece is an object, number them"));
   const Ran empty = run_basin(folder, "train --data none" + few + "r2");
   CHECK_MESSAGE(empty.code == 0, empty.err);
   CHECK(contains(empty.err, "none: no training image contains an object: the model learns nothing but background"));

@@ -7,7 +7,6 @@
 
 #include "data/dataset/training_sets.h"
 #include "engine/json.h"
-#include "kernels/image/components.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
 
@@ -39,25 +38,6 @@ void report_shared(const std::vector<std::vector<Example>>& sets) {
   if (shared > 0)
     std::fprintf(stderr, "%s in more than one --data and therefore drawn more often\n",
                  counted(shared, "training image").c_str());
-}
-
-/// Warns about labels with a single object in several pieces: most likely a binary mask.
-void report_binary(const std::vector<Example>& examples) {
-  std::vector<std::string> binary;
-  for (const Example& e : examples) {
-    if (e.labels.count() != 1) continue;
-    const Labels labels = true_labels(e);
-    const std::vector<uint8_t> mask(labels.ids.begin(), labels.ids.end());
-    std::vector<int32_t> ids(mask.size());
-    if (kernels::components({}, {mask.data(), {labels.height, labels.width}}, 8,
-                            {ids.data(), {labels.height, labels.width}}) > 1)
-      binary.push_back(e.stem);
-  }
-  if (!binary.empty())
-    std::fprintf(stderr,
-                 "%s with a single object in several pieces; the first is %s. If each piece is an object, "
-                 "label them with basin components\n",
-                 counted(int64_t(binary.size()), "image").c_str(), binary[0].c_str());
 }
 
 /// Moves `examples` into lists of these lengths.
@@ -116,7 +96,6 @@ TrainingData read_training_data(const TrainingDataOptions& options, int channels
   report_notes(notes_of(train)), report_notes(notes_of(validation));
   report_converted(converted(train) + converted(validation), train.front().source.channels());
   report_repeated(train, validation);
-  report_binary(train);
   std::vector<std::vector<Example>> lists = divided(std::move(train), data.images);
   report_shared(lists);
   MergedSets merged = merge_sets(std::move(lists), sets, sampling);

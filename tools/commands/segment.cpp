@@ -199,7 +199,7 @@ void add_segment(Command& program) {
   Command command = program.subcommand("segment", "segment images with a trained model");
   auto o = std::make_shared<Options>();
   command.add("INPUT", o->inputs, "images, or folders of images").required();
-  command.add("--model", o->model, "a .safetensors file, or a name that `basin models` lists").required();
+  command.add("--model", o->model, "a .safetensors file, or a name that `basin models` lists").model().required();
   command.add("--out", o->out, "output folder").required();
   command.flag("--recursive", o->recursive,
                "search the folders below the given ones too; results are laid out like the images");

@@ -1,6 +1,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "data/checks/training_set.h"
 #include "data/dataset/loader.h"
 #include "engine/files.h"
 #include "engine/json.h"
@@ -96,13 +97,17 @@ void run(const Options& o) {
   if (draw_by == DrawBy::objects && wanted.sampling.kind != Sampling::Kind::crop)
     refuse("--sampling objects: the method ", method->name(), " has its own sampling; omit --sampling");
   using Kind = Sampling::Kind;
-  if (o.scale && *o.scale != 1 && (wanted.sampling.kind == Kind::affine || wanted.sampling.kind == Kind::resize))
+  const bool resizes = wanted.sampling.kind == Kind::affine || wanted.sampling.kind == Kind::resize;
+  if (o.scale && *o.scale != 1 && resizes)
     refuse("--scale ", *o.scale, ": the method ", method->name(),
            " resizes whole images to --crop; change --crop instead");
   const TrainingData data =
       read_training_data(o.data, start.method ? wanted.channels : o.channels, wanted.normalisation, wanted.sampling);
   const std::vector<Example>&train_set = data.train, &val_set = data.validation;
   const int channels = train_set.front().source.channels();
+  const double scale =
+      o.scale.value_or(start.method ? with_name(o.finetune, [&] { return stored_scale(start.info); }) : 1);
+  report_notes(training_warnings(train_set, {.scale = scale, .crop = resizes ? 0 : crop}));
   if (objects(train_set) == 0) {
     const std::string none = in_words(data.paths) + ": no training image contains an object";
     if (wanted.sampling.kind == Kind::object_crop || wanted.sampling.min_objects > 0 || draw_by == DrawBy::objects)
@@ -125,8 +130,7 @@ void run(const Options& o) {
   t.augment = augment;
   t.draw_by = draw_by, t.draws = o.draws;
   t.patience = o.patience, t.tensorboard = o.tensorboard;
-  if (start.method) t.segment.scale = with_name(o.finetune, [&] { return stored_scale(start.info); });
-  if (o.scale) t.segment.scale = *o.scale;
+  t.segment.scale = scale;
   if (o.data.ignore_label) t.ignore_label = *o.data.ignore_label;
   t.freeze_encoder = !o.freeze.empty();
   if (start.method) t.start = &start.method->params();
@@ -226,6 +230,7 @@ void add_train(Command& program) {
            "start from the method, settings and weights of this model, a file or a name that `basin models` lists; "
            "choose a "
            "lower --lr than for a new model")
+      .model()
       .excludes(model)
       .excludes(channels);
   command
