@@ -26,7 +26,7 @@ const std::map<std::string, std::vector<std::set<std::string>>> rooms = {
     {"kernels", {{"runtime"}, {"conv", "nn", "field", "flow", "cluster", "image", "embedding", "roi"}}},
     {"data", {{"files"}, {"dataset", "synth"}, {"metrics", "objects", "report", "checks"}}},
     {"models", {{"networks"}, {""}, {"methods"}, {"inference"}, {"training"}}},
-    {"tools", {{"cli"}, {"commands", "bench"}, {""}}},
+    {"tools", {{"cli"}, {"results", "training"}, {"commands", "bench"}, {""}}},
 };
 constexpr size_t max_files_per_folder = 30;
 

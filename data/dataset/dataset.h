@@ -50,8 +50,8 @@ std::map<std::string, Pair> find_labels(const std::filesystem::path&);
 /// The path of a pair's labels: the label image, or the folder of binary masks.
 std::filesystem::path labels_path(const Pair&);
 
-/// For messages: the number of pairs, and one line per pair with its file names.
-std::string describe_pairs(const std::vector<Pair>&);
+/// For messages: the number of pairs, and one line with the file names for each of the first `most` pairs.
+std::string describe_pairs(const std::vector<Pair>&, size_t most = 5);
 
 /// An image and the stem that its results and its labels are named by.
 struct ImageFile {

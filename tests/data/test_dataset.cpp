@@ -72,6 +72,8 @@ TEST_CASE("dataset: one folder, images with and without _img, labels of any form
   CHECK(pairs[2].masks == std::vector<fs::path>{f.path() / "c_masks.npy"});
   CHECK(describe_pairs(pairs) ==
         "3 images with labels:\n  a.png + a_masks.png\n  b_img.png + b_masks.tif\n  c.PNG + c_masks.npy\n");
+  CHECK(describe_pairs(pairs, 1) == "3 images with labels:\n  a.png + a_masks.png\n  and 2 more\n");
+  CHECK(describe_pairs(pairs, 2) == describe_pairs(pairs));
   CHECK(images_of(f.path()) == V{{"a", f.path() / "a.png"}, {"b", f.path() / "b_img.png"}, {"c", f.path() / "c.PNG"}});
   CHECK(images_of(f.path() / "b_img.png") == V{{"b", f.path() / "b_img.png"}});
 }

@@ -8,9 +8,9 @@
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/label_inputs.h"
-#include "tools/cli/result_files.h"
+#include "tools/results/result_files.h"
 #include "tools/cli/run_json.h"
-#include "tools/cli/savers.h"
+#include "tools/results/savers.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;

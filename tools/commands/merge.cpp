@@ -7,10 +7,10 @@
 #include "engine/json.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
-#include "tools/cli/object_tables.h"
-#include "tools/cli/result_files.h"
+#include "tools/results/object_tables.h"
+#include "tools/results/result_files.h"
 #include "tools/cli/run_json.h"
-#include "tools/cli/shards.h"
+#include "tools/results/shards.h"
 #include "tools/commands/segment_batch.h"
 
 namespace basin::tools {

@@ -9,7 +9,7 @@
 
 #include "data/dataset/dataset.h"
 #include "engine/json_fwd.h"
-#include "tools/cli/shards.h"
+#include "tools/results/shards.h"
 #include "tools/commands/segment_work.h"
 
 namespace basin::tools {

@@ -14,7 +14,7 @@
 #include "engine/clock.h"
 #include "engine/files.h"
 #include "tools/cli/counted.h"
-#include "tools/cli/object_tables.h"
+#include "tools/results/object_tables.h"
 #include "tools/commands/segment_work.h"
 
 namespace basin::tools {

@@ -14,8 +14,8 @@
 #include "models/inference/appearance.h"
 #include "models/inference/model_file.h"
 #include "models/inference/segmenter.h"
-#include "tools/cli/result_files.h"
-#include "tools/cli/savers.h"
+#include "tools/results/result_files.h"
+#include "tools/results/savers.h"
 
 namespace basin::tools {
 

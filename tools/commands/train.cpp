@@ -15,8 +15,8 @@
 #include "tools/cli/run_json.h"
 #include "tools/cli/setting_options.h"
 #include "tools/cli/shipped_models.h"
-#include "tools/cli/training_data.h"
-#include "tools/cli/training_report.h"
+#include "tools/training/training_data.h"
+#include "tools/training/training_report.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;

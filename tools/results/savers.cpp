@@ -1,4 +1,4 @@
-#include "tools/cli/savers.h"
+#include "tools/results/savers.h"
 
 #include <fmt/format.h>
 

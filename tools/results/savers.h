@@ -10,7 +10,7 @@
 #include "data/objects/outlines.h"
 #include "engine/json_fwd.h"
 #include "tools/cli/command.h"
-#include "tools/cli/result_files.h"
+#include "tools/results/result_files.h"
 
 namespace basin::tools {
 

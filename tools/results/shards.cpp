@@ -1,4 +1,4 @@
-#include "tools/cli/shards.h"
+#include "tools/results/shards.h"
 
 #include <algorithm>
 #include <charconv>

@@ -1,4 +1,4 @@
-#include "tools/cli/training_data.h"
+#include "tools/training/training_data.h"
 
 #include <algorithm>
 #include <cstdio>

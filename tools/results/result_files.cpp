@@ -1,4 +1,4 @@
-#include "tools/cli/result_files.h"
+#include "tools/results/result_files.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "tools/cli/object_tables.h"
+#include "tools/results/object_tables.h"
 
 #include <algorithm>
 #include <cstddef>

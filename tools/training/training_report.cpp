@@ -1,4 +1,4 @@
-#include "tools/cli/training_report.h"
+#include "tools/training/training_report.h"
 
 #include <fmt/format.h>
 
