@@ -4,7 +4,7 @@
 
 using namespace basin;
 
-TEST_CASE("stack: pixels that are not square have no single size, and that is reported") {
+TEST_CASE("stack: pixels that are not square have no single pixel size, which is reported") {
   const std::string start = "ImageJ=1.53t\nunit=um\n";
   CHECK(stack_of_imagej(start, 4, 4)->pixel_size == 0.25);
   CHECK(stack_of_imagej(start, 4, 0)->pixel_size == 0.25);

@@ -123,7 +123,7 @@ tifffile.imwrite("slices.ome.tif", planes5[:4].reshape(2, 2, H, W), ome=True, me
 with tifffile.TiffWriter("pyramid.tif") as writer:
     writer.write(pixels("u8")[::4, ::4], subfiletype=1, metadata=None)
     writer.write(pixels("u8"), metadata=None)
-with tifffile.TiffWriter("pyramid_untold.tif") as writer:
+with tifffile.TiffWriter("pyramid_unmarked.tif") as writer:
     writer.write(pixels("u8")[:18, :20], metadata=None)
     writer.write(pixels("u8")[:18:2, :20:2], metadata=None)
 Image.fromarray(pixels("u8") > 100).save("bits.tif")
