@@ -21,13 +21,13 @@ struct VectorFieldOptions {
   VectorFieldDecoding decoding;
 };
 
-/// Vector fields for instance segmentation (Peters 2022): a U-Net predicts the foreground and a field;
-/// every foreground pixel follows the field, and a clustering of the end points gives the instances.
+/// Vector fields for instance segmentation (Peters 2022): a U-Net predicts the foreground and a vector field; every
+/// foreground pixel moves along the field, and clustering the end points gives the instances.
 /// Targets: "mask" [1,H,W], 0 or 1, and "target" [2,H,W], the field. Maps: "logit" [1,H,W] and "field" [2,H,W].
 class VectorFields : public Method {
  public:
   explicit VectorFields(const VectorFieldOptions&);
-  /// `name`: vf-h1 or vf-h2. `config`: of a model file, or null for the defaults.
+  /// `name`: vf-h1 or vf-h2. `config`: the config of a model file, or null for the defaults.
   VectorFields(const std::string& name, const Json& config);
 
   std::string name() const override { return options_.net.decoders == 2 ? "vf-h2" : "vf-h1"; }
@@ -54,8 +54,8 @@ class VectorFields : public Method {
   UNet net_;
 };
 
-/// The config of a torchvf state_dict of H1 or H2: channels, width and decoders follow from the shapes, and the rest is
-/// torchvf's default. Null where the tensors are not of these networks; throws one sentence for an impossible size.
+/// The config for a torchvf state_dict of H1 or H2: channels, width and decoders follow from the shapes, and all other
+/// settings are torchvf's defaults. Null if the tensors are not those of these networks; throws for an invalid size.
 Json recognise_torchvf(const SafeTensors&, const std::string& file);
 
 }  // namespace basin
