@@ -97,8 +97,8 @@ Image.fromarray(pixels("u8")).save("u8.bmp")
 Image.fromarray(pixels("u8", 3)).save("u8_rgb.bmp")
 Image.fromarray(pixels("u8", 4), "RGBA").save("u8_rgb_alpha.bmp")
 
-# What microscopes and people write.
-turned = Image.fromarray(smooth).transpose(Image.Transpose.ROTATE_90)  # shown upright where orientation 6 is obeyed
+# Variants that microscopes and other programs write.
+turned = Image.fromarray(smooth).transpose(Image.Transpose.ROTATE_90)  # upright if orientation 6 is applied
 exif = Image.Exif()
 exif[0x112] = 6
 turned.save("turned.jpg", quality=95, subsampling=0, exif=exif)
