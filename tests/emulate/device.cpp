@@ -296,7 +296,7 @@ const uint64_t* meet(unsigned mask, uint64_t value, const Place& place) {
 }
 
 void note_read(Trace& trace, const Place& place) {
-  if (!trace.written) fail("reads an element of a shared array that nobody wrote", place);
+  if (!trace.written) fail("reads an element of a shared array that was never written", place);
   check_order(trace.write, false, place);
   // Two readers are remembered, so that at least one of them is not the thread that writes next.
   const Touch now = touch_now(false);
@@ -311,7 +311,7 @@ void note_write(Trace& trace, const Place& place) {
   trace.write = touch_now(false);
 }
 void note_atomic(Trace& trace, const Place& place) {
-  if (!trace.written) fail("updates an element of a shared array that nobody wrote", place);
+  if (!trace.written) fail("updates an element of a shared array that was never written", place);
   check_order(trace.write, true, place);
   check_order(trace.read, true, place);
   check_order(trace.read_before, true, place);

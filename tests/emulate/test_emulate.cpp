@@ -131,7 +131,7 @@ TEST_CASE("emulate: faults in kernels are detected and described") {
   CHECK(says(failure_of(two_barriers, 64), "a barrier while others wait"));
   CHECK(failure_of(out_of_bounds, 1, 31).empty());
   CHECK(says(failure_of(out_of_bounds, 1, 32), "index 32 of a shared array of 32"));
-  CHECK(says(failure_of(not_written, 32), "nobody wrote"));
+  CHECK(says(failure_of(not_written, 32), "never written"));
   CHECK(failure_of(neighbours, 64, true, to.data()).empty());
   CHECK_FALSE(failure_of(neighbours, 64, false, to.data()).empty());
   CHECK(says(failure_of(write_after_read, 64, to.data()), "no barrier in between"));

@@ -17,8 +17,8 @@ backbone, head, losses, process, postprocessing = peers.modules_of(
 
 
 class Floored:
-    """TensorFlow with a power that takes 1e-4 more of |e|, relative to the largest: the quotient that the peer makes of
-    such powers does not depend on a common factor, and their sum is 1 at least."""
+    """TensorFlow whose power adds 1e-4 to |e| and divides by the largest. The common factor cancels in the peer's
+    quotient of such powers, and their sum is at least 1, above the peer's lower bound."""
     on = True
 
     def __getattr__(self, name):

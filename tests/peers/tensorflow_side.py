@@ -18,7 +18,7 @@ sys.modules["tensorflow"] = tf
 
 def old_peak_local_max(image, min_distance=1, threshold_abs=None, indices=True, exclude_border=True):
     """What skimage.feature.peak_local_max gave until version 0.17 where `indices` is false: a mask of the maxima of
-    squares, outside of which lie zeros, without those that lie within min_distance of the border unless told so."""
+    squares, with zeros outside the image, and by default without those within min_distance of the border."""
     from scipy import ndimage
     assert not indices
     mask = (image == ndimage.maximum_filter(image, 2 * min_distance + 1, mode="constant")) & (image > threshold_abs)

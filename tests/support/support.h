@@ -29,11 +29,11 @@ inline std::vector<Exec> execs() {
 #endif
   if (all.size() == 1) {
     if (std::getenv("BASIN_REQUIRE_GPU")) FAIL("no GPU");
-    static const bool told = [] {
+    static const bool reported = [] {
       MESSAGE("no GPU: the CUDA part of the tests was not run");
       return true;
     }();
-    (void)told;
+    (void)reported;
   }
   return all;
 }
