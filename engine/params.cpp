@@ -99,6 +99,22 @@ void Params::exchange(Tensor& values, Tensor& running) {
   std::swap(running_, running);
 }
 
+void Params::freeze(const std::string& prefix) {
+  for (Named& named : learnt_.names)
+    named.frozen |= named.name.starts_with(prefix);
+}
+
+std::vector<Params::Range> Params::trained() const {
+  std::vector<Range> ranges;
+  bool open = false;  // the last range reaches up to this tensor
+  for (const Named& named : learnt_.names) {
+    if (!named.frozen && !open) ranges.push_back({named.offset, learnt_.size});
+    if (named.frozen && open) ranges.back().last = named.offset;
+    open = !named.frozen;
+  }
+  return ranges;
+}
+
 Tensor Params::slice(const Tensor& flat, const Named& named) const {
   BASIN_CHECK(flat, "a slice was requested before allocate()");
   std::byte* begin = static_cast<std::byte*>(flat.raw()) + size_t(named.offset) * size_of(dtype_);

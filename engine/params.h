@@ -42,6 +42,15 @@ class Params {
   /// first tensor whose name or shape differs. Both are allocated, on the same device.
   void copy_from(const Exec&, const Params& from);
 
+  /// Excludes the learnt tensors whose names begin with `prefix` from training.
+  void freeze(const std::string& prefix);
+  bool frozen(int handle) const { return learnt_.names.at(size_t(handle)).frozen; }
+  /// The elements of values() that are not frozen, as ranges from a first element to one past the last.
+  struct Range {
+    int64_t first, last;
+  };
+  std::vector<Range> trained() const;
+
   Parameter parameter(int handle) const;
   Tensor statistic(int handle) const;
 
@@ -51,6 +60,7 @@ class Params {
     double bound, constant;
     double deviation;  // of a normal distribution truncated at twice this; 0: not normal
     int64_t offset;    // in elements, a multiple of 16
+    bool frozen = false;
   };
   const std::vector<Named>& learnt() const { return learnt_.names; }
   const std::vector<Named>& statistics() const { return statistics_.names; }

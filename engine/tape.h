@@ -38,6 +38,20 @@ class Tape {
   const Exec& exec() const { return exec_; }
   bool training() const { return mode_ == Mode::train; }
 
+  /// While this object exists, a training tape evaluates: nothing is recorded, and batch normalisations use running
+  /// statistics. For the frozen first layers of a network.
+  class Evaluating {
+   public:
+    explicit Evaluating(Tape& tape) : tape_(tape), before_(tape.mode_) { tape.mode_ = Mode::evaluate; }
+    ~Evaluating() { tape_.mode_ = before_; }
+    Evaluating(const Evaluating&) = delete;
+    Evaluating& operator=(const Evaluating&) = delete;
+
+   private:
+    Tape& tape_;
+    Mode before_;
+  };
+
   Var leaf(Tensor value) { return {std::move(value), push({})}; }
   Tensor empty_like(const Tensor& t) const { return Tensor::empty(exec_, t.shape(), t.dtype(), t.layout()); }
 

@@ -153,6 +153,14 @@ class Method {
   /// Sets the initial values of the parameters, which depend only on the seed.
   virtual void init(const Exec& exec, uint64_t seed) { params().init(exec, seed); }
 
+  /// Makes targets() and make_targets() accept labels of -1, at pixels that are to be left out of every loss. Returns
+  /// false if the method cannot.
+  virtual bool ignore_negative_labels() { return false; }
+
+  /// How the names of the encoder's tensors begin, for `train --freeze encoder`; empty if no part of the network comes
+  /// before all others.
+  virtual std::string encoder() const { return {}; }
+
   virtual TrainingDefaults training_defaults() const { return {}; }
   virtual SampleSpec sample_spec() const = 0;
   /// The targets of a sample, in the order in which they are computed.

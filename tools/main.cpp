@@ -5,16 +5,19 @@
 #include "tools/cli/command.h"
 #include "tools/cli/machine.h"
 #include "tools/cli/run_json.h"
+#include "tools/cli/version.h"
 
 int main(int argc, char** argv) {
   using namespace basin::tools;
   wait_without_spinning(argv);
   remember_command(argc, argv);
   std::signal(SIGXFSZ, SIG_IGN);  // exceeding the file size limit then fails the write instead of killing the process
-  Command program("basin", "Basin: instance segmentation of microscopy images", "basin " BASIN_VERSION);
+  Command program("basin", "Basin: instance segmentation of microscopy images", version_text);
   add_bench(program);
+  add_check_data(program);
   add_cluster(program);
   add_compare_models(program);
+  add_completion(program);
   add_components(program);
   add_doctor(program);
   add_evaluate(program);
@@ -23,6 +26,8 @@ int main(int argc, char** argv) {
   add_info(program);
   add_integrate(program);
   add_loss(program);
+  add_manual(program);
+  add_merge(program);
   add_methods(program);
   add_models(program);
   add_oracle(program);

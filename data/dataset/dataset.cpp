@@ -7,6 +7,7 @@
 #include <exception>
 #include <optional>
 
+#include "data/dataset/ignored.h"
 #include "engine/files.h"
 #include "engine/fingerprint.h"
 #include "kernels/runtime/platform.h"
@@ -102,17 +103,31 @@ Labels true_labels(const Example& e) {
   return labels;
 }
 
-std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels, const Normalisation& norm) {
+LabelledImage read_pair(const Pair& pair, std::optional<int64_t> ignore) {
+  if (!pair.one_object_each && same_content(pair.image, pair.masks[0]))
+    refuse(pair.masks[0].string(), ": is a copy of the image, not its labels");
+  LabelledImage read{read_image(pair.image), {}, {}};
+  const int height = read.image.height, width = read.image.width;
+  if (ignore) {
+    PartialLabels partial = read_partial_labels(pair, height, width, *ignore);
+    read.labels = std::move(partial.labels), read.ignored = std::move(partial.ignored);
+  } else {
+    read.labels = read_pair_labels(pair, height, width);
+  }
+  return read;
+}
+
+std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels, const Normalisation& norm,
+                                   std::optional<int64_t> ignore) {
   std::vector<Image> images(pairs.size());
-  std::vector<std::optional<StoredLabels>> labels(pairs.size());
+  std::vector<std::optional<StoredLabels>> labels(pairs.size()), ignored(pairs.size());
   std::vector<NoteList> notes(pairs.size());
   for_each_parallel(pairs.size(), [&](size_t i) {
-    if (!pairs[i].one_object_each && same_content(pairs[i].image, pairs[i].masks[0]))
-      refuse(pairs[i].masks[0].string(), ": is a copy of the image, not its labels");
-    images[i] = read_image(pairs[i].image);
-    const Labels read = read_pair_labels(pairs[i], images[i].height, images[i].width);
-    labels[i] = StoredLabels(read);
-    notes[i].add(labels_path(pairs[i]).string(), read.notes);
+    LabelledImage read = read_pair(pairs[i], ignore);
+    images[i] = std::move(read.image);
+    labels[i] = StoredLabels(read.labels);
+    if (read.ignored.count > 0) ignored[i] = StoredLabels(read.ignored);
+    notes[i].add(labels_path(pairs[i]).string(), read.labels.notes);
   });
   if (channels == 0)
     for (const Image& image : images)
@@ -125,7 +140,8 @@ std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels,
   examples.reserve(pairs.size());
   for (size_t i = 0; i < pairs.size(); ++i) {
     notes[i].add(pairs[i].image.string(), sources[i]->image().notes);
-    examples.push_back({pairs[i].stem, std::move(*sources[i]), std::move(*labels[i]), 1, std::move(notes[i])});
+    examples.push_back(
+        {pairs[i].stem, std::move(*sources[i]), std::move(*labels[i]), 1, std::move(notes[i]), std::move(ignored[i])});
   }
   return examples;
 }
@@ -179,6 +195,7 @@ std::string fingerprint(const std::vector<Example>& examples) {
     hash.add(hash_of_name(e.stem));
     add(hash, e.source.image());
     hash.add(e.labels.bytes());
+    if (e.ignored) hash.add(e.ignored->bytes());
     if (e.weight != 1) hash.add(std::bit_cast<uint64_t>(e.weight));
     hashes.push_back(hash.value());
   }
@@ -189,13 +206,16 @@ std::string fingerprint(const std::vector<Example>& examples) {
   return all.digits();
 }
 
+std::string fingerprint(const Image& image) {
+  Fingerprint hash;
+  add(hash, image);
+  return hash.digits();
+}
+
 std::vector<std::string> image_fingerprints(const std::vector<Example>& examples) {
   std::vector<std::string> hashes;
-  for (const Example& e : examples) {
-    Fingerprint hash;
-    add(hash, e.source.image());
-    hashes.push_back(hash.digits());
-  }
+  for (const Example& e : examples)
+    hashes.push_back(fingerprint(e.source.image()));
   return hashes;
 }
 

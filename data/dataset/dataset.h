@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -20,6 +21,12 @@ struct Pair {
   bool one_object_each = false;
 };
 
+/// A file for which find_pairs found no partner.
+struct Unpaired {
+  std::filesystem::path file;
+  bool is_image = false;  // otherwise a label image
+};
+
 /// The labelled images of a folder or a CSV list, sorted by stem. The layout is recognised by its contents:
 ///   a .csv file              lines image,mask under an optional heading; paths relative to the list
 ///   images/ and masks/       equal stems
@@ -29,8 +36,10 @@ struct Pair {
 /// Hidden files and folders are ignored. Files are paired by name, never by order; the ".ome" of *.ome.tif is not part
 /// of a stem. Throws one sentence that names the files: an image without labels, labels without an image, two files
 /// with one stem, labels in an unsupported format, or images in two layouts at once; or the folder, if it contains no
-/// images. `left_out`: sentences about images in unsupported formats and folders that are not searched.
-std::vector<Pair> find_pairs(const std::filesystem::path&, std::vector<std::string>* left_out = nullptr);
+/// images. `left_out`: sentences about images in unsupported formats and folders that are not searched. `unpaired`: if
+/// given, images without labels and labels without an image are added to it instead of refused.
+std::vector<Pair> find_pairs(const std::filesystem::path&, std::vector<std::string>* left_out = nullptr,
+                             std::vector<Unpaired>* unpaired = nullptr);
 
 /// Labels by their stem, with or without images beside them: those of every layout that find_pairs knows; in a folder
 /// of files <stem>_masks.*, or if no name ends like that every label image except pictures of results (*_overlay.* and
@@ -54,7 +63,12 @@ struct ImageFile {
 /// are reported in `left_out`. Throws like find_pairs. Files are not opened, so damaged ones are included.
 std::vector<ImageFile> find_images(const std::filesystem::path&, std::vector<std::string>* left_out = nullptr);
 
-/// The result of find_images for one of several inputs.
+/// The images of a folder and of all folders below it, whatever their layout, each with the path of its stem relative
+/// to the folder ("sub/x"); or the file itself. Folders named masks that lie beside a folder images are left out.
+/// Otherwise like find_images. Sorted within each folder.
+std::vector<ImageFile> find_images_below(const std::filesystem::path&, std::vector<std::string>* left_out = nullptr);
+
+/// The result of find_images or find_images_below for one of several inputs.
 struct InputImages {
   std::filesystem::path input;
   std::vector<ImageFile> images;
@@ -62,7 +76,7 @@ struct InputImages {
 /// The images of several inputs without duplicates. Files named like labels or results are left out if other inputs are
 /// images. If images of two folders have the same stem, all stems are prefixed with their folder's path below the
 /// deepest common folder, so that results are laid out like the images. Two images with one stem in one folder are
-/// refused.
+/// refused; the stems of the result differ.
 std::vector<ImageFile> merge_images(const std::vector<InputImages>&, std::vector<std::string>& left_out);
 /// The name without its extension and without a trailing "_img" or ".ome".
 std::string stem_of(const std::filesystem::path&);
@@ -127,8 +141,9 @@ struct Example {
   std::string stem;
   Source source;
   StoredLabels labels;
-  double weight = 1;    // relative frequency with which training draws it; 0: never
-  NoteList notes = {};  // what reading them changed or left out
+  double weight = 1;                         // relative frequency with which training draws it; 0: never
+  NoteList notes = {};                       // what reading them changed or left out
+  std::optional<StoredLabels> ignored = {};  // 1 at pixels that are neither object nor background; `labels` are 0 there
 
   int32_t id(int y, int x) const { return labels(y, x); }
 };
@@ -145,16 +160,28 @@ int64_t objects(const std::vector<Example>&);
 /// The labels of an example as Labels.
 Labels true_labels(const Example&);
 
-/// Reads and checks the pairs on all cores. Throws the first error in the order of the pairs, also if labels and image
-/// differ in size, or if the labels are a copy of the image. `channels`: number of channels of the sources; 0: that of
-/// the image with the most.
-std::vector<Example> read_examples(const std::vector<Pair>&, int channels, const Normalisation&);
+/// An image and its labels, as training reads them.
+struct LabelledImage {
+  Image image;
+  Labels labels;
+  Labels ignored;  // 1 at pixels that are neither object nor background; without pixels if `ignore` was not given
+};
+/// Reads a pair. Throws like read_image and read_pair_labels, also if labels and image differ in size, or if the labels
+/// are a copy of the image. `ignore`: the value of pixels in label images that are neither object nor background.
+LabelledImage read_pair(const Pair&, std::optional<int64_t> ignore = {});
 
-/// A hash of names, sizes, pixels, labels and weights, as 16 hexadecimal digits. Independent of the order of the
-/// examples and of the file formats.
+/// Reads the pairs with read_pair on all cores. Throws the first error in the order of the pairs. `channels`: number of
+/// channels of the sources; 0: that of the image with the most.
+std::vector<Example> read_examples(const std::vector<Pair>&, int channels, const Normalisation&,
+                                   std::optional<int64_t> ignore = {});
+
+/// A hash of names, sizes, pixels, labels, ignored pixels and weights, as 16 hexadecimal digits. Independent of the
+/// order of the examples and of the file formats.
 std::string fingerprint(const std::vector<Example>&);
 
-/// A hash of the size and the pixels of each image, independent of its file name, as 16 hexadecimal digits.
+/// A hash of the size and the pixels of an image, independent of its file name, as 16 hexadecimal digits.
+std::string fingerprint(const Image&);
+/// The same of the image of each example.
 std::vector<std::string> image_fingerprints(const std::vector<Example>&);
 
 }  // namespace basin

@@ -47,8 +47,8 @@ float divisor(Image& image, const std::string& name) {
       refuse(name, " has 32-bit integers, for which --norm divide is undefined", remedy);
     default:
       if (least < -0.5 || most > 1.5)
-        refuse(name, " has floats from ", least, " to ", most, ", for which --norm divide is undefined: it needs floats ",
-               "between 0 and 1", remedy);
+        refuse(name, " has floats from ", least, " to ", most,
+               ", for which --norm divide is undefined: it needs floats ", "between 0 and 1", remedy);
       return 1;
   }
 }
@@ -105,21 +105,24 @@ std::string to_string(const Normalisation& n) {
   return "percentile:" + shortest(n.low) + ',' + shortest(n.high);
 }
 
+void check_channels(int has, int wanted, const std::string& name) {
+  if (has != wanted && !(has == 1 && wanted == 3) && !(has == 3 && wanted == 1))
+    refuse(name, " has ", has, " channels, but the model takes ", wanted,
+           "; only grey and RGB are converted to each other");
+}
+
 Source::Source(Image image, int channels, const Normalisation& norm, const std::string& name)
     : image_(std::move(image)),
       channels_(channels),
       limited_(norm.kind == Normalisation::Kind::percentile),
       affine_(size_t(channels)) {
-  const int has = image_.channels;
-  if (has != channels && !(has == 1 && channels == 3) && !(has == 3 && channels == 1))
-    refuse(name, " has ", has, " channels, but the model takes ", channels,
-           "; only grey and RGB are converted to each other");
+  check_channels(image_.channels, channels, name);
   if (norm.kind == Normalisation::Kind::divide)
     std::fill(affine_.begin(), affine_.end(), Affine{0, divisor(image_, name)});
   if (norm.kind != Normalisation::Kind::percentile) return;
   const size_t pixels = size_t(image_.height) * size_t(image_.width);
   for (int c = 0; c < channels; ++c) {
-    if (c > 0 && has == 1)
+    if (c > 0 && image_.channels == 1)
       affine_[size_t(c)] = affine_[0];
     else
       with_values(image_, channels, c,

@@ -32,6 +32,9 @@ struct Affine {
   float offset = 0, span = 1;
 };
 
+/// Throws one sentence that begins with `name` if an image of `has` channels cannot be converted to `wanted` channels.
+void check_channels(int has, int wanted, const std::string& name);
+
 /// An image ready for cropping, with the channels that the model takes and their normalisation. Grey is repeated into 3
 /// channels, 3 channels become grey by Rec. 601, on raw values; any other mismatch throws one sentence that begins with
 /// `name`. Percentiles are linear between order statistics, at rank q / 100 (n - 1), of the values as float32. Copies

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -46,6 +47,14 @@ std::array<float, 4> order_statistics(size_t n, V value, const std::array<size_t
     found[k] = value_of_key(bins[k] << 16 | low);
   }
   return found;
+}
+
+/// The value at rank round(share (n - 1)) of n sorted values; 0 if there are none. Reorders the values.
+inline double at_share(std::vector<double>& values, double share) {
+  if (values.empty()) return 0;
+  const auto at = values.begin() + std::ptrdiff_t(std::lround(share * double(values.size() - 1)));
+  std::nth_element(values.begin(), at, values.end());
+  return *at;
 }
 
 }  // namespace basin

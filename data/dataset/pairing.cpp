@@ -64,9 +64,9 @@ void note(std::vector<std::string>* notes, const std::string& text) {
   if (notes) notes->push_back(text);
 }
 
-/// Notes images in unsupported formats, unless a supported one has the same stem, and folders of images that are not
-/// searched.
-void note_left_out(const fs::path& folder, std::vector<std::string>* notes) {
+/// Notes images in unsupported formats, unless a supported one has the same stem, and unless `searches_subfolders`
+/// folders of images that are not searched.
+void note_left_out(const fs::path& folder, std::vector<std::string>* notes, bool searches_subfolders = false) {
   if (!notes) return;
   const std::vector<fs::path> entries = entries_of(folder);
   std::set<std::string> stems;
@@ -78,7 +78,7 @@ void note_left_out(const fs::path& folder, std::vector<std::string>* notes) {
         note(notes, "left out " + entry.string() + ", because its format is not supported");
     } else if (raster::has_foreign_extension(entry)) {
       note(notes, "left out " + entry.string() + ", because its format is not supported");
-    } else if (!fs::exists(entry / "run.json") && !first_picture(entry).empty()) {
+    } else if (!searches_subfolders && !fs::exists(entry / "run.json") && !first_picture(entry).empty()) {
       note(notes, "left out the images in " + entry.string() + ": subfolders are not searched");
     }
   }
@@ -91,30 +91,34 @@ void insert(ByStem& files, const std::string& stem, const fs::path& file) {
   if (!is_new) refuse(file.string(), ": has the same stem as ", at->second.filename().string(), "; remove one of them");
 }
 
-/// Both maps must have the same stems.
-std::vector<Pair> join(const ByStem& images, const ByStem& masks) {
+/// Both maps must have the same stems, unless `unpaired` takes the files that have no partner.
+std::vector<Pair> join(const ByStem& images, const ByStem& masks, std::vector<Unpaired>* unpaired) {
   std::vector<Pair> pairs;
-  std::string unpaired;
-  size_t count = 0;
-  const auto name = [&](const fs::path& p, const char* what) {
-    if (++count <= 5) unpaired += (count > 1 ? ", " : "") + p.string() + what;
-  };
+  std::vector<Unpaired> alone;
   for (const auto& [stem, image] : images) {
     const auto mask = masks.find(stem);
     if (mask == masks.end())
-      name(image, " (no labels)");
+      alone.push_back({image, true});
     else
       pairs.push_back({stem, image, {mask->second}, false});
   }
   for (const auto& [stem, mask] : masks) {
-    if (!images.contains(stem)) name(mask, " (no image)");
+    if (!images.contains(stem)) alone.push_back({mask, false});
   }
-  if (count > 5) unpaired += " and " + std::to_string(count - 5) + " more";
-  if (count > 0) refuse("images and labels are paired by equal stems, but these have no partner: ", unpaired);
+  if (unpaired) {
+    unpaired->insert(unpaired->end(), alone.begin(), alone.end());
+    return pairs;
+  }
+  constexpr size_t named = 5;
+  std::string names;
+  for (size_t i = 0; i < std::min(alone.size(), named); ++i)
+    names += (i > 0 ? ", " : "") + alone[i].file.string() + (alone[i].is_image ? " (no labels)" : " (no image)");
+  if (alone.size() > named) names += " and " + std::to_string(alone.size() - named) + " more";
+  if (!alone.empty()) refuse("images and labels are paired by equal stems, but these have no partner: ", names);
   return pairs;
 }
 
-std::vector<Pair> pair_flat(const fs::path& folder) {
+std::vector<Pair> pair_flat(const fs::path& folder, std::vector<Unpaired>* unpaired) {
   ByStem images, masks;
   for (const fs::path& file : entries_of(folder)) {
     if (!is_file(file)) continue;
@@ -127,7 +131,7 @@ std::vector<Pair> pair_flat(const fs::path& folder) {
       insert(images, stem_of(file), file);
     }
   }
-  return join(images, masks);
+  return join(images, masks, unpaired);
 }
 
 /// The label images of one folder, with or without images beside them.
@@ -153,7 +157,7 @@ std::map<std::string, Pair> labels_of_folder(const fs::path& folder) {
   return labels;
 }
 
-std::vector<Pair> pair_siblings(const fs::path& folder) {
+std::vector<Pair> pair_siblings(const fs::path& folder, std::vector<Unpaired>* unpaired) {
   ByStem images, masks;
   for (const fs::path& file : entries_of(folder / "images")) {
     if (is_file(file) && is_image_file(file)) insert(images, stem_of(file), file);
@@ -165,7 +169,7 @@ std::vector<Pair> pair_siblings(const fs::path& folder) {
     else
       refuse_unread_labels(file);
   }
-  return join(images, masks);
+  return join(images, masks, unpaired);
 }
 
 bool is_dsb(const fs::path& entry) { return fs::is_directory(entry / "images"); }
@@ -264,6 +268,24 @@ void check_alone(const fs::path& folder) {
   refuse(folder.string(), ": contains no images");
 }
 
+/// Adds the images in a folder and in the folders below it. Their stems begin with `prefix`, the path of the folder.
+/// `seen`: the folders searched so far, because links may form a circle.
+void add_images_below(const fs::path& folder, const fs::path& prefix, std::set<fs::path>& seen,
+                      std::vector<ImageFile>& images, std::vector<std::string>* left_out) {
+  std::error_code error;
+  const fs::path real = fs::canonical(folder, error);
+  if (error) refuse(folder.string(), ": cannot be read (", error.message(), ")");
+  if (!seen.insert(real).second) return;
+  const bool has_images = fs::is_directory(folder / "images");
+  for (const fs::path& entry : entries_of(folder)) {
+    if (is_picture(entry))
+      images.push_back({(prefix / stem_of(entry)).string(), entry});
+    else if (!is_file(entry) && !raster::has_foreign_extension(entry) && !(has_images && entry.filename() == "masks"))
+      add_images_below(entry, prefix / entry.filename(), seen, images, left_out);
+  }
+  note_left_out(folder, left_out, true);
+}
+
 /// Words that are recognised as headings of the two columns of a list.
 bool is_heading(const std::vector<std::string>& cells) {
   static const std::set<std::string> images{"image", "images",     "img",   "file", "filename",
@@ -328,7 +350,8 @@ std::string labels_stem(const fs::path& path) {
   return ends_with(stem, masks) ? stem.substr(0, stem.size() - masks.size()) : stem_of(path);
 }
 
-std::vector<Pair> find_pairs(const fs::path& source, std::vector<std::string>* left_out) {
+std::vector<Pair> find_pairs(const fs::path& source, std::vector<std::string>* left_out,
+                             std::vector<Unpaired>* unpaired) {
   if (!fs::exists(source)) refuse(source.string(), ": no such file or folder");
   std::vector<Pair> pairs;
   if (!fs::is_directory(source)) {
@@ -337,15 +360,15 @@ std::vector<Pair> find_pairs(const fs::path& source, std::vector<std::string>* l
   } else if (fs::is_directory(source / "images")) {
     if (!fs::is_directory(source / "masks")) refuse(source.string(), ": contains a folder images but no folder masks");
     check_alone(source);
-    pairs = pair_siblings(source);
+    pairs = pair_siblings(source, unpaired);
     note_left_out(source / "images", left_out);
   } else if (const std::vector<fs::path> entries = dsb_entries(source); !entries.empty()) {
     pairs = pair_dsb(entries);
   } else {
-    pairs = pair_flat(source);
+    pairs = pair_flat(source, unpaired);
     note_left_out(source, left_out);
   }
-  if (pairs.empty()) refuse_empty(source);
+  if (pairs.empty() && (!unpaired || unpaired->empty())) refuse_empty(source);
   return pairs;
 }
 
@@ -404,6 +427,15 @@ std::vector<ImageFile> find_images(const fs::path& input, std::vector<std::strin
   return images;
 }
 
+std::vector<ImageFile> find_images_below(const fs::path& input, std::vector<std::string>* left_out) {
+  if (!fs::is_directory(input)) return find_images(input, left_out);
+  std::vector<ImageFile> images;
+  std::set<fs::path> seen;
+  add_images_below(input, {}, seen, images, left_out);
+  if (images.empty()) refuse(input.string(), ": contains no images, and neither do the folders below it");
+  return images;
+}
+
 std::vector<ImageFile> merge_images(const std::vector<InputImages>& inputs, std::vector<std::string>& left_out) {
   const auto is_extra = [](const InputImages& input) {
     return !fs::is_directory(input.input) && (is_masks(input.input) || is_derived(input.input));
@@ -441,8 +473,11 @@ std::vector<ImageFile> merge_images(const std::vector<InputImages>& inputs, std:
            common.has_relative_path())
       common = common.parent_path();
   }
+  std::set<std::string> stems;
   for (auto& [folder, image] : all) {
     if (clash) image.stem = (folder.lexically_relative(common) / image.stem).lexically_normal().string();
+    if (!stems.insert(image.stem).second)
+      refuse(image.path.string(), ": its results would have the same names as those of another input, ", image.stem);
     images.push_back(std::move(image));
   }
   return images;

@@ -157,7 +157,11 @@ int margin_of_whole_image(const Placement& p, int height, int width) {
 void cut_labels(const Example& example, const Placement& p, int margin, CutMemory& memory, int32_t* ids,
                 int32_t beyond) {
   const int height = example.source.height(), width = example.source.width(), n = p.size + 2 * margin;
-  const auto read_row = [&](int y, int x, int count, int32_t* to) { example.labels.row(y, x, count, to); };
+  const auto read_row = [&](int y, int x, int count, int32_t* to) {
+    example.labels.row(y, x, count, to);
+    for (int i = 0; example.ignored && i < count; ++i)
+      if ((*example.ignored)(y, x + i)) to[i] = -1;
+  };
   if (p.kind == Kind::window) {
     const Box box{p.y0 - margin, p.y0 - margin + n, p.x0 - margin, p.x0 - margin + n};
     return fill_box(box, height, width, p.mirror, beyond, read_row, ids);

@@ -2,6 +2,8 @@
 #include <cstddef>
 #include <filesystem>
 #include <functional>
+#include <memory>
+#include <string>
 #include <vector>
 
 namespace basin::raster {
@@ -16,5 +18,24 @@ void write_png(const std::filesystem::path&, const Rows&);
 std::vector<std::byte> encode_png(const Rows&);
 /// One channel, compressed by deflate.
 void write_tiff(const std::filesystem::path&, const Rows&);
+
+/// Writes the pages of a TIFF one after the other, grey or RGB, compressed by deflate.
+class TiffWriter {
+ public:
+  /// `big`: BigTIFF, for files beyond 4 GB.
+  TiffWriter(const std::filesystem::path&, bool big);
+  ~TiffWriter();
+
+  /// A description and a resolution in pixels per unit of length (0: unknown) are stored with the first page.
+  void add(const Rows&, const std::string& description = "", double pixels_per_unit = 0);
+  /// Without it no file appears.
+  void commit();
+
+ private:
+  struct File;
+  [[noreturn]] void refuse_write() const;
+
+  std::unique_ptr<File> file_;
+};
 
 }  // namespace basin::raster

@@ -62,6 +62,22 @@ Array narrowed(Array a) {
   return out;
 }
 
+/// The picture as an image, after checking its values.
+Image image_of(const fs::path& path, raster::Picture picture) {
+  check_values(path, picture.pixels);
+  Array a = narrowed(std::move(picture.pixels));
+  Image image;
+  image.type = pixel_type(path, a.type);
+  image.height = int(a.shape[0]);
+  image.width = int(a.shape[1]);
+  image.channels = int(a.shape[2]);
+  image.pixels = std::move(a.bytes);
+  image.stack = std::move(picture.stack);
+  image.notes = std::move(picture.notes);
+  if (image.stack.images > 1) image.notes.insert(image.notes.begin(), "read as " + to_text(image.stack));
+  return image;
+}
+
 /// The rows of an image for the PNG writer; the image must outlive them.
 raster::Rows rows_of(const Image& image) {
   BASIN_CHECK(image.type == PixelType::u8 || image.type == PixelType::u16, "type ", int(image.type));
@@ -84,19 +100,16 @@ const char* name_of(PixelType type) {
 }
 
 Image read_image(const fs::path& path, const PlaneChoice& choice) {
-  raster::Picture picture = raster::read(path, raster::Purpose::image, choice);
-  check_values(path, picture.pixels);
-  Array a = narrowed(std::move(picture.pixels));
-  Image image;
-  image.type = pixel_type(path, a.type);
-  image.height = int(a.shape[0]);
-  image.width = int(a.shape[1]);
-  image.channels = int(a.shape[2]);
-  image.pixels = std::move(a.bytes);
-  image.stack = std::move(picture.stack);
-  image.notes = std::move(picture.notes);
-  if (image.stack.images > 1) image.notes.insert(image.notes.begin(), "read as " + to_text(image.stack));
-  return image;
+  return image_of(path, raster::read(path, raster::Purpose::image, choice));
+}
+
+StackPlanes planes_in(const fs::path& path, const PlaneChoice& choice) { return raster::planes_in(path, choice); }
+
+void read_image_planes(const fs::path& path, const StackPlanes& planes, const PlaneChoice& choice,
+                       const std::function<void(int64_t, Image)>& f) {
+  int64_t plane = 0;
+  raster::read_planes(path, planes, choice,
+                      [&](raster::Picture picture) { f(plane++, image_of(path, std::move(picture))); });
 }
 
 void write_png(const fs::path& path, const Image& image) { raster::write_png(path, rows_of(image)); }

@@ -11,6 +11,7 @@
 // clang-format on
 
 #include "data/files/decoders.h"
+#include "data/files/library_versions.h"
 #include "engine/files.h"
 #include "kernels/runtime/platform.h"
 
@@ -125,6 +126,16 @@ Decoded read_jpeg(const fs::path& path) {
     d.notes.push_back("converted from CMYK to RGB");
   }
   return d;
+}
+
+#define BASIN_QUOTED(x) #x
+#define BASIN_TEXT(x) BASIN_QUOTED(x)
+std::string jpeg_version() {
+#ifdef LIBJPEG_TURBO_VERSION
+  return "libjpeg-turbo " BASIN_TEXT(LIBJPEG_TURBO_VERSION);
+#else
+  return "libjpeg " BASIN_TEXT(JPEG_LIB_VERSION);
+#endif
 }
 
 }  // namespace basin::raster

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <climits>
 #include <cmath>
+#include <numbers>
+#include <utility>
 
 #include "data/files/decoded.h"
 #include "data/files/encoders.h"
@@ -73,45 +75,6 @@ Labels compact_ids(int height, int width, const T* ids, const std::string& where
   return labels;
 }
 
-/// The number of 8-connected pieces that the objects consist of.
-int64_t pieces(const Labels& labels) {
-  std::vector<int32_t> parent;
-  const auto root = [&](int32_t a) {
-    while (parent[size_t(a)] != a)
-      a = parent[size_t(a)] = parent[size_t(parent[size_t(a)])];
-    return a;
-  };
-  int64_t count = 0;
-  std::vector<int32_t> above(size_t(labels.width), -1), here(size_t(labels.width), -1);
-  for (int y = 0; y < labels.height; ++y) {
-    for (int x = 0; x < labels.width; ++x) {
-      here[size_t(x)] = -1;
-      const int32_t id = labels(y, x);
-      if (id == 0) continue;
-      const auto join = [&](int v, int u, const std::vector<int32_t>& row) {
-        if (v < 0 || u < 0 || u >= labels.width || labels(v, u) != id) return;
-        const int32_t other = root(row[size_t(u)]);
-        if (here[size_t(x)] < 0) {
-          here[size_t(x)] = other;
-        } else if (const int32_t own = root(here[size_t(x)]); own != other) {
-          parent[size_t(own)] = other;
-          --count;
-        }
-      };
-      join(y, x - 1, here);
-      for (int u = x - 1; u <= x + 1; ++u)
-        join(y - 1, u, above);
-      if (here[size_t(x)] < 0) {
-        here[size_t(x)] = int32_t(parent.size());
-        parent.push_back(here[size_t(x)]);
-        ++count;
-      }
-    }
-    std::swap(above, here);
-  }
-  return count;
-}
-
 void refuse_no_labels(const Labels& labels, const std::string& where) {
   const LabelEvidence e = evidence(labels);
   if (e.photograph) refuse(where, ": is not a label image: neighbouring pixels differ as in a photograph");
@@ -151,10 +114,53 @@ Labels resized(const Labels& labels, int height, int width) {
   return compact(height, width, std::move(ids));
 }
 
+std::vector<Piece> pieces_of(const Labels& labels) {
+  std::vector<Piece> parts;  // of pieces, in raster order; the first part of a piece collects its area
+  std::vector<int32_t> parent;
+  const auto root = [&](int32_t a) {
+    while (parent[size_t(a)] != a)
+      a = parent[size_t(a)] = parent[size_t(parent[size_t(a)])];
+    return a;
+  };
+  std::vector<int32_t> above(size_t(labels.width), -1), here(size_t(labels.width), -1);
+  for (int y = 0; y < labels.height; ++y) {
+    for (int x = 0; x < labels.width; ++x) {
+      here[size_t(x)] = -1;
+      const int32_t id = labels(y, x);
+      if (id == 0) continue;
+      const auto join = [&](int v, int u, const std::vector<int32_t>& row) {
+        if (v < 0 || u < 0 || u >= labels.width || labels(v, u) != id) return;
+        const int32_t other = root(row[size_t(u)]);
+        if (here[size_t(x)] < 0) {
+          here[size_t(x)] = other;
+        } else if (const int32_t own = root(here[size_t(x)]); own != other) {
+          const int32_t first = std::min(own, other), second = std::max(own, other);
+          parent[size_t(second)] = here[size_t(x)] = first;
+          parts[size_t(first)].area += std::exchange(parts[size_t(second)].area, 0);
+        }
+      };
+      join(y, x - 1, here);
+      for (int u = x - 1; u <= x + 1; ++u)
+        join(y - 1, u, above);
+      if (here[size_t(x)] < 0) {
+        here[size_t(x)] = int32_t(parent.size());
+        parent.push_back(here[size_t(x)]);
+        parts.push_back({id, 0, y, x});
+      }
+      ++parts[size_t(root(here[size_t(x)]))].area;
+    }
+    std::swap(above, here);
+  }
+  std::erase_if(parts, [](const Piece& part) { return part.area == 0; });
+  return parts;
+}
+
+double equivalent_diameter(double area) { return 2 * std::sqrt(area / std::numbers::pi); }
+
 LabelEvidence evidence(const Labels& labels) {
   constexpr int64_t few = 1000;
   LabelEvidence e;
-  int64_t foreground = 0, borders = 0, between = 0;
+  int64_t foreground = 0;
   std::vector<int64_t> areas(size_t(labels.count) + 1);
   for (int y = 0; y < labels.height; ++y)
     for (int x = 0; x < labels.width; ++x) {
@@ -174,16 +180,16 @@ LabelEvidence evidence(const Labels& labels) {
         middle = middle || (a < id && id < b) || (a > id && id > b);
       };
       look(x > 0 && x + 1 < labels.width, 0, 1), look(y > 0 && y + 1 < labels.height, 1, 0);
-      borders += border, between += middle;
+      e.borders += border, e.between += middle;
     }
   if (foreground > few && 2 * e.equal < e.pairs) {
-    const int64_t n = pieces(labels);
+    const int64_t n = int64_t(pieces_of(labels).size());
     e.photograph = foreground < 8 * n && n >= 4 * int64_t(labels.count);
   }
   int64_t in_large = 0;
   for (const int64_t area : areas)
     in_large += area >= 16 ? area : 0;
-  e.interpolated = between >= 20 && 4 * between >= borders && 2 * in_large >= foreground;
+  e.interpolated = e.between >= 20 && 4 * e.between >= e.borders && 2 * in_large >= foreground;
   return e;
 }
 

@@ -32,11 +32,24 @@ Labels resized(const Labels&, int height, int width);
 
 /// Evidence that numbers are not labels.
 struct LabelEvidence {
-  int64_t pairs = 0, equal = 0;  // neighbouring foreground pixels (8 neighbours); those of them with equal numbers
-  bool photograph = false;       // over 1000 pixels in pieces of fewer than 8, and few numbers with many pixels
-  bool interpolated = false;     // a quarter of the border pixels lie between their neighbours, as after smoothing
+  int64_t pairs = 0, equal = 0;      // neighbouring foreground pixels (8 neighbours); those of them with equal numbers
+  int64_t borders = 0, between = 0;  // foreground pixels at borders; those of them between the numbers beside them
+  bool photograph = false;           // over 1000 pixels in pieces of fewer than 8, and few numbers with many pixels
+  bool interpolated = false;         // a quarter of the border pixels lie between their neighbours, as after smoothing
 };
 LabelEvidence evidence(const Labels&);
+
+/// An 8-connected piece of an object.
+struct Piece {
+  int32_t id = 0;    // of the object
+  int64_t area = 0;  // px
+  int y = 0, x = 0;  // its first pixel in raster order
+};
+/// The pieces that the objects consist of, in the order of their first pixels.
+std::vector<Piece> pieces_of(const Labels&);
+
+/// The diameter of a disk of this area: 2 sqrt(area / pi).
+double equivalent_diameter(double area);
 
 /// Reads grey PNG, BMP, integer TIFF of up to 64 bits (floats if they are whole numbers), .npy of integers [H,W];
 /// renumbered to 1..count. For palettes, polarity and orientation see as_labels in decoded.h. Throws one sentence with

@@ -4,6 +4,7 @@
 #include <map>
 #include <pugixml.hpp>
 
+#include "data/files/library_versions.h"
 #include "data/files/stack.h"
 #include "kernels/runtime/platform.h"
 
@@ -126,9 +127,14 @@ std::optional<Stack> stack_of_ome(const std::string& description, const std::str
            micrometres_of(pixels.attribute((attribute + "Unit").c_str()).as_string());
   };
   const double width = length("PhysicalSizeX"), height = length("PhysicalSizeY");
+  if (const double depth = length("PhysicalSizeZ"); depth > 0) s.spacing = depth;
   const bool has_unknown_unit = height == 0 && pixels.attribute("PhysicalSizeY").as_double(0) > 0;
   if (width > 0 && !has_unknown_unit) set_pixel_size(s, width, height);
   return s;
 }
 
 }  // namespace basin
+
+std::string basin::raster::xml_version() {
+  return "pugixml " + std::to_string(PUGIXML_VERSION / 1000) + '.' + std::to_string(PUGIXML_VERSION / 10 % 100);
+}

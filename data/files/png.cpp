@@ -7,6 +7,7 @@
 
 #include "data/files/decoders.h"
 #include "data/files/encoders.h"
+#include "data/files/library_versions.h"
 #include "engine/files.h"
 #include "kernels/runtime/platform.h"
 
@@ -167,5 +168,7 @@ std::vector<std::byte> encode_png(const Rows& rows) {
   if (!encode(codec, sink, rows)) refuse("cannot encode as PNG (", codec.message, ")");
   return std::move(sink.memory);
 }
+
+std::string png_version() { return std::string("libpng ") + png_get_libpng_ver(nullptr); }
 
 }  // namespace basin::raster

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <new>
 #include <numeric>
+#include <utility>
 
 #include "data/files/decoders.h"
 #include "data/files/foreign.h"
@@ -105,27 +106,60 @@ void add_once(std::vector<std::string>& notes, const std::vector<std::string>& m
     if (std::find(notes.begin(), notes.end(), note) == notes.end()) notes.push_back(note);
 }
 
+/// The image whose channels these are: one with all channels, or one for each channel.
+Picture picture_of(const fs::path& path, Purpose purpose, const PlaneChoice& choice, const Stack& stack,
+                   std::vector<Decoded> channels) {
+  Picture picture;
+  picture.stack = stack;
+  std::vector<Picture> parts;
+  for (Decoded& d : channels) {
+    d = purpose == Purpose::image ? as_intensities(path, std::move(d)) : as_labels(path, std::move(d));
+    add_once(picture.notes, d.notes);
+    parts.push_back({std::move(d.pixels), {}, {}});
+  }
+  picture.pixels = parts.size() == 1 ? std::move(parts[0].pixels) : joined(path, parts);
+  picture.stack.height = picture.pixels.shape[0], picture.stack.width = picture.pixels.shape[1];
+  if (parts.size() == 1 && !choice.channels.empty()) {
+    Stack samples = picture.stack;
+    samples.samples = int(picture.pixels.shape[2]);
+    const std::vector<int> kept = chosen_samples(samples, choice, path.string());
+    if (int(kept.size()) != samples.samples || !std::is_sorted(kept.begin(), kept.end()))
+      picture.pixels = with_channels(path, picture.pixels, kept);
+  }
+  return picture;
+}
+
 }  // namespace
 
 Picture read(const fs::path& path, Purpose purpose, const PlaneChoice& choice) {
   return within_memory(path, [&] {
-    Picture picture;
-    std::vector<Picture> parts;
-    for (Decoded& d : decode(path, choice, picture.stack)) {
-      d = purpose == Purpose::image ? as_intensities(path, std::move(d)) : as_labels(path, std::move(d));
-      add_once(picture.notes, d.notes);
-      parts.push_back({std::move(d.pixels), {}, {}});
+    Stack stack;
+    std::vector<Decoded> channels = decode(path, choice, stack);
+    return picture_of(path, purpose, choice, stack, std::move(channels));
+  });
+}
+
+StackPlanes planes_in(const fs::path& path, const PlaneChoice& choice) {
+  return planes_of(format_of(path) == Format::tiff ? tiff_stack(path) : Stack(), choice, path.string());
+}
+
+void read_planes(const fs::path& path, const StackPlanes& planes, const PlaneChoice& choice,
+                 const std::function<void(Picture)>& f) {
+  within_memory(path, [&] {
+    if (format_of(path) != Format::tiff) return f(read(path, Purpose::image, choice));
+    std::vector<int64_t> images;
+    size_t channels = 1;
+    for (int64_t k = 0; k < planes.count(); ++k) {
+      const std::vector<int64_t> own = images_of_plane(planes, k, choice, path.string());
+      channels = own.size();
+      images.insert(images.end(), own.begin(), own.end());
     }
-    picture.pixels = parts.size() == 1 ? std::move(parts[0].pixels) : joined(path, parts);
-    picture.stack.height = picture.pixels.shape[0], picture.stack.width = picture.pixels.shape[1];
-    if (parts.size() == 1 && !choice.channels.empty()) {
-      Stack samples = picture.stack;
-      samples.samples = int(picture.pixels.shape[2]);
-      const std::vector<int> kept = chosen_samples(samples, choice, path.string());
-      if (int(kept.size()) != samples.samples || !std::is_sorted(kept.begin(), kept.end()))
-        picture.pixels = with_channels(path, picture.pixels, kept);
-    }
-    return picture;
+    std::vector<Decoded> plane;
+    read_tiff_planes(path, images, [&](Decoded d) {
+      plane.push_back(std::move(d));
+      if (plane.size() < channels) return;
+      f(picture_of(path, Purpose::image, choice, planes.stack, std::exchange(plane, {})));
+    });
   });
 }
 

@@ -7,6 +7,7 @@
 
 #include "data/files/array.h"
 #include "data/files/stack.h"
+#include "data/files/stack_planes.h"
 
 namespace basin::raster {
 
@@ -22,6 +23,11 @@ struct Picture {
 /// Reads PNG, JPEG, BMP or TIFF, recognised by its first bytes; for an image the chosen channels of one plane. Every
 /// error is one sentence with the file's name.
 Picture read(const std::filesystem::path&, Purpose, const PlaneChoice& = {});
+
+/// The planes of a file and, one after another, their pictures, as read() gives them.
+StackPlanes planes_in(const std::filesystem::path&, const PlaneChoice&);
+void read_planes(const std::filesystem::path&, const StackPlanes&, const PlaneChoice&,
+                 const std::function<void(Picture)>& f);
 
 /// The number of images in a file, not counting reduced copies and masks: more than one only for TIFF.
 int64_t count_images(const std::filesystem::path&);

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <map>
 
+#include "data/files/stack_planes.h"
 #include "engine/json.h"
 #include "kernels/runtime/platform.h"
 
@@ -72,6 +73,7 @@ std::vector<StackAxis> parse_axes(const std::string& text, int64_t images, const
     } else {
       open = int(axes.size());
     }
+    if (c != 'I' && std::any_of(axes.begin(), axes.end(), [&](const StackAxis& a) { return a.name == c; })) wrong();
     axes.push_back({c, size});
   }
   if (open >= 0) axes[size_t(open)].size = images / product, product *= images / product;
@@ -199,6 +201,45 @@ std::vector<int64_t> chosen_images(const Stack& s, const PlaneChoice& choice, co
   return images;
 }
 
+std::string StackPlanes::name_of(int64_t plane) const {
+  std::string text;
+  if (frames > 1) text = "T=" + std::to_string(frame_of(plane));
+  if (slices > 1) text += (text.empty() ? "Z=" : ",Z=") + std::to_string(slice_of(plane));
+  return text;
+}
+
+StackPlanes planes_of(const Stack& s, const PlaneChoice& choice, const std::string& name) {
+  StackPlanes planes{s};
+  if (!choice.axes.empty()) planes.stack.axes = parse_axes(choice.axes, s.images, name);
+  const std::vector<StackAxis>& axes = planes.stack.axes;
+  const std::map<char, int64_t> at = parse_plane(choice.plane, axes, name);
+  for (const StackAxis& a : axes) {
+    planes.has_channels = planes.has_channels || a.name == 'C';
+    if (a.name == 'C' || at.contains(a.name)) continue;
+    int64_t& size = a.name == 'T' ? planes.frames : planes.slices;
+    if (a.name == 'I' || size > 1)
+      refuse(name, ": contains ", s.images, " images (a stack) without named axes; name them with --axes, such as ZYX ",
+             "for slices, TYX for times or CYX for channels, or choose one image with --plane N");
+    size = a.size;
+  }
+  return planes;
+}
+
+PlaneChoice choice_of_plane(const StackPlanes& planes, int64_t plane, const PlaneChoice& choice) {
+  PlaneChoice one = choice;
+  if (const std::string name = planes.name_of(plane); !name.empty())
+    one.plane = choice.plane.empty() ? name : choice.plane + ',' + name;
+  return one;
+}
+
+std::vector<int64_t> images_of_plane(const StackPlanes& planes, int64_t plane, const PlaneChoice& choice,
+                                     const std::string& name) {
+  Stack stack = planes.stack;
+  PlaneChoice one = choice_of_plane(planes, plane, choice);
+  one.axes.clear();  // the stack has them
+  return chosen_images(stack, one, name);
+}
+
 std::vector<int> chosen_samples(const Stack& s, const PlaneChoice& choice, const std::string& name) {
   PlaneChoice own = choice;
   const std::vector<StackAxis> axes = choice.axes.empty() ? s.axes : parse_axes(choice.axes, s.images, name);
@@ -222,9 +263,12 @@ std::optional<Stack> stack_of_imagej(const std::string& description, double colu
     s.axes = {{'I', images}};
   complete(s);
   const auto unit = values.find("unit");
-  if (unit != values.end() && columns_per_unit > 0)
-    if (const double um = micrometres(unit->second); um > 0)
-      set_pixel_size(s, um / columns_per_unit, rows_per_unit > 0 ? um / rows_per_unit : 0);
+  const double um = unit == values.end() ? 0 : micrometres(unit->second);
+  if (um > 0 && columns_per_unit > 0)
+    set_pixel_size(s, um / columns_per_unit, rows_per_unit > 0 ? um / rows_per_unit : 0);
+  if (const auto spacing = values.find("spacing"); um > 0 && spacing != values.end())
+    if (const double z = std::abs(std::strtod(spacing->second.c_str(), nullptr)); z > 0 && std::isfinite(z))
+      s.spacing = um * z;
   return s;
 }
 

@@ -21,6 +21,7 @@ struct Stack {
   int samples = 1;                         // channels within each image
   std::vector<std::string> channel_names;  // along C, or of the samples; empty if they have no names
   std::optional<double> pixel_size;        // um; none if it is unknown or pixels are not square
+  std::optional<double> spacing;           // of neighbouring planes along Z, um
   std::vector<int64_t> order;              // the index in the file of the k-th image in the order of the axes; empty: k
   std::vector<std::string> notes;          // what was left out of the file
 };

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "data/files/decoders.h"
+#include "data/files/library_versions.h"
 #include "data/files/tiff_handle.h"
 #include "engine/files.h"
 #include "kernels/runtime/platform.h"
@@ -400,6 +401,12 @@ void read_tiff_planes(const fs::path& path, const std::vector<int64_t>& planes, 
   Reader reader(path);
   for (const int64_t k : planes)
     f(reader.read(k));
+}
+
+std::string tiff_version() {
+  const std::string text = TIFFGetVersion();  // "LIBTIFF, Version 4.5.0", and the copyright on further lines
+  const std::string line = text.substr(0, text.find('\n'));
+  return "libtiff " + line.substr(line.rfind(' ') + 1);
 }
 
 }  // namespace basin::raster

@@ -35,7 +35,8 @@ void append(std::string& text, const Polygon& polygon) {
   text += ']';
 }
 
-void append(std::string& text, const std::vector<Polygon>& object) {
+/// `place`: null if the image is no stack.
+void append(std::string& text, const std::vector<Polygon>& object, const ObjectPlace* place) {
   if (object.size() == 1) {
     text += "{\"type\":\"Polygon\",\"coordinates\":";
     append(text, object[0]);
@@ -47,12 +48,17 @@ void append(std::string& text, const std::vector<Polygon>& object) {
     }
     text += ']';
   }
+  if (place)
+    fmt::format_to(std::back_inserter(text), ",\"plane\":{{\"c\":-1,\"z\":{},\"t\":{}}}", place->slice, place->frame);
   text += '}';
 }
 
 }  // namespace
 
-void write_geojson(const std::filesystem::path& path, const Outlines& outlines, const ObjectTable& table) {
+void write_geojson(const std::filesystem::path& path, const Outlines& outlines, const ObjectTable& table,
+                   const ObjectPlaces& places) {
+  BASIN_CHECK(!places.is_stack() || places.objects.size() == outlines.size(), places.objects.size(), " places of ",
+              outlines.size(), " objects");
   BASIN_CHECK(table.numbers.size() == table.names.size() * outlines.size() && !table.names.empty(),
               table.numbers.size(), " numbers of ", outlines.size(), " objects");
   OutputFile file(path);
@@ -60,10 +66,11 @@ void write_geojson(const std::filesystem::path& path, const Outlines& outlines, 
   for (size_t k = 0; k < outlines.size(); ++k) {
     text += k ? ",\n" : "\n";
     text += "{\"type\":\"Feature\",\"geometry\":";
-    append(text, outlines[k]);
-    fmt::format_to(std::back_inserter(text),
-                   ",\"properties\":{{\"objectType\":\"detection\",\"name\":\"{}\",\"measurements\":{{", k + 1);
+    append(text, outlines[k], places.is_stack() ? &places.objects[k] : nullptr);
     const std::span<const double> row = table.row(k);
+    fmt::format_to(std::back_inserter(text),
+                   ",\"properties\":{{\"objectType\":\"detection\",\"name\":\"{}\",\"measurements\":{{",
+                   int64_t(row[0]));
     for (size_t c = 1; c < row.size(); ++c) {  // column 0 is the label
       text += c == 1 ? "\"" : ",\"";
       text += table.names[c];

@@ -32,4 +32,22 @@ using Outlines = std::vector<std::vector<Polygon>>;
 /// for any number of threads.
 Outlines outlines_of(const Labels&);
 
+/// Where in a stack an object lies that was found in one plane.
+struct ObjectPlace {
+  int32_t label = 0;             // its number in the label image of the plane
+  int64_t plane = 0;             // index among all planes
+  int64_t frame = 0, slice = 0;  // indices along T and Z
+
+  bool operator==(const ObjectPlace&) const = default;
+};
+
+/// The objects of a stack, plane after plane, with their places.
+struct ObjectPlaces {
+  std::vector<ObjectPlace> objects;
+  int64_t frames = 1, slices = 1;
+  bool has_channels = false;  // the stack has several channels
+
+  bool is_stack() const { return frames * slices > 1; }
+};
+
 }  // namespace basin

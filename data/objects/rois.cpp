@@ -9,6 +9,7 @@
 #include <string>
 
 #include "engine/files.h"
+#include "kernels/runtime/platform.h"
 
 namespace basin {
 namespace {
@@ -134,9 +135,23 @@ void append_path(const Ring& ring, std::vector<float>& path) {
   path.push_back(4);
 }
 
+/// Where ImageJ shows an ROI, counted from 1; 0: everywhere. `image`: in a stack along one axis; `slice` and `frame`:
+/// in a hyperstack.
+struct Position {
+  uint64_t image = 0, slice = 0, frame = 0;
+};
+
+Position position_of(const ObjectPlaces& places, size_t object) {
+  if (!places.is_stack()) return {};
+  const ObjectPlace& place = places.objects[object];
+  const bool hyperstack = (places.frames > 1) + (places.slices > 1) + places.has_channels > 1;
+  if (!hyperstack) return {.image = uint64_t(place.plane) + 1};
+  return {.slice = uint64_t(place.slice) + 1, .frame = uint64_t(place.frame) + 1};
+}
+
 /// An ROI in the format of ImageJ's RoiEncoder, version 227: two headers of 64 bytes, with the coordinates between them
 /// and the name behind.
-std::string roi_of(const std::vector<Polygon>& object, const std::string& name) {
+std::string roi_of(const std::vector<Polygon>& object, const std::string& name, const Position& position) {
   enum Type { rectangle = 1, traced = 8 };
   const Box box = box_of(object);
   const bool simple = object.size() == 1 && object[0].holes.empty() && box.x1 <= short_limit && box.y1 <= short_limit &&
@@ -157,7 +172,7 @@ std::string roi_of(const std::vector<Polygon>& object, const std::string& name) 
   roi.put(simple ? object[0].outer.size() : 0, 2);
   roi.put(0, 8), roi.put(0, 8), roi.put(0, 2);  // a line's end points, stroke width
   roi.put(path.size(), 4);
-  roi.put(0, 8), roi.put(0, 8), roi.put(0, 4);  // colours, options, arrow, position
+  roi.put(0, 8), roi.put(0, 8), roi.put(position.image, 4);  // colours, options, arrow, position
   roi.put(simple ? 64 + 4 * object[0].outer.size() : 64 + 4 * path.size(), 4);
   if (simple) {
     for (const Corner& c : object[0].outer)
@@ -168,7 +183,8 @@ std::string roi_of(const std::vector<Polygon>& object, const std::string& name) 
   for (const float number : path)
     roi.put_float(number);
   const size_t second = roi.text.size();
-  roi.put(0, 8), roi.put(0, 8), roi.put(second + 64, 4), roi.put(name.size(), 4);  // C, Z, T; the name
+  roi.put(0, 8), roi.put(position.slice, 4), roi.put(position.frame, 4);  // C, Z, T
+  roi.put(second + 64, 4), roi.put(name.size(), 4);
   roi.text.resize(second + 64);
   for (const char letter : name)
     roi.put(uint8_t(letter), 2);
@@ -177,10 +193,24 @@ std::string roi_of(const std::vector<Polygon>& object, const std::string& name) 
 
 }  // namespace
 
-void write_rois(const std::filesystem::path& path, const Outlines& outlines) {
+void write_rois(const std::filesystem::path& path, const Outlines& outlines, const ObjectPlaces& places) {
+  BASIN_CHECK(!places.is_stack() || places.objects.size() == outlines.size(), places.objects.size(), " places of ",
+              outlines.size(), " objects");
   OutputFile file(path);
   Zip zip(file);
-  const size_t digits = std::max<size_t>(4, std::to_string(outlines.size()).size());
+  const auto digits_for = [](int64_t highest) { return std::max<size_t>(4, std::to_string(highest).size()); };
+  int64_t highest = int64_t(outlines.size());
+  if (places.is_stack()) {
+    highest = 0;
+    for (const ObjectPlace& place : places.objects)
+      highest = std::max<int64_t>(highest, place.label);
+  }
+  const size_t digits = digits_for(highest), plane_digits = digits_for(places.frames * places.slices);
+  const auto name_of = [&](size_t object) {
+    if (!places.is_stack()) return fmt::format("{:0{}}", object + 1, digits);
+    const ObjectPlace& place = places.objects[object];
+    return fmt::format("{:0{}}-{:0{}}", place.plane + 1, plane_digits, place.label, digits);
+  };
   struct Entry {
     std::string name, content;
     uint32_t crc = 0;
@@ -190,8 +220,8 @@ void write_rois(const std::filesystem::path& path, const Outlines& outlines) {
     const size_t n = std::min(entries.size(), outlines.size() - first);
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < n; ++i) {
-      const std::string name = fmt::format("{:0{}}", first + i + 1, digits);
-      std::string content = roi_of(outlines[first + i], name);
+      const std::string name = name_of(first + i);
+      std::string content = roi_of(outlines[first + i], name, position_of(places, first + i));
       const uint32_t crc = crc32(content);
       entries[i] = {name + ".roi", std::move(content), crc};
     }

@@ -10,6 +10,9 @@ namespace basin {
 /// whole coordinates along the edges of its pixels, as ImageJ's wand makes it; any other object, and one beyond
 /// coordinate 32,767 or with more than 32,767 corners, is a composite ROI. Uncompressed; written under a temporary name
 /// and renamed.
-void write_rois(const std::filesystem::path&, const Outlines&);
+///
+/// Objects of a stack (`places`) have entries PLANE-LABEL.roi, with planes counted from 1 as in ImageJ, and the
+/// position in the stack at which ImageJ shows them: in all channels if the stack has several.
+void write_rois(const std::filesystem::path&, const Outlines&, const ObjectPlaces& places = {});
 
 }  // namespace basin

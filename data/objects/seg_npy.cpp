@@ -101,7 +101,7 @@ double median_diameter(const Labels& labels) {
     const double below = double(*std::max_element(areas.begin() + 1, middle));
     return (std::sqrt(below) + std::sqrt(area)) / std::sqrt(std::numbers::pi);
   }
-  return 2 * std::sqrt(area / std::numbers::pi);
+  return equivalent_diameter(area);
 }
 
 bool on_border(const Labels& labels, size_t i) {

@@ -131,7 +131,41 @@ Image painted(const Image& image, const Labels& labels, int tint) {
   return out;
 }
 
+struct Paint {
+  const Colour* colour = nullptr;
+  int share = 0;  // of 256
+};
+
 }  // namespace
+
+Image overlay_errors(const Image& image, const Labels& truth, const Labels& prediction, const MatchedObjects& matched) {
+  BASIN_CHECK(image.height == truth.height && image.width == truth.width && truth.height == prediction.height &&
+                  truth.width == prediction.width,
+              "image ", image.width, " x ", image.height, ", truth ", truth.width, " x ", truth.height, ", prediction ",
+              prediction.width, " x ", prediction.height);
+  BASIN_CHECK(int(matched.truth.size()) > truth.count && int(matched.prediction.size()) > prediction.count,
+              "matches of ", matched.truth.size(), " and ", matched.prediction.size(), " objects");
+  const Colour &missed = palette[0], &found = palette[2], &wrong = palette[5];
+  const std::vector<uint8_t> grey = stretched(image);
+  Image out{image.height, image.width, 3, PixelType::u8, std::vector<std::byte>(3 * grey.size())};
+  uint8_t* to = out.as<uint8_t>();
+  size_t p = 0;
+  for (int y = 0; y < image.height; ++y)
+    for (int x = 0; x < image.width; ++x, ++p, to += 3) {
+      const int32_t t = truth.ids[p], q = prediction.ids[p];
+      const bool is_missed = t != 0 && matched.truth[size_t(t)] == 0;
+      Paint paint;
+      if (q != 0)
+        paint = {matched.prediction[size_t(q)] ? &found : &wrong, on_outline(prediction, y, x) ? 256 : 90};
+      else if (is_missed)
+        paint = {&missed, 90};
+      if (is_missed && on_outline(truth, y, x)) paint = {&missed, 256};
+      for (int c = 0; c < 3; ++c)
+        to[c] = uint8_t(
+            (grey[p] * (256 - paint.share) + (paint.colour ? (*paint.colour)[size_t(c)] : 0) * paint.share) / 256);
+    }
+  return out;
+}
 
 Image overlay(const Image& image, const Labels& labels) { return painted(image, labels, 90); }
 

@@ -14,4 +14,16 @@ Image overlay(const Image&, const Labels&);
 /// The same without the tint: only the outlines, so that every pixel inside an object can be judged.
 Image outlined(const Image&, const Labels&);
 
+/// How the objects of two label images were matched: for each id the id of its partner in the other image, or 0. [0]
+/// is not used.
+struct MatchedObjects {
+  std::vector<int32_t> truth, prediction;
+};
+
+/// The image in grey, as above, with errors in colour: matched predicted objects in bluish green, those without a
+/// partner (false) in reddish purple, and true objects without a partner (missed) in orange. Objects are tinted, and
+/// outlined inside their border in the pure colour; where a missed object lies under a false one, it keeps its outline.
+/// Throws if the sizes differ.
+Image overlay_errors(const Image&, const Labels& truth, const Labels& prediction, const MatchedObjects&);
+
 }  // namespace basin

@@ -6,6 +6,7 @@
 #include <cctype>
 #include <string_view>
 
+#include "data/report/html.h"
 #include "engine/files.h"
 #include "kernels/runtime/platform.h"
 
@@ -42,33 +43,17 @@ article header { display: flex; flex-wrap: wrap; gap: .1rem 1rem; align-items: b
 figure { margin: 0; max-width: 36rem; }
 img { display: block; width: 100%; height: auto; border-radius: 5px; background: #000; image-rendering: pixelated; }
 figcaption { margin-top: .35rem; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 0 2.5rem; }
+.chart { display: block; width: 100%; max-width: 34rem; font-size: 11px; }
+.chart text { fill: var(--soft); }
+.chart .grid { stroke: var(--line); }
+.chart .axis { stroke: var(--soft); }
+.legend { display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; font-size: .8125rem; color: var(--soft); }
+.legend i { display: inline-block; width: .8rem; height: .25rem; margin: 0 .4rem .2rem 0; border-radius: 2px; }
+pre { margin: 0; padding: .8rem 1rem; background: var(--card); border: 1px solid var(--line); border-radius: 8px;
+  font-size: .8125rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 @media print { article { break-inside: avoid; } }
 )";
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (char c : text)
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out += c;
-    }
-  return out;
-}
 
 /// A relative file name as a URL: everything but letters, digits and -._~/ as %XX; with "./" in front, so that a colon
 /// in the first component is not taken for a scheme.
@@ -113,31 +98,40 @@ std::string table_html(const ReportTable& table) {
       if (c == 0 || !is_number(row[c])) numeric[c] = false;
   }
   std::string out =
-      fmt::format("<section>\n<h2>{}</h2>\n<div class=\"scroll\"><table>\n<thead><tr>", escaped(table.title));
+      fmt::format("<section>\n<h2>{}</h2>\n<div class=\"scroll\"><table>\n<thead><tr>", html_escaped(table.title));
   for (size_t c = 0; c < table.columns.size(); ++c)
-    out += fmt::format("<th scope=\"col\"{}>{}</th>", numeric[c] ? " class=\"number\"" : "", escaped(table.columns[c]));
+    out += fmt::format("<th scope=\"col\"{}>{}</th>", numeric[c] ? " class=\"number\"" : "",
+                       html_escaped(table.columns[c]));
   out += "</tr></thead>\n<tbody>\n";
   for (const std::vector<std::string>& row : table.rows) {
     out += "<tr>";
     for (size_t c = 0; c < row.size(); ++c)
-      out += c == 0 ? fmt::format("<th scope=\"row\">{}</th>", escaped(row[c]))
-                    : fmt::format("<td{}>{}</td>", numeric[c] ? " class=\"number\"" : "", escaped(row[c]));
+      out += c == 0 ? fmt::format("<th scope=\"row\">{}</th>", html_escaped(row[c]))
+                    : fmt::format("<td{}>{}</td>", numeric[c] ? " class=\"number\"" : "", html_escaped(row[c]));
     out += "</tr>\n";
   }
   out += "</tbody></table></div>\n";
-  if (!table.note.empty()) out += fmt::format("<p class=\"note\">{}</p>\n", escaped(table.note));
+  if (!table.note.empty()) out += fmt::format("<p class=\"note\">{}</p>\n", html_escaped(table.note));
   return out + "</section>\n";
 }
 
+std::string tables_html(const std::vector<ReportTable>& tables) {
+  if (tables.empty()) return "";
+  std::string out = "<div class=\"tables\">\n";
+  for (const ReportTable& table : tables)
+    out += table_html(table);
+  return out + "</div>\n";
+}
+
 std::string item_html(const ReportItem& item) {
-  std::string out = fmt::format("<article>\n<header><h3>{}</h3>", escaped(item.name));
-  if (!item.summary.empty()) out += fmt::format("<p class=\"summary\">{}</p>", escaped(item.summary));
+  std::string out = fmt::format("<article>\n<header><h3>{}</h3>", html_escaped(item.name));
+  if (!item.summary.empty()) out += fmt::format("<p class=\"summary\">{}</p>", html_escaped(item.summary));
   out += "</header>\n<div class=\"pictures\">\n";
   for (const ReportPicture& picture : item.pictures) {
     const std::string source =
         picture.png.empty() ? url_of(picture.file) : "data:image/png;base64," + base64(picture.png);
     out += fmt::format("<figure><img src=\"{}\" alt=\"{}\" loading=\"lazy\"><figcaption>{}</figcaption></figure>\n",
-                       source, escaped(item.name + ": " + picture.caption), escaped(picture.caption));
+                       source, html_escaped(item.name + ": " + picture.caption), html_escaped(picture.caption));
   }
   return out + "</div>\n</article>\n";
 }
@@ -149,15 +143,21 @@ std::string report_html(const Report& report) {
       "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<title>{0}</title>\n<style>{1}</style>\n</head>\n<body>\n<main>\n<h1>{0}</h1>\n",
-      escaped(report.title), style);
-  if (!report.summary.empty()) out += fmt::format("<p class=\"lead\">{}</p>\n", escaped(report.summary));
-  if (!report.tables.empty()) out += "<div class=\"tables\">\n";
-  for (const ReportTable& table : report.tables)
-    out += table_html(table);
-  if (!report.tables.empty()) out += "</div>\n";
+      html_escaped(report.title), style);
+  if (!report.summary.empty()) out += fmt::format("<p class=\"lead\">{}</p>\n", html_escaped(report.summary));
+  if (!report.figures.empty()) out += "<div class=\"figures\">\n";
+  for (const ReportFigure& figure : report.figures) {
+    out += fmt::format("<section>\n<h2>{}</h2>\n{}", html_escaped(figure.title), figure.svg);
+    if (!figure.note.empty()) out += fmt::format("<p class=\"note\">{}</p>\n", html_escaped(figure.note));
+    out += "</section>\n";
+  }
+  if (!report.figures.empty()) out += "</div>\n";
+  out += tables_html(report.tables);
   if (!report.items.empty()) out += "<h2>Images</h2>\n";
   for (const ReportItem& item : report.items)
     out += item_html(item);
+  out += tables_html(report.last_tables);
+  if (!report.command.empty()) out += fmt::format("<h2>Command</h2>\n<pre>{}</pre>\n", html_escaped(report.command));
   return out + "</main>\n</body>\n</html>\n";
 }
 

@@ -28,10 +28,20 @@ struct ReportTable {
   std::string note;                            // one line below the table; may be empty
 };
 
+/// A chart, such as chart_svg() draws it.
+struct ReportFigure {
+  std::string title;
+  std::string svg;   // written as it is
+  std::string note;  // one line below the chart; may be empty
+};
+
 struct Report {
   std::string title, summary;
   std::vector<ReportTable> tables;
   std::vector<ReportItem> items;
+  std::vector<ReportFigure> figures = {};     // before the tables
+  std::vector<ReportTable> last_tables = {};  // after the items
+  std::string command = {};                   // at the end; may be empty
 };
 
 /// A self-contained HTML page in UTF-8, except for linked pictures: no scripts, no network. Follows the reader's light

@@ -249,6 +249,7 @@ Var conv_upsampled(Tape& tape, const Var& low, const Var& skip, const Parameter&
       for_each_up(exec, value, d_out, [&](int first, const Tensor& up) {
         upsample(exec, value, first, up);
         convolution.backward_weight(up, d_out, weight.gradient, first);
+        if (!tape.wants_gradient(low)) return;
         convolution.backward_data(weight.value, first, d_out, up);
         with_map(up.dtype(), [&]<class T>(T) {
           kernels::upsample_backward<T>(exec, up.features<const T>(), first, d_low.tensor().features<T>());
@@ -257,6 +258,7 @@ Var conv_upsampled(Tape& tape, const Var& low, const Var& skip, const Parameter&
       d_low.finish();
     }
     convolution.backward_weight(skip.recomputed(), d_out, weight.gradient, lows);
+    if (!tape.wants_gradient(skip)) return;
     GradientSink d_skip(tape, skip);
     convolution.backward_data(weight.value, lows, d_out, d_skip.tensor());
     d_skip.finish();

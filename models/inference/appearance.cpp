@@ -5,21 +5,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "data/dataset/order_statistics.h"
 #include "engine/json.h"
 
 namespace basin {
 namespace {
 
-constexpr double pi = 3.14159265358979323846;
 constexpr int max_rows = 256, max_columns = 256;  // largest number of rows and columns of an image that are examined
-
-/// The quantile of sorted values at `share`, 0 to 1.
-double at_share(std::vector<double>& values, double share) {
-  if (values.empty()) return 0;
-  const auto at = values.begin() + std::ptrdiff_t(std::lround(share * double(values.size() - 1)));
-  std::nth_element(values.begin(), at, values.end());
-  return *at;
-}
 
 std::vector<int64_t> areas_of(const Labels& labels) {
   std::vector<int64_t> areas(size_t(labels.count) + 1);
@@ -34,7 +26,7 @@ std::vector<int64_t> areas_of(const Labels& labels) {
 std::vector<double> diameters_of(const std::vector<int64_t>& areas) {
   std::vector<double> all;
   for (const int64_t area : areas)
-    if (area > 0) all.push_back(2 * std::sqrt(double(area) / pi));
+    if (area > 0) all.push_back(equivalent_diameter(double(area)));
   return all;
 }
 

@@ -27,6 +27,7 @@ class EmbedSeg : public Method {
   EmbedSeg(const std::string& name, const Json& config);
 
   std::string name() const override { return "es"; }
+  std::string encoder() const override { return "encoder."; }
   void init(const Exec&, uint64_t seed) override;
 
   TrainingDefaults training_defaults() const override;

@@ -29,6 +29,7 @@ class FcrNet : public Method {
   FcrNet(const std::string& name, const Json& config);
 
   std::string name() const override { return "fc"; }
+  std::string encoder() const override { return "encoder_"; }
 
   void check_settings() const override;
   TrainingDefaults training_defaults() const override;

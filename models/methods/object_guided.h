@@ -31,6 +31,7 @@ class ObjectGuided : public Method {
   ObjectGuided(const std::string& name, const Json& config);
 
   std::string name() const override { return "og"; }
+  std::string encoder() const override { return "base_network."; }
   TrainingDefaults training_defaults() const override;
   SampleSpec sample_spec() const override;
   TargetSpec targets() const override;

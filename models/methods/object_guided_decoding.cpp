@@ -8,17 +8,17 @@
 namespace basin {
 namespace {
 
-struct Piece {
+struct FloodedPiece {
   int64_t area = 0;
   int x0 = 0, y0 = 0, x1 = 0, y1 = 0;
   int32_t first = 0;  // its first pixel
 };
 
 /// Flood fill of the piece that contains a pixel; marks its pixels as seen.
-Piece flood(const Labels& labels, int32_t start, std::vector<uint8_t>& seen, std::vector<int32_t>& pixels) {
+FloodedPiece flood(const Labels& labels, int32_t start, std::vector<uint8_t>& seen, std::vector<int32_t>& pixels) {
   const int width = labels.width;
   const int32_t id = labels.ids[size_t(start)];
-  Piece piece{0, start % width, start / width, start % width, start / width, start};
+  FloodedPiece piece{0, start % width, start / width, start % width, start / width, start};
   pixels.assign(1, start);
   seen[size_t(start)] = 1;
   for (size_t next = 0; next < pixels.size(); ++next) {
@@ -114,18 +114,18 @@ double iou(const Instance& a, const Instance& b) {
 
 GuidedObjects guided_objects(const Labels& labels) {
   const size_t n = labels.ids.size();
-  std::vector<Piece> largest(size_t(labels.count) + 1);
+  std::vector<FloodedPiece> largest(size_t(labels.count) + 1);
   std::vector<uint8_t> seen(n, 0);
   std::vector<int32_t> pixels;
   for (size_t i = 0; i < n; ++i) {
     if (labels.ids[i] == 0 || seen[i]) continue;
-    const Piece piece = flood(labels, int32_t(i), seen, pixels);
-    Piece& best = largest[size_t(labels.ids[i])];
+    const FloodedPiece piece = flood(labels, int32_t(i), seen, pixels);
+    FloodedPiece& best = largest[size_t(labels.ids[i])];
     if (piece.area > best.area) best = piece;
   }
   GuidedObjects objects{{labels.height, labels.width, 0, std::vector<int32_t>(n, 0)}, {}};
   std::fill(seen.begin(), seen.end(), uint8_t(0));
-  for (const Piece& p : largest) {
+  for (const FloodedPiece& p : largest) {
     if (p.area == 0 || p.x1 - p.x0 <= 2 || p.y1 - p.y0 <= 2 || objects.pieces.count == max_guided_objects) continue;
     flood(labels, p.first, seen, pixels);
     ++objects.pieces.count;

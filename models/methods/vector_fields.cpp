@@ -3,10 +3,12 @@
 #include <optional>
 
 #include "engine/json.h"
+#include "engine/ops/ignored.h"
 #include "engine/ops/loss.h"
 #include "engine/safetensors.h"
 #include "kernels/image/symmetry.h"
 #include "kernels/image/tiles.h"
+#include "kernels/nn/ignored.h"
 #include "kernels/runtime/scratch.h"
 #include "models/methods/method_support.h"
 #include "models/networks/tiling.h"
@@ -164,9 +166,19 @@ SampleSpec VectorFields::sample_spec() const {
   return spec;
 }
 
-TargetSpec VectorFields::targets() const { return {{{"mask", 1}, {"target", 2}}, {}}; }
+TargetSpec VectorFields::targets() const {
+  TargetSpec spec{{{"mask", 1}, {"target", 2}}, {}};
+  if (has_ignored_) spec.maps.push_back({"counted", 1});
+  return spec;
+}
 
-void VectorFields::make_targets(const Exec& exec, View<const int32_t, 2> labels, const SampleTargets& to) const {
+void VectorFields::make_targets(const Exec& exec, View<const int32_t, 2> given, const SampleTargets& to) const {
+  const Temp<int32_t> cleared(exec, has_ignored_ ? given.size() : 0);
+  View<const int32_t, 2> labels = given;
+  if (has_ignored_) {
+    kernels::clear_ignored(exec, given, {cleared.data(), {given.dim[0], given.dim[1]}});
+    labels.data = cleared.data();
+  }
   const View<float, 3> mask = to.map<float>("mask"), target = to.map<float>("target");
   kernels::mask_of_middle(exec, labels, {mask.data, {mask.dim[1], mask.dim[2]}});
   const Temp<float> memory(exec, int64_t(2) * labels.size());
@@ -174,14 +186,36 @@ void VectorFields::make_targets(const Exec& exec, View<const int32_t, 2> labels,
   kernels::make_field(exec, labels, options_.field, whole);
   const int margin_y = (labels.dim[0] - target.dim[1]) / 2, margin_x = (labels.dim[1] - target.dim[2]) / 2;
   kernels::cut_tile(exec, whole, margin_y, margin_x, kernels::Outside::zero, kernels::Outside::zero, target);
+  if (!has_ignored_) return;
+  const View<float, 3> counted = to.map<float>("counted");
+  kernels::counted_of_middle(exec, given, {counted.data, {counted.dim[1], counted.dim[2]}});
+  const auto sample = [](View<float, 3> map) {
+    return View<float, 4>{map.data, {1, map.dim[0], map.dim[1], map.dim[2]}};
+  };
+  kernels::keep_counted<float>(exec, sample(target), sample(counted), 0.f, sample(target));
 }
 
 LossTerms VectorFields::loss(Tape& tape, const Batch& batch, const StepState* state) const {
   const std::vector<Var> out = net_.forward(tape, {batch["image"]}, state);
-  const Var ivp = ivp_loss(tape, out[1], batch["target"], options_.ivp);
-  const Var mse = mse_loss(tape, out[1], batch["target"]);
-  const Var tversky = tversky_loss(tape, out[0], batch["mask"], options_.tversky[0], options_.tversky[1]);
-  const auto& w = options_.weights;
+  return vector_field_losses(tape, out[0], out[1], batch, options_);
+}
+
+LossTerms vector_field_losses(Tape& tape, Var logit, Var field, const Batch& targets,
+                              const VectorFieldOptions& options) {
+  constexpr double certain_background = -1e4;  // a probability of 0
+  const bool partial = targets.tensors.contains("counted");
+  if (partial) {
+    logit = keep_counted(tape, logit, targets["counted"], certain_background);
+    field = keep_counted(tape, field, targets["counted"], 0);
+  }
+  Var ivp = ivp_loss(tape, field, targets["target"], options.ivp);
+  Var mse = mse_loss(tape, field, targets["target"]);
+  if (partial) {
+    const Tensor factor = counted_factor(tape, targets["counted"]);
+    ivp = times(tape, ivp, factor), mse = times(tape, mse, factor);
+  }
+  const Var tversky = tversky_loss(tape, logit, targets["mask"], options.tversky[0], options.tversky[1]);
+  const auto& w = options.weights;
   return {{{"ivp", ivp}, {"mse", mse}, {"tversky", tversky}},
           weighted_sum(tape, {{ivp, w[0]}, {mse, w[1]}, {tversky, w[2]}})};
 }

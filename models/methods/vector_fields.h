@@ -23,7 +23,9 @@ struct VectorFieldOptions {
 
 /// Vector fields for instance segmentation (Peters 2022): a U-Net predicts the foreground and a vector field; every
 /// foreground pixel moves along the field, and clustering the end points gives the instances.
-/// Targets: "mask" [1,H,W], 0 or 1, and "target" [2,H,W], the field. Maps: "logit" [1,H,W] and "field" [2,H,W].
+/// Targets: "mask" [1,H,W], 0 or 1; "target" [2,H,W], the field; and, if there are ignored pixels, "counted" [1,H,W], 0
+/// at these and 1 elsewhere. In the other two targets ignored pixels are background with a field of 0. Maps: "logit"
+/// [1,H,W] and "field" [2,H,W].
 class VectorFields : public Method {
  public:
   explicit VectorFields(const VectorFieldOptions&);
@@ -32,6 +34,8 @@ class VectorFields : public Method {
 
   std::string name() const override { return options_.net.decoders == 2 ? "vf-h2" : "vf-h1"; }
 
+  std::string encoder() const override { return "backbone."; }
+  bool ignore_negative_labels() override { return has_ignored_ = true; }
   void check_settings() const override;
   SampleSpec sample_spec() const override;
   TargetSpec targets() const override;
@@ -52,7 +56,13 @@ class VectorFields : public Method {
  private:
   VectorFieldOptions options_;
   UNet net_;
+  bool has_ignored_ = false;  // targets tell which pixels count
 };
+
+/// The losses of a predicted logit [N, 1, H, W] and field [N, 2, H, W] against the targets "mask" and "target". If
+/// there is a target "counted", each loss is computed over the pixels where it is 1: the other pixels start no
+/// trajectories of the IVP loss, and for trajectories that cross them both fields are 0 there.
+LossTerms vector_field_losses(Tape&, Var logit, Var field, const Batch& targets, const VectorFieldOptions&);
 
 /// The config for a torchvf state_dict of H1 or H2: channels, width and decoders follow from the shapes, and all other
 /// settings are torchvf's defaults. Null if the tensors are not those of these networks; throws for an invalid size.

@@ -1,5 +1,7 @@
 #include "models/networks/erfnet.h"
 
+#include <optional>
+
 namespace basin {
 
 using kernels::ConvGeometry;
@@ -85,6 +87,8 @@ Var ErfNet::block(Tape& tape, const Var& input, const Block& b, uint32_t layer, 
 Var ErfNet::forward(Tape& tape, const Var& image, const StepState* state) const {
   BASIN_CHECK(image.value.dim(2) % multiple == 0 && image.value.dim(3) % multiple == 0, "image ", image.value.shape());
   const Layout layout = network_layout(tape.exec(), params_.dtype(), options_.width);
+  std::optional<Tape::Evaluating> frozen;
+  if (params_.frozen(down_[0].conv.weight)) frozen.emplace(tape);
   uint32_t layer = 0;
   Var x = down(tape, image, down_[0]);
   for (int k = 0; k < 2; ++k) {
@@ -92,6 +96,7 @@ Var ErfNet::forward(Tape& tape, const Var& image, const StepState* state) const 
     for (const Block& b : blocks_[k])
       x = block(tape, x, b, layer++, state);
   }
+  frozen.reset();
   const Var bottom = x;
   std::vector<Var> maps;
   for (const Decoder& d : decoders_) {

@@ -23,7 +23,7 @@ class ErfNet {
   ErfNet& operator=(const ErfNet&) = delete;
 
   /// The concatenated maps of all decoders, [N, sum of outputs, H, W] in plain nchw, from x [N, C, H, W]; H and W are
-  /// multiples of 8. On a training tape with batch statistics and channel dropout.
+  /// multiples of 8. On a training tape with batch statistics and channel dropout, except in a frozen encoder.
   Var forward(Tape&, const Var& x, const StepState*) const;
 
   static constexpr int multiple = 8;  // of H and W

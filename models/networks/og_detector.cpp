@@ -1,5 +1,7 @@
 #include "models/networks/og_detector.h"
 
+#include <optional>
+
 namespace basin {
 
 using kernels::ConvGeometry;
@@ -67,6 +69,8 @@ Var OgDetector::combine(Tape& tape, const Var& coarse, const Var& fine, const Og
 OgDetector::Result OgDetector::forward(Tape& tape, const Var& given) const {
   BASIN_CHECK(given.value.dim(2) % multiple == 0 && given.value.dim(3) % multiple == 0, "image ", given.value.shape());
   const Var image = layers_.readable(tape, given);
+  std::optional<Tape::Evaluating> frozen;
+  if (layers_.frozen(stem_)) frozen.emplace(tape);
   const Var stem =
       norm_relu(tape, layers_.conv(tape, {image}, stem_, ConvGeometry::square(7, 2, 3)), layers_.norm(stem_norm_));
   Var x = max_pool_3x3(tape, stem), stages[4];
@@ -75,6 +79,7 @@ OgDetector::Result OgDetector::forward(Tape& tape, const Var& given) const {
       x = block(tape, x, b);
     stages[stage] = x;
   }
+  frozen.reset();
   Var combined[4];
   combined[3] = stages[3];
   for (int k = 2; k >= 0; --k)

@@ -43,6 +43,7 @@ class OgLayers {
   Combination add_combination(const std::string& name, int coarse, int fine, bool with_norm);
 
   Parameter parameter(int handle) const { return handle < 0 ? Parameter() : params_.parameter(handle); }
+  bool frozen(const Conv& c) const { return params_.frozen(c.weight); }
   NormParameters norm(const BatchNormLayer& n) const { return n.in(params_); }
   Layout layout(const Exec& exec) const { return network_layout(exec, params_.dtype(), options_.width); }
   /// The result is in the layout of the network; `parts` are in that layout or plain.

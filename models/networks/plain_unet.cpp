@@ -1,5 +1,7 @@
 #include "models/networks/plain_unet.h"
 
+#include <optional>
+
 namespace basin {
 
 using kernels::ConvGeometry;
@@ -40,6 +42,8 @@ Var PlainUNet::conv_relu(Tape& tape, const std::vector<Var>& parts, const Conv& 
 Var PlainUNet::forward(Tape& tape, const std::vector<Var>& inputs) const {
   const Tensor& image = inputs.at(0).value;
   BASIN_CHECK(image.dim(2) % multiple == 0 && image.dim(3) % multiple == 0, "image ", image.shape());
+  std::optional<Tape::Evaluating> frozen;
+  if (params_.frozen(encoder_[0][0].weight)) frozen.emplace(tape);
   Var x, skips[stages - 1];
   for (int k = 0; k < stages; ++k) {
     x = conv_relu(tape, k == 0 ? inputs : std::vector<Var>{x}, encoder_[k][0]);
@@ -48,6 +52,7 @@ Var PlainUNet::forward(Tape& tape, const std::vector<Var>& inputs) const {
     skips[k] = x;
     x = max_pool(tape, x);
   }
+  frozen.reset();
   for (int k = 0; k < stages - 1; ++k) {
     x = conv_upsampled_2x2(tape, x, parameter(up_[k].weight), parameter(up_[k].bias), layout(tape.exec()), true);
     x = conv_relu(tape, {skips[stages - 2 - k], x}, decoder_[k][0]);

@@ -76,6 +76,8 @@ std::vector<Var> UNet::forward(Tape& tape, const Var& image, const StepState* st
   BASIN_CHECK(image.value.dim(2) % multiple == 0 && image.value.dim(3) % multiple == 0, "image ", image.value.shape());
   const Layout blocked = layout(tape.exec());
   const bool bf16 = tape.exec().precision == Precision::bf16 && blocked == Layout::nhwc;
+  std::optional<Tape::Evaluating> frozen;
+  if (params_->frozen(encoder_[0].conv1.weight)) frozen.emplace(tape);
   Var x = image, skips[3];
   if (!tape.wants_gradient(image))
     x = {bf16 ? to_bfloat16(tape.exec(), image.value, blocked) : readable(tape.exec(), image.value, blocked)};
@@ -87,8 +89,9 @@ std::vector<Var> UNet::forward(Tape& tape, const Var& image, const StepState* st
     x = max_pool(tape, skips[k]);
   }
   x = conv_norm_relu(tape, x, middle_[0]);
-  x = dropout(tape, x, {middle_dropout, options_.seed, 0}, state);
+  if (!frozen) x = dropout(tape, x, {middle_dropout, options_.seed, 0}, state);
   const Var bottom = conv_norm_relu(tape, x, middle_[1]);
+  frozen.reset();
   std::vector<Var> tops;
   for (const Decoder& decoder : decoders_) {
     x = bottom;

@@ -26,8 +26,8 @@ class UNet {
   UNet& operator=(const UNet&) = delete;
 
   /// One plain nchw map per head from x [N, C, H, W], H and W multiples of 8. Requires Params::allocate(). On a
-  /// training tape: with batch statistics and dropout. On the GPU, maps have Exec::precision unless the image needs a
-  /// gradient.
+  /// training tape: with batch statistics and dropout, except in a frozen encoder. On the GPU, maps have
+  /// Exec::precision unless the image needs a gradient.
   std::vector<Var> forward(Tape&, const Var& x, const StepState*) const;
 
   /// The network with batch norm folded into the convolutions, built from the present values of the parameters.

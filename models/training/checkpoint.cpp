@@ -39,7 +39,7 @@ void refuse_changes(const Json& now, const Json& then, const std::string& file) 
     if (value == before) return;
     changes += changes.empty() ? "" : "; ";
     if (key == "data")
-      changes += "the training images or labels differ";
+      changes += "the training images, labels or weights differ";
     else if (key == "validation")
       changes += "the validation images or labels differ";
     else
@@ -57,7 +57,7 @@ void refuse_changes(const Json& now, const Json& then, const std::string& file) 
 void save_checkpoint(const std::filesystem::path& path, const Exec& exec, const Params& params, const Checkpoint& at,
                      const Json& settings) {
   SafeTensors content;
-  Json info{{"settings", settings}, {"best", at.best}};
+  Json info{{"settings", settings}, {"best_AP50_95", at.best}};
   if (at.best_step > 0) info["best_step"] = at.best_step;
   content.metadata["basin"] = to_text(info);
   if (keeps_choices(exec)) content.metadata["cudnn"] = choices_text();
@@ -76,8 +76,7 @@ void load_checkpoint(const std::filesystem::path& path, const Exec& exec, const 
   const auto text = content.metadata.find("basin");
   const Json info = text == content.metadata.end() ? Json() : parse_json(text->second);
   const StoredTensor* step = content.find("step");
-  if (!info.is_object() || !info.contains("settings") || !info.contains("best") || !info["best"].is_number() || !step ||
-      step->dtype != "I64" || step->bytes.size() != 8)
+  if (!info.is_object() || !info.contains("settings") || !step || step->dtype != "I64" || step->bytes.size() != 8)
     refuse(file, " is not a training state");
   refuse_changes(settings, info["settings"], file);
   kernels::ConvAlgorithms choices;
@@ -87,7 +86,7 @@ void load_checkpoint(const std::filesystem::path& path, const Exec& exec, const 
   for (const auto& [name, tensor] : tensors_of(at))
     tensor->copy_from_host(exec, content.floats(name, {tensor->shape().size()}, file));
   std::memcpy(&at.step, step->bytes.data(), 8);
-  at.best = info["best"].get<double>();
+  at.best = info.value("best_AP50_95", -1.0);  // states of earlier versions hold a best AP50 instead
   at.best_step = info.value("best_step", int64_t(0));
   if (keeps_choices(exec)) kernels::conv_algorithm_cache().hand_in(std::move(choices), kernels::cudnn_versions().found);
 }

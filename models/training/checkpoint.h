@@ -9,7 +9,7 @@ namespace basin {
 /// The state of a training run beside its parameters: only --resume needs it.
 struct Checkpoint {
   int64_t step = 0;                        // number of steps done
-  double best = -1;                        // the best validation score so far
+  double best = -1;                        // the best AP50:95 of validation images so far
   int64_t best_step = 0;                   // the step at which it was reached
   Tensor m, v;                             // the optimizer's moments, on its device
   Tensor average_values, average_running;  // moving averages of the weights; empty if the run keeps none

@@ -26,8 +26,16 @@ std::vector<Example> scaled_examples(const std::vector<Example>& examples, doubl
   all.reserve(examples.size());
   for (const Example& e : examples) {
     const Tensor values = at_scale(cpu, part_of(cpu, e.source, 0, 0, e.source.height(), e.source.width()), scale);
-    all.push_back({e.stem, source_of(e.stem, values),
-                   StoredLabels(resized(true_labels(e), int(values.dim(1)), int(values.dim(2)))), e.weight, e.notes});
+    const int height = int(values.dim(1)), width = int(values.dim(2));
+    all.push_back(
+        {e.stem, source_of(e.stem, values), StoredLabels(resized(true_labels(e), height, width)), e.weight, e.notes});
+    if (e.ignored) {
+      Labels ignored{e.source.height(), e.source.width(), 1, {}};
+      ignored.ids.resize(size_t(ignored.height) * size_t(ignored.width));
+      for (int y = 0; y < ignored.height; ++y)
+        e.ignored->row(y, 0, ignored.width, ignored.ids.data() + size_t(y) * size_t(ignored.width));
+      all.back().ignored = StoredLabels(resized(ignored, height, width));
+    }
   }
   return all;
 }

@@ -106,8 +106,13 @@ void Stepper::put_step(const Batch& batch, Part part) {
   note_bad(params.running());
   if (!part.last) return;
   if (options_.clip > 0) kernels::clip_to_norm(exec_, options_.clip, params.gradients().view<float, 1>());
-  kernels::adam<float>(exec_, options_.adam, state, params.gradients().view<const float, 1>(),
-                       params.values().view<float, 1>(), m_.view<float, 1>(), v_.view<float, 1>());
+  for (const auto& [first, last] : params.trained()) {
+    const auto part = [first = first, last = last]<class T>(View<T, 1> all) {
+      return View<T, 1>{all.data + first, {int(last - first)}};
+    };
+    kernels::adam<float>(exec_, options_.adam, state, part(params.gradients().view<const float, 1>()),
+                         part(params.values().view<float, 1>()), part(m_.view<float, 1>()), part(v_.view<float, 1>()));
+  }
   if (!average_values_) return;
   kernels::moving_average(exec_, options_.average, params.values().view<const float, 1>(),
                           average_values_.view<float, 1>());

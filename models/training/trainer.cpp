@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <ctime>
 #include <deque>
+#include <optional>
 #include <span>
-#include <sstream>
 
+#include "data/dataset/ignored.h"
 #include "data/dataset/loader.h"
 #include "engine/fingerprint.h"
 #include "engine/json.h"
@@ -65,6 +67,8 @@ Json settings(const TrainOptions& o, const Exec& exec, const Method& method, con
   if (o.segment.scale != 1) j["scale"] = o.segment.scale;
   if (exec.precision != Precision::fp32) j["precision"] = name_of(exec.precision);
   if (exec.device == Device::cuda && exec.deterministic) j["deterministic"] = true;
+  if (o.ignore_label) j["ignore-label"] = *o.ignore_label;
+  if (o.freeze_encoder) j["freeze"] = "encoder";
   if (o.start) j["finetune"] = fingerprint_of(exec, *o.start);
   const Json config = method.config();
   for (const auto& [key, value] : config.items())
@@ -73,13 +77,15 @@ Json settings(const TrainOptions& o, const Exec& exec, const Method& method, con
 }
 
 ValidationScores validate(const Exec& exec, const Method& method, const std::vector<Example>& examples,
-                          const SegmentOptions& options) {
+                          const TrainOptions& options) {
   const std::unique_ptr<Predictor> predictor = method.predictor(exec);
   std::vector<ImageScore> scores;
   for (const Example& e : examples)
     with_name(e.stem, [&] {
-      const Segmentation found = segment_source(exec, method, *predictor, e.source, options);
-      scores.push_back(score(true_labels(e), found.instances.labels));
+      Labels found = segment_source(exec, method, *predictor, e.source, options.segment).instances.labels;
+      if (e.ignored) found = without_ignored(found, *e.ignored);
+      scores.push_back(score(true_labels(e), found));
+      if (options.scored) options.scored(e, found, scores.back());
     });
   return validation_scores(scores);
 }
@@ -133,6 +139,13 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
   if (o.segment.scale != 1) scaled = scaled_examples(originals, o.segment.scale);
   const std::vector<Example>& examples = o.segment.scale != 1 ? scaled : originals;
   const Json appearance = to_json(appearance_of(examples));
+  if (o.ignore_label && !method.ignore_negative_labels())
+    refuse("--ignore-label ", *o.ignore_label, ": the method ", method.name(),
+           " cannot leave pixels out of its losses");
+  if (o.freeze_encoder) {
+    if (method.encoder().empty()) refuse("--freeze encoder: the method ", method.name(), " has no single encoder");
+    method.params().freeze(method.encoder());
+  }
   Stepper stepper(exec, method, o.step);
   Checkpoint at;
   at.m = stepper.first_moment(), at.v = stepper.second_moment();
@@ -162,6 +175,8 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
   Loader loader(examples, load, target_maker(method), at.step * accumulate);
   Feed feed(exec, loader);
   MetricsFile metrics(files.metrics(), at.step);
+  std::optional<EventFile> events;
+  if (o.tensorboard) events.emplace(files.events(), at.step);
   Progress progress(at.step, o.steps);
   std::deque<std::pair<int64_t, std::string>> recent;
   // Memory of a step is idle between steps: free it, so that validation and saving do not need more on top of it.
@@ -202,40 +217,39 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
               {"step", at.step},
               {"software", "basin " BASIN_VERSION}};
     if (o.segment.scale != 1) info["scale"] = o.segment.scale;
-    std::string header = "step,epoch,rate";
-    std::ostringstream line;
-    line.precision(9);
-    line << at.step << ',' << (at.step - 1) * accumulate / loader.steps_per_epoch() << ','
-         << learning_rate(o.rate, step, o.steps);
+    MetricsRow row{at.step, (at.step - 1) * accumulate / loader.steps_per_epoch(), {}};
+    row.values.emplace_back("rate", learning_rate(o.rate, step, o.steps));
     for (size_t k = 0; k < row_sums.size(); ++k) {
-      header += ',' + stepper.names()[k];
-      line << ',' << row_sums[k] / double(since_row);
+      row.values.emplace_back(stepper.names()[k], row_sums[k] / double(since_row));
       row_sums[k] = 0;
     }
     since_row = 0;
-    header += ",val_AP50,val_AP75,val_AP90,val_AP50_95";
+    std::optional<ValidationScores> s;
     if (scored) {
       const Averaged averaged(method.params(), stepper);
-      const ValidationScores s = validate(exec, method, validation, o.segment);
+      s = validate(exec, method, validation, o);
       release();
-      line << ',' << s.ap50 << ',' << s.ap75 << ',' << s.ap90 << ',' << s.ap;
-      std::fprintf(stderr, "step %lld  validation AP50 %.4f  AP75 %.4f  AP90 %.4f\n", static_cast<long long>(at.step),
-                   s.ap50, s.ap75, s.ap90);
-      info["validation"] = to_json(s);
-      if (s.ap50 > at.best) {
-        at.best = s.ap50;
-        if (o.patience > 0) at.best_step = at.step;
+      std::fprintf(stderr, "step %lld  validation AP50 %.4f  AP75 %.4f  AP90 %.4f  AP50:95 %.4f\n",
+                   static_cast<long long>(at.step), s->ap50, s->ap75, s->ap90, s->ap);
+      info["validation"] = to_json(*s);
+      if (s->ap > at.best) {
+        at.best = s->ap, at.best_step = at.step;
         save_model(files.best(), exec, method, info);
       }
-    } else {
-      line << ",,,,";
     }
+    const auto add_score = [&](const char* name, double ValidationScores::*score) {
+      row.values.emplace_back(name, s ? std::optional<double>((*s).*score) : std::nullopt);
+    };
+    add_score("val_AP50", &ValidationScores::ap50), add_score("val_AP75", &ValidationScores::ap75);
+    add_score("val_AP90", &ValidationScores::ap90), add_score("val_AP50_95", &ValidationScores::ap);
     {
       const Averaged averaged(method.params(), stepper);
       save_model(files.last(), exec, method, info);
     }
-    metrics.add(header, line.str());
+    metrics.add(row);
+    if (events) events->add(to_event(row, double(std::time(nullptr))));
     save_checkpoint(files.state(), exec, method.params(), at, chosen);
+    if (o.saved) o.saved();
     if (o.stop_after > 0 && at.step >= o.stop_after) return;
     if (o.patience > 0 && scored && at.step - at.best_step >= o.patience * o.validate_every) {
       std::fprintf(stderr, "training stops: no better score since step %lld\n", static_cast<long long>(at.best_step));

@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "data/dataset/dataset.h"
+#include "data/metrics/metrics.h"
 #include "models/inference/segmenter.h"
 #include "models/training/stepper.h"
 
@@ -16,25 +17,33 @@ struct TrainOptions {
   int batch = 2, crop = 256;
   LearningRate rate;
   StepperOptions step;
-  int patience = 0;  // stop after this many validations without a better score; 0: never
+  int patience = 0;  // stop after this many validations without a better AP50:95; 0: never
   Augmentation augment;
   DrawBy draw_by = DrawBy::images;
   int64_t draws = 0;  // samples per epoch; 0: draws_per_epoch()
   uint64_t seed = 0;
-  const Params* start = nullptr;   // fine-tuning: the first values of the parameters; null: drawn with the seed
-  int workers = 0;                 // threads that prepare batches; 0: 1, or on a GPU as many as the cores allow
-  SegmentOptions segment;          // for validation; training images are seen at its scale too
-  std::function<void()> accepted;  // called once before the first step, when all settings have been accepted
+  std::optional<int64_t> ignore_label;  // the value that Example::ignored is from
+  const Params* start = nullptr;        // fine-tuning: the first values of the parameters; null: drawn with the seed
+  bool freeze_encoder = false;          // do not change the tensors that begin with Method::encoder()
+  int workers = 0;                      // threads that prepare batches; 0: 1, or on a GPU as many as the cores allow
+  SegmentOptions segment;               // for validation; training images are seen at its scale too
+  bool tensorboard = false;             // write RunFiles::events() too
+  std::function<void()> accepted;       // called once before the first step, when all settings have been accepted
+  /// If set, called for each validation image that was scored, in their order.
+  std::function<void(const Example&, const Labels& prediction, const ImageScore&)> scored;
+  std::function<void()> saved;  // called after each save
 };
 
 /// The files that a run writes to its folder: last.safetensors, best.safetensors, last.state.safetensors, metrics.csv.
-/// Each is written under a temporary name and renamed.
+/// Each is written under a temporary name and renamed. The same numbers as in metrics.csv are appended to the events
+/// for TensorBoard.
 struct RunFiles {
   std::filesystem::path folder;
   std::filesystem::path last() const { return folder / "last.safetensors"; }
   std::filesystem::path best() const { return folder / "best.safetensors"; }
   std::filesystem::path state() const { return folder / "last.state.safetensors"; }
   std::filesystem::path metrics() const { return folder / "metrics.csv"; }
+  std::filesystem::path events() const { return folder / "events.out.tfevents.basin"; }
 };
 
 /// Trains `method`, whose parameters must be allocated, on `train` and scores it on `validation`, which may be empty.

@@ -18,9 +18,30 @@ MetricsFile::MetricsFile(std::filesystem::path path, int64_t resumed_step) : pat
     if (text_.empty() || std::atoll(line.c_str()) <= resumed_step) text_ += line + '\n';
 }
 
-void MetricsFile::add(const std::string& header, const std::string& row) {
+ScalarEvent to_event(const MetricsRow& row, double wall_time) {
+  ScalarEvent event{wall_time, row.step, {}};
+  for (const auto& [column, value] : row.values) {
+    const std::string name = column.starts_with("val_") ? "validation/" + column.substr(4)
+                             : column == "rate"         ? column
+                             : column == "loss"         ? "loss/total"
+                                                        : "loss/" + column;
+    if (value) event.values.emplace_back(name, float(*value));
+  }
+  return event;
+}
+
+void MetricsFile::add(const MetricsRow& row) {
+  std::string header = "step,epoch";
+  std::ostringstream line;
+  line.precision(9);
+  line << row.step << ',' << row.epoch;
+  for (const auto& [column, value] : row.values) {
+    header += ',' + column;
+    line << ',';
+    if (value) line << *value;
+  }
   if (text_.empty()) text_ = header + '\n';
-  text_ += row + '\n';
+  text_ += line.str() + '\n';
   write_atomically(path_, text_);
 }
 

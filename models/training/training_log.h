@@ -1,9 +1,24 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
+
+#include "data/report/event_file.h"
 
 namespace basin {
+
+/// The numbers of a save: those that were not computed have no value.
+struct MetricsRow {
+  int64_t step = 0, epoch = 0;
+  std::vector<std::pair<std::string, std::optional<double>>> values;  // with their columns in metrics.csv
+};
+
+/// The row for TensorBoard: "rate" as it is, "loss" as loss/total, other losses as loss/NAME, and val_NAME as
+/// validation/NAME. `wall_time`: seconds since 1970.
+ScalarEvent to_event(const MetricsRow&, double wall_time);
 
 /// metrics.csv: one row per save. --resume removes the rows after the step that the run continues from.
 class MetricsFile {
@@ -11,7 +26,7 @@ class MetricsFile {
   /// Reads the rows up to `resumed_step`, if any; 0: starts a new file.
   MetricsFile(std::filesystem::path, int64_t resumed_step);
   /// Adds a row, and the header if the file is new. Written under a temporary name and renamed.
-  void add(const std::string& header, const std::string& row);
+  void add(const MetricsRow&);
 
  private:
   std::filesystem::path path_;

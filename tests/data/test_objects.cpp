@@ -137,3 +137,27 @@ TEST_CASE("objects: GeoJSON has polygons with holes and several pieces; the ROI 
   CHECK(contains(zip, "0002.roi"));
   CHECK(zip.find("Iout") == 30 + 8);
 }
+
+TEST_CASE("objects: those of a stack have positions in it") {
+  const Folder folder;
+  const Outlines outlines = outlines_of(ring());  // of two objects
+  // The position, and those along Z and T, of each ROI (big-endian, in the first and the second header).
+  const auto positions = [&](int64_t frames, int64_t slices, bool has_channels) {
+    const ObjectPlaces places{{{7, 1, 0, 1}, {12345, 4, 1, 2}}, frames, slices, has_channels};
+    write_rois(folder / "x.zip", outlines, places);
+    const std::string zip = read_bytes(folder / "x.zip");
+    CHECK(contains(zip, "0002-00007.roi"));
+    CHECK(contains(zip, "0005-12345.roi"));
+    std::vector<int> found;
+    for (size_t roi = zip.find("Iout"); roi != std::string::npos; roi = zip.find("Iout", roi + 1)) {
+      const auto number = [&](size_t at) { return int(uint8_t(zip[roi + at + 2])) << 8 | uint8_t(zip[roi + at + 3]); };
+      const size_t second = size_t(number(60));
+      found.insert(found.end(), {number(56), number(second + 8), number(second + 12)});
+    }
+    return found;
+  };
+  CHECK(positions(1, 6, false) == std::vector<int>{2, 0, 0, 5, 0, 0});
+  CHECK(positions(6, 1, false) == std::vector<int>{2, 0, 0, 5, 0, 0});
+  CHECK(positions(1, 6, true) == std::vector<int>{0, 2, 1, 0, 3, 2});
+  CHECK(positions(2, 3, false) == std::vector<int>{0, 2, 1, 0, 3, 2});
+}

@@ -1,8 +1,12 @@
 #include <doctest/doctest.h>
 
 #include "data/files/stack.h"
+#include "data/files/stack_planes.h"
+#include "data/objects/write_stack.h"
+#include "tests/support/file_support.h"
 
 using namespace basin;
+using namespace basin::test;
 
 TEST_CASE("stack: pixels that are not square have no single pixel size, which is reported") {
   const std::string start = "ImageJ=1.53t\nunit=um\n";
@@ -21,4 +25,84 @@ TEST_CASE("stack: pixels that are not square have no single pixel size, which is
   CHECK(ome("PhysicalSizeX=\"0.2\"").pixel_size == doctest::Approx(0.2));
   CHECK(!ome("PhysicalSizeX=\"0.2\" PhysicalSizeY=\"2\" PhysicalSizeYUnit=\"pixel\"").pixel_size);
   CHECK(!ome("PhysicalSizeX=\"0.2\" PhysicalSizeY=\"0.3\"").pixel_size);
+  CHECK(ome("PhysicalSizeZ=\"300\" PhysicalSizeZUnit=\"nm\"").spacing == doctest::Approx(0.3));
+  CHECK(stack_of_imagej("ImageJ=1.53t\nunit=nm\nspacing=250\n", 4, 4)->spacing == doctest::Approx(0.25));
+  CHECK(!stack_of_imagej("ImageJ=1.53t\nspacing=250\n", 4, 4)->spacing);
+}
+
+namespace {
+
+Stack stack_with(std::vector<StackAxis> axes) {
+  Stack s;
+  s.axes = std::move(axes);
+  complete(s);
+  return s;
+}
+
+}  // namespace
+
+TEST_CASE("stack: its planes are those along T and Z that the choice leaves open") {
+  const Stack s = stack_with({{'Z', 2}, {'C', 4}, {'T', 3}});  // slowest first
+  const StackPlanes all = planes_of(s, {}, "a.tif");
+  CHECK(all.frames == 3);
+  CHECK(all.slices == 2);
+  CHECK(all.has_channels);
+  CHECK(all.name_of(3) == "T=1,Z=1");
+  // Along Z for each T, whatever the order in the file: image 12 z + 3 c + t.
+  CHECK(images_of_plane(all, 3, {}, "a.tif") == std::vector<int64_t>{13, 16, 19, 22});
+  CHECK(images_of_plane(all, 4, {"", {"1", "3"}, ""}, "a.tif") == std::vector<int64_t>{5, 11});
+  const PlaneChoice at_t{"", {"2"}, "T=2"};
+  const StackPlanes slices = planes_of(s, at_t, "a.tif");
+  CHECK(slices.frames == 1);
+  CHECK(slices.count() == 2);
+  CHECK(slices.name_of(1) == "Z=1");
+  CHECK(images_of_plane(slices, 1, at_t, "a.tif") == std::vector<int64_t>{20});
+  CHECK(planes_of(s, {"", {}, "T=2,Z=0"}, "a.tif").count() == 1);
+  CHECK(planes_of(stack_with({{'C', 3}}), {}, "a.tif").count() == 1);
+  CHECK(planes_of(Stack(), {"ZYX", {}, ""}, "a.tif").count() == 1);
+  // Unknown axes are settled by the user, and never cut to the first image.
+  const Stack unknown = stack_with({{'I', 6}});
+  CHECK(
+      contains(refusal([&] { planes_of(unknown, {}, "a.tif"); }),
+               "a.tif: contains 6 images (a stack) without named axes; name them with --axes, such as ZYX for slices"));
+  CHECK(planes_of(unknown, {"", {}, "5"}, "a.tif").count() == 1);
+  const PlaneChoice named{"T=3,C=2", {}, ""};
+  const StackPlanes times = planes_of(unknown, named, "a.tif");
+  CHECK(times.frames == 3);
+  CHECK(images_of_plane(times, 2, named, "a.tif") == std::vector<int64_t>{4, 5});
+  CHECK(contains(refusal([&] { planes_of(unknown, {"Z=3,Z=2", {}, ""}, "a.tif"); }), "--axes Z=3,Z=2 does not match"));
+}
+
+TEST_CASE("stack: label images of all planes are one TIFF with axes and pixel size") {
+  const Folder folder;
+  Stack s = stack_with({{'T', 2}, {'Z', 3}});
+  s.pixel_size = 0.25, s.spacing = 1.5;
+  const StackPlanes planes = planes_of(s, {}, "a.tif");
+  for (const int32_t highest : {65535, 65536}) {
+    LabelStack stack(planes);
+    for (int32_t k = 0; k < 6; ++k)
+      stack.add(labels_of(2, 3, {0, 1, 1, 2, 0, 0}), {k + 1, k == 4 ? highest : 9});
+    CHECK(stack.highest() == highest);
+    stack.write(folder / "a_masks.tif");
+    const StackPlanes back = planes_in(folder / "a_masks.tif", {});
+    CHECK(back.stack.axes == s.axes);
+    CHECK(back.stack.pixel_size == doctest::Approx(0.25));
+    CHECK(back.stack.spacing == doctest::Approx(1.5));
+    std::vector<std::vector<double>> values;
+    read_image_planes(folder / "a_masks.tif", back, {}, [&](int64_t plane, Image image) {
+      CHECK(plane == int64_t(values.size()));
+      CHECK(image.type == (highest > 65535 ? PixelType::u32 : PixelType::u16));
+      with_pixels(image.type, [&](auto zero) {
+        const auto* p = image.as<decltype(zero)>();
+        values.emplace_back(p, p + 6);
+      });
+    });
+    REQUIRE(values.size() == 6);
+    CHECK(values[2] == std::vector<double>{0, 3, 3, 9, 0, 0});
+    CHECK(values[4] == std::vector<double>{0, 5, 5, double(highest), 0, 0});
+    CHECK(contains(image_refusal(folder / "a_masks.tif"), "a stack of T=2 Z=3 Y X, 0.25 um/px"));
+  }
+  LabelStack uneven(planes);
+  uneven.add(labels_of(1, 2, {0, 1}), {1});
+  CHECK_THROWS_AS(uneven.add(labels_of(2, 1, {0, 1}), {1}), Error);
 }

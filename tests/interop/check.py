@@ -1,4 +1,4 @@
-"""Files that `basin export` writes, opened by the libraries of other programs. Missing modules are reported as skipped.
+"""Files that `basin export` and `basin train` write, opened by the libraries of other programs. Missing modules are reported as skipped.
 
     BASIN=build/cpu/basin python tests/interop/check.py [--strict]      --strict: a skipped check counts as failed
 """
@@ -70,12 +70,64 @@ def check_csv(numpy, measure, path, labels, image):
     check("csv: orientation", max(turns) < 0.01, f"{max(turns):.1e}")
 
 
+def check_stacks(numpy, tifffile, roifile, folder, plane):
+    """Stacks of one sample image, shifted from plane to plane, as ImageJ and OME store them."""
+    stacks = {"t": ("TYX", {"imagej": True}), "tz": ("TZYX", {"imagej": True}), "z": ("ZYX", {"ome": True})}
+    for stem, (axes, form) in stacks.items():
+        shape = (3, 2)[:len(axes) - 2]
+        images = numpy.stack([numpy.roll(plane, 2 * k, 1) for k in range(numpy.prod(shape))]).reshape(shape + plane.shape)
+        details = {"axes": axes, "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25} if "ome" in form else {"axes": axes, "unit": "um"}
+        tifffile.imwrite(folder / f"{stem}.tif", images, metadata=details, resolution=(4, 4), photometric="minisblack", **form)
+        subprocess.run([BASIN, "segment", folder / f"{stem}.tif", "--model", "nuclei-fluo", "--scale", "1", "--device", "cpu",
+                        "--save", "labels,rois,csv", "--out", folder / "stacks"], check=True, stdout=subprocess.DEVNULL)
+        with tifffile.TiffFile(folder / f"stacks/{stem}_masks.tif") as tiff:
+            series, tags = tiff.series[0], tiff.pages[0].tags
+            masks = series.asarray()
+            check(f"stack {axes}: axes and size of the labels", (series.axes, series.shape) == (axes, images.shape))
+            width = tags["XResolution"].value
+            check(f"stack {axes}: pixel size", width[0] / width[1] == 4 and tiff.imagej_metadata["unit"] == "micron")
+        found = [(p, l) for p, labels in enumerate(masks.reshape(-1, *plane.shape)) for l in numpy.unique(labels) if l > 0]
+        rows = numpy.genfromtxt(folder / f"stacks/{stem}_objects.csv", delimiter=",", names=True)
+        check(f"stack {axes}: a line for each object of each plane", found == list(zip(rows["plane"], rows["label"])))
+        if roifile:
+            rois = roifile.roiread(folder / f"stacks/{stem}_rois.zip")
+            where = [(r.t_position - 1) * shape[1] + r.z_position - 1 if len(shape) > 1 else r.position - 1 for r in rois]
+            check(f"stack {axes}: positions of the ROIs", where == [p for p, _ in found])
+
+
 def painted(numpy, draw, shape, rings):
     """The pixels whose centres lie inside an odd number of rings of (x, y)."""
     inside = numpy.zeros(shape, bool)
     for ring in rings:
         inside ^= draw.polygon2mask(shape, numpy.asarray(ring, float)[:, ::-1] - 0.5)
     return inside
+
+
+def check_events(folder):
+    """A short run that is resumed: TensorBoard reads the numbers of metrics.csv, each step once."""
+    accumulator = module("tensorboard.backend.event_processing.event_accumulator")
+    if accumulator is None:
+        return
+    quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run([BASIN, "synth", "--count", "4", "--size", "64", "--out", folder / "data"], **quiet)
+    train = [BASIN, "train", "--data", folder / "data", "--width", "8", "--crop", "32", "--save-every", "2", "--device",
+             "cpu", "--tensorboard", "--out", folder / "run"]
+    subprocess.run([*train, "--steps", "4"], **quiet)
+    subprocess.run([*train, "--steps", "8", "--resume"], **quiet)
+    events = accumulator.EventAccumulator(str(folder / "run"))
+    events.Reload()
+    rows = [line.split(",") for line in (folder / "run/metrics.csv").read_text().splitlines()]
+    ours = {"rate": "rate", "loss/total": "loss", "loss/ivp": "ivp", "loss/mse": "mse", "loss/tversky": "tversky",
+            "validation/AP50": "val_AP50", "validation/AP75": "val_AP75", "validation/AP90": "val_AP90",
+            "validation/AP50_95": "val_AP50_95"}
+    check("events: a scalar for each column", sorted(events.Tags()["scalars"]) == sorted(ours))
+    for tag, column in ours.items():
+        k = rows[0].index(column)
+        want = [(int(r[0]), float(r[k])) for r in rows[1:] if r[k]]
+        got = [(e.step, e.value) for e in events.Scalars(tag)]
+        check(f"events: {tag}", len(want) > 0 and [s for s, _ in want] == [s for s, _ in got] and
+              all(abs(a - b) <= 1e-6 * max(1, abs(a)) for (_, a), (_, b) in zip(want, got)), str(len(want)))
+    check("events: times of this run", all(e.wall_time > 1.6e9 for e in events.Scalars("loss/total")))
 
 
 def main():
@@ -125,6 +177,11 @@ def main():
             (out / "x.tif").write_bytes((folder / "x.tif").read_bytes())
             loaded = io.load_train_test_data(str(out), mask_filter="_seg.npy")
             check("npy: Cellpose loads it as training data", (numpy.squeeze(loaded[1][0]) == labels).all())
+        check_events(folder)
+        pictures = module("skimage.io")
+        if pictures:
+            plane = pictures.imread(ROOT / "data/samples/nuclei_000_img.png")[:160, :200]
+            check_stacks(numpy, tifffile, roifile, folder, plane)
     print(", ".join(f"{n} {what}" for what, n in counts.items()))
     sys.exit(counts["FAILED"] > 0 or ("--strict" in sys.argv and counts["skipped"] > 0))
 

@@ -216,6 +216,61 @@ TEST_CASE("training: the learning rate falls along half a cosine or is constant"
   }
 }
 
+namespace {
+
+/// A column of metrics.csv beside the steps, in rows that have a value.
+std::vector<std::pair<int64_t, double>> column_of(const std::filesystem::path& path, const std::string& name) {
+  std::istringstream lines(read_bytes(path));
+  std::string line, cell;
+  std::getline(lines, line);
+  std::vector<std::pair<int64_t, double>> values;
+  const std::string before = line.substr(0, line.find(name));
+  const auto column = std::count(before.begin(), before.end(), ',');
+  while (std::getline(lines, line)) {
+    std::istringstream cells(line);
+    cell.clear();
+    for (int k = 0; k <= column; ++k)
+      if (!std::getline(cells, cell, ',')) cell.clear();
+    if (!cell.empty()) values.emplace_back(std::stoll(line), std::stod(cell));
+  }
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("training: --patience counts validations without a better score, also if it is given later") {
+  const Folder folder;
+  TrainOptions o = few_steps(100);
+  o.rate.rate = 1e-12;  // so that every score is that of the first validation
+  o.save_every = 1, o.validate_every = 2;
+  o.stop_after = 4;
+  run(folder.path(), o, false);
+  o.stop_after = 0, o.patience = 3;
+  run(folder.path(), o, true);
+  CHECK(column_of(folder / "metrics.csv", "val_AP50_95").back().first == 8);  // best: 2; then 4, 6 and 8
+  CHECK(load_model(folder / "best.safetensors", {}).info["step"] == 2);
+}
+
+TEST_CASE("training: the best model is the first with the best AP50:95") {
+  const Folder folder;
+  VectorFields method(small());
+  method.params().allocate({});
+  const std::vector<Example> examples = synthetic(1, 64);
+  TrainOptions o;
+  o.steps = 100, o.crop = 64, o.save_every = o.validate_every = 4, o.rate.rate = 5e-3;
+  o.augment = parse_augmentation("none");
+  o.segment.tiling.tile = 64;
+  train({}, method, examples, examples, o, {folder.path()}, false);
+  const auto first_best = [&](const char* name) {
+    std::pair<int64_t, double> best{0, -1};
+    for (const auto& row : column_of(folder / "metrics.csv", name))
+      if (row.second > best.second) best = row;
+    return best.first;
+  };
+  CHECK(load_model(folder / "best.safetensors", {}).info["step"] == first_best("val_AP50_95"));
+  CHECK(first_best("val_AP50_95") != first_best("val_AP50,"));  // this run can tell them apart
+}
+
 TEST_CASE("training: extending a finished run gives the model of one longer run") {
   const Folder whole, parts;
   run(whole.path(), few_steps(8), false);

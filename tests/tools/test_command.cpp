@@ -30,7 +30,7 @@ TEST_CASE("command: version, help, and the refusal of unknown commands and argum
     CHECK_MESSAGE(contains(ran.err, why), ran.err);
     CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
   };
-  refused("segmnt a.png", "segmnt: no such command; the commands are bench, cluster, ");
+  refused("segmnt a.png", "segmnt: no such command; the commands are bench, check-data, cluster, ");
   refused("doctor --nonsense", "--nonsense");
   refused("doctor --nonsense", "(basin doctor --help lists the options)");
   refused("synth --out o --kind cats", "cats");

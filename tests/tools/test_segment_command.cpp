@@ -38,7 +38,7 @@ TEST_CASE("segment: an unreadable image is reported and skipped, and the others 
   CHECK(lines_of(ran.err) == 4);
   for (const char* bad : {"missing.png: ", "in/b.png: ", "in/d.tif: "})
     CHECK_MESSAGE(contains(ran.err, bad), ran.err);
-  CHECK(contains(ran.err, "basin: 3 of 6 inputs could not be segmented\n"));
+  CHECK(contains(ran.err, "basin: 3 of 6 inputs could not be segmented: missing.png, in/b.png, in/d.tif\n"));
   CHECK(contains(ran.out, "in/e.png: "));
   CHECK(contains(ran.out, "3 images: "));
   std::vector<std::string> files;

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "engine/json.h"
 #include "kernels/runtime/platform.h"
@@ -60,6 +61,8 @@ std::string member_name(const std::string& option) {
 struct OptionValues {
   std::vector<std::pair<std::string, std::function<Json()>>> options;
   std::map<std::string, std::string> alone;  // the value that --name without one stands for
+  std::map<std::string, std::vector<std::string>> choices;
+  std::set<std::string> models;  // options whose value may be the name of a shipped model
   std::map<std::string, std::shared_ptr<OptionValues>> subcommands;
 
   template <class T>
@@ -84,13 +87,21 @@ Option& Option::shown() {
   return *this;
 }
 
+Option& Option::model() {
+  values_->models.insert(option_->get_name());
+  return *this;
+}
+
 Option& Option::one_of(const std::vector<std::string>& values) {
   option_->check(CLI::IsMember(values));
+  values_->choices[option_->get_name()] = values;
   return *this;
 }
 
 Option& Option::one_of(std::initializer_list<int> values) {
   option_->check(CLI::IsMember(std::vector<int>(values)));
+  for (const int value : values)
+    values_->choices[option_->get_name()].push_back(std::to_string(value));
   return *this;
 }
 
@@ -138,9 +149,9 @@ Option& Option::excludes(const Option& other) {
   return *this;
 }
 
-Command::Command(const std::string& name, const std::string& help, const std::string& version)
+Command::Command(const std::string& name, const std::string& help, std::function<std::string()> version)
     : Command(std::make_shared<CLI::App>(help, name)) {
-  app_->set_version_flag("--version", version);
+  app_->set_version_flag("--version", std::move(version), "print the version, how it was built, and its libraries");
 }
 
 Command::Command(std::shared_ptr<CLI::App> app) : app_(std::move(app)), values_(std::make_shared<OptionValues>()) {}
@@ -183,6 +194,32 @@ void Command::runs(std::function<void()> work) {
     work();
   });
 }
+
+CommandInfo Command::info() const {
+  CommandInfo info{app_->get_name(), app_->get_description(), {}, {}};
+  for (const CLI::Option* option : app_->get_options()) {
+    const std::string name = option->get_name();
+    OptionInfo o{.name = name, .value = "", .help = option->get_description()};
+    o.positional = option->get_positional();
+    o.required = option->get_required();
+    if (option->get_items_expected_max() > 0) {
+      o.value = option->get_type_name();
+      o.fallback = option->get_default_str();
+    }
+    if (const auto choices = values_->choices.find(name); choices != values_->choices.end())
+      o.choices = choices->second;
+    o.model = values_->models.contains(name);
+    info.options.push_back(std::move(o));
+  }
+  for (CLI::App* sub : app_->get_subcommands(std::function<bool(CLI::App*)>())) {
+    Command command{std::shared_ptr<CLI::App>(app_, sub)};
+    command.values_ = values_->subcommands.at(sub->get_name());
+    info.subcommands.push_back(command.info());
+  }
+  return info;
+}
+
+std::string cli11_version() { return "CLI11 " CLI11_VERSION; }
 
 int Command::parse(int argc, char** argv) {
   std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);

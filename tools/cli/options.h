@@ -17,6 +17,27 @@ namespace basin::tools {
 /// The options of a command and of its subcommands.
 struct OptionValues;
 
+/// An option as manual pages and completions describe it.
+struct OptionInfo {
+  std::string name;   // "--out", or "IMAGE" of a positional argument
+  std::string value;  // placeholder and range of its value: "INT:INT in [1 - 9]"; empty: a flag
+  std::string help;
+  std::string fallback = {};              // the default; empty: not shown
+  std::vector<std::string> choices = {};  // the values that it takes; empty: any
+  bool positional = false, required = false;
+  bool model = false;  // its value may be the name of a shipped model
+};
+
+/// A command with its options and its subcommands, in the order of --help.
+struct CommandInfo {
+  std::string name, help;
+  std::vector<OptionInfo> options;
+  std::vector<CommandInfo> subcommands;
+};
+
+/// "CLI11 2.1.2".
+std::string cli11_version();
+
 /// An option of a command. Its constraints are checked when the command line is parsed.
 class Option {
  public:
@@ -37,6 +58,8 @@ class Option {
   /// way; in `--name X`, X is a separate argument.
   Option& alone(const std::string& value);
   Option& excludes(const Option&);
+  /// Its value may be the name of a shipped model, which shells then complete.
+  Option& model();
 
  private:
   friend class Command;
@@ -48,7 +71,8 @@ class Option {
 /// A command or a subcommand. Copies refer to the same command.
 class Command {
  public:
-  Command(const std::string& name, const std::string& help, const std::string& version);
+  /// `version` gives the text that --version prints.
+  Command(const std::string& name, const std::string& help, std::function<std::string()> version);
   /// Adds a subcommand; the command line must then name one.
   Command subcommand(const std::string& name, const std::string& help);
 
@@ -60,6 +84,8 @@ class Command {
   Option flag(const std::string& name, bool& value, const std::string& help);
   /// Sets what the command does. The values of its options are first remembered for run.json.
   void runs(std::function<void()>);
+
+  CommandInfo info() const;
 
   /// Parses the command line and runs the command; returns the exit code. A bad command line throws one sentence;
   /// exceptions of the command pass through.

@@ -37,10 +37,26 @@ void keep_labels(const std::string& stem, const fs::path& out, bool filled_befor
   if (kinds.contains("npy")) keep("_seg.npy");
 }
 
+void refuse_failed(const std::vector<std::string>& failed, size_t all) {
+  constexpr size_t most_names = 20;
+  std::string names;
+  for (size_t i = 0; i < std::min(failed.size(), most_names) && all > 1; ++i)
+    names += (i == 0 ? ": " : ", ") + failed[i];
+  if (failed.size() > most_names)
+    names += fmt::format(" and {} more, which run.json lists", failed.size() - most_names);
+  refuse(failed.size(), " of ", all, " inputs could not be segmented", names);
+}
+
 ImageFiles::~ImageFiles() {
   std::error_code none;
   for (const fs::path& file : written_)
     fs::remove(file, none);
+}
+
+void ImageFiles::remove_others(const std::vector<std::string>& suffixes, const std::string& kept) {
+  std::error_code none;
+  for (const std::string& suffix : suffixes)
+    if (suffix != kept && fs::is_regular_file(path(suffix), none)) fs::remove(path(suffix), none);
 }
 
 void ImageFiles::remove_other_labels(const std::string& kept_masks, bool keep_scores) {

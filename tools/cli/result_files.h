@@ -21,6 +21,9 @@ inline constexpr const char* masks_suffixes[] = {"_masks.png", "_masks.tif", "_m
 void keep_labels(const std::string& stem, const std::filesystem::path& out, bool filled_before,
                  const std::set<std::string>& kinds);
 
+/// Throws that `failed` of `all` inputs could not be segmented, and if there were others, which ones.
+[[noreturn]] void refuse_failed(const std::vector<std::string>& failed, size_t all);
+
 /// The output files of one image. Unless all are written, those that were are removed, even where they replaced files
 /// of an earlier run, so that no file of a failed image is taken for a result.
 class ImageFiles {
@@ -39,6 +42,10 @@ class ImageFiles {
     written_.push_back(file);
   }
   void keep() { written_.clear(); }
+  /// The file with this suffix.
+  std::filesystem::path path(const std::string& suffix) const { return base_.string() + suffix; }
+  /// Removes files that an earlier run wrote under other suffixes of the same kind than `kept`.
+  void remove_others(const std::vector<std::string>& suffixes, const std::string& kept);
   /// Removes label images that an earlier run wrote under other suffixes than `kept_masks`, so that only one stays, and
   /// unless `keep_scores` the scores of its objects.
   void remove_other_labels(const std::string& kept_masks, bool keep_scores);

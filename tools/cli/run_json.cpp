@@ -51,22 +51,31 @@ void resolve_setting(const std::string& name, Json value) {
   if (remembered().contains(name)) remembered()[name] = std::move(value);
 }
 
-void write_run_json(const std::filesystem::path& path, Json settings) {
+Json run_record(Json settings) {
   Json run{{"command", command()}, {"folder", std::filesystem::current_path().string()}, {"version", BASIN_VERSION}};
   run.update(remembered());
   run.update(settings);
-  write_atomically(path, to_text(run, 2) + '\n');
+  return run;
+}
+
+void write_run_json(const std::filesystem::path& path, Json settings) {
+  write_atomically(path, to_text(run_record(std::move(settings)), 2) + '\n');
+}
+
+Json read_run_json(const std::filesystem::path& path) {
+  if (!std::filesystem::is_regular_file(path)) return nullptr;
+  try {
+    const std::vector<std::byte> bytes = read_file(path);  // throws if the file is empty
+    Json run = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    return run.is_object() ? run : Json(nullptr);
+  } catch (const std::exception&) {
+    return nullptr;
+  }
 }
 
 bool made_by(const std::string& subcommand, const std::filesystem::path& path) {
-  if (!std::filesystem::is_regular_file(path)) return false;
-  try {
-    const std::vector<std::byte> bytes = read_file(path);  // throws if the file is empty
-    const Json run = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-    return run.is_object() && run.contains("subcommand") && run["subcommand"] == subcommand;
-  } catch (const std::exception&) {
-    return false;
-  }
+  const Json run = read_run_json(path);
+  return run.is_object() && run.contains("subcommand") && run["subcommand"] == subcommand;
 }
 
 void write_run_json_beside(const std::filesystem::path& file) {

@@ -15,9 +15,15 @@ void remember_settings(const std::string& subcommand, Json values);
 /// command has no such option.
 void resolve_setting(const std::string& name, Json value);
 
-/// For a command that writes a folder: writes the values of its options, overridden by `settings`, the command line and
-/// working directory that repeat the run, and the version.
+/// What write_run_json writes: the command line and working directory that repeat the run, the version, and the values
+/// of the command's options, overridden by `settings`.
+Json run_record(Json settings);
+
+/// For a command that writes a folder: writes its run_record.
 void write_run_json(const std::filesystem::path&, Json settings);
+
+/// A run.json as it was written; null if it is missing or damaged.
+Json read_run_json(const std::filesystem::path&);
 
 /// Whether this run.json was written by this command.
 bool made_by(const std::string& subcommand, const std::filesystem::path&);

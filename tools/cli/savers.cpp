@@ -18,15 +18,18 @@ namespace basin::tools {
 namespace fs = std::filesystem;
 namespace {
 
-/// Probabilities as 8-bit grey, 255 for 1.
 void write_probability(const fs::path& path, const Results& r) {
-  Image picture{r.labels->height, r.labels->width, 1, PixelType::u8, std::vector<std::byte>(r.foreground.size())};
-  std::transform(r.foreground.begin(), r.foreground.end(), picture.as<uint8_t>(),
-                 [](float p) { return uint8_t(std::lround(255 * std::clamp(p, 0.f, 1.f))); });
-  write_png(path, picture);
+  write_png(path, probability_picture(r.labels->height, r.labels->width, r.foreground));
 }
 
 }  // namespace
+
+Image probability_picture(int height, int width, const std::vector<float>& probability) {
+  Image picture{height, width, 1, PixelType::u8, std::vector<std::byte>(probability.size())};
+  std::transform(probability.begin(), probability.end(), picture.as<uint8_t>(),
+                 [](float p) { return uint8_t(std::lround(255 * std::clamp(p, 0.f, 1.f))); });
+  return picture;
+}
 
 const Outlines& Results::outlines() const {
   if (!outlines_) outlines_ = outlines_of(*labels);
@@ -44,19 +47,46 @@ const std::vector<Saver>& savers() {
   using R = const Results&;
   using P = const fs::path&;
   static const std::vector<Saver> all{
-      {"labels", Needs::labels, [](R r) { return masks_suffix(*r.labels); },
+      {"labels",
+       Needs::labels,
+       {"_masks.png", "_masks.tif"},
+       [](R r) { return masks_suffix(*r.labels); },
        [](P path, R r) { write_labels(path, *r.labels); }},
-      {"overlay", Needs::image, [](R) { return "_overlay.png"; },
+      {"overlay",
+       Needs::image,
+       {"_overlay.png", "_overlay.tif"},
+       [](R) { return "_overlay.png"; },
        [](P path, R r) { write_png(path, overlay(*r.image, *r.labels)); }},
-      {"outlines", Needs::image, [](R) { return "_outlines.png"; },
+      {"outlines",
+       Needs::image,
+       {"_outlines.png", "_outlines.tif"},
+       [](R) { return "_outlines.png"; },
        [](P path, R r) { write_png(path, outlined(*r.image, *r.labels)); }},
-      {"rois", Needs::labels, [](R) { return "_rois.zip"; }, [](P path, R r) { write_rois(path, r.outlines()); }},
-      {"geojson", Needs::labels, [](R) { return ".geojson"; },
+      {"rois",
+       Needs::labels,
+       {"_rois.zip"},
+       [](R) { return "_rois.zip"; },
+       [](P path, R r) { write_rois(path, r.outlines()); }},
+      {"geojson",
+       Needs::labels,
+       {".geojson"},
+       [](R) { return ".geojson"; },
        [](P path, R r) { write_geojson(path, r.outlines(), r.table()); }},
-      {"csv", Needs::labels, [](R) { return "_objects.csv"; }, [](P path, R r) { write_objects_csv(path, r.table()); }},
-      {"npy", Needs::image, [](R) { return "_seg.npy"; },
+      {"csv",
+       Needs::labels,
+       {"_objects.csv"},
+       [](R) { return "_objects.csv"; },
+       [](P path, R r) { write_objects_csv(path, r.table()); }},
+      {"npy",
+       Needs::image,
+       {"_seg.npy"},
+       [](R) { return "_seg.npy"; },
        [](P path, R r) { write_seg_npy(path, *r.labels, fs::absolute(r.path)); }},
-      {"probability", Needs::foreground, [](R) { return "_probability.png"; }, write_probability},
+      {"probability",
+       Needs::foreground,
+       {"_probability.png", "_probability.tif"},
+       [](R) { return "_probability.png"; },
+       write_probability},
   };
   return all;
 }
@@ -65,6 +95,7 @@ void save_results(const std::set<std::string>& kinds, const Results& results, Im
   for (const Saver& saver : savers()) {
     if (!kinds.contains(saver.kind)) continue;
     files.write(saver.suffix(results), [&](const fs::path& file) { saver.write(file, results); });
+    if (saver.kind != std::string("labels")) files.remove_others(saver.endings, saver.suffix(results));
   }
 }
 
@@ -91,7 +122,7 @@ Dropped filter_objects(const ObjectFilter& filter, Labels& labels, std::vector<f
   return dropped;
 }
 
-std::string describe_objects(const Labels& labels, const ObjectFilter& filter, const Dropped& dropped) {
+std::string describe_objects(int64_t objects, const ObjectFilter& filter, const Dropped& dropped) {
   std::string why;
   const auto add = [&](int64_t n, const std::string& reason) {
     if (n > 0) why += fmt::format("{}{} {}", why.empty() ? "" : ", ", n, reason);
@@ -99,7 +130,7 @@ std::string describe_objects(const Labels& labels, const ObjectFilter& filter, c
   add(dropped.too_small, fmt::format("smaller than {} px", filter.min_size));
   add(dropped.too_large, fmt::format("larger than {} px", filter.max_size));
   add(dropped.at_edge, "at the edge");
-  const std::string found = counted(labels.count, "object");
+  const std::string found = counted(objects, "object");
   return why.empty() ? found : fmt::format("{} (dropped {})", found, why);
 }
 

@@ -38,11 +38,15 @@ struct Saver {
 
   const char* kind;
   Needs needs;
+  std::vector<std::string> endings;  // of the names that its file may have; .tif for stacks
   const char* (*suffix)(const Results&);
   void (*write)(const std::filesystem::path&, const Results&);
 };
 /// All of them: labels, overlay, outlines, rois, geojson, csv, npy, probability.
 const std::vector<Saver>& savers();
+
+/// Probabilities as 8-bit grey, 255 for 1.
+Image probability_picture(int height, int width, const std::vector<float>& probability);
 
 /// Writes the files of these kinds; other names are ignored.
 void save_results(const std::set<std::string>& kinds, const Results&, ImageFiles&);
@@ -56,7 +60,7 @@ void check(const ObjectFilter&);
 Dropped filter_objects(const ObjectFilter&, Labels&, std::vector<float>& scores);
 
 /// "12 objects (dropped 3 smaller than 15 px, 1 at the edge)"
-std::string describe_objects(const Labels&, const ObjectFilter&, const Dropped&);
+std::string describe_objects(int64_t objects, const ObjectFilter&, const Dropped&);
 
 /// The numbers of dropped objects by reason, for run.json.
 Json to_json(const Dropped&);

@@ -6,15 +6,10 @@
 #include "tools/cli/command.h"
 #include "tools/cli/gpu_fit.h"
 #include "tools/cli/machine.h"
+#include "tools/cli/version.h"
 
 namespace basin::tools {
 namespace {
-
-#if defined(__clang__)
-constexpr const char* compiler = "clang " __clang_version__;
-#else
-constexpr const char* compiler = "g++ " __VERSION__;
-#endif
 
 double gib(int64_t bytes) { return double(bytes) / double(int64_t(1) << 30); }
 
@@ -47,7 +42,7 @@ void print_gpu_lines() {
 
 void run() {
   std::printf("basin         %s\n", BASIN_VERSION);
-  std::printf("compiler      %s\n", compiler);
+  std::printf("compiler      %s\n", compiler_name().c_str());
   std::printf("processor     %s\n", processor_name().c_str());
   std::printf("instructions  %s\n", name_of(isa()));
   std::printf("bf16          %s\n", multiplies_bfloat16() ? "bfloat16 instructions" : "no bfloat16 instructions");

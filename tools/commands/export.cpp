@@ -91,7 +91,7 @@ void run(const Options& o) {
     save_results(save, results, files);
     files.keep();
     if (save.contains("labels")) files.remove_other_labels(masks_suffix(labels), false);
-    std::printf("%s: %s\n", labels_path(pair).string().c_str(), describe_objects(labels, o.filter, gone).c_str());
+    std::printf("%s: %s\n", labels_path(pair).string().c_str(), describe_objects(labels.count, o.filter, gone).c_str());
     Json entry{{"labels", labels_path(pair).string()}};
     entry.update(to_json(gone));
     if (o.filter.does_anything()) dropped.push_back(std::move(entry));

@@ -1,11 +1,10 @@
 #include <cmath>
 #include <cstdio>
-#include <set>
 
+#include "data/checks/training_set.h"
 #include "data/dataset/loader.h"
 #include "engine/files.h"
 #include "engine/json.h"
-#include "kernels/image/components.h"
 #include "models/inference/appearance.h"
 #include "models/inference/model_file.h"
 #include "models/registry.h"
@@ -16,6 +15,8 @@
 #include "tools/cli/run_json.h"
 #include "tools/cli/setting_options.h"
 #include "tools/cli/shipped_models.h"
+#include "tools/cli/training_data.h"
+#include "tools/cli/training_report.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;
@@ -23,14 +24,14 @@ namespace {
 
 struct Options {
   Common common;
-  std::string data, model = "vf-h1", finetune, out, val, augment, schedule, sampling = "images";
-  double val_fraction = 0.1;
+  TrainingDataOptions data;
+  std::string model = "vf-h1", finetune, freeze, out, augment, schedule, sampling = "images";
   std::optional<double> lr, weight_decay, scale;
   double clip = 0, ema = 0;
-  bool resume = false, deterministic = false, no_graph = false;
+  bool tensorboard = false, resume = false, deterministic = false, no_graph = false;
   int64_t epochs = 0, steps = 0, draws = 0, save_every = 0, warm_up = 0;
   std::optional<int> batch, crop, accumulate;
-  int channels = 0, patience = 0;
+  int channels = 0, patience = 0, report_images = 6;
   SettingOptions settings;
 };
 
@@ -43,45 +44,16 @@ LearningRate learning_rate_of(const Options& o, LearningRate rate) {
 }
 
 /// Values that were chosen or found at run time rather than given as options, for run.json.
-Json describe(const TrainOptions& t, const Method& method, size_t train, size_t validation, int64_t converted) {
-  return {{"images", train},
-          {"validation_images", validation},
-          {"converted", converted},
-          {"config", method.config()},
-          {"steps", t.steps},
-          {"save_every", t.save_every},
-          {"validate_every", t.validate_every}};
-}
-
-/// Warns about validation images that are also training images: their scores say little about unseen images.
-void report_repeated(const std::vector<Example>& train, const std::vector<Example>& validation) {
-  const std::vector<std::string> images = image_fingerprints(train);
-  const std::set<std::string> seen(images.begin(), images.end());
-  int64_t repeated = 0;
-  for (const std::string& image : image_fingerprints(validation))
-    repeated += seen.contains(image);
-  if (repeated > 0)
-    std::fprintf(stderr, "%s also used for training: the validation scores will be too high\n",
-                 counted(repeated, "validation image").c_str());
-}
-
-/// Warns about labels with a single object in several pieces: most likely a binary mask.
-void report_binary(const std::vector<Example>& examples) {
-  std::vector<std::string> binary;
-  for (const Example& e : examples) {
-    if (e.labels.count() != 1) continue;
-    const Labels labels = true_labels(e);
-    const std::vector<uint8_t> mask(labels.ids.begin(), labels.ids.end());
-    std::vector<int32_t> ids(mask.size());
-    if (kernels::components({}, {mask.data(), {labels.height, labels.width}}, 8,
-                            {ids.data(), {labels.height, labels.width}}) > 1)
-      binary.push_back(e.stem);
-  }
-  if (!binary.empty())
-    std::fprintf(stderr,
-                 "%s with a single object in several pieces; the first is %s. If each piece is an object, "
-                 "label them with basin components\n",
-                 counted(int64_t(binary.size()), "image").c_str(), binary[0].c_str());
+Json describe(const TrainOptions& t, const Method& method, const TrainingData& data) {
+  Json values{{"images", data.train.size()},
+              {"validation_images", data.validation.size()},
+              {"converted", converted(data.train) + converted(data.validation)},
+              {"config", method.config()},
+              {"steps", t.steps},
+              {"save_every", t.save_every},
+              {"validate_every", t.validate_every}};
+  if (data.paths.size() > 1) values["data_sets"] = data.sets();
+  return values;
 }
 
 void refuse_used(const Options& o) {
@@ -109,6 +81,13 @@ void run(const Options& o) {
   if (o.crop && method->settings().has("crop"))
     assignments.push_back({"crop", std::to_string(*o.crop), "--crop " + std::to_string(*o.crop)});
   method = reconfigure(config, assignments);
+  if (!o.freeze.empty() && !start.method)
+    refuse("--freeze ", o.freeze, ": a frozen encoder needs trained weights; give them with --finetune");
+  if (!o.freeze.empty() && method->encoder().empty())
+    refuse("--freeze ", o.freeze, ": the method ", method->name(), " has no single encoder");
+  if (o.data.ignore_label && !method->ignore_negative_labels())
+    refuse("--ignore-label ", *o.data.ignore_label, ": the method ", method->name(),
+           " cannot leave pixels out of its losses");
   const SampleSpec wanted = method->sample_spec();
   const int crop = o.crop.value_or(method->training_defaults().crop), batch = o.batch.value_or(defaults.batch);
   const int accumulate = o.accumulate.value_or(defaults.accumulate);
@@ -118,30 +97,23 @@ void run(const Options& o) {
   if (draw_by == DrawBy::objects && wanted.sampling.kind != Sampling::Kind::crop)
     refuse("--sampling objects: the method ", method->name(), " has its own sampling; omit --sampling");
   using Kind = Sampling::Kind;
-  if (o.scale && *o.scale != 1 && (wanted.sampling.kind == Kind::affine || wanted.sampling.kind == Kind::resize))
+  const bool resizes = wanted.sampling.kind == Kind::affine || wanted.sampling.kind == Kind::resize;
+  if (o.scale && *o.scale != 1 && resizes)
     refuse("--scale ", *o.scale, ": the method ", method->name(),
            " resizes whole images to --crop; change --crop instead");
-  std::vector<std::string> left_out;
-  std::vector<Pair> pairs = find_pairs(o.data, &left_out), held;
-  if (!o.val.empty()) {
-    held = find_pairs(o.val, &left_out);
-  } else {
-    Split split = split_for_validation(pairs, o.val_fraction);
-    pairs = std::move(split.kept), held = std::move(split.held_out);
-  }
-  report_notes(left_out);
-  std::fprintf(stderr, "training: %s", describe_pairs(pairs).c_str());
-  if (!held.empty()) std::fprintf(stderr, "validation: %s", describe_pairs(held).c_str());
-
-  const std::vector<Example> train_set =
-      read_examples(pairs, start.method ? wanted.channels : o.channels, wanted.normalisation);
+  const TrainingData data =
+      read_training_data(o.data, start.method ? wanted.channels : o.channels, wanted.normalisation, wanted.sampling);
+  const std::vector<Example>&train_set = data.train, &val_set = data.validation;
   const int channels = train_set.front().source.channels();
-  const std::vector<Example> val_set = read_examples(held, channels, wanted.normalisation);
-  report_notes(notes_of(train_set)), report_notes(notes_of(val_set));
-  report_converted(converted(train_set) + converted(val_set), channels);
-  report_repeated(train_set, val_set);
-  report_binary(train_set);
-  if (objects(train_set) == 0) refuse(o.data, ": no training image contains an object");
+  const double scale =
+      o.scale.value_or(start.method ? with_name(o.finetune, [&] { return stored_scale(start.info); }) : 1);
+  report_notes(training_warnings(train_set, {.scale = scale, .crop = resizes ? 0 : crop}));
+  if (objects(train_set) == 0) {
+    const std::string none = in_words(data.paths) + ": no training image contains an object";
+    if (wanted.sampling.kind == Kind::object_crop || wanted.sampling.min_objects > 0 || draw_by == DrawBy::objects)
+      refuse(none);
+    std::fprintf(stderr, "%s: the model learns nothing but background\n", none.c_str());
+  }
   assignments.push_back({"channels", std::to_string(channels), "--channels"});
   method = reconfigure(config, assignments);
   method->params().allocate(exec);
@@ -157,9 +129,10 @@ void run(const Options& o) {
   t.rate = learning_rate_of(o, defaults.rate);
   t.augment = augment;
   t.draw_by = draw_by, t.draws = o.draws;
-  t.patience = o.patience;
-  if (start.method) t.segment.scale = with_name(o.finetune, [&] { return stored_scale(start.info); });
-  if (o.scale) t.segment.scale = *o.scale;
+  t.patience = o.patience, t.tensorboard = o.tensorboard;
+  t.segment.scale = scale;
+  if (o.data.ignore_label) t.ignore_label = *o.data.ignore_label;
+  t.freeze_encoder = !o.freeze.empty();
   if (start.method) t.start = &start.method->params();
   t.step = {.graph = !o.no_graph, .accumulate = accumulate, .adam = defaults.adam, .clip = o.clip, .average = o.ema};
   if (o.weight_decay) t.step.adam.weight_decay = *o.weight_decay;
@@ -169,6 +142,7 @@ void run(const Options& o) {
                counted(int64_t(val_set.size()), "image").c_str(), counted(objects(val_set), "object").c_str(),
                counted(t.steps, "step").c_str(), counted(t.batch, "crop").c_str(), t.crop, t.crop,
                counted(method->params().count(), "parameter").c_str());
+  if (o.data.data.size() == 1) resolve_setting("data", o.data.data[0]);
   resolve_setting("model", method->name());
   resolve_setting("channels", channels);
   resolve_setting("epochs", o.steps > 0 ? Json(nullptr) : Json(t.steps / per_epoch));
@@ -184,10 +158,12 @@ void run(const Options& o) {
   t.accepted = [&] {
     make_folder(o.out);
     remove_temporaries(o.out);
-    write_run_json(fs::path(o.out) / "run.json",
-                   describe(t, *method, train_set.size(), val_set.size(), converted(train_set) + converted(val_set)));
+    write_run_json(fs::path(o.out) / "run.json", describe(t, *method, data));
   };
   const RunFiles files{o.out};
+  TrainingReport report(files, o.report_images);
+  t.scored = [&](const Example& e, const Labels& found, const ImageScore& score) { report.add(e, found, score); };
+  t.saved = [&] { report.write(); };
   if (val_set.empty())
     std::fprintf(stderr, "no validation images: no scores are computed and %s is not written\n",
                  files.best().filename().c_str());
@@ -203,15 +179,25 @@ void run(const Options& o) {
 void add_train(Command& program) {
   Command command = program.subcommand("train", "train a model on labelled images");
   auto o = std::make_shared<Options>();
-  command.add("--data", o->data, "folder of images with masks, or a CSV list").required();
+  command
+      .add("--data", o->data.data,
+           "folder of images with masks, or a CSV list; may be repeated, with :WEIGHT after the path for its share of "
+           "the samples")
+      .repeatable()
+      .required();
   const Option model =
       command.add("--model", o->model, "method to train; `basin methods` lists them").one_of(method_names()).shown();
-  command.add("--out", o->out, "output folder: models, training state, metrics.csv, run.json").required();
-  const Option val = command.add("--val", o->val, "folder of validation images; default: hold out a part of --data");
-  command.add("--val-fraction", o->val_fraction, "fraction of --data held out for validation, chosen by file name")
+  command.add("--out", o->out, "output folder: models, training state, metrics.csv, report.html, run.json").required();
+  const Option val =
+      command.add("--val", o->data.val, "folder of validation images; default: hold out a part of each --data");
+  command.add("--val-fraction", o->data.val_fraction, "fraction of --data held out for validation, chosen by file name")
       .within(0., 0.9)
       .shown()
       .excludes(val);
+  command
+      .add("--ignore-label", o->data.ignore_label,
+           "value of pixels in label images that are neither object nor background: no loss sees them (vector fields)")
+      .within(1, 2147483647);
   const Option epochs = command.add("--epochs", o->epochs, "total number of epochs; default: the method's").positive();
   command.add("--steps", o->steps, "total number of steps, instead of epochs").positive().excludes(epochs);
   command.add("--batch", o->batch, "crops per batch; default: the method's").within(1, 4096);
@@ -234,7 +220,7 @@ void add_train(Command& program) {
       .add("--ema", o->ema,
            "decay of an exponential moving average of the weights, which is saved instead of them; 0: none")
       .within(0., 0.999999);
-  command.add("--patience", o->patience, "stop after this many validations without a better score; 0: never")
+  command.add("--patience", o->patience, "stop after this many validations without a better AP50:95; 0: never")
       .not_negative();
   const Option channels =
       command.add("--channels", o->channels, "input channels of the network; 0: as many as the image with the most")
@@ -244,8 +230,12 @@ void add_train(Command& program) {
            "start from the method, settings and weights of this model, a file or a name that `basin models` lists; "
            "choose a "
            "lower --lr than for a new model")
+      .model()
       .excludes(model)
       .excludes(channels);
+  command
+      .add("--freeze", o->freeze, "with --finetune: part of the network that keeps its weights and running statistics")
+      .one_of({"encoder"});
   command.add("--augment", o->augment,
               "list of " + augmentation_names() + ", some with :strength; or moderate, or none; default: the method's");
   o->settings.add_to(command, {Setting::Use::network, Setting::Use::training}, "the method's");
@@ -256,6 +246,11 @@ void add_train(Command& program) {
       .shown();
   command.add("--draws", o->draws, "samples per epoch; default: the method's").positive();
   command.add("--save-every", o->save_every, "steps between saves; default: one epoch").positive();
+  command.flag("--tensorboard", o->tensorboard, "also write losses, rate and scores as events for TensorBoard");
+  command
+      .add("--report-images", o->report_images, "validation images that report.html in --out shows, with their errors")
+      .within(0, 1000)
+      .shown();
   add_precision_option(command, o->common);
   command.flag("--deterministic", o->deterministic, "on a GPU: bitwise reproducible results; the CPU's always are");
   command.flag("--no-graph", o->no_graph, "on a GPU: launch kernels one by one instead of as a CUDA graph");

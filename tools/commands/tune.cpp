@@ -169,7 +169,7 @@ void add_tune(Command& program) {
   Command command =
       program.subcommand("tune", "find the best decoding settings on labelled images and store them in the model");
   auto o = std::make_shared<Options>();
-  command.add("--model", o->model, "a .safetensors file, or a name that `basin models` lists").required();
+  command.add("--model", o->model, "a .safetensors file, or a name that `basin models` lists").model().required();
   const Option val = command.add("--val", o->val, "folder of labelled images that the model was not trained on");
   command.add("--data", o->data, "instead of --val: the training folder, of which the held-out part is used")
       .excludes(val);

@@ -1,0 +1,104 @@
+#include "data/objects/write_stack.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "data/files/encoders.h"
+#include "kernels/runtime/platform.h"
+
+namespace basin {
+namespace {
+
+constexpr int32_t max_in_16_bits = 65535;
+constexpr int64_t classic_limit = int64_t(1) << 31;  // well below the 4 GB of a TIFF that is not BigTIFF
+
+double pixels_per_um(const StackPlanes& planes) {
+  return planes.stack.pixel_size && *planes.stack.pixel_size > 0 ? 1 / *planes.stack.pixel_size : 0;
+}
+
+}  // namespace
+
+std::string imagej_description(const StackPlanes& planes, double highest) {
+  std::string text = fmt::format("ImageJ=1.53t\nimages={}\n", planes.count());
+  if (planes.slices > 1) text += fmt::format("slices={}\n", planes.slices);
+  if (planes.frames > 1) text += fmt::format("frames={}\n", planes.frames);
+  if (planes.slices > 1 && planes.frames > 1) text += "hyperstack=true\n";
+  if (pixels_per_um(planes) > 0) text += "unit=micron\n";
+  if (pixels_per_um(planes) > 0 && planes.stack.spacing && planes.slices > 1)
+    text += fmt::format("spacing={:.10g}\n", *planes.stack.spacing);
+  return text + fmt::format("loop=false\nmin=0.0\nmax={:.1f}\n", highest);
+}
+
+struct PictureStack::Writer {
+  Writer(const std::filesystem::path& p, const StackPlanes& all) : path(p), planes(all) {}
+
+  std::filesystem::path path;
+  StackPlanes planes;
+  std::optional<raster::TiffWriter> tiff;
+};
+
+PictureStack::PictureStack(const std::filesystem::path& path, const StackPlanes& planes)
+    : writer_(std::make_unique<Writer>(path, planes)) {}
+
+PictureStack::~PictureStack() = default;
+
+void PictureStack::add(const Image& image) {
+  BASIN_CHECK(image.type == PixelType::u8, "type ", int(image.type));
+  const int64_t bytes = int64_t(image.pixels.size()) * writer_->planes.count();
+  if (!writer_->tiff) writer_->tiff.emplace(writer_->path, bytes > classic_limit);
+  const size_t stride = size_t(image.width) * size_t(image.channels);
+  writer_->tiff->add({.height = image.height,
+                      .width = image.width,
+                      .channels = image.channels,
+                      .bits = 8,
+                      .row = [&](int y) { return image.pixels.data() + size_t(y) * stride; }},
+                     imagej_description(writer_->planes, 255), pixels_per_um(writer_->planes));
+}
+
+void PictureStack::commit() {
+  BASIN_CHECK(writer_->tiff, "no picture");
+  writer_->tiff->commit();
+}
+
+void LabelStack::add(const Labels& labels, const std::vector<int32_t>& numbers) {
+  BASIN_CHECK(numbers.size() == size_t(labels.count), numbers.size(), " numbers of ", labels.count, " objects");
+  if (runs_.empty()) height_ = labels.height, width_ = labels.width;
+  BASIN_CHECK(labels.height == height_ && labels.width == width_, "planes of several sizes");
+  std::vector<Run>& runs = runs_.emplace_back();
+  for (int y = 0; y < height_; ++y)
+    for (int x = 0; x < width_;) {
+      const int32_t id = labels(y, x);
+      const int begin = x;
+      while (x < width_ && labels(y, x) == id)
+        ++x;
+      runs.push_back({id == 0 ? 0 : numbers[size_t(id) - 1], x - begin});
+      highest_ = std::max(highest_, runs.back().number);
+    }
+}
+
+void LabelStack::write(const std::filesystem::path& path) const {
+  const bool wide = highest_ > max_in_16_bits;
+  // Deflate stores a run in a few bytes, and needs a few more for every 258 bytes of equal ones.
+  int64_t bytes = 0;
+  for (const std::vector<Run>& runs : runs_)
+    bytes += 12 * int64_t(runs.size()) + int64_t(height_) * width_ * (wide ? 4 : 2) / 32;
+  raster::TiffWriter tiff(path, bytes > classic_limit);
+  std::vector<uint32_t> row(static_cast<size_t>(width_));
+  std::vector<uint16_t> narrow(static_cast<size_t>(width_));
+  for (const std::vector<Run>& runs : runs_) {
+    auto run = runs.begin();
+    const auto next_row = [&](int) -> const void* {  // asked for in order
+      for (int x = 0; x < width_; x += run->pixels, ++run)
+        std::fill_n(row.begin() + x, run->pixels, uint32_t(run->number));
+      if (wide) return row.data();
+      std::copy(row.begin(), row.end(), narrow.begin());
+      return narrow.data();
+    };
+    tiff.add({.height = height_, .width = width_, .channels = 1, .bits = wide ? 32 : 16, .row = next_row},
+             imagej_description(planes_, highest_), pixels_per_um(planes_));
+  }
+  tiff.commit();
+}
+
+}  // namespace basin

@@ -1,0 +1,56 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/files/image.h"
+#include "data/files/labels.h"
+#include "data/files/stack_planes.h"
+
+namespace basin {
+
+/// The description of a TIFF of grey or RGB planes in the form of ImageJ, which tifffile and Bio-Formats read too:
+/// axes T and Z as far as they are longer than 1, the unit micrometre and the spacing along Z if the pixel size is
+/// known, and the highest value, so that labels are not displayed as black. Its first line is ImageJ=....
+std::string imagej_description(const StackPlanes&, double highest);
+
+/// Writes 8-bit grey or RGB pictures of the planes of a stack as one TIFF. Appears under its name with commit().
+class PictureStack {
+ public:
+  PictureStack(const std::filesystem::path&, const StackPlanes&);
+  ~PictureStack();
+  /// All pictures have one size.
+  void add(const Image&);
+  void commit();
+
+ private:
+  struct Writer;
+  std::unique_ptr<Writer> writer_;
+};
+
+/// The label images of the planes of a stack, kept as runs of equal numbers until they are written.
+class LabelStack {
+ public:
+  explicit LabelStack(const StackPlanes& planes) : planes_(planes) {}
+
+  /// Adds the next plane; object k gets numbers[k - 1]. Throws if its size differs from that of the first one.
+  void add(const Labels&, const std::vector<int32_t>& numbers);
+  int32_t highest() const { return highest_; }
+  /// Writes all planes as one TIFF, 16-bit or, if a number is above 65,535, 32-bit; BigTIFF where 4 GB could be too
+  /// little. Written under a temporary name and renamed.
+  void write(const std::filesystem::path&) const;
+
+ private:
+  struct Run {
+    int32_t number, pixels;  // pixels: of one row at most
+  };
+  StackPlanes planes_;
+  int height_ = 0, width_ = 0;
+  int32_t highest_ = 0;
+  std::vector<std::vector<Run>> runs_;  // of each plane, row by row
+};
+
+}  // namespace basin

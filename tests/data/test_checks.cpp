@@ -1,0 +1,230 @@
+#include <algorithm>
+
+#include "data/checks/training_set.h"
+#include "tests/support/file_support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+namespace {
+
+Labels labels_of(const std::vector<std::string>& rows) {
+  std::vector<int64_t> ids;
+  for (const std::string& row : rows)
+    for (const char c : row)
+      ids.push_back(c == '.' ? 0 : c - '0');
+  return compact(int(rows.size()), int(rows[0].size()), std::move(ids));
+}
+
+template <class T>
+Image image_of(int height, int width, int channels, PixelType type, const std::vector<T>& values) {
+  Image image{height, width, channels, type, std::vector<std::byte>(values.size() * sizeof(T))};
+  std::copy(values.begin(), values.end(), image.as<T>());
+  return image;
+}
+
+/// A square object of this side in the middle of an image.
+Labels square(int size, int side) {
+  Labels labels{size, size, side > 0 ? 1 : 0, std::vector<int32_t>(size_t(size) * size_t(size))};
+  const int first = (size - side) / 2;
+  for (int y = first; y < first + side; ++y)
+    for (int x = first; x < first + side; ++x)
+      labels.ids[size_t(y * size + x)] = 1;
+  return labels;
+}
+
+/// An image whose values are a ramp over the whole range of 8 bits, that differs from others by its first pixel.
+Image ramp(int size, int first) {
+  std::vector<uint8_t> values;
+  for (int i = 0; i < size * size; ++i)
+    values.push_back(uint8_t(i == 0 ? first : i % 256));
+  return image_of(size, size, 1, PixelType::u8, values);
+}
+
+CheckedPair pair_of(const std::string& name, const Image& image, const Labels& labels, bool validation = false) {
+  return {{name, name + ".png", {name + "_masks.png"}, false}, validation, facts_of(image), facts_of(labels)};
+}
+
+/// The findings of a kind as "severity file: text".
+std::vector<std::string> of_kind(const std::vector<Finding>& findings, const std::string& kind) {
+  std::vector<std::string> all;
+  for (const Finding& f : findings)
+    if (f.kind == kind) all.push_back(std::string(name_of(f.severity)) + " " + f.file + ": " + f.text);
+  return all;
+}
+
+using Lines = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("checks: pieces are 8-connected, with their areas and first pixels") {
+  const std::vector<Piece> pieces = pieces_of(labels_of({"1.1.22", "111.2.", ".....2", "1..2.."}));
+  REQUIRE(pieces.size() == 4);
+  const auto is = [](const Piece& p, int id, int64_t area, int y, int x) {
+    return p.id == id && p.area == area && p.y == y && p.x == x;
+  };
+  CHECK(is(pieces[0], 1, 5, 0, 0));  // two arms that meet in the second row
+  CHECK(is(pieces[1], 2, 4, 0, 4));  // around a corner, by diagonals
+  CHECK(is(pieces[2], 1, 1, 3, 0));
+  CHECK(is(pieces[3], 2, 1, 3, 3));
+  CHECK(pieces_of(labels_of({"..."})).empty());
+  CHECK(pieces_of(labels_of({"12"})).size() == 2);  // touching objects do not join
+}
+
+TEST_CASE("checks: facts of labels by hand") {
+  const LabelFacts facts = facts_of(labels_of({"11....", "11..33", "...1.."}));
+  REQUIRE(facts.objects.size() == 2);
+  CHECK(facts.objects[0].area == 5);
+  CHECK(facts.objects[0].height == 3);
+  CHECK(facts.objects[0].width == 4);
+  CHECK(facts.objects[0].pieces == 2);
+  CHECK(facts.objects[0].smallest.area == 1);
+  CHECK(facts.objects[0].smallest.x == 3);
+  CHECK(facts.objects[1].area == 2);
+  CHECK(facts.objects[1].width == 2);
+  CHECK(!looks_binary(facts));
+  CHECK(looks_binary(facts_of(labels_of({"1.1"}))));
+  CHECK(!looks_binary(facts_of(labels_of({"111"}))));
+  CHECK(!looks_binary(facts_of(labels_of({"..."}))));
+}
+
+TEST_CASE("checks: labels with smoothed borders") {
+  // Blocks of one number with a seam of another one between them and the background, along part of their border.
+  const auto blocks = [](int seam_rows) {
+    Labels labels{64, 64, 9, std::vector<int32_t>(64 * 64)};
+    for (int y = 8; y < 56; ++y)
+      for (int x = 8; x < 56; ++x)
+        labels.ids[size_t(y * 64 + x)] = (x == 8 && y < 8 + seam_rows) ? 4 : 9;
+    return facts_of(labels);
+  };
+  CHECK(!looks_smoothed(blocks(0)));
+  CHECK(!looks_smoothed(blocks(10)));
+  CHECK(looks_smoothed(blocks(40)));
+}
+
+TEST_CASE("checks: facts of images by hand") {
+  const ImageFacts camera = facts_of(image_of<uint16_t>(2, 2, 1, PixelType::u16, {5, 4095, 17, 100}));
+  CHECK(camera.bits_used == 12);
+  CHECK(camera.low == 5);
+  CHECK(camera.high == 4095);
+  CHECK(kind_of(camera) == "16-bit, 1 channel");
+  const ImageFacts real = facts_of(image_of<float>(1, 2, 2, PixelType::f32, {-1.5f, 0, 2, 1}));
+  CHECK(real.bits_used == 0);
+  CHECK(real.low == -1.5);
+  CHECK(real.high == 2);
+  CHECK(kind_of(real) == "32-bit float, 2 channels");
+  // One bright pixel of a thousand is above the 99.8th percentile.
+  std::vector<uint8_t> values(1000, 3);
+  values[7] = 200;
+  const ImageFacts speck = facts_of(image_of(20, 50, 1, PixelType::u8, values));
+  CHECK(speck.bright == 3);
+  CHECK(speck.high == 200);
+}
+
+TEST_CASE("checks: single images and labels") {
+  const Labels object = square(32, 16);
+  const Image plain = ramp(32, 0);
+  std::vector<uint16_t> camera(1024);
+  for (size_t i = 0; i < camera.size(); ++i)
+    camera[i] = uint16_t(4 * i);
+  Labels strays = object;
+  strays.ids[0] = 2, strays.ids[31] = 1, strays.count = 2;
+  const std::vector<CheckedPair> pairs{
+      pair_of("good", plain, object),
+      pair_of("constant", image_of(2, 2, 1, PixelType::u8, std::vector<uint8_t>(4, 7)), square(2, 2)),
+      pair_of("camera", image_of(32, 32, 1, PixelType::u16, camera), object),
+      pair_of("dark", image_of(2, 2, 1, PixelType::u8, std::vector<uint8_t>{1, 2, 3, 4}), square(2, 2)),
+      pair_of("none", ramp(32, 1), square(32, 0)),
+      pair_of("binary", ramp(32, 2), labels_of({"1.1"})),
+      pair_of("strays", ramp(32, 3), strays)};
+  const std::vector<Finding> found = check(pairs, {});
+  CHECK(of_kind(found, "constant images") == Lines{"warning constant.png: all pixels have the value 7"});
+  CHECK(of_kind(found, "bit depth") == Lines{"note camera.png: uses 12 of 16 bits"});
+  CHECK(of_kind(found, "nearly black images") == Lines{"note dark.png: 99.8 % of the values are at most 4 of 255"});
+  CHECK(of_kind(found, "binary masks") == Lines{"warning binary_masks.png: a single object in 2 pieces"});
+  CHECK(of_kind(found, "objects in several pieces") ==
+        Lines{"warning strays_masks.png: 1 of 2 objects (50.0 %); the smallest piece has 1 px, at x 31, y 0"});
+  CHECK(of_kind(found, "stray pixels") ==
+        Lines{"warning strays_masks.png: 1 of 2 objects (50.0 %) of fewer than 4 px"});
+  CHECK(of_kind(found, "types of pixels").size() == 1);
+  CHECK(std::none_of(found.begin(), found.end(), [](const Finding& f) { return f.file == "good.png"; }));
+  CHECK(std::none_of(found.begin(), found.end(), [](const Finding& f) { return f.severity == Severity::error; }));
+}
+
+TEST_CASE("checks: labels without objects, and a training set without any") {
+  const std::vector<Finding> found = check({pair_of("a", ramp(8, 0), square(8, 0))}, {});
+  CHECK(of_kind(found, "labels without objects") == Lines{"warning a_masks.png: contains no object"});
+  CHECK(of_kind(found, "no objects") == Lines{"error : no training image contains an object"});
+  // Objects of validation images do not count.
+  CHECK(of_kind(check({pair_of("a", ramp(8, 0), square(8, 0)), pair_of("b", ramp(8, 1), square(8, 4), true)}, {}),
+                "no objects")
+            .size() == 1);
+}
+
+TEST_CASE("checks: images that occur twice") {
+  const Labels object = square(16, 8), other = square(16, 6);
+  const std::vector<Finding> found =
+      check({pair_of("a", ramp(16, 0), object), pair_of("b", ramp(16, 0), object), pair_of("c", ramp(16, 0), other),
+             pair_of("d", ramp(16, 1), object), pair_of("v", ramp(16, 1), object, true),
+             pair_of("w", ramp(16, 2), object, true)},
+            {});
+  CHECK(of_kind(found, "duplicate images") == Lines{"warning b.png: has the same pixels as a.png",
+                                                    "warning c.png: has the same pixels as a.png, but other labels"});
+  CHECK(of_kind(found, "validation images in the training set") ==
+        Lines{"warning v.png: has the same pixels as the training image d.png"});
+}
+
+TEST_CASE("checks: channels") {
+  const Labels object = square(4, 4);
+  const auto with = [&](int channels) {
+    std::vector<uint8_t> values;
+    for (int i = 0; i < 16 * channels; ++i)
+      values.push_back(uint8_t(16 * i / channels));
+    return pair_of("c" + std::to_string(channels), image_of(4, 4, channels, PixelType::u8, values), object);
+  };
+  CHECK(of_kind(check({with(1), with(3)}, {}), "converted channels") ==
+        Lines{"note c1.png: is grey, but the network will take 3 channels"});
+  CHECK(of_kind(check({with(1), with(3)}, {.channels = 1}), "converted channels") ==
+        Lines{"note c3.png: is RGB, but the network will take 1 channel"});
+  const std::vector<Finding> refused = check({with(1), with(2)}, {});
+  REQUIRE(of_kind(refused, "channels").size() == 1);
+  CHECK(of_kind(refused, "channels")[0].find("c1.png has 1 channels, but the model takes 2") != std::string::npos);
+}
+
+TEST_CASE("checks: sizes of objects, at the scale of training") {
+  const std::vector<CheckedPair> pairs{pair_of("a", ramp(128, 0), square(128, 100)),
+                                       pair_of("b", ramp(128, 1), square(128, 12)),
+                                       pair_of("c", ramp(128, 2), square(128, 3))};
+  const ObjectSizes sizes = sizes_of(pairs);
+  CHECK(sizes.lengths == std::vector<int>{3, 12, 100});
+  CHECK(sizes.diameter(0) == doctest::Approx(3.3851));  // 2 sqrt(9 / pi)
+  CHECK(sizes.diameter(0.5) == doctest::Approx(13.5406));
+  CHECK(sizes.diameter(1) == doctest::Approx(112.838));
+  const std::vector<SizeClass> classes = histogram_of(sizes);
+  REQUIRE(classes.size() == 6);  // from 2 to 128
+  CHECK(classes[0].from == 2);
+  CHECK(classes[0].count == 1);
+  CHECK(classes[1].count == 0);
+  CHECK(classes[2].count == 1);
+  CHECK(classes[5].to == 128);
+  CHECK(classes[5].count == 1);
+  const std::vector<Finding> found = check(pairs, {.crop = 64, .field_reach = 15});
+  CHECK(of_kind(found, "large objects") ==
+        Lines{"warning : 1 of 3 objects (33.3 %) longer than the crop of 64 px"});
+  CHECK(of_kind(found, "small objects") == Lines{"warning : 1 of 3 objects (33.3 %) less than 5 px wide"});
+  CHECK(of_kind(found, "field of vectors").size() == 1);
+  CHECK(of_kind(check(pairs, {.scale = 0.5, .crop = 64}), "large objects").empty());
+  CHECK(of_kind(check(pairs, {.scale = 2, .crop = 64}), "small objects").empty());
+  CHECK(of_kind(check(pairs, {.crop = 100}), "large objects").empty());
+  CHECK(of_kind(check(pairs, {.crop = 0}), "large objects").empty());
+}
+
+TEST_CASE("checks: lines group the findings of a kind, the gravest first") {
+  const std::vector<Finding> found{{Severity::note, "n", "a", "small thing", ""},
+                                   {Severity::warning, "odd files", "a", "one", "look"},
+                                   {Severity::warning, "odd files", "b", "two", "look"},
+                                   {Severity::warning, "odd files", "c", "three", "look"},
+                                   {Severity::error, "e", "", "it failed", "mend it"}};
+  CHECK(lines_of(found, 2) == Lines{"error: it failed; mend it", "warning: odd files, in 3 files; look", "  a: one",
+                                    "  b: two", "  and 1 more", "note: a: small thing"});
+}

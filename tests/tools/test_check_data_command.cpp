@@ -1,0 +1,76 @@
+#include "engine/json.h"
+#include "tests/support/command_support.h"
+
+using namespace basin;
+using namespace basin::test;
+
+namespace {
+
+/// A grey image whose pixels depend on `seed`, with labels of one square.
+void put_pair(const Folder& folder, const std::string& stem, int seed, int size = 32) {
+  std::vector<std::byte> pixels;
+  for (int i = 0; i < 32 * 32; ++i)
+    pixels.push_back(std::byte(uint8_t(i * (2 * seed + 1))));
+  write_png(folder / (stem + "_img.png"), {32, 32, 1, PixelType::u8, pixels});
+  Labels labels{size, size, 1, std::vector<int32_t>(size_t(size) * size_t(size))};
+  for (int y = 4; y < 20; ++y)
+    for (int x = 4; x < 20; ++x)
+      labels.ids[size_t(y * size + x)] = 1;
+  write_labels(folder / (stem + "_masks.png"), labels);
+}
+
+}  // namespace
+
+TEST_CASE("check-data: a good set, as table and as JSON") {
+  const Folder folder;
+  for (int i = 0; i < 4; ++i)
+    put_pair(folder, "good/" + std::to_string(i), i);
+  const Ran ran = run_basin(folder, "check-data good --json facts.json --strict");
+  CHECK_MESSAGE(ran.code == 0, ran.err);
+  CHECK_MESSAGE(contains(ran.out, "training    3 images with labels, 3 objects\n"), ran.out);
+  CHECK_MESSAGE(contains(ran.out, "3 images of 32 x 32 px, 8-bit, 1 channel\n"), ran.out);
+  CHECK_MESSAGE(contains(ran.out, "validation  1 image with labels, 1 object\n"), ran.out);
+  CHECK_MESSAGE(contains(ran.out, "0 errors, 0 warnings"), ran.out);
+  const Json facts = Json::parse(read_bytes(folder / "facts.json"));
+  CHECK(facts["errors"] == 0);
+  CHECK(facts["images"].size() == 4);
+  CHECK(facts["images"][0]["areas"] == Json({256}));
+  CHECK(facts["object_sizes"]["longest_side"] == 16);
+  CHECK(std::filesystem::exists(folder / "facts.json.run.json"));
+  // An input is not overwritten.
+  CHECK(run_basin(folder, "check-data good --json good/0_img.png").code == 1);
+}
+
+TEST_CASE("check-data: what train refuses is an error, and every file is named") {
+  const Folder folder;
+  put_pair(folder, "bad/fits", 0);
+  put_pair(folder, "bad/size", 1, 24);
+  put_pair(folder, "bad/alone", 2);
+  put_pair(folder, "bad/masks", 3);
+  put_pair(folder, "bad/damaged", 4);
+  std::filesystem::remove(folder / "bad/alone_masks.png");
+  std::filesystem::remove(folder / "bad/masks_img.png");
+  write_bytes(folder / "bad/damaged_img.png", "no image");
+  const Ran ran = run_basin(folder, "check-data bad --val-fraction 0");
+  CHECK(ran.code == 1);
+  CHECK_MESSAGE(contains(ran.out, "error: bad/alone_img.png: has no labels; "), ran.out);
+  CHECK_MESSAGE(contains(ran.out, "error: bad/masks_masks.png: has no image; "), ran.out);
+  CHECK_MESSAGE(contains(ran.out, "size_masks.png: is 24 x 24 pixels, but its image size_img.png is 32 x 32"), ran.out);
+  CHECK_MESSAGE(contains(ran.out, "bad/damaged_img.png"), ran.out);
+  CHECK_MESSAGE(contains(ran.out, "4 errors"), ran.out);
+  CHECK_MESSAGE(contains(ran.err, "`train` would refuse this training set: 4 errors"), ran.err);
+  CHECK(contains(run_basin(folder, "check-data missing").out, "missing: no such file or folder"));
+}
+
+TEST_CASE("check-data: duplicates across sets are warnings, errors with --strict") {
+  const Folder folder;
+  put_pair(folder, "one/a", 0), put_pair(folder, "one/b", 1);
+  put_pair(folder, "two/c", 1), put_pair(folder, "two/d", 2);
+  const Ran ran = run_basin(folder, "check-data one --val two");
+  CHECK(ran.code == 0);
+  CHECK_MESSAGE(contains(ran.out, "two/c_img.png: has the same pixels as the training image one/b_img.png"), ran.out);
+  CHECK_MESSAGE(contains(ran.out, "1 warning"), ran.out);
+  const Ran strict = run_basin(folder, "check-data one --val two --strict");
+  CHECK(strict.code == 1);
+  CHECK_MESSAGE(contains(strict.err, "--strict: 1 warning"), strict.err);
+}

@@ -1,0 +1,106 @@
+#include "tools/cli/object_tables.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <string_view>
+
+#include "data/files/csv.h"
+#include "engine/files.h"
+#include "kernels/runtime/platform.h"
+
+namespace basin::tools {
+namespace fs = std::filesystem;
+namespace {
+
+fs::path table_of(const fs::path& folder, const std::string& stem) { return folder / (stem + table_suffix); }
+
+/// The first line of a table, which names its columns.
+std::string heading_of(const fs::path& table) {
+  const File file = open_file(table);
+  std::string line;
+  for (int c = std::fgetc(file.get()); c != EOF && c != '\n'; c = std::fgetc(file.get()))
+    line += char(c);
+  return line;
+}
+
+/// The columns of the joined table, and for each heading that occurs where its columns are.
+class Columns {
+ public:
+  void add(const std::string& heading) {
+    const auto [at, is_new] = places_.try_emplace(heading);
+    if (!is_new) return;
+    for (const std::string& name : split_csv(heading, "table")) {
+      const auto [column, is_new_column] = numbers_.try_emplace(name, names_.size());
+      if (is_new_column) names_.push_back(name);
+      at->second.push_back(column->second);
+    }
+  }
+  const std::vector<std::string>& names() const { return names_; }
+
+  /// The cells of a row under this heading as a row of the joined table.
+  std::string placed(const std::string& heading, const std::string& row, const std::string& where) const {
+    const std::vector<size_t>& places = places_.at(heading);
+    const std::vector<std::string> cells = split_csv(row, where);
+    if (cells.size() != places.size())
+      refuse(where, ": has ", cells.size(), " fields, but ", places.size(), " columns");
+    std::vector<std::string> all(names_.size());
+    for (size_t i = 0; i < cells.size(); ++i)
+      all[places[i]] = csv_field(cells[i]);
+    std::string text;
+    for (size_t i = 0; i < all.size(); ++i)
+      text += (i ? "," : "") + all[i];
+    return text;
+  }
+  /// Whether rows under this heading need no change.
+  bool is_whole(const std::string& heading) const {
+    const std::vector<size_t>& places = places_.at(heading);
+    for (size_t i = 0; i < places.size(); ++i)
+      if (places[i] != i) return false;
+    return places.size() == names_.size();
+  }
+
+ private:
+  std::map<std::string, std::vector<size_t>> places_;
+  std::map<std::string, size_t> numbers_;
+  std::vector<std::string> names_;
+};
+
+}  // namespace
+
+void join_object_tables(const fs::path& folder, const std::vector<std::string>& stems, const fs::path& joined) {
+  Columns columns;
+  for (const std::string& stem : stems)
+    columns.add(heading_of(table_of(folder, stem)));
+  OutputFile file(joined);
+  std::string text = "image";
+  for (const std::string& name : columns.names())
+    text += ',' + csv_field(name);
+  text += '\n';
+  for (const std::string& stem : stems) {
+    const fs::path path = table_of(folder, stem);
+    const std::vector<std::byte> bytes = read_file(path);
+    std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    const auto next_line = [&] {
+      const size_t end = std::min(rest.find('\n'), rest.size());
+      std::string line(rest.substr(0, end));
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+      return line;
+    };
+    const std::string heading = next_line(), name = csv_field(stem) + ',';
+    const bool whole = columns.is_whole(heading);
+    while (!rest.empty()) {
+      const std::string row = next_line();
+      text += name;
+      text += whole ? row : columns.placed(heading, row, path.string());
+      text += '\n';
+    }
+    if (text.size() < size_t(1) << 20) continue;
+    file.write(text);
+    text.clear();
+  }
+  file.write(text);
+  file.commit();
+}
+
+}  // namespace basin::tools

@@ -1,0 +1,114 @@
+#include "tools/cli/training_data.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <iterator>
+#include <set>
+
+#include "data/dataset/training_sets.h"
+#include "engine/json.h"
+#include "tools/cli/command.h"
+#include "tools/cli/counted.h"
+
+namespace basin::tools {
+namespace {
+
+/// Warns about images that belong to both lists.
+void report_repeated(const std::vector<Example>& train, const std::vector<Example>& validation) {
+  const std::vector<std::string> images = image_fingerprints(train);
+  const std::set<std::string> seen(images.begin(), images.end());
+  int64_t repeated = 0;
+  for (const std::string& image : image_fingerprints(validation))
+    repeated += seen.contains(image);
+  if (repeated > 0)
+    std::fprintf(stderr, "%s also used for training: the validation scores will be too high\n",
+                 counted(repeated, "validation image").c_str());
+}
+
+/// Warns about images that occur in several sets, since they are drawn more often.
+void report_shared(const std::vector<std::vector<Example>>& sets) {
+  std::set<std::string> seen;
+  int64_t shared = 0;
+  for (const std::vector<Example>& set : sets) {
+    const std::vector<std::string> images = image_fingerprints(set);
+    const std::set<std::string> own(images.begin(), images.end());
+    for (const std::string& image : own)
+      shared += !seen.insert(image).second;
+  }
+  if (shared > 0)
+    std::fprintf(stderr, "%s in more than one --data and therefore drawn more often\n",
+                 counted(shared, "training image").c_str());
+}
+
+/// Moves `examples` into lists of these lengths.
+std::vector<std::vector<Example>> divided(std::vector<Example> examples, const std::vector<size_t>& lengths) {
+  std::vector<std::vector<Example>> lists;
+  auto from = std::make_move_iterator(examples.begin());
+  for (const size_t length : lengths) {
+    lists.emplace_back(from, from + ptrdiff_t(length));
+    from += ptrdiff_t(length);
+  }
+  return lists;
+}
+
+}  // namespace
+
+Json TrainingData::sets() const {
+  Json all = Json::array();
+  for (size_t k = 0; k < paths.size(); ++k)
+    all.push_back({{"path", paths[k]}, {"images", images[k]}, {"share", shares[k]}});
+  return all;
+}
+
+TrainingData read_training_data(const TrainingDataOptions& options, int channels, const Normalisation& normalisation,
+                                const Sampling& sampling) {
+  TrainingData data;
+  std::vector<TrainingSet> sets;
+  std::vector<Pair> pairs, held;
+  std::vector<size_t> held_of_set;
+  std::vector<std::string> left_out;
+  const auto append = [](std::vector<Pair>& all, const std::vector<Pair>& more) {
+    all.insert(all.end(), more.begin(), more.end());
+  };
+  for (const std::string& text : options.data) {
+    sets.push_back(parse_training_set(text));
+    Split split{find_pairs(sets.back().path, &left_out), {}};
+    if (options.val.empty()) split = split_for_validation(split.kept, options.val_fraction);
+    data.paths.push_back(sets.back().path.string());
+    data.images.push_back(split.kept.size());
+    held_of_set.push_back(split.held_out.size());
+    append(pairs, split.kept), append(held, split.held_out);
+  }
+  if (!options.val.empty()) {
+    held = find_pairs(options.val, &left_out);
+    held_of_set = {held.size()};
+  }
+  report_notes(left_out);
+  std::fprintf(stderr, "training: %s", describe_pairs(pairs).c_str());
+  if (!held.empty()) std::fprintf(stderr, "validation: %s", describe_pairs(held).c_str());
+
+  std::optional<int64_t> ignore;
+  if (options.ignore_label) ignore = *options.ignore_label;
+  std::vector<Example> train = read_examples(pairs, channels, normalisation, ignore);
+  std::vector<Example> validation = read_examples(held, train.front().source.channels(), normalisation, ignore);
+  if (ignore && std::none_of(train.begin(), train.end(), [](const Example& e) { return e.ignored.has_value(); }))
+    std::fprintf(stderr, "--ignore-label %d: no label image contains this value\n", *options.ignore_label);
+  report_notes(notes_of(train)), report_notes(notes_of(validation));
+  report_converted(converted(train) + converted(validation), train.front().source.channels());
+  report_repeated(train, validation);
+  std::vector<std::vector<Example>> lists = divided(std::move(train), data.images);
+  report_shared(lists);
+  MergedSets merged = merge_sets(std::move(lists), sets, sampling);
+  data.train = std::move(merged.examples), data.shares = std::move(merged.shares);
+  std::vector<TrainingSet> places(held_of_set.size());
+  for (size_t k = 0; options.val.empty() && k < places.size(); ++k)
+    places[k].path = sets[k].path;
+  data.validation = merge_sets(divided(std::move(validation), held_of_set), places, {}).examples;
+  if (sets.size() > 1)
+    for (size_t k = 0; k < sets.size(); ++k)
+      std::fprintf(stderr, "%s: %s, %.3g %% of the samples\n", data.paths[k].c_str(),
+                   counted(int64_t(data.images[k]), "training image").c_str(), 100 * data.shares[k]);
+  return data;
+}
+
+}  // namespace basin::tools

@@ -1,0 +1,148 @@
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <set>
+
+#include "engine/files.h"
+#include "engine/json.h"
+#include "tools/cli/command.h"
+#include "tools/cli/counted.h"
+#include "tools/cli/object_tables.h"
+#include "tools/cli/result_files.h"
+#include "tools/cli/run_json.h"
+#include "tools/cli/shards.h"
+#include "tools/commands/segment_batch.h"
+
+namespace basin::tools {
+namespace fs = std::filesystem;
+namespace {
+
+/// The records of all shards of one batch, in their order. Refuses shards that are missing, unfinished or of different
+/// batches.
+std::vector<Json> read_shards(const fs::path& out) {
+  const std::vector<ShardFile> files = find_shards(out);
+  if (files.empty()) refuse(out.string(), ": contains no run.shard-I-of-N.json, which `segment --shard I/N` writes");
+  const int count = files[0].shard.count;
+  if (files.back().shard.count != count)
+    refuse(out.string(), ": contains shards of several runs, one of ", count, " and one of ", files.back().shard.count,
+           "; remove the run.shard-*.json of the one that does not count");
+  std::vector<std::string> missing;
+  size_t next = 0;
+  for (int index = 1; index <= count; ++index)
+    if (next < files.size() && files[next].shard.index == index)
+      ++next;
+    else
+      missing.push_back(std::to_string(index));
+  if (!missing.empty()) refuse(out.string(), ": of its ", count, " shards these are missing: ", in_words(missing));
+  std::vector<Json> runs;
+  for (const ShardFile& file : files) {
+    const std::string name = file.path.string();
+    Json run = read_run_json(file.path);
+    if (run.is_null()) refuse(name, ": is damaged; run this shard again with --skip-existing");
+    if (!run.contains("shard_of"))
+      refuse(name, ": says that this shard has not finished; run it again with --skip-existing");
+    if (!runs.empty()) {
+      if (run["shard_of"]["fingerprint"] != runs[0]["shard_of"]["fingerprint"])
+        refuse(name, ": this shard saw other images than shard 1; give all shards the same inputs");
+      for (const char* setting : result_settings)
+        if (run.value(setting, Json()) != runs[0].value(setting, Json()))
+          refuse(name, ": this shard was run with another ", setting, " than shard 1");
+      if (run["save"] != runs[0]["save"]) refuse(name, ": this shard was run with another --save than shard 1");
+    }
+    runs.push_back(std::move(run));
+  }
+  return runs;
+}
+
+/// Removes the option --shard from a recorded command line.
+std::string without_shard(std::string command, const std::string& shard) {
+  for (const char* sign : {" ", "="}) {
+    const std::string option = " --shard" + (sign + shard);
+    if (const size_t at = command.find(option); at != std::string::npos) return command.erase(at, option.size());
+  }
+  return command;
+}
+
+/// An image of the batch.
+struct Member {
+  std::string stem, path;
+};
+
+void run(const fs::path& out) {
+  const std::vector<Json> runs = read_shards(out);
+  const size_t all = runs[0]["shard_of"]["images_of_all_shards"].get<size_t>();
+  std::vector<Member> members(all);
+  std::map<std::string, size_t> position;  // of an image in the batch, by its path
+  for (size_t i = 0; i < runs.size(); ++i) {
+    size_t k = i;
+    for (const Json& image : runs[i]["shard_of"]["images"]) {
+      if (k >= all) refuse(out.string(), ": the record of shard ", i + 1, " is damaged");
+      members[k] = {image[0].get<std::string>(), image[1].get<std::string>()};
+      position[members[k].path] = k;
+      k += runs.size();
+    }
+  }
+  // Entries about one image, of all shards, in the order of the images.
+  const auto joined = [&](const char* key) {
+    std::multimap<size_t, Json> entries;
+    for (const Json& run : runs)
+      for (const Json& entry : run[key]) {
+        const auto at = position.find((entry.is_object() ? entry["image"] : entry).get<std::string>());
+        if (at != position.end()) entries.emplace(at->second, entry);
+      }
+    Json list = Json::array();
+    for (auto& [at, entry] : entries)
+      list.push_back(std::move(entry));
+    return list;
+  };
+  Json merged = runs[0];
+  Json failed = runs[0]["shard_of"]["failed_inputs"];
+  for (Json& image : joined("failed"))
+    failed.push_back(std::move(image));
+  for (const char* key : {"remarks", "scales", "dropped"})
+    merged[key] = joined(key);
+  merged["failed"] = failed;
+  for (const char* key : {"images", "converted", "skipped"}) {
+    size_t sum = 0;
+    for (const Json& run : runs)
+      sum += run.value(key, size_t(0));
+    if (merged.contains(key)) merged[key] = sum;
+  }
+  for (auto& [stage, time] : merged["seconds"].items()) {
+    double sum = 0;
+    for (const Json& run : runs)
+      sum += run["seconds"].value(stage, 0.);
+    time = sum;
+  }
+  for (const Json& run : runs)
+    merged[since_key] = std::min(merged[since_key].get<int64_t>(), run[since_key].get<int64_t>());
+  merged["command"] = without_shard(merged["command"].get<std::string>(), merged["shard"].get<std::string>());
+  merged["shard"] = nullptr;
+  merged.erase("shard_of");
+  const std::vector<std::string> failures = failed.get<std::vector<std::string>>();
+  const Json& save = merged["save"];
+  const bool has_table = std::find(save.begin(), save.end(), "table") != save.end();
+  if (has_table) {
+    const std::set<std::string> left_out(failures.begin(), failures.end());
+    std::vector<std::string> stems;
+    for (const Member& member : members)
+      if (!left_out.contains(member.path)) stems.push_back(member.stem);
+    join_object_tables(out, stems, out / "objects.csv");
+  }
+  write_atomically(out / "run.json", to_text(merged, 2) + '\n');
+  std::printf("%s of %s: wrote %s%s\n", counted(int64_t(runs.size()), "shard").c_str(),
+              counted(int64_t(all), "image").c_str(), (out / "run.json").c_str(), has_table ? " and objects.csv" : "");
+  if (!failures.empty()) refuse_failed(failures, all + runs[0]["shard_of"]["failed_inputs"].size());
+}
+
+}  // namespace
+
+void add_merge(Command& program) {
+  Command command =
+      program.subcommand("merge", "join the records and the tables of objects that `segment --shard` has written");
+  auto out = std::make_shared<std::string>();
+  command.add("OUT", *out, "the output folder of all shards").required();
+  command.runs([out] { run(*out); });
+}
+
+}  // namespace basin::tools

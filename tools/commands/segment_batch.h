@@ -1,0 +1,61 @@
+#pragma once
+// Which images `segment` works on: of one folder or of a tree, of one shard, and without those that are done.
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "data/dataset/dataset.h"
+#include "engine/json_fwd.h"
+#include "tools/cli/shards.h"
+#include "tools/commands/segment_work.h"
+
+namespace basin::tools {
+
+/// The images of one run.
+struct Batch {
+  Shard shard;
+  std::vector<ImageFile> images;  // of this shard, in order
+  size_t images_of_all_shards = 0;
+  std::string fingerprint;                 // of the stems and paths of the images of all shards
+  std::vector<std::string> failed_inputs;  // those that are missing or contain no images
+
+  /// The stems of the images without those that failed.
+  std::vector<std::string> stems_without(const std::vector<std::string>& failed) const;
+};
+
+/// Finds the images of the inputs, and in folders below them if `recursive`. Inputs that cannot be read are reported
+/// and noted as failed; what is left out is reported on stderr. Throws if two images would have results of one name.
+Batch plan_batch(const std::vector<std::string>& inputs, bool recursive, const Shard&, Outcome&);
+
+/// What a shard's run.json says about the batch, so that `merge` can put the shards together.
+Json shard_record(const Batch&);
+
+/// The endings of the files of one image, kind by kind: of each entry one file exists when the image is done.
+using Endings = std::vector<std::vector<std::string>>;
+Endings result_endings(const std::set<std::string>& save, const Method&);
+
+/// Whether an image with these files at `base` is done, none of them written before the time `since`. Every file gets
+/// its name when it is complete, so an image is done only if its last file was written.
+bool is_done(const std::filesystem::path& base, const Endings&, int64_t since);
+
+/// When a file was written, by the clock of its file system, in nanoseconds since 1970; 0 if there is no file.
+int64_t time_of(const std::filesystem::path&);
+
+/// Whether `segment` has written to this folder before, as its run.json or one of a shard says.
+bool filled_before(const std::filesystem::path& out);
+
+/// The settings in run.json that the results of an image depend on.
+extern const std::vector<const char*> result_settings;
+
+/// The time since which results in this folder were made with the settings of `record`, by the records of earlier runs:
+/// that of the same shard, or if it has not run before those of all others. None without any. Throws one sentence if
+/// their settings differ from those of `record`.
+std::optional<int64_t> results_since(const std::filesystem::path& out, const Shard&, const Json& record);
+
+/// The member of run.json with that time.
+inline constexpr const char* since_key = "results_since_ns";
+
+}  // namespace basin::tools

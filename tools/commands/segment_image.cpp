@@ -1,0 +1,75 @@
+#include <fmt/format.h>
+
+#include "data/files/npy.h"
+#include "engine/clock.h"
+#include "models/inference/scale_search.h"
+#include "tools/commands/segment_work.h"
+
+namespace basin::tools {
+namespace fs = std::filesystem;
+namespace {
+
+void save_map(const Exec& exec, const fs::path& path, const Tensor& map) {
+  const Tensor here = map.to_host(exec);
+  write_npy(path, {map.dim(0), map.dim(1), map.dim(2)}, here.data<const float>());
+}
+
+}  // namespace
+
+double find_scale_of(const Work& work, const std::string& name, const Source& source, Outcome& outcome) {
+  const double start = clock_seconds();
+  const FoundScale found = with_name(
+      name, [&] { return find_scale(work.exec, *work.model.method, *work.model.predictor, source, *work.trained); });
+  outcome.seconds.scale += clock_seconds() - start;
+  outcome.scales.push_back({{"image", name}, {"scale", found.scale}});
+  if (found.diameter == 0) outcome.remark(name, "no scale shows objects of the training's size, so it keeps scale 1");
+  return found.scale;
+}
+
+std::string segment_image(const Work& work, const fs::path& path, ImageFiles& files, Outcome& outcome) {
+  if (const StackPlanes planes = planes_in(path, work.choice); planes.count() > 1)
+    return segment_stack(work, path, planes, files, outcome);
+  Seconds& seconds = outcome.seconds;
+  const double start = clock_seconds();
+  const Source source(read_image(path, work.choice), work.model.method->sample_spec().channels, work.norm,
+                      path.string());
+  outcome.notes.add(path.string(), source.image().notes);
+  outcome.converted += source.image().channels != source.channels();
+  seconds.read += clock_seconds() - start;
+  const Model& model = work.model;
+  Results results;
+  const auto save_maps = [&](const Maps& maps) {
+    const double begin = clock_seconds();
+    for (const auto& [name, map] : maps.tensors)
+      if (work.save.contains(name))
+        files.write("_" + name + ".npy", [&, &map = map](const fs::path& file) { save_map(work.exec, file, map); });
+    if (work.needs_foreground()) results.foreground = foreground_probability(work.exec, *model.method, maps);
+    seconds.write += clock_seconds() - begin;
+  };
+  SegmentOptions options = work.options;
+  if (work.finds_scale) options.scale = find_scale_of(work, path.string(), source, outcome);
+  Segmentation s = with_name(path.string(), [&] {
+    return segment_source(work.exec, *model.method, *model.predictor, source, options, save_maps);
+  });
+  seconds.network += s.network_seconds, seconds.decode += s.decode_seconds;
+  Labels& labels = s.instances.labels;
+  const std::vector<std::string> remarks = remarks_on(source, labels, work.trained, options.scale, work.norm);
+  const double begin = clock_seconds();
+  const Dropped dropped = filter_objects(work.filter, labels, s.instances.scores);
+  results.path = path, results.image = &source.image(), results.labels = &labels;
+  results.scores = std::move(s.instances.scores);
+  save_results(work.save, results, files);
+  const bool gives_scores = model.method->gives_scores(), saves_labels = work.save.contains("labels");
+  if (gives_scores && saves_labels)
+    files.write(scores_suffix, [&](const fs::path& file) { write_scores(file, results.scores); });
+  files.keep();
+  if (saves_labels) files.remove_other_labels(masks_suffix(labels), gives_scores);
+  seconds.write += clock_seconds() - begin;
+  for (const std::string& remark : remarks)
+    outcome.remark(path.string(), remark);
+  if (work.filter.does_anything()) outcome.note_dropped(path.string(), dropped);
+  return describe_objects(labels.count, work.filter, dropped) +
+         (work.finds_scale ? fmt::format(", scale {:g}", options.scale) : "");
+}
+
+}  // namespace basin::tools

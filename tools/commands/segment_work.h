@@ -1,0 +1,89 @@
+#pragma once
+// What `segment` does with one image; segment.cpp reads the options, segment_batch.h plans which images there are.
+#include <cstdio>
+#include <filesystem>
+#include <new>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "data/dataset/dataset.h"
+#include "data/files/stack_planes.h"
+#include "engine/json.h"
+#include "models/inference/appearance.h"
+#include "models/inference/model_file.h"
+#include "models/inference/segmenter.h"
+#include "tools/cli/result_files.h"
+#include "tools/cli/savers.h"
+
+namespace basin::tools {
+
+struct Seconds {
+  double read = 0, scale = 0, network = 0, decode = 0, write = 0;
+};
+
+/// What became of the inputs: one bad image does not stop the others.
+struct Outcome {
+  std::vector<std::string> failed;  // images and inputs
+  size_t done = 0, converted = 0;   // converted: between grey and RGB
+  Seconds seconds;
+  Json remarks = Json::array(), scales = Json::array(), dropped = Json::array();
+  NoteList notes;  // what reading images changed or left out
+
+  void fail(const std::filesystem::path& path, const char* why) {
+    std::fprintf(stderr, "basin: %s\n", why);
+    failed.push_back(path.string());
+  }
+  /// Reports something that is not an error but may surprise the user.
+  void remark(const std::string& path, const std::string& what) {
+    std::fprintf(stderr, "basin: %s: %s\n", path.c_str(), what.c_str());
+    remarks.push_back({{"image", path}, {"remark", what}});
+  }
+  void note_dropped(const std::string& path, const Dropped& objects) {
+    Json entry{{"image", path}};
+    entry.update(to_json(objects));
+    dropped.push_back(std::move(entry));
+  }
+};
+
+/// Calls f. If it throws, the error is reported and `path` is noted as failed.
+template <class F>
+void attempt(Outcome& outcome, const std::filesystem::path& path, F f) {
+  try {
+    f();
+  } catch (const std::bad_alloc&) {
+    outcome.fail(path, (path.string() + ": not enough memory to segment this image").c_str());
+  } catch (const std::exception& e) {
+    outcome.fail(path, e.what());
+  }
+}
+
+/// What segmentation of every image needs.
+struct Work {
+  Exec exec;
+  Model model;
+  Normalisation norm;
+  SegmentOptions options;
+  bool finds_scale = false;  // of each image
+  std::optional<Appearance> trained;
+  std::set<std::string> save;
+  PlaneChoice choice;
+  ObjectFilter filter;
+  std::optional<double> stitch;  // the intersection over union from which objects of neighbouring planes are one
+
+  /// Whether the foreground probability is saved, or measured in objects.
+  bool needs_foreground() const {
+    if (model.method->foreground_logit().empty()) return false;
+    return save.contains("probability") || save.contains("csv") || save.contains("geojson");
+  }
+};
+
+/// At which scale the network sees an image, where that is not fixed for all of them.
+double find_scale_of(const Work&, const std::string& name, const Source&, Outcome&);
+
+/// Segments an image, or each plane of a stack, writes its files and returns what was found, in words.
+std::string segment_image(const Work&, const std::filesystem::path&, ImageFiles&, Outcome&);
+std::string segment_stack(const Work&, const std::filesystem::path&, const StackPlanes&, ImageFiles&, Outcome&);
+
+}  // namespace basin::tools
