@@ -138,7 +138,7 @@ TEST_CASE("objects: GeoJSON has polygons with holes and several pieces; the ROI 
   CHECK(zip.find("Iout") == 30 + 8);
 }
 
-TEST_CASE("objects: those of a stack have positions in it") {
+TEST_CASE("objects: objects of a stack are exported with their plane") {
   const Folder folder;
   const Outlines outlines = outlines_of(ring());  // of two objects
   // The position, and those along Z and T, of each ROI (big-endian, in the first and the second header).

@@ -238,10 +238,10 @@ std::vector<std::pair<int64_t, double>> column_of(const std::filesystem::path& p
 
 }  // namespace
 
-TEST_CASE("training: --patience counts validations without a better score, also if it is given later") {
+TEST_CASE("training: --patience counts validations without improvement, also those before it was given") {
   const Folder folder;
   TrainOptions o = few_steps(100);
-  o.rate.rate = 1e-12;  // so that every score is that of the first validation
+  o.rate.rate = 1e-12;  // so that all validations have the same score
   o.save_every = 1, o.validate_every = 2;
   o.stop_after = 4;
   run(folder.path(), o, false);
