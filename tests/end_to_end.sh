@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains, kills, resumes, segments and evaluates as a user would: tests/end_to_end.sh BASIN WORK
-# BASIN: the executable. WORK: a folder that is emptied first. Images: dsb2018-fluo/train in the folder that
-# BASIN_DATASETS names, or in ../shared/datasets; synthetic ones where there is neither.
+# BASIN: the executable. WORK: a folder that is emptied first. Images: dsb2018-fluo/train in the folder named by
+# BASIN_DATASETS, or in ../shared/datasets; synthetic images if neither exists.
 set -euo pipefail
 [ $# = 2 ] || { echo "usage: tests/end_to_end.sh BASIN WORK" >&2; exit 2; }
 basin=$(realpath "$1")
@@ -13,7 +13,7 @@ root=$(realpath "$(dirname "$0")/..")
 say() { echo "end to end: $*"; }
 fail() { say "FAILED: $*" >&2; exit 1; }
 
-# Ten of the small real images to train on; two more and a large one to validate and test on.
+# Ten of the small real images for training; two more and a large one for validation and testing.
 real=${BASIN_DATASETS:-$root/../shared/datasets}/dsb2018-fluo/train
 mkdir -p "$work/train" "$work/test"
 if [ -d "$real" ]; then
@@ -34,7 +34,7 @@ else
 fi
 n_test=$(find "$work/test" -name '*_masks.png' | wc -l)
 
-# On a busy machine a thread that spins while it waits keeps the one that it waits for from running.
+# On a busy machine a thread that spins while waiting can keep the thread that it waits for from running.
 export OMP_WAIT_POLICY=passive
 steps=12
 options_of() { # MODEL: small networks of the other methods
@@ -44,17 +44,17 @@ options_of() { # MODEL: small networks of the other methods
     *) echo --width 8 --crop 64 ;;
   esac
 }
-train() { # OUT MODEL [MORE...]: takes the place of its shell, so that a kill of that one meets the program itself
+train() { # OUT MODEL [MORE...]: replaces its shell, so that killing the shell's process kills the program itself
   local out=$1 model=$2
   shift 2
-  # shellcheck disable=SC2046  # the options are words
+  # shellcheck disable=SC2046  # splits the options into words on purpose
   exec "$basin" train --data "$work/train" --val-fraction 0.2 --model "$model" $(options_of "$model") --batch 2 \
     --steps $steps --save-every 4 --seed 5 --threads 2 --device cpu --out "$out" "$@"
 }
 state_of() { { cksum <"$1/last.state.safetensors"; } 2>/dev/null || echo none; }
 
-# A run that is killed after its first state, that before any step, resumed, killed after its next one, and so on, until a
-# resumed run reaches the end, leaves the bytes of a run that never stopped.
+# A run that is killed after its first state (which precedes any step), resumed, killed after its next state, and so on
+# until a resumed run reaches the end, leaves the same bytes as an uninterrupted run.
 kill_and_resume() { # MODEL KILLS UNBROKEN BROKEN
   local model=$1 wanted=$2 unbroken=$3 broken=$4 kills=0 resume=() before pid code file leftovers
   say "$model: an unbroken run of $steps steps"

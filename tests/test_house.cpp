@@ -19,7 +19,7 @@ namespace {
 
 const std::vector<std::string> floors = {"kernels", "engine", "data", "models", "tools"};  // from the bottom
 
-/// The rooms of each floor, from the bottom: a file may include those of its own room and of rooms before it. Rooms in
+/// The rooms of each floor, from the bottom: a file may include files of its own room and of rooms before it. Rooms in
 /// one string must not include each other. "" is the root of the floor. models/registry.cpp, which lists the methods,
 /// is the only exception.
 const std::map<std::string, std::vector<std::set<std::string>>> rooms = {
@@ -110,7 +110,7 @@ std::vector<Source> sources_of(const fs::path& root) {
   return all;
 }
 
-/// 0 at the bottom; folders that are not floors, such as tests, are above all.
+/// 0 at the bottom; folders that are not floors, such as tests, are above all floors.
 size_t rank_of(const std::string& floor) {
   return size_t(std::find(floors.begin(), floors.end(), floor) - floors.begin());
 }
@@ -220,7 +220,7 @@ std::vector<std::string> violations(const fs::path& root) {
   for (const std::string& name : listed)
     if (!fs::exists(root / name)) report("CMakeLists.txt", "lists " + name + ", which does not exist");
 
-  // Files that git ignores may be there; anything else at the top belongs to the tree.
+  // Files that git ignores may exist; everything else in the root folder belongs to the tree.
   static const std::regex top(
       "\\..*|build.*|quickstart|CMakeLists\\.txt|CMakePresets\\.json|README\\.md|LICENSE|CHANGELOG\\.md|compile_"
       "commands\\.json|"
@@ -231,7 +231,7 @@ std::vector<std::string> violations(const fs::path& root) {
   return found;
 }
 
-/// A small tree that satisfies every rule, for planting one fault at a time.
+/// A small tree that satisfies every rule, in which tests plant one fault at a time.
 class Planted {
  public:
   Planted() : root_(fs::temp_directory_path() / ("basin-house-" + std::to_string(std::random_device{}()))) {
@@ -267,21 +267,21 @@ void check_only(const Planted& tree, const std::string& want) {
 
 }  // namespace
 
-TEST_CASE("house: the source tree keeps its rules") {
+TEST_CASE("house: the source tree satisfies the rules") {
   const std::vector<std::string> found = violations(basin::source_dir());
   for (const std::string& f : found)
     FAIL_CHECK(f);
   CHECK(sources_of(basin::source_dir()).size() > 20);
 }
 
-TEST_CASE("house: comments and literals are not code") {
+TEST_CASE("house: comments and literals are not treated as code") {
   CHECK(code_of("a // <<<\nb") == "a       \nb");
   CHECK(code_of("a /* \" */ b") == "a         b");
   CHECK(code_of("f(\"\\\"<<<\") < 1'000") == "f(       ) < 1'000");
   CHECK(code_of("'\"' << x") == "    << x");
 }
 
-TEST_CASE("house: each planted fault is found, and nothing else") {
+TEST_CASE("house: each planted fault is found, and nothing else is reported") {
   Planted tree;
   CHECK(tree.found().empty());
 

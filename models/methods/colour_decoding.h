@@ -7,25 +7,25 @@
 
 namespace basin {
 
-/// How the colours of FCRNet become instances (Cao and Yan, four-colour embedding).
+/// Settings for decoding FCRNet's colour maps into instances (Cao and Yan, four-colour embedding).
 struct ColourDecoding {
   kernels::BackgroundRule background = kernels::BackgroundRule::most_frequent;
   int connectivity = 8;  // 4 or 8
-  int min_size = 0;      // pixels of an object; the networks of the paper were trained on those of 25 and more
+  int min_size = 0;      // smallest object, in pixels; the paper's networks were trained on objects of at least 25
 };
 
-/// The instances of an image: each pixel of maps [K, H, W] has the colour of its largest channel, one colour is the
-/// background's, and objects are the connected components of the other colours, numbered in raster order of their first
+/// The instances of an image: the colour of each pixel of maps [K, H, W] is its largest channel, one colour is the
+/// background, and objects are the connected components of the other colours, numbered in raster order of their first
 /// pixels.
 Labels decode_colours(const Exec&, const Tensor& maps, const ColourDecoding&);
 
-/// What a perfect network would give for these labels: [colours, H, W] of zeros and a one at each pixel, where channel
-/// 0 is the background and neighbours within `radius` pixels have different channels, as far as the other colours - 1
+/// The output of a perfect network for these labels: [colours, H, W], one-hot at each pixel. Channel 0 is the
+/// background, and neighbours within `radius` pixels have different channels as far as the other colours - 1 channels
 /// suffice. colours >= 2.
 Tensor colour_oracle(const Exec&, const Labels&, int colours, double radius = 10);
 
-/// One channel for each object, by colour: out [colours, H, W] with a one where a pixel's object, or the background,
-/// has this colour. colour_of_object: by id - 1, from 1 on, as 0 is the background.
+/// One-hot maps of colours: out [colours, H, W] is 1 where a pixel's object, or the background, has this colour.
+/// colour_of_object is indexed by id - 1; its values begin at 1, because colour 0 is the background.
 Tensor one_hot(const Exec&, const Labels&, const std::vector<int>& colour_of_object, int colours);
 
 }  // namespace basin

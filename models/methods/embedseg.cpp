@@ -56,8 +56,8 @@ EmbedSeg::EmbedSeg(const std::string&, const Json& config) : EmbedSeg(options_fr
 
 void EmbedSeg::init(const Exec& exec, uint64_t seed) {
   params_.init(exec, seed);
-  // Offsets begin at 0, and sizes at half a margin of 5.7 px: the weights of the first decoder's end are 0, its biases
-  // 0 and 1.
+  // The last layer of the first decoder gets weights of 0 and biases of 0 and 1, so that all offsets start at 0 and all
+  // sigmas at 1, a half-margin of 5.7 px.
   for (const Params::Named& n : params_.learnt()) {
     std::vector<float> values(size_t(n.shape.size()), 0.f);
     if (n.name == "decoders.0.output_conv.bias")
@@ -111,7 +111,7 @@ std::vector<MapSpec> EmbedSeg::maps() const {
       {.name = "raw", .channels = 5, .kinds = {Kind::vector, Kind::vector, Kind::extent, Kind::extent, Kind::scalar}}};
 }
 
-/// A copy of the network with weights of its own.
+/// A copy of the network with its own weights.
 class EmbedSeg::Network : public Predictor {
  public:
   Network(const Exec& exec, const EmbedSeg& method) : method_(method.options_) {

@@ -11,19 +11,19 @@ struct EmbedSegOptions {
   uint64_t seed = 0;
   Normalisation normalisation;
   kernels::CentreKind centre = kernels::CentreKind::medoid;
-  int capacity = 256;  // objects of a crop at most
+  int capacity = 256;  // largest number of objects in a crop
   kernels::InstanceLossOptions loss;
-  bool views = true;  // the maps of the eight views of an image are averaged
+  bool views = true;  // average the maps of the eight views of an image
   EmbedSegDecoding decoding;
 };
 
-/// EmbedSeg (Lalit et al. 2022): every pixel points to the middle of its object, and says how close to it
-/// others have to point to be of the same object; objects grow around the pixels that are surest to be seeds.
+/// EmbedSeg (Lalit et al. 2022): every pixel predicts the centre of its object and how close to it other pixels have to
+/// point to belong to the same object. Objects are formed around the pixels with the highest seed probabilities.
 /// Target: "labels" [1,H,W], int32, compact. Map: "raw" [5,H,W] = o_x, o_y, sigma_x, sigma_y, seed, before tanh and
 /// sigmoid.
 class EmbedSeg : public Method {
  public:
-  /// `config`: of a model file, or null for the defaults.
+  /// `config`: the config of a model file, or null for the defaults.
   EmbedSeg(const std::string& name, const Json& config);
 
   std::string name() const override { return "es"; }

@@ -9,8 +9,8 @@
 namespace basin {
 namespace {
 
-/// The foreground by where its pixels point to: cells of a square grid over these points, each with its pixels in
-/// raster order.
+/// The foreground pixels, indexed by the points that they point to: a square grid over these points, whose cells list
+/// their pixels in raster order.
 class PointedAt {
  public:
   static constexpr float cell = 8;  // px
@@ -71,7 +71,7 @@ struct RawMaps {
 
 float probability(float seed) { return 1 / (1 + std::exp(-seed)); }
 
-/// Gaussian of sigma 1 cut at 4 px, rows and columns reflected about their outer edges.
+/// A Gaussian of sigma 1, cut off at 4 px; rows and columns are reflected about their outer edges.
 std::vector<float> smoothed(const std::vector<float>& map, int height, int width) {
   constexpr int radius = 4;
   double weight[radius + 1], sum = 0;
@@ -106,7 +106,7 @@ bool is_local_maximum(const std::vector<float>& map, int height, int width, int3
   return true;
 }
 
-/// Numbers the ids that are left in raster order.
+/// Renumbers the remaining ids in raster order.
 void renumber(Labels& labels, int32_t most) {
   std::vector<int32_t> number(size_t(most) + 1, 0);
   for (int32_t& id : labels.ids) {
@@ -140,7 +140,7 @@ Labels decode(const Exec& exec, const Tensor& raw, const EmbedSegDecoding& o) {
     e_x.push_back(x);
     e_y.push_back(y);
   }
-  std::vector<int32_t> order(foreground.size());  // places in `foreground`
+  std::vector<int32_t> order(foreground.size());  // indices into `foreground`
   std::iota(order.begin(), order.end(), 0);
   const bool by_maxima = o.seeds == EmbedSegDecoding::Seeds::local_maxima;
   const std::vector<float> smooth = by_maxima ? smoothed(phi, height, width) : std::vector<float>{};

@@ -15,7 +15,7 @@ using kernels::BackgroundRule;
 constexpr std::pair<BackgroundRule, const char*> background_rules[] = {{BackgroundRule::most_frequent, "most_frequent"},
                                                                        {BackgroundRule::border, "border"}};
 
-constexpr float trained_alpha = 8;  // of the activation after training
+constexpr float trained_alpha = 8;  // alpha of the activation after training
 
 void publish(FcrNetOptions& o, Settings& s) {
   using Use = Setting::Use;
@@ -95,7 +95,7 @@ LossTerms FcrNet::loss(Tape& tape, const Batch& batch, const StepState* state) c
 
 std::vector<MapSpec> FcrNet::maps() const { return {{"colours", options_.colours, MapSpec::Kind::code}}; }
 
-/// A copy of the network with weights of its own.
+/// A copy of the network with its own weights.
 class FcrNet::Network : public Predictor {
  public:
   Network(const Exec& exec, const FcrNet& method) : method_(method.options_) {

@@ -12,20 +12,20 @@ struct FcrNetOptions {
   uint64_t seed = 0;
   Normalisation normalisation;
   int colours = 5;      // published: 4
-  double radius = 10;   // px: objects within it are neighbours, which should differ in colour
-  int capacity = 512;   // objects of a sample that the loss knows; more are background to it
-  bool cosine = false;  // the loss of the paper in place of that of its authors' code
+  double radius = 10;   // objects within this distance, in px, are neighbours and should differ in colour
+  int capacity = 512;   // objects per sample in the loss; further ones count as background
+  bool cosine = false;  // use the paper's loss instead of that of the authors' code
   double inter_weight = 4;
-  std::array<double, 5> alphas{2, 2, 4, 6, 8};  // of the activation, each for a fifth of the training
+  std::array<double, 5> alphas{2, 2, 4, 6, 8};  // of the activation, each for one fifth of the training steps
   ColourDecoding decoding;
 };
 
-/// FCRNet, four-colour embedding (Cao and Yan 2021): a U-Net gives each pixel one of a few colours, so
-/// that objects near each other differ; objects are the connected components of the colours. Target: "labels" [1,H,W],
-/// int32, compact. Map: "colours" [K,H,W], which sum to 1.
+/// FCRNet, four-colour embedding (Cao and Yan 2021): a U-Net assigns each pixel one of a few colours, such that
+/// neighbouring objects differ; objects are the connected components of the colours. Target: "labels" [1,H,W], int32,
+/// compact. Map: "colours" [K,H,W], which sum to 1.
 class FcrNet : public Method {
  public:
-  /// `config`: of a model file, or null for the defaults.
+  /// `config`: the config of a model file, or null for the defaults.
   FcrNet(const std::string& name, const Json& config);
 
   std::string name() const override { return "fc"; }

@@ -2,25 +2,25 @@
 #include "engine/json.h"
 #include "models/method.h"
 
-// What several methods share.
+// Functions that several methods share.
 
 namespace basin {
 
 /// The setting "normalisation", with the option --norm.
 Setting normalisation_setting(Normalisation&);
 
-/// The middle of labels, of the size of `to`, with ids renumbered to 1, 2, ... in their order; negative ones become 0.
-/// In host memory.
+/// Copies the middle of the labels, of the size of `to`, with ids renumbered to 1, 2, ... in order; negative ids become
+/// 0. In host memory.
 void cut_compact(View<const int32_t, 2> labels, View<int32_t, 2> to);
 
-/// A tensor [N, 1, H, W] seen as [N, H, W].
+/// A view of a tensor [N, 1, H, W] as [N, H, W].
 Tensor without_channel(const Tensor&);
 
 /// StepState::scheduled as a tensor [1], which an operation reads when it runs.
 Tensor scheduled_number(const Exec&, const StepState*);
 
-/// A method's options with the settings of a config, or as they are where that is null. `publish` is what makes its
-/// settings of its options.
+/// A method's options with the settings of `config`, or its default options if that is null. `publish` is the function
+/// that creates the settings for the options.
 template <class Options>
 Options options_from(const Json& config, void (*publish)(Options&, Settings&), Options options = {}) {
   if (config.is_null()) return options;

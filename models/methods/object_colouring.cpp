@@ -10,7 +10,7 @@
 namespace basin {
 namespace {
 
-/// Rows of bits, as kernels::adjacency writes them.
+/// The rows of bits that kernels::adjacency writes.
 struct BitRows {
   int words;
   std::vector<int32_t> bits;
@@ -27,7 +27,7 @@ struct BitRows {
 
 constexpr int unset = -1;
 
-/// What a conflict costs: one of objects that touch more than all others together.
+/// The cost of a conflict: a conflict of touching objects costs more than all other conflicts together.
 int64_t cost_of(const ObjectGraph::Edge& edge) { return edge.touching ? 1 << 20 : 1; }
 
 class Colouring {
@@ -43,7 +43,7 @@ class Colouring {
   }
 
  private:
-  /// What each colour would cost this object.
+  /// The cost of giving this object each of the colours.
   std::vector<int64_t> costs(int object) const {
     std::vector<int64_t> cost(size_t(colours_), 0);
     for (const auto& edge : edges_[size_t(object)])
@@ -52,7 +52,8 @@ class Colouring {
   }
 
   void colour_by_saturation() {
-    using Priority = std::tuple<int, int, size_t>;  // colours around it; neighbours that touch it; neighbours
+    // The numbers of colours around the object, of touching neighbours and of all neighbours.
+    using Priority = std::tuple<int, int, size_t>;
     std::vector<Priority> priority(edges_.size());
     for (size_t i = 0; i < edges_.size(); ++i) {
       const auto touching = std::count_if(edges_[i].begin(), edges_[i].end(), [](auto& e) { return e.touching; });
@@ -72,7 +73,7 @@ class Colouring {
     }
   }
 
-  /// The objects that exchange colours if this one gets `other`.
+  /// The Kempe chain of objects that exchange colours if this one gets `other`.
   std::vector<int> chain(int object, int other) const {
     std::vector<int> members{object};
     std::vector<bool> seen(edges_.size());
@@ -89,7 +90,7 @@ class Colouring {
     return members;
   }
 
-  /// One exchange that makes the conflict of two objects go away and none new; false if there is none.
+  /// Makes an exchange that resolves the conflict of two objects without causing a new one; false if there is none.
   bool resolve(int a, int b) {
     const int own = colour_[size_t(a)];
     for (int other = 0; other < colours_; ++other) {

@@ -6,23 +6,23 @@
 
 namespace basin {
 
-/// Objects of a label image that lie near each other, within kernels::adjacency's disc; the background is none of them.
-/// Memory grows with the square of the number of objects, at a bit for each two.
+/// A graph of the objects of a label image, without the background, that are neighbours within kernels::adjacency's
+/// disc. Memory grows with the square of the number of objects, at one bit per pair.
 struct ObjectGraph {
   struct Edge {
-    int32_t to;     // from 0: object id - 1
-    bool touching;  // the two have pixels that are neighbours, across corners too
+    int32_t to;     // object id - 1
+    bool touching;  // the objects have 8-connected neighbouring pixels
   };
   std::vector<std::vector<Edge>> edges;  // of each object, in increasing order
 };
 ObjectGraph object_graph(const Labels&, double radius);
 
-/// A colour from 0 to colours - 1 for each object, such that few neighbours share one, and fewer still that touch: by
-/// saturation (Brelaz 1979), then by exchanging two colours along Kempe chains as long as that resolves a conflict. The
-/// same from run to run.
+/// A colour from 0 to colours - 1 for each object, such that few neighbours, and even fewer touching ones, share a
+/// colour: by saturation (Brelaz 1979), then by exchanging two colours along Kempe chains as long as that resolves a
+/// conflict. Deterministic.
 std::vector<int> colour_objects(const ObjectGraph&, int colours);
 
-/// How many pairs of neighbours share a colour, and how many of these touch.
+/// The number of neighbouring pairs that share a colour, and how many of these touch.
 struct ColourConflicts {
   int near = 0, touching = 0;
 };

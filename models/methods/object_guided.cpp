@@ -18,7 +18,7 @@ using VoteRule = ObjectGuidedDecoding::Votes;
 constexpr std::pair<VoteRule, const char*> vote_rules[] = {{VoteRule::normalised, "normalised"},
                                                            {VoteRule::published, "published"}};
 
-/// The network computes masks of boxes with a higher score than this, so decoding cannot use boxes below it.
+/// The network computes masks only for boxes with a higher score than this, so decoding cannot use boxes below it.
 constexpr double min_confidence = 0.1;
 
 void publish(ObjectGuidedOptions& o, Settings& s) {
@@ -51,7 +51,7 @@ void publish(ObjectGuidedOptions& o, Settings& s) {
            "least 0.53");
 }
 
-/// The image as the network takes it: around 0.
+/// The network's input: the image with values centred at 0.
 Tensor centred(const Exec& exec, const Tensor& image) {
   const Tensor shifted = image.clone(exec);
   const Tensor shift = Tensor::from(exec, {image.dim(1)}, std::vector<float>(size_t(image.dim(1)), -0.5f));
@@ -59,7 +59,7 @@ Tensor centred(const Exec& exec, const Tensor& image) {
   return shifted;
 }
 
-/// The frame, height and width, in which the network sees an image of this size.
+/// Height and width of the frame to which an image of this size is brought for the network.
 std::pair<int, int> frame_of(const ObjectGuidedOptions& o, int height, int width) {
   if (o.resize) return {o.crop, o.crop};
   const auto rounded_up = [](int n) {
@@ -87,7 +87,7 @@ Maps maps_of(const Exec& exec, const GuidedMaps& guided, int height, int width) 
   for (const auto& [box, score] : guided.boxes)
     table.insert(table.end(), {float(box.x), float(box.y), float(box.width), float(box.height), float(score)});
   const Exec images = for_images(exec);
-  // Those of a network are there already, those of the oracle are on the CPU.
+  // A network's maps are on the device already; the oracle's are on the CPU.
   const auto there = [&](const Tensor& map) { return map.device() == images.device ? map : map.to_device(images); };
   Maps maps({{"heat", there(guided.heat)},
              {"size", there(guided.size)},
@@ -113,7 +113,7 @@ TrainingDefaults ObjectGuided::training_defaults() const {
   TrainingDefaults d;
   d.batch = 8, d.crop = options_->crop, d.epochs = 100;
   d.rate = {.rate = 1.25e-4, .schedule = Schedule::constant};
-  d.augment = "none";  // the samples are scaled, moved and flipped as they are cut
+  d.augment = "none";  // sampling already scales, shifts and flips
   d.normalisation = "divide";
   return d;
 }
@@ -166,7 +166,7 @@ LossTerms ObjectGuided::loss(Tape& tape, const Batch& batch, const StepState* st
                                     {loss.terms[1].second, options_->size_weight},
                                     {loss.terms[2].second, options_->offset_weight}};
 
-  // Regions are those of the true boxes.
+  // In training, regions come from the true boxes.
   const std::vector<float> table = boxes.to_host<float>(exec);
   const std::vector<int32_t> counts = count.to_host<int32_t>(exec);
   std::vector<RoiBox> all;
@@ -208,12 +208,12 @@ LossTerms ObjectGuided::loss(Tape& tape, const Batch& batch, const StepState* st
 }
 
 std::vector<MapSpec> ObjectGuided::maps() const {
-  // Those of different views have different boxes.
+  // Views have different boxes, so that their maps cannot be averaged.
   const auto code = MapSpec::Kind::code;
   return {{"heat", 1, code}, {"size", 2, code}, {"offset", 2, code}, {"boxes", 1, code}, {"masks", 1, code}};
 }
 
-/// A copy of the network with weights of its own.
+/// A copy of the network with its own weights.
 class ObjectGuided::Network : public Predictor {
  public:
   Network(const Exec& exec, const ObjectGuided& method) : options_(method.options_), method_(*method.options_) {
@@ -240,7 +240,7 @@ class ObjectGuided::Network : public Predictor {
   }
 
  private:
-  /// The probabilities of the masks in the order of the boxes, all of which have regions.
+  /// The mask probabilities in the order of the boxes, all of which have regions.
   std::vector<float> masks_in_order(Tape& tape, const std::vector<Var>& pyramid, const OgRegions& regions,
                                     const std::vector<RoiBox>& boxes) const {
     const OgMasks::Features features = method_.masks_.forward(tape, pyramid, regions);
@@ -275,12 +275,12 @@ Instances ObjectGuided::decode(const Exec& exec, Maps maps) const {
   std::vector<ScoredBox> boxes;
   for (size_t k = 0; k + 5 <= table.size() && int(boxes.size()) < options_->decoding.max_objects; k += 5) {
     const float* b = &table[k];
-    if (double(b[4]) <= options_->decoding.confidence) break;  // scores fall
+    if (double(b[4]) <= options_->decoding.confidence) break;  // boxes are sorted by descending score
     boxes.push_back({{0, double(b[0]), double(b[1]), double(b[2]), double(b[3])}, double(b[4])});
   }
   const RoiList regions = roi_list({}, boxes_of(boxes), 0);
   std::vector<float> masks = maps["masks"].to_host<float>(exec);
-  masks.resize(size_t(regions.points));  // those of the boxes that were left out come last
+  masks.resize(size_t(regions.points));  // the masks of the boxes left out come last
   const int height = maps.height > 0 ? maps.height : frame_height, width = maps.width > 0 ? maps.width : frame_width;
   ScoredLabels found =
       paint(decode_masks(boxes, regions, masks, frame_height, frame_width, height, width, options_->decoding));

@@ -18,16 +18,16 @@ struct ObjectGuidedOptions {
   ObjectGuidedDecoding decoding;
 };
 
-/// Object-guided segmentation with feature refinement (Yi et al., IEEE TMI 40 (2021)): a network finds boxes around
-/// objects by their centres, and a second one gives the mask of each box. Objects may overlap, and have scores.
-/// Targets: the map "pieces" [1, H, W], int32, and the table "boxes" with x, y of the centre, width and height of the
-/// object of each piece, px (GuidedObjects). Maps: "heat" [1, h, w], "size" and "offset" [2, h, w], a quarter of the
-/// size of the frame in which the network sees the image; "boxes" [1, B, 5] = x, y, width and height in the frame, and
-/// the score, by falling score; "masks" [1, 1, P], the probabilities at the points of the boxes' regions.
+/// Object-guided segmentation with feature refinement (Yi et al., IEEE TMI 40 (2021)): a network finds the bounding
+/// boxes of objects by their centres, and a second one gives the mask of each box. Objects have scores and may overlap.
+/// Targets: the map "pieces" [1, H, W], int32, and the table "boxes" with x, y of the centre, width and height of each
+/// piece in px (GuidedObjects). Maps: "heat" [1, h, w], "size" and "offset" [2, h, w], where h and w are a quarter of
+/// the network's frame; "boxes" [1, B, 5] = x, y, width and height in the frame and the score, by descending score;
+/// "masks" [1, 1, P], the probabilities at the points of the boxes' regions.
 class ObjectGuided : public Method {
  public:
   explicit ObjectGuided(const ObjectGuidedOptions&);
-  /// `config`: of a model file, or null for the defaults.
+  /// `config`: the config of a model file, or null for the defaults.
   ObjectGuided(const std::string& name, const Json& config);
 
   std::string name() const override { return "og"; }
@@ -48,13 +48,13 @@ class ObjectGuided : public Method {
  private:
   class Network;
 
-  // Shared with the predictors, so that they follow the setting `resize`.
+  // Shared with the predictors, so that changes of the setting `resize` apply to them.
   const std::shared_ptr<ObjectGuidedOptions> options_;
   OgDetector detector_;
   OgMasks masks_;
 };
 
-/// The config of a checkpoint of the public code; null for other files.
+/// The config for a checkpoint of the public code; null for other files.
 Json recognise_object_guided(const SafeTensors&, const std::string& file);
 
 }  // namespace basin

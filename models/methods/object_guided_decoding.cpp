@@ -14,7 +14,7 @@ struct FloodedPiece {
   int32_t first = 0;  // its first pixel
 };
 
-/// Floods the piece of a pixel, marking it as seen.
+/// Flood fill of the piece that contains a pixel; marks its pixels as seen.
 FloodedPiece flood(const Labels& labels, int32_t start, std::vector<uint8_t>& seen, std::vector<int32_t>& pixels) {
   const int width = labels.width;
   const int32_t id = labels.ids[size_t(start)];
@@ -38,7 +38,7 @@ FloodedPiece flood(const Labels& labels, int32_t start, std::vector<uint8_t>& se
   return piece;
 }
 
-/// The votes of one region on the frame, within the box that they reach.
+/// The votes of one region for pixels of the frame, within the box that they reach.
 struct Votes {
   int x0, y0, width, height;
   std::vector<float> sum, weight;
@@ -72,7 +72,7 @@ struct Votes {
   }
 };
 
-/// First and one past the last pixel of a side of `to` that falls into [begin, end) of a side of `from`.
+/// The range of pixels of a side of length `to` that falls into [begin, end) of a side of length `from`.
 std::pair<int, int> resized_range(int begin, int end, int from, int to) {
   const int low = std::max(int(int64_t(begin) * to / from) - 1, 0);
   return {low, std::min(int(int64_t(end) * to / from) + 2, to)};
@@ -167,7 +167,7 @@ std::vector<ScoredBox> decode_boxes(const Exec& exec, const Tensor& heat, const 
     const RoiBox box{0, rounded(down * (cell % width + double(shift[at]))),
                      rounded(down * (cell / width + double(shift[beside]))), down * double(sides[at]),
                      down * double(sides[beside])};
-    // Far larger or further away than any frame, or NaN: no region could be made of it.
+    // Far larger than any frame, far outside or NaN: such a box cannot have a region.
     const bool is_sane = std::abs(box.x) < 1e5 && std::abs(box.y) < 1e5 && box.width < 1e4 && box.height < 1e4;
     if (is_sane && roi_levels(box, 1) == 1) boxes.push_back({box, double(p[at])});
   }

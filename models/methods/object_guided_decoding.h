@@ -6,14 +6,14 @@
 
 namespace basin {
 
-/// The objects of an image that object-guided segmentation is trained with.
+/// The objects of an image that object-guided segmentation is trained on.
 struct GuidedObjects {
   Labels pieces;              // the largest piece of each object, numbered as `boxes`
-  std::vector<RoiBox> boxes;  // of sample 0; centre and sides of the pixels, both ends counted
+  std::vector<RoiBox> boxes;  // of sample 0; centre and number of pixels along each side
 };
 constexpr int max_guided_objects = 500;
 /// Keeps the largest 4-connected piece of each object (of equally large ones the first in raster order), and drops
-/// objects whose piece spans three pixels or less in x or in y, and all beyond the first 500.
+/// objects whose piece spans three pixels or fewer in x or y, and all beyond the first 500.
 GuidedObjects guided_objects(const Labels&);
 
 /// A box that a network found.
@@ -22,52 +22,52 @@ struct ScoredBox {
   double score;
 };
 
-/// An object with a mask of its own: objects may overlap.
+/// An object with its own mask, because objects may overlap.
 struct Instance {
-  int x = 0, y = 0, width = 0, height = 0;  // tight box of the mask
+  int x = 0, y = 0, width = 0, height = 0;  // bounding box of the mask
   std::vector<uint8_t> mask;                // [height][width], 0 or 1
   double score = 0;
   int64_t area = 0;
 };
 struct ScoredMasks {
   int height = 0, width = 0;
-  std::vector<Instance> objects;  // by falling score
+  std::vector<Instance> objects;  // by descending score
 };
 
 struct ObjectGuidedDecoding {
-  /// When a pixel belongs to an object. published: the sum of its votes is at least .53. normalised: their mean is at
-  /// least .5, which does not lose the rims of small objects.
+  /// The condition for a pixel to belong to an object. published: the sum of its votes is at least .53. normalised:
+  /// their mean is at least .5, which keeps the rims of small objects.
   enum class Votes { published, normalised };
   Votes votes = Votes::normalised;
   int max_objects = 500;
-  double confidence = 0.3;   // boxes have a higher score
-  double max_overlap = 0.2;  // an object with a higher IoU with one of higher score is suppressed
+  double confidence = 0.3;   // boxes must have a higher score
+  double max_overlap = 0.2;  // objects with a higher IoU with one of higher score are suppressed
 };
 
 /// Boxes at the peaks of the centre map: heat (logits) [1, h, w], size and offset [2, h, w], float32 on any device. A
-/// peak is the largest of its 3x3 cells. Sorted by falling score, on ties by cell. Boxes that are too small for a
-/// region are left out. Coordinates are rounded to float32.
+/// peak is the largest of its 3x3 neighbourhood. Sorted by descending score, ties by cell. Boxes that are too small for
+/// a region are left out. Coordinates are rounded to float32.
 std::vector<ScoredBox> decode_boxes(const Exec&, const Tensor& heat, const Tensor& size, const Tensor& offset,
                                     const ObjectGuidedDecoding&);
 
-/// Lays the masks of regions (probabilities of the points of `regions`, those of the boxes on level 0, in their order)
-/// onto a frame of frame_height x frame_width px by bilinear votes, resizes them to height x width, and suppresses
-/// objects that overlap one of higher score.
+/// Pastes masks onto a frame of frame_height x frame_width px by bilinear votes, resizes them to height x width, and
+/// suppresses objects that overlap one of higher score. The masks are the probabilities at the points of `regions`, the
+/// boxes' regions on level 0 in the order of the boxes.
 ScoredMasks decode_masks(const std::vector<ScoredBox>& boxes, const RoiList& regions, const std::vector<float>& masks,
                          int frame_height, int frame_width, int height, int width, const ObjectGuidedDecoding&);
 
-/// A label image in which the object with the highest score is on top, and the scores of its labels. Objects without a
-/// visible pixel are left out.
+/// A label image in which objects with higher scores cover those with lower ones, and the scores of its labels. Objects
+/// without a visible pixel are left out.
 struct ScoredLabels {
   Labels labels;
   std::vector<float> scores;
 };
 ScoredLabels paint(const ScoredMasks&);
 
-/// What the network computes for an image, resized to a frame.
+/// The network's output for an image resized to a frame.
 struct GuidedMaps {
-  Tensor heat, size, offset;     // as decode_boxes takes them; h and w are a quarter of the frame's sides
-  std::vector<ScoredBox> boxes;  // of the frame, by falling score
+  Tensor heat, size, offset;     // see decode_boxes; h and w are a quarter of the frame's sides
+  std::vector<ScoredBox> boxes;  // in the frame, by descending score
   std::vector<float> masks;      // probabilities at the points of the boxes' regions on level 0
 };
 /// The maps of a perfect network for these labels; the sides of the frame are multiples of 4.

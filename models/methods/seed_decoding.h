@@ -6,25 +6,26 @@
 
 namespace basin {
 
-/// How the maps of W-Net become instances (Wu et al. 2020). The defaults lose less of perfect maps than what was
-/// published: a strong smoothing merges the peaks of small objects, and objects at the border have theirs on it.
+/// Settings for decoding W-Net's maps into instances (Wu et al. 2020). Given perfect maps, the defaults lose fewer
+/// objects than the published settings, whose strong smoothing merges the peaks of small objects, and which ignore
+/// peaks at the image border, where objects cut by it have theirs.
 struct SeedDecoding {
-  double sigma = .5;           // of the Gaussian that smooths the distance map, in pixels
-  kernels::PeakOptions peaks;  // of the smoothed distance map: the seeds
-  int embedding_radius = 3;    // of the disc over which embeddings are averaged, in pixels
-  double min_cosine = .7;      // of an embedding with the direction of the seed that takes it
-  kernels::WeakLabels weak;    // which regions are dropped, by the smoothed distance map
+  double sigma = .5;           // of the Gaussian that smooths the distance map, in px
+  kernels::PeakOptions peaks;  // peaks of the smoothed distance map are the seeds
+  int embedding_radius = 3;    // of the disc over which embeddings are averaged, in px
+  double min_cosine = .7;      // between a pixel's embedding and the direction of the seed that it joins
+  kernels::WeakLabels weak;    // regions to drop, by the smoothed distance map
 
-  /// As the authors' code does it.
+  /// The settings of the authors' code.
   static SeedDecoding published();
-  /// As the paper describes it: seeds and embeddings as they are, 45 degrees, and nothing dropped.
+  /// The settings of the paper: no smoothing of distances or embeddings, 45 degrees, and no regions dropped.
   static SeedDecoding paper();
 };
 
 /// The instances of an image. distance [1, H, W] is 0 at boundaries of objects and on the background, and large inside
-/// objects; embedding [C, H, W] needs not be of unit length. Peaks of the distance that touch are one seed; seeds are
-/// numbered in raster order and grow over the pixels whose embedding points their way (kernels::grow_regions); weak
-/// regions are dropped, and what is left is numbered by connected component.
+/// objects; embedding [C, H, W] need not have unit length. Peaks of the distance that touch are one seed; seeds are
+/// numbered in raster order and grow over the pixels whose embeddings point in their direction (kernels::grow_regions);
+/// weak regions are dropped, and the connected components of the others are numbered.
 Labels decode_seeds(const Exec&, const Tensor& distance, const Tensor& embedding, const SeedDecoding&);
 
 struct SeedMaps {
@@ -32,9 +33,9 @@ struct SeedMaps {
   Tensor embedding;  // [channels, H, W]
 };
 
-/// What a perfect network would give for these labels: kernels::distance_target times 10, and as an embedding a one in
-/// one channel: the first is that of the background, and objects within `radius` pixels of each other have different
-/// ones as far as the others suffice. channels >= 2.
+/// The output of a perfect network for these labels: kernels::distance_target times 10, and a one-hot embedding. The
+/// first channel is the background's, and objects within `radius` pixels of each other have different channels as far
+/// as the other channels suffice. channels >= 2.
 SeedMaps seed_oracle(const Exec&, const Labels&, int channels = 8, double radius = 10);
 
 }  // namespace basin

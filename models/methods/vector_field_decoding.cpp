@@ -28,9 +28,9 @@ Tensor rescaled(const Exec& exec, const Tensor& field, const Tensor& mask, const
   return to;
 }
 
-/// For a GPU, which then asks the host for nothing: every pixel is a point, and those of the background are left out
-/// where points are moved and clustered. None where the image is too large for that, or where a point strays further
-/// from it than is expected of one that the border's field keeps: then another way has to be taken.
+/// Decoding on a GPU without waiting for the host: every pixel is a point, and background points are masked out when
+/// points are moved and clustered. Returns nothing if the image is too large for that, or if a point ends further
+/// outside the image than `stray`: then decode_in_two_parts() has to be used.
 std::optional<Labels> decode_pixels(const Exec& exec, const Maps& maps, const VectorFieldDecoding& o) {
   constexpr double stray = 64;  // px
   const Tensor& logit = maps["logit"];
@@ -44,7 +44,7 @@ std::optional<Labels> decode_pixels(const Exec& exec, const Maps& maps, const Ve
   kernels::integrate<float>(exec, rescaled(exec, maps["field"], mask, o).view<const float, 3>(),
                             points.view<float, 2>(), o.integrate, {is_point, {n}});
 
-  const Tensor result = Tensor::zeros(exec, {n + 2}, DType::i32);  // labels, their number, strays
+  const Tensor result = Tensor::zeros(exec, {n + 2}, DType::i32);  // labels, their number, number of stray points
   auto* const ids = result.data<int32_t>();
   const View<int32_t, 1> of_pixels{ids, {n}};
   const View<const float, 2> ends = points.view<const float, 2>();
@@ -86,7 +86,7 @@ Labels decode(const Exec& exec, Maps maps, const VectorFieldDecoding& o) {
   if (exec.device == Device::cuda) try {
       if (std::optional<Labels> labels = decode_pixels(for_images(exec), maps, o)) return *std::move(labels);
     } catch (const OutOfMemory&) {
-      pool_of(exec.device).trim();  // of sizes that the two parts may not ask for
+      pool_of(exec.device).trim();  // cached blocks may have sizes that the two parts cannot reuse
     }
   return decode_in_two_parts(exec, std::move(maps), o);
 }

@@ -18,7 +18,7 @@ namespace {
 
 using kernels::NoiseRule;
 
-/// Percentiles, or null for a field that is followed as the network gave it.
+/// Percentiles, or null for a field that is used without rescaling.
 Setting rescale_setting(std::optional<kernels::DivergenceRange>& value) {
   Setting s;
   s.use = Setting::Use::decoding;
@@ -49,7 +49,7 @@ Setting rescale_setting(std::optional<kernels::DivergenceRange>& value) {
   return s;
 }
 
-/// In model files false stands for none and true for majority.
+/// In model files, false means none and true means majority.
 Setting noise_setting(NoiseRule& value) {
   Setting s;
   s.use = Setting::Use::decoding;
@@ -120,14 +120,14 @@ void publish(VectorFieldOptions& o, Settings& s) {
   s.add(noise_setting(d.noise));
 }
 
-/// What the name says alone.
+/// The options that follow from the method's name.
 VectorFieldOptions options_of(const std::string& name) {
   VectorFieldOptions options;
   options.net.decoders = name == "vf-h2" ? 2 : 1;
   return options;
 }
 
-/// A network with its batch norms folded.
+/// A predictor for a network whose batch norms are folded into its convolutions.
 class FieldPredictor : public Predictor {
  public:
   FieldPredictor(const Exec& exec, const UNet& net) : net_(exec, net) {}

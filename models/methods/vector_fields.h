@@ -21,15 +21,15 @@ struct VectorFieldOptions {
   VectorFieldDecoding decoding;
 };
 
-/// Vector fields for instance segmentation (Peters 2022): a U-Net predicts the foreground and a field;
-/// every foreground pixel follows the field, and a clustering of the end points gives the instances.
-/// Targets: "mask" [1,H,W], 0 or 1, "target" [2,H,W], the field, and with ignored pixels "counted" [1,H,W], 0 at these
-/// and otherwise 1; they are background for the other two, whose field is 0 there. Maps: "logit" [1,H,W] and "field"
-/// [2,H,W].
+/// Vector fields for instance segmentation (Peters 2022): a U-Net predicts the foreground and a vector field; every
+/// foreground pixel moves along the field, and clustering the end points gives the instances.
+/// Targets: "mask" [1,H,W], 0 or 1; "target" [2,H,W], the field; and, if there are ignored pixels, "counted" [1,H,W], 0
+/// at these and 1 elsewhere. In the other two targets ignored pixels are background with a field of 0. Maps: "logit"
+/// [1,H,W] and "field" [2,H,W].
 class VectorFields : public Method {
  public:
   explicit VectorFields(const VectorFieldOptions&);
-  /// `name`: vf-h1 or vf-h2. `config`: of a model file, or null for the defaults.
+  /// `name`: vf-h1 or vf-h2. `config`: the config of a model file, or null for the defaults.
   VectorFields(const std::string& name, const Json& config);
 
   std::string name() const override { return options_.net.decoders == 2 ? "vf-h2" : "vf-h1"; }
@@ -60,12 +60,12 @@ class VectorFields : public Method {
 };
 
 /// The losses of a predicted logit [N, 1, H, W] and field [N, 2, H, W] against the targets "mask" and "target". If
-/// there is a target "counted", each loss is that of the pixels where it is 1: of the others no pixel starts a
-/// trajectory of the IVP loss, and both fields are 0 there for the trajectories that pass.
+/// there is a target "counted", each loss is computed over the pixels where it is 1: the other pixels start no
+/// trajectories of the IVP loss, and for trajectories that cross them both fields are 0 there.
 LossTerms vector_field_losses(Tape&, Var logit, Var field, const Batch& targets, const VectorFieldOptions&);
 
-/// The config of a torchvf state_dict of H1 or H2: channels, width and decoders follow from the shapes, and the rest is
-/// torchvf's default. Null where the tensors are not of these networks; throws one sentence for an impossible size.
+/// The config for a torchvf state_dict of H1 or H2: channels, width and decoders follow from the shapes, and all other
+/// settings are torchvf's defaults. Null if the tensors are not those of these networks; throws for an invalid size.
 Json recognise_torchvf(const SafeTensors&, const std::string& file);
 
 }  // namespace basin

@@ -14,7 +14,7 @@
 namespace basin {
 namespace {
 
-constexpr double distance_scale = 10;  // of the target: 1 at the middle of an object before
+constexpr double distance_scale = 10;  // factor of the target, which is 1 in the middle of an object before
 
 void publish(WNetOptions& o, Settings& s) {
   using Use = Setting::Use;
@@ -74,7 +74,7 @@ SampleSpec WNet::sample_spec() const {
   spec.normalisation = options_.normalisation;
   spec.host_targets = true;
   spec.margin = 1;
-  spec.beyond = -1;           // the border of the image is not a boundary of objects
+  spec.beyond = -1;           // the image border is not an object boundary
   spec.whole_objects = true;  // distances are relative to the largest one in the whole object
   return spec;
 }
@@ -85,7 +85,7 @@ void WNet::make_targets(const Exec& exec, View<const int32_t, 2> labels, const S
   const View<int32_t, 3> target = to.map<int32_t>("labels");
   cut_compact(labels, {target.data, {target.dim[1], target.dim[2]}});
   const View<float, 3> distance = to.map<float>("distance");
-  // Ids of the whole image may be large, and so compact ones are made.
+  // Ids of the whole image may be large, so they are renumbered.
   const Temp<int32_t> ids(exec, labels.size());
   const Temp<float> whole(exec, labels.size());
   const View<int32_t, 2> all{ids.data(), {labels.dim[0], labels.dim[1]}};
@@ -125,7 +125,7 @@ std::vector<MapSpec> WNet::maps() const {
   return {{"distance", 1}, {"embedding", options_.embedding, MapSpec::Kind::code}};
 }
 
-/// A copy of the networks with weights of their own.
+/// A copy of the networks with its own weights.
 class WNet::Network : public Predictor {
  public:
   Network(const Exec& exec, const WNet& method) : method_(method.options_) { method_.take_parameters(exec, method); }

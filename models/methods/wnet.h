@@ -10,20 +10,20 @@ struct WNetOptions {
   uint64_t seed = 0;
   Normalisation normalisation;
   int embedding = 8;   // channels of the embedding
-  double radius = 10;  // px: objects within it are neighbours, which should point in different directions
-  int capacity = 512;  // objects of a sample that the loss knows; more are background to it
+  double radius = 10;  // objects within this distance, in px, are neighbours and should have different directions
+  int capacity = 512;  // objects per sample in the loss; further ones count as background
   double inter_weight = 1;
-  bool pixel_mean = false;  // each pixel counts the same, as in the authors' code, in place of each object
+  bool pixel_mean = false;  // weight pixels equally, as the authors' code does, instead of objects
   SeedDecoding decoding;
 };
 
-/// W-Net, distance embedding (Wu et al. 2020): a first U-Net gives the distance to the border of each
-/// object, a second one, which sees the first one's features, an embedding; objects grow from the peaks of the
+/// W-Net, distance embedding (Wu et al. 2020): a first U-Net predicts the distance to the boundary of each object, and
+/// a second one, whose input includes the first one's features, an embedding; objects grow from the peaks of the
 /// distance. Targets: "labels" [1,H,W], int32, compact, and "distance" [1,H,W]. Maps: "distance" [1,H,W], "embedding"
 /// [8,H,W].
 class WNet : public Method {
  public:
-  /// `config`: of a model file, or null for the defaults.
+  /// `config`: the config of a model file, or null for the defaults.
   WNet(const std::string& name, const Json& config);
 
   std::string name() const override { return "wn"; }

@@ -6,13 +6,14 @@
 
 namespace basin {
 
-/// A batch normalisation of a network: handles of its parameters and running statistics in a Params.
+/// A batch normalisation of a network: handles to its parameters and running statistics in a Params.
 struct BatchNormLayer {
   int gamma, beta, mean, var;
 
-  /// Adds them under PyTorch's names: NAME.weight (1), .bias (0), .running_mean (0) and .running_var (1).
+  /// Adds them under PyTorch's names, with initial values: NAME.weight (1), .bias (0), .running_mean (0) and
+  /// .running_var (1).
   static BatchNormLayer add(Params&, const std::string& name, int channels);
-  /// Their tensors, with PyTorch's epsilon unless another is given.
+  /// The tensors, with PyTorch's epsilon unless another is given.
   NormParameters in(const Params&, double epsilon = NormParameters{}.epsilon) const;
 };
 

@@ -7,11 +7,11 @@
 
 namespace basin {
 
-/// Branched ERFNet (Romera et al. 2018; Neven et al. 2019): one encoder, and a decoder for each group
-/// of outputs. Tensors have the names of the public code's state_dict.
+/// Branched ERFNet (Romera et al. 2018; Neven et al. 2019): one encoder, and one decoder per group of outputs. Tensors
+/// have the names of the public code's state_dict.
 struct ErfNetOptions {
   int in_channels = 1;
-  int width = 16;                  // channels of the first stage; the next have 4 and 8 times as many
+  int width = 16;                  // channels of the first stage; later stages have 4 and 8 times as many
   std::vector<int> outputs{4, 1};  // channels of each decoder
   uint64_t seed = 0;               // of the dropout masks
 };
@@ -22,12 +22,12 @@ class ErfNet {
   ErfNet(const ErfNet&) = delete;
   ErfNet& operator=(const ErfNet&) = delete;
 
-  /// The maps of all decoders one after the other, [N, sum of outputs, H, W] in plain nchw, from x [N, C, H, W]; H and
-  /// W are multiples of 8. On a training tape with batch statistics and dropout of channels, except in a frozen encoder.
+  /// The concatenated maps of all decoders, [N, sum of outputs, H, W] in plain nchw, from x [N, C, H, W]; H and W are
+  /// multiples of 8. On a training tape with batch statistics and channel dropout, except in a frozen encoder.
   Var forward(Tape&, const Var& x, const StepState*) const;
 
   static constexpr int multiple = 8;  // of H and W
-  /// A pixel's output depends on no input farther away than this along either axis, in pixels.
+  /// The largest distance, along either axis in pixels, at which an input pixel influences an output pixel.
   static constexpr int receptive_radius = 624;
 
  private:
@@ -66,7 +66,7 @@ class ErfNet {
   Params& params_;
   ErfNetOptions options_;
   Down down_[3];
-  std::vector<Block> blocks_[2];  // after the second and the third down-sampling
+  std::vector<Block> blocks_[2];  // after the second and third downsampling
   std::vector<Decoder> decoders_;
 };
 

@@ -4,11 +4,11 @@
 
 namespace basin {
 
-/// The regions of boxes on the levels of a pyramid. Boxes with regions on more levels come first, so that the regions
-/// of a level are the first ones of every finer level.
+/// The regions of boxes on the levels of a feature pyramid. Boxes with regions on more levels come first, so that the
+/// boxes with regions on a level are the first ones on every finer level.
 struct OgRegions {
-  std::vector<int> source;      // for each region on level 0: the box it is from
-  std::vector<RoiList> levels;  // those with any region, the finest first
+  std::vector<int> source;      // the box of each region on level 0
+  std::vector<RoiList> levels;  // the levels with any region, finest first
 
   int count() const { return int(source.size()); }
 };
@@ -17,7 +17,7 @@ OgRegions og_regions(const Exec&, const std::vector<RoiBox>&, int levels);
 
 /// The mask branch of object-guided segmentation (Yi et al., IEEE TMI 40 (2021), public code): in each region the
 /// features of coarse levels are combined with those of finer ones, with instance normalisation, and give a mask. Two
-/// more heads, for training alone, refine the features where the mask is uncertain. Tensors have the names of the
+/// more heads, used only in training, refine the features where the mask is uncertain. Tensors have the names of the
 /// public code's state_dict.
 class OgMasks {
  public:
@@ -26,18 +26,18 @@ class OgMasks {
   OgMasks& operator=(const OgMasks&) = delete;
 
   struct Features {
-    Var levels[2];  // sheets of the two finest levels; the second is empty if no region is on it
-    Var logits;     // of the masks, [points of level 0]
+    Var levels[2];  // feature sheets of the two finest levels; the second is empty if it has no region
+    Var logits;     // mask logits, [points of level 0]
   };
-  /// From the pyramid of OgDetector. There must be a region.
+  /// Computes masks from OgDetector's feature pyramid. There must be at least one region.
   Features forward(Tape&, const std::vector<Var>& pyramid, const OgRegions&) const;
 
   struct PointLogits {
     Var value;         // [1, 1, 1, P]
-    RoiPlaces places;  // P points
+    RoiPlaces places;  // the P points
   };
-  /// The logits of the refining heads at uncertain points, from the features of level 0, and from those of levels 0 and
-  /// 1 in the regions that have both. Heads without points are left out.
+  /// The logits of the two refining heads at uncertain points: one from the features of level 0, and one from those of
+  /// levels 0 and 1 in the regions that have both. Heads without points are left out.
   std::vector<PointLogits> refine(Tape&, const Features&, const OgRegions&, const RoiPlaces& uncertain) const;
 
  private:

@@ -6,10 +6,10 @@
 
 namespace basin {
 
-/// The U-Net of W-Net and FCRNet: 3x3 convolutions with bias and ReLU, no normalisation, five
-/// stages of `width`, 2 width, ..., 16 width channels, and up-sampling by nearest neighbours with a 2x2 convolution.
+/// The U-Net of W-Net and FCRNet: 3x3 convolutions with bias and ReLU, no normalisation, five stages of `width`,
+/// 2 width, ..., 16 width channels, and nearest-neighbour up-sampling followed by a 2x2 convolution.
 struct PlainUNetOptions {
-  int in_channels = 1;  // of all inputs together
+  int in_channels = 1;  // total over all inputs
   int width = 16;
 };
 
@@ -20,14 +20,14 @@ class PlainUNet {
   PlainUNet(const PlainUNet&) = delete;
   PlainUNet& operator=(const PlainUNet&) = delete;
 
-  /// Maps [N, width, H, W] in network_layout() from inputs [N, C, H, W] that are seen as one with all their channels; H
-  /// and W are multiples of 16.
+  /// Maps [N, width, H, W] in network_layout() from inputs [N, C, H, W], which are treated as concatenated along their
+  /// channels; H and W are multiples of 16.
   Var forward(Tape&, const std::vector<Var>& inputs) const;
-  /// The layout of its maps.
+  /// The layout of the network's maps.
   Layout layout(const Exec&) const;
 
   static constexpr int multiple = 16;  // of H and W
-  /// A pixel's output depends on no input farther away than this along either axis, in pixels.
+  /// The largest distance, along either axis in pixels, at which an input pixel influences an output pixel.
   static constexpr int receptive_radius = 122;
 
  private:
@@ -45,11 +45,11 @@ class PlainUNet {
   Conv up_[stages - 1], decoder_[stages - 1][2];
 };
 
-/// A 3x3 convolution with bias at the end of a network, into plain nchw maps.
+/// The 3x3 convolution with bias at the end of a network, whose output is plain nchw maps.
 class MapHead {
  public:
   MapHead(Params& params, const std::string& name, int in, int out);
-  /// [N, out, H, W] in this layout.
+  /// Returns [N, out, H, W] in this layout.
   Var forward(Tape&, const Var& x, Layout, bool relu = false) const;
 
  private:

@@ -21,19 +21,20 @@ using kernels::Outside;
 
 int round_up(int n, int multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-/// Tiles along one axis: tile k reads [start[k], start[k] + tile) and gives its pixels [from[k], to[k]), which count
-/// weight[k] times in the average.
+/// Tiles along one axis: tile k reads [start[k], start[k] + tile) and contributes its pixels [from[k], to[k]) with
+/// weight[k] to the average.
 struct Axis {
   int tile = 0;
   std::vector<int> start, from, to, weight;
 };
 
-/// Where the padding is as wide as the image, mirroring is impossible and the edge is repeated instead.
+/// If the padding is at least as wide as the image, mirroring is impossible and the edge is repeated instead.
 Outside mirrored(const Axis& a, int size) {
   return std::max(-a.start.front(), a.start.back() + a.tile - size) < size ? Outside::mirror : Outside::edge;
 }
 
-/// Of ascending starts. One that is there twice is a tile of twice the weight, which the network sees once.
+/// Overlapping tiles with ascending starts. A start that occurs twice gives a tile with twice the weight, which is
+/// predicted once.
 Axis averaging_axis(const std::vector<int>& starts, int tile, int first, int last, int overlap) {
   Axis a;
   a.tile = tile;
@@ -51,8 +52,8 @@ Axis averaging_axis(const std::vector<int>& starts, int tile, int first, int las
   return a;
 }
 
-/// Tiles that give disjoint pixels and see at least `radius` more on each side, unless the image ends there. Starts are
-/// multiples of `multiple`, so that pooling windows fall as they do in the whole image.
+/// Tiles that contribute disjoint pixels and read at least the receptive radius more on each side, unless the image
+/// ends there. Starts are multiples of `multiple`, so that pooling windows are aligned as in the whole image.
 Axis exact_axis(int size, int tile, const NetworkNeeds& needs) {
   const int margin = round_up(needs.receptive_radius, needs.multiple), whole = round_up(size, needs.multiple);
   Axis a;
@@ -71,7 +72,7 @@ Axis exact_axis(int size, int tile, const NetworkNeeds& needs) {
   return a;
 }
 
-/// The side of `count` exact tiles along an axis: the smallest that covers it.
+/// The smallest side with which `count` exact tiles cover an axis.
 int fitting_tile(int size, int count, const NetworkNeeds& needs) {
   const int margin = round_up(needs.receptive_radius, needs.multiple), whole = round_up(size, needs.multiple);
   if (count == 1) return whole;
@@ -79,14 +80,14 @@ int fitting_tile(int size, int count, const NetworkNeeds& needs) {
   return std::max(round_up(int((covered + count - 1) / count), needs.multiple), 2 * margin + needs.multiple);
 }
 
-/// Sides of exact tiles, and the pixels that the network computes with them.
+/// Sides of exact tiles, and the number of pixels that the network computes with them.
 struct TilePlan {
   int height = 0, width = 0;
   int64_t computed = INT64_MAX;
 };
 
-/// The plan of tiles of at most `max_pixels` with the fewest computed pixels; of equally good ones the one with the
-/// fewest tiles. Nothing is computed where there is none.
+/// The plan with the fewest computed pixels for tiles of at most `max_pixels`; of equally good plans the one with the
+/// fewest tiles. `computed` is INT64_MAX if there is no plan.
 TilePlan best_plan(int height, int width, int64_t max_pixels, const NetworkNeeds& needs) {
   constexpr int max_count = 256;
   TilePlan best;
@@ -97,21 +98,21 @@ TilePlan best_plan(int height, int width, int64_t max_pixels, const NetworkNeeds
       if (int64_t(tile_height) * tile_width > max_pixels) continue;
       const int64_t computed = int64_t(rows) * columns * tile_height * tile_width;
       if (computed < best.computed) best = {tile_height, tile_width, computed};
-      break;  // more columns only add margins
+      break;  // further columns would only add margins
     }
   }
   return best;
 }
 
-/// The best plan of tiles of at most `max_pixels`, or of larger ones where a network that sees far would otherwise
-/// compute more than three times the pixels of the image.
+/// The best plan for tiles of at most `max_pixels`, or of larger ones if a network with a large receptive field would
+/// otherwise compute more than three times the pixels of the image.
 TilePlan fitting_plan(int height, int width, int64_t max_pixels, const NetworkNeeds& needs) {
   const int64_t pixels = int64_t(fitting_tile(height, 1, needs)) * fitting_tile(width, 1, needs);
   for (;; max_pixels *= 2)
     if (const TilePlan plan = best_plan(height, width, max_pixels, needs); plan.computed / 3 <= pixels) return plan;
 }
 
-/// Accumulates maps of tiles, times their weights, and divides by the weights of each pixel.
+/// Accumulates weighted maps of tiles, and divides each pixel by its total weight.
 class Merger {
  public:
   Merger(const Exec& exec, int height, const Axis& ys, int width, const Axis& xs)

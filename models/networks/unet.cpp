@@ -7,11 +7,11 @@ namespace {
 
 constexpr double middle_dropout = 0.2;
 
-/// PyTorch's default of a convolution: U(-b, b) with b = 1 / sqrt(fan in).
+/// PyTorch's default initialisation of a convolution: U(-b, b) with b = 1 / sqrt(fan in).
 double bound(int in, int kernel) { return 1 / std::sqrt(double(in) * kernel * kernel); }
 
-/// The library's convolutions read up to 3 plain channels, those in nhwc only one, which is nchw as well; more are
-/// brought into the layout of the network, once.
+/// The library's convolutions read up to 3 channels in plain layout; those in nhwc only one, where nchw and nhwc
+/// coincide. Images with more channels are converted to the layout of the network, once.
 Tensor readable(const Exec& exec, const Tensor& image, Layout layout) {
   return image.dim(1) > (layout == Layout::nhwc ? 1 : 3) ? to_layout(exec, image, layout) : image;
 }

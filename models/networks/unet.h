@@ -6,13 +6,13 @@
 
 namespace basin {
 
-/// The networks of the vector-field method: a residual encoder, nearest-neighbour decoders with skip
-/// connections, one head per output. H1 has one decoder for both heads, H2 one each.
+/// The networks of the vector-field method: a residual encoder, decoders with nearest-neighbour up-sampling and skip
+/// connections, and one head per output. H1 has one decoder for both heads, H2 one for each.
 struct UNetOptions {
   int in_channels = 1;
   int decoders = 1;              // 1: H1, 2: H2
-  int width = 32;                // channels of the first stage; later stages double
-  std::vector<int> heads{1, 2};  // output channels: the foreground logit, the field (x, y)
+  int width = 32;                // channels of the first stage; they double from stage to stage
+  std::vector<int> heads{1, 2};  // output channels of each head: foreground logit, field (x, y)
   uint64_t seed = 0;             // of the dropout masks
 };
 
@@ -25,17 +25,19 @@ class UNet {
   UNet(const UNet&) = delete;
   UNet& operator=(const UNet&) = delete;
 
-  /// One plain nchw map per head from x [N, C, H, W], H and W multiples of 8. Needs Params::allocate(). On a training
-  /// tape: with batch statistics and dropout, except in a frozen encoder. On the GPU, maps in Exec::precision unless the image wants a gradient.
+  /// One plain nchw map per head from x [N, C, H, W], H and W multiples of 8. Requires Params::allocate(). On a
+  /// training tape: with batch statistics and dropout, except in a frozen encoder. On the GPU, maps have
+  /// Exec::precision unless the image needs a gradient.
   std::vector<Var> forward(Tape&, const Var& x, const StepState*) const;
 
-  /// The network with batch norm folded into the convolutions; made once from the values the parameters have now.
+  /// The network with batch norm folded into the convolutions, built from the present values of the parameters.
   class Folded {
    public:
     Folded(const Exec&, const UNet&);
     ~Folded();
     Folded(Folded&&) noexcept;
-    /// As forward(), in inference: maps in Exec::precision where the library's layouts are used, float32 in and out.
+    /// Like forward(), for inference: maps have Exec::precision where the library's layouts are used; input and output
+    /// are float32.
     std::vector<Tensor> operator()(const Exec&, const Tensor& x) const;
 
    private:
@@ -44,7 +46,7 @@ class UNet {
 
   const UNetOptions& options() const { return options_; }
   static constexpr int multiple = 8;  // of H and W
-  /// A pixel's output depends on no input farther away than this along either axis, in pixels.
+  /// The largest distance, along either axis in pixels, at which an input pixel influences an output pixel.
   static constexpr int receptive_radius = 51;
 
  private:

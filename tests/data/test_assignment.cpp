@@ -45,16 +45,16 @@ double dense_total(int rows, int columns, const std::vector<Edge>& edges) {
 
 }  // namespace
 
-TEST_CASE("assignment: by hand") {
+TEST_CASE("assignment: matchings of small graphs by hand") {
   CHECK(assign(0, 0, {}).empty());
   CHECK(assign(2, 3, {}) == std::vector<int32_t>{-1, -1});
-  // The best column of both rows is the first; the total is greatest if row 1 gets it.
+  // Both rows prefer the first column; the total is largest if row 1 gets it.
   const std::vector<Edge> shared = {{0, 0, 5}, {0, 1, 4}, {1, 0, 4}, {1, 1, 1}};
   CHECK(assign(2, 2, shared) == std::vector<int32_t>{1, 0});
   // Row 1 takes the only column of row 0, which stays unmatched.
   const std::vector<Edge> eviction = {{0, 0, 1}, {1, 0, 3}};
   CHECK(assign(2, 1, eviction) == std::vector<int32_t>{-1, 0});
-  // A path over three columns: each row has to change its column.
+  // An augmenting path over three columns: each row has to change its column.
   const std::vector<Edge> chain = {{0, 0, 3}, {0, 1, 2}, {1, 1, 3}, {1, 2, 2}, {2, 0, 3}};
   CHECK(assign(3, 3, chain) == std::vector<int32_t>{1, 2, 0});
   // A heavy edge outweighs two light ones.
@@ -62,7 +62,7 @@ TEST_CASE("assignment: by hand") {
   CHECK(assign(2, 2, heavy) == std::vector<int32_t>{-1, 0});
 }
 
-TEST_CASE("assignment: the total is that of the dense Hungarian algorithm") {
+TEST_CASE("assignment: the total weight equals the dense Hungarian algorithm's") {
   std::mt19937 rng(3);
   for (int round = 0; round < 300; ++round) {
     const int rows = int(rng() % 12), columns = int(rng() % 12);
@@ -80,9 +80,9 @@ TEST_CASE("assignment: the total is that of the dense Hungarian algorithm") {
   }
 }
 
-TEST_CASE("assignment: one connected component of 20,000 objects") {
+TEST_CASE("assignment: a connected component of 20,000 objects is matched optimally") {
   const int n = 20000;
-  std::vector<Edge> edges;  // a ladder in which every object touches its neighbours
+  std::vector<Edge> edges;  // a ladder: every object overlaps its neighbours
   for (int r = 0; r < n; ++r) {
     if (r > 0) edges.push_back({r, r - 1, 0.4});
     edges.push_back({r, r, 0.3 + 0.2 * (r % 3)});
@@ -90,11 +90,11 @@ TEST_CASE("assignment: one connected component of 20,000 objects") {
   }
   const std::vector<int32_t> got = assign(n, n, edges);
   CHECK(is_matching(edges, got));
-  // The same ladder, by dynamic programming over rows: state = which of the columns r, r + 1 are taken.
+  // The same ladder by dynamic programming over rows; the state is which of the columns r and r + 1 are taken.
   std::map<int, double> best = {{0, 0}};
   for (int r = 0; r < n; ++r) {
     std::map<int, double> next;            // bit 0: column r taken, bit 1: column r + 1 taken, before the shift
-    for (const auto& [state, sum] : best)  // bit 0: column r - 1, bit 1: column r, of the rows before
+    for (const auto& [state, sum] : best)  // bit 0: column r - 1, bit 1: column r, by the rows before
       for (int choice = -2; choice <= 1; ++choice) {
         double w = 0;
         int taken = state;
@@ -115,14 +115,14 @@ TEST_CASE("assignment: one connected component of 20,000 objects") {
   CHECK(total(edges, got) == doctest::Approx(want).epsilon(1e-9));
 }
 
-TEST_CASE("assignment: refuses what is no graph") {
+TEST_CASE("assignment: invalid graphs are refused") {
   const std::vector<Edge> outside = {{0, 2, 1}}, unordered = {{1, 0, 1}, {0, 0, 1}}, negative = {{0, 0, -1}},
                           nan = {{0, 0, std::nan("")}};
   for (const auto& edges : {outside, unordered, negative, nan})
     CHECK_THROWS_AS(assign(2, 2, edges), Error);
 }
 
-TEST_CASE("assignment: matching of label images is that of the dense cost matrix at every threshold") {
+TEST_CASE("assignment: matching label images equals matching by a dense cost matrix at every threshold") {
   int ties = 0;
   for (unsigned seed = 0; seed < 40; ++seed) {
     const Labels truth = random_blocks(24, 30, 4, 0.9, seed), prediction = random_blocks(24, 30, 4, 0.9, seed + 1000);
@@ -163,5 +163,5 @@ TEST_CASE("assignment: matching of label images is that of the dense cost matrix
       CHECK(matched_sum == doctest::Approx(sum).epsilon(1e-9));
     }
   }
-  CHECK(ties > 50);  // IoU of exactly one half, where a match is not unique
+  CHECK(ties > 50);  // an IoU of exactly one half, where a match need not be unique
 }

@@ -29,7 +29,7 @@ std::vector<int> moved(const Transform& t, int size, const std::vector<int>& fro
 
 }  // namespace
 
-TEST_CASE("augment: the option is read and printed") {
+TEST_CASE("augment: the option is parsed and printed") {
   for (const char* text : {"none", "flip", "flip,rotate,brightness,noise", "rotate,noise", "flip,scale:0.5,blur:2.25"})
     CHECK(to_string(parse_augmentation(text)) == text);
   CHECK(to_string(parse_augmentation("noise,flip")) == "flip,noise");
@@ -48,7 +48,7 @@ TEST_CASE("augment: the option is read and printed") {
   CHECK(contains(refused("noise,scale,noise:2"), "noise is given twice"));
 }
 
-TEST_CASE("augment: flips and a quarter turn by hand") {
+TEST_CASE("augment: flips and a quarter rotation by hand") {
   const std::vector<int> square{1, 2, 3, 4, 5, 6, 7, 8, 9};
   CHECK(moved({}, 3, square) == square);
   CHECK(moved({.flip_rows = true}, 3, square) == std::vector<int>{7, 8, 9, 4, 5, 6, 1, 2, 3});
@@ -59,7 +59,7 @@ TEST_CASE("augment: flips and a quarter turn by hand") {
   CHECK(moved({.rotation = 3, .flip_columns = true}, 1, {5}) == std::vector<int>{5});
 }
 
-TEST_CASE("augment: sixteen choices are the eight symmetries of the square, each a permutation") {
+TEST_CASE("augment: the sixteen transforms are the eight symmetries of the square, each a permutation of pixels") {
   std::vector<int> square(25);
   for (int i = 0; i < 25; ++i)
     square[size_t(i)] = i;
@@ -79,7 +79,7 @@ TEST_CASE("augment: sixteen choices are the eight symmetries of the square, each
   CHECK(seen.size() == 8);
 }
 
-TEST_CASE("augment: what is drawn, and how often") {
+TEST_CASE("augment: ranges and frequencies of the drawn flips, rotations, brightness and noise") {
   const int n = 4000;
   const Augmentation all = parse_augmentation("flip,rotate,brightness,noise");
   int rows = 0, columns = 0, both = 0, turns[4] = {};
@@ -92,7 +92,7 @@ TEST_CASE("augment: what is drawn, and how often") {
     REQUIRE((t.offset >= -0.1f && t.offset <= 0.1f));
     REQUIRE((t.noise >= 0 && t.noise <= 0.05f));
     gain += t.gain / n, offset += t.offset / n, noise += t.noise / n;
-    // One option does not change the numbers of the others.
+    // Leaving out options does not change what is drawn for the others.
     Random again(3, Purpose::augment, 0, uint64_t(i));
     const Transform only = draw_augmentation(parse_augmentation("brightness"), 64, again).transform;
     REQUIRE(only.gain == t.gain);
@@ -113,7 +113,7 @@ TEST_CASE("augment: what is drawn, and how often") {
   CHECK((none.gain == 1 && none.offset == 0 && none.noise == 0));
 }
 
-TEST_CASE("augment: warps and values are drawn as often and as strongly as asked, each on its own") {
+TEST_CASE("augment: warps and value changes are drawn independently, with the given frequency and strength") {
   const int n = 4000;
   const Augmentation all = parse_augmentation(
       "scale,angle:0.5,shear,elastic,invert,gamma,illumination,blur:2,sharpen,poisson,correlated,cutout");
@@ -137,7 +137,7 @@ TEST_CASE("augment: warps and values are drawn as often and as strongly as asked
     REQUIRE((c.blur == 0 || (c.blur >= 0.6f && c.blur <= 3)));
     REQUIRE((c.photons == 0 || (c.photons >= 49.9f && c.photons <= 1001)));
     REQUIRE((c.cutouts >= 0 && c.cutouts <= 3));
-    // One option does not change the numbers of the others.
+    // Leaving out options does not change what is drawn for the others.
     const Drawn alone = drawn(parse_augmentation("scale,blur:2"));
     REQUIRE(alone.warp.scale == w.scale);
     REQUIRE(alone.change.blur == c.blur);

@@ -63,15 +63,15 @@ TEST_CASE("checks: pieces are 8-connected, with their areas and first pixels") {
   const auto is = [](const Piece& p, int id, int64_t area, int y, int x) {
     return p.id == id && p.area == area && p.y == y && p.x == x;
   };
-  CHECK(is(pieces[0], 1, 5, 0, 0));  // two arms that meet in the second row
+  CHECK(is(pieces[0], 1, 5, 0, 0));  // two arms that join in the second row
   CHECK(is(pieces[1], 2, 4, 0, 4));  // around a corner, by diagonals
   CHECK(is(pieces[2], 1, 1, 3, 0));
   CHECK(is(pieces[3], 2, 1, 3, 3));
   CHECK(pieces_of(labels_of({"..."})).empty());
-  CHECK(pieces_of(labels_of({"12"})).size() == 2);  // touching objects do not join
+  CHECK(pieces_of(labels_of({"12"})).size() == 2);  // touching objects are separate pieces
 }
 
-TEST_CASE("checks: facts of labels by hand") {
+TEST_CASE("checks: statistics of labels by hand") {
   const LabelFacts facts = facts_of(labels_of({"11....", "11..33", "...1.."}));
   REQUIRE(facts.objects.size() == 2);
   CHECK(facts.objects[0].area == 5);
@@ -88,7 +88,7 @@ TEST_CASE("checks: facts of labels by hand") {
   CHECK(!looks_binary(facts_of(labels_of({"..."}))));
 }
 
-TEST_CASE("checks: labels with smoothed borders") {
+TEST_CASE("checks: labels whose borders were smoothed by interpolation are recognised") {
   // Blocks of one number with a seam of another one between them and the background, along part of their border.
   const auto blocks = [](int seam_rows) {
     Labels labels{64, 64, 9, std::vector<int32_t>(64 * 64)};
@@ -102,7 +102,7 @@ TEST_CASE("checks: labels with smoothed borders") {
   CHECK(looks_smoothed(blocks(40)));
 }
 
-TEST_CASE("checks: facts of images by hand") {
+TEST_CASE("checks: statistics of images by hand") {
   const ImageFacts camera = facts_of(image_of<uint16_t>(2, 2, 1, PixelType::u16, {5, 4095, 17, 100}));
   CHECK(camera.bits_used == 12);
   CHECK(camera.low == 5);
@@ -121,7 +121,7 @@ TEST_CASE("checks: facts of images by hand") {
   CHECK(speck.high == 200);
 }
 
-TEST_CASE("checks: single images and labels") {
+TEST_CASE("checks: problems of single images and labels are found") {
   const Labels object = square(32, 16);
   const Image plain = ramp(32, 0);
   std::vector<uint16_t> camera(1024);
@@ -151,7 +151,7 @@ TEST_CASE("checks: single images and labels") {
   CHECK(std::none_of(found.begin(), found.end(), [](const Finding& f) { return f.severity == Severity::error; }));
 }
 
-TEST_CASE("checks: labels without objects, and a training set without any") {
+TEST_CASE("checks: label images without objects, and training sets without any object, are reported") {
   const std::vector<Finding> found = check({pair_of("a", ramp(8, 0), square(8, 0))}, {});
   CHECK(of_kind(found, "labels without objects") == Lines{"warning a_masks.png: contains no object"});
   CHECK(of_kind(found, "no objects") == Lines{"error : no training image contains an object"});
@@ -161,7 +161,7 @@ TEST_CASE("checks: labels without objects, and a training set without any") {
             .size() == 1);
 }
 
-TEST_CASE("checks: images that occur twice") {
+TEST_CASE("checks: duplicate images are reported") {
   const Labels object = square(16, 8), other = square(16, 6);
   const std::vector<Finding> found =
       check({pair_of("a", ramp(16, 0), object), pair_of("b", ramp(16, 0), object), pair_of("c", ramp(16, 0), other),
@@ -174,7 +174,7 @@ TEST_CASE("checks: images that occur twice") {
         Lines{"warning v.png: has the same pixels as the training image d.png"});
 }
 
-TEST_CASE("checks: channels") {
+TEST_CASE("checks: different numbers of channels are reported") {
   const Labels object = square(4, 4);
   const auto with = [&](int channels) {
     std::vector<uint8_t> values;
@@ -191,7 +191,7 @@ TEST_CASE("checks: channels") {
   CHECK(of_kind(refused, "channels")[0].find("c1.png has 1 channels, but the model takes 2") != std::string::npos);
 }
 
-TEST_CASE("checks: sizes of objects, at the scale of training") {
+TEST_CASE("checks: object sizes are computed at the training scale") {
   const std::vector<CheckedPair> pairs{pair_of("a", ramp(128, 0), square(128, 100)),
                                        pair_of("b", ramp(128, 1), square(128, 12)),
                                        pair_of("c", ramp(128, 2), square(128, 3))};
@@ -209,8 +209,7 @@ TEST_CASE("checks: sizes of objects, at the scale of training") {
   CHECK(classes[5].to == 128);
   CHECK(classes[5].count == 1);
   const std::vector<Finding> found = check(pairs, {.crop = 64, .field_reach = 15});
-  CHECK(of_kind(found, "large objects") ==
-        Lines{"warning : 1 of 3 objects (33.3 %) longer than the crop of 64 px"});
+  CHECK(of_kind(found, "large objects") == Lines{"warning : 1 of 3 objects (33.3 %) longer than the crop of 64 px"});
   CHECK(of_kind(found, "small objects") == Lines{"warning : 1 of 3 objects (33.3 %) less than 5 px wide"});
   CHECK(of_kind(found, "field of vectors").size() == 1);
   CHECK(of_kind(check(pairs, {.scale = 0.5, .crop = 64}), "large objects").empty());
@@ -219,7 +218,7 @@ TEST_CASE("checks: sizes of objects, at the scale of training") {
   CHECK(of_kind(check(pairs, {.crop = 0}), "large objects").empty());
 }
 
-TEST_CASE("checks: lines group the findings of a kind, the gravest first") {
+TEST_CASE("checks: findings are grouped by kind, the most severe first") {
   const std::vector<Finding> found{{Severity::note, "n", "a", "small thing", ""},
                                    {Severity::warning, "odd files", "a", "one", "look"},
                                    {Severity::warning, "odd files", "b", "two", "look"},

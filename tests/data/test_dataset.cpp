@@ -58,7 +58,7 @@ V images_of(const fs::path& folder) {
 
 }  // namespace
 
-TEST_CASE("dataset: one folder, images with and without _img, labels of any format") {
+TEST_CASE("dataset: one folder with images with and without _img, and labels in any format") {
   const Folder f;
   put_image(f / "b_img.png"), put_labels(f / "b_masks.tif");
   put_image(f / "a.png"), put_labels(f / "a_masks.png");
@@ -78,7 +78,7 @@ TEST_CASE("dataset: one folder, images with and without _img, labels of any form
   CHECK(images_of(f.path() / "b_img.png") == V{{"b", f.path() / "b_img.png"}});
 }
 
-TEST_CASE("dataset: images/ and masks/, paired by name where the order differs") {
+TEST_CASE("dataset: files in images/ and masks/ are paired by name, also where their order differs") {
   const Folder f;
   for (const char* name : {"x", "y", "z"})
     put_image(f / (std::string("images/") + name + ".png"));
@@ -89,7 +89,7 @@ TEST_CASE("dataset: images/ and masks/, paired by name where the order differs")
   CHECK(pairs[2].masks[0].filename() == "z.tif");
 }
 
-TEST_CASE("dataset: hidden files and folders are no part of any layout") {
+TEST_CASE("dataset: hidden files and folders are ignored in every layout") {
   const std::string junk = "what macOS leaves behind";
   const Folder flat, siblings, dsb;
   put_image(flat / "x.png"), put_labels(flat / "x_masks.png");
@@ -108,12 +108,12 @@ TEST_CASE("dataset: hidden files and folders are no part of any layout") {
   }
   CHECK(images_of(flat.path()) == V{{"x", flat.path() / "x.png"}});
   CHECK(images_of(siblings.path()) == V{{"x", siblings.path() / "images/x.png"}});
-  fs::rename(dsb / "x", dsb / "id");  // the stem is the folder's
+  fs::rename(dsb / "x", dsb / "id");  // images are named after their folder
   CHECK(images_of(dsb.path()) == V{{"id", dsb.path() / "id/images/x.png"}});
   CHECK(stems(find_pairs(dsb.path())) == std::vector<std::string>{"id"});
 }
 
-TEST_CASE("dataset: no layout hides images of another one") {
+TEST_CASE("dataset: mixed layouts are refused, and files left out are listed") {
   const auto why = [](const Folder& f) {
     const std::string pairs = pair_refusal(f.path());
     CHECK(pairs == refusal([&] { find_images(f.path()); }));
@@ -128,7 +128,7 @@ TEST_CASE("dataset: no layout hides images of another one") {
   put_image(mixed / "a/images/a.png"), fs::create_directories(mixed / "a/masks"), put_image(mixed / "b/b.png");
   CHECK(contains(why(mixed),
                  "b: contains b.png directly, while the folders beside it, such as a, have a subfolder images"));
-  // Folders that are not searched and unsupported formats are named.
+  // Folders that are not searched and files in unsupported formats are reported.
   const Folder flat;
   put_image(flat / "a.png"), put_labels(flat / "a_masks.png"), put_image(flat / "more/b.png");
   put_image(flat / "out/c.png"), write_bytes(flat / "out/run.json", "{}");
@@ -143,7 +143,7 @@ TEST_CASE("dataset: no layout hides images of another one") {
   CHECK(again == left_out);
 }
 
-TEST_CASE("dataset: the parent of data sets is refused with what to give") {
+TEST_CASE("dataset: a folder that contains data sets is refused, and one of them is suggested") {
   const Folder f, flat, foreign;
   for (const char* part : {"test", "train"})
     for (const char* name : {"0.png", "1.png"})
@@ -157,7 +157,7 @@ TEST_CASE("dataset: the parent of data sets is refused with what to give") {
   CHECK(contains(pair_refusal(foreign.path()), "in a supported format (a.czi is not)"));
 }
 
-TEST_CASE("dataset: files that cannot be read are not passed over") {
+TEST_CASE("dataset: unreadable images and labels are errors, not silently skipped") {
   const Folder f;
   put_image(f / "a.png"), put_labels(f / "a_masks.png");
   fs::create_symlink("/nonexistent/b.png", f / "b.png");
@@ -179,7 +179,7 @@ TEST_CASE("dataset: files that cannot be read are not passed over") {
   CHECK(contains(refusal([&] { read_pair_labels(find_pairs(dsb.path())[0]); }), "3.png: contains several numbers"));
 }
 
-TEST_CASE("dataset: files that the shell lists are treated as those of a folder") {
+TEST_CASE("dataset: files listed on the command line are treated like those of a folder") {
   const Folder f;
   put_image(f / "x.png"), put_labels(f / "x_masks.png"), put_image(f / "more/x.png"), put_image(f / "more/y.png");
   const auto merged = [&](const std::vector<fs::path>& inputs, std::vector<std::string>& left_out) {
@@ -195,8 +195,8 @@ TEST_CASE("dataset: files that the shell lists are treated as those of a folder"
   CHECK(merged({f / "x.png", f / "x_masks.png"}, left_out) == V{{"x", f / "x.png"}});
   REQUIRE(left_out.size() == 1);
   CHECK(contains(left_out[0], "x_masks.png, because by its name it is not an image but a label image"));
-  CHECK(merged({f / "x_masks.png"}, left_out).size() == 1);  // alone it is meant
-  // The same names in two folders: results are laid out like the images.
+  CHECK(merged({f / "x_masks.png"}, left_out).size() == 1);  // given alone, it is used as an image
+  // The same names in two folders: results keep the folder structure of the images.
   CHECK(merged({f / "x.png", f / "more"}, left_out) ==
         V{{"x", f / "x.png"}, {"more/x", f / "more/x.png"}, {"more/y", f / "more/y.png"}});
   CHECK(merged({f / "more", f / "more/x.png"}, left_out) == V{{"x", f / "more/x.png"}, {"y", f / "more/y.png"}});
@@ -204,13 +204,13 @@ TEST_CASE("dataset: files that the shell lists are treated as those of a folder"
   CHECK(contains(refusal([&] { merged({f / "x.png", f / "x.tif"}, left_out); }), "has the same stem"));
 }
 
-TEST_CASE("dataset: what reading changed is said, once for all files of which it is true") {
+TEST_CASE("dataset: notes about conversions are reported once, with the number of files they apply to") {
   NoteList notes;
   notes.add("a.png", {"alpha", "turned"}), notes.add("b.png", {"alpha"}), notes.add("c.png", {});
   CHECK(notes.lines() == std::vector<std::string>{"a.png and 1 more: alpha", "a.png: turned"});
 }
 
-TEST_CASE("dataset: DSB folders, one mask per object") {
+TEST_CASE("dataset: DSB folders with one mask per object") {
   const Folder f;
   for (const char* id : {"n2", "n1"}) {
     put_image(f / (std::string(id) + "/images/" + id + ".png"));
@@ -240,7 +240,7 @@ TEST_CASE("dataset: DSB folders, one mask per object") {
   CHECK(contains(pair_refusal(f.path()), "n2.png: there is no masks folder"));
 }
 
-TEST_CASE("dataset: a CSV list") {
+TEST_CASE("dataset: pairs listed in a CSV file") {
   const Folder f;
   put_image(f / "raw/b_img.png"), put_image(f / "raw/a, b.png"), put_labels(f / "gt/1.png"), put_labels(f / "gt/2.png");
   write_bytes(f / "list.csv", "\xef\xbb\xbfimage,mask\r\nraw/b_img.png,gt/1.png\r\n\r\n\"raw/a, b.png\",gt/2.png");
@@ -262,7 +262,7 @@ TEST_CASE("dataset: a CSV list") {
   CHECK(contains(why(""), "bad.csv: is empty"));
 }
 
-TEST_CASE("dataset: what does not pair is refused by name") {
+TEST_CASE("dataset: images and labels without a partner are refused by name") {
   const Folder f;
   CHECK(contains(pair_refusal(f.path() / "none"), "none: no such file or folder"));
   CHECK(contains(pair_refusal(f.path()), "contains no images"));
@@ -287,7 +287,7 @@ TEST_CASE("dataset: what does not pair is refused by name") {
   CHECK(contains(pair_refusal(many.path()), "and 4 more"));
 }
 
-TEST_CASE("dataset: labels of another size than their image are refused") {
+TEST_CASE("dataset: labels that differ from their image in size are refused") {
   const Folder f;
   put_image(f / "a.png"), put_labels(f / "a_masks.png", 5, 4);
   const std::vector<Pair> pairs = find_pairs(f.path());
@@ -295,7 +295,7 @@ TEST_CASE("dataset: labels of another size than their image are refused") {
                  "a_masks.png: is 4 x 5 pixels, but its image a.png is 5 x 4"));
 }
 
-TEST_CASE("dataset: the first error in the order of the names is the one thrown") {
+TEST_CASE("dataset: of several errors the first one in name order is thrown") {
   const Folder f;
   for (const char* stem : {"a", "b", "c", "d"}) {
     put_image(f / (std::string(stem) + ".png"));
@@ -307,7 +307,7 @@ TEST_CASE("dataset: the first error in the order of the names is the one thrown"
     CHECK(contains(refusal([&] { read_examples(pairs, 1, {}); }), "b.png: "));
 }
 
-TEST_CASE("dataset: labels are kept at the width that they need") {
+TEST_CASE("dataset: labels are stored in the smallest integer type that holds them") {
   for (const int objects : {0, 255, 256, 65535, 65536}) {
     CAPTURE(objects);
     std::vector<int64_t> ids(270 * 260);
@@ -324,7 +324,7 @@ TEST_CASE("dataset: labels are kept at the width that they need") {
   }
 }
 
-TEST_CASE("dataset: validation images are chosen by their names alone") {
+TEST_CASE("dataset: the validation split depends on image names only") {
   std::vector<std::string> names;
   for (int i = 0; i < 200; ++i)
     names.push_back("img_" + std::to_string(1000 + i));
@@ -334,7 +334,7 @@ TEST_CASE("dataset: validation images are chosen by their names alone") {
   CHECK(held_out(names, 0.1) == tenth);
   const std::vector<std::string> fifth = held_out(names, 0.2);
   CHECK(std::includes(fifth.begin(), fifth.end(), tenth.begin(), tenth.end()));
-  // Numbered names are spread, not in runs.
+  // Consecutively numbered names are spread over the split, not chosen in runs.
   int neighbours = 0;
   for (size_t i = 1; i < tenth.size(); ++i)
     neighbours += std::stoi(tenth[i].substr(4)) == std::stoi(tenth[i - 1].substr(4)) + 1;
@@ -344,13 +344,13 @@ TEST_CASE("dataset: validation images are chosen by their names alone") {
   CHECK(held_out({"a", "b", "c"}, 0).empty());
   CHECK(held_out({"a"}, 0.5).empty());
   CHECK(held_out({}, 0.5).empty());
-  // This rule must never change: models identify their data by it.
+  // This rule must never change: the split of existing models depends on it.
   CHECK(held_out({"a", "b", "c", "d", "e", "f"}, 0.34) == std::vector<std::string>{"b", "e"});
   for (double fraction : {-0.1, 1.0, std::nan("")})
     CHECK_THROWS_AS(validation_split(named({"a", "b"}), fraction), Error);
 }
 
-TEST_CASE("dataset: the fingerprint knows names, sizes, pixels and labels, and nothing else") {
+TEST_CASE("dataset: the fingerprint depends on names, sizes, pixels and labels only") {
   const Folder f;
   const auto print = [&](const std::string& folder) {
     std::vector<Pair> pairs = find_pairs(f.path() / folder);
@@ -376,7 +376,7 @@ TEST_CASE("dataset: the fingerprint knows names, sizes, pixels and labels, and n
     CHECK(print(other) != same);
 }
 
-TEST_CASE("dataset: the most channels of any image") {
+TEST_CASE("dataset: all images get the number of channels of the image with most channels, unless one is given") {
   const Folder f;
   put_image(f / "a.png"), put_image(f / "b.png", 4, 5, 9, 3);
   put_labels(f / "m.png");
@@ -392,7 +392,7 @@ TEST_CASE("dataset: the most channels of any image") {
   CHECK(channels({colour, grey}, 1) == std::vector{1, 1});
 }
 
-TEST_CASE("dataset: the real images are paired, read and sound") {
+TEST_CASE("dataset: 447 real images are paired and read, and their labels are stored compactly") {
   const fs::path root = datasets();
   if (root.empty()) return;
   const auto start = std::chrono::steady_clock::now();

@@ -24,7 +24,7 @@ TEST_CASE("events: CRC-32C has the published check values") {
   CHECK(crc32c(std::string(32, '\xff')) == 0x62a8ab43u);
 }
 
-TEST_CASE("events: a message by hand, and the frame of a record") {
+TEST_CASE("events: the bytes of a message and of a record's frame by hand") {
   const std::string message = bytes({0x09, 0,    0,    0, 0,    0, 0,   0xf0, 0x3f,  // wall_time 1.0
                                      0x10, 0xac, 0x02,                               // step 300
                                      0x2a, 10,   0x0a, 8, 0x0a, 1, 'a',              // summary { value { tag
@@ -38,7 +38,7 @@ TEST_CASE("events: a message by hand, and the frame of a record") {
   CHECK(record.substr(21) == bytes({0xe5, 0xb0, 0x8a, 0xc7}));
 }
 
-TEST_CASE("events: a resumed file keeps the events up to its step, and nothing damaged") {
+TEST_CASE("events: a resumed file keeps the events up to its step and drops damaged ones") {
   const Folder folder;
   const std::filesystem::path path = folder / "events.out.tfevents.x";
   const auto event = [](int64_t step) {

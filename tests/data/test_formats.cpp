@@ -1,4 +1,4 @@
-// Files as microscopes and people write them: the kinds that are easily read wrongly.
+// Files as microscopes and other programs write them: variants that are easily read wrongly.
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -14,7 +14,7 @@ using namespace basin::test;
 
 namespace {
 
-int base(int y, int x) { return 37 * y + 11 * x; }  // of the samples: tests/samples/make.py
+int base(int y, int x) { return 37 * y + 11 * x; }  // pixel values of the samples, see tests/samples/make.py
 
 template <class T>
 std::vector<T> values(const Image& image) {
@@ -33,7 +33,7 @@ void check_u8(const Image& image) {
   CHECK(wrong == 0);
 }
 
-/// Three smooth channels, 10 x, 10 y and 90, apart from what JPEG changes.
+/// Three smooth channels, 10 x, 10 y and 90, up to JPEG's compression error.
 void check_smooth(const Image& image) {
   REQUIRE(image.height == 19);
   REQUIRE(image.width == 21);
@@ -61,7 +61,7 @@ std::string little(uint64_t v, int bytes) {
   return s;
 }
 
-/// A TIFF with one strip; its pixels follow after these tags of one 32-bit number each.
+/// A TIFF with one strip: tags with one 32-bit value each, followed by the pixels.
 std::string tiff_of(std::map<int, uint32_t> tags, const std::string& pixels) {
   tags[273] = uint32_t(8 + 2 + 12 * (tags.size() + 1 - tags.count(273)) + 4);
   std::string file = std::string("II*\0", 4) + little(8, 4) + little(tags.size(), 2);
@@ -102,7 +102,7 @@ std::string grey_ramp(int n, int step) {
 
 }  // namespace
 
-TEST_CASE("formats: a stack is not taken for one image, however it is stored") {
+TEST_CASE("formats: a stack is refused or read plane by plane, however it is stored") {
   CHECK(contains(image_refusal(samples / "imagej_stack.tif"), "imagej_stack.tif: contains 5 images (a stack"));
   CHECK(contains(image_refusal(samples / "volume.tif"), "volume.tif: contains 5 images (a stack"));
   CHECK(contains(image_refusal(samples / "stack.tif"), "contains 2 images (a stack) without named axes"));
@@ -127,7 +127,7 @@ TEST_CASE("formats: a stack is not taken for one image, however it is stored") {
   CHECK(contains(why("u8.png", {"", {}, "1"}), "does not have"));
 }
 
-TEST_CASE("formats: images that are channels of one image are read as such, with names and pixel size") {
+TEST_CASE("formats: pages that hold the channels of one image are read as channels, with names and pixel size") {
   const Image ome = read_image(samples / "channels.ome.tif");
   CHECK(ome.channels == 2);
   CHECK(ome.as<uint16_t>()[2 * (2 * 21 + 3) + 1] == base(2, 3) * 64 + 1000);
@@ -155,15 +155,15 @@ TEST_CASE("formats: images that are channels of one image are read as such, with
   CHECK(green.as<uint8_t>()[0] == 53);
 }
 
-TEST_CASE("formats: reduced copies are no images of a stack") {
+TEST_CASE("formats: reduced-resolution copies are left out") {
   check_u8(read_image(samples / "pyramid.tif"));
   CHECK(noted(read_image(samples / "pyramid.tif").notes, "1 reduced copy or mask is left out"));
-  const Image untold = read_image(samples / "pyramid_untold.tif");
-  CHECK(untold.width == 20);
-  CHECK(noted(untold.notes, "left out"));
+  const Image unmarked = read_image(samples / "pyramid_unmarked.tif");
+  CHECK(unmarked.width == 20);
+  CHECK(noted(unmarked.notes, "left out"));
 }
 
-TEST_CASE("formats: bits, half-precision numbers and compressions of TIFF") {
+TEST_CASE("formats: TIFF with 1, 4 and 12 bits, half and double precision, and rarer compressions") {
   for (const char* name : {"bits.tif", "bits_fax.tif"}) {
     CAPTURE(name);
     const Image bits = read_image(samples / name);
@@ -187,7 +187,7 @@ TEST_CASE("formats: bits, half-precision numbers and compressions of TIFF") {
   const Image wide = read_image(samples / "f64_strips.tif");
   REQUIRE(wide.type == PixelType::f32);
   CHECK(wide.as<float>()[3 * 21 + 2] == float(base(3, 2)));
-  // Two rows of three numbers of 12 bits, each row padded to whole bytes.
+  // Two rows of three 12-bit values, each row padded to whole bytes.
   const Folder folder;
   const std::string packed("\x12\x3a\xbc\xff\xf0\x00\x00\x01\x00\x20", 10);
   const Image twelve = read_image(write_bytes(folder / "a.tif", tiff_of(tags_of(3, 2, 12, packed), packed)));
@@ -198,7 +198,7 @@ TEST_CASE("formats: bits, half-precision numbers and compressions of TIFF") {
   CHECK(read_labels(folder / "b.tif").count == 2);
 }
 
-TEST_CASE("formats: half-precision numbers by hand") {
+TEST_CASE("formats: conversion of half-precision numbers by hand") {
   CHECK(half_value(0x3c00) == 1);
   CHECK(half_value(0xc500) == -5);
   CHECK(half_value(0x7bff) == 65504);
@@ -208,7 +208,7 @@ TEST_CASE("formats: half-precision numbers by hand") {
   CHECK(std::isnan(half_value(0x7e00)));
 }
 
-TEST_CASE("formats: complaints about tags damage no pixels; a broken list of images does") {
+TEST_CASE("formats: an invalid orientation tag is ignored; a broken list of images is refused") {
   const Folder folder;
   const std::string pixels = "abcdef";
   std::map<int, uint32_t> tags = tags_of(3, 2, 8, pixels);
@@ -216,16 +216,16 @@ TEST_CASE("formats: complaints about tags damage no pixels; a broken list of ima
   CHECK(values<uint8_t>(read_image(write_bytes(folder / "a.tif", tiff_of(tags, pixels)))) ==
         std::vector<uint8_t>{'a', 'b', 'c', 'd', 'e', 'f'});
   std::string chained = tiff_of(tags_of(3, 2, 8, pixels), pixels);
-  chained.replace(8 + 2 + 12 * 7, 4, little(100000, 4));  // a next image beyond the file
+  chained.replace(8 + 2 + 12 * 7, 4, little(100000, 4));  // the next image would lie beyond the end of the file
   CHECK(contains(image_refusal(write_bytes(folder / "b.tif", chained)), "its list of images is incomplete"));
 }
 
-TEST_CASE("formats: orientation is obeyed in every format, and said") {
+TEST_CASE("formats: the orientation tag is applied in every format, and reported") {
   check_smooth(read_image(samples / "turned.jpg"));
   const Image png = read_image(samples / "turned.png");
   check_smooth(png);
   CHECK(noted(png.notes, "turned by 90 degrees clockwise, as its orientation tag says"));
-  // abc / def as the first row and column lie at every side.
+  // The pixels abc / def, for all eight values of the orientation tag.
   const Folder folder;
   const std::string pixels = "abcdef";
   const char* const want[] = {"abcdef", "cbafed", "fedcba", "defabc", "adbecf", "daebfc", "fcebda", "cfbead"};
@@ -242,7 +242,7 @@ TEST_CASE("formats: orientation is obeyed in every format, and said") {
   }
 }
 
-TEST_CASE("formats: where 0 is white, numbers are inverted or refused, whatever their type") {
+TEST_CASE("formats: where 0 is white, unsigned values are inverted and other types are refused") {
   const Folder folder;
   const auto read = [&](uint32_t bits, uint32_t format, const std::string& pixels) {
     std::map<int, uint32_t> tags = tags_of(2, 1, bits, pixels);
@@ -255,12 +255,12 @@ TEST_CASE("formats: where 0 is white, numbers are inverted or refused, whatever 
   for (const auto& [bits, format] : {std::pair{8, 2}, {16, 2}, {32, 2}, {32, 3}})
     CHECK(contains(image_refusal(read(uint32_t(bits), uint32_t(format), std::string(8, '\0'))), "0 = white"));
   CHECK(noted(read_image(read(8, 1, "ab")).notes, "inverted"));
-  // Labels: only pure black and white is inverted, other numbers are unchanged.
+  // Labels: pure black and white masks are inverted, other labels keep their ids.
   CHECK(read_labels(read(8, 1, std::string("\0\xff", 2))).ids == std::vector<int32_t>{1, 0});
   CHECK(read_labels(read(8, 1, std::string("\0\x02", 2))).ids == std::vector<int32_t>{0, 1});
 }
 
-TEST_CASE("formats: a fourth sample that is not called alpha is a channel; alpha is left out, and that is said") {
+TEST_CASE("formats: a fourth sample not marked as alpha is a channel; alpha is left out and reported") {
   const Folder folder;
   const std::string pixels = "rgbaRGBA";
   std::map<int, uint32_t> tags = tags_of(2, 1, 8, pixels);
@@ -275,7 +275,7 @@ TEST_CASE("formats: a fourth sample that is not called alpha is a channel; alpha
   CHECK(read_image(samples / "u8_rgb.png").notes.empty());
 }
 
-TEST_CASE("formats: a look-up table only displays intensities; labels and masks go by black") {
+TEST_CASE("formats: images ignore a look-up table; labels and masks take the black entry as background") {
   const Image lut = read_image(samples / "imagej_lut.tif");
   check_u8(lut);
   CHECK(noted(lut.notes, "palette was ignored"));
@@ -286,13 +286,13 @@ TEST_CASE("formats: a look-up table only displays intensities; labels and masks 
   Bmp ramp{.palette = blue, .pixels = std::string("\x05\x09\xc8\0\x01\x02\x03\0", 8)};
   CHECK(values<uint8_t>(read_image(write_bytes(folder / "a.bmp", ramp.bytes()))) ==
         std::vector<uint8_t>{1, 2, 3, 5, 9, 200});
-  // Pillow's palette of a black and white mask: number 0 is white.
+  // Pillow's palette for a black and white mask: index 0 is white.
   const Labels mask = read_labels(samples / "mask_white_first.png");
   CHECK(mask.count == 1);
   CHECK(mask(0, 0) == 0);
   CHECK(mask(3, 0) == 1);
   CHECK(noted(mask.notes, "is black in its palette"));
-  // Colours without black: the numbers are unchanged. Two black numbers other than 0: ambiguous.
+  // A palette without black: ids are unchanged. Two black entries, neither of them 0: ambiguous.
   const std::string red("\0\0\xff\0", 4), green("\0\xff\0\0", 4), black("\0\0\0\0", 4);
   Bmp some{.palette = red + green + green, .pixels = std::string("\0\x01\x02\0\0\0\0\0", 8)};
   CHECK(read_labels(write_bytes(folder / "b.bmp", some.bytes())).count == 2);
@@ -303,11 +303,11 @@ TEST_CASE("formats: a look-up table only displays intensities; labels and masks 
   CHECK(read_labels(write_bytes(folder / "d.bmp", some.bytes())).count == 2);
 }
 
-TEST_CASE("formats: BMP of every depth, header and order of rows") {
+TEST_CASE("formats: BMP with every bit depth, header and row order") {
   const Folder folder;
   const auto read = [&](const Bmp& bmp) { return read_image(write_bytes(folder / "a.bmp", bmp.bytes())); };
   using V = std::vector<uint8_t>;
-  const std::string rows("\3\4\5\0\0\1\2\0", 8);  // the lower row first
+  const std::string rows("\3\4\5\0\0\1\2\0", 8);  // the bottom row first
   const std::string ramp = grey_ramp(6, 10);
   CHECK(values<uint8_t>(read({.palette = ramp, .pixels = rows})) == V{0, 10, 20, 30, 40, 50});
   const Image top_down = read({.height = -2, .palette = ramp, .pixels = rows});
@@ -318,7 +318,7 @@ TEST_CASE("formats: BMP of every depth, header and order of rows") {
   CHECK(read_labels(folder / "a.bmp").ids == std::vector<int32_t>{0, 1, 0, 1, 0, 1});
   CHECK(values<uint8_t>(read({.bits = 4, .palette = ramp, .pixels = std::string("\x34\x50\0\0\x01\x20\0\0", 8)})) ==
         V{0, 10, 20, 30, 40, 50});
-  // 555, 565 by masks, 24 and 32 bits: red, green and blue in the upper row.
+  // 555, 565 with masks, 24 and 32 bits: red, green and blue in the top row.
   const auto colours = [&](int bits_, int compression, const std::string& masks, std::vector<uint32_t> row) {
     std::string line;
     for (uint32_t v : row)
@@ -333,8 +333,8 @@ TEST_CASE("formats: BMP of every depth, header and order of rows") {
   CHECK(colours(24, 0, "", {0xff0000, 0xff00, 0xff}) == rgb);
   CHECK(colours(32, 0, "", {0xff0000, 0xff00, 0xff}) == rgb);
   CHECK(colours(32, 3, little(0xff, 4) + little(0xff00, 4) + little(0xff0000, 4), {0xff, 0xff00, 0xff0000}) == rgb);
-  CHECK(colours(16, 0, "", {0x4210, 0, 0})[0] == 132);  // 16 of 31, rounded
-  // Two of 1, then 3, 2, 4 as they are (and a byte to fill up), end of row; one is passed over, 5, 1, end.
+  CHECK(colours(16, 0, "", {0x4210, 0, 0})[0] == 132);  // 16 / 31 of 255, rounded
+  // Two pixels of 1; 3, 2, 4 literally (and a padding byte); end of row. Skip one pixel; 5; 1; end of bitmap.
   const std::string rle8("\x02\x01\0\x03\x03\x02\x04\0\0\0\0\x02\x01\0\x01\x05\x01\x01\0\x01", 20);
   const Image runs = read({.width = 5, .compression = 1, .palette = ramp, .pixels = rle8});
   CHECK(values<uint8_t>(runs) == V{0, 50, 10, 0, 0, 10, 10, 30, 20, 40});
@@ -343,12 +343,12 @@ TEST_CASE("formats: BMP of every depth, header and order of rows") {
         V{30, 40, 50, 10, 20, 10});
 }
 
-TEST_CASE("formats: BMP that cannot be meant is refused, the same in every run") {
+TEST_CASE("formats: inconsistent BMP files are refused, the same way in every run") {
   const Folder folder;
   const auto why = [&](const Bmp& bmp) { return image_refusal(write_bytes(folder / "a.bmp", bmp.bytes())); };
   const std::string rows("\3\4\5\0\0\1\2\0", 8), ramp = grey_ramp(6, 10);
   CHECK(contains(why({.palette = grey_ramp(4, 10), .pixels = rows}), "pixels of colour 4, but its palette ends at 3"));
-  CHECK(read_labels(folder / "a.bmp").count == 5);  // numbers need no colours
+  CHECK(read_labels(folder / "a.bmp").count == 5);  // labels do not need a palette
   CHECK(contains(why({.palette = ramp, .pixels = rows.substr(0, 7)}), "pixels are missing"));
   CHECK(contains(why({.compression = 1, .palette = ramp, .pixels = std::string("\x03\x01\0\0", 4)}),
                  "pixels are missing"));
@@ -359,21 +359,21 @@ TEST_CASE("formats: BMP that cannot be meant is refused, the same in every run")
   CHECK(contains(why({.pixels = rows}), "the palette is missing"));
 }
 
-TEST_CASE("formats: JPEG in CMYK is converted where it says what it is, and refused where not") {
+TEST_CASE("formats: CMYK JPEG is converted if it has an Adobe marker, and refused otherwise") {
   const Image image = read_image(samples / "cmyk_adobe.jpg");
   check_smooth(image);
   CHECK(noted(image.notes, "CMYK"));
   CHECK(contains(image_refusal(samples / "cmyk.jpg"), "without a marker of their meaning"));
 }
 
-TEST_CASE("formats: labels that lost their numbers are refused") {
+TEST_CASE("formats: labels altered by lossy compression or interpolation are refused") {
   const auto why = [](const std::filesystem::path& path) { return refusal([&] { read_labels(path); }); };
   CHECK(contains(why(samples / "smooth_grey.jpg"), "lossy compression"));
   CHECK(contains(why(samples / "labels_jpeg.tif"), "lossy compression"));
   const Folder folder;
-  write_bytes(folder / "jpeg.png", read_bytes(samples / "smooth_grey.jpg"));  // whatever its name
+  write_bytes(folder / "jpeg.png", read_bytes(samples / "smooth_grey.jpg"));  // recognised by its contents
   CHECK(contains(why(folder / "jpeg.png"), "lossy compression"));
-  // Two squares, enlarged 5 / 2 times with linear interpolation.
+  // Two squares, enlarged by 5 / 2 with linear and with nearest-neighbour interpolation.
   const auto label = [](int y, int x) {
     if (y < 8 || y >= 24) return 0;
     return x >= 6 && x < 22 ? 10 : x >= 28 && x < 44 ? 40 : 0;
@@ -396,7 +396,7 @@ TEST_CASE("formats: labels that lost their numbers are refused") {
   CHECK(contains(why(enlarged(true)), "is no longer a label image"));
 }
 
-TEST_CASE("formats: thin objects are labels") {
+TEST_CASE("formats: diagonal lines one pixel wide are accepted as labels") {
   const Folder folder;
   std::vector<uint16_t> ids(300 * 400);
   for (size_t i = 0; i < 260; ++i)
@@ -406,7 +406,7 @@ TEST_CASE("formats: thin objects are labels") {
   CHECK(read_labels(folder / "l.npy").count == 5);
 }
 
-TEST_CASE("formats: floats that are no intensities are refused with their place") {
+TEST_CASE("formats: NaN, infinite and extreme float values are refused with their position") {
   const Folder folder;
   const auto why = [&](float odd) {
     std::string pixels(16, '\0');
@@ -421,7 +421,7 @@ TEST_CASE("formats: floats that are no intensities are refused with their place"
   CHECK(contains(why(HUGE_VALF), "infinite"));
 }
 
-TEST_CASE("formats: what is not read is called by its name, with what to do") {
+TEST_CASE("formats: unsupported formats are named in the error, with advice") {
   const Folder folder;
   const auto why = [&](const std::string& bytes) { return image_refusal(write_bytes(folder / "a.tif", bytes)); };
   CHECK(contains(why("ZISRAWFILE" + std::string(100, '\0')), "is a Zeiss CZI file; open it in Fiji"));
@@ -431,7 +431,7 @@ TEST_CASE("formats: what is not read is called by its name, with what to do") {
   CHECK(contains(why("GIF89a..."), "GIF"));
   CHECK(contains(why("PK\x03\x04"), "ZIP"));
   CHECK(contains(why(read_bytes(samples / "make.py")), "is not a PNG, JPEG, BMP or TIFF"));
-  // An animated PNG: a chunk acTL behind the header.
+  // An animated PNG: an acTL chunk after the header.
   std::string png = read_bytes(samples / "u8.png");
   png.insert(33, std::string("\0\0\0\x08"
                              "acTL"
@@ -441,7 +441,7 @@ TEST_CASE("formats: what is not read is called by its name, with what to do") {
   CHECK(contains(image_refusal(write_bytes(folder / "b.png", png)), "several images"));
 }
 
-TEST_CASE("formats: an .npy with a side of 0 holds nothing, however long the others are") {
+TEST_CASE("formats: an .npy array with a side of 0 is empty, however long the other sides are") {
   const Folder folder;
   write_npy(folder / "a.npy", {0, 3}, static_cast<const float*>(nullptr));
   std::string bytes = read_bytes(folder / "a.npy");
@@ -453,7 +453,7 @@ TEST_CASE("formats: an .npy with a side of 0 holds nothing, however long the oth
   CHECK(array.values<double>().empty());
 }
 
-TEST_CASE("formats: .npy in Fortran order, big-endian and of half precision") {
+TEST_CASE("formats: .npy in Fortran order, big-endian and in half precision") {
   const Folder folder;
   const auto npy = [&](const std::string& descr, const std::string& order, const std::string& shape,
                        const std::string& elements) {
@@ -473,7 +473,7 @@ TEST_CASE("formats: .npy in Fortran order, big-endian and of half precision") {
   CHECK(half.values<float>() == std::vector<float>{1, -5});
 }
 
-TEST_CASE("formats: a mask of several numbers is not one object") {
+TEST_CASE("formats: an object mask with several different values is refused") {
   Planes planes;
   const auto mask = [](std::vector<uint8_t> v, int channels) {
     Array a{ElementType::u8, {1, int64_t(v.size()) / channels, channels}, {}};

@@ -58,7 +58,7 @@ void check_sample(const std::string& name, int channels) {
   }
 }
 
-/// The sample of three smooth channels: 10 x, 10 y and 90, apart from what JPEG changes.
+/// The sample with three smooth channels: 10 x, 10 y and 90, up to JPEG's compression error.
 void check_smooth(const std::string& name, int channels) {
   CAPTURE(name);
   const Image image = read_image(samples / name);
@@ -78,7 +78,7 @@ void check_smooth(const std::string& name, int channels) {
 
 }  // namespace
 
-TEST_CASE("image: a PNG comes back as it was written") {
+TEST_CASE("image: writing and reading a PNG gives the same image") {
   const Folder folder;
   for (int channels : {1, 3}) {
     std::vector<uint8_t> values(size_t(5 * 7 * channels));
@@ -96,7 +96,7 @@ TEST_CASE("image: a PNG comes back as it was written") {
   }
 }
 
-TEST_CASE("image: labels come back as they were written, compacted") {
+TEST_CASE("image: writing and reading labels gives the same labels, with ids renumbered without gaps") {
   const Folder folder;
   for (const char* name : {"a.png", "a.tif", "a.TIFF", "a.npy"}) {
     CAPTURE(name);
@@ -112,7 +112,7 @@ TEST_CASE("image: labels come back as they were written, compacted") {
   }
 }
 
-TEST_CASE("image: more objects than 16 bits hold go to 32-bit TIFF and .npy, not to PNG") {
+TEST_CASE("image: more than 65,535 objects are written as 32-bit TIFF and .npy; PNG is refused") {
   const Folder folder;
   std::vector<int64_t> ids(300 * 300);
   for (size_t i = 0; i < ids.size(); ++i)
@@ -127,7 +127,7 @@ TEST_CASE("image: more objects than 16 bits hold go to 32-bit TIFF and .npy, not
   CHECK_FALSE(std::filesystem::exists(folder / "a.png"));
 }
 
-TEST_CASE("image: TIFF of every kind, as others write it") {
+TEST_CASE("image: TIFF files of every kind from other programs are read") {
   for (const char* name :
        {"u8_strips.tif", "u16_strips.tif", "u32_strips.tif", "f32_strips.tif", "i16_strips.tif", "i32_strips.tif",
         "u8_lzw.tif", "u8_packbits.tif", "u16_lzw_predictor.tif", "f32_deflate_predictor.tif", "u16_big_endian.tif",
@@ -143,7 +143,7 @@ TEST_CASE("image: TIFF of every kind, as others write it") {
   check_smooth("smooth_jpeg.tif", 3);
 }
 
-TEST_CASE("image: PNG, JPEG and BMP, as others write them") {
+TEST_CASE("image: PNG, JPEG and BMP files from other programs are read") {
   for (const char* name : {"u8.png", "u16.png", "u8_grey_alpha.png", "u8.bmp"})
     check_sample(name, 1);
   for (const char* name :
@@ -158,7 +158,7 @@ TEST_CASE("image: PNG, JPEG and BMP, as others write them") {
   CHECK(bits.as<uint8_t>()[3 * 21] == 255);
 }
 
-TEST_CASE("image: a palette gives colours to an image and numbers to labels") {
+TEST_CASE("image: a palette image is read as colours, and as ids where labels are expected") {
   for (const char* name : {"u8_palette.tif", "u8_palette.png", "u8_palette_transparent.png"}) {
     CAPTURE(name);
     const Image image = read_image(samples / name);
@@ -172,7 +172,7 @@ TEST_CASE("image: a palette gives colours to an image and numbers to labels") {
   }
 }
 
-TEST_CASE("image: labels of every integer type, and of whole floats") {
+TEST_CASE("image: labels in every integer type, and in floats with integer values") {
   const Labels labels = read_labels(samples / "i64_strips.tif");
   CHECK(labels.count == 19 * 21 - 1);
   for (const char* name : {"u16_strips.tif", "u32_strips.tif", "i16_strips.tif", "i32_strips.tif", "u16.png",
@@ -187,7 +187,7 @@ TEST_CASE("image: labels of every integer type, and of whole floats") {
   CHECK(compact(1, 4, {int64_t(1) << 62, 3, 0, int64_t(1) << 62}).ids == std::vector<int32_t>{2, 1, 0, 2});
 }
 
-TEST_CASE("image: what is no label image is refused") {
+TEST_CASE("image: files that are not label images are refused") {
   const auto why = [](const char* name) { return refusal([&] { read_labels(samples / name); }); };
   CHECK(contains(why("u8_rgb.png"), "u8_rgb.png: has 3 channels"));
   CHECK(contains(why("negative.tif"), "negative.tif: has the label -1"));
@@ -200,7 +200,7 @@ TEST_CASE("image: what is no label image is refused") {
       contains(refusal([&] { write_labels(folder / "a.jpg", labels_of(1, 1, {1})); }), "a.jpg: labels can be written"));
 }
 
-TEST_CASE("image: a photograph is no label image, objects of any shape are") {
+TEST_CASE("image: a photograph is refused as labels; objects of any shape are accepted") {
   const Folder folder;
   const auto read = [&](const auto& id_of) {
     std::vector<int32_t> ids;
@@ -213,12 +213,12 @@ TEST_CASE("image: a photograph is no label image, objects of any shape are") {
   std::mt19937 rng(1);
   CHECK(contains(refusal([&] { read([&](int y, int x) { return 40 + (y + x) / 8 + int(rng() % 8); }); }),
                  "l.npy: is not a label image"));
-  CHECK(read([](int y, int x) { return y / 2 * 32 + x / 2 + 1; }) == 1024);             // touching squares of 2 x 2
+  CHECK(read([](int y, int x) { return y / 2 * 32 + x / 2 + 1; }) == 1024);             // adjacent 2 x 2 squares
   CHECK(read([](int y, int x) { return x % 2 ? 0 : x / 2 + 1 + y / 8 * 32; }) == 256);  // lines
   CHECK(read([](int y, int x) { return y * 64 + x + 1; }) == 4096);
 }
 
-TEST_CASE("image: what cannot be read is refused in one sentence with the file's name") {
+TEST_CASE("image: unreadable files are refused in one sentence with the file's name") {
   const Folder folder;
   CHECK(contains(image_refusal(folder / "none.png"), "none.png: cannot be opened"));
   CHECK(contains(image_refusal(folder.path()), "is a folder"));

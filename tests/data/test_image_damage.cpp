@@ -11,7 +11,7 @@ using namespace basin::test;
 
 namespace {
 
-/// A damaged file must either be read, or refused in one sentence that begins with its name.
+/// A damaged file must either be read or be refused in one sentence that begins with its name.
 template <class F>
 void read_or_refuse(const std::filesystem::path& path, F read) {
   std::string why;
@@ -46,7 +46,7 @@ std::string png_header(uint32_t width, uint32_t height) {
          chunk("IEND", "");
 }
 
-/// A little-endian TIFF of one strip with these 32-bit tags, and `pixels` behind them.
+/// A little-endian TIFF with one strip: these 32-bit tags, followed by `pixels`.
 std::string tiff_of(std::vector<std::pair<int, uint32_t>> tags, const std::string& pixels) {
   std::string file = "II*";
   const auto put = [&](uint64_t v, int bytes) {
@@ -65,7 +65,7 @@ std::string tiff_of(std::vector<std::pair<int, uint32_t>> tags, const std::strin
 
 }  // namespace
 
-TEST_CASE("image: sizes that a header only claims") {
+TEST_CASE("image: a header with a larger size than the file's data is refused") {
   const Folder folder;
   const auto png = [&](uint32_t width, uint32_t height) {
     return image_refusal(write_bytes(folder / "a.png", png_header(width, height)));
@@ -99,16 +99,16 @@ TEST_CASE("image: a JPEG whose Huffman tables are missing or too long is refused
     const size_t table = whole.find("\xff\xc4");
     REQUIRE(table != std::string::npos);
     std::string missing = whole, long_one = whole;
-    missing[table + 4] = 3;                       // its id: the scans name another
-    long_one.replace(table + 5, 16, 16, '\xff');  // how many codes there are of each length
-    // libjpeg-turbo uses the standard's tables if a baseline file contains none, like the frames of cameras' films.
+    missing[table + 4] = 3;                       // its id: the scans refer to another one
+    long_one.replace(table + 5, 16, 16, '\xff');  // the number of codes of each length
+    // If a baseline file has no tables, as in motion JPEG frames, libjpeg-turbo uses the standard's tables.
     if (std::string(name) == "smooth_progressive.jpg")
       CHECK(contains(image_refusal(write_bytes(folder / "a.jpg", missing)), "a.jpg: is a truncated or damaged JPEG"));
     CHECK(contains(image_refusal(write_bytes(folder / "b.jpg", long_one)), "b.jpg: is a truncated or damaged JPEG"));
   }
 }
 
-TEST_CASE("image: cut short, a file is refused; changed in any byte, it is read or refused") {
+TEST_CASE("image: a truncated file is refused; a file with any byte changed is read or refused") {
   const Folder folder;
   for (const char* name : {"u8.png", "u16_rgb.png", "u8_palette.png", "u8_lzw.tif", "u16_rgb_planes.tif",
                            "f32_rgb_tiles_deflate.tif", "u8_palette.tif", "smooth_jpeg.tif", "u16_bigtiff.tif",
@@ -135,14 +135,14 @@ TEST_CASE("image: cut short, a file is refused; changed in any byte, it is read 
   }
 }
 
-TEST_CASE("image: what cannot be written is refused and leaves nothing behind") {
+TEST_CASE("image: a failed write is reported and leaves no file behind") {
   const Folder folder;
   const Labels labels = labels_of(200, 300, std::vector<int64_t>(200 * 300, 7));
   const auto write = [&](const std::filesystem::path& path) { return refusal([&] { write_labels(path, labels); }); };
   CHECK(contains(write(folder.path() / "no/such/folder/a.png"), "a.png: cannot be written"));
   std::filesystem::create_directory(folder / "b.tif");
   CHECK(contains(write(folder / "b.tif"), "b.tif: is a folder"));
-  // A full disk: no file of this process may grow beyond 64 bytes.
+  // Simulates a full disk: no file of this process may grow beyond 64 bytes.
   std::vector<int64_t> noise(200 * 300);
   for (size_t i = 0; i < noise.size(); ++i)
     noise[i] = int64_t(i * 2654435761u % 60000);
@@ -167,7 +167,7 @@ TEST_CASE("image: what cannot be written is refused and leaves nothing behind") 
   CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
 }
 
-TEST_CASE("image: a file written over a link goes where the link leads; a device is written as it is") {
+TEST_CASE("image: writing to a symbolic link replaces its target; a device is written directly") {
   const Folder folder;
   const Labels labels = labels_of(1, 2, {0, 1});
   write_labels(folder / "there/a.png", labels);

@@ -26,7 +26,7 @@ TEST_CASE("chart: ticks are 1, 2 or 5 times a power of ten apart") {
   CHECK(small[1] == doctest::Approx(1e-4));
 }
 
-TEST_CASE("chart: points lie where the axes say, and those that are not finite are left out") {
+TEST_CASE("chart: points are placed according to the axes, and non-finite ones are left out") {
   // The plot covers 52..428 by 12..210.
   const std::string svg = chart_svg({"A & B", "step", {{"<loss>", {0, 5, 7, 10}, {0, 2, NAN, 4}}}, true});
   CHECK(contains(svg, "points=\"52.0,210.0 240.0,111.0 428.0,12.0\""));
@@ -40,7 +40,7 @@ TEST_CASE("chart: points lie where the axes say, and those that are not finite a
   CHECK(contains(chart_svg({"", "", {{"", {0, 10}, {0.5, 0.5}}}, true, 1}), "points=\"52.0,111.0 428.0,111.0\""));
 }
 
-TEST_CASE("chart: single points and dots are circles, and nothing is drawn of nothing") {
+TEST_CASE("chart: single points and dots are drawn as circles, and empty series are not drawn") {
   CHECK(times(chart_svg({"", "", {{"", {3}, {4}}}}), "<circle") == 1);
   const std::string dots = chart_svg({"", "", {{"", {1, 2, 3}, {4, 4, 5}, true}}});
   CHECK(times(dots, "<circle") == 3);

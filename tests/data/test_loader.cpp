@@ -15,7 +15,7 @@ namespace {
 
 const Normalisation none{Normalisation::Kind::none};
 
-/// An image whose pixel (y, x) holds 1 + y width + x, and labels that follow from the pixel.
+/// An image whose pixel (y, x) has the value 1 + y width + x, and labels computed from that value.
 int64_t label_of(int value) { return value % 5 == 0 ? 0 : value % 7; }
 Example coded(const std::string& stem, int height, int width, int channels = 1) {
   Image image{height, width, channels, PixelType::u16, std::vector<std::byte>(size_t(height * width * channels) * 2)};
@@ -28,7 +28,7 @@ Example coded(const std::string& stem, int height, int width, int channels = 1) 
   return {stem, Source(std::move(image), channels, none, stem), StoredLabels(compact(height, width, ids))};
 }
 
-/// A target that is the labels themselves, margin cut off.
+/// A target that consists of the labels themselves, without the margin.
 MakeTargets copy_labels(int margin) {
   return [margin](const Exec&, View<const int32_t, 2> labels, const SampleTargets& to) {
     const View<float, 3> target = to.map<float>("target");
@@ -63,7 +63,7 @@ std::vector<Example> five() {
 
 }  // namespace
 
-TEST_CASE("loader: the same bytes with any number of workers, any prefetch, and from any step") {
+TEST_CASE("loader: the same bytes with any number of workers, any prefetch and any first step") {
   const std::vector<Example> examples = five();
   LoaderOptions o = options_of(2, 16, "flip,rotate,brightness,noise");
   o.margin = 3;
@@ -89,7 +89,7 @@ TEST_CASE("loader: the same bytes with any number of workers, any prefetch, and 
   CHECK(bytes_of(other.next()) != first[0]);
 }
 
-TEST_CASE("loader: an epoch takes each image once, in an order of its own, and drops the incomplete batch") {
+TEST_CASE("loader: an epoch uses each image once, in a new random order, and drops the incomplete batch") {
   const std::vector<Example> examples = five();
   Loader loader(examples, options_of(2, 8), copy_labels(0));
   std::set<std::vector<std::string>> orders;
@@ -109,7 +109,7 @@ TEST_CASE("loader: an epoch takes each image once, in an order of its own, and d
   CHECK(ever.size() == 5);
 }
 
-TEST_CASE("loader: fewer images than a batch: the order wraps around, and each crop is another") {
+TEST_CASE("loader: with fewer images than a batch, images repeat with different crops") {
   std::vector<Example> examples;
   examples.push_back(coded("a", 60, 60));
   examples.push_back(coded("b", 60, 60));
@@ -126,7 +126,7 @@ TEST_CASE("loader: fewer images than a batch: the order wraps around, and each c
   CHECK(corners.size() == 3);
 }
 
-TEST_CASE("loader: named targets: maps of two types and sizes, and tables that begin as zeros") {
+TEST_CASE("loader: targets by name: maps of two types and sizes, and tables that are cleared for each sample") {
   std::vector<Example> examples;
   examples.push_back(coded("a", 20, 20));
   LoaderOptions o = options_of(2, 8);
@@ -139,7 +139,7 @@ TEST_CASE("loader: named targets: maps of two types and sizes, and tables that b
       coarse.data[i] = float(i);
     for (int64_t i = 0; i < labels.size(); ++i)
       ids.data[i] = labels.data[i];
-    const int k = calls++ % 3;  // samples differ in how many rows they fill
+    const int k = calls++ % 3;  // samples fill different numbers of rows
     for (int row = 0; row < k; ++row)
       to.table<float>("rows")(row, 1) = 7, to.table<int32_t>("numbers")(row, 0) = 9;
     *to.count("rows") = k;
@@ -173,7 +173,7 @@ TEST_CASE("loader: named targets: maps of two types and sizes, and tables that b
   }
 }
 
-TEST_CASE("loader: targets that cannot be are refused") {
+TEST_CASE("loader: invalid targets are refused") {
   const auto refused = [](const TargetSpec& spec) { return refusal([&] { make_target_tensors({}, spec, 1, 8, 12); }); };
   CHECK(contains(refused({{{"a"}, {"a"}}, {}}), "two targets are named a"));
   CHECK(contains(refused({{{"a_count"}}, {{"a", 3}}}), "two targets are named a_count"));
@@ -184,7 +184,7 @@ TEST_CASE("loader: targets that cannot be are refused") {
   CHECK(make_target_tensors({}, {{{"a", 2, DType::i32, 4}}, {}}, 3, 8, 12).at("a").shape() == Shape{3, 2, 2, 3});
 }
 
-TEST_CASE("loader: crops are contiguous, reach every position, and image and labels agree") {
+TEST_CASE("loader: crops are contiguous and reach every position, and image and labels correspond") {
   std::vector<Example> examples;
   examples.push_back(coded("a", 11, 13, 2));
   Loader loader(examples, options_of(1, 8), copy_labels(0));
@@ -206,7 +206,7 @@ TEST_CASE("loader: crops are contiguous, reach every position, and image and lab
   CHECK(corners.size() == 4 * 6);
 }
 
-TEST_CASE("loader: an image smaller than the crop lies within zeros, at random where the padding is odd") {
+TEST_CASE("loader: an image smaller than the crop is centred in zero padding; odd padding is split at random") {
   std::vector<Example> examples;
   examples.push_back(coded("a", 10, 7));
   LoaderOptions o = options_of(1, 16, "brightness,noise");
@@ -220,7 +220,7 @@ TEST_CASE("loader: an image smaller than the crop lies within zeros, at random w
     int y0 = 16, x0 = 16, y1 = -1, x1 = -1;
     for (int y = 0; y < 16; ++y)
       for (int x = 0; x < 16; ++x)
-        if (image(0, 0, y, x) != 0)  // brightness does not reach the padding
+        if (image(0, 0, y, x) != 0)  // brightness does not change the padding
           y0 = std::min(y0, y), x0 = std::min(x0, x), y1 = std::max(y1, y), x1 = std::max(x1, x);
     REQUIRE(y1 - y0 == 9);
     REQUIRE(x1 - x0 == 6);
@@ -236,7 +236,7 @@ TEST_CASE("loader: an image smaller than the crop lies within zeros, at random w
   CHECK(places == std::set<std::pair<int, int>>{{3, 4}, {3, 5}});
 }
 
-TEST_CASE("loader: with a margin the field of a crop is that of the whole image, cut and turned") {
+TEST_CASE("loader: with a margin, the field of a crop equals the whole image's field, cropped and rotated") {
   const int size = 70, margin = 15, crop = 24;
   const kernels::SdfFieldOptions sdf;
   std::vector<int64_t> ids(size * size);
@@ -263,14 +263,14 @@ TEST_CASE("loader: with a margin the field of a crop is that of the whole image,
         std::memcpy(&target(c, y, 0), &field[size_t((c * window.dim[0] + y + margin) * window.dim[1] + margin)],
                     crop * sizeof(float));
   });
-  std::set<std::pair<bool, bool>> axes;  // which way the image's x axis came to lie
+  std::set<std::pair<bool, bool>> axes;  // the direction of the image's x axis in the crop
   for (int step = 0; step < 100; ++step) {
     const LoadedBatch& b = loader.next();
     const View<float, 4> value = b.image.view<float, 4>(), target = b.targets.at("target").view<float, 4>();
     const int right = int(value(0, 0, 0, 1)) - int(value(0, 0, 0, 0)),
               down = int(value(0, 0, 1, 0)) - int(value(0, 0, 0, 0));
     axes.insert({std::abs(right) == 1, right + down > 0});
-    // A vector of the whole image becomes its components along the crop's axes.
+    // Projects a vector of the whole image onto the crop's axes.
     const auto along = [&](int axis, float x, float y) {
       return std::abs(axis) == 1 ? float(axis) * x : float(axis / size) * y;
     };
@@ -287,7 +287,7 @@ TEST_CASE("loader: with a margin the field of a crop is that of the whole image,
   CHECK(axes.size() == 4);
 }
 
-TEST_CASE("loader: objects are handed over whole where the targets need it") {
+TEST_CASE("loader: targets that need whole objects get the labels of the whole image") {
   const int size = 70, crop = 24;
   std::vector<int64_t> ids(size * size);
   for (int y = 10; y < 60; ++y)
@@ -315,7 +315,7 @@ TEST_CASE("loader: objects are handed over whole where the targets need it") {
   CHECK(*sizes.rbegin() <= 2 * size + crop);
 }
 
-TEST_CASE("loader: noise has the deviation that was drawn, and differs between crops") {
+TEST_CASE("loader: noise has the drawn standard deviation and differs between crops") {
   Image flat{64, 64, 1, PixelType::u8, std::vector<std::byte>(64 * 64, std::byte{100})};
   std::vector<Example> examples;
   examples.push_back({"a", Source(flat, 1, none, "a"), StoredLabels(compact(64, 64, std::vector<int64_t>(64 * 64)))});
@@ -337,7 +337,7 @@ TEST_CASE("loader: noise has the deviation that was drawn, and differs between c
   CHECK(std::abs(mean_deviation - 0.025) < 0.008);  // uniform in [0, 0.05]
 }
 
-TEST_CASE("loader: batches use the same memory over and over") {
+TEST_CASE("loader: batches reuse the same memory") {
   const std::vector<Example> examples = five();
   LoaderOptions o = options_of(2, 8);
   o.prefetch = 3;
@@ -348,7 +348,7 @@ TEST_CASE("loader: batches use the same memory over and over") {
   CHECK(images.size() == 4);
 }
 
-TEST_CASE("loader: what a worker throws comes out of next, after the batches before it") {
+TEST_CASE("loader: a worker's exception is thrown by next, after the batches that precede it") {
   const std::vector<Example> examples = five();
   std::atomic<int> calls{0};
   LoaderOptions o = options_of(2, 8);
@@ -362,7 +362,7 @@ TEST_CASE("loader: what a worker throws comes out of next, after the batches bef
     CHECK(refusal([&] { loader.next(); }) == "the fifth sample");
 }
 
-TEST_CASE("loader: one that is never asked ends") {
+TEST_CASE("loader: destroying a loader that was never read from ends its workers") {
   const std::vector<Example> examples = five();
   LoaderOptions o = options_of(2, 8);
   o.workers = 3;

@@ -8,7 +8,7 @@
 using namespace basin;
 using namespace basin::test;
 
-TEST_CASE("metrics: overlap table by hand") {
+TEST_CASE("metrics: an overlap table by hand") {
   // truth 1 1 2 2   prediction 1 1 1 0
   //       0 1 2 0              2 2 0 0
   const Labels truth{2, 4, 2, {1, 1, 2, 2, 0, 1, 2, 0}}, prediction{2, 4, 2, {1, 1, 1, 0, 2, 2, 0, 0}};
@@ -16,7 +16,7 @@ TEST_CASE("metrics: overlap table by hand") {
   CHECK(table.truth_area == std::vector<int64_t>{2, 3, 3});
   CHECK(table.prediction_area == std::vector<int64_t>{3, 3, 2});
   REQUIRE(table.pairs.size() == 3);
-  const int want[3][4] = {{1, 1, 2, 4}, {1, 2, 1, 4}, {2, 1, 1, 5}};  // truth, prediction, in both, in either
+  const int want[3][4] = {{1, 1, 2, 4}, {1, 2, 1, 4}, {2, 1, 1, 5}};  // truth, prediction, intersection, union
   for (size_t k = 0; k < 3; ++k) {
     CHECK(table.pairs[k].truth == want[k][0]);
     CHECK(table.pairs[k].prediction == want[k][1]);
@@ -25,7 +25,7 @@ TEST_CASE("metrics: overlap table by hand") {
   }
 }
 
-TEST_CASE("metrics: overlap table of random images is the counted one") {
+TEST_CASE("metrics: overlap tables of random images equal counted ones") {
   for (unsigned seed = 0; seed < 30; ++seed) {
     const int height = 1 + int(seed * 7 % 31), width = 1 + int(seed * 5 % 23);
     const Labels truth = random_blocks(height, width, 3, 0.8, seed),
@@ -46,7 +46,7 @@ TEST_CASE("metrics: overlap table of random images is the counted one") {
   }
 }
 
-TEST_CASE("metrics: overlap refuses different sizes") {
+TEST_CASE("metrics: overlap refuses images of different sizes") {
   CHECK_THROWS_AS(overlap(boxes(3, 4, {}), boxes(4, 3, {})), Error);
   CHECK_THROWS_AS(overlap(Labels{1, 2, 1, {0, 2}}, Labels{1, 2, 0, {0, 0}}), Error);
 }
@@ -54,7 +54,7 @@ TEST_CASE("metrics: overlap refuses different sizes") {
 TEST_CASE("metrics: golden values of one image in four dialects") {
   const ImageScore a = score(true_a, predicted_a);
   CHECK(value("AP50", a) == near(0.75));
-  CHECK(value("AP75", a) == near(0.4));  // IoU 48/64 is the threshold itself
+  CHECK(value("AP75", a) == near(0.4));  // an IoU of 48/64 equals the threshold
   CHECK(value("AP90", a) == 0);
   CHECK(value("AP75", a, Dialect::cellpose) == near(0.4));
   CHECK(value("AP50", a, Dialect::torchvf) == near(0.75));
@@ -84,7 +84,7 @@ TEST_CASE("metrics: golden values of one image in four dialects") {
   CHECK(value("OP_CSB", a) == near((value("SEG", a) + value("DET", a)) / 2));
 }
 
-TEST_CASE("metrics: golden values of three images, pooled and averaged") {
+TEST_CASE("metrics: golden values of three images, pooled and averaged over images") {
   const std::vector<ImageScore> set = {score(true_a, predicted_a), score(square, square), score(true_d, nothing)};
   for (const Dialect dialect : {Dialect::stardist, Dialect::cellpose}) {
     CHECK(value("AP50", Aggregation::mean, set, dialect) == to_four_digits(0.5833));
@@ -104,7 +104,7 @@ TEST_CASE("metrics: golden values of three images, pooled and averaged") {
   CHECK(*mean_average_precision(set, 0.75) == to_four_digits(0.4667));
 }
 
-TEST_CASE("metrics: what an image without objects scores") {
+TEST_CASE("metrics: scores of images without objects, without predictions and without either") {
   const ImageScore empty = score(nothing, nothing), missed = score(true_d, nothing), invented = score(nothing, true_d);
   CHECK(value("AP50", empty, Dialect::stardist) == 0);
   CHECK(value("AP50", empty, Dialect::dsb2018) == 0);
@@ -129,7 +129,7 @@ TEST_CASE("metrics: what an image without objects scores") {
   CHECK(value("DET", missed) == 0);
   CHECK(std::isnan(value("DET", invented)));
 
-  // Undefined images are left out of a mean; an empty mean is undefined.
+  // Images with an undefined score are left out of a mean; a mean over no images is undefined.
   const ImageScore good = score(square, square);
   CHECK(value("AP50", Aggregation::mean, {good, empty}, Dialect::cellpose) == 1);
   CHECK(value("AP50", Aggregation::mean, {good, empty}, Dialect::stardist) == 0.5);
@@ -139,7 +139,7 @@ TEST_CASE("metrics: what an image without objects scores") {
   CHECK(std::isnan(value("AP50", Aggregation::mean, {}, Dialect::stardist)));
 }
 
-TEST_CASE("metrics: an IoU of exactly one half matches once, and not where the rule is strict") {
+TEST_CASE("metrics: an IoU of exactly one half gives one match, and none in dialects that require more") {
   const Labels whole = boxes(2, 4, {{0, 2, 0, 4}}), halves = boxes(2, 4, {{0, 2, 0, 2}, {0, 2, 2, 4}});
   for (const bool swap : {false, true}) {
     const ImageScore s = swap ? score(halves, whole) : score(whole, halves);
@@ -153,7 +153,7 @@ TEST_CASE("metrics: an IoU of exactly one half matches once, and not where the r
   }
 }
 
-TEST_CASE("metrics: thresholds are the decimals, and ratios of pixels meet them exactly") {
+TEST_CASE("metrics: thresholds are exact decimals, and an IoU equal to a threshold meets it") {
   const std::vector<double> coco = coco_thresholds(), curve = curve_thresholds();
   CHECK(coco == std::vector<double>{0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95});
   REQUIRE(curve.size() == 100);
@@ -169,7 +169,7 @@ TEST_CASE("metrics: thresholds are the decimals, and ratios of pixels meet them 
   CHECK(counts(score(square, square), 1, Dialect::stardist).true_positive == 1);
 }
 
-TEST_CASE("metrics: one matching at one half serves every higher threshold") {
+TEST_CASE("metrics: the matching at one half gives the right counts at every higher threshold") {
   for (unsigned seed = 0; seed < 40; ++seed) {
     const Labels truth = random_blocks(33, 21, 4, 0.9, seed), prediction = random_blocks(33, 21, 4, 0.9, seed + 500);
     const Overlap table = overlap(truth, prediction);
@@ -179,7 +179,7 @@ TEST_CASE("metrics: one matching at one half serves every higher threshold") {
       thresholds.push_back(t);
     for (const double t : thresholds) {
       CHECK(counts(s, t, Dialect::stardist).true_positive == int64_t(match(table, t).size()));
-      int64_t strict = 0;  // predictions with some match, as the torchvf and the Kaggle script count them
+      int64_t strict = 0;  // predictions with any match, as the scripts of torchvf and Kaggle count them
       std::vector<bool> seen(size_t(prediction.count) + 1, false);
       for (const Overlap::Pair& pair : table.pairs)
         if (pair.iou > t && !seen[size_t(pair.prediction)]) {
@@ -191,7 +191,7 @@ TEST_CASE("metrics: one matching at one half serves every higher threshold") {
   }
 }
 
-TEST_CASE("metrics: AJI lets a prediction serve twice, AJI+ does not") {
+TEST_CASE("metrics: AJI may use a prediction for two true objects, AJI+ may not") {
   // One prediction over two true objects of 4 pixels, and a small one in the second.
   const Labels truth = boxes(2, 6, {{0, 2, 0, 2}, {0, 2, 2, 4}}),
                prediction = boxes(2, 6, {{0, 2, 0, 4}, {0, 1, 3, 4}});
@@ -208,7 +208,7 @@ TEST_CASE("metrics: AJI lets a prediction serve twice, AJI+ does not") {
   CHECK(value("AJI", score(boxes(2, 6, {{0, 2, 0, 2}}), far)) == near(2 / double(4 + 2 + 2)));
 }
 
-TEST_CASE("metrics: CTC counts splits, misses and inventions") {
+TEST_CASE("metrics: SEG and DET count splits, false negatives and false positives as the CTC does") {
   // Prediction 1 covers three true objects, prediction 2 nothing, true object 4 is missed.
   const Labels truth = boxes(4, 8, {{0, 2, 0, 2}, {0, 2, 2, 4}, {0, 2, 4, 6}, {2, 4, 0, 2}});
   const Labels prediction = boxes(4, 8, {{0, 2, 0, 6}, {2, 4, 6, 8}});
@@ -222,7 +222,7 @@ TEST_CASE("metrics: CTC counts splits, misses and inventions") {
   CHECK(value("DET", Aggregation::pooled, {half, score(square, square)}, Dialect::stardist) == near(1 - 11 / 20.0));
 }
 
-TEST_CASE("metrics: VOC2010 ranks by confidence") {
+TEST_CASE("metrics: VOC2010 ranks detections by confidence") {
   // Three true objects; detections by confidence: hit, miss, hit, and a second one on the first object.
   const Labels truth = boxes(4, 12, {{0, 2, 0, 4}, {0, 2, 4, 8}, {2, 4, 0, 4}});
   const Labels prediction = boxes(4, 12, {{0, 2, 0, 3}, {2, 4, 8, 12}, {0, 2, 4, 8}, {0, 2, 3, 4}});
@@ -256,7 +256,7 @@ TEST_CASE("metrics: VOC2010 ranks by confidence") {
   CHECK_THROWS_AS(score(overlap(one, one), std::vector<double>{std::nan("")}), Error);
 }
 
-TEST_CASE("metrics: full names") {
+TEST_CASE("metrics: full names state dialect, aggregation and threshold rule") {
   const std::vector<Metric> all = metrics(Dialect::stardist), strict = metrics(Dialect::dsb2018);
   CHECK(full_name(named(all, "AP50"), Aggregation::mean) == "AP50 (stardist, per-image mean, >=)");
   CHECK(full_name(named(strict, "AP75"), Aggregation::pooled) == "AP75 (dsb2018, pooled, >)");
@@ -272,7 +272,7 @@ TEST_CASE("metrics: full names") {
       CHECK(all[k].key != all[j].key);
 }
 
-TEST_CASE("metrics: 20,000 touching objects take a moment") {
+TEST_CASE("metrics: 20,000 touching objects are scored correctly; prints the time") {
   // Bricks of 10 x 10 against the same shifted by (3, 2): every object touches four, all in one component.
   const int rows = 100, columns = 200, side = 10;
   Labels truth{rows * side, columns * side, rows * columns, {}}, prediction = truth;

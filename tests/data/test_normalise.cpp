@@ -43,7 +43,7 @@ double sorted_percentile(std::vector<float> values, double q) {
 
 }  // namespace
 
-TEST_CASE("normalise: the option is read and printed") {
+TEST_CASE("normalise: the option is parsed and printed") {
   for (const char* text : {"divide", "none", "percentile:1,99.8", "percentile:0,100", "percentile:0.5,99.95"})
     CHECK(to_string(parse_normalisation(text)) == text);
   for (const char* text :
@@ -52,7 +52,7 @@ TEST_CASE("normalise: the option is read and printed") {
     CHECK(contains(refusal([&] { parse_normalisation(text); }), "--norm"));
 }
 
-TEST_CASE("normalise: divide is the correctly rounded quotient") {
+TEST_CASE("normalise: divide gives the correctly rounded quotient by the type's maximum") {
   std::vector<uint8_t> bytes(256);
   for (size_t i = 0; i < 256; ++i)
     bytes[i] = uint8_t(i);
@@ -72,7 +72,7 @@ TEST_CASE("normalise: divide is the correctly rounded quotient") {
         std::vector<float>{1, 4e9f});
 }
 
-TEST_CASE("normalise: divide is refused where the type says nothing of the values") {
+TEST_CASE("normalise: divide is refused where the type's maximum is not the maximum of the values") {
   const auto why = [](const Image& image) { return refusal([&] { Source(image, 1, divide, "a.tif"); }); };
   CHECK(contains(why(image_of<float>(1, 2, 1, {20, 200})), "a.tif has floats from 20 to 200, for which --norm divide"));
   CHECK(contains(why(image_of<float>(1, 2, 1, {-100, 1})), "use --norm percentile:1,99.8"));
@@ -83,7 +83,7 @@ TEST_CASE("normalise: divide is refused where the type says nothing of the value
   CHECK(channel_of(Source(image_of<float>(1, 2, 1, {20, 200}), 1, none, "a"), 0) == std::vector<float>{20, 200});
 }
 
-TEST_CASE("normalise: a few pixels far outside the percentiles are limited") {
+TEST_CASE("normalise: values far outside the percentiles are clipped") {
   std::vector<uint16_t> values(1000, 100);
   for (size_t i = 0; i < 500; ++i)
     values[i] = 300;
@@ -108,7 +108,7 @@ TEST_CASE("normalise: percentiles by hand") {
   CHECK(channel_of(Source(image_of<float>(1, 1, 1, {-2}), 1, percentile(1, 99), "d"), 0) == std::vector<float>{0});
 }
 
-TEST_CASE("normalise: percentiles of every type are those of the sorted values") {
+TEST_CASE("normalise: percentiles of every type equal those of the sorted values") {
   const auto check = [](auto zero, double least, double most, int levels) {
     using T = decltype(zero);
     for (const size_t n : {2, 3, 97, 1000}) {
@@ -134,7 +134,7 @@ TEST_CASE("normalise: percentiles of every type are those of the sorted values")
   check(float{}, -1e-30, 1e-30, 50);
 }
 
-TEST_CASE("normalise: grey into RGB, RGB into grey, each channel by itself") {
+TEST_CASE("normalise: grey to RGB, RGB to grey, and separate percentiles for each channel") {
   const Source grey(image_of<uint8_t>(1, 2, 1, {51, 255}), 3, divide, "a");
   CHECK(grey.channels() == 3);
   for (int c = 0; c < 3; ++c)
@@ -145,7 +145,7 @@ TEST_CASE("normalise: grey into RGB, RGB into grey, each channel by itself") {
   CHECK(channel_of(own, 0) == std::vector<float>{0, 1});
   CHECK(channel_of(own, 1) == std::vector<float>{0, 1});
   CHECK(channel_of(own, 2) == std::vector<float>{0, 0});
-  // Percentiles of grey made from RGB are those of the grey values.
+  // Where RGB is converted to grey, the percentiles are those of the grey values.
   const Source made(image_of<uint8_t>(1, 2, 3, {10, 20, 30, 110, 120, 130}), 1, percentile(0, 100), "a");
   check_close(channel_of(made, 0), {0, 1}, 1e-6, 0);
   for (const auto& [has, wants] : {std::pair{2, 1}, {2, 3}, {3, 2}, {1, 2}, {5, 3}, {3, 5}}) {
@@ -157,7 +157,7 @@ TEST_CASE("normalise: grey into RGB, RGB into grey, each channel by itself") {
   }
 }
 
-TEST_CASE("normalise: a part of a row") {
+TEST_CASE("normalise: reading part of a row") {
   std::vector<uint8_t> values(12);
   for (size_t i = 0; i < 12; ++i)
     values[i] = uint8_t(i);

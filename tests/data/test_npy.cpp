@@ -18,7 +18,7 @@ std::string npy(const std::string& dictionary, const std::string& elements, int 
 
 }  // namespace
 
-TEST_CASE("npy: every element type comes back") {
+TEST_CASE("npy: every element type survives writing and reading") {
   const Folder folder;
   const auto round_trip = [&](auto zero) {
     using T = decltype(zero);
@@ -35,7 +35,7 @@ TEST_CASE("npy: every element type comes back") {
   round_trip(double{});
 }
 
-TEST_CASE("npy: shapes of any rank, and files as NumPy writes them") {
+TEST_CASE("npy: arrays of any rank, and files written by NumPy") {
   const Folder folder;
   for (const std::vector<int64_t>& shape : {std::vector<int64_t>{}, {3}, {0, 2}, {1, 2, 1, 3}}) {
     int64_t n = 1;
@@ -54,7 +54,7 @@ TEST_CASE("npy: shapes of any rank, and files as NumPy writes them") {
           std::vector<int>{0x201, -1});
 }
 
-TEST_CASE("npy: what cannot be read is refused in one sentence with the file's name") {
+TEST_CASE("npy: unreadable files are refused in one sentence with the file's name") {
   const Folder folder;
   const auto why = [&](const std::string& bytes) {
     return refusal([&] { read_npy(write_bytes(folder / "a.npy", bytes)); });
@@ -81,7 +81,7 @@ TEST_CASE("npy: what cannot be read is refused in one sentence with the file's n
   CHECK(contains(why(npy("", four, 4)), "version 4"));
 }
 
-TEST_CASE("npy: cut at any length or changed in any byte, a file is read or refused") {
+TEST_CASE("npy: a file truncated at any length or changed in any byte is read or refused") {
   const Folder folder;
   const std::vector<float> values(6, 1.5f);
   write_npy(folder / "a.npy", {2, 3}, values.data());

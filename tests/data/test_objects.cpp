@@ -17,7 +17,7 @@ using doctest::Approx;
 
 namespace {
 
-/// 3 x 3 pixels with a hole, and a pixel that touches the ring in a corner, from (1, 1) on.
+/// A ring of 3 x 3 pixels with a hole, starting at (1, 1), and a pixel that touches the ring at a corner.
 Labels ring() {
   return labels_of(6, 6, {0, 0, 0, 0, 0, 0,  //
                           0, 1, 1, 1, 0, 0,  //
@@ -29,7 +29,7 @@ Labels ring() {
 
 }  // namespace
 
-TEST_CASE("objects: outlines of a ring with a hole, of two pieces and of a single pixel") {
+TEST_CASE("objects: outlines of a ring with a hole, of two pieces and of a single pixel by hand") {
   const Outlines o = outlines_of(ring());
   REQUIRE(o.size() == 2);
   REQUIRE(o[0].size() == 2);
@@ -41,14 +41,14 @@ TEST_CASE("objects: outlines of a ring with a hole, of two pieces and of a singl
   CHECK(outlines_of(Labels{2, 2, 0, {0, 0, 0, 0}}).empty());
 }
 
-TEST_CASE("objects: a hole that touches the outer border in a corner is a ring of its own") {
+TEST_CASE("objects: a hole that touches the outer border at a corner gets an outline of its own") {
   const Outlines o = outlines_of(labels_of(3, 3, {1, 1, 1, 1, 0, 1, 1, 1, 0}));
   REQUIRE(o[0].size() == 1);
   CHECK(o[0][0].outer == Ring{{0, 0}, {3, 0}, {3, 2}, {2, 2}, {2, 3}, {0, 3}});
   CHECK(o[0][0].holes.size() == 1);
 }
 
-TEST_CASE("objects: measurements of a rectangle by hand, and of values that are large and nearly equal") {
+TEST_CASE("objects: measurements of a rectangle by hand, also with large and nearly equal intensities") {
   Labels labels{6, 8, 1, std::vector<int32_t>(48)};
   Image image{6, 8, 1, PixelType::f32, std::vector<std::byte>(48 * 4)};
   for (int y = 1; y < 4; ++y)
@@ -63,7 +63,7 @@ TEST_CASE("objects: measurements of a rectangle by hand, and of values that are 
   CHECK(s.centroid_x == 4);
   CHECK(s.y0 == 1);
   CHECK(s.x1 == 7);
-  CHECK(s.perimeter == 12);  // the border pixels
+  CHECK(s.perimeter == 12);  // through the centres of the border pixels
   CHECK(s.major_axis == Approx(4 * std::sqrt(2.0)));
   CHECK(s.minor_axis == Approx(4 * std::sqrt(2.0 / 3)));
   CHECK(std::abs(s.orientation) == Approx(std::acos(0.0)));
@@ -75,12 +75,12 @@ TEST_CASE("objects: measurements of a rectangle by hand, and of values that are 
   CHECK(table.names.back() == "axis_minor_length_um");
   CHECK(table.row(0)[3] == 15);
   CHECK(table.numbers.size() == table.names.size());
-  // The hull of the ring and its last pixel holds three more: the hole, and those on either side of that pixel.
+  // The hull of ring and corner pixel contains three more pixels: the hole, and one on either side of the corner pixel.
   CHECK(measure(ring()).shapes[0].solidity == Approx(9 / 12.0));
   CHECK(measure(ring()).shapes[1].touches_edge);
 }
 
-TEST_CASE("objects: the border pixels of a plus sign lie diagonally, and count sqrt 2 each") {
+TEST_CASE("objects: diagonal border pixels, as of a plus sign, add sqrt 2 each to the perimeter") {
   const Measurements m = measure(labels_of(3, 3, {0, 1, 0, 1, 1, 1, 0, 1, 0}));
   CHECK(m.shapes.at(0).perimeter == Approx(4 * std::sqrt(2.0)));
   CHECK(m.shapes[0].solidity == 1);
@@ -91,7 +91,7 @@ TEST_CASE("objects: the border pixels of a plus sign lie diagonally, and count s
   CHECK(single.shapes[0].major_axis == 0);
 }
 
-TEST_CASE("objects: Cellpose's file is an array of one object, pickled") {
+TEST_CASE("objects: a Cellpose file is a pickled array of one object") {
   const Folder folder;
   write_seg_npy(folder / "x_seg.npy", ring(), "x.tif");
   const std::string bytes = read_bytes(folder / "x_seg.npy");
@@ -103,7 +103,7 @@ TEST_CASE("objects: Cellpose's file is an array of one object, pickled") {
   CHECK(contains(bytes.substr(masks), std::string("\x8e\x48\0\0\0\0\0\0\0", 9)));  // 36 pixels of 2 bytes
 }
 
-TEST_CASE("objects: filters count what they drop by reason and renumber the rest") {
+TEST_CASE("objects: filters count removed objects by reason and renumber the others") {
   const auto drop = [](const ObjectFilter& filter, int64_t edge, int64_t small, int64_t large, int count) {
     Labels labels = ring();
     std::vector<int32_t> kept;
@@ -123,7 +123,7 @@ TEST_CASE("objects: filters count what they drop by reason and renumber the rest
   CHECK(drop({.fill_holes = true}, 0, 0, 0, 2)(2, 2) == 1);
 }
 
-TEST_CASE("objects: GeoJSON has polygons with holes and several pieces, the ROI zip an entry for each object") {
+TEST_CASE("objects: GeoJSON has polygons with holes and several pieces; the ROI zip has an entry per object") {
   const Folder folder;
   write_geojson(folder / "x.geojson", outlines_of(ring()), table_of(measure(ring()), {}, 0));
   const Json json = Json::parse(read_bytes(folder / "x.geojson"));
@@ -138,7 +138,7 @@ TEST_CASE("objects: GeoJSON has polygons with holes and several pieces, the ROI 
   CHECK(zip.find("Iout") == 30 + 8);
 }
 
-TEST_CASE("objects: those of a stack have positions in it") {
+TEST_CASE("objects: objects of a stack are exported with their plane") {
   const Folder folder;
   const Outlines outlines = outlines_of(ring());  // of two objects
   // The position, and those along Z and T, of each ROI (big-endian, in the first and the second header).

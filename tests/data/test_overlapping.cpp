@@ -10,7 +10,7 @@
 using namespace basin;
 using namespace basin::test;
 
-TEST_CASE("overlap: boxes of objects, and their IoU without the last column and row") {
+TEST_CASE("overlap: boxes of objects, and box IoU, which leaves out the last column and row") {
   // 1 1 0 0 2
   // 0 1 0 2 2
   // 0 0 0 2 2
@@ -30,7 +30,7 @@ TEST_CASE("overlap: boxes of objects, and their IoU without the last column and 
   CHECK(box_iou({0, 0, 4, 4}, {1, 1, 3, 3}) == near(4 / 16.0));
 }
 
-TEST_CASE("boxes: the best is that of a search over all") {
+TEST_CASE("boxes: the best match equals an exhaustive search") {
   for (unsigned seed = 0; seed < 20; ++seed) {
     const Labels truth = random_blocks(60, 50, 7, 0.9, seed), prediction = random_blocks(60, 50, 6, 0.9, seed + 40);
     const Overlap table = overlap(truth, prediction);
@@ -48,21 +48,21 @@ TEST_CASE("boxes: the best is that of a search over all") {
   }
 }
 
-TEST_CASE("metrics: VOC2010 of boxes counts an IoU at the threshold, that of masks does not") {
-  // Masks and boxes of 5 x 5 and 5 x 3 pixels: 15 / 25, and 4 * 2 / (4 * 4) at exactly one half.
+TEST_CASE("metrics: an IoU equal to the threshold counts in VOC2010 of boxes but not of masks") {
+  // Masks and boxes of 5 x 5 and 5 x 3 pixels: mask IoU 15 / 25, box IoU 4 * 2 / (4 * 4), exactly one half.
   const Labels truth = boxes(8, 16, {{0, 5, 0, 5}, {0, 5, 8, 13}});
   const Labels prediction = boxes(8, 16, {{0, 3, 0, 5}, {5, 8, 0, 5}, {0, 5, 8, 13}});
   const ImageScore s = score(overlap(truth, prediction), std::vector<double>{0.9, 0.8, 0.7});
   CHECK(*voc2010_boxes(s, 0.5) == near((1 + 2 / 3.0) / 2));
   CHECK(*voc2010_boxes(s, 0.51) == near((1 / 3.0) / 2));
   CHECK(*voc2010(s, 0.5) == near((1 + 2 / 3.0) / 2));
-  CHECK(*voc2010(s, 0.6) == near((1 / 3.0) / 2));  // 15 / 25 is not above
+  CHECK(*voc2010(s, 0.6) == near((1 / 3.0) / 2));  // 15 / 25 does not exceed .6
   CHECK(value("VOC_box_AP50", s) == *voc2010_boxes(s, 0.5));
   CHECK(value("VOC_box_AP50:95", s) == near((1 + 2 / 3.0) / 2 / 10 + 9 * (1 / 3.0) / 2 / 10));
-  // In a pool the objects of different images remain distinct.
+  // When images are pooled, their objects remain distinct.
   CHECK(*voc2010_boxes(pool(std::vector<ImageScore>{s, s}), 0.5) == near((2 * 1 + 2 * (4 / 6.0)) / 4));
   CHECK(!voc2010_boxes(score(truth, truth), 0.5));
-  // A frame around an object has its box.
+  // A frame around an object has the same box as a filled one.
   Labels frame = truth;
   for (int y = 1; y < 4; ++y)
     for (int x = 1; x < 4; ++x)
@@ -72,7 +72,7 @@ TEST_CASE("metrics: VOC2010 of boxes counts an IoU at the threshold, that of mas
   CHECK(value("VOC_AP95", hollow) == near(0.5 / 2));
 }
 
-TEST_CASE("planes: true objects that share pixels") {
+TEST_CASE("planes: scores of true objects that share pixels") {
   // Two worms that cross: row 3 and column 3 of 7 x 7.
   const auto line = [](bool row) {
     std::vector<Planes::Run> runs;
@@ -105,7 +105,7 @@ TEST_CASE("planes: true objects that share pixels") {
   CHECK(value("SEG", s) == near((1 + 6 / 7.0) / 2));
   CHECK(value("PQ", s) == near((1 + 6 / 7.0) / 2));
 
-  // Two nearly identical true objects and one prediction, which matches both, as in EmbedSeg; and one prediction
+  // Nearly identical true objects and one prediction, which matches them all, as in EmbedSeg; and one prediction
   // without a match.
   const Planes twice{1, 8, {{{0, 4}}, {{0, 5}}, {{0, 4}}}};
   const ImageScore many = score(overlap(twice, boxes(1, 8, {{0, 1, 0, 4}, {0, 1, 6, 8}})));
@@ -117,22 +117,22 @@ TEST_CASE("planes: true objects that share pixels") {
   };
   is(0.5, Dialect::stardist, 3, 1, 0);
   is(0.8, Dialect::stardist, 3, 1, 0);
-  is(0.8, Dialect::dsb2018, 2, 1, 1);  // 4 / 5 is not above
-  is(0.8, Dialect::torchvf, 1, 1, 1);  // predictions are counted
+  is(0.8, Dialect::dsb2018, 2, 1, 1);  // 4 / 5 does not exceed .8
+  is(0.8, Dialect::torchvf, 1, 1, 1);  // counts matched predictions, not true objects
   CHECK(value("AP50", many) == 0.75);
-  // In a pool with a label image each keeps its rule.
+  // When pooled with a label image, each image keeps its own matching rule.
   const ImageScore both = pool(std::vector<ImageScore>{many, score(true_a, predicted_a)});
   CHECK(counts(both, 0.5, Dialect::stardist).true_positive == 3 + 3);
   CHECK(counts(both, 0.5, Dialect::stardist).false_positive == 1 + 1);
   CHECK(counts(both, 0.75, Dialect::stardist).false_negative == 0 + 1);
-  // Without a prediction, and without an object.
+  // Without predictions, and without true objects.
   CHECK(value("AP50", score(overlap(cross, boxes(7, 7, {})))) == 0);
   const ImageScore invented = score(overlap(Planes{7, 7, {}}, flat));
   CHECK(counts(invented, 0.5, Dialect::stardist).false_positive == 2);
   CHECK_THROWS_AS(overlap(cross, boxes(7, 8, {})), Error);
 }
 
-TEST_CASE("planes: those of label images score as the label images do") {
+TEST_CASE("planes: planes made from a label image score the same as the label image") {
   for (unsigned seed = 0; seed < 10; ++seed) {
     const Labels truth = random_blocks(40, 30, 5, 0.8, seed), prediction = random_blocks(40, 30, 5, 0.8, seed + 60);
     Planes planes{truth.height, truth.width, std::vector<std::vector<Planes::Run>>(size_t(truth.count))};
@@ -146,7 +146,7 @@ TEST_CASE("planes: those of label images score as the label images do") {
   }
 }
 
-TEST_CASE("metrics: the mean over subsets gives each the same weight") {
+TEST_CASE("metrics: the mean over subsets gives each subset the same weight") {
   const std::vector<ImageScore> all = {score(true_a, predicted_a), score(true_d, nothing), score(square, square)};
   const std::vector<Metric> known = metrics(Dialect::stardist);
   const std::vector<size_t> sizes = {2, 1};
@@ -156,7 +156,7 @@ TEST_CASE("metrics: the mean over subsets gives each the same weight") {
         "SBD (mean of subsets' means, symmetric best Dice)");
 }
 
-TEST_CASE("planes: stacks of masks are read one object an image") {
+TEST_CASE("planes: each image of a mask stack is read as one object") {
   const Folder f;
   // Objects of 2 and 1 pixels that share one; the second plane is empty.
   const uint16_t stack[] = {0, 9, 9, 0, 0, 0,  //
@@ -173,7 +173,7 @@ TEST_CASE("planes: stacks of masks are read one object an image") {
   CHECK((planes->objects[1][0].begin == 2 && planes->objects[1][0].end == 3));
   CHECK(share_pixels(*planes));
 
-  // By tifffile: what a stack of the same three images is in a TIFF.
+  // The same three images as a TIFF stack written by tifffile.
   const std::optional<Planes> tiff = read_stack(samples / "masks_stack.tif");
   REQUIRE(tiff);
   CHECK((tiff->height == 2 && tiff->width == 3));
@@ -194,7 +194,7 @@ TEST_CASE("planes: stacks of masks are read one object an image") {
   CHECK(contains(refusal([&] { read_stack(f / "cut.tif"); }), "cut.tif: "));
 }
 
-TEST_CASE("planes: masks of a DSB folder stay planes where they overlap") {
+TEST_CASE("planes: overlapping masks of a DSB folder are kept as planes") {
   const Folder f;
   const auto put = [&](const std::string& name, std::vector<size_t> pixels) {
     Image mask{2, 3, 1, PixelType::u8, std::vector<std::byte>(6)};
@@ -212,5 +212,5 @@ TEST_CASE("planes: masks of a DSB folder stay planes where they overlap") {
   const Objects planes = read_pair_objects(crossing);
   REQUIRE(std::holds_alternative<Planes>(planes));
   CHECK(std::get<Planes>(planes).objects.size() == 3);
-  CHECK(read_pair_labels(crossing).ids == std::vector<int32_t>{1, 1, 2, 0, 3, 2});  // the first keeps the pixel
+  CHECK(read_pair_labels(crossing).ids == std::vector<int32_t>{1, 1, 2, 0, 3, 2});  // the first mask wins
 }

@@ -44,7 +44,7 @@ Report with_png(const std::string& png) { return {"t", "", {}, {{"n", "", {{"c",
 
 }  // namespace
 
-TEST_CASE("overlay: background is the stretched image, objects are tinted, borders are pure") {
+TEST_CASE("overlay: background shows the stretched image, objects are tinted, borders have the pure colour") {
   std::vector<uint8_t> values(25, 20);
   values[0] = 10, values[24] = 210, values[12] = 90;
   Labels labels{5, 5, 1, std::vector<int32_t>(25)};
@@ -61,11 +61,11 @@ TEST_CASE("overlay: background is the stretched image, objects are tinted, borde
   CHECK(at(out, 1, 2) == Rgb{230, 159, 0});
   CHECK(at(out, 2, 1) == Rgb{230, 159, 0});
   CHECK(at(out, 2, 3) == Rgb{230, 159, 0});
-  // (90 - 10) / 200 of 255 is 102; 90/256 of the colour
+  // (90 - 10) / 200 of 255 is 102, blended with 90/256 of the colour
   CHECK(at(out, 2, 2) == Rgb{(102 * 166 + 230 * 90) / 256, (102 * 166 + 159 * 90) / 256, 102 * 166 / 256});
 }
 
-TEST_CASE("overlay: every type and number of channels gives the same grey") {
+TEST_CASE("overlay: every pixel type and number of channels gives the same grey values") {
   const std::vector<uint8_t> grey{0, 50, 100, 150, 200, 250};
   const Labels none{2, 3, 0, std::vector<int32_t>(6)};
   const Image want = overlay(image_of(2, 3, 1, PixelType::u8, grey), none);
@@ -86,7 +86,7 @@ TEST_CASE("overlay: every type and number of channels gives the same grey") {
   CHECK(overlay(image_of(2, 3, 3, PixelType::u8, rgb), none).pixels == want.pixels);
   CHECK(overlay(image_of(2, 3, 4, PixelType::u8, rgba), none).pixels == want.pixels);
   CHECK(overlay(image_of(2, 3, 2, PixelType::u8, two), none).pixels == want.pixels);
-  // Rec. 601: red, green and blue of full strength
+  // Rec. 601 weights of pure red, green and blue
   const Image primaries =
       image_of<uint8_t>(1, 5, 3, PixelType::u8, {0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255});
   const Image luma = overlay(primaries, {1, 5, 0, std::vector<int32_t>(5)});
@@ -95,7 +95,7 @@ TEST_CASE("overlay: every type and number of channels gives the same grey") {
   CHECK(at(luma, 0, 3)[0] == 29);
 }
 
-TEST_CASE("overlay: constant and broken images are black, outliers do not set the stretch") {
+TEST_CASE("overlay: constant and non-finite images are black, and outliers do not determine the stretch") {
   const Labels none{1, 3, 0, std::vector<int32_t>(3)};
   CHECK(at(overlay(image_of<uint8_t>(1, 3, 1, PixelType::u8, {7, 7, 7}), none), 0, 1) == Rgb{0, 0, 0});
   const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
@@ -151,7 +151,7 @@ TEST_CASE("overlay: objects are neighbours up to 6 px apart, along rows, columns
       std::set<Rgb> used{at(out, 10, 20)};
       for (int id = 2; id <= 6; ++id)
         used.insert(at(out, 38, 6 * id));
-      CHECK(used.size() == 6);  // each the colour used least so far
+      CHECK(used.size() == 6);  // each object takes the least used colour
       CAPTURE(distance);
       if (distance <= 6)
         CHECK(difference(at(out, 10, 20), at(out, y, x)) > 100);
@@ -160,12 +160,12 @@ TEST_CASE("overlay: objects are neighbours up to 6 px apart, along rows, columns
     }
 }
 
-TEST_CASE("overlay: different sizes are refused") {
+TEST_CASE("overlay: an image and labels of different sizes are refused") {
   const Image image = image_of<uint8_t>(2, 2, 1, PixelType::u8, {1, 2, 3, 4});
   CHECK_THROWS_AS(overlay(image, {2, 1, 0, {0, 0}}), Error);
 }
 
-TEST_CASE("report: text is escaped, names become safe addresses") {
+TEST_CASE("report: text is escaped, and file names become safe URLs") {
   Report report{"A & B", "sum <1>", {{"Times \"x\"", {"stage", "ms"}, {{"<load>", "1.5"}, {"net", "20"}}, "a<b"}}, {}};
   report.items.push_back({"<b>&\".png", "it's", {{"input <i>", "x/<b>&\" ?#%.png", {}}, {"truth", "a:b.png", {}}}});
   const std::string page = report_html(report);
@@ -196,6 +196,6 @@ TEST_CASE("report: pictures are embedded as base64 (RFC 4648 vectors)") {
   CHECK(has(report_html(with_png("\xff\xfe\xfb")), "base64,//77\""));
 }
 
-TEST_CASE("report: a row that does not fit its columns is refused") {
+TEST_CASE("report: a row with a different number of cells than columns is refused") {
   CHECK_THROWS_AS(report_html({"t", "", {{"x", {"a", "b"}, {{"1"}}, ""}}, {}}), Error);
 }

@@ -13,7 +13,7 @@ namespace {
 
 using Kind = Sampling::Kind;
 
-/// An image whose values are f(y, x), and labels g(y, x), which are compact already.
+/// An image with the values f(y, x) and labels g(y, x), whose ids have no gaps.
 template <class F, class G>
 Example example_of(const std::string& stem, int height, int width, F f, G g) {
   Image image{height, width, 1, PixelType::u16, std::vector<std::byte>(size_t(height * width) * 2)};
@@ -27,7 +27,7 @@ Example example_of(const std::string& stem, int height, int width, F f, G g) {
   return {stem, Source(std::move(image), 1, {Normalisation::Kind::none}, stem), StoredLabels(labels)};
 }
 
-/// An image that equals its labels.
+/// An image with the same values as its labels.
 template <class G>
 Example same(const std::string& stem, int height, int width, G g) {
   return example_of(stem, height, width, g, g);
@@ -58,7 +58,7 @@ int squares(int y, int x, int columns) {
 
 }  // namespace
 
-TEST_CASE("sampling: resized images are bilinear, and labels come from the pixel whose middle is nearest") {
+TEST_CASE("sampling: images are resized bilinearly, and labels by the nearest pixel centre") {
   std::vector<Example> examples;
   examples.push_back(example_of(
       "a", 5, 3, [](int y, int x) { return 100 * y + 8 * x; }, [](int y, int x) { return 1 + 3 * y + x; }));
@@ -73,12 +73,12 @@ TEST_CASE("sampling: resized images are bilinear, and labels come from the pixel
   cut_labels(examples[0], whole, 1, memory, ids.data());
   // floor((d + 1/2) 5 / 4) and floor((d + 1/2) 3 / 4).
   const int rows[] = {0, 1, 3, 4}, columns[] = {0, 1, 1, 2};
-  // (d + 1/2) 5 / 4 - 1/2 and (d + 1/2) 3 / 4 - 1/2, within the image.
+  // (d + 1/2) 5 / 4 - 1/2 and (d + 1/2) 3 / 4 - 1/2, clamped to the image.
   const float at_y[] = {0.125f, 1.375f, 2.625f, 3.875f}, at_x[] = {0, 0.625f, 1.375f, 2};
   for (int y = 0; y < 4; ++y)
     for (int x = 0; x < 4; ++x) {
       CHECK(ids[size_t(6 * (y + 1) + x + 1)] == 1 + 3 * rows[y] + columns[x]);
-      CHECK(ids_in(b)(0, 0, y, x) == 1 + 3 * y + columns[x]);  // renumbered: none is from row 2
+      CHECK(ids_in(b)(0, 0, y, x) == 1 + 3 * y + columns[x]);  // renumbered, because row 2 is not sampled
       CHECK(image_in(b)(0, 0, y, x) == doctest::Approx(100 * at_y[y] + 8 * at_x[x]));
     }
   cut_labels(examples[0], whole, 1, memory, ids.data(), -1);
@@ -87,8 +87,8 @@ TEST_CASE("sampling: resized images are bilinear, and labels come from the pixel
   CHECK(loader.steps_per_epoch() == 1);
 }
 
-TEST_CASE("sampling: centred nearest has no rounding") {
-  // Every size of an axis up to 40, against whole numbers: d (2 in) + in over 2 out.
+TEST_CASE("sampling: nearest-neighbour positions are exact for every size") {
+  // Axes of up to 40 pixels, compared with integer arithmetic: (d (2 in) + in) / (2 out).
   CutMemory memory;
   for (int in = 1; in <= 40; in += 3) {
     const Example e = same("a", 1, in, [](int, int x) { return x + 1; });
@@ -105,7 +105,7 @@ TEST_CASE("sampling: centred nearest has no rounding") {
   }
 }
 
-TEST_CASE("sampling: small objects are left out and ids renumbered in their order") {
+TEST_CASE("sampling: small objects are removed, and ids are renumbered in order") {
   std::vector<int32_t> ids{0, 7, 7, 3, 3, 3, 9, 0, 12, 12};
   CHECK(tidy_labels(0, 10, ids.data()) == 4);
   CHECK(ids == std::vector<int32_t>{0, 2, 2, 1, 1, 1, 3, 0, 4, 4});
@@ -129,20 +129,20 @@ TEST_CASE("sampling: small objects are left out and ids renumbered in their orde
   CHECK(got(0, 0, 7, 1) == 3);
 }
 
-TEST_CASE("sampling: object crops are centred on objects, moved into the image, and all are drawn equally often") {
+TEST_CASE("sampling: object crops are centred on objects, shifted into the image and drawn equally often") {
   std::vector<Example> examples;
   examples.push_back(same("a", 40, 60, [](int y, int x) { return squares(y, x, 6); }));
   examples.push_back(same("b", 40, 10, [](int y, int x) { return squares(y, x, 1); }));
   LoaderOptions o = options_of(Kind::object_crop, 8, 4);
   Loader loader(examples, o, copy_ids);
-  CHECK(loader.steps_per_epoch() == 7);  // 24 and 4 objects
+  CHECK(loader.steps_per_epoch() == 7);  // the images have 24 and 4 objects
   std::map<std::pair<std::string, int>, int> seen;
   for (int step = 0; step < 700; ++step) {
     const LoadedBatch& b = loader.next();
     for (int n = 0; n < 4; ++n) {
       const View<float, 4> image = image_in(b);
       const View<int32_t, 4> ids = ids_in(b);
-      // Squares are at 2 + 10 k, so the crop begins at 10 k - 2 or, at the border, at 0.
+      // Squares begin at 2 + 10 k, so a crop begins at 10 k - 2 or, at the border, at 0.
       const int middle = int(image(n, 0, 4, 4)), corner = int(image(n, 0, 2, 2));
       REQUIRE((middle > 0 && middle == corner));
       ++seen[{b.stems[size_t(n)], middle}];
@@ -154,7 +154,7 @@ TEST_CASE("sampling: object crops are centred on objects, moved into the image, 
           REQUIRE((image(n, 0, y, x) == 0) == (ids(n, 0, y, x) == 0));
         }
       CHECK(before.size() == after.size());
-      CHECK(*after.rbegin() == int(after.size()) - 1);  // renumbered
+      CHECK(*after.rbegin() == int(after.size()) - 1);  // ids have no gaps
     }
   }
   CHECK(seen.size() == 28);
@@ -162,7 +162,7 @@ TEST_CASE("sampling: object crops are centred on objects, moved into the image, 
     CHECK(std::abs(times - 100) < 45);  // 4.5 standard deviations
 }
 
-TEST_CASE("sampling: beyond an image smaller than the crop lies its mirror image") {
+TEST_CASE("sampling: an image smaller than the crop is padded by mirroring") {
   std::vector<Example> examples;
   examples.push_back(same("a", 3, 4, [](int y, int x) { return 1 + 4 * y + x; }));
   LoaderOptions o = options_of(Kind::object_crop, 16);
@@ -181,8 +181,8 @@ TEST_CASE("sampling: beyond an image smaller than the crop lies its mirror image
     }
 }
 
-TEST_CASE("sampling: affine samples have one scale of eight and the centre in the image, and one in two is flipped") {
-  // The value of a pixel shows its source: bilinear values of a linear function are exact.
+TEST_CASE("sampling: affine samples have one of eight scales, a centre in the image, and are flipped half the time") {
+  // A pixel's value gives its position: bilinear interpolation of a linear function is exact.
   const int height = 200, width = 300, size = 64;
   std::vector<Example> examples;
   examples.push_back(example_of(
@@ -194,7 +194,7 @@ TEST_CASE("sampling: affine samples have one scale of eight and the centre in th
   for (int step = 0; step < 400; ++step) {
     const View<float, 4> image = image_in(loader.next());
     const double at = double(image(0, 0, 32, 32)) - 1;
-    // Steps of less than 7 pixels either way: the middle tells x and y.
+    // Adjacent samples are less than 7 pixels apart, so that x and y follow from the value in the middle.
     const double x_right = double(image(0, 0, 32, 33)) - 1, below = double(image(0, 0, 33, 32)) - 1;
     REQUIRE(at >= 0);
     const double y = std::fmod(at, 200.), x = std::floor(at / 200);
@@ -208,7 +208,7 @@ TEST_CASE("sampling: affine samples have one scale of eight and the centre in th
   CHECK(std::abs(flipped - 200) < 45);
 }
 
-TEST_CASE("sampling: every kind gives the same bytes for any number of workers, from any step") {
+TEST_CASE("sampling: every kind gives the same bytes with any number of workers, from any first step") {
   std::vector<Example> examples;
   examples.push_back(same("a", 40, 60, [](int y, int x) { return squares(y, x, 6); }));
   examples.push_back(same("b", 30, 20, [](int y, int x) { return squares(y, x, 2); }));
@@ -238,7 +238,7 @@ TEST_CASE("sampling: every kind gives the same bytes for any number of workers, 
     }
 }
 
-TEST_CASE("sampling: an epoch takes images in proportion to their weights") {
+TEST_CASE("sampling: an epoch draws images in proportion to their weights") {
   std::vector<Example> examples;
   for (int i = 0; i < 4; ++i)
     examples.push_back(same(std::string(1, char('a' + i)), 8, 8, [](int, int) { return 1; }));
@@ -254,9 +254,10 @@ TEST_CASE("sampling: an epoch takes images in proportion to their weights") {
     std::map<int, int> times;
     for (const int image : order)
       ++times[image], ++total[image];
-    CHECK((times[0] == 6 && (times[1] == 1) && times[2] == 2 && times[3] == 0));  // of 4.5: 3, 0.5 and 1
+    // Nine draws by the weights 3, 0.5, 1 and 0.
+    CHECK((times[0] == 6 && (times[1] == 1) && times[2] == 2 && times[3] == 0));
   }
-  o.draws = 6;  // 4, 2/3 and 4/3
+  o.draws = 6;  // 4, 2/3 and 4/3 draws on average
   const Sampler six(examples, o);
   total.clear();
   for (int epoch = 0; epoch < 300; ++epoch) {
@@ -273,7 +274,7 @@ TEST_CASE("sampling: an epoch takes images in proportion to their weights") {
   CHECK(fingerprint(examples) != before);
 }
 
-TEST_CASE("sampling: drawn by objects, neither few large objects nor background are lost") {
+TEST_CASE("sampling: drawing by objects still draws images with few large objects and with background only") {
   std::vector<Example> examples;
   // 100 small objects, one large one, and nine images without any.
   examples.push_back(
@@ -297,10 +298,10 @@ TEST_CASE("sampling: drawn by objects, neither few large objects nor background 
   CHECK(std::abs(images["small"] - 600) < 90);  // 1/4 + 1/2 1/10
   CHECK(std::abs(images["large"] - 600) < 90);
   CHECK(std::abs(images["empty"] - 800) < 90);
-  CHECK(held > 1000);  // whichever object was drawn is there
+  CHECK(held > 1000);  // a crop contains the object that it was drawn for
 }
 
-TEST_CASE("sampling: a crop drawn for an object holds its centroid, and lies anywhere about it") {
+TEST_CASE("sampling: a crop drawn for an object contains its centroid, at any position in the crop") {
   std::vector<Example> examples;
   examples.push_back(same("a", 60, 60, [](int y, int x) { return y == 20 && x == 58 ? 1 : 0; }));
   SamplerOptions o;
@@ -316,7 +317,7 @@ TEST_CASE("sampling: a crop drawn for an object holds its centroid, and lies any
   CHECK(columns == std::set<int>{49, 50});
 }
 
-TEST_CASE("sampling: what cannot be drawn is refused") {
+TEST_CASE("sampling: data sets without suitable images and invalid weights are refused") {
   std::vector<Example> examples;
   examples.push_back(same("empty", 8, 8, [](int, int) { return 0; }));
   SamplerOptions o;

@@ -8,7 +8,7 @@
 using namespace basin;
 using namespace basin::test;
 
-TEST_CASE("stack: pixels that are not square have no single size, and that is reported") {
+TEST_CASE("stack: pixels that are not square have no single pixel size, which is reported") {
   const std::string start = "ImageJ=1.53t\nunit=um\n";
   CHECK(stack_of_imagej(start, 4, 4)->pixel_size == 0.25);
   CHECK(stack_of_imagej(start, 4, 0)->pixel_size == 0.25);
@@ -41,7 +41,7 @@ Stack stack_with(std::vector<StackAxis> axes) {
 
 }  // namespace
 
-TEST_CASE("stack: its planes are those along T and Z that the choice leaves open") {
+TEST_CASE("stack: the planes are those along T and Z that the choice leaves open") {
   const Stack s = stack_with({{'Z', 2}, {'C', 4}, {'T', 3}});  // slowest first
   const StackPlanes all = planes_of(s, {}, "a.tif");
   CHECK(all.frames == 3);
@@ -73,7 +73,7 @@ TEST_CASE("stack: its planes are those along T and Z that the choice leaves open
   CHECK(contains(refusal([&] { planes_of(unknown, {"Z=3,Z=2", {}, ""}, "a.tif"); }), "--axes Z=3,Z=2 does not match"));
 }
 
-TEST_CASE("stack: label images of all planes are one TIFF with axes and pixel size") {
+TEST_CASE("stack: the label images of all planes are written as one TIFF with axes and pixel size") {
   const Folder folder;
   Stack s = stack_with({{'T', 2}, {'Z', 3}});
   s.pixel_size = 0.25, s.spacing = 1.5;

@@ -17,7 +17,7 @@ Labels row(std::vector<int64_t> ids) {
 
 }  // namespace
 
-TEST_CASE("stitch: objects that overlap enough keep their number, others get new ones") {
+TEST_CASE("stitch: objects that overlap enough keep their id, others get new ids") {
   Stitcher s(0.5);
   CHECK(s.add(row({1, 1, 1, 0, 2, 2, 0, 0})) == Numbers{1, 2});
   // IoU of the first: 2 / 4; of the second 1 / 3. The third is new.
@@ -33,7 +33,7 @@ TEST_CASE("stitch: objects that overlap enough keep their number, others get new
   CHECK(above.add(row({0, 1, 1, 1})) == Numbers{2});
 }
 
-TEST_CASE("stitch: partners are one to one, by falling overlap, ties by the lower number") {
+TEST_CASE("stitch: objects are matched one to one in order of decreasing overlap, ties by the lower id") {
   // Both parts of a divided object overlap it: 3 / 6 and 2 / 6.
   Stitcher divided(0.1);
   divided.add(row({1, 1, 1, 1, 1, 1}));
@@ -58,7 +58,7 @@ TEST_CASE("stitch: partners are one to one, by falling overlap, ties by the lowe
   CHECK(other.add(row({1, 1, 1, 2, 2, 0, 0, 0})) == Numbers{1, 2});
 }
 
-TEST_CASE("stitch: planes of several sizes are refused, and numbers grow past those of one plane") {
+TEST_CASE("stitch: planes of different sizes are refused, and ids may exceed the number of objects in a plane") {
   Stitcher s(1);
   CHECK(s.add(row({1, 2, 3})) == Numbers{1, 2, 3});
   CHECK(s.add(row({1, 1, 2})) == Numbers{4, 3});

@@ -17,7 +17,7 @@ using namespace basin;
 
 namespace {
 
-/// A slow, simple reference: the pieces of each object, by repeated relabelling to the smallest neighbour.
+/// A slow, simple reference: finds the pieces of each object by repeatedly taking the smallest neighbouring label.
 int pieces_of(const Labels& labels, int id) {
   std::vector<int> root(labels.ids.size());
   for (size_t p = 0; p < root.size(); ++p)
@@ -46,7 +46,7 @@ bool same(const Synthetic& a, const Synthetic& b) {
   return a.image.pixels == b.image.pixels && a.labels.ids == b.labels.ids && a.labels.count == b.labels.count;
 }
 
-/// Pairs of side by side pixels of different objects.
+/// The number of adjacent pixel pairs that belong to different objects.
 int contacts(const Labels& labels) {
   int n = 0;
   auto differ = [](int32_t a, int32_t b) { return a && b && a != b; };
@@ -60,7 +60,7 @@ int contacts(const Labels& labels) {
 
 }  // namespace
 
-TEST_CASE("synth: labels are exact and the picture shows them") {
+TEST_CASE("synth: labels are exact, and the image shows the labelled objects") {
   for (SynthKind kind : {SynthKind::bacteria, SynthKind::worms, SynthKind::nuclei})
     for (SynthModality modality : {SynthModality::phase, SynthModality::fluorescence}) {
       int touching = 0;
@@ -107,7 +107,7 @@ TEST_CASE("synth: labels are exact and the picture shows them") {
     }
 }
 
-TEST_CASE("synth: an image depends on the options and its index alone") {
+TEST_CASE("synth: an image depends only on the options and its index") {
   for (SynthKind kind : {SynthKind::bacteria, SynthKind::worms, SynthKind::nuclei, SynthKind::colony}) {
     const SynthOptions options{kind, SynthModality::automatic, 96, 7, 1};
     std::vector<Synthetic> reference;
@@ -171,7 +171,7 @@ TEST_CASE("synth: colonies of every shape under every microscope have exact labe
   CHECK(lighter >= 5);
 }
 
-TEST_CASE("synth: the bits and the modality of a colony are drawn where they are not given") {
+TEST_CASE("synth: the bit depth and the modality of a colony are drawn at random unless they are given") {
   int wide = 0, equal = 0;
   for (int index = 0; index < 24; ++index) {
     const Synthetic made = make_synthetic({SynthKind::colony, SynthModality::any, 64, 1, 1}, index);
@@ -186,7 +186,7 @@ TEST_CASE("synth: the bits and the modality of a colony are drawn where they are
     REQUIRE(twelve.image.as<uint16_t>()[p] <= 4095);
 }
 
-TEST_CASE("synth: the samples are what their README says") {
+TEST_CASE("synth: the images in data/samples are reproduced byte for byte") {
   const std::string folder = basin::source_dir() + "/data/samples/";
   for (const std::string name : {"bacteria_000", "bacteria_001", "bacteria_002", "nuclei_000", "nuclei_001"}) {
     const SynthKind kind = name[0] == 'b' ? SynthKind::bacteria : SynthKind::nuclei;

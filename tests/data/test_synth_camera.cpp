@@ -33,7 +33,7 @@ Sensor quiet() {
 
 }  // namespace
 
-TEST_CASE("synth: the grey of a light is that of the sensor's range") {
+TEST_CASE("synth: light is mapped to grey values by the sensor's range") {
   Sensor sensor = quiet();
   for (const auto& [bits, full] : {std::pair(8, 255), std::pair(12, 4095), std::pair(16, 65535)}) {
     sensor.bits = bits;
@@ -48,7 +48,7 @@ TEST_CASE("synth: the grey of a light is that of the sensor's range") {
   CHECK(record(flat(1), sensor, 1, 2).as<uint16_t>()[0] == std::lround((0.1 + 0.9 * 0.0625) * 0.5 * 65535));
 }
 
-TEST_CASE("synth: the noise of a sensor has the variance of its photons") {
+TEST_CASE("synth: sensor noise has the variance of the photon count") {
   Sensor sensor = quiet();
   sensor.photons = 1000, sensor.read_noise = 20;
   const Image image = record(flat(1), sensor, 1, 2);
@@ -65,7 +65,7 @@ TEST_CASE("synth: the noise of a sensor has the variance of its photons") {
   CHECK(moments<uint16_t>(record(flat(1), sensor, 1, 2)).variance > 2 * m.variance);
 }
 
-TEST_CASE("synth: stripes, hot pixels and stretching") {
+TEST_CASE("synth: stripes, hot pixels and contrast stretching") {
   Sensor sensor = quiet();
   sensor.columns = 0.1;
   const Image striped = record(flat(1), sensor, 1, 2);

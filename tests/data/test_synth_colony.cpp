@@ -12,7 +12,7 @@ using namespace basin;
 using namespace basin::synth;
 using namespace basin::test;
 
-TEST_CASE("synth: the grid finds the overlap of all pairs") {
+TEST_CASE("synth: the grid finds the same overlaps as a search over all pairs") {
   Random random(3, Purpose::test);
   std::vector<Body> bodies;
   for (int k = 0; k < 40; ++k) {
@@ -35,7 +35,7 @@ TEST_CASE("synth: the grid finds the overlap of all pairs") {
   }
 }
 
-TEST_CASE("synth: the grid finds balls that only just meet") {
+TEST_CASE("synth: the grid finds disks that barely touch") {
   const std::vector<Body> bodies{ball(0, 90, 5), ball(4.9, 0, 5), ball(14.8, 0, 5)};
   CHECK(overlap(bodies) == doctest::Approx(0.1));
   CHECK(overlap({ball(0, 0, 5), ball(10, 0, 5)}) == 0);
@@ -45,7 +45,7 @@ TEST_CASE("synth: the grid finds balls that only just meet") {
   CHECK(overlap({ball(12, 0, 5), ball(20, 0, 5), ball(5, 60, 5)}) == doctest::Approx(2));
 }
 
-TEST_CASE("synth: bodies are pushed apart with their momentum") {
+TEST_CASE("synth: pushing bodies apart conserves momentum") {
   std::vector<Body> two{ball(0, 0, 5), ball(6, 0, 5)};
   push_apart(two, 1, 0);
   CHECK(two[0].at.x == doctest::Approx(-2));
@@ -65,7 +65,7 @@ TEST_CASE("synth: bodies are pushed apart with their momentum") {
   push_apart(same_place, 50, 1e-3);
   CHECK(overlap(same_place) <= 1e-3);
 
-  // A ball under the right end of a bar lifts that end (y points down) and turns the bar against the clock.
+  // A ball below the right end of a bar lifts that end (y points down) and rotates the bar counter-clockwise.
   for (const bool bar_first : {true, false}) {
     std::vector<Body> lever{bar(0, 0, 16, 3), ball(16, 5, 3)};
     if (!bar_first) std::swap(lever[0], lever[1]);
@@ -76,12 +76,12 @@ TEST_CASE("synth: bodies are pushed apart with their momentum") {
     CHECK(beam.at.y < 0);
     CHECK(load.at.y > 5);
     CHECK(load.at.y < 6);
-    CHECK(9 * beam.at.y + load.at.y == doctest::Approx(5));  // mass is the number of disks
+    CHECK(9 * beam.at.y + load.at.y == doctest::Approx(5));  // a body's mass is its number of disks
   }
 }
 
-TEST_CASE("synth: a contact sees what earlier contacts of the sweep have moved") {
-  // Resolving the ball at one end turns the bar into the ball at the other.
+TEST_CASE("synth: a contact uses the positions left by earlier contacts of the same sweep") {
+  // Resolving the contact at one end rotates the bar into the ball at the other end.
   for (const double side : {-1.0, 1.0})
     for (const bool upright : {false, true})
       for (const size_t place : {0, 1, 2}) {
@@ -101,13 +101,13 @@ TEST_CASE("synth: a contact sees what earlier contacts of the sweep have moved")
 
 TEST_CASE("synth: later bodies that still overlap are removed") {
   std::vector<Body> bodies{ball(0, 0, 5), ball(5, 0, 5), ball(9.5, 0, 5), ball(30, 0, 5)};
-  remove_overlapping(bodies, 0.3);  // 1 goes because of 0; 2 overlaps only 1 and 0 by .5
+  remove_overlapping(bodies, 0.3);  // removes 1, which overlaps 0; 2 overlaps 1, and 0 by only .5
   REQUIRE(bodies.size() == 3);
   CHECK(bodies[1].at.x == 9.5);
   CHECK(bodies[2].at.x == 30);
 }
 
-TEST_CASE("synth: a colony grows to its size and hardly overlaps") {
+TEST_CASE("synth: a colony grows to the given size with hardly any overlap") {
   Random random(5, Purpose::test);
   ColonyOptions options;
   options.cells = 50, options.colonies = 1;
@@ -117,7 +117,7 @@ TEST_CASE("synth: a colony grows to its size and hardly overlaps") {
   CHECK(overlap(bodies) < 0.3 * 4);
 }
 
-TEST_CASE("synth: daughters lie end to end") {
+TEST_CASE("synth: daughter cells lie end to end") {
   Random random(6, Purpose::test);
   ColonyOptions options;
   options.cells = 2, options.colonies = 1;
@@ -131,7 +131,7 @@ TEST_CASE("synth: daughters lie end to end") {
   CHECK(std::abs(std::sin(two[0].angle - two[1].angle)) < 0.3);
 }
 
-TEST_CASE("synth: founders lie where they are put, and late cells are longer") {
+TEST_CASE("synth: founders keep the given positions, and late cells are longer") {
   Random random(7, Purpose::test);
   ColonyOptions options;
   options.cells = 2, options.colonies = 2;

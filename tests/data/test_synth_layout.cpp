@@ -22,7 +22,7 @@ double distance(Point a, Point b) { return std::hypot(a.x - b.x, a.y - b.y); }
 
 }  // namespace
 
-TEST_CASE("synth: bodies are turned about the origin, then moved") {
+TEST_CASE("synth: bodies are rotated about the origin, then translated") {
   std::vector<Body> bodies{bar(10, 0, 5, 2)};
   move(bodies, {3, 4}, std::acos(0.0));
   CHECK(bodies[0].at.x == doctest::Approx(3));
@@ -32,7 +32,7 @@ TEST_CASE("synth: bodies are turned about the origin, then moved") {
   CHECK(distance(placed.front().centre, placed.back().centre) == doctest::Approx(10));
 }
 
-TEST_CASE("synth: a bend of constant curvature is a circle and keeps widths") {
+TEST_CASE("synth: bending with constant curvature gives a circle and preserves widths") {
   // Heading s / 50: the axis becomes a circle of radius 50 around (0, 50).
   std::vector<Body> bodies{bar(20, 0, 15, 2), bar(-20, 10, 15, 2), bar(0, -10, 15, 2)};
   const size_t disks = bodies[0].disks.size();
@@ -47,14 +47,14 @@ TEST_CASE("synth: a bend of constant curvature is a circle and keeps widths") {
   // A quarter circle ends above the centre's height: y grows with x.
   CHECK(bodies[0].placed().back().centre.x == doctest::Approx(50 * std::sin(0.7)).epsilon(0.01));
   CHECK(bodies[0].placed().back().centre.y == doctest::Approx(50 - 50 * std::cos(0.7)).epsilon(0.01));
-  // The frame's origin is the centroid.
+  // The body's frame has its origin at the centroid.
   double x = 0;
   for (const Disk& d : bodies[0].disks)
     x += d.centre.x;
   CHECK(x == doctest::Approx(0));
 
   std::vector<Body> wave{bar(0, 0, 40, 2)};
-  bend(wave, {0, 0.5, 80, 0});  // starts along x
+  bend(wave, {0, 0.5, 80, 0});  // the initial direction is x
   const std::vector<Disk> placed = wave[0].placed();
   const size_t middle = placed.size() / 2;
   CHECK(std::abs(placed[middle].centre.y) < 1);
@@ -80,7 +80,7 @@ TEST_CASE("synth: the cells of a raft lie side by side and end to end") {
   CHECK(raft(options, random).empty());
 }
 
-TEST_CASE("synth: the cocci of a chain touch the one before") {
+TEST_CASE("synth: each coccus of a chain touches the previous one") {
   Random random(5, Purpose::test);
   ChainOptions options;
   options.cells = 12, options.winding = 0.2, options.dividing = 0.5;
@@ -110,13 +110,13 @@ TEST_CASE("synth: the cells of a mother machine lie in its channels") {
     double nearest = 1e9;
     for (const Body& wall : made.walls)
       nearest = std::min(nearest, std::abs(wall.at.y - cell.at.y));
-    CHECK(nearest <= 1.0 + 1e-9);  // half the channel's width less the cell's radius
+    CHECK(nearest <= 1.0 + 1e-9);  // half the channel's width minus the cell's radius
     for (const Disk& d : cell.placed())
       CHECK(std::abs(d.centre.x) < 75 + 24);
   }
 }
 
-TEST_CASE("synth: a stalk is thin, as long as asked and joined to the cell") {
+TEST_CASE("synth: a stalk is thin, has the given length and is attached to the cell") {
   Random random(7, Purpose::test);
   const Body body = stalked_rod({30, 5, 0, 0}, {60, 1.2, 0.2}, random);
   double length = 0;

@@ -29,7 +29,7 @@ Body bar(double x, double y, double length, double radius) {
   return body;
 }
 
-/// Nine rods side by side, 9 px apart, the middle one at y = 70; x from 40 to 100.
+/// Nine parallel rods, 9 px apart, the middle one at y = 70, with x from 40 to 100.
 std::vector<Body> colony() {
   std::vector<Body> cells;
   for (int k = -4; k <= 4; ++k)
@@ -45,7 +45,7 @@ RingOptics quiet_ring() {
 
 }  // namespace
 
-TEST_CASE("synth: the cytosol is what the outline encloses, less the envelope") {
+TEST_CASE("synth: the cytosol is the thickness inside the outline, minus the envelope") {
   const Scene scene = draw({bar(70, 70, 60, 6)}, side, side, 1);
   const Plane whole = cytosol(scene, 6, 0, 1), inner = cytosol(scene, 6, 1, 1), slab = cytosol(scene, 3, 0, 0);
   CHECK(at(whole, 70, 70) == doctest::Approx(1));
@@ -57,10 +57,10 @@ TEST_CASE("synth: the cytosol is what the outline encloses, less the envelope") 
   CHECK(at(whole, 80, 70) == 0);
 }
 
-TEST_CASE("synth: the wide blur is the blur") {
+TEST_CASE("synth: the fast blur for large widths agrees with the exact blur") {
   Random random(3, Purpose::test);
   Plane noise = smooth_noise(90, 131, 3, random);
-  for (int y = 0; y < 90; ++y)  // the grids replicate different borders
+  for (int y = 0; y < 90; ++y)  // the grids replicate their borders at different positions
     for (int x = 0; x < 131; ++x)
       if (std::min({x, y, 130 - x, 89 - y}) < 15) noise.at[size_t(131 * y + x)] = 0;
   for (const double sigma : {2.0, 6.0, 11.0, 20.0}) {
@@ -74,7 +74,7 @@ TEST_CASE("synth: the wide blur is the blur") {
   }
 }
 
-TEST_CASE("synth: phase contrast shows halo, shade-off and bright gaps") {
+TEST_CASE("synth: phase contrast shows a halo, shade-off and bright gaps") {
   Random random(1, Purpose::test);
   const Plane empty = ring_phase_contrast(specimen_of({}, 4.5), quiet_ring(), random);
   for (float v : empty.at)
@@ -84,24 +84,24 @@ TEST_CASE("synth: phase contrast shows halo, shade-off and bright gaps") {
   const float inside = at(image, 70, 70), edge = at(image, 70 + 36, 70), far = at(image, 3, 3);
   CHECK(far == doctest::Approx(1).epsilon(0.05));
   CHECK(inside > edge + 0.1);  // shade-off
-  CHECK(inside < 0.9);         // and still dark
+  CHECK(inside < 0.9);         // the inside is still dark
   CHECK(edge < 0.4);
-  CHECK(at(image, 74, 70) > inside);    // between two cells that touch
-  CHECK(at(image, 70 + 44, 70) > 1.2);  // halo around the whole
+  CHECK(at(image, 74, 70) > inside);    // between two touching cells
+  CHECK(at(image, 70 + 44, 70) > 1.2);  // halo around the colony
 
-  // One cell alone is darker than one among others, and its halo is weaker than the colony's.
+  // A single cell is darker than a cell in a colony, and its halo is weaker than the colony's.
   const Plane alone = ring_phase_contrast(specimen_of({bar(70, 70, 60, 4.5)}, 4.5), quiet_ring(), random);
   CHECK(at(alone, 70, 70) < inside);
   CHECK(at(alone, 78, 70) > 1.05);
   CHECK(at(alone, 86, 70) < at(image, 70 + 36 + 16, 70));
 
-  // With the ring's shift of the other sign the cells are bright.
+  // With the opposite phase shift of the ring the cells are bright.
   RingOptics negative = quiet_ring();
   negative.shift = -negative.shift;
   CHECK(at(ring_phase_contrast(specimen_of(colony(), 4.5), negative, random), 106, 70) > 1.3);
 }
 
-TEST_CASE("synth: bright field turns its contrast with the focus") {
+TEST_CASE("synth: bright-field contrast changes sign with the defocus") {
   Random random(1, Purpose::test);
   BrightFieldOptics optics;
   optics.spread = optics.texture = optics.agar = optics.absorption = 0, optics.scale = 4;
@@ -118,7 +118,7 @@ TEST_CASE("synth: bright field turns its contrast with the focus") {
   CHECK(at(bright_field(specimen, optics, random), 70, 70) < 0.9);
 }
 
-TEST_CASE("synth: dye in the membrane is brightest at the outline, in the cytosol in the middle") {
+TEST_CASE("synth: a membrane dye is brightest at the outline, a cytosol dye in the middle") {
   Random random(1, Purpose::test);
   StainOptics optics;
   optics.spread = optics.texture = optics.haze = optics.background = 0, optics.psf = 0.7;
@@ -139,7 +139,7 @@ TEST_CASE("synth: dye in the membrane is brightest at the outline, in the cytoso
   CHECK(at(stained(specimen, optics, random), 5, 5) == doctest::Approx(0.1).epsilon(0.5));
 }
 
-TEST_CASE("synth: debris is what was asked for") {
+TEST_CASE("synth: every kind of debris is drawn only if requested") {
   Random random(2, Purpose::test);
   auto range = [](const Plane& plane) {
     const auto [lo, hi] = std::minmax_element(plane.at.begin(), plane.at.end());

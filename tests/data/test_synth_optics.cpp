@@ -10,7 +10,7 @@
 using namespace basin;
 using namespace basin::synth;
 
-TEST_CASE("synth: blur keeps the light and is a Gaussian") {
+TEST_CASE("synth: blur is Gaussian and preserves total intensity") {
   Plane plane{31, 40, std::vector<float>(31 * 40)};
   plane.at[15 * 40 + 20] = 1;
   const Plane out = blur(plane, 2);
@@ -27,7 +27,7 @@ TEST_CASE("synth: blur keeps the light and is a Gaussian") {
     CHECK(v == doctest::Approx(3));
 }
 
-TEST_CASE("synth: phase contrast has a halo, fluorescence is brightest inside") {
+TEST_CASE("synth: phase contrast has a halo, and fluorescence is brightest inside cells") {
   Body body = rod({40, 4, 0, 0});
   body.at = {50, 50};
   const Scene scene = draw({body}, 100, 100, 1);
@@ -49,7 +49,7 @@ TEST_CASE("synth: phase contrast has a halo, fluorescence is brightest inside") 
   CHECK(mean(glow, 7, 10) < 0.4 * mean(glow, 0, 3));
 }
 
-TEST_CASE("synth: shot and read noise have the variance of the camera") {
+TEST_CASE("synth: shot and read noise have the variance of the camera model") {
   const Plane plane{200, 300, std::vector<float>(200 * 300, 0.4f)};
   const Image image = expose(plane, {1000, 10, 255}, 1, 2);
   double sum = 0, squares = 0;

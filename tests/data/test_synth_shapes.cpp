@@ -11,7 +11,7 @@ using namespace basin;
 using namespace basin::synth;
 using namespace basin::test;
 
-TEST_CASE("synth: a rod's pixels are those whose centre lies in the capsule") {
+TEST_CASE("synth: a rod covers the pixels whose centres lie inside the capsule") {
   Body body = rod({25, 4, 0, 0});
   body.at = {20.3, 17.8}, body.angle = 0.7;
   const Scene scene = draw({body}, 37, 41, 1);
@@ -31,7 +31,7 @@ TEST_CASE("synth: a rod's pixels are those whose centre lies in the capsule") {
   CHECK(inside > 150);
 }
 
-TEST_CASE("synth: a body is turned, then moved") {
+TEST_CASE("synth: a body is rotated, then translated") {
   Body body;
   body.disks = {{{1, 2}, 3}};
   body.at = {10, 20}, body.angle = std::acos(0.0);
@@ -41,7 +41,7 @@ TEST_CASE("synth: a body is turned, then moved") {
   CHECK(placed.radius == 3);
 }
 
-TEST_CASE("synth: a worm is thickest in the middle, a filament is even, a dividing rod has a waist") {
+TEST_CASE("synth: a worm is thickest in the middle, a filament is uniform, a dividing rod has a constriction") {
   auto radius = [](const Body& body, double u) {
     return body.disks[size_t(std::lround(u * double(body.disks.size() - 1)))].radius;
   };
@@ -83,7 +83,7 @@ TEST_CASE("synth: a nucleus without deformation is an ellipse") {
     }
 }
 
-TEST_CASE("synth: cones between disks of different size, one inside the other too") {
+TEST_CASE("synth: cones between disks of different sizes, also where one disk contains the other") {
   Body body;
   body.disks = {{{0, 0}, 6}, {{10, 0}, 2}, {{1, 0}, 3}};
   body.joined = {0, 0, 0};
@@ -91,7 +91,7 @@ TEST_CASE("synth: cones between disks of different size, one inside the other to
   const Scene scene = draw({body}, 20, 30, 1);
   for (int y = 0; y < 20; ++y)
     for (int x = 0; x < 30; ++x) {
-      double best = 1;  // the least distance over radius, by brute force over the spine
+      double best = 1;  // the smallest ratio of distance to radius, by brute force along the spine
       for (int k = 0; k <= 20000; ++k) {
         const double t = k / 20000.0;
         best = std::min(best, std::hypot(x - 12 - 10 * t, y - 10) / (6 - 4 * t));
@@ -103,7 +103,7 @@ TEST_CASE("synth: cones between disks of different size, one inside the other to
     }
 }
 
-TEST_CASE("synth: a disk inside a later one does not hide it") {
+TEST_CASE("synth: a disk inside a later disk does not hide that disk") {
   Body body;
   body.disks = {{{0, 0}, 2}, {{1, 0}, 6}};
   body.joined = {0, 0};
@@ -114,7 +114,7 @@ TEST_CASE("synth: a disk inside a later one does not hide it") {
   CHECK(scene.ids[2 * 17 + 9] == 0);  // exactly on the circle
 }
 
-TEST_CASE("synth: pieces do not join around the image's edge") {
+TEST_CASE("synth: pieces at opposite image edges are not joined") {
   for (const bool left : {true, false}) {
     Body body;
     body.disks = {{{0, 5}, left ? 3.2 : 1.2}, {{19, 4}, left ? 1.2 : 3.2}};
@@ -126,7 +126,7 @@ TEST_CASE("synth: pieces do not join around the image's edge") {
   }
 }
 
-TEST_CASE("synth: a contested pixel goes to the body it lies deeper in, a tie to the earlier one") {
+TEST_CASE("synth: a pixel in two bodies belongs to the one it lies deeper in, in a tie to the earlier one") {
   const Scene scene = draw({ball(10, 8, 6), ball(16, 8, 4)}, 17, 24, 1);
   auto id = [&](int x) { return scene.ids[size_t(8 * 24 + x)]; };
   CHECK(id(13) == 1);  // 3 / 6 against 3 / 4
@@ -135,12 +135,12 @@ TEST_CASE("synth: a contested pixel goes to the body it lies deeper in, a tie to
   CHECK(tie.ids[size_t(6 * 20 + 8)] == 1);
 }
 
-TEST_CASE("synth: of a body in pieces the largest stays, small ones go, ids follow the raster") {
-  // A bar cut by a wide disk off its middle: 17 columns on the left, fewer on the right.
+TEST_CASE("synth: of a body in pieces the largest is kept, small ones are removed, ids are in raster order") {
+  // A bar cut off-centre by a wide disk: 17 columns on the left, fewer on the right.
   const std::vector<Body> bodies{ball(26, 10, 9), bar(20, 10, 18, 1.2), ball(3, 2, 1.1)};
   const Scene scene = draw(bodies, 21, 44, 6);
   CHECK(scene.count == 2);
-  CHECK(scene.ids[size_t(10 * 44 + 26)] == 1);  // the disk reaches higher up
+  CHECK(scene.ids[size_t(10 * 44 + 26)] == 1);  // the disk is first in raster order
   CHECK(scene.ids[size_t(10 * 44 + 8)] == 2);
   CHECK(scene.ids[size_t(10 * 44 + 38)] == 0);
   CHECK(scene.thickness[size_t(10 * 44 + 38)] == 0);

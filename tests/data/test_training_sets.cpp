@@ -52,7 +52,7 @@ TEST_CASE("training sets: a weight follows the last colon, unless the text is a 
     CHECK(refusal([&] { parse_training_set(bad); }) == std::string("--data ") + bad + ": expected a weight above 0");
 }
 
-TEST_CASE("training sets: without weights all images count alike; with weights the sets have these shares") {
+TEST_CASE("training sets: without weights all images count equally; with weights each set has its share") {
   const auto sets = [] { return std::vector{images("a", 6), images("b", 2)}; };
   MergedSets merged = merge_sets(sets(), {set_of("a"), set_of("b")}, {});
   CHECK(merged.shares == std::vector<double>{0.75, 0.25});
@@ -75,7 +75,7 @@ TEST_CASE("training sets: without weights all images count alike; with weights t
   CHECK(std::abs(drawn['b'] - 800) < 60);
 }
 
-TEST_CASE("training sets: with object crops the shares are those of objects, and unused images do not count") {
+TEST_CASE("training sets: with object crops the shares refer to objects, and unused images do not count") {
   Sampling sampling;
   sampling.kind = Sampling::Kind::object_crop;
   MergedSets merged = merge_sets({images("a", 2, 8), images("b", 4, 1)}, {set_of("a", 3), set_of("b", 1)}, sampling);
@@ -87,7 +87,7 @@ TEST_CASE("training sets: with object crops the shares are those of objects, and
   CHECK(merged.shares == std::vector<double>{1, 0});
 }
 
-TEST_CASE("training sets: the order in which they are named does not matter, and a set given twice is refused") {
+TEST_CASE("training sets: the order of the sets does not matter, and a set given twice is refused") {
   const MergedSets ab = merge_sets({images("a", 3), images("b", 2)}, {set_of("a", 1), set_of("b", 2)}, {});
   const MergedSets ba = merge_sets({images("b", 2), images("a", 3)}, {set_of("b", 2), set_of("a", 1)}, {});
   CHECK(stems(ab.examples) == stems(ba.examples));
@@ -104,7 +104,7 @@ TEST_CASE("training sets: the order in which they are named does not matter, and
         std::vector<std::string>{"a0", "a1", "a2"});
 }
 
-TEST_CASE("train: several --data with weights are recorded, and a resumed run has the same bytes") {
+TEST_CASE("train: several --data with weights are recorded, and a resumed run gives the same bytes") {
   const Folder folder;
   REQUIRE(run_basin(folder, "synth --count 3 --size 64 --seed 1 --out a").code == 0);
   REQUIRE(run_basin(folder, "synth --count 4 --size 64 --seed 2 --out b").code == 0);

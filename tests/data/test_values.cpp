@@ -11,7 +11,7 @@ namespace {
 
 constexpr int size = 32;
 
-/// A square after a change of its values.
+/// A square image after a change of its values.
 std::vector<float> changed(std::vector<float> values, const ValueChange& change,
                            const Inside& in = {0, size, 0, size, {}}, uint64_t position = 0) {
   CutMemory memory;
@@ -19,7 +19,7 @@ std::vector<float> changed(std::vector<float> values, const ValueChange& change,
   return values;
 }
 
-/// From 1 to 3 along x.
+/// A ramp from 1 to 3 along x.
 std::vector<float> ramp() {
   std::vector<float> v(size * size);
   for (int i = 0; i < size * size; ++i)
@@ -37,7 +37,7 @@ double sum(const std::vector<float>& v) { return std::accumulate(v.begin(), v.en
 
 }  // namespace
 
-TEST_CASE("values: inverted and with another gamma, they stay between the least and the largest") {
+TEST_CASE("values: inversion and gamma map the range of values onto itself") {
   const std::vector<float> v = ramp(), inverted = changed(v, {.invert = true});
   for (size_t i = 0; i < v.size(); ++i)
     REQUIRE(inverted[i] == doctest::Approx(4 - v[i]));
@@ -48,7 +48,7 @@ TEST_CASE("values: inverted and with another gamma, they stay between the least 
   }
 }
 
-TEST_CASE("values: blur keeps the mean and has the deviation asked for; sharpening is its reverse") {
+TEST_CASE("values: blur preserves the mean and has the given standard deviation; sharpening reverses it") {
   for (const float deviation : {0.4f, 1.f, 1.5f}) {
     const std::vector<float> v = changed(impulse(), {.blur = deviation});
     CHECK(sum(v) == doctest::Approx(size * size + 1).epsilon(1e-6));
@@ -67,10 +67,10 @@ TEST_CASE("values: blur keeps the mean and has the deviation asked for; sharpeni
     REQUIRE(sharp[i] == doctest::Approx(impulse()[i] + 0.5f * (impulse()[i] - soft[i])));
 }
 
-TEST_CASE("values: shot noise grows as the root of the value, and samples differ") {
+TEST_CASE("values: shot noise grows as the square root of the value and differs between samples") {
   double squares[2] = {};
   for (uint64_t k = 0; k < 20; ++k) {
-    std::vector<float> v(size * size, 1);  // 1 is the least, 3 the largest
+    std::vector<float> v(size * size, 1);  // the range of values is 1 to 3
     for (int i = 0; i < size * size / 2; ++i)
       v[size_t(i)] = i % 2 ? 1.5f : 3;
     const std::vector<float> noisy = changed(v, {.photons = 100}, {0, size, 0, size, {}}, k);
@@ -83,7 +83,7 @@ TEST_CASE("values: shot noise grows as the root of the value, and samples differ
   CHECK(std::sqrt(squares[1]) == doctest::Approx(2 / 10. * std::sqrt(0.25)).epsilon(0.05));
 }
 
-TEST_CASE("values: shot noise leaves the numbers of other noise as they are") {
+TEST_CASE("values: shot noise does not change the random numbers of other noise") {
   const auto with = [](float noise, float photons) {
     std::vector<float> v = ramp();
     CutMemory memory;
@@ -99,7 +99,7 @@ TEST_CASE("values: shot noise leaves the numbers of other noise as they are") {
   CHECK(std::abs(shot[size / 2] - none[size / 2] - 2 * (noise[size / 2] - none[size / 2])) > 1e-4f);
 }
 
-TEST_CASE("values: correlated noise and uneven light are smooth") {
+TEST_CASE("values: correlated noise and uneven illumination are smooth") {
   const ValueChange grainy{.correlated = 0.05f, .grain = 4, .key = 5};
   const std::vector<float> v = ramp(), noisy = changed(v, grainy);
   double squares = 0, neighbours = 0;
@@ -124,7 +124,7 @@ TEST_CASE("values: correlated noise and uneven light are smooth") {
   CHECK(most - least > 0.05f);
 }
 
-TEST_CASE("values: a cutout is a rectangle at the mean value") {
+TEST_CASE("values: a cutout is a rectangle filled with the mean value") {
   int several = 0;
   for (uint64_t k = 0; k < 20; ++k) {
     const std::vector<float> v = ramp(),
@@ -144,7 +144,7 @@ TEST_CASE("values: a cutout is a rectangle at the mean value") {
   CHECK(several > 15);
 }
 
-TEST_CASE("values: what is not the image stays as it is, and a constant image changes in nothing but brightness") {
+TEST_CASE("values: padding is not changed, and a constant image stays constant") {
   const Inside part{4, 20, 6, 32, {}};
   const ValueChange all{.invert = true,
                         .gamma = 2,

@@ -12,7 +12,7 @@ using namespace basin::test;
 
 namespace {
 
-/// An image that equals its labels f(y, x), which are compact.
+/// An image with the same values f(y, x) as its labels, whose ids have no gaps.
 template <class F>
 Example same(int height, int width, F f) {
   Image image{height, width, 1, PixelType::u16, std::vector<std::byte>(size_t(height * width) * 2)};
@@ -59,7 +59,7 @@ LoaderOptions options_of(int crop, const std::string& augment) {
 
 }  // namespace
 
-TEST_CASE("warp: one that does nothing gives the window, beyond the image too, and the resized image") {
+TEST_CASE("warp: the identity warp gives the window, also beyond the image, and the resized image") {
   const Example e = same(50, 50, numbered);
   for (const Placement& p : {window(12, 7, 9), window(12, -5, 44), window(13, 60, 3), window(60, -5, -4)}) {
     const Placement w = warped(p, {}, 50, 50);
@@ -87,29 +87,29 @@ TEST_CASE("warp: one that does nothing gives the window, beyond the image too, a
     REQUIRE(got[i] == doctest::Approx(want[i]).epsilon(1e-5));
 }
 
-TEST_CASE("warp: a quarter turn, a scale of two and a shear by hand") {
+TEST_CASE("warp: a quarter rotation, a scale of two and a shear by hand") {
   const Example e = same(50, 50, numbered);
   const Placement p = window(8, 20, 10);
   const std::vector<int32_t> ids = labels_of(e, p);
   std::vector<int32_t> turned(64);
-  // The angle turns the positions that are read from x to y, so the image from y to x: counter-clockwise as displayed.
+  // The angle rotates the positions that are read from x to y, so the image rotates counter-clockwise as displayed.
   kernels::move_pixels<int32_t>({}, square_map({.rotation = 1}, 8), {ids.data(), {1, 8, 8}},
                                 {turned.data(), {1, 8, 8}});
   CHECK(labels_of(e, warped(p, {.angle = 1.57079633f}, 50, 50)) == turned);
 
-  // A pixel of the sample is half a pixel of the image; the middle, at 3.5, stays.
+  // A pixel of the sample is half a pixel of the image; the centre, at 3.5, is fixed.
   const Placement twice = warped(p, {.scale = 2}, 50, 50);
   CHECK(values_of(e, twice)[0] == doctest::Approx(numbered(21, 11) + 50 * 0.75 + 0.75));
   CHECK(labels_of(e, twice)[0] == numbered(22, 12));
 
-  // Rows shift by a quarter of a pixel from each to the next.
+  // Each row is shifted by a quarter of a pixel relative to the row above.
   const Placement sheared = warped(p, {.shear = 0.25f}, 50, 50);
   CHECK(values_of(e, sheared)[0] == doctest::Approx(numbered(20, 10) - 0.875));
   CHECK(values_of(e, sheared)[63] == doctest::Approx(numbered(27, 17) + 0.875));
 }
 
-TEST_CASE("warp: an image that equals its labels still does, and every pixel of a crop is covered") {
-  // Discs of value 1, wide enough for most pixels to lie between four equal ones.
+TEST_CASE("warp: image and labels are warped alike, and no pixel of a crop lies outside the image") {
+  // Discs of value 1, wide enough for most samples to lie between four equal pixels.
   std::vector<Example> examples;
   examples.push_back(same(120, 150, [](int y, int x) {
     return (y % 30 - 15) * (y % 30 - 15) + (x % 30 - 15) * (x % 30 - 15) < 120 ? 1 : 0;
@@ -146,7 +146,7 @@ TEST_CASE("warp: an image that equals its labels still does, and every pixel of 
   CHECK(ids == std::set<int>{1});
 }
 
-TEST_CASE("warp: labels around a crop are read through the warp") {
+TEST_CASE("warp: labels in the margin of a crop are warped too") {
   const Example e = same(50, 50, numbered);
   Warp warp{.scale = 0.8f, .angle = 0.7f, .shear = 0.1f};
   for (const float most : {0.f, 4.f}) {
@@ -177,7 +177,7 @@ TEST_CASE("warp: labels around a crop are read through the warp") {
   }
 }
 
-TEST_CASE("warp: what is beyond the image is zero in image and labels, whatever values become") {
+TEST_CASE("warp: padding is zero in image and labels under every change of values") {
   std::vector<Example> examples;
   examples.push_back(same(30, 30, [](int y, int x) { return y < 15 ? 1 + x % 2 : 3; }));
   Loader loader(examples,
@@ -196,10 +196,10 @@ TEST_CASE("warp: what is beyond the image is zero in image and labels, whatever 
     }
   }
   CHECK(zeros > 20000);
-  CHECK(wrong < 20);  // a value within an image may come to be 0
+  CHECK(wrong < 20);  // a value inside the image may become 0
 }
 
-TEST_CASE("warp: whole objects reach the targets where these need them") {
+TEST_CASE("warp: targets that need whole objects get the warped labels of the whole image") {
   const int height = 60, width = 90;
   std::vector<Example> examples;
   examples.push_back(same(height, width, [](int y, int x) {
@@ -214,7 +214,7 @@ TEST_CASE("warp: whole objects reach the targets where these need them") {
       ++area[labels.data[i]];
     const auto [least, most] = std::minmax({area[1], area[2], area[3], area[4]});
     if (double(least) < 0.6 * double(most) || least < 10) refuse("objects of ", least, " to ", most, " pixels");
-    for (int i = 0; i < labels.dim[0]; ++i)  // nothing is at the window's border
+    for (int i = 0; i < labels.dim[0]; ++i)  // no object is at the window's border
       if (labels(i, 0) + labels(0, i) + labels(i, labels.dim[1] - 1) + labels(labels.dim[0] - 1, i) != 0)
         refuse("an object is at the border");
   });
@@ -222,7 +222,7 @@ TEST_CASE("warp: whole objects reach the targets where these need them") {
     CHECK_NOTHROW(loader.next());
 }
 
-TEST_CASE("warp: the smooth function does not depend on the part that is evaluated, and stays within one") {
+TEST_CASE("warp: smooth noise does not depend on the evaluated part and stays below one") {
   SmoothNoise wide(9, 7.5f, -20, 100), part(9, 7.5f, 3, 10);
   double squares = 0, steps = 0;
   float most = 0;
@@ -244,7 +244,7 @@ TEST_CASE("warp: the smooth function does not depend on the part that is evaluat
   CHECK(most < 1);
   CHECK(steps < 1.5 / 7.5);
   const std::vector<float> last(above.begin(), above.begin() + 100);
-  wide.row(3);  // out of order
+  wide.row(3);  // rows may be evaluated in any order
   const float* again = wide.row(94);
   CHECK(std::equal(last.begin(), last.end(), again));
   SmoothNoise other(10, 7.5f, -20, 100);

@@ -5,9 +5,9 @@
 #include "tests/emulate/device.h"
 
 // The part of CUDA's runtime that Basin uses, for the emulated device. Work is executed as late as possible, when
-// somebody waits for it: a host that reads too early sees old values. While work of one stream is executed, other
-// streams run ahead at random as far as events allow. The host cannot touch the device's memory while none of its work
-// runs, and nobody can touch freed memory; new memory contains NaN. BASIN_EMULATED_MEMORY limits it, in MiB.
+// something waits for it: a host that reads too early sees old values. While work of one stream is executed, other
+// streams run ahead at random as far as events allow. The host can access the device's memory only while device work
+// runs, and freed memory is never accessible; new memory contains NaN. BASIN_EMULATED_MEMORY limits it, in MiB.
 
 struct CUstream_st;
 struct CUevent_st;
@@ -83,11 +83,11 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t);
 
 namespace emulate {
 
-/// Calls `thread` for each thread of the grid, when the stream reaches it.
+/// Queues a launch: when the stream reaches it, `thread` is called for each thread of the grid.
 cudaError_t launch(cudaStream_t, dim3 grid, dim3 block, std::function<void()> thread);
-/// Work of a library on the device's memory.
+/// Queues work of a library on the device's memory.
 cudaError_t library_call(cudaStream_t, std::function<void()> work);
-/// Sets the device's memory in bytes from here on; returns the previous size.
+/// Sets the size of the device's memory in bytes; returns the previous size.
 size_t set_memory(size_t bytes);
 /// The number of bytes in use.
 size_t memory_in_use();

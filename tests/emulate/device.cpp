@@ -14,7 +14,7 @@
 namespace emulate {
 namespace {
 
-constexpr int resident_blocks = 3;  // that run at once
+constexpr int resident_blocks = 3;  // blocks that run concurrently
 constexpr size_t stack_size = size_t(128) << 10;
 constexpr unsigned stand_back_one_in = 8;
 constexpr int warp_size = 32;
@@ -32,7 +32,7 @@ bool same(const Place& a, const Place& b) {
   return a.line() == b.line() && a.column() == b.column() && std::strcmp(a.file_name(), b.file_name()) == 0;
 }
 
-/// A stack on which one thread runs after another.
+/// A stack on which threads run one after another.
 struct Fiber {
   ucontext_t first{};
   jmp_buf at{};
@@ -47,7 +47,7 @@ struct Thread {
   int number = 0;
   bool done = false;
   uint32_t warp_phase = 0;
-  uint64_t met[warp_size] = {};  // the values of the last meeting
+  uint64_t met[warp_size] = {};  // the values of the last warp operation
 };
 
 /// Lanes of a warp that wait for the same operation.
@@ -61,14 +61,14 @@ struct Meeting {
 struct Block {
   dim3 index;
   std::vector<Thread> threads;
-  std::vector<int> order;  // in which they start
+  std::vector<int> order;  // the order in which threads start
   size_t started = 0, finished = 0;
-  std::vector<int> ready;    // began and may go on
-  std::vector<int> waiting;  // at the barrier
+  std::vector<int> ready;    // threads that have started and may continue
+  std::vector<int> waiting;  // threads at the barrier
   Place barrier;
-  uint32_t phase = 0;  // barriers passed
+  uint32_t phase = 0;  // the number of barriers passed
   std::vector<Meeting> meetings;
-  std::map<std::string, std::unique_ptr<std::byte[]>> memory;  // by place
+  std::map<std::string, std::unique_ptr<std::byte[]>> memory;  // shared arrays by place in the source
   size_t shared_bytes = 0;
 
   size_t choices() const { return ready.size() + (started < threads.size() ? 1 : 0); }
@@ -85,7 +85,7 @@ struct Machine {
   std::string failure, reason;
 };
 Machine machine;
-thread_local bool inside = false;  // this host thread runs the device now
+thread_local bool inside = false;  // whether this host thread is running the device now
 
 size_t below(size_t n) { return size_t(machine.random() % n); }
 
@@ -144,7 +144,7 @@ void open(Block& b, dim3 index, unsigned threads) {
   b.threads.assign(threads, {});
   b.order.resize(threads);
   std::iota(b.order.begin(), b.order.end(), 0);
-  // In order half of the time, because the usual order of real devices must be tested too.
+  // Half of the time in ascending order, because the usual order of real devices must be tested too.
   if (below(2)) std::shuffle(b.order.begin(), b.order.end(), machine.random);
   b.started = b.finished = 0;
   b.ready.clear(), b.waiting.clear(), b.meetings.clear(), b.memory.clear();
@@ -154,7 +154,7 @@ void open(Block& b, dim3 index, unsigned threads) {
     b.threads[k].block = &b, b.threads[k].number = int(k);
 }
 
-/// Runs one thread of the block for a while.
+/// Runs one thread of the block until it finishes, waits or yields.
 void advance(Block& b) {
   const size_t choice = below(b.choices());
   int number;
@@ -224,7 +224,7 @@ bool run_grid(dim3 grid, dim3 block, const std::function<void()>& thread) {
     }
     const size_t slot = below(running.size());
     Block& b = *running[slot];
-    // Several steps with each block, so that independent blocks do not pay for interleaving.
+    // Several steps of each block in a row, which costs less where blocks are independent.
     for (size_t turns = 1 + below(2 * threads); turns > 0 && b.choices() > 0 && machine.reason.empty(); --turns)
       advance(b);
     if (b.finished == threads) {
@@ -237,7 +237,7 @@ bool run_grid(dim3 grid, dim3 block, const std::function<void()>& thread) {
   inside = false;
   if (machine.reason.empty()) return true;
   machine.failure = machine.reason;
-  machine.idle.clear();  // threads hang in some of the fibers: all begin anew
+  machine.idle.clear();  // some fibers hold unfinished threads: discard all of them
   for (const auto& fiber : machine.fibers) {
     fiber->started = false;
     machine.idle.push_back(fiber.get());
@@ -296,9 +296,9 @@ const uint64_t* meet(unsigned mask, uint64_t value, const Place& place) {
 }
 
 void note_read(Trace& trace, const Place& place) {
-  if (!trace.written) fail("reads an element of a shared array that nobody wrote", place);
+  if (!trace.written) fail("reads an element of a shared array that was never written", place);
   check_order(trace.write, false, place);
-  // Two readers are kept: at least one of them is not the thread that may write next.
+  // Two readers are remembered, so that at least one of them is not the thread that writes next.
   const Touch now = touch_now(false);
   if (trace.read.thread != now.thread) trace.read_before = trace.read;
   trace.read = now;
@@ -311,7 +311,7 @@ void note_write(Trace& trace, const Place& place) {
   trace.write = touch_now(false);
 }
 void note_atomic(Trace& trace, const Place& place) {
-  if (!trace.written) fail("updates an element of a shared array that nobody wrote", place);
+  if (!trace.written) fail("updates an element of a shared array that was never written", place);
   check_order(trace.write, true, place);
   check_order(trace.read, true, place);
   check_order(trace.read_before, true, place);

@@ -29,29 +29,29 @@ namespace emulate {
 
 using Place = std::source_location;
 
-/// Ends the launch: from then on the device is in an error state with this text.
+/// Ends the launch and puts the device into an error state with this text.
 [[noreturn]] void fail(const std::string& what, const Place& = Place::current());
 
 /// Runs `thread` once for each thread of the grid. Returns false if something failed; failure() gives the reason.
 bool run_grid(dim3 grid, dim3 block, const std::function<void()>& thread);
 const std::string& failure();
 
-/// Sets the seed of the order in which threads run, from here on.
+/// Sets the seed that determines the order in which threads run.
 void set_seed(uint64_t seed);
 
 /// Whether a device thread is running; otherwise the host is calling.
 bool on_device();
 /// Sometimes lets other threads run first.
 void stand_back();
-/// Memory of the running thread's block, zeroed when the block starts; the same for the same place. On a real device it
-/// would take `of_values` bytes.
+/// Memory of the running thread's block, zeroed when the block starts; one array for each place in the source. On a
+/// real device it would occupy `of_values` bytes.
 void* block_memory(size_t bytes, size_t of_values, const Place&);
 /// Waits until all lanes of `mask` have provided their value; the value of lane l, which must be one of them, is at
 /// [l].
 const uint64_t* meet(unsigned mask, uint64_t value, const Place&);
 int lane();
 
-/// When and by which thread an element was last touched.
+/// When and by which thread an element was last accessed.
 struct Touch {
   int thread;  // 0: none; otherwise its number + 1
   uint32_t block_phase, warp_phase;
@@ -65,7 +65,7 @@ void note_read(Trace&, const Place&);
 void note_write(Trace&, const Place&);
 void note_atomic(Trace&, const Place&);
 
-/// The result of `&array[i]`: only for atomics.
+/// The result of `&array[i]`, for use by atomics only.
 template <class T>
 struct SharedPointer {
   T* value;
@@ -193,7 +193,7 @@ template <class T>
 T __shfl_sync(unsigned mask, T v, int from, const emulate::Place& at = emulate::Place::current()) {
   return emulate::value_of_lane<T>(emulate::meet(mask, emulate::bits_of(v), at), mask, from & 31, at);
 }
-/// Lanes beyond the last keep their own value, as on the device.
+/// A lane whose source is beyond the last lane keeps its own value, as on a real device.
 template <class T>
 T __shfl_down_sync(unsigned mask, T v, unsigned by, const emulate::Place& at = emulate::Place::current()) {
   const int own = emulate::lane(), from = own + int(by);

@@ -18,12 +18,12 @@ CudnnVersions cudnn_versions() { return {90000, 90000, CUDART_VERSION}; }
 
 namespace {
 
-constexpr int algorithms = 2;  // by their numbers; measuring finds 0
+constexpr int algorithms = 2;  // their number; measuring always chooses 0
 
-/// A sum as rounded by an algorithm: other algorithms give other bits.
+/// A sum as rounded by an algorithm: different algorithms give different bits.
 float rounded(float sum, int algorithm) { return sum * (1 + float(algorithm) * 0x1p-22f); }
 
-/// Arrays of the device as float.
+/// Device arrays, converted to float.
 template <class X>
 std::vector<float> floats(const X* from, int64_t n) {
   return {from, from + n};
@@ -32,11 +32,11 @@ template <class X>
 void store(const std::vector<float>& from, int algorithm, float beta, X* to) {
   for (size_t i = 0; i < from.size(); ++i) {
     const float sum = rounded(from[i], algorithm);
-    to[i] = beta == 0 ? sum : beta * to[i] + sum;  // 0 times what was there may be NaN
+    to[i] = beta == 0 ? sum : beta * to[i] + sum;  // 0 times the old value could be NaN
   }
 }
 
-/// Maps in the device's layout, and in the one that is fast here.
+/// Maps in the device's layout, and in the layout that is fast on the CPU.
 class Maps {
  public:
   template <class X>
@@ -51,7 +51,7 @@ class Maps {
   Maps(const Maps&) = delete;
   FeatureView<float> given() const { return given_; }
   FeatureView<float> blocked() const { return blocked_; }
-  /// given() as blocked() is.
+  /// given() with the contents of blocked().
   const std::vector<float>& taken_back() const {
     change_layout<float, float>(Exec(), blocked_, given_);
     return values_;
@@ -64,7 +64,7 @@ class Maps {
   std::vector<float> memory_;
 };
 
-/// Between [out, in, kernel_h, kernel_w] and [out, kernel_h, kernel_w, in]: f(place in the one, place in the other).
+/// Calls f(index in [out, in, kernel_h, kernel_w], index in [out, kernel_h, kernel_w, in]) for each element.
 template <class F>
 void for_each_weight(const ConvProblem& p, const F& f) {
   const size_t taps = size_t(p.geometry.kernel_h) * size_t(p.geometry.kernel_w), in = size_t(p.in);
@@ -82,7 +82,7 @@ void run_on_floats(const ConvProblem& p, int algorithm, X* x, X* weight, X* out,
   std::vector<float> plain(given.size(), 0.f);
   const View<float, 4> w{plain.data(), {p.out, p.in, p.geometry.kernel_h, p.geometry.kernel_w}};
   if (p.pass != ConvPass::backward_weight) for_each_weight(p, [&](size_t to, size_t from) { plain[to] = given[from]; });
-  // Where the plain kernels are slow.
+  // Used where the plain kernels would be slow.
   const bool large = double(p.in) * p.out * p.h * p.w > 2e5;
   const ConvWeight<const float> weights(w, 0, p.geometry);
   switch (p.pass) {

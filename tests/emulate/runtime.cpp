@@ -30,34 +30,34 @@ struct CUevent_st {
 struct CUstream_st {
   std::deque<Work> queue;
   std::unique_ptr<CUgraph_st> capture;
-  bool spoilt = false;  // the capture, by a call that must not lie in one
+  bool invalidated = false;  // by a call that is not allowed during capture
 };
 
 namespace {
 
 constexpr size_t address_space = size_t(1) << 40;
 constexpr size_t page = 4096;
-constexpr size_t max_queued = 20000;  // then they are done
+constexpr size_t max_queued = 20000;  // when this many are queued, they are executed
 
 std::recursive_mutex mutex;
 CUstream_st default_stream;
 std::vector<cudaStream_t> streams{&default_stream};
 int waited = 0;
-int captures = 0;  // streams that are captured now
+int captures = 0;  // the number of streams being captured
 std::mt19937 stream_order;
 bool failed = false;
 cudaError_t last_error = cudaSuccess;
 
 /// Stores an error for cudaGetLastError, as every call does.
-cudaError_t told(cudaError_t e) {
+cudaError_t set_last_error(cudaError_t e) {
   if (e != cudaSuccess) last_error = e;
   return e;
 }
 /// A call that must not occur during capture.
 cudaError_t refused_in_capture() {
   for (cudaStream_t s : streams)
-    s->spoilt = s->spoilt || s->capture;
-  return told(cudaErrorStreamCaptureUnsupported);
+    s->invalidated = s->invalidated || s->capture;
+  return set_last_error(cudaErrorStreamCaptureUnsupported);
 }
 
 /// The device's memory: addresses are never reused, so that freed memory stays inaccessible.
@@ -65,7 +65,7 @@ struct Memory {
   std::byte* base = nullptr;
   size_t end = 0, in_use = 0, limit = 0;
   std::map<std::byte*, size_t> live;
-  std::map<std::byte*, size_t> pinned;  // of the host
+  std::map<std::byte*, size_t> pinned;  // pinned host memory
   bool open = false;
 
   Memory() {
@@ -88,7 +88,7 @@ struct Memory {
     const size_t size = (bytes + page - 1) / page * page;
     if (in_use + size > limit || end + size + page > address_space) return nullptr;
     std::byte* block = base + end;
-    end += size + page;  // a page between, which nobody has
+    end += size + page;  // an unused page in between
     in_use += size;
     live[block] = bytes;
     protect(block, bytes, true);
@@ -133,7 +133,7 @@ bool advance(cudaStream_t s) {
   return true;
 }
 
-/// Before each piece of the stream's work another stream may run some of its own; only events order the two.
+/// Before each piece of the stream's work another stream may run some of its own, as far as events allow.
 void drain(cudaStream_t s) {
   const bool was_open = memory().open;
   memory().protect(true);
@@ -178,7 +178,7 @@ cudaError_t launch(cudaStream_t stream, dim3 grid, dim3 block, std::function<voi
   const uint64_t threads = uint64_t(block.x) * block.y * block.z;
   if (threads == 0 || threads > 1024 || grid.x == 0 || grid.x > 0x7fffffffu || grid.y == 0 || grid.y > 65535 ||
       grid.z == 0 || grid.z > 65535)
-    return told(cudaErrorInvalidConfiguration);
+    return set_last_error(cudaErrorInvalidConfiguration);
   return enqueue(stream, [grid, block, thread = std::move(thread)] {
     if (!run_grid(grid, block, thread)) failed = true;
   });
@@ -258,13 +258,13 @@ cudaError_t cudaMalloc(void** p, size_t bytes) {
   const std::lock_guard lock(mutex);
   if (captures > 0) return refused_in_capture();
   *p = memory().take(bytes);
-  return told(*p ? cudaSuccess : cudaErrorMemoryAllocation);
+  return set_last_error(*p ? cudaSuccess : cudaErrorMemoryAllocation);
 }
 cudaError_t cudaFree(void* p) {
   const std::lock_guard lock(mutex);
   if (captures > 0) return refused_in_capture();
   wait_all();
-  return told(!p || memory().give(p) ? cudaSuccess : cudaErrorInvalidValue);
+  return set_last_error(!p || memory().give(p) ? cudaSuccess : cudaErrorInvalidValue);
 }
 cudaError_t cudaMallocAsync(void** p, size_t bytes, cudaStream_t) { return cudaMalloc(p, bytes); }
 cudaError_t cudaFreeAsync(void* p, cudaStream_t stream) {
@@ -278,14 +278,14 @@ cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) { ret
 cudaError_t cudaMallocHost(void** p, size_t bytes) {
   const std::lock_guard lock(mutex);
   *p = std::aligned_alloc(page, (bytes + page - 1) / page * page);
-  if (!*p) return told(cudaErrorMemoryAllocation);
+  if (!*p) return set_last_error(cudaErrorMemoryAllocation);
   memory().pinned[static_cast<std::byte*>(*p)] = bytes;
   return cudaSuccess;
 }
 cudaError_t cudaFreeHost(void* p) {
   const std::lock_guard lock(mutex);
   wait_all();
-  if (memory().pinned.erase(static_cast<std::byte*>(p)) == 0) return told(cudaErrorInvalidValue);
+  if (memory().pinned.erase(static_cast<std::byte*>(p)) == 0) return set_last_error(cudaErrorInvalidValue);
   std::free(p);
   return cudaSuccess;
 }
@@ -297,12 +297,12 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   const auto on_device = [&](const void* p) { return Memory::holds(m.live, p, bytes); };
   const auto is_pinned = [&](const void* p) { return Memory::holds(m.pinned, p, bytes); };
   if (on_device(from) != (kind != cudaMemcpyHostToDevice) || on_device(to) != (kind != cudaMemcpyDeviceToHost))
-    return told(cudaErrorInvalidValue);
+    return set_last_error(cudaErrorInvalidValue);
   const Work copy = [=] { std::memcpy(to, from, bytes); };
   const bool waits = kind != cudaMemcpyDeviceToDevice && !is_pinned(kind == cudaMemcpyHostToDevice ? from : to);
   if (!waits) return enqueue(stream, copy);
   if (captures > 0) return refused_in_capture();
-  if (kind == cudaMemcpyHostToDevice) {  // what the host has now
+  if (kind == cudaMemcpyHostToDevice) {  // copies the present contents of host memory
     const auto* begin = static_cast<const std::byte*>(from);
     return enqueue(stream, [to, held = std::vector<std::byte>(begin, begin + bytes)] {
       std::memcpy(to, held.data(), held.size());
@@ -314,7 +314,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
 }
 cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
   const std::lock_guard lock(mutex);
-  if (bytes > 0 && !Memory::holds(memory().live, to, bytes)) return told(cudaErrorInvalidValue);
+  if (bytes > 0 && !Memory::holds(memory().live, to, bytes)) return set_last_error(cudaErrorInvalidValue);
   return enqueue(stream, [=] { std::memset(to, value, bytes); });
 }
 
@@ -375,27 +375,27 @@ cudaError_t cudaEventSynchronize(cudaEvent_t e) {
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
   const std::lock_guard lock(mutex);
-  if (!*from->passed || !*to->passed) return told(cudaErrorNotReady);
+  if (!*from->passed || !*to->passed) return set_last_error(cudaErrorNotReady);
   *milliseconds = float(*to->at - *from->at);
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode) {
   const std::lock_guard lock(mutex);
-  if (!s || s->capture) return told(cudaErrorInvalidValue);
+  if (!s || s->capture) return set_last_error(cudaErrorInvalidValue);
   s->capture = std::make_unique<CUgraph_st>();
-  s->spoilt = false;
+  s->invalidated = false;
   ++captures;
   return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t* graph) {
   const std::lock_guard lock(mutex);
-  if (!s || !s->capture) return told(cudaErrorInvalidValue);
-  *graph = s->spoilt ? nullptr : s->capture.get();
-  if (!s->spoilt) (void)s->capture.release();
+  if (!s || !s->capture) return set_last_error(cudaErrorInvalidValue);
+  *graph = s->invalidated ? nullptr : s->capture.get();
+  if (!s->invalidated) (void)s->capture.release();
   s->capture.reset();
   --captures;
-  return told(s->spoilt ? cudaErrorStreamCaptureInvalidated : cudaSuccess);
+  return set_last_error(s->invalidated ? cudaErrorStreamCaptureInvalidated : cudaSuccess);
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
   *exec = new CUgraphExec_st{std::make_shared<std::vector<Work>>(graph->work)};

@@ -16,7 +16,7 @@ using namespace basin;
 using namespace basin::test;
 using emulate::waits;
 
-// The faults that the emulated device detects, and kernels whose threads depend on each other, in many orders.
+// The faults that the emulated device detects, and kernels whose threads interact, run in many thread orders.
 
 namespace {
 
@@ -60,7 +60,7 @@ void not_written() {
   __syncthreads();
   if (value[threadIdx.x] == 2) value[0] = 1;
 }
-/// Each thread reads what its neighbour wrote.
+/// Each thread reads the value that its neighbour wrote.
 void neighbours(bool barrier, int* to) {
   BASIN_SHARED(int, value, 64);
   const unsigned i = threadIdx.x;
@@ -76,7 +76,7 @@ void write_after_read(int* to) {
   to[i] = value[(i + 1) % 64];
   value[i] = 7;
 }
-/// Two threads read what one of them then writes.
+/// Two threads read a value that one of them then writes.
 void write_after_two_reads(int* to) {
   BASIN_SHARED(int, value, 1);
   if (threadIdx.x == 0) value[0] = 3;
@@ -123,7 +123,7 @@ struct Moments {
 
 }  // namespace
 
-TEST_CASE("emulate: faults of kernels are found and named") {
+TEST_CASE("emulate: faults in kernels are detected and described") {
   const Exec exec = device();
   const Temp<int> to(exec, 64);
   CHECK(failure_of(barrier_for_some, 64, 64).empty());
@@ -131,7 +131,7 @@ TEST_CASE("emulate: faults of kernels are found and named") {
   CHECK(says(failure_of(two_barriers, 64), "a barrier while others wait"));
   CHECK(failure_of(out_of_bounds, 1, 31).empty());
   CHECK(says(failure_of(out_of_bounds, 1, 32), "index 32 of a shared array of 32"));
-  CHECK(says(failure_of(not_written, 32), "nobody wrote"));
+  CHECK(says(failure_of(not_written, 32), "never written"));
   CHECK(failure_of(neighbours, 64, true, to.data()).empty());
   CHECK_FALSE(failure_of(neighbours, 64, false, to.data()).empty());
   CHECK(says(failure_of(write_after_read, 64, to.data()), "no barrier in between"));
@@ -150,7 +150,7 @@ TEST_CASE("emulate: faults of kernels are found and named") {
   CHECK(unsigned(host[1]) == 0xAAAAAAAAu);
 }
 
-TEST_CASE("emulate: a host that does not wait sees old values, and its memory may change once it is copied") {
+TEST_CASE("emulate: a host that does not wait sees old values, and may change its memory once it is copied") {
   const Exec exec = device();
   void* pinned = nullptr;
   REQUIRE(cudaMallocHost(&pinned, sizeof(int)) == cudaSuccess);
@@ -167,7 +167,7 @@ TEST_CASE("emulate: a host that does not wait sees old values, and its memory ma
   cudaFreeHost(pinned);
 }
 
-TEST_CASE("emulate: union-find over thousands of orders") {
+TEST_CASE("emulate: union-find gives the same roots in thousands of thread orders") {
   const Exec exec = device();
   constexpr int nodes = 40, links = 60;
   for (unsigned seed = 0; seed < 3000; ++seed) {
@@ -197,7 +197,7 @@ TEST_CASE("emulate: union-find over thousands of orders") {
   }
 }
 
-TEST_CASE("emulate: components and DBSCAN over many orders") {
+TEST_CASE("emulate: components and DBSCAN give the same labels in many thread orders") {
   const Exec exec = device(), cpu;
   for (unsigned seed = 0; seed < 300; ++seed) {
     emulate::set_seed(seed);
@@ -225,7 +225,7 @@ TEST_CASE("emulate: components and DBSCAN over many orders") {
   }
 }
 
-TEST_CASE("emulate: the host waits for nothing inside a network's run over an image nor inside its decoding") {
+TEST_CASE("emulate: prediction and decoding of an image run without intermediate waits of the host") {
   const Exec exec = device();
   VectorFieldOptions options;
   options.net.width = 8;
@@ -240,7 +240,7 @@ TEST_CASE("emulate: the host waits for nothing inside a network's run over an im
     predictor->predict(exec, image, {.tile = tile, .overlap = 8});
     waited.push_back(waits() - before);
   }
-  CHECK(waited[0] == 2);  // what the tiles weigh, before the first of them
+  CHECK(waited[0] == 2);  // for the weights of the tiles, before the first tile
   CHECK(waited[1] == 2);
 
   const Maps maps = method.oracle(exec, make_synthetic({.size = 64, .seed = 1}, 0).labels);
@@ -250,12 +250,11 @@ TEST_CASE("emulate: the host waits for nothing inside a network's run over an im
     method.decode(exec, maps);
     const int before = waits();
     method.decode(exec, maps);
-    CHECK(waits() == before + 1);  // the labels
+    CHECK(waits() == before + 1);  // for the labels
   }
 }
 
-TEST_CASE(
-    "emulate: an image that has no room as a whole is decoded in two parts, and refused where these have none either") {
+TEST_CASE("emulate: an image too large to decode at once is decoded in two parts, or refused if these do not fit") {
   const Exec exec = device();
   const VectorFields method(VectorFieldOptions{});
   const Labels truth = make_synthetic({.size = 256, .seed = 1, .density = 0.2}, 0).labels;
@@ -282,7 +281,7 @@ TEST_CASE(
   CHECK(at_once > 0);
 }
 
-TEST_CASE("emulate: tuned sums over awkward sizes") {
+TEST_CASE("emulate: tuned sums equal plain sums for awkward sizes") {
   const Exec exec = device();
   Exec plain = exec;
   plain.variant = Variant::plain;
@@ -297,7 +296,7 @@ TEST_CASE("emulate: tuned sums over awkward sizes") {
   }
 }
 
-TEST_CASE("emulate: the sdf field over many orders") {
+TEST_CASE("emulate: the sdf field is the same in many thread orders") {
   Exec plain;
   plain.variant = Variant::plain;
   for (unsigned seed = 0; seed < 30; ++seed) {

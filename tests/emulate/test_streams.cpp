@@ -5,12 +5,12 @@
 using namespace basin;
 using namespace basin::test;
 
-// The emulated device executes work whose order between streams, events, graphs and the host is not determined in any
-// order, so that a missing wait gives wrong numbers.
+// Where streams, events, graphs and the host leave the order of work undetermined, the emulated device executes it in a
+// random order, so that a missing wait gives wrong numbers.
 
 namespace {
 
-/// Two streams, a number on the device and one of the host that copies reach without waiting.
+/// Two streams, a number on the device and a number in pinned host memory.
 struct Streams {
   cudaStream_t a = nullptr, b = nullptr;
   cudaEvent_t event = nullptr;
@@ -67,7 +67,7 @@ struct Streams {
   }
 };
 
-/// Whether what `work` returns is `right` in each of many orders.
+/// Whether `work` returns `right` in each of many execution orders.
 bool always(int right, const std::function<int(const Streams&)>& work) {
   bool all = true;
   for (int k = 0; k < 40; ++k)
@@ -77,9 +77,9 @@ bool always(int right, const std::function<int(const Streams&)>& work) {
 
 }  // namespace
 
-TEST_CASE("emulate: faults in the order of streams, events and graphs give wrong numbers in some order") {
+TEST_CASE("emulate: a missing wait between streams, events, graphs and host gives wrong numbers in some order") {
   using S = const Streams&;
-  // First the correct order, then the same without the wait that is needed.
+  // First with the wait that is needed, then without it.
   for (const bool ordered : {true, false}) {
     CAPTURE(ordered);
     CHECK(ordered == always(2, [&](S s) {  // the host waits for a copy before it reads
@@ -87,13 +87,13 @@ TEST_CASE("emulate: faults in the order of streams, events and graphs give wrong
             if (ordered) s.wait(s.a);
             return *s.pinned;
           }));
-    CHECK(ordered == always(2, [&](S s) {  // a stream waits for what another one writes
+    CHECK(ordered == always(2, [&](S s) {  // a stream waits for another one's write
             s.set(s.a, 2), s.record(s.a);
             if (ordered) s.follow(s.b);
             s.copy(s.b), s.wait(s.b);
             return *s.pinned;
           }));
-    CHECK(ordered == always(2, [&](S s) {  // the event comes after the write, not before
+    CHECK(ordered == always(2, [&](S s) {  // the event is recorded after the write, not before
             if (!ordered) s.record(s.a);
             s.set(s.a, 2);
             if (ordered) s.record(s.a);
@@ -106,7 +106,7 @@ TEST_CASE("emulate: faults in the order of streams, events and graphs give wrong
             s.set(s.b, 2), s.wait(s.a);
             return *s.pinned;
           }));
-    CHECK(ordered == always(3, [&](S s) {  // the host changes what it sends only once it has been taken
+    CHECK(ordered == always(3, [&](S s) {  // the host changes its memory only after it has been copied
             *s.pinned = 3;
             s.send(s.a), s.record(s.a);
             if (ordered) BASIN_CUDA_CHECK(cudaEventSynchronize(s.event));
@@ -114,7 +114,7 @@ TEST_CASE("emulate: faults in the order of streams, events and graphs give wrong
             s.wait(s.a), s.copy(s.a), s.wait(s.a);
             return *s.pinned;
           }));
-    CHECK(ordered == always(12, [&](S s) {  // a graph runs after its input has come
+    CHECK(ordered == always(12, [&](S s) {  // a graph runs after its input has arrived
             const cudaGraphExec_t graph = s.recorded(s.b, [&] { s.add(s.b, 10), s.copy(s.b); });
             s.set(s.a, 2), s.record(s.a);
             if (ordered) s.follow(s.b);
@@ -123,7 +123,7 @@ TEST_CASE("emulate: faults in the order of streams, events and graphs give wrong
             cudaGraphExecDestroy(graph);
             return *s.pinned;
           }));
-    CHECK(ordered == always(11, [&](S s) {  // the result of a graph is read before the next launch writes it
+    CHECK(ordered == always(11, [&](S s) {  // a graph's result is read before the next launch overwrites it
             const cudaGraphExec_t graph = s.recorded(s.a, [&] { s.add(s.a, 10); });
             BASIN_CUDA_CHECK(cudaGraphLaunch(graph, s.a));
             s.record(s.a), s.follow(s.b), s.copy(s.b), s.record(s.b);
@@ -133,7 +133,7 @@ TEST_CASE("emulate: faults in the order of streams, events and graphs give wrong
             cudaGraphExecDestroy(graph);
             return *s.pinned;
           }));
-    CHECK(ordered == always(1, [&](S s) {  // memory of a pool goes to another stream only when its last work is done
+    CHECK(ordered == always(1, [&](S s) {  // a pool reuses memory in another stream only after its last use
             Pool pool(Device::cuda);
             void* block = pool.take(sizeof(int));
             BASIN_CUDA_CHECK(cudaMemcpyAsync(block, s.there, sizeof(int), cudaMemcpyDeviceToDevice, s.a));

@@ -16,7 +16,7 @@ VectorFieldOptions small() {
   return o;
 }
 
-/// A batch in its own memory; its numbers depend on the seed.
+/// A batch in its own memory; its values depend on the seed.
 Batch batch_of(const Exec& exec, unsigned seed) {
   std::vector<float> mask = uniform<float>(2 * 16 * 16, 0, 1, seed + 1);
   for (float& v : mask)
@@ -46,7 +46,7 @@ Trained train_with(const Exec& exec, bool graph, const std::vector<Batch>& batch
 
 }  // namespace
 
-TEST_CASE("graph: recorded steps give the numbers of steps that are launched one kernel at a time") {
+TEST_CASE("graph: replayed training steps give the same results as steps launched kernel by kernel") {
   for (Exec exec : execs())
     for (const Precision precision : {Precision::fp32, Precision::bf16}) {
       if (precision != Precision::fp32 && !has_tensor_cores(exec)) continue;
@@ -60,13 +60,13 @@ TEST_CASE("graph: recorded steps give the numbers of steps that are launched one
       CHECK(recorded.sums == plain.sums);
       CHECK(plain.sums.size() == 4);
 
-      // A batch at a third address is not captured any more.
+      // A batch at a third address is not recorded: its step is launched kernel by kernel.
       batches.push_back(batch_of(exec, 3));
       CHECK(train_with(exec, true, batches).values == train_with(exec, false, batches).values);
     }
 }
 
-TEST_CASE("graph: a recorded step notices a loss that is NaN, and which step it was") {
+TEST_CASE("graph: a replayed step detects a NaN loss and reports the step at which it occurred") {
   for (const Exec& exec : execs()) {
     const Batch batch = batch_of(exec, 1);
     VectorFields method(small());
@@ -84,7 +84,7 @@ TEST_CASE("graph: a recorded step notices a loss that is NaN, and which step it 
   }
 }
 
-TEST_CASE("graph: recording runs nothing, and what fails while it records leaves the stream usable") {
+TEST_CASE("graph: recording executes nothing, and the stream remains usable after a recording fails") {
   for (const Exec& exec : execs()) {
     if (exec.device == Device::cpu) {
       CHECK_THROWS_AS(Graph::record(exec, [] {}), Error);
@@ -102,11 +102,11 @@ TEST_CASE("graph: recording runs nothing, and what fails while it records leaves
                                   [&] {
                                     try {
                                       t.to_host<float>(exec);
-                                    } catch (const Error&) {  // does not save the recording
+                                    } catch (const Error&) {  // catching the error does not rescue the recording
                                     }
                                   }),
                     Error);
-    for_each(exec, 5, Fill<float>{t.data<float>(), 2});  // what failed is not reported again
+    for_each(exec, 5, Fill<float>{t.data<float>(), 2});  // the earlier failure is not reported again
     CHECK(t.to_host<float>(exec) == std::vector<float>(5, 2.f));
     ones();
     zero.run(exec);

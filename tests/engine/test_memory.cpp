@@ -13,7 +13,7 @@ using namespace basin::test;
 
 namespace {
 
-/// Allocates from the system and counts.
+/// Allocates from the system and counts the bytes in use and their peak.
 class Counting : public Scratch {
  public:
   void* take(size_t bytes) override {
@@ -34,7 +34,7 @@ class Counting : public Scratch {
 
 constexpr int side = 512;
 
-/// Discs that cover about `percent` of the image.
+/// A grid of discs that cover about `percent` of the image.
 Labels discs(int percent) {
   constexpr int pitch = 32;
   Labels labels{side, side, (side / pitch) * (side / pitch), std::vector<int32_t>(size_t(side) * side)};
@@ -47,7 +47,7 @@ Labels discs(int percent) {
   return labels;
 }
 
-/// The peak memory of decoding, in bytes per pixel of the image, its maps included.
+/// Peak memory of decoding, including the maps, in bytes per pixel of the image.
 double peak_of(const VectorFields& method, const Labels& labels) {
   Counting memory;
   Exec exec;
@@ -63,11 +63,11 @@ double peak_of(const VectorFields& method, const Labels& labels) {
 
 }  // namespace
 
-TEST_CASE("memory: decoding lets go of what it is done with") {
+TEST_CASE("memory: decoding frees intermediate results as soon as they are no longer needed") {
   Untrained untrained;
   VectorFields& method = untrained.method;
   const Labels sixty = discs(60);
-  // For 400 million pixels, 16 GB are 40 bytes each; the image and its labels take another 5 bytes or more.
+  // For an image of 400 million pixels, 16 GB are 40 bytes per pixel; the image and its labels need another 5 or more.
   CHECK(peak_of(method, sixty) < 30);
   method.decoding().noise = kernels::NoiseRule::majority;
   CHECK(peak_of(method, sixty) < 30);
@@ -77,7 +77,7 @@ TEST_CASE("memory: decoding lets go of what it is done with") {
   CHECK(peak_of(method, sixty) < 38);
 }
 
-TEST_CASE("memory: maps are seen before they are decoded, and are the method's") {
+TEST_CASE("memory: segmentation passes the predicted maps to its callback once, before decoding them") {
   const Exec cpu;
   const Untrained untrained;
   const VectorFields& method = untrained.method;
@@ -95,7 +95,7 @@ TEST_CASE("memory: maps are seen before they are decoded, and are the method's")
   CHECK(s.instances.labels.ids == method.decode(cpu, maps).labels.ids);
 }
 
-TEST_CASE("memory: the pool keeps no image, and gives all it can where the system has no more") {
+TEST_CASE("memory: the pool does not cache image buffers, and frees its cache when the system runs out of memory") {
   const Exec cpu;
   Pool& shared = pool_of(Device::cpu);
   shared.trim();
@@ -105,7 +105,7 @@ TEST_CASE("memory: the pool keeps no image, and gives all it can where the syste
   { const Tensor pooled = Tensor::zeros(cpu, {3, 1000, 1000}); }
   CHECK(shared.use().held > held);
 
-#ifndef __SANITIZE_ADDRESS__  // which ends the program where there is no more memory
+#ifndef __SANITIZE_ADDRESS__  // AddressSanitizer aborts the program when an allocation fails
   Pool pool(Device::cpu);
   pool.give(pool.take(1 << 20), 1 << 20);
   CHECK(pool.use().held >= 1 << 20);
@@ -115,7 +115,7 @@ TEST_CASE("memory: the pool keeps no image, and gives all it can where the syste
 #endif
 }
 
-TEST_CASE("memory: a GPU without room is told in one sentence, with what to lower" * skip_without_gpu()) {
+TEST_CASE("memory: running out of GPU memory gives one sentence that names the options to lower" * skip_without_gpu()) {
   for (const Exec& exec : execs()) {
     if (exec.device == Device::cpu) continue;
     Pool pool(exec.device);
@@ -124,11 +124,11 @@ TEST_CASE("memory: a GPU without room is told in one sentence, with what to lowe
                    "the GPU has not enough free memory for another 1073741824 MiB: lower --batch, --crop or --tile"));
     Exec own = exec;
     own.scratch = &pool;
-    CHECK(Tensor::zeros(own, {3}).to_host<float>(own) == std::vector<float>(3, 0.f));  // and goes on working
+    CHECK(Tensor::zeros(own, {3}).to_host<float>(own) == std::vector<float>(3, 0.f));  // the pool still works
   }
 }
 
-TEST_CASE("memory: tensors without elements take no bytes in any layout") {
+TEST_CASE("memory: tensors without elements occupy no bytes in any layout") {
   for (const Exec& exec : execs())
     for (const Layout layout : {Layout::nchw, Layout::nhwc, Layout::blocked8, Layout::blocked16})
       for (const Shape& shape : {Shape{2, 0, 3, 4}, Shape{0, 5, 3, 4}, Shape{2, 5, 0, 4}}) {
@@ -139,7 +139,7 @@ TEST_CASE("memory: tensors without elements take no bytes in any layout") {
       }
 }
 
-TEST_CASE("memory: of values by their keys the last used are kept") {
+TEST_CASE("memory: the LRU cache keeps the most recently used values") {
   kernels::LruCache<int, std::unique_ptr<int>> recent(3);
   int made = 0;
   const auto get = [&](int key) {
@@ -151,7 +151,7 @@ TEST_CASE("memory: of values by their keys the last used are kept") {
   for (const int key : {1, 2, 3, 1, 2, 3, 1})
     CHECK(get(key) == 10 * key);
   CHECK(made == 3);
-  CHECK(get(4) == 40);  // 2 was longest not asked for
+  CHECK(get(4) == 40);  // evicts 2, the least recently used
   CHECK(recent.size() == 3);
   for (const int key : {1, 3, 4})
     get(key);

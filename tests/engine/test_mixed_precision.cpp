@@ -14,12 +14,12 @@ using namespace basin::test;
 
 namespace {
 
-/// The largest relative error of a number stored in bfloat16.
+/// Largest relative error of a number stored in bfloat16.
 constexpr double rounding = 0x1p-8;
-/// Sums in float32 may be in another order.
+/// Sums in float32 may be computed in a different order.
 constexpr double sums = 1e-6;
 
-/// Numbers that bfloat16 represents exactly, so that both element types start with the same values.
+/// Values that bfloat16 represents exactly, so that both element types start from the same input.
 std::vector<float> random_values(const Shape& shape, unsigned seed) {
   std::vector<float> values = uniform<float>(size_t(shape.size()), -1, 1, seed);
   for (float& v : values)
@@ -40,14 +40,14 @@ std::vector<double> numbers(const Exec& exec, const Tensor& t) {
   return all;
 }
 
-/// An operation on two maps of one shape, with two parameters of its own shape.
+/// An operation on two maps of the same shape, with two parameters whose shape the operation chooses.
 struct Op {
   const char* name;
   Shape parameter;
   std::function<Var(Tape&, const Var& a, const Var& b, const Parameter& p, const Parameter& q)> run;
 };
 
-/// The operation's maps, the gradients of its inputs, and the gradients of its parameters.
+/// The operation's output, the gradients of its inputs and the gradients of its parameters.
 struct Result {
   std::map<std::string, std::vector<double>> maps, gradients;
 };
@@ -75,12 +75,12 @@ Result result_of(const Exec& exec, const Op& op, DType type, Layout layout) {
   return r;
 }
 
-/// Gradient of the losses of a network, and their values.
+/// A training step's losses, the gradient of all parameters, and the running statistics of batch norm.
 struct Step {
   std::vector<float> losses, gradient, running;
 };
 
-/// Waves and their slopes: learnable, so that the gradients of pixels agree.
+/// Waves and their slopes: a learnable task, so that the gradients of the pixels point the same way.
 Batch batch_of(const Exec& exec, const Shape& image) {
   const int height = image[2], width = image[3];
   const Shape one{image[0], 1, height, width}, two{image[0], 2, height, width};
@@ -107,7 +107,7 @@ VectorFieldOptions small(int channels, int decoders) {
   return o;
 }
 
-/// With a random relative change of up to `noise` in each parameter.
+/// Each parameter is changed by a random relative amount of up to `noise`.
 Step step_of(const Exec& exec, int channels, int decoders, double noise = 0) {
   VectorFields method(small(channels, decoders));
   method.params().allocate(exec);
@@ -143,7 +143,7 @@ double difference(const std::vector<float>& got, const std::vector<float>& want)
 
 }  // namespace
 
-TEST_CASE("mixed precision: each operation in bfloat16 is the one in float32, rounded once") {
+TEST_CASE("mixed precision: each operation in bfloat16 equals the one in float32, rounded once") {
   for (const Exec& exec : execs()) {
     const Tensor state = Tensor::empty(exec, {int64_t(sizeof(StepState))}, DType::u8);
     const StepState third{.step = 3};
@@ -189,7 +189,7 @@ TEST_CASE("mixed precision: each operation in bfloat16 is the one in float32, ro
   }
 }
 
-TEST_CASE("mixed precision: up-sampling and sums of gradients in bfloat16 are rounded once") {
+TEST_CASE("mixed precision: up-sampling and accumulated gradients in bfloat16 are rounded once") {
   for (const Exec& exec : execs())
     for (const Layout layout : {Layout::nhwc, Layout::nchw}) {
       const auto same = [&](const Shape& from, const Shape& to, const auto& run) {
@@ -212,7 +212,7 @@ TEST_CASE("mixed precision: up-sampling and sums of gradients in bfloat16 are ro
     }
 }
 
-TEST_CASE("mixed precision: on a GPU a step in nhwc is the step in nchw, and in bfloat16 near it") {
+TEST_CASE("mixed precision: on a GPU a step in nhwc equals the step in nchw, and is close to it in bfloat16") {
   for (const Exec& exec : execs()) {
     if (!has_tensor_cores(exec)) continue;
     for (const auto& [channels, decoders] : {std::pair(1, 1), {3, 2}}) {
@@ -223,9 +223,9 @@ TEST_CASE("mixed precision: on a GPU a step in nhwc is the step in nchw, and in 
       CHECK(network_layout(tf32, DType::f32, 8) == Layout::nhwc);
       const Step want = step_of(exec, channels, decoders), same = step_of(tf32, channels, decoders),
                  near = step_of(bf16, channels, decoders), moved = step_of(exec, channels, decoders, rounding);
-      // A ReLU that switches changes a gradient by far more than the perturbation that switches it, in float32 too: in
-      // bfloat16 it may change as much as in float32 with parameters perturbed by one rounding, plus more for the
-      // rounding of the maps.
+      // A ReLU whose input changes sign changes a gradient by far more than the perturbation that caused it, also in
+      // float32. In bfloat16 the gradient may change as much as in float32 with parameters perturbed by one rounding,
+      // plus an allowance for the rounding of the maps.
       CHECK(difference(near.losses, want.losses) < 0.02);
       CHECK(difference(near.running, want.running) < 0.002);
       CHECK(difference(near.gradient, want.gradient) > 1e-3);
@@ -242,7 +242,7 @@ TEST_CASE("mixed precision: on a GPU a step in nhwc is the step in nchw, and in 
   }
 }
 
-TEST_CASE("mixed precision: training in bfloat16 on a GPU lowers the loss as in float32") {
+TEST_CASE("mixed precision: training in bfloat16 on a GPU lowers the loss as much as in float32") {
   for (Exec exec : execs()) {
     if (!has_tensor_cores(exec)) continue;
     const Batch batch = batch_of(exec, {2, 1, 16, 16});

@@ -35,7 +35,7 @@ std::vector<float> flat_outputs(const Exec& exec, const std::vector<Var>& output
 
 }  // namespace
 
-TEST_CASE("network: H1 and H2 have the published numbers of parameters") {
+TEST_CASE("network: the numbers of parameters of H1 and H2 equal the published ones") {
   const auto count = [](int channels, int decoders) {
     Params params;
     const UNet net(params, {.in_channels = channels, .decoders = decoders});
@@ -47,7 +47,7 @@ TEST_CASE("network: H1 and H2 have the published numbers of parameters") {
   CHECK(count(3, 2) == 2737891 + 640);
 }
 
-TEST_CASE("network: the library's blocked path equals the plain one, forward and backward") {
+TEST_CASE("network: the library's path in the blocked layout equals the plain path, forward and backward") {
   Exec plain, fast;
   plain.variant = Variant::plain;
   // A width of 12 leaves padding lanes in the blocked layout.
@@ -75,7 +75,7 @@ TEST_CASE("network: the library's blocked path equals the plain one, forward and
     }
     check_close(out[1], out[0], 1e-4, 1e-4);
     check_close(running[1], running[0], 1e-5, 1e-4);
-    // Rounding may decide a ReLU whose input is near 0: compare each parameter's gradient by its mean difference.
+    // Rounding may switch a ReLU whose input is near 0, so gradients are compared by their mean difference.
     double difference = 0, size = 0;
     for (const Params::Named& named : a.params.learnt()) {
       double off = 0, norm = 0;
@@ -91,7 +91,7 @@ TEST_CASE("network: the library's blocked path equals the plain one, forward and
   }
 }
 
-TEST_CASE("network: images of many channels take the library's path too") {
+TEST_CASE("network: images with many channels use the library's path too") {
   const Exec cpu;
   const UNetOptions options{.in_channels = 5, .width = 8};
   Fixture f(cpu, options);
@@ -109,11 +109,11 @@ TEST_CASE("network: images of many channels take the library's path too") {
       for (const float v : t.to_host<float>(cpu))
         applied[k].push_back(v);
   }
-  CHECK(trained[0] == trained[1]);  // the plain convolution rounds otherwise
+  CHECK(trained[0] == trained[1]);  // the plain convolution would round differently
   CHECK(applied[0] == applied[1]);
 }
 
-TEST_CASE("network: the gradient of every parameter, in double along random directions") {
+TEST_CASE("network: the gradient of every parameter matches finite differences in double along random directions") {
   const Exec cpu;
   Fixture f(cpu, {.in_channels = 2, .width = 2}, DType::f64);
   const Tensor image = Tensor::from(cpu, {3, 2, 8, 8}, uniform<double>(3 * 2 * 8 * 8, -1, 1, 1));
@@ -157,7 +157,7 @@ TEST_CASE("network: the gradient of every parameter, in double along random dire
   }
 }
 
-TEST_CASE("network: a folded convolution is the convolution, then batch norm with running statistics, then ReLU") {
+TEST_CASE("network: a folded convolution equals convolution, batch norm with running statistics and ReLU in turn") {
   const Exec cpu;
   const int in = 16, out = 32, height = 9, width = 11;
   const auto random = [&](Shape shape, double lo, unsigned seed) {
@@ -184,7 +184,7 @@ TEST_CASE("network: a folded convolution is the convolution, then batch norm wit
   check_close(of(to_layout(cpu, got, Layout::nchw)), want, 2e-3, 1e-4);
 }
 
-TEST_CASE("network: a convolution of an up-sampled map and a skip is that of their concatenation, both ways") {
+TEST_CASE("network: convolving an up-sampled map and a skip equals convolving their concatenation, both passes") {
   const int n = 2, lows = 144, skips = 16, outs = 32, h = 6, w = 10, ins = lows + skips;
   const auto random = [](Shape shape, unsigned seed) { return uniform<float>(size_t(shape.size()), -1, 1, seed); };
   const Shape low_shape{n, lows, h / 2, w / 2}, skip_shape{n, skips, h, w}, out_shape{n, outs, h, w};
@@ -247,7 +247,7 @@ TEST_CASE("network: a convolution of an up-sampled map and a skip is that of the
   }
 }
 
-TEST_CASE("network: the output of a batch normalisation is made again for the backward, not kept") {
+TEST_CASE("network: the output of a batch normalisation is recomputed for the backward pass, not stored") {
   const Exec cpu;
   const auto random = [&](Shape shape, unsigned seed) {
     return Tensor::from(cpu, shape, uniform<float>(size_t(shape.size()), -1, 1, seed));
@@ -273,11 +273,11 @@ TEST_CASE("network: the output of a batch normalisation is made again for the ba
   CHECK(bool(tape.grad(x)));
 }
 
-TEST_CASE("tape: backward never writes over a seed that its caller keeps") {
+TEST_CASE("tape: backward never overwrites a seed gradient that its caller still holds") {
   for (const Exec& exec : execs()) {
     Tape tape(exec);
     const Var x = tape.leaf(Tensor::from<float>(exec, {2}, {5, 7}));
-    // Passes its gradient on unchanged, and adds to it afterwards, like other users of x.
+    // Passes its gradient on without a copy and writes to it afterwards, as accumulating gradients of x would.
     const Var y = tape.record(x.value, {x}, [&tape, x](const Tensor& d_out) {
       tape.set_gradient(x, d_out);
       d_out.zero(tape.exec());
@@ -289,7 +289,7 @@ TEST_CASE("tape: backward never writes over a seed that its caller keeps") {
   }
 }
 
-TEST_CASE("network: NaN passes batch norm and ReLU, so that it is seen in the loss") {
+TEST_CASE("network: NaN propagates through batch norm and ReLU, so that it shows in the loss") {
   for (const Exec& exec : execs())
     for (const Layout layout : {Layout::nchw, Layout::blocked8}) {
       std::vector<float> x = uniform<float>(8 * 4 * 4, -1, 1, 1);
@@ -313,7 +313,7 @@ TEST_CASE("network: NaN passes batch norm and ReLU, so that it is seen in the lo
     }
 }
 
-TEST_CASE("network: a training step takes nothing from the system after its first run") {
+TEST_CASE("network: a training step allocates nothing from the system after the first step") {
   const Exec cpu;
   Fixture f(cpu, {.width = 8});
   const Tensor image = Tensor::from(cpu, {2, 1, 32, 32}, uniform<float>(2 * 32 * 32, -1, 1, 1));

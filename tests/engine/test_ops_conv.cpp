@@ -7,10 +7,10 @@ using kernels::ConvGeometry;
 
 namespace {
 
-/// oneDNN's layout on this machine for maps of whole blocks of 8.
+/// oneDNN's layout on this machine for maps whose channels fill whole blocks of 8.
 const Layout blocked = Layout::blocked8;
 
-/// A piece of a network, with the shapes to check it with.
+/// A piece of a network and the shapes of the inputs and parameters to check it with.
 struct Case {
   std::function<Piece(Layout)> piece;
   std::vector<Shape> inputs, parameters;
@@ -25,7 +25,7 @@ void check_case(const Case& c) {
 
 }  // namespace
 
-TEST_CASE("conv: gradients of every geometry, with and without bias and ReLU, in double") {
+TEST_CASE("conv: gradients match finite differences in double for every geometry, with and without bias and ReLU") {
   for (const ConvGeometry& g :
        {ConvGeometry::square(3, 2, 1), ConvGeometry::square(2, 2, 0), ConvGeometry::same(3, 1, 4),
         ConvGeometry::same(1, 3), ConvGeometry::same(2, 2), ConvGeometry{2, 3, 2, 2, 0, 1, 2, 3}})
@@ -44,7 +44,7 @@ TEST_CASE("conv: gradients of every geometry, with and without bias and ReLU, in
     }
 }
 
-TEST_CASE("conv: the libraries' way of every geometry is the plain one") {
+TEST_CASE("conv: the libraries give the plain kernels' results for every geometry") {
   for (const ConvGeometry& g :
        {ConvGeometry::square(3, 2, 1), ConvGeometry::square(2, 2, 0), ConvGeometry::square(1, 2, 0),
         ConvGeometry::same(3, 1), ConvGeometry::same(1, 3), ConvGeometry::same(3, 1, 16), ConvGeometry::same(1, 3, 16),
@@ -64,7 +64,7 @@ TEST_CASE("conv: the libraries' way of every geometry is the plain one") {
     }
 }
 
-TEST_CASE("conv: one of parts is that of their concatenation") {
+TEST_CASE("conv: convolving parts equals convolving their concatenation") {
   const ConvGeometry g = ConvGeometry::same(3, 3);
   const auto joined = [&](Layout layout) -> Piece {
     return [=](Tape& tape, const std::vector<Var>& in, const std::vector<Parameter>& p) {
@@ -92,10 +92,10 @@ TEST_CASE("conv: one of parts is that of their concatenation") {
                   Error);
 }
 
-TEST_CASE("conv: the transposed one by hand, its gradients, and the libraries' way") {
+TEST_CASE("conv: transposed convolution: values by hand, gradients, and agreement with the libraries") {
   const Exec cpu;
-  // Each pixel of x spreads the 3x3 kernel around twice its place; the padding cuts the first row and column off, and
-  // the output padding leaves room for the last ones.
+  // Each pixel of x adds the kernel, 3x3, around twice its position; the padding removes the first row and column,
+  // and the output padding keeps the last ones.
   Tape tape(cpu);
   const Parameter w{Tensor::from<double>(cpu, {1, 1, 3, 3}, {1, 2, 3, 4, 5, 6, 7, 8, 9}),
                     Tensor::zeros(cpu, {1, 1, 3, 3}, DType::f64)};
@@ -122,7 +122,7 @@ TEST_CASE("conv: the transposed one by hand, its gradients, and the libraries' w
     }
 }
 
-TEST_CASE("conv: a kernel of 2x2 after up-sampling is that of the up-sampled maps") {
+TEST_CASE("conv: the fused 2x2 convolution of up-sampled maps equals up-sampling, then convolving") {
   const Exec cpu;
   const std::vector<Shape> inputs{{2, 3, 3, 4}}, parameters{{5, 3, 2, 2}, {5}};
   for (const bool relu : {false, true}) {
@@ -132,7 +132,7 @@ TEST_CASE("conv: a kernel of 2x2 after up-sampling is that of the up-sampled map
                                   relu);
       };
     };
-    // A transposed convolution with a kernel of ones repeats each pixel; the channels do not mix.
+    // A transposed convolution with a kernel of ones repeats each pixel; the weight keeps the channels separate.
     const auto composed = [&](Layout layout) -> Piece {
       return [=](Tape& tape, const std::vector<Var>& in, const std::vector<Parameter>& p) {
         std::vector<double> same(3 * 3 * 4, 0.);

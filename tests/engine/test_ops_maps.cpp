@@ -39,14 +39,14 @@ std::vector<double> values(const std::function<Var(Tape&, const Var&)>& op, cons
 
 }  // namespace
 
-TEST_CASE("maps: activations, sums and concatenation") {
+TEST_CASE("maps: gradients of activations, sums and concatenation") {
   const Shape shape{2, 11, 5, 4};
   check_op([](Tape& t, const std::vector<Var>& v) { return relu(t, v[0]); }, {shape});
   check_op([](Tape& t, const std::vector<Var>& v) { return sigmoid(t, v[0]); }, {shape});
   check_op([](Tape& t, const std::vector<Var>& v) { return tanh(t, v[0]); }, {shape});
   check_op([](Tape& t, const std::vector<Var>& v) { return add(t, v[0], v[1]); }, {shape, shape});
   check_op([](Tape& t, const std::vector<Var>& v) { return add_relu(t, v[0], v[1]); }, {shape, shape});
-  // Gradients that are summed: of a value that is used twice, and twice by one operation.
+  // Gradients that are accumulated: a value used by two operations, and a value used twice by one operation.
   check_op([](Tape& t, const std::vector<Var>& v) { return add(t, add_relu(t, v[0], v[1]), add(t, v[0], v[0])); },
            {shape, shape});
   for (const int channels : {16, 5})
@@ -60,7 +60,7 @@ TEST_CASE("maps: activations, sums and concatenation") {
         std::vector<double>{.5, one, e * one});
 }
 
-TEST_CASE("maps: an activation keeps padding lanes at 0 and lets NaN through") {
+TEST_CASE("maps: an activation keeps padding lanes at 0 and propagates NaN") {
   for (const Exec& exec : execs()) {
     Tape tape(exec);
     const Var x{to_layout(exec, Tensor::from<float>(exec, {1, 3, 1, 1}, {NAN, 1, -1}), Layout::blocked8)};
@@ -74,9 +74,9 @@ TEST_CASE("maps: an activation keeps padding lanes at 0 and lets NaN through") {
   }
 }
 
-TEST_CASE("maps: bilinear resize, by hand and its gradient") {
+TEST_CASE("maps: bilinear resize: values by hand, and the gradient") {
   const auto resized = [](int h, int w) { return [=](Tape& t, const Var& x) { return resize_bilinear(t, x, h, w); }; };
-  // Twice as wide: a quarter of the way to either neighbour, and the edge repeated. Half as wide: the mean of two.
+  // Twice as wide: samples a quarter of the way to either neighbour, edges repeated. Half as wide: means of two.
   CHECK(values(resized(1, 6), {1, 1, 1, 3}, {0, 4, 8}, Layout::nchw) == std::vector<double>{0, 1, 3, 5, 7, 8});
   CHECK(values(resized(1, 2), {1, 1, 1, 4}, {0, 4, 8, 20}, Layout::nhwc) == std::vector<double>{2, 14});
   CHECK(values(resized(4, 1), {1, 1, 2, 1}, {0, 4}, Layout::blocked8) == std::vector<double>{0, 1, 3, 4});
@@ -90,9 +90,9 @@ TEST_CASE("maps: bilinear resize, by hand and its gradient") {
              {{2, 9, from.first, from.second}});
 }
 
-TEST_CASE("maps: 3x3 max pooling, by hand and its gradient") {
+TEST_CASE("maps: 3x3 max pooling: values by hand, and the gradient") {
   const auto pool = [](Tape& t, const Var& x) { return max_pool_3x3(t, x); };
-  // The windows begin one pixel outside and overlap by one.
+  // The first window begins one pixel outside the image, and windows overlap by one pixel.
   CHECK(values(pool, {1, 1, 3, 4}, {1, 2, 3, 4, 8, 7, 6, 5, 0, 9, 1, -3}, Layout::nchw) ==
         std::vector<double>{8, 7, 9, 9});
   CHECK(values(pool, {1, 1, 1, 1}, {-2}, Layout::blocked8) == std::vector<double>{-2});
@@ -100,7 +100,7 @@ TEST_CASE("maps: 3x3 max pooling, by hand and its gradient") {
   check_op([](Tape& t, const std::vector<Var>& v) { return max_pool_3x3(t, v[0]); }, {{1, 8, 4, 1}});
 }
 
-TEST_CASE("maps: a pixel's vector divided by its length") {
+TEST_CASE("maps: each pixel's vector is divided by its length: values by hand, and the gradient") {
   const auto unit = [](Tape& t, const Var& x) { return normalise_pixels(t, x, 1e-6); };
   // Below epsilon the vector is divided by epsilon instead.
   const std::vector<double> got = values(unit, {1, 2, 1, 3}, {3, 0, 1e-7, -4, 0, 0}, Layout::blocked8);
@@ -109,7 +109,7 @@ TEST_CASE("maps: a pixel's vector divided by its length") {
   check_op([](Tape& t, const std::vector<Var>& v) { return normalise_pixels(t, v[0], 100.); }, {{1, 3, 4, 5}});
 }
 
-TEST_CASE("maps: channel dropout drops whole channels of a sample, the same in any layout") {
+TEST_CASE("maps: channel dropout drops whole channels of a sample, the same ones in any layout") {
   const Shape shape{40, 11, 3, 2};
   StepState host;
   host.step = 5;
@@ -145,7 +145,7 @@ TEST_CASE("maps: channel dropout drops whole channels of a sample, the same in a
   }
 }
 
-TEST_CASE("maps: instance norm has mean 0 and variance 1 in each channel of each sample, and its gradient") {
+TEST_CASE("maps: instance norm gives mean 0 and variance 1 in each channel of each sample; its gradient") {
   const Shape shape{3, 11, 5, 4};
   const std::vector<double> x = uniform<double>(size_t(shape.size()), -2, 7, 9);
   for (const Layout layout : {Layout::nchw, Layout::blocked8, Layout::nhwc}) {

@@ -35,7 +35,7 @@ std::string refused(const std::string& header, size_t data) {
 
 }  // namespace
 
-TEST_CASE("safetensors: what is written is read back, and twice gives the same bytes") {
+TEST_CASE("safetensors: reading gives back what was written, and encoding twice gives the same bytes") {
   const std::vector<std::byte> bytes = encode_safetensors(example());
   CHECK(bytes == encode_safetensors(example()));
   const SafeTensors back = decode_safetensors(bytes, "m");
@@ -47,7 +47,7 @@ TEST_CASE("safetensors: what is written is read back, and twice gives the same b
   CHECK(contains(refusal([&] { back.floats("step", {1}, "m"); }), "expected F32"));
 }
 
-TEST_CASE("safetensors: cut anywhere it is refused, and no changed byte crashes") {
+TEST_CASE("safetensors: a truncated file is refused at any length, and no changed byte causes a crash") {
   const std::vector<std::byte> whole = encode_safetensors(example());
   for (size_t n = 0; n < whole.size(); ++n)
     CHECK_THROWS_AS(decode_safetensors(std::span(whole).first(n), "m"), Error);
@@ -62,7 +62,7 @@ TEST_CASE("safetensors: cut anywhere it is refused, and no changed byte crashes"
     }
 }
 
-TEST_CASE("safetensors: hostile headers are refused in a sentence with the file's name") {
+TEST_CASE("safetensors: malicious headers are refused with a sentence that names the file") {
   for (const char* header :
        {"[]", "{\"a\":1}", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,8]}}",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}",
@@ -77,7 +77,7 @@ TEST_CASE("safetensors: hostile headers are refused in a sentence with the file'
   CHECK(contains(refused("{\"a\":" + deep, 0), "m.safetensors"));
 }
 
-TEST_CASE("model file: written and read back it predicts the same; a torchvf state_dict needs no metadata") {
+TEST_CASE("model file: saving and loading keeps settings and weights; a torchvf state_dict needs no metadata") {
   const Exec cpu;
   const Folder folder;
   VectorFieldOptions o;

@@ -13,7 +13,7 @@ namespace {
 using Parameters = std::vector<Parameter>;
 using Vars = std::vector<Var>;
 
-/// Parameters k and k + 1 as those of a batch normalisation, with unused running statistics.
+/// Parameters k and k + 1 as gamma and beta of a batch normalisation whose running statistics are not used.
 NormParameters norm_of(Tape& tape, const Parameters& p, size_t k) {
   const auto statistic = [&] { return Tensor::zeros(tape.exec(), p[k].value.shape(), p[k].value.dtype()); };
   return {p[k], p[k + 1], statistic(), statistic()};
@@ -39,7 +39,7 @@ void check_network(const std::function<Piece(Layout)>& piece, const std::vector<
 
 }  // namespace
 
-TEST_CASE("ERFNet: a downsampler") {
+TEST_CASE("ERFNet: gradients of a downsampler") {
   for (const auto& [in, out] : {std::pair(1, 16), {8, 24}})
     check_network(
         [in = in](Layout layout) -> Piece {
@@ -52,7 +52,7 @@ TEST_CASE("ERFNet: a downsampler") {
         {{2, in, 8, 6}}, {{out - in, in, 3, 3}, {out - in}, {out}, {out}});
 }
 
-TEST_CASE("ERFNet: a non-bottleneck block of dilation 16 with channel dropout") {
+TEST_CASE("ERFNet: gradients of a non-bottleneck block with dilation 16 and channel dropout") {
   check_network(
       [](Layout layout) -> Piece {
         return [=](Tape& t, const Vars& in, const Parameters& p) {
@@ -68,7 +68,7 @@ TEST_CASE("ERFNet: a non-bottleneck block of dilation 16 with channel dropout") 
       {{8, 8, 3, 1}, {8}, {8, 8, 1, 3}, {8}, {8}, {8}, {8, 8, 3, 1}, {8}, {8, 8, 1, 3}, {8}, {8}, {8}});
 }
 
-TEST_CASE("ERFNet: a transposed convolution up, and the last one of a decoder") {
+TEST_CASE("ERFNet: gradients of an upsampler and of a decoder's last transposed convolution") {
   check_network(
       [](Layout layout) -> Piece {
         return [=](Tape& t, const Vars& in, const Parameters& p) {
@@ -81,7 +81,7 @@ TEST_CASE("ERFNet: a transposed convolution up, and the last one of a decoder") 
       {{2, 16, 4, 5}}, {{16, 8, 3, 3}, {8}, {8}, {8}, {8, 4, 2, 2}, {4}});
 }
 
-TEST_CASE("ResNet: the stem and a bottleneck with and without a convolution in its shortcut") {
+TEST_CASE("ResNet: gradients of the stem and of bottlenecks with and without a convolution in the shortcut") {
   check_network(
       [](Layout layout) -> Piece {
         return [=](Tape& t, const Vars& in, const Parameters& p) {
@@ -102,7 +102,7 @@ TEST_CASE("ResNet: the stem and a bottleneck with and without a convolution in i
       1e-3);
 }
 
-TEST_CASE("object-guided: a combination of two scales with instance norm, and a pointwise head") {
+TEST_CASE("object-guided: gradients of a combination of two scales with instance norm, and of a pointwise head") {
   check_network(
       [](Layout layout) -> Piece {
         return [=](Tape& t, const Vars& in, const Parameters& p) {
@@ -116,7 +116,7 @@ TEST_CASE("object-guided: a combination of two scales with instance norm, and a 
       {{2, 16, 3, 4}, {2, 8, 6, 7}}, {{8, 16, 3, 3}, {8}, {8, 16, 1, 1}, {8}, {1, 8, 3, 3}, {1}});
 }
 
-TEST_CASE("W-Net and FCRNet: a stage of the decoder, and the normalised features of a second network") {
+TEST_CASE("W-Net and FCRNet: gradients of a decoder stage and of normalised features fed to a second network") {
   check_network(
       [](Layout layout) -> Piece {
         return [=](Tape& t, const Vars& in, const Parameters& p) {
@@ -131,7 +131,7 @@ TEST_CASE("W-Net and FCRNet: a stage of the decoder, and the normalised features
       {{8, 16, 2, 2}, {8}, {8, 16, 3, 3}, {8}, {8, 8, 3, 3}, {8}, {8, 11, 3, 3}, {8}});
 }
 
-TEST_CASE("network: on an evaluating tape a batch norm uses the running statistics") {
+TEST_CASE("network: batch norm uses the running statistics on a tape in evaluation mode") {
   for (const Exec& exec : execs()) {
     const Shape shape{2, 8, 3, 5};
     const auto random = [&](const Shape& s, double lo, unsigned seed) {
@@ -159,7 +159,7 @@ TEST_CASE("network: on an evaluating tape a batch norm uses the running statisti
   }
 }
 
-TEST_CASE("parameters: PyTorch's bound, and Keras's normal numbers cut off at two deviations") {
+TEST_CASE("parameters: PyTorch's bound, and Keras's normal distribution truncated at two standard deviations") {
   CHECK(pytorch_bound({64, 16, 3, 1}) == doctest::Approx(1 / std::sqrt(48.)));
   const Exec cpu;
   Params params;

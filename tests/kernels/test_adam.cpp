@@ -9,7 +9,7 @@ using namespace basin::test;
 
 namespace {
 
-/// Adam for one parameter, in double on the host; `steps` returns the value after each gradient.
+/// Adam for one parameter, in double on the host; returns the parameter's value after each gradient.
 std::vector<double> by_hand(const kernels::AdamOptions& o, double value, const std::vector<double>& gradients,
                             double rate) {
   std::vector<double> values;
@@ -19,7 +19,7 @@ std::vector<double> by_hand(const kernels::AdamOptions& o, double value, const s
     m = o.beta1 * m + (1 - o.beta1) * g;
     v = o.beta2 * v + (1 - o.beta2) * g * g;
     const double m_hat = m / (1 - std::pow(o.beta1, t)), v_hat = v / (1 - std::pow(o.beta2, t));
-    // "epsilon hat" of Kingma and Ba, section 2: epsilon beside the uncorrected root.
+    // "epsilon hat" of Kingma and Ba, section 2: epsilon is added to the root of the uncorrected second moment.
     value -= o.epsilon_inside ? rate * std::sqrt(1 - std::pow(o.beta2, t)) / (1 - std::pow(o.beta1, t)) * m /
                                     (std::sqrt(v) + o.epsilon)
                               : rate * m_hat / (std::sqrt(v_hat) + o.epsilon);
@@ -28,7 +28,7 @@ std::vector<double> by_hand(const kernels::AdamOptions& o, double value, const s
   return values;
 }
 
-/// The kernel on 9,000 parameters (more than two of its chunks), all with the gradients of `by_hand`.
+/// The kernel on 9,000 parameters (more than two of its chunks), all with the same start value and gradient.
 struct Many {
   static constexpr int64_t n = 9000;
   Exec exec;
@@ -56,7 +56,7 @@ struct Many {
 
 }  // namespace
 
-TEST_CASE("adam: the steps of every parameter are those worked out by hand") {
+TEST_CASE("adam: the steps of every parameter equal those worked out by hand") {
   const std::vector<double> gradients{0.5, -0.25, 2, 1e-9, 0};
   const double start = 0.75, rate = 0.125;
   for (const kernels::AdamOptions& o :
@@ -73,7 +73,7 @@ TEST_CASE("adam: the steps of every parameter are those worked out by hand") {
   }
 }
 
-TEST_CASE("adam: the first step is the rate, against the gradient's sign, whatever its size") {
+TEST_CASE("adam: the first step is the rate times the negative sign of the gradient, whatever its size") {
   for (const Exec& exec : execs())
     for (const double g : {1e-3, -4e5}) {
       Many many(exec, 0);
@@ -81,7 +81,7 @@ TEST_CASE("adam: the first step is the rate, against the gradient's sign, whatev
     }
 }
 
-TEST_CASE("adam: the correction of a late step is that of the powers") {
+TEST_CASE("adam: late steps use the exact bias correction, 1 - beta^t") {
   for (const Exec& exec : execs())
     for (const int64_t t : {1000, 4095, 100000}) {
       const kernels::AdamOptions o;
@@ -93,7 +93,7 @@ TEST_CASE("adam: the correction of a late step is that of the powers") {
     }
 }
 
-TEST_CASE("adam: after a gradient that is no number nothing changes any more, and the first such step is known") {
+TEST_CASE("adam: after a gradient with NaN or inf no parameter changes, and the first such step is recorded") {
   for (const Exec& exec : execs())
     for (const double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
       Many many(exec, 1);

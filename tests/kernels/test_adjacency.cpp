@@ -77,7 +77,7 @@ std::vector<int32_t> random_labels(Shape shape, int objects, unsigned seed) {
 
 }  // namespace
 
-TEST_CASE("adjacency: OpenCV's disc, by hand") {
+TEST_CASE("adjacency: distances within OpenCV's disc, by hand") {
   // Two pixels (dx, dy) apart, and a background.
   const auto near = [](int dx, int dy, double radius) {
     const Shape shape{1, 16, 16};
@@ -107,7 +107,7 @@ TEST_CASE("adjacency: OpenCV's disc, by hand") {
   CHECK_FALSE(near(1, 1, 1));
 }
 
-TEST_CASE("adjacency: as pixel by pixel, on every device and at any number of threads") {
+TEST_CASE("adjacency: equals a pixel-by-pixel search, on every device and with any number of threads") {
   const int threads_before = omp_get_max_threads();
   unsigned seed = 1;
   for (const Shape shape : {Shape{1, 1, 1}, Shape{2, 1, 40}, Shape{1, 40, 1}, Shape{3, 23, 37}, Shape{1, 70, 65}})
@@ -132,14 +132,14 @@ TEST_CASE("adjacency: as pixel by pixel, on every device and at any number of th
   omp_set_num_threads(threads_before);
 }
 
-TEST_CASE("adjacency: objects beyond the capacity are background and counted; what is missing has no neighbours") {
+TEST_CASE("adjacency: objects beyond the capacity count as background; missing labels have no neighbours") {
   for (const Exec& exec : execs()) {
     const Graph g = adjacency(exec, {3, 1, 5}, {1, 2, 3, 4, 5, 2, 2, 1, 1, 1, 0, 0, 0, 2, 0}, 4, {});
     CHECK(g.dropped == std::vector<int32_t>{2, 0, 0});
     CHECK(g(0, 0, 1));
     CHECK(g(0, 3, 0));
     CHECK(g(0, 1, 3));
-    CHECK_FALSE(g(1, 0, 1));  // no background there
+    CHECK_FALSE(g(1, 0, 1));  // this sample has no background
     CHECK(g(1, 1, 2));
     CHECK_FALSE(g(2, 0, 1));
     CHECK_FALSE(g(2, 2, 1));
@@ -147,7 +147,7 @@ TEST_CASE("adjacency: objects beyond the capacity are background and counted; wh
   }
 }
 
-TEST_CASE("adjacency: a radius or tables that do not fit are refused") {
+TEST_CASE("adjacency: an invalid radius and tables of the wrong size are refused") {
   const Exec cpu;
   for (const double radius : {0.0, -1.0, 65.0, std::nan("")})
     CHECK_THROWS_AS(adjacency(cpu, {1, 2, 2}, {0, 0, 0, 0}, 4, {.radius = radius}), Error);

@@ -22,9 +22,9 @@ TEST_CASE("bfloat16: rounds to nearest, ties to even, and keeps infinities and N
   CHECK(std::isnan(rounded(std::bit_cast<float>(0x7f800001))));
 }
 
-TEST_CASE("bfloat16: a convolution is the one in double, rounded once") {
+TEST_CASE("bfloat16: a convolution equals the one in double, rounded once") {
   if (!multiplies_bfloat16()) {
-    MESSAGE("this processor does not multiply bfloat16: its convolutions were not run");
+    MESSAGE("this processor has no bfloat16 arithmetic: its convolutions were not tested");
     return;
   }
   const Exec cpu;
@@ -62,11 +62,11 @@ TEST_CASE("bfloat16: a convolution is the one in double, rounded once") {
   }
 }
 
-TEST_CASE("bfloat16: the outputs of a network are those in float32 but for the rounding") {
+TEST_CASE("bfloat16: the outputs of a network equal those in float32 within rounding") {
   const Exec cpu;
   for (Exec exec : execs()) {
     if (exec.device == Device::cpu && !multiplies_bfloat16()) {
-      MESSAGE("this processor does not multiply bfloat16: the network in it was not run");
+      MESSAGE("this processor has no bfloat16 arithmetic: the network was not tested in bfloat16");
       continue;
     }
     if (exec.device != Device::cpu && !has_tensor_cores(exec)) continue;
@@ -101,7 +101,7 @@ TEST_CASE("bfloat16: the outputs of a network are those in float32 but for the r
         }
       };
       check(Precision::bf16, 0.03);
-      // TF32 has three bits more than bfloat16.
+      // TF32 has three more mantissa bits than bfloat16.
       if (exec.device != Device::cpu) check(Precision::tf32, 0.004);
     }
   }

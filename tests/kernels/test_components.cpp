@@ -84,7 +84,7 @@ void check_against_oracle(const Mask& m) {
 
 }  // namespace
 
-TEST_CASE("components: by hand") {
+TEST_CASE("components: labels by hand") {
   const Mask m = drawn({"a..b",  //
                         "a.b.",  //
                         ".c..",  //
@@ -95,7 +95,7 @@ TEST_CASE("components: by hand") {
   }
 }
 
-TEST_CASE("components: shapes that meet late") {
+TEST_CASE("components: shapes whose parts join late in raster order") {
   check_against_oracle(drawn({"#.#.#.#.#", "#.#.#.#.#", "#.#.#.#.#", "#########"}));
   check_against_oracle(
       drawn({"#########", "#.......#", "#.#####.#", "#.#...#.#", "#.###.#.#", "#.....#.#", "#######.#"}));
@@ -103,7 +103,7 @@ TEST_CASE("components: shapes that meet late") {
   check_against_oracle(drawn({"#..#..#", ".##.##.", "#..#..#"}));
 }
 
-TEST_CASE("components: random masks of awkward shapes") {
+TEST_CASE("components: random masks of awkward sizes match a flood fill") {
   unsigned seed = 0;
   for (const auto& [height, width] :
        {std::pair{1, 1}, {1, 130}, {130, 1}, {2, 2}, {3, 63}, {5, 64}, {7, 65}, {33, 129}, {64, 31}, {257, 200}})
@@ -111,14 +111,14 @@ TEST_CASE("components: random masks of awkward shapes") {
       check_against_oracle(random_mask(height, width, share, ++seed));
 }
 
-TEST_CASE("components: an image without pixels") {
+TEST_CASE("components: an image without pixels gives no labels") {
   for (const Exec& exec : test::execs()) {
     CHECK(label(exec, {0, 5, {}}, 4).empty());
     CHECK(label(exec, {5, 0, {}}, 8).empty());
   }
 }
 
-TEST_CASE("components: strips cover the rows of an image of any height") {
+TEST_CASE("components: strips cover all rows of an image of any height") {
   for (const int height : {0, 1, 63, 64, 65, 128, INT32_MAX - 64, INT32_MAX - 63, INT32_MAX}) {
     CAPTURE(height);
     const kernels::Strips strips{height};
@@ -132,7 +132,7 @@ TEST_CASE("components: strips cover the rows of an image of any height") {
   }
 }
 
-TEST_CASE("components: what is refused") {
+TEST_CASE("components: invalid arguments are refused") {
   CHECK_THROWS_AS(label(Exec{}, random_mask(4, 4, 0.5, 1), 6), Error);
   const Exec cpu;
   const Tensor mask = Tensor::zeros(cpu, {4, 4}, DType::u8), labels = Tensor::zeros(cpu, {4, 5}, DType::i32);

@@ -14,7 +14,7 @@ struct Case {
   int n, in, out, h, w, kernel, block, first;
 };
 
-/// The weight gradient computed by `run`, added to ones, with d_out in the given layout.
+/// The weight gradient computed by `run`, added to ones; d_out has the given layout.
 template <class T, class F>
 std::vector<T> weight_gradient(const Case& c, Layout layout, const F& run) {
   const Exec cpu;
@@ -30,9 +30,9 @@ std::vector<T> weight_gradient(const Case& c, Layout layout, const F& run) {
 
 }  // namespace
 
-TEST_CASE("conv: the weight gradient from few plain channels is the plain one in double") {
+TEST_CASE("conv: the weight gradient from few channels in plain layout matches the plain kernel in double") {
   const Exec cpu;
-  // The float32 numbers of uniform() are rounded from the double ones: the tolerance includes their error.
+  // uniform<float>() rounds the values of uniform<double>(): the tolerance includes that rounding.
   for (const Case& c : {Case{2, 1, 32, 37, 19, 3, 16, 0}, Case{2, 1, 32, 37, 19, 3, 8, 0},
                         Case{1, 3, 8, 16, 9, 3, 8, 1}, Case{1, 2, 12, 5, 33, 1, 16, 2}, Case{3, 1, 20, 1, 1, 3, 8, 0},
                         Case{1, 1, 8, 1, 7, 3, 8, 0}, Case{1, 1, 8, 7, 2, 3, 16, 0}, Case{1, 3, 16, 18, 1, 1, 8, 0}}) {
@@ -59,7 +59,7 @@ TEST_CASE("conv: the weight gradient from few plain channels is the plain one in
   }
 }
 
-TEST_CASE("conv: the kernel for few plain channels leaves the others alone") {
+TEST_CASE("conv: the kernel for few channels declines other cases and changes nothing") {
   const Exec cpu;
   const auto takes = [&](const Case& c, Layout layout) {
     bool taken = true;
@@ -77,7 +77,7 @@ TEST_CASE("conv: the kernel for few plain channels leaves the others alone") {
 
 namespace {
 
-/// Numbers that bfloat16 represents exactly.
+/// Random values that bfloat16 represents exactly.
 std::vector<double> random_numbers(const Shape& shape, unsigned seed) {
   std::vector<double> values = uniform<double>(size_t(shape.size()), -1, 1, seed);
   for (double& v : values)
@@ -99,7 +99,7 @@ std::vector<double> numbers(const Exec& exec, const Tensor& t) {
   return {values.begin(), values.end()};
 }
 
-/// Compares cuDNN's three passes between maps of X with the plain ones in double.
+/// Compares cuDNN's three passes on maps of element type X with the plain ones in double.
 template <class X>
 void check_passes(const Exec& gpu, const Case& c, Layout in_layout, Layout out_layout) {
   const Exec cpu;
@@ -112,7 +112,7 @@ void check_passes(const Exec& gpu, const Case& c, Layout in_layout, Layout out_l
   const Tensor w_true = plain_on<double>(cpu, w_shape, w), weight = plain_on<float>(gpu, w_shape, w);
   const kernels::ConvWeight<const double> part_true(w_true.view<const double, 4>(), c.first);
   const kernels::ConvWeight<const float> part(weight.view<const float, 4>(), c.first);
-  // A number stored in bfloat16 has a relative error of at most 2^-8; sums in float32 of 2e-5.
+  // A value stored in bfloat16 has a relative error of at most 2^-8; a sum in float32 one of 2e-5.
   const double rounding = std::is_same_v<X, bfloat16> ? 0x1p-8 : 0, sums = 2e-5;
 
   for (const bool bias : {true, false})
@@ -125,7 +125,7 @@ void check_passes(const Exec& gpu, const Case& c, Layout in_layout, Layout out_l
       kernels::conv_plain<double>(cpu, x_true.features<const double>(), part_true,
                                   bias ? b_true.view<const double, 1>() : View<const double, 1>(), end,
                                   want.features<double>());
-      // Rounded before and after adding the bias, which is at most 1: before it, the sum is larger by at most that.
+      // Rounded before and after adding the bias. The bias is at most 1, so the sum before it is larger by at most 1.
       const double roundings = bias ? 2.02 : 1;
       check_close(numbers<X>(gpu, got), want.to_host<double>(cpu), sums + (bias ? rounding : 0),
                   sums + roundings * rounding);
@@ -142,14 +142,14 @@ void check_passes(const Exec& gpu, const Case& c, Layout in_layout, Layout out_l
                                            kernels::ConvWeight<float>(got.view<float, 4>(), c.first));
     kernels::conv_plain_backward_weight<double>(cpu, x_true.features<const double>(), d_true.features<const double>(),
                                                 kernels::ConvWeight<double>(want.view<double, 4>(), c.first));
-    // The summand is rounded; it is at most 1 larger than its sum with the previous values.
+    // The term that is added is rounded; it exceeds the final sum by at most 1, the previous value.
     check_close(numbers<float>(gpu, got), want.to_host<double>(cpu), sums + rounding, sums + rounding);
   }
 }
 
 }  // namespace
 
-TEST_CASE("conv: on a GPU the library's three passes are the plain ones in double" * skip_without_gpu()) {
+TEST_CASE("conv: on a GPU cuDNN's three passes match the plain ones in double" * skip_without_gpu()) {
   for (Exec gpu : execs()) {
     if (gpu.device == Device::cpu) continue;
     const bool bf16 = has_tensor_cores(gpu);
@@ -173,14 +173,14 @@ TEST_CASE("conv: on a GPU the library's three passes are the plain ones in doubl
   }
 }
 
-TEST_CASE("conv: on a GPU choosing an algorithm takes nothing from a step's memory" * skip_without_gpu()) {
+TEST_CASE("conv: on a GPU choosing an algorithm uses none of a step's memory" * skip_without_gpu()) {
   for (Exec gpu : execs()) {
     if (gpu.device == Device::cpu) continue;
     const Shape shape{1, 24, 40, 56}, w_shape{24, 24, 3, 3};
     const std::vector<double> zeros(size_t(shape.size())), w(size_t(w_shape.size()));
     const Tensor x = plain_on<float>(gpu, shape, zeros), out = plain_on<float>(gpu, shape, zeros);
     const Tensor weight = plain_on<float>(gpu, w_shape, w);
-    // The first call chooses the algorithm, the second finds it in the cache.
+    // The first call measures and chooses the algorithm; the second finds it in the cache.
     size_t held[2];
     for (size_t& bytes : held) {
       Pool pool(gpu.device);

@@ -14,7 +14,7 @@ ConvKey key_of(ConvPass pass, int n) {
   return {{pass, n, 3, 5, 40, 56, kernels::ConvGeometry::same(1, 1), true, false}, false, true};
 }
 
-/// All parts differ, as far as there are enough values.
+/// All fields differ wherever their types have enough values.
 ConvAlgorithms some_choices() {
   return {{key_of(ConvPass::forward, 2), {1, 4, int64_t(1) << 40, 91002}},
           {key_of(ConvPass::backward_data, 2), {6, 0, 0, 91003}},
@@ -27,7 +27,7 @@ bool never(const ConvAlgorithm&) { return false; }
 
 }  // namespace
 
-TEST_CASE("choices: one is made once, one that was handed in is not made at all") {
+TEST_CASE("algorithm cache: each choice is measured once; restored choices are not measured") {
   ConvAlgorithmCache cache;
   const ConvKey a = key_of(ConvPass::forward, 1), b = key_of(ConvPass::forward, 2), c = key_of(ConvPass::forward, 3);
   int measured = 0;
@@ -40,11 +40,11 @@ TEST_CASE("choices: one is made once, one that was handed in is not made at all"
 
   const ConvAlgorithms others{{a, {1, 2, 3, 9}}, {b, {4, 5, 6, 9}}, {c, {7, 8, 9, 8}}};
   cache.hand_in(others, 9);
-  CHECK(cache.choices() == ConvAlgorithms{{a, others.at(a)}, {b, others.at(b)}});  // c is another cuDNN's
+  CHECK(cache.choices() == ConvAlgorithms{{a, others.at(a)}, {b, others.at(b)}});  // c is from another cuDNN version
   CHECK(cache.get(a, always, measure) == others.at(a));
-  CHECK(cache.get(a, never, measure) == others.at(a));  // it has worked
+  CHECK(cache.get(a, never, measure) == others.at(a));  // accepted before, so not checked again
   CHECK(measured == 1);
-  CHECK(cache.get(b, never, measure).algorithm == 11);  // refused
+  CHECK(cache.get(b, never, measure).algorithm == 11);  // the check refuses the restored choice
   CHECK(cache.get(b, always, measure).algorithm == 11);
   CHECK(cache.get(c, always, measure).algorithm == 12);
   CHECK(measured == 3);
@@ -54,7 +54,7 @@ TEST_CASE("choices: one is made once, one that was handed in is not made at all"
   CHECK(cache.choices().empty());
 }
 
-TEST_CASE("choices: as JSON and back they are the same") {
+TEST_CASE("algorithm cache: choices survive a round trip through JSON") {
   const std::string text = to_text(to_json(some_choices()));
   CHECK(conv_algorithms_from(parse_json(text), "state") == some_choices());
   CHECK(conv_algorithms_from(parse_json("[]"), "state").empty());
@@ -65,7 +65,7 @@ TEST_CASE("choices: as JSON and back they are the same") {
         "\"cudnn\":91003}]");
 }
 
-TEST_CASE("choices: those of a version that knew square kernels alone are read as such") {
+TEST_CASE("algorithm cache: choices in the older format, which has square kernels only, can be read") {
   const ConvAlgorithms one{
       {{{ConvPass::forward, 2, 3, 5, 40, 56, kernels::ConvGeometry::same(3, 3), true, false}, false, true},
        {1, 4, 64, 91002}}};
@@ -81,7 +81,7 @@ TEST_CASE("choices: those of a version that knew square kernels alone are read a
   }
 }
 
-TEST_CASE("choices: what is no list of them is refused with the file's name") {
+TEST_CASE("algorithm cache: malformed lists of choices are refused with the file's name") {
   const auto refused = [](const Json& json) {
     return refusal([&] { conv_algorithms_from(json, "state"); }) ==
            "state is damaged: its list of cuDNN algorithms cannot be parsed";
@@ -110,7 +110,7 @@ TEST_CASE("choices: what is no list of them is refused with the file's name") {
   CHECK(refused(twice));
 }
 
-TEST_CASE("choices: a GPU takes an algorithm that was handed in, and measures instead of one that there is not" *
+TEST_CASE("algorithm cache: a GPU uses a restored algorithm, and measures again if it does not exist" *
           skip_without_gpu()) {
   for (Exec gpu : execs()) {
     if (gpu.device == Device::cpu) continue;
@@ -133,7 +133,7 @@ TEST_CASE("choices: a GPU takes an algorithm that was handed in, and measures in
     const auto& [key, first] = *measured.begin();
     CHECK(first.cudnn == cudnn);
 
-    const int second = first.algorithm == 0 ? 1 : 0;  // cuDNN has both for every such problem
+    const int second = first.algorithm == 0 ? 1 : 0;  // cuDNN supports both for every such problem
     const ConvAlgorithms other{{key, {second, first.math, 64 << 20, cudnn}}};
     cache.hand_in(other, cudnn);
     const std::vector<float> got = convolved();

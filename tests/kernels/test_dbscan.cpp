@@ -23,8 +23,8 @@ double squared_distance(const Points<T>& points, size_t i, size_t j) {
   return dx * dx + dy * dy;
 }
 
-/// The algorithm of scikit-learn, point by point: the next unlabelled core point starts a cluster, which is grown until
-/// it is complete.
+/// The algorithm of scikit-learn, point by point: the next unlabelled core point starts a cluster, which grows until it
+/// is complete.
 template <class T>
 std::vector<int32_t> oracle(const Points<T>& points, const DbscanOptions& options) {
   const size_t n = points.size() / 2;
@@ -75,7 +75,7 @@ void check_against_oracle(const Points<T>& points, const DbscanOptions& options)
     }
 }
 
-/// Clumps of points over a background of single ones.
+/// Clumps of points on a background of scattered points.
 Points<double> clumps(size_t n, double size, unsigned seed) {
   std::mt19937 rng(seed);
   std::uniform_real_distribution<double> anywhere(0, size);
@@ -113,17 +113,17 @@ Points<float> narrowed(const Points<double>& points) { return {points.begin(), p
 
 }  // namespace
 
-TEST_CASE("dbscan: some of the points, which the host does not count") {
+TEST_CASE("dbscan: masked points, whose number the host does not know, are clustered like a list of them") {
   const auto run = [](const Exec& exec, const Points<float>& points, const std::vector<uint8_t>& mask,
                       const kernels::Bounds& box, const DbscanOptions& options, std::vector<int32_t>& labels) {
     const int64_t n = int64_t(mask.size());
     const Tensor at = Tensor::from(exec, {n, 2}, points), some = Tensor::from(exec, {n}, mask);
-    const Tensor to = Tensor::empty(exec, {n}, DType::i32), told = Tensor::zeros(exec, {2}, DType::i32);
-    auto* const numbers = told.data<int32_t>();  // clusters, strays
+    const Tensor to = Tensor::empty(exec, {n}, DType::i32), counts = Tensor::zeros(exec, {2}, DType::i32);
+    auto* const numbers = counts.data<int32_t>();  // of clusters and of points outside the box
     kernels::dbscan<float>(exec, at.view<const float, 2>(), {some.data<uint8_t>(), box, numbers + 1}, options,
                            to.view<int32_t, 1>(), numbers);
     labels = to.to_host<int32_t>(exec);
-    return told.to_host<int32_t>(exec);
+    return counts.to_host<int32_t>(exec);
   };
   const kernels::Bounds box{-10, 70, -10, 70};
   for (unsigned seed = 0; seed < 24; ++seed) {
@@ -180,15 +180,15 @@ TEST_CASE("dbscan: masked points in crowded cells have the same labels at any nu
   omp_set_num_threads(before);
 }
 
-TEST_CASE("dbscan: by hand") {
-  // A border point between two clusters gets the smaller number; the last point is noise.
+TEST_CASE("dbscan: border points and noise, by hand") {
+  // A border point between two clusters gets the smaller label; the last point is noise.
   const Points<double> line = {10, 0, 11, 0, 12, 0, 14, 0, 16, 0, 17, 0, 18, 0, 30, 0};
   const DbscanOptions options{2, 4};
   for (const Exec& exec : test::execs())
     CHECK(cluster(exec, line, options) == std::vector<int32_t>{0, 0, 0, 0, 1, 1, 1, -1});
 }
 
-TEST_CASE("dbscan: a distance of exactly eps counts, the next double above does not") {
+TEST_CASE("dbscan: points at a distance of exactly eps are neighbours, at the next larger double they are not") {
   for (const double far : {1.25, std::nextafter(1.25, 2.0)}) {
     const Points<double> pair = {-1, -2, -1, -2 + far};
     for (const Exec& exec : test::execs())
@@ -202,7 +202,7 @@ TEST_CASE("dbscan: a distance of exactly eps counts, the next double above does 
   check_against_oracle(lattice(15, 15, 1), {std::sqrt(2.0), 9});
 }
 
-TEST_CASE("dbscan: random points, as scikit-learn labels them") {
+TEST_CASE("dbscan: random points get scikit-learn's labels") {
   for (unsigned seed = 0; seed < 6; ++seed)
     for (const double eps : {0.3, 2.2, 7.0, 400.0})
       for (const int min_samples : {1, 2, 5, 15}) {
@@ -211,7 +211,7 @@ TEST_CASE("dbscan: random points, as scikit-learn labels them") {
       }
 }
 
-TEST_CASE("dbscan: rows, columns, diagonals and heaps of equal points") {
+TEST_CASE("dbscan: rows, columns, diagonals and clusters of equal points") {
   Points<double> diagonal;
   for (int i = 0; i < 200; ++i)
     diagonal.insert(diagonal.end(), {i * 0.7 * (i % 3), i * 0.7 * (i % 3)});
@@ -226,7 +226,7 @@ TEST_CASE("dbscan: rows, columns, diagonals and heaps of equal points") {
   check_against_oracle(joined(lattice(9, 9, 1), lattice(9, 9, 1)), {1, 8});
 }
 
-TEST_CASE("dbscan: points on the faces of cells") {
+TEST_CASE("dbscan: points on the boundaries of grid cells") {
   for (const double eps : {0.1, 1.0, 2.2, 3.0}) {
     check_against_oracle(lattice(17, 13, eps / std::sqrt(2.0)), {eps, 4});
     check_against_oracle(lattice(17, 13, eps / std::sqrt(2.0)), {eps, 9});
@@ -235,13 +235,13 @@ TEST_CASE("dbscan: points on the faces of cells") {
   }
 }
 
-TEST_CASE("dbscan: negative and huge coordinates, clumps far apart") {
+TEST_CASE("dbscan: negative and huge coordinates, and clumps that are far apart") {
   const Points<double> some = clumps(200, 30, 3);
   check_against_oracle(moved(some, -15, -15), {2, 4});
   check_against_oracle(moved(some, 1e7, -1e7), {2, 4});
   check_against_oracle(narrowed(moved(some, 1e7, -1e7)), {2, 4});
   check_against_oracle(joined(moved(some, 1e9, 0), joined(some, moved(some, -3e12, 1e15))), {2, 4});
-  Points<double> scattered;  // no two points share a row or column, so that even without gaps there is no small table
+  Points<double> scattered;  // no two points share a row or column: the grid stays large even without gaps
   for (int i = 0; i < 400; ++i)
     scattered.insert(scattered.end(), {double(i % 200) * 1e8, double((i * 77) % 200) * -1e8});
   check_against_oracle(scattered, {1, 2});
@@ -253,21 +253,21 @@ TEST_CASE("dbscan: negative and huge coordinates, clumps far apart") {
   }
 }
 
-TEST_CASE("dbscan: where doubles lie further apart than eps only equal points meet") {
+TEST_CASE("dbscan: where adjacent doubles are further apart than eps, only equal points are neighbours") {
   Points<double> points;
   for (const double at : {1e17, 1e18, -1e18, 1e300, -1e300, 1.7e308})
     for (int k = 0; k < 3; ++k)
       points.insert(points.end(), {k ? at : std::nextafter(at, 0.0), at});
   check_against_oracle(points, {1, 2});
   check_against_oracle(joined(points, clumps(100, 10, 1)), {1, 2});
-  Points<double> edge;  // around 2^36 blocks of 2^21 eps
+  Points<double> edge;  // at coordinates of about 2^36 blocks of 2^21 eps
   for (int k = -40; k <= 40; ++k)
     edge.insert(edge.end(), {0x1p57 + k * 16.0, 0.0, -0x1p57 + k * 16.0, 0.0});
   check_against_oracle(edge, {1, 1});
   check_against_oracle(edge, {40, 2});
 }
 
-TEST_CASE("dbscan: a cell of the grid is nowhere wider than eps, and neighbours are at most 2 cells apart") {
+TEST_CASE("dbscan: points in one grid cell are within eps, and neighbours are at most 2 cells apart") {
   std::mt19937_64 rng(1);
   for (const double reach : {1e-150, 0.1, 1.0, 2.25, 3.0, 1e150}) {
     const kernels::CellAxis axis(reach);
@@ -284,7 +284,7 @@ TEST_CASE("dbscan: a cell of the grid is nowhere wider than eps, and neighbours 
   }
 }
 
-TEST_CASE("dbscan: one point, no point") {
+TEST_CASE("dbscan: one point and no points") {
   for (const Exec& exec : test::execs()) {
     CHECK(cluster(exec, Points<float>{}, {1, 1}).empty());
     CHECK(cluster(exec, Points<double>{5, 5}, {1, 1}) == std::vector<int32_t>{0});
@@ -292,7 +292,7 @@ TEST_CASE("dbscan: one point, no point") {
   }
 }
 
-TEST_CASE("dbscan: what is refused") {
+TEST_CASE("dbscan: invalid arguments are refused") {
   const Exec cpu;
   const double inf = HUGE_VAL, nan = std::nan("");
   for (const double bad : {inf, -inf, nan}) {
@@ -322,7 +322,7 @@ TEST_CASE("dbscan: the same labels at 1, 2 and 7 threads") {
   CHECK(*std::max_element(first.begin(), first.end()) > 100);
 }
 
-TEST_CASE("dbscan: across the pieces that points are worked through in, the labels of the plain steps") {
+TEST_CASE("dbscan: processing points in chunks gives the labels of the plain version") {
   Exec plain;
   plain.variant = Variant::plain;
   const auto check = [&](const auto& points, const DbscanOptions& options) {
@@ -332,14 +332,14 @@ TEST_CASE("dbscan: across the pieces that points are worked through in, the labe
     const Points<double> points = clumps(60000, 900, 7);
     check(points, {2.2, min_samples});
     check(narrowed(points), {2.2, min_samples});
-    // Clumps in single cells, larger than a piece, among others.
-    const Points<double> heaps = joined(Points<double>(2 * 5000, 3.25), joined(points, Points<double>(2 * 2500, 7.5)));
-    check(heaps, {2.2, min_samples});
-    check(narrowed(heaps), {2.2, min_samples});
+    // Equal points that fill one grid cell each and exceed a chunk, among other points.
+    const Points<double> dense = joined(Points<double>(2 * 5000, 3.25), joined(points, Points<double>(2 * 2500, 7.5)));
+    check(dense, {2.2, min_samples});
+    check(narrowed(dense), {2.2, min_samples});
   }
 }
 
-TEST_CASE("dbscan: neighbours in cells that touch neither in rows nor in columns") {
+TEST_CASE("dbscan: neighbours in cells that share neither a row nor a column") {
   const double eps = 2.25;
   const kernels::CellAxis axis(eps);
   const double near_edge = 7 * axis.side() * (1 - 1e-9), apart = eps / std::sqrt(2.0) * (1 - 1e-9);

@@ -19,7 +19,7 @@ std::vector<float> distance_target(const Exec& exec, int height, int width, cons
   return to.to_host<float>(exec);
 }
 
-/// Compares each interior pixel with every pixel that is not interior.
+/// Takes each interior pixel's distance to every pixel that is not interior.
 std::vector<float> oracle(int height, int width, std::vector<int32_t> labels, int slots, double scale) {
   for (int32_t& label : labels)
     if (label >= slots) label = 0;
@@ -52,9 +52,9 @@ std::vector<float> oracle(int height, int width, std::vector<int32_t> labels, in
 
 }  // namespace
 
-TEST_CASE("distance target: by hand, at the border of the image, at contacts, and of thin objects") {
+TEST_CASE("distance target: image borders, touching objects and thin objects, by hand") {
   for (const Exec& exec : execs()) {
-    // The border of the image is not a boundary; the contact of 1 and 2 is one on both sides; 3 has no interior.
+    // The image border is not an object boundary; where 1 and 2 touch, both have one; 3 has no interior.
     check_close<float>(distance_target(exec, 1, 12, {1, 1, 1, 1, 2, 2, 2, 0, 3, 3, 0, 0}, 4, 10),
                        {10, 20 / 3.f, 10 / 3.f, 0, 0, 10, 0, 0, 0, 0, 0, 0}, 1e-5, 0);
     check_close<float>(distance_target(exec, 1, 12, {1, 1, 1, 1, 2, 2, 2, 0, 3, 3, 0, 0}, 2, 1),
@@ -62,7 +62,7 @@ TEST_CASE("distance target: by hand, at the border of the image, at contacts, an
     CHECK(distance_target(exec, 2, 2, {1, 1, 1, 1}, 2, 10) == std::vector<float>(4, 10.f));
     CHECK(distance_target(exec, 2, 2, {0, 0, 0, 0}, 2, 10) == std::vector<float>(4, 0.f));
     CHECK(distance_target(exec, 1, 1, {1}, 1, 10) == std::vector<float>(1, 0.f));
-    // Outside the image there is neither a boundary nor anything that a distance ends at.
+    // Pixels outside the image, of label -1, make no boundary, and no distance is measured to them.
     check_close<float>(distance_target(exec, 1, 9, {-1, -1, 1, 1, 1, 1, 0, 0, -1}, 2, 10),
                        {0, 0, 10, 20 / 3.f, 10 / 3.f, 0, 0, 0, 0}, 1e-5, 0);
     CHECK(distance_target(exec, 3, 3, {-1, -1, -1, -1, 1, 1, -1, -1, -1}, 2, 10) ==
@@ -70,7 +70,7 @@ TEST_CASE("distance target: by hand, at the border of the image, at contacts, an
   }
 }
 
-TEST_CASE("distance target: as pixel by pixel, on every device and at any number of threads") {
+TEST_CASE("distance target: equals a pixel-by-pixel search, on every device and with any number of threads") {
   const int before = omp_get_max_threads();
   unsigned seed = 1;
   for (const auto& [height, width] : {std::pair(1, 50), {50, 1}, {31, 47}, {24, 130}}) {
@@ -80,7 +80,7 @@ TEST_CASE("distance target: as pixel by pixel, on every device and at any number
       const int top = int(rng() % unsigned(height)), left = int(rng() % unsigned(width));
       for (int y = top; y < std::min(height, top + 12); ++y)
         for (int x = left; x < std::min(width, left + 15); ++x)
-          labels[size_t(y * width + x)] = k % 11;  // background among them, and one label twice
+          labels[size_t(y * width + x)] = k % 11;  // some blocks are background, and labels repeat
     }
     const std::vector<float> want = oracle(height, width, labels, 10, 10);
     std::vector<float> first;

@@ -25,7 +25,7 @@ std::vector<float> rescaled(const Exec& exec, int h, int w, const std::vector<fl
   return to.to_host<float>(exec);
 }
 
-/// Straight from the definition, in double.
+/// Computed directly from the definition, in double.
 std::vector<double> naive(int h, int w, const std::vector<float>& field, const std::vector<uint8_t>& mask,
                           const DivergenceRange& range) {
   const size_t n = mask.size();
@@ -59,7 +59,7 @@ std::vector<double> naive(int h, int w, const std::vector<float>& field, const s
 
 }  // namespace
 
-TEST_CASE("divergence: worked out by hand") {
+TEST_CASE("divergence: values by hand") {
   // One row: two objects whose vectors diverge in the middle. Unit vectors -1 -1 1 1, background 0 at the end.
   const std::vector<float> field{-2, -0.5f, 3, 8, 7, 0, 0, 0, 0, 0};
   const std::vector<uint8_t> mask{1, 1, 1, 200, 0};
@@ -75,7 +75,7 @@ TEST_CASE("divergence: worked out by hand") {
   }
 }
 
-TEST_CASE("divergence: against the definition, at 1, 2 and 7 threads") {
+TEST_CASE("divergence: equals the definition, at 1, 2 and 7 threads") {
   const int before = omp_get_max_threads();
   unsigned seed = 0;
   for (const auto& [h, w] : {std::pair{37, 61}, {1, 90}, {90, 1}, {2, 2}, {130, 64}}) {
@@ -104,7 +104,7 @@ TEST_CASE("divergence: against the definition, at 1, 2 and 7 threads") {
   omp_set_num_threads(before);
 }
 
-TEST_CASE("divergence: refusals") {
+TEST_CASE("divergence: invalid ranges are refused") {
   const Exec cpu;
   CHECK_THROWS_AS(rescaled(cpu, 2, 2, std::vector<float>(8), std::vector<uint8_t>(4), {50, 50}), Error);
   CHECK_THROWS_AS(rescaled(cpu, 2, 2, std::vector<float>(8), std::vector<uint8_t>(4), {-1, 50}), Error);
@@ -143,7 +143,7 @@ TEST_CASE("vector fields: decoding parameters are kept in the settings") {
   CHECK_THROWS_AS(make_method(wrong), Error);
 }
 
-TEST_CASE("vector fields: Omnipose's way from a perfect Omnipose field back to the labels") {
+TEST_CASE("vector fields: Omnipose's decoding recovers the labels from a perfect Omnipose field") {
   const Exec cpu;
   VectorFieldOptions o;
   o.net.width = 8, o.field.kind = kernels::FieldKind::omnipose;

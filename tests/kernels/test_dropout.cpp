@@ -23,7 +23,7 @@ std::vector<float> drop(const Exec& exec, const std::vector<float>& x, const Sha
 
 }  // namespace
 
-TEST_CASE("dropout: Philox4x32-10 gives the published words") {
+TEST_CASE("dropout: Philox4x32-10 gives the published random words") {
   // Random123 1.14.0, tests/kat_vectors.
   const auto words = [](uint64_t key, uint64_t low, uint64_t high) {
     const Philox p(key, low, high);
@@ -36,7 +36,7 @@ TEST_CASE("dropout: Philox4x32-10 gives the published words") {
         V{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
 }
 
-TEST_CASE("dropout: keeps a share of 1 - p, scaled so that the mean stays") {
+TEST_CASE("dropout: keeps a fraction 1 - p of the values, scaled to preserve the mean") {
   const Shape shape{2, 24, 32, 40};
   const std::vector<float> ones(size_t(shape.size()), 1.f);
   for (const Exec& exec : execs())
@@ -52,7 +52,7 @@ TEST_CASE("dropout: keeps a share of 1 - p, scaled so that the mean stays") {
     }
 }
 
-TEST_CASE("dropout: the mask is the same in every layout, and another for another step, layer or seed") {
+TEST_CASE("dropout: the mask is the same in every layout, and changes with the step, layer and seed") {
   const Shape shape{2, 24, 6, 10};
   const std::vector<float> x = uniform<float>(size_t(shape.size()), 1, 2, 1);
   for (const Exec& exec : execs()) {

@@ -15,7 +15,7 @@ namespace {
 
 Tensor alpha_of(const Exec& exec, float alpha) { return Tensor::from<float>(exec, {1}, {alpha}); }
 
-/// Labels [N, H, W] of blocks, with ids from 0 to objects, of which some are missing.
+/// Labels [N, H, W] made of blocks, with ids from 0 to `objects`, some of them missing.
 std::vector<int32_t> block_labels(Shape shape, int objects, unsigned seed) {
   std::mt19937 rng(seed);
   std::vector<int32_t> block(size_t(shape[0]) * 64);
@@ -33,7 +33,7 @@ struct LossParts {
   double total, intra, inter;
 };
 
-/// The loss pixel by pixel and pair by pair.
+/// The loss, computed pixel by pixel and pair of objects by pair.
 LossParts oracle(Shape shape, const std::vector<double>& e, const std::vector<int32_t>& labels, int capacity,
                  double radius, const kernels::EmbeddingLossOptions& o) {
   const int samples = shape[0], channels = shape[1], height = shape[2], width = shape[3], slots = capacity + 1;
@@ -98,7 +98,7 @@ const kernels::EmbeddingLossOptions all_options[] = {kernels::fcrnet_loss,
 
 }  // namespace
 
-TEST_CASE("power activation: values worked out by hand") {
+TEST_CASE("power activation: values by hand") {
   for (const Exec& exec : execs()) {
     Tape tape(exec);
     const auto h = [&](float alpha, std::vector<double> e, double floor) {
@@ -115,7 +115,7 @@ TEST_CASE("power activation: values worked out by hand") {
   }
 }
 
-TEST_CASE("power activation: a pixel of zeros is dead without a floor, and alive with one") {
+TEST_CASE("power activation: a pixel of zeros has no gradient without a floor, and has one with a floor") {
   for (const Exec& exec : execs())
     for (const double floor : {0.0, 1e-4}) {
       Tape tape(exec);
@@ -155,8 +155,8 @@ TEST_CASE("unit vectors: values by hand") {
   }
 }
 
-TEST_CASE("embedding loss: values worked out by hand") {
-  // Two objects in a row of four pixels, two background pixels between them, and two channels.
+TEST_CASE("embedding loss: values by hand") {
+  // A row of four pixels and two channels: two objects with two background pixels between them.
   for (const Exec& exec : execs()) {
     const Tensor labels = Tensor::from<int32_t>(exec, {1, 1, 4}, {1, 0, 0, 2});
     const ObjectTables far = object_tables(exec, labels, 5, 2), near = object_tables(exec, labels, 5, 3);
@@ -170,7 +170,7 @@ TEST_CASE("embedding loss: values worked out by hand") {
     // Centres (1, 0), (0, 1) and (.5, .25): intra = 2 (1 - .3125) / 4, inter = 2 (.5 + .25) / pairs.
     check_close<double>(loss(far, kernels::fcrnet_loss), {.34375 + 4 * .375, .34375, .375}, 1e-12, 0);
     check_close<double>(loss(near, kernels::fcrnet_loss), {.34375 + 4 * .25, .34375, .25}, 1e-12, 0);
-    // Unit centres: that of the background is (2, 1) / sqrt 5, and its mean has length sqrt(.3125).
+    // Unit centres: the background's is (2, 1) / sqrt 5, and its mean vector has length sqrt(.3125).
     const double root5 = std::sqrt(5.0), intra = (1 - std::sqrt(.3125)) / 3;
     const double a = 2 / root5, b = 1 / root5;
     const double apart = ((a + b) / 2 + a + b) / 3, together = ((a + b) / 2 + a / 2 + b / 2) / 3;
@@ -179,7 +179,7 @@ TEST_CASE("embedding loss: values worked out by hand") {
   }
 }
 
-TEST_CASE("embedding loss: one object alone, and means that cancel") {
+TEST_CASE("embedding loss: a single object whose vectors cancel has a mean of zero and no gradient") {
   for (const Exec& exec : execs())
     for (const kernels::EmbeddingLossOptions& o : all_options) {
       const ObjectTables tables = object_tables(exec, Tensor::zeros(exec, {1, 1, 2}, DType::i32), 3);
@@ -193,7 +193,7 @@ TEST_CASE("embedding loss: one object alone, and means that cancel") {
     }
 }
 
-TEST_CASE("embedding loss: as pixel by pixel, with every option and on every device") {
+TEST_CASE("embedding loss: equals a pixel-by-pixel computation, with every option and on every device") {
   const Shape shape{3, 5, 21, 43};
   const std::vector<double> e = uniform<double>(size_t(shape.size()), -1, 1, 5);
   const std::vector<int32_t> labels = block_labels({3, 21, 43}, 12, 6);
@@ -213,7 +213,7 @@ TEST_CASE("embedding loss: as pixel by pixel, with every option and on every dev
         }
 }
 
-TEST_CASE("embedding loss: gradients in double, through the centres and through what comes before") {
+TEST_CASE("embedding loss: gradients in double, through the centres and the preceding layers") {
   const Shape shape{2, 3, 5, 6};
   const std::vector<double> e = uniform<double>(size_t(shape.size()), .1, 1, 7);
   const ObjectTables tables =
@@ -221,14 +221,14 @@ TEST_CASE("embedding loss: gradients in double, through the centres and through 
   for (const kernels::EmbeddingLossOptions& o : all_options)
     check_gradient([&](Tape& t, std::vector<Var>& in) { return embedding_loss(t, in[0], tables, o).total; }, {shape},
                    {e}, 1e-6, 1e-8);
-  // A row of objects without background, which have one neighbour or two.
+  // A row of objects without background, each with one or two neighbours.
   const ObjectTables row = object_tables({}, Tensor::from<int32_t>({}, {1, 1, 7}, {1, 1, 2, 3, 3, 3, 4}), 4, 1);
   const Shape of_row{1, 3, 1, 7};
   for (const kernels::EmbeddingLossOptions& o : all_options)
     check_gradient([&](Tape& t, std::vector<Var>& in) { return embedding_loss(t, in[0], row, o).total; }, {of_row},
                    {uniform<double>(21, -1, 1, 11)}, 1e-6, 1e-8);
   check_gradient(
-      [&](Tape& t, std::vector<Var>& in) {  // used three times
+      [&](Tape& t, std::vector<Var>& in) {  // one input, used three times
         const Var h = power_activation(t, in[0], alpha_of({}, 4)), u = unit_vectors(t, in[0]);
         return weighted_sum(t, {{embedding_loss(t, h, tables, kernels::fcrnet_loss).total, 1},
                                 {embedding_loss(t, u, tables, kernels::wnet_loss).total, 2},
@@ -237,7 +237,7 @@ TEST_CASE("embedding loss: gradients in double, through the centres and through 
       {shape}, {e}, 1e-6, 1e-7);
 }
 
-TEST_CASE("embedding loss: the same bits at any number of threads; the same gradient on every device") {
+TEST_CASE("embedding loss: the same bits with any number of threads; the same gradient on every device") {
   const int before = omp_get_max_threads();
   const Shape shape{2, 4, 67, 131};
   const std::vector<float> e = uniform<float>(size_t(shape.size()), -1, 1, 9);
@@ -265,7 +265,7 @@ TEST_CASE("embedding loss: the same bits at any number of threads; the same grad
   omp_set_num_threads(before);
 }
 
-TEST_CASE("embedding loss: NaN stays visible, and shapes that do not fit are refused") {
+TEST_CASE("embedding loss: NaN reaches the loss, and mismatched shapes are refused") {
   const Exec cpu;
   const ObjectTables tables = object_tables(cpu, Tensor::from<int32_t>(cpu, {1, 1, 2}, {1, 0}), 3);
   Tape tape(cpu);

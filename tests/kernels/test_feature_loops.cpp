@@ -15,7 +15,7 @@ namespace {
 
 using Numbers = std::vector<double>;
 
-/// Feature maps on the device of exec, in memory that begins `skipped` elements after an aligned address.
+/// Feature maps on exec's device, in memory that begins `skipped` elements after an aligned address.
 template <class X>
 class Maps {
  public:
@@ -33,7 +33,7 @@ class Maps {
     there_.copy_from_host(exec, all.data());
   }
   FeatureView<X> view() const { return view_; }
-  /// In nchw.
+  /// The values in nchw order.
   Numbers values() const {
     std::vector<X> all(size_t(there_.shape().size()));
     there_.copy_to_host(exec_, all.data());
@@ -92,7 +92,7 @@ Found run(const Exec& exec, const Shape& shape, Layout layout, int skipped, cons
                               running_mean.data<T>(), running_var.data<T>());
   found.mean = read(mean), found.inverse_std = read(inverse_std);
 
-  // With given statistics, so that the maps can be compared bit by bit.
+  // Normalised with given statistics, so that the maps can be compared bit by bit.
   const Tensor m = to_device(random(c, 4)), s = to_device(uniform<double>(size_t(c), .5, 2, 5));
   const Tensor gamma = to_device(random(c, 6)), beta = to_device(random(c, 7));
   const kernels::NormInput<X> in{x.view(), {m.data<T>(), s.data<T>()}, gamma.data<T>(), beta.data<T>()};
@@ -147,7 +147,7 @@ Found run(const Exec& exec, const Shape& shape, Layout layout, int skipped, cons
   return found;
 }
 
-/// Sums may differ by `of_sums`; maps must have the same bits if `exact`.
+/// Sums may differ by `of_sums`; if `exact`, maps must have the same bits.
 void check_same(const Found& got, const Found& want, bool exact, double of_sums) {
   const auto close = [&](const Numbers& a, const Numbers& b) { check_close(a, b, of_sums, of_sums); };
   const auto same = [&](const Numbers& a, const Numbers& b) { exact ? check_close(a, b, 0, 0) : close(a, b); };
@@ -162,7 +162,7 @@ void check_same(const Found& got, const Found& want, bool exact, double of_sums)
 
 }  // namespace
 
-TEST_CASE("feature loops: the same numbers in every layout, shape and alignment") {
+TEST_CASE("feature loops: the same results in every layout, shape and alignment") {
   for (const Shape& shape : {Shape{1, 1, 1, 1}, Shape{2, 5, 7, 9}, Shape{3, 4, 2, 6}, Shape{2, 8, 1, 33},
                              Shape{1, 12, 33, 1}, Shape{1, 3, 8, 8}, Shape{1, 36, 10, 10}, Shape{5, 2, 3, 3}}) {
     CAPTURE(shape[1]);
@@ -178,7 +178,7 @@ TEST_CASE("feature loops: the same numbers in every layout, shape and alignment"
   }
 }
 
-TEST_CASE("feature loops: bfloat16 maps are those of the CPU, rounded alike") {
+TEST_CASE("feature loops: bfloat16 maps equal the CPU's, with the same rounding") {
   for (const Shape& shape : {Shape{1, 1, 1, 1}, Shape{2, 5, 7, 9}, Shape{1, 20, 4, 6}}) {
     CAPTURE(shape[1]);
     const Numbers x = uniform<double>(size_t(shape.size()), -1, 1, 1);
@@ -190,7 +190,7 @@ TEST_CASE("feature loops: bfloat16 maps are those of the CPU, rounded alike") {
   }
 }
 
-TEST_CASE("feature loops: sums have the same bits twice, also where many blocks add up a channel") {
+TEST_CASE("feature loops: sums have the same bits in every run, also where many blocks share a channel") {
   const Shape shape{2, 4, 72, 64};
   const Numbers x = uniform<double>(size_t(shape.size()), -1, 1, 1);
   for (const Exec& exec : execs())

@@ -15,7 +15,7 @@ Field sdf(const Exec& exec, const Grid& g, const SdfFieldOptions& options = {}) 
   return run(exec, g, [&](const Exec& e, View<const int32_t, 2> l, View<float, 3> f) { sdf_field(e, l, options, f); });
 }
 
-/// The definition, one object at a time: crop, pad with zeros, edt(object) - edt(not object), clip, convolve.
+/// The definition, object by object: crop, pad with zeros, edt(object) - edt(not object), clip, convolve.
 std::vector<double> sdf_oracle(const Grid& g, int truncate, int kernel) {
   const int r = kernel / 2;
   std::vector<double> field(g.ids.size() * 2);
@@ -63,8 +63,8 @@ std::vector<double> sdf_oracle(const Grid& g, int truncate, int kernel) {
 
 }  // namespace
 
-TEST_CASE("field: sdf next to a straight border") {
-  // The magnitude by depth under an infinite straight border, truncation 10, kernel 11.
+TEST_CASE("field: sdf magnitudes next to a straight border") {
+  // The magnitude at each depth below an infinite straight border, for truncation 10 and kernel 11.
   const double want[] = {2.2625, 2.1111, 1.9921, 1.9122, 1.8667, 1.8223, 1.7545, 1.6069,
                          1.3402, .9222,  .5042,  .2376,  .0900,  .0222,  0};
   Grid g{50, 120, std::vector<int32_t>(50 * 120)};
@@ -83,7 +83,7 @@ TEST_CASE("field: sdf next to a straight border") {
     }
 }
 
-TEST_CASE("field: sdf is the per-object definition") {
+TEST_CASE("field: sdf equals its definition, object by object") {
   const std::vector<Exec> all = execs();
   for (const auto& [name, g] : awkward()) {
     CAPTURE(name);
@@ -100,7 +100,7 @@ TEST_CASE("field: sdf is the per-object definition") {
   check_field(sdf({}, large, {100, 11}), sdf_oracle(large, 100, 11), 1e-5);
 }
 
-TEST_CASE("field: sdf gives the plain version's bits at any thread count") {
+TEST_CASE("field: sdf has the plain version's bits with any number of threads") {
   Exec plain;
   plain.variant = Variant::plain;
   for (const auto& [name, g] : awkward()) {
@@ -115,7 +115,7 @@ TEST_CASE("field: sdf gives the plain version's bits at any thread count") {
 
 namespace {
 
-/// Cases that a tiled kernel could get wrong.
+/// Images that a tiled kernel is likely to get wrong.
 std::vector<Grid> around_tiles() {
   std::vector<Grid> grids;
   for (auto [h, w] : {std::pair{1, 1}, {1, 40}, {70, 1}, {31, 33}, {32, 32}, {33, 31}, {65, 70}}) {
@@ -123,7 +123,7 @@ std::vector<Grid> around_tiles() {
     grids.push_back(ellipses(h, w, 3 + h * w / 150, 16, unsigned(h * w)));
     grids.push_back({h, w, std::vector<int32_t>(size_t(h) * size_t(w), -1)});
   }
-  // A disc over many tiles, with holes and an object in one of them; another that touches it.
+  // A disc over many tiles, with holes and an object in one hole; another object touches the disc.
   Grid disc{100, 110, {}};
   for (int y = 0; y < disc.height; ++y)
     for (int x = 0; x < disc.width; ++x) {
@@ -142,7 +142,7 @@ std::vector<Grid> around_tiles() {
 
 }  // namespace
 
-TEST_CASE("field: sdf gives the plain version's bits on every device") {
+TEST_CASE("field: sdf has the plain version's bits on every device") {
   Exec plain_cpu;
   plain_cpu.variant = Variant::plain;
   const auto check = [&](const Grid& g, std::initializer_list<SdfFieldOptions> all) {
@@ -166,12 +166,12 @@ TEST_CASE("field: sdf gives the plain version's bits on every device") {
   }
   for (const Grid& g : around_tiles())
     check(g, {{}});
-  // Labels up to 16 pixels around a tile, and one pixel further.
+  // Objects that reach up to 16 pixels beyond a tile, and one pixel further.
   for (const Grid& g : {ellipses(65, 70, 12, 30, 21), Grid{65, 70, std::vector<int32_t>(65 * 70, 2)}})
     check(g, {{1, 11}, {12, 11}, {13, 11}, {10, 15}, {9, 17}, {16, 3}, {17, 3}, {1, 3}, {8, 9}});
 }
 
-TEST_CASE("field: sdf turns and flips with its labels") {
+TEST_CASE("field: sdf rotates and flips with its labels") {
   for (const auto& [name, g] : awkward()) {
     CAPTURE(name);
     check_symmetries(
@@ -181,7 +181,7 @@ TEST_CASE("field: sdf turns and flips with its labels") {
 
 namespace {
 
-/// The pixels of g's objects at which the field of a crop with its margin differs from that of the whole image.
+/// The number of object pixels at which the field of a crop with its margin differs from the whole image's.
 int differ_in_crop(const Grid& g, const SdfFieldOptions& options, int y0, int x0, int h, int w) {
   const Field whole = sdf({}, g, options);
   const int m = sdf_field_margin(options);
@@ -202,19 +202,19 @@ int differ_in_crop(const Grid& g, const SdfFieldOptions& options, int y0, int x0
 
 }  // namespace
 
-TEST_CASE("field: sdf of a crop with its margin is the crop of the sdf") {
+TEST_CASE("field: sdf of a crop with a margin equals the crop of the whole image's sdf") {
   const Grid g = ellipses(120, 100, 30, 18, 11);
   for (SdfFieldOptions options : {SdfFieldOptions{}, SdfFieldOptions{3, 15}, SdfFieldOptions{20, 3}})
     for (auto [y0, x0] : {std::pair{30, 17}, {0, 0}, {80, 55}, {71, 3}})
       CHECK(differ_in_crop(g, options, y0, x0, 40, 45) == 0);
   CHECK(sdf_field_margin({}) == 15);
-  // Two pixels of one object, at the largest distance at which one can change the field at the other.
+  // Two pixels of one object, at the largest distance at which one can influence the field at the other.
   Grid two{40, 40, std::vector<int32_t>(1600)};
   two.ids[20 * 40 + 20] = two.ids[27 * 40 + 34] = 1;
   CHECK(differ_in_crop(two, {3, 15}, 20, 20, 1, 1) == 0);
 }
 
-TEST_CASE("field: sdf deep inside a large object is zero") {
+TEST_CASE("field: sdf is zero deep inside a large object") {
   const Grid g{300, 300, std::vector<int32_t>(300 * 300, 1)};
   const Field f = sdf({}, g, {64, 31});
   float largest = 0;
@@ -225,7 +225,7 @@ TEST_CASE("field: sdf deep inside a large object is zero") {
   CHECK(f[150 * 300 + 70] > 0);
 }
 
-TEST_CASE("field: sdf of a single pixel is zero, of two halves points apart") {
+TEST_CASE("field: sdf of a single pixel is zero, and the sdf of touching objects points away from the contact") {
   const Field one = sdf({}, grid({".....", ".....", "..7..", ".....", "....."}));
   CHECK(one == Field(50));
   const Field touching = sdf({}, grid({"11112222", "11112222", "11112222", "11112222"}));
@@ -235,7 +235,7 @@ TEST_CASE("field: sdf of a single pixel is zero, of two halves points apart") {
   }
 }
 
-TEST_CASE("field: sdf refuses what it cannot do") {
+TEST_CASE("field: sdf refuses invalid options and shapes") {
   const Grid g = grid({"11", "11"});
   CHECK_THROWS_AS(sdf({}, g, {0, 11}), Error);
   CHECK_THROWS_AS(sdf({}, g, {10, 10}), Error);

@@ -108,7 +108,7 @@ std::vector<double> centroid_oracle(const Grid& g, CentroidMode mode) {
 
 }  // namespace
 
-TEST_CASE("field: affinity next to a straight border") {
+TEST_CASE("field: affinity magnitudes next to a straight border") {
   const double want[] = {2.5, 2.0, 1.5, 1.0, .5, 0, 0};
   Grid g{30, 40, std::vector<int32_t>(30 * 40)};
   for (int y = 5; y < 30; ++y)
@@ -123,7 +123,7 @@ TEST_CASE("field: affinity next to a straight border") {
   }
 }
 
-TEST_CASE("field: affinity is its definition, and the plain version's bits") {
+TEST_CASE("field: affinity equals its definition and has the plain version's bits") {
   Exec plain;
   plain.variant = Variant::plain;
   const std::vector<Exec> all = execs();
@@ -140,7 +140,7 @@ TEST_CASE("field: affinity is its definition, and the plain version's bits") {
   check_threads([] { return affinity({}, ellipses(200, 170, 60, 20, 8), 11); });
 }
 
-TEST_CASE("field: edt is exact for every label at once") {
+TEST_CASE("field: edt computes the exact distances of all labels at once") {
   const std::vector<Exec> all = execs();
   for (const auto& [name, g] : awkward()) {
     CAPTURE(name);
@@ -153,7 +153,7 @@ TEST_CASE("field: edt is exact for every label at once") {
   CHECK(edt({}, grid({"1111222"})) == std::vector<int32_t>{16, 9, 4, 1, 1, 4, 9});
 }
 
-TEST_CASE("field: omnipose is the unit gradient of the exact distance") {
+TEST_CASE("field: omnipose equals the unit gradient of the exact distance") {
   const std::vector<Exec> all = execs();
   for (const auto& [name, g] : awkward()) {
     CAPTURE(name);
@@ -169,7 +169,7 @@ TEST_CASE("field: omnipose is the unit gradient of the exact distance") {
   CHECK(std::vector<float>(bar.begin(), bar.begin() + 10) == std::vector<float>{0, 0, 1, 1, 1, -1, -1, -1, 0, 0});
 }
 
-TEST_CASE("field: centroid, both modes") {
+TEST_CASE("field: centroid equals its definition in both modes") {
   const std::vector<Exec> all = execs();
   for (CentroidMode mode : {CentroidMode::unit, CentroidMode::displacement}) {
     for (const auto& [name, g] : awkward()) {
@@ -190,7 +190,7 @@ TEST_CASE("field: centroid, both modes") {
   CHECK(unit[5] == -1);
 }
 
-TEST_CASE("field: edt along sides of any length, as far as its numbers reach") {
+TEST_CASE("field: edt is exact along sides of any length, up to the largest distance it can represent") {
   constexpr int length = 60000;
   std::vector<int32_t> ids(length, 7);
   ids[0] = 0;
@@ -205,7 +205,7 @@ TEST_CASE("field: edt along sides of any length, as far as its numbers reach") {
     }
 }
 
-TEST_CASE("field: wrong shapes and kernels are refused") {
+TEST_CASE("field: wrong shapes and kernel sizes are refused") {
   std::vector<int32_t> ids(6);
   std::vector<float> out(12);
   const View<const int32_t, 2> labels{ids.data(), {2, 3}};

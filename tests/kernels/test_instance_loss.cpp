@@ -13,7 +13,7 @@ using namespace basin::test;
 
 namespace {
 
-/// Labels renumbered to 1, 2, ... of a grid.
+/// A grid's labels, renumbered to 1, 2, ...
 std::vector<int32_t> compact_ids(const Grid& g) {
   std::vector<int32_t> ids = g.ids, seen;
   for (int32_t id : ids)
@@ -35,7 +35,7 @@ std::vector<double> centre_of(const Exec& exec, const Grid& g, kernels::CentreKi
   return {all[size_t(2 * k)], all[size_t(2 * k + 1)]};
 }
 
-/// Compares every pixel with every pixel; the first of those that are equal to ten digits.
+/// Compares all pairs of pixels; of pixels whose sums agree to ten digits, the first is the medoid.
 std::vector<double> medoid_by_all_pairs(const Grid& g, const std::vector<int32_t>& ids, int32_t label) {
   std::vector<std::pair<int, int>> pixels;
   for (int i = 0; i < int(ids.size()); ++i)
@@ -57,7 +57,7 @@ struct LossValues {
   double total, instance, variance, seed;
 };
 
-/// The formulas as written, all pixels sorted for each object, for one crop.
+/// The published formulas for one crop; all pixels are sorted for each object.
 LossValues loss_by_formula(const Grid& g, const std::vector<double>& raw, const std::vector<double>& centre,
                            int objects, const std::vector<int32_t>& ids) {
   const size_t n = ids.size();
@@ -103,7 +103,7 @@ LossValues loss_by_formula(const Grid& g, const std::vector<double>& raw, const 
   return v;
 }
 
-/// Maps in the ranges of a network during training.
+/// Maps with values in the ranges that a network has during training.
 std::vector<double> raw_maps(size_t pixels, double offset, double sigma, double spread, unsigned seed) {
   std::vector<double> raw = uniform<double>(2 * pixels, -offset, offset, seed);
   const std::vector<double> sigmas = uniform<double>(2 * pixels, sigma - spread, sigma + spread, seed + 1);
@@ -129,7 +129,7 @@ TEST_CASE("Lovasz hinge: values by hand, from the formula") {
   }
 }
 
-TEST_CASE("Lovasz hinge: one sort of all segments gives the weights of a sort of each") {
+TEST_CASE("Lovasz hinge: sorting all segments at once gives the same weights as sorting each segment") {
   std::vector<Exec> all = execs();
   Exec plain;
   plain.variant = Variant::plain;
@@ -157,7 +157,7 @@ TEST_CASE("Lovasz hinge: one sort of all segments gives the weights of a sort of
   }
 }
 
-TEST_CASE("objects: area, box and number, and labels beyond the table") {
+TEST_CASE("objects: areas, boxes and counts; labels beyond the capacity are reported") {
   for (const Exec& exec : execs()) {
     const Tensor labels = Tensor::from<int32_t>(exec, {2, 2, 4}, {0, 2, 2, 0, 1, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0});
     const InstanceTargets t = instance_targets(exec, labels, 3, kernels::CentreKind::medoid);
@@ -170,26 +170,26 @@ TEST_CASE("objects: area, box and number, and labels beyond the table") {
   }
 }
 
-TEST_CASE("centres: by hand") {
+TEST_CASE("centres: medoid, centroid and approximate medoid by hand") {
   using kernels::CentreKind;
   for (const Exec& exec : execs()) {
     CHECK(centre_of(exec, grid({"1"}), CentreKind::medoid) == std::vector<double>{0, 0});
-    CHECK(centre_of(exec, grid({".11."}), CentreKind::medoid) == std::vector<double>{1, 0});  // a tie: the first
+    CHECK(centre_of(exec, grid({".11."}), CentreKind::medoid) == std::vector<double>{1, 0});  // a tie: the first pixel
     CHECK(centre_of(exec, grid({"..", ".1", ".1"}), CentreKind::medoid) == std::vector<double>{1, 1});
-    const Grid square = grid({"11", "11"});  // four that tie
+    const Grid square = grid({"11", "11"});  // all four pixels tie
     CHECK(centre_of(exec, square, CentreKind::medoid) == std::vector<double>{0, 0});
     const Grid corner = grid({"111111", "1.....", "1.....", "1.....", "1....."});
-    CHECK(centre_of(exec, corner, CentreKind::centroid) == std::vector<double>{1.5, 1});        // (2, 1) lies outside
-    CHECK(centre_of(exec, grid({"1111"}), CentreKind::centroid) == std::vector<double>{2, 0});  // 1.5 to even
-    CHECK(centre_of(exec, grid({"11"}), CentreKind::centroid) == std::vector<double>{0, 0});    // .5 to even
-    // Medians of x (0 0 0 0 0 1 2 3 4 5) 0.5 and of y (0 0 0 0 0 0 1 2 3 4) 0: (0, 0) and (1, 0) are as near.
+    CHECK(centre_of(exec, corner, CentreKind::centroid) == std::vector<double>{1.5, 1});        // (2, 1) is outside
+    CHECK(centre_of(exec, grid({"1111"}), CentreKind::centroid) == std::vector<double>{2, 0});  // 1.5 rounds to even
+    CHECK(centre_of(exec, grid({"11"}), CentreKind::centroid) == std::vector<double>{0, 0});    // .5 rounds to even
+    // Medians of x (0 0 0 0 0 1 2 3 4 5) 0.5 and of y (0 0 0 0 0 0 1 2 3 4) 0: (0, 0) and (1, 0) tie.
     CHECK(centre_of(exec, corner, CentreKind::approximate_medoid) == std::vector<double>{0, 0});
     CHECK(centre_of(exec, grid({"1...1..1"}), CentreKind::approximate_medoid) == std::vector<double>{4, 0});
     CHECK(centre_of(exec, grid({"..."}), CentreKind::medoid) == std::vector<double>{0, 0});
   }
 }
 
-TEST_CASE("centres: the medoid is that of all pairs") {
+TEST_CASE("centres: the medoid equals an all-pairs search") {
   for (const auto& [name, g] : awkward()) {
     if (name == "every pixel its own" || name == "bricks") continue;
     CAPTURE(name);
@@ -204,7 +204,7 @@ TEST_CASE("centres: the medoid is that of all pairs") {
   }
 }
 
-TEST_CASE("instance loss: the formulas, pixel by pixel") {
+TEST_CASE("instance loss: equals the formulas, computed pixel by pixel") {
   const Exec cpu;
   kernels::InstanceLossOptions every_pair;
   every_pair.slots_per_pixel = 1000;
@@ -236,8 +236,8 @@ TEST_CASE("instance loss: the formulas, pixel by pixel") {
   }
 }
 
-TEST_CASE("instance loss: an untrained network's pixels point at themselves") {
-  // Object 1 is its own centre alone: d = 1, and 5 px further, sigma 1, d is just above .5 (half-margin 5.739 px).
+TEST_CASE("instance loss: the initial loss, when an untrained network's pixels point at themselves") {
+  // Object 1 is a single pixel, its own centre, where d = 1; with sigma 1, d falls to .5 at 5.739 px (the half-margin).
   const Exec cpu;
   for (const auto& [sigma, margin] :
        std::vector<std::pair<double, double>>{{.5, 69.912}, {.8, 15.599}, {1, 5.739}, {1.2, 2.111}})
@@ -249,7 +249,8 @@ TEST_CASE("instance loss: an untrained network's pixels point at themselves") {
   const std::vector<float> got =
       instance_loss(tape, tape.leaf(Tensor::from(cpu, {1, 5, 1, 7}, raw)), targets_of(cpu, g, 1))
           .terms.to_host<float>(cpu);
-  double want = 0;  // errors of pixel x: 2 exp(-s (x / 1023)^2), in falling order, before the object's own of 0
+  // The error of pixel x is 2 exp(-s (x / 1023)^2). In descending order the object's own pixel, with error 0, is last.
+  double want = 0;
   for (int x = 1; x < 7; ++x)
     want += 2 * std::exp(-std::exp(10) * std::pow(x / 1023.0, 2)) / (x * (x + 1.0));
   CHECK(got[1] == doctest::Approx(want).epsilon(1e-5));
@@ -263,7 +264,7 @@ TEST_CASE("instance loss: gradients in double") {
   for (kernels::CentreKind kind : {kernels::CentreKind::medoid, kernels::CentreKind::centroid}) {
     std::vector<int32_t> ids = labels.to_host<int32_t>(cpu);
     const InstanceTargets targets = instance_targets(cpu, labels, 6, kind);
-    // Stopped gradients: the difference quotient of the seed term would see d, that of the variance the mean.
+    // Left out because their gradients are stopped: finite differences would include d (seed) and the mean (variance).
     kernels::InstanceLossOptions o;
     o.variance = o.seed = 0;
     std::vector<double> raw = raw_maps(35, .004, 1, .05, 5);
@@ -275,7 +276,7 @@ TEST_CASE("instance loss: gradients in double") {
   }
 }
 
-TEST_CASE("instance loss: the gradients of the variance and seed terms, where they are stopped") {
+TEST_CASE("instance loss: the variance and seed terms stop gradients through the mean and the distance") {
   const Exec cpu;
   const Grid g = grid({"11.2"});
   const std::vector<double> raw{0, .001, 0, 0, 0, 0, 0, 0, .9, 1.1, .3, 1, 1, 1, .3, 1, 2, -1, .5, 0};
@@ -288,7 +289,7 @@ TEST_CASE("instance loss: the gradients of the variance and seed terms, where th
   const std::vector<double> got = tape.grad(in).to_host<double>(cpu);
   for (size_t i = 0; i < 8; ++i)
     CHECK(got[i] == 0);
-  // 10 * (1 / 2 objects) * 2 (sigma - mean) / (2 channels * 2 px), three times
+  // 10 * (1 / 2 objects) * 2 (sigma - mean) / (2 channels * 2 px), times the incoming gradient 3
   check_close<double>({got.begin() + 8, got.begin() + 16}, {-.75, .75, 0, 0, 0, 0, 0, 0}, 1e-12, 0);
   const double s = std::exp(10), second = std::exp(-s * std::pow(1 / 1023.0 + std::tanh(.001), 2));
   const double d[] = {1, second, 0, 1}, factor[] = {10, 10, 1, 10};
@@ -298,7 +299,7 @@ TEST_CASE("instance loss: the gradients of the variance and seed terms, where th
   }
 }
 
-TEST_CASE("instance loss: no object, one pixel, and what must not be silent") {
+TEST_CASE("instance loss: no object, one pixel, and NaN for too many objects and for NaN in the input") {
   for (const Exec& exec : execs()) {
     const auto loss = [&](const std::vector<int32_t>& ids, const std::vector<float>& raw, int capacity,
                           std::vector<float>* gradient = nullptr) {
@@ -316,7 +317,7 @@ TEST_CASE("instance loss: no object, one pixel, and what must not be silent") {
     check_close<float>(loss({0, 0}, std::vector<float>(10, 0), 2, &gradient), {.25f, 0, 0, .25f}, 1e-6, 0);
     check_close<float>(gradient, {0, 0, 0, 0, 0, 0, 0, 0, .125f, .125f}, 1e-6, 0);
     check_close<float>(loss({1}, {0, 0, 1, 1, 0}, 1), {2.5f, 0, 0, 2.5f}, 1e-6, 0);
-    CHECK(std::isnan(loss({1, 2}, std::vector<float>(10, 0), 1)[0]));  // more objects than the table holds
+    CHECK(std::isnan(loss({1, 2}, std::vector<float>(10, 0), 1)[0]));  // more objects than the capacity
     for (size_t channel = 0; channel < 5; ++channel) {
       std::vector<float> raw(10, 0);
       raw[2 * channel + 1] = NAN;
@@ -324,7 +325,7 @@ TEST_CASE("instance loss: no object, one pixel, and what must not be silent") {
       CHECK(std::isnan(loss({0, 1}, raw, 1)[0]));
       if (channel != 2 && channel != 3) CHECK(std::isnan(loss({1, 0}, raw, 1)[0]));
     }
-    if (exec.device == Device::cuda) {  // every pixel lies near to every object, and there is room for one
+    if (exec.device == Device::cuda) {  // every pixel is near every object, but there is one slot per pixel
       Tape tape(exec);
       kernels::InstanceLossOptions o;
       o.slots_per_pixel = 1;
@@ -338,7 +339,7 @@ TEST_CASE("instance loss: no object, one pixel, and what must not be silent") {
   }
 }
 
-TEST_CASE("instance loss: the same bits at any number of threads, and the gradient on every device") {
+TEST_CASE("instance loss: the same bits with any number of threads, and the same gradient on every device") {
   const Exec cpu;
   const Grid g = ellipses(71, 90, 25, 14, 1);
   const std::vector<double> wide = raw_maps(g.ids.size(), .01, .9, .1, 9);

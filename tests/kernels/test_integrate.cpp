@@ -31,7 +31,7 @@ Exec plain() {
 const Solver solvers[] = {Solver::euler, Solver::midpoint, Solver::rk4, Solver::dopri5};
 const Interpolation interpolations[] = {Interpolation::bilinear, Interpolation::nearest};
 
-/// All valid combinations.
+/// All valid combinations of options.
 std::vector<IntegrateOptions> all_options() {
   std::vector<IntegrateOptions> all;
   for (Interpolation interpolation : interpolations) {
@@ -43,7 +43,7 @@ std::vector<IntegrateOptions> all_options() {
   return all;
 }
 
-/// The solvers from textbooks, in double, on the field by the definition of the interpolation.
+/// The textbook solvers, in double, with the field interpolated by definition.
 struct Naive {
   int h, w;
   std::vector<double> field;
@@ -147,7 +147,7 @@ TEST_CASE("integrate: one step worked out by hand") {
     }
 }
 
-TEST_CASE("integrate: points with a mask of 0 stay, and the others go where they go without one") {
+TEST_CASE("integrate: masked-out points stay, and the others move as without a mask") {
   const std::vector<float> field = uniform<float>(2 * 9 * 11, -2, 2, 1), points = uniform<float>(400, -2, 12, 2);
   std::vector<uint8_t> mask(200);
   for (size_t i = 0; i < mask.size(); ++i)
@@ -163,7 +163,7 @@ TEST_CASE("integrate: points with a mask of 0 stay, and the others go where they
     }
 }
 
-TEST_CASE("integrate: nearest rounds halves to even and clamps") {
+TEST_CASE("integrate: nearest-neighbour interpolation rounds halves to even and clamps at the border") {
   for (const Exec& exec : execs()) {
     const std::vector<float> field{10, 20, 30, 40, 50, 0, 0, 0, 0, 0};
     const IntegrateOptions one{Solver::euler, Interpolation::nearest, 1, 1, 1, Suppression::none};
@@ -173,9 +173,9 @@ TEST_CASE("integrate: nearest rounds halves to even and clamps") {
   }
 }
 
-TEST_CASE("integrate: suppression worked out by hand") {
+TEST_CASE("integrate: suppression by hand") {
   for (const Exec& exec : execs()) {
-    // V_x is 4 left of the middle and 2 right of it.
+    // V_x is 4 to the left of the middle and 2 to the right.
     const std::vector<double> field{4, 4, 4, 2, 2, 2, 0, 0, 0, 0, 0, 0};
     auto end = [&](Suppression suppression, int steps) {
       return moved<double>(exec, 1, 6, field, {0, 0}, {Solver::euler, Interpolation::nearest, 1, steps, 1, suppression})
@@ -190,7 +190,7 @@ TEST_CASE("integrate: suppression worked out by hand") {
   }
 }
 
-TEST_CASE("integrate: against the textbook") {
+TEST_CASE("integrate: every solver matches its textbook formula") {
   for (Exec exec : execs())
     for (Variant variant : {Variant::automatic, Variant::plain})
       for (const IntegrateOptions& options : all_options()) {
@@ -209,12 +209,12 @@ TEST_CASE("integrate: against the textbook") {
         }
         CAPTURE(int(options.solver));
         CAPTURE(int(options.interpolation));
-        // Rounding may decide whether a trial is accepted, and where a kink is crossed.
+        // Rounding may decide whether a trial step is accepted, and on which side of a kink a point ends.
         check_close(got, want, options.solver == Solver::dopri5 ? 1e-5 : 1e-9, 0);
       }
 }
 
-TEST_CASE("integrate: the chunked and the plain path give the same bits") {
+TEST_CASE("integrate: the chunked and plain paths give the same bits") {
   for (const IntegrateOptions& options : all_options())
     for (int n : {1, 63, 512, 1500}) {
       const std::vector<float> field = uniform<float>(2 * 33 * 65, -4, 4, 3);
@@ -227,7 +227,7 @@ TEST_CASE("integrate: the chunked and the plain path give the same bits") {
     }
 }
 
-TEST_CASE("integrate: the same bits at any number of threads") {
+TEST_CASE("integrate: the same bits with any number of threads") {
   const int before = omp_get_max_threads();
   for (const IntegrateOptions& options : all_options()) {
     const std::vector<float> field = uniform<float>(2 * 50 * 40, -2, 2, 5), points = uniform<float>(2 * 5000, 0, 45, 6);
@@ -242,7 +242,7 @@ TEST_CASE("integrate: the same bits at any number of threads") {
   omp_set_num_threads(before);
 }
 
-TEST_CASE("integrate: points, one-pixel images and no points") {
+TEST_CASE("integrate: no points, one-pixel images and a zero field") {
   for (const Exec& exec : execs())
     for (const IntegrateOptions& options : all_options()) {
       CHECK(moved<float>(exec, 3, 4, std::vector<float>(24, 1), {}, options).empty());
@@ -256,7 +256,7 @@ TEST_CASE("integrate: points, one-pixel images and no points") {
     }
 }
 
-TEST_CASE("integrate: NaN and inf stay where they are and harm nobody else") {
+TEST_CASE("integrate: points at NaN and inf stay there and do not affect other points") {
   for (const Exec& exec : execs())
     for (const IntegrateOptions& options : all_options()) {
       const std::vector<float> field = uniform<float>(2 * 9 * 9, -1, 1, 7);
@@ -275,7 +275,7 @@ TEST_CASE("integrate: NaN and inf stay where they are and harm nobody else") {
     }
 }
 
-TEST_CASE("integrate: dopri5 finds the way round a turning field where Euler spirals out") {
+TEST_CASE("integrate: dopri5 follows a rotating field round a circle where Euler spirals outwards") {
   // A rotation about (20, 20): the distance to the centre is preserved.
   const Exec cpu;
   const int size = 41;
@@ -294,7 +294,7 @@ TEST_CASE("integrate: dopri5 finds the way round a turning field where Euler spi
   CHECK(moved<double>(cpu, size, size, field, {30, 20}, euler)[0] > 34);
 }
 
-TEST_CASE("integrate: the fifth root that chooses a step's length") {
+TEST_CASE("integrate: the fifth root, used for step size control, is accurate") {
   for (double a = 1e-5; a < 1.01e5; a *= 1.0137) {
     CHECK(double(kernels::fifth_root(float(a))) == doctest::Approx(std::pow(double(float(a)), .2)).epsilon(3e-7));
     CHECK(kernels::fifth_root(a) == doctest::Approx(std::pow(a, .2)).epsilon(1e-13));
@@ -314,12 +314,12 @@ TEST_CASE("integrate: dopri5 stops a point after 200 trials") {
       CHECK(end(1, 200, 0.5) == doctest::Approx(0.5 * 200));
       CHECK(end(1, 201, 0.5) == doctest::Approx(0.5 * 200));
       CHECK(end(1, 1000000, -2) == doctest::Approx(-2 * 200));
-      // The first trial has the given length; each next may be five times as long.
+      // The first trial step has the given length; each following one may be up to five times as long.
       CHECK(end(0.1, 1000000, 1) == doctest::Approx(0.1 + 0.5 + 198));
     }
 }
 
-TEST_CASE("integrate: refusals") {
+TEST_CASE("integrate: invalid options and shapes are refused") {
   const Exec cpu;
   const std::vector<float> field(2 * 3 * 4, 0);
   CHECK_THROWS_AS(moved<float>(cpu, 3, 4, field, {0, 0}, {Solver::euler, Interpolation::bilinear, .1, -1}), Error);

@@ -6,7 +6,7 @@
 using namespace basin;
 using namespace basin::test;
 
-TEST_CASE("isa: every stage gives the same bytes with any instruction set") {
+TEST_CASE("isa: every processing stage writes the same bytes with any instruction set") {
   const Folder folder;
   const auto run = [&](const std::string& words, const std::string& set) {
     const Ran ran = run_basin(folder, words + " --threads 2", "BASIN_ISA=" + set);
@@ -43,7 +43,8 @@ TEST_CASE("isa: every stage gives the same bytes with any instruction set") {
   MESSAGE("the best instruction set of this processor is ", std::string(name_of(isa())));
   const Ran unknown = run_basin(folder, "doctor", "BASIN_ISA=sse");
   CHECK(unknown.code == 1);
-  CHECK_MESSAGE(contains(unknown.err, "basin: environment variable BASIN_ISA=sse: expected baseline, avx2 or avx512"), unknown.err);
+  CHECK_MESSAGE(contains(unknown.err, "basin: environment variable BASIN_ISA=sse: expected baseline, avx2 or avx512"),
+                unknown.err);
   const Ran doctor = run_basin(folder, "doctor", "BASIN_ISA=baseline");
   CHECK_MESSAGE(contains(doctor.out, "baseline"), doctor.out);
 }

@@ -12,7 +12,7 @@ using kernels::IvpOptions;
 
 namespace {
 
-/// The loss by its definition: one number type, no code shared with the kernels, no gradient.
+/// The loss by its definition, in double, sharing no code with the kernels.
 double naive_loss(const std::vector<double>& predicted, const std::vector<double>& truth, Shape shape,
                   IvpOptions options) {
   const int n = shape[0], h = shape[2], w = shape[3];
@@ -64,38 +64,38 @@ Exec plain() {
 
 }  // namespace
 
-TEST_CASE("ivp: steps through a linear field, worked out by hand") {
-  // V_x = x / 2 on pixels 0..2 in a row: from x = 1 with h = 1/4 to 1.125 and 1.265625; the truth stands still.
+TEST_CASE("ivp: steps through a linear field by hand") {
+  // V_x = x / 2 on pixels 0..2 in a row: from x = 1 with h = 1/4 to 1.125 and 1.265625; the target field is 0.
   for (Exec exec : execs())
     for (Variant variant : {Variant::automatic, Variant::plain}) {
       exec.variant = variant;
       const Result r = run<double>(exec, {1, 2, 1, 3}, {0, .5, 1, 0, 0, 0}, std::vector<double>(6, 0), {.25, 2});
-      // from 0: 0, 0. From 1: .125, .265625. From 2: 2.25, then clamped to V = 1: 2.5.
+      // Displacements from 0: 0, 0; from 1: .125, .265625; from 2: .25, .5, because V beyond the last pixel is 1.
       const double sum = .125 * .125 + .265625 * .265625 + .25 * .25 + .5 * .5;
       CHECK(r.value[0] == doctest::Approx(sum / 12).epsilon(1e-12));
-      // c = 1/6. Pixel 1: A2 = c .265625, A1 = c .125 + A2 (1 + .25 * .5); its own pixel takes .25 A1, and A2's share
-      // of the second step at 1.125 goes 7/8 to pixel 1, 1/8 to pixel 2. Pixel 2: A2 = c .5, A1 = c .25 + A2.
+      // c = 1/6. Pixel 1: A2 = c .265625, A1 = c .125 + A2 (1 + .25 * .5); .25 A1 goes to pixel 1 itself, and .25 A2,
+      // of the second step at 1.125, 7/8 to pixel 1 and 1/8 to pixel 2. Pixel 2: A2 = c .5, A1 = c .25 + A2.
       const double c = 1 / 6.0, a2 = c * .265625, a1 = c * .125 + a2 * 1.125, b2 = c * .5, b1 = c * .25 + b2;
       check_close<double>(r.gradient, {0, .25 * (a1 + a2 * .875), .25 * (a2 * .125 + b1 + b2), 0, 0, 0}, 1e-14, 1e-12);
     }
 }
 
-TEST_CASE("ivp: equal fields cost nothing; one pixel is its own corner") {
+TEST_CASE("ivp: equal fields give a loss of 0, and a one-pixel image has the value worked out by hand") {
   for (const Exec& exec : execs()) {
     const std::vector<double> field = uniform<double>(2 * 2 * 5 * 7, -3, 3, 1);
     const Result same = run<float>(exec, {2, 2, 5, 7}, field, field, {});
     CHECK(same.value[0] == 0);
     CHECK(same.gradient == std::vector<double>(field.size(), 0));
-    const Result one = run<double>(exec, {1, 2, 1, 1}, {2, -1}, {0, 0}, {.5, 2});  // 1, 2 and -.5, -1
+    const Result one = run<double>(exec, {1, 2, 1, 1}, {2, -1}, {0, 0}, {.5, 2});  // steps to 1, 2 and -.5, -1
     CHECK(one.value[0] == doctest::Approx((1 + 4 + .25 + 1) / 4));
     check_close<double>(one.gradient, {.5 * (.5 * (1 + 2) + .5 * 2), -.5 * (.5 * (.5 + 1) + .5)}, 1e-14, 1e-14);
   }
 }
 
-TEST_CASE("ivp: value and gradient against a naive loss in double") {
+TEST_CASE("ivp: value and gradient match a naive loss in double") {
   const Exec cpu;
   for (const Exec& exec : {cpu, plain()})
-    for (double size : {.7, 6.0})  // 6: over the whole image and out of it
+    for (double size : {.7, 6.0})  // 6: trajectories cross and leave the image
       for (const Shape shape : {Shape{2, 2, 6, 9}, Shape{1, 2, 23, 4}, Shape{1, 2, 3, 70}}) {
         std::vector<double> p = uniform<double>(size_t(shape.size()), -size, size, 11);
         const std::vector<double> t = uniform<double>(size_t(shape.size()), -size, size, 12);
@@ -115,12 +115,12 @@ TEST_CASE("ivp: value and gradient against a naive loss in double") {
       }
 }
 
-TEST_CASE("ivp: rows and the plain path agree, whatever the field") {
+TEST_CASE("ivp: the row-wise and plain paths agree for weak and strong fields") {
   for (double size : {0.0, .5, 3.0, 40.0, 1e4})
     for (const Shape shape : {Shape{2, 2, 70, 33}, Shape{1, 2, 129, 65}, Shape{1, 2, 1, 200}, Shape{3, 2, 50, 1}}) {
       std::vector<double> p = uniform<double>(size_t(shape.size()), -size, size, 21);
       const std::vector<double> t = uniform<double>(size_t(shape.size()), -2, 2, 22);
-      if (size == 3.0) p[0] = 500;  // one wild pixel among tame ones
+      if (size == 3.0) p[0] = 500;  // a single pixel with a huge vector
       const Result rows = run<double>(Exec{}, shape, p, t, {}), want = run<double>(plain(), shape, p, t, {});
       CHECK(rows.value[0] == doctest::Approx(want.value[0]).epsilon(1e-12));
       double largest = 0;
@@ -130,7 +130,7 @@ TEST_CASE("ivp: rows and the plain path agree, whatever the field") {
     }
 }
 
-TEST_CASE("ivp: float32 follows float64") {
+TEST_CASE("ivp: float32 agrees with float64") {
   for (const Exec& exec : execs()) {
     const Shape shape{2, 2, 48, 64};
     const std::vector<double> p = uniform<double>(size_t(shape.size()), -1, 1, 31);
@@ -146,7 +146,7 @@ TEST_CASE("ivp: float32 follows float64") {
   }
 }
 
-TEST_CASE("ivp: the same bits at any number of threads") {
+TEST_CASE("ivp: the same bits with any number of threads") {
   const Exec cpu;
   const int before = omp_get_max_threads();
   const Shape shape{2, 2, 150, 90};
@@ -164,7 +164,7 @@ TEST_CASE("ivp: the same bits at any number of threads") {
   omp_set_num_threads(before);
 }
 
-TEST_CASE("ivp: a deterministic GPU gives the same bits twice" * skip_without_gpu()) {
+TEST_CASE("ivp: a deterministic GPU run gives the same bits twice" * skip_without_gpu()) {
   for (Exec exec : execs()) {
     if (exec.device == Device::cpu) continue;
     exec.deterministic = true;
@@ -178,8 +178,8 @@ TEST_CASE("ivp: a deterministic GPU gives the same bits twice" * skip_without_gp
   }
 }
 
-TEST_CASE("ivp: the sums of a deterministic GPU hold what flows into one pixel from all others" * skip_without_gpu()) {
-  // Every trajectory leaves the image by its first corner, so that all of them add to that pixel.
+TEST_CASE("ivp: a deterministic GPU run adds the gradients of all pixels into one pixel" * skip_without_gpu()) {
+  // Every trajectory leaves the image at its first corner, so that all gradients are added to that pixel.
   const Shape shape{1, 2, 64, 64};
   for (Exec exec : execs()) {
     if (exec.device == Device::cpu) continue;
@@ -196,7 +196,7 @@ TEST_CASE("ivp: the sums of a deterministic GPU hold what flows into one pixel f
   }
 }
 
-TEST_CASE("ivp: fields with NaN, inf and huge values give a bad value, never a crash") {
+TEST_CASE("ivp: fields with NaN, inf and huge values give a loss that is not finite, never a crash") {
   for (const Exec& exec : execs())
     for (float bad : {NAN, INFINITY, -INFINITY, 1e38f}) {
       const Shape shape{2, 2, 40, 20};
@@ -211,7 +211,7 @@ TEST_CASE("ivp: fields with NaN, inf and huge values give a bad value, never a c
     }
 }
 
-TEST_CASE("ivp: the gradient is scaled by what comes in and added to what is there") {
+TEST_CASE("ivp: the gradient is scaled by the incoming gradient and accumulated") {
   const Exec cpu;
   const Shape shape{1, 2, 5, 6};
   const std::vector<double> p = uniform<double>(60, -1, 1, 71), t = uniform<double>(60, -1, 1, 72);
@@ -227,7 +227,7 @@ TEST_CASE("ivp: the gradient is scaled by what comes in and added to what is the
   check_close(tape.grad(in).to_host<double>(cpu), want, 1e-15, 1e-12);
 }
 
-TEST_CASE("ivp: refuses shapes that do not belong together") {
+TEST_CASE("ivp: mismatched shapes are refused") {
   const Exec cpu;
   Tape tape(cpu);
   const Var a{Tensor::zeros(cpu, {1, 2, 3, 4})};
@@ -236,7 +236,7 @@ TEST_CASE("ivp: refuses shapes that do not belong together") {
   CHECK_THROWS_AS(ivp_loss(tape, a, a.value, {.25, 0}), Error);
 }
 
-TEST_CASE("ivp: how far a trajectory can stray") {
+TEST_CASE("ivp: the bound on how many rows a trajectory can cross") {
   const Exec cpu;
   const int h = 100, w = 3;
   const auto reach = [&](double v_x, double v_y, double step, int steps) {
@@ -244,7 +244,7 @@ TEST_CASE("ivp: how far a trajectory can stray") {
     field[17].y = v_y;
     return kernels::ivp_reach<double>(cpu, {field.data(), field.data(), 1, h, w, step, steps, 1});
   };
-  // As far as all steps together can lead, one row for the second tap, and a little for rounding.
+  // The distance that all steps together can cover, one row for the second tap, and a margin for rounding.
   CHECK(reach(50, 0, 0.25, 8) == 2);
   CHECK(reach(0, 3, 0.25, 8) == 8);
   CHECK(reach(0, -3, 0.25, 8) == 8);
@@ -256,7 +256,7 @@ TEST_CASE("ivp: how far a trajectory can stray") {
   CHECK(reach(0, NAN, 0.25, 8) == h);
   CHECK(reach(0, -INFINITY, 0.25, 8) == h);
 
-  // Points that move as far as reach() allows, from the top row and from the bottom one.
+  // Points that move as far as reach() allows, downwards and upwards.
   for (const double v_y : {11.9, -11.9}) {
     std::vector<kernels::Vec2<double>> field(size_t(h * w), {0, v_y});
     const int rows = kernels::ivp_reach<double>(cpu, {field.data(), field.data(), 1, h, w, 0.25, 8, 1});

@@ -26,7 +26,7 @@ std::vector<double> random_mask(size_t n, unsigned seed) {
 
 }  // namespace
 
-TEST_CASE("losses: Tversky values worked out by hand") {
+TEST_CASE("losses: Tversky values by hand") {
   for (const Exec& exec : execs()) {
     Tape tape(exec);
     const Var z{Tensor::from<double>(exec, {1, 1, 2, 2}, {logit(.9), logit(.2), logit(.7), logit(.4)})};
@@ -36,7 +36,7 @@ TEST_CASE("losses: Tversky values worked out by hand") {
   }
 }
 
-TEST_CASE("losses: Tversky of an empty mask is 0 and has no gradient") {
+TEST_CASE("losses: the Tversky loss of an empty mask is 0 and has no gradient") {
   for (const Exec& exec : execs()) {
     Tape tape(exec);
     const Var z = tape.leaf(Tensor::from<float>(exec, {2, 1, 1, 2}, {1, -2, 3, 0}));
@@ -47,7 +47,7 @@ TEST_CASE("losses: Tversky of an empty mask is 0 and has no gradient") {
   }
 }
 
-TEST_CASE("losses: one sample without foreground does not switch off the batch") {
+TEST_CASE("losses: a sample without foreground does not disable the Tversky loss of the batch") {
   const Exec cpu;
   Tape tape(cpu);
   const Var z{Tensor::from<double>(cpu, {2, 1, 1, 1}, {0, 0})};
@@ -55,7 +55,7 @@ TEST_CASE("losses: one sample without foreground does not switch off the batch")
   CHECK(number<double>(cpu, tversky_loss(tape, z, y, .5, .5)) == doctest::Approx(.5));  // I = FP = FN = 1/2
 }
 
-TEST_CASE("losses: mean squared error and cross-entropy by hand") {
+TEST_CASE("losses: mean squared error and cross-entropy values by hand") {
   for (const Exec& exec : execs()) {
     Tape tape(exec);
     const Var p{Tensor::from<float>(exec, {1, 2, 1, 2}, {1, 2, 3, 4})};
@@ -66,7 +66,7 @@ TEST_CASE("losses: mean squared error and cross-entropy by hand") {
   }
 }
 
-TEST_CASE("losses: large logits neither overflow nor lose the small side") {
+TEST_CASE("losses: large logits neither overflow nor lose the smaller probability") {
   for (const Exec& exec : execs()) {
     Tape tape(exec);
     const Var z = tape.leaf(Tensor::from<float>(exec, {1, 1, 2, 2}, {200, -200, -200, 200}));
@@ -99,14 +99,14 @@ TEST_CASE("losses: gradients in double") {
   check_gradient([&](Tape& t, std::vector<Var>& in) { return bce_loss(t, in[0], mask); }, {shape}, {z}, 1e-5, 1e-8);
   check_gradient([&](Tape& t, std::vector<Var>& in) { return mse_loss(t, in[0], mask); }, {shape}, {z}, 1e-5, 1e-8);
   check_gradient(
-      [&](Tape& t, std::vector<Var>& in) {  // one input, used three times, and one term that stands twice
+      [&](Tape& t, std::vector<Var>& in) {  // one input, used by three losses, one of which is a term twice
         const Var m = mse_loss(t, in[0], mask);
         return weighted_sum(t, {{m, .5}, {tversky_loss(t, in[0], mask), 2}, {m, .25}, {bce_loss(t, in[0], mask), -3}});
       },
       {shape}, {z}, 1e-5, 1e-8);
 }
 
-TEST_CASE("losses: a Tversky denominator below its floor") {
+TEST_CASE("losses: the gradient of a Tversky loss whose denominator is below its floor") {
   const Exec cpu;
   const Shape shape{1, 1, 1, 2};
   const Tensor mask = Tensor::from<double>(cpu, shape, {1, 0});
@@ -114,7 +114,7 @@ TEST_CASE("losses: a Tversky denominator below its floor") {
                  {{-20, -20.5}}, 1e-4, 1e-7);
 }
 
-TEST_CASE("losses: the same bits at any number of threads, on awkward sizes") {
+TEST_CASE("losses: the same bits with any number of threads, on awkward sizes") {
   const Exec cpu;
   const int before = omp_get_max_threads();
   for (const Shape shape : {Shape{1, 1, 1, 1}, Shape{3, 2, 61, 67}, Shape{1, 2, 64, 64}}) {
@@ -137,7 +137,7 @@ TEST_CASE("losses: the same bits at any number of threads, on awkward sizes") {
   omp_set_num_threads(before);
 }
 
-TEST_CASE("losses: sums agree with the plain path to the last bit, and NaN stays visible") {
+TEST_CASE("losses: sums equal the plain path's to the last bit, and NaN reaches the loss") {
   Exec plain;
   plain.variant = Variant::plain;
   const Exec cpu;
@@ -163,7 +163,7 @@ TEST_CASE("losses: sums agree with the plain path to the last bit, and NaN stays
                                         Tensor::from(cpu, {1, 2, 1, 5003}, std::vector<float>(p.size(), mask))))));
 }
 
-TEST_CASE("losses: refuse shapes and types that do not belong together") {
+TEST_CASE("losses: mismatched shapes and types are refused") {
   const Exec cpu;
   Tape tape(cpu);
   const Var a{Tensor::zeros(cpu, {1, 2, 3, 4})};

@@ -9,7 +9,7 @@ using namespace basin::kernels;
 
 namespace {
 
-/// mask -> points -> clusters numbered by hand -> image.
+/// From a mask to points, and from given clusters of these points to a label image.
 struct RoundTrip {
   std::vector<float> points;
   std::vector<int32_t> image;
@@ -30,7 +30,7 @@ struct RoundTrip {
 
 }  // namespace
 
-TEST_CASE("points: of a mask in raster order, and their labels back in place") {
+TEST_CASE("points: foreground pixels are listed in raster order, and their labels are written back in place") {
   for (const Exec& exec : execs()) {
     const RoundTrip r(exec, 3, 4, {0, 1, 0, 255, 0, 0, 0, 0, 7, 0, 0, 1}, {4, -1, 0, 4});
     CHECK(r.points == std::vector<float>{1, 0, 3, 0, 0, 2, 3, 2});
@@ -41,7 +41,7 @@ TEST_CASE("points: of a mask in raster order, and their labels back in place") {
   }
 }
 
-TEST_CASE("points: the same at any number of threads") {
+TEST_CASE("points: the same results with any number of threads") {
   const int before = omp_get_max_threads();
   const int h = 301, w = 77;
   std::vector<uint8_t> mask;
@@ -56,7 +56,7 @@ TEST_CASE("points: the same at any number of threads") {
     const RoundTrip r(Exec{}, h, w, mask, clusters);
     if (points.empty()) points = r.points;
     CHECK(r.points == points);
-    int32_t next = 0;  // clusters[i] + 1 == i
+    int32_t next = 0;  // point i has cluster i - 1, which is label i
     bool in_order = true;
     for (size_t p = 0; p < mask.size(); ++p)
       in_order &= r.image[p] == (mask[p] ? next++ : 0);
@@ -66,7 +66,7 @@ TEST_CASE("points: the same at any number of threads") {
   omp_set_num_threads(before);
 }
 
-TEST_CASE("points: refuse a count that is not the mask's") {
+TEST_CASE("points: a number of points other than the mask's is refused") {
   const Exec cpu;
   const Tensor mask = Tensor::from<uint8_t>(cpu, {1, 3}, {1, 0, 1}), three = Tensor::zeros(cpu, {3, 2});
   CHECK_THROWS_AS(mask_points<float>(cpu, mask.view<const uint8_t, 2>(), three.view<float, 2>()), Error);
@@ -76,7 +76,7 @@ TEST_CASE("points: refuse a count that is not the mask's") {
       Error);
 }
 
-TEST_CASE("points: a logit's threshold is its probability's") {
+TEST_CASE("points: thresholding logits equals thresholding their probabilities") {
   for (const Exec& exec : execs()) {
     auto mask_of = [&](double probability) {
       const Tensor logit =

@@ -27,9 +27,9 @@ std::vector<uint8_t> peaks_of(const Exec& exec, int height, int width, const std
 
 }  // namespace
 
-TEST_CASE("gaussian: by hand, and as the sum over all pixels") {
+TEST_CASE("gaussian: values by hand, and equality with a direct two-dimensional sum") {
   for (const Exec& exec : execs()) {
-    const double a = std::exp(-2.0), b = std::exp(-8.0), sum = 1 + 2 * a + 2 * b;  // sigma .5 reaches two pixels
+    const double a = std::exp(-2.0), b = std::exp(-8.0), sum = 1 + 2 * a + 2 * b;  // the kernel reaches two pixels
     check_close<float>(smoothed(exec, 1, 5, {0, 0, 1, 0, 0}, .5),
                        {float(b / sum), float(a / sum), float(1 / sum), float(a / sum), float(b / sum)}, 1e-7, 1e-6);
     check_close<float>(smoothed(exec, 3, 1, {1, 0, 0}, .5),
@@ -58,7 +58,7 @@ TEST_CASE("gaussian: by hand, and as the sum over all pixels") {
   }
 }
 
-TEST_CASE("peaks: by hand") {
+TEST_CASE("peaks: a row of peaks and plateaus by hand") {
   for (const Exec& exec : execs()) {
     const std::vector<float> row{7, 1, 2, 9, 9, 3, 0, 8, 8.5f, 10};
     CHECK(peaks_of(exec, 1, 10, row, {.radius = 2}) == std::vector<uint8_t>{0, 0, 0, 1, 1, 0, 0, 0, 0, 1});
@@ -71,7 +71,7 @@ TEST_CASE("peaks: by hand") {
   }
 }
 
-TEST_CASE("peaks: as window by window, on every device") {
+TEST_CASE("peaks: equal a window-by-window search on every device") {
   for (const auto& [height, width] : {std::pair(1, 1), {33, 1}, {41, 37}, {8, 90}})
     for (const kernels::PeakOptions o : {kernels::PeakOptions{}, {.radius = 1, .threshold = .2}, {3, .5, 4}}) {
       std::vector<float> map = uniform<float>(size_t(height * width), 0, 1, unsigned(width));
@@ -96,7 +96,7 @@ TEST_CASE("peaks: as window by window, on every device") {
     }
 }
 
-TEST_CASE("label filter: sizes, small labels and weak labels, by hand") {
+TEST_CASE("label filter: sizes, removal of small labels and of weak labels, by hand") {
   for (const Exec& exec : execs()) {
     const std::vector<int32_t> ids{1, 1, 2, 0, 3, 3, 3, 3, 5, 5};
     const auto labels = [&] { return Tensor::from<int32_t>(exec, {2, 5}, ids); };
@@ -108,7 +108,7 @@ TEST_CASE("label filter: sizes, small labels and weak labels, by hand") {
     CHECK(kernels::drop_small_labels(exec, 2, 5, large.view<int32_t, 2>()) == 3);
     CHECK(large.to_host<int32_t>(exec) == std::vector<int32_t>{1, 1, 0, 0, 2, 2, 2, 2, 3, 3});
 
-    // Means of labels 1, 2, 3 and 5: .5, .25, .125 and 1 of the largest value, 8.
+    // Means of labels 1, 2, 3 and 5, relative to the largest value, 8: .5, .25, .125 and 1.
     const Tensor values = Tensor::from<float>(exec, {2, 5}, {8, 0, 2, 7, 2, 2, 0, 0, 8, 8});
     for (const auto& [min_mean, kept] : {std::pair(.125, 4), {.126, 3}, {.3, 2}, {.6, 1}, {1.0, 1}, {1.1, 0}}) {
       const Tensor strong = labels();

@@ -34,10 +34,10 @@ int mirrored(int i, int n) {
 
 }  // namespace
 
-TEST_CASE("smooth embedding: by hand") {
+TEST_CASE("smooth embedding: values by hand") {
   for (const Exec& exec : execs()) {
     check_close<float>(smoothed(exec, {2, 1, 3}, {3, 0, 0, 4, 0, -2}, 0), {.6f, .8f, 0, 0, 0, -1}, 0, 1e-6);
-    // One row: the disc of radius 1 takes each pixel three times, and its neighbours, mirrored at the ends.
+    // One row: the disc of radius 1 counts each pixel three times and its neighbours once, mirrored at the ends.
     const auto unit = [](double a, double b) {
       return std::pair(float(a / std::hypot(a, b)), float(b / std::hypot(a, b)));
     };
@@ -51,7 +51,7 @@ TEST_CASE("smooth embedding: by hand") {
   }
 }
 
-TEST_CASE("smooth embedding: as pixel by pixel, on every device") {
+TEST_CASE("smooth embedding: equals a pixel-by-pixel mean on every device") {
   for (const Shape shape : {Shape{1, 1, 1}, Shape{3, 2, 150}, Shape{2, 21, 65}, Shape{4, 9, 3}})
     for (const int radius : {1, 3, 5}) {
       const std::vector<float> e = uniform<float>(size_t(shape.size()), -1, 1, 4);
@@ -76,7 +76,7 @@ TEST_CASE("smooth embedding: as pixel by pixel, on every device") {
     }
 }
 
-TEST_CASE("seed directions: by hand") {
+TEST_CASE("seed directions: values by hand") {
   for (const Exec& exec : execs()) {
     const Tensor e = Tensor::from<float>(exec, {1, 4, 2}, {3, 0, 0, 4, 1, 0, -1, 0});
     const Tensor pixels = Tensor::from<int32_t>(exec, {4}, {0, 1, 2, 3}),
@@ -88,24 +88,24 @@ TEST_CASE("seed directions: by hand") {
   }
 }
 
-TEST_CASE("region growing: by hand") {
+TEST_CASE("region growing: labels by hand") {
   for (const Exec& exec : execs()) {
-    const std::vector<float> row{1, 0, 1, 0, .8f, .6f, .6f, .8f, 0, 1, 0, 1};  // turns from (1, 0) to (0, 1)
+    const std::vector<float> row{1, 0, 1, 0, .8f, .6f, .6f, .8f, 0, 1, 0, 1};  // rotates from (1, 0) to (0, 1)
     const Shape shape{1, 6, 2};
     CHECK(grown(exec, shape, row, {0, 0, 1, 0}, .7, {0, 1, 0, 0, 0, 0}) == std::vector<int32_t>{1, 1, 1, 0, 0, 0});
     CHECK(grown(exec, shape, row, {0, 0, 1, 0}, .9, {0, 1, 0, 0, 0, 0}) == std::vector<int32_t>{1, 1, 0, 0, 0, 0});
     CHECK(grown(exec, shape, row, {0, 0, 1, 0, 0, 1}, .5, {1, 0, 0, 0, 0, 2}) ==
-          std::vector<int32_t>{1, 1, 2, 2, 2, 2});  // the larger takes what the smaller had
+          std::vector<int32_t>{1, 1, 2, 2, 2, 2});  // the larger label overwrites the smaller one
     CHECK(grown(exec, shape, row, {0, 0, 0, 1, 1, 0}, .5, {2, 0, 0, 0, 0, 1}) ==
           std::vector<int32_t>{2, 2, 2, 2, 1, 1});
     CHECK(grown(exec, shape, row, {0, 0}, .5, {0, 0, 0, 0, 0, 0}) == std::vector<int32_t>(6, 0));
-    // Only the largest label around a pixel is considered.
+    // Only the largest label in a pixel's neighbourhood is considered.
     CHECK(grown(exec, {1, 3, 2}, {1, 0, 1, 0, 0, 1}, {0, 0, 1, 0, 0, 1}, .7, {1, 0, 2}) ==
           std::vector<int32_t>{1, 0, 2});
   }
 }
 
-TEST_CASE("region growing: the same by fronts, by sweeps and on every device") {
+TEST_CASE("region growing: growing by fronts and by sweeps gives the same labels on every device") {
   Exec plain;
   plain.variant = Variant::plain;
   const Shape shape{67, 83, 3};

@@ -16,7 +16,7 @@ namespace {
 
 double logit(double p) { return std::log(p / (1 - p)); }
 
-/// Three regions of two samples: one inside the maps, one across the border, one outside.
+/// Three regions in two samples: one inside the maps, one across the border, one outside.
 const std::vector<RoiBox> boxes{{0, 4.3, 3.6, 4, 5}, {1, .5, 7.9, 7, 3}, {1, 40, 2, 3, 3}};
 
 std::vector<double> bilinear_by_hand(const std::vector<double>& map, int height, int width, double x, double y) {
@@ -29,7 +29,7 @@ std::vector<double> bilinear_by_hand(const std::vector<double>& map, int height,
 
 }  // namespace
 
-TEST_CASE("regions: sizes, grids and levels") {
+TEST_CASE("regions: sizes, sampling grids and pyramid levels by hand") {
   const Exec cpu;
   CHECK(roi_levels({0, 0, 0, 10, 20}, 5) == 3);  // 11, 5.5, 2.75, 1.375
   CHECK(roi_levels({0, 0, 0, 1.8, 20}, 5) == 0);
@@ -50,7 +50,7 @@ TEST_CASE("regions: sizes, grids and levels") {
   CHECK(roi_list(cpu, {}, 0).points == 0);
 }
 
-TEST_CASE("regions: on their sheet they keep a gap, and its sides are of few sizes") {
+TEST_CASE("regions: regions are packed on a sheet with gaps between them, and the sheet has few possible sizes") {
   const Exec cpu;
   std::vector<RoiBox> many;
   const std::vector<double> sides = uniform<double>(120, 2, 40, 5);
@@ -79,7 +79,7 @@ TEST_CASE("regions: on their sheet they keep a gap, and its sides are of few siz
   }
 }
 
-TEST_CASE("regions: samples are bilinear, 0 outside the maps, in any layout") {
+TEST_CASE("regions: sampling is bilinear, and 0 outside the maps, in any layout") {
   const int height = 9, width = 8, channels = 3;
   const std::vector<double> map = uniform<double>(size_t(2 * channels * height * width), -1, 1, 1);
   for (const Exec& exec : execs()) {
@@ -110,7 +110,7 @@ TEST_CASE("regions: samples are bilinear, 0 outside the maps, in any layout") {
   }
 }
 
-TEST_CASE("regions: masks are those of one label") {
+TEST_CASE("regions: a region's mask samples its own label only") {
   for (const Exec& exec : execs()) {
     const RoiList rois = roi_list(exec, {{0, 1.5, 1, 2, 2}, {0, 1.5, 1, 2, 2}}, 0);  // 2 x 2 points: .4, 2.6; -.1, 2.1
     const Tensor labels = Tensor::from<int32_t>(exec, {1, 3, 4}, {7, 7, 9, 9, 7, 7, 9, 9, 7, 7, 9, 9});
@@ -121,7 +121,7 @@ TEST_CASE("regions: masks are those of one label") {
   }
 }
 
-TEST_CASE("regions: gradients in double") {
+TEST_CASE("regions: gradients match finite differences in double") {
   const Exec cpu;
   const RoiList rois = roi_list(cpu, boxes, 0);
   const Shape maps{2, 2, 6, 5};
@@ -143,7 +143,7 @@ TEST_CASE("regions: gradients in double") {
                  {low_values});
   check_gradient([&](Tape& t, std::vector<Var>& in) { return roi_norm_relu(t, in[0], large, 1, in[1]); },
                  {sheet, sheet}, {values, uniform<double>(size_t(sheet.size()), -1, 1, 9)}, 1e-5, 1e-8);
-  // One input that is sampled twice, like the maps of two pyramid levels.
+  // One input that is sampled twice, as the maps of two pyramid levels are.
   check_gradient(
       [&](Tape& t, std::vector<Var>& in) {
         const Var once = roi_sample(t, in[0], rois), again = roi_sample(t, in[0], rois);
@@ -155,8 +155,8 @@ TEST_CASE("regions: gradients in double") {
       {maps}, {uniform<double>(120, -1, 1, 7)});
 }
 
-TEST_CASE("regions: a combination of two levels on sheets is that of each region alone") {
-  // 11 x 22, 8 x 6 and 3 x 3 points; on the next level 5 x 11 and 4 x 3, and the third has no region there.
+TEST_CASE("regions: combining two levels on sheets equals combining them for each region alone") {
+  // 11 x 22, 8 x 6 and 3 x 3 points; on the next level 5 x 11 and 4 x 3, where the third has no region.
   const std::vector<RoiBox> three{{0, 11, 15, 20, 10.5}, {1, 9, 8, 5.5, 8}, {0, 20, 4, 3.3, 3}};
   const std::vector<RoiBox> two(three.begin(), three.begin() + 2);
   constexpr int channels = 8;
@@ -202,11 +202,11 @@ TEST_CASE("regions: a combination of two levels on sheets is that of each region
         for (const float v : got)
           rest -= std::abs(double(v));
       }
-      CHECK(rest == doctest::Approx(0).scale(1));  // the gaps
+      CHECK(rest == doctest::Approx(0).scale(1));  // the gaps between regions are 0
     }
 }
 
-TEST_CASE("uncertain places: the most uncertain of those drawn, a function of seed, step and region alone") {
+TEST_CASE("uncertain points: the most uncertain of the random candidates, determined by seed, step and region") {
   for (const Exec& exec : execs()) {
     // The probability rises from left to right and is .5 in the middle column.
     const RoiList rois = roi_list(exec, {{0, 50, 50, 3.7, 1.9}, {0, 50, 50, 41 / 1.1, 30}, {0, 9, 9, 20, 19}}, 0);
@@ -231,7 +231,7 @@ TEST_CASE("uncertain places: the most uncertain of those drawn, a function of se
       CHECK(at[size_t(2 * p + 1)] <= 1);
       mean_y += at[size_t(2 * p + 1)] / (before[2] - before[1]);
     }
-    CHECK(furthest == doctest::Approx(.125).epsilon(.25));  // a quarter of all lie within an eighth of the middle
+    CHECK(furthest == doctest::Approx(.125).epsilon(.25));  // the range of a quarter of the candidates
     CHECK(mean_y == doctest::Approx(.5).epsilon(.2));
     CHECK(uncertain_points(exec, logits, rois, 1, 2).at.to_host<double>(exec) == at);
     CHECK(uncertain_points(exec, logits, rois, 1, 3).at.to_host<double>(exec) != at);
@@ -240,7 +240,7 @@ TEST_CASE("uncertain places: the most uncertain of those drawn, a function of se
   }
 }
 
-TEST_CASE("detection targets: radii, heat, cells and tables by hand") {
+TEST_CASE("detection targets: radii, heat maps, cells and tables by hand") {
   CHECK(kernels::centre_radius(10, 20) == 3);
   CHECK(kernels::centre_radius(16, 16) == 4);
   CHECK(kernels::centre_radius(4, 5) == 1);
@@ -296,7 +296,7 @@ TEST_CASE("detection losses: values by hand") {
   }
 }
 
-TEST_CASE("detection losses: gradients in double") {
+TEST_CASE("detection losses: gradients match finite differences in double") {
   const Exec cpu;
   std::vector<double> heats = uniform<double>(24, 0, .95, 1);
   heats[3] = heats[20] = 1;
@@ -312,7 +312,7 @@ TEST_CASE("detection losses: gradients in double") {
   const Tensor before = Tensor::from<int32_t>(cpu, {4}, {0, 5, 6, 24});
   check_gradient([&](Tape& t, std::vector<Var>& in) { return segment_bce_loss(t, in[0], truth, before, 4); }, {shape},
                  {uniform<double>(24, -4, 4, 6)}, 1e-5, 1e-8);
-  // No gradient where p is clamped.
+  // Where p is clamped there is no gradient.
   Tape tape(cpu);
   const Var far = tape.leaf(Tensor::from<double>(cpu, {1, 1, 1, 2}, {-30, 30}));
   tape.backward(centre_focal_loss(tape, far, Tensor::from<double>(cpu, {1, 1, 1, 2}, {1, 0})),
@@ -320,7 +320,7 @@ TEST_CASE("detection losses: gradients in double") {
   CHECK(tape.grad(far).to_host<double>(cpu) == std::vector<double>{0, 0});
 }
 
-TEST_CASE("regions: gradients have the same bits at any number of threads") {
+TEST_CASE("regions: gradients have the same bits with any number of threads") {
   const Exec cpu;
   const int most = omp_get_max_threads();
   std::vector<float> want;

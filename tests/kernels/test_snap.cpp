@@ -29,7 +29,8 @@ std::vector<int32_t> oracle(const std::vector<T>& points, const std::vector<int3
     std::map<int32_t, int> votes;
     for (size_t k = 0; k < std::min<size_t>(5, others.size()); ++k)
       ++votes[labels[others[k].second]];
-    const auto more = [](const auto& a, const auto& b) { return a.second < b.second; };  // the first of the most
+    // max_element returns the first of the most frequent labels.
+    const auto more = [](const auto& a, const auto& b) { return a.second < b.second; };
     if (!votes.empty()) snapped[i] = std::max_element(votes.begin(), votes.end(), more)->first;
   }
   return snapped;
@@ -84,26 +85,27 @@ std::vector<int32_t> some_noise(size_t n, unsigned seed, unsigned noise_percent,
 
 }  // namespace
 
-TEST_CASE("snap: by hand") {
+TEST_CASE("snap: the majority of the nearest neighbours, by hand") {
   const std::vector<double> line = {0, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0};
   for (const Exec& exec : test::execs()) {
-    CHECK(snap(exec, line, {-1, 0, 0, 1, 1, 1, 2}) == std::vector<int32_t>{1, 0, 0, 1, 1, 1, 2});  // 3 of 5
+    CHECK(snap(exec, line, {-1, 0, 0, 1, 1, 1, 2}) == std::vector<int32_t>{1, 0, 0, 1, 1, 1, 2});  // 3 of the nearest 5
     CHECK(snap(exec, line, {-1, 3, 3, 1, 1, 0, 1}) ==
-          std::vector<int32_t>{1, 3, 3, 1, 1, 0, 1});  // 2, 2, 1: the smaller
-    CHECK(snap(exec, line, {7, 4, -1, -1, -1, -1, -1}) == std::vector<int32_t>{7, 4, 4, 4, 4, 4, 4});  // only two exist
+          std::vector<int32_t>{1, 3, 3, 1, 1, 0, 1});  // counts 2, 2, 1: the smaller label
+    CHECK(snap(exec, line, {7, 4, -1, -1, -1, -1, -1}) ==
+          std::vector<int32_t>{7, 4, 4, 4, 4, 4, 4});  // only 2 have labels
     CHECK(snap(exec, line, {-1, -1, -1, -1, -1, -1, -1}) == std::vector<int32_t>(7, -1));
     CHECK(snap(exec, line, {0, 1, 2, 3, 4, 5, 6}) == std::vector<int32_t>{0, 1, 2, 3, 4, 5, 6});
     CHECK(snap(exec, std::vector<double>{}, {}).empty());
   }
 }
 
-TEST_CASE("snap: of equally distant points the one with the smaller index is the nearer") {
+TEST_CASE("snap: of equally distant points the one with the smaller index counts as nearer") {
   const std::vector<float> cross = {0, 0, 1, 0, -1, 0, 0, 1, 0, -1, 0, -1, -1, 0};
   for (const Exec& exec : test::execs())
     CHECK(snap(exec, cross, {-1, 1, 2, 2, 1, 0, 0})[0] == 1);
 }
 
-TEST_CASE("snap: random, even and lopsided points") {
+TEST_CASE("snap: random points, evenly and unevenly distributed") {
   for (unsigned seed = 0; seed < 8; ++seed)
     for (const unsigned noise_percent : {1u, 30u, 97u}) {
       std::vector<double> even = test::uniform<double>(800, 0, 50, seed);
@@ -124,7 +126,7 @@ TEST_CASE("snap: random, even and lopsided points") {
   check_against_oracle(std::vector<double>(400, 2.5), some_noise(200, 1, 20, 4));
 }
 
-TEST_CASE("snap: a dense heap and one point far away") {
+TEST_CASE("snap: a dense cluster and one distant point") {
   std::vector<double> points = test::uniform<double>(20000, 0, 10, 4);
   std::vector<int32_t> labels = some_noise(10000, 4, 1, 9);
   points[0] = 1e12;
@@ -139,13 +141,13 @@ TEST_CASE("snap: Omnipose's rule by hand") {
     return snap(exec, line, labels, NoiseRule::omnipose, eps);
   };
   for (const Exec& exec : test::execs()) {
-    CHECK(omnipose(exec, {-1, 5, 0, 0, 0, 0, 0}, 1.5)[0] == 5);  // the first, not most
-    CHECK(omnipose(exec, {-1, 5, 0, 0, 0, 0, 0}, 1)[0] == -1);   // nearer than eps
+    CHECK(omnipose(exec, {-1, 5, 0, 0, 0, 0, 0}, 1.5)[0] == 5);  // the nearest label, not the most frequent
+    CHECK(omnipose(exec, {-1, 5, 0, 0, 0, 0, 0}, 1)[0] == -1);   // the distance must be less than eps
     CHECK(omnipose(exec, {-1, -1, -1, 4, -1, -1, -1}, 3.5) == std::vector<int32_t>{4, 4, 4, 4, 4, 4, 4});
-    CHECK(omnipose(exec, {-1, -1, -1, -1, -1, -1, 4}, 9)[0] == -1);  // it is the sixth
+    CHECK(omnipose(exec, {-1, -1, -1, -1, -1, -1, 4}, 9)[0] == -1);  // the labelled point is only the sixth nearest
     CHECK(omnipose(exec, {-1, -1, -1, -1, -1, 4, -1}, 9)[0] == 4);
     CHECK(omnipose(exec, {0, -1, 1, -1, 1, -1, 0}, 1.5) ==
-          std::vector<int32_t>{0, 0, 1, 1, 1, 1, 0});  // the first of equals
+          std::vector<int32_t>{0, 0, 1, 1, 1, 1, 0});  // the first of equally distant points
     CHECK(snap(exec, line, {-1, 5, 0, 0, 0, 0, 0}, NoiseRule::none, 9)[0] == -1);
   }
 }
@@ -167,7 +169,7 @@ TEST_CASE("snap: Omnipose's rule on random points") {
       }
 }
 
-TEST_CASE("snap: some of the points, which the host does not count") {
+TEST_CASE("snap: masked points, whose number the host does not know, are relabelled like a list of them") {
   for (unsigned seed = 0; seed < 16; ++seed) {
     const std::vector<float> points = test::uniform<float>(800, 0, 50, seed);
     std::vector<int32_t> labels = some_noise(400, seed, std::array{5u, 40u, 97u, 100u}[seed % 4], 6);
@@ -200,7 +202,7 @@ TEST_CASE("snap: some of the points, which the host does not count") {
   }
 }
 
-TEST_CASE("snap: what is refused") {
+TEST_CASE("snap: coordinates that are not finite are refused") {
   CHECK_THROWS_AS(snap(Exec{}, std::vector<double>{0, 0, 1, std::nan("")}, {0, -1}), Error);
 }
 

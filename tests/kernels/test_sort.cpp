@@ -42,7 +42,7 @@ void check_sort(const std::vector<Key>& keys, int bits) {
 
 }  // namespace
 
-TEST_CASE("sort: stable, at any number of bits and threads") {
+TEST_CASE("sort: sorts stably with any number of bits and threads") {
   const int before = omp_get_max_threads();
   for (const int threads : {1, 2, 7}) {
     omp_set_num_threads(threads);
@@ -54,14 +54,14 @@ TEST_CASE("sort: stable, at any number of bits and threads") {
   omp_set_num_threads(before);
 }
 
-TEST_CASE("sort: keys that share a digit") {
+TEST_CASE("sort: keys whose lower digits are all equal") {
   std::vector<uint64_t> keys = random_keys<uint64_t>(3000, 10, 1);
   for (uint64_t& k : keys)
     k = k << 40 | 77;
   check_sort(keys, 50);
 }
 
-TEST_CASE("sort: exclusive sums") {
+TEST_CASE("sort: exclusive prefix sums, and the refusal of sums that overflow") {
   const int before = omp_get_max_threads();
   for (const int threads : {1, 2, 7}) {
     omp_set_num_threads(threads);

@@ -9,12 +9,12 @@ using kernels::Outside;
 
 namespace {
 
-/// The source of pixel i on an axis of `size`, found by walking: -1 if there is none.
+/// The source of pixel i on an axis of `size`, found by stepping to it pixel by pixel; -1 if there is none.
 int walked(int i, int size, Outside outside) {
   if (outside == Outside::zero) return i >= 0 && i < size ? i : -1;
   if (outside == Outside::edge) return std::clamp(i, 0, size - 1);
   int at = 0;
-  for (int step = 0, direction = 1; step < std::abs(i); ++step) {  // mirrored at 0, then at the last pixel
+  for (int step = 0, direction = 1; step < std::abs(i); ++step) {  // turns round at pixel 0 and at the last pixel
     if (at == size - 1) direction = -1;
     at += direction;
   }
@@ -23,7 +23,7 @@ int walked(int i, int size, Outside outside) {
 
 }  // namespace
 
-TEST_CASE("tiles: what lies outside is 0, the mirror image or the edge") {
+TEST_CASE("tiles: pixels outside the image are 0, mirrored or repeated from the edge") {
   const std::vector<float> values = uniform<float>(2 * 7 * 9, -1, 1, 1);
   for (const Exec& exec : execs())
     for (const Outside rows : {Outside::zero, Outside::mirror, Outside::edge})
@@ -32,7 +32,7 @@ TEST_CASE("tiles: what lies outside is 0, the mirror image or the edge") {
         kernels::cut_tile(exec, image.view<const float, 3>(), -5, -6, rows, columns, tile.view<float, 3>());
         const std::vector<float> got = tile.to_host<float>(exec);
         for (int c = 0; c < 2; ++c)
-          for (int y = 0; y < 13; ++y)  // as far as mirroring once reaches
+          for (int y = 0; y < 13; ++y)  // the part that a single reflection covers
             for (int x = 0; x < 17; ++x) {
               const int v = walked(y - 5, 7, rows), u = walked(x - 6, 9, columns);
               const float want = v < 0 || u < 0 ? 0 : values[size_t((c * 7 + v) * 9 + u)];
@@ -41,7 +41,7 @@ TEST_CASE("tiles: what lies outside is 0, the mirror image or the edge") {
       }
 }
 
-TEST_CASE("tiles: a share of a tile is added, weighed, and the sum scaled by rows and columns") {
+TEST_CASE("tiles: part of a tile is added with a weight, and the sum is scaled per row and column") {
   const std::vector<float> values = uniform<float>(2 * 8 * 8, -1, 1, 2), before = uniform<float>(2 * 10 * 12, -1, 1, 3);
   const std::vector<float> by_row = uniform<float>(10, 0, 1, 4), by_column = uniform<float>(12, 0, 1, 5);
   for (const Exec& exec : execs()) {
@@ -65,7 +65,7 @@ TEST_CASE("tiles: a share of a tile is added, weighed, and the sum scaled by row
   }
 }
 
-TEST_CASE("tiles: resizing is bilinear between pixel centres, and scales vectors") {
+TEST_CASE("tiles: resizing interpolates bilinearly between pixel centres and scales vectors") {
   const std::vector<float> values = uniform<float>(3 * 5 * 4, -1, 1, 6);
   for (const Exec& exec : execs())
     for (const auto& [height, width] : {std::pair(5, 4), {11, 9}, {3, 2}, {1, 1}}) {
@@ -75,8 +75,8 @@ TEST_CASE("tiles: resizing is bilinear between pixel centres, and scales vectors
       for (int c = 0; c < 3; ++c)
         for (int y = 0; y < height; ++y)
           for (int x = 0; x < width; ++x) {
-            // Each source pixel is weighted by a tent of width 1 around its centre; beyond the edge the edge is
-            // repeated.
+            // Each source pixel is weighted by a tent that falls to 0 at a distance of 1 from its centre; beyond
+            // the border the edge pixel is repeated.
             const double v = std::clamp((y + 0.5) * 5 / height - 0.5, 0., 4.),
                          u = std::clamp((x + 0.5) * 4 / width - 0.5, 0., 3.);
             double sum = 0;

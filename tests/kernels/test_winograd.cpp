@@ -13,7 +13,7 @@ struct Case {
   int n, in, out, h, w, first;
 };
 
-/// What Winograd's algorithm computes in one pass, and the plain kernels in double.
+/// Results of one pass: by Winograd's algorithm, and by the plain kernels in double.
 struct Results {
   std::vector<float> fast;
   std::vector<double> plain;
@@ -21,8 +21,7 @@ struct Results {
 
 std::vector<float> rounded(const std::vector<double>& values) { return {values.begin(), values.end()}; }
 
-/// The maps and the weight of a case, in double and, rounded, in blocked float32. The weight has more input channels
-/// than x.
+/// The maps and the weight of a case, in double and in blocked float32. The weight has more input channels than x.
 struct Problem {
   Exec cpu;
   Layout layout;
@@ -32,7 +31,7 @@ struct Problem {
   Problem(const Case& c, int block) : layout(block == 8 ? Layout::blocked8 : Layout::blocked16), first(c.first) {
     unsigned seed = 0;
     const auto make = [&](const Shape& shape, Tensor& in_double) {
-      // Numbers that float32 represents exactly, so that only the computation differs.
+      // Values that float32 represents exactly, so that only the computation differs.
       const std::vector<float> values = rounded(uniform<double>(size_t(shape.size()), -1, 1, ++seed));
       in_double = Tensor::from(cpu, shape, std::vector<double>(values.begin(), values.end()));
       return Tensor::from(cpu, shape, values);
@@ -76,7 +75,7 @@ struct Problem {
   }
 };
 
-/// The largest difference is at most 2e-5 of the largest number.
+/// The largest difference must not exceed 2e-5 times the largest value.
 void check_near(const Results& r) {
   REQUIRE(r.fast.size() == r.plain.size());
   double off = 0, largest = 0;
@@ -87,13 +86,13 @@ void check_near(const Results& r) {
   CHECK(off <= 2e-5 * largest);
 }
 
-/// Sizes that are multiples of a tile and that are not, smaller than one, and channels that leave lanes free.
+/// Sizes that are and are not multiples of a tile, images smaller than a tile, and channels that leave lanes unused.
 const Case cases[] = {{1, 16, 16, 8, 8, 0},   {2, 16, 24, 9, 13, 1}, {1, 20, 12, 17, 6, 0},
                       {1, 40, 24, 33, 31, 2}, {3, 5, 3, 1, 1, 0},    {1, 8, 40, 3, 70, 0}};
 
 }  // namespace
 
-TEST_CASE("winograd: the three passes are the plain ones in double") {
+TEST_CASE("winograd: the three passes match the plain ones in double") {
   for (const Case& c : cases)
     for (const int block : {8, 16}) {
       CAPTURE(c.in);
@@ -108,7 +107,7 @@ TEST_CASE("winograd: the three passes are the plain ones in double") {
     }
 }
 
-TEST_CASE("winograd: lanes without a channel stay 0") {
+TEST_CASE("winograd: padding lanes stay 0") {
   const Problem p({1, 20, 12, 6, 5, 0}, 8);
   const Tensor out = Tensor::empty(p.cpu, p.out_blocked.shape(), DType::f32, p.layout);
   kernels::conv_winograd(p.cpu, p.x_blocked.features<const float>(), p.w32(), p.bias_f32.view<const float, 1>(), {},
@@ -119,7 +118,7 @@ TEST_CASE("winograd: lanes without a channel stay 0") {
       CHECK(maps.data[(maps.pixels() + i) * 8 + lane] == 0.f);
 }
 
-TEST_CASE("winograd: the same bits at any thread count") {
+TEST_CASE("winograd: the same bits with any number of threads") {
   const Problem p({2, 32, 48, 45, 50, 0}, 8);
   std::vector<float> first;
   for (const int threads : {1, 2, 5}) {

@@ -22,7 +22,7 @@ Image image_of(int height, int width, const std::vector<uint16_t>& values) {
   return image;
 }
 
-/// A ramp of 64 x 64 pixels from 0 to `top`.
+/// A ramp from 0 to `top`, 64 x 64 pixels.
 Source ramp(double top, const Normalisation& norm) {
   std::vector<uint16_t> values;
   for (int i = 0; i < 64 * 64; ++i)
@@ -48,7 +48,7 @@ std::string joined(const std::vector<std::string>& remarks) {
 
 }  // namespace
 
-TEST_CASE("appearance: what segmentation says of an image that is unlike those of the training") {
+TEST_CASE("appearance: segmentation reports how an image differs from the training images") {
   const Normalisation divide = parse_normalisation("divide");
   std::vector<Example> examples;
   for (int k = 0; k < 4; ++k)
@@ -63,21 +63,22 @@ TEST_CASE("appearance: what segmentation says of an image that is unlike those o
   CHECK(!appearance_in(Json{{"appearance", {{"middle", 1}}}}));
   CHECK(!appearance_in(Json::object()));
 
-  const auto said = [&](const Source& source, const Labels& labels, double scale = 1) {
+  const auto remarks = [&](const Source& source, const Labels& labels, double scale = 1) {
     return joined(remarks_on(source, labels, trained, scale, divide));
   };
-  CHECK(said(ramp(60000, divide), squares(8, 5)) == "");
-  CHECK(contains(said(ramp(4095, divide), squares(8, 5)), "nearly black"));
-  CHECK(contains(said(ramp(4095, divide), squares(8, 5)), "--norm percentile:1,99.8 may help"));
-  CHECK(contains(said(ramp(60000, divide), Labels{64, 64, 0, std::vector<int32_t>(64 * 64)}), "no object was found"));
-  CHECK(contains(said(ramp(0, divide), squares(8, 5)), "the same value"));
-  CHECK(contains(said(ramp(60000, divide), squares(20, 3)), "median diameter of 22.6 px"));
-  CHECK(contains(said(ramp(60000, divide), squares(2, 9)), "--diameter"));
-  CHECK(said(ramp(60000, divide), squares(20, 3), 0.4) == "");
+  CHECK(remarks(ramp(60000, divide), squares(8, 5)) == "");
+  CHECK(contains(remarks(ramp(4095, divide), squares(8, 5)), "nearly black"));
+  CHECK(contains(remarks(ramp(4095, divide), squares(8, 5)), "--norm percentile:1,99.8 may help"));
+  CHECK(
+      contains(remarks(ramp(60000, divide), Labels{64, 64, 0, std::vector<int32_t>(64 * 64)}), "no object was found"));
+  CHECK(contains(remarks(ramp(0, divide), squares(8, 5)), "the same value"));
+  CHECK(contains(remarks(ramp(60000, divide), squares(20, 3)), "median diameter of 22.6 px"));
+  CHECK(contains(remarks(ramp(60000, divide), squares(2, 9)), "--diameter"));
+  CHECK(remarks(ramp(60000, divide), squares(20, 3), 0.4) == "");
   CHECK(joined(remarks_on(ramp(4095, divide), squares(2, 3), {}, 1, divide)) == "");
 }
 
-TEST_CASE("resize: antialiased, a constant stays, halves are means of four weighted pixels, and growing interpolates") {
+TEST_CASE("resize: antialiased resizing keeps constants, averages when shrinking and interpolates when enlarging") {
   for (const Exec& exec : execs()) {
     const auto resized = [&](const std::vector<float>& values, int h, int w, int to_h, int to_w) {
       const Tensor from = Tensor::from(exec, {1, h, w}, values), to = Tensor::empty(exec, {1, to_h, to_w});
@@ -86,13 +87,13 @@ TEST_CASE("resize: antialiased, a constant stays, halves are means of four weigh
     };
     for (const float v : resized(std::vector<float>(7 * 5, 2.5f), 7, 5, 3, 11))
       CHECK(v == doctest::Approx(2.5));
-    // Pixel 1 of 3 lies at 2.5 of 6, and reaches 2 px on either side: weights 1/4, 3/4, 3/4, 1/4.
+    // Pixel 1 of 3 is centred at 2.5 of 6 and its filter reaches 2 px on either side: weights 1/4, 3/4, 3/4, 1/4.
     CHECK(resized({0, 1, 2, 30, 4, 5}, 1, 6, 1, 3)[1] == doctest::Approx((1 * .25 + 2 * .75 + 30 * .75 + 4 * .25) / 2));
     check_close(resized({0, 4}, 1, 2, 1, 4), std::vector<float>{0, 1, 3, 4}, 1e-6, 0);
   }
 }
 
-TEST_CASE("segment: an image at twice the size, with its diameter or scale, gives the objects of the original") {
+TEST_CASE("segment: an image enlarged by 2 and segmented at scale 0.5 gives the objects of the original") {
   const Exec cpu;
   const Model model =
       load_model(std::filesystem::path(source_dir()) / "models/pretrained/nuclei-fluo.safetensors", cpu);
@@ -116,7 +117,7 @@ TEST_CASE("segment: an image at twice the size, with its diameter or scale, give
   CHECK(ap(0.5) > 0.9);
 }
 
-TEST_CASE("segment: says that nothing was found, and refuses scales that cannot be meant") {
+TEST_CASE("segment: reports that no object was found, and refuses invalid scales") {
   const Folder folder;
   write_png(folder / "flat.png", Image{32, 40, 1, PixelType::u8, std::vector<std::byte>(32 * 40, std::byte{7})});
   const std::string model = " --model '" + source_dir() + "/models/pretrained/nuclei-fluo.safetensors' --out out";

@@ -14,7 +14,7 @@ using namespace basin::test;
 
 namespace {
 
-/// One character a pixel: 0 to 9 as an id.
+/// Labels drawn with one character per pixel: the digits are ids.
 Labels drawn(const std::vector<std::string>& rows) {
   Labels labels{int(rows.size()), int(rows[0].size()), 0, {}};
   for (const std::string& row : rows)
@@ -25,7 +25,7 @@ Labels drawn(const std::vector<std::string>& rows) {
   return labels;
 }
 
-/// Maps whose largest channel is the digit of each pixel.
+/// Maps in which each pixel's largest channel is its digit.
 Tensor maps_of(const Exec& exec, const std::vector<std::string>& rows, int channels) {
   std::vector<float> maps;
   for (int k = 0; k < channels; ++k)
@@ -37,7 +37,7 @@ Tensor maps_of(const Exec& exec, const std::vector<std::string>& rows, int chann
 
 }  // namespace
 
-TEST_CASE("colour decoding: components of each colour, in raster order, by hand") {
+TEST_CASE("colour decoding: connected components of each colour in raster order, by hand") {
   const std::vector<std::string> colours = {"1003",  //
                                             "1033",  //
                                             "2200",  //
@@ -61,12 +61,12 @@ TEST_CASE("colour decoding: ties go to the lowest channel, and an image of one c
   for (const Exec& exec : execs()) {
     CHECK(decode_colours(exec, Tensor::zeros(exec, {3, 4, 5}), {}).count == 0);
     CHECK(decode_colours(exec, maps_of(exec, {"2"}, 3), {}).count == 0);
-    // Two colours equally often: the lower one is the background.
+    // Two equally frequent colours: the lower one is the background.
     CHECK(decode_colours(exec, maps_of(exec, {"12", "12"}, 3), {}).ids == std::vector<int32_t>{0, 1, 0, 1});
   }
 }
 
-TEST_CASE("colour decoding: an object that fills most of the image, by the border") {
+TEST_CASE("colour decoding: the border rule finds the background where an object fills most of the image") {
   const std::vector<std::string> colours = {"0000000", "0222220", "0222220", "0222220", "0000100"};
   for (const Exec& exec : execs()) {
     const Tensor maps = maps_of(exec, {"0000", "0220", "0220", "2220"}, 3);
@@ -78,8 +78,8 @@ TEST_CASE("colour decoding: an object that fills most of the image, by the borde
   }
 }
 
-TEST_CASE("object colouring: neighbours differ wherever the colours suffice") {
-  const Labels row = drawn({"1122334455"});  // a path within a pixel, but all are within 10
+TEST_CASE("object colouring: neighbours get different colours wherever there are enough colours") {
+  const Labels row = drawn({"1122334455"});  // within 1 pixel the objects form a path; within 10 all are neighbours
   const ObjectGraph path = object_graph(row, 1);
   CHECK(path.edges[0].size() == 1);
   CHECK(path.edges[1].size() == 2);
@@ -90,14 +90,14 @@ TEST_CASE("object colouring: neighbours differ wherever the colours suffice") {
   CHECK_FALSE(all.edges[0][3].touching);
   CHECK(colour_conflicts(all, colour_objects(all, 5)).near == 0);
   const ColourConflicts two = colour_conflicts(all, colour_objects(all, 2));
-  CHECK(two.near == 4);  // of five that are all near, two and three share a colour
+  CHECK(two.near == 4);  // of five mutually near objects, two share one colour and three the other
   CHECK(two.touching == 0);
   const Labels corner = drawn({"1.", ".2"});
   CHECK(object_graph(corner, 1).edges[0].at(0).touching);
   CHECK(object_graph(drawn({"..", ".."}), 10).edges.empty());
 }
 
-TEST_CASE("object colouring: a dense image takes five colours with the background's") {
+TEST_CASE("object colouring: five colours, including the background's, suffice for a dense image") {
   const Labels labels = random_blocks(200, 230, 8, .9, 3);
   REQUIRE(labels.count > 500);
   const ObjectGraph graph = object_graph(labels, 2);
@@ -109,7 +109,7 @@ TEST_CASE("object colouring: a dense image takes five colours with the backgroun
   CHECK(of_four.touching == 0);
 }
 
-TEST_CASE("colour oracle: its decoding gives the labels back") {
+TEST_CASE("colour oracle: decoding the oracle's maps recovers the labels") {
   for (const Exec& exec : execs())
     for (const unsigned seed : {1u, 2u, 3u}) {
       const Labels truth = make_synthetic({.size = 160, .seed = seed}, 0).labels;
@@ -122,7 +122,7 @@ TEST_CASE("colour oracle: its decoding gives the labels back") {
   CHECK_THROWS_AS(colour_oracle({}, drawn({"1."}), 1), Error);
 }
 
-TEST_CASE("colour oracle: scores on nuclei of 520 x 696 pixels, seen at 512 x 512") {
+TEST_CASE("colour oracle: scores on images of nuclei, 520 x 696 pixels, resized to 512 x 512") {
   const std::vector<Labels> all = dataset_labels("dsb2018-fluo/train", 520, 696);
   if (all.empty()) return;
   for (const int colours : {4, 5}) {

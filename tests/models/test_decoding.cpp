@@ -11,8 +11,8 @@
 using namespace basin;
 using namespace basin::test;
 
-TEST_CASE("decoding: more foreground than can be clustered is refused before it is followed") {
-  // Untouched zero pages all map to one page: a logit of 0 everywhere.
+TEST_CASE("decoding: more foreground pixels than can be clustered are refused before integration") {
+  // Zero pages that are never written share one physical page: a logit of 0 everywhere.
   constexpr int64_t width = 1 << 15, height = kernels::max_points / width + 1;
   const auto zeros = [](int64_t channels) {
     void* memory = std::calloc(size_t(channels * height * width), sizeof(float));
@@ -27,7 +27,7 @@ TEST_CASE("decoding: more foreground than can be clustered is refused before it 
   CHECK_MESSAGE(contains(why, "the image has 536903680 pixels of foreground"), why);
 }
 
-TEST_CASE("decoding: the same labels on every device as in two parts on the CPU") {
+TEST_CASE("decoding: every device gives the same labels as decoding in two parts on the CPU") {
   using kernels::NoiseRule;
   const Exec cpu;
   VectorFields method{VectorFieldOptions{}};
@@ -50,9 +50,9 @@ TEST_CASE("decoding: the same labels on every device as in two parts on the CPU"
     VectorFieldDecoding d;
     d.noise = rule;
     check_all(maps, d, true);
-    d.dbscan = {1, 25};  // much is noise
+    d.dbscan = {1, 25};  // many points are noise
     check_all(maps, d, true);
-    d.dbscan = {0.01, 2};  // more cells than a table is made for
+    d.dbscan = {0.01, 2};  // more grid cells than a table may have
     check_all(maps, d, false);
     d.integrate.solver = kernels::Solver::dopri5;
     d.rescale = {5, 95};
@@ -62,7 +62,7 @@ TEST_CASE("decoding: the same labels on every device as in two parts on the CPU"
     check_all(maps, d, false);  // no foreground
   }
 
-  // Some points end far outside: the clusters that they form there count too.
+  // Some points end far outside the image; the clusters that they form there count too.
   const auto pushed = [&](float x) {
     const Tensor field = Tensor::from(cpu, {2, 96, 96}, maps["field"].to_host<float>(cpu));
     for (int y = 20; y < 30; ++y)
@@ -82,7 +82,7 @@ TEST_CASE("decoding: the same labels on every device as in two parts on the CPU"
   }
 }
 
-TEST_CASE("decoding: segment names the image that it cannot decode, before it runs the network") {
+TEST_CASE("decoding: segment refuses an image that it cannot decode by name, before running the network") {
   const Folder folder;
   const Image wide{1, 1 << 22, 1, PixelType::u8, std::vector<std::byte>(1 << 22)};
   write_png(folder / "wide.png", wide);
@@ -94,7 +94,7 @@ TEST_CASE("decoding: segment names the image that it cannot decode, before it ru
       ran.err);
 }
 
-TEST_CASE("decoding: the rule for noise is kept in the model's settings, and true and false mean what they did") {
+TEST_CASE("decoding: the noise rule is stored in the model's settings; true and false keep their meaning") {
   using kernels::NoiseRule;
   VectorFieldOptions o;
   o.net.width = 8;

@@ -14,7 +14,7 @@ namespace {
 
 Labels labels_of(const Grid& g) { return compact(g.height, g.width, {g.ids.begin(), g.ids.end()}); }
 
-/// The decoding as described: every step visits every pixel.
+/// The decoding as published: every step visits every pixel.
 Labels decode_plainly(const std::vector<float>& raw, int height, int width, const EmbedSegDecoding& o) {
   const size_t n = size_t(height) * size_t(width);
   const auto e = [&](size_t i, size_t c) {
@@ -54,7 +54,7 @@ Labels decode_plainly(const std::vector<float>& raw, int height, int width, cons
   return compact(height, width, ids);
 }
 
-/// Whether both contain the same objects, in any numbering.
+/// Whether both contain the same objects, whatever their ids.
 bool same_objects(const Labels& a, const Labels& b) {
   std::vector<int32_t> partner(size_t(a.count) + 1, -1);
   if (a.count != b.count) return false;
@@ -83,10 +83,10 @@ EmbedSegDecoding any_size() {
 
 }  // namespace
 
-TEST_CASE("EmbedSeg: perfect maps give the labels back, but for objects of one and two pixels") {
+TEST_CASE("EmbedSeg: perfect maps give back the labels, except objects of one and two pixels") {
   for (const auto& [name, g] : awkward()) {
     CAPTURE(name);
-    // The seed itself is claimed before the unclaimed part is counted: of two pixels half is left.
+    // The seed pixel is claimed before the unclaimed share is measured: an object of two pixels is half claimed.
     const Labels truth = without_small(labels_of(g), 2);
     for (const Exec& exec : execs()) {
       const Labels got = decode(exec, embedseg_oracle(exec, truth), any_size());
@@ -95,7 +95,7 @@ TEST_CASE("EmbedSeg: perfect maps give the labels back, but for objects of one a
   }
 }
 
-TEST_CASE("EmbedSeg: the minimum size is one less than the smallest object") {
+TEST_CASE("EmbedSeg: objects larger than the minimum size are kept, objects of that size are not") {
   const Labels truth = labels_of(grid({"111.2222", "111.2222", "111.2222"}));
   const Exec cpu;
   EmbedSegDecoding o;
@@ -105,12 +105,12 @@ TEST_CASE("EmbedSeg: the minimum size is one less than the smallest object") {
   CHECK(decode(cpu, embedseg_oracle(cpu, truth), o).count == 2);
 }
 
-TEST_CASE("EmbedSeg: decoding is that of every pixel against every pixel") {
+TEST_CASE("EmbedSeg: decoding equals a plain search over all pixels") {
   const Exec cpu;
   const int height = 37, width = 41;
   const size_t n = size_t(height * width);
   for (unsigned seed = 1; seed <= 6; ++seed) {
-    // Pixels point roughly to the nearest point of a coarse lattice; some ties of the seed map.
+    // Pixels point roughly to the nearest point of a coarse lattice, and the seed map has some ties.
     const std::vector<double> noise = uniform<double>(5 * n, -1, 1, seed);
     std::vector<float> raw(5 * n);
     for (size_t i = 0; i < n; ++i) {
@@ -129,8 +129,8 @@ TEST_CASE("EmbedSeg: decoding is that of every pixel against every pixel") {
   }
 }
 
-TEST_CASE("EmbedSeg: a later object overwrites, but not where most of it is claimed") {
-  // One row; every pixel is its own e. Seeds in falling order at x = 10, 16 and 40.
+TEST_CASE("EmbedSeg: a later object overwrites earlier ones unless most of it is already claimed") {
+  // One row in which every pixel's embedding is the pixel itself. Seeds in descending order at x = 10, 16 and 40.
   const int width = 60;
   const Exec cpu;
   std::vector<float> raw(size_t(5 * width), 0);
@@ -142,14 +142,14 @@ TEST_CASE("EmbedSeg: a later object overwrites, but not where most of it is clai
   for (const auto& [x, seed] : std::vector<std::pair<int, float>>{{10, 9}, {16, 8}, {40, 7}})
     raw[size_t(4 * width + x)] = seed;
   const Labels first = decode(cpu, Tensor::from(cpu, {5, 1, width}, raw), any_size());
-  // 10 takes 5..15; 16 takes 11..21, of which 11..15 were claimed and the seed no longer counts: 5 of 11 are left.
+  // 10 claims 5..15. 16 proposes 11..21, of which 11..15 are claimed, as is its own seed: 5 of 11 are left.
   CHECK(first.count == 2);
   CHECK(first(0, 5) == 1);
   CHECK(first(0, 11) == 1);
   CHECK(first(0, 16) == 0);
   CHECK(first(0, 45) == 2);
   raw[size_t(4 * width + 16)] = 1;
-  raw[size_t(4 * width + 17)] = 8;  // 12..22: 6 of 11
+  raw[size_t(4 * width + 17)] = 8;  // proposes 12..22: 6 of 11 are left
   const Labels second = decode(cpu, Tensor::from(cpu, {5, 1, width}, raw), any_size());
   CHECK(second.count == 3);
   CHECK(second(0, 11) == 1);
@@ -159,14 +159,14 @@ TEST_CASE("EmbedSeg: a later object overwrites, but not where most of it is clai
   EmbedSegDecoding maxima = any_size();
   maxima.seeds = EmbedSegDecoding::Seeds::local_maxima;
   const Labels third = decode(cpu, Tensor::from(cpu, {5, 1, width}, raw), maxima);
-  CHECK(third(0, 40) > 0);  // has no threshold
+  CHECK(third(0, 40) > 0);  // local maxima have no threshold
 }
 
-TEST_CASE("EmbedSeg: local maxima propose in the order of the seed map, even where another object has them") {
+TEST_CASE("EmbedSeg: local maxima propose objects in seed map order, even if another object has claimed them") {
   const Exec cpu;
   const int width = 32;
   const auto decoded = [&](int first, int last, float inside, const std::vector<std::array<float, 3>>& peaks) {
-    // One row; every pixel is its own e. peaks: x, seed, half-axis in px.
+    // One row in which every pixel's embedding is the pixel itself. peaks: x, seed, half-axis in px.
     const auto sigma_of = [](float half_axis) {
       return float(std::log(std::log(2) * 1023 * 1023 / double(half_axis * half_axis)) / 10);
     };
@@ -183,21 +183,21 @@ TEST_CASE("EmbedSeg: local maxima propose in the order of the seed map, even whe
     o.seeds = EmbedSegDecoding::Seeds::local_maxima;
     return decode(cpu, Tensor::from(cpu, {5, 1, width}, raw), o);
   };
-  // 10 takes 5..15. 15, which is one of them, proposes 3..27: 14 of these 25 are free.
+  // 10 claims 5..15. 15, which is one of these, proposes 3..27: 14 of these 25 are unclaimed.
   const Labels overwritten = decoded(3, 27, 1, {{10, 9, 5.5f}, {15, 8, 12.5f}});
   CHECK(overwritten(0, 3) > 0);
   CHECK(overwritten(0, 10) == overwritten(0, 3));
   CHECK(overwritten(0, 27) == overwritten(0, 3));
-  // 10 has the higher seed probability, 15 the higher smoothed one: 10 takes 5..15, and 15 has 5 of 11 left.
+  // 10 has the higher seed probability, 15 the higher smoothed one: 10 claims 5..15, which leaves 15 only 5 of 11.
   const Labels ordered = decoded(5, 20, .5f, {{10, 9, 5.5f}, {14, 2.2f, 5.5f}, {15, 2.3f, 5.5f}, {16, 2.2f, 5.5f}});
   CHECK(ordered(0, 5) > 0);
   CHECK(ordered(0, 15) == ordered(0, 5));
   CHECK(ordered(0, 20) == 0);
 }
 
-TEST_CASE("EmbedSeg: nothing, NaN and infinity") {
+TEST_CASE("EmbedSeg: maps without objects, with NaN and with infinity") {
   const Exec cpu;
-  const auto count = [&](float o_x, float sigma_x, float seed) {  // of a row of three pixels with the same values
+  const auto count = [&](float o_x, float sigma_x, float seed) {  // objects in a row of three equal pixels
     std::vector<float> raw;
     for (float value : {o_x, 0.f, sigma_x, .5f, seed})
       raw.insert(raw.end(), 3, value);
@@ -206,7 +206,7 @@ TEST_CASE("EmbedSeg: nothing, NaN and infinity") {
   CHECK(count(0, .5, 9) == 1);
   CHECK(count(0, .5, -9) == 0);
   CHECK(count(INFINITY, -INFINITY, INFINITY) == 1);
-  CHECK(count(0, INFINITY, 9) == 0);  // each pixel is alone
+  CHECK(count(0, INFINITY, 9) == 0);  // every pixel is its own proposal, too small to keep
   CHECK(count(NAN, .5, 9) == 0);
   CHECK(count(0, NAN, 9) == 0);
   CHECK(count(0, .5, NAN) == 0);
@@ -216,7 +216,7 @@ TEST_CASE("EmbedSeg: nothing, NaN and infinity") {
   CHECK_THROWS_AS(embedseg_oracle(cpu, wide), Error);
 }
 
-TEST_CASE("fill_holes: what is enclosed by one object is its own, but for other objects") {
+TEST_CASE("fill_holes: holes enclosed by one object are filled, except where other objects lie") {
   const auto filled = [](std::vector<std::string> rows) {
     const Labels l = fill_holes(labels_of(grid(std::move(rows))));
     std::string text;
@@ -226,11 +226,11 @@ TEST_CASE("fill_holes: what is enclosed by one object is its own, but for other 
     return text;
   };
   CHECK(filled({"111", "1.1", "111"}) == "111/111/111/");
-  CHECK(filled({".1.", "1.1", ".1."}) == ".1./111/.1./");  // four neighbours: a diagonal is closed
+  CHECK(filled({".1.", "1.1", ".1."}) == ".1./111/.1./");  // the background is 4-connected: a diagonal closes the hole
   CHECK(filled({"1.1", "1.1", "111"}) == "1.1/1.1/111/");
-  CHECK(filled({"111", "1.1", "1.1"}) == "111/1.1/1.1/");  // reaches the border
+  CHECK(filled({"111", "1.1", "1.1"}) == "111/1.1/1.1/");  // the hole reaches the border
   CHECK(filled({"11111", "1...1", "1.2.1", "1...1", "11111"}) == "11111/11111/11211/11111/11111/");
-  // Rings in rings: the inner hole is the inner ring's, whichever has the lower id.
+  // Nested rings: the inner hole belongs to the inner ring, whichever ring has the lower id.
   CHECK(filled({"1111111", "1.....1", "1.222.1", "1.2.2.1", "1.222.1", "1.....1", "1111111"}) ==
         "1111111/1111111/1122211/1122211/1122211/1111111/1111111/");
   CHECK(filled({"2222222", "2.....2", "2.111.2", "2.1.1.2", "2.111.2", "2.....2", "2222222"}) ==

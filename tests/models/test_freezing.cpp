@@ -47,7 +47,7 @@ std::vector<float> value_of(const Params& params, const Params::Named& named, co
 
 }  // namespace
 
-TEST_CASE("freezing: the encoder keeps its weights and statistics byte for byte, and everything else changes") {
+TEST_CASE("freezing: the encoder keeps exactly its weights and statistics, and everything else changes") {
   for (const Exec& any : execs())
     for (const std::string name : {"vf-h1", "vf-h2", "es", "fc", "og"}) {
       CAPTURE(name);
@@ -74,7 +74,7 @@ TEST_CASE("freezing: the encoder keeps its weights and statistics byte for byte,
     }
 }
 
-TEST_CASE("freezing: a resumed run has the same bytes, and one that is not frozen does not continue it") {
+TEST_CASE("freezing: a resumed run gives the same bytes, and resuming without freezing is refused") {
   const Exec cpu;
   const std::unique_ptr<Method> start = small("vf-h1", cpu);
   start->init(cpu, 3);
@@ -93,7 +93,7 @@ TEST_CASE("freezing: a resumed run has the same bytes, and one that is not froze
     CHECK_MESSAGE(read_bytes(whole / name) == read_bytes(parts / name), name);
 }
 
-TEST_CASE("freezing: the ranges of elements that are trained") {
+TEST_CASE("freezing: the ranges of trained parameters") {
   const std::unique_ptr<Method> method = small("vf-h1", {});
   Params& params = method->params();
   const int64_t size = params.values().shape().size();

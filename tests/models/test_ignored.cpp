@@ -80,7 +80,7 @@ std::vector<double> plain_losses(const Case& c, const kernels::IvpOptions& o) {
 
 }  // namespace
 
-TEST_CASE("ignored pixels: the losses are those of the counted pixels alone") {
+TEST_CASE("ignored pixels: the losses are computed from the counted pixels only") {
   const Case c;
   const VectorFieldOptions options;
   for (const Exec& exec : execs()) {
@@ -95,7 +95,7 @@ TEST_CASE("ignored pixels: the losses are those of the counted pixels alone") {
   }
 }
 
-TEST_CASE("ignored pixels: gradients in double, and none where pixels do not count") {
+TEST_CASE("ignored pixels: gradients match finite differences in double, and are 0 at ignored pixels") {
   const Case c;
   const Exec cpu;
   const std::vector<Shape> shapes{{c.n, 1, c.h, c.w}, {c.n, 2, c.h, c.w}};
@@ -118,7 +118,7 @@ TEST_CASE("ignored pixels: gradients in double, and none where pixels do not cou
   }
 }
 
-TEST_CASE("ignored pixels: a batch in which no pixel counts has no loss and no gradient") {
+TEST_CASE("ignored pixels: a batch with ignored pixels only has a loss and a gradient of 0") {
   Case c;
   std::fill(c.counted.begin(), c.counted.end(), 0), std::fill(c.mask.begin(), c.mask.end(), 0);
   std::fill(c.target.begin(), c.target.end(), 0);
@@ -133,7 +133,7 @@ TEST_CASE("ignored pixels: a batch in which no pixel counts has no loss and no g
   }
 }
 
-TEST_CASE("ignored pixels: targets are those of labels with background there, and do not count") {
+TEST_CASE("ignored pixels: targets equal those of labels with background at ignored pixels, which are not counted") {
   for (const Exec& exec : execs()) {
     VectorFields method{VectorFieldOptions()};
     const int margin = method.sample_spec().margin, side = 8, size = side + 2 * margin;
@@ -166,7 +166,7 @@ TEST_CASE("ignored pixels: targets are those of labels with background there, an
   }
 }
 
-TEST_CASE("ignored pixels: read from a value of label images, kept apart from the labels, and scored without") {
+TEST_CASE("ignored pixels: are read from a label value, stored apart from the labels and left out of scores") {
   const Folder folder;
   write_labels(folder / "a_masks.png", {2, 4, 3, {1, 1, 3, 3, 0, 2, 2, 3}});
   write_png(folder / "a.png", {2, 4, 1, PixelType::u8, std::vector<std::byte>(8)});
@@ -180,7 +180,7 @@ TEST_CASE("ignored pixels: read from a value of label images, kept apart from th
   REQUIRE(with[0].ignored);
   CHECK(with[0].labels.count() == 2);
   CHECK(fingerprint(plain) != fingerprint(with));
-  CHECK(!read_examples(pairs, 1, {}, 9)[0].ignored);  // no such pixel
+  CHECK(!read_examples(pairs, 1, {}, 9)[0].ignored);  // no pixel has this value
 
   // Object 1 loses most of its pixels, 2 one of three, and 3 half of them.
   const Labels found{2, 5, 3, {3, 1, 2, 2, 1, 3, 1, 2, 0, 0}};
@@ -188,8 +188,7 @@ TEST_CASE("ignored pixels: read from a value of label images, kept apart from th
   CHECK(without_ignored(found, StoredLabels(ignored)).ids == std::vector<int32_t>{2, 0, 1, 1, 0, 0, 0, 0, 0, 0});
 }
 
-TEST_CASE(
-    "train: --ignore-label is recorded, resumed alike, and refused by name where a method cannot leave pixels out") {
+TEST_CASE("train: --ignore-label is recorded and kept when resuming, and refused for methods without support") {
   const Folder folder;
   REQUIRE(run_basin(folder, "synth --count 3 --size 64 --out data").code == 0);
   const std::string few = "train --data data --width 8 --crop 32 --batch 1 --save-every 2 --device cpu --threads 1 ";
@@ -211,7 +210,7 @@ TEST_CASE(
   REQUIRE(run_basin(folder, few + "--steps 4 --ignore-label 2 --out parts --resume").code == 0);
   CHECK(bytes_of("parts") == bytes_of("whole"));
   CHECK(Json::parse(read_bytes(folder / "whole/run.json"))["ignore_label"] == 2);
-  // A value that no image has.
+  // A value that does not occur in any image.
   const Ran none = run_basin(folder, few + "--steps 1 --ignore-label 60000 --out none");
   CHECK_MESSAGE(contains(none.err, "--ignore-label 60000: no label image contains this value"), none.err);
   // Scaled images keep their ignored pixels.

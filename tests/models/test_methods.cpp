@@ -57,10 +57,10 @@ const char* const names[] = {"vf-h1", "vf-h2", "es", "wn", "fc", "og"};
 
 }  // namespace
 
-TEST_CASE("methods: as many parameters as published") {
+TEST_CASE("methods: the numbers of parameters equal the published ones") {
   CHECK(parameters("vf-h1", {}) == 1962851);
   CHECK(parameters("vf-h2", {}) == 2737891);
-  CHECK(parameters("es", {}) == 2251979);  // without the encoder's output convolution, which nothing uses
+  CHECK(parameters("es", {}) == 2251979);  // without the encoder's unused output convolution
   CHECK(parameters("wn", {"channels=1"}) == 15540041);
   CHECK(parameters("wn", {"channels=3"}) == 15541193);
   CHECK(parameters("fc", {"colours=4"}) == 1941380);
@@ -69,7 +69,7 @@ TEST_CASE("methods: as many parameters as published") {
   CHECK(parameters("og", {}) == 62293960);
 }
 
-TEST_CASE("methods: W-Net learns the distances of its oracle, at the border of the image too") {
+TEST_CASE("methods: W-Net's training target equals its oracle's distance map, also at the image border") {
   const Exec cpu;
   const std::unique_ptr<Method> method = method_with("wn", {"width=4", "channels=1"});
   const SampleSpec spec = method->sample_spec();
@@ -91,7 +91,7 @@ TEST_CASE("methods: W-Net learns the distances of its oracle, at the border of t
   CHECK(targets.at("labels").to_host<int32_t>(cpu) == truth.ids);
 }
 
-TEST_CASE("methods: stopped and resumed, each ends with the bytes of a run that never stopped") {
+TEST_CASE("methods: every method's stopped and resumed run ends with the same bytes as an uninterrupted one") {
   const Exec cpu;
   const std::vector<Example> examples = nuclei(4), held(examples.begin(), examples.begin() + 1);
   for (const std::string name : names) {
@@ -113,10 +113,10 @@ TEST_CASE("methods: stopped and resumed, each ends with the bytes of a run that 
 }
 
 TEST_CASE(
-    "methods: images without objects, with one, with single pixels, small and narrow ones are trained on and "
-    "segmented") {
+    "methods: every method trains on and segments images with no object, one object or single-pixel objects, "
+    "and small and narrow images") {
   const Exec cpu;
-  const auto labels_of = [](int height, int width, int every) {  // an object of one pixel at every so many pixels
+  const auto labels_of = [](int height, int width, int every) {  // every `every`-th pixel is an object
     std::vector<int64_t> ids(size_t(height) * size_t(width));
     int64_t next = 0;
     for (size_t i = 0; every > 0 && i < ids.size(); i += size_t(every))

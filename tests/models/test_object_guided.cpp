@@ -13,7 +13,7 @@ namespace {
 
 Labels labels_of(const Grid& g) { return compact(g.height, g.width, {g.ids.begin(), g.ids.end()}); }
 
-/// Regions of these boxes on a frame, each with a constant mask.
+/// The regions of these boxes in a frame, each with a constant mask.
 ScoredMasks paste(const std::vector<ScoredBox>& boxes, float value, int side, const ObjectGuidedDecoding& o, int height,
                   int width) {
   const Exec cpu;
@@ -26,11 +26,11 @@ ScoredMasks paste(const std::vector<ScoredBox>& boxes, float value, int side, co
 
 }  // namespace
 
-TEST_CASE("object-guided: objects are their largest pieces, and small ones are dropped") {
+TEST_CASE("object-guided: objects are reduced to their largest pieces, and small ones are dropped") {
   const GuidedObjects o =
       guided_objects(labels_of(grid({"1111.22222", "1111.22222", "1111.22222", "1111......", "....11.333", "....11.333",
                                      "4444...333", "4444...333", "4444......", "4444.11111"})));
-  CHECK(o.pieces.count == 2);  // 2 spans three rows, 3 three columns
+  CHECK(o.pieces.count == 2);  // 2 has only three rows, 3 only three columns
   CHECK(o.pieces(0, 0) == 1);
   CHECK(o.pieces(4, 4) == 0);
   CHECK(o.pieces(9, 9) == 0);
@@ -49,7 +49,7 @@ TEST_CASE("object-guided: objects are their largest pieces, and small ones are d
   CHECK(two.pieces(4, 4) == 0);
 }
 
-TEST_CASE("object-guided: boxes are the peaks of the centre map") {
+TEST_CASE("object-guided: boxes are decoded from the peaks of the centre map") {
   const auto z = [](double p) { return float(std::log(p / (1 - p))); };
   for (const Exec& exec : execs()) {
     const Tensor heat = Tensor::from<float>(
@@ -59,7 +59,7 @@ TEST_CASE("object-guided: boxes are the peaks of the centre map") {
     const Tensor sizes = Tensor::from(exec, {2, 2, 6}, size), offsets = Tensor::from(exec, {2, 2, 6}, offset);
     ObjectGuidedDecoding o;
     std::vector<ScoredBox> boxes = decode_boxes(exec, heat, sizes, offsets, o);
-    REQUIRE(boxes.size() == 3);  // both of a plateau
+    REQUIRE(boxes.size() == 3);  // both pixels of a plateau count
     CHECK(boxes[0].score == doctest::Approx(.9));
     CHECK(boxes[0].box.x == 1);
     CHECK(boxes[0].box.y == 1);
@@ -77,10 +77,10 @@ TEST_CASE("object-guided: boxes are the peaks of the centre map") {
   }
 }
 
-TEST_CASE("object-guided: votes, with and without their weights") {
+TEST_CASE("object-guided: normalised and published votes of overlapping samples, by hand") {
   ObjectGuidedDecoding normalised, published;
   published.votes = ObjectGuidedDecoding::Votes::published;
-  // 20 px and .1 more make 22 points from 9.0 to 31.0: a spacing of 22 / 21.
+  // A box of 20 px with a margin of .1 has 22 points from 9.0 to 31.0, with a spacing of 22 / 21.
   const std::vector<ScoredBox> box{{{0, 20, 20, 20, 20}, .7}};
   const ScoredMasks all = paste(box, 1, 64, normalised, 64, 64), most = paste(box, .56f, 64, published, 64, 64);
   REQUIRE(all.objects.size() == 1);
@@ -88,24 +88,24 @@ TEST_CASE("object-guided: votes, with and without their weights") {
   CHECK(all.objects[0].width == 23);
   CHECK(all.objects[0].area == 23 * 23);
   CHECK(all.objects[0].score == .7);
-  // Weights are near 1 / 1.0476^2 = .91 within: of .56 some votes stay below .53.
+  // The weights inside are about 1 / 1.0476^2 = .91, so that some votes of .56 stay below .53.
   REQUIRE(most.objects.size() == 1);
   CHECK(most.objects[0].area < 23 * 23 / 2);
   CHECK(paste(box, .56f, 64, normalised, 64, 64).objects[0].area == 23 * 23);
   CHECK(paste(box, .49f, 64, normalised, 64, 64).objects.empty());
-  // The frame's border cuts; a frame of 64 px shown in 32 x 128.
+  // Objects are cut at the frame's border; the frame of 64 px is resized to 32 x 128.
   const ScoredMasks cut = paste({{{0, 0, 62, 20, 20}, 1}}, 1, 64, normalised, 32, 128);
   REQUIRE(cut.objects.size() == 1);
   CHECK(cut.objects[0].x == 0);
-  CHECK(cut.objects[0].width == 24);  // 0 to 11
+  CHECK(cut.objects[0].width == 24);  // columns 0 to 11 of the frame
   CHECK(cut.objects[0].y + cut.objects[0].height == 32);
   CHECK(paste({{{0, 200, 200, 20, 20}, 1}}, 1, 64, normalised, 64, 64).objects.empty());
   CHECK(paste({}, 1, 64, normalised, 64, 64).objects.empty());
 }
 
-TEST_CASE("object-guided: overlapping objects are suppressed, others painted with the best on top") {
+TEST_CASE("object-guided: overlapping objects are suppressed, and the best of the others is painted on top") {
   ObjectGuidedDecoding o;
-  // 21 px wide each (9..30 and so on): moved by 4 px the IoU is high, by 18 px low.
+  // Each object is 21 px wide. Shifted by 4 px it has a high IoU with the first, by 18 px a low one.
   const std::vector<ScoredBox> boxes{{{0, 20, 20, 20, 20}, .5}, {{0, 24, 20, 20, 20}, .9}, {{0, 42, 20, 20, 20}, .6}};
   const ScoredMasks found = paste(boxes, 1, 64, o, 64, 64);
   REQUIRE(found.objects.size() == 2);
@@ -118,11 +118,10 @@ TEST_CASE("object-guided: overlapping objects are suppressed, others painted wit
   CHECK(painted.scores == std::vector<float>{.9f, .6f});
   o.max_overlap = .99;
   CHECK(paste(boxes, 1, 64, o, 64, 64).objects.size() == 3);
-  // The second box lies behind the first, and nothing of it is seen.
+  // The second box is completely hidden by the first.
   o.max_overlap = 1;
   const ScoredLabels hidden =
       paint(paste({{{0, 20, 20, 20, 20}, .5}, {{0, 20, 20, 16, 16}, .4}, {{0, 50, 50, 8, 8}, .3}}, 1, 64, o, 64, 64));
   CHECK(hidden.labels.count == 2);
   CHECK(hidden.scores == std::vector<float>{.5f, .3f});
 }
-

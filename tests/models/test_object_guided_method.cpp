@@ -23,7 +23,7 @@ namespace {
 
 Labels labels_of(const Grid& g) { return compact(g.height, g.width, {g.ids.begin(), g.ids.end()}); }
 
-/// The targets that the method makes of labels, as a batch of one image [1, C, H, W].
+/// The method's training targets for labels, as a batch of one image [1, C, H, W].
 Batch batch_of(const Exec& exec, const Method& method, const Labels& labels, const std::vector<float>& pixels) {
   const Exec cpu;
   const TargetTensors targets = make_target_tensors(cpu, method.targets(), 1, labels.height, labels.width);
@@ -54,7 +54,7 @@ Labels decoded_oracle(const ObjectGuidedOptions& options, const Labels& truth) {
 
 }  // namespace
 
-TEST_CASE("object-guided: the maps of a perfect network give the labels back, at any size") {
+TEST_CASE("object-guided: the maps of a perfect network give back the labels, resized or not") {
   const Labels truth = guided_objects(labels_of(ellipses(90, 120, 14, 14, 3))).pieces;
   CHECK(truth.count > 8);
   ObjectGuidedOptions native = small(1, 256);
@@ -71,7 +71,7 @@ TEST_CASE("object-guided: the maps of a perfect network give the labels back, at
   CHECK(decoded_oracle(small(1, 32), rings).count == 1);
 }
 
-TEST_CASE("object-guided: targets are the boxes of the largest pieces, at most 500") {
+TEST_CASE("object-guided: targets are the boxes of objects' largest pieces, at most 500") {
   const Exec cpu;
   const ObjectGuided method(small(1, 32));
   const Labels two = labels_of(grid({"1111.2222.11", "1111.2222.11", "1111.2222...", "1111.2222...", ".....2222..."}));
@@ -84,7 +84,7 @@ TEST_CASE("object-guided: targets are the boxes of the largest pieces, at most 5
   CHECK(pieces[0] == 1);
   CHECK(pieces[5] == 2);
   CHECK(pieces[10] == 0);
-  Labels many{130, 130, 0, std::vector<int32_t>(130 * 130, 0)};  // 26 x 26 squares of 4 px
+  Labels many{130, 130, 0, std::vector<int32_t>(130 * 130, 0)};  // 26 x 26 squares with sides of 4 px
   for (int y = 0; y < 130; ++y)
     for (int x = 0; x < 130; ++x)
       if (y % 5 < 4 && x % 5 < 4) many.ids[size_t(y * 130 + x)] = 1 + y / 5 * 26 + x / 5;
@@ -92,7 +92,7 @@ TEST_CASE("object-guided: targets are the boxes of the largest pieces, at most 5
   CHECK(batch_of(cpu, method, many, std::vector<float>(130 * 130))["boxes_count"].to_host<int32_t>(cpu)[0] == 500);
 }
 
-TEST_CASE("object-guided: tensors have the names and shapes of the public code, and a converted checkpoint loads") {
+TEST_CASE("object-guided: tensors have the public code's names and shapes, and a converted checkpoint loads") {
   const ObjectGuided published{ObjectGuidedOptions()};
   std::set<std::string> names;
   for (const Params::Named& n : published.params().learnt())
@@ -128,16 +128,16 @@ TEST_CASE("object-guided: tensors have the names and shapes of the public code, 
   CHECK(model.method->params().values().to_host<float>(cpu) == trained.params().values().to_host<float>(cpu));
 }
 
-TEST_CASE("object-guided: gradients of the mask branch in double") {
+TEST_CASE("object-guided: gradients of the mask branch match finite differences in double") {
   const Exec cpu;
   Params params(DType::f64);
   const OgMasks masks(params, {.in_channels = 1, .width = 1});
   params.allocate(cpu);
   params.init(cpu, 5);
-  // Regions on five, two and one levels.
+  // Regions with five, two and one pyramid levels.
   const OgRegions regions =
       og_regions(cpu, {{0, 4, 9, 3.5, 12}, {1, 16, 16, 32, 31}, {0, 20, 10, 6, 7}, {0, 9, 9, 1, 20}}, 5);
-  CHECK(regions.source == std::vector<int>{1, 2, 0});  // the last is too thin
+  CHECK(regions.source == std::vector<int>{1, 2, 0});  // the last region is too thin
   REQUIRE(regions.levels.size() == 5);
   CHECK(regions.levels[1].count() == 2);
   std::vector<Shape> shapes;
@@ -202,7 +202,7 @@ TEST_CASE("object-guided: gradients of the mask branch in double") {
   CHECK((run(step, false) - run(-step, false)) / (2 * step) == doctest::Approx(analytic).epsilon(1e-5));
 }
 
-TEST_CASE("object-guided: on one image the loss falls, and its objects are found") {
+TEST_CASE("object-guided: training on one image lowers the loss, and its objects are found") {
   const Labels truth = labels_of(grid([] {
     std::vector<std::string> rows(64, std::string(64, '.'));
     const int centres[][3] = {{14, 15, 9}, {14, 44, 11}, {44, 14, 11}, {46, 46, 12}, {31, 30, 6}};
@@ -226,7 +226,7 @@ TEST_CASE("object-guided: on one image the loss falls, and its objects are found
     method.init(exec, 1);
     const Batch batch = batch_of(exec, method, truth, pixels);
     Stepper stepper(exec, method);
-    // The emulated device is too slow for a training: it takes the first steps, and then gets the CPU's weights.
+    // The emulated device is too slow to train: it runs the first steps and then gets the CPU's weights.
     const bool is_slow = exec.device == Device::cuda && is_emulated();
     std::vector<double> losses;
     for (int step = 0; step < (is_slow ? 3 : 70); ++step) {
@@ -254,7 +254,7 @@ TEST_CASE("object-guided: on one image the loss falls, and its objects are found
     REQUIRE(found.scores.size() == 5);
     CHECK(std::is_sorted(found.scores.rbegin(), found.scores.rend()));
     CHECK(found.scores.back() > .3f);
-    // A stricter decoding of the same maps keeps fewer, those with the highest scores.
+    // A stricter decoding of the same maps keeps fewer objects, those with the highest scores.
     const Maps maps = method.predictor(exec)->predict(exec, image, {});
     method.settings().set({"max_objects", "2", "test"}, {Setting::Use::decoding});
     const Instances two = method.decode(exec, maps);
@@ -287,7 +287,7 @@ TEST_CASE("object-guided: losses and maps are the same on every device") {
   }
 }
 
-TEST_CASE("object-guided: a predictor follows later changes of the size at which it sees images") {
+TEST_CASE("object-guided: a predictor obeys later changes of the resize setting") {
   const Exec cpu;
   ObjectGuided method(small(1, 64));
   method.params().allocate(cpu);
@@ -299,7 +299,7 @@ TEST_CASE("object-guided: a predictor follows later changes of the size at which
   CHECK(predictor->predict(cpu, image, {})["heat"].shape() == Shape({1, 8, 16}));
 }
 
-TEST_CASE("object-guided: images without objects have the loss of their centres alone") {
+TEST_CASE("object-guided: images without objects have only the loss of the centre map") {
   const Labels none{32, 64, 0, std::vector<int32_t>(32 * 64, 0)};
   for (const Exec& exec : execs()) {
     ObjectGuided method(small(1, 32));

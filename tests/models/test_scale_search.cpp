@@ -16,8 +16,8 @@ namespace {
 constexpr double trained_diameter = 12;
 const Appearance trained{0, 0, 1, 1, 10, trained_diameter, 14};
 
-/// The connected components of what is bright that look like objects to a network trained on those of 12 px: smaller
-/// ones are not found, and larger ones fall into pieces of 12 px.
+/// Imitates a network trained on objects of 12 px: returns the bright connected components, but misses smaller ones and
+/// breaks larger ones into pieces of 12 px.
 Instances find_like_a_network(const Exec& exec, const Maps& maps) {
   const Tensor& map = maps["brightness"];
   const std::vector<float> values = map.to_host<float>(exec);
@@ -47,7 +47,7 @@ const FakeMethod method(
     },
     find_like_a_network);
 
-/// Bright discs of a diameter in every second place of a jittered grid.
+/// Bright discs of the given diameter at two of every three positions of a jittered grid.
 Source discs(double diameter, int height, int width) {
   std::vector<float> values(size_t(height) * size_t(width));
   const int spacing = int(1.5 * diameter) + 2;
@@ -72,7 +72,7 @@ FoundScale found_in(const Exec& exec, const Source& source) {
 
 }  // namespace
 
-TEST_CASE("scale search: objects of a third to three times the training's size are shown to the network at its size") {
+TEST_CASE("scale search: objects of 1/3 to 3 times the training size are rescaled to the training size") {
   for (const Exec& exec : execs())
     for (const double ratio : {1. / 3, 0.5, 2., 3.}) {
       CAPTURE(ratio);
@@ -84,7 +84,7 @@ TEST_CASE("scale search: objects of a third to three times the training's size a
     }
 }
 
-TEST_CASE("scale search: scale 1 is kept where objects are about as large as those of the training") {
+TEST_CASE("scale search: scale 1 is kept where objects have about the training size") {
   const Exec cpu;
   for (const double ratio : {0.85, 1., 1.15}) {
     CAPTURE(ratio);
@@ -92,11 +92,11 @@ TEST_CASE("scale search: scale 1 is kept where objects are about as large as tho
     CHECK(found.scale == 1);
     CHECK(found.diameter == doctest::Approx(ratio * trained_diameter).epsilon(0.1));
   }
-  const Appearance wide{0, 0, 1, 1, 4, trained_diameter, 40};  // 8.3 to 26.8 px are within its middle two thirds
+  const Appearance wide{0, 0, 1, 1, 4, trained_diameter, 40};  // the middle two thirds are 8.3 to 26.8 px
   CHECK(find_scale(cpu, method, *method.predictor(cpu), discs(18, 200, 190), wide).scale == 1);
 }
 
-TEST_CASE("scale search: scale 1 is kept where there is no object, and in images of a few pixels") {
+TEST_CASE("scale search: scale 1 is kept in images without objects or with few pixels") {
   const Exec cpu;
   for (const auto& [height, width] : {std::pair(200, 300), {1, 1}, {1, 40}, {7, 3}}) {
     const FoundScale found = found_in(cpu, discs(0, height, width));
@@ -105,7 +105,7 @@ TEST_CASE("scale search: scale 1 is kept where there is no object, and in images
   }
 }
 
-TEST_CASE("scale search: looks at a fraction of the pixels that the whole image has") {
+TEST_CASE("scale search: runs the network on a fraction of the image's pixels") {
   const Exec cpu;
   int64_t pixels = 0;
   const FakeMethod counting(
@@ -122,7 +122,7 @@ TEST_CASE("scale search: looks at a fraction of the pixels that the whole image 
   }
 }
 
-TEST_CASE("segment: maps of a shrunk image are enlarged, and those of an enlarged one are decoded as they are") {
+TEST_CASE("segment: maps of a shrunk image are enlarged before decoding, those of an enlarged image are not resized") {
   const Exec cpu;
   FakeMethod scalable(
       {{"brightness", 1}},
@@ -147,7 +147,7 @@ TEST_CASE("segment: maps of a shrunk image are enlarged, and those of an enlarge
   CHECK(labels.count > 3);
 }
 
-TEST_CASE("segment: finds the scale of each image where the model knows the sizes of its training") {
+TEST_CASE("segment: finds each image's scale if the model records the object sizes of its training data") {
   const Folder folder;
   Model model = load_model(std::filesystem::path(source_dir()) / "models/pretrained/nuclei-fluo.safetensors", {});
   model.info.erase("appearance"), model.info.erase("scale");
@@ -170,7 +170,7 @@ TEST_CASE("segment: finds the scale of each image where the model knows the size
   CHECK(run_json("out")["scales"] ==
         Json{{{"image", "in/a.png"}, {"scale", 1.0}}, {{"image", "in/flat.png"}, {"scale", 1.0}}});
 
-  // Sizes alone do not make the search the default.
+  // Recorded sizes alone do not make the search the default.
   const Ran one = run_basin(folder, "segment in --model one_scale.safetensors --out one --device cpu");
   REQUIRE_MESSAGE(one.code == 0, one.err);
   CHECK(run_json("one")["scale"] == 1);
@@ -184,8 +184,8 @@ TEST_CASE("segment: finds the scale of each image where the model knows the size
   for (const char* wrong : {"0", "big", "1x", "nan", "101"})
     CHECK(contains(run_basin(folder, std::string("segment in --model sized.safetensors --out no --scale ") + wrong).err,
                    std::string("basin: --scale ") + wrong + ": expected auto or a number from 0.01 to 100\n"));
-  CHECK(
-      contains(run_basin(folder, "segment in --model sizeless.safetensors --out no --scale auto --device cpu").err,
-               "basin: --scale auto: sizeless.safetensors does not record the size of the objects that it was trained on; give "
-               "a number as --scale instead\n"));
+  CHECK(contains(
+      run_basin(folder, "segment in --model sizeless.safetensors --out no --scale auto --device cpu").err,
+      "basin: --scale auto: sizeless.safetensors does not record the size of the objects that it was trained on; give "
+      "a number as --scale instead\n"));
 }

@@ -6,8 +6,8 @@
 using namespace basin;
 using namespace basin::test;
 
-TEST_CASE("seed decoding: perfect maps give the labels back, the same on every device") {
-  SeedDecoding exact;  // thin objects side by side: smoothed, their peaks would no longer be equally high
+TEST_CASE("seed decoding: perfect maps give back the labels, the same on every device") {
+  SeedDecoding exact;  // without smoothing, which would make the peaks of adjacent thin objects unequal
   exact.sigma = 0;
   for (const unsigned seed : {1u, 2u}) {
     const Labels truth = make_synthetic({.size = 160, .seed = seed}, 0).labels;
@@ -26,7 +26,7 @@ TEST_CASE("seed decoding: perfect maps give the labels back, the same on every d
   }
 }
 
-TEST_CASE("seed decoding: an image without peaks has no objects; every mode decodes") {
+TEST_CASE("seed decoding: an image without peaks has no objects; every mode decodes a square") {
   for (const Exec& exec : execs()) {
     const Tensor nothing = Tensor::zeros(exec, {1, 12, 15}), embedding = Tensor::zeros(exec, {2, 12, 15});
     CHECK(decode_seeds(exec, nothing, embedding, {}).ids == std::vector<int32_t>(12 * 15, 0));
@@ -52,7 +52,7 @@ TEST_CASE("seed decoding: an image without peaks has no objects; every mode deco
   }
 }
 
-TEST_CASE("seed oracle: scores on plants and on nuclei") {
+TEST_CASE("seed oracle: scores on images of plants and nuclei") {
   for (const auto& [name, least] :
        {std::pair(std::string("cvppp-a1/train"), .96), {std::string("dsb2018-fluo/train"), .95}}) {
     const bool plants = name.starts_with("cvppp");

@@ -19,7 +19,7 @@ Tensor random_image(int channels, int height, int width) {
 
 }  // namespace
 
-TEST_CASE("tiling: the published starts, the last tile twice where the stride fits") {
+TEST_CASE("tiling: tile positions equal the published ones, with the last tile twice where the stride fits") {
   using V = std::vector<int>;
   CHECK(dynamic_starts(256, 256, 50) == V{0, 0});
   CHECK(dynamic_starts(300, 256, 50) == V{0, 44});
@@ -29,13 +29,13 @@ TEST_CASE("tiling: the published starts, the last tile twice where the stride fi
   CHECK(dynamic_starts(1000, 256, 50) == V{0, 206, 412, 618, 744});
 }
 
-TEST_CASE("tiling: a tile that is there twice is seen once and counts twice") {
+TEST_CASE("tiling: a tile that occurs twice is predicted once and weighted twice") {
   const Exec cpu;
   std::vector<float> columns(32 * 56);
   for (size_t i = 0; i < columns.size(); ++i)
     columns[i] = float(i % 56);
   int tiles = 0;
-  const TileNetwork start = [&](const Tensor& t) {  // every pixel of a tile becomes the tile's first column
+  const TileNetwork start = [&](const Tensor& t) {  // sets a tile to the value of its first pixel
     tiles += t.dim(0);
     std::vector<float> values = t.to_host<float>(cpu);
     for (size_t i = 0; i < values.size(); ++i)
@@ -53,7 +53,7 @@ TEST_CASE("tiling: a tile that is there twice is seen once and counts twice") {
   CHECK(v[30] == 24);
 }
 
-TEST_CASE("tiling: where memory is short fewer tiles are taken at once, and the maps are the same") {
+TEST_CASE("tiling: when memory runs out, tiles are processed in smaller batches with the same maps") {
   for (const Exec& exec : execs()) {
     const Tensor image = random_image(1, 100, 90).to_device(exec);
     const auto run = [&](const TileNetwork& network) {
@@ -74,7 +74,7 @@ TEST_CASE("tiling: where memory is short fewer tiles are taken at once, and the 
   }
 }
 
-TEST_CASE("tiling: the identity network gives the image back, whatever its size") {
+TEST_CASE("tiling: the identity network gives back images of any size") {
   const Exec cpu;
   for (const auto& [height, width] :
        {std::pair{1, 1}, {1, 70}, {16, 16}, {31, 33}, {64, 64}, {65, 40}, {150, 97}, {200, 17}})
@@ -88,9 +88,9 @@ TEST_CASE("tiling: the identity network gives the image back, whatever its size"
     }
 }
 
-TEST_CASE("tiling: around the image lie zeros, its mirror image, or its edge where it is too small to be mirrored") {
+TEST_CASE("tiling: images are padded with zeros, by mirroring, or with the edge if too small to mirror") {
   const Exec cpu;
-  const auto rows_above = [&](Tiling tiling, int size, int tile) {  // which image row lies 0, 1, 2 ... above row 0
+  const auto rows_above = [&](Tiling tiling, int size, int tile) {  // the image rows shown 0, 1, 2 ... rows above row 0
     std::vector<float> rows(size_t(size) * 8);
     for (int y = 0; y < size; ++y)
       for (int x = 0; x < 8; ++x)
@@ -114,14 +114,14 @@ TEST_CASE("tiling: around the image lie zeros, its mirror image, or its edge whe
   CHECK(rows_above(Tiling::pad, 5, 16) == V{0, 0, 0, 0, 0, 0});
 }
 
-TEST_CASE("tiling: a resized constant field is scaled back to the image's own pixels") {
+TEST_CASE("tiling: vectors predicted on a resized image are scaled back to the image's pixels") {
   const Exec cpu;
   const Tensor image = random_image(1, 40, 90);
   const TileNetwork one = [&](const Tensor& t) {
     const std::vector<float> ones(size_t(2) * t.dim(0) * t.dim(2) * t.dim(3), 1);
     return std::vector<Tensor>{Tensor::from<float>(cpu, {t.dim(0), 2, t.dim(2), t.dim(3)}, ones)};
   };
-  // 40 grows to 64 = 2 tiles of 32 less nothing, 90 to 96.
+  // 40 is enlarged to 64, two tiles of 32 without overlap, and 90 to 96, three tiles.
   const std::vector<Tensor> out = run_tiled(cpu, image, {Tiling::resize, 32, 0, 2}, {8, 8}, {true}, one);
   REQUIRE(out[0].shape() == Shape{2, 40, 90});
   const std::vector<float> v = out[0].to_host<float>(cpu);
@@ -129,7 +129,7 @@ TEST_CASE("tiling: a resized constant field is scaled back to the image's own pi
   CHECK(v[40 * 90] == doctest::Approx(40. / 64));
 }
 
-TEST_CASE("tiling: exact tiles give the maps of the untiled image") {
+TEST_CASE("tiling: exact tiles give the same maps as the whole image") {
   const Exec cpu;
   Params params;
   const UNet net(params, {.width = 16});
@@ -145,10 +145,10 @@ TEST_CASE("tiling: exact tiles give the maps of the untiled image") {
     check_close(tiled[m].to_host<float>(cpu), whole[m].to_host<float>(cpu), 1e-5, 1e-5);
 }
 
-TEST_CASE("tiling: exact tiles show the network all that it can see") {
+TEST_CASE("tiling: exact tiles cover the network's whole receptive field") {
   const Exec cpu;
   constexpr int radius = 9;
-  // Each pixel becomes the sum of its square of 2 * 9 + 1 pixels, with zeros beyond the tile.
+  // Each pixel becomes the sum over a square of side 2 * 9 + 1 around it, with zeros beyond the tile.
   const TileNetwork square = [&](const Tensor& t) {
     const View<const float, 4> in = t.view<const float, 4>();
     const Tensor out = Tensor::zeros(cpu, t.shape());
@@ -167,14 +167,14 @@ TEST_CASE("tiling: exact tiles show the network all that it can see") {
   CHECK(tiled[0].to_host<float>(cpu) == whole[0].to_host<float>(cpu));
 }
 
-TEST_CASE("tiling: a pixel reaches as far through the network as receptive_radius says") {
+TEST_CASE("tiling: a pixel influences the network's output as far as receptive_radius, and no further") {
   Exec plain;
-  plain.variant = Variant::plain;  // whose sums leave nothing where there is nothing to add
+  plain.variant = Variant::plain;  // its sums are exactly 0 where all terms are 0
   Params params;
   const UNet net(params, {.width = 2});
   params.allocate(plain);
   params.init(plain, 1);
-  // Weights above zero and nothing else: then nothing that a pixel reaches cancels.
+  // All weights are positive, so that a pixel's influence cannot cancel.
   std::vector<float> values = params.values().to_host<float>(plain);
   for (const Params::Named& n : params.learnt())
     for (int64_t i = n.offset; i < n.offset + n.shape.size(); ++i)
@@ -197,16 +197,16 @@ TEST_CASE("tiling: a pixel reaches as far through the network as receptive_radiu
   CHECK(farthest == UNet::receptive_radius);
 }
 
-TEST_CASE("tiling: refuses tiles that the network cannot take") {
+TEST_CASE("tiling: tile sizes and overlaps that the network does not support are refused") {
   const Exec cpu;
   const Tensor image = random_image(1, 8, 8);
   CHECK_THROWS_AS(run_tiled(cpu, image, {Tiling::pad, 30, 8, 1}, {8, 8}, {false}, identity), Error);
   CHECK_THROWS_AS(run_tiled(cpu, image, {Tiling::pad, 32, 32, 1}, {8, 8}, {false}, identity), Error);
 }
 
-TEST_CASE("tiling: fit takes the whole image, or the fewest pixels that give the same maps") {
+TEST_CASE("tiling: fit runs the whole image at once, or tiles with little overhead and the same maps") {
   const Exec cpu;
-  const auto blur = [&](const Tensor& tiles) {  // sees 4 px on each side
+  const auto blur = [&](const Tensor& tiles) {  // has a receptive radius of 4 px
     const Tensor out = Tensor::zeros(cpu, tiles.shape());
     const auto from = tiles.view<const float, 4>();
     const auto to = out.view<float, 4>();

@@ -10,8 +10,8 @@
 #include "models/training/trainer.h"
 #include "tests/support/file_support.h"
 
-// A whole method in one file: what a new method has to implement. Training, model files, segmentation and tuning use
-// only its interface.
+// A complete method in one file, which shows what a new method has to implement. Training, model files, segmentation
+// and tuning use only its interface.
 
 using namespace basin;
 using namespace basin::test;
@@ -130,7 +130,7 @@ std::vector<Example> nuclei(int count) {
 
 }  // namespace
 
-TEST_CASE("toy method: trained, saved, loaded, tuned and segmented through the interface alone") {
+TEST_CASE("toy method: training, saving, loading, tuning and segmenting use only the Method interface") {
   register_toy();
   const Exec cpu;
   const Folder folder;
@@ -156,7 +156,7 @@ TEST_CASE("toy method: trained, saved, loaded, tuned and segmented through the i
   CHECK(s.instances.labels.count > 0);
 }
 
-TEST_CASE("toy method: a predictor does not see later changes of the parameters") {
+TEST_CASE("toy method: a predictor is not affected by later changes of the parameters") {
   register_toy();
   const Exec cpu;
   const std::unique_ptr<Method> method = make_method("toy", {});
@@ -169,7 +169,7 @@ TEST_CASE("toy method: a predictor does not see later changes of the parameters"
   CHECK(predictor->predict(cpu, image, {})["logit"].to_host<float>(cpu) == before);
 }
 
-TEST_CASE("registry: what it does not know is refused by name") {
+TEST_CASE("registry: unknown methods and settings are refused by name") {
   register_toy();
   const auto refusal_of = [](const std::string& name, const std::vector<Assignment>& a) {
     return refusal([&] { make_method(name, a); });

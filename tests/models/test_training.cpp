@@ -46,7 +46,7 @@ TrainOptions few_steps(int64_t steps) {
   return o;
 }
 
-/// The options for results that are the same from run to run.
+/// The available devices, set to give the same results in every run.
 std::vector<Exec> deterministic_execs() {
   std::vector<Exec> all = execs();
   for (Exec& exec : all)
@@ -62,7 +62,7 @@ void run(const std::filesystem::path& folder, const TrainOptions& options, bool 
   train(exec, method, examples, held, options, {folder}, resume);
 }
 
-/// A run that starts from the weights of a model file.
+/// A training run that starts from the weights of a model file.
 void finetune(const std::filesystem::path& folder, const std::filesystem::path& from, TrainOptions options,
               bool resume = false) {
   const Model start = load_model(from, {});
@@ -78,7 +78,7 @@ SafeTensors read_state(const Folder& folder) {
 
 }  // namespace
 
-TEST_CASE("training: stopped and resumed, it ends with the bytes of a run that never stopped") {
+TEST_CASE("training: a stopped and resumed run ends with the same bytes as an uninterrupted one") {
   for (const Exec& exec : deterministic_execs()) {
     const Folder whole, parts;
     run(whole.path(), few_steps(8), false, exec);
@@ -93,13 +93,13 @@ TEST_CASE("training: stopped and resumed, it ends with the bytes of a run that n
   }
 }
 
-TEST_CASE("training: a run resumed on a GPU multiplies by the algorithms of cuDNN that were chosen before the stop" *
+TEST_CASE("training: a run resumed on a GPU uses the cuDNN algorithms that were chosen before the stop" *
           skip_without_gpu()) {
   for (const Exec& exec : deterministic_execs()) {
     if (exec.device == Device::cpu) continue;
     kernels::ConvAlgorithmCache& ledger = kernels::conv_algorithm_cache();
     const int cudnn = kernels::cudnn_versions().found;
-    const auto forget = [&] { ledger.hand_in({}, cudnn); };  // as a new process has none
+    const auto forget = [&] { ledger.hand_in({}, cudnn); };  // as in a new process
     const auto steps = [](int64_t n) {
       TrainOptions o = few_steps(n);
       o.validate_every = 2;
@@ -108,7 +108,7 @@ TEST_CASE("training: a run resumed on a GPU multiplies by the algorithms of cuDN
     const Folder measured, whole, parts;
     forget();
     run(measured.path(), steps(2), false, exec);
-    // If cuDNN chose differently before the stop than it would now.
+    // Simulates that cuDNN chose other algorithms before the stop than it would choose now.
     kernels::ConvAlgorithms other = ledger.choices();
     for (auto& [key, choice] : other)
       if (key.problem.pass == kernels::ConvPass::forward) choice.algorithm = 1, choice.workspace = 64 << 20;
@@ -130,7 +130,7 @@ TEST_CASE("training: a run resumed on a GPU multiplies by the algorithms of cuDN
   }
 }
 
-TEST_CASE("training: a state holds algorithms of cuDNN where a GPU is to give the same bytes, and nowhere else") {
+TEST_CASE("training: the state contains cuDNN algorithms only after deterministic runs on a GPU") {
   for (const Exec& exec : execs())
     for (const bool deterministic : {false, true}) {
       Exec with = exec;
@@ -148,7 +148,7 @@ TEST_CASE("training: a state holds algorithms of cuDNN where a GPU is to give th
     }
 }
 
-TEST_CASE("training: a state whose list of algorithms is damaged is refused with its name") {
+TEST_CASE("training: a state with a damaged list of algorithms is refused by its file name") {
   const Folder folder;
   run(folder.path(), few_steps(1), false);
   SafeTensors state = read_state(folder);
@@ -161,7 +161,7 @@ TEST_CASE("training: a state whose list of algorithms is damaged is refused with
   }
 }
 
-TEST_CASE("training: a GPU's recorded steps and prefetched batches give the bytes of steps launched one by one") {
+TEST_CASE("training: replayed steps and prefetched batches on a GPU give the bytes of steps launched singly") {
   for (const Exec& exec : deterministic_execs()) {
     const Folder recorded, launched;
     TrainOptions o = few_steps(8);
@@ -173,12 +173,12 @@ TEST_CASE("training: a GPU's recorded steps and prefetched batches give the byte
   }
 }
 
-TEST_CASE("training: a GPU sees the batches that the CPU sees, and comes to the same losses") {
+TEST_CASE("training: a GPU trains on the same batches as the CPU and reaches the same losses") {
   std::vector<std::vector<double>> rows;
   for (const Exec& exec : deterministic_execs()) {
     const Folder folder;
     TrainOptions o = few_steps(8);
-    o.validate_every = 0, o.save_every = 8;  // nobody waits for the GPU before: its streams may get apart
+    o.validate_every = 0, o.save_every = 8;  // no earlier synchronisation, so that the GPU's streams may drift apart
     run(folder.path(), o, false, exec);
     std::istringstream lines(read_bytes(folder / "metrics.csv"));
     std::vector<double>& numbers = rows.emplace_back();
@@ -186,17 +186,17 @@ TEST_CASE("training: a GPU sees the batches that the CPU sees, and comes to the 
     for (std::getline(lines, line); std::getline(lines, line);) {
       std::istringstream parts(line);
       for (int k = 0; k < 7 && std::getline(parts, number, ',');
-           ++k)  // up to the losses: scores are no smooth function
+           ++k)  // only the columns up to the losses: scores may jump
         numbers.push_back(std::stod(number));
     }
     REQUIRE(numbers.size() == 7);
   }
   for (const std::vector<double>& row : rows)
-    // On a GPU sums have another order: Adam's first steps follow the sign of a gradient, however small it is.
+    // A GPU sums in another order, and Adam's first steps follow a gradient's sign, however small the gradient is.
     check_close(row, rows[0], is_emulated() ? 1e-4 : 1e-2, is_emulated() ? 1e-4 : 2e-2);
 }
 
-TEST_CASE("training: the learning rate falls as half a cosine, or stays") {
+TEST_CASE("training: the learning rate falls along half a cosine or is constant") {
   for (const Schedule schedule : {Schedule::cosine, Schedule::constant}) {
     const Folder folder;
     TrainOptions o = few_steps(8);
@@ -238,10 +238,10 @@ std::vector<std::pair<int64_t, double>> column_of(const std::filesystem::path& p
 
 }  // namespace
 
-TEST_CASE("training: --patience counts validations without a better score, also if it is given later") {
+TEST_CASE("training: --patience counts validations without improvement, also those before it was given") {
   const Folder folder;
   TrainOptions o = few_steps(100);
-  o.rate.rate = 1e-12;  // so that every score is that of the first validation
+  o.rate.rate = 1e-12;  // so that all validations have the same score
   o.save_every = 1, o.validate_every = 2;
   o.stop_after = 4;
   run(folder.path(), o, false);
@@ -271,15 +271,15 @@ TEST_CASE("training: the best model is the first with the best AP50:95") {
   CHECK(first_best("val_AP50_95") != first_best("val_AP50,"));  // this run can tell them apart
 }
 
-TEST_CASE("training: an extended run ends with the model of one that never stopped") {
+TEST_CASE("training: extending a finished run gives the model of one longer run") {
   const Folder whole, parts;
   run(whole.path(), few_steps(8), false);
-  run(parts.path(), few_steps(2), false);  // its end is no step of validation in the longer run
+  run(parts.path(), few_steps(2), false);  // the longer run does not validate at this step
   run(parts.path(), few_steps(8), true);
   CHECK(read_bytes(whole / "last.safetensors") == read_bytes(parts / "last.safetensors"));
 }
 
-TEST_CASE("training: changed settings are refused by name, and leave the run as it is") {
+TEST_CASE("training: resuming with changed settings is refused by name and does not touch the run") {
   const Folder folder;
   run(folder.path(), few_steps(2), false);
   const auto never = [] { FAIL("a refused run was accepted"); };
@@ -292,7 +292,7 @@ TEST_CASE("training: changed settings are refused by name, and leave the run as 
   CHECK(contains(both, "batch is 1, was 2"));
   CHECK(contains(both, "seed is 9, was 0"));
 
-  // Settings that are named only if they differ from the default.
+  // Settings that are stored only if they differ from the default.
   for (const Exec& exec : deterministic_execs()) {
     if (exec.device == Device::cpu) continue;
     Exec any = exec;
@@ -308,7 +308,7 @@ TEST_CASE("training: changed settings are refused by name, and leave the run as 
   }
 }
 
-TEST_CASE("training: a loss that becomes NaN stops the run with its step and images, and saves nothing of it") {
+TEST_CASE("training: a NaN loss stops the run, reports step and images, and saves nothing") {
   TrainOptions o = few_steps(8);
   o.rate.rate = 1e30;
   for (const Exec& exec : execs()) {
@@ -335,7 +335,7 @@ TEST_CASE("training: a loss that becomes NaN stops the run with its step and ima
   CHECK(read_bytes(later / "last.state.safetensors") == state);
 }
 
-TEST_CASE("training: one image is learnt by heart") {
+TEST_CASE("training: a network can overfit a single image") {
   const Exec cpu;
   const Folder folder;
   VectorFieldOptions options = small();
@@ -354,7 +354,7 @@ TEST_CASE("training: one image is learnt by heart") {
   CHECK(average_precision(score(truth, found), 0.5, Dialect::stardist).value_or(0) > 0.7);
 }
 
-TEST_CASE("vector fields: decoding what a perfect network would give returns the labels") {
+TEST_CASE("vector fields: decoding the maps of a perfect network gives back the labels") {
   VectorFields method(small());
   std::vector<ImageScore> scores;
   for (const SynthKind kind : {SynthKind::bacteria, SynthKind::nuclei})
@@ -384,7 +384,7 @@ TEST_CASE("training: fine-tuning starts from the weights of a model") {
   const Folder first, tuned, parts;
   run(first.path(), few_steps(4), false);
   TrainOptions options = few_steps(4);
-  options.rate.rate = 1e-12;  // so that the weights stay what they were
+  options.rate.rate = 1e-12;  // leaves the weights practically unchanged
   finetune(tuned.path(), first / "last.safetensors", options);
   const std::vector<float> before =
       load_model(first / "last.safetensors", {}).method->params().values().to_host<float>({});
@@ -399,12 +399,12 @@ TEST_CASE("training: fine-tuning starts from the weights of a model") {
   options.steps = 4;
   finetune(parts.path(), first / "last.safetensors", options, true);
   CHECK(read_bytes(parts / "last.safetensors") == read_bytes(tuned / "last.safetensors"));
-  // Weights of another start do not continue the run.
+  // A run cannot be resumed with other starting weights.
   options.steps = 6;
   CHECK_THROWS_WITH(finetune(parts.path(), tuned / "last.safetensors", options, true), doctest::Contains("finetune"));
 }
 
-TEST_CASE("training: fine-tuning refuses weights of another shape, and names the tensor") {
+TEST_CASE("training: fine-tuning refuses weights of a different shape and names the tensor") {
   const Folder first, tuned;
   run(first.path(), few_steps(2), false);
   const Model start = load_model(first / "last.safetensors", {});

@@ -16,8 +16,8 @@ namespace {
 using Kind = MapSpec::Kind;
 constexpr int height = 5, width = 8;
 
-/// Scalars are the image, vectors differences of neighbours along x and y, extents their squares, and the code the
-/// image's first pixel, which is another one in most views.
+/// The scalar map is the image, vectors are differences of neighbours along x and y, extents are their squares, and the
+/// code is the image's first pixel, which differs between most views.
 Maps equivariant(const Exec& exec, const Tensor& image) {
   const std::vector<float> v = image.to_host<float>(exec);
   const int h = image.dim(1), w = image.dim(2);
@@ -46,7 +46,7 @@ Tensor some_image(const Exec& exec, int channels = 1) {
 
 }  // namespace
 
-TEST_CASE("views: an equivariant method gives the same maps with and without") {
+TEST_CASE("views: an equivariant method gives the same maps with and without averaging over views") {
   for (const Exec& exec : execs()) {
     const FakeMethod method(specs(right), equivariant);
     const Tensor image = some_image(exec);
@@ -58,7 +58,7 @@ TEST_CASE("views: an equivariant method gives the same maps with and without") {
   }
 }
 
-TEST_CASE("views: channels of another kind than they are do not give the same maps") {
+TEST_CASE("views: channels declared with the wrong kind change the maps") {
   const Exec cpu;
   const Tensor image = some_image(cpu);
   const auto differs = [&](const std::vector<MapSpec>& wrong, const char* name) {
@@ -78,7 +78,7 @@ TEST_CASE("views: channels of another kind than they are do not give the same ma
   CHECK(!differs(specs(right), "mixed"));
 }
 
-TEST_CASE("views: quarter turns go against the clock, and then the rows are flipped; sides must fit") {
+TEST_CASE("views: symmetries rotate counter-clockwise, then flip rows; mismatched sizes are refused") {
   for (const Exec& exec : execs()) {
     const Tensor image = some_image(exec);
     const std::vector<float> values = image.to_host<float>(exec);
@@ -94,7 +94,7 @@ TEST_CASE("views: quarter turns go against the clock, and then the rows are flip
   }
 }
 
-TEST_CASE("views: averaged where asked for, or where the method always does") {
+TEST_CASE("views: maps are averaged over views if requested, or by the method's default") {
   const Exec cpu;
   const Untrained vf({}, 1, cpu);
   Image pixels{24, 40, 1, PixelType::u8, std::vector<std::byte>(24 * 40)};

@@ -1,4 +1,4 @@
-"""An H1 trained by Basin and one trained by torchvf's own network and losses: the same AP50 on validation images?
+"""Compares the AP50, on validation images, of an H1 trained by Basin and one trained with torchvf's network and losses.
 
 Both see the same training images, the same number of steps (batch 2, crop 256, Adam, IVP + MSE + Tversky, flips with
 probability 1/4) and the same normalisation; what differs is the random numbers and the code. At a constant rate the
@@ -122,7 +122,7 @@ def basin_train(train_folder, options, seed, checkpoints):
 
 
 def average(files, out):
-    """One network with the mean of the parameters and running statistics of several; metadata are the last one's."""
+    """A network with the mean of the parameters and running statistics of several, and the metadata of the last one."""
     if out.exists() or not all(file.exists() for file in files):
         return
     states = [safetensors_torch.load_file(file) for file in files]
@@ -211,7 +211,7 @@ def main():
     if options.only != "basin":
         cache = options.out / "fields.npy"
         if not cache.exists():
-            torch.set_num_threads(1)  # the work of one object is too little for more
+            torch.set_num_threads(1)  # one object is too little work for several threads
             numpy.save(cache, numpy.stack([compute_vector_field(torch.from_numpy(labels)[None], 11, alpha=10).numpy()
                                            for _, _, labels in train]))
         fields = numpy.load(cache)

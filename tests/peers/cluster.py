@@ -1,4 +1,4 @@
-"""DBSCAN and the snapping of noise: `basin cluster` against scikit-learn and torchvf, label for label.
+"""DBSCAN and the assignment of noise points: `basin cluster` against scikit-learn and torchvf, label for label.
 
     python cluster.py [--time] [--side 3100]      --time: also a million points, both timed; side of their image
 
@@ -65,7 +65,7 @@ def compare_snapping(report, folder):
 
 
 def compare_time(report, folder, side):
-    """Times include, for Basin, reading and writing the files: the command as a user runs it."""
+    """Basin's times include reading and writing the files, as when a user runs the command."""
     for name, pull in (("A", 2.5), ("B", 6.5)):
         points = pulled_discs(side, pull, 0.15)
         start = time.perf_counter()

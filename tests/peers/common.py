@@ -1,4 +1,4 @@
-"""What the comparisons share: where Basin and torchvf are, and how a comparison says that it was skipped."""
+"""Functions shared by the comparisons: finding Basin and torchvf, reporting results and skipping."""
 import importlib.util
 import json
 import os
@@ -19,7 +19,7 @@ def skip(reason):
 
 
 def basin_path():
-    """The binary to test: $BASIN, by default that of the cpu preset. Skips where there is none."""
+    """The binary to test: $BASIN, by default that of the cpu preset. Skips the comparison if there is none."""
     path = pathlib.Path(os.environ.get("BASIN", ROOT / "build/cpu/basin"))
     if not path.is_file():
         skip(f"no Basin binary at {path}; build it or set BASIN")
@@ -27,7 +27,7 @@ def basin_path():
 
 
 def basin(*arguments, threads=None):
-    """Runs one Basin command and gives what it printed. A command that fails stops the comparison with its message."""
+    """Runs a Basin command and returns its output. If the command fails, the comparison ends with its message."""
     command = [str(basin_path()), *map(str, arguments)]
     if threads:
         command += ["--threads", str(threads)]
@@ -38,7 +38,7 @@ def basin(*arguments, threads=None):
 
 
 def modules(*names):
-    """Imports the named modules, in order; skips with the name of the first that is not installed."""
+    """Imports the named modules in order; skips with the name of the first one that is not installed."""
     found = []
     for name in names:
         try:
@@ -106,7 +106,7 @@ class Report:
         self.check(what, worst <= tolerance, f"largest difference {worst:.2e} of {tolerance:.0e}")
 
     def equal(self, what, ours, theirs):
-        """Every value is equal, and the shape."""
+        """Equal shapes and values."""
         if ours.shape != theirs.shape:
             self.check(what, False, f"shape {ours.shape} against {theirs.shape}")
             return
@@ -118,8 +118,8 @@ class Report:
 
 
 def sample_labels(height, width, count, seed):
-    """Labels [H,W] int32, 0 and 1..n: ellipses that touch, lie over each other and are cut by the border; one hole, one
-    single pixel."""
+    """Labels [H,W] int32, 0 and 1..n: ellipses that touch, overlap and are cut by the border, a hole, and a single
+    pixel."""
     import numpy
     random = numpy.random.default_rng(seed)
     y, x = numpy.mgrid[:height, :width]

@@ -29,14 +29,14 @@ from EmbedSeg.utils.generate_crops import generate_center_image  # noqa: E402
 from EmbedSeg.utils import utils  # noqa: E402
 
 test_time_augmentation.to_cuda = lambda image: torch.from_numpy(image[None].copy()).float()
-# Its local maxima leave out those on the border of the image, a default of scikit-image: objects there would be lost.
+# By a default of scikit-image the peer ignores local maxima at the image border, where objects would be lost.
 utils.peak_local_max = functools.partial(utils.peak_local_max, exclude_border=False)
-torch.Tensor.cuda = lambda self, *_, **__: self  # the eight views are put on a GPU, wherever the image is
+torch.Tensor.cuda = lambda self, *_, **__: self  # the peer moves the eight views to a GPU, wherever the image is
 
 
 @contextlib.contextmanager
 def in_double():
-    """The peer's .float() gives doubles meanwhile, so that its loss can be had in double precision."""
+    """While active, the peer's .float() returns doubles, so that its loss is computed in double precision."""
     single = torch.Tensor.float
     torch.Tensor.float = torch.Tensor.double
     try:
@@ -75,8 +75,8 @@ def compare_network(report, folder, channels, height, width):
 
 
 def centre_images(labels, kind):
-    """The peer's images of marked centres, without the marks that lie in another object than their own: there the
-    peer's loss takes the neighbour's centroid for the object's own."""
+    """The peer's images of marked centres, without marks that lie in a different object, because the peer's loss would
+    use them as that object's centre."""
     images = numpy.zeros(labels.shape, bool)
     for image, each in zip(images, labels):
         for k in numpy.unique(each[each > 0]):
@@ -92,7 +92,7 @@ def peer_loss(raw, labels, centres):
 
 
 def random_maps(labels, seed, spread):
-    """Raw maps that point to near the middle of each object, with noise; margins of about 5 px."""
+    """Raw maps that point near the centre of each object, with noise; margins of about 5 px."""
     random = numpy.random.default_rng(seed)
     raw = random.normal(0, 1, (len(labels), 5, *labels.shape[1:])).astype(numpy.float32)
     raw[:, :2] *= spread / 1023
@@ -109,7 +109,7 @@ def random_maps(labels, seed, spread):
 
 def compare_loss(report, folder, size, kind, spread, seed):
     labels = numpy.stack([common.sample_labels(size, size, size * size // 1500, seed + k) for k in range(2)])
-    labels[1] *= seed % 3 != 0  # now and then a crop without objects
+    labels[1] *= seed % 3 != 0  # some crops have no objects
     maps = random_maps(labels, seed, spread)
     centres = centre_images(labels, kind)
     raw = torch.from_numpy(maps).requires_grad_(True)
@@ -143,7 +143,7 @@ def compare_decoding(report, folder, height, width, seed, spread, seeds):
 
 
 class GivenDropout(torch.nn.Module):
-    """Multiplies the channels by what Basin's dropout used in step `step`."""
+    """Multiplies the channels by the factors of Basin's dropout in step `step`."""
 
     def __init__(self, folder, layer, channels, p):
         super().__init__()
@@ -218,7 +218,7 @@ def main():
         for seeds in ("seed_map", "local_maxima"):
             for seed, (height, width, spread) in enumerate(((128, 128, 1), (200, 333, 2), (256, 192, 4))):
                 compare_decoding(report, folder, height, width, seed + 5, spread, seeds)
-        # Early Adam steps follow the sign of a gradient however small: rounding grows fast.
+        # Early Adam steps follow a gradient's sign, however small the gradient is, so that rounding errors grow fast.
         limits = (1e-5, 2e-2, 2e-2)
         for way, environment in (("direct", {"BASIN_ISA": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "BASIN_WINOGRAD": "0"}), ("as chosen", {})):
             compare_training(report, folder, 64, environment, way, limits)

@@ -17,8 +17,8 @@ backbone, head, losses, process, postprocessing = peers.modules_of(
 
 
 class Floored:
-    """TensorFlow with a power that takes 1e-4 more of |e|, relative to the largest: the quotient that the peer makes of
-    such powers does not depend on a common factor, and their sum is 1 at least."""
+    """TensorFlow whose power adds 1e-4 to |e| and divides by the largest. The common factor cancels in the peer's
+    quotient of such powers, and their sum is at least 1, above the peer's lower bound."""
     on = True
 
     def __getattr__(self, name):
@@ -75,7 +75,7 @@ def sample(size, seed):
 
 
 def compare_loss(report, folder, size, alpha, seed):
-    """Of given scores: the head's convolution is made to pass them through."""
+    """Compares the loss of given scores; the head's convolution is set to pass them through."""
     labels = sample(size, seed)
     scores = numpy.random.default_rng(seed).normal(0, 1, (2, COLOURS, size, size)).astype(numpy.float32)
     graph = peers.Graph(seed)
@@ -118,7 +118,7 @@ def compare_step(report, folder, size, alpha, seed):
 
 
 def compare_decoding(report, folder, height, width, seed, spread):
-    """The peer's colour map, then what its paper says and its code leaves out: components of each colour."""
+    """The peer's colour map, and the components of each colour, which the paper describes but its code omits."""
     from scipy import ndimage, stats
     from skimage.measure import label
     random = numpy.random.default_rng(seed)

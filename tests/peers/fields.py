@@ -40,7 +40,7 @@ def sdf_by_object(labels, truncate, kernel):
 
 
 def omnipose_by_object(labels):
-    """The unit gradient of each object's distance transform; the image border is not outside."""
+    """The unit gradient of each object's distance transform; the image border does not count as outside."""
     field = numpy.zeros((2, *labels.shape))
     for k in range(1, labels.max() + 1):
         own = labels == k
@@ -133,7 +133,7 @@ def compare_time(report, folder):
     common.basin("bench", "field", "--input", folder / "labels.png", "--json", folder / "bench.json")
     our_time = next(r for r in common.load_json(folder / "bench.json") if r["name"] == "field, sdf")["median_ms"]
     times = []
-    torch.set_num_threads(1)  # its fastest here: the pieces it works on are small
+    torch.set_num_threads(1)  # fastest for the peer, whose pieces of work are small
     for _ in range(2):
         start = time.perf_counter()
         theirs = compute_vector_field(tensor, 11).numpy()

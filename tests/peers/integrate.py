@@ -17,7 +17,7 @@ def smooth_field(height, width, amplitude, seed):
 
 
 def bilinear(field, x, y):
-    """By the definition, positions clamped to the image."""
+    """Interpolation by its definition, with positions clamped to the image."""
     x, y = x.clip(0, field.shape[2] - 1), y.clip(0, field.shape[1] - 1)
     x0, y0, x1, y1 = (f(v).astype(int) for f in (numpy.floor, numpy.ceil) for v in (x, y))
     a, b = x - x0, y - y0
@@ -32,7 +32,7 @@ def compare_adaptive(report, folder):
                        method="RK45", rtol=1e-10, atol=1e-10, max_step=0.01).y[:, -1].reshape(2, -1).T
     numpy.save(folder / "field.npy", field)
     numpy.save(folder / "points.npy", points)
-    # At the bends of the interpolated field the estimate of the error is too low, and errors grow on the way.
+    # At kinks of the interpolated field the error estimate is too low, and errors grow along the path.
     for tolerance, allowed in ((1e-7, 1e-4), (1e-2, 5e-2)):
         common.basin("integrate", folder / "field.npy", "--points", folder / "points.npy", "--solver", "dopri5",
                      "--step", 0.1, "--steps", 25, "--tolerance", tolerance, "--out", folder / "out.npy")
@@ -91,7 +91,7 @@ def main():
                     if interpolation == "bilinear" or ours.shape != theirs.shape:
                         report.close(title, ours, theirs, 1e-4 / max(height, width))
                     else:
-                        # A point within a rounding error of half way between two pixels may take either.
+                        # A point half-way between two pixels, up to rounding, may use either.
                         apart = int((numpy.abs(ours - theirs).max(axis=1) > 1e-4).sum())
                         report.check(title, apart <= len(ours) // 500, f"{apart} of {len(ours)} points differ")
     report.finish()

@@ -37,7 +37,7 @@ def compare(report, folder, name, kind, loss, predicted, truth, *options):
     if ours.shape != theirs.shape:
         report.check(f"{name} gradient", False, f"shape {ours.shape} against {theirs.shape}")
         return
-    # A trajectory that meets a grid line within a rounding error has two one-sided derivatives: a few may differ.
+    # Where a trajectory hits a grid line, up to rounding, the two one-sided derivatives differ: allows for a few.
     off = numpy.abs(ours - theirs) / numpy.abs(theirs).max()
     report.check(f"{name} gradient", (off > 1e-4).mean() <= 1e-4,
                  f"largest difference {off.max():.1e} of the largest value, {int((off > 1e-4).sum())} above 1e-4")

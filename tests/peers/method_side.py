@@ -1,4 +1,4 @@
-"""What the comparisons of methods share: how the program basin_training_step is asked, and what it answers."""
+"""Functions shared by the comparisons of methods: requests to the program basin_training_step and its answers."""
 import importlib
 import json
 import os
@@ -21,7 +21,7 @@ def program():
 
 
 def checkout(variable, what, file):
-    """The folder that an environment variable names; skips where it does not hold the file."""
+    """The folder named by an environment variable; skips the comparison if it does not contain the file."""
     root = pathlib.Path(os.environ.get(variable, ""))
     if not os.environ.get(variable) or not (root / file).is_file():
         common.skip(f"set {variable} to {what}")
@@ -29,8 +29,8 @@ def checkout(variable, what, file):
 
 
 def placeholders(**modules):
-    """Empty modules, with the given attributes, for what a peer imports at its top but these scripts never use, or
-    what newer releases of a library no longer have. A module that is installed stays."""
+    """Empty modules with the given attributes, in place of modules that a peer imports but these scripts never use, or
+    that newer releases of a library no longer have. Installed modules are not replaced."""
     for name, attributes in modules.items():
         name = name.replace("__", ".")
         try:
@@ -45,7 +45,7 @@ def placeholders(**modules):
 
 
 class Folder:
-    """A scratch folder in which the program finds its request and leaves its answers."""
+    """A temporary folder with the program's request and answers."""
 
     def __init__(self, path):
         self.path = pathlib.Path(path)
@@ -75,7 +75,7 @@ class Folder:
         return {name: flat[int(first):int(first) + int(count)] for name, first, count in rows}
 
     def model(self, method, settings, tensors, name="peer.safetensors"):
-        """A model file of this method with these tensors in place of first values: every one of its own must be there."""
+        """A model file of this method with these tensors, which must include all tensors of the method."""
         from safetensors import safe_open
         from safetensors.numpy import save_file
         self.ask("model", method, settings)
@@ -99,7 +99,7 @@ class Folder:
 
 
 def judge(report, what, ours, theirs, tolerance):
-    """Largest difference over the largest value of the peer's, no more than the tolerance."""
+    """Checks that the largest difference, relative to the peer's largest value, is within the tolerance."""
     ours, theirs = numpy.asarray(ours, float), numpy.asarray(theirs, float)
     if ours.shape != theirs.shape:
         report.check(what, False, f"shape {ours.shape} against {theirs.shape}")
@@ -109,8 +109,8 @@ def judge(report, what, ours, theirs, tolerance):
 
 
 def different_pixels(ours, theirs):
-    """How many pixels lie in another object, whatever the objects' numbers: each of ours is named after the peer's
-    object with which it shares most pixels, each of which may be taken once, the largest shared part first."""
+    """The number of pixels in different objects, whatever the ids: each of our objects is matched with the peer's
+    object with which it shares most pixels. Each peer object is matched at most once, the largest overlap first."""
     width = int(theirs.max()) + 1
     pairs, counts = numpy.unique(ours.astype(numpy.int64).ravel() * width + theirs.ravel(), return_counts=True)
     named, taken, equal = {0: 0}, {0}, 0

@@ -7,7 +7,7 @@ forward, loss, backward and Adam. Of es and og it is the authors' own network an
 TensorFlow 1, so their networks and losses are restated in PyTorch here. PyTorch runs channels first and last, eager and compiled,
 and the fastest counts. An image is segmented, network and decoding, by the authors' own code: on PyTorch for es and og, on
 TensorFlow for fc and wn. Untrained networks give arbitrary maps, so each decoder gets the maps of perfect networks, as in Basin.
-Every round asks each contender in turn. On a machine that does other work the times mean little.
+Every round runs each contender in turn. The times mean little on a machine that is busy with other work.
 """
 import argparse
 import json
@@ -21,7 +21,7 @@ import time
 import common
 
 HERE = pathlib.Path(__file__).resolve().parent
-# Width of the network, side of the crops, samples in a batch: what a processor trains in seconds.
+# Width of the network, side of the crops, samples per batch: sizes whose training step takes a CPU seconds.
 SIZES = {"es": (16, 256, 2), "fc": (16, 256, 4), "wn": (16, 256, 4), "og": (64, 256, 2)}
 SEGMENTED = 512
 WAYS = [("nchw", False), ("nhwc", False), ("nchw", True), ("nhwc", True)]
@@ -77,7 +77,7 @@ def means_of(torch, maps, labels, count):
 
 
 def colour_loss(torch, h, labels, adjacent):
-    """FCRNet's: 1 - h.mean over pixels, and 4 times the mean product of the means of adjacent objects."""
+    """FCRNet's loss: 1 - h.mean over pixels, and 4 times the mean product of the means of adjacent objects."""
     means, _ = means_of(torch, h, labels, adjacent.shape[-1])
     own = torch.gather(means, 1, labels.flatten(1)[:, :, None].expand(-1, -1, h.shape[1]))
     intra = 1 - (h.flatten(2).transpose(1, 2) * own).sum(2).mean()
@@ -86,7 +86,7 @@ def colour_loss(torch, h, labels, adjacent):
 
 
 def direction_loss(torch, e, labels, adjacent):
-    """W-Net's, of unit vectors: each object counts the same."""
+    """W-Net's loss of unit vectors, in which all objects have the same weight."""
     means, sizes = means_of(torch, e, labels, adjacent.shape[-1])
     centres = torch.nn.functional.normalize(means, dim=2)
     objects = (sizes > 0).sum(1)
@@ -96,7 +96,7 @@ def direction_loss(torch, e, labels, adjacent):
 
 
 def adjacency(torch, labels):
-    """[K,K]: objects within 10 px of each other; the background is near all."""
+    """[K,K]: which objects are within 10 px of each other; the background is a neighbour of all."""
     from scipy import ndimage
     numpy = common.modules("numpy")
     count = labels.max() + 1
@@ -110,7 +110,7 @@ def adjacency(torch, labels):
     return torch.from_numpy(near)
 
 
-# ---- one contender in a process of its own ----
+# ---- one contender in its own process ----
 
 class TorchStep:
     """A training step of a method on PyTorch."""
@@ -302,7 +302,7 @@ def work(task, method, layout, compiled, threads):
             if method in ("es", "og"):
                 common.modules("torch").set_num_threads(threads)
             contender = OwnSegmentation(method, folder, threads)
-        if method in ("es", "og"):  # whose scripts ask for one thread
+        if method in ("es", "og"):  # whose scripts set one thread
             common.modules("torch").set_num_threads(threads)
         contender.step()
         contender.step()

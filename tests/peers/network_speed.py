@@ -1,12 +1,12 @@
 """Times one H1 training step (batch 2, 256x256, IVP + MSE + Tversky, Adam) and one inference: Basin against PyTorch.
 
 PyTorch runs torchvf's own network and losses in each of its settings: channels first and last, eager and compiled.
-Every round asks each contender in turn, so that a busy moment of the machine hits all of them; printed are the
+Every round runs each contender in turn, so that a busy moment of the machine affects all of them; printed are the
 minimum and the median over all rounds, and at the end Basin's ratio to the fastest PyTorch of the same precision.
 
     TORCHVF=... python network_speed.py [--python ANOTHER_PYTHON]... [--threads 1,2] [--rounds 5] [--json FILE]
 
-On a machine that does other work the times mean little: the load before and after is printed with them.
+The times mean little on a busy machine: the load before and after is printed with them.
 """
 import argparse
 import json
@@ -26,7 +26,7 @@ BENCH = {"train": "train-step", "infer": "infer"}
 
 
 class Torch:
-    """A torch_side.py worker under one Python; None of its requests can stop the session."""
+    """A torch_side.py worker under one Python interpreter; a failing request does not end the comparison."""
 
     def __init__(self, python):
         self.python = python
@@ -47,7 +47,7 @@ class Torch:
         answer = self.process.stdout.readline()
         if answer:
             return json.loads(answer)
-        self.start()  # a crash ends this setting, not the others
+        self.start()  # after a crash of one setting the others still run
         return {"error": "the worker ended"}
 
 

@@ -28,7 +28,7 @@ DOWN = 4
 
 
 class NumpyInDouble:
-    """numpy whose float32 is float64: in double precision the peer's grids and masks then are, too."""
+    """numpy with float64 in place of float32, so that the peer's grids and masks are in double precision, too."""
     float32 = numpy.float64
 
     def __getattr__(self, name):
@@ -36,7 +36,7 @@ class NumpyInDouble:
 
 
 class NumpyWithRaggedTake:
-    """numpy with a `take` for lists of arrays of several shapes, which older releases allowed."""
+    """numpy with a `take` that accepts lists of arrays of different shapes, as older releases did."""
 
     def __getattr__(self, name):
         return getattr(numpy, name)
@@ -46,7 +46,7 @@ class NumpyWithRaggedTake:
 
 
 class CentredNearest:
-    """cv2 whose `resize` takes the nearest pixel, which the peer asks for at the wrong position of the argument list."""
+    """cv2 whose `resize` uses nearest neighbours, an option that the peer passes at the wrong position."""
     INTER_NEAREST = None
 
     def resize(self, mask, shape, *_):
@@ -88,12 +88,12 @@ def calibrate(network, image):
             factor = spread / values.std(1)
             last.bias.copy_((last.bias - values.mean(1)) * factor + torch.tensor(mean))
             last.weight.mul_(factor[:, None, None, None])
-            for parameter in last.parameters():  # as they arrive at Basin
+            for parameter in last.parameters():  # rounded as in Basin's model file
                 parameter.copy_(parameter.float())
 
 
 def compare_network(report, folder, network, height, width, options):
-    """The maps, and of the masks those of 20 boxes, against the peer's in double precision."""
+    """Compares the maps, and the masks of 20 boxes, with the peer's in double precision."""
     pixels = numpy.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=numpy.uint8)
     heat, size, offset, boxes, masks = folder.segment(folder.path / "state_dict.safetensors", pixels, "heat", "size",
                                                       "offset", "boxes", "masks", options=options)
@@ -173,7 +173,7 @@ def judge_value(report, what, ours, theirs):
 
 
 def compare_loss(report, folder, size, seed, empty):
-    """Of given outputs of the network, without the points at which masks are refined: see compare_step."""
+    """Compares the loss of given network outputs, without the points at which masks are refined: see compare_step."""
     labels = samples(size, seed)
     labels[1:] *= empty < 1
     labels *= empty < 2
@@ -281,7 +281,7 @@ def compare_objects(report, folder, frame, shape, seed, published):
     rows, pixels, at = folder.read("objects", (-1, 5)), folder.read("pixels", kind=numpy.int32), 0
 
     votes = affine_funcs.accumulate_votes
-    if not published:  # the mean of the votes in place of their sum
+    if not published:  # divides the sum of votes by their weights
         def accumulate(given, shape):
             ones = votes(numpy.stack([given[:, 0], given[:, 1], numpy.ones(len(given))], 1), shape)
             return votes(given, shape) / numpy.where(ones > 0, ones, 1)

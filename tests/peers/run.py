@@ -1,4 +1,4 @@
-"""Runs every comparison in this folder and says what passed, what failed and what was skipped and why.
+"""Runs every comparison in this folder and reports what passed, what failed, and what was skipped and why.
 
     python run.py [NAME...]        NAME: a script here, with or without .py; default: all that need no quiet machine
 

@@ -21,7 +21,7 @@ if len(sys.argv) > 1:
 import common  # noqa: E402
 
 numpy = common.modules("numpy")
-warnings.simplefilter("ignore", RuntimeWarning)  # 0 / 0 is what some peers give, and part of the comparison
+warnings.simplefilter("ignore", RuntimeWarning)  # some peers compute 0 / 0, which is part of the comparison
 
 COCO = [percent / 100 for percent in range(50, 100, 5)]
 SINGLE, DOUBLE = 2e-7, 1e-12
@@ -31,7 +31,7 @@ GUARD = 2e-6  # where a peer adds 1e-6 to a denominator
 # Label images.
 
 def blobs(generator, height, width, count, scale):
-    """Ellipses, later ones over earlier ones, ids as they come (some vanish)."""
+    """Ellipses, later ones over earlier ones, with ids in drawing order (some objects are hidden)."""
     y, x = numpy.mgrid[:height, :width]
     labels = numpy.zeros((height, width), numpy.int32)
     for k in range(count):
@@ -42,7 +42,7 @@ def blobs(generator, height, width, count, scale):
 
 
 def disturbed(generator, labels):
-    """What a segmentation might make of them: objects moved, dropped, merged, cut in two, and new ones."""
+    """An imitated segmentation: objects moved, dropped, merged, cut in two, and added."""
     out = numpy.zeros_like(labels)
     ids = [k for k in numpy.unique(labels) if k]
     for k in ids:
@@ -65,7 +65,7 @@ def consecutive(labels):
 
 
 def with_background(labels):
-    labels[0, 0] = 0  # some peers take the smallest id, or the first, for the background
+    labels[0, 0] = 0  # some peers treat the smallest or first id as the background
     return labels
 
 
@@ -92,7 +92,7 @@ def sparse_ids(labels):
 
 
 def confidences(pairs):
-    """One for each predicted object; all differ, so that the peers' unstable sorts agree."""
+    """A confidence for each predicted object; all differ, so that the peers' unstable sorts agree."""
     generator = numpy.random.default_rng(7)
     all_ranks = iter(generator.permutation(sum(int(prediction.max()) for _, prediction in pairs)))
     return [[(1 + next(all_ranks)) / 4096 for _ in range(prediction.max())] for _, prediction in pairs]
@@ -206,7 +206,7 @@ def stardist(report, basin, pairs):
 def cellpose(report, basin, pairs):
     metrics = alone("cellpose", "metrics", {"cellpose.utils": []})
     average_precision = metrics.average_precision
-    usable = has_objects(pairs)[:-2]  # in the last two many pairs tie
+    usable = has_objects(pairs)[:-2]  # in the last two many pairs tie, so that matches are not unique
     theirs = metrics.aggregated_jaccard_index(*zip(*(pairs[k] for k in usable)))
     compare(report, "cellpose aggregated_jaccard_index, each image", pick(basin.per_image("AJI_cellpose"), usable),
             theirs, SINGLE)
@@ -225,7 +225,7 @@ def torchvf(report, basin, pairs):
     common.use_torchvf()
     map_iou = importlib.import_module("torchvf.metrics.map_iou")
     semantic = importlib.import_module("torchvf.metrics")
-    usable = has_objects(pairs)  # its IoU drops a row and a column as background; with one id only, that is all it has
+    usable = has_objects(pairs)  # its IoU drops a row and a column as background, which with a single id leaves nothing
     theirs = numpy.array([map_iou.map_iou([pairs[k][1]], [pairs[k][0]]) for k in usable])
     for column, t in enumerate((0.5, 0.75, 0.9)):
         compare(report, f"torchvf map_iou at {t}, each image", pick(basin.per_image(ap(t), "torchvf"), usable),
@@ -256,7 +256,7 @@ def hovernet(report, basin, pairs):
     for column, key in enumerate(("DQ", "SQ", "PQ")):
         compare(report, f"HoVer-Net {key}, each image", pick(basin.per_image(key), usable),
                 [scores[column] for scores in panoptic], GUARD)
-    distinct = usable[:-2]  # in the last two many pairs tie, and the peer's choice among them depends on its 1e-6
+    distinct = usable[:-2]  # in the last two many pairs tie, and the peer's choice depends on the 1e-6 that it adds
     for key, function, which in (("AJI", stats.get_fast_aji, usable), ("AJI+", stats.get_fast_aji_plus, distinct),
                                  ("Dice2", stats.get_fast_dice_2, usable)):
         compare(report, f"HoVer-Net {key}, each image", pick(basin.per_image(key), which),
@@ -369,7 +369,7 @@ def object_guided(report, basin, pairs):
 
 
 def embedseg(report, basin, pairs):
-    """True objects on planes of their own: they are widened, so that neighbours overlap."""
+    """True objects on one plane each, widened so that neighbours overlap."""
     module = checkout("EMBEDSEG", "EmbedSeg/utils/metrics.py")
     usable = has_objects(pairs)
     stacks = {}

@@ -1,4 +1,4 @@
-"""Times of the stages of decoding and of the SDF field against the software that people use for them, results first.
+"""Times of the stages of decoding and of the SDF field against established software, after comparing the results.
 
     python stage_speed.py [NAME...] [--rounds 5]      NAME: components, dbscan, integrate, field, twice
 
@@ -25,7 +25,7 @@ class Times:
         self.ms[side] = min(ms, self.ms.get(side, ms))
 
     def of(self, side, work):
-        """The result of the work, whose time is noted."""
+        """Runs the work, records its time and returns its result."""
         start = time.perf_counter()
         result = work()
         self.add(side, 1e3 * (time.perf_counter() - start))
@@ -110,7 +110,7 @@ def field(report, folder, rounds):
     from fields import basin_field, crowd
     labels = crowd(1024, 52, 0)
     ours, tensor, times = basin_field(folder, labels), torch.from_numpy(labels)[None], Times()
-    torch.set_num_threads(1)  # its fastest here: the pieces it works on are small
+    torch.set_num_threads(1)  # fastest for the peer, whose pieces of work are small
     for _ in range(min(rounds, 2)):
         times.bench(folder, "field", "--input", folder / "labels.png")
         theirs = times.of("torchvf", lambda: compute_vector_field(tensor, 11).numpy())
@@ -121,7 +121,7 @@ def field(report, folder, rounds):
 
 
 def twice(report, folder, rounds):
-    # The benchmark, its size and twice of it.
+    # The benchmark at its own size and at twice that size.
     pairs = [("dbscan, contracted", "1000000 points, float32", "2000000 points, float32"),
              ("integrate, Euler", "1000000 points, float32", "2000000 points, float32"),
              ("field, sdf", "1024x1024", "2048x1024"),

@@ -1,4 +1,4 @@
-"""FCRNet's and W-Net's code, written for TensorFlow 1, on today's TensorFlow: as it is, under another module name."""
+"""Runs FCRNet's and W-Net's code, written for TensorFlow 1, unchanged on current TensorFlow."""
 import importlib
 import os
 import sys
@@ -12,13 +12,13 @@ numpy, tensorflow = common.modules("numpy", "tensorflow")
 common.modules("tf_keras", "scipy", "skimage", "cv2", "safetensors.numpy")
 tf = tensorflow.compat.v1
 tf.disable_eager_execution()
-tf.disable_control_flow_v2()  # gradients of loops as TensorFlow 1 had them
+tf.disable_control_flow_v2()  # gradients of loops as in TensorFlow 1
 sys.modules["tensorflow"] = tf
 
 
 def old_peak_local_max(image, min_distance=1, threshold_abs=None, indices=True, exclude_border=True):
     """What skimage.feature.peak_local_max gave until version 0.17 where `indices` is false: a mask of the maxima of
-    squares, outside of which lie zeros, without those that lie within min_distance of the border unless told so."""
+    squares, with zeros outside the image, and by default without those within min_distance of the border."""
     from scipy import ndimage
     assert not indices
     mask = (image == ndimage.maximum_filter(image, 2 * min_distance + 1, mode="constant")) & (image > threshold_abs)
@@ -30,7 +30,7 @@ def old_peak_local_max(image, min_distance=1, threshold_abs=None, indices=True, 
 
 
 def modules_of(root, *names):
-    """Modules of a peer's folder. Those of another peer, which have the same names, are forgotten first."""
+    """Imports modules from a peer's folder, after unloading another peer's modules of the same names."""
     import scipy.ndimage
     import skimage.feature
     import skimage.morphology
@@ -111,7 +111,7 @@ def neighbours(process, labels, capacity=500):
 
 
 def cleaned(process, labels):
-    """As the peers prepare them: no objects below 25 px, ids without gaps."""
+    """Labels as prepared by the peers: no objects below 25 px, ids without gaps."""
     return process.remove_small(labels, 25).astype(numpy.int32)
 
 
@@ -128,8 +128,9 @@ def judge_value(report, what, ours, theirs):
     report.check(f"{what}: value", off <= 1e-5, f"{ours:.7g} and {theirs:.7g}, relative difference {off:.1e}")
 
 
-# How Basin runs: by direct convolution as every machine with AVX2 can, and as this machine would choose, which includes
-# Winograd convolution. That rounds differently and turns more of the ReLUs whose input is 0 but for rounding.
+# How Basin runs: with direct convolution, which every machine with AVX2 supports, and with the machine's default, which
+# includes Winograd convolution. The latter rounds differently and switches more of the ReLUs whose input is 0 up to
+# rounding.
 WAYS = (("direct", {"BASIN_ISA": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "BASIN_WINOGRAD": "0"}, 1e-4), ("as chosen", {}, 1e-3))
 
 

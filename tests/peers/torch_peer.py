@@ -77,7 +77,7 @@ def by_gather(field, points):
 
 
 def by_grid_sample(field, points):
-    """The same by PyTorch's own kernel."""
+    """The same interpolation by PyTorch's own kernel."""
     height, width = field.shape[2:]
     x, y = points[:, 0] * (2 / max(width - 1, 1)) - 1, points[:, 1] * (2 / max(height - 1, 1)) - 1
     grid = torch.stack([x, y], -1)[:, None]

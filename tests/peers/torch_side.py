@@ -27,7 +27,7 @@ def losses(alpha=0.5, beta=0.5):
 
 
 def adam(parameters, rate):
-    """The fastest Adam that this PyTorch has for the processor: fused where it can be asked for."""
+    """The fastest Adam of this PyTorch release for the CPU: fused if available."""
     parameters = list(parameters)
     try:
         return torch.optim.Adam(parameters, lr=rate, fused=True)
@@ -101,7 +101,7 @@ def main():
                 getattr(built[key], ask["task"])()
                 milliseconds.append(1e3 * (time.perf_counter() - start))
             print(json.dumps({"ms": milliseconds}), flush=True)
-        except Exception as error:  # a setting that this PyTorch cannot run is a line in the table, not the end
+        except Exception as error:  # a setting that this PyTorch cannot run is reported in the table
             print(json.dumps({"error": str(error).splitlines()[0][:200]}), flush=True)
 
 

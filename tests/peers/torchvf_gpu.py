@@ -144,12 +144,12 @@ class Network:
         compile_it = (lambda f: torch.compile(f, mode="max-autotune")) if self.launched == "compiled" else (lambda f: f)
         self.loss, self.network = compile_it(forward_loss), compile_it(self.model)
 
-    def autocast(self):  # what it keeps of weights from step to step may not be kept in a graph
+    def autocast(self):  # cached weights must not be kept in a graph
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16",
                               cache_enabled=self.launched != "graph")
 
     def run(self, work):
-        """Does the work, or replays it; what a graph holds it has recorded after three runs on another stream."""
+        """Does the work, or replays its graph, which is recorded after three runs on another stream."""
         if self.launched != "graph":
             return work()
         if self.graph is None:
@@ -211,7 +211,7 @@ def network(session, folder, task, launched=("eager", "graph")):
                                 getattr(built[way, batch], task)()
                         series = session.time(getattr(built[way, batch], task), most=1 if session.options.small else 20)
                     session.add(*of, series)
-                except Exception as error:  # a setting that this PyTorch or GPU cannot run is a line, not the end
+                except Exception as error:  # a setting that this PyTorch or GPU cannot run is reported in the table
                     dead.add((way, batch))
                     built.pop((way, batch), None)
                     session.omit(*of, first_line(error))
@@ -245,7 +245,7 @@ def write_png(path, pixels):
 
 
 def same_network(session, folder):
-    """Weights and statistics of PyTorch's network in Basin's: the same maps, so that the same work is timed."""
+    """Copies the weights and statistics of PyTorch's network to Basin's and checks that both give the same maps."""
     torch.manual_seed(1)
     model = torch_peer.H1().eval()
     for layer in model.modules():
@@ -277,7 +277,7 @@ def infer(session, folder):
 
 
 def compiled(session, folder):
-    """At most half of the time that is left: the tasks behind it have theirs."""
+    """At most half of the remaining time, so that later tasks get the rest."""
     end = session.end
     try:
         session.end -= session.left() / 2
@@ -369,7 +369,7 @@ def components(session, folder):
 
 
 def crowd(side, pitch=20):
-    """Discs on a lattice, each with a label of its own."""
+    """Discs on a lattice, each with its own label."""
     y, x = numpy.mgrid[:side, :side]
     across = -(-side // pitch)
     inside = (y % pitch - pitch // 2) ** 2 + (x % pitch - pitch // 2) ** 2 < 81
@@ -402,7 +402,7 @@ def field(session, folder):
 
 
 def labels_of(session, folder):
-    """What Basin makes of the true maps of labels.npy."""
+    """Basin's decoding of the true maps of labels.npy."""
     common.basin("integrate", folder / "field.npy", "--mask", folder / "labels.npy", "--step", 0.1, "--steps", 25,
                  "--device", session.options.device, "--out", folder / "ends.npy")
     common.basin("cluster", folder / "ends.npy", "--eps", 2.25, "--min-samples", 15, "--mask", folder / "labels.npy",
@@ -411,7 +411,7 @@ def labels_of(session, folder):
 
 
 def same_objects(a, b):
-    """Whether two label images differ in the numbers of their objects alone."""
+    """Whether two label images contain the same objects, whatever their ids."""
     if a.shape != b.shape:
         return False
     pairs = numpy.unique(numpy.stack([a.ravel(), b.ravel()]), axis=1)
@@ -507,7 +507,7 @@ def table(session):
 
 
 def write(session, name):
-    """What is known so far."""
+    """The results so far."""
     ratios, text = table(session)
     if session.options.json:
         path = pathlib.Path(session.options.json)
@@ -537,7 +537,7 @@ def main():
     common.basin_path()
     if options.small:
         options.rounds = 1
-        torch.set_num_threads(1)  # where others use the machine, threads that wait for each other take many times as long
+        torch.set_num_threads(1)  # on a busy machine, threads that wait for each other take many times as long
     torch.backends.cudnn.benchmark = True
     session = Session(options)
     name = torch.cuda.get_device_name() if session.cuda else "the processor"
@@ -552,7 +552,7 @@ def main():
                 tasks[task](session, pathlib.Path(folder))
             except TimeoutError:
                 session.note(f"{task}: broken off: no time left")
-            except (Exception, SystemExit) as ended:  # the others still have their turn
+            except (Exception, SystemExit) as ended:  # the other tasks still run
                 session.report.check(task, False, str(ended) or repr(ended))
             write(session, name)
     print("\n" + write(session, name), flush=True)

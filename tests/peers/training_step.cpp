@@ -1,9 +1,9 @@
-// What a method computes, for the scripts of this folder to compare with other software: training steps, the loss of
-// given maps, the targets of given labels and the objects in given maps.
+// Runs parts of a method, for comparison with other software by the scripts of this folder: training steps, the loss of
+// given maps, the targets for given labels and the objects in given maps.
 //
 //     basin_training_step FOLDER
 //
-// FOLDER/request.json says what is wanted: {"task": ..., "method": NAME, "settings": ["KEY=VALUE", ...], ...}. Arrays
+// FOLDER/request.json specifies the task: {"task": ..., "method": NAME, "settings": ["KEY=VALUE", ...], ...}. Arrays
 // are raw float32, labels raw int32, in files of FOLDER that are named after them.
 //   model    {}: writes `model.safetensors` with the first values of seed 5.
 //   train    {"shape": [N, C, H, W], "model": FILE, "steps": 1, "rate": 0, "scheduled": 0, "dropout": [...]}: steps on
@@ -95,7 +95,7 @@ std::unique_ptr<Method> method_of(const Json& request) {
   return make_method(request.at("method").get<std::string>(), assignments);
 }
 
-/// What a dropout multiplies by, in nchw order: of each element, or of each channel of a sample.
+/// The factors of a dropout in nchw order: one for each element, or for each channel of a sample.
 std::vector<float> dropout_mask(const Exec& exec, const Json& dropout, uint64_t seed, const StepState& state) {
   const double p = dropout.at("p").get<double>();
   const auto layer = dropout.at("layer").get<uint32_t>();
@@ -111,7 +111,7 @@ std::vector<float> dropout_mask(const Exec& exec, const Json& dropout, uint64_t 
   return mask.to_host<float>(exec);
 }
 
-/// The method's targets of labels [N, H, W].
+/// The method's targets for labels [N, H, W].
 TargetTensors targets_of(const Exec& exec, const Method& method, const Tensor& labels) {
   const int n = labels.dim(0), height = labels.dim(1), width = labels.dim(2);
   TargetTensors targets = make_target_tensors(exec, method.targets(), n, height, width);
@@ -183,7 +183,7 @@ void train(const Exec& exec, const Folder& folder, const Json& request) {
   }
 }
 
-/// The loss of the maps before their activation, by the operations that the method's own loss() is made of.
+/// The loss of maps before their activation, computed with the operations that the method's own loss() uses.
 Var loss_of_maps(Tape& tape, const Var& maps, const Tensor& labels, const Json& config, const float& scheduled) {
   const std::string method = config.at("method").get<std::string>();
   const int capacity = config.at("capacity").get<int>();
@@ -222,7 +222,7 @@ struct BoxRows {
   }
 };
 
-/// As ObjectGuided::loss with these outputs of the networks, without the points where masks are refined.
+/// Like ObjectGuided::loss for these outputs of the networks, without the points where masks are refined.
 void guided_loss(const Exec& exec, const Folder& folder, const Json& request) {
   const std::unique_ptr<Method> method = method_of(request);
   const Json config = method->config();
@@ -276,7 +276,7 @@ void regions(const Exec& exec, const Folder& folder, const Json& request) {
   const BoxRows rows(exec, folder, request.at("count").get<int>(), false);
   const OgRegions regions = og_regions(exec, rows.boxes, OgDetector::levels);
   folder.write("source", std::vector<int32_t>(regions.source.begin(), regions.source.end()));
-  std::vector<int32_t> before{0};  // all draws are kept
+  std::vector<int32_t> before{0};  // all candidates are kept
   for (const RoiList::Region& r : regions.levels.at(0).regions)
     before.push_back(before.back() + 3 * (r.height * r.width / 8));
   const RoiList& list = regions.levels[0];

@@ -22,7 +22,7 @@ STEPS, RATE = 4, 2e-4
 
 
 class GivenDropout(torch.nn.Module):
-    """Multiplies by the mask that Basin's dropout used in step `step`."""
+    """Multiplies by the mask of Basin's dropout in step `step`."""
 
     def __init__(self, folder):
         super().__init__()
@@ -54,7 +54,7 @@ def distance(ours, theirs):
     return total, max(off[name] / size[name] for name in theirs)
 
 
-# How the program runs, and what its gradient and the losses of its steps may be off by.
+# How the program runs, and the tolerances for its gradient and the losses of its steps.
 DIRECT = ("direct", {"BASIN_ISA": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "BASIN_WINOGRAD": "0"}, 2e-3, (1e-5, 1e-4, 5e-4, 1e-3))
 CHOSEN = ("as chosen", {}, 1e-2, (1e-5, 5e-4, 5e-3, 5e-3))
 
@@ -97,7 +97,7 @@ def compare(report, folder, kind, size, way):
                     report.check(f"{case}: {name}", False, f"off by {off:.1e}")
         optimizer.step()
         ours = float(folder.read(f"loss{step}")[0])
-        # Early Adam steps follow the sign of a gradient however small: rounding grows fast.
+        # Early Adam steps follow a gradient's sign, however small the gradient is, so that rounding errors grow fast.
         report.check(f"{case}: loss of step {step}", abs(ours - value.item()) <= loss_limits[step],
                      f"{ours:.6f} and {value.item():.6f}")
 

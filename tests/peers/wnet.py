@@ -56,7 +56,7 @@ def sample(size, seed):
 
 
 def targets(labels):
-    """The peer's distance map, in floating point: its quantisation to 8 bits is left out on purpose."""
+    """The peer's distance map in floating point, deliberately without its quantisation to 8 bits."""
     return numpy.stack([process.distance_map(each, normalize=True) for each in labels]).astype(numpy.float32)
 
 
@@ -65,11 +65,11 @@ def compare_targets(report, folder, height, width, seed):
     middle = labels[40:-40, 40:-40]
     whole = targets(labels[None])[0]
     folder.write(labels=labels)
-    # A sample of the middle, whose surroundings reach over the whole image.
+    # A sample from the middle, whose margin covers the whole image.
     folder.ask("targets", "wn", ["channels=1"], shape=labels.shape, crop=middle.shape)
     side.judge(report, f"distance target, {height}x{width}", folder.read("distance", middle.shape) / 10,
                whole[40:-40, 40:-40], 1e-5)
-    # The whole image as the training sees it, with pixels around it that do not belong to it.
+    # The whole image as in training, surrounded by pixels that do not belong to it.
     folder.write(labels=numpy.pad(labels, 1, constant_values=-1))
     folder.ask("targets", "wn", ["channels=1"], shape=[height + 2, width + 2], crop=labels.shape)
     side.judge(report, f"distance target, {height}x{width}, border included", folder.read("distance", labels.shape) / 10,
@@ -77,7 +77,7 @@ def compare_targets(report, folder, height, width, seed):
 
 
 def paper_loss(embedding, labels, near):
-    """The paper's loss of unit vectors [N,H,W,C]: each object counts the same, the background is one of them."""
+    """The paper's loss of unit vectors [N,H,W,C]: all objects, including the background, have the same weight."""
     total = 0
     for n, each in enumerate(labels):
         ids = numpy.unique(each)
@@ -102,7 +102,7 @@ def embedding_loss(embedding, labels, pixel_mean):
 
 
 def compare_loss(report, folder, size, pixel_mean, channels, seed):
-    """Of given vectors, which the loss brings to length 1."""
+    """Compares the loss of given vectors, which the loss normalises to length 1."""
     labels = sample(size, seed)
     vectors = numpy.random.default_rng(seed).normal(0, 1, (2, channels, size, size)).astype(numpy.float32)
     tf.reset_default_graph()
@@ -118,7 +118,7 @@ def compare_loss(report, folder, size, pixel_mean, channels, seed):
 
 
 def compare_step(report, folder, size, pixel_mean, seed):
-    """Of distance and embedding together."""
+    """Compares the joint loss of distance and embedding."""
     labels = sample(size, seed)
     distance = targets(labels)
     image = (0.6 * (labels > 0) + 0.2 * numpy.random.default_rng(seed).normal(size=labels.shape)).astype(numpy.float32)

@@ -97,8 +97,8 @@ Image.fromarray(pixels("u8")).save("u8.bmp")
 Image.fromarray(pixels("u8", 3)).save("u8_rgb.bmp")
 Image.fromarray(pixels("u8", 4), "RGBA").save("u8_rgb_alpha.bmp")
 
-# What microscopes and people write.
-turned = Image.fromarray(smooth).transpose(Image.Transpose.ROTATE_90)  # shown upright where orientation 6 is obeyed
+# Variants that microscopes and other programs write.
+turned = Image.fromarray(smooth).transpose(Image.Transpose.ROTATE_90)  # upright if orientation 6 is applied
 exif = Image.Exif()
 exif[0x112] = 6
 turned.save("turned.jpg", quality=95, subsampling=0, exif=exif)
@@ -123,7 +123,7 @@ tifffile.imwrite("slices.ome.tif", planes5[:4].reshape(2, 2, H, W), ome=True, me
 with tifffile.TiffWriter("pyramid.tif") as writer:
     writer.write(pixels("u8")[::4, ::4], subfiletype=1, metadata=None)
     writer.write(pixels("u8"), metadata=None)
-with tifffile.TiffWriter("pyramid_untold.tif") as writer:
+with tifffile.TiffWriter("pyramid_unmarked.tif") as writer:
     writer.write(pixels("u8")[:18, :20], metadata=None)
     writer.write(pixels("u8")[:18:2, :20:2], metadata=None)
 Image.fromarray(pixels("u8") > 100).save("bits.tif")

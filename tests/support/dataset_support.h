@@ -1,6 +1,6 @@
 #pragma once
-// Published data sets, for tests of what perfect maps decode to. They are not part of the source tree: the environment
-// variable BASIN_DATASETS names the folder that contains them.
+// Published data sets, for tests of how well perfect maps can be decoded. They are not part of the source tree: the
+// environment variable BASIN_DATASETS names the folder that contains them.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -29,7 +29,7 @@ inline std::vector<Labels> dataset_labels(const std::string& name, int height = 
   return all;
 }
 
-/// Each pixel takes the label at the source pixel that contains its centre; ids are renumbered without gaps.
+/// Each pixel takes the label of the source pixel that contains its centre; ids are renumbered without gaps.
 inline Labels resize_nearest(const Labels& from, int height, int width) {
   std::vector<int64_t> ids;
   for (int y = 0; y < height; ++y)
@@ -38,7 +38,7 @@ inline Labels resize_nearest(const Labels& from, int height, int width) {
   return compact(height, width, std::move(ids));
 }
 
-/// Means over images, except that the average precision is pooled.
+/// AP50 pooled over all images, AJI and SBD averaged over images.
 struct OracleScores {
   double ap50 = 0, aji = 0, sbd = 0;
 };

@@ -89,7 +89,7 @@ inline bool mentions(const std::string& text, const std::string& part) {
   return found;
 }
 
-/// Three images with known scores by the peers' own code; ids have gaps.
+/// Three images whose scores are known from the peers' own code; ids have gaps.
 inline void write_golden(const ScoreFolder& folder) {
   folder.labels("truth/a_masks.npy", true_a, {3, 70, 1000});
   folder.labels("prediction/a_masks.npy", predicted_a, {1, 2, 3, 40});

@@ -8,8 +8,8 @@
 
 namespace basin::test {
 
-/// A method without a network and without a training, whose maps and instances are given functions: for tests of what
-/// knows methods by their interface alone.
+/// A method without network or training, whose maps and instances come from given functions: for tests of code that
+/// uses methods through their interface only.
 class FakeMethod : public Method {
  public:
   using Predict = std::function<Maps(const Exec&, const Tensor& image)>;

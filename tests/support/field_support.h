@@ -8,7 +8,7 @@
 
 #include "tests/support/support.h"
 
-// Awkward label images, and properties that every field of a label image has.
+// Awkward label images, and checks of properties that every vector field of a label image has.
 namespace basin::test {
 
 struct Grid {
@@ -27,7 +27,7 @@ inline Grid grid(std::vector<std::string> rows) {
   return g;
 }
 
-/// Overlapping ellipses, later ones on top, so that objects touch, are cut into pieces and cross the border.
+/// Overlapping ellipses, later ones on top, so that objects touch, are in pieces and cross the border.
 inline Grid ellipses(int height, int width, int count, double largest, unsigned seed) {
   Grid g{height, width, std::vector<int32_t>(size_t(height) * size_t(width))};
   const std::vector<double> u = uniform<double>(size_t(count) * 5, 0, 1, seed);
@@ -74,7 +74,7 @@ inline Grid flipped(const Grid& g, bool rows, bool columns) {
   return f;
 }
 
-/// A quarter turn counter-clockwise: the pixel at (x, y) goes to (y, W - 1 - x).
+/// Rotation by 90 degrees counter-clockwise: the pixel at (x, y) goes to (y, W - 1 - x).
 inline Grid turned(const Grid& g) {
   Grid t{g.width, g.height, std::vector<int32_t>(g.ids.size())};
   for (int y = 0; y < g.height; ++y)
@@ -83,7 +83,7 @@ inline Grid turned(const Grid& g) {
   return t;
 }
 
-/// field(flip(L)) == signflip(flip(field(L))) for both flips, and the same for a quarter turn.
+/// Checks that field(flip(L)) == signflip(flip(field(L))) for both flips, and the same for a rotation by 90 degrees.
 template <class Make>
 void check_symmetries(const Grid& g, const Make& make, double tolerance) {
   const Field field = make(g);
@@ -141,7 +141,7 @@ inline const std::vector<std::pair<std::string, Grid>>& awkward() {
     a.push_back(
         {"hole with an object, pieces", grid({"1111111..2", "1.....1..2", "1.3.3.1...", "1.....1..2", "1111111222"})});
     const std::vector<double> random = uniform<double>(25 * 19, 1, 2e9, 9);
-    Grid bricks{50, 57, {}};  // many ids in one tile, so that some must collide in its table
+    Grid bricks{50, 57, {}};  // many ids in one tile, so that some collide in its hash table
     for (int y = 0; y < 50; ++y)
       for (int x = 0; x < 57; ++x)
         bricks.ids.push_back(int32_t(random[size_t(y / 2 * 19 + x / 3)]));

@@ -59,7 +59,7 @@ std::string refusal(F f) {
   } catch (const Error& e) {
     return e.what();
   }
-  FAIL_CHECK("nothing was refused");
+  FAIL_CHECK("expected an error, but none was thrown");
   return "";
 }
 
@@ -78,7 +78,7 @@ inline Labels labels_of(int height, int width, std::vector<int64_t> ids) {
 inline std::filesystem::path datasets() {
   if (const char* folder = std::getenv("BASIN_DATASETS"); folder && std::filesystem::is_directory(folder))
     return folder;
-  MESSAGE("BASIN_DATASETS names no folder: this test did not see real images");
+  MESSAGE("BASIN_DATASETS names no folder: this test was not run on real images");
   return {};
 }
 

@@ -26,7 +26,7 @@ inline bool has_tensor_cores(const Exec& exec) {
   REQUIRE(cudaGetDeviceProperties(&properties, gpu) == cudaSuccess);
   if (properties.major >= 8) return true;
 #endif
-  MESSAGE("this GPU does not multiply bfloat16: its convolutions in it were not run");
+  MESSAGE("this GPU has no bfloat16 arithmetic: its convolutions were not tested in bfloat16");
   return false;
 }
 

@@ -21,7 +21,7 @@ std::vector<Parameter> random_parameters(const Exec& exec, const std::vector<Sha
   return all;
 }
 
-/// A piece of a network: maps computed from inputs and parameters, in any layout.
+/// A piece of a network: a function from inputs and parameters to maps in any layout.
 using Piece = std::function<Var(Tape&, const std::vector<Var>& inputs, const std::vector<Parameter>& parameters)>;
 
 /// The results of one run of a piece: its value, and all gradients of <w, value> for random w, in nchw.
@@ -50,7 +50,8 @@ struct PieceRun {
   static std::vector<T> weights(size_t n) { return uniform<T>(n, -1, 1, 7); }
 };
 
-/// Checks the gradient of each input and parameter of a piece, in double along a random direction.
+/// Checks the gradient of each input and parameter of a piece against finite differences, in double along a random
+/// direction.
 inline void check_piece(const Piece& piece, const std::vector<Shape>& inputs, const std::vector<Shape>& parameters,
                         double tolerance = 1e-5) {
   const Exec cpu;
@@ -86,9 +87,9 @@ inline void check_piece(const Piece& piece, const std::vector<Shape>& inputs, co
   }
 }
 
-/// On every device, compares a piece in float32 by the libraries, in their layouts, with the plain kernels in nchw:
-/// values and all gradients, by their mean difference, because rounding may decide a ReLU near 0 either way. Some
-/// gradients, such as that of a bias before a normalisation, are 0 up to rounding: these are compared relative to 1.
+/// On every device, compares a piece in float32, run by the libraries in their layouts, with the plain kernels in nchw.
+/// Compares values and all gradients by their mean difference, because rounding may switch a ReLU near 0. Gradients
+/// that are 0 up to rounding, such as that of a bias before a normalisation, are compared relative to 1.
 inline void check_paths(const std::function<Piece(Layout)>& piece_in, Layout cpu_layout,
                         const std::vector<Shape>& inputs, const std::vector<Shape>& parameters,
                         double tolerance = 1e-5) {

@@ -17,7 +17,7 @@ struct Rectangle {
   int y0, y1, x0, x1;  // half open
 };
 
-/// Objects 1, 2, ... as boxes; later ones cover earlier ones, which must stay visible.
+/// Objects 1, 2, ... as boxes; later ones cover earlier ones, which must stay partly visible.
 inline Labels boxes(int height, int width, const std::vector<Rectangle>& all) {
   Labels labels{height, width, int(all.size()), std::vector<int32_t>(size_t(height) * size_t(width), 0)};
   for (size_t k = 0; k < all.size(); ++k)
@@ -27,7 +27,7 @@ inline Labels boxes(int height, int width, const std::vector<Rectangle>& all) {
   return labels;
 }
 
-/// Renumbers ids to 1..count in their order.
+/// Renumbers ids to 1..count, preserving their order.
 inline Labels renumber(int height, int width, const std::vector<int32_t>& ids) {
   std::vector<int32_t> used = ids;
   std::sort(used.begin(), used.end());
@@ -39,7 +39,7 @@ inline Labels renumber(int height, int width, const std::vector<int32_t>& ids) {
   return labels;
 }
 
-/// Blocks of a random size on a grid, some missing, some cut in half: small areas, so that IoU often equals a
+/// Blocks of random sizes on a grid, some missing, some cut in half. Areas are small, so that an IoU often equals a
 /// threshold.
 inline Labels random_blocks(int height, int width, int cell, double keep, unsigned seed) {
   std::mt19937 rng(seed);
@@ -59,7 +59,7 @@ inline Labels random_blocks(int height, int width, int cell, double keep, unsign
   return renumber(height, width, ids);
 }
 
-/// O[i][j] by counting, background included.
+/// The overlap O[i][j] in pixels, by counting, including the background.
 inline std::vector<std::vector<int64_t>> dense_overlap(const Labels& truth, const Labels& prediction) {
   std::vector<std::vector<int64_t>> table(size_t(truth.count) + 1,
                                           std::vector<int64_t>(size_t(prediction.count) + 1, 0));
@@ -113,7 +113,7 @@ inline std::vector<int> dense_assignment(const std::vector<std::vector<double>>&
   return column;
 }
 
-// The images with known scores by the peers' own code.
+// The images whose scores are known from the peers' own code.
 inline const Labels true_a = boxes(24, 24, {{1, 9, 1, 9}, {1, 9, 12, 20}, {14, 22, 3, 19}});
 inline const Labels predicted_a = boxes(24, 24, {{2, 10, 1, 9}, {1, 9, 13, 19}, {14, 22, 3, 12}, {14, 22, 12, 19}});
 inline const Labels square = boxes(24, 24, {{4, 20, 4, 20}});

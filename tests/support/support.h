@@ -10,7 +10,7 @@
 
 namespace basin::test {
 
-/// The devices that this run can use. BASIN_REQUIRE_GPU=1 turns a missing GPU from a notice into a failure.
+/// The devices available to this run. A missing GPU is reported, or with BASIN_REQUIRE_GPU=1 a failure.
 inline std::vector<Exec> execs() {
   std::vector<Exec> all{Exec{}};
 #if BASIN_CUDA
@@ -29,11 +29,11 @@ inline std::vector<Exec> execs() {
 #endif
   if (all.size() == 1) {
     if (std::getenv("BASIN_REQUIRE_GPU")) FAIL("no GPU");
-    static const bool told = [] {
-      MESSAGE("no GPU: the CUDA side of the tests did not run");
+    static const bool reported = [] {
+      MESSAGE("no GPU: the CUDA part of the tests was not run");
       return true;
     }();
-    (void)told;
+    (void)reported;
   }
   return all;
 }
@@ -62,7 +62,7 @@ void check_close(const std::vector<T>& got, const std::vector<T>& want, double a
 }
 
 /// Compares every partial derivative of <w, f(inputs)>, for random w, with central differences, in double on the CPU.
-/// With w = 1 instead of random numbers, a backward pass that mixes up its outputs would pass.
+/// With w = 1 instead of random numbers, a backward pass that mixes up its outputs would go unnoticed.
 inline void check_gradient(const std::function<Var(Tape&, std::vector<Var>&)>& f, const std::vector<Shape>& shapes,
                            std::vector<std::vector<double>> at, double step = 1e-6, double tolerance = 1e-6) {
   const Exec cpu;

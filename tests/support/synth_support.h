@@ -14,7 +14,7 @@ inline synth::Body ball(double x, double y, double radius) {
   return body;
 }
 
-/// Straight, of length 2 half + 2 radius, along x.
+/// A straight rod along x, of length 2 half + 2 radius.
 inline synth::Body bar(double x, double y, double half, double radius) {
   synth::Body body;
   for (int k = 0; k <= 8; ++k) {

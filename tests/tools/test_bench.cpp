@@ -29,7 +29,7 @@ void write_squares(const std::filesystem::path& path) {
 
 }  // namespace
 
-TEST_CASE("bench: a product of matrices is the rate that networks are measured against") {
+TEST_CASE("bench: the rate of a matrix product is the reference for networks") {
   const Folder folder;
   std::string out;
   const Json rows = rows_of(folder, "matrix --reps 1", &out);
@@ -48,7 +48,7 @@ TEST_CASE("bench: a product of matrices is the rate that networks are measured a
   CHECK(out.find("device: ", 1) == std::string::npos);
 }
 
-TEST_CASE("bench: a benchmark brings the reference that its rows are a share of, first") {
+TEST_CASE("bench: a benchmark first runs the reference that its rows are compared with") {
   const Folder folder;
   write_squares(folder / "l.png");
   const Json components = rows_of(folder, "components --input l.png --reps 1");
@@ -65,7 +65,7 @@ TEST_CASE("bench: a benchmark brings the reference that its rows are a share of,
   CHECK(asked.size() == 5);
 }
 
-TEST_CASE("bench: segment gives the time from image to labels, and that of its parts") {
+TEST_CASE("bench: segment reports the time from image to labels, and of network and decoding separately") {
   const Folder folder;
   write_squares(folder / "l.png");
   std::string out;
@@ -83,7 +83,7 @@ TEST_CASE("bench: segment gives the time from image to labels, and that of its p
   CHECK(contains(out, "  decode "));
 }
 
-TEST_CASE("bench: a training step tells how much memory it takes at most") {
+TEST_CASE("bench: a training step reports its peak memory") {
   const Folder folder;
   std::string out;
   const Json rows = rows_of(folder, "train-step --side 64 --reps 1", &out);
@@ -96,7 +96,7 @@ TEST_CASE("bench: a training step tells how much memory it takes at most") {
   CHECK(contains(out, "  peak "));
 }
 
-TEST_CASE("bench: every method is timed, in training and on an image") {
+TEST_CASE("bench: every method's training step and segmentation are timed") {
   const Folder folder;
   for (const std::string model : {"vf-h2", "es", "wn", "fc", "og"}) {
     CAPTURE(model);
@@ -111,7 +111,7 @@ TEST_CASE("bench: every method is timed, in training and on an image") {
   }
 }
 
-TEST_CASE("bench: a precision that the device has not is said, and fp32 taken") {
+TEST_CASE("bench: a precision that the device lacks is reported, and fp32 is used") {
   const Folder folder;
   const Ran ran = run_basin(folder, "bench memory --reps 1 --device cpu --precision tf32 --json rows.json");
   CHECK(ran.code == 0);

@@ -21,7 +21,7 @@ void put_pair(const Folder& folder, const std::string& stem, int seed, int size 
 
 }  // namespace
 
-TEST_CASE("check-data: a good set, as table and as JSON") {
+TEST_CASE("check-data: a valid data set is described in a table and as JSON") {
   const Folder folder;
   for (int i = 0; i < 4; ++i)
     put_pair(folder, "good/" + std::to_string(i), i);
@@ -41,7 +41,7 @@ TEST_CASE("check-data: a good set, as table and as JSON") {
   CHECK(run_basin(folder, "check-data good --json good/0_img.png").code == 1);
 }
 
-TEST_CASE("check-data: what train refuses is an error, and every file is named") {
+TEST_CASE("check-data: problems that train refuses are errors, and every file is named") {
   const Folder folder;
   put_pair(folder, "bad/fits", 0);
   put_pair(folder, "bad/size", 1, 24);

@@ -13,7 +13,7 @@
 using namespace basin;
 using namespace basin::test;
 
-TEST_CASE("command: version, help, and what it does not know") {
+TEST_CASE("command: version, help, and the refusal of unknown commands and arguments") {
   const Folder folder;
   const Ran version = run_basin(folder, "--version");
   CHECK(version.code == 0);
@@ -41,7 +41,7 @@ TEST_CASE("command: version, help, and what it does not know") {
   refused("train --data . --out o --lr abc", "abc");
 }
 
-TEST_CASE("command: threads wait without spinning for long, unless the environment decides") {
+TEST_CASE("command: threads do not spin for long while waiting, unless environment variables say otherwise") {
   const Folder folder;
   const std::string clean = "env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT OMP_DISPLAY_ENV=VERBOSE ";
   const Ran by_itself = run_basin(folder, "--version", clean);
@@ -52,7 +52,7 @@ TEST_CASE("command: threads wait without spinning for long, unless the environme
   CHECK(!contains(run_basin(folder, "--version", clean + "OMP_WAIT_POLICY=active").err, "GOMP_SPINCOUNT = '3000'"));
 }
 
-TEST_CASE("command: doctor names the build and the machine") {
+TEST_CASE("command: doctor describes the build and the machine") {
   const Folder folder;
   const Ran doctor = run_basin(folder, "doctor");
   REQUIRE(doctor.code == 0);
@@ -85,7 +85,7 @@ TEST_CASE("command: bench prints a table and writes it as JSON") {
   CHECK(run_basin(folder, "bench memory --reps 1 --json no/such/folder.json").code == 1);
 }
 
-TEST_CASE("command: beside a file that a command writes lies how it came about, and that makes it again") {
+TEST_CASE("command: each output file has a run.json whose command reproduces it") {
   const Folder folder;
   write_labels(folder / "x_masks.png", labels_of(4, 5, {1, 1, 0, 0, 2,  //
                                                         1, 1, 0, 2, 2,  //
@@ -136,7 +136,7 @@ TEST_CASE("command: beside a file that a command writes lies how it came about, 
     CHECK(entry.path().filename() != "run.json");
 }
 
-TEST_CASE("command: a device that is none, or is not there, is refused") {
+TEST_CASE("command: invalid and missing devices are refused") {
   const Folder folder;
   const std::string train = "train --data . --out run --device ";  // has no GPU path
   for (const char* device : {"gpu", "cuda:x", "cudafoo", "cuda:", "cuda:-1", "cuda:1x", "cuda:99999999999", "cpu:0"})
@@ -151,7 +151,7 @@ TEST_CASE("command: a device that is none, or is not there, is refused") {
   CHECK(contains(cuda.err, "--device cuda:99"));
 }
 
-TEST_CASE("command: info of images, label images, arrays and what is none") {
+TEST_CASE("command: info describes images, label images and arrays, and refuses other files") {
   const Folder folder;
   Image rgb{2, 3, 3, PixelType::u8, std::vector<std::byte>(18)};
   for (int i = 0; i < 18; ++i)
@@ -187,7 +187,7 @@ TEST_CASE("command: info of images, label images, arrays and what is none") {
   CHECK(contains(missing.out, "3 x 2 px"));
 }
 
-TEST_CASE("command: info of models, with and without Basin's own description, and of what is none") {
+TEST_CASE("command: info describes models with and without Basin's metadata, and refuses other files") {
   const Exec cpu;
   const Folder folder;
   VectorFieldOptions o;
@@ -251,7 +251,7 @@ TEST_CASE("command: info of models, with and without Basin's own description, an
   refused("none.safetensors");
 }
 
-TEST_CASE("label statistics: areas, gaps in the numbers, and what are no labels") {
+TEST_CASE("label statistics: areas, gaps in the ids, and recognition of images that are not labels") {
   const LabelStatistics s = label_statistics({0, 7, 7,  //
                                               0, 7, 0,  //
                                               3, 3, 0},
@@ -267,7 +267,7 @@ TEST_CASE("label statistics: areas, gaps in the numbers, and what are no labels"
   CHECK(label_statistics({0, -1, 1, 1}, 2, 2).areas.empty());
 }
 
-TEST_CASE("command: a file that is read is not written over") {
+TEST_CASE("command: input files are never overwritten") {
   const Folder folder;
   write_labels(folder / "l.png", {2, 3, 1, {1, 1, 0, 0, 0, 0}});
   const std::string before = read_bytes(folder / "l.png");

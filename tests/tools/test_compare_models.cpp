@@ -51,7 +51,7 @@ Agreement agreement(bool left, bool empty = false) {
 
 }  // namespace
 
-TEST_CASE("agreement: what does not change is found again, and what looks at one side is not") {
+TEST_CASE("agreement: is 1 for an equivariant method, and lower for one that uses only the left half of the image") {
   const Agreement all = agreement(false), left = agreement(true), none = agreement(false, true);
   CHECK(all.flips == 1);
   CHECK(all.scales == 1);
@@ -63,7 +63,7 @@ TEST_CASE("agreement: what does not change is found again, and what looks at one
   CHECK(mean_of_defined({1, std::nullopt, 2}) == 1.5);
 }
 
-TEST_CASE("compare-models: with labels a table of scores, those of segment and evaluate") {
+TEST_CASE("compare-models: with labels, the table has the same scores as segment and evaluate") {
   const Folder folder;
   fs::copy_file(sample + "_img.png", folder / "in/a_img.png");
   fs::copy_file(sample + "_masks.png", folder / "in/a_masks.png");
@@ -91,7 +91,7 @@ TEST_CASE("compare-models: with labels a table of scores, those of segment and e
   CHECK(fs::exists(folder / "t.json.run.json"));
 }
 
-TEST_CASE("compare-models: images are seen at the scale that segment uses by default") {
+TEST_CASE("compare-models: images are processed at the scale that segment uses by default") {
   const Folder folder;
   fs::copy_file(sample + "_img.png", folder / "in/a_img.png");
   fs::copy_file(sample + "_masks.png", folder / "in/a_masks.png");
@@ -118,7 +118,7 @@ TEST_CASE("compare-models: images are seen at the scale that segment uses by def
   CHECK(rows[0][ap75] != rows[1][ap75]);
 }
 
-TEST_CASE("compare-models: without labels, and what it refuses") {
+TEST_CASE("compare-models: without labels the agreement is reported; invalid arguments are refused") {
   const Folder folder;
   fs::copy_file(sample + "_img.png", folder / "in/a.png");
   const Ran ran = run_basin(folder, "compare-models in/a.png --models nuclei-fluo --json t.json --device cpu");

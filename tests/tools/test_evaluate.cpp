@@ -7,7 +7,7 @@
 using namespace basin;
 using namespace basin::test;
 
-TEST_CASE("evaluate: golden values of a folder, in JSON, CSV and the table") {
+TEST_CASE("evaluate: golden values of a folder in JSON, CSV and the table") {
   const ScoreFolder folder("evaluate_golden");
   write_golden(folder);
   const Json json = evaluate_json(folder);
@@ -67,7 +67,7 @@ TEST_CASE("evaluate: golden values of a folder, in JSON, CSV and the table") {
   mentions(table, "\nd,2,0,0,");
 }
 
-TEST_CASE("evaluate: an undefined value is null, a dash, and an empty field") {
+TEST_CASE("evaluate: an undefined value is null in JSON, a dash in the table and an empty field in CSV") {
   const ScoreFolder folder("evaluate_empty");
   folder.labels("truth/x_masks.npy", nothing);
   folder.labels("prediction/x_masks.npy", nothing);
@@ -99,7 +99,7 @@ TEST_CASE("evaluate: the same bytes at 1, 2 and 7 threads") {
   CHECK(files[0] == files[2]);
 }
 
-TEST_CASE("evaluate: confidences give VOC2010") {
+TEST_CASE("evaluate: VOC2010 is computed if there are confidences") {
   const ScoreFolder folder("evaluate_voc");
   write_golden(folder);
   // By confidence: label 40 is first and hits nothing at .5; then 2 and 1 hit, then 3.
@@ -144,7 +144,7 @@ TEST_CASE("evaluate: confidences give VOC2010") {
   }
 }
 
-TEST_CASE("evaluate: refuses with the name of the file, and writes nothing") {
+TEST_CASE("evaluate: errors name the file, and nothing is written") {
   const ScoreFolder folder("evaluate_refuse");
   const std::string json = "--json '" + (folder.path / "out.json").string() + "'";
   mentions(refusal(folder, json), (folder.path / "prediction").string() + ": contains no label images");

@@ -6,7 +6,7 @@
 using namespace basin;
 using namespace basin::test;
 
-TEST_CASE("evaluate: truth in every layout that train takes") {
+TEST_CASE("evaluate: true labels are read in every layout that train supports") {
   const auto picture = [](const fs::path& path) {
     fs::create_directories(path.parent_path());
     write_png(path, {24, 24, 1, PixelType::u8, std::vector<std::byte>(24 * 24)});
@@ -73,7 +73,7 @@ TEST_CASE("evaluate: truth in every layout that train takes") {
   }
 }
 
-TEST_CASE("evaluate: true objects on planes of their own") {
+TEST_CASE("evaluate: true objects may be stored as one plane per object") {
   const ScoreFolder folder("evaluate_planes");
   // Two worms that cross in 7 x 7 pixels, and a plane that is empty. The second loses the pixel that they share.
   std::vector<uint8_t> planes(3 * 49, 0);
@@ -102,7 +102,7 @@ TEST_CASE("evaluate: true objects on planes of their own") {
   mentions(refusal(folder), "prediction/a_masks.npy: is not a label image");
 }
 
-TEST_CASE("evaluate: several folders, and the mean of their means") {
+TEST_CASE("evaluate: several folders are scored together, with the mean of their means") {
   const ScoreFolder folder("evaluate_subsets");
   folder.labels("truth/1_masks.npy", true_a), folder.labels("prediction/1_masks.npy", predicted_a);
   folder.labels("truth/2_masks.npy", true_d), folder.labels("prediction/2_masks.npy", nothing);
@@ -126,7 +126,7 @@ TEST_CASE("evaluate: several folders, and the mean of their means") {
   CHECK(!evaluate_json(folder)["metrics"]["AP50"].contains("mean_of_subsets"));
 }
 
-TEST_CASE("evaluate: pairs by stem") {
+TEST_CASE("evaluate: predictions and true labels are paired by stem") {
   const ScoreFolder folder("evaluate_pairs");
   folder.labels("truth/x_masks.npy", square);
   folder.labels("truth/x_img.npy", nothing);     // not a label image where there are *_masks.*
@@ -157,7 +157,7 @@ TEST_CASE("evaluate: pairs by stem") {
   CHECK(labels_path(files.pairs[0].prediction).filename() == "more.npy");
 }
 
-TEST_CASE("evaluate: PNG against TIFF") {
+TEST_CASE("evaluate: true labels in PNG are compared with predictions in TIFF") {
   const ScoreFolder folder("evaluate_formats");
   write_labels(folder.path / "truth/a_masks.png", true_a);
   write_labels(folder.path / "prediction/a_masks.tif", predicted_a);

@@ -5,7 +5,7 @@
 using namespace basin;
 using namespace basin::test;
 
-TEST_CASE("export: files of labels, filters in run.json, refusals in one sentence") {
+TEST_CASE("export: writes files from labels, records filters in run.json, and refuses in one sentence") {
   const Folder folder;
   write_labels(folder / "a_masks.png", labels_of(3, 4, {1, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 0}));
   const Ran ran = run_basin(folder, "export a_masks.png --save csv,rois,geojson --out out --exclude-edges");
@@ -25,7 +25,7 @@ TEST_CASE("export: files of labels, filters in run.json, refusals in one sentenc
   CHECK(run_basin(folder, "export a_masks.png --out . --save labels").code == 1);
 }
 
-TEST_CASE("export and segment: labels and Cellpose's files of others are never overwritten") {
+TEST_CASE("export and segment: labels and Cellpose files that Basin did not write are never overwritten") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   write_png(folder / "a.png", {3, 4, 1, PixelType::u8, std::vector<std::byte>(12)});
@@ -55,7 +55,7 @@ TEST_CASE("export and segment: labels and Cellpose's files of others are never o
   CHECK(std::filesystem::exists(folder / "own/a_masks.tif"));
 }
 
-TEST_CASE("segment: every kind of file, and filters") {
+TEST_CASE("segment: writes every kind of file, and applies filters") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   Image image{32, 40, 1, PixelType::u8, std::vector<std::byte>(32 * 40)};

@@ -34,7 +34,7 @@ int basin_field(const std::string& arguments) {
 
 }  // namespace
 
-TEST_CASE("field: the command writes what the kernels give") {
+TEST_CASE("field: the command writes the results of the kernels") {
   const Folder folder;
   const std::string labels = folder / "labels.png", out = folder / "field.npy";
   const Grid g = ellipses(60, 47, 12, 9, 31);

@@ -126,7 +126,7 @@ TEST_CASE("integrate: the command refuses in one sentence and writes nothing") {
   CHECK(!fs::exists(folder / "out.txt"));
 }
 
-TEST_CASE("flow: field, integrate and cluster in turn bring a label image back") {
+TEST_CASE("flow: field, integrate and cluster in turn recover a label image") {
   const Folder folder;
   const std::string truth = folder / "t.png", field = folder / "f.npy", points = folder / "p.npy",
                     out = folder / "l.png", mask = " --mask " + truth;
@@ -149,7 +149,7 @@ TEST_CASE("flow: field, integrate and cluster in turn bring a label image back")
   CHECK(command(folder, cluster + mask).text.find("t.png: has 1665 foreground pixels, but") != std::string::npos);
 }
 
-TEST_CASE("flow: a mask is read as a label image is") {
+TEST_CASE("flow: a mask is read in the same way as a label image") {
   const Folder folder;
   const fs::path samples = fs::path(basin::source_dir()) / "tests/samples";
   for (const char* name : {"u8_palette.tif", "u8_palette.png", "u8_white_is_zero.tif", "i64_strips.tif"}) {
@@ -172,7 +172,7 @@ TEST_CASE("flow: a mask is read as a label image is") {
   }
 }
 
-TEST_CASE("losses: the command takes a mask from an image") {
+TEST_CASE("losses: the command reads a mask from an image file") {
   const Folder folder;
   const std::vector<float> logit = uniform<float>(30, -1, 1, 1);
   write_npy(folder / "p.npy", {1, 6, 5}, logit.data());

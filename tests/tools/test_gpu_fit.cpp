@@ -17,7 +17,7 @@ std::string sentence(int major, int minor, const Architectures& build, int drive
 
 }  // namespace
 
-TEST_CASE("fit: CMake's list of architectures is read and told") {
+TEST_CASE("fit: CMake's list of architectures is parsed and printed") {
   const Architectures all = parse_architectures("61-real 90 100a-virtual 120f-real");
   CHECK(all.machine == std::vector<Architecture>{{61, 0}, {90, 0}, {120, 'f'}});
   CHECK(all.ptx == std::vector<Architecture>{{90, 0}, {100, 'a'}});
@@ -28,7 +28,7 @@ TEST_CASE("fit: CMake's list of architectures is read and told") {
   CHECK(to_string(parse_architectures("native 8 90b x61 61-reall")) == "unknown");
 }
 
-TEST_CASE("fit: machine code runs on its major version, from its minor version on") {
+TEST_CASE("fit: machine code runs on GPUs of its major version with the same or a later minor version") {
   CHECK(runs_on({80, 0}, 8, 0));
   CHECK(runs_on({80, 0}, 8, 6));
   CHECK(!runs_on({86, 0}, 8, 0));
@@ -42,7 +42,7 @@ TEST_CASE("fit: machine code runs on its major version, from its minor version o
   CHECK(!runs_on({100, 'f'}, 12, 0));
 }
 
-TEST_CASE("fit: PTX is translated for later GPUs, unless it is for one alone") {
+TEST_CASE("fit: PTX is translated for later GPUs, unless it is specific to one architecture") {
   CHECK(translates_for({61, 0}, 6, 1));
   CHECK(translates_for({61, 0}, 12, 0));
   CHECK(!translates_for({90, 0}, 8, 9));
@@ -52,7 +52,7 @@ TEST_CASE("fit: PTX is translated for later GPUs, unless it is for one alone") {
   CHECK(!translates_for({100, 'f'}, 11, 0));
 }
 
-TEST_CASE("fit: every GPU gets one sentence") {
+TEST_CASE("fit: one sentence states whether a GPU can run the build") {
   CHECK(sentence(6, 1, of_cuda_12) == "runs this build's machine code sm_61");
   CHECK(sentence(8, 7, of_cuda_12) == "runs this build's machine code sm_86");
   CHECK(sentence(8, 0, of_cuda_13) == "runs this build's machine code sm_80");
@@ -69,7 +69,7 @@ TEST_CASE("fit: every GPU gets one sentence") {
   CHECK(sentence(9, 0, parse_architectures("all")) == "this build does not record which GPUs it was compiled for");
 }
 
-TEST_CASE("fit: driver, toolkit and cuDNN") {
+TEST_CASE("fit: versions of driver, toolkit and cuDNN are checked for compatibility") {
   CHECK(fit_of_driver(13000, 13000).sentence == "the driver supports CUDA 13.0");
   CHECK(fit_of_driver(13010, 12040).fits);
   CHECK(fit_of_driver(12020, 12090).fits);

@@ -3,7 +3,7 @@
 using namespace basin;
 using namespace basin::test;
 
-TEST_CASE("manual: pages of the program and of every command") {
+TEST_CASE("manual: there is a page for the program and for every command") {
   const Folder folder;
   const Ran whole = run_basin(folder, "manual"), train = run_basin(folder, "manual train");
   CHECK(whole.code == 0);
@@ -20,7 +20,7 @@ TEST_CASE("manual: pages of the program and of every command") {
   CHECK(std::filesystem::exists(folder / "pages/basin-check-data.1"));
 }
 
-TEST_CASE("completion: bash offers commands, options, choices, names of models and files") {
+TEST_CASE("completion: bash completes commands, options, choices, model names and files") {
   const Folder folder;
   write_bytes(folder / "cells.tif", "");
   write_bytes(folder / "try.sh",
@@ -46,7 +46,7 @@ TEST_CASE("completion: bash offers commands, options, choices, names of models a
   CHECK(candidates("completion z") == "zsh\n");
 }
 
-TEST_CASE("version: what it was built from and with") {
+TEST_CASE("version: describes the build and its libraries") {
   const Folder folder;
   const Ran ran = run_basin(folder, "--version");
   CHECK(ran.out.starts_with("basin 0."));

@@ -17,7 +17,7 @@ Json run_json(const fs::path& folder) { return Json::parse(read_bytes(folder / "
 
 }  // namespace
 
-TEST_CASE("models: those of the source tree are listed with what they are for") {
+TEST_CASE("models: the models of the source tree are listed with their purpose") {
   const Folder folder;
   const Ran listed = run_basin(folder, "models");
   REQUIRE_MESSAGE(listed.code == 0, listed.err);
@@ -28,7 +28,7 @@ TEST_CASE("models: those of the source tree are listed with what they are for") 
   CHECK(listed.out.find("bacteria     vf-h1") < listed.out.find("nuclei-fluo"));
 }
 
-TEST_CASE("models: a name stands for a file of BASIN_MODELS, and a file of that name for itself") {
+TEST_CASE("models: a name refers to a file in BASIN_MODELS, unless there is a file of that name") {
   const Folder folder;
   put_image(folder / "a.png");
   put_model(folder / "first/mine.safetensors"), put_model(folder / "second/mine.safetensors");
@@ -56,7 +56,7 @@ TEST_CASE("models: a name stands for a file of BASIN_MODELS, and a file of that 
   CHECK(run_json(folder / "out")["model"] == "mine");
 }
 
-TEST_CASE("models: an unknown name is refused with those there are, and a path as a path") {
+TEST_CASE("models: an unknown name is refused with a list of the names, a missing path with the path") {
   const Folder folder;
   put_image(folder / "a.png");
   const auto refused = [&](const std::string& words, const std::string& why) {
@@ -76,7 +76,7 @@ TEST_CASE("models: an unknown name is refused with those there are, and a path a
   CHECK(!fs::exists(folder / "out"));
 }
 
-TEST_CASE("models: a damaged one is reported, and the others are listed") {
+TEST_CASE("models: a damaged model is reported, and the others are listed") {
   const Folder folder;
   write_bytes(folder / "models/bad.safetensors", "no model at all");
   const Ran listed = run_basin(folder, "models", "env BASIN_MODELS='" + (folder / "models").string() + "'");
@@ -86,7 +86,7 @@ TEST_CASE("models: a damaged one is reported, and the others are listed") {
   CHECK(contains(listed.err, "1 of 5 models could not be read"));
 }
 
-TEST_CASE("models: an installation has them in share/basin/models, wherever it is moved") {
+TEST_CASE("models: an installation finds its models in share/basin/models, wherever it is moved") {
   const Folder folder;
   fs::copy_file(basin::basin_command(), folder / "there/bin/basin");
   const auto list = [&] {

@@ -10,7 +10,7 @@
 using namespace basin;
 using namespace basin::test;
 
-TEST_CASE("oracle: a perfect network of every method leads back to the objects") {
+TEST_CASE("oracle: for every method, the maps of a perfect network give back the objects") {
   const Folder folder;
   std::filesystem::create_directories(folder / "truth");
   for (int i = 0; i < 2; ++i)
@@ -44,7 +44,7 @@ TEST_CASE("oracle: bad input is refused in one sentence") {
   CHECK(contains(run_basin(folder, "oracle truth --out out --set eps=-1").err, "--set eps=-1: expected"));
 }
 
-TEST_CASE("methods: lists the methods, and the settings of one with their defaults") {
+TEST_CASE("methods: lists the methods, and the settings of one method with their defaults") {
   const Folder folder;
   const Ran all = run_basin(folder, "methods");
   CHECK(all.code == 0);

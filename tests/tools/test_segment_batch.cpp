@@ -45,7 +45,7 @@ Json record(const fs::path& path) { return Json::parse(read_bytes(path)); }
 
 }  // namespace
 
-TEST_CASE("segment --recursive: results are laid out like the images") {
+TEST_CASE("segment --recursive: results keep the folder structure of the images") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   put_tree(folder);
@@ -78,7 +78,7 @@ TEST_CASE("segment --recursive: results are laid out like the images") {
   CHECK(!fs::exists(folder / "never"));
 }
 
-TEST_CASE("segment --shard: shards together write what one run writes, and merge joins their records") {
+TEST_CASE("segment --shard: shards together write the same files as one run, and merge joins their records") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   put_tree(folder);
@@ -132,7 +132,7 @@ TEST_CASE("segment --shard: shards together write what one run writes, and merge
   CHECK(record(folder / "few/run.json")["images"] == 1);
 }
 
-TEST_CASE("segment --skip-existing: an interrupted run is continued, and other results are not taken for its own") {
+TEST_CASE("segment --skip-existing: an interrupted run is continued, and results of other runs are not reused") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   for (const char* name : {"in/a.png", "in/b.png", "in/c.png"})
@@ -173,7 +173,7 @@ TEST_CASE("segment --skip-existing: an interrupted run is continued, and other r
   CHECK_MESSAGE(contains(kept.err, "others/a_masks.png: already exists and may hold true labels"), kept.err);
 }
 
-TEST_CASE("segment --shard: a shell loop over shards at the same time, as in docs/cluster.md") {
+TEST_CASE("segment --shard: shards run concurrently from a shell loop, as in docs/cluster.md") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   put_tree(folder);
@@ -190,7 +190,7 @@ TEST_CASE("segment --shard: a shell loop over shards at the same time, as in doc
   CHECK(record(folder / "OUT/run.json")["images"] == 6);
 }
 
-TEST_CASE("segment --skip-existing: a run that is killed is continued") {
+TEST_CASE("segment --skip-existing: a killed run is continued") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   for (int i = 0; i < 30; ++i)

@@ -25,7 +25,7 @@ size_t lines_of(const std::string& text) { return size_t(std::count(text.begin()
 
 }  // namespace
 
-TEST_CASE("segment: a bad image is reported and left out, and the others are done") {
+TEST_CASE("segment: an unreadable image is reported and skipped, and the others are segmented") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   for (const char* name : {"in/a.png", "in/c_img.png", "in/e.png"})
@@ -53,7 +53,7 @@ TEST_CASE("segment: a bad image is reported and left out, and the others are don
   CHECK(run_basin(folder, "segment in/a.png in/e.png --model m.safetensors --out good --device cpu").code == 0);
 }
 
-TEST_CASE("segment: scores are written beside the labels where the method gives them, and others' are removed") {
+TEST_CASE("segment: scores are written beside the labels if the method gives them, and outdated ones are removed") {
   const Folder folder;
   const Exec cpu;
   const std::unique_ptr<Method> og =
@@ -83,7 +83,7 @@ TEST_CASE("segment: scores are written beside the labels where the method gives 
   CHECK(!fs::exists(folder / "out/a_scores.csv"));
 }
 
-TEST_CASE("segment: files that the shell lists, and the same names in two folders") {
+TEST_CASE("segment: files listed on the command line, and files of the same name in two folders") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   for (const char* name : {"a/i.png", "a/i_masks.png", "b/i.png"})
@@ -100,7 +100,7 @@ TEST_CASE("segment: files that the shell lists, and the same names in two folder
   CHECK(fs::exists(folder / "both/b/i_masks.png"));
 }
 
-TEST_CASE("segment: counts that no machine has are refused in one sentence") {
+TEST_CASE("segment: an impossible number of threads is refused in one sentence") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   put_image(folder / "a.png");
@@ -110,7 +110,7 @@ TEST_CASE("segment: counts that no machine has are refused in one sentence") {
   CHECK(contains(ran.err, "--threads"));
 }
 
-TEST_CASE("segment: of an image that fails halfway nothing is left") {
+TEST_CASE("segment: no files remain of an image whose output fails halfway") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   put_image(folder / "a.png"), put_image(folder / "b.png");
@@ -124,7 +124,7 @@ TEST_CASE("segment: of an image that fails halfway nothing is left") {
   CHECK(fs::exists(folder / "out/b_overlay.png"));
 }
 
-TEST_CASE("segment: what no image can be done with is reported once, and makes no folder") {
+TEST_CASE("segment: an error that concerns all images is reported once, and no folder is created") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   put_image(folder / "a.png"), put_image(folder / "b.png"), put_image(folder / "more/a.png");
@@ -147,7 +147,7 @@ TEST_CASE("segment: what no image can be done with is reported once, and makes n
   refused("none.png", "1 of 1 inputs could not be segmented", 2);
 }
 
-TEST_CASE("segment: options without a value leave the image to the command, and run.json has what was used") {
+TEST_CASE("segment: options without a value do not consume the image argument, and run.json records their defaults") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   put_image(folder / "a.png");
@@ -170,7 +170,7 @@ TEST_CASE("segment: options without a value leave the image to the command, and 
   CHECK(Json::parse(read_bytes(folder / "o2/run.json"))["config"]["decoding"]["suppression"] == "omnipose");
 }
 
-TEST_CASE("segment: views are averaged where asked for, and refused where nothing can be averaged") {
+TEST_CASE("segment: views are averaged if requested, which is refused for maps that cannot be averaged") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   put_image(folder / "a.png");
@@ -189,7 +189,7 @@ TEST_CASE("segment: views are averaged where asked for, and refused where nothin
         "basin: --tta: the maps of fc only tell neighbours apart, and cannot be averaged over views\n");
 }
 
-TEST_CASE("segment: a setting that the maps depend on is obeyed, and tune refuses to try it") {
+TEST_CASE("segment: a setting that the maps depend on is applied, and tune refuses to try it") {
   const Folder folder;
   const std::unique_ptr<Method> method = make_method("es", {parse_assignment("width=4")});
   method->params().allocate({});
@@ -208,7 +208,7 @@ TEST_CASE("segment: a setting that the maps depend on is obeyed, and tune refuse
   CHECK_MESSAGE(contains(tuned.err, "--try views=...: the maps of the network depend on it"), tuned.err);
 }
 
-TEST_CASE("segment: masks that lie beside their image are not written over") {
+TEST_CASE("segment: masks beside their image are not overwritten") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   put_image(folder / "in/a_img.png");
@@ -241,7 +241,7 @@ TEST_CASE("segment: masks that lie beside their image are not written over") {
   CHECK(!fs::exists(folder / "out/a_masks.tif"));
 }
 
-TEST_CASE("segment: images of the DSB's folders have the folders' names") {
+TEST_CASE("segment: images in DSB folders are named after their folders") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   for (const char* id : {"c1", "c2"}) {
@@ -256,7 +256,7 @@ TEST_CASE("segment: images of the DSB's folders have the folders' names") {
   CHECK_MESSAGE(scores.code == 0, scores.err);
 }
 
-TEST_CASE("segment: RGB given to a grey model is converted, and that is reported") {
+TEST_CASE("segment: RGB images are converted for a model with one channel, which is reported") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   put_image(folder / "in/a.png");
@@ -271,7 +271,7 @@ TEST_CASE("segment: RGB given to a grey model is converted, and that is reported
   CHECK(read_bytes(folder / "rgb/a_masks.png") == read_bytes(folder / "grey/a_masks.png"));
 }
 
-TEST_CASE("segment: a run.json that is empty or damaged, as after a full disk, does not stop it") {
+TEST_CASE("segment: an empty or damaged run.json, as after a full disk, does not prevent a run") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   put_image(folder / "a.png");

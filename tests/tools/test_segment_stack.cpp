@@ -57,7 +57,7 @@ size_t lines_of(const std::string& text) { return size_t(std::count(text.begin()
 
 }  // namespace
 
-TEST_CASE("segment: a stack is segmented plane by plane, as if each were a file") {
+TEST_CASE("segment: a stack is segmented plane by plane, as if each plane were a file") {
   const Folder folder;
   put_stack(folder / "s.tif", 2, 2);
   const Ran ran = run_basin(
@@ -105,7 +105,7 @@ TEST_CASE("segment: a stack is segmented plane by plane, as if each were a file"
   CHECK(contains(single.err, "s.tif: read as T=2 Z=2 Y X, 0.5 um/px\n"));
 }
 
-TEST_CASE("segment: channels of a stack stay channels, and what is ambiguous is refused") {
+TEST_CASE("segment: channels of a stack are used as channels, and ambiguous axes are refused") {
   const Folder folder;
   fs::copy(samples / "slices.ome.tif", folder / "c.ome.tif");  // Z=2 C=2
   fs::copy(samples / "stack.tif", folder / "unknown.tif");
@@ -131,7 +131,7 @@ TEST_CASE("segment: channels of a stack stay channels, and what is ambiguous is 
   CHECK(planes_in(folder / "out/unknown_masks.tif", {}).frames == 2);
 }
 
-TEST_CASE("segment: the scores of a stack's objects have their planes") {
+TEST_CASE("segment: the scores of a stack's objects include their planes") {
   const Folder folder;
   const std::unique_ptr<Method> og =
       make_method("og", {{"width", "4", "test"}, {"channels", "1", "test"}, {"crop", "32", "test"}});
@@ -159,7 +159,7 @@ TEST_CASE("segment: the scores of a stack's objects have their planes") {
   CHECK(contains(run_basin(folder, skip).out, "s.tif: 2 planes, "));
 }
 
-TEST_CASE("segment --stitch: objects keep their numbers along Z, or along T where there is no Z") {
+TEST_CASE("segment --stitch: objects keep their ids along Z, or along T if there is no Z") {
   const Folder folder;
   put_stack(folder / "tz.tif", 2, 2), put_stack(folder / "t.tif", 4, 1);
   const auto stitched = [&](const std::string& stem) {

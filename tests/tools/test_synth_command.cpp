@@ -50,7 +50,7 @@ bool has(const std::string& text, const std::string& part) { return text.find(pa
 
 }  // namespace
 
-TEST_CASE("synth: the command writes the same pairs with any number of threads and of images") {
+TEST_CASE("synth: the command writes the same pairs with any number of threads and images") {
   const Folder folder;
   const std::string options = "synth --kind nuclei --size 80 --seed 5 ";
   auto run = [&](const std::string& more, const std::string& out) {
@@ -93,7 +93,7 @@ TEST_CASE("synth: the command writes colonies as 16-bit images") {
   CHECK(read_labels(out / "colony_001_masks.png").ids == made.labels.ids);
 }
 
-TEST_CASE("synth: the command wants an empty folder") {
+TEST_CASE("synth: the command requires an empty folder") {
   const Folder folder;
   const std::string out = (folder.path / "used").string();
   fs::create_directories(out);
@@ -103,7 +103,7 @@ TEST_CASE("synth: the command wants an empty folder") {
   CHECK(!fs::exists(out + "/run.json"));
 }
 
-TEST_CASE("synth: the command refuses what it cannot draw") {
+TEST_CASE("synth: the command refuses invalid options") {
   const Folder folder;
   const fs::path log = folder.path / "log";
   const std::string out = " --out " + (folder.path / "out").string();
@@ -121,7 +121,7 @@ TEST_CASE("synth: the command refuses what it cannot draw") {
   CHECK(basin_command("synth --count 1 --size 32 --out " + (folder.path / "file").string(), log) == 1);
   CHECK(has(text_of(log), (folder.path / "file").string()));
 }
-TEST_CASE("report: the command shows, scores and escapes") {
+TEST_CASE("report: the command shows images, computes scores and escapes names") {
   const Folder folder;
   const fs::path log = folder.path / "log", data = folder.path / "data", page = folder.path / "page.html";
   REQUIRE(basin_command("synth --kind bacteria --count 2 --size 64 --seed 3 --out " + data.string(), log) == 0);

@@ -7,7 +7,7 @@
 using namespace basin;
 using namespace basin::test;
 
-TEST_CASE("train: numbers that are none, and a run whose state is gone, are refused") {
+TEST_CASE("train: invalid numbers, unsuitable labels and a run whose state is missing are refused") {
   const Folder folder;
   for (const char* words : {"--lr nan", "--lr inf", "--weights 1,nan,1", "--weights 1,1,-1", "--tversky -1,0.5"}) {
     const Ran ran = run_basin(folder, std::string("train --data . --out run ") + words);
@@ -86,7 +86,7 @@ TEST_CASE("train: --finetune takes method, settings and weights from a model") {
     CHECK(run_basin(folder, few + "--finetune first/last.safetensors --out other " + excluded).code != 0);
 }
 
-TEST_CASE("train: --scale resizes images for the network, and segment does the same with the model") {
+TEST_CASE("train: --scale resizes images for the network, and segment applies the same scale") {
   const Folder folder;
   REQUIRE(run_basin(folder, "synth --kind nuclei --count 3 --size 128 --out data").code == 0);
   const std::string few = "train --data data --crop 32 --batch 1 --width 4 --device cpu ";

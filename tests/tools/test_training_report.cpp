@@ -35,7 +35,7 @@ std::vector<double> column_of(const std::string& csv, const std::string& name) {
 
 }  // namespace
 
-TEST_CASE("overlay: errors have the colours of matched, false and missed objects") {
+TEST_CASE("overlay: matched, false and missed objects have different colours") {
   const Image image{4, 8, 1, PixelType::u8, std::vector<std::byte>(32)};
   Labels truth{4, 8, 2, std::vector<int32_t>(32)}, prediction = truth;
   for (const int y : {0, 1, 2, 3})
@@ -57,7 +57,7 @@ TEST_CASE("overlay: errors have the colours of matched, false and missed objects
   CHECK(pixel(1, 2) == std::vector<int>{0, 0, 0});
 }
 
-TEST_CASE("train: report.html shows curves, errors, counts, settings and the command, without any link") {
+TEST_CASE("train: report.html shows curves, errors, counts, settings and the command, without external links") {
   const Folder folder;
   REQUIRE(run_basin(folder, "synth --count 4 --size 64 --out data").code == 0);
   const std::string train =

@@ -37,7 +37,7 @@ const char* const ap = "AP50:95 (stardist, per-image mean, mean of .50:.05:.95, 
 
 }  // namespace
 
-TEST_CASE("tune: the present decoding comes first, then every other combination of the grid") {
+TEST_CASE("tune: the current decoding comes first, then every other combination of the grid") {
   VectorFields method{VectorFieldOptions{}};
   Settings& settings = method.settings();
   method.decoding().integrate.steps = 50, method.decoding().dbscan.eps = 2;
@@ -67,7 +67,7 @@ TEST_CASE("tune: the present decoding comes first, then every other combination 
   CHECK(contains(refusal([&] { decodings_to_try(settings, grid); }), "--try width=8"));
 }
 
-TEST_CASE("tune: a decoding scores what it scores when it decodes by itself") {
+TEST_CASE("tune: a decoding gets the same score as when it is run on its own") {
   const Exec cpu;
   VectorFieldOptions o;
   o.net.width = 8;
@@ -92,7 +92,7 @@ TEST_CASE("tune: a decoding scores what it scores when it decodes by itself") {
   CHECK(by_itself[order.front()].ap > by_itself[order.back()].ap);
 }
 
-TEST_CASE("tune: the best comes first, and of equals the one before") {
+TEST_CASE("tune: the best decoding is ranked first, and ties keep their order") {
   std::vector<ValidationScores> s(4);
   s[0].ap50 = 0.5, s[1].ap50 = 0.75, s[2].ap50 = 0.5, s[3].ap50 = 0.75;
   s[2].ap = 1;
@@ -101,7 +101,7 @@ TEST_CASE("tune: the best comes first, and of equals the one before") {
   CHECK(ranking(s, "AP90") == std::vector<size_t>{0, 1, 2, 3});
 }
 
-TEST_CASE("tune: the command stores the decoding whose score segment and evaluate confirm") {
+TEST_CASE("tune: the command stores the best decoding, and segment and evaluate confirm its score") {
   const Folder folder;
   copy_samples(folder.path() / "val");
   {

@@ -5,7 +5,7 @@
 #include "kernels/runtime/exec.h"
 #include "kernels/runtime/platform.h"
 
-// Stands in for the header of the same name where the emulated device is built.
+// Replaces the header of the same name in builds for the emulated device.
 
 namespace basin {
 
@@ -15,7 +15,7 @@ void launch(const Exec& exec, dim3 grid, dim3 block, void (*kernel)(P...), const
                                    [kernel, all = std::tuple<P...>(args...)] { std::apply(kernel, all); }));
 }
 
-/// Reads and writes of what other threads write at the same time.
+/// Reads and writes of memory that other threads may write at the same time.
 template <class T>
 T device_load(const T* at) {
   emulate::stand_back();
