@@ -22,7 +22,7 @@ constexpr double many = 0.01;          // share of the objects from which on a n
 
 std::string label_file(const CheckedPair& p) { return labels_path(p.pair).string(); }
 
-constexpr size_t most_of_notes = 3;  // files that are named of each kind of note
+constexpr size_t max_notes = 3;  // files that are named of each kind of note
 
 /// "3 of 52 objects (5.8 %)"
 std::string share_text(int64_t n, int64_t of) {
@@ -214,7 +214,7 @@ const char* name_of(Severity severity) {
   return severity == Severity::note ? "note" : severity == Severity::warning ? "warning" : "error";
 }
 
-std::vector<std::string> lines_of(const std::vector<Finding>& findings, size_t most) {
+std::vector<std::string> lines_of(const std::vector<Finding>& findings, size_t max_files) {
   std::vector<std::string> lines;
   for (const Severity severity : {Severity::error, Severity::warning, Severity::note}) {
     std::vector<std::string> kinds;  // in the order of their first finding
@@ -235,7 +235,7 @@ std::vector<std::string> lines_of(const std::vector<Finding>& findings, size_t m
         continue;
       }
       lines.push_back(start + fmt::format("{}, in {} files{}", group[0]->kind, group.size(), advice));
-      const size_t named = severity == Severity::note ? std::min(most, most_of_notes) : most;
+      const size_t named = severity == Severity::note ? std::min(max_files, max_notes) : max_files;
       for (size_t i = 0; i < std::min(group.size(), named); ++i)
         lines.push_back("  " + text(*group[i]));
       if (group.size() > named) lines.push_back(fmt::format("  and {} more", group.size() - named));

@@ -50,8 +50,9 @@ std::map<std::string, Pair> find_labels(const std::filesystem::path&);
 /// The path of a pair's labels: the label image, or the folder of binary masks.
 std::filesystem::path labels_path(const Pair&);
 
-/// For messages: the number of pairs, and one line with the file names for each of the first `most` pairs.
-std::string describe_pairs(const std::vector<Pair>&, size_t most = 5);
+/// For messages: the number of pairs, and one line with the file names for each of the first `max_listed` pairs, or one
+/// more if that is the last.
+std::string describe_pairs(const std::vector<Pair>&, size_t max_listed = 5);
 
 /// An image and the stem that its results and its labels are named by.
 struct ImageFile {

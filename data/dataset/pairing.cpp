@@ -394,7 +394,7 @@ fs::path labels_path(const Pair& pair) {
   return pair.one_object_each ? pair.image.parent_path().parent_path() / "masks" : pair.masks[0];
 }
 
-std::string describe_pairs(const std::vector<Pair>& pairs, size_t most) {
+std::string describe_pairs(const std::vector<Pair>& pairs, size_t max_listed) {
   const auto line = [](const Pair& p) {
     const std::string masks =
         p.one_object_each ? std::to_string(p.masks.size()) + " masks" : p.masks[0].filename().string();
@@ -402,7 +402,7 @@ std::string describe_pairs(const std::vector<Pair>& pairs, size_t most) {
   };
   const size_t n = pairs.size();
   std::string text = std::to_string(n) + (n == 1 ? " image with labels:\n" : " images with labels:\n");
-  const size_t shown = n <= most + 1 ? n : most;  // one more line says no more than one more pair
+  const size_t shown = n <= max_listed + 1 ? n : max_listed;  // one more line says no more than one more pair
   for (size_t i = 0; i < shown; ++i)
     text += line(pairs[i]);
   if (shown < n) text += "  and " + std::to_string(n - shown) + " more\n";

@@ -50,8 +50,8 @@ std::string drawn(const ChartLine& line, const char* colour, const Range& x, con
 
 }  // namespace
 
-std::vector<double> round_ticks(double low, double high, int most) {
-  const double raw = (high - low) / most, power = std::pow(10, std::floor(std::log10(raw)));
+std::vector<double> round_ticks(double low, double high, int max_intervals) {
+  const double raw = (high - low) / max_intervals, power = std::pow(10, std::floor(std::log10(raw)));
   double step = 10 * power;
   for (const double factor : {5., 2., 1.})
     if (factor * power >= raw * (1 - 1e-9)) step = factor * power;

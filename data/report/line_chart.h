@@ -18,8 +18,9 @@ struct LineChart {
   double top = 0;                // end of the vertical axis; 0: chosen
 };
 
-/// Marks at most `most` + 1 round numbers (1, 2 or 5 times a power of ten apart) within [low, high], in order.
-std::vector<double> round_ticks(double low, double high, int most);
+/// Round numbers (1, 2 or 5 times a power of ten apart) within [low, high], ascending, with at most `max_intervals`
+/// intervals between them.
+std::vector<double> round_ticks(double low, double high, int max_intervals);
 
 /// The chart as an SVG element to be embedded in a page of write_report(), whose colours and fonts it uses. Needs no
 /// scripts and no network. A line of a single point is drawn as a dot. Several lines get a

@@ -128,10 +128,11 @@ class Convolution {
 template <class F>
 void for_each_up(const Exec& exec, const Tensor& low, const Tensor& out, const F& f) {
   const bool whole_groups = out.layout() != Layout::nhwc && out.dim(1) % out.block() == 0;
-  const int most = whole_groups ? out.dim(1) : low.dim(1);
-  for (int first = 0; first < low.dim(1); first += most)
-    f(first, Tensor::empty(exec, {low.dim(0), std::min(most, low.dim(1) - first), low.dim(2) * 2, low.dim(3) * 2},
-                           low.dtype(), low.layout()));
+  const int max_channels = whole_groups ? out.dim(1) : low.dim(1);
+  for (int first = 0; first < low.dim(1); first += max_channels)
+    f(first,
+      Tensor::empty(exec, {low.dim(0), std::min(max_channels, low.dim(1) - first), low.dim(2) * 2, low.dim(3) * 2},
+                    low.dtype(), low.layout()));
 }
 
 void upsample(const Exec& exec, const Tensor& low, int first, const Tensor& up) {

@@ -52,8 +52,8 @@ void add_device_options(Command& command, Common& common) {
 }
 
 void add_threads_option(Command& command, int& threads) {
-  constexpr int most = 1024;  // more than any machine has; each thread takes memory of its own
-  command.add("--threads", threads, "CPU threads; 0: all").within(0, most).shown();
+  constexpr int max_threads = 1024;  // more than any machine has; each thread takes memory of its own
+  command.add("--threads", threads, "CPU threads; 0: all").within(0, max_threads).shown();
 }
 
 void add_tta_option(Command& command, bool& tta) {

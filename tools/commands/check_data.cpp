@@ -17,7 +17,7 @@ namespace basin::tools {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr size_t most_lines = 10;  // files that are listed of each kind of finding
+constexpr size_t max_lines = 10;  // files that are listed of each kind of finding
 
 struct Options {
   std::vector<std::string> folders;
@@ -78,9 +78,9 @@ void print_part(const char* name, const std::vector<CheckedPair>& pairs, bool va
   std::printf("%-12s%s with labels, %s\n", name, counted(n, "image").c_str(),
               counted(objects_in(pairs, validation), "object").c_str());
   const std::vector<std::string> kinds = kinds_of_images(pairs, validation);
-  for (size_t i = 0; i < std::min(kinds.size(), most_lines); ++i)
+  for (size_t i = 0; i < std::min(kinds.size(), max_lines); ++i)
     std::printf("%-12s%s\n", "", kinds[i].c_str());
-  if (kinds.size() > most_lines) std::printf("%-12sand %zu more sizes\n", "", kinds.size() - most_lines);
+  if (kinds.size() > max_lines) std::printf("%-12sand %zu more sizes\n", "", kinds.size() - max_lines);
 }
 
 void print_sizes(const ObjectSizes& sizes) {
@@ -168,7 +168,7 @@ void run(const Options& o) {
   print_part("training", pairs, false);
   print_part("validation", pairs, true);
   print_sizes(sizes);
-  for (const std::string& line : lines_of(findings, most_lines))
+  for (const std::string& line : lines_of(findings, max_lines))
     std::printf("%s\n", line.c_str());
   int64_t counts[3] = {};
   for (const Finding& f : findings)

@@ -38,12 +38,11 @@ void keep_labels(const std::string& stem, const fs::path& out, bool filled_befor
 }
 
 void refuse_failed(const std::vector<std::string>& failed, size_t all) {
-  constexpr size_t most_names = 20;
+  constexpr size_t max_names = 20;
   std::string names;
-  for (size_t i = 0; i < std::min(failed.size(), most_names) && all > 1; ++i)
+  for (size_t i = 0; i < std::min(failed.size(), max_names) && all > 1; ++i)
     names += (i == 0 ? ": " : ", ") + failed[i];
-  if (failed.size() > most_names)
-    names += fmt::format(" and {} more, which run.json lists", failed.size() - most_names);
+  if (failed.size() > max_names) names += fmt::format(" and {} more, which run.json lists", failed.size() - max_names);
   refuse(failed.size(), " of ", all, " inputs could not be segmented", names);
 }
 

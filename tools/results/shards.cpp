@@ -12,9 +12,9 @@ namespace basin::tools {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int most_shards = 1000000;
+constexpr int max_shards = 1000000;
 
-/// Parses "2SEPARATOR4"; none if it is anything else or outside 1/1 to most_shards.
+/// Parses "2SEPARATOR4"; none if it is anything else or outside 1/1 to max_shards.
 std::optional<Shard> shard_in(std::string_view text, std::string_view separator) {
   const size_t at = text.find(separator);
   if (at == std::string_view::npos) return std::nullopt;
@@ -25,7 +25,7 @@ std::optional<Shard> shard_in(std::string_view text, std::string_view separator)
   Shard shard{.is_whole = false};
   if (!number(text.substr(0, at), shard.index) || !number(text.substr(at + separator.size()), shard.count))
     return std::nullopt;
-  if (shard.count < 1 || shard.count > most_shards || shard.index < 1 || shard.index > shard.count) return std::nullopt;
+  if (shard.count < 1 || shard.count > max_shards || shard.index < 1 || shard.index > shard.count) return std::nullopt;
   return shard;
 }
 
