@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstdint>
 #include <string>
 
+#include "engine/crc.h"
 #include "engine/files.h"
 #include "kernels/runtime/platform.h"
 
@@ -15,24 +15,6 @@ namespace basin {
 namespace {
 
 constexpr int32_t short_limit = 32767;
-
-constexpr std::array<uint32_t, 256> crc_table = [] {
-  std::array<uint32_t, 256> table{};
-  for (uint32_t i = 0; i < 256; ++i) {
-    uint32_t c = i;
-    for (int k = 0; k < 8; ++k)
-      c = c & 1 ? 0xedb88320u ^ c >> 1 : c >> 1;
-    table[i] = c;
-  }
-  return table;
-}();
-
-uint32_t crc32(const std::string& bytes) {
-  uint32_t c = ~0u;
-  for (const char byte : bytes)
-    c = crc_table[(c ^ uint8_t(byte)) & 255] ^ c >> 8;
-  return ~c;
-}
 
 /// Appends the lowest bytes of numbers.
 class Bytes {

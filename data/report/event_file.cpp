@@ -1,24 +1,13 @@
 #include "data/report/event_file.h"
 
-#include <array>
 #include <bit>
 #include <optional>
 
+#include "engine/crc.h"
 #include "kernels/runtime/platform.h"
 
 namespace basin {
 namespace {
-
-constexpr std::array<uint32_t, 256> crc_table = [] {
-  std::array<uint32_t, 256> table{};
-  for (uint32_t i = 0; i < 256; ++i) {
-    uint32_t crc = i;
-    for (int bit = 0; bit < 8; ++bit)
-      crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0u);
-    table[i] = crc;
-  }
-  return table;
-}();
 
 uint32_t masked_crc(std::string_view bytes) { return std::rotr(crc32c(bytes), 15) + 0xa282ead8u; }
 
@@ -106,13 +95,6 @@ std::string records_up_to(std::string_view all, int64_t last) {
 }
 
 }  // namespace
-
-uint32_t crc32c(std::string_view bytes) {
-  uint32_t crc = 0xffffffffu;
-  for (const char c : bytes)
-    crc = crc >> 8 ^ crc_table[(crc ^ uint8_t(c)) & 0xff];
-  return ~crc;
-}
 
 std::string tf_record(std::string_view content) {
   const std::string length = little_endian(uint64_t(content.size()));

@@ -10,9 +10,6 @@
 
 namespace basin {
 
-/// CRC-32C (Castagnoli): the reflected polynomial 0x82f63b78, initial value and final XOR 0xffffffff.
-uint32_t crc32c(std::string_view bytes);
-
 /// A record of the TFRecord format, little-endian: the length as 64 bits, the masked CRC-32C of these 8 bytes, the
 /// content, and the masked CRC-32C of the content. Masked: rotated right by 15 bits, plus 0xa282ead8.
 std::string tf_record(std::string_view content);

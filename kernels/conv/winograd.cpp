@@ -89,7 +89,8 @@ struct Forward {
     transform_tiles<Block>(transform_input<Lanes<Block>>, x, 1, tiles, begin, end, at_once, inputs);
     const int rows = rounded_up(end - begin, Rows);
     for (int f = 0; f < frequencies; ++f) {
-      const float* const a = inputs + f * input_stride();
+      float* const a = inputs + f * input_stride();
+      std::fill(a + (end - begin) * in_lanes(), a + int64_t(rows) * in_lanes(), 0.f);  // rows without a tile
       for (int g = first; g < last; g += 2) {
         const float* const b =
             weight + f * padded(int64_t(in_lanes()) * groups * Block) + int64_t(g) * in_lanes() * Block;
@@ -152,7 +153,6 @@ void run_forward(const Exec& exec, FeatureView<const float> x, ConvWeight<const 
   const Division division(tiles, in_lanes, out_lanes, out.groups(), rows);
   Forward<Block, rows> work{x, out, tiles, division, transformed.data(), bias, epilogue, nullptr};
   const Temp<float> memory(exec, work.memory_size() * omp_get_max_threads());
-  std::fill_n(memory.data(), memory.size(), 0.f);  // rows without a tile are multiplied too
   work.memory = memory.data();
   for_each_task(int64_t(division.blocks) * division.slabs, work);
 }

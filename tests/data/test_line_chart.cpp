@@ -6,17 +6,6 @@
 using namespace basin;
 using namespace basin::test;
 
-namespace {
-
-size_t times(const std::string& text, const std::string& part) {
-  size_t n = 0;
-  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
-    ++n;
-  return n;
-}
-
-}  // namespace
-
 TEST_CASE("chart: ticks are 1, 2 or 5 times a power of ten apart") {
   CHECK(round_ticks(0, 10, 5) == std::vector<double>{0, 2, 4, 6, 8, 10});
   CHECK(round_ticks(0, 300, 6) == std::vector<double>{0, 50, 100, 150, 200, 250, 300});
@@ -41,9 +30,9 @@ TEST_CASE("chart: points are placed according to the axes, and non-finite ones a
 }
 
 TEST_CASE("chart: single points and dots are drawn as circles, and empty series are not drawn") {
-  CHECK(times(chart_svg({"", "", {{"", {3}, {4}}}}), "<circle") == 1);
+  CHECK(occurrences(chart_svg({"", "", {{"", {3}, {4}}}}), "<circle") == 1);
   const std::string dots = chart_svg({"", "", {{"", {1, 2, 3}, {4, 4, 5}, true}}});
-  CHECK(times(dots, "<circle") == 3);
+  CHECK(occurrences(dots, "<circle") == 3);
   CHECK(!contains(dots, "<polyline"));
   const std::string empty = chart_svg({"", "", {{"none", {}, {}}, {"nan", {1}, {NAN}}}});
   CHECK(!contains(empty, "<circle"));

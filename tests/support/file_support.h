@@ -67,6 +67,13 @@ inline std::string image_refusal(const std::filesystem::path& path) {
   return refusal([&] { read_image(path); });
 }
 
+/// How often `part` occurs in `text`.
+inline size_t occurrences(const std::string& text, const std::string& part) {
+  size_t n = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
+    ++n;
+  return n;
+}
 inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 /// Labels with the given ids, compacted.

@@ -7,13 +7,6 @@ using namespace basin::test;
 
 namespace {
 
-size_t times(const std::string& text, const std::string& part) {
-  size_t n = 0;
-  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
-    ++n;
-  return n;
-}
-
 /// The scores in a column of metrics.csv, in the rows that have one.
 std::vector<double> column_of(const std::string& csv, const std::string& name) {
   std::istringstream lines(csv);
@@ -69,19 +62,20 @@ TEST_CASE("train: report.html shows curves, errors, counts, settings and the com
        {"Training of vf-h1", "Step 4 of 4, 2 images for training.", "Losses", "Validation scores", "Learning rate",
         "Average precision by IoU threshold", "Objects per image", "config.width", "--report-images 1"})
     CHECK_MESSAGE(contains(page, part), part);
-  CHECK(times(page, "<article>") == 1);  // of two validation images
-  CHECK(times(page, "data:image/png;base64,") == 3);
-  CHECK(times(page, "<svg") == 5);
+  CHECK(occurrences(page, "<article>") == 1);  // of two validation images
+  CHECK(occurrences(page, "data:image/png;base64,") == 3);
+  CHECK(occurrences(page, "<svg") == 5);
   for (const char* link : {"http:", "https:", "src=\"./", "<script", "@import", "url("})
     CHECK_MESSAGE(!contains(page, link), link);
   // Resumed: no event twice.
   REQUIRE(run_basin(folder, train + "--steps 8 --report-images 0 --tensorboard --resume").code == 0);
   page = read_bytes(folder / "run/report.html");
   CHECK(contains(page, "Step 8 of 8"));
-  CHECK(times(page, "<article>") == 0);
+  CHECK(occurrences(page, "<article>") == 0);
   const std::string events = read_bytes(folder / "run/events.out.tfevents.basin");
-  CHECK(times(events, "loss/total") == 4);
-  CHECK(times(events, "validation/AP50_95") == column_of(read_bytes(folder / "run/metrics.csv"), "val_AP50_95").size());
+  CHECK(occurrences(events, "loss/total") == 4);
+  CHECK(occurrences(events, "validation/AP50_95") ==
+        column_of(read_bytes(folder / "run/metrics.csv"), "val_AP50_95").size());
 
   // Without validation images.
   REQUIRE(run_basin(folder, "train --data data --val-fraction 0 --width 8 --crop 32 --steps 1 --device cpu --out none")

@@ -8,8 +8,8 @@
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/label_inputs.h"
-#include "tools/results/result_files.h"
 #include "tools/cli/run_json.h"
+#include "tools/results/result_files.h"
 #include "tools/results/savers.h"
 
 namespace basin::tools {

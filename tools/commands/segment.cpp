@@ -8,13 +8,13 @@
 #include "engine/fingerprint.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
-#include "tools/results/object_tables.h"
 #include "tools/cli/run_json.h"
 #include "tools/cli/setting_options.h"
-#include "tools/results/shards.h"
 #include "tools/cli/shipped_models.h"
 #include "tools/commands/segment_batch.h"
 #include "tools/commands/segment_work.h"
+#include "tools/results/object_tables.h"
+#include "tools/results/shards.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;

@@ -14,8 +14,8 @@
 #include "engine/clock.h"
 #include "engine/files.h"
 #include "tools/cli/counted.h"
-#include "tools/results/object_tables.h"
 #include "tools/commands/segment_work.h"
+#include "tools/results/object_tables.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;

@@ -59,10 +59,8 @@ void ImageFiles::remove_others(const std::vector<std::string>& suffixes, const s
 }
 
 void ImageFiles::remove_other_labels(const std::string& kept_masks, bool keep_scores) {
-  std::error_code none;
-  for (const char* suffix : masks_suffixes)
-    if (suffix != kept_masks) fs::remove(base_.string() + suffix, none);
-  if (!keep_scores) fs::remove(base_.string() + scores_suffix, none);
+  remove_others({std::begin(masks_suffixes), std::end(masks_suffixes)}, kept_masks);
+  if (!keep_scores) remove_others({scores_suffix}, "");
 }
 
 }  // namespace basin::tools
