@@ -22,8 +22,9 @@ using kernels::ConvGeometry;
 ConvGeometry same_geometry(const Tensor& weight) { return ConvGeometry::same(weight.dim(2), weight.dim(3)); }
 
 /// A convolution between maps of these layouts: by oneDNN or cuDNN where they are supported, otherwise by the plain
-/// kernels. x is convolved with the input channels of the weight from `first` on. oneDNN needs blocked maps, but for an
-/// x of up to 3 plain channels: where only one of the two is blocked, it works on a blocked copy of the other.
+/// kernels. x is convolved with the input channels of the weight from `first` on. oneDNN needs blocked maps: where only
+/// one of the two is blocked, it works on a blocked copy of the other. It also reads an x of up to 3 plain channels, as
+/// the first layer of a network has; for the gradients of such an x it has only its reference kernel.
 class Convolution {
  public:
   Convolution(const Exec& exec, const Tensor& x, const Tensor& out, const ConvGeometry& geometry)
@@ -36,16 +37,16 @@ class Convolution {
     if (exec.variant == Variant::plain || x.dtype() == DType::f64) return;
     if (exec.device == Device::cpu && (blocked(x) || blocked(out))) {
       library_ = Library::onednn;
-      const bool few_channels = x.layout() == Layout::nchw && x.dim(1) <= 3;
-      if (!blocked(x) && !few_channels) x_layout_ = out.layout();
+      if (!blocked(x)) x_layout_ = out.layout();
       if (!blocked(out)) out_layout_ = x.layout();
+      reads_plain_x_ = x.layout() == Layout::nchw && x.dim(1) <= 3;
     }
     if (exec.device == Device::cuda && dense(x) && dense(out)) library_ = Library::cudnn;
   }
 
   void forward(const Tensor& x, const Tensor& weight, int first, const Tensor& bias, const kernels::ConvEpilogue& end,
                const Tensor& out) const {
-    const Tensor from = to_layout(exec_, x, x_layout_);
+    const Tensor from = reads_plain_x_ ? x : to_layout(exec_, x, x_layout_);
     write(out, out_layout_, end.add, [&](const Tensor& to) {
       with_map(to.dtype(), [&]<class X>(X) {
         using T = Arithmetic<X>;
@@ -64,6 +65,7 @@ class Convolution {
     });
   }
   void backward_weight(const Tensor& x, const Tensor& d_out, const Tensor& d_weight, int first) const {
+    if (reads_plain_x_ && first_layer_backward_weight(x, d_out, d_weight, first)) return;
     const Tensor from = to_layout(exec_, x, x_layout_), d_from = to_layout(exec_, d_out, out_layout_);
     with_map(d_out.dtype(), [&]<class X>(X) {
       using T = Arithmetic<X>;
@@ -72,10 +74,7 @@ class Convolution {
       if constexpr (std::is_same_v<T, float>)
         if (library_ == Library::cudnn) return kernels::conv_cudnn_backward_weight<X>(exec_, in, d, w);
       if constexpr (std::is_same_v<X, float>)
-        if (library_ == Library::onednn) {
-          if (kernels::conv_few_backward_weight(exec_, in, d, w)) return;
-          return kernels::conv_cpu_backward_weight(exec_, in, d, w);
-        }
+        if (library_ == Library::onednn) return kernels::conv_cpu_backward_weight(exec_, in, d, w);
       if constexpr (std::is_same_v<X, T>)
         kernels::conv_plain_backward_weight<X>(exec_, in, d, w);
       else
@@ -104,6 +103,12 @@ class Convolution {
  private:
   enum class Library { none, onednn, cudnn };
 
+  bool first_layer_backward_weight(const Tensor& x, const Tensor& d_out, const Tensor& d_weight, int first) const {
+    return x.dtype() == DType::f32 &&
+           kernels::conv_few_backward_weight(exec_, x.features<const float>(), d_out.features<const float>(),
+                                             {d_weight.view<float, 4>(), first, geometry_});
+  }
+
   /// Calls f with maps in this layout, then has what it wrote there in `maps`. `adds`: f adds to what is there.
   template <class F>
   void write(const Tensor& maps, Layout layout, bool adds, const F& f) const {
@@ -119,6 +124,7 @@ class Convolution {
   ConvGeometry geometry_;
   Layout x_layout_, out_layout_;
   Library library_ = Library::none;
+  bool reads_plain_x_ = false;  // oneDNN, without a blocked copy
 };
 
 /// Calls f(first, up) for up(low) in parts; `up` are uninitialised maps for the channels from `first` on. A part has as
