@@ -8,39 +8,42 @@
 namespace basin::kernels {
 namespace {
 
-/// The gradient of the weight from a part of the tiles, in the domain of the products: partial[part][f][output][input].
-/// A task is a part, for a slab of the groups of output channels.
+/// The gradient of the taps of one part of the kernel, from a share of the tiles, in the domain of the products:
+/// partial[share][f][output][input]. A task is a share, for a slab of the groups of output channels.
 template <int Block, int Rows>
 struct BackwardWeight {
   FeatureView<const float> x, d_out;
   Tiles tiles;
-  int at_once, parts, slabs;
+  int at_once, shares, slabs;
   float *memory, *partial;
+  int above = 0, before = 0;  // of the part
 
   int in_lanes() const { return x.groups() * Block; }
   int out_lanes() const { return d_out.groups() * Block; }
   int64_t input_stride() const { return padded(int64_t(at_once) * in_lanes()); }
   int64_t gradient_stride() const { return padded(int64_t(at_once) * out_lanes()); }
   int64_t memory_size() const { return frequencies * (input_stride() + gradient_stride()); }
-  int64_t part_size() const { return int64_t(frequencies) * in_lanes() * out_lanes(); }
+  int64_t sum_stride() const { return padded(int64_t(in_lanes()) * out_lanes()); }
+  int64_t share_size() const { return frequencies * sum_stride(); }
 
   void operator()(int64_t task) const {
-    const int64_t part = task / slabs, slab = task % slabs;
+    const int64_t share = task / slabs, slab = task % slabs;
     float* const inputs = memory + omp_get_thread_num() * memory_size();
     float* const gradients = inputs + frequencies * input_stride();
-    float* const sums = partial + part * part_size();
-    const int64_t first = tiles.count() * part / parts, last = tiles.count() * (part + 1) / parts;
+    float* const sums = partial + share * share_size();
+    const int64_t first = tiles.count() * share / shares, last = tiles.count() * (share + 1) / shares;
     const int from = int(d_out.groups() * slab / slabs) * Block, to = int(d_out.groups() * (slab + 1) / slabs) * Block;
     for (int64_t begin = first; begin < last; begin += at_once) {
       const int64_t end = std::min(begin + at_once, last);
-      transform_tiles<Block>(transform_input<Lanes<Block>>, x, 1, tiles, begin, end, at_once, inputs);
-      transform_tiles<Block>(transform_output_gradient<Lanes<Block>>, d_out, 0, tiles, begin, end, at_once, gradients);
+      transform_tiles<Block>(transform_input<Lanes<Block>>, x, above, before, tiles, begin, end, at_once, inputs);
+      transform_tiles<Block>(transform_output_gradient<Lanes<Block>>, d_out, 0, 0, tiles, begin, end, at_once,
+                             gradients);
       for (int f = 0; f < frequencies; ++f)
         for (int i = 0; i < in_lanes(); i += 2 * Block)
           for (int o = from; o < to; o += Rows) {
             const float* const a = gradients + f * gradient_stride() + o;
             const float* const b = inputs + f * input_stride() + i;
-            float* const c = sums + (int64_t(f) * out_lanes() + o) * in_lanes() + i;
+            float* const c = sums + f * sum_stride() + int64_t(o) * in_lanes() + i;
             const int depth = int(end - begin);
             if (i + Block < in_lanes())
               multiply<Block, Rows, 2>(a, 1, out_lanes(), b, in_lanes(), Block, depth, begin > first, c, in_lanes(),
@@ -53,24 +56,29 @@ struct BackwardWeight {
   }
 };
 
-/// Adds the gradient of the taps of one output channel, the parts in order.
+/// Adds the gradient of the taps of one output channel, the shares in order.
+template <int Block>
 struct FinishWeight {
   ConvWeight<float> d_weight;
-  int inputs, in_lanes, out_lanes, parts;
+  int inputs, in_lanes, shares;
+  int64_t stride;  // of the frequencies in `partial`
   const float* partial;
+  int tap_y = 0, tap_x = 0;  // the first of the part
 
   void operator()(int64_t o) const {
-    for (int i = 0; i < inputs; ++i) {
-      float sums[frequencies] = {};
-      for (int part = 0; part < parts; ++part)
+    for (int i = 0; i < inputs; i += Block) {
+      Lanes<Block> sums[frequencies] = {};
+      for (int share = 0; share < shares; ++share)
         for (int f = 0; f < frequencies; ++f)
-          sums[f] += partial[((int64_t(part) * frequencies + f) * out_lanes + o) * in_lanes + i];
-      transform_square<float>(
-          transform_filter_gradient<float>,
-          [&](int v, float(&row)[reach]) { std::copy_n(sums + v * reach, reach, row); },
-          [&](int u, const float(&column)[3]) {
-            for (int v = 0; v < 3; ++v)
-              d_weight.whole(int(o), d_weight.first + i, v, u) += column[v];
+          sums[f] += lanes_at<Block>(partial + (int64_t(share) * frequencies + f) * stride + o * in_lanes + i);
+      transform_square<Lanes<Block>>(
+          transform_filter_gradient<Lanes<Block>>,
+          [&](int v, Lanes<Block>(&row)[reach]) { std::copy_n(sums + v * reach, reach, row); },
+          [&](int u, const Lanes<Block>(&column)[taps]) {
+            for (int v = 0; v < taps; ++v)
+              if (tap_y + v < d_weight.geometry.kernel_h && tap_x + u < d_weight.geometry.kernel_w)
+                for (int lane = 0; lane < std::min(Block, inputs - i); ++lane)
+                  d_weight.whole(int(o), d_weight.first + i + lane, tap_y + v, tap_x + u) += column[v][lane];
           });
     }
   }
@@ -82,17 +90,23 @@ void run_backward_weight(const Exec& exec, FeatureView<const float> x, FeatureVi
   constexpr int rows = Block == 8 ? 4 : 8;
   const int in_lanes = x.groups() * Block, out_lanes = d_out.groups() * Block;
   const Tiles tiles{d_out};
-  // The order of the sums depends on the parts, so they are a function of the problem alone.
-  const int parts = int(std::clamp<int64_t>(tiles.count() / 128, 1, 16));
-  const int at_once = int(std::min<int64_t>((tiles.count() + parts - 1) / parts,
+  // The order of the sums depends on the shares, so they are a function of the problem alone.
+  const int shares = int(std::clamp<int64_t>(tiles.count() / 128, 1, 16));
+  const int at_once = int(std::min<int64_t>((tiles.count() + shares - 1) / shares,
                                             std::max(128, tiles_that_fit(in_lanes + out_lanes, 400 << 10))));
-  const int slabs = std::clamp(2 * omp_get_max_threads() / parts, 1, d_out.groups());
-  BackwardWeight<Block, rows> work{x, d_out, tiles, at_once, parts, slabs, nullptr, nullptr};
+  const int slabs = std::clamp(2 * omp_get_max_threads() / shares, 1, d_out.groups());
+  BackwardWeight<Block, rows> work{x, d_out, tiles, at_once, shares, slabs, nullptr, nullptr};
   const Temp<float> memory(exec, work.memory_size() * omp_get_max_threads());
-  const Temp<float> partial(exec, parts * work.part_size());
+  const Temp<float> partial(exec, shares * work.share_size());
   work.memory = memory.data(), work.partial = partial.data();
-  for_each_task(int64_t(parts) * slabs, work);
-  for_each_task(d_out.c, FinishWeight{d_weight, x.c, in_lanes, out_lanes, parts, partial.data()});
+  FinishWeight<Block> finish{d_weight, x.c, in_lanes, shares, work.sum_stride(), partial.data()};
+  const KernelParts parts{d_weight.geometry.kernel_h};
+  for (int part = 0; part < parts.count(); ++part) {
+    work.above = parts.above(part), work.before = parts.before(part);
+    for_each_task(int64_t(shares) * slabs, work);
+    finish.tap_y = parts.tap_y(part), finish.tap_x = parts.tap_x(part);
+    for_each_task(d_out.c, finish);
+  }
 }
 
 }  // namespace

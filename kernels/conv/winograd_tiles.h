@@ -9,8 +9,9 @@
 namespace basin::kernels {
 namespace {
 
-constexpr int side = 4, reach = 6,
-              frequencies = reach * reach;  // of a tile: outputs, inputs, products per channel pair
+constexpr int taps = 3;                           // of a kernel, along each side
+constexpr int side = 4, reach = side + taps - 1;  // outputs and inputs of a tile, along each side
+constexpr int frequencies = reach * reach;        // products of a tile per pair of channels
 
 /// The channels of one group of a blocked layout.
 template <int Block>
@@ -106,6 +107,20 @@ void transform_square(void (&transform)(const V (&)[In], V (&)[Out]), const Read
 /// the 36 values of a square are not all in the same set of a cache.
 constexpr int64_t padded(int64_t size) { return ((size + 15) / 16 | 1) * 16; }
 
+/// The 3x3 kernels whose sum is a square kernel with `size` taps a side and the padding that keeps the size of the
+/// image. Part k holds the taps from (tap_y(k), tap_x(k)) on, and 0 beyond the last.
+struct KernelParts {
+  int size;
+
+  int per_side() const { return (size + taps - 1) / taps; }
+  int count() const { return per_side() * per_side(); }
+  int tap_y(int k) const { return k / per_side() * taps; }
+  int tap_x(int k) const { return k % per_side() * taps; }
+  /// Rows and columns between the pixel and the first tap of a part, below 0 where the tap lies behind the pixel.
+  int above(int k) const { return size / 2 - tap_y(k); }
+  int before(int k) const { return size / 2 - tap_x(k); }
+};
+
 /// The tiles of maps, numbered row by row.
 struct Tiles {
   int n, rows, columns;
@@ -153,15 +168,15 @@ void transform_pixels(void (&transform)(const Lanes<Block> (&)[Size], Lanes<Bloc
   transform_square<Lanes<Block>>(transform, read_checked, write);
 }
 
-/// to[f][tile][channel] of tiles [begin, end): the transform of the square of each that begins `before` pixels above
-/// and to the left of it.
+/// to[f][tile][channel] of tiles [begin, end): the transform of the square of each that begins `above` pixels above and
+/// `before` pixels to the left of it.
 template <int Block, int Size>
 void transform_tiles(void (&transform)(const Lanes<Block> (&)[Size], Lanes<Block> (&)[reach]),
-                     const FeatureView<const float>& maps, int before, const Tiles& tiles, int64_t begin, int64_t end,
-                     int capacity, float* to) {
+                     const FeatureView<const float>& maps, int above, int before, const Tiles& tiles, int64_t begin,
+                     int64_t end, int capacity, float* to) {
   const int lanes = maps.groups() * Block;
   for (int64_t t = begin; t < end; ++t) {
-    const int image = tiles.image(t), y = tiles.y(t) - before, x = tiles.x(t) - before;
+    const int image = tiles.image(t), y = tiles.y(t) - above, x = tiles.x(t) - before;
     for (int g = 0; g < maps.groups(); ++g)
       transform_pixels<Block, Size>(transform, maps, image, g, y, x, to + (t - begin) * lanes + g * Block,
                                     padded(int64_t(capacity) * lanes));

@@ -10,7 +10,7 @@ using namespace basin::test;
 namespace {
 
 struct Case {
-  int n, in, out, h, w, first;
+  int n, in, out, h, w, first, kernel = 3;
 };
 
 /// Results of one pass: by Winograd's algorithm, and by the plain kernels in double.
@@ -38,7 +38,7 @@ struct Problem {
     };
     x_blocked = to_layout(cpu, make({c.n, c.in, c.h, c.w}, x), layout);
     out_blocked = to_layout(cpu, make({c.n, c.out, c.h, c.w}, out), layout);
-    weight_f32 = make({c.out, c.first + c.in + 1, 3, 3}, weight);
+    weight_f32 = make({c.out, c.first + c.in + 1, c.kernel, c.kernel}, weight);
     bias_f32 = make({c.out}, bias);
   }
   kernels::ConvWeight<const float> w32() const { return {weight_f32.view<const float, 4>(), first}; }
@@ -86,9 +86,11 @@ void check_near(const Results& r) {
   CHECK(off <= 2e-5 * largest);
 }
 
-/// Sizes that are and are not multiples of a tile, images smaller than a tile, and channels that leave lanes unused.
-const Case cases[] = {{1, 16, 16, 8, 8, 0},   {2, 16, 24, 9, 13, 1}, {1, 20, 12, 17, 6, 0},
-                      {1, 40, 24, 33, 31, 2}, {3, 5, 3, 1, 1, 0},    {1, 8, 40, 3, 70, 0}};
+/// Sizes that are and are not multiples of a tile, images smaller than a tile, channels that leave lanes unused, and
+/// kernels that are and are not a whole number of 3x3 ones.
+const Case cases[] = {{1, 16, 16, 8, 8, 0},     {2, 16, 24, 9, 13, 1},    {1, 20, 12, 17, 6, 0},
+                      {1, 40, 24, 33, 31, 2},   {3, 5, 3, 1, 1, 0},       {1, 8, 40, 3, 70, 0},
+                      {2, 16, 24, 9, 13, 1, 7}, {1, 20, 12, 17, 6, 0, 5}, {1, 8, 16, 2, 3, 0, 9}};
 
 }  // namespace
 
