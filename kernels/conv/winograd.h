@@ -4,8 +4,9 @@
 // Convolution on the CPU by Winograd's algorithm F(4x4, 3x3) (Lavin and Gray, "Fast Algorithms for Convolutional Neural
 // Networks", 2016). It computes 4x4 outputs from 6x6 inputs with 36 multiplications per pair of channels, where direct
 // convolution with a 3x3 kernel needs 144. A larger kernel is a sum of 3x3 ones whose products are added before they
-// are transformed back: one of 7x7 takes 9 of them, with 324 multiplications instead of 784. Errors are those of
-// float32 sums with numbers some ten times larger. Results are the same bits at any thread count; they depend on the
+// are transformed back: one of 7x7 takes 9 of them, with 324 multiplications instead of 784. Kernels of 3x1 and 1x3
+// taps, with any dilation, use F(4, 3): 6 multiplications for 4 outputs along the axis instead of 12. Errors are those
+// of float32 sums with numbers some ten times larger. Results are the same bits at any thread count; they depend on the
 // instruction set, and on where in the image a pixel lies, because the tiles do.
 
 namespace basin::kernels {

@@ -1,7 +1,7 @@
 #include <omp.h>
 
 #include "kernels/conv/winograd.h"
-#include "kernels/conv/winograd_tiles.h"
+#include "kernels/conv/winograd_shapes.h"
 #include "kernels/runtime/parallel.h"
 #include "kernels/runtime/scratch.h"
 
@@ -10,13 +10,14 @@ namespace {
 
 /// The gradient of the taps of one part of the kernel, from a share of the tiles, in the domain of the products:
 /// partial[share][f][output][input]. A task is a share, for a slab of the groups of output channels.
-template <int Block, int Rows>
+template <class Tiles, int Block, int Rows>
 struct BackwardWeight {
+  static constexpr int frequencies = Tiles::frequencies;
   FeatureView<const float> x, d_out;
   Tiles tiles;
   int at_once, shares, slabs;
   float *memory, *partial;
-  int above = 0, before = 0;  // of the part
+  int part = 0;
 
   int in_lanes() const { return x.groups() * Block; }
   int out_lanes() const { return d_out.groups() * Block; }
@@ -33,11 +34,16 @@ struct BackwardWeight {
     float* const sums = partial + share * share_size();
     const int64_t first = tiles.count() * share / shares, last = tiles.count() * (share + 1) / shares;
     const int from = int(d_out.groups() * slab / slabs) * Block, to = int(d_out.groups() * (slab + 1) / slabs) * Block;
+    const auto transform_x = [&](const typename Tiles::Place& place, int group, float* at, int64_t stride) {
+      tiles.template transform_inputs<Block>(x, part, place, group, at, stride);
+    };
+    const auto transform_d_out = [&](const typename Tiles::Place& place, int group, float* at, int64_t stride) {
+      tiles.template transform_gradients<Block>(d_out, place, group, at, stride);
+    };
     for (int64_t begin = first; begin < last; begin += at_once) {
       const int64_t end = std::min(begin + at_once, last);
-      transform_tiles<Block>(transform_input<Lanes<Block>>, x, above, before, tiles, begin, end, at_once, inputs);
-      transform_tiles<Block>(transform_output_gradient<Lanes<Block>>, d_out, 0, 0, tiles, begin, end, at_once,
-                             gradients);
+      transform_tiles<Block>(tiles, transform_x, x.groups(), begin, end, input_stride(), inputs);
+      transform_tiles<Block>(tiles, transform_d_out, d_out.groups(), begin, end, gradient_stride(), gradients);
       for (int f = 0; f < frequencies; ++f)
         for (int i = 0; i < in_lanes(); i += 2 * Block)
           for (int o = from; o < to; o += Rows) {
@@ -57,13 +63,15 @@ struct BackwardWeight {
 };
 
 /// Adds the gradient of the taps of one output channel, the shares in order.
-template <int Block>
+template <class Tiles, int Block>
 struct FinishWeight {
+  static constexpr int frequencies = Tiles::frequencies;
   ConvWeight<float> d_weight;
+  Tiles tiles;
   int inputs, in_lanes, shares;
   int64_t stride;  // of the frequencies in `partial`
   const float* partial;
-  int tap_y = 0, tap_x = 0;  // the first of the part
+  int part = 0;
 
   void operator()(int64_t o) const {
     for (int i = 0; i < inputs; i += Block) {
@@ -71,40 +79,33 @@ struct FinishWeight {
       for (int share = 0; share < shares; ++share)
         for (int f = 0; f < frequencies; ++f)
           sums[f] += lanes_at<Block>(partial + (int64_t(share) * frequencies + f) * stride + o * in_lanes + i);
-      transform_square<Lanes<Block>>(
-          transform_filter_gradient<Lanes<Block>>,
-          [&](int v, Lanes<Block>(&row)[reach]) { std::copy_n(sums + v * reach, reach, row); },
-          [&](int u, const Lanes<Block>(&column)[taps]) {
-            for (int v = 0; v < taps; ++v)
-              if (tap_y + v < d_weight.geometry.kernel_h && tap_x + u < d_weight.geometry.kernel_w)
-                for (int lane = 0; lane < std::min(Block, inputs - i); ++lane)
-                  d_weight.whole(int(o), d_weight.first + i + lane, tap_y + v, tap_x + u) += column[v][lane];
-          });
+      tiles.template kernel_gradient<Block>(part, sums, [&](int v, int u, const Lanes<Block>& gradient) {
+        for (int lane = 0; lane < std::min(Block, inputs - i); ++lane)
+          d_weight.whole(int(o), d_weight.first + i + lane, v, u) += gradient[lane];
+      });
     }
   }
 };
 
-template <int Block>
+template <class Tiles, int Block>
 void run_backward_weight(const Exec& exec, FeatureView<const float> x, FeatureView<const float> d_out,
                          ConvWeight<float> d_weight) {
   constexpr int rows = Block == 8 ? 4 : 8;
   const int in_lanes = x.groups() * Block, out_lanes = d_out.groups() * Block;
-  const Tiles tiles{d_out};
+  const Tiles tiles(d_out, d_weight.geometry);
   // The order of the sums depends on the shares, so they are a function of the problem alone.
   const int shares = int(std::clamp<int64_t>(tiles.count() / 128, 1, 16));
   const int at_once = int(std::min<int64_t>((tiles.count() + shares - 1) / shares,
-                                            std::max(128, tiles_that_fit(in_lanes + out_lanes, 400 << 10))));
+                                            std::max(128, tiles_that_fit(Tiles::frequencies, in_lanes + out_lanes))));
   const int slabs = std::clamp(2 * omp_get_max_threads() / shares, 1, d_out.groups());
-  BackwardWeight<Block, rows> work{x, d_out, tiles, at_once, shares, slabs, nullptr, nullptr};
+  BackwardWeight<Tiles, Block, rows> work{x, d_out, tiles, at_once, shares, slabs, nullptr, nullptr};
   const Temp<float> memory(exec, work.memory_size() * omp_get_max_threads());
   const Temp<float> partial(exec, shares * work.share_size());
   work.memory = memory.data(), work.partial = partial.data();
-  FinishWeight<Block> finish{d_weight, x.c, in_lanes, shares, work.sum_stride(), partial.data()};
-  const KernelParts parts{d_weight.geometry.kernel_h};
-  for (int part = 0; part < parts.count(); ++part) {
-    work.above = parts.above(part), work.before = parts.before(part);
+  FinishWeight<Tiles, Block> finish{d_weight, tiles, x.c, in_lanes, shares, work.sum_stride(), partial.data()};
+  for (int part = 0; part < tiles.parts(); ++part) {
+    work.part = finish.part = part;
     for_each_task(int64_t(shares) * slabs, work);
-    finish.tap_y = parts.tap_y(part), finish.tap_x = parts.tap_x(part);
     for_each_task(d_out.c, finish);
   }
 }
@@ -114,8 +115,10 @@ void run_backward_weight(const Exec& exec, FeatureView<const float> x, FeatureVi
 void conv_winograd_backward_weight(const Exec& exec, FeatureView<const float> x, FeatureView<const float> d_out,
                                    ConvWeight<float> d_weight) {
   check_convolution(x, d_weight, d_out);
-  if (x.block == 8) return run_backward_weight<8>(exec, x, d_out, d_weight);
-  run_backward_weight<16>(exec, x, d_out, d_weight);
+  with_winograd_tiles(d_weight.geometry, [&]<class Tiles>() {
+    if (x.block == 8) return run_backward_weight<Tiles, 8>(exec, x, d_out, d_weight);
+    run_backward_weight<Tiles, 16>(exec, x, d_out, d_weight);
+  });
 }
 
 }  // namespace basin::kernels

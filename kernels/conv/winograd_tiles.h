@@ -4,14 +4,14 @@
 
 #include "kernels/runtime/view.h"
 
-// The parts that the passes of kernels/conv/winograd.h share: the transforms of tiles, and the product of matrices.
+// The parts that the passes of kernels/conv/winograd.h share, whatever the shape of a tile: the transforms along one
+// axis, and the product of matrices.
 
 namespace basin::kernels {
 namespace {
 
-constexpr int taps = 3;                           // of a kernel, along each side
-constexpr int side = 4, reach = side + taps - 1;  // outputs and inputs of a tile, along each side
-constexpr int frequencies = reach * reach;        // products of a tile per pair of channels
+constexpr int taps = 3;                           // of a kernel, along an axis
+constexpr int side = 4, reach = side + taps - 1;  // outputs and inputs of a tile, along an axis
 
 /// The channels of one group of a blocked layout.
 template <int Block>
@@ -81,106 +81,14 @@ void transform_filter_gradient(const V (&u)[6], V (&g)[3]) {
   g[2] = (u[3] + u[4]) / 6 - (u[1] + u[2]) / 6 + u[5];
 }
 
-/// The transform of the rows of a square [In][In], then of its columns. read(i, row) gives row i of the square;
-/// write(j, column) takes column j of the result.
-template <class V, int In, int Out, class Read, class Write>
-void transform_square(void (&transform)(const V (&)[In], V (&)[Out]), const Read& read, const Write& write) {
-  V half[In][Out];
-#pragma GCC unroll 6
-  for (int i = 0; i < In; ++i) {
-    V row[In];
-    read(i, row);
-    transform(row, half[i]);
-  }
-#pragma GCC unroll 6
-  for (int j = 0; j < Out; ++j) {
-    V column[In], result[Out];
-#pragma GCC unroll 6
-    for (int i = 0; i < In; ++i)
-      column[i] = half[i][j];
-    transform(column, result);
-    write(j, result);
-  }
-}
-
 /// The distance between the values of two frequencies, for `size` values of each: an odd number of cache lines, so that
-/// the 36 values of a square are not all in the same set of a cache.
+/// the values of a tile are not all in the same set of a cache.
 constexpr int64_t padded(int64_t size) { return ((size + 15) / 16 | 1) * 16; }
-
-/// The 3x3 kernels whose sum is a square kernel with `size` taps a side and the padding that keeps the size of the
-/// image. Part k holds the taps from (tap_y(k), tap_x(k)) on, and 0 beyond the last.
-struct KernelParts {
-  int size;
-
-  int per_side() const { return (size + taps - 1) / taps; }
-  int count() const { return per_side() * per_side(); }
-  int tap_y(int k) const { return k / per_side() * taps; }
-  int tap_x(int k) const { return k % per_side() * taps; }
-  /// Rows and columns between the pixel and the first tap of a part, below 0 where the tap lies behind the pixel.
-  int above(int k) const { return size / 2 - tap_y(k); }
-  int before(int k) const { return size / 2 - tap_x(k); }
-};
-
-/// The tiles of maps, numbered row by row.
-struct Tiles {
-  int n, rows, columns;
-
-  explicit Tiles(const FeatureView<const float>& out)
-      : n(out.n), rows((out.h + side - 1) / side), columns((out.w + side - 1) / side) {}
-  int64_t count() const { return int64_t(n) * rows * columns; }
-  int image(int64_t tile) const { return int(tile / (int64_t(rows) * columns)); }
-  int y(int64_t tile) const { return int(tile / columns % rows) * side; }
-  int x(int64_t tile) const { return int(tile % columns) * side; }
-};
 
 /// The pixel at (y, x) of a group of channels, which may lie outside the image.
 template <class T>
 T* pixel(const FeatureView<T>& maps, int image, int group, int y, int x) {
   return maps.data + (((int64_t(image) * maps.groups() + group) * maps.h + y) * maps.w + x) * maps.block;
-}
-
-/// Transforms a square of Size x Size pixels, with zeros outside the image, and stores frequency f at to + f * stride.
-template <int Block, int Size>
-void transform_pixels(void (&transform)(const Lanes<Block> (&)[Size], Lanes<Block> (&)[reach]),
-                      const FeatureView<const float>& maps, int image, int group, int y, int x, float* to,
-                      int64_t stride) {
-  const float* const at = pixel(maps, image, group, y, x);
-  const int64_t row_size = int64_t(maps.w) * Block;
-  const auto write = [&](int j, const Lanes<Block>(&column)[reach]) {
-#pragma GCC unroll 6
-    for (int i = 0; i < reach; ++i)
-      lanes_at<Block>(to + (i * reach + j) * stride) = column[i];
-  };
-  if (y >= 0 && x >= 0 && y + Size <= maps.h && x + Size <= maps.w) {
-    const auto read = [&](int i, Lanes<Block>(&row)[Size]) {
-#pragma GCC unroll 6
-      for (int j = 0; j < Size; ++j)
-        row[j] = lanes_at<Block>(at + i * row_size + j * Block);
-    };
-    return transform_square<Lanes<Block>>(transform, read, write);
-  }
-  const auto read_checked = [&](int i, Lanes<Block>(&row)[Size]) {
-    for (int j = 0; j < Size; ++j) {
-      const bool inside = y + i >= 0 && y + i < maps.h && x + j >= 0 && x + j < maps.w;
-      row[j] = inside ? Lanes<Block>(lanes_at<Block>(at + i * row_size + j * Block)) : Lanes<Block>{};
-    }
-  };
-  transform_square<Lanes<Block>>(transform, read_checked, write);
-}
-
-/// to[f][tile][channel] of tiles [begin, end): the transform of the square of each that begins `above` pixels above and
-/// `before` pixels to the left of it.
-template <int Block, int Size>
-void transform_tiles(void (&transform)(const Lanes<Block> (&)[Size], Lanes<Block> (&)[reach]),
-                     const FeatureView<const float>& maps, int above, int before, const Tiles& tiles, int64_t begin,
-                     int64_t end, int capacity, float* to) {
-  const int lanes = maps.groups() * Block;
-  for (int64_t t = begin; t < end; ++t) {
-    const int image = tiles.image(t), y = tiles.y(t) - above, x = tiles.x(t) - before;
-    for (int g = 0; g < maps.groups(); ++g)
-      transform_pixels<Block, Size>(transform, maps, image, g, y, x, to + (t - begin) * lanes + g * Block,
-                                    padded(int64_t(capacity) * lanes));
-  }
 }
 
 /// c[r][j] (+)= sum over p of a[r a_row + p a_step] b[p b_step + j b_column], for lanes j: a product of matrices whose
@@ -214,9 +122,21 @@ void multiply(const float* a, int64_t a_row, int64_t a_step, const float* b, int
       lanes_at<Block>(c + r * c_row + j * c_column) = sum[r][j];
 }
 
-/// The largest number of tiles whose transforms, of this many lanes, fit into a cache of this size.
-int tiles_that_fit(int lanes, int64_t cache) {
-  return int(cache / (int64_t(frequencies) * lanes * int64_t(sizeof(float))));
+/// The largest number of tiles whose transforms, of this many frequencies and lanes, fit into half a second-level
+/// cache.
+int tiles_that_fit(int frequencies, int lanes) {
+  return int((400 << 10) / (int64_t(frequencies) * lanes * int64_t(sizeof(float))));
+}
+
+/// to[f][tile][lane] of tiles [begin, end): transform(place, group, to its first frequency, stride).
+template <int Block, class Tiles, class F>
+void transform_tiles(const Tiles& tiles, const F& transform, int groups, int64_t begin, int64_t end, int64_t stride,
+                     float* to) {
+  for (int64_t t = begin; t < end; ++t) {
+    const typename Tiles::Place place = tiles.place(t);
+    for (int g = 0; g < groups; ++g)
+      transform(place, g, to + ((t - begin) * groups + g) * Block, stride);
+  }
 }
 
 }  // namespace

@@ -6,11 +6,13 @@
 
 using namespace basin;
 using namespace basin::test;
+using kernels::ConvGeometry;
 
 namespace {
 
 struct Case {
-  int n, in, out, h, w, first, kernel = 3;
+  int n, in, out, h, w, first;
+  ConvGeometry geometry = ConvGeometry::same(3, 3);
 };
 
 /// Results of one pass: by Winograd's algorithm, and by the plain kernels in double.
@@ -26,9 +28,11 @@ struct Problem {
   Exec cpu;
   Layout layout;
   int first;
+  ConvGeometry geometry;
   Tensor x, out, weight, bias, x_blocked, out_blocked, weight_f32, bias_f32;
 
-  Problem(const Case& c, int block) : layout(block == 8 ? Layout::blocked8 : Layout::blocked16), first(c.first) {
+  Problem(const Case& c, int block)
+      : layout(block == 8 ? Layout::blocked8 : Layout::blocked16), first(c.first), geometry(c.geometry) {
     unsigned seed = 0;
     const auto make = [&](const Shape& shape, Tensor& in_double) {
       // Values that float32 represents exactly, so that only the computation differs.
@@ -38,11 +42,11 @@ struct Problem {
     };
     x_blocked = to_layout(cpu, make({c.n, c.in, c.h, c.w}, x), layout);
     out_blocked = to_layout(cpu, make({c.n, c.out, c.h, c.w}, out), layout);
-    weight_f32 = make({c.out, c.first + c.in + 1, c.kernel, c.kernel}, weight);
+    weight_f32 = make({c.out, c.first + c.in + 1, c.geometry.kernel_h, c.geometry.kernel_w}, weight);
     bias_f32 = make({c.out}, bias);
   }
-  kernels::ConvWeight<const float> w32() const { return {weight_f32.view<const float, 4>(), first}; }
-  kernels::ConvWeight<const double> w64() const { return {weight.view<const double, 4>(), first}; }
+  kernels::ConvWeight<const float> w32() const { return {weight_f32.view<const float, 4>(), first, geometry}; }
+  kernels::ConvWeight<const double> w64() const { return {weight.view<const double, 4>(), first, geometry}; }
   std::vector<float> plain_layout(const Tensor& t) const { return to_layout(cpu, t, Layout::nchw).to_host<float>(cpu); }
 
   Results forward(const kernels::ConvEpilogue& end, bool with_bias) const {
@@ -68,9 +72,9 @@ struct Problem {
     const Tensor got = Tensor::from(cpu, weight.shape(), std::vector<float>(size_t(weight.shape().size()), 1.f));
     const Tensor want = Tensor::from(cpu, weight.shape(), std::vector<double>(size_t(weight.shape().size()), 1.));
     kernels::conv_winograd_backward_weight(cpu, x_blocked.features<const float>(), out_blocked.features<const float>(),
-                                           {got.view<float, 4>(), first});
+                                           {got.view<float, 4>(), first, geometry});
     kernels::conv_plain_backward_weight<double>(cpu, x.features<const double>(), out.features<const double>(),
-                                                {want.view<double, 4>(), first});
+                                                {want.view<double, 4>(), first, geometry});
     return {got.to_host<float>(cpu), want.to_host<double>(cpu)};
   }
 };
@@ -86,11 +90,23 @@ void check_near(const Results& r) {
   CHECK(off <= 2e-5 * largest);
 }
 
-/// Sizes that are and are not multiples of a tile, images smaller than a tile, channels that leave lanes unused, and
-/// kernels that are and are not a whole number of 3x3 ones.
-const Case cases[] = {{1, 16, 16, 8, 8, 0},     {2, 16, 24, 9, 13, 1},    {1, 20, 12, 17, 6, 0},
-                      {1, 40, 24, 33, 31, 2},   {3, 5, 3, 1, 1, 0},       {1, 8, 40, 3, 70, 0},
-                      {2, 16, 24, 9, 13, 1, 7}, {1, 20, 12, 17, 6, 0, 5}, {1, 8, 16, 2, 3, 0, 9}};
+/// Sizes that are and are not multiples of a tile, images smaller than a tile, channels that leave lanes unused,
+/// kernels that are and are not a whole number of 3x3 ones, and those along one axis, with a dilation beyond the image
+/// too.
+const Case cases[] = {{1, 16, 16, 8, 8, 0},
+                      {2, 16, 24, 9, 13, 1},
+                      {1, 20, 12, 17, 6, 0},
+                      {1, 40, 24, 33, 31, 2},
+                      {3, 5, 3, 1, 1, 0},
+                      {1, 8, 40, 3, 70, 0},
+                      {2, 16, 24, 9, 13, 1, ConvGeometry::same(7, 7)},
+                      {1, 20, 12, 17, 6, 0, ConvGeometry::same(5, 5)},
+                      {1, 8, 16, 2, 3, 0, ConvGeometry::same(9, 9)},
+                      {2, 16, 24, 9, 13, 1, ConvGeometry::same(3, 1)},
+                      {1, 20, 12, 17, 6, 0, ConvGeometry::same(1, 3)},
+                      {2, 24, 16, 21, 10, 1, ConvGeometry::same(3, 1, 2)},
+                      {1, 16, 16, 9, 35, 0, ConvGeometry::same(1, 3, 4)},
+                      {1, 8, 16, 5, 3, 0, ConvGeometry::same(3, 1, 16)}};
 
 }  // namespace
 
@@ -99,6 +115,7 @@ TEST_CASE("winograd: the three passes match the plain ones in double") {
     for (const int block : {8, 16}) {
       CAPTURE(c.in);
       CAPTURE(c.h);
+      CAPTURE(c.geometry);
       CAPTURE(block);
       const Problem p(c, block);
       check_near(p.forward({}, true));
