@@ -56,7 +56,8 @@ class Undilated {
 /// Whether our kernel is to be used for a convolution between these maps, x and out.
 template <class X, class Out, class W>
 bool takes_winograd(const X& x, const ConvWeight<W>& weight, const Out& out) {
-  return winograd_applies(weight.geometry, x.block, out.block, x.c, out.c) && !onednn_has_winograd(x.block);
+  const bool onednn_is_as_fast = onednn_has_winograd(x.block) && weight.geometry == ConvGeometry::same(3, 3);
+  return winograd_applies(weight.geometry, x.block, out.block, x.c, out.c) && !onednn_is_as_fast;
 }
 
 /// Maps x and a weight with as many input channels as x has lanes.
