@@ -148,7 +148,7 @@ class Search {
     }
     if (best.value <= min_trust) return native;
     if (in_band(best.diameter)) return {1, best.diameter};
-    return {rounded(trained_.diameter / best.diameter), best.diameter};
+    return {scale_for(best.diameter), best.diameter};
   }
 
  private:
@@ -185,10 +185,19 @@ class Search {
     return std::exp(-off * off / 2);
   }
   bool in_band(double diameter) const {
-    const double middle = trained_.diameter, ratio = diameter / middle;
-    const auto bound = [&](double end) { return end > 0 ? std::cbrt(end / middle * (end / middle)) : 1; };
-    return ratio >= std::min(bound(trained_.small_diameter), 1 / neighbour) &&
-           ratio <= std::max(bound(trained_.large_diameter), neighbour);
+    const double ratio = diameter / trained_.diameter;
+    const auto bound = [](double end) { return std::pow(end, 2. / 3); };
+    return ratio >= std::min(bound(smallest()), 1 / neighbour) && ratio <= std::max(bound(largest()), neighbour);
+  }
+  /// The ends of the training's range, over its median.
+  double smallest() const { return trained_.small_diameter > 0 ? trained_.small_diameter / trained_.diameter : 1; }
+  double largest() const { return trained_.large_diameter > 0 ? trained_.large_diameter / trained_.diameter : 1; }
+
+  double scale_for(double diameter) const {
+    const double ratio = diameter / trained_.diameter;
+    const double seen =
+        std::clamp(std::sqrt(ratio), std::min(smallest(), 1 / neighbour), std::max(largest(), neighbour));
+    return rounded(seen / ratio);
   }
   bool fits(const Look& l) const { return !l.empty() && in_band(l.median() / l.scale); }
 

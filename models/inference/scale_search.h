@@ -14,8 +14,10 @@ struct FoundScale {
 /// segmented at scales from 1/4 to 4, each in as few pixels as hold several objects, where the image differs most from
 /// its middle value. A scale is trusted as far as the median diameter of what is found there fits the training's, and
 /// as far as the same objects are found at a neighbouring scale: objects that are far too large fall into other pieces
-/// at every scale, and those that are far too small merge into others. The scale is then the ratio of the training's
-/// median diameter to the one found.
+/// at every scale, and those that are far too small merge into others. At the scale that is chosen, the network sees
+/// the median diameter half-way, on a logarithmic scale, between the one found and the training's: among the objects of
+/// training, too, the large ones look like those that are large here. It is brought nearer where half-way lies outside
+/// the training's range.
 ///
 /// Scale 1 is looked at first and kept where it fits: where the median that the network sees lies within the middle two
 /// thirds of the training's range on a logarithmic scale, or within a factor of 1.26 of its median. It is also kept

@@ -72,13 +72,13 @@ FoundScale found_in(const Exec& exec, const Source& source) {
 
 }  // namespace
 
-TEST_CASE("scale search: objects of 1/3 to 3 times the training size are rescaled to the training size") {
+TEST_CASE("scale search: objects of 1/3 to 3 times the training size are rescaled to about the training size") {
   for (const Exec& exec : execs())
     for (const double ratio : {1. / 3, 0.5, 2., 3.}) {
       CAPTURE(ratio);
       const FoundScale found = found_in(exec, discs(ratio * trained_diameter, 300, 380));
-      CHECK(found.scale * ratio > 1 / 1.26);
-      CHECK(found.scale * ratio < 1.26);
+      CHECK(found.scale * found.diameter / trained_diameter > 0.99 / 1.26);
+      CHECK(found.scale * found.diameter / trained_diameter < 1.01 * 1.26);
       CHECK(found.diameter == doctest::Approx(ratio * trained_diameter).epsilon(0.25));
       CHECK(found_in(exec, discs(ratio * trained_diameter, 300, 380)).scale == found.scale);
     }
@@ -94,6 +94,17 @@ TEST_CASE("scale search: scale 1 is kept where objects have about the training s
   }
   const Appearance wide{0, 0, 1, 1, 4, trained_diameter, 40};  // the middle two thirds are 8.3 to 26.8 px
   CHECK(find_scale(cpu, method, *method.predictor(cpu), discs(18, 200, 190), wide).scale == 1);
+}
+
+TEST_CASE("scale search: a network that was trained on many sizes sees objects half-way to the training's median") {
+  const Exec cpu;
+  for (const double ratio : {1. / 3, 3.}) {
+    CAPTURE(ratio);
+    const FoundScale found = find_scale(cpu, method, *method.predictor(cpu), discs(ratio * trained_diameter, 300, 380),
+                                        {0, 0, 1, 1, 0.3 * trained_diameter, trained_diameter, 3.5 * trained_diameter});
+    const double half_way = std::sqrt(found.diameter / trained_diameter);
+    CHECK(found.scale * found.diameter / trained_diameter == doctest::Approx(half_way).epsilon(0.02));
+  }
 }
 
 TEST_CASE("scale search: scale 1 is kept in images without objects or with few pixels") {
