@@ -27,6 +27,9 @@ build=build/gpu-check
 mkdir -p "$out" "$build"
 rm -f "$build"/*.log "$build"/bench*.json "$build"/peers.*
 
+# The methods beside the vector fields, which are what `bench` runs where no model is named.
+methods=(es fc wn og)
+
 passed=0 failed=0 not_run=0 rows=() items=()
 write_results() {
   {
@@ -34,7 +37,7 @@ write_results() {
     (IFS=,; printf '%s' "${items[*]}")
     printf ']'
     local part
-    for part in bench bench-tf32 bench-bf16 peers; do
+    for part in bench bench-tf32 bench-bf16 "${methods[@]/#/bench-}" peers; do
       printf ',\n"%s": %s' "$part" "$(cat "$build/$part.json" 2>/dev/null || echo null)"
     done
     printf '}\n'
@@ -44,6 +47,10 @@ write_results() {
     printf '%s\n' "${rows[@]}"
     printf '\n```\n'
     cat "$build"/{doctor,benchmarks,benchmarks-tf32,benchmarks-bf16}.log 2>/dev/null
+    local method
+    for method in "${methods[@]}"; do
+      cat "$build/benchmarks-$method.log" 2>/dev/null
+    done
     printf '```\n'
     [ ! -f "$build/peers.log" ] || { printf '\n'; grep -E '^(ok|FAIL|skipped) ' "$build/peers.log" | sed 's/^/    /'; }
     [ ! -f "$build/peers.md" ] || { printf '\n'; cat "$build/peers.md"; }
@@ -95,8 +102,9 @@ finish() {
 }
 
 # The tests of our own kernels: small enough for the checkers, which slow a kernel down a hundred times.
-kernels=(adam components dbscan divergence dropout field field_others graph integrate ivp losses mask_points memory
-         mixed_precision ops snap sort tiles)
+kernels=(adam adjacency components dbscan distance_target divergence dropout embedding field field_others graph
+         instance_loss integrate ivp losses mask_points memory mixed_precision ops ops_maps peaks region_growing roi snap
+         sort tiles)
 test_exists() { compgen -G "tests/*/test_$1.cpp" >/dev/null || { echo "tests/*/test_$1.cpp does not exist"; return 1; }; }
 kernel_tests() {
   local test files=() code=0
@@ -143,6 +151,10 @@ check "benchmarks" "$basin" bench --device cuda --json "$build/bench.json"
 for precision in tf32 bf16; do
   check "benchmarks $precision" "$basin" bench infer train-step segment --device cuda --precision $precision \
     --json "$build/bench-$precision.json"
+done
+for method in "${methods[@]}"; do
+  check "benchmarks $method" within 40 "$basin" bench method-train method-segment --model "$method" --device cuda \
+    --json "$build/bench-$method.json"
 done
 
 seconds=$(($(left) * 4 / 10))
