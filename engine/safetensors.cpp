@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/crc.h"
 #include "engine/json.h"
 #include "kernels/runtime/platform.h"
 
@@ -85,6 +86,21 @@ void SafeTensors::add(std::string name, std::vector<int64_t> shape, const int64_
     n *= d;
   const auto* bytes = reinterpret_cast<const std::byte*>(values);
   tensors.push_back({std::move(name), "I64", std::move(shape), {bytes, bytes + n * 8}});
+}
+
+std::string checksum_of(const SafeTensors& content) {
+  Json header = Json::array();
+  for (const auto& [key, value] : content.metadata)
+    if (key != "checksum") header.push_back({key, value});
+  for (const StoredTensor& t : content.tensors)
+    header.push_back({t.name, t.dtype, t.shape});
+  uint32_t sum = crc32(to_text(header));
+  for (const StoredTensor& t : content.tensors)
+    sum = crc32({reinterpret_cast<const char*>(t.bytes.data()), t.bytes.size()}, sum);
+  std::string digits(8, '0');
+  for (size_t k = 0; k < 8; ++k)
+    digits[7 - k] = "0123456789abcdef"[sum >> (4 * k) & 15];
+  return digits;
 }
 
 std::vector<std::byte> encode_safetensors(const SafeTensors& content) {

@@ -29,6 +29,10 @@ struct SafeTensors {
   void add(std::string name, std::vector<int64_t> shape, const int64_t* values);
 };
 
+/// Eight hexadecimal digits, a CRC-32 of the metadata, but for the key `checksum`, and of the tensors in order: their
+/// names, types, shapes and values.
+std::string checksum_of(const SafeTensors&);
+
 /// The same content gives the same bytes; tensors keep their order.
 std::vector<std::byte> encode_safetensors(const SafeTensors&);
 

@@ -20,6 +20,7 @@ const ScalarEvent half{1, 300, {{"a", 0.5f}}};
 
 TEST_CASE("events: CRC-32C has the published check values") {
   CHECK(crc32("123456789") == 0xcbf43926u);
+  CHECK(crc32("6789", crc32("12345")) == 0xcbf43926u);
   CHECK(crc32c("") == 0);
   CHECK(crc32c("123456789") == 0xe3069283u);
   CHECK(crc32c(std::string(32, '\0')) == 0x8a9136aau);  // RFC 3720, B.4
