@@ -30,13 +30,12 @@ std::string bare_name(const fs::path& path) {
 }
 bool is_derived(const fs::path& path) {
   const std::string s = bare_name(path);
-  return ends_with(s, "_overlay") || ends_with(s, "_outlines") || ends_with(s, "_probability") ||
-         ends_with(s, "_flow") || ends_with(s, "_flows");
+  constexpr std::string_view ends[] = {"_overlay", "_outlines", "_probability", "_flow", "_flows"};
+  return std::any_of(std::begin(ends), std::end(ends), [&](std::string_view end) { return ends_with(s, end); });
 }
 bool is_masks(const fs::path& path) { return ends_with(bare_name(path), "_masks"); }
 
-/// True for anything but a folder of files: also for a Zarr store, and even for a broken link, which is reported when
-/// it is read.
+/// Also for a Zarr store, and for a broken link, which is reported when it is read.
 bool is_file(const fs::path& path) { return !is_folder(path); }
 
 /// The entries of a folder, sorted by name, without hidden ones: macOS writes a file ._NAME beside NAME on foreign
@@ -81,12 +80,11 @@ void note_left_out(const fs::path& folder, std::vector<std::string>* notes, bool
   for (const fs::path& entry : entries)
     if (is_picture(entry)) stems.insert(stem_of(entry));
   for (const fs::path& entry : entries) {
-    if (is_file(entry)) {
-      if (raster::has_foreign_extension(entry) && !stems.contains(stem_of(entry)))
+    if (raster::has_foreign_extension(entry)) {
+      if (!is_file(entry) || !stems.contains(stem_of(entry)))
         note(notes, "left out " + entry.string() + ", because its format is not supported");
-    } else if (raster::has_foreign_extension(entry)) {
-      note(notes, "left out " + entry.string() + ", because its format is not supported");
-    } else if (!searches_subfolders && !fs::exists(entry / "run.json") && !first_picture(entry).empty()) {
+    } else if (!is_file(entry) && !searches_subfolders && !fs::exists(entry / "run.json") &&
+               !first_picture(entry).empty()) {
       note(notes, "left out the images in " + entry.string() + ": subfolders are not searched");
     }
   }

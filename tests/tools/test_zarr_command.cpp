@@ -64,7 +64,7 @@ TEST_CASE("segment: an OME-Zarr store is one image, and its labels and its field
   CHECK(planes_in(folder / "out/a_masks.ome.zarr", {}).stack.pixel_size == doctest::Approx(0.25));
   CHECK(!planes_in(folder / "png/a_masks.ome.zarr", {}).stack.pixel_size);
   CHECK(contains(read_bytes(folder / "out/a_objects.csv"), "area_um2"));
-  const Ran score = run_basin(folder, "evaluate out png");
+  const Ran score = run_basin(folder, "evaluate --pred out --truth png");
   CHECK_MESSAGE(score.code == 0, score.err);
 
   // The brightest of three channels is the length of a vector, its colour the direction.
