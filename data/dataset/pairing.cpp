@@ -97,15 +97,13 @@ void insert(ByStem& files, const std::string& stem, const fs::path& file) {
   if (!is_new) refuse(file.string(), ": has the same stem as ", at->second.filename().string(), "; remove one of them");
 }
 
-/// The same for labels. A store STEM_masks.ome.zarr, which `segment` may have written besides, is passed over where the
-/// folder has the labels in another format too.
+/// The same for labels, but a store STEM_masks.ome.zarr beside labels in another format is passed over.
 void insert_labels(ByStem& files, const fs::path& file) {
   const auto is_copy = [](const fs::path& path) { return ends_with(path.filename().string(), "_masks.ome.zarr"); };
   const auto at = files.find(labels_stem(file));
-  if (at == files.end() || is_copy(file) == is_copy(at->second))
-    insert(files, labels_stem(file), file);
-  else if (is_copy(at->second))
-    at->second = file;
+  if (at != files.end() && is_copy(file) && !is_copy(at->second)) return;
+  if (at != files.end() && is_copy(at->second) && !is_copy(file)) files.erase(at);
+  insert(files, labels_stem(file), file);
 }
 
 /// Both maps must have the same stems, unless `unpaired` takes the files that have no partner.
