@@ -34,7 +34,7 @@ struct PlaneChoice {
   std::string axes;                   // the axes, slowest first: "ZCYX", "T=10 C=2"; empty: according to the file
   std::vector<std::string> channels;  // by name or by index from 0; empty: all
   std::string plane;                  // index along each other axis, from 0: "Z=3,T=0", or "3" if there is only one
-  std::string series;                 // of several images in an OME-Zarr store: its path there, or its index from 0
+  std::string series = {};            // of several images in an OME-Zarr store: its path there, or its index from 0
   bool operator==(const PlaneChoice&) const = default;
 };
 
