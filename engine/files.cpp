@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cctype>
 #include <cerrno>
@@ -16,14 +17,42 @@ namespace basin {
 namespace fs = std::filesystem;
 namespace {
 
+/// Whether a path is an address such as https://host/x.zarr.
+bool is_address(const fs::path& path) {
+  const std::string text = path.string();
+  return std::ranges::any_of(std::array{"http:/", "https:/", "s3:/", "gs:/", "ftp:/"},
+                             [&](const char* scheme) { return text.starts_with(scheme); });
+}
+
 std::string why(int error) { return std::strerror(error); }
 
 const std::string temporary_prefix = ".basin-", temporary_suffix = ".tmp";
 std::atomic<unsigned> temporaries{0};
 
+/// A name that no other call has given.
+fs::path temporary_beside(const fs::path& path) {
+  const std::string unique = std::to_string(getpid()) + "-" + std::to_string(temporaries++);
+  return path.parent_path() / (temporary_prefix + unique + temporary_suffix);
+}
+
+/// Flushes a folder. Some file systems cannot; the files themselves are safe.
+void flush_folder(const fs::path& folder) {
+  const int d = open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (d < 0) return;
+  fsync(d);
+  close(d);
+}
+
 }  // namespace
 
+void refuse_missing(const fs::path& path) {
+  if (is_address(path))
+    refuse(path.string(), ": is an address on the network; Basin reads files only, so download it first");
+  refuse(path.string(), ": no such file or folder");
+}
+
 File open_file(const fs::path& path) {
+  if (is_address(path)) refuse_missing(path);
   File file(std::fopen(path.c_str(), "rb"));
   if (!file) refuse(path.string(), ": cannot be opened (", why(errno), ")");
   struct stat s;
@@ -55,8 +84,7 @@ OutputFile::OutputFile(const fs::path& path) : path_(path) {
     // A process that was killed may have left a file with this name: in a container the process number is often the
     // same every time.
     do {
-      const std::string unique = std::to_string(getpid()) + "-" + std::to_string(temporaries++);
-      temporary_ = path_.parent_path() / (temporary_prefix + unique + temporary_suffix);
+      temporary_ = temporary_beside(path_);
       descriptor_ = open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     } while (descriptor_ < 0 && errno == EEXIST);
   }
@@ -100,16 +128,65 @@ void OutputFile::commit() {
     check(fsync(descriptor_));
     check(rename(temporary_.c_str(), path_.c_str()));
     temporary_.clear();
-    const fs::path folder = path_.has_parent_path() ? path_.parent_path() : fs::path(".");
-    const int d = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (d >= 0) {  // some file systems cannot flush a folder; the file itself is safe
-      fsync(d);
-      close(d);
-    }
+    flush_folder(path_.parent_path());
   }
   const int descriptor = descriptor_;
   descriptor_ = -1;
   check(close(descriptor));
+}
+
+OutputFolder::OutputFolder(const fs::path& path) : path_(path) {
+  std::error_code error;
+  if (fs::exists(path_, error) && !fs::is_directory(path_, error))
+    refuse(path.string(), ": is a file, so no folder can be written there");
+  do {
+    temporary_ = temporary_beside(path_);
+    if (fs::create_directory(temporary_, error)) return;
+  } while (!error);
+  refuse(path.string(), ": cannot be written (", error.message(), ")");
+}
+
+OutputFolder::~OutputFolder() {
+  std::error_code none;
+  if (!temporary_.empty()) fs::remove_all(temporary_, none);
+}
+
+void OutputFolder::write(const std::string& name, std::string_view content) {
+  const fs::path file = temporary_ / name;
+  std::error_code error;
+  fs::create_directories(file.parent_path(), error);
+  const int descriptor = open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  bool good = descriptor >= 0;
+  while (good && !content.empty()) {
+    const ssize_t written = ::write(descriptor, content.data(), std::min(content.size(), size_t(1) << 30));
+    if (written >= 0)
+      content.remove_prefix(size_t(written));
+    else
+      good = errno == EINTR;
+  }
+  good = good && fsync(descriptor) == 0;
+  const int failure = errno;
+  if (descriptor >= 0) good = close(descriptor) == 0 && good;
+  if (!good) refuse(path_.string(), ": cannot be written (", why(failure), ")");
+}
+
+void OutputFolder::commit() {
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(temporary_, error))
+    if (entry.is_directory(error)) flush_folder(entry.path());
+  flush_folder(temporary_);
+  const fs::path old = temporary_beside(path_);
+  const bool replaces = fs::exists(path_, error);
+  if (replaces) fs::rename(path_, old, error);
+  if (!error) fs::rename(temporary_, path_, error);
+  if (error) {
+    std::error_code none;
+    if (replaces && !fs::exists(path_, none)) fs::rename(old, path_, none);
+    refuse(path_.string(), ": cannot be written (", error.message(), ")");
+  }
+  temporary_.clear();
+  if (replaces) fs::remove_all(old, error);
+  flush_folder(path_.parent_path());
 }
 
 void write_atomically(const fs::path& path, const void* bytes, size_t n) {
@@ -134,7 +211,7 @@ void remove_temporaries(const fs::path& folder) {
     if (name.starts_with(temporary_prefix) && name.ends_with(temporary_suffix)) left.push_back(entry.path());
   }
   for (const fs::path& file : left)
-    fs::remove(file, none);
+    fs::remove_all(file, none);
 }
 
 void write_atomically(const fs::path& path, std::string_view text) { write_atomically(path, text.data(), text.size()); }

@@ -14,6 +14,10 @@ struct CloseFile {
 };
 using File = std::unique_ptr<std::FILE, CloseFile>;
 
+/// Throws one sentence: that there is no such file or folder, or that the path is an address on the network, which
+/// Basin does not read.
+[[noreturn]] void refuse_missing(const std::filesystem::path&);
+
 /// Opens a file for reading. Throws one sentence with its name if it is missing, a folder, unreadable or empty.
 File open_file(const std::filesystem::path&);
 
@@ -47,6 +51,23 @@ class OutputFile {
   int error_ = 0;  // errno of the first write that failed
 };
 
+/// A folder being written, which is one result: under a temporary name beside it until commit() renames it and removes
+/// what was there before. Without commit() it is removed. Errors are one sentence with the final name.
+class OutputFolder {
+ public:
+  explicit OutputFolder(const std::filesystem::path&);
+  ~OutputFolder();
+  OutputFolder(const OutputFolder&) = delete;
+  OutputFolder& operator=(const OutputFolder&) = delete;
+
+  /// Writes a file "a/b/c" in the folder, flushed to the disk.
+  void write(const std::string& name, std::string_view content);
+  void commit();
+
+ private:
+  std::filesystem::path path_, temporary_;
+};
+
 /// OutputFile, write and commit in one call.
 void write_atomically(const std::filesystem::path&, const void* bytes, size_t n);
 void write_atomically(const std::filesystem::path&, std::string_view text);
@@ -55,7 +76,7 @@ void write_atomically(const std::filesystem::path&, std::string_view text);
 /// if it is not writable.
 void make_folder(const std::filesystem::path&);
 
-/// Removes temporary files that killed processes left in a folder. No other process may be writing to it.
+/// Removes temporary files and folders that killed processes left in a folder. No other process may be writing to it.
 void remove_temporaries(const std::filesystem::path& folder);
 
 /// A file name's extension in lower case, with its dot: ".png".

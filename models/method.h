@@ -183,8 +183,9 @@ class Method {
   virtual bool has_scalable_maps() const { return false; }
   /// Whether the maps of an image are those of its eight views averaged, even where nobody asks for it.
   virtual bool averages_views() const { return false; }
-  /// The map [1,H,W] whose logistic function is the probability that a pixel is foreground; empty if there is none.
+  /// The map of which one channel is the logit of the probability that a pixel is foreground; empty if there is none.
   virtual std::string foreground_logit() const { return {}; }
+  virtual int foreground_channel() const { return 0; }
   /// Whether instances have scores.
   virtual bool gives_scores() const { return false; }
   virtual std::unique_ptr<Predictor> predictor(const Exec&) const = 0;

@@ -24,7 +24,7 @@ const std::vector<std::string> floors = {"kernels", "engine", "data", "models", 
 /// is the only exception.
 const std::map<std::string, std::vector<std::set<std::string>>> rooms = {
     {"kernels", {{"runtime"}, {"conv", "nn", "field", "flow", "cluster", "image", "embedding", "roi"}}},
-    {"data", {{"files"}, {"dataset", "synth"}, {"metrics", "objects", "report", "checks"}}},
+    {"data", {{"arrays"}, {"files"}, {"dataset", "synth"}, {"metrics", "objects", "report", "checks"}}},
     {"models", {{"networks"}, {""}, {"methods"}, {"inference"}, {"training"}}},
     {"tools", {{"cli"}, {"results", "training"}, {"commands", "bench"}, {""}}},
 };
@@ -47,6 +47,7 @@ const Fence fences[] = {
     {"libpng", "png\\.h", "data/files/\\w+\\.cpp", 1},
     {"libjpeg", "jpeglib\\.h|jerror\\.h|turbojpeg\\.h", "data/files/\\w+\\.cpp", 1},
     {"pugixml", "pugixml.*", "data/files/\\w+\\.cpp", 1},
+    {"zlib, Zstandard or Blosc", "(zlib|zstd|blosc)\\.h", "data/arrays/\\w+\\.cpp|tests/data/test_zarr\\.cpp", 2},
     {"the JSON library", "nlohmann/.*", "engine/json(_fwd)?\\.h", 2},
     {"CLI11", "CLI/.*", "tools/cli/options\\.cpp", 1},
 };

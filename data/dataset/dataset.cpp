@@ -23,6 +23,7 @@ void add(Fingerprint& hash, const Image& image) {
 
 bool same_content(const std::filesystem::path& a, const std::filesystem::path& b) {
   std::error_code none;
+  if (!std::filesystem::is_regular_file(a, none) || !std::filesystem::is_regular_file(b, none)) return false;
   return std::filesystem::file_size(a, none) == std::filesystem::file_size(b, none) && read_file(a) == read_file(b);
 }
 

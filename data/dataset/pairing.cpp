@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "data/arrays/zarr.h"
 #include "data/dataset/dataset.h"
 #include "data/files/csv.h"
 #include "data/files/foreign.h"
@@ -18,18 +19,24 @@ namespace {
 bool ends_with(const std::string& s, std::string_view end) { return std::string_view(s).ends_with(end); }
 
 bool is_image_file(const fs::path& path) {
-  static const std::set<std::string> known{".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"};
-  return known.contains(lower_extension(path));
+  static const std::set<std::string> known{".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".zarr"};
+  return known.contains(lower_extension(without_slash(path)));
+}
+/// The name without its extension and a trailing ".ome".
+std::string bare_name(const fs::path& path) {
+  std::string stem = without_slash(path).stem().string();
+  if (ends_with(stem, ".ome") && stem.size() > 4) stem.resize(stem.size() - 4);
+  return stem;
 }
 bool is_derived(const fs::path& path) {
-  const std::string s = path.stem().string();
-  return ends_with(s, "_overlay") || ends_with(s, "_outlines") || ends_with(s, "_probability") ||
-         ends_with(s, "_flows");
+  const std::string s = bare_name(path);
+  constexpr std::string_view ends[] = {"_overlay", "_outlines", "_probability", "_flow", "_flows"};
+  return std::any_of(std::begin(ends), std::end(ends), [&](std::string_view end) { return ends_with(s, end); });
 }
-bool is_masks(const fs::path& path) { return ends_with(path.stem().string(), "_masks"); }
+bool is_masks(const fs::path& path) { return ends_with(bare_name(path), "_masks"); }
 
-/// True for anything but a folder, even for a broken link, which is reported when it is read.
-bool is_file(const fs::path& path) { return !fs::is_directory(path); }
+/// Also for a Zarr store, and for a broken link, which is reported when it is read.
+bool is_file(const fs::path& path) { return !is_folder(path); }
 
 /// The entries of a folder, sorted by name, without hidden ones: macOS writes a file ._NAME beside NAME on foreign
 /// disks.
@@ -57,7 +64,7 @@ fs::path first_picture(const fs::path& folder) {
 /// Refuses labels in an unsupported format by name, because every label file counts.
 void refuse_unread_labels(const fs::path& file) {
   if (raster::has_foreign_extension(file) || is_image_file(file))
-    refuse(file.string(), ": labels in this format are not supported; save them as PNG, TIFF, BMP or .npy");
+    refuse(file.string(), ": labels in this format are not supported; save them as PNG, TIFF, BMP, .npy or OME-Zarr");
 }
 
 void note(std::vector<std::string>* notes, const std::string& text) {
@@ -73,12 +80,11 @@ void note_left_out(const fs::path& folder, std::vector<std::string>* notes, bool
   for (const fs::path& entry : entries)
     if (is_picture(entry)) stems.insert(stem_of(entry));
   for (const fs::path& entry : entries) {
-    if (is_file(entry)) {
-      if (raster::has_foreign_extension(entry) && !stems.contains(stem_of(entry)))
+    if (raster::has_foreign_extension(entry)) {
+      if (!is_file(entry) || !stems.contains(stem_of(entry)))
         note(notes, "left out " + entry.string() + ", because its format is not supported");
-    } else if (raster::has_foreign_extension(entry)) {
-      note(notes, "left out " + entry.string() + ", because its format is not supported");
-    } else if (!searches_subfolders && !fs::exists(entry / "run.json") && !first_picture(entry).empty()) {
+    } else if (!is_file(entry) && !searches_subfolders && !fs::exists(entry / "run.json") &&
+               !first_picture(entry).empty()) {
       note(notes, "left out the images in " + entry.string() + ": subfolders are not searched");
     }
   }
@@ -89,6 +95,15 @@ using ByStem = std::map<std::string, fs::path>;
 void insert(ByStem& files, const std::string& stem, const fs::path& file) {
   const auto [at, is_new] = files.emplace(stem, file);
   if (!is_new) refuse(file.string(), ": has the same stem as ", at->second.filename().string(), "; remove one of them");
+}
+
+/// The same for labels, but a store STEM_masks.ome.zarr beside labels in another format is passed over.
+void insert_labels(ByStem& files, const fs::path& file) {
+  const auto is_copy = [](const fs::path& path) { return ends_with(path.filename().string(), "_masks.ome.zarr"); };
+  const auto at = files.find(labels_stem(file));
+  if (at != files.end() && is_copy(file) && !is_copy(at->second)) return;
+  if (at != files.end() && is_copy(at->second) && !is_copy(file)) files.erase(at);
+  insert(files, labels_stem(file), file);
 }
 
 /// Both maps must have the same stems, unless `unpaired` takes the files that have no partner.
@@ -124,7 +139,7 @@ std::vector<Pair> pair_flat(const fs::path& folder, std::vector<Unpaired>* unpai
     if (!is_file(file)) continue;
     if (is_masks(file)) {
       if (has_label_extension(file))
-        insert(masks, labels_stem(file), file);
+        insert_labels(masks, file);
       else
         refuse_unread_labels(file);
     } else if (is_picture(file)) {
@@ -147,7 +162,7 @@ std::map<std::string, Pair> labels_of_folder(const fs::path& folder) {
   const bool suffixed = all_with_suffix(files) || all_with_suffix(others);
   ByStem by_stem;
   for (const fs::path& file : files) {
-    if (!suffixed || is_masks(file)) insert(by_stem, labels_stem(file), file);
+    if (!suffixed || is_masks(file)) insert_labels(by_stem, file);
   }
   for (const fs::path& file : others)
     if ((!suffixed || is_masks(file)) && !by_stem.contains(labels_stem(file))) refuse_unread_labels(file);
@@ -165,7 +180,7 @@ std::vector<Pair> pair_siblings(const fs::path& folder, std::vector<Unpaired>* u
   for (const fs::path& file : entries_of(folder / "masks")) {
     if (!is_file(file)) continue;
     if (has_label_extension(file))
-      insert(masks, labels_stem(file), file);
+      insert_labels(masks, file);
     else
       refuse_unread_labels(file);
   }
@@ -320,7 +335,7 @@ std::vector<Pair> pair_list(const fs::path& list) {
     if (cells.size() != 2 || cells[0].empty() || cells[1].empty()) refuse(where, ": expected two fields, image,mask");
     Pair pair{stem_of(cells[0]), list.parent_path() / cells[0], {list.parent_path() / cells[1]}, false};
     for (const fs::path& file : {pair.image, pair.masks[0]}) {
-      if (!fs::is_regular_file(file))
+      if (!fs::is_regular_file(file) && !is_zarr(file))
         refuse(where, ": there is no file ", file.string(), pairs.empty() ? " (a heading must be image,mask)" : "");
     }
     const auto [at, is_new] = pairs.emplace(pair.stem, pair);
@@ -337,24 +352,22 @@ std::vector<Pair> pair_list(const fs::path& list) {
 }  // namespace
 
 std::string stem_of(const fs::path& path) {
-  std::string stem = path.stem().string();
-  if (ends_with(stem, ".ome") && stem.size() > 4) stem.resize(stem.size() - 4);
+  std::string stem = bare_name(path);
   if (ends_with(stem, "_img") && stem.size() > 4) stem.resize(stem.size() - 4);
   return stem;
 }
 
 std::string labels_stem(const fs::path& path) {
   constexpr std::string_view masks = "_masks";
-  std::string stem = path.stem().string();
-  if (ends_with(stem, ".ome") && stem.size() > 4) stem.resize(stem.size() - 4);
+  const std::string stem = bare_name(path);
   return ends_with(stem, masks) ? stem.substr(0, stem.size() - masks.size()) : stem_of(path);
 }
 
 std::vector<Pair> find_pairs(const fs::path& source, std::vector<std::string>* left_out,
                              std::vector<Unpaired>* unpaired) {
-  if (!fs::exists(source)) refuse(source.string(), ": no such file or folder");
+  if (!fs::exists(source)) refuse_missing(source);
   std::vector<Pair> pairs;
-  if (!fs::is_directory(source)) {
+  if (!is_folder(source)) {
     if (lower_extension(source) != ".csv") refuse(source.string(), ": is neither a folder nor a .csv list of images");
     pairs = pair_list(source);
   } else if (fs::is_directory(source / "images")) {
@@ -373,20 +386,20 @@ std::vector<Pair> find_pairs(const fs::path& source, std::vector<std::string>* l
 }
 
 std::map<std::string, Pair> find_labels(const fs::path& source) {
-  if (!fs::exists(source)) refuse(source.string(), ": no such file or folder");
-  const bool is_folder = fs::is_directory(source);
-  if (!is_folder && lower_extension(source) != ".csv") {
+  if (!fs::exists(source)) refuse_missing(source);
+  const bool has_files = is_folder(source);
+  if (!has_files && lower_extension(source) != ".csv") {
     const std::string stem = labels_stem(source);
     return {{stem, {stem, {}, {source}, false}}};
   }
   std::map<std::string, Pair> labels;
-  if (!is_folder || fs::is_directory(source / "images") || !dsb_entries(source).empty()) {
+  if (!has_files || fs::is_directory(source / "images") || !dsb_entries(source).empty()) {
     for (Pair& pair : find_pairs(source))
       labels[pair.stem] = std::move(pair);
   } else {
     labels = labels_of_folder(source);
   }
-  if (labels.empty()) refuse(source.string(), ": contains no label images (.png, .tif, .tiff, .bmp or .npy)");
+  if (labels.empty()) refuse(source.string(), ": contains no label images (.png, .tif, .tiff, .bmp, .npy or .zarr)");
   return labels;
 }
 
@@ -410,8 +423,8 @@ std::string describe_pairs(const std::vector<Pair>& pairs, size_t max_listed) {
 }
 
 std::vector<ImageFile> find_images(const fs::path& input, std::vector<std::string>* left_out) {
-  if (!fs::exists(input) && !fs::is_symlink(input)) refuse(input.string(), ": no such file or folder");
-  if (!fs::is_directory(input)) return {{stem_of(input), input}};
+  if (!fs::exists(input) && !fs::is_symlink(input)) refuse_missing(input);
+  if (!is_folder(input)) return {{stem_of(input), input}};
   if (fs::is_directory(input / "images")) {
     check_alone(input);
     return find_images(input / "images", left_out);
@@ -430,7 +443,7 @@ std::vector<ImageFile> find_images(const fs::path& input, std::vector<std::strin
 }
 
 std::vector<ImageFile> find_images_below(const fs::path& input, std::vector<std::string>* left_out) {
-  if (!fs::is_directory(input)) return find_images(input, left_out);
+  if (!is_folder(input)) return find_images(input, left_out);
   std::vector<ImageFile> images;
   std::set<fs::path> seen;
   add_images_below(input, {}, seen, images, left_out);
@@ -440,7 +453,7 @@ std::vector<ImageFile> find_images_below(const fs::path& input, std::vector<std:
 
 std::vector<ImageFile> merge_images(const std::vector<InputImages>& inputs, std::vector<std::string>& left_out) {
   const auto is_extra = [](const InputImages& input) {
-    return !fs::is_directory(input.input) && (is_masks(input.input) || is_derived(input.input));
+    return is_file(input.input) && (is_masks(input.input) || is_derived(input.input));
   };
   const bool only_extras = std::all_of(inputs.begin(), inputs.end(), is_extra);
   std::vector<std::pair<fs::path, ImageFile>> all;  // with the folder that was given, or that contains the given file
@@ -452,9 +465,8 @@ std::vector<ImageFile> merge_images(const std::vector<InputImages>& inputs, std:
                          (is_masks(input.input) ? "a label image" : "a result"));
       continue;
     }
-    const fs::path given = fs::absolute(input.input).lexically_normal();
-    const fs::path folder =
-        fs::is_directory(given) ? (given.has_filename() ? given : given.parent_path()) : given.parent_path();
+    const fs::path given = without_slash(fs::absolute(input.input).lexically_normal());
+    const fs::path folder = is_folder(given) ? given : given.parent_path();
     for (const ImageFile& image : input.images) {
       std::error_code none;
       const fs::path real = fs::weakly_canonical(image.path, none);

@@ -141,8 +141,7 @@ Array allocate(const fs::path& path, ElementType type, int64_t height, int64_t w
     refuse(name, ": is too large (", width, " x ", height, " pixels)");
   // No compression reaches 40,000 : 1 on pixels; a header that claims more is damaged or hostile.
   const __int128 bytes = __int128(height) * width * channels * int64_t(size_of(type));
-  const __int128 believable = __int128(fs::file_size(path)) * 40000 + (1 << 20);
-  if (bytes > believable)
+  if (fs::is_regular_file(path) && bytes > __int128(fs::file_size(path)) * 40000 + (1 << 20))
     refuse(name, ": is truncated or damaged: its header announces ", width, " x ", height,
            " pixels, more than the file can contain");
   if (__int128(height) * width > max_pixels)

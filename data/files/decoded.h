@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "data/files/array.h"
+#include "data/arrays/array.h"
 
 namespace basin::raster {
 

@@ -81,16 +81,16 @@ std::string foreign_kind(const fs::path& path) {
     return sentence("a web page, not an image", "the download failed; download the file again");
   if (text.starts_with("<svg") || head.find("<svg") != head.npos) return sentence("an SVG drawing", by_any);
   if (text.starts_with("<?xml")) return sentence("an XML file", "give the image that it describes");
-  return "is not a PNG, JPEG, BMP or TIFF file";
+  return "is not a PNG, JPEG, BMP or TIFF file, nor an OME-Zarr store";
 }
 
 bool has_foreign_extension(const fs::path& path) {
   static const std::set<std::string> known{
-      ".gif",  ".webp",   ".jp2", ".j2k", ".jpx",  ".jxl", ".heic", ".heif", ".avif", ".czi",  ".nd2",
-      ".lif",  ".lof",    ".oib", ".oif", ".vsi",  ".zvi", ".ims",  ".dv",   ".r3d",  ".mrxs", ".scn",
-      ".dcm",  ".nii",    ".mha", ".mhd", ".nrrd", ".h5",  ".hdf5", ".mat",  ".zarr", ".pgm",  ".ppm",
-      ".pnm",  ".pbm",    ".tga", ".xcf", ".psd",  ".exr", ".fits", ".mrc",  ".stk",  ".lsm",  ".svs",
-      ".ndpi", ".qptiff", ".btf", ".tf8", ".tf2",  ".jpe", ".jfif", ".dib"};
+      ".gif",    ".webp", ".jp2", ".j2k", ".jpx",  ".jxl",  ".heic", ".heif", ".avif", ".czi",  ".nd2",
+      ".lif",    ".lof",  ".oib", ".oif", ".vsi",  ".zvi",  ".ims",  ".dv",   ".r3d",  ".mrxs", ".scn",
+      ".dcm",    ".nii",  ".mha", ".mhd", ".nrrd", ".h5",   ".hdf5", ".mat",  ".pgm",  ".ppm",  ".pnm",
+      ".pbm",    ".tga",  ".xcf", ".psd", ".exr",  ".fits", ".mrc",  ".stk",  ".lsm",  ".svs",  ".ndpi",
+      ".qptiff", ".btf",  ".tf8", ".tf2", ".jpe",  ".jfif", ".dib"};
   return known.contains(lower_extension(path));
 }
 

@@ -54,12 +54,12 @@ struct Image {
 /// their squares could overflow when summed.
 constexpr double max_magnitude = 1e12;
 
-/// Reads PNG, JPEG, BMP and TIFF: integers of 1 to 32 bits (signed ones without negative values), and floats of 16, 32
-/// and 64 bits, which become 32. A TIFF may have any number of channels, interleaved, planar or as images of a stack
-/// with named axes; `choice` selects the plane and the channels of a stack. Palettes, polarity, orientation and alpha:
-/// see as_intensities in decoded.h; changes are reported in the notes. Throws one sentence with the file's name if the
-/// file is missing, empty, truncated, in an unsupported format, of size zero, or too large for memory, if it is a stack
-/// and no plane was chosen, or if it contains NaN, infinity or floats beyond max_magnitude.
+/// Reads PNG, JPEG, BMP, TIFF and OME-Zarr: integers of 1 to 32 bits (signed ones without negative values), and floats
+/// of 16, 32 and 64 bits, which become 32. A TIFF or a Zarr store may have any number of channels, interleaved, planar
+/// or as images of a stack with named axes; `choice` selects the plane and the channels of a stack. Palettes, polarity,
+/// orientation and alpha: see as_intensities in decoded.h; changes are reported in the notes. Throws one sentence with
+/// the file's name if the file is missing, empty, truncated, in an unsupported format, of size zero, or too large for
+/// memory, if it is a stack and no plane was chosen, or if it contains NaN, infinity or floats beyond max_magnitude.
 Image read_image(const std::filesystem::path&, const PlaneChoice& choice = {});
 
 /// The grey of a colour, by Rec. 601.

@@ -6,9 +6,9 @@
 #include <numbers>
 #include <utility>
 
+#include "data/arrays/npy.h"
 #include "data/files/decoded.h"
 #include "data/files/encoders.h"
-#include "data/files/npy.h"
 #include "data/files/raster.h"
 #include "engine/files.h"
 #include "kernels/runtime/platform.h"
@@ -195,7 +195,7 @@ LabelEvidence evidence(const Labels& labels) {
 
 bool has_label_extension(const fs::path& path) {
   const std::string e = lower_extension(path);
-  return e == ".png" || e == ".tif" || e == ".tiff" || e == ".bmp" || e == ".npy";
+  return e == ".png" || e == ".tif" || e == ".tiff" || e == ".bmp" || e == ".npy" || e == ".zarr";
 }
 
 Array read_label_array(const fs::path& path, std::vector<std::string>* notes) {

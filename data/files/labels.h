@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "data/files/array.h"
+#include "data/arrays/array.h"
 
 namespace basin {
 
@@ -51,17 +51,17 @@ std::vector<Piece> pieces_of(const Labels&);
 /// The diameter of a disk of this area: 2 sqrt(area / pi).
 double equivalent_diameter(double area);
 
-/// Reads grey PNG, BMP, integer TIFF of up to 64 bits (floats if they are whole numbers), .npy of integers [H,W];
-/// renumbered to 1..count. For palettes, polarity and orientation see as_labels in decoded.h. Throws one sentence with
-/// the file's name for whatever read_image refuses, for colour, fractions, negative values, lossy compression,
-/// photographs, and labels that were interpolated.
+/// Reads grey PNG, BMP, integer TIFF and OME-Zarr of up to 64 bits (floats if they are whole numbers), .npy of integers
+/// [H,W]; renumbered to 1..count. For palettes, polarity and orientation see as_labels in decoded.h. Throws one
+/// sentence with the file's name for whatever read_image refuses, for colour, fractions, negative values, lossy
+/// compression, photographs, and labels that were interpolated.
 Labels read_labels(const std::filesystem::path&);
 
 /// Reads a mask or label image as an array [height, width, channels], in which 0 is background. Throws like read_labels
 /// for files that cannot be read or are lossy.
 Array read_label_array(const std::filesystem::path&, std::vector<std::string>* notes = nullptr);
 
-/// Whether label files may have this extension: .png, .tif, .tiff, .bmp or .npy.
+/// Whether label files may have this extension: .png, .tif, .tiff, .bmp, .npy or .zarr.
 bool has_label_extension(const std::filesystem::path&);
 
 /// The ending of a label file's name: "_masks.png", or "_masks.tif" if there are too many objects for 16 bits.

@@ -23,15 +23,6 @@ std::vector<pugi::xml_node> children(const pugi::xml_node& node, const char* nam
   return found;
 }
 
-double micrometres_of(const std::string& unit) {
-  if (unit == "nm") return 1e-3;
-  if (unit == "mm") return 1e3;
-  if (unit == "cm") return 1e4;
-  if (unit == "m") return 1e6;
-  if (unit.empty() || unit == "\xc2\xb5m" || unit == "\xce\xbcm" || unit == "um") return 1;
-  return 0;
-}
-
 /// The index of the image at (T, Z, C) in the order of the axes.
 struct Position {
   const std::vector<StackAxis>& axes;
@@ -124,7 +115,7 @@ std::optional<Stack> stack_of_ome(const std::string& description, const std::str
   s.order = order_of(pixels, s.axes, s.images, name);
   const auto length = [&](const std::string& attribute) {
     return std::max(0., pixels.attribute(attribute.c_str()).as_double(0)) *
-           micrometres_of(pixels.attribute((attribute + "Unit").c_str()).as_string());
+           micrometres_per(pixels.attribute((attribute + "Unit").c_str()).as_string("um"));
   };
   const double width = length("PhysicalSizeX"), height = length("PhysicalSizeY");
   if (const double depth = length("PhysicalSizeZ"); depth > 0) s.spacing = depth;

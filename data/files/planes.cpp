@@ -4,7 +4,7 @@
 #include <climits>
 #include <string>
 
-#include "data/files/npy.h"
+#include "data/arrays/npy.h"
 #include "data/files/raster.h"
 #include "engine/files.h"
 #include "kernels/runtime/platform.h"

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <utility>
 
+#include "data/arrays/zarr.h"
 #include "data/files/decoders.h"
 #include "data/files/foreign.h"
 #include "engine/files.h"
@@ -16,9 +17,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-enum class Format { none, png, tiff, jpeg, bmp };
+enum class Format { none, png, tiff, jpeg, bmp, zarr };
 
 Format format_of(const fs::path& path) {
+  if (is_zarr(path)) return Format::zarr;
   unsigned char head[8] = {};
   const File file = open_file(path);
   const size_t n = std::fread(head, 1, sizeof head, file.get());
@@ -54,17 +56,41 @@ Decoded decode_single(const fs::path& path, Format format) {
   }
 }
 
+/// Whether files of this format may contain several images.
+bool holds_stacks(Format format) { return format == Format::tiff || format == Format::zarr; }
+
+/// The stack in a file of a format that holds stacks.
+Stack stack_in(const fs::path& path, Format format, const std::string& series) {
+  return format == Format::zarr ? zarr_stack(path, series) : tiff_stack(path);
+}
+
+/// Decodes the images with the numbers in `planes`, in that order, and calls f with each.
+void read_images(const fs::path& path, Format format, const std::string& series, const std::vector<int64_t>& planes,
+                 const std::function<void(Decoded)>& f) {
+  format == Format::zarr ? read_zarr_planes(path, series, planes, f) : read_tiff_planes(path, planes, f);
+}
+
+/// The format of a file, in which --series must have a meaning if it is given.
+Format format_for(const fs::path& path, const PlaneChoice& choice) {
+  const Format format = format_of(path);
+  if (format != Format::zarr && !choice.series.empty())
+    refuse(path.string(), ": --series ", choice.series, " is for OME-Zarr stores with several images");
+  return format;
+}
+
 /// The chosen images of a stack, as stored.
 std::vector<Decoded> decode(const fs::path& path, const PlaneChoice& choice, Stack& stack) {
   std::vector<Decoded> all;
-  if (const Format format = format_of(path); format != Format::tiff) {
+  const Format format = format_for(path, choice);
+  if (!holds_stacks(format)) {
     all.push_back(decode_single(path, format));
     stack.samples = int(all[0].pixels.shape[2]);
     (void)chosen_images(stack, choice, path.string());
     return all;
   }
-  stack = tiff_stack(path);
-  read_tiff_planes(path, chosen_images(stack, choice, path.string()), [&](Decoded d) { all.push_back(std::move(d)); });
+  stack = stack_in(path, format, choice.series);
+  read_images(path, format, choice.series, chosen_images(stack, choice, path.string()),
+              [&](Decoded d) { all.push_back(std::move(d)); });
   return all;
 }
 
@@ -140,13 +166,15 @@ Picture read(const fs::path& path, Purpose purpose, const PlaneChoice& choice) {
 }
 
 StackPlanes planes_in(const fs::path& path, const PlaneChoice& choice) {
-  return planes_of(format_of(path) == Format::tiff ? tiff_stack(path) : Stack(), choice, path.string());
+  const Format format = format_for(path, choice);
+  return planes_of(holds_stacks(format) ? stack_in(path, format, choice.series) : Stack(), choice, path.string());
 }
 
 void read_planes(const fs::path& path, const StackPlanes& planes, const PlaneChoice& choice,
                  const std::function<void(Picture)>& f) {
   within_memory(path, [&] {
-    if (format_of(path) != Format::tiff) return f(read(path, Purpose::image, choice));
+    const Format format = format_for(path, choice);
+    if (!holds_stacks(format)) return f(read(path, Purpose::image, choice));
     std::vector<int64_t> images;
     size_t channels = 1;
     for (int64_t k = 0; k < planes.count(); ++k) {
@@ -155,7 +183,7 @@ void read_planes(const fs::path& path, const StackPlanes& planes, const PlaneCho
       images.insert(images.end(), own.begin(), own.end());
     }
     std::vector<Decoded> plane;
-    read_tiff_planes(path, images, [&](Decoded d) {
+    read_images(path, format, choice.series, images, [&](Decoded d) {
       plane.push_back(std::move(d));
       if (plane.size() < channels) return;
       f(picture_of(path, Purpose::image, choice, planes.stack, std::exchange(plane, {})));
@@ -163,14 +191,18 @@ void read_planes(const fs::path& path, const StackPlanes& planes, const PlaneCho
   });
 }
 
-int64_t count_images(const fs::path& path) { return format_of(path) == Format::tiff ? tiff_stack(path).images : 1; }
+int64_t count_images(const fs::path& path) {
+  const Format format = format_of(path);
+  return holds_stacks(format) ? stack_in(path, format, "").images : 1;
+}
 
 void for_each_image(const fs::path& path, const std::function<void(const Array&)>& f) {
   within_memory(path, [&] {
-    if (format_of(path) != Format::tiff) return f(read(path, Purpose::labels).pixels);
-    std::vector<int64_t> all(size_t(tiff_stack(path).images));
+    const Format format = format_of(path);
+    if (!holds_stacks(format)) return f(read(path, Purpose::labels).pixels);
+    std::vector<int64_t> all(size_t(stack_in(path, format, "").images));
     std::iota(all.begin(), all.end(), 0);
-    read_tiff_planes(path, all, [&](Decoded d) { f(as_labels(path, std::move(d)).pixels); });
+    read_images(path, format, "", all, [&](Decoded d) { f(as_labels(path, std::move(d)).pixels); });
   });
 }
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "data/files/array.h"
+#include "data/arrays/array.h"
 #include "data/files/stack.h"
 #include "data/files/stack_planes.h"
 
@@ -20,8 +20,8 @@ struct Picture {
   std::vector<std::string> notes;  // what reading it changed or left out
 };
 
-/// Reads PNG, JPEG, BMP or TIFF, recognised by its first bytes; for an image the chosen channels of one plane. Every
-/// error is one sentence with the file's name.
+/// Reads PNG, JPEG, BMP or TIFF, recognised by its first bytes, or an OME-Zarr store; for an image the chosen channels
+/// of one plane. Every error is one sentence with the file's name.
 Picture read(const std::filesystem::path&, Purpose, const PlaneChoice& = {});
 
 /// The planes of a file and, one after another, their pictures, as read() gives them.
@@ -29,7 +29,8 @@ StackPlanes planes_in(const std::filesystem::path&, const PlaneChoice&);
 void read_planes(const std::filesystem::path&, const StackPlanes&, const PlaneChoice&,
                  const std::function<void(Picture)>& f);
 
-/// The number of images in a file, not counting reduced copies and masks: more than one only for TIFF.
+/// The number of images in a file, not counting reduced copies and masks: more than one only for TIFF
+/// and OME-Zarr.
 int64_t count_images(const std::filesystem::path&);
 /// Calls f with each image in turn, interpreted as labels.
 void for_each_image(const std::filesystem::path&, const std::function<void(const Array&)>& f);

@@ -34,15 +34,6 @@ std::map<std::string, std::string> lines_of(const std::string& text) {
   return values;
 }
 
-/// Micrometres per unit of length; 0 if it is not one.
-double micrometres(const std::string& unit) {
-  static const std::map<std::string, double> known = {{"micron", 1},    {"microns", 1},  {"um", 1},    {"\xc2\xb5m", 1},
-                                                      {"\xce\xbcm", 1}, {"\\u00B5m", 1}, {"\xb5m", 1}, {"nm", 1e-3},
-                                                      {"mm", 1e3},      {"cm", 1e4},     {"m", 1e6},   {"inch", 25400}};
-  const auto found = known.find(unit);
-  return found == known.end() ? 0 : found->second;
-}
-
 bool is_axis(char c) { return c == 'T' || c == 'Z' || c == 'C' || c == 'I'; }
 
 /// Parses axes as the user writes them: letters, each with or without =SIZE; one size may be left open.
@@ -142,6 +133,17 @@ bool channels_along_stack(const std::vector<StackAxis>& axes) {
 }
 
 }  // namespace
+
+double micrometres_per(const std::string& unit) {
+  static const std::map<std::string, double> known = {
+      {"micron", 1},       {"microns", 1},      {"um", 1},         {"\xc2\xb5m", 1},    {"\xce\xbcm", 1},
+      {"\\u00B5m", 1},     {"\xb5m", 1},        {"micrometer", 1}, {"micrometre", 1},   {"nm", 1e-3},
+      {"nanometer", 1e-3}, {"nanometre", 1e-3}, {"mm", 1e3},       {"millimeter", 1e3}, {"millimetre", 1e3},
+      {"cm", 1e4},         {"centimeter", 1e4}, {"m", 1e6},        {"meter", 1e6},      {"metre", 1e6},
+      {"angstrom", 1e-4},  {"\xc3\x85", 1e-4},  {"pm", 1e-6},      {"picometer", 1e-6}, {"inch", 25400}};
+  const auto found = known.find(unit);
+  return found == known.end() ? 0 : found->second;
+}
 
 void complete(Stack& s) {
   s.images = 1;
@@ -263,7 +265,7 @@ std::optional<Stack> stack_of_imagej(const std::string& description, double colu
     s.axes = {{'I', images}};
   complete(s);
   const auto unit = values.find("unit");
-  const double um = unit == values.end() ? 0 : micrometres(unit->second);
+  const double um = unit == values.end() ? 0 : micrometres_per(unit->second);
   if (um > 0 && columns_per_unit > 0)
     set_pixel_size(s, um / columns_per_unit, rows_per_unit > 0 ? um / rows_per_unit : 0);
   if (const auto spacing = values.find("spacing"); um > 0 && spacing != values.end())

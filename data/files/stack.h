@@ -34,6 +34,7 @@ struct PlaneChoice {
   std::string axes;                   // the axes, slowest first: "ZCYX", "T=10 C=2"; empty: according to the file
   std::vector<std::string> channels;  // by name or by index from 0; empty: all
   std::string plane;                  // index along each other axis, from 0: "Z=3,T=0", or "3" if there is only one
+  std::string series = {};            // of several images in an OME-Zarr store: its path there, or its index from 0
   bool operator==(const PlaneChoice&) const = default;
 };
 
@@ -55,6 +56,10 @@ std::optional<Stack> stack_of_tifffile(const std::string& description, int64_t h
 /// Parses an OME-XML description. Throws one sentence that begins with `name` for several series and for a data set in
 /// several files. None if the text is not OME-XML.
 std::optional<Stack> stack_of_ome(const std::string& description, const std::string& name);
+
+/// Micrometres per unit of length, as ImageJ, OME-XML or OME-Zarr name it ("um", "micron", "nanometer"); 0 if it is not
+/// one of these.
+double micrometres_per(const std::string& unit);
 
 /// Removes the axes of size 1 and counts the images.
 void complete(Stack&);

@@ -30,7 +30,7 @@ StackPlanes planes_of(const Stack&, const PlaneChoice&, const std::string& name)
 /// The indices in the file of the channels of one plane, as chosen_images gives them.
 std::vector<int64_t> images_of_plane(const StackPlanes&, int64_t plane, const PlaneChoice&, const std::string& name);
 
-/// The planes of a file: one unless it is a TIFF with several images. Throws like read_image.
+/// The planes of a file: one unless it is a TIFF or an OME-Zarr store with several images. Throws like read_image.
 StackPlanes planes_in(const std::filesystem::path&, const PlaneChoice&);
 
 /// Reads the planes of a file one by one, like read_image, and calls f with the index and the image of each. The file

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <map>
 
+#include "data/arrays/zarr.h"
 #include "data/files/csv.h"
 #include "engine/files.h"
 #include "kernels/runtime/platform.h"
@@ -16,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Whether this is a single label image, whose name need not match another's.
-bool is_single(const fs::path& path) { return !fs::is_directory(path) && lower_extension(path) != ".csv"; }
+bool is_single(const fs::path& path) { return !is_folder(path) && lower_extension(path) != ".csv"; }
 
 /// The fields of a line, without surrounding blanks.
 std::vector<std::string> fields(const std::string& line, const std::string& where) {
@@ -46,8 +47,8 @@ LabelPairs pair_labels(const fs::path& prediction, const fs::path& truth) {
   for (const auto& [stem, labels] : find_labels(truth)) {
     const auto found = is_single(prediction) && is_single(truth) ? predicted.begin() : predicted.find(stem);
     if (found == predicted.end())
-      refuse(fs::is_directory(prediction) ? (prediction / (stem + "_masks.*")).string() + ": missing; it would be"
-                                          : prediction.string() + ": does not contain",
+      refuse(is_folder(prediction) ? (prediction / (stem + "_masks.*")).string() + ": missing; it would be"
+                                   : prediction.string() + ": does not contain",
              " the prediction for ", labels_path(labels).string());
     result.pairs.push_back({stem, labels, found->second});
     predicted.erase(found);

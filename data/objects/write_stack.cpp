@@ -10,7 +10,6 @@
 namespace basin {
 namespace {
 
-constexpr int32_t max_in_16_bits = 65535;
 constexpr int64_t classic_limit = int64_t(1) << 31;  // well below the 4 GB of a TIFF that is not BigTIFF
 
 double pixels_per_um(const StackPlanes& planes) {

@@ -42,8 +42,14 @@ class LabelStack {
   /// Writes all planes as one TIFF, 16-bit or, if a number is above 65,535, 32-bit; BigTIFF where 4 GB could be too
   /// little. Written under a temporary name and renamed.
   void write(const std::filesystem::path&) const;
+  /// Writes all planes as a label image of OME-Zarr 0.4, 16-bit or 32-bit like write(), with axes T and Z as far as
+  /// they are longer than 1, the pixel size, and lower resolutions of every second pixel down to sides of 1024 pixels.
+  /// Written under a temporary name and renamed.
+  void write_zarr(const std::filesystem::path&) const;
 
  private:
+  static constexpr int32_t max_in_16_bits = 65535;
+
   struct Run {
     int32_t number, pixels;  // pixels: of one row at most
   };

@@ -89,13 +89,32 @@ Segmentation segment_source(const Exec& asked, const Method& method, const Predi
 }
 
 std::vector<float> foreground_probability(const Exec& exec, const Method& method, const Maps& maps) {
-  Tensor logit = maps[method.foreground_logit()];
+  const Tensor& map = maps[method.foreground_logit()];
+  const int64_t pixels = int64_t(map.dim(1)) * map.dim(2);
+  Tensor logit = Tensor::borrow(map.owner(), map.view<float, 3>().data + method.foreground_channel() * pixels,
+                                map.device(), {1, map.dim(1), map.dim(2)}, DType::f32);
   if (logit.dim(1) != maps.height || logit.dim(2) != maps.width)
     logit = at_image_size(exec, logit, {method.foreground_logit()}, maps.height, maps.width);
   std::vector<float> values = logit.to_host<float>(exec);
 #pragma omp parallel for schedule(static)
   for (size_t i = 0; i < values.size(); ++i)
     values[i] = float(1 / (1 + std::exp(-double(values[i]))));
+  return values;
+}
+
+std::string field_map(const Method& method) {
+  for (const MapSpec& map : method.maps())
+    if (map.kind == MapSpec::Kind::vector && map.channels == 2 && map.kinds.empty()) return map.name;
+  return {};
+}
+
+std::vector<float> field_of(const Exec& exec, const Method& method, const Maps& maps) {
+  Tensor field = maps[field_map(method)];
+  if (field.dim(1) != maps.height || field.dim(2) != maps.width)
+    field = at_image_size(exec, field, {field_map(method), 2}, maps.height, maps.width);
+  std::vector<float> values = field.to_host<float>(exec);
+  for (float& v : values)
+    v /= float(maps.scale);
   return values;
 }
 

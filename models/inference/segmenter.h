@@ -52,6 +52,11 @@ Segmentation segment_source(const Exec&, const Method&, const Predictor&, const 
 /// logit of another size is resized to the image first.
 std::vector<float> foreground_probability(const Exec&, const Method&, const Maps&);
 
+/// The method's map that is a vector field, channels x and y; empty if there is none.
+std::string field_map(const Method&);
+/// The vectors of that map [2, height, width] at the size of the image, but in pixels that the network saw.
+std::vector<float> field_of(const Exec&, const Method&, const Maps&);
+
 /// Decodes maps and brings the instances to the size that the maps ask for.
 Instances decode_to_size(const Exec&, const Method&, Maps);
 

@@ -38,6 +38,9 @@ class EmbedSeg : public Method {
 
   std::vector<MapSpec> maps() const override;
   bool averages_views() const override { return options_.views; }
+  /// The seed map: near 1 at the middle of an object, and falling to its border.
+  std::string foreground_logit() const override { return "raw"; }
+  int foreground_channel() const override { return 4; }
   std::unique_ptr<Predictor> predictor(const Exec&) const override;
   Instances decode(const Exec&, Maps) const override;
   Maps oracle(const Exec&, const Labels&) const override;

@@ -4,7 +4,7 @@
 #include <map>
 
 #include "data/files/image.h"
-#include "data/files/npy.h"
+#include "data/arrays/npy.h"
 #include "data/files/planes.h"
 #include "engine/files.h"
 #include "tests/support/file_support.h"

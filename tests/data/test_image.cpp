@@ -4,7 +4,7 @@
 #include <random>
 
 #include "data/files/image.h"
-#include "data/files/npy.h"
+#include "data/arrays/npy.h"
 #include "engine/files.h"
 #include "tests/support/file_support.h"
 

@@ -1,4 +1,4 @@
-#include "data/files/npy.h"
+#include "data/arrays/npy.h"
 #include "tests/support/file_support.h"
 
 using namespace basin;

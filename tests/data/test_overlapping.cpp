@@ -1,7 +1,7 @@
 #include <optional>
 
 #include "data/dataset/dataset.h"
-#include "data/files/npy.h"
+#include "data/arrays/npy.h"
 #include "data/metrics/metrics.h"
 #include "kernels/runtime/platform.h"
 #include "tests/support/file_support.h"

@@ -95,6 +95,74 @@ def check_stacks(numpy, tifffile, roifile, folder, plane):
             check(f"stack {axes}: positions of the ROIs", where == [p for p, _ in found])
 
 
+def ome(axes, version, unit="micrometer"):
+    """The attributes of an OME-Zarr image whose array is named 0."""
+    kinds = {"t": "time", "c": "channel"}
+    listed = [{"name": a, "type": kinds.get(a, "space")} | ({} if a in kinds else {"unit": unit}) for a in axes]
+    scale = [{"type": "scale", "scale": [1.0 if a in kinds else 0.5 for a in axes]}]
+    image = {"axes": listed, "datasets": [{"path": "0", "coordinateTransformations": scale}]}
+    return {"multiscales": [image | {"version": "0.4"}]} if version == 2 else {"ome": {"version": "0.5", "multiscales": [image]}}
+
+
+def check_zarr(numpy, tifffile, folder, labels, image):
+    """Stores of the zarr library, versions 2 and 3, have the same measurements as the TIFF; ome-zarr reads what Basin writes."""
+    zarr, codecs = module("zarr"), module("numcodecs")
+    if zarr is None or codecs is None:
+        return
+    run = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    tifffile.imwrite(folder / "z_masks.tif", labels)
+    blosc = [codecs.Blosc(name, 5, shuffle) for name in ("lz4", "lz4hc", "zstd", "zlib", "blosclz") for shuffle in (0, 1, 2)]
+    forms = [(2, {"compressors": c, "chunk_key_encoding": {"name": "v2", "separator": s}})
+             for s in "/." for c in [None, codecs.Zlib(), codecs.GZip(), codecs.Zstd(), *blosc]]
+    v3 = zarr.codecs
+    forms += [(3, {"compressors": c}) for c in [None, v3.GzipCodec(), v3.ZstdCodec(), [v3.ZstdCodec(), v3.Crc32cCodec()],
+                                                *(v3.BloscCodec(cname=n) for n in ("lz4", "lz4hc", "zstd", "zlib", "blosclz"))]]
+    forms += [(3, {"shards": (256, 256), "compressors": c}) for c in [None, v3.ZstdCodec()]]
+    forms += [(3, {"shards": {"shape": (256, 256), "index_location": "start"}}), (3, {"serializer": v3.BytesCodec(endian="big")}),
+              (3, {"filters": [v3.TransposeCodec(order=(1, 0))]})]
+    types = ["u1", "<u2", ">u2", "<u4", ">u4", "<f4", ">f4", "<f8", ">f8"]
+    cases = [(image, version, form) for version, form in forms] + [(image.astype(t), 2, {}) for t in types]
+    cases += [(image.astype(t.replace(">", "<")), 3, {}) for t in types]
+    for number, (pixels, version, form) in enumerate(cases):
+        store = folder / f"z{number}.ome.zarr"
+        group = zarr.open_group(store, mode="w", zarr_format=version, attributes=ome("yx", version))
+        group.create_array("0", shape=pixels.shape, dtype=pixels.dtype, chunks=(128, 64), **form)[:] = pixels
+        tifffile.imwrite(folder / "z.tif", pixels.astype(pixels.dtype.newbyteorder("<")))
+        for path in (folder / "z.tif", store):
+            out = folder / ("zt" if path.suffix == ".tif" else "zz")
+            subprocess.run([BASIN, "export", folder / "z_masks.tif", "--image", path, "--save", "csv", "--out", out], **run)
+        want, got = ([line.split(",") for line in (folder / d / "z_objects.csv").read_text().splitlines()] for d in ("zt", "zz"))
+        detail = f"version {version}, {pixels.dtype.str}, {form}"
+        check("zarr: values of a store", len(want) > 2 and want == [line[:len(want[0])] for line in got], detail)
+        check("zarr: pixel size", got[0][len(want[0])] == "centroid_y_um", detail)
+    subprocess.run([BASIN, "export", folder / "z_masks.tif", "--image", folder / "z0.ome.zarr", "--save", "zarr", "--out",
+                    folder / "zw"], **run)
+    written = folder / "zw/z_masks.ome.zarr"
+    check("zarr: the zarr library reads labels", (zarr.open_group(written, mode="r")["0"][:] == labels).all())
+    reader, location = module("ome_zarr.reader"), module("ome_zarr.io")
+    if reader and location:
+        nodes = list(reader.Reader(location.parse_url(written))())
+        check("zarr: ome-zarr reads labels", len(nodes) == 1 and (numpy.asarray(nodes[0].data[0]) == labels).all())
+        check("zarr: ome-zarr reads the pixel size", nodes[0].metadata["coordinateTransformations"][0][0]["scale"] == [0.5, 0.5])
+    writer = module("ome_zarr.writer")
+    if writer is None:
+        return
+    from ome_zarr.format import FormatV04, FormatV05
+    movie = numpy.stack([numpy.roll(image, k, 1) for k in range(12)]).reshape(2, 2, 3, *image.shape)  # t, c, z
+    for form in (FormatV04(), FormatV05()):
+        store = folder / f"movie_{form.version}.ome.zarr"
+        group = zarr.open_group(store, mode="w", zarr_format=form.zarr_format)
+        writer.write_image(movie, group, axes="tczyx", fmt=form, scaler=None)
+        for t, c, z in ((0, 0, 0), (1, 0, 2), (1, 1, 1)):
+            tifffile.imwrite(folder / "z.tif", movie[t, c, z])
+            for path, choice in ((folder / "z.tif", []), (store, ["--plane", f"T={t},Z={z}", "--channel", str(c)])):
+                out = folder / ("zt" if path.suffix == ".tif" else "zz")
+                subprocess.run([BASIN, "export", folder / "z_masks.tif", "--image", path, *choice, "--save", "csv", "--out", out],
+                               **run)
+            same = (folder / "zt/z_objects.csv").read_text() == (folder / "zz/z_objects.csv").read_text()
+            check("zarr: planes and channels of a store of ome-zarr", same, f"OME-Zarr {form.version}, t {t}, c {c}, z {z}")
+
+
 def painted(numpy, draw, shape, rings):
     """The pixels whose centres lie inside an odd number of rings of (x, y)."""
     inside = numpy.zeros(shape, bool)
@@ -177,6 +245,7 @@ def main():
             (out / "x.tif").write_bytes((folder / "x.tif").read_bytes())
             loaded = io.load_train_test_data(str(out), mask_filter="_seg.npy")
             check("npy: Cellpose loads it as training data", (numpy.squeeze(loaded[1][0]) == labels).all())
+        check_zarr(numpy, tifffile, folder, labels, image)
         check_events(folder)
         pictures = module("skimage.io")
         if pictures:

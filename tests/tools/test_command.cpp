@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "data/files/image.h"
-#include "data/files/npy.h"
+#include "data/arrays/npy.h"
 #include "data/metrics/label_statistics.h"
 #include "engine/json.h"
 #include "engine/safetensors.h"

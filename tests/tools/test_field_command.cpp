@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "data/files/labels.h"
-#include "data/files/npy.h"
+#include "data/arrays/npy.h"
 #include "kernels/field/affinity_field.h"
 #include "kernels/field/centroid_field.h"
 #include "kernels/field/distance_field.h"

@@ -6,7 +6,7 @@
 
 #include "data/files/image.h"
 #include "data/files/labels.h"
-#include "data/files/npy.h"
+#include "data/arrays/npy.h"
 #include "engine/ops/loss.h"
 #include "kernels/flow/integrate.h"
 #include "tests/support/paths.h"

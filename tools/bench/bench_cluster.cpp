@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "data/files/npy.h"
+#include "data/arrays/npy.h"
 #include "engine/pool.h"
 #include "engine/tensor.h"
 #include "kernels/cluster/dbscan.h"

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "data/arrays/npy.h"
 #include "data/files/labels.h"
-#include "data/files/npy.h"
 
 namespace basin::tools {
 namespace {

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "data/files/array.h"
+#include "data/arrays/array.h"
 #include "engine/tensor.h"
 
 namespace basin::tools {

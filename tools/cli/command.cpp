@@ -71,6 +71,9 @@ void add_plane_options(Command& command, PlaneChoice& choice) {
   command.add("--axes", choice.axes,
               "axes of a stack that does not record them: ZYX, CYX; with sizes T=10,C=2 (slowest first)");
   command.add("--plane", choice.plane, "plane of a stack, as an index from 0 along each axis: Z=3,T=0");
+  command.add(
+      "--series", choice.series,
+      "image of an OME-Zarr store with several, such as a plate: its path in the store (B/3/0), or its index from 0");
   command.add("--channel", choice.channels, "channels to read, by name or by index from 0; default: all").list();
 }
 

@@ -25,7 +25,7 @@ void add_device_options(Command&, Common&);
 void add_seed_option(Command&, Common&);
 void add_precision_option(Command&, Common&);
 
-/// Adds --axes, --plane and --channel, which choose images in files that contain several.
+/// Adds --axes, --plane, --series and --channel, which choose images in files that contain several.
 void add_plane_options(Command&, PlaneChoice&);
 /// --tta: maps are averaged over the eight views of an image. To be refused for a method without such maps.
 void add_tta_option(Command&, bool& tta);

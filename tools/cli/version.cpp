@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "data/arrays/library_versions.h"
 #include "data/files/library_versions.h"
 #include "engine/json.h"
 #include "kernels/conv/conv_onednn.h"
@@ -38,8 +39,8 @@ std::string libraries_text() {
 #if BASIN_CUDA && !BASIN_EMULATE
   text += ", CUDA " + cuda_version(CUDART_VERSION) + ", cuDNN " + cudnn_version(kernels::cudnn_versions().found);
 #endif
-  for (const std::string& library :
-       {raster::tiff_version(), raster::png_version(), raster::jpeg_version(), raster::xml_version()})
+  for (const std::string& library : {raster::tiff_version(), raster::png_version(), raster::jpeg_version(),
+                                     raster::xml_version(), compression_versions()})
     text += ", " + library;
   return text + fmt::format(", nlohmann-json {}.{}.{}, {}, fmt {}.{}.{}", NLOHMANN_JSON_VERSION_MAJOR,
                             NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH, cli11_version(),

@@ -3,8 +3,8 @@
 #include <cstdio>
 #include <numeric>
 
+#include "data/arrays/npy.h"
 #include "data/files/labels.h"
-#include "data/files/npy.h"
 #include "engine/tensor.h"
 #include "kernels/cluster/dbscan.h"
 #include "kernels/cluster/snap_noise.h"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "data/arrays/zarr.h"
 #include "data/dataset/dataset.h"
 #include "data/metrics/metrics.h"
 #include "engine/clock.h"
@@ -45,9 +46,9 @@ struct Row {
 /// Whether labels lie beside the images, in any of the layouts of training data.
 bool has_labels(const fs::path& source) {
   if (lower_extension(source) == ".csv") return true;
-  if (!fs::is_directory(source)) return false;
+  if (!is_folder(source)) return false;
   const auto is_masks = [](const fs::path& path) {
-    return fs::is_directory(path) ? path.filename() == "masks" : path.stem().string().ends_with("_masks");
+    return is_folder(path) ? path.filename() == "masks" : stem_of(path).ends_with("_masks");
   };
   for (const auto& entry : fs::directory_iterator(source))
     if (is_masks(entry.path()) || fs::is_directory(entry.path() / "masks")) return true;

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <map>
 
+#include "data/arrays/zarr.h"
 #include "data/dataset/dataset.h"
 #include "engine/files.h"
 #include "engine/json.h"
@@ -28,7 +29,7 @@ struct Options {
 std::map<std::string, fs::path> find_images_of(const Options& o, const std::map<std::string, Pair>& labels) {
   std::map<std::string, fs::path> images;
   if (o.image.empty()) return images;
-  if (!fs::is_directory(o.image)) {
+  if (!is_folder(o.image)) {
     if (labels.size() > 1)
       refuse("--image ", o.image, ": is one image for ", labels.size(),
              " label images; give the folder of their images");
@@ -64,6 +65,7 @@ void run(const Options& o) {
     if (save.contains("labels"))
       for (const char* suffix : masks_suffixes)
         keep_inputs(fs::path(o.out) / (stem + suffix), pair.masks);
+    if (save.contains("zarr")) keep_inputs(fs::path(o.out) / (stem + zarr_masks_suffix), pair.masks);
     keep_labels(stem, o.out, filled_before, save);
   }
   make_folder(o.out);
@@ -109,9 +111,8 @@ void add_export(Command& program) {
   command.add("LABELS", o->inputs, "label images, or folders of label images").required();
   command
       .add("--save", o->save,
-           "what to write: rois (ImageJ), geojson (QuPath), csv (measurements), labels, and with --image npy "
-           "(Cellpose), "
-           "overlay and outlines")
+           "what to write: rois (ImageJ), geojson (QuPath), csv (measurements), labels, zarr (labels as OME-Zarr), and "
+           "with --image npy (Cellpose), overlay and outlines")
       .list()
       .shown();
   command.add("--image", o->image,

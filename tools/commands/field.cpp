@@ -2,8 +2,8 @@
 #include <memory>
 #include <string>
 
+#include "data/arrays/npy.h"
 #include "data/files/labels.h"
-#include "data/files/npy.h"
 #include "engine/tensor.h"
 #include "kernels/field/affinity_field.h"
 #include "kernels/field/centroid_field.h"

@@ -2,8 +2,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "data/arrays/npy.h"
 #include "data/files/image.h"
-#include "data/files/npy.h"
 #include "data/metrics/label_statistics.h"
 #include "engine/files.h"
 #include "engine/json.h"

@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "data/files/npy.h"
+#include "data/arrays/npy.h"
 #include "kernels/cluster/mask_points.h"
 #include "kernels/flow/divergence.h"
 #include "tools/cli/arrays.h"

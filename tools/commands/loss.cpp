@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "data/files/npy.h"
+#include "data/arrays/npy.h"
 #include "engine/files.h"
 #include "tools/cli/arrays.h"
 #include "tools/cli/command.h"

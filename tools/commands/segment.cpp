@@ -78,8 +78,11 @@ void choose_scale(const Options& o, Work& work) {
 /// Throws if --save names something that the method does not produce.
 void check_kinds(const std::set<std::string>& save, const Method& method) {
   std::vector<std::string> known;
-  for (const Saver& saver : savers())
-    if (saver.needs != Saver::Needs::foreground || !method.foreground_logit().empty()) known.push_back(saver.kind);
+  for (const Saver& saver : savers()) {
+    const bool lacks_it = (saver.needs == Saver::Needs::foreground && method.foreground_logit().empty()) ||
+                          (saver.needs == Saver::Needs::field && field_map(method).empty());
+    if (!lacks_it) known.push_back(saver.kind);
+  }
   known.push_back("table");
   for (const MapSpec& map : method.maps())
     known.push_back(map.name);
@@ -210,10 +213,10 @@ void add_segment(Command& program) {
   command
       .add(
           "--save", o->save,
-          "what to write: labels (with _scores.csv if the method gives scores), overlay, outlines, rois (ImageJ), "
-          "geojson (QuPath), csv (measurements), table (those of all images in one file), npy (Cellpose), probability, "
-          "and maps of the network such as field "
-          "and logit")
+          "what to write: labels (with _scores.csv if the method gives scores), zarr (labels as OME-Zarr), overlay, "
+          "outlines, rois (ImageJ), geojson (QuPath), csv (measurements), table (those of all images in one file), npy "
+          "(Cellpose), probability (of vector fields and es), flow (the field of vector fields as a picture), and maps "
+          "of the network such as field and logit")
       .list()
       .shown();
   command.add(

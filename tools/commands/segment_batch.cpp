@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <unordered_set>
 
+#include "data/arrays/zarr.h"
 #include "engine/fingerprint.h"
 #include "tools/cli/command.h"
 #include "tools/cli/run_json.h"
@@ -15,9 +16,9 @@ namespace basin::tools {
 namespace fs = std::filesystem;
 
 const std::vector<const char*> result_settings{
-    "model_fingerprint", "config",   "norm",      "tiling", "tile",    "overlap",  "scale",
-    "diameter",          "tta",      "axes",      "plane",  "channel", "min_size", "exclude_edges",
-    "fill_holes",        "max_size", "precision", "stitch"};
+    "model_fingerprint", "config",     "norm",     "tiling",    "tile",   "overlap", "scale",
+    "diameter",          "tta",        "axes",     "plane",     "series", "channel", "min_size",
+    "exclude_edges",     "fill_holes", "max_size", "precision", "stitch"};
 
 std::vector<std::string> Batch::stems_without(const std::vector<std::string>& failed) const {
   const std::unordered_set<std::string> left_out(failed.begin(), failed.end());
@@ -79,7 +80,7 @@ bool is_done(const fs::path& base, const Endings& all, int64_t since) {
 
 int64_t time_of(const fs::path& path) {
   struct stat s;
-  if (stat(path.c_str(), &s) != 0 || !S_ISREG(s.st_mode)) return 0;
+  if (stat(path.c_str(), &s) != 0 || !(S_ISREG(s.st_mode) || is_zarr(path))) return 0;
   return int64_t(s.st_mtim.tv_sec) * 1000000000 + s.st_mtim.tv_nsec;
 }
 

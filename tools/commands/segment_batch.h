@@ -41,7 +41,8 @@ Endings result_endings(const std::set<std::string>& save, const Method&);
 /// its name when it is complete, so an image is done only if its last file was written.
 bool is_done(const std::filesystem::path& base, const Endings&, int64_t since);
 
-/// When a file was written, by the clock of its file system, in nanoseconds since 1970; 0 if there is no file.
+/// When a file or a Zarr store was written, by the clock of its file system, in nanoseconds since 1970; 0 if there is
+/// no file.
 int64_t time_of(const std::filesystem::path&);
 
 /// Whether `segment` has written to this folder before, as its run.json or one of a shard says.

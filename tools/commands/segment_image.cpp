@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "data/files/npy.h"
+#include "data/arrays/npy.h"
 #include "engine/clock.h"
 #include "models/inference/scale_search.h"
 #include "tools/commands/segment_work.h"
@@ -43,7 +43,7 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
     for (const auto& [name, map] : maps.tensors)
       if (work.save.contains(name))
         files.write("_" + name + ".npy", [&, &map = map](const fs::path& file) { save_map(work.exec, file, map); });
-    if (work.needs_foreground()) results.foreground = foreground_probability(work.exec, *model.method, maps);
+    work.keep_maps(maps, results);
     seconds.write += clock_seconds() - begin;
   };
   SegmentOptions options = work.options;

@@ -10,6 +10,7 @@
 #include "data/objects/rois.h"
 #include "data/objects/stitch.h"
 #include "data/objects/write_stack.h"
+#include "data/report/flow_picture.h"
 #include "data/report/overlay.h"
 #include "engine/clock.h"
 #include "engine/files.h"
@@ -22,8 +23,8 @@ namespace fs = std::filesystem;
 namespace {
 
 /// What --save can name for a stack.
-const std::vector<std::string> stack_kinds{"labels",  "overlay", "outlines", "rois",
-                                           "geojson", "csv",     "table",    "probability"};
+const std::vector<std::string> stack_kinds{"labels",  "zarr", "overlay", "outlines",    "rois",
+                                           "geojson", "csv",  "table",   "probability", "flow"};
 
 /// The results of the planes so far.
 class StackResults {
@@ -31,7 +32,7 @@ class StackResults {
   StackResults(const Work& work, const StackPlanes& planes, const fs::path& path, const ImageFiles& files)
       : work_(work), planes_(planes), path_(path), labels_(planes) {
     places_.frames = planes.frames, places_.slices = planes.slices, places_.has_channels = planes.has_channels;
-    for (const char* kind : {"overlay", "outlines", "probability"})
+    for (const char* kind : {"overlay", "outlines", "probability", "flow"})
       if (work.save.contains(kind)) pictures_.try_emplace(kind, files.path(suffix_of(kind)), planes);
     if (work.stitch) stitcher_.emplace(*work.stitch);
   }
@@ -50,6 +51,7 @@ class StackResults {
     if (saves("outlines")) pictures_.at("outlines").add(outlined(*results.image, labels));
     if (saves("probability"))
       pictures_.at("probability").add(probability_picture(labels.height, labels.width, results.foreground));
+    if (saves("flow")) pictures_.at("flow").add(flow_picture(labels.height, labels.width, results.field));
     if (saves("rois") || saves("geojson"))
       outlines_.insert(outlines_.end(), results.outlines().begin(), results.outlines().end());
     if (saves("csv") || saves("geojson")) add_rows(results.table(), numbers, plane);
@@ -65,6 +67,7 @@ class StackResults {
     if (saves("csv")) files.write(table_suffix, [&](const fs::path& p) { write_objects_csv(p, table_); });
     const bool has_scores = saves("labels") && work_.model.method->gives_scores();
     if (has_scores) files.write(scores_suffix, [&](const fs::path& p) { write_atomically(p, scores_text()); });
+    if (saves("zarr")) files.write(zarr_masks_suffix, [&](const fs::path& p) { labels_.write_zarr(p); });
     if (saves("labels")) files.write("_masks.tif", [&](const fs::path& p) { labels_.write(p); });
     files.keep();
     if (saves("labels")) files.remove_other_labels("_masks.tif", has_scores);
@@ -193,9 +196,7 @@ std::string segment_stack(const Work& work, const fs::path& path, const StackPla
     }
     seconds.read += lap();
     Results results;
-    const auto see = [&](const Maps& maps) {
-      if (work.needs_foreground()) results.foreground = foreground_probability(work.exec, *model.method, maps);
-    };
+    const auto see = [&](const Maps& maps) { work.keep_maps(maps, results); };
     Segmentation s = with_name(
         name, [&] { return segment_source(work.exec, *model.method, *model.predictor, source, options, see); });
     seconds.network += s.network_seconds, seconds.decode += s.decode_seconds;

@@ -77,6 +77,11 @@ struct Work {
     if (model.method->foreground_logit().empty()) return false;
     return save.contains("probability") || save.contains("csv") || save.contains("geojson");
   }
+  /// What results need of the maps of an image.
+  void keep_maps(const Maps& maps, Results& results) const {
+    if (needs_foreground()) results.foreground = foreground_probability(exec, *model.method, maps);
+    if (save.contains("flow")) results.field = field_of(exec, *model.method, maps);
+  }
 };
 
 /// At which scale the network sees an image, where that is not fixed for all of them.

@@ -11,8 +11,9 @@ namespace basin::tools {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* image_suffixes[] = {".png",     ".tif",     ".tiff",     ".jpg",     ".jpeg",     ".bmp",
-                                          "_img.png", "_img.tif", "_img.tiff", "_img.jpg", "_img.jpeg", "_img.bmp"};
+constexpr const char* image_suffixes[] = {".png",     ".tif",      ".tiff",    ".jpg",      ".jpeg",
+                                          ".bmp",     ".ome.tif",  ".zarr",    ".ome.zarr", "_img.png",
+                                          "_img.tif", "_img.tiff", "_img.jpg", "_img.jpeg", "_img.bmp"};
 
 }  // namespace
 
@@ -34,6 +35,7 @@ void keep_labels(const std::string& stem, const fs::path& out, bool filled_befor
       refuse(labels.string(), ": already exists and may hold true labels; give another --out");
   };
   if (kinds.contains("labels")) std::for_each(std::begin(masks_suffixes), std::end(masks_suffixes), keep);
+  if (kinds.contains("zarr")) keep(zarr_masks_suffix);
   if (kinds.contains("npy")) keep("_seg.npy");
 }
 
@@ -49,7 +51,7 @@ void refuse_failed(const std::vector<std::string>& failed, size_t all) {
 ImageFiles::~ImageFiles() {
   std::error_code none;
   for (const fs::path& file : written_)
-    fs::remove(file, none);
+    fs::remove_all(file, none);
 }
 
 void ImageFiles::remove_others(const std::vector<std::string>& suffixes, const std::string& kept) {

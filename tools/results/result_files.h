@@ -15,9 +15,12 @@ void write_scores(const std::filesystem::path&, const std::vector<float>& scores
 /// The ends of the names of label images.
 inline constexpr const char* masks_suffixes[] = {"_masks.png", "_masks.tif", "_masks.tiff", "_masks.npy"};
 
-/// Refuses to overwrite labels that may be the only true ones, if `kinds` contains "labels" or "npy" (Cellpose's file,
-/// which holds corrections by hand): those beside an image of their name, or in a folder that this command has not
-/// filled before (`filled_before`).
+/// The end of the name of a label image in OME-Zarr.
+inline constexpr const char* zarr_masks_suffix = "_masks.ome.zarr";
+
+/// Refuses to overwrite labels that may be the only true ones, if `kinds` contains "labels", "zarr" or "npy"
+/// (Cellpose's file, which holds corrections by hand): those beside an image of their name, or in a folder that this
+/// command has not filled before (`filled_before`).
 void keep_labels(const std::string& stem, const std::filesystem::path& out, bool filled_before,
                  const std::set<std::string>& kinds);
 

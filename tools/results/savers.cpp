@@ -4,11 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "data/objects/geojson.h"
 #include "data/objects/objects_csv.h"
 #include "data/objects/rois.h"
 #include "data/objects/seg_npy.h"
+#include "data/objects/write_stack.h"
+#include "data/report/flow_picture.h"
 #include "data/report/overlay.h"
 #include "engine/json.h"
 #include "kernels/runtime/platform.h"
@@ -20,6 +23,24 @@ namespace {
 
 void write_probability(const fs::path& path, const Results& r) {
   write_png(path, probability_picture(r.labels->height, r.labels->width, r.foreground));
+}
+
+/// The labels as a stack of one plane, with the pixel size of the image.
+LabelStack stack_of(const Results& r) {
+  StackPlanes planes;
+  if (r.image) planes.stack.pixel_size = r.image->stack.pixel_size, planes.stack.spacing = r.image->stack.spacing;
+  LabelStack stack(planes);
+  std::vector<int32_t> numbers(size_t(r.labels->count));
+  std::iota(numbers.begin(), numbers.end(), 1);
+  stack.add(*r.labels, numbers);
+  return stack;
+}
+
+void write_masks(const fs::path& path, const Results& r) {
+  if (path.extension() == ".tif")
+    stack_of(r).write(path);
+  else
+    write_labels(path, *r.labels);
 }
 
 }  // namespace
@@ -47,11 +68,12 @@ const std::vector<Saver>& savers() {
   using R = const Results&;
   using P = const fs::path&;
   static const std::vector<Saver> all{
-      {"labels",
+      {"labels", Needs::labels, {"_masks.png", "_masks.tif"}, [](R r) { return masks_suffix(*r.labels); }, write_masks},
+      {"zarr",
        Needs::labels,
-       {"_masks.png", "_masks.tif"},
-       [](R r) { return masks_suffix(*r.labels); },
-       [](P path, R r) { write_labels(path, *r.labels); }},
+       {zarr_masks_suffix},
+       [](R) { return zarr_masks_suffix; },
+       [](P path, R r) { stack_of(r).write_zarr(path); }},
       {"overlay",
        Needs::image,
        {"_overlay.png", "_overlay.tif"},
@@ -87,6 +109,11 @@ const std::vector<Saver>& savers() {
        {"_probability.png", "_probability.tif"},
        [](R) { return "_probability.png"; },
        write_probability},
+      {"flow",
+       Needs::field,
+       {"_flow.png", "_flow.tif"},
+       [](R) { return "_flow.png"; },
+       [](P path, R r) { write_png(path, flow_picture(r.labels->height, r.labels->width, r.field)); }},
   };
   return all;
 }

@@ -22,6 +22,7 @@ class Results {
   const Labels* labels = nullptr;  // never null when it is saved
   std::vector<float> scores;       // of the objects; empty: none
   std::vector<float> foreground;   // probability of each pixel; empty: unknown
+  std::vector<float> field;        // [2, height, width], x and y; empty: unknown
 
   const Outlines& outlines() const;
   /// Shapes and values in pixels, and in micrometres if the image's pixel size is known.
@@ -34,7 +35,7 @@ class Results {
 
 /// One kind of file that --save can name.
 struct Saver {
-  enum class Needs { labels, image, foreground };  // image: and labels; foreground: a probability
+  enum class Needs { labels, image, foreground, field };  // image: and labels; foreground: a probability
 
   const char* kind;
   Needs needs;
@@ -42,7 +43,7 @@ struct Saver {
   const char* (*suffix)(const Results&);
   void (*write)(const std::filesystem::path&, const Results&);
 };
-/// All of them: labels, overlay, outlines, rois, geojson, csv, npy, probability.
+/// All of them: labels, zarr, overlay, outlines, rois, geojson, csv, npy, probability, flow.
 const std::vector<Saver>& savers();
 
 /// Probabilities as 8-bit grey, 255 for 1.

@@ -4,8 +4,8 @@
 set -euo pipefail
 
 packages=("$@")
-[ $# -gt 0 ] || packages=(g++ cmake ninja-build libdnnl-dev libtiff-dev libpng-dev libjpeg-dev libpugixml-dev
-                          nlohmann-json3-dev libcli11-dev libfmt-dev doctest-dev)
+[ $# -gt 0 ] || packages=(g++ cmake ninja-build libdnnl-dev libtiff-dev libpng-dev libjpeg-dev zlib1g-dev
+                          libzstd-dev libblosc-dev libpugixml-dev nlohmann-json3-dev libcli11-dev libfmt-dev doctest-dev)
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
   echo "install-packages: this system has no apt-get; Basin needs what these Debian packages bring: ${packages[*]}" >&2

@@ -1,4 +1,4 @@
-#include "data/files/npy.h"
+#include "data/arrays/npy.h"
 
 #include <algorithm>
 #include <bit>
@@ -116,11 +116,6 @@ std::optional<ElementType> type_of(std::string descr) {
   for (const Descriptor& d : descriptors)
     if (descr.substr(1) == d.name.substr(1)) return d.type;
   return std::nullopt;
-}
-
-void swap_bytes(std::vector<std::byte>& bytes, size_t element) {
-  for (auto at = bytes.begin(); at != bytes.end(); at += ptrdiff_t(element))
-    std::reverse(at, at + ptrdiff_t(element));
 }
 
 /// Converts from Fortran order to C order.

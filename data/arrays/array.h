@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -70,6 +71,12 @@ inline float half_value(uint16_t bits) {
   if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | fraction << 13);
   if (exponent > 0) return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
   return (sign ? -1.f : 1.f) * float(fraction) * 0x1p-24f;
+}
+
+/// Reverses the bytes of each element: from one byte order to the other.
+inline void swap_bytes(std::vector<std::byte>& bytes, size_t element) {
+  for (auto at = bytes.begin(); at != bytes.end(); at += ptrdiff_t(element))
+    std::reverse(at, at + ptrdiff_t(element));
 }
 
 /// An array from a file: dense, row-major (C order), in this machine's byte order.

@@ -1,7 +1,7 @@
 #pragma once
 #include <filesystem>
 
-#include "data/files/array.h"
+#include "data/arrays/array.h"
 
 namespace basin {
 
