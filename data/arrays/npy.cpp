@@ -24,7 +24,7 @@ constexpr Descriptor descriptors[] = {
     {"<i2", ElementType::i16},     {"<u4", ElementType::u32}, {"<i4", ElementType::i32}, {"<u8", ElementType::u64},
     {"<i8", ElementType::i64},     {"<f4", ElementType::f32}, {"<f8", ElementType::f64}};
 
-struct Header {
+struct NpyHeader {
   std::string descr;
   bool fortran_order = false;
   std::vector<int64_t> shape;
@@ -36,8 +36,8 @@ class HeaderParser {
   explicit HeaderParser(std::string_view text) : rest_(text) {}
 
   /// None if the text is not such a dictionary.
-  std::optional<Header> parse() {
-    Header h;
+  std::optional<NpyHeader> parse() {
+    NpyHeader h;
     int seen = 0;
     if (!eat('{')) return {};
     while (!eat('}')) {
@@ -165,7 +165,7 @@ Array read_npy(const fs::path& path) {
   if (length > file_size) refuse(name, ": is truncated: its .npy header is incomplete");
   std::string text(length, ' ');
   if (!read_exactly(file, text.data(), length)) refuse(name, ": is truncated: its .npy header is incomplete");
-  const std::optional<Header> header = HeaderParser(text).parse();
+  const std::optional<NpyHeader> header = HeaderParser(text).parse();
   if (!header) refuse(name, ": has an invalid .npy header");
 
   Array array;

@@ -7,12 +7,12 @@
 namespace basin {
 namespace {
 
-struct Kind {
+struct AugmentKind {
   const char* name;
   float Augmentation::*strength;
   float max;  // largest strength; 0: the kind takes no strength
 };
-constexpr Kind kinds[] = {
+constexpr AugmentKind kinds[] = {
     {"flip", &Augmentation::flip, 0},
     {"rotate", &Augmentation::rotate, 0},
     {"brightness", &Augmentation::brightness, 3},
@@ -36,7 +36,7 @@ constexpr const char* moderate =
 
 Augmentation no_augmentation() {
   Augmentation a;
-  for (const Kind& k : kinds)
+  for (const AugmentKind& k : kinds)
     a.*k.strength = 0;
   return a;
 }
@@ -44,7 +44,8 @@ Augmentation no_augmentation() {
 void read_item(const std::string& text, const std::string& item, Augmentation& a) {
   const size_t colon = std::min(item.find(':'), item.size());
   const std::string name = item.substr(0, colon);
-  const auto kind = std::find_if(std::begin(kinds), std::end(kinds), [&](const Kind& k) { return name == k.name; });
+  const auto kind =
+      std::find_if(std::begin(kinds), std::end(kinds), [&](const AugmentKind& k) { return name == k.name; });
   if (kind == std::end(kinds))
     refuse("--augment ", text, ": \"", item, "\" is not an augmentation; expected ", augmentation_names(),
            "; or moderate or none as the whole list");
@@ -77,7 +78,7 @@ Augmentation parse_augmentation(const std::string& text) {
 
 std::string to_string(const Augmentation& a) {
   std::string text;
-  for (const Kind& k : kinds) {
+  for (const AugmentKind& k : kinds) {
     const float strength = a.*k.strength;
     if (strength == 0) continue;
     if (!text.empty()) text += ',';
@@ -90,7 +91,7 @@ std::string to_string(const Augmentation& a) {
 
 std::string augmentation_names() {
   std::string all;
-  for (const Kind& k : kinds)
+  for (const AugmentKind& k : kinds)
     all += (all.empty() ? "" : ", ") + std::string(k.name);
   return all;
 }

@@ -10,10 +10,10 @@
 namespace basin {
 namespace {
 
-using Kind = Placement::Kind;
+using PlacementKind = Placement::Kind;
 
 /// Rows [y_begin, y_end) and columns [x_begin, x_end) of an image; may extend beyond it.
-struct Box {
+struct Range2d {
   int y_begin, y_end, x_begin, x_end;
 
   int height() const { return y_end - y_begin; }
@@ -30,7 +30,7 @@ int mirrored(int i, int n) {
 /// Fills `to` with a box of the image: read_row(y, x, n, values) reads within the image, and `beyond` stands outside
 /// it.
 template <class T, class F>
-void fill_box(const Box& box, int height, int width, bool mirror, T beyond, F read_row, T* to) {
+void fill_box(const Range2d& box, int height, int width, bool mirror, T beyond, F read_row, T* to) {
   const int begin = std::max(box.x_begin, 0), end = std::min(box.x_end, width);
   for (int y = box.y_begin; y < box.y_end; ++y, to += box.width()) {
     if (!mirror && (y < 0 || y >= height || begin >= end)) {
@@ -55,7 +55,7 @@ void fill_box(const Box& box, int height, int width, bool mirror, T beyond, F re
 
 /// The part of the image that a warp reads for the sample and a margin. Without mirroring it extends at most one pixel
 /// beyond the image; that zero pixel stands for everything farther out.
-Box read_by(const Placement& p, int margin, int height, int width) {
+Range2d read_by(const Placement& p, int margin, int height, int width) {
   const double low = -margin - double(p.displacement.max), high = p.size - 1 + margin + double(p.displacement.max);
   double min_x = 1e300, max_x = -1e300, min_y = 1e300, max_y = -1e300;
   for (const double x : {low, high})
@@ -68,7 +68,7 @@ Box read_by(const Placement& p, int margin, int height, int width) {
     if (!p.mirror) low = std::clamp(low, -1., double(n - 1)), high = std::clamp(high, double(0), double(n));
     begin = int(low), end = std::max(int(high) + 1, begin + 2);
   };
-  Box box{};
+  Range2d box{};
   range(min_x, max_x, width, box.x_begin, box.x_end);
   range(min_y, max_y, height, box.y_begin, box.y_end);
   return box;
@@ -77,7 +77,7 @@ Box read_by(const Placement& p, int margin, int height, int width) {
 /// Calls f(v, x, y) for each row v of a warped sample and its margin, with the source positions x, y of its pixels,
 /// relative to the box.
 template <class F>
-void for_each_warped_row(const Placement& p, int margin, const Box& box, CutMemory& memory, F f) {
+void for_each_warped_row(const Placement& p, int margin, const Range2d& box, CutMemory& memory, F f) {
   const int n = p.size + 2 * margin;
   const SmoothWarp& d = p.displacement;
   std::optional<SmoothNoise> right, down;
@@ -125,9 +125,9 @@ PlaneMap PlaneMap::inverse() const {
 
 Placement warped(const Placement& from, const Warp& warp, int height, int width) {
   Placement p = from;
-  p.kind = Kind::warp;
-  if (from.kind == Kind::window) p.map = {1, 0, double(from.x0), 0, 1, double(from.y0)};
-  if (from.kind == Kind::resize) {
+  p.kind = PlacementKind::warp;
+  if (from.kind == PlacementKind::window) p.map = {1, 0, double(from.x0), 0, 1, double(from.y0)};
+  if (from.kind == PlacementKind::resize) {
     const double by_x = double(width) / from.size, by_y = double(height) / from.size;
     p.map = {by_x, 0, by_x / 2 - 0.5, 0, by_y, by_y / 2 - 0.5};
   }
@@ -142,16 +142,16 @@ Placement warped(const Placement& from, const Warp& warp, int height, int width)
 }
 
 int margin_of_whole_image(const Placement& p, int height, int width) {
-  if (p.kind == Kind::resize) return 0;
+  if (p.kind == PlacementKind::resize) return 0;
   PlaneMap map = p.map;
-  if (p.kind == Kind::window) map = {1, 0, double(p.x0), 0, 1, double(p.y0)};
+  if (p.kind == PlacementKind::window) map = {1, 0, double(p.x0), 0, 1, double(p.y0)};
   const PlaneMap back = map.inverse();
   double margin = 0;
   for (const int x : {0, width - 1})
     for (const int y : {0, height - 1})
       for (const double at : {back.x(x, y), back.y(x, y)})
         margin = std::max({margin, -at, at - (p.size - 1)});
-  return p.kind == Kind::window ? int(margin) : int(std::ceil(margin + double(p.displacement.max))) + 1;
+  return p.kind == PlacementKind::window ? int(margin) : int(std::ceil(margin + double(p.displacement.max))) + 1;
 }
 
 void cut_labels(const Example& example, const Placement& p, int margin, CutMemory& memory, int32_t* ids,
@@ -162,11 +162,11 @@ void cut_labels(const Example& example, const Placement& p, int margin, CutMemor
     for (int i = 0; example.ignored && i < count; ++i)
       if ((*example.ignored)(y, x + i)) to[i] = -1;
   };
-  if (p.kind == Kind::window) {
-    const Box box{p.y0 - margin, p.y0 - margin + n, p.x0 - margin, p.x0 - margin + n};
+  if (p.kind == PlacementKind::window) {
+    const Range2d box{p.y0 - margin, p.y0 - margin + n, p.x0 - margin, p.x0 - margin + n};
     return fill_box(box, height, width, p.mirror, beyond, read_row, ids);
   }
-  if (p.kind == Kind::resize) {
+  if (p.kind == PlacementKind::resize) {
     std::fill_n(ids, int64_t(n) * n, beyond);
     memory.ids.resize(size_t(width));
     for (int y = 0; y < p.size; ++y) {
@@ -176,7 +176,7 @@ void cut_labels(const Example& example, const Placement& p, int margin, CutMemor
     }
     return;
   }
-  const Box box = read_by(p, margin, height, width);
+  const Range2d box = read_by(p, margin, height, width);
   memory.ids.resize(size_t(box.height()) * size_t(box.width()));
   fill_box(box, height, width, p.mirror, beyond, read_row, memory.ids.data());
   for_each_warped_row(p, margin, box, memory, [&](int, const float* x, const float* y) {
@@ -189,12 +189,12 @@ void cut_labels(const Example& example, const Placement& p, int margin, CutMemor
 void cut_channel(const Source& source, int channel, const Placement& p, CutMemory& memory, float* values) {
   const int height = source.height(), width = source.width();
   const auto read_row = [&](int y, int x, int count, float* to) { source.row(channel, y, x, count, to); };
-  if (p.kind == Kind::window)
+  if (p.kind == PlacementKind::window)
     return fill_box({p.y0, p.y0 + p.size, p.x0, p.x0 + p.size}, height, width, p.mirror, 0.f, read_row, values);
-  const Box box = p.kind == Kind::resize ? Box{0, height, 0, width} : read_by(p, 0, height, width);
+  const Range2d box = p.kind == PlacementKind::resize ? Range2d{0, height, 0, width} : read_by(p, 0, height, width);
   memory.values.resize(size_t(box.height()) * size_t(box.width()));
   fill_box(box, height, width, p.mirror, 0.f, read_row, memory.values.data());
-  if (p.kind == Kind::resize)
+  if (p.kind == PlacementKind::resize)
     return kernels::resize_map({}, {memory.values.data(), {1, height, width}}, 1, 1, {values, {1, p.size, p.size}});
   // Without mirroring the edge is repeated.
   const float first_x = p.mirror ? 0 : float(-std::min(box.x_begin, 0));
@@ -232,13 +232,13 @@ int tidy_labels(int min_pixels, int64_t n, int32_t* ids) {
 
 Inside inside(const Placement& p, int height, int width, CutMemory& memory) {
   Inside in{0, p.size, 0, p.size, {}};
-  if (p.mirror || p.kind == Kind::resize) return in;
-  if (p.kind == Kind::window) {
+  if (p.mirror || p.kind == PlacementKind::resize) return in;
+  if (p.kind == PlacementKind::window) {
     in.y_begin = std::clamp(-p.y0, 0, p.size), in.y_end = std::clamp(height - p.y0, in.y_begin, p.size);
     in.x_begin = std::clamp(-p.x0, 0, p.size), in.x_end = std::clamp(width - p.x0, in.x_begin, p.size);
     return in;
   }
-  const Box box = read_by(p, 0, height, width);
+  const Range2d box = read_by(p, 0, height, width);
   if (box.x_begin >= 0 && box.x_end <= width && box.y_begin >= 0 && box.y_end <= height) return in;
   in.within.resize(size_t(p.size) * size_t(p.size));
   for_each_warped_row(p, 0, box, memory, [&](int v, const float* x, const float* y) {

@@ -27,7 +27,7 @@ struct Field {
   }
 };
 
-struct Header {
+struct BmpHeader {
   uint32_t offset = 0, size = 0, compression = plain;
   int64_t width = 0, height = 0;  // height < 0: rows from the top
   int bits = 0;
@@ -187,7 +187,7 @@ class Bmp {
 
   const fs::path& path_;
   const std::vector<std::byte>& b_;
-  Header h_;
+  BmpHeader h_;
 };
 
 }  // namespace

@@ -19,17 +19,17 @@ namespace basin::raster {
 namespace fs = std::filesystem;
 namespace {
 
-struct Codec {
+struct JpegCodec {
   jpeg_decompress_struct info{};
   jpeg_error_mgr errors{};
   std::jmp_buf jump;
   char message[JMSG_LENGTH_MAX] = "";
   bool unsupported = false;
-  ~Codec() { jpeg_destroy_decompress(&info); }
+  ~JpegCodec() { jpeg_destroy_decompress(&info); }
 };
 
 void on_error(j_common_ptr info) {
-  Codec* codec = static_cast<Codec*>(info->client_data);
+  JpegCodec* codec = static_cast<JpegCodec*>(info->client_data);
   const int code = info->err->msg_code;
   codec->unsupported = code == JERR_BAD_PRECISION || code == JERR_ARITH_NOTIMPL || code == JERR_SOF_UNSUPPORTED ||
                        code == JERR_CONVERSION_NOTIMPL;
@@ -50,7 +50,7 @@ void on_message(j_common_ptr info, int level) {
   }
 }
 
-bool read_header(Codec& codec, const unsigned char* bytes, size_t size) {
+bool read_header(JpegCodec& codec, const unsigned char* bytes, size_t size) {
   if (setjmp(codec.jump)) return false;
   jpeg_create_decompress(&codec.info);
   codec.info.client_data = &codec;
@@ -63,7 +63,7 @@ bool read_header(Codec& codec, const unsigned char* bytes, size_t size) {
   return true;
 }
 
-bool read_rows(Codec& codec, unsigned char* to, size_t stride) {
+bool read_rows(JpegCodec& codec, unsigned char* to, size_t stride) {
   if (setjmp(codec.jump)) return false;
   jpeg_start_decompress(&codec.info);
   while (codec.info.output_scanline < codec.info.output_height) {
@@ -96,7 +96,7 @@ Array rgb_of_cmyk(const fs::path& path, const Array& cmyk) {
 
 Decoded read_jpeg(const fs::path& path) {
   const std::vector<std::byte> bytes = read_file(path);
-  Codec codec;
+  JpegCodec codec;
   codec.info.err = jpeg_std_error(&codec.errors);
   codec.info.client_data = &codec;
   codec.errors.error_exit = on_error;

@@ -15,25 +15,25 @@ namespace basin::raster {
 namespace fs = std::filesystem;
 namespace {
 
-struct Codec {
+struct PngCodec {
   png_structp png = nullptr;
   png_infop info = nullptr;
   bool writing = false;
   char message[160] = "";
-  ~Codec() {
+  ~PngCodec() {
     if (!png) return;
     writing ? png_destroy_write_struct(&png, &info) : png_destroy_read_struct(&png, &info, nullptr);
   }
 };
 
 [[noreturn]] void on_error(png_structp png, png_const_charp message) {
-  Codec* codec = static_cast<Codec*>(png_get_error_ptr(png));
+  PngCodec* codec = static_cast<PngCodec*>(png_get_error_ptr(png));
   std::strncpy(codec->message, message, sizeof codec->message - 1);
   png_longjmp(png, 1);
 }
 void on_warning(png_structp, png_const_charp) {}
 
-struct Header {
+struct PngHeader {
   png_uint_32 height = 0, width = 0;
   int channels = 0, bits = 0;
   bool alpha = false, animated = false;
@@ -41,7 +41,7 @@ struct Header {
   png_colorp palette = nullptr;
 };
 
-bool read_header(Codec& codec, std::FILE* file, Header& h) {
+bool read_header(PngCodec& codec, std::FILE* file, PngHeader& h) {
   if (setjmp(png_jmpbuf(codec.png))) return false;
   png_set_user_limits(codec.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
   png_set_keep_unknown_chunks(codec.png, PNG_HANDLE_CHUNK_ALWAYS, reinterpret_cast<png_const_bytep>("acTL"), 1);
@@ -69,7 +69,7 @@ bool read_header(Codec& codec, std::FILE* file, Header& h) {
   return true;
 }
 
-bool read_rows(Codec& codec, png_bytepp rows) {
+bool read_rows(PngCodec& codec, png_bytepp rows) {
   if (setjmp(png_jmpbuf(codec.png))) return false;
   png_read_image(codec.png, rows);
   png_read_end(codec.png, nullptr);
@@ -101,7 +101,7 @@ void put_bytes(png_structp png, png_bytep bytes, size_t n) {
 }
 void flush_nothing(png_structp) {}
 
-bool write_rows(Codec& codec, Sink& sink, const Rows& rows) {
+bool write_rows(PngCodec& codec, Sink& sink, const Rows& rows) {
   if (setjmp(png_jmpbuf(codec.png))) return false;
   png_set_user_limits(codec.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
   png_set_write_fn(codec.png, &sink, put_bytes, flush_nothing);
@@ -116,7 +116,7 @@ bool write_rows(Codec& codec, Sink& sink, const Rows& rows) {
   return true;
 }
 
-bool encode(Codec& codec, Sink& sink, const Rows& rows) {
+bool encode(PngCodec& codec, Sink& sink, const Rows& rows) {
   BASIN_CHECK(rows.channels == 1 || rows.channels == 3, rows.channels, " channels");
   codec.writing = true;
   codec.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &codec, on_error, on_warning);
@@ -129,14 +129,14 @@ bool encode(Codec& codec, Sink& sink, const Rows& rows) {
 
 Decoded read_png(const fs::path& path) {
   const File file = open_file(path);
-  const auto damaged = [&](const Codec& codec) {
+  const auto damaged = [&](const PngCodec& codec) {
     refuse(path.string(), ": is a truncated or damaged PNG file (", codec.message, ")");
   };
-  Codec codec;
+  PngCodec codec;
   codec.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &codec, on_error, on_warning);
   if (codec.png) codec.info = png_create_info_struct(codec.png);
   if (!codec.info) throw std::bad_alloc();
-  Header h;
+  PngHeader h;
   if (!read_header(codec, file.get(), h)) damaged(codec);
   if (h.animated) refuse(path.string(), ": is an animation of several images; save each as a separate file");
   Decoded d;
@@ -156,7 +156,7 @@ Decoded read_png(const fs::path& path) {
 
 void write_png(const fs::path& path, const Rows& rows) {
   FileSink sink(path);
-  Codec codec;
+  PngCodec codec;
   if (!encode(codec, sink, rows) && sink.file.ok())
     refuse(path.string(), ": cannot be written as PNG (", codec.message, ")");
   sink.file.commit();
@@ -164,7 +164,7 @@ void write_png(const fs::path& path, const Rows& rows) {
 
 std::vector<std::byte> encode_png(const Rows& rows) {
   MemorySink sink;
-  Codec codec;
+  PngCodec codec;
   if (!encode(codec, sink, rows)) refuse("cannot encode as PNG (", codec.message, ")");
   return std::move(sink.memory);
 }

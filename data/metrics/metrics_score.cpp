@@ -8,7 +8,7 @@
 namespace basin {
 namespace {
 
-using Pair = Overlap::Pair;
+using OverlapPair = Overlap::Pair;
 
 int64_t foreground(const std::vector<int64_t>& area) {
   int64_t sum = 0;
@@ -18,38 +18,38 @@ int64_t foreground(const std::vector<int64_t>& area) {
 }
 
 /// For each true object the pair of greatest IoU, the first on a tie; null: it overlaps no prediction.
-std::vector<const Pair*> best_prediction(const Overlap& table) {
-  std::vector<const Pair*> best(table.truth_area.size(), nullptr);
-  for (const Pair& pair : table.pairs) {
-    const Pair*& b = best[size_t(pair.truth)];
+std::vector<const OverlapPair*> best_prediction(const Overlap& table) {
+  std::vector<const OverlapPair*> best(table.truth_area.size(), nullptr);
+  for (const OverlapPair& pair : table.pairs) {
+    const OverlapPair*& b = best[size_t(pair.truth)];
     if (!b || pair.iou > b->iou) b = &pair;
   }
   return best;
 }
 
 /// The same for each predicted object.
-std::vector<const Pair*> best_truth(const Overlap& table) {
-  std::vector<const Pair*> best(table.prediction_area.size(), nullptr);
-  for (const Pair& pair : table.pairs) {
-    const Pair*& b = best[size_t(pair.prediction)];
+std::vector<const OverlapPair*> best_truth(const Overlap& table) {
+  std::vector<const OverlapPair*> best(table.prediction_area.size(), nullptr);
+  for (const OverlapPair& pair : table.pairs) {
+    const OverlapPair*& b = best[size_t(pair.prediction)];
     if (!b || pair.iou > b->iou) b = &pair;
   }
   return best;
 }
 
 /// For each object, from 1, the IoU with its partner, or 0.
-std::vector<double> ious(const std::vector<const Pair*>& partners) {
+std::vector<double> ious(const std::vector<const OverlapPair*>& partners) {
   std::vector<double> all;
   for (size_t k = 1; k < partners.size(); ++k)
     all.push_back(partners[k] ? partners[k]->iou : 0);
   return all;
 }
 
-std::vector<const Pair*> one_to_one(const Overlap& table) {
-  std::vector<const Pair*> chosen(table.truth_area.size(), nullptr);
+std::vector<const OverlapPair*> one_to_one(const Overlap& table) {
+  std::vector<const OverlapPair*> chosen(table.truth_area.size(), nullptr);
   const std::vector<Match> matches = match_total_iou(table);
   auto m = matches.begin();
-  for (const Pair& pair : table.pairs)
+  for (const OverlapPair& pair : table.pairs)
     if (m != matches.end() && m->truth == pair.truth && m->prediction == pair.prediction) {
       chosen[size_t(pair.truth)] = &pair;
       ++m;
@@ -59,7 +59,7 @@ std::vector<const Pair*> one_to_one(const Overlap& table) {
 
 /// Aggregated Jaccard index for a choice of one prediction, or none, for each true object: intersections over unions;
 /// the areas of objects without a partner are added to the unions. Kumar et al., IEEE TMI 36 (2017).
-Quotient aggregated_jaccard(const Overlap& table, const std::vector<const Pair*>& choice) {
+Quotient aggregated_jaccard(const Overlap& table, const std::vector<const OverlapPair*>& choice) {
   int64_t common = 0, either = 0;
   std::vector<bool> used(table.prediction_area.size(), false);
   for (size_t i = 1; i < choice.size(); ++i) {
@@ -78,7 +78,7 @@ Quotient aggregated_jaccard(const Overlap& table, const std::vector<const Pair*>
 /// Dice2, and the best Dice of each object. Scharr et al., Machine Vision and Applications 27 (2016).
 void add_dice(const Overlap& table, ImageScore& s) {
   std::vector<double> best_truth(table.truth_area.size(), 0), best_prediction(table.prediction_area.size(), 0);
-  for (const Pair& pair : table.pairs) {
+  for (const OverlapPair& pair : table.pairs) {
     const size_t i = size_t(pair.truth), j = size_t(pair.prediction);
     const double twice = 2 * double(pair.pixels), sum = double(table.truth_area[i] + table.prediction_area[j]);
     s.dice2.above += twice;
@@ -98,7 +98,7 @@ void add_dice(const Overlap& table, ImageScore& s) {
 /// Ulman et al., Nature Methods 14 (2017); Matula et al., PLoS ONE 10 (2015).
 void add_cell_tracking(const Overlap& table, ImageScore& s) {
   std::vector<int64_t> found(table.prediction_area.size(), 0);
-  for (const Pair& pair : table.pairs) {
+  for (const OverlapPair& pair : table.pairs) {
     if (2 * pair.pixels <= table.truth_area[size_t(pair.truth)]) continue;
     s.seg.above += pair.iou;
     ++found[size_t(pair.prediction)];
@@ -123,7 +123,8 @@ ImageScore score(const Overlap& table, std::span<const double> confidence) {
   ImageScore s;
   s.truth = table.truth_count();
   s.prediction = table.prediction_count();
-  const std::vector<const Pair*> best = best_truth(table), found = best_prediction(table), pairs = one_to_one(table);
+  const std::vector<const OverlapPair*> best = best_truth(table), found = best_prediction(table),
+                                        pairs = one_to_one(table);
   s.from_planes = table.from_planes;
   if (s.from_planes) {
     s.best_of_truth = ious(found);
@@ -140,7 +141,7 @@ ImageScore score(const Overlap& table, std::span<const double> confidence) {
   s.aji = aggregated_jaccard(table, found);
   s.aji_plus = aggregated_jaccard(table, pairs);
   s.aji_cellpose = {0, both - common};
-  for (const Pair* pair : pairs)
+  for (const OverlapPair* pair : pairs)
     if (pair) s.aji_cellpose.above += double(pair->pixels);
   add_dice(table, s);
   add_cell_tracking(table, s);

@@ -15,7 +15,7 @@ namespace {
 
 constexpr double width = 440, height = 250, left = 52, right = 12, top = 12, bottom = 40;  // px; the plot lies between
 // Okabe and Ito (2008), without yellow, which is hard to see on white.
-constexpr std::array<const char*, 6> colours{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"};
+constexpr std::array<const char*, 6> curve_colours{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"};
 
 struct Range {
   double low = std::numeric_limits<double>::infinity(), high = -std::numeric_limits<double>::infinity();
@@ -62,7 +62,7 @@ std::vector<double> round_ticks(double low, double high, int max_intervals) {
 }
 
 std::string chart_svg(const LineChart& chart) {
-  BASIN_CHECK(chart.lines.size() <= colours.size(), chart.lines.size(), " lines in the chart ", chart.title);
+  BASIN_CHECK(chart.lines.size() <= curve_colours.size(), chart.lines.size(), " lines in the chart ", chart.title);
   Range x, y;
   if (chart.from_zero) y.include(0);
   if (chart.top > 0) y.include(chart.top);
@@ -90,12 +90,13 @@ std::string chart_svg(const LineChart& chart) {
   out += fmt::format("<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n", (left + end_x) / 2, height - 6,
                      html_escaped(chart.x_label));
   for (size_t k = 0; k < chart.lines.size(); ++k)
-    out += drawn(chart.lines[k], colours[k], x, y);
+    out += drawn(chart.lines[k], curve_colours[k], x, y);
   out += "</svg>\n";
   if (chart.lines.size() < 2) return out;
   out += "<p class=\"legend\">";
   for (size_t k = 0; k < chart.lines.size(); ++k)
-    out += fmt::format("<span><i style=\"background:{}\"></i>{}</span>", colours[k], html_escaped(chart.lines[k].name));
+    out += fmt::format("<span><i style=\"background:{}\"></i>{}</span>", curve_colours[k],
+                       html_escaped(chart.lines[k].name));
   return out + "</p>\n";
 }
 

@@ -12,7 +12,7 @@
 namespace basin::synth {
 namespace {
 
-constexpr int min_area = 12;  // px
+constexpr int min_visible_area = 12;  // px
 
 DebrisOptions dirt(const Culture& culture, int size, bool light, Random& random) {
   DebrisOptions options;
@@ -159,7 +159,7 @@ Synthetic photograph(const SynthOptions& options, const Culture& culture, int in
   for (int y = 0; y < size; ++y)
     std::copy_n(&plane.at[size_t(y + margin) * size_t(plane.width) + size_t(margin)], size,
                 &seen.at[size_t(y) * size_t(size)]);
-  Scene scene = crop(specimen.scene, margin, size, min_area);
+  Scene scene = crop(specimen.scene, margin, size, min_visible_area);
   Synthetic out;
   out.image = record(seen, random_sensor(options.bits, light, random), options.seed, uint64_t(index));
   out.labels = {size, size, scene.count, std::move(scene.ids)};

@@ -4,6 +4,12 @@
 
 namespace basin {
 
+/// A tensor for one number, such as a loss.
+inline Tensor one_number(Tape& tape, DType dtype) { return Tensor::empty(tape.exec(), {1}, dtype); }
+
+/// For a backward closure that needs the shape of an input but not its value.
+inline Var shape_of(const Var& v) { return {v.value.without_data(), v.node}; }
+
 /// Where an operation writes the gradient of v by overwriting: v's own gradient if it has none yet, otherwise a
 /// temporary tensor that is then added to it.
 class GradientSink {

@@ -1,5 +1,6 @@
 #include "engine/ops/loss.h"
 
+#include "engine/ops/gradient_sink.h"
 #include "kernels/nn/losses.h"
 
 namespace basin {
@@ -9,8 +10,6 @@ void check_pair(const Tensor& a, const Tensor& b) {
   BASIN_CHECK(a.shape() == b.shape() && a.dtype() == b.dtype(), "shapes ", a.shape(), " and ", b.shape(),
               ", both of one real type");
 }
-
-Tensor one_number(Tape& tape, DType dtype) { return Tensor::empty(tape.exec(), {1}, dtype); }
 
 /// Where to write the gradient of v, and whether to add to it.
 struct LossGradient {

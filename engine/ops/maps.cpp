@@ -12,9 +12,6 @@
 namespace basin {
 namespace {
 
-/// For a backward closure that needs the shape of an input but not its value.
-Var shape_of(const Var& v) { return {v.value.without_data(), v.node}; }
-
 Var activate(Tape& tape, const Var& x, kernels::Activation f) {
   const Tensor out = tape.empty_like(x.value);
   with_map(out.dtype(),

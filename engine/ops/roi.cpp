@@ -9,8 +9,6 @@
 namespace basin {
 namespace {
 
-Tensor one_number(Tape& tape, DType dtype) { return Tensor::empty(tape.exec(), {1}, dtype); }
-
 /// All elements of a row-major tensor as one row.
 template <class T>
 View<T, 1> flat(const Tensor& t) {
@@ -53,9 +51,6 @@ void lay_out(RoiList& list) {
 Tensor sheet_like(Tape& tape, const Tensor& maps, const RoiList& rois) {
   return Tensor::empty(tape.exec(), {1, maps.dim(1), rois.sheet_h, rois.sheet_w}, maps.dtype(), maps.layout());
 }
-
-/// For a backward closure that needs the shape of an input but not its value.
-Var shape_of(const Var& v) { return {v.value.without_data(), v.node}; }
 
 template <class T>
 View<T, 2> rows_of(const Tensor& values) {

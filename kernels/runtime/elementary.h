@@ -9,7 +9,7 @@ namespace basin::kernels {
 BASIN_HD inline float exp_of(float x) { return expf(x); }
 BASIN_HD inline double exp_of(double x) { return exp(x); }
 BASIN_HD inline float tanh_of(float x) { return tanhf(x); }
-BASIN_HD inline double tanh_of(double x) { return tanh(x); }
+BASIN_HD inline double tanh_of(double x) { return ::tanh(x); }  // not that of a Tape
 
 /// The cross-entropy of p = sigmoid(z) against the target y in [0, 1]. Accurate for large |z| too.
 BASIN_HD inline double cross_entropy(double z, double y) {

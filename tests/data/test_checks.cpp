@@ -24,7 +24,7 @@ Image image_of(int height, int width, int channels, PixelType type, const std::v
 }
 
 /// A square object of this side in the middle of an image.
-Labels square(int size, int side) {
+Labels centred_square(int size, int side) {
   Labels labels{size, size, side > 0 ? 1 : 0, std::vector<int32_t>(size_t(size) * size_t(size))};
   const int first = (size - side) / 2;
   for (int y = first; y < first + side; ++y)
@@ -122,7 +122,7 @@ TEST_CASE("checks: statistics of images by hand") {
 }
 
 TEST_CASE("checks: problems of single images and labels are found") {
-  const Labels object = square(32, 16);
+  const Labels object = centred_square(32, 16);
   const Image plain = ramp(32, 0);
   std::vector<uint16_t> camera(1024);
   for (size_t i = 0; i < camera.size(); ++i)
@@ -131,10 +131,10 @@ TEST_CASE("checks: problems of single images and labels are found") {
   strays.ids[0] = 2, strays.ids[31] = 1, strays.count = 2;
   const std::vector<CheckedPair> pairs{
       pair_of("good", plain, object),
-      pair_of("constant", image_of(2, 2, 1, PixelType::u8, std::vector<uint8_t>(4, 7)), square(2, 2)),
+      pair_of("constant", image_of(2, 2, 1, PixelType::u8, std::vector<uint8_t>(4, 7)), centred_square(2, 2)),
       pair_of("camera", image_of(32, 32, 1, PixelType::u16, camera), object),
-      pair_of("dark", image_of(2, 2, 1, PixelType::u8, std::vector<uint8_t>{1, 2, 3, 4}), square(2, 2)),
-      pair_of("none", ramp(32, 1), square(32, 0)),
+      pair_of("dark", image_of(2, 2, 1, PixelType::u8, std::vector<uint8_t>{1, 2, 3, 4}), centred_square(2, 2)),
+      pair_of("none", ramp(32, 1), centred_square(32, 0)),
       pair_of("binary", ramp(32, 2), labels_of({"1.1"})),
       pair_of("strays", ramp(32, 3), strays)};
   const std::vector<Finding> found = check(pairs, {});
@@ -152,17 +152,19 @@ TEST_CASE("checks: problems of single images and labels are found") {
 }
 
 TEST_CASE("checks: label images without objects, and training sets without any object, are reported") {
-  const std::vector<Finding> found = check({pair_of("a", ramp(8, 0), square(8, 0))}, {});
+  const std::vector<Finding> found = check({pair_of("a", ramp(8, 0), centred_square(8, 0))}, {});
   CHECK(of_kind(found, "labels without objects") == Lines{"warning a_masks.png: contains no object"});
   CHECK(of_kind(found, "no objects") == Lines{"error : no training image contains an object"});
   // Objects of validation images do not count.
-  CHECK(of_kind(check({pair_of("a", ramp(8, 0), square(8, 0)), pair_of("b", ramp(8, 1), square(8, 4), true)}, {}),
+  CHECK(of_kind(check({pair_of("a", ramp(8, 0), centred_square(8, 0)),
+                       pair_of("b", ramp(8, 1), centred_square(8, 4), true)},
+                      {}),
                 "no objects")
             .size() == 1);
 }
 
 TEST_CASE("checks: duplicate images are reported") {
-  const Labels object = square(16, 8), other = square(16, 6);
+  const Labels object = centred_square(16, 8), other = centred_square(16, 6);
   const std::vector<Finding> found =
       check({pair_of("a", ramp(16, 0), object), pair_of("b", ramp(16, 0), object), pair_of("c", ramp(16, 0), other),
              pair_of("d", ramp(16, 1), object), pair_of("v", ramp(16, 1), object, true),
@@ -175,7 +177,7 @@ TEST_CASE("checks: duplicate images are reported") {
 }
 
 TEST_CASE("checks: different numbers of channels are reported") {
-  const Labels object = square(4, 4);
+  const Labels object = centred_square(4, 4);
   const auto with = [&](int channels) {
     std::vector<uint8_t> values;
     for (int i = 0; i < 16 * channels; ++i)
@@ -192,9 +194,9 @@ TEST_CASE("checks: different numbers of channels are reported") {
 }
 
 TEST_CASE("checks: object sizes are computed at the training scale") {
-  const std::vector<CheckedPair> pairs{pair_of("a", ramp(128, 0), square(128, 100)),
-                                       pair_of("b", ramp(128, 1), square(128, 12)),
-                                       pair_of("c", ramp(128, 2), square(128, 3))};
+  const std::vector<CheckedPair> pairs{pair_of("a", ramp(128, 0), centred_square(128, 100)),
+                                       pair_of("b", ramp(128, 1), centred_square(128, 12)),
+                                       pair_of("c", ramp(128, 2), centred_square(128, 3))};
   const ObjectSizes sizes = sizes_of(pairs);
   CHECK(sizes.lengths == std::vector<int>{3, 12, 100});
   CHECK(sizes.diameter(0) == doctest::Approx(3.3851));  // 2 sqrt(9 / pi)

@@ -13,7 +13,7 @@ using namespace basin::test;
 
 namespace {
 
-Image image_of(int height, int width, int channels, std::vector<uint8_t> values) {
+Image image_of_bytes(int height, int width, int channels, std::vector<uint8_t> values) {
   Image image{height, width, channels, PixelType::u8, {}};
   image.pixels.resize(values.size());
   std::memcpy(image.pixels.data(), values.data(), values.size());
@@ -21,7 +21,7 @@ Image image_of(int height, int width, int channels, std::vector<uint8_t> values)
 }
 
 /// Pixel (y, x) of channel c of the samples (tests/samples/make.py).
-int base(int y, int x, int c) { return 37 * y + 11 * x + 53 * c; }
+int sample_value(int y, int x, int c) { return 37 * y + 11 * x + 53 * c; }
 
 template <class T>
 void check_pixels(const Image& image, int channels, const std::function<T(int)>& value) {
@@ -33,7 +33,7 @@ void check_pixels(const Image& image, int channels, const std::function<T(int)>&
   for (int y = 0; y < 19; ++y)
     for (int x = 0; x < 21; ++x)
       for (int c = 0; c < channels; ++c)
-        wrong += image.as<T>()[(y * 21 + x) * channels + c] != value(base(y, x, c));
+        wrong += image.as<T>()[(y * 21 + x) * channels + c] != value(sample_value(y, x, c));
   CHECK(wrong == 0);
 }
 
@@ -59,7 +59,7 @@ void check_sample(const std::string& name, int channels) {
 }
 
 /// The sample with three smooth channels: 10 x, 10 y and 90, up to JPEG's compression error.
-void check_smooth(const std::string& name, int channels) {
+void check_smooth_file(const std::string& name, int channels) {
   CAPTURE(name);
   const Image image = read_image(samples / name);
   REQUIRE(image.height == 19);
@@ -84,7 +84,7 @@ TEST_CASE("image: writing and reading a PNG gives the same image") {
     std::vector<uint8_t> values(size_t(5 * 7 * channels));
     for (size_t i = 0; i < values.size(); ++i)
       values[i] = uint8_t(i * 37);
-    const Image image = image_of(5, 7, channels, values);
+    const Image image = image_of_bytes(5, 7, channels, values);
     write_png(folder / "a.png", image);
     CHECK(read_file(folder / "a.png") == encode_png(image));
     const Image back = read_image(folder / "a.png");
@@ -140,7 +140,7 @@ TEST_CASE("image: TIFF files of every kind from other programs are read") {
   check_sample("u8_five.tif", 5);
   check_sample("u8_rgb_alpha.tif", 3);
   check_sample("u16_rgb_alpha_planes.tif", 3);
-  check_smooth("smooth_jpeg.tif", 3);
+  check_smooth_file("smooth_jpeg.tif", 3);
 }
 
 TEST_CASE("image: PNG, JPEG and BMP files from other programs are read") {
@@ -150,8 +150,8 @@ TEST_CASE("image: PNG, JPEG and BMP files from other programs are read") {
        {"u8_rgb.png", "u16_rgb.png", "u8_rgb_alpha.png", "u16_rgb_alpha.png", "u8_rgb.bmp", "u8_rgb_alpha.bmp"})
     check_sample(name, 3);
   for (const char* name : {"smooth.jpg", "smooth_progressive.jpg"})
-    check_smooth(name, 3);
-  check_smooth("smooth_grey.jpg", 1);
+    check_smooth_file(name, 3);
+  check_smooth_file("smooth_grey.jpg", 1);
   const Image bits = read_image(samples / "bits.png");
   REQUIRE(bits.channels == 1);
   CHECK(bits.as<uint8_t>()[0] == 0);
@@ -164,7 +164,7 @@ TEST_CASE("image: a palette image is read as colours, and as ids where labels ar
     const Image image = read_image(samples / name);
     REQUIRE(image.channels == 3);
     const uint8_t* at = image.as<uint8_t>() + (2 * 21 + 5) * 3;
-    const int index = base(2, 5, 0) % 251;
+    const int index = sample_value(2, 5, 0) % 251;
     CHECK(at[0] == index);
     CHECK(at[1] == 255 - index);
     CHECK(at[2] == 3);

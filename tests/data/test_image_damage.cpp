@@ -47,7 +47,7 @@ std::string png_header(uint32_t width, uint32_t height) {
 }
 
 /// A little-endian TIFF with one strip: these 32-bit tags, followed by `pixels`.
-std::string tiff_of(std::vector<std::pair<int, uint32_t>> tags, const std::string& pixels) {
+std::string tiff_with(std::vector<std::pair<int, uint32_t>> tags, const std::string& pixels) {
   std::string file = "II*";
   const auto put = [&](uint64_t v, int bytes) {
     for (int i = 0; i < bytes; ++i)
@@ -76,7 +76,7 @@ TEST_CASE("image: a header with a larger size than the file's data is refused") 
   write_bytes(folder / "large.png", png_header(46341, 46341) + std::string(1 << 16, '\0'));
   CHECK(contains(image_refusal(folder / "large.png"), "large.png: has 46341 x 46341 pixels; the limit is"));
   const auto tiff = [&](std::vector<std::pair<int, uint32_t>> tags) {
-    return image_refusal(write_bytes(folder / "a.tif", tiff_of(std::move(tags), std::string(64, '\1'))));
+    return image_refusal(write_bytes(folder / "a.tif", tiff_with(std::move(tags), std::string(64, '\1'))));
   };
   // 256 width, 257 height, 258 bits, 259 compression, 262 photometric, 277 samples, 278 rows, 279 bytes of the strip
   CHECK(contains(tiff({{256, 0x7fffffff}, {257, 0x7fffffff}, {258, 8}, {262, 1}, {279, 64}}),
@@ -88,7 +88,7 @@ TEST_CASE("image: a header with a larger size than the file's data is refused") 
   CHECK(contains(tiff({{256, 8}, {257, 8}, {258, 40}, {262, 1}, {279, 64}}), "40 bits per sample"));
   CHECK(contains(tiff({{256, 8}, {257, 8}, {258, 8}, {262, 5}, {279, 64}}), "photometric"));
   CHECK(read_image(write_bytes(folder / "b.tif",
-                               tiff_of({{256, 8}, {257, 8}, {258, 8}, {262, 1}, {279, 64}}, std::string(64, '\1'))))
+                               tiff_with({{256, 8}, {257, 8}, {258, 8}, {262, 1}, {279, 64}}, std::string(64, '\1'))))
             .pixels == std::vector<std::byte>(64, std::byte{1}));
 }
 

@@ -45,7 +45,7 @@ LoaderOptions options_of(int batch, int crop, const std::string& augment = "none
   return o;
 }
 
-std::string bytes_of(const LoadedBatch& b) {
+std::string bits_of(const LoadedBatch& b) {
   std::string bytes(static_cast<const char*>(b.image.raw()), b.image.bytes());
   for (const auto& [name, t] : b.targets)
     bytes.append(static_cast<const char*>(t.raw()), t.bytes());
@@ -72,21 +72,21 @@ TEST_CASE("loader: the same bytes with any number of workers, any prefetch and a
     Loader loader(examples, o, copy_labels(3));
     CHECK(loader.steps_per_epoch() == 2);
     for (int step = 0; step < 12; ++step)
-      first.push_back(bytes_of(loader.next()));
+      first.push_back(bits_of(loader.next()));
   }
   CHECK(std::set<std::string>(first.begin(), first.end()).size() == 12);
   for (const auto& [workers, prefetch] : {std::pair{1, 1}, {2, 4}, {3, 1}, {7, 2}}) {
     o.workers = workers, o.prefetch = prefetch;
     Loader loader(examples, o, copy_labels(3));
     for (int step = 0; step < 12; ++step)
-      CHECK(bytes_of(loader.next()) == first[size_t(step)]);
+      CHECK(bits_of(loader.next()) == first[size_t(step)]);
     Loader later(examples, o, copy_labels(3), 5);
     for (int step = 5; step < 12; ++step)
-      CHECK(bytes_of(later.next()) == first[size_t(step)]);
+      CHECK(bits_of(later.next()) == first[size_t(step)]);
   }
   o.seed = 12;
   Loader other(examples, o, copy_labels(3));
-  CHECK(bytes_of(other.next()) != first[0]);
+  CHECK(bits_of(other.next()) != first[0]);
 }
 
 TEST_CASE("loader: an epoch uses each image once, in a new random order, and drops the incomplete batch") {

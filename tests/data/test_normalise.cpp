@@ -12,7 +12,7 @@ using namespace basin::test;
 namespace {
 
 template <class T>
-Image image_of(int height, int width, int channels, const std::vector<T>& values) {
+Image image_of_values(int height, int width, int channels, const std::vector<T>& values) {
   const PixelType type = std::is_same_v<T, uint8_t>    ? PixelType::u8
                          : std::is_same_v<T, uint16_t> ? PixelType::u16
                          : std::is_same_v<T, uint32_t> ? PixelType::u32
@@ -30,7 +30,7 @@ std::vector<float> channel_of(const Source& s, int channel) {
   return values;
 }
 
-const Normalisation divide{}, none{Normalisation::Kind::none};
+const Normalisation divide{}, as_stored{Normalisation::Kind::none};
 Normalisation percentile(double low, double high) { return {Normalisation::Kind::percentile, low, high}; }
 
 /// The q-th percentile by sorting.
@@ -56,31 +56,35 @@ TEST_CASE("normalise: divide gives the correctly rounded quotient by the type's 
   std::vector<uint8_t> bytes(256);
   for (size_t i = 0; i < 256; ++i)
     bytes[i] = uint8_t(i);
-  const std::vector<float> eight = channel_of(Source(image_of(16, 16, 1, bytes), 1, divide, "a"), 0);
+  const std::vector<float> eight = channel_of(Source(image_of_values(16, 16, 1, bytes), 1, divide, "a"), 0);
   for (size_t i = 0; i < 256; ++i)
     REQUIRE(eight[i] == float(i) / 255.f);
   std::vector<uint16_t> words(65536);
   for (size_t i = 0; i < words.size(); ++i)
     words[i] = uint16_t(i);
-  const std::vector<float> sixteen = channel_of(Source(image_of(256, 256, 1, words), 1, divide, "a"), 0);
+  const std::vector<float> sixteen = channel_of(Source(image_of_values(256, 256, 1, words), 1, divide, "a"), 0);
   for (size_t i = 0; i < words.size(); ++i)
     REQUIRE(sixteen[i] == float(i) / 65535.f);
   const std::vector<float> reals{-0.25f, 0.1f, 1};
-  CHECK(channel_of(Source(image_of(1, 3, 1, reals), 1, divide, "a"), 0) == reals);
-  CHECK(refusal([] { Source(image_of<uint32_t>(1, 1, 1, {1}), 1, divide, "a.tif"); }).starts_with("a.tif has 32-bit"));
-  CHECK(channel_of(Source(image_of<uint32_t>(1, 2, 1, {1, 4000000000u}), 1, none, "a"), 0) ==
+  CHECK(channel_of(Source(image_of_values(1, 3, 1, reals), 1, divide, "a"), 0) == reals);
+  CHECK(refusal([] {
+          Source(image_of_values<uint32_t>(1, 1, 1, {1}), 1, divide, "a.tif");
+        }).starts_with("a.tif has 32-bit"));
+  CHECK(channel_of(Source(image_of_values<uint32_t>(1, 2, 1, {1, 4000000000u}), 1, as_stored, "a"), 0) ==
         std::vector<float>{1, 4e9f});
 }
 
 TEST_CASE("normalise: divide is refused where the type's maximum is not the maximum of the values") {
   const auto why = [](const Image& image) { return refusal([&] { Source(image, 1, divide, "a.tif"); }); };
-  CHECK(contains(why(image_of<float>(1, 2, 1, {20, 200})), "a.tif has floats from 20 to 200, for which --norm divide"));
-  CHECK(contains(why(image_of<float>(1, 2, 1, {-100, 1})), "use --norm percentile:1,99.8"));
-  CHECK(contains(why(image_of<uint16_t>(1, 2, 1, {20, 200})), "a.tif has 16-bit values, but none above 200"));
-  CHECK(Source(image_of<uint16_t>(1, 2, 1, {0, 0}), 1, divide, "a").image().notes.empty());
-  CHECK(Source(image_of<uint16_t>(1, 2, 1, {20, 4096}), 1, divide, "a").image().notes.empty());
-  CHECK(Source(image_of<uint16_t>(1, 2, 1, {20, 4095}), 1, divide, "a").image().notes.size() == 1);
-  CHECK(channel_of(Source(image_of<float>(1, 2, 1, {20, 200}), 1, none, "a"), 0) == std::vector<float>{20, 200});
+  CHECK(contains(why(image_of_values<float>(1, 2, 1, {20, 200})),
+                 "a.tif has floats from 20 to 200, for which --norm divide"));
+  CHECK(contains(why(image_of_values<float>(1, 2, 1, {-100, 1})), "use --norm percentile:1,99.8"));
+  CHECK(contains(why(image_of_values<uint16_t>(1, 2, 1, {20, 200})), "a.tif has 16-bit values, but none above 200"));
+  CHECK(Source(image_of_values<uint16_t>(1, 2, 1, {0, 0}), 1, divide, "a").image().notes.empty());
+  CHECK(Source(image_of_values<uint16_t>(1, 2, 1, {20, 4096}), 1, divide, "a").image().notes.empty());
+  CHECK(Source(image_of_values<uint16_t>(1, 2, 1, {20, 4095}), 1, divide, "a").image().notes.size() == 1);
+  CHECK(channel_of(Source(image_of_values<float>(1, 2, 1, {20, 200}), 1, as_stored, "a"), 0) ==
+        std::vector<float>{20, 200});
 }
 
 TEST_CASE("normalise: values far outside the percentiles are clipped") {
@@ -88,24 +92,25 @@ TEST_CASE("normalise: values far outside the percentiles are clipped") {
   for (size_t i = 0; i < 500; ++i)
     values[i] = 300;
   values[7] = 65535;
-  const std::vector<float> v = channel_of(Source(image_of(10, 100, 1, values), 1, percentile(1, 99.8), "a"), 0);
+  const std::vector<float> v = channel_of(Source(image_of_values(10, 100, 1, values), 1, percentile(1, 99.8), "a"), 0);
   CHECK(v[0] == 1);
   CHECK(v[999] == 0);
   CHECK(v[7] == brightest);
   std::vector<float> dead(1000, 0.5f);
   dead[3] = -1e9f, dead[5] = 0.6f, dead[6] = 0.6f, dead[8] = 0.6f;
-  CHECK(channel_of(Source(image_of(10, 100, 1, dead), 1, percentile(1, 99.8), "a"), 0)[3] == darkest);
+  CHECK(channel_of(Source(image_of_values(10, 100, 1, dead), 1, percentile(1, 99.8), "a"), 0)[3] == darkest);
 }
 
 TEST_CASE("normalise: percentiles by hand") {
-  const Source a(image_of<uint8_t>(1, 5, 1, {30, 10, 50, 20, 40}), 1, percentile(0, 100), "a");
+  const Source a(image_of_values<uint8_t>(1, 5, 1, {30, 10, 50, 20, 40}), 1, percentile(0, 100), "a");
   CHECK(channel_of(a, 0) == std::vector<float>{0.5f, 0, 1, 0.25f, 0.75f});
   // Ranks .75 and 2.25 of 1, 2, 3, 4: 1.75 and 3.25.
-  const Source b(image_of<uint16_t>(2, 2, 1, {4, 3, 2, 1}), 1, percentile(25, 75), "b");
+  const Source b(image_of_values<uint16_t>(2, 2, 1, {4, 3, 2, 1}), 1, percentile(25, 75), "b");
   CHECK(channel_of(b, 0) == std::vector<float>{1.5f, 1.25f / 1.5f, 0.25f / 1.5f, -0.5f});
-  CHECK(channel_of(Source(image_of<uint8_t>(1, 3, 1, {7, 7, 7}), 1, percentile(1, 99), "c"), 0) ==
+  CHECK(channel_of(Source(image_of_values<uint8_t>(1, 3, 1, {7, 7, 7}), 1, percentile(1, 99), "c"), 0) ==
         std::vector<float>{0, 0, 0});
-  CHECK(channel_of(Source(image_of<float>(1, 1, 1, {-2}), 1, percentile(1, 99), "d"), 0) == std::vector<float>{0});
+  CHECK(channel_of(Source(image_of_values<float>(1, 1, 1, {-2}), 1, percentile(1, 99), "d"), 0) ==
+        std::vector<float>{0});
 }
 
 TEST_CASE("normalise: percentiles of every type equal those of the sorted values") {
@@ -122,7 +127,7 @@ TEST_CASE("normalise: percentiles of every type equal those of the sorted values
         if (float(to - from) > 0)
           std::transform(reals.begin(), reals.end(), want.begin(),
                          [&](float v) { return std::clamp((v - float(from)) / float(to - from), darkest, brightest); });
-        CHECK(channel_of(Source(image_of(1, int(n), 1, values), 1, percentile(low, high), "a"), 0) == want);
+        CHECK(channel_of(Source(image_of_values(1, int(n), 1, values), 1, percentile(low, high), "a"), 0) == want);
       }
     }
   };
@@ -135,22 +140,22 @@ TEST_CASE("normalise: percentiles of every type equal those of the sorted values
 }
 
 TEST_CASE("normalise: grey to RGB, RGB to grey, and separate percentiles for each channel") {
-  const Source grey(image_of<uint8_t>(1, 2, 1, {51, 255}), 3, divide, "a");
+  const Source grey(image_of_values<uint8_t>(1, 2, 1, {51, 255}), 3, divide, "a");
   CHECK(grey.channels() == 3);
   for (int c = 0; c < 3; ++c)
     CHECK(channel_of(grey, c) == std::vector<float>{0.2f, 1});
-  const Source rgb(image_of<uint8_t>(1, 3, 3, {255, 0, 0, 0, 255, 0, 0, 0, 255}), 1, divide, "a");
+  const Source rgb(image_of_values<uint8_t>(1, 3, 3, {255, 0, 0, 0, 255, 0, 0, 0, 255}), 1, divide, "a");
   check_close(channel_of(rgb, 0), {0.299f, 0.587f, 0.114f}, 1e-6, 0);
-  const Source own(image_of<uint8_t>(1, 2, 3, {0, 10, 7, 100, 30, 7}), 3, percentile(0, 100), "a");
+  const Source own(image_of_values<uint8_t>(1, 2, 3, {0, 10, 7, 100, 30, 7}), 3, percentile(0, 100), "a");
   CHECK(channel_of(own, 0) == std::vector<float>{0, 1});
   CHECK(channel_of(own, 1) == std::vector<float>{0, 1});
   CHECK(channel_of(own, 2) == std::vector<float>{0, 0});
   // Where RGB is converted to grey, the percentiles are those of the grey values.
-  const Source made(image_of<uint8_t>(1, 2, 3, {10, 20, 30, 110, 120, 130}), 1, percentile(0, 100), "a");
+  const Source made(image_of_values<uint8_t>(1, 2, 3, {10, 20, 30, 110, 120, 130}), 1, percentile(0, 100), "a");
   check_close(channel_of(made, 0), {0, 1}, 1e-6, 0);
   for (const auto& [has, wants] : {std::pair{2, 1}, {2, 3}, {3, 2}, {1, 2}, {5, 3}, {3, 5}}) {
     const std::string why = refusal([&, has = has, wants = wants] {
-      Source(image_of(1, 1, has, std::vector<uint8_t>(size_t(has))), wants, divide, "b.png");
+      Source(image_of_values(1, 1, has, std::vector<uint8_t>(size_t(has))), wants, divide, "b.png");
     });
     CHECK(why.starts_with("b.png has " + std::to_string(has) + " channels, but the model takes " +
                           std::to_string(wants)));
@@ -161,7 +166,7 @@ TEST_CASE("normalise: reading part of a row") {
   std::vector<uint8_t> values(12);
   for (size_t i = 0; i < 12; ++i)
     values[i] = uint8_t(i);
-  const Source s(image_of(3, 4, 1, values), 1, none, "a");
+  const Source s(image_of_values(3, 4, 1, values), 1, as_stored, "a");
   float part[2];
   s.row(0, 2, 1, 2, part);
   CHECK(part[0] == 9);

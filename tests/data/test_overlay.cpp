@@ -17,7 +17,7 @@ using namespace basin;
 namespace {
 
 template <class T>
-Image image_of(int height, int width, int channels, PixelType type, const std::vector<T>& values) {
+Image overlay_image(int height, int width, int channels, PixelType type, const std::vector<T>& values) {
   Image image{height, width, channels, type, std::vector<std::byte>(values.size() * sizeof(T))};
   std::copy(values.begin(), values.end(), image.as<T>());
   return image;
@@ -51,7 +51,7 @@ TEST_CASE("overlay: background shows the stretched image, objects are tinted, bo
   for (int y = 1; y < 4; ++y)
     for (int x = 1; x < 4; ++x)
       labels.ids[size_t(5 * y + x)] = 1;
-  const Image out = overlay(image_of(5, 5, 1, PixelType::u8, values), labels);
+  const Image out = overlay(overlay_image(5, 5, 1, PixelType::u8, values), labels);
   CHECK(out.channels == 3);
   CHECK(at(out, 0, 0) == Rgb{0, 0, 0});
   CHECK(at(out, 4, 4) == Rgb{255, 255, 255});
@@ -68,7 +68,7 @@ TEST_CASE("overlay: background shows the stretched image, objects are tinted, bo
 TEST_CASE("overlay: every pixel type and number of channels gives the same grey values") {
   const std::vector<uint8_t> grey{0, 50, 100, 150, 200, 250};
   const Labels none{2, 3, 0, std::vector<int32_t>(6)};
-  const Image want = overlay(image_of(2, 3, 1, PixelType::u8, grey), none);
+  const Image want = overlay(overlay_image(2, 3, 1, PixelType::u8, grey), none);
   std::vector<uint16_t> wide;
   std::vector<uint32_t> wider;
   std::vector<float> real;
@@ -80,15 +80,15 @@ TEST_CASE("overlay: every pixel type and number of channels gives the same grey 
     rgba.push_back(99);
     two.push_back(uint8_t(g / 2)), two.push_back(uint8_t(g - g / 2));
   }
-  CHECK(overlay(image_of(2, 3, 1, PixelType::u16, wide), none).pixels == want.pixels);
-  CHECK(overlay(image_of(2, 3, 1, PixelType::u32, wider), none).pixels == want.pixels);
-  CHECK(overlay(image_of(2, 3, 1, PixelType::f32, real), none).pixels == want.pixels);
-  CHECK(overlay(image_of(2, 3, 3, PixelType::u8, rgb), none).pixels == want.pixels);
-  CHECK(overlay(image_of(2, 3, 4, PixelType::u8, rgba), none).pixels == want.pixels);
-  CHECK(overlay(image_of(2, 3, 2, PixelType::u8, two), none).pixels == want.pixels);
+  CHECK(overlay(overlay_image(2, 3, 1, PixelType::u16, wide), none).pixels == want.pixels);
+  CHECK(overlay(overlay_image(2, 3, 1, PixelType::u32, wider), none).pixels == want.pixels);
+  CHECK(overlay(overlay_image(2, 3, 1, PixelType::f32, real), none).pixels == want.pixels);
+  CHECK(overlay(overlay_image(2, 3, 3, PixelType::u8, rgb), none).pixels == want.pixels);
+  CHECK(overlay(overlay_image(2, 3, 4, PixelType::u8, rgba), none).pixels == want.pixels);
+  CHECK(overlay(overlay_image(2, 3, 2, PixelType::u8, two), none).pixels == want.pixels);
   // Rec. 601 weights of pure red, green and blue
   const Image primaries =
-      image_of<uint8_t>(1, 5, 3, PixelType::u8, {0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255});
+      overlay_image<uint8_t>(1, 5, 3, PixelType::u8, {0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 255, 255});
   const Image luma = overlay(primaries, {1, 5, 0, std::vector<int32_t>(5)});
   CHECK(at(luma, 0, 1)[0] == 76);
   CHECK(at(luma, 0, 2)[0] == 150);
@@ -97,23 +97,24 @@ TEST_CASE("overlay: every pixel type and number of channels gives the same grey 
 
 TEST_CASE("overlay: constant and non-finite images are black, and outliers do not determine the stretch") {
   const Labels none{1, 3, 0, std::vector<int32_t>(3)};
-  CHECK(at(overlay(image_of<uint8_t>(1, 3, 1, PixelType::u8, {7, 7, 7}), none), 0, 1) == Rgb{0, 0, 0});
+  CHECK(at(overlay(overlay_image<uint8_t>(1, 3, 1, PixelType::u8, {7, 7, 7}), none), 0, 1) == Rgb{0, 0, 0});
   const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
-  CHECK(at(overlay(image_of<float>(1, 3, 1, PixelType::f32, {nan, nan, inf}), none), 0, 2) == Rgb{0, 0, 0});
-  const Image some = overlay(image_of<float>(1, 3, 1, PixelType::f32, {nan, 1, 2}), none);
+  CHECK(at(overlay(overlay_image<float>(1, 3, 1, PixelType::f32, {nan, nan, inf}), none), 0, 2) == Rgb{0, 0, 0});
+  const Image some = overlay(overlay_image<float>(1, 3, 1, PixelType::f32, {nan, 1, 2}), none);
   CHECK(at(some, 0, 0) == Rgb{0, 0, 0});
   CHECK(at(some, 0, 2) == Rgb{255, 255, 255});
-  CHECK(at(overlay(image_of<float>(1, 3, 1, PixelType::f32, {inf, 1, 2}), none), 0, 0) == Rgb{0, 0, 0});
+  CHECK(at(overlay(overlay_image<float>(1, 3, 1, PixelType::f32, {inf, 1, 2}), none), 0, 0) == Rgb{0, 0, 0});
   std::vector<uint8_t> sparse(1000, 9);
   sparse[500] = 11;
-  const Image spot = overlay(image_of(1, 1000, 1, PixelType::u8, sparse), {1, 1000, 0, std::vector<int32_t>(1000)});
+  const Image spot =
+      overlay(overlay_image(1, 1000, 1, PixelType::u8, sparse), {1, 1000, 0, std::vector<int32_t>(1000)});
   CHECK(at(spot, 0, 500) == Rgb{255, 255, 255});
   CHECK(at(spot, 0, 499) == Rgb{0, 0, 0});
   std::vector<uint16_t> ramp(1000);
   for (size_t i = 0; i < ramp.size(); ++i)
     ramp[i] = uint16_t(i % 100);
   ramp[999] = 60000;
-  const Image out = overlay(image_of(1, 1000, 1, PixelType::u16, ramp), {1, 1000, 0, std::vector<int32_t>(1000)});
+  const Image out = overlay(overlay_image(1, 1000, 1, PixelType::u16, ramp), {1, 1000, 0, std::vector<int32_t>(1000)});
   CHECK(at(out, 0, 50)[0] > 100);
   CHECK(overlay({0, 0, 1, PixelType::u8, {}}, {}).pixels.empty());
 }
@@ -138,7 +139,7 @@ TEST_CASE("overlay: neighbouring objects get clearly different colours") {
 }
 
 TEST_CASE("overlay: objects are neighbours up to 6 px apart, along rows, columns and diagonals") {
-  const Image dark = image_of<uint8_t>(40, 40, 1, PixelType::u8, std::vector<uint8_t>(1600));
+  const Image dark = overlay_image<uint8_t>(40, 40, 1, PixelType::u8, std::vector<uint8_t>(1600));
   for (const auto& [dx, dy] : {std::pair{1, 0}, {0, 1}, {1, 1}, {-1, 1}})
     for (int distance : {1, 6, 7}) {
       Labels labels{40, 40, 7, std::vector<int32_t>(1600)};
@@ -161,7 +162,7 @@ TEST_CASE("overlay: objects are neighbours up to 6 px apart, along rows, columns
 }
 
 TEST_CASE("overlay: an image and labels of different sizes are refused") {
-  const Image image = image_of<uint8_t>(2, 2, 1, PixelType::u8, {1, 2, 3, 4});
+  const Image image = overlay_image<uint8_t>(2, 2, 1, PixelType::u8, {1, 2, 3, 4});
   CHECK_THROWS_AS(overlay(image, {2, 1, 0, {0, 0}}), Error);
 }
 

@@ -12,7 +12,7 @@ using namespace basin::synth;
 
 namespace {
 
-Body bar(double x, double y, double half, double radius) {
+Body rod_at(double x, double y, double half, double radius) {
   Body body = rod({2 * half + 2 * radius, radius, 0, 0});
   body.at = {x, y};
   return body;
@@ -23,7 +23,7 @@ double distance(Point a, Point b) { return std::hypot(a.x - b.x, a.y - b.y); }
 }  // namespace
 
 TEST_CASE("synth: bodies are rotated about the origin, then translated") {
-  std::vector<Body> bodies{bar(10, 0, 5, 2)};
+  std::vector<Body> bodies{rod_at(10, 0, 5, 2)};
   move(bodies, {3, 4}, std::acos(0.0));
   CHECK(bodies[0].at.x == doctest::Approx(3));
   CHECK(bodies[0].at.y == doctest::Approx(14));
@@ -34,7 +34,7 @@ TEST_CASE("synth: bodies are rotated about the origin, then translated") {
 
 TEST_CASE("synth: bending with constant curvature gives a circle and preserves widths") {
   // Heading s / 50: the axis becomes a circle of radius 50 around (0, 50).
-  std::vector<Body> bodies{bar(20, 0, 15, 2), bar(-20, 10, 15, 2), bar(0, -10, 15, 2)};
+  std::vector<Body> bodies{rod_at(20, 0, 15, 2), rod_at(-20, 10, 15, 2), rod_at(0, -10, 15, 2)};
   const size_t disks = bodies[0].disks.size();
   bend(bodies, {1 / 50.0, 0, 100, 0});
   REQUIRE(bodies[0].disks.size() == disks);
@@ -53,7 +53,7 @@ TEST_CASE("synth: bending with constant curvature gives a circle and preserves w
     x += d.centre.x;
   CHECK(x == doctest::Approx(0));
 
-  std::vector<Body> wave{bar(0, 0, 40, 2)};
+  std::vector<Body> wave{rod_at(0, 0, 40, 2)};
   bend(wave, {0, 0.5, 80, 0});  // the initial direction is x
   const std::vector<Disk> placed = wave[0].placed();
   const size_t middle = placed.size() / 2;
@@ -141,7 +141,7 @@ TEST_CASE("synth: a stalk is thin, has the given length and is attached to the c
 
 TEST_CASE("synth: nucleoids lie inside their cells") {
   Random random(8, Purpose::test);
-  const std::vector<Body> cells{bar(40, 40, 30, 5), bar(40, 60, 1, 5)};
+  const std::vector<Body> cells{rod_at(40, 40, 30, 5), rod_at(40, 60, 1, 5)};
   const std::vector<Body> parts = nucleoids(cells, 0.6, 3, random);
   REQUIRE(parts.size() >= 3);
   const Scene outer = draw(cells, 100, 100, 1), inner = draw(parts, 100, 100, 1);

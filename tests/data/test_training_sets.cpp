@@ -26,7 +26,7 @@ std::vector<Example> images(const std::string& name, int count, int objects = 1)
 
 TrainingSet set_of(const std::string& path, std::optional<double> weight = {}) { return {path, weight}; }
 
-std::vector<std::string> stems(const std::vector<Example>& examples) {
+std::vector<std::string> stems_of(const std::vector<Example>& examples) {
   std::vector<std::string> all;
   for (const Example& e : examples)
     all.push_back(e.stem);
@@ -90,7 +90,7 @@ TEST_CASE("training sets: with object crops the shares refer to objects, and unu
 TEST_CASE("training sets: the order of the sets does not matter, and a set given twice is refused") {
   const MergedSets ab = merge_sets({images("a", 3), images("b", 2)}, {set_of("a", 1), set_of("b", 2)}, {});
   const MergedSets ba = merge_sets({images("b", 2), images("a", 3)}, {set_of("b", 2), set_of("a", 1)}, {});
-  CHECK(stems(ab.examples) == stems(ba.examples));
+  CHECK(stems_of(ab.examples) == stems_of(ba.examples));
   CHECK(fingerprint(ab.examples) == fingerprint(ba.examples));
   CHECK(fingerprint(ab.examples) !=
         fingerprint(merge_sets({images("a", 3), images("b", 2)}, {set_of("a", 1), set_of("b", 3)}, {}).examples));
@@ -100,7 +100,7 @@ TEST_CASE("training sets: the order of the sets does not matter, and a set given
       }),
       "--data x and z contain the same images and labels"));
   // One set keeps its order and its weights.
-  CHECK(stems(merge_sets({images("a", 3)}, {set_of("a", 7)}, {}).examples) ==
+  CHECK(stems_of(merge_sets({images("a", 3)}, {set_of("a", 7)}, {}).examples) ==
         std::vector<std::string>{"a0", "a1", "a2"});
 }
 

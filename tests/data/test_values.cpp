@@ -20,7 +20,7 @@ std::vector<float> changed(std::vector<float> values, const ValueChange& change,
 }
 
 /// A ramp from 1 to 3 along x.
-std::vector<float> ramp() {
+std::vector<float> float_ramp() {
   std::vector<float> v(size * size);
   for (int i = 0; i < size * size; ++i)
     v[size_t(i)] = 1 + 2 * float(i % size) / (size - 1);
@@ -38,7 +38,7 @@ double sum(const std::vector<float>& v) { return std::accumulate(v.begin(), v.en
 }  // namespace
 
 TEST_CASE("values: inversion and gamma map the range of values onto itself") {
-  const std::vector<float> v = ramp(), inverted = changed(v, {.invert = true});
+  const std::vector<float> v = float_ramp(), inverted = changed(v, {.invert = true});
   for (size_t i = 0; i < v.size(); ++i)
     REQUIRE(inverted[i] == doctest::Approx(4 - v[i]));
   for (const float gamma : {0.5f, 0.8f, 2.f, 4.f}) {
@@ -60,8 +60,8 @@ TEST_CASE("values: blur preserves the mean and has the given standard deviation;
     CHECK(v[15 * size + 16] == doctest::Approx(v[16 * size + 17]));
     CHECK(v[15 * size + 16] > 1);
   }
-  const std::vector<float> flat = changed(ramp(), {.blur = 1});
-  CHECK(flat[16 * size + 16] == doctest::Approx(ramp()[16 * size + 16]));
+  const std::vector<float> flat = changed(float_ramp(), {.blur = 1});
+  CHECK(flat[16 * size + 16] == doctest::Approx(float_ramp()[16 * size + 16]));
   const std::vector<float> soft = changed(impulse(), {.blur = 1}), sharp = changed(impulse(), {.sharpen = 0.5f});
   for (size_t i = 0; i < soft.size(); ++i)
     REQUIRE(sharp[i] == doctest::Approx(impulse()[i] + 0.5f * (impulse()[i] - soft[i])));
@@ -85,7 +85,7 @@ TEST_CASE("values: shot noise grows as the square root of the value and differs 
 
 TEST_CASE("values: shot noise does not change the random numbers of other noise") {
   const auto with = [](float noise, float photons) {
-    std::vector<float> v = ramp();
+    std::vector<float> v = float_ramp();
     CutMemory memory;
     const Transform transform{.noise = noise};
     const ValueChange change{.photons = photons};
@@ -101,7 +101,7 @@ TEST_CASE("values: shot noise does not change the random numbers of other noise"
 
 TEST_CASE("values: correlated noise and uneven illumination are smooth") {
   const ValueChange grainy{.correlated = 0.05f, .grain = 4, .key = 5};
-  const std::vector<float> v = ramp(), noisy = changed(v, grainy);
+  const std::vector<float> v = float_ramp(), noisy = changed(v, grainy);
   double squares = 0, neighbours = 0;
   for (int i = 0; i + 1 < size * size; ++i) {
     const double a = double(noisy[size_t(i)] - v[size_t(i)]), b = double(noisy[size_t(i + 1)] - v[size_t(i + 1)]);
@@ -127,7 +127,7 @@ TEST_CASE("values: correlated noise and uneven illumination are smooth") {
 TEST_CASE("values: a cutout is a rectangle filled with the mean value") {
   int several = 0;
   for (uint64_t k = 0; k < 20; ++k) {
-    const std::vector<float> v = ramp(),
+    const std::vector<float> v = float_ramp(),
                              cut = changed(v, {.cutouts = 1, .cutout_side = 0.5f}, {0, size, 0, size, {}}, k);
     int y0 = size, y1 = -1, x0 = size, x1 = -1, count = 0;
     for (int y = 0; y < size; ++y)

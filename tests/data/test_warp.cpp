@@ -14,7 +14,7 @@ namespace {
 
 /// An image with the same values f(y, x) as its labels, whose ids have no gaps.
 template <class F>
-Example same(int height, int width, F f) {
+Example equal_example(int height, int width, F f) {
   Image image{height, width, 1, PixelType::u16, std::vector<std::byte>(size_t(height * width) * 2)};
   Labels labels{height, width, 0, std::vector<int32_t>(size_t(height * width))};
   for (int y = 0; y < height; ++y)
@@ -35,7 +35,7 @@ Placement window(int size, int y0, int x0) {
   return p;
 }
 
-std::vector<int32_t> labels_of(const Example& e, const Placement& p, int margin = 0) {
+std::vector<int32_t> labels_at(const Example& e, const Placement& p, int margin = 0) {
   CutMemory memory;
   std::vector<int32_t> ids(size_t(p.size + 2 * margin) * size_t(p.size + 2 * margin));
   cut_labels(e, p, margin, memory, ids.data());
@@ -60,10 +60,10 @@ LoaderOptions options_of(int crop, const std::string& augment) {
 }  // namespace
 
 TEST_CASE("warp: the identity warp gives the window, also beyond the image, and the resized image") {
-  const Example e = same(50, 50, numbered);
+  const Example e = equal_example(50, 50, numbered);
   for (const Placement& p : {window(12, 7, 9), window(12, -5, 44), window(13, 60, 3), window(60, -5, -4)}) {
     const Placement w = warped(p, {}, 50, 50);
-    CHECK(labels_of(e, w, 3) == labels_of(e, p, 3));
+    CHECK(labels_at(e, w, 3) == labels_at(e, p, 3));
     CutMemory memory;
     const Inside in = inside(w, 50, 50, memory), rectangle = inside(p, 50, 50, memory);
     const std::vector<float> got = values_of(e, w), want = values_of(e, p);
@@ -78,29 +78,29 @@ TEST_CASE("warp: the identity warp gives the window, also beyond the image, and 
       }
     CHECK(wrong == 0);
   }
-  const Example small = same(15, 12, numbered);
+  const Example small = equal_example(15, 12, numbered);
   Placement whole;
   whole.kind = Placement::Kind::resize, whole.size = 20;
-  CHECK(labels_of(small, warped(whole, {}, 15, 12)) == labels_of(small, whole));
+  CHECK(labels_at(small, warped(whole, {}, 15, 12)) == labels_at(small, whole));
   const std::vector<float> got = values_of(small, warped(whole, {}, 15, 12)), want = values_of(small, whole);
   for (size_t i = 0; i < got.size(); ++i)
     REQUIRE(got[i] == doctest::Approx(want[i]).epsilon(1e-5));
 }
 
 TEST_CASE("warp: a quarter rotation, a scale of two and a shear by hand") {
-  const Example e = same(50, 50, numbered);
+  const Example e = equal_example(50, 50, numbered);
   const Placement p = window(8, 20, 10);
-  const std::vector<int32_t> ids = labels_of(e, p);
+  const std::vector<int32_t> ids = labels_at(e, p);
   std::vector<int32_t> turned(64);
   // The angle rotates the positions that are read from x to y, so the image rotates counter-clockwise as displayed.
   kernels::move_pixels<int32_t>({}, square_map({.rotation = 1}, 8), {ids.data(), {1, 8, 8}},
                                 {turned.data(), {1, 8, 8}});
-  CHECK(labels_of(e, warped(p, {.angle = 1.57079633f}, 50, 50)) == turned);
+  CHECK(labels_at(e, warped(p, {.angle = 1.57079633f}, 50, 50)) == turned);
 
   // A pixel of the sample is half a pixel of the image; the centre, at 3.5, is fixed.
   const Placement twice = warped(p, {.scale = 2}, 50, 50);
   CHECK(values_of(e, twice)[0] == doctest::Approx(numbered(21, 11) + 50 * 0.75 + 0.75));
-  CHECK(labels_of(e, twice)[0] == numbered(22, 12));
+  CHECK(labels_at(e, twice)[0] == numbered(22, 12));
 
   // Each row is shifted by a quarter of a pixel relative to the row above.
   const Placement sheared = warped(p, {.shear = 0.25f}, 50, 50);
@@ -111,7 +111,7 @@ TEST_CASE("warp: a quarter rotation, a scale of two and a shear by hand") {
 TEST_CASE("warp: image and labels are warped alike, and no pixel of a crop lies outside the image") {
   // Discs of value 1, wide enough for most samples to lie between four equal pixels.
   std::vector<Example> examples;
-  examples.push_back(same(120, 150, [](int y, int x) {
+  examples.push_back(equal_example(120, 150, [](int y, int x) {
     return (y % 30 - 15) * (y % 30 - 15) + (x % 30 - 15) * (x % 30 - 15) < 120 ? 1 : 0;
   }));
   for (const char* augment : {"scale", "angle", "shear:2", "elastic", "flip,rotate,scale,angle,shear,elastic"}) {
@@ -133,7 +133,7 @@ TEST_CASE("warp: image and labels are warped alike, and no pixel of a crop lies 
   }
 
   examples.clear();
-  examples.push_back(same(64, 70, [](int, int) { return 1; }));
+  examples.push_back(equal_example(64, 70, [](int, int) { return 1; }));
   Loader loader(examples, options_of(32, "scale"), copy_ids);
   std::set<float> values;
   std::set<int> ids;
@@ -147,13 +147,13 @@ TEST_CASE("warp: image and labels are warped alike, and no pixel of a crop lies 
 }
 
 TEST_CASE("warp: labels in the margin of a crop are warped too") {
-  const Example e = same(50, 50, numbered);
+  const Example e = equal_example(50, 50, numbered);
   Warp warp{.scale = 0.8f, .angle = 0.7f, .shear = 0.1f};
   for (const float most : {0.f, 4.f}) {
     warp.displacement = {most, 30, 77};
     const Placement p = warped(window(10, 20, 22), warp, 50, 50);
     const int margin = 6, wide = 22;
-    const std::vector<int32_t> middle = labels_of(e, p), all = labels_of(e, p, margin);
+    const std::vector<int32_t> middle = labels_at(e, p), all = labels_at(e, p, margin);
     SmoothNoise right(77, 30, -margin, wide), down(~uint64_t(77), 30, -margin, wide);
     int wrong = 0, near = 0;
     for (int v = 0; v < wide; ++v) {
@@ -179,7 +179,7 @@ TEST_CASE("warp: labels in the margin of a crop are warped too") {
 
 TEST_CASE("warp: padding is zero in image and labels under every change of values") {
   std::vector<Example> examples;
-  examples.push_back(same(30, 30, [](int y, int x) { return y < 15 ? 1 + x % 2 : 3; }));
+  examples.push_back(equal_example(30, 30, [](int y, int x) { return y < 15 ? 1 + x % 2 : 3; }));
   Loader loader(examples,
                 options_of(48,
                            "scale,angle,elastic,brightness,noise,invert,gamma,illumination,blur,sharpen,poisson,"
@@ -202,7 +202,7 @@ TEST_CASE("warp: padding is zero in image and labels under every change of value
 TEST_CASE("warp: targets that need whole objects get the warped labels of the whole image") {
   const int height = 60, width = 90;
   std::vector<Example> examples;
-  examples.push_back(same(height, width, [](int y, int x) {
+  examples.push_back(equal_example(height, width, [](int y, int x) {
     const bool top = y < 8, bottom = y >= height - 8, left = x < 8, right = x >= width - 8;
     return top && left ? 1 : top && right ? 2 : bottom && left ? 3 : bottom && right ? 4 : 0;
   }));

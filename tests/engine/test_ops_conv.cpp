@@ -12,7 +12,7 @@ const Layout blocked = Layout::blocked8;
 
 /// A piece of a network and the shapes of the inputs and parameters to check it with.
 struct Case {
-  std::function<Piece(Layout)> piece;
+  std::function<Subgraph(Layout)> piece;
   std::vector<Shape> inputs, parameters;
 };
 
@@ -33,7 +33,7 @@ TEST_CASE("conv: gradients match finite differences in double for every geometry
       CAPTURE(g.kernel_h);
       CAPTURE(g.kernel_w);
       const auto piece = [&](bool bias) {
-        return [&g, relu, bias](Layout layout) -> Piece {
+        return [&g, relu, bias](Layout layout) -> Subgraph {
           return [=](Tape& tape, const std::vector<Var>& in, const std::vector<Parameter>& p) {
             return conv(tape, to_layout(tape, in[0], layout), p[0], bias ? p[1] : Parameter(), {g, layout, relu});
           };
@@ -54,7 +54,7 @@ TEST_CASE("conv: the libraries give the plain kernels' results for every geometr
       CAPTURE(g.kernel_w);
       CAPTURE(g.stride);
       CAPTURE(channels);
-      const auto piece = [&](Layout layout) -> Piece {
+      const auto piece = [&](Layout layout) -> Subgraph {
         return [=](Tape& tape, const std::vector<Var>& in, const std::vector<Parameter>& p) {
           const Var x = channels > 3 ? to_layout(tape, in[0], layout) : in[0];
           return conv(tape, x, p[0], p[1], {g, layout, true});
@@ -66,12 +66,12 @@ TEST_CASE("conv: the libraries give the plain kernels' results for every geometr
 
 TEST_CASE("conv: convolving parts equals convolving their concatenation") {
   const ConvGeometry g = ConvGeometry::same(3, 3);
-  const auto joined = [&](Layout layout) -> Piece {
+  const auto joined = [&](Layout layout) -> Subgraph {
     return [=](Tape& tape, const std::vector<Var>& in, const std::vector<Parameter>& p) {
       return conv(tape, concat(tape, in, layout), p[0], p[1], {g, layout, true});
     };
   };
-  const auto parts = [&](Layout layout) -> Piece {
+  const auto parts = [&](Layout layout) -> Subgraph {
     return [=](Tape& tape, const std::vector<Var>& in, const std::vector<Parameter>& p) {
       return conv(tape, {in[0], to_layout(tape, in[1], layout)}, p[0], p[1], {g, layout, true});
     };
@@ -109,7 +109,7 @@ TEST_CASE("conv: transposed convolution: values by hand, gradients, and agreemen
                                           {ConvGeometry::square(3, 2, 1), 0},
                                           {ConvGeometry::square(2, 2, 0), 0}})
     for (const bool relu : {false, true}) {
-      const auto piece = [g = g, padding = output_padding, relu](Layout layout) -> Piece {
+      const auto piece = [g = g, padding = output_padding, relu](Layout layout) -> Subgraph {
         return [=](Tape& t, const std::vector<Var>& in, const std::vector<Parameter>& p) {
           return conv_transposed(t, to_layout(t, in[0], layout), p[0], p.size() > 1 ? p[1] : Parameter(),
                                  {g, layout, relu}, padding);
@@ -126,14 +126,14 @@ TEST_CASE("conv: the fused 2x2 convolution of up-sampled maps equals up-sampling
   const Exec cpu;
   const std::vector<Shape> inputs{{2, 3, 3, 4}}, parameters{{5, 3, 2, 2}, {5}};
   for (const bool relu : {false, true}) {
-    const auto fused = [&](Layout layout) -> Piece {
+    const auto fused = [&](Layout layout) -> Subgraph {
       return [=](Tape& tape, const std::vector<Var>& in, const std::vector<Parameter>& p) {
         return conv_upsampled_2x2(tape, to_layout(tape, in[0], layout), p[0], p.size() > 1 ? p[1] : Parameter(), layout,
                                   relu);
       };
     };
     // A transposed convolution with a kernel of ones repeats each pixel; the weight keeps the channels separate.
-    const auto composed = [&](Layout layout) -> Piece {
+    const auto composed = [&](Layout layout) -> Subgraph {
       return [=](Tape& tape, const std::vector<Var>& in, const std::vector<Parameter>& p) {
         std::vector<double> same(3 * 3 * 4, 0.);
         for (size_t c = 0; c < 3; ++c)

@@ -9,12 +9,12 @@ using namespace basin::test;
 
 namespace {
 
-using Op = std::function<Var(Tape&, const std::vector<Var>&)>;
+using MapOp = std::function<Var(Tape&, const std::vector<Var>&)>;
 
 /// Checks an operation on maps in three layouts: its gradient in double, and in float32 on every device against the
 /// plain kernels.
-void check_op(const Op& op, const std::vector<Shape>& inputs) {
-  const auto piece = [&](Layout layout) -> Piece {
+void check_op(const MapOp& op, const std::vector<Shape>& inputs) {
+  const auto piece = [&](Layout layout) -> Subgraph {
     return [&op, layout](Tape& tape, const std::vector<Var>& in, const std::vector<Parameter>&) {
       std::vector<Var> maps;
       for (const Var& v : in)

@@ -30,7 +30,7 @@ const StepState* first_step(Tape& tape) {
   return reinterpret_cast<const StepState*>(there.data<uint8_t>());
 }
 
-void check_network(const std::function<Piece(Layout)>& piece, const std::vector<Shape>& inputs,
+void check_network(const std::function<Subgraph(Layout)>& piece, const std::vector<Shape>& inputs,
                    const std::vector<Shape>& parameters, double tolerance = 1e-4) {
   for (const Layout layout : {Layout::nchw, Layout::blocked8})
     check_piece(piece(layout), inputs, parameters, 2e-5);
@@ -42,7 +42,7 @@ void check_network(const std::function<Piece(Layout)>& piece, const std::vector<
 TEST_CASE("ERFNet: gradients of a downsampler") {
   for (const auto& [in, out] : {std::pair(1, 16), {8, 24}})
     check_network(
-        [in = in](Layout layout) -> Piece {
+        [in = in](Layout layout) -> Subgraph {
           return [=](Tape& t, const Vars& x, const Parameters& p) {
             const Var image = in > 3 ? to_layout(t, x[0], layout) : x[0];
             const Var convolved = conv(t, image, p[0], p[1], {ConvGeometry::square(3, 2, 1), layout});
@@ -54,7 +54,7 @@ TEST_CASE("ERFNet: gradients of a downsampler") {
 
 TEST_CASE("ERFNet: gradients of a non-bottleneck block with dilation 16 and channel dropout") {
   check_network(
-      [](Layout layout) -> Piece {
+      [](Layout layout) -> Subgraph {
         return [=](Tape& t, const Vars& in, const Parameters& p) {
           const Var x = to_layout(t, in[0], layout);
           Var y = conv(t, x, p[0], p[1], {ConvGeometry::same(3, 1), layout, true});
@@ -70,7 +70,7 @@ TEST_CASE("ERFNet: gradients of a non-bottleneck block with dilation 16 and chan
 
 TEST_CASE("ERFNet: gradients of an upsampler and of a decoder's last transposed convolution") {
   check_network(
-      [](Layout layout) -> Piece {
+      [](Layout layout) -> Subgraph {
         return [=](Tape& t, const Vars& in, const Parameters& p) {
           Var y =
               conv_transposed(t, to_layout(t, in[0], layout), p[0], p[1], {ConvGeometry::square(3, 2, 1), layout}, 1);
@@ -83,7 +83,7 @@ TEST_CASE("ERFNet: gradients of an upsampler and of a decoder's last transposed 
 
 TEST_CASE("ResNet: gradients of the stem and of bottlenecks with and without a convolution in the shortcut") {
   check_network(
-      [](Layout layout) -> Piece {
+      [](Layout layout) -> Subgraph {
         return [=](Tape& t, const Vars& in, const Parameters& p) {
           const auto conv_norm = [&](const Var& x, size_t k, const ConvGeometry& g) {
             return norm_relu(t, conv(t, x, p[k], {}, {g, layout}), norm_of(t, p, k + 1));
@@ -104,7 +104,7 @@ TEST_CASE("ResNet: gradients of the stem and of bottlenecks with and without a c
 
 TEST_CASE("object-guided: gradients of a combination of two scales with instance norm, and of a pointwise head") {
   check_network(
-      [](Layout layout) -> Piece {
+      [](Layout layout) -> Subgraph {
         return [=](Tape& t, const Vars& in, const Parameters& p) {
           const Var low = to_layout(t, in[0], layout), up = to_layout(t, in[1], layout);
           const Var resized = resize_bilinear(t, low, up.value.dim(2), up.value.dim(3));
@@ -118,7 +118,7 @@ TEST_CASE("object-guided: gradients of a combination of two scales with instance
 
 TEST_CASE("W-Net and FCRNet: gradients of a decoder stage and of normalised features fed to a second network") {
   check_network(
-      [](Layout layout) -> Piece {
+      [](Layout layout) -> Subgraph {
         return [=](Tape& t, const Vars& in, const Parameters& p) {
           const ConvGeometry three = ConvGeometry::same(3, 3);
           const Var up = conv_upsampled_2x2(t, to_layout(t, in[0], layout), p[0], p[1], layout, true);

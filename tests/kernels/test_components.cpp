@@ -35,7 +35,7 @@ Mask random_mask(int height, int width, double share, unsigned seed) {
 }
 
 /// Flood fill of one component after the other, in raster order of their first pixels.
-std::vector<int32_t> oracle(const Mask& m, int connectivity) {
+std::vector<int32_t> components_oracle(const Mask& m, int connectivity) {
   std::vector<int32_t> labels(m.pixels.size(), 0);
   int32_t next = 0;
   for (int start = 0; start < m.height * m.width; ++start) {
@@ -69,11 +69,11 @@ std::vector<int32_t> label(Exec exec, const Mask& m, int connectivity) {
   return got;
 }
 
-void check_against_oracle(const Mask& m) {
+void check_components(const Mask& m) {
   CAPTURE(m.height);
   CAPTURE(m.width);
   for (const int connectivity : {4, 8}) {
-    const std::vector<int32_t> want = oracle(m, connectivity);
+    const std::vector<int32_t> want = components_oracle(m, connectivity);
     for (Exec exec : test::execs())
       for (const Variant variant : {Variant::plain, Variant::automatic}) {
         exec.variant = variant;
@@ -96,11 +96,10 @@ TEST_CASE("components: labels by hand") {
 }
 
 TEST_CASE("components: shapes whose parts join late in raster order") {
-  check_against_oracle(drawn({"#.#.#.#.#", "#.#.#.#.#", "#.#.#.#.#", "#########"}));
-  check_against_oracle(
-      drawn({"#########", "#.......#", "#.#####.#", "#.#...#.#", "#.###.#.#", "#.....#.#", "#######.#"}));
-  check_against_oracle(drawn({"....#", "...#.", "..#..", ".#...", "#...#"}));
-  check_against_oracle(drawn({"#..#..#", ".##.##.", "#..#..#"}));
+  check_components(drawn({"#.#.#.#.#", "#.#.#.#.#", "#.#.#.#.#", "#########"}));
+  check_components(drawn({"#########", "#.......#", "#.#####.#", "#.#...#.#", "#.###.#.#", "#.....#.#", "#######.#"}));
+  check_components(drawn({"....#", "...#.", "..#..", ".#...", "#...#"}));
+  check_components(drawn({"#..#..#", ".##.##.", "#..#..#"}));
 }
 
 TEST_CASE("components: random masks of awkward sizes match a flood fill") {
@@ -108,7 +107,7 @@ TEST_CASE("components: random masks of awkward sizes match a flood fill") {
   for (const auto& [height, width] :
        {std::pair{1, 1}, {1, 130}, {130, 1}, {2, 2}, {3, 63}, {5, 64}, {7, 65}, {33, 129}, {64, 31}, {257, 200}})
     for (const double share : {0.0, 0.1, 0.4, 0.6, 0.75, 1.0})
-      check_against_oracle(random_mask(height, width, share, ++seed));
+      check_components(random_mask(height, width, share, ++seed));
 }
 
 TEST_CASE("components: an image without pixels gives no labels") {
@@ -144,7 +143,7 @@ TEST_CASE("components: the same labels at 1, 2 and 7 threads") {
   for (const double share : {0.5, 0.6}) {
     const Mask m = random_mask(700, 301, share, 9);
     for (const int connectivity : {4, 8}) {
-      const std::vector<int32_t> want = oracle(m, connectivity);
+      const std::vector<int32_t> want = components_oracle(m, connectivity);
       for (const int threads : {1, 2, 7}) {
         omp_set_num_threads(threads);
         CHECK(label(Exec{}, m, connectivity) == want);

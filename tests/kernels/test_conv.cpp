@@ -10,13 +10,13 @@ using namespace basin::test;
 
 namespace {
 
-struct Case {
+struct ConvCase {
   int n, in, out, h, w, kernel, block, first;
 };
 
 /// The weight gradient computed by `run`, added to ones; d_out has the given layout.
 template <class T, class F>
-std::vector<T> weight_gradient(const Case& c, Layout layout, const F& run) {
+std::vector<T> weight_gradient(const ConvCase& c, Layout layout, const F& run) {
   const Exec cpu;
   const Shape x_shape{c.n, c.in, c.h, c.w}, out_shape{c.n, c.out, c.h, c.w};
   const Shape weight_shape{c.out, c.first + c.in + 1, c.kernel, c.kernel};
@@ -33,9 +33,10 @@ std::vector<T> weight_gradient(const Case& c, Layout layout, const F& run) {
 TEST_CASE("conv: the weight gradient from few channels in plain layout matches the plain kernel in double") {
   const Exec cpu;
   // uniform<float>() rounds the values of uniform<double>(): the tolerance includes that rounding.
-  for (const Case& c : {Case{2, 1, 32, 37, 19, 3, 16, 0}, Case{2, 1, 32, 37, 19, 3, 8, 0},
-                        Case{1, 3, 8, 16, 9, 3, 8, 1}, Case{1, 2, 12, 5, 33, 1, 16, 2}, Case{3, 1, 20, 1, 1, 3, 8, 0},
-                        Case{1, 1, 8, 1, 7, 3, 8, 0}, Case{1, 1, 8, 7, 2, 3, 16, 0}, Case{1, 3, 16, 18, 1, 1, 8, 0}}) {
+  for (const ConvCase& c :
+       {ConvCase{2, 1, 32, 37, 19, 3, 16, 0}, ConvCase{2, 1, 32, 37, 19, 3, 8, 0}, ConvCase{1, 3, 8, 16, 9, 3, 8, 1},
+        ConvCase{1, 2, 12, 5, 33, 1, 16, 2}, ConvCase{3, 1, 20, 1, 1, 3, 8, 0}, ConvCase{1, 1, 8, 1, 7, 3, 8, 0},
+        ConvCase{1, 1, 8, 7, 2, 3, 16, 0}, ConvCase{1, 3, 16, 18, 1, 1, 8, 0}}) {
     CAPTURE(c.kernel);
     CAPTURE(c.block);
     CAPTURE(c.h);
@@ -61,7 +62,7 @@ TEST_CASE("conv: the weight gradient from few channels in plain layout matches t
 
 TEST_CASE("conv: the kernel for few channels declines other cases and changes nothing") {
   const Exec cpu;
-  const auto takes = [&](const Case& c, Layout layout) {
+  const auto takes = [&](const ConvCase& c, Layout layout) {
     bool taken = true;
     const std::vector<float> left = weight_gradient<float>(c, layout, [&](auto x, auto d_out, auto d_weight) {
       taken = kernels::conv_few_backward_weight(cpu, x, d_out, d_weight);
@@ -101,7 +102,7 @@ std::vector<double> numbers(const Exec& exec, const Tensor& t) {
 
 /// Compares cuDNN's three passes on maps of element type X with the plain ones in double.
 template <class X>
-void check_passes(const Exec& gpu, const Case& c, Layout in_layout, Layout out_layout) {
+void check_passes(const Exec& gpu, const ConvCase& c, Layout in_layout, Layout out_layout) {
   const Exec cpu;
   const Shape x_shape{c.n, c.in, c.h, c.w}, out_shape{c.n, c.out, c.h, c.w};
   const Shape w_shape{c.out, c.first + c.in + 2 * (c.first > 0), c.kernel, c.kernel};
@@ -154,9 +155,9 @@ TEST_CASE("conv: on a GPU cuDNN's three passes match the plain ones in double" *
     if (gpu.device == Device::cpu) continue;
     const bool bf16 = has_tensor_cores(gpu);
     for (const bool deterministic : {false, true})
-      for (const Case& c :
-           {Case{2, 1, 32, 37, 19, 3, 1, 0}, Case{1, 32, 16, 12, 20, 3, 1, 0}, Case{2, 16, 8, 9, 8, 1, 1, 0},
-            Case{2, 16, 8, 16, 16, 3, 1, 5}, Case{1, 8, 16, 9, 7, 1, 1, 8}, Case{1, 3, 1, 8, 11, 3, 1, 0}}) {
+      for (const ConvCase& c : {ConvCase{2, 1, 32, 37, 19, 3, 1, 0}, ConvCase{1, 32, 16, 12, 20, 3, 1, 0},
+                                ConvCase{2, 16, 8, 9, 8, 1, 1, 0}, ConvCase{2, 16, 8, 16, 16, 3, 1, 5},
+                                ConvCase{1, 8, 16, 9, 7, 1, 1, 8}, ConvCase{1, 3, 1, 8, 11, 3, 1, 0}}) {
         CAPTURE(c.in);
         CAPTURE(c.first);
         gpu.deterministic = deterministic;
@@ -164,7 +165,7 @@ TEST_CASE("conv: on a GPU cuDNN's three passes match the plain ones in double" *
         check_passes<float>(gpu, c, Layout::nhwc, Layout::nhwc);
         if (bf16) check_passes<bfloat16>(gpu, c, Layout::nhwc, Layout::nhwc);
       }
-    const Case one{2, 1, 8, 12, 9, 3, 1, 0}, to_one{2, 8, 1, 12, 9, 3, 1, 0};
+    const ConvCase one{2, 1, 8, 12, 9, 3, 1, 0}, to_one{2, 8, 1, 12, 9, 3, 1, 0};
     check_passes<float>(gpu, one, Layout::nchw, Layout::nhwc);
     if (bf16) check_passes<bfloat16>(gpu, to_one, Layout::nhwc, Layout::nchw);
     CHECK_THROWS_AS(check_passes<float>(gpu, {1, 2, 8, 8, 8, 3, 1, 0}, Layout::nchw, Layout::nhwc), Error);

@@ -26,7 +26,7 @@ double squared_distance(const Points<T>& points, size_t i, size_t j) {
 /// The algorithm of scikit-learn, point by point: the next unlabelled core point starts a cluster, which grows until it
 /// is complete.
 template <class T>
-std::vector<int32_t> oracle(const Points<T>& points, const DbscanOptions& options) {
+std::vector<int32_t> dbscan_oracle(const Points<T>& points, const DbscanOptions& options) {
   const size_t n = points.size() / 2;
   const auto neighbours = [&](size_t i) {
     std::vector<size_t> near;
@@ -63,11 +63,11 @@ std::vector<int32_t> cluster(const Exec& exec, const Points<T>& points, const Db
 }
 
 template <class T>
-void check_against_oracle(const Points<T>& points, const DbscanOptions& options) {
+void check_dbscan(const Points<T>& points, const DbscanOptions& options) {
   CAPTURE(points.size() / 2);
   CAPTURE(options.eps);
   CAPTURE(options.min_samples);
-  const std::vector<int32_t> want = oracle(points, options);
+  const std::vector<int32_t> want = dbscan_oracle(points, options);
   for (Exec exec : test::execs())
     for (const Variant variant : {Variant::plain, Variant::automatic}) {
       exec.variant = variant;
@@ -137,7 +137,7 @@ TEST_CASE("dbscan: masked points, whose number the host does not know, are clust
     for (size_t i = 0; i < mask.size(); ++i)
       if (mask[i]) inside.insert(inside.end(), {points[2 * i], points[2 * i + 1]});
     const DbscanOptions options{std::array{0.7, 2.2, 7.0, 400.0}[seed % 4], std::array{2, 5, 15}[seed % 3]};
-    const std::vector<int32_t> of_inside = oracle(inside, options);
+    const std::vector<int32_t> of_inside = dbscan_oracle(inside, options);
     std::vector<int32_t> want(mask.size(), -1), got;
     for (size_t i = 0, k = 0; i < mask.size(); ++i)
       if (mask[i]) want[i] = of_inside[k++];
@@ -195,19 +195,19 @@ TEST_CASE("dbscan: points at a distance of exactly eps are neighbours, at the ne
       CHECK(cluster(exec, pair, {1.25, 2}) ==
             (far == 1.25 ? std::vector<int32_t>{0, 0} : std::vector<int32_t>{-1, -1}));
   }
-  check_against_oracle(Points<float>{0, 0, 0, 1.25f}, {1.25, 2});
-  check_against_oracle(Points<float>{0, 0, 0, std::nextafter(1.25f, 2.0f)}, {1.25, 2});
-  check_against_oracle(lattice(20, 20, 1), {5, 12});  // 3-4-5 triangles
-  check_against_oracle(lattice(20, 20, 0.1), {0.5, 12});
-  check_against_oracle(lattice(15, 15, 1), {std::sqrt(2.0), 9});
+  check_dbscan(Points<float>{0, 0, 0, 1.25f}, {1.25, 2});
+  check_dbscan(Points<float>{0, 0, 0, std::nextafter(1.25f, 2.0f)}, {1.25, 2});
+  check_dbscan(lattice(20, 20, 1), {5, 12});  // 3-4-5 triangles
+  check_dbscan(lattice(20, 20, 0.1), {0.5, 12});
+  check_dbscan(lattice(15, 15, 1), {std::sqrt(2.0), 9});
 }
 
 TEST_CASE("dbscan: random points get scikit-learn's labels") {
   for (unsigned seed = 0; seed < 6; ++seed)
     for (const double eps : {0.3, 2.2, 7.0, 400.0})
       for (const int min_samples : {1, 2, 5, 15}) {
-        check_against_oracle(clumps(300 + seed, 60, seed), {eps, min_samples});
-        check_against_oracle(narrowed(clumps(300 + seed, 60, seed)), {eps, min_samples});
+        check_dbscan(clumps(300 + seed, 60, seed), {eps, min_samples});
+        check_dbscan(narrowed(clumps(300 + seed, 60, seed)), {eps, min_samples});
       }
 }
 
@@ -215,41 +215,41 @@ TEST_CASE("dbscan: rows, columns, diagonals and clusters of equal points") {
   Points<double> diagonal;
   for (int i = 0; i < 200; ++i)
     diagonal.insert(diagonal.end(), {i * 0.7 * (i % 3), i * 0.7 * (i % 3)});
-  check_against_oracle(diagonal, {1, 3});
+  check_dbscan(diagonal, {1, 3});
   for (const double pitch : {0.5, 1.0, 1.5})
     for (const int min_samples : {2, 3, 4}) {
-      check_against_oracle(lattice(60, 1, pitch), {1, min_samples});
-      check_against_oracle(lattice(1, 60, pitch), {1, min_samples});
+      check_dbscan(lattice(60, 1, pitch), {1, min_samples});
+      check_dbscan(lattice(1, 60, pitch), {1, min_samples});
     }
-  check_against_oracle(Points<double>(200, 3.25), {0.5, 100});
-  check_against_oracle(Points<double>(200, 3.25), {0.5, 101});
-  check_against_oracle(joined(lattice(9, 9, 1), lattice(9, 9, 1)), {1, 8});
+  check_dbscan(Points<double>(200, 3.25), {0.5, 100});
+  check_dbscan(Points<double>(200, 3.25), {0.5, 101});
+  check_dbscan(joined(lattice(9, 9, 1), lattice(9, 9, 1)), {1, 8});
 }
 
 TEST_CASE("dbscan: points on the boundaries of grid cells") {
   for (const double eps : {0.1, 1.0, 2.2, 3.0}) {
-    check_against_oracle(lattice(17, 13, eps / std::sqrt(2.0)), {eps, 4});
-    check_against_oracle(lattice(17, 13, eps / std::sqrt(2.0)), {eps, 9});
-    check_against_oracle(lattice(17, 13, kernels::CellAxis(eps).side()), {eps, 9});
-    check_against_oracle(moved(lattice(17, 13, kernels::CellAxis(eps).side()), -5 * eps, -3 * eps), {eps, 9});
+    check_dbscan(lattice(17, 13, eps / std::sqrt(2.0)), {eps, 4});
+    check_dbscan(lattice(17, 13, eps / std::sqrt(2.0)), {eps, 9});
+    check_dbscan(lattice(17, 13, kernels::CellAxis(eps).side()), {eps, 9});
+    check_dbscan(moved(lattice(17, 13, kernels::CellAxis(eps).side()), -5 * eps, -3 * eps), {eps, 9});
   }
 }
 
 TEST_CASE("dbscan: negative and huge coordinates, and clumps that are far apart") {
   const Points<double> some = clumps(200, 30, 3);
-  check_against_oracle(moved(some, -15, -15), {2, 4});
-  check_against_oracle(moved(some, 1e7, -1e7), {2, 4});
-  check_against_oracle(narrowed(moved(some, 1e7, -1e7)), {2, 4});
-  check_against_oracle(joined(moved(some, 1e9, 0), joined(some, moved(some, -3e12, 1e15))), {2, 4});
+  check_dbscan(moved(some, -15, -15), {2, 4});
+  check_dbscan(moved(some, 1e7, -1e7), {2, 4});
+  check_dbscan(narrowed(moved(some, 1e7, -1e7)), {2, 4});
+  check_dbscan(joined(moved(some, 1e9, 0), joined(some, moved(some, -3e12, 1e15))), {2, 4});
   Points<double> scattered;  // no two points share a row or column: the grid stays large even without gaps
   for (int i = 0; i < 400; ++i)
     scattered.insert(scattered.end(), {double(i % 200) * 1e8, double((i * 77) % 200) * -1e8});
-  check_against_oracle(scattered, {1, 2});
+  check_dbscan(scattered, {1, 2});
   for (const double scale : {1e-140, 1e-30, 1e30, 1e140}) {
     Points<double> scaled = joined(some, moved(some, 1e6, 1e6));
     for (double& x : scaled)
       x *= scale;
-    check_against_oracle(scaled, {2 * scale, 4});
+    check_dbscan(scaled, {2 * scale, 4});
   }
 }
 
@@ -258,13 +258,13 @@ TEST_CASE("dbscan: where adjacent doubles are further apart than eps, only equal
   for (const double at : {1e17, 1e18, -1e18, 1e300, -1e300, 1.7e308})
     for (int k = 0; k < 3; ++k)
       points.insert(points.end(), {k ? at : std::nextafter(at, 0.0), at});
-  check_against_oracle(points, {1, 2});
-  check_against_oracle(joined(points, clumps(100, 10, 1)), {1, 2});
+  check_dbscan(points, {1, 2});
+  check_dbscan(joined(points, clumps(100, 10, 1)), {1, 2});
   Points<double> edge;  // at coordinates of about 2^36 blocks of 2^21 eps
   for (int k = -40; k <= 40; ++k)
     edge.insert(edge.end(), {0x1p57 + k * 16.0, 0.0, -0x1p57 + k * 16.0, 0.0});
-  check_against_oracle(edge, {1, 1});
-  check_against_oracle(edge, {40, 2});
+  check_dbscan(edge, {1, 1});
+  check_dbscan(edge, {40, 2});
 }
 
 TEST_CASE("dbscan: points in one grid cell are within eps, and neighbours are at most 2 cells apart") {
@@ -345,6 +345,6 @@ TEST_CASE("dbscan: neighbours in cells that share neither a row nor a column") {
   const double near_edge = 7 * axis.side() * (1 - 1e-9), apart = eps / std::sqrt(2.0) * (1 - 1e-9);
   REQUIRE(axis.cell(near_edge + apart) - axis.cell(near_edge) == 2);
   const double far_edge = near_edge + apart;
-  check_against_oracle(Points<double>{near_edge, near_edge, far_edge, far_edge}, {eps, 2});
-  check_against_oracle(Points<double>{near_edge, far_edge, far_edge, near_edge}, {eps, 2});
+  check_dbscan(Points<double>{near_edge, near_edge, far_edge, far_edge}, {eps, 2});
+  check_dbscan(Points<double>{near_edge, far_edge, far_edge, near_edge}, {eps, 2});
 }

@@ -22,17 +22,11 @@ std::vector<T> moved(const Exec& exec, int h, int w, const std::vector<T>& field
   return p.to_host<T>(exec);
 }
 
-Exec plain() {
-  Exec exec;
-  exec.variant = Variant::plain;
-  return exec;
-}
-
 const Solver solvers[] = {Solver::euler, Solver::midpoint, Solver::rk4, Solver::dopri5};
 const Interpolation interpolations[] = {Interpolation::bilinear, Interpolation::nearest};
 
 /// All valid combinations of options.
-std::vector<IntegrateOptions> all_options() {
+std::vector<IntegrateOptions> all_integrations() {
   std::vector<IntegrateOptions> all;
   for (Interpolation interpolation : interpolations) {
     for (Solver solver : solvers)
@@ -153,7 +147,7 @@ TEST_CASE("integrate: masked-out points stay, and the others move as without a m
   for (size_t i = 0; i < mask.size(); ++i)
     mask[i] = i % 3 ? uint8_t(i) : uint8_t(0);
   for (const Exec& exec : execs())
-    for (const IntegrateOptions& options : all_options()) {
+    for (const IntegrateOptions& options : all_integrations()) {
       const std::vector<float> all = moved(exec, 9, 11, field, points, options);
       std::vector<float> want = points;
       for (size_t i = 0; i < points.size(); ++i)
@@ -193,7 +187,7 @@ TEST_CASE("integrate: suppression by hand") {
 TEST_CASE("integrate: every solver matches its textbook formula") {
   for (Exec exec : execs())
     for (Variant variant : {Variant::automatic, Variant::plain})
-      for (const IntegrateOptions& options : all_options()) {
+      for (const IntegrateOptions& options : all_integrations()) {
         exec.variant = variant;
         const int h = 11, w = 7, n = 700;
         const std::vector<double> field = uniform<double>(2 * h * w, -1.5, 1.5, 1);
@@ -215,21 +209,21 @@ TEST_CASE("integrate: every solver matches its textbook formula") {
 }
 
 TEST_CASE("integrate: the chunked and plain paths give the same bits") {
-  for (const IntegrateOptions& options : all_options())
+  for (const IntegrateOptions& options : all_integrations())
     for (int n : {1, 63, 512, 1500}) {
       const std::vector<float> field = uniform<float>(2 * 33 * 65, -4, 4, 3);
       const std::vector<float> points = uniform<float>(size_t(2 * n), -9, 70, 4);
       CHECK(moved<float>(Exec{}, 33, 65, field, points, options) ==
-            moved<float>(plain(), 33, 65, field, points, options));
+            moved<float>(plain_exec(), 33, 65, field, points, options));
       const std::vector<double> field64(field.begin(), field.end()), points64(points.begin(), points.end());
       CHECK(moved<double>(Exec{}, 33, 65, field64, points64, options) ==
-            moved<double>(plain(), 33, 65, field64, points64, options));
+            moved<double>(plain_exec(), 33, 65, field64, points64, options));
     }
 }
 
 TEST_CASE("integrate: the same bits with any number of threads") {
   const int before = omp_get_max_threads();
-  for (const IntegrateOptions& options : all_options()) {
+  for (const IntegrateOptions& options : all_integrations()) {
     const std::vector<float> field = uniform<float>(2 * 50 * 40, -2, 2, 5), points = uniform<float>(2 * 5000, 0, 45, 6);
     std::vector<float> want;
     for (int threads : {1, 2, 7}) {
@@ -244,7 +238,7 @@ TEST_CASE("integrate: the same bits with any number of threads") {
 
 TEST_CASE("integrate: no points, one-pixel images and a zero field") {
   for (const Exec& exec : execs())
-    for (const IntegrateOptions& options : all_options()) {
+    for (const IntegrateOptions& options : all_integrations()) {
       CHECK(moved<float>(exec, 3, 4, std::vector<float>(24, 1), {}, options).empty());
       const std::vector<double> p = moved<double>(exec, 1, 1, {1, -2}, {5, 7}, options);
       const double way = (p[0] - 5) / (options.suppression == Suppression::none ? options.step * options.steps : 1);
@@ -258,7 +252,7 @@ TEST_CASE("integrate: no points, one-pixel images and a zero field") {
 
 TEST_CASE("integrate: points at NaN and inf stay there and do not affect other points") {
   for (const Exec& exec : execs())
-    for (const IntegrateOptions& options : all_options()) {
+    for (const IntegrateOptions& options : all_integrations()) {
       const std::vector<float> field = uniform<float>(2 * 9 * 9, -1, 1, 7);
       std::vector<float> points = uniform<float>(2 * 40, 0, 8, 8);
       const std::vector<float> want = moved<float>(exec, 9, 9, field, points, options);

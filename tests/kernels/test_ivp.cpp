@@ -56,12 +56,6 @@ Result run(const Exec& exec, Shape shape, const std::vector<double>& predicted, 
   return {{v.begin(), v.end()}, {g.begin(), g.end()}};
 }
 
-Exec plain() {
-  Exec exec;
-  exec.variant = Variant::plain;
-  return exec;
-}
-
 }  // namespace
 
 TEST_CASE("ivp: steps through a linear field by hand") {
@@ -94,7 +88,7 @@ TEST_CASE("ivp: equal fields give a loss of 0, and a one-pixel image has the val
 
 TEST_CASE("ivp: value and gradient match a naive loss in double") {
   const Exec cpu;
-  for (const Exec& exec : {cpu, plain()})
+  for (const Exec& exec : {cpu, plain_exec()})
     for (double size : {.7, 6.0})  // 6: trajectories cross and leave the image
       for (const Shape shape : {Shape{2, 2, 6, 9}, Shape{1, 2, 23, 4}, Shape{1, 2, 3, 70}}) {
         std::vector<double> p = uniform<double>(size_t(shape.size()), -size, size, 11);
@@ -121,7 +115,7 @@ TEST_CASE("ivp: the row-wise and plain paths agree for weak and strong fields") 
       std::vector<double> p = uniform<double>(size_t(shape.size()), -size, size, 21);
       const std::vector<double> t = uniform<double>(size_t(shape.size()), -2, 2, 22);
       if (size == 3.0) p[0] = 500;  // a single pixel with a huge vector
-      const Result rows = run<double>(Exec{}, shape, p, t, {}), want = run<double>(plain(), shape, p, t, {});
+      const Result rows = run<double>(Exec{}, shape, p, t, {}), want = run<double>(plain_exec(), shape, p, t, {});
       CHECK(rows.value[0] == doctest::Approx(want.value[0]).epsilon(1e-12));
       double largest = 0;
       for (double g : want.gradient)
@@ -135,7 +129,7 @@ TEST_CASE("ivp: float32 agrees with float64") {
     const Shape shape{2, 2, 48, 64};
     const std::vector<double> p = uniform<double>(size_t(shape.size()), -1, 1, 31);
     const std::vector<double> t = uniform<double>(size_t(shape.size()), -1, 1, 32);
-    const Result got = run<float>(exec, shape, p, t, {}), want = run<double>(plain(), shape, p, t, {});
+    const Result got = run<float>(exec, shape, p, t, {}), want = run<double>(plain_exec(), shape, p, t, {});
     CHECK(got.value[0] == doctest::Approx(want.value[0]).epsilon(1e-5));
     double error = 0, norm = 0;
     for (size_t i = 0; i < p.size(); ++i) {
@@ -173,7 +167,7 @@ TEST_CASE("ivp: a deterministic GPU run gives the same bits twice" * skip_withou
     const std::vector<double> t = uniform<double>(size_t(shape.size()), -1, 1, 52);
     const Result once = run<float>(exec, shape, p, t, {}), twice = run<float>(exec, shape, p, t, {});
     CHECK(once.gradient == twice.gradient);
-    const Result want = run<double>(plain(), shape, p, t, {});
+    const Result want = run<double>(plain_exec(), shape, p, t, {});
     check_close(once.gradient, want.gradient, 1e-8, 1e-2);
   }
 }
@@ -186,7 +180,7 @@ TEST_CASE("ivp: a deterministic GPU run adds the gradients of all pixels into on
     exec.deterministic = true;
     for (const double size : {10., 3000.}) {
       const std::vector<double> p(size_t(shape.size()), -size), t(size_t(shape.size()), 0.);
-      const Result got = run<float>(exec, shape, p, t, {}), want = run<double>(plain(), shape, p, t, {});
+      const Result got = run<float>(exec, shape, p, t, {}), want = run<double>(plain_exec(), shape, p, t, {});
       check_close(got.gradient, want.gradient, 1e-4 * std::abs(want.gradient[0]), 1e-4);
     }
     // A value that is too large for fixed point is detected.

@@ -15,7 +15,7 @@ double number(const Exec& exec, const Var& v) {
 }
 
 /// Logit of p.
-double logit(double p) { return std::log(p / (1 - p)); }
+double logit_of(double p) { return std::log(p / (1 - p)); }
 
 std::vector<double> random_mask(size_t n, unsigned seed) {
   std::vector<double> mask = uniform<double>(n, 0, 1, seed);
@@ -29,7 +29,7 @@ std::vector<double> random_mask(size_t n, unsigned seed) {
 TEST_CASE("losses: Tversky values by hand") {
   for (const Exec& exec : execs()) {
     Tape tape(exec);
-    const Var z{Tensor::from<double>(exec, {1, 1, 2, 2}, {logit(.9), logit(.2), logit(.7), logit(.4)})};
+    const Var z{Tensor::from<double>(exec, {1, 1, 2, 2}, {logit_of(.9), logit_of(.2), logit_of(.7), logit_of(.4)})};
     const Tensor y = Tensor::from<double>(exec, {1, 1, 2, 2}, {1, 0, 1, 1});
     CHECK(number<double>(exec, tversky_loss(tape, z, y, .5, .5)) == doctest::Approx(.2307692).epsilon(1e-6));
     CHECK(number<double>(exec, tversky_loss(tape, z, y, .55, .45)) == doctest::Approx(.21875).epsilon(1e-6));
@@ -60,7 +60,7 @@ TEST_CASE("losses: mean squared error and cross-entropy values by hand") {
     Tape tape(exec);
     const Var p{Tensor::from<float>(exec, {1, 2, 1, 2}, {1, 2, 3, 4})};
     CHECK(number<float>(exec, mse_loss(tape, p, Tensor::from<float>(exec, {1, 2, 1, 2}, {1, 0, 3, 1}))) == 13 / 4.f);
-    const Var z{Tensor::from<double>(exec, {1, 1, 1, 2}, {logit(.9), logit(.2)})};
+    const Var z{Tensor::from<double>(exec, {1, 1, 1, 2}, {logit_of(.9), logit_of(.2)})};
     CHECK(number<double>(exec, bce_loss(tape, z, Tensor::from<double>(exec, {1, 1, 1, 2}, {1, 0}))) ==
           doctest::Approx(-(std::log(.9) + std::log(.8)) / 2));
   }

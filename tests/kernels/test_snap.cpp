@@ -14,7 +14,7 @@ using kernels::NoiseRule;
 namespace {
 
 template <class T>
-std::vector<int32_t> oracle(const std::vector<T>& points, const std::vector<int32_t>& labels) {
+std::vector<int32_t> snap_oracle(const std::vector<T>& points, const std::vector<int32_t>& labels) {
   std::vector<int32_t> snapped = labels;
   for (size_t i = 0; i < labels.size(); ++i) {
     if (labels[i] >= 0) continue;
@@ -38,7 +38,8 @@ std::vector<int32_t> oracle(const std::vector<T>& points, const std::vector<int3
 
 /// Omnipose's rule.
 template <class T>
-std::vector<int32_t> omnipose_oracle(const std::vector<T>& points, const std::vector<int32_t>& labels, double eps) {
+std::vector<int32_t> omnipose_snap_oracle(const std::vector<T>& points, const std::vector<int32_t>& labels,
+                                          double eps) {
   std::vector<int32_t> snapped = labels;
   for (size_t i = 0; i < labels.size(); ++i) {
     if (labels[i] >= 0) continue;
@@ -69,8 +70,8 @@ std::vector<int32_t> snap(const Exec& exec, const std::vector<T>& points, const 
 }
 
 template <class T>
-void check_against_oracle(const std::vector<T>& points, const std::vector<int32_t>& labels) {
-  const std::vector<int32_t> want = oracle(points, labels);
+void check_snap(const std::vector<T>& points, const std::vector<int32_t>& labels) {
+  const std::vector<int32_t> want = snap_oracle(points, labels);
   for (const Exec& exec : test::execs())
     CHECK(snap(exec, points, labels) == want);
 }
@@ -110,29 +111,29 @@ TEST_CASE("snap: random points, evenly and unevenly distributed") {
     for (const unsigned noise_percent : {1u, 30u, 97u}) {
       std::vector<double> even = test::uniform<double>(800, 0, 50, seed);
       const std::vector<int32_t> labels = some_noise(400, seed, noise_percent, 6);
-      check_against_oracle(even, labels);
-      check_against_oracle(std::vector<float>(even.begin(), even.end()), labels);
+      check_snap(even, labels);
+      check_snap(std::vector<float>(even.begin(), even.end()), labels);
       std::vector<double> rounded = even;
       for (double& x : rounded)
         x = std::round(x / 5);
-      check_against_oracle(rounded, labels);
+      check_snap(rounded, labels);
       for (size_t i = 0; i < even.size(); ++i)
         even[i] = i % 40 < 2 ? even[i] * 1e9 : even[i] + 1e4 * double(i / 200);
-      check_against_oracle(even, labels);
+      check_snap(even, labels);
       for (size_t i = 0; i < even.size(); i += 2)
         even[i] = -7;
-      check_against_oracle(even, labels);
+      check_snap(even, labels);
     }
-  check_against_oracle(std::vector<double>(400, 2.5), some_noise(200, 1, 20, 4));
+  check_snap(std::vector<double>(400, 2.5), some_noise(200, 1, 20, 4));
 }
 
 TEST_CASE("snap: a dense cluster and one distant point") {
   std::vector<double> points = test::uniform<double>(20000, 0, 10, 4);
   std::vector<int32_t> labels = some_noise(10000, 4, 1, 9);
   points[0] = 1e12;
-  check_against_oracle(points, labels);
+  check_snap(points, labels);
   labels[0] = -1;
-  check_against_oracle(points, labels);
+  check_snap(points, labels);
 }
 
 TEST_CASE("snap: Omnipose's rule by hand") {
@@ -163,8 +164,8 @@ TEST_CASE("snap: Omnipose's rule on random points") {
         const std::vector<float> narrow(points.begin(), points.end());
         const std::vector<int32_t> labels = some_noise(400, seed, noise_percent, 6);
         for (const Exec& exec : test::execs()) {
-          CHECK(snap(exec, points, labels, NoiseRule::omnipose, eps) == omnipose_oracle(points, labels, eps));
-          CHECK(snap(exec, narrow, labels, NoiseRule::omnipose, eps) == omnipose_oracle(narrow, labels, eps));
+          CHECK(snap(exec, points, labels, NoiseRule::omnipose, eps) == omnipose_snap_oracle(points, labels, eps));
+          CHECK(snap(exec, narrow, labels, NoiseRule::omnipose, eps) == omnipose_snap_oracle(narrow, labels, eps));
         }
       }
 }

@@ -10,7 +10,7 @@ using kernels::ConvGeometry;
 
 namespace {
 
-struct Case {
+struct WinogradCase {
   int n, in, out, h, w, first;
   ConvGeometry geometry = ConvGeometry::same(3, 3);
 };
@@ -31,7 +31,7 @@ struct Problem {
   ConvGeometry geometry;
   Tensor x, out, weight, bias, x_blocked, out_blocked, weight_f32, bias_f32;
 
-  Problem(const Case& c, int block)
+  Problem(const WinogradCase& c, int block)
       : layout(block == 8 ? Layout::blocked8 : Layout::blocked16), first(c.first), geometry(c.geometry) {
     unsigned seed = 0;
     const auto make = [&](const Shape& shape, Tensor& in_double) {
@@ -93,25 +93,25 @@ void check_near(const Results& r) {
 /// Sizes that are and are not multiples of a tile, images smaller than a tile, channels that leave lanes unused,
 /// kernels that are and are not a whole number of 3x3 ones, and those along one axis, with a dilation beyond the image
 /// too.
-const Case cases[] = {{1, 16, 16, 8, 8, 0},
-                      {2, 16, 24, 9, 13, 1},
-                      {1, 20, 12, 17, 6, 0},
-                      {1, 40, 24, 33, 31, 2},
-                      {3, 5, 3, 1, 1, 0},
-                      {1, 8, 40, 3, 70, 0},
-                      {2, 16, 24, 9, 13, 1, ConvGeometry::same(7, 7)},
-                      {1, 20, 12, 17, 6, 0, ConvGeometry::same(5, 5)},
-                      {1, 8, 16, 2, 3, 0, ConvGeometry::same(9, 9)},
-                      {2, 16, 24, 9, 13, 1, ConvGeometry::same(3, 1)},
-                      {1, 20, 12, 17, 6, 0, ConvGeometry::same(1, 3)},
-                      {2, 24, 16, 21, 10, 1, ConvGeometry::same(3, 1, 2)},
-                      {1, 16, 16, 9, 35, 0, ConvGeometry::same(1, 3, 4)},
-                      {1, 8, 16, 5, 3, 0, ConvGeometry::same(3, 1, 16)}};
+const WinogradCase cases[] = {{1, 16, 16, 8, 8, 0},
+                              {2, 16, 24, 9, 13, 1},
+                              {1, 20, 12, 17, 6, 0},
+                              {1, 40, 24, 33, 31, 2},
+                              {3, 5, 3, 1, 1, 0},
+                              {1, 8, 40, 3, 70, 0},
+                              {2, 16, 24, 9, 13, 1, ConvGeometry::same(7, 7)},
+                              {1, 20, 12, 17, 6, 0, ConvGeometry::same(5, 5)},
+                              {1, 8, 16, 2, 3, 0, ConvGeometry::same(9, 9)},
+                              {2, 16, 24, 9, 13, 1, ConvGeometry::same(3, 1)},
+                              {1, 20, 12, 17, 6, 0, ConvGeometry::same(1, 3)},
+                              {2, 24, 16, 21, 10, 1, ConvGeometry::same(3, 1, 2)},
+                              {1, 16, 16, 9, 35, 0, ConvGeometry::same(1, 3, 4)},
+                              {1, 8, 16, 5, 3, 0, ConvGeometry::same(3, 1, 16)}};
 
 }  // namespace
 
 TEST_CASE("winograd: the three passes match the plain ones in double") {
-  for (const Case& c : cases)
+  for (const WinogradCase& c : cases)
     for (const int block : {8, 16}) {
       CAPTURE(c.in);
       CAPTURE(c.h);

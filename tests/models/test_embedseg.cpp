@@ -12,8 +12,6 @@ using namespace basin::test;
 
 namespace {
 
-Labels labels_of(const Grid& g) { return compact(g.height, g.width, {g.ids.begin(), g.ids.end()}); }
-
 /// The decoding as published: every step visits every pixel.
 Labels decode_plainly(const std::vector<float>& raw, int height, int width, const EmbedSegDecoding& o) {
   const size_t n = size_t(height) * size_t(width);

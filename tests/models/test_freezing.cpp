@@ -14,7 +14,7 @@ using namespace basin::test;
 
 namespace {
 
-std::vector<Example> nuclei() {
+std::vector<Example> two_nuclei_images() {
   std::vector<Example> examples;
   for (int i = 0; i < 3; ++i) {
     Synthetic s = make_synthetic({.kind = SynthKind::nuclei, .size = 64, .seed = 8}, i);
@@ -57,7 +57,7 @@ TEST_CASE("freezing: the encoder keeps exactly its weights and statistics, and e
       start->init(exec, 3);
       const std::string encoder = start->encoder();
       const Folder folder;
-      train(exec, *method, nuclei(), {}, steps_from(start->params(), 2), {folder.path()}, false);
+      train(exec, *method, two_nuclei_images(), {}, steps_from(start->params(), 2), {folder.path()}, false);
       int kept = 0, changed = 0;
       for (const Params::Named& named : method->params().learnt()) {
         const bool same = value_of(method->params(), named, exec) == value_of(start->params(), named, exec);
@@ -82,7 +82,7 @@ TEST_CASE("freezing: a resumed run gives the same bytes, and resuming without fr
     const std::unique_ptr<Method> method = small("vf-h1", cpu);
     TrainOptions o = steps_from(start->params(), steps);
     o.freeze_encoder = frozen;
-    train(cpu, *method, nuclei(), {}, o, {folder.path()}, resume);
+    train(cpu, *method, two_nuclei_images(), {}, o, {folder.path()}, resume);
   };
   const Folder whole, parts;
   run(whole, 4, false);

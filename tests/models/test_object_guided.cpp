@@ -11,8 +11,6 @@ using namespace basin::test;
 
 namespace {
 
-Labels labels_of(const Grid& g) { return compact(g.height, g.width, {g.ids.begin(), g.ids.end()}); }
-
 /// The regions of these boxes in a frame, each with a constant mask.
 ScoredMasks paste(const std::vector<ScoredBox>& boxes, float value, int side, const ObjectGuidedDecoding& o, int height,
                   int width) {

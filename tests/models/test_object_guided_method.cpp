@@ -21,8 +21,6 @@ using namespace basin::test;
 
 namespace {
 
-Labels labels_of(const Grid& g) { return compact(g.height, g.width, {g.ids.begin(), g.ids.end()}); }
-
 /// The method's training targets for labels, as a batch of one image [1, C, H, W].
 Batch batch_of(const Exec& exec, const Method& method, const Labels& labels, const std::vector<float>& pixels) {
   const Exec cpu;

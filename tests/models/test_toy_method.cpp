@@ -118,7 +118,7 @@ void register_toy() {
   (void)once;
 }
 
-std::vector<Example> nuclei(int count) {
+std::vector<Example> toy_nuclei(int count) {
   std::vector<Example> examples;
   for (int i = 0; i < count; ++i) {
     Synthetic s = make_synthetic({.kind = SynthKind::nuclei, .size = 64, .seed = 9}, i);
@@ -134,7 +134,7 @@ TEST_CASE("toy method: training, saving, loading, tuning and segmenting use only
   register_toy();
   const Exec cpu;
   const Folder folder;
-  const std::vector<Example> examples = nuclei(4);
+  const std::vector<Example> examples = toy_nuclei(4);
   const std::unique_ptr<Method> method = make_method("toy", {{"threshold", "0.4", "--set threshold=0.4"}});
   method->params().allocate(cpu);
   TrainOptions o;

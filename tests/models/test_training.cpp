@@ -31,7 +31,7 @@ std::vector<Example> synthetic(int count, int size) {
   return examples;
 }
 
-VectorFieldOptions small() {
+VectorFieldOptions small_options() {
   VectorFieldOptions o;
   o.net.width = 8;
   return o;
@@ -55,7 +55,7 @@ std::vector<Exec> deterministic_execs() {
 }
 
 void run(const std::filesystem::path& folder, const TrainOptions& options, bool resume, const Exec& exec = {}) {
-  VectorFields method(small());
+  VectorFields method(small_options());
   method.params().allocate(exec);
   const std::vector<Example> examples = synthetic(5, 64);
   const std::vector<Example> held(examples.begin(), examples.begin() + 1);
@@ -66,7 +66,7 @@ void run(const std::filesystem::path& folder, const TrainOptions& options, bool 
 void finetune(const std::filesystem::path& folder, const std::filesystem::path& from, TrainOptions options,
               bool resume = false) {
   const Model start = load_model(from, {});
-  VectorFields method(small());
+  VectorFields method(small_options());
   method.params().allocate({});
   options.start = &start.method->params();
   train({}, method, synthetic(5, 64), {}, options, {folder}, resume);
@@ -282,7 +282,7 @@ TEST_CASE("training: --patience counts validations without improvement, also tho
 
 TEST_CASE("training: the best model is the first with the best AP50:95") {
   const Folder folder;
-  VectorFields method(small());
+  VectorFields method(small_options());
   method.params().allocate({});
   const std::vector<Example> examples = synthetic(1, 64);
   TrainOptions o;
@@ -367,7 +367,7 @@ TEST_CASE("training: a NaN loss stops the run, reports step and images, and save
 TEST_CASE("training: a network can overfit a single image") {
   const Exec cpu;
   const Folder folder;
-  VectorFieldOptions options = small();
+  VectorFieldOptions options = small_options();
   options.net.width = 16;
   VectorFields method(options);
   method.params().allocate(cpu);
@@ -384,7 +384,7 @@ TEST_CASE("training: a network can overfit a single image") {
 }
 
 TEST_CASE("vector fields: decoding the maps of a perfect network gives back the labels") {
-  VectorFields method(small());
+  VectorFields method(small_options());
   std::vector<ImageScore> scores;
   for (const SynthKind kind : {SynthKind::bacteria, SynthKind::nuclei})
     for (int i = 0; i < 3; ++i) {
@@ -402,7 +402,7 @@ TEST_CASE("vector fields: decoding the maps of a perfect network gives back the 
 
 TEST_CASE("vector fields: an image without foreground has no objects") {
   const Exec cpu;
-  VectorFields method(small());
+  VectorFields method(small_options());
   const Labels none{5, 7, 0, std::vector<int32_t>(35)};
   const Labels found = method.decode(cpu, method.oracle(cpu, none)).labels;
   CHECK(found.count == 0);
@@ -437,7 +437,7 @@ TEST_CASE("training: fine-tuning refuses weights of a different shape and names 
   const Folder first, tuned;
   run(first.path(), few_steps(2), false);
   const Model start = load_model(first / "last.safetensors", {});
-  VectorFieldOptions wider = small();
+  VectorFieldOptions wider = small_options();
   wider.net.width = 16;
   VectorFields method(wider);
   method.params().allocate({});

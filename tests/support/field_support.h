@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "data/files/labels.h"
 #include "tests/support/support.h"
 
 // Awkward label images, and checks of properties that every vector field of a label image has.
@@ -18,6 +19,8 @@ struct Grid {
     return y < 0 || x < 0 || y >= height || x >= width ? 0 : ids[size_t(y) * size_t(width) + size_t(x)];
   }
 };
+
+inline Labels labels_of(const Grid& g) { return compact(g.height, g.width, {g.ids.begin(), g.ids.end()}); }
 
 inline Grid grid(std::vector<std::string> rows) {
   Grid g{int(rows.size()), int(rows[0].size()), {}};

@@ -22,7 +22,7 @@ std::vector<Parameter> random_parameters(const Exec& exec, const std::vector<Sha
 }
 
 /// A piece of a network: a function from inputs and parameters to maps in any layout.
-using Piece = std::function<Var(Tape&, const std::vector<Var>& inputs, const std::vector<Parameter>& parameters)>;
+using Subgraph = std::function<Var(Tape&, const std::vector<Var>& inputs, const std::vector<Parameter>& parameters)>;
 
 /// The results of one run of a piece: its value, and all gradients of <w, value> for random w, in nchw.
 template <class T>
@@ -30,7 +30,7 @@ struct PieceRun {
   std::vector<T> value;
   std::vector<std::vector<T>> gradients;  // of the inputs, then of the parameters
 
-  PieceRun(const Exec& exec, const Piece& piece, const std::vector<Tensor>& inputs,
+  PieceRun(const Exec& exec, const Subgraph& piece, const std::vector<Tensor>& inputs,
            const std::vector<Parameter>& parameters, bool with_gradients = true) {
     Tape tape(exec);
     std::vector<Var> leaves;
@@ -52,7 +52,7 @@ struct PieceRun {
 
 /// Checks the gradient of each input and parameter of a piece against finite differences, in double along a random
 /// direction.
-inline void check_piece(const Piece& piece, const std::vector<Shape>& inputs, const std::vector<Shape>& parameters,
+inline void check_piece(const Subgraph& piece, const std::vector<Shape>& inputs, const std::vector<Shape>& parameters,
                         double tolerance = 1e-5) {
   const Exec cpu;
   std::vector<Tensor> at;
@@ -90,7 +90,7 @@ inline void check_piece(const Piece& piece, const std::vector<Shape>& inputs, co
 /// On every device, compares a piece in float32, run by the libraries in their layouts, with the plain kernels in nchw.
 /// Compares values and all gradients by their mean difference, because rounding may switch a ReLU near 0. Gradients
 /// that are 0 up to rounding, such as that of a bias before a normalisation, are compared relative to 1.
-inline void check_paths(const std::function<Piece(Layout)>& piece_in, Layout cpu_layout,
+inline void check_paths(const std::function<Subgraph(Layout)>& piece_in, Layout cpu_layout,
                         const std::vector<Shape>& inputs, const std::vector<Shape>& parameters,
                         double tolerance = 1e-5) {
   Exec plain;

@@ -10,6 +10,13 @@
 
 namespace basin::test {
 
+/// The CPU with its plain functors.
+inline Exec plain_exec() {
+  Exec exec;
+  exec.variant = Variant::plain;
+  return exec;
+}
+
 /// The devices available to this run. A missing GPU is reported, or with BASIN_REQUIRE_GPU=1 a failure.
 inline std::vector<Exec> execs() {
   std::vector<Exec> all{Exec{}};

@@ -20,10 +20,10 @@ namespace fs = std::filesystem;
 namespace {
 
 /// A folder for one test, gone with it.
-struct Folder {
+struct FieldFolder {
   fs::path path = fs::temp_directory_path() / ("basin-field-" + std::to_string(getpid()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
+  FieldFolder() { fs::create_directories(path); }
+  ~FieldFolder() { fs::remove_all(path); }
   std::string operator/(const char* name) const { return (path / name).string(); }
 };
 
@@ -35,7 +35,7 @@ int basin_field(const std::string& arguments) {
 }  // namespace
 
 TEST_CASE("field: the command writes the results of the kernels") {
-  const Folder folder;
+  const FieldFolder folder;
   const std::string labels = folder / "labels.png", out = folder / "field.npy";
   const Grid g = ellipses(60, 47, 12, 9, 31);
   const Labels compacted = compact(g.height, g.width, {g.ids.begin(), g.ids.end()});

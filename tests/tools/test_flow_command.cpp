@@ -19,10 +19,10 @@ namespace fs = std::filesystem;
 namespace {
 
 /// A folder for one test, gone with it.
-struct Folder {
+struct FlowFolder {
   fs::path path = fs::temp_directory_path() / ("basin-flow-" + std::to_string(getpid()));
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
+  FlowFolder() { fs::create_directories(path); }
+  ~FlowFolder() { fs::remove_all(path); }
   std::string operator/(const char* name) const { return (path / name).string(); }
 };
 
@@ -30,7 +30,7 @@ struct Outcome {
   int code;
   std::string text;
 };
-Outcome command(const Folder& folder, const std::string& arguments) {
+Outcome command(const FlowFolder& folder, const std::string& arguments) {
   const std::string log = folder / "log";
   const int code = std::system((basin::basin_command() + " " + arguments + " --device cpu >" + log + " 2>&1").c_str());
   std::ifstream in(log);
@@ -48,7 +48,7 @@ std::vector<T> kernel_moved(int h, int w, const std::vector<T>& field, std::vect
 }  // namespace
 
 TEST_CASE("integrate: the command moves points and pixels of a mask") {
-  const Folder folder;
+  const FlowFolder folder;
   const std::string field = folder / "field.npy", points = folder / "points.npy", out = folder / "out.npy";
   const int h = 5, w = 7;
   const std::vector<float> f = uniform<float>(2 * h * w, -2, 2, 1), p = uniform<float>(2 * 30, -1, 7, 2);
@@ -88,7 +88,7 @@ TEST_CASE("integrate: the command moves points and pixels of a mask") {
 }
 
 TEST_CASE("integrate: the command refuses in one sentence and writes nothing") {
-  const Folder folder;
+  const FlowFolder folder;
   const std::string field = folder / "field.npy", points = folder / "points.npy", out = folder / "out.npy";
   const std::vector<float> zeros(64, 0);
   const std::vector<int32_t> whole(8, 0);
@@ -127,7 +127,7 @@ TEST_CASE("integrate: the command refuses in one sentence and writes nothing") {
 }
 
 TEST_CASE("flow: field, integrate and cluster in turn recover a label image") {
-  const Folder folder;
+  const FlowFolder folder;
   const std::string truth = folder / "t.png", field = folder / "f.npy", points = folder / "p.npy",
                     out = folder / "l.png", mask = " --mask " + truth;
   Labels labels{40, 60, 2, std::vector<int32_t>(40 * 60)};
@@ -150,7 +150,7 @@ TEST_CASE("flow: field, integrate and cluster in turn recover a label image") {
 }
 
 TEST_CASE("flow: a mask is read in the same way as a label image") {
-  const Folder folder;
+  const FlowFolder folder;
   const fs::path samples = fs::path(basin::source_dir()) / "tests/samples";
   for (const char* name : {"u8_palette.tif", "u8_palette.png", "u8_white_is_zero.tif", "i64_strips.tif"}) {
     CAPTURE(name);
@@ -173,7 +173,7 @@ TEST_CASE("flow: a mask is read in the same way as a label image") {
 }
 
 TEST_CASE("losses: the command reads a mask from an image file") {
-  const Folder folder;
+  const FlowFolder folder;
   const std::vector<float> logit = uniform<float>(30, -1, 1, 1);
   write_npy(folder / "p.npy", {1, 6, 5}, logit.data());
   Labels labels{6, 5, 7, std::vector<int32_t>(30)};
@@ -191,7 +191,7 @@ TEST_CASE("losses: the command reads a mask from an image file") {
 }
 
 TEST_CASE("losses: the command prints the value and writes the gradient") {
-  const Folder folder;
+  const FlowFolder folder;
   const Exec cpu;
   const std::string pred = folder / "pred.npy", truth = folder / "true.npy", out = folder / "grad.npy";
   const std::vector<float> p = uniform<float>(2 * 2 * 6 * 5, -1, 1, 1), t = uniform<float>(2 * 2 * 6 * 5, 0, 1, 2);

@@ -9,7 +9,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-void put_image(const fs::path& path) {
+void put_small_image(const fs::path& path) {
   write_png(path, {16, 16, 1, PixelType::u8, std::vector<std::byte>(256, std::byte{9})});
 }
 
@@ -30,7 +30,7 @@ TEST_CASE("models: the models of the source tree are listed with their purpose")
 
 TEST_CASE("models: a name refers to a file in BASIN_MODELS, unless there is a file of that name") {
   const Folder folder;
-  put_image(folder / "a.png");
+  put_small_image(folder / "a.png");
   put_model(folder / "first/mine.safetensors"), put_model(folder / "second/mine.safetensors");
   put_model(folder / "second/other.safetensors");
   write_bytes(folder / "second/mine.md", "# mine\n\nFor cells of\nmine. Nothing else is said.\n\nMore.\n");
@@ -58,7 +58,7 @@ TEST_CASE("models: a name refers to a file in BASIN_MODELS, unless there is a fi
 
 TEST_CASE("models: an unknown name is refused with a list of the names, a missing path with the path") {
   const Folder folder;
-  put_image(folder / "a.png");
+  put_small_image(folder / "a.png");
   const auto refused = [&](const std::string& words, const std::string& why) {
     const Ran ran = run_basin(folder, words);
     CHECK(ran.code == 1);

@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-void put_image(const fs::path& path, int factor, int channels = 1) {
+void put_scaled_image(const fs::path& path, int factor, int channels = 1) {
   Image image{32, 40, channels, PixelType::u8, std::vector<std::byte>(size_t(32 * 40 * channels))};
   for (size_t i = 0; i < image.pixels.size(); ++i)
     image.pixels[i] = std::byte(i * size_t(factor) % 251);
@@ -21,11 +21,12 @@ void put_image(const fs::path& path, int factor, int channels = 1) {
 
 /// A tree of images, one of them damaged, and some that are not to be segmented.
 void put_tree(const Folder& folder) {
-  put_image(folder / "in/a.png", 7), put_image(folder / "in/sub/a.png", 11), put_image(folder / "in/sub/b_img.png", 13);
-  put_image(folder / "in/sub/deep/c.png", 17, 3), put_image(folder / "in/x/images/d.png", 19);
-  put_image(folder / "in/x/masks/d.png", 1), put_image(folder / "in/sub/b_masks.png", 1);
+  put_scaled_image(folder / "in/a.png", 7), put_scaled_image(folder / "in/sub/a.png", 11),
+      put_scaled_image(folder / "in/sub/b_img.png", 13);
+  put_scaled_image(folder / "in/sub/deep/c.png", 17, 3), put_scaled_image(folder / "in/x/images/d.png", 19);
+  put_scaled_image(folder / "in/x/masks/d.png", 1), put_scaled_image(folder / "in/sub/b_masks.png", 1);
   write_bytes(folder / "in/sub/bad.png", "no image");
-  put_image(folder / "in/z.png", 23);
+  put_scaled_image(folder / "in/z.png", 23);
 }
 
 const std::string common = " --model m.safetensors --device cpu --threads 1 ";
@@ -71,7 +72,7 @@ TEST_CASE("segment --recursive: results keep the folder structure of the images"
   CHECK(run_basin(folder, "segment in/sub/deep --out flat --save labels" + common).code == 0);
   CHECK(fs::exists(folder / "flat/c_masks.png"));
   CHECK(run_basin(folder, "segment in --out never" + common).code == 1);
-  put_image(folder / "in/sub/deep/c.bmp", 3);
+  put_scaled_image(folder / "in/sub/deep/c.bmp", 3);
   const Ran twice = run_basin(folder, "segment in --recursive --out never" + common);
   CHECK(twice.code == 1);
   CHECK_MESSAGE(contains(twice.err, "another input in its folder has the same stem"), twice.err);
@@ -117,7 +118,7 @@ TEST_CASE("segment --shard: shards together write the same files as one run, and
   other["norm"] = "none";
   write_bytes(folder / "many/run.shard-2-of-3.json", to_text(other));
   refused("this shard was run with another norm than shard 1");
-  put_image(folder / "in/y.png", 29);
+  put_scaled_image(folder / "in/y.png", 29);
   CHECK(shard("2/3").code == 1);
   refused("this shard saw other images than shard 1");
   shard("1/2");
@@ -136,7 +137,7 @@ TEST_CASE("segment --skip-existing: an interrupted run is continued, and results
   const Folder folder;
   put_model(folder / "m.safetensors");
   for (const char* name : {"in/a.png", "in/b.png", "in/c.png"})
-    put_image(folder / name, 7);
+    put_scaled_image(folder / name, 7);
   const std::string words = "segment in --out out --save labels,csv,field --skip-existing" + common;
   const auto lines = [&](const std::string& more = "") {
     const Ran ran = run_basin(folder, words + more);
@@ -194,7 +195,7 @@ TEST_CASE("segment --skip-existing: a killed run is continued") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   for (int i = 0; i < 30; ++i)
-    put_image(folder / ("in/" + std::to_string(i) + ".png"), 7 + i);
+    put_scaled_image(folder / ("in/" + std::to_string(i) + ".png"), 7 + i);
   const std::string words = "segment in --save labels,overlay,csv" + common;
   const std::string basin = "'" + std::string(basin::basin_command()) + "' ";
   const std::string killed = "{ " + basin + words + "--out out >/dev/null & for n in $(seq 1000); do " +

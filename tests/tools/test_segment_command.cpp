@@ -21,8 +21,6 @@ void put_image(const fs::path& path) {
   write_png(path, image);
 }
 
-size_t lines_of(const std::string& text) { return size_t(std::count(text.begin(), text.end(), '\n')); }
-
 }  // namespace
 
 TEST_CASE("segment: an unreadable image is reported and skipped, and the others are segmented") {
@@ -35,7 +33,7 @@ TEST_CASE("segment: an unreadable image is reported and skipped, and the others 
   const Ran ran = run_basin(
       folder, "segment in missing.png --model m.safetensors --out out --save labels,overlay,field --device cpu");
   CHECK(ran.code == 1);
-  CHECK(lines_of(ran.err) == 4);
+  CHECK(occurrences(ran.err, "\n") == 4);
   for (const char* bad : {"missing.png: ", "in/b.png: ", "in/d.tif: "})
     CHECK_MESSAGE(contains(ran.err, bad), ran.err);
   CHECK(contains(ran.err, "basin: 3 of 6 inputs could not be segmented: missing.png, in/b.png, in/d.tif\n"));
@@ -73,7 +71,7 @@ TEST_CASE("segment: scores are written beside the labels if the method gives the
   CHECK_MESSAGE(some.code == 0, some.err);
   const std::string scores = read_bytes(folder / "out/a_scores.csv");
   CHECK(scores.starts_with("label,score\n1,0."));
-  CHECK(lines_of(scores) > 1);
+  CHECK(occurrences(scores, "\n") > 1);
   const Ran evaluated = run_basin(folder, "evaluate --pred out --truth out");
   CHECK_MESSAGE(evaluated.code == 0, evaluated.err);
   CHECK(contains(evaluated.out, "VOC_AP50"));
@@ -106,7 +104,7 @@ TEST_CASE("segment: an impossible number of threads is refused in one sentence")
   put_image(folder / "a.png");
   const Ran ran = run_basin(folder, "segment a.png --model m.safetensors --out out --threads 100000");
   CHECK(ran.code != 0);
-  CHECK(lines_of(ran.err) == 1);
+  CHECK(occurrences(ran.err, "\n") == 1);
   CHECK(contains(ran.err, "--threads"));
 }
 
@@ -133,7 +131,7 @@ TEST_CASE("segment: an error that concerns all images is reported once, and no f
                                           (contains(words, "--out") ? words : words + " --out never"));
     CHECK(ran.code == 1);
     CHECK_MESSAGE(contains(ran.err, why), ran.err);
-    CHECK(lines_of(ran.err) == lines);
+    CHECK(occurrences(ran.err, "\n") == lines);
     CHECK(!fs::exists(folder / "never"));
   };
   refused("a.png b.png --tile 100", "--tile 100: expected a multiple of 8", 1);

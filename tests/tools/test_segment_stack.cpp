@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const std::string common = " --model nuclei-fluo --scale 1 --device cpu --threads 1 ";
+const std::string stack_options = " --model nuclei-fluo --scale 1 --device cpu --threads 1 ";
 
 /// A part of a sample with several nuclei; parts 2 i and 2 i + 1 are equal, and others are shifted.
 Image plane_image(int k) {
@@ -53,15 +53,13 @@ std::vector<int> ids_of(const fs::path& path) {
   return {labels.ids.begin(), labels.ids.end()};
 }
 
-size_t lines_of(const std::string& text) { return size_t(std::count(text.begin(), text.end(), '\n')); }
-
 }  // namespace
 
 TEST_CASE("segment: a stack is segmented plane by plane, as if each plane were a file") {
   const Folder folder;
   put_stack(folder / "s.tif", 2, 2);
   const Ran ran = run_basin(
-      folder, "segment s.tif --out out --save labels,overlay,outlines,probability,rois,geojson,table" + common);
+      folder, "segment s.tif --out out --save labels,overlay,outlines,probability,rois,geojson,table" + stack_options);
   CHECK_MESSAGE(ran.code == 0, ran.err);
   CHECK(contains(ran.err, "basin: s.tif: read as T=2 Z=2 Y X, 0.5 um/px; its 4 planes are segmented one by one\n"));
   CHECK(contains(ran.out, "s.tif: 4 planes, "));
@@ -74,7 +72,7 @@ TEST_CASE("segment: a stack is segmented plane by plane, as if each plane were a
   for (int k = 0; k < 4; ++k) {
     write_png(folder / ("p" + std::to_string(k) + ".png"), plane_image(k));
     const std::string stem = "p" + std::to_string(k);
-    CHECK(run_basin(folder, "segment " + stem + ".png --out one --save labels,overlay,csv" + common).code == 0);
+    CHECK(run_basin(folder, "segment " + stem + ".png --out one --save labels,overlay,csv" + stack_options).code == 0);
     CHECK(masks[size_t(k)] == ids_of(folder / ("one/" + stem + "_masks.png")));
     CHECK(overlays[size_t(k)] == planes_of_file(folder / ("one/" + stem + "_overlay.png"))[0]);
     // A row of the table is that of the single image with the plane behind the label, and um from the stack.
@@ -89,7 +87,7 @@ TEST_CASE("segment: a stack is segmented plane by plane, as if each plane were a
   CHECK(objects > 4);
   CHECK(contains(ran.out, ", " + std::to_string(objects) + " objects"));
   CHECK(read_bytes(folder / "out/s_objects.csv").starts_with("label,plane,t,z,centroid_y,"));
-  CHECK(lines_of(read_bytes(folder / "out/s_objects.csv")) == size_t(objects) + 1);
+  CHECK(occurrences(read_bytes(folder / "out/s_objects.csv"), "\n") == size_t(objects) + 1);
   CHECK(read_bytes(folder / "out/objects.csv").starts_with("image,label,plane,t,z,"));
   const Json geojson = Json::parse(read_bytes(folder / "out/s.geojson"));
   CHECK(geojson["features"].size() == size_t(objects));
@@ -97,7 +95,7 @@ TEST_CASE("segment: a stack is segmented plane by plane, as if each plane were a
   CHECK(contains(read_bytes(folder / "out/s_rois.zip"), "0004-0001.roi"));
   CHECK(planes_of_file(folder / "out/s_probability.tif").size() == 4);
   // One plane is a single image as before, and replaces the files of the stack.
-  const Ran single = run_basin(folder, "segment s.tif --plane T=1,Z=0 --out out --save labels,overlay" + common);
+  const Ran single = run_basin(folder, "segment s.tif --plane T=1,Z=0 --out out --save labels,overlay" + stack_options);
   CHECK_MESSAGE(single.code == 0, single.err);
   CHECK(ids_of(folder / "out/s_masks.png") == masks[2]);
   CHECK(!fs::exists(folder / "out/s_masks.tif"));
@@ -110,7 +108,7 @@ TEST_CASE("segment: channels of a stack are used as channels, and ambiguous axes
   fs::copy(samples / "slices.ome.tif", folder / "c.ome.tif");  // Z=2 C=2
   fs::copy(samples / "stack.tif", folder / "unknown.tif");
   const auto refused = [&](const std::string& words, const std::string& why) {
-    const Ran ran = run_basin(folder, "segment " + words + " --out out" + common);
+    const Ran ran = run_basin(folder, "segment " + words + " --out out" + stack_options);
     CHECK(ran.code == 1);
     CHECK_MESSAGE(contains(ran.err, why), ran.err);
     CHECK(!fs::exists(folder / "out/c_masks.tif"));
@@ -123,11 +121,11 @@ TEST_CASE("segment: channels of a stack are used as channels, and ambiguous axes
       "labels, overlay");
   refused("c.ome.tif --stitch 1.5", "--stitch");
   refused("c.ome.tif --stitch 0", "--stitch");
-  const Ran ran = run_basin(folder, "segment c.ome.tif --channel 1 --out out --save labels" + common);
+  const Ran ran = run_basin(folder, "segment c.ome.tif --channel 1 --out out --save labels" + stack_options);
   CHECK_MESSAGE(ran.code == 0, ran.err);
   CHECK(contains(ran.err, "read as Z=2 C=2 Y X; its 2 planes"));
   CHECK(planes_of_file(folder / "out/c_masks.tif").size() == 2);
-  CHECK(run_basin(folder, "segment unknown.tif --axes TYX --out out --save labels" + common).code == 0);
+  CHECK(run_basin(folder, "segment unknown.tif --axes TYX --out out --save labels" + stack_options).code == 0);
   CHECK(planes_in(folder / "out/unknown_masks.tif", {}).frames == 2);
 }
 
@@ -163,7 +161,7 @@ TEST_CASE("segment --stitch: objects keep their ids along Z, or along T if there
   const Folder folder;
   put_stack(folder / "tz.tif", 2, 2), put_stack(folder / "t.tif", 4, 1);
   const auto stitched = [&](const std::string& stem) {
-    const Ran ran = run_basin(folder, "segment " + stem + ".tif --out out --save labels --stitch 0.99" + common);
+    const Ran ran = run_basin(folder, "segment " + stem + ".tif --out out --save labels --stitch 0.99" + stack_options);
     CHECK_MESSAGE(ran.code == 0, ran.err);
     CHECK(contains(ran.out, ", stitched from "));
     return planes_of_file(folder / ("out/" + stem + "_masks.tif"));

@@ -20,13 +20,13 @@ namespace fs = std::filesystem;
 namespace {
 
 /// A folder for one test, gone with it.
-struct Folder {
+struct SynthFolder {
   fs::path path = fs::temp_directory_path() / ("basin-synth-" + std::to_string(getpid()));
-  Folder() {
+  SynthFolder() {
     fs::remove_all(path);
     fs::create_directories(path);
   }
-  ~Folder() { fs::remove_all(path); }
+  ~SynthFolder() { fs::remove_all(path); }
 };
 
 /// The exit code of `basin ARGUMENTS`, its output in `log`.
@@ -51,7 +51,7 @@ bool has(const std::string& text, const std::string& part) { return text.find(pa
 }  // namespace
 
 TEST_CASE("synth: the command writes the same pairs with any number of threads and images") {
-  const Folder folder;
+  const SynthFolder folder;
   const std::string options = "synth --kind nuclei --size 80 --seed 5 ";
   auto run = [&](const std::string& more, const std::string& out) {
     const fs::path log = folder.path / "log";
@@ -77,7 +77,7 @@ TEST_CASE("synth: the command writes the same pairs with any number of threads a
 }
 
 TEST_CASE("synth: the command writes colonies as 16-bit images") {
-  const Folder folder;
+  const SynthFolder folder;
   const fs::path log = folder.path / "log", out = folder.path / "out";
   REQUIRE_MESSAGE(
       basin_command("synth --kind colony --modality brightfield --shape cocci --bits 12 --count 2 --size 64 "
@@ -94,7 +94,7 @@ TEST_CASE("synth: the command writes colonies as 16-bit images") {
 }
 
 TEST_CASE("synth: the command requires an empty folder") {
-  const Folder folder;
+  const SynthFolder folder;
   const std::string out = (folder.path / "used").string();
   fs::create_directories(out);
   std::ofstream(out + "/x") << 1;
@@ -104,7 +104,7 @@ TEST_CASE("synth: the command requires an empty folder") {
 }
 
 TEST_CASE("synth: the command refuses invalid options") {
-  const Folder folder;
+  const SynthFolder folder;
   const fs::path log = folder.path / "log";
   const std::string out = " --out " + (folder.path / "out").string();
   CHECK(basin_command("synth --kind dragons" + out, log) != 0);
@@ -122,7 +122,7 @@ TEST_CASE("synth: the command refuses invalid options") {
   CHECK(has(text_of(log), (folder.path / "file").string()));
 }
 TEST_CASE("report: the command shows images, computes scores and escapes names") {
-  const Folder folder;
+  const SynthFolder folder;
   const fs::path log = folder.path / "log", data = folder.path / "data", page = folder.path / "page.html";
   REQUIRE(basin_command("synth --kind bacteria --count 2 --size 64 --seed 3 --out " + data.string(), log) == 0);
   const std::string nasty = "<b>&\".png";

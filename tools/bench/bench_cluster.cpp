@@ -15,17 +15,17 @@ namespace {
 
 using kernels::DbscanOptions;
 
-constexpr int pitch = 20;       // round cells on a jittered lattice
-constexpr double radius = 8.5;  // px
+constexpr int lattice_pitch = 20;  // round cells on a jittered lattice
+constexpr double radius = 8.5;     // px
 
 struct Centre {
   double x, y;
 };
 
 Centre centre_near(uint64_t seed, int y, int x) {
-  Random random(seed, Purpose::synth, uint32_t(y / pitch), uint64_t(x / pitch));
+  Random random(seed, Purpose::synth, uint32_t(y / lattice_pitch), uint64_t(x / lattice_pitch));
   const double dx = random.uniform(-1.5f, 1.5f), dy = random.uniform(-1.5f, 1.5f);
-  return {(x / pitch + 0.5) * pitch + dx, (y / pitch + 0.5) * pitch + dy};
+  return {(x / lattice_pitch + 0.5) * lattice_pitch + dx, (y / lattice_pitch + 0.5) * lattice_pitch + dy};
 }
 
 /// Adds the foreground pixels of rows [y0, y1) until there are n points.
@@ -46,8 +46,8 @@ void add_moved_pixels(int y0, int y1, int width, int64_t n, double pull, uint64_
 }
 
 int width_of(int64_t n) {
-  const double share = M_PI * radius * radius / (pitch * pitch);
-  return (int(std::sqrt(double(n) / share)) / pitch + 2) * pitch;
+  const double share = M_PI * radius * radius / (lattice_pitch * lattice_pitch);
+  return (int(std::sqrt(double(n) / share)) / lattice_pitch + 2) * lattice_pitch;
 }
 
 /// The first n foreground pixels of a square image of cells, each moved `pull` px towards the centre of its cell and
@@ -68,7 +68,7 @@ struct Bands {
   std::vector<float> points;
 };
 Bands banded_pixels(int64_t n, double pull, uint64_t seed) {
-  constexpr int height = 10 * pitch;
+  constexpr int height = 10 * lattice_pitch;
   Random random(seed, Purpose::noise);
   Bands bands;
   add_moved_pixels(0, height, width_of(n), n, pull, seed, random, bands.points);
@@ -176,7 +176,7 @@ BenchResult time_dbscan_of_bands(const BenchOptions& options, const std::string&
     for (int64_t i = bands.size; i < n; ++i) {
       const int32_t above = labels[size_t(i - bands.size)];
       // The last band may be cut off within a cell.
-      if (i + 2 * width_of(n) * pitch > n) break;
+      if (i + 2 * width_of(n) * lattice_pitch > n) break;
       BASIN_CHECK(labels[size_t(i)] == (above < 0 ? above : above + clusters), name, ", point ", i);
     }
   });

@@ -19,7 +19,7 @@ namespace {
 
 constexpr size_t max_lines = 10;  // files that are listed of each kind of finding
 
-struct Options {
+struct CheckDataArguments {
   std::vector<std::string> folders;
   std::string val, method = "vf-h1", norm, json;
   double val_fraction = 0.1, scale = 1;
@@ -131,7 +131,7 @@ Json describe(const ObjectSizes& sizes) {
 }
 
 /// How the method sees the images with the defaults of `train`, or with the options given here.
-CheckOptions options_for(const Options& o) {
+CheckOptions options_for(const CheckDataArguments& o) {
   const std::unique_ptr<Method> method = make_method(o.method, {});
   const TrainingDefaults defaults = method->training_defaults();
   CheckOptions check;
@@ -146,7 +146,7 @@ CheckOptions options_for(const Options& o) {
   return check;
 }
 
-void run(const Options& o) {
+void run(const CheckDataArguments& o) {
   const CheckOptions options = options_for(o);
   set_threads(o.threads);
   std::vector<Finding> findings;
@@ -209,7 +209,7 @@ void run(const Options& o) {
 
 void add_check_data(Command& program) {
   Command command = program.subcommand("check-data", "check images and labels before training with them");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<CheckDataArguments>();
   command.add("FOLDER", o->folders, "folders of images with masks, or CSV lists, as for train --data").required();
   const Option val = command.add("--val", o->val, "folder of validation images; default: hold out a part of FOLDER");
   command.add("--val-fraction", o->val_fraction, "fraction held out for validation, as train does")

@@ -15,7 +15,7 @@
 namespace basin::tools {
 namespace {
 
-struct Settings {
+struct ClusterArguments {
   Common common;
   std::filesystem::path points, mask, out;
   kernels::DbscanOptions dbscan;
@@ -23,7 +23,8 @@ struct Settings {
 };
 
 template <class T>
-std::vector<int32_t> cluster(const Exec& exec, const Settings& settings, const Array& array, int64_t* clusters) {
+std::vector<int32_t> cluster(const Exec& exec, const ClusterArguments& settings, const Array& array,
+                             int64_t* clusters) {
   const int64_t n = array.shape[0];
   for (int64_t i = 0; i < 2 * n; ++i)
     if (!std::isfinite(array.as<T>()[i]))
@@ -37,7 +38,7 @@ std::vector<int32_t> cluster(const Exec& exec, const Settings& settings, const A
 }
 
 /// Writes a label image: each mask pixel gets 1 + the cluster of its point; noise and everything else are background.
-void paint(const Settings& settings, const Mask& mask, const std::vector<int32_t>& labels, int64_t clusters) {
+void paint(const ClusterArguments& settings, const Mask& mask, const std::vector<int32_t>& labels, int64_t clusters) {
   Labels image{mask.height, mask.width, int(clusters), std::vector<int32_t>(mask.pixels.size())};
   size_t next = 0;
   for (size_t p = 0; p < mask.pixels.size(); ++p)
@@ -45,7 +46,7 @@ void paint(const Settings& settings, const Mask& mask, const std::vector<int32_t
   write_labels(settings.out, image);
 }
 
-void run(const Settings& settings) {
+void run(const ClusterArguments& settings) {
   if (settings.mask.empty()) expect_npy(settings.out);
   keep_inputs(settings.out, {settings.points, settings.mask});
   const Array points = read_npy(settings.points);
@@ -85,7 +86,7 @@ void run(const Settings& settings) {
 void add_cluster(Command& program) {
   Command command =
       program.subcommand("cluster", "cluster points [N, 2] by DBSCAN, with the same labels as scikit-learn");
-  auto settings = std::make_shared<Settings>();
+  auto settings = std::make_shared<ClusterArguments>();
   command.add("POINTS", settings->points, "points [N, 2] as (x, y), .npy of float32 or float64").required();
   command.add("--eps", settings->dbscan.eps, "radius: points at most this far apart are neighbours").required();
   command

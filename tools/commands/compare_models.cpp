@@ -22,7 +22,7 @@ namespace basin::tools {
 namespace fs = std::filesystem;
 namespace {
 
-struct Options {
+struct CompareModelsArguments {
   Common common;
   std::string images, json, dialect = "stardist";
   std::vector<std::string> models;
@@ -56,7 +56,7 @@ bool has_labels(const fs::path& source) {
 }
 
 /// The images, and their labels where they have some.
-std::vector<Pair> images_of(const Options& o) {
+std::vector<Pair> images_of(const CompareModelsArguments& o) {
   if (has_labels(o.images)) return find_pairs(o.images);
   std::vector<Pair> all;
   for (const ImageFile& image : find_images(o.images))
@@ -165,7 +165,7 @@ Json json_of(const Row& row) {
   return json;
 }
 
-void run(const Options& o) {
+void run(const CompareModelsArguments& o) {
   for (const std::string& name : o.models)
     keep_inputs(o.json, {model_file(name, "--models")});
   const std::vector<Pair> images = images_of(o);
@@ -193,7 +193,7 @@ void run(const Options& o) {
 
 void add_compare_models(Command& program) {
   Command command = program.subcommand("compare-models", "compare models on images, with or without labels");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<CompareModelsArguments>();
   command
       .add("IMAGES", o->images,
            "an image, a folder of images, or labelled images as train takes them, on which the models are scored")

@@ -11,13 +11,13 @@
 namespace basin::tools {
 namespace {
 
-struct Settings {
+struct ComponentsArguments {
   Common common;
   std::filesystem::path image, out;
   int connectivity = 8;
 };
 
-void run(const Settings& settings) {
+void run(const ComponentsArguments& settings) {
   keep_inputs(settings.out, {settings.image});
   const Mask mask = read_mask(settings.image.string());
   const Exec exec = make_exec(settings.common);
@@ -34,7 +34,7 @@ void run(const Settings& settings) {
 
 void add_components(Command& program) {
   Command command = program.subcommand("components", "label the connected components of a mask");
-  auto settings = std::make_shared<Settings>();
+  auto settings = std::make_shared<ComponentsArguments>();
   command.add("IMAGE", settings->image, "image, or .npy [H, W]: pixels that are not 0 are foreground").required();
   command.add("--connectivity", settings->connectivity, "neighbours of a pixel: 4 or 8").one_of({4, 8}).shown();
   command

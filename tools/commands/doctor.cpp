@@ -40,7 +40,7 @@ void print_gpu_lines() {
 #endif
 }
 
-void run() {
+void print_report() {
   std::printf("basin         %s\n", BASIN_VERSION);
   std::printf("compiler      %s\n", compiler_name().c_str());
   std::printf("processor     %s\n", processor_name().c_str());
@@ -56,7 +56,7 @@ void run() {
 
 void add_doctor(Command& program) {
   Command command = program.subcommand("doctor", "describe this build and the hardware and libraries that it finds");
-  command.runs(run);
+  command.runs(print_report);
 }
 
 }  // namespace basin::tools

@@ -13,7 +13,7 @@
 namespace basin::tools {
 namespace {
 
-struct Options {
+struct EvaluateArguments {
   std::vector<std::string> prediction, truth;  // prediction[k] is scored against truth[k]
   std::string json, csv, dialect = "stardist";
   int threads = 0;
@@ -57,7 +57,7 @@ std::vector<ImageScore> score_pairs(const std::vector<LabelPair>& pairs, bool wi
 
 /// Pairs the labels of every subset, refuses outputs that would overwrite them, and reports predictions without a
 /// truth.
-void find_pairs(const Options& options, Evaluation& e) {
+void find_pairs(const EvaluateArguments& options, Evaluation& e) {
   if (options.prediction.size() != options.truth.size())
     refuse("evaluate: ", options.prediction.size(), " --pred and ", options.truth.size(),
            " --truth; give the same number of each");
@@ -80,7 +80,7 @@ void find_pairs(const Options& options, Evaluation& e) {
                  counted(int64_t(extra.size()), "prediction").c_str(), extra[0].string().c_str());
 }
 
-Evaluation evaluate(const Options& options) {
+Evaluation evaluate(const EvaluateArguments& options) {
   Evaluation e;
   e.dialect = parse_dialect(options.dialect);
   find_pairs(options, e);
@@ -95,7 +95,7 @@ Evaluation evaluate(const Options& options) {
   return e;
 }
 
-void run(const Options& options) {
+void run(const EvaluateArguments& options) {
   if (!options.json.empty() && options.json == options.csv)
     refuse(options.json, ": --json and --csv name the same file");
   set_threads(options.threads);
@@ -110,7 +110,7 @@ void run(const Options& options) {
 
 void add_evaluate(Command& program) {
   Command command = program.subcommand("evaluate", "score predicted label images against true ones");
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<EvaluateArguments>();
   command.add("--pred", options->prediction, "predicted label images: a folder, or one file; may be repeated")
       .repeatable()
       .required();

@@ -17,7 +17,7 @@ namespace basin::tools {
 namespace fs = std::filesystem;
 namespace {
 
-struct Options {
+struct ExportArguments {
   std::vector<std::string> inputs, save{"csv", "rois", "geojson"};
   std::string image, out;
   PlaneChoice choice;
@@ -26,7 +26,7 @@ struct Options {
 };
 
 /// The image of each stem: those in the folder --image, or the file --image for the only labels.
-std::map<std::string, fs::path> find_images_of(const Options& o, const std::map<std::string, Pair>& labels) {
+std::map<std::string, fs::path> find_images_of(const ExportArguments& o, const std::map<std::string, Pair>& labels) {
   std::map<std::string, fs::path> images;
   if (o.image.empty()) return images;
   if (!is_folder(o.image)) {
@@ -42,7 +42,7 @@ std::map<std::string, fs::path> find_images_of(const Options& o, const std::map<
   return images;
 }
 
-void check_kinds(const Options& o) {
+void check_kinds(const ExportArguments& o) {
   std::vector<std::string> known;
   for (const Saver& saver : savers())
     if (saver.needs == Saver::Needs::labels || (saver.needs == Saver::Needs::image && !o.image.empty()))
@@ -53,7 +53,7 @@ void check_kinds(const Options& o) {
              in_words(known));
 }
 
-void run(const Options& o) {
+void run(const ExportArguments& o) {
   set_threads(o.threads);
   check(o.filter);
   check_kinds(o);
@@ -107,7 +107,7 @@ void run(const Options& o) {
 void add_export(Command& program) {
   Command command =
       program.subcommand("export", "write the objects of label images as files of ImageJ, QuPath, Cellpose, or as CSV");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<ExportArguments>();
   command.add("LABELS", o->inputs, "label images, or folders of label images").required();
   command
       .add("--save", o->save,

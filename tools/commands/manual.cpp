@@ -104,7 +104,7 @@ std::string manual_page(const CommandInfo& program, const CommandInfo& command, 
   return text;
 }
 
-struct Options {
+struct ManualArguments {
   std::string command, out;
 };
 
@@ -117,7 +117,7 @@ void write_all(const CommandInfo& program, const fs::path& folder) {
     write_atomically(folder / (program.name + "-" + command.name + ".1"), manual_page(program, command, version));
 }
 
-void run(const Options& o, const CommandInfo& program) {
+void run(const ManualArguments& o, const CommandInfo& program) {
   if (!o.out.empty()) return write_all(program, o.out);
   const auto chosen = std::find_if(program.subcommands.begin(), program.subcommands.end(),
                                    [&](const CommandInfo& command) { return command.name == o.command; });
@@ -130,7 +130,7 @@ void run(const Options& o, const CommandInfo& program) {
 
 void add_manual(Command& program) {
   Command command = program.subcommand("manual", "print a manual page: basin manual train | man -l -");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<ManualArguments>();
   const Option name = command.add("COMMAND", o->command, "the command to be described; default: the whole program");
   command.add("--out", o->out, "folder into which the pages of all commands are written instead").excludes(name);
   command.runs([o, &program] { run(*o, program.info()); });

@@ -9,7 +9,7 @@
 namespace basin::tools {
 namespace {
 
-void list_models() {
+void print_models() {
   const std::vector<ShippedModel> models = shipped_models();
   if (models.empty()) refuse("no models were found; $BASIN_MODELS may name a folder of them");
   int width = 0, failed = 0;
@@ -31,7 +31,7 @@ void list_models() {
 
 void add_models(Command& program) {
   Command command = program.subcommand("models", "the models that --model finds by name, and what they are for");
-  command.runs(list_models);
+  command.runs(print_models);
 }
 
 }  // namespace basin::tools

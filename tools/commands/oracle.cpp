@@ -17,14 +17,14 @@ namespace basin::tools {
 namespace fs = std::filesystem;
 namespace {
 
-struct Options {
+struct OracleArguments {
   Common common;
   std::vector<std::string> inputs;
   std::string model = "vf-h1", out;
   SettingOptions settings;
 };
 
-void run(const Options& o) {
+void run(const OracleArguments& o) {
   const std::unique_ptr<Method> defaults = make_method(o.model, {});
   const std::unique_ptr<Method> method = make_method(o.model, o.settings.assignments(defaults->settings(), o.model));
   const Exec exec = make_exec(o.common);
@@ -52,7 +52,7 @@ void run(const Options& o) {
 void add_oracle(Command& program) {
   Command command = program.subcommand(
       "oracle", "encode label images as a method's maps and decode them: the result of a perfect network");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<OracleArguments>();
   command.add("LABELS", o->inputs, "label images, or folders of label images").required();
   command.add("--model", o->model, "method; `basin methods` lists them").one_of(method_names()).shown();
   command.add("--out", o->out, "folder for the label images, <stem>_masks.png").required();

@@ -19,7 +19,7 @@ namespace basin::tools {
 namespace {
 namespace fs = std::filesystem;
 
-struct Settings {
+struct ReportArguments {
   std::vector<std::string> images, prediction, truth;  // images[k], prediction[k] and truth[k] belong together
   fs::path out;
   std::string title = "Basin", summary;
@@ -27,7 +27,7 @@ struct Settings {
   int limit = 24;
 };
 
-void keep_labels(const fs::path& out, const std::map<std::string, Pair>& labels) {
+void keep_label_files(const fs::path& out, const std::map<std::string, Pair>& labels) {
   for (const auto& [stem, pair] : labels)
     keep_inputs(out, pair.masks);
 }
@@ -84,13 +84,13 @@ ReportTable time_table(const std::vector<std::string>& times) {
 }
 
 /// Adds the images of one folder with their predictions and, if given, truths and scores.
-void add_images(const Settings& settings, size_t set, Report& page) {
+void add_images(const ReportArguments& settings, size_t set, Report& page) {
   const fs::path images = settings.images[set], prediction_folder = settings.prediction[set];
   const fs::path truth_folder = settings.truth.empty() ? "" : settings.truth[set];
   const std::map<std::string, Pair> predictions = find_labels(prediction_folder);
   std::map<std::string, Pair> truths;
   if (!truth_folder.empty()) truths = find_labels(truth_folder);
-  keep_labels(settings.out, predictions), keep_labels(settings.out, truths);
+  keep_label_files(settings.out, predictions), keep_label_files(settings.out, truths);
   std::vector<ImageScore> scores;
   int shown = 0;
   std::vector<std::string> left_out;
@@ -122,7 +122,7 @@ void add_images(const Settings& settings, size_t set, Report& page) {
     page.tables.push_back(score_table(settings.images.size() > 1 ? images.string() + ": scores" : "Scores", scores));
 }
 
-void report(const Settings& settings) {
+void report(const ReportArguments& settings) {
   const size_t sets = settings.images.size();
   if (settings.prediction.size() != sets || (!settings.truth.empty() && settings.truth.size() != sets))
     refuse("report: ", sets, "folders of images, ", settings.prediction.size(), " --pred and ", settings.truth.size(),
@@ -140,7 +140,7 @@ void report(const Settings& settings) {
 
 void add_report(Command& program) {
   Command command = program.subcommand("report", "write an HTML page with images, predictions, scores and times");
-  auto settings = std::make_shared<Settings>();
+  auto settings = std::make_shared<ReportArguments>();
   command.add("IMAGES", settings->images, "folders of images, or images").required();
   command
       .add("--pred", settings->prediction,

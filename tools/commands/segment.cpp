@@ -20,7 +20,7 @@ namespace basin::tools {
 namespace fs = std::filesystem;
 namespace {
 
-struct Options {
+struct SegmentArguments {
   Common common;
   std::vector<std::string> inputs, save{"labels", "overlay"};
   std::string model, out, tiling, norm, scale, shard;
@@ -33,7 +33,7 @@ struct Options {
 };
 
 /// How images are tiled. --tile or --overlap without --tiling selects the published (dynamic) tiling.
-TilingOptions tiling_of(const Options& o) {
+TilingOptions tiling_of(const SegmentArguments& o) {
   TilingOptions tiling;
   if (!o.tiling.empty())
     tiling.tiling = parse_tiling(o.tiling);
@@ -54,7 +54,7 @@ double parse_scale(const std::string& text) {
 
 /// The scale at which the network sees images: as given, or so that objects of the given diameter look as large as
 /// those the model was trained on. Without either, as the model was trained, or searched for each image if it says so.
-void choose_scale(const Options& o, Work& work) {
+void choose_scale(const SegmentArguments& o, Work& work) {
   const auto need_sizes = [&](const char* option) {
     if (!has_object_sizes(work.model.info))
       refuse(option, ": ", o.model,
@@ -92,7 +92,7 @@ void check_kinds(const std::set<std::string>& save, const Method& method) {
 }
 
 /// Reads the options into what the segmentation of every image needs.
-Work prepare(const Options& o, const fs::path& model_path) {
+Work prepare(const SegmentArguments& o, const fs::path& model_path) {
   Work work;
   work.exec = make_exec(o.common);
   work.model = load_model(model_path, work.exec);
@@ -123,7 +123,7 @@ Work prepare(const Options& o, const fs::path& model_path) {
 /// The images of the batch that are to be segmented: without those that are done, if these are to be skipped. Makes
 /// the output folder ready for them. `settings`: what run.json has beside the options of the command; it is extended by
 /// the time since which the results in the folder have these settings.
-std::vector<ImageFile> prepare_folder(const Options& o, const Work& work, const Batch& batch, Json& settings) {
+std::vector<ImageFile> prepare_folder(const SegmentArguments& o, const Work& work, const Batch& batch, Json& settings) {
   const fs::path out = o.out;
   const bool filled = filled_before(out);
   for (const ImageFile& image : batch.images)
@@ -153,7 +153,7 @@ void print_times(const Outcome& outcome, bool finds_scale) {
               s.write);
 }
 
-void run(const Options& o) {
+void run(const SegmentArguments& o) {
   const Shard shard = parse_shard(o.shard);
   const fs::path model_path = model_file(o.model), out = o.out;
   const Work work = prepare(o, model_path);
@@ -200,7 +200,7 @@ void run(const Options& o) {
 
 void add_segment(Command& program) {
   Command command = program.subcommand("segment", "segment images with a trained model");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<SegmentArguments>();
   command.add("INPUT", o->inputs, "images, or folders of images").required();
   command.add("--model", o->model, "a .safetensors file, or a name that `basin models` lists").model().required();
   command.add("--out", o->out, "output folder").required();

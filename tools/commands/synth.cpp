@@ -43,7 +43,7 @@ std::vector<std::string> names_of(const std::map<std::string, T>& choices) {
   return names;
 }
 
-struct Settings {
+struct SynthArguments {
   Common common;
   std::string kind = "bacteria", modality = "auto", shape = "any", bits = "auto";
   int count = 20, size = 256;
@@ -51,7 +51,7 @@ struct Settings {
   std::filesystem::path out;
 };
 
-void synth(Settings settings) {
+void synth(SynthArguments settings) {
   settings.common.device = "cpu";
   make_exec(settings.common);
   SynthOptions options;
@@ -92,7 +92,7 @@ void synth(Settings settings) {
 
 void add_synth(Command& program) {
   Command command = program.subcommand("synth", "generate synthetic microscopy images with exact label images");
-  auto settings = std::make_shared<Settings>();
+  auto settings = std::make_shared<SynthArguments>();
   command.add("--kind", settings->kind, "what to draw; colony: realistic bacteria, random in every parameter")
       .one_of(names_of(kinds))
       .shown();

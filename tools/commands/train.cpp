@@ -22,7 +22,7 @@ namespace basin::tools {
 namespace fs = std::filesystem;
 namespace {
 
-struct Options {
+struct TrainArguments {
   Common common;
   TrainingDataOptions data;
   std::string model = "vf-h1", finetune, freeze, out, augment, schedule, sampling = "images";
@@ -36,7 +36,7 @@ struct Options {
 };
 
 /// The method's learning rate with the overrides from the command line.
-LearningRate learning_rate_of(const Options& o, LearningRate rate) {
+LearningRate learning_rate_of(const TrainArguments& o, LearningRate rate) {
   if (o.lr) rate.rate = *o.lr;
   if (!o.schedule.empty()) rate.schedule = parse_schedule(o.schedule);
   rate.warm_up = o.warm_up;
@@ -56,12 +56,12 @@ Json describe(const TrainOptions& t, const Method& method, const TrainingData& d
   return values;
 }
 
-void refuse_used(const Options& o) {
+void refuse_used(const TrainArguments& o) {
   if (!o.resume && fs::is_directory(o.out) && !fs::is_empty(o.out))
     refuse("--out ", o.out, " is not empty: use --resume to continue that run, or give another folder");
 }
 
-void run(const Options& o) {
+void run(const TrainArguments& o) {
   Exec exec = make_exec(o.common);
   if (o.common.precision == "bf16" && exec.device == Device::cpu)
     refuse("--precision bf16: the CPU trains only in fp32");
@@ -178,7 +178,7 @@ void run(const Options& o) {
 
 void add_train(Command& program) {
   Command command = program.subcommand("train", "train a model on labelled images");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<TrainArguments>();
   command
       .add("--data", o->data.data,
            "folder of images with masks, or a CSV list; may be repeated, with :WEIGHT after the path for its share of "

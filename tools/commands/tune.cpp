@@ -19,7 +19,7 @@ namespace {
 
 constexpr size_t shown = 5;  // rows of the table, best first
 
-struct Options {
+struct TuneArguments {
   Common common;
   std::string model, data, val, out, scale, dialect = "stardist", by = "AP50:95";
   double val_fraction = 0.1;
@@ -28,7 +28,7 @@ struct Options {
 };
 
 /// The labelled images to score: all of --val, or those that training holds out of --data.
-std::vector<Pair> validation_pairs(const Options& o) {
+std::vector<Pair> validation_pairs(const TuneArguments& o) {
   if (o.val.empty() == o.data.empty()) refuse("tune: give --val, or --data to use the images that training held out");
   if (!o.val.empty()) return find_pairs(o.val);
   std::vector<Pair> held = split_for_validation(find_pairs(o.data), o.val_fraction).held_out;
@@ -37,7 +37,7 @@ std::vector<Pair> validation_pairs(const Options& o) {
 }
 
 /// Leaves out, and reports, the images that the model was trained on: scores on them would be too high.
-void leave_out_seen(const Options& o, const Json& info, std::vector<Example>& examples) {
+void leave_out_seen(const TuneArguments& o, const Json& info, std::vector<Example>& examples) {
   const std::optional<std::set<std::string>> seen = training_images(info);
   if (!seen) {
     std::fprintf(stderr, "%s does not record its training images: make sure that none of these is among them\n",
@@ -99,7 +99,7 @@ class Table {
   std::vector<const Setting*> columns_;
 };
 
-void run(const Options& o) {
+void run(const TuneArguments& o) {
   const std::filesystem::path model_path = model_file(o.model);
   keep_inputs(o.out, {model_path});
   OutputFile(o.out);  // fails early if the file cannot be written
@@ -168,7 +168,7 @@ void run(const Options& o) {
 void add_tune(Command& program) {
   Command command =
       program.subcommand("tune", "find the best decoding settings on labelled images and store them in the model");
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<TuneArguments>();
   command.add("--model", o->model, "a .safetensors file, or a name that `basin models` lists").model().required();
   const Option val = command.add("--val", o->val, "folder of labelled images that the model was not trained on");
   command.add("--data", o->data, "instead of --val: the training folder, of which the held-out part is used")
