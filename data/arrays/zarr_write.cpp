@@ -10,7 +10,7 @@
 namespace basin {
 namespace {
 
-constexpr int64_t max_side = 1024;
+constexpr int64_t max_chunk_side = 1024;
 
 std::string path_in(const std::string& folder, const std::string& name) {
   return folder.empty() ? name : folder + '/' + name;
@@ -29,7 +29,7 @@ ZarrWriter::ZarrWriter(OutputFolder& folder, const std::string& name, ElementTyp
   BASIN_CHECK(type == ElementType::u8 || type == ElementType::u16 || type == ElementType::u32, name_of(type));
   std::vector<int64_t> chunks(shape.size(), 1);
   for (size_t d = shape.size() - 2; d < shape.size(); ++d)
-    chunks[d] = std::min(max_side, shape[d]);
+    chunks[d] = std::min(max_chunk_side, shape[d]);
   folder.write(
       path_in(name, ".zarray"),
       to_text({{"zarr_format", 2},
@@ -48,7 +48,7 @@ ZarrWriter::ZarrWriter(OutputFolder& folder, const std::string& name, ElementTyp
 void ZarrWriter::write_plane(const std::vector<int64_t>& index, const std::byte* plane) {
   const size_t element = size_of(type_);
   const int64_t height = shape_[shape_.size() - 2], width = shape_.back();
-  const int64_t rows = std::min(max_side, height), columns = std::min(max_side, width);
+  const int64_t rows = std::min(max_chunk_side, height), columns = std::min(max_chunk_side, width);
   std::string prefix;
   for (const int64_t k : index)
     prefix += std::to_string(k) + '/';

@@ -96,7 +96,7 @@ TEST_CASE("compare-models: images are processed at the scale that segment uses b
   fs::copy_file(sample + "_img.png", folder / "in/a_img.png");
   fs::copy_file(sample + "_masks.png", folder / "in/a_masks.png");
   Model model = load_model(fs::path(source_dir()) / "models/pretrained/nuclei-fluo.safetensors", {});
-  model.info["appearance"] = to_json(Appearance{0, 0.1, 0.5, 1, 36, 40, 44});  // twice the size of these nuclei
+  model.info["appearance"] = to_json(Appearance{0, 0.1, 0.5, 1, 3, 4, 5});  // a fifth of the size of these nuclei
   model.info.erase("scale");
   save_model(folder / "one_scale.safetensors", {}, *model.method, model.info);
   model.info["scale"] = "auto";
