@@ -14,11 +14,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const std::string common = " --scale 1 --device cpu --threads 1 ";
+const std::string zarr_options = " --scale 1 --device cpu --threads 1 ";
 constexpr int height = 64, width = 72;
 
 /// A part of a sample with several nuclei.
-Image nuclei() {
+Image part_of_sample() {
   const Image sample = read_image(fs::path(basin::source_dir()) / "data/samples/nuclei_000_img.png");
   Image image{height, width, 1, PixelType::u8, std::vector<std::byte>(height * width)};
   for (int y = 0; y < height; ++y)
@@ -29,7 +29,7 @@ Image nuclei() {
 
 /// Frames with 0.25 um/px as OME-Zarr: equal images, in one chunk.
 void put_store(const fs::path& store, int frames) {
-  const Image image = nuclei();
+  const Image image = part_of_sample();
   const std::string plane(reinterpret_cast<const char*>(image.pixels.data()), image.pixels.size());
   std::string all;
   for (int t = 0; t < frames; ++t)
@@ -52,11 +52,11 @@ void put_store(const fs::path& store, int frames) {
 TEST_CASE("segment: an OME-Zarr store is one image, and its labels and its field are saved with its size") {
   const Folder folder;
   put_store(folder / "in/a.ome.zarr", 1);
-  write_png(folder / "a.png", nuclei());
+  write_png(folder / "a.png", part_of_sample());
   const std::string words = " --model nuclei-fluo --save labels,zarr,flow,field,csv --out ";
-  const Ran ran = run_basin(folder, "segment in" + words + "out" + common);
+  const Ran ran = run_basin(folder, "segment in" + words + "out" + zarr_options);
   REQUIRE_MESSAGE(ran.code == 0, ran.err);
-  REQUIRE(run_basin(folder, "segment a.png" + words + "png" + common).code == 0);
+  REQUIRE(run_basin(folder, "segment a.png" + words + "png" + zarr_options).code == 0);
   const Labels labels = read_labels(folder / "png/a_masks.png");
   CHECK(labels.count > 2);
   CHECK(read_labels(folder / "out/a_masks.png").ids == labels.ids);
@@ -84,14 +84,15 @@ TEST_CASE("segment: an OME-Zarr store is one image, and its labels and its field
   }
   CHECK(compared > 100);
 
-  const Ran again = run_basin(folder, "segment in --skip-existing" + words + "out" + common);
+  const Ran again = run_basin(folder, "segment in --skip-existing" + words + "out" + zarr_options);
   CHECK_MESSAGE(again.code == 0, again.err);
   CHECK(!contains(again.out, "a.ome.zarr:"));
-  const Ran kept = run_basin(folder, "segment a.png --model nuclei-fluo --save zarr --out png --series 1" + common);
+  const Ran kept =
+      run_basin(folder, "segment a.png --model nuclei-fluo --save zarr --out png --series 1" + zarr_options);
   CHECK(kept.code == 1);
   CHECK(contains(kept.err, "a.png: --series 1 is for OME-Zarr stores"));
   fs::remove(folder / "out/run.json");
-  const Ran foreign = run_basin(folder, "segment in --model nuclei-fluo --save zarr --out out" + common);
+  const Ran foreign = run_basin(folder, "segment in --model nuclei-fluo --save zarr --out out" + zarr_options);
   CHECK(contains(foreign.err, "a_masks.ome.zarr: already exists and may hold true labels"));
 }
 
@@ -99,7 +100,7 @@ TEST_CASE("segment: a time series in OME-Zarr gives stacks of labels and of pict
   const Folder folder;
   put_store(folder / "a.ome.zarr", 2);
   const Ran ran = run_basin(
-      folder, "segment a.ome.zarr/ --model nuclei-fluo --stitch 0.5 --save zarr,labels,flow --out out" + common);
+      folder, "segment a.ome.zarr/ --model nuclei-fluo --stitch 0.5 --save zarr,labels,flow --out out" + zarr_options);
   REQUIRE_MESSAGE(ran.code == 0, ran.err);
   CHECK(contains(ran.err, "read as T=2 Y X, 0.25 um/px; its 2 planes"));
   for (const char* name : {"out/a_masks.ome.zarr", "out/a_masks.tif", "out/a_flow.tif"})
@@ -146,7 +147,7 @@ TEST_CASE("segment: the probability of es is its seed map, and other methods ref
   };
   put_method("es", "es.safetensors", {parse_assignment("width=4")});
   put_method("fc", "fc.safetensors", {});
-  write_png(folder / "i.png", nuclei());
+  write_png(folder / "i.png", part_of_sample());
   const Ran ran =
       run_basin(folder, "segment i.png --model es.safetensors --save probability,raw --out out --device cpu");
   REQUIRE_MESSAGE(ran.code == 0, ran.err);
