@@ -298,6 +298,20 @@ class Viewer {
       }
     }
     this.overlayContext.putImageData(overlayPixels, 0, 0);
+    if (this.selected) this.drawFrame(scale);
+  }
+
+  // A frame around the selected object, which can be seen on any picture.
+  drawFrame(scale) {
+    const [x0, y0, x1, y1] = this.boxes.subarray(4 * this.selected, 4 * this.selected + 4);
+    const context = this.overlayContext, margin = 5;
+    const left = Math.floor((x0 - this.x) * scale) - margin, top = Math.floor((y0 - this.y) * scale) - margin;
+    const right = Math.ceil((x1 + 1 - this.x) * scale) + margin, bottom = Math.ceil((y1 + 1 - this.y) * scale) + margin;
+    for (const [width, colour] of [[4, "#000"], [2, "#fff"]]) {
+      context.lineWidth = width;
+      context.strokeStyle = colour;
+      context.strokeRect(left, top, right - left, bottom - top);
+    }
   }
 
   // The pixel and the object at a point of the stage; null outside the picture.
