@@ -170,7 +170,7 @@ TEST_CASE("view: the files of the page are those of the source tree, and use no 
   const fs::path sources = fs::path(source_dir()) / "data/view/page";
   CHECK(page_files().size() == files_in(sources).size());
   for (const PageFile& file : page_files()) {
-    CHECK_MESSAGE(file.text == read_bytes(sources / file.name), file.name);
+    CHECK_MESSAGE((file.text == read_bytes(sources / file.name)), file.name);
     for (const char* forbidden : {"http:", "https:", "fetch(", "XMLHttpRequest", "import ", "innerHTML"})
       CHECK_MESSAGE(!contains(std::string(file.text), forbidden), file.name, " has ", forbidden);
   }
@@ -235,8 +235,7 @@ TEST_CASE("view: labels are shown alone if the image has moved, changed its size
   put_run(folder, {{"remarks", {{{"image", "images/c.png"}, {"remark", "is saturated"}}}}});
   const Ran ran = run_basin(folder, "view out");
   CHECK_MESSAGE(ran.code == 0, ran.err);
-  CHECK(
-      contains(ran.err, "out: 1 image was not found, so the page shows labels alone; --image tells where images are"));
+  CHECK(contains(ran.err, "out: 1 image was not found, so the page shows labels alone; --image says where images are"));
   const Json list = list_of(folder.path() / "out/view")["images"];
   REQUIRE(list.size() == 3);
   CHECK(contains(list[0]["remarks"][0], "the image is 5 x 3 pixels, but its labels are 4 x 3, so it is not shown"));

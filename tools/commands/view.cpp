@@ -203,7 +203,7 @@ void run(const Options& o) {
       add(view_of_plane(run, image, image.stem + " " + planes.name_of(plane), planes, of_image, plane));
   }
   if (lost > 0)
-    std::fprintf(stderr, "basin: %s: %s not found, so the page shows labels alone; --image tells where images are\n",
+    std::fprintf(stderr, "basin: %s: %s not found, so the page shows labels alone; --image says where images are\n",
                  o.results.c_str(), lost == 1 ? "1 image was" : fmt::format("{} images were", lost).c_str());
   const std::string found = counted(images, "image") + ", " + counted(objects, "object");
   write_run_json(folder.temporary() / "run.json", {{"images", images}, {"objects", objects}});

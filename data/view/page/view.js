@@ -77,8 +77,9 @@ const basinView = {
       if (ticket !== this.loading) return;
       if (labels.channels === 3) {  // numbers of 24 bits
         const parts = labels.values;
-        labels.values = Uint32Array.from({ length: parts.length / 3 },
-                                         (_, k) => (parts[3 * k] << 16) | (parts[3 * k + 1] << 8) | parts[3 * k + 2]);
+        labels.values = new Uint32Array(labels.width * labels.height);
+        for (let k = 0, p = 0; k < labels.values.length; ++k, p += 3)
+          labels.values[k] = (parts[p] << 16) | (parts[p + 1] << 8) | parts[p + 2];
       }
       const colours = Uint8Array.from("0" + data.colours, Number);
       this.setTable(data.columns, data.numbers);
