@@ -24,7 +24,7 @@ const std::vector<std::string> floors = {"kernels", "engine", "data", "models", 
 /// is the only exception.
 const std::map<std::string, std::vector<std::set<std::string>>> rooms = {
     {"kernels", {{"runtime"}, {"conv", "nn", "field", "flow", "cluster", "image", "embedding", "roi"}}},
-    {"data", {{"arrays"}, {"files"}, {"dataset", "synth"}, {"metrics", "objects", "report", "checks"}}},
+    {"data", {{"arrays"}, {"files"}, {"dataset", "synth"}, {"metrics", "objects", "report", "checks"}, {"view"}}},
     {"models", {{"networks"}, {""}, {"methods"}, {"inference"}, {"training"}}},
     {"tools", {{"cli"}, {"results", "training"}, {"commands", "bench"}, {""}}},
 };

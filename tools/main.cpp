@@ -36,6 +36,7 @@ int main(int argc, char** argv) {
   add_synth(program);
   add_train(program);
   add_tune(program);
+  add_view(program);
   try {
     return program.parse(argc, argv);
   } catch (const std::bad_alloc&) {

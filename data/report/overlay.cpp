@@ -12,8 +12,7 @@ namespace basin {
 namespace {
 
 using Colour = std::array<uint8_t, 3>;
-constexpr std::array<Colour, 6> palette{
-    {{230, 159, 0}, {86, 180, 233}, {0, 158, 115}, {240, 228, 66}, {0, 114, 178}, {204, 121, 167}}};
+constexpr const auto& palette = object_palette;
 constexpr int reach = 6;  // px: objects this close count as neighbours
 
 /// Calls f(grey), where grey(i) is the value of pixel i, or infinity if it is not finite.
@@ -84,28 +83,6 @@ std::vector<std::pair<int32_t, int32_t>> neighbours(const Labels& labels) {
   return pairs;
 }
 
-/// Greedy, in the order of the ids: the colour that the fewest coloured neighbours have, then the one least used so
-/// far.
-std::vector<uint8_t> colours(const Labels& labels) {
-  const std::vector<std::pair<int32_t, int32_t>> pairs = neighbours(labels);
-  std::vector<std::array<int, palette.size()>> taken(size_t(labels.count) + 1);
-  std::vector<std::vector<int32_t>> later(size_t(labels.count) + 1);
-  for (const auto& [a, b] : pairs)
-    later[size_t(a)].push_back(b);
-  std::array<int, palette.size()> used{};
-  std::vector<uint8_t> colour(size_t(labels.count) + 1);
-  for (size_t k = 1; k < colour.size(); ++k) {
-    size_t best = 0;
-    for (size_t c = 1; c < palette.size(); ++c)
-      if (std::pair(taken[k][c], used[c]) < std::pair(taken[k][best], used[best])) best = c;
-    colour[k] = uint8_t(best);
-    ++used[best];
-    for (int32_t b : later[k])
-      ++taken[size_t(b)][best];
-  }
-  return colour;
-}
-
 bool on_outline(const Labels& labels, int y, int x) {
   const int32_t id = labels(y, x);
   return (x > 0 && labels(y, x - 1) != id) || (x + 1 < labels.width && labels(y, x + 1) != id) ||
@@ -116,7 +93,7 @@ bool on_outline(const Labels& labels, int y, int x) {
 Image painted(const Image& image, const Labels& labels, int tint) {
   BASIN_CHECK(image.height == labels.height && image.width == labels.width, "image ", image.width, " x ", image.height,
               ", labels ", labels.width, " x ", labels.height);
-  const std::vector<uint8_t> grey = stretched(image), colour = colours(labels);
+  const std::vector<uint8_t> grey = stretched(image), colour = object_colours(labels);
   Image out{image.height, image.width, 3, PixelType::u8, std::vector<std::byte>(3 * grey.size())};
   uint8_t* to = out.as<uint8_t>();
   size_t p = 0;
@@ -137,6 +114,28 @@ struct Paint {
 };
 
 }  // namespace
+
+// Greedy, in the order of the ids: the colour that the fewest coloured neighbours have, then the one least used so
+// far.
+std::vector<uint8_t> object_colours(const Labels& labels) {
+  const std::vector<std::pair<int32_t, int32_t>> pairs = neighbours(labels);
+  std::vector<std::array<int, palette.size()>> taken(size_t(labels.count) + 1);
+  std::vector<std::vector<int32_t>> later(size_t(labels.count) + 1);
+  for (const auto& [a, b] : pairs)
+    later[size_t(a)].push_back(b);
+  std::array<int, palette.size()> used{};
+  std::vector<uint8_t> colour(size_t(labels.count) + 1);
+  for (size_t k = 1; k < colour.size(); ++k) {
+    size_t best = 0;
+    for (size_t c = 1; c < palette.size(); ++c)
+      if (std::pair(taken[k][c], used[c]) < std::pair(taken[k][best], used[best])) best = c;
+    colour[k] = uint8_t(best);
+    ++used[best];
+    for (int32_t b : later[k])
+      ++taken[size_t(b)][best];
+  }
+  return colour;
+}
 
 Image overlay_errors(const Image& image, const Labels& truth, const Labels& prediction, const MatchedObjects& matched) {
   BASIN_CHECK(image.height == truth.height && image.width == truth.width && truth.height == prediction.height &&

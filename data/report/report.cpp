@@ -14,10 +14,6 @@ namespace basin {
 namespace {
 
 constexpr std::string_view style = R"(
-:root { color-scheme: light dark; --ink: #1c2024; --soft: #60686f; --line: #dde1e4; --page: #fbfbfa; --card: #ffffff;
-  --accent: #00694d; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9eb; --soft: #9aa3aa; --line: #33393e; --page: #15181a;
-  --card: #1c2023; --accent: #5ec7a2; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 76rem; padding: 3rem 1.5rem 4rem; background: var(--page); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
@@ -64,19 +60,6 @@ std::string url_of(std::string_view file) {
       out += char(c);
     else
       out += fmt::format("%{:02X}", c);
-  }
-  return out;
-}
-
-std::string base64(const std::vector<std::byte>& bytes) {
-  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    auto at = [&](size_t k) { return i + k < bytes.size() ? unsigned(bytes[i + k]) : 0u; };
-    const unsigned word = at(0) << 16 | at(1) << 8 | at(2);
-    for (size_t k = 0; k < 4; ++k)
-      out += i + k > bytes.size() ? '=' : digits[word >> (18 - 6 * k) & 63];
   }
   return out;
 }
@@ -142,8 +125,8 @@ std::string report_html(const Report& report) {
   std::string out = fmt::format(
       "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-      "<title>{0}</title>\n<style>{1}</style>\n</head>\n<body>\n<main>\n<h1>{0}</h1>\n",
-      html_escaped(report.title), style);
+      "<title>{0}</title>\n<style>{1}{2}</style>\n</head>\n<body>\n<main>\n<h1>{0}</h1>\n",
+      html_escaped(report.title), page_colours, style);
   if (!report.summary.empty()) out += fmt::format("<p class=\"lead\">{}</p>\n", html_escaped(report.summary));
   if (!report.figures.empty()) out += "<div class=\"figures\">\n";
   for (const ReportFigure& figure : report.figures) {

@@ -55,6 +55,7 @@ void expect_npy(const std::filesystem::path& out);
 // Error.
 void add_train(Command&);
 void add_tune(Command&);
+void add_view(Command&);
 void add_segment(Command&);
 void add_evaluate(Command&);
 void add_export(Command&);

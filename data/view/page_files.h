@@ -1,0 +1,15 @@
+#pragma once
+#include <string_view>
+#include <vector>
+
+namespace basin {
+
+/// A file of the page, as it lies in data/view/page.
+struct PageFile {
+  std::string_view name, text;
+};
+
+/// The files of the page, which the build puts into the program.
+const std::vector<PageFile>& page_files();
+
+}  // namespace basin

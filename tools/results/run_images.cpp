@@ -1,0 +1,144 @@
+#include "tools/results/run_images.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "data/dataset/dataset.h"
+#include "engine/json.h"
+#include "kernels/runtime/platform.h"
+#include "tools/cli/counted.h"
+#include "tools/cli/run_json.h"
+#include "tools/results/result_files.h"
+#include "tools/results/shards.h"
+
+namespace basin::tools {
+namespace fs = std::filesystem;
+namespace {
+
+Json read_run(const fs::path& out) {
+  if (!fs::is_directory(out))
+    refuse(out.string(), ": is not a folder; give one that `basin segment --out` has written");
+  const fs::path path = out / "run.json";
+  if (!fs::exists(path)) {
+    if (!find_shards(out).empty())
+      refuse(out.string(), ": contains shards that are not joined; run `basin merge ", out.string(), "` first");
+    refuse(out.string(), ": has no run.json; give a folder that `basin segment --out` has written");
+  }
+  Json run = read_run_json(path);
+  if (run.is_null()) refuse(path.string(), ": is damaged");
+  if (!made_by("segment", path)) refuse(path.string(), ": was not written by `basin segment`");
+  return run;
+}
+
+/// The label images in a folder and below it by their stems, without those of other runs.
+std::map<std::string, fs::path> find_label_images(const fs::path& out) {
+  std::map<std::string, fs::path> found;
+  for (fs::recursive_directory_iterator it(out), end; it != end; ++it) {
+    const std::string name = it->path().filename().string();
+    if (it->is_directory() && (name.starts_with('.') || fs::exists(it->path() / "run.json"))) {
+      it.disable_recursion_pending();
+      continue;
+    }
+    for (const std::string suffix : masks_suffixes)
+      if (name.ends_with(suffix) && it->is_regular_file()) {
+        const std::string path = it->path().lexically_relative(out).generic_string();
+        found.emplace(path.substr(0, path.size() - suffix.size()), it->path());
+      }
+  }
+  return found;
+}
+
+/// A path of a run, which may be relative to the folder where it ran.
+std::string place_of(const fs::path& folder, const std::string& path) {
+  return (folder / path).lexically_normal().string();
+}
+
+/// The sentences of run.json about images, by their places.
+std::map<std::string, std::vector<std::string>> remarks_of(const Json& run, const fs::path& folder) {
+  std::map<std::string, std::vector<std::string>> remarks;
+  const auto about = [&](const Json& entry) -> std::vector<std::string>& {
+    return remarks[place_of(folder, entry.at("image").get<std::string>())];
+  };
+  for (const Json& entry : run.value("remarks", Json::array()))
+    about(entry).push_back(entry.at("remark").get<std::string>());
+  for (const Json& entry : run.value("dropped", Json::array())) {
+    std::vector<std::string> parts;
+    for (const auto& [key, reason] : {std::pair("too_small", "too small"), std::pair("too_large", "too large"),
+                                      std::pair("at_edge", "at the edge")})
+      if (const int64_t n = entry.value(key, int64_t(0)); n > 0) parts.push_back(fmt::format("{} {}", n, reason));
+    if (!parts.empty()) about(entry).push_back("objects that the filters dropped: " + in_words(parts));
+  }
+  return remarks;
+}
+
+RunResults results_of(const Json& run, const fs::path& out, const std::vector<std::string>& moved) {
+  const fs::path folder = run.value("folder", "");
+  RunResults results;
+  results.model = run.value("model", "");
+  results.save = run.at("save").get<std::vector<std::string>>();
+  results.finished = run.value("finished", true);
+  if (run.value("axes", Json()).is_string()) results.choice.axes = run["axes"].get<std::string>();
+  if (run.value("plane", Json()).is_string()) results.choice.plane = run["plane"].get<std::string>();
+  results.choice.channels = run.value("channel", std::vector<std::string>());
+  if (!results.saved("labels"))
+    refuse(out.string(), ": this run has not saved label images; segment with --save labels,...");
+
+  std::vector<InputImages> inputs;
+  std::vector<std::string> left_out;
+  const bool below = run.value("recursive", false);
+  for (const std::string& given : moved.empty() ? run.at("input").get<std::vector<std::string>>() : moved) {
+    const std::string input = moved.empty() ? place_of(folder, given) : fs::absolute(given).lexically_normal().string();
+    try {
+      inputs.push_back({input, below ? find_images_below(input, &left_out) : find_images(input, &left_out)});
+    } catch (const Error& error) {
+      if (!moved.empty()) throw;
+      results.notes.push_back(error.what());
+    }
+  }
+  std::map<std::string, fs::path> labels = find_label_images(out);
+  std::map<std::string, std::vector<std::string>> remarks = remarks_of(run, folder);
+  std::set<std::string> failed;
+  for (const Json& path : run.value("failed", Json::array()))
+    failed.insert(place_of(folder, path.get<std::string>()));
+  for (const ImageFile& image : merge_images(inputs, left_out)) {
+    const std::string place = image.path.lexically_normal().string();
+    const auto found = labels.find(image.stem);
+    if (failed.erase(place))
+      results.images.push_back({image.stem, image.path, {}, {"this image could not be segmented"}});
+    else if (found != labels.end())
+      results.images.push_back({image.stem, image.path, found->second, remarks[place]});
+    else
+      continue;
+    if (found != labels.end()) labels.erase(found);
+  }
+  for (const auto& [stem, path] : labels) {
+    RunImage image{stem, {}, path, {}};
+    for (const auto& [place, texts] : remarks)
+      if (stem_of(place) == fs::path(stem).filename().string()) image.remarks = texts;
+    results.images.push_back(std::move(image));
+  }
+  for (const std::string& place : failed)
+    results.images.push_back({stem_of(place), place, {}, {"this image could not be segmented"}});
+  if (results.images.empty()) refuse(out.string(), ": contains no label images");
+  return results;
+}
+
+}  // namespace
+
+bool RunResults::saved(const std::string& kind) const {
+  return std::find(save.begin(), save.end(), kind) != save.end();
+}
+
+RunResults find_run_images(const fs::path& out, const std::vector<std::string>& images) {
+  const Json run = read_run(out);
+  try {
+    return results_of(run, out, images);
+  } catch (const Json::exception&) {
+    refuse((out / "run.json").string(), ": is damaged");
+  }
+}
+
+}  // namespace basin::tools

@@ -1,0 +1,35 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "data/files/stack.h"
+
+namespace basin::tools {
+
+/// An image of a finished run of `segment`, and its label image.
+struct RunImage {
+  std::string stem;
+  std::filesystem::path image;       // where it is now; empty: not found
+  std::filesystem::path labels;      // empty: it could not be segmented
+  std::vector<std::string> remarks;  // what run.json says about it
+};
+
+/// What a run of `segment` has left in its output folder.
+struct RunResults {
+  std::string model;
+  std::vector<std::string> save;   // the kinds of files that it wrote
+  PlaneChoice choice;              // of planes and channels in stacks
+  std::vector<RunImage> images;    // in the order of the run, then those whose images were not found
+  std::vector<std::string> notes;  // sentences about inputs that are no longer there
+  bool finished = true;
+
+  bool saved(const std::string& kind) const;
+};
+
+/// Reads the run.json of an output folder of `segment`, and finds the label images in it and the images that they
+/// belong to: among the inputs of the run, or if `images` names files or folders among these. Throws one sentence with
+/// a file's name if the folder has no run.json of `segment`, if that is damaged, and if there are no label images.
+RunResults find_run_images(const std::filesystem::path& out, const std::vector<std::string>& images = {});
+
+}  // namespace basin::tools
