@@ -2,7 +2,7 @@
 #include <string>
 #include <vector>
 
-#include "data/files/array.h"
+#include "data/arrays/array.h"
 #include "data/files/image.h"
 #include "data/files/labels.h"
 

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "data/arrays/npy.h"
 #include "data/dataset/dataset.h"
-#include "data/files/npy.h"
 #include "data/objects/write_stack.h"
 #include "data/view/page_files.h"
 #include "data/view/view.h"

@@ -9,9 +9,9 @@
 #include <memory>
 #include <optional>
 
+#include "data/arrays/npy.h"
 #include "data/files/csv.h"
 #include "data/files/image.h"
-#include "data/files/npy.h"
 #include "data/files/stack_planes.h"
 #include "data/metrics/metrics_files.h"
 #include "data/objects/objects_csv.h"
