@@ -52,7 +52,7 @@ void put_run(const Folder& folder, const Json& changes = Json::object()) {
   write_bytes(folder / "out/run.json", run.dump());
 }
 
-void put_image(const fs::path& path, int height = 3, int width = 4) {
+void put_viewed_image(const fs::path& path, int height = 3, int width = 4) {
   Image image{height, width, 1, PixelType::u8, std::vector<std::byte>(size_t(height) * size_t(width))};
   for (size_t i = 0; i < image.pixels.size(); ++i)
     image.pixels[i] = std::byte(10 * i);
@@ -124,9 +124,9 @@ TEST_CASE("view: a vector field is shown by hue and brightness, other maps in gr
 
 TEST_CASE("view: writes a page with images, labels, tables and remarks, whatever the names") {
   const Folder folder;
-  put_image(folder / ("images/" + odd_name));
-  put_image(folder / "images/c.png");
-  put_image(folder / "images/d.png");
+  put_viewed_image(folder / ("images/" + odd_name));
+  put_viewed_image(folder / "images/c.png");
+  put_viewed_image(folder / "images/d.png");
   write_labels(folder / ("out/" + stem_of(odd_name) + "_masks.png"), labels_of(3, 4, two_objects));
   write_labels(folder / "out/c_masks.png", labels_of(3, 4, std::vector<int64_t>(12)));
   write_bytes(folder / "out/c_objects.csv", "label,area\n");
@@ -178,7 +178,7 @@ TEST_CASE("view: the files of the page are those of the source tree, and use no 
 
 TEST_CASE("view: an earlier view is replaced, and nothing else") {
   const Folder folder;
-  put_image(folder / "images/a.png");
+  put_viewed_image(folder / "images/a.png");
   write_labels(folder / "out/a_masks.png", labels_of(3, 4, two_objects));
   put_run(folder);
   REQUIRE(run_basin(folder, "view out --out page").code == 0);
@@ -221,14 +221,14 @@ TEST_CASE("view: one sentence for each bad input") {
   refused("out", "out/run.json: is damaged");
   put_run(folder, {{"save", {"overlay"}}});
   refused("out", "out: this run has not saved label images; segment with --save labels,...");
-  put_image(folder / "images/a.png");
+  put_viewed_image(folder / "images/a.png");
   put_run(folder);
   refused("out", "out: contains no label images");
 }
 
 TEST_CASE("view: labels are shown alone if the image has moved, changed its size or cannot be read") {
   const Folder folder;
-  put_image(folder / "images/a.png", 3, 5);
+  put_viewed_image(folder / "images/a.png", 3, 5);
   write_bytes(folder / "images/b.png", "damaged");
   for (const char* file : {"a", "b", "c"})
     write_labels(folder / ("out/" + std::string(file) + "_masks.png"), labels_of(3, 4, two_objects));
@@ -247,7 +247,7 @@ TEST_CASE("view: labels are shown alone if the image has moved, changed its size
   }
   // The images are elsewhere.
   for (const char* file : {"a", "b", "c"})
-    put_image(folder / ("moved/" + std::string(file) + ".png"));
+    put_viewed_image(folder / ("moved/" + std::string(file) + ".png"));
   CHECK(run_basin(folder, "view out --image moved").err == "");
   CHECK(image_of(folder.path() / "out/view", 3)["pictures"].size() == 1);
   fs::remove_all(folder.path() / "images");
@@ -258,12 +258,12 @@ TEST_CASE("view: labels are shown alone if the image has moved, changed its size
 
 TEST_CASE("view: maps, scores and pixel values of the run are on the page") {
   const Folder folder;
-  put_image(folder / "images/a.png");
+  put_viewed_image(folder / "images/a.png");
   write_labels(folder / "out/a_masks.png", labels_of(3, 4, two_objects));
   write_bytes(folder / "out/a_scores.csv", "label,score\n1,0.25\n2,0.75\n");
   write_npy<float>(folder / "out/a_field.npy", {2, 3, 4}, std::vector<float>(24).data());
   write_npy<float>(folder / "out/a_other.npy", {1, 3, 4}, std::vector<float>(12).data());
-  put_image(folder / "out/a_probability.png");
+  put_viewed_image(folder / "out/a_probability.png");
   put_run(folder, {{"save", {"labels", "field", "probability"}}});
   REQUIRE(run_basin(folder, "view out").code == 0);
   const Json image = image_of(folder.path() / "out/view", 1);
