@@ -35,6 +35,18 @@ fs::path temporary_beside(const fs::path& path) {
   return path.parent_path() / (temporary_prefix + unique + temporary_suffix);
 }
 
+/// Writes all bytes to an open file. Returns 0, or the number of the error.
+int write_all(int descriptor, std::string_view bytes) noexcept {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor, bytes.data(), std::min(bytes.size(), size_t(1) << 30));
+    if (written >= 0)
+      bytes.remove_prefix(size_t(written));
+    else if (errno != EINTR)
+      return errno;
+  }
+  return 0;
+}
+
 /// Flushes a folder. Some file systems cannot; the files themselves are safe.
 void flush_folder(const fs::path& folder) {
   const int d = open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -98,16 +110,7 @@ OutputFile::~OutputFile() {
 }
 
 bool OutputFile::put(const void* bytes, size_t n) noexcept {
-  const char* next = static_cast<const char*>(bytes);
-  while (n > 0 && error_ == 0) {
-    const ssize_t written = ::write(descriptor_, next, std::min(n, size_t(1) << 30));
-    if (written >= 0) {
-      next += written;
-      n -= size_t(written);
-    } else if (errno != EINTR) {
-      error_ = errno;
-    }
-  }
+  if (error_ == 0) error_ = write_all(descriptor_, {static_cast<const char*>(bytes), n});
   return error_ == 0;
 }
 
@@ -156,18 +159,10 @@ void OutputFolder::write(const std::string& name, std::string_view content) {
   std::error_code error;
   fs::create_directories(file.parent_path(), error);
   const int descriptor = open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  bool good = descriptor >= 0;
-  while (good && !content.empty()) {
-    const ssize_t written = ::write(descriptor, content.data(), std::min(content.size(), size_t(1) << 30));
-    if (written >= 0)
-      content.remove_prefix(size_t(written));
-    else
-      good = errno == EINTR;
-  }
-  good = good && fsync(descriptor) == 0;
-  const int failure = errno;
-  if (descriptor >= 0) good = close(descriptor) == 0 && good;
-  if (!good) refuse(path_.string(), ": cannot be written (", why(failure), ")");
+  int failure = descriptor < 0 ? errno : write_all(descriptor, content);
+  if (failure == 0 && fsync(descriptor) != 0) failure = errno;
+  if (descriptor >= 0 && close(descriptor) != 0 && failure == 0) failure = errno;
+  if (failure != 0) refuse(path_.string(), ": cannot be written (", why(failure), ")");
 }
 
 void OutputFolder::commit() {

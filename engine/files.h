@@ -14,8 +14,8 @@ struct CloseFile {
 };
 using File = std::unique_ptr<std::FILE, CloseFile>;
 
-/// Throws one sentence: that there is no such file or folder, or that the path is an address on the network, which
-/// Basin does not read.
+/// Throws "PATH: no such file or folder"; for an address on the network, which Basin does not read, a sentence that says
+/// so.
 [[noreturn]] void refuse_missing(const std::filesystem::path&);
 
 /// Opens a file for reading. Throws one sentence with its name if it is missing, a folder, unreadable or empty.

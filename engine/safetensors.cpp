@@ -1,6 +1,7 @@
 #include "engine/safetensors.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 
 #include "engine/crc.h"
@@ -97,9 +98,8 @@ std::string checksum_of(const SafeTensors& content) {
   uint32_t sum = crc32(to_text(header));
   for (const StoredTensor& t : content.tensors)
     sum = crc32({reinterpret_cast<const char*>(t.bytes.data()), t.bytes.size()}, sum);
-  std::string digits(8, '0');
-  for (size_t k = 0; k < 8; ++k)
-    digits[7 - k] = "0123456789abcdef"[sum >> (4 * k) & 15];
+  char digits[9];
+  std::snprintf(digits, sizeof digits, "%08x", unsigned(sum));
   return digits;
 }
 

@@ -19,16 +19,6 @@ constexpr size_t max_rank = 16;
 constexpr int64_t max_side = int64_t(1) << 40;
 constexpr int64_t max_chunks_in_shard = int64_t(1) << 24;
 
-/// A member of an object; null if there is none.
-const Json& member(const Json& json, const char* key) {
-  static const Json none;
-  if (!json.is_object()) return none;
-  const auto found = json.find(key);
-  return found == json.end() ? none : *found;
-}
-
-std::string text_of(const Json& json) { return json.is_string() ? json.get<std::string>() : std::string(); }
-
 Json read_json(const fs::path& path) {
   const std::vector<std::byte> bytes = read_file(path);
   Json json = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});

@@ -13,15 +13,6 @@ namespace {
 
 constexpr size_t max_listed = 5;
 
-const Json& member(const Json& json, const char* key) {
-  static const Json none;
-  if (!json.is_object()) return none;
-  const auto found = json.find(key);
-  return found == json.end() ? none : *found;
-}
-
-std::string text_of(const Json& json) { return json.is_string() ? json.get<std::string>() : std::string(); }
-
 /// What OME says about a group; null if nothing.
 Json ome_of(const fs::path& group) {
   const Json all = zarr_attributes(group);

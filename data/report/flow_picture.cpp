@@ -8,18 +8,16 @@
 #include "kernels/runtime/platform.h"
 
 namespace basin {
-namespace {
 
-/// The pure colour of a hue from 0 to 6: red, yellow, green, cyan, blue, magenta and red again, with linear ramps.
-std::array<double, 3> colour_of(double hue) {
-  const auto ramp = [&](double shift) {
-    const double h = std::fmod(hue + shift, 6);
-    return std::clamp(std::abs(h - 3) - 1, 0., 1.);
-  };
-  return {ramp(0), ramp(4), ramp(2)};
+std::array<double, 3> colour_of_direction(double x, double y) {
+  const double hue = std::atan2(y, x) / (std::numbers::pi / 3);
+  std::array<double, 3> colour;
+  for (int c = 0; c < 3; ++c) {  // each of red, green and blue is full within 60 degrees of its own hue
+    const double distance = std::abs(std::remainder(hue - 2 * c, 6));
+    colour[size_t(c)] = std::clamp(2 - distance, 0., 1.);
+  }
+  return colour;
 }
-
-}  // namespace
 
 Image flow_picture(int height, int width, const std::vector<float>& field) {
   const size_t n = size_t(height) * size_t(width);
@@ -37,8 +35,7 @@ Image flow_picture(int height, int width, const std::vector<float>& field) {
   uint8_t* to = picture.as<uint8_t>();
   for (size_t p = 0; p < n; ++p, to += 3) {
     if (lengths[p] == 0) continue;
-    const double turn = std::atan2(double(field[n + p]), double(field[p])) / (2 * std::numbers::pi);
-    const std::array<double, 3> colour = colour_of(6 * (turn < 0 ? turn + 1 : turn));
+    const std::array<double, 3> colour = colour_of_direction(field[p], field[n + p]);
     const double brightness = 255 * std::min(1., lengths[p] / full);
     for (size_t c = 0; c < 3; ++c)
       to[c] = uint8_t(std::lround(brightness * colour[c]));

@@ -3,11 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdint>
-#include <numbers>
 
+#include "data/report/flow_picture.h"
 #include "kernels/runtime/platform.h"
 
 namespace basin {
@@ -52,17 +51,6 @@ ViewPicture channel_of(const Image& image, int channel, std::string name) {
   });
 }
 
-/// The colour of a vector, as for pictures_of_map().
-std::array<uint8_t, 3> colour_of(double x, double y) {
-  const double hue = std::atan2(y, x) / (std::numbers::pi / 3), brightness = std::min(1., std::hypot(x, y));
-  std::array<uint8_t, 3> colour;
-  for (int c = 0; c < 3; ++c) {  // each of red, green and blue is full within 60 degrees of its own hue
-    const double distance = std::abs(std::remainder(hue - 2 * c, 6));
-    colour[size_t(c)] = uint8_t(std::lround(255 * brightness * std::clamp(2 - distance, 0., 1.)));
-  }
-  return colour;
-}
-
 }  // namespace
 
 std::vector<ViewPicture> pictures_of(const Image& image) {
@@ -90,9 +78,11 @@ std::vector<ViewPicture> pictures_of_map(const std::string& name, const Array& m
   if (channels == 2) {
     Image image{height, width, 3, PixelType::u8, std::vector<std::byte>(3 * n)};
     uint8_t* to = image.as<uint8_t>();
-    for (size_t i = 0; i < n; ++i)
-      for (const uint8_t part : colour_of(values[i], values[n + i]))
-        *to++ = part;
+    for (size_t i = 0; i < n; ++i) {
+      const double x = values[i], y = values[n + i], brightness = std::min(1., std::hypot(x, y));
+      for (const double part : colour_of_direction(x, y))
+        *to++ = uint8_t(std::lround(255 * brightness * part));
+    }
     return {{name, std::move(image), 0, 255, false}};
   }
   std::vector<ViewPicture> pictures;

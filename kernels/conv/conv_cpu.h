@@ -5,10 +5,8 @@
 // Convolution on the CPU by oneDNN (kernels/conv/conv_onednn.h), with the same arguments and results. Problems for
 // which oneDNN has only its reference kernel, thousands of times slower, are rewritten as equivalent ones:
 //   - A dilation d of a kernel with one row or one column. Rows y = d a + b with the same b interact only with each
-// other,
-//     so maps of H x W pixels are also maps of H/d x (d W) pixels without dilation, in the same memory; for columns
-// they are
-//     H slices of W/d x d pixels. If d does not divide the size, the maps are copied into larger ones.
+//     other, so maps of H x W pixels are also maps of H/d x (d W) pixels without dilation, in the same memory; for
+//     columns they are H slices of W/d x d pixels. If d does not divide the size, the maps are copied into larger ones.
 //   - Maps x whose channels do not fill their last block: the padding lanes become channels with weights of 0.
 
 namespace basin::kernels {
