@@ -41,6 +41,7 @@ struct PngHeader {
   png_colorp palette = nullptr;
 };
 
+/// The header, before libpng allocates memory for a row.
 bool read_header(PngCodec& codec, std::FILE* file, PngHeader& h) {
   if (setjmp(png_jmpbuf(codec.png))) return false;
   png_set_user_limits(codec.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
@@ -58,14 +59,20 @@ bool read_header(PngCodec& codec, std::FILE* file, PngHeader& h) {
   png_bytep exif = nullptr;
   if (png_get_eXIf_1(codec.png, codec.info, &exif_size, &exif)) h.orientation = exif_orientation(exif, exif_size);
 #endif
+  h.height = png_get_image_height(codec.png, codec.info);
+  h.width = png_get_image_width(codec.png, codec.info);
+  h.channels = colour == PNG_COLOR_TYPE_RGB || colour == PNG_COLOR_TYPE_RGB_ALPHA ? 3 : 1;
+  return true;
+}
+
+/// Rows will be read without alpha, each sample in one byte or in two of this machine's order.
+bool prepare_rows(PngCodec& codec) {
+  if (setjmp(png_jmpbuf(codec.png))) return false;
   png_set_packing(codec.png);
   png_set_strip_alpha(codec.png);
   png_set_swap(codec.png);
   png_set_interlace_handling(codec.png);
   png_read_update_info(codec.png, codec.info);
-  h.height = png_get_image_height(codec.png, codec.info);
-  h.width = png_get_image_width(codec.png, codec.info);
-  h.channels = png_get_channels(codec.png, codec.info);
   return true;
 }
 
@@ -141,6 +148,7 @@ Decoded read_png(const fs::path& path) {
   if (h.animated) refuse(path.string(), ": is an animation of several images; save each as a separate file");
   Decoded d;
   d.pixels = allocate(path, h.bits == 16 ? ElementType::u16 : ElementType::u8, h.height, h.width, h.channels);
+  if (!prepare_rows(codec)) damaged(codec);
   std::vector<png_bytep> rows(h.height);
   const size_t stride = d.pixels.bytes.size() / h.height;
   for (size_t y = 0; y < rows.size(); ++y)

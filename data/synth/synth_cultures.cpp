@@ -83,7 +83,8 @@ std::vector<Body> scattered(const SynthOptions& options, const Strain& strain, b
   std::vector<Body> bodies;
   const double cluster = random.uniform(0, 0.8f), branching = chance(random, 0.15) ? 0.3 : 0;
   StalkShape stalk;
-  stalk.radius = std::max(1.1, strain.radius * random.uniform(0.22f, 0.48f));
+  // As wide as a stalk looks, which is wider than it is: the microscope blurs it, and people draw what they see.
+  stalk.radius = std::max(1.6, strain.radius * random.uniform(0.3f, 0.6f));
   stalk.winding = log_uniform(random, 0.02, 0.2);
   const double stalk_length = strain.length * random.uniform(0.5f, 5);
   const double share = stalks ? random.uniform(0.02f, 0.12f) : random.uniform(0.02f, 0.35f);

@@ -83,7 +83,7 @@ Plane cytosol(const Scene& scene, double radius, double envelope, double flatnes
   Plane out{scene.height, scene.width, std::vector<float>(scene.thickness.size())};
   for (size_t p = 0; p < out.at.size(); ++p) {
     if (scene.ids[p] == 0) continue;
-    const double r = scene.radius[p], inner = r - std::min(envelope, 0.4 * r);
+    const double r = scene.radius[p], inner = r - std::min(envelope, 0.5 * r);
     const double relative = 1 - from_spine(scene, p) / (inner * inner);
     if (relative > 0) out.at[p] = float(inner / radius * std::pow(relative, flatness / 2));
   }
@@ -159,7 +159,7 @@ Plane stained(const Specimen& specimen, const StainOptics& optics, Random& rando
   for (size_t p = 0; p < dye.at.size(); ++p) {
     double amount = optics.cytosol * body.at[p] + optics.nucleoid * specimen.nucleoid.at[p] / (2 * specimen.radius);
     if (optics.membrane > 0 && scene.ids[p] != 0) {
-      const double r = scene.radius[p], outer = r - std::min(optics.envelope, 0.4 * r);
+      const double r = scene.radius[p], outer = r - std::min(optics.envelope, 0.5 * r);
       const double inner = std::max(0.0, outer - optics.shell), d2 = from_spine(scene, p);
       const double shell = std::sqrt(std::max(0.0, outer * outer - d2)) - std::sqrt(std::max(0.0, inner * inner - d2));
       // A shell of this thickness is at most sqrt(outer^2 - inner^2) deep, which is scaled to 1.

@@ -1,7 +1,9 @@
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
+#include <fstream>
 
 #include "engine/files.h"
 #include "tests/support/file_support.h"
@@ -37,6 +39,13 @@ std::string chunk(const std::string& type, const std::string& data) {
   }
   return big(uint32_t(data.size())) + type + data + big(~crc);
 }
+/// Addresses in use, bytes.
+uint64_t memory_of_this_process() {
+  uint64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * uint64_t(sysconf(_SC_PAGESIZE));
+}
+
 std::string png_header(uint32_t width, uint32_t height) {
   std::string ihdr;
   for (uint32_t v : {width, height})
@@ -92,6 +101,20 @@ TEST_CASE("image: a header with a larger size than the file's data is refused") 
             .pixels == std::vector<std::byte>(64, std::byte{1}));
 }
 
+#ifndef __SANITIZE_ADDRESS__  // which reserves terabytes of addresses
+TEST_CASE("image: a header with a larger size than the file's data is refused before memory is taken for it") {
+  const Folder folder;
+  write_bytes(folder / "a.png", png_header(0x7fffffff, 1));
+  rlimit old{};
+  getrlimit(RLIMIT_AS, &old);
+  const rlimit small{rlim_t(memory_of_this_process()) + (256 << 20), old.rlim_max};
+  setrlimit(RLIMIT_AS, &small);
+  const std::string why = image_refusal(folder / "a.png");
+  setrlimit(RLIMIT_AS, &old);
+  CHECK_MESSAGE(contains(why, "more than the file can contain"), why);
+}
+#endif
+
 TEST_CASE("image: a JPEG whose Huffman tables are missing or too long is refused") {
   const Folder folder;
   for (const char* name : {"smooth.jpg", "smooth_progressive.jpg"}) {
@@ -117,14 +140,14 @@ TEST_CASE("image: a truncated file is refused; a file with any byte changed is r
     CAPTURE(name);
     const std::string whole = read_bytes(samples / name);
     const std::filesystem::path damaged = folder / name;
-    const size_t stride = std::max<size_t>(1, whole.size() / 150);
+    const size_t stride = std::max<size_t>(1, whole.size() / 60);
     for (size_t n = 0; n < whole.size(); n += n < 64 ? 1 : stride) {
       CAPTURE(n);
       CHECK(image_refusal(write_bytes(damaged, whole.substr(0, n))).starts_with(damaged.string() + ": "));
     }
     CHECK(image_refusal(write_bytes(damaged, whole.substr(0, whole.size() - 1))).starts_with(damaged.string()));
     for (size_t i = 0; i < whole.size(); i += i < 256 ? 1 : stride)
-      for (int flip : {0x01, 0x80, 0xff}) {
+      for (int flip : {0x01, 0xff}) {
         std::string bytes = whole;
         bytes[i] = char(bytes[i] ^ flip);
         write_bytes(damaged, bytes);

@@ -368,12 +368,12 @@ TEST_CASE("training: a network can overfit a single image") {
   const Exec cpu;
   const Folder folder;
   VectorFieldOptions options = small_options();
-  options.net.width = 16;
+  options.net.width = 8;
   VectorFields method(options);
   method.params().allocate(cpu);
   const std::vector<Example> examples = synthetic(1, 64);
   TrainOptions o;
-  o.steps = 100, o.crop = 64, o.rate.rate = 3e-3, o.rate.schedule = Schedule::cosine;
+  o.steps = 60, o.crop = 64, o.rate.rate = 5e-3, o.rate.schedule = Schedule::cosine;
   o.augment = parse_augmentation("none");
   train(cpu, method, examples, {}, o, {folder.path()}, false);
   const std::unique_ptr<Predictor> predictor = method.predictor(cpu);

@@ -113,7 +113,7 @@ TEST_CASE("bench: every method's training step and segmentation are timed") {
 
 TEST_CASE("bench: a precision that the device lacks is reported, and fp32 is used") {
   const Folder folder;
-  const Ran ran = run_basin(folder, "bench memory --reps 1 --device cpu --precision tf32 --json rows.json");
+  const Ran ran = run_basin(folder, "bench matrix --reps 1 --device cpu --precision tf32 --json rows.json");
   CHECK(ran.code == 0);
   CHECK_MESSAGE(contains(ran.err, "--precision tf32: this device does not support it"), ran.err);
   CHECK(Json::parse(read_bytes(folder / "rows.json"))[0]["precision"] == "fp32");

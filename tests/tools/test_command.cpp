@@ -63,12 +63,12 @@ TEST_CASE("command: doctor describes the build and the machine") {
 
 TEST_CASE("command: bench prints a table and writes it as JSON") {
   const Folder folder;
-  const Ran bench = run_basin(folder, "bench memory --reps 2 --device cpu --threads 1 --json times.json");
+  const Ran bench = run_basin(folder, "bench matrix --reps 2 --device cpu --threads 1 --json times.json");
   REQUIRE_MESSAGE(bench.code == 0, bench.err);
   CHECK(contains(bench.out, "1 thread\n"));
   const Json times = Json::parse(read_bytes(folder / "times.json"));
   REQUIRE(times.size() == 1);
-  CHECK(times[0]["name"] == "memory");
+  CHECK(times[0]["name"] == "matrix");
   CHECK(times[0]["reps"] == 2);
   CHECK(times[0]["median_ms"] >= times[0]["min_ms"]);
   CHECK(contains(times[0]["device"].get<std::string>(), "cpu"));
