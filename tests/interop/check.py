@@ -198,6 +198,43 @@ def check_events(folder):
     check("events: times of this run", all(e.wall_time > 1.6e9 for e in events.Scalars("loss/total")))
 
 
+def tensors_of(numpy, path):
+    """The tensors of a .safetensors file, by name."""
+    content = path.read_bytes()
+    begin = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:begin])
+    header.pop("__metadata__", None)
+    return {name: numpy.frombuffer(content, "<f4", (t["data_offsets"][1] - t["data_offsets"][0]) // 4,
+                                   begin + t["data_offsets"][0]).reshape(t["shape"]) for name, t in header.items()}
+
+
+def check_torchvf(numpy, folder):
+    """A state_dict of torchvf's names, written by PyTorch in several forms, converted and loaded."""
+    torch = module("torch")
+    if torch is None:
+        return
+    convert = [sys.executable, ROOT / "tools/python/torchvf_to_safetensors.py"]
+    tensors = tensors_of(numpy, ROOT / "models/pretrained/nuclei-fluo.safetensors")
+    weights = {name: torch.from_numpy(t.copy()) for name, t in tensors.items()}
+    weights["backbone.Encoder_0.bn1.num_batches_tracked"] = torch.tensor(5)
+    turned = {name: torch.nn.Parameter(t.transpose(0, -1).contiguous().transpose(0, -1)) if t.is_floating_point() else t
+              for name, t in weights.items()}
+    forms = {"plain": weights, "wrapped": {"epoch": 3, "model_state_dict": {"module." + n: t for n, t in turned.items()}}}
+    for form, checkpoint in forms.items():
+        torch.save(checkpoint, folder / f"{form}.pt")
+        model = folder / f"{form}.safetensors"
+        subprocess.run([*convert, folder / f"{form}.pt", model], check=True, stdout=subprocess.DEVNULL)
+        got = tensors_of(numpy, model)
+        check(f"torchvf: {form} checkpoint", sorted(got) == sorted(tensors) and all((got[n] == t).all() for n, t in tensors.items()))
+        info = subprocess.run([BASIN, "info", model], check=True, capture_output=True, text=True).stdout
+        check(f"torchvf: {form} checkpoint loads", "vf-h1" in info)
+    for form, checkpoint in {"class": torch.nn.Linear(2, 2), "network": {"x": torch.zeros(3)}}.items():
+        torch.save(checkpoint, folder / f"{form}.pt")
+        run = subprocess.run([*convert, folder / f"{form}.pt", folder / "no.safetensors"], capture_output=True, text=True)
+        check(f"torchvf: a checkpoint of another {form} is refused", run.returncode == 1 and run.stderr.count("\n") == 1 and
+              not (folder / "no.safetensors").exists(), run.stderr.strip())
+
+
 def main():
     numpy = module("numpy")
     tifffile = module("tifffile")
@@ -247,6 +284,7 @@ def main():
             check("npy: Cellpose loads it as training data", (numpy.squeeze(loaded[1][0]) == labels).all())
         check_zarr(numpy, tifffile, folder, labels, image)
         check_events(folder)
+        check_torchvf(numpy, folder)
         pictures = module("skimage.io")
         if pictures:
             plane = pictures.imread(ROOT / "data/samples/nuclei_000_img.png")[:160, :200]
