@@ -5,7 +5,8 @@
 set -euo pipefail
 export LC_ALL=C
 build=$(realpath "$1") work=$(realpath -m "$2")
-samples=$(dirname "$(realpath "$0")")/../data/samples
+tests=$(dirname "$(realpath "$0")")
+samples=$tests/../data/samples
 unset BASIN_MODELS
 rm -rf "$work"
 mkdir -p "$work"
@@ -27,6 +28,10 @@ try() { # PREFIX: everything is there and works
   for file in man/man1/basin.1 man/man1/basin-train.1 doc/basin/copyright zsh/site-functions/_basin; do
     [ -s "$prefix/share/$file" ] || fail "$prefix/share/$file is missing"
   done
+  if command -v cc >/dev/null; then
+    cc -std=c99 "$tests/tools/library.c" -I "$prefix/include" -L "$prefix/lib" "-Wl,-rpath,$prefix/lib" -lbasin -lm -o "$work/library"
+    "$work/library" nuclei-fluo >"$work/errors" || fail "$prefix: the library: $(cat "$work/errors")"
+  fi
   candidates=$(bash -c '. "$1"; COMP_WORDS=(basin check); COMP_CWORD=1; _basin; echo "${COMPREPLY[@]}"' - \
     "$prefix/share/bash-completion/completions/basin")
   [ "$candidates" = check-data ] || fail "$prefix: bash completes 'check' as '$candidates'"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "data/arrays/array.h"
 #include "data/files/encoders.h"
 #include "data/files/raster.h"
 #include "kernels/runtime/platform.h"
@@ -12,7 +13,7 @@ namespace fs = std::filesystem;
 namespace {
 
 /// The pixel type in memory for a file's element type.
-PixelType pixel_type(const fs::path& path, ElementType type) {
+PixelType pixel_type(const std::string& name, ElementType type) {
   switch (type) {
     case ElementType::u8:
     case ElementType::i8:
@@ -26,11 +27,11 @@ PixelType pixel_type(const fs::path& path, ElementType type) {
     case ElementType::f32:
       return PixelType::f32;
     default:
-      refuse(path.string(), ": has ", name_of(type), " pixels; images must have integers of up to 32 bits or floats");
+      refuse(name, ": has ", name_of(type), " pixels; images must have integers of up to 32 bits or floats");
   }
 }
 
-void check_values(const fs::path& path, const Array& a) {
+void check_values(const std::string& name, const Array& a) {
   const int64_t width = a.shape[1], channels = a.shape[2];
   with_element(a.type, [&](auto zero) {
     using T = decltype(zero);
@@ -38,7 +39,7 @@ void check_values(const fs::path& path, const Array& a) {
     const T* end = p + a.size();
     const auto refuse_at = [&](const T* at, const char* why) {
       const int64_t pixel = (at - p) / channels;
-      refuse(path.string(), ": has the value ", +*at, " at x = ", pixel % width, ", y = ", pixel / width, why);
+      refuse(name, ": has the value ", +*at, " at x = ", pixel % width, ", y = ", pixel / width, why);
     };
     if constexpr (std::is_floating_point_v<T>) {
       const T* odd = std::find_if(p, end, [](T v) { return !(std::abs(v) <= T(max_magnitude)); });
@@ -62,16 +63,8 @@ Array narrowed(Array a) {
   return out;
 }
 
-/// The picture as an image, after checking its values.
-Image image_of(const fs::path& path, raster::Picture picture) {
-  check_values(path, picture.pixels);
-  Array a = narrowed(std::move(picture.pixels));
-  Image image;
-  image.type = pixel_type(path, a.type);
-  image.height = int(a.shape[0]);
-  image.width = int(a.shape[1]);
-  image.channels = int(a.shape[2]);
-  image.pixels = std::move(a.bytes);
+Image image_of_picture(const fs::path& path, raster::Picture picture) {
+  Image image = image_of(path.string(), std::move(picture.pixels));
   image.stack = std::move(picture.stack);
   image.notes = std::move(picture.notes);
   if (image.stack.images > 1) image.notes.insert(image.notes.begin(), "read as " + to_text(image.stack));
@@ -99,8 +92,20 @@ const char* name_of(PixelType type) {
   return names[size_t(type)];
 }
 
+Image image_of(const std::string& name, Array pixels) {
+  check_values(name, pixels);
+  Array a = narrowed(std::move(pixels));
+  Image image;
+  image.type = pixel_type(name, a.type);
+  image.height = int(a.shape[0]);
+  image.width = int(a.shape[1]);
+  image.channels = int(a.shape[2]);
+  image.pixels = std::move(a.bytes);
+  return image;
+}
+
 Image read_image(const fs::path& path, const PlaneChoice& choice) {
-  return image_of(path, raster::read(path, raster::Purpose::image, choice));
+  return image_of_picture(path, raster::read(path, raster::Purpose::image, choice));
 }
 
 StackPlanes planes_in(const fs::path& path, const PlaneChoice& choice) { return raster::planes_in(path, choice); }
@@ -109,7 +114,7 @@ void read_image_planes(const fs::path& path, const StackPlanes& planes, const Pl
                        const std::function<void(int64_t, Image)>& f) {
   int64_t plane = 0;
   raster::read_planes(path, planes, choice,
-                      [&](raster::Picture picture) { f(plane++, image_of(path, std::move(picture))); });
+                      [&](raster::Picture picture) { f(plane++, image_of_picture(path, std::move(picture))); });
 }
 
 void write_png(const fs::path& path, const Image& image) { raster::write_png(path, rows_of(image)); }

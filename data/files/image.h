@@ -9,6 +9,8 @@
 
 namespace basin {
 
+struct Array;
+
 enum class PixelType : uint8_t { u8, u16, u32, f32 };
 
 /// Calls f with a value of the C++ type that `type` names and returns the result of f.
@@ -67,6 +69,10 @@ template <class T>
 constexpr T grey_of(T red, T green, T blue) {
   return T(0.299) * red + T(0.587) * green + T(0.114) * blue;
 }
+
+/// The image whose pixels are an array [height, width, channels], each side at least 1. Throws one sentence that begins
+/// with `name` for values and element types that read_image refuses in a file.
+Image image_of(const std::string& name, Array pixels);
 
 /// 8-bit or 16-bit PNG with 1 or 3 channels. Written under a temporary name and renamed.
 void write_png(const std::filesystem::path&, const Image&);

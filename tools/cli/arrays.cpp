@@ -39,14 +39,18 @@ std::string shape_text(const Array& array) {
 
 Array read_real(const std::string& path, std::initializer_list<int> ranks) {
   Array array = read_npy(path);
-  if (!array.is_real()) refuse(path, ": expected float32 or float64 numbers");
-  if (std::find(ranks.begin(), ranks.end(), int(array.shape.size())) == ranks.end())
-    refuse(path, ": the array of shape ", shape_text(array), " has the wrong number of dimensions");
-  for (const int64_t d : array.shape)
-    if (d > std::numeric_limits<int>::max()) refuse(path, ": the array of shape ", shape_text(array), " is too large");
-  with_element(array.type,
-               [&](auto zero) { refuse_not_finite(array.as<decltype(zero)>(), size_t(array.size()), path); });
+  expect_real(array, path, ranks);
   return array;
+}
+
+void expect_real(const Array& array, const std::string& name, std::initializer_list<int> ranks) {
+  if (!array.is_real()) refuse(name, ": expected float32 or float64 numbers");
+  if (std::find(ranks.begin(), ranks.end(), int(array.shape.size())) == ranks.end())
+    refuse(name, ": the array of shape ", shape_text(array), " has the wrong number of dimensions");
+  for (const int64_t d : array.shape)
+    if (d > std::numeric_limits<int>::max()) refuse(name, ": the array of shape ", shape_text(array), " is too large");
+  with_element(array.type,
+               [&](auto zero) { refuse_not_finite(array.as<decltype(zero)>(), size_t(array.size()), name); });
 }
 
 DType wider(const Array& a, const Array& b) {

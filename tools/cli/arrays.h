@@ -10,6 +10,8 @@ namespace basin::tools {
 
 /// Reads a .npy file of float32 or float64 numbers whose rank is one of `ranks`. Throws for any other.
 Array read_real(const std::string& path, std::initializer_list<int> ranks);
+/// Throws one sentence that begins with `name` unless the array is one that read_real returns.
+void expect_real(const Array&, const std::string& name, std::initializer_list<int> ranks);
 
 /// The wider of the element types of two real arrays: both are computed in it, so that neither is narrowed.
 DType wider(const Array&, const Array&);

@@ -107,7 +107,7 @@ Exec make_exec(const Common& common, bool announce) {
   const Gpu* gpu = all.empty() ? nullptr : &all[size_t(wanted_index.value_or(0))];
 #if BASIN_CUDA
   if (gpu) {
-    BASIN_CUDA_CHECK(cudaSetDevice(wanted_index.value_or(0)));
+    select_gpu(common.device);
     BASIN_CUDA_CHECK(cudaStreamCreateWithFlags(&exec.stream, cudaStreamNonBlocking));  // never destroyed
     // Memory up to this size stays in the pool when a launcher returns it, for the next one.
     cudaMemPool_t pool = nullptr;
@@ -129,6 +129,12 @@ Exec make_exec(const Common& common, bool announce) {
   if (announce && common.device == "auto") std::fprintf(stderr, "device: %s\n", describe(exec).c_str());
   resolve_setting("device", describe(exec));
   return exec;
+}
+
+void select_gpu([[maybe_unused]] const std::string& device) {
+#if BASIN_CUDA
+  BASIN_CUDA_CHECK(cudaSetDevice(wanted_gpu(device).value_or(0)));
+#endif
 }
 
 void keep_inputs(const std::filesystem::path& out, const std::vector<std::filesystem::path>& inputs) {

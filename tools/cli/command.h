@@ -39,6 +39,10 @@ void set_threads(int);
 /// not support them, which is reported on stderr.
 Exec make_exec(const Common&, bool announce = true);
 
+/// Makes the GPU that --device names the current one of the calling thread, as make_exec does. A thread that uses an
+/// Exec of another thread calls it first. Does nothing in a build without CUDA.
+void select_gpu(const std::string& device);
+
 /// Throws if `out` is one of the files that the command reads.
 void keep_inputs(const std::filesystem::path& out, const std::vector<std::filesystem::path>& inputs);
 
@@ -50,6 +54,9 @@ void report_converted(int64_t images, int channels);
 
 /// Throws if an array would be written to a regular file whose name does not end in .npy.
 void expect_npy(const std::filesystem::path& out);
+
+/// Runs the command line `basin ...`; returns the exit code. Failures are exceptions.
+int run_program(int argc, char** argv);
 
 // Each subcommand has its own file. It declares its options and sets a callback that does the work; a failure is an
 // Error.

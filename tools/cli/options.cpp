@@ -231,9 +231,9 @@ int Command::parse(int argc, char** argv) {
     refuse(arguments[0], ": no such command; the commands are ", names);
   }
   const std::string help = app_->get_name() + (command == values_->subcommands.end() ? "" : " " + arguments[0]);
-  if (command != values_->subcommands.end())
-    for (std::string& a : arguments)
-      if (const auto bare = command->second->alone.find(a); bare != command->second->alone.end()) a = bare->second;
+  const OptionValues& values = command == values_->subcommands.end() ? *values_ : *command->second;
+  for (std::string& a : arguments)
+    if (const auto bare = values.alone.find(a); bare != values.alone.end()) a = bare->second;
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {
     app_->parse(std::move(arguments));

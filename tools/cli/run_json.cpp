@@ -6,13 +6,14 @@
 namespace basin::tools {
 namespace {
 
+// Of each thread, because a program that loads the library may use it in several.
 std::string& command() {
-  static std::string line;
+  thread_local std::string line;
   return line;
 }
 
 Json& remembered() {
-  static Json values = Json::object();
+  thread_local Json values = Json::object();
   return values;
 }
 

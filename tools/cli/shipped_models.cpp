@@ -1,5 +1,8 @@
 #include "tools/cli/shipped_models.h"
 
+#include <dlfcn.h>
+#include <link.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
@@ -14,6 +17,17 @@ namespace {
 
 constexpr const char* extension = ".safetensors";
 
+/// The file that this code was loaded from: the program, or the library in another program.
+fs::path own_file() {
+  Dl_info info{};
+  link_map* loaded = nullptr;
+  void* const here = reinterpret_cast<void*>(&own_file);
+  const bool is_library = dladdr1(here, &info, reinterpret_cast<void**>(&loaded), RTLD_DL_LINKMAP) != 0 && loaded &&
+                          loaded->l_name && *loaded->l_name;  // the program itself has no name there
+  std::error_code none;
+  return is_library ? fs::canonical(loaded->l_name, none) : fs::read_symlink("/proc/self/exe", none);
+}
+
 std::vector<fs::path> model_folders() {
   std::vector<fs::path> folders;
   if (const char* listed = std::getenv("BASIN_MODELS")) {
@@ -21,11 +35,10 @@ std::vector<fs::path> model_folders() {
     for (std::string folder; std::getline(in, folder, ':');)
       if (!folder.empty()) folders.push_back(folder);
   }
-  std::error_code none;
-  const fs::path program = fs::read_symlink("/proc/self/exe", none).parent_path();
-  if (program.empty()) return folders;
-  folders.push_back(program.parent_path() / "share/basin/models");
-  folders.push_back(program / "models");
+  const fs::path here = own_file().parent_path();
+  if (here.empty()) return folders;
+  folders.push_back(here.parent_path() / "share/basin/models");
+  folders.push_back(here / "models");
   return folders;
 }
 

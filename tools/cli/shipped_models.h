@@ -11,9 +11,10 @@ struct ShippedModel {
   std::filesystem::path file;  // NAME.safetensors
 };
 
-/// The models in the folders of $BASIN_MODELS (separated by colons), in `../share/basin/models` of the program's
-/// folder, where an installation puts them, and in `models` beside the program, which a build makes a link to those of
-/// its source tree. Sorted by name; of two with the same name the one in the earlier folder.
+/// The models in the folders of $BASIN_MODELS (separated by colons), in `../share/basin/models` of the folder of the
+/// program, or of the library in another program, where an installation puts them, and in `models` beside it, which a
+/// build makes a link to those of its source tree, and where the Python package has them. Sorted by name; of two with
+/// the same name the one in the earlier folder.
 std::vector<ShippedModel> shipped_models();
 
 /// What a model is for: the first sentence of the card NAME.md beside its file, after the heading; empty where there is

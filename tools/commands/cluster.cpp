@@ -1,16 +1,12 @@
-#include <climits>
-#include <cmath>
 #include <cstdio>
 #include <numeric>
 
 #include "data/arrays/npy.h"
 #include "data/files/labels.h"
-#include "engine/tensor.h"
-#include "kernels/cluster/dbscan.h"
-#include "kernels/cluster/snap_noise.h"
 #include "tools/cli/arrays.h"
 #include "tools/cli/command.h"
 #include "tools/cli/run_json.h"
+#include "tools/cli/steps.h"
 
 namespace basin::tools {
 namespace {
@@ -18,24 +14,8 @@ namespace {
 struct ClusterArguments {
   Common common;
   std::filesystem::path points, mask, out;
-  kernels::DbscanOptions dbscan;
-  std::string snap_noise = "none";
+  ClusterStep cluster;
 };
-
-template <class T>
-std::vector<int32_t> cluster(const Exec& exec, const ClusterArguments& settings, const Array& array,
-                             int64_t* clusters) {
-  const int64_t n = array.shape[0];
-  for (int64_t i = 0; i < 2 * n; ++i)
-    if (!std::isfinite(array.as<T>()[i]))
-      refuse(settings.points.string(), ": point ", i / 2, " has a coordinate that is not finite");
-  const Tensor points = Tensor::empty(exec, {n, 2}, dtype_of<T>), labels = Tensor::empty(exec, {n}, DType::i32);
-  points.copy_from_host(exec, array.bytes.data());
-  *clusters = kernels::dbscan<T>(exec, points.view<const T, 2>(), settings.dbscan, labels.view<int32_t, 1>());
-  kernels::snap_noise<T>(exec, points.view<const T, 2>(), kernels::parse_noise_rule(settings.snap_noise),
-                         settings.dbscan.eps, labels.view<int32_t, 1>());
-  return labels.to_host<int32_t>(exec);
-}
 
 /// Writes a label image: each mask pixel gets 1 + the cluster of its point; noise and everything else are background.
 void paint(const ClusterArguments& settings, const Mask& mask, const std::vector<int32_t>& labels, int64_t clusters) {
@@ -50,12 +30,8 @@ void run(const ClusterArguments& settings) {
   if (settings.mask.empty()) expect_npy(settings.out);
   keep_inputs(settings.out, {settings.points, settings.mask});
   const Array points = read_npy(settings.points);
-  if (!points.is_real() || points.shape.size() != 2 || points.shape[1] != 2)
-    refuse(settings.points.string(), ": expected points [N, 2] of float32 or float64");
-  if (points.shape[0] > kernels::max_points)
-    refuse(settings.points.string(), ": has ", points.shape[0], " points; at most ", kernels::max_points,
-           " can be clustered at once");
-  kernels::parse_noise_rule(settings.snap_noise);
+  expect_points(points, settings.points.string());
+  settings.cluster.check();
   Mask mask;
   if (!settings.mask.empty()) {
     mask = read_mask(settings.mask.string());
@@ -66,9 +42,7 @@ void run(const ClusterArguments& settings) {
   }
   const Exec exec = make_exec(settings.common);
   int64_t clusters = 0;
-  const std::vector<int32_t> labels = points.type == ElementType::f32
-                                          ? cluster<float>(exec, settings, points, &clusters)
-                                          : cluster<double>(exec, settings, points, &clusters);
+  const std::vector<int32_t> labels = settings.cluster.labels_of(exec, points, settings.points.string(), clusters);
   int64_t noise = 0;
   for (const int32_t label : labels)
     noise += label < 0;
@@ -88,18 +62,7 @@ void add_cluster(Command& program) {
       program.subcommand("cluster", "cluster points [N, 2] by DBSCAN, with the same labels as scikit-learn");
   auto settings = std::make_shared<ClusterArguments>();
   command.add("POINTS", settings->points, "points [N, 2] as (x, y), .npy of float32 or float64").required();
-  command.add("--eps", settings->dbscan.eps, "radius: points at most this far apart are neighbours").required();
-  command
-      .add("--min-samples", settings->dbscan.min_samples,
-           "a core point has at least this many neighbours, itself included")
-      .required();
-  command
-      .add("--snap-noise", settings->snap_noise,
-           "how noise points get a label. majority, or no value: the most frequent label of the 5 nearest clustered "
-           "points; "
-           "omnipose: that of the nearest clustered point among its 5 nearest points, if nearer than eps; "
-           "none: they stay noise. Default: none")
-      .alone("majority");
+  settings->cluster.add_to(command);
   command.add("--mask", settings->mask,
               "image whose foreground pixels (not 0), in raster order, are where the POINTS started");
   command

@@ -10,6 +10,7 @@
 #include "tools/cli/counted.h"
 #include "tools/cli/label_inputs.h"
 #include "tools/cli/run_json.h"
+#include "tools/cli/segmentation_options.h"
 #include "tools/results/result_files.h"
 #include "tools/results/savers.h"
 

@@ -9,14 +9,15 @@
 #include "tools/cli/arrays.h"
 #include "tools/cli/command.h"
 #include "tools/cli/run_json.h"
+#include "tools/cli/steps.h"
 
 namespace basin::tools {
 namespace {
 
 struct IntegrateRequest {
   Common common;
-  std::string field, points, mask, out, solver = "euler", interpolation = "bilinear", suppression = "none", rescale;
-  kernels::IntegrateOptions options;
+  std::string field, points, mask, out, rescale;
+  IntegrateStep step;
 };
 
 /// The field multiplied by its divergence on the mask. The divergence is computed in float32.
@@ -31,24 +32,16 @@ Tensor rescaled(const Exec& exec, const Tensor& field, const Tensor& mask, const
   return Tensor::from(exec, field.shape(), std::vector<T>(scaled.begin(), scaled.end()));
 }
 
-void run(IntegrateRequest request) {
+void run(const IntegrateRequest& request) {
   expect_npy(request.out);
   keep_inputs(request.out, {request.field, request.points, request.mask});
   if (request.points.empty() == request.mask.empty()) refuse("integrate: give exactly one of --points and --mask");
-  request.options.solver = kernels::parse_solver(request.solver);
-  request.options.interpolation = kernels::parse_interpolation(request.interpolation);
-  request.options.suppression = kernels::parse_suppression(request.suppression);
-  check(request.options);
+  const kernels::IntegrateOptions options = request.step.options();
   if (!request.rescale.empty() && request.mask.empty())
     refuse("--rescale: needs the foreground pixels; give them with --mask");
-  const Array field = read_real(request.field, {3});
-  if (field.shape[0] != 2 || field.size() == 0)
-    refuse(request.field, ": expected a field [2, H, W], not ", shape_text(field));
+  const Array field = read_npy(request.field);
+  expect_field(field, request.field);
   const int h = int(field.shape[1]), w = int(field.shape[2]);
-  constexpr int most = kernels::field_side_limit;
-  if (h >= most || w >= most || int64_t(h) * w >= int64_t(1) << 31)
-    refuse(request.field, ": a field of ", h, " x ", w, " pixels is too large");
-
   Array start;
   if (!request.points.empty()) {
     start = read_real(request.points, {2});
@@ -70,7 +63,7 @@ void run(IntegrateRequest request) {
       kernels::mask_points<T>(exec, mask.view<const uint8_t, 2>(), points.view<T, 2>());
       if (!request.rescale.empty()) vectors = rescaled<T>(exec, vectors, mask, request.rescale);
     }
-    kernels::integrate<T>(exec, vectors.view<const T, 3>(), points.view<T, 2>(), request.options);
+    kernels::integrate<T>(exec, vectors.view<const T, 3>(), points.view<T, 2>(), options);
     write_npy(request.out, {points.dim(0), 2}, points.to_host<T>(exec).data());
   });
   write_run_json_beside(request.out);
@@ -85,23 +78,7 @@ void add_integrate(Command& program) {
   command.add("--points", request->points, "starting points: .npy, float32 or float64 [N,2], (x, y)");
   command.add("--mask", request->mask,
               "start at the foreground pixels (not 0) of this image or .npy [H,W], in raster order");
-  command.add("--solver", request->solver, "integration scheme").one_of({"euler", "midpoint", "rk4", "dopri5"}).shown();
-  command.add("--step", request->options.step, "time step; dopri5: the first one tried").positive().shown();
-  command.add("--steps", request->options.steps, "number of steps; dopri5 integrates to step * steps")
-      .within(0, 100000000)
-      .shown();
-  command.add("--tolerance", request->options.tolerance, "dopri5: largest estimated error of a step, px")
-      .positive()
-      .shown();
-  command.add("--interpolation", request->interpolation, "interpolation of the field between pixels")
-      .one_of({"bilinear", "nearest"})
-      .shown();
-  command
-      .add("--suppress", request->suppression,
-           "euler: damp the flow with time as in Omnipose's paper (paper, or no value) or as in its code (omnipose); "
-           "default: none")
-      .alone("paper")
-      .one_of({"none", "paper", "omnipose"});
+  request->step.add_to(command);
   command
       .add("--rescale", request->rescale,
            "as in Omnipose: normalise the vectors on --mask, multiply by their divergence, scaled so that these "

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 
 #include "engine/files.h"
@@ -9,7 +8,7 @@
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
-#include "tools/cli/setting_options.h"
+#include "tools/cli/segmentation_options.h"
 #include "tools/cli/shipped_models.h"
 #include "tools/commands/segment_batch.h"
 #include "tools/commands/segment_work.h"
@@ -23,57 +22,12 @@ namespace {
 struct SegmentArguments {
   Common common;
   std::vector<std::string> inputs, save{"labels", "overlay"};
-  std::string model, out, tiling, norm, scale, shard;
-  std::optional<int> tile, overlap;
-  std::optional<double> diameter, stitch;
-  SettingOptions settings;
+  std::string model, out, shard;
+  std::optional<double> stitch;
+  SegmentationOptions segmentation;
   PlaneChoice choice;
-  ObjectFilter filter;
-  bool tta = false, recursive = false, skip_existing = false;
+  bool recursive = false, skip_existing = false;
 };
-
-/// How images are tiled. --tile or --overlap without --tiling selects the published (dynamic) tiling.
-TilingOptions tiling_of(const SegmentArguments& o) {
-  TilingOptions tiling;
-  if (!o.tiling.empty())
-    tiling.tiling = parse_tiling(o.tiling);
-  else if (o.tile || o.overlap)
-    tiling.tiling = Tiling::dynamic;
-  if (o.tile) tiling.tile = *o.tile;
-  if (o.overlap) tiling.overlap = *o.overlap;
-  return tiling;
-}
-
-double parse_scale(const std::string& text) {
-  double scale = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), scale);
-  if (error != std::errc() || end != text.data() + text.size() || !(scale >= min_scale && scale <= max_scale))
-    refuse("--scale ", text, ": expected auto or a number from ", min_scale, " to ", max_scale);
-  return scale;
-}
-
-/// The scale at which the network sees images: as given, or so that objects of the given diameter look as large as
-/// those the model was trained on. Without either, as the model was trained, or searched for each image if it says so.
-void choose_scale(const SegmentArguments& o, Work& work) {
-  const auto need_sizes = [&](const char* option) {
-    if (!has_object_sizes(work.model.info))
-      refuse(option, ": ", o.model,
-             " does not record the size of the objects that it was trained on; give a number as --scale instead");
-  };
-  if (o.diameter) {
-    need_sizes("--diameter");
-    work.options.scale = work.trained->diameter / *o.diameter;
-  } else if (o.scale.empty()) {
-    work.finds_scale = searches_scale(work.model.info);
-    work.options.scale = with_name(o.model, [&] { return stored_scale(work.model.info); });
-  } else if (o.scale == "auto") {
-    need_sizes("--scale auto");
-    work.finds_scale = true;
-  } else {
-    work.options.scale = parse_scale(o.scale);
-  }
-  resolve_setting("scale", work.finds_scale ? Json("auto") : Json(work.options.scale));
-}
 
 /// Throws if --save names something that the method does not produce.
 void check_kinds(const std::set<std::string>& save, const Method& method) {
@@ -98,21 +52,11 @@ Work prepare(const SegmentArguments& o, const fs::path& model_path) {
   work.model = load_model(model_path, work.exec);
   resolve_setting("model", model_path.string());
   const Method& method = *work.model.method;
-  o.settings.apply_to(*work.model.method);
-  work.norm = o.norm.empty() ? method.sample_spec().normalisation : parse_normalisation(o.norm);
-  work.options.tiling = tiling_of(o);
-  check(work.options.tiling, method.sample_spec().multiple);
-  resolve_setting("tiling", to_string(work.options.tiling.tiling));
+  work.plan = o.segmentation.plan(*work.model.method, work.model.info, o.model);
   work.save = {o.save.begin(), o.save.end()};
   check_kinds(work.save, method);
   if (work.save.contains("table")) work.save.insert("csv");
-  work.trained = appearance_in(work.model.info);
-  choose_scale(o, work);
-  check_tta(o.tta, method);
-  work.options.tta = o.tta;
   work.choice = o.choice;
-  check(o.filter);
-  work.filter = o.filter;
   work.stitch = o.stitch;
   if (work.model.info.contains("source"))  // a checkpoint that Basin did not write
     std::fprintf(stderr, "basin: %s: contains no settings; uses the method's default normalisation (%s) and decoding\n",
@@ -163,7 +107,7 @@ void run(const SegmentArguments& o) {
   if (batch.images_of_all_shards == 0) refuse_failed(outcome.failed, outcome.failed.size());
   Json settings{{"model_fingerprint", fingerprint_of_file(model_path)},
                 {"config", method.config()},
-                {"norm", to_string(work.norm)}};
+                {"norm", to_string(work.plan.norm)}};
   const std::vector<ImageFile> images = prepare_folder(o, work, batch, settings);
   const size_t skipped = batch.images.size() - images.size();
   if (skipped > 0)
@@ -180,12 +124,12 @@ void run(const SegmentArguments& o) {
     });
   report_notes(outcome.notes.lines());
   report_converted(outcome.converted, method.sample_spec().channels);
-  print_times(outcome, work.finds_scale);
+  print_times(outcome, work.plan.finds_scale);
   if (work.save.contains("table"))
     join_object_tables(out, batch.stems_without(outcome.failed), out / shard_file("objects", ".csv", shard));
   const Seconds& s = outcome.seconds;
   Json seconds{{"read", s.read}, {"network", s.network}, {"decode", s.decode}, {"write", s.write}};
-  if (work.finds_scale) seconds["scale"] = s.scale;
+  if (work.plan.finds_scale) seconds["scale"] = s.scale;
   Json record{{"images", outcome.done},     {"converted", outcome.converted}, {"failed", outcome.failed},
               {"remarks", outcome.remarks}, {"scales", outcome.scales},       {"dropped", outcome.dropped}};
   record.update(settings);
@@ -219,28 +163,7 @@ void add_segment(Command& program) {
           "of the network such as field and logit")
       .list()
       .shown();
-  command.add(
-      "--tiling", o->tiling,
-      "how images are tiled for the network. fit: the whole image, or if it is large the exact tiles that cost least; "
-      "exact: tiles of --tile that give the same result; dynamic, pad, resize: averages of overlapping tiles, as "
-      "published. Default: fit, or dynamic if --tile or --overlap is given");
-  command.add("--tile", o->tile, "side of a tile, px; default: 256").positive();
-  command.add("--overlap", o->overlap, "dynamic, pad, resize: overlap of neighbouring tiles, px; default: 50")
-      .not_negative();
-  const Option scale =
-      command.add("--scale", o->scale,
-                  "scale images by this factor before segmentation: 0.5 halves width and height; auto finds for each "
-                  "image the scale at which its objects are as large as in training; default: the model's");
-  command
-      .add("--diameter", o->diameter,
-           "typical object diameter, px: images are scaled so that objects are as large as those the model was trained "
-           "on")
-      .within(0.5, 100000.)
-      .excludes(scale);
-  command.add("--norm", o->norm, "normalisation: divide, percentile:LOW,HIGH or none; default: the model's");
-  add_tta_option(command, o->tta);
-  add_filter_options(command, o->filter);
-  o->settings.add_to(command, {Setting::Use::decoding}, "the model's");
+  o->segmentation.add_to(command);
   add_plane_options(command, o->choice);
   command
       .add(

@@ -18,11 +18,12 @@ void save_map(const Exec& exec, const fs::path& path, const Tensor& map) {
 
 double find_scale_of(const Work& work, const std::string& name, const Source& source, Outcome& outcome) {
   const double start = clock_seconds();
-  const FoundScale found = with_name(
-      name, [&] { return find_scale(work.exec, *work.model.method, *work.model.predictor, source, *work.trained); });
+  const FoundScale found = with_name(name, [&] {
+    return find_scale(work.exec, *work.model.method, *work.model.predictor, source, *work.plan.trained);
+  });
   outcome.seconds.scale += clock_seconds() - start;
   outcome.scales.push_back({{"image", name}, {"scale", found.scale}});
-  if (found.diameter == 0) outcome.remark(name, "no scale shows objects of the training's size, so it keeps scale 1");
+  if (found.diameter == 0) outcome.remark(name, no_scale_remark);
   return found.scale;
 }
 
@@ -31,7 +32,7 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
     return segment_stack(work, path, planes, files, outcome);
   Seconds& seconds = outcome.seconds;
   const double start = clock_seconds();
-  const Source source(read_image(path, work.choice), work.model.method->sample_spec().channels, work.norm,
+  const Source source(read_image(path, work.choice), work.model.method->sample_spec().channels, work.plan.norm,
                       path.string());
   outcome.notes.add(path.string(), source.image().notes);
   outcome.converted += source.image().channels != source.channels();
@@ -46,18 +47,16 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
     work.keep_maps(maps, results);
     seconds.write += clock_seconds() - begin;
   };
-  SegmentOptions options = work.options;
-  if (work.finds_scale) options.scale = find_scale_of(work, path.string(), source, outcome);
-  Segmentation s = with_name(path.string(), [&] {
-    return segment_source(work.exec, *model.method, *model.predictor, source, options, save_maps);
+  const bool finds_scale = work.plan.finds_scale;
+  const double scale = finds_scale ? find_scale_of(work, path.string(), source, outcome) : work.plan.options.scale;
+  FoundObjects found = with_name(path.string(), [&] {
+    return find_objects(work.exec, *model.method, *model.predictor, source, work.plan, scale, save_maps);
   });
-  seconds.network += s.network_seconds, seconds.decode += s.decode_seconds;
-  Labels& labels = s.instances.labels;
-  const std::vector<std::string> remarks = remarks_on(source, labels, work.trained, options.scale, work.norm);
+  seconds.network += found.network_seconds, seconds.decode += found.decode_seconds;
+  const Labels& labels = found.instances.labels;
   const double begin = clock_seconds();
-  const Dropped dropped = filter_objects(work.filter, labels, s.instances.scores);
   results.path = path, results.image = &source.image(), results.labels = &labels;
-  results.scores = std::move(s.instances.scores);
+  results.scores = std::move(found.instances.scores);
   save_results(work.save, results, files);
   const bool gives_scores = model.method->gives_scores(), saves_labels = work.save.contains("labels");
   if (gives_scores && saves_labels)
@@ -65,11 +64,11 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
   files.keep();
   if (saves_labels) files.remove_other_labels(masks_suffix(labels), gives_scores);
   seconds.write += clock_seconds() - begin;
-  for (const std::string& remark : remarks)
+  for (const std::string& remark : found.remarks)
     outcome.remark(path.string(), remark);
-  if (work.filter.does_anything()) outcome.note_dropped(path.string(), dropped);
-  return describe_objects(labels.count, work.filter, dropped) +
-         (work.finds_scale ? fmt::format(", scale {:g}", options.scale) : "");
+  if (work.plan.filter.does_anything()) outcome.note_dropped(path.string(), found.dropped);
+  return describe_objects(labels.count, work.plan.filter, found.dropped) +
+         (finds_scale ? fmt::format(", scale {:g}", scale) : "");
 }
 
 }  // namespace basin::tools

@@ -174,11 +174,11 @@ std::string segment_stack(const Work& work, const fs::path& path, const StackPla
   Seconds& seconds = outcome.seconds;
   std::fprintf(stderr, "basin: %s: read as %s; its %s are segmented one by one\n", path.c_str(),
                to_text(planes.stack).c_str(), counted(planes.count(), "plane").c_str());
-  SegmentOptions options = work.options;
-  if (work.finds_scale) {  // one for all planes, by the one in the middle
+  double scale = work.plan.options.scale;
+  if (work.plan.finds_scale) {  // one for all planes, by the one in the middle
     const PlaneChoice middle = choice_of_plane(planes, planes.count() / 2, work.choice);
-    const Source source(read_image(path, middle), channels, work.norm, path.string());
-    options.scale = find_scale_of(work, path.string(), source, outcome);
+    const Source source(read_image(path, middle), channels, work.plan.norm, path.string());
+    scale = find_scale_of(work, path.string(), source, outcome);
   }
   StackResults all(work, planes, path, files);
   PlaneRemarks remarks(planes);
@@ -187,7 +187,7 @@ std::string segment_stack(const Work& work, const fs::path& path, const StackPla
   const auto lap = [&] { return clock_seconds() - std::exchange(mark, clock_seconds()); };
   read_image_planes(path, planes, work.choice, [&](int64_t plane, Image image) {
     const std::string name = path.string() + " (" + planes.name_of(plane) + ")";
-    const Source source(std::move(image), channels, work.norm, name);
+    const Source source(std::move(image), channels, work.plan.norm, name);
     if (plane == 0) {
       std::vector<std::string> notes = source.image().notes;
       std::erase_if(notes, [](const std::string& note) { return note.starts_with("read as "); });  // reported above
@@ -197,27 +197,28 @@ std::string segment_stack(const Work& work, const fs::path& path, const StackPla
     seconds.read += lap();
     Results results;
     const auto see = [&](const Maps& maps) { work.keep_maps(maps, results); };
-    Segmentation s = with_name(
-        name, [&] { return segment_source(work.exec, *model.method, *model.predictor, source, options, see); });
-    seconds.network += s.network_seconds, seconds.decode += s.decode_seconds;
-    Labels& labels = s.instances.labels;
-    remarks.add(plane, remarks_on(source, labels, work.trained, options.scale, work.norm));
+    FoundObjects found = with_name(
+        name, [&] { return find_objects(work.exec, *model.method, *model.predictor, source, work.plan, scale, see); });
+    seconds.network += found.network_seconds, seconds.decode += found.decode_seconds;
+    const Labels& labels = found.instances.labels;
+    const Dropped& of_plane = found.dropped;
+    remarks.add(plane, found.remarks);
     lap();
-    const Dropped of_plane = filter_objects(work.filter, labels, s.instances.scores);
     dropped.at_edge += of_plane.at_edge, dropped.too_small += of_plane.too_small;
     dropped.too_large += of_plane.too_large;
     results.path = path, results.image = &source.image(), results.labels = &labels;
-    results.scores = std::move(s.instances.scores);
+    results.scores = std::move(found.instances.scores);
     all.add(plane, results);
     seconds.write += lap();
   });
   all.write(files);
   seconds.write += lap();
   remarks.report(path.string(), outcome);
-  if (work.filter.does_anything()) outcome.note_dropped(path.string(), dropped);
-  std::string text = counted(planes.count(), "plane") + ", " + describe_objects(all.objects(), work.filter, dropped);
+  if (work.plan.filter.does_anything()) outcome.note_dropped(path.string(), dropped);
+  std::string text =
+      counted(planes.count(), "plane") + ", " + describe_objects(all.objects(), work.plan.filter, dropped);
   if (work.stitch) text += fmt::format(", stitched from {}", all.sections());
-  return text + (work.finds_scale ? fmt::format(", scale {:g}", options.scale) : "");
+  return text + (work.plan.finds_scale ? fmt::format(", scale {:g}", scale) : "");
 }
 
 }  // namespace basin::tools

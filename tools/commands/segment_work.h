@@ -11,9 +11,8 @@
 #include "data/dataset/dataset.h"
 #include "data/files/stack_planes.h"
 #include "engine/json.h"
-#include "models/inference/appearance.h"
 #include "models/inference/model_file.h"
-#include "models/inference/segmenter.h"
+#include "models/inference/segmentation.h"
 #include "tools/results/result_files.h"
 #include "tools/results/savers.h"
 
@@ -63,13 +62,9 @@ void attempt(Outcome& outcome, const std::filesystem::path& path, F f) {
 struct Work {
   Exec exec;
   Model model;
-  Normalisation norm;
-  SegmentOptions options;
-  bool finds_scale = false;  // of each image
-  std::optional<Appearance> trained;
+  SegmentationPlan plan;
   std::set<std::string> save;
   PlaneChoice choice;
-  ObjectFilter filter;
   std::optional<double> stitch;  // the intersection over union from which objects of neighbouring planes are one
 
   /// Whether the foreground probability is saved, or measured in objects.

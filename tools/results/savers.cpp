@@ -126,29 +126,6 @@ void save_results(const std::set<std::string>& kinds, const Results& results, Im
   }
 }
 
-void add_filter_options(Command& command, ObjectFilter& filter) {
-  command.add("--min-size", filter.min_size, "drop objects with fewer pixels").not_negative();
-  command.add("--max-size", filter.max_size, "drop objects with more pixels; 0: none").not_negative();
-  command.flag("--exclude-edges", filter.exclude_edges, "drop objects that touch the edge of the image");
-  command.flag("--fill-holes", filter.fill_holes, "fill the holes of objects, before their sizes are compared");
-}
-
-void check(const ObjectFilter& filter) {
-  if (filter.max_size > 0 && filter.max_size < filter.min_size)
-    refuse("--max-size ", filter.max_size, ": expected at least --min-size ", filter.min_size);
-}
-
-Dropped filter_objects(const ObjectFilter& filter, Labels& labels, std::vector<float>& scores) {
-  if (!filter.does_anything()) return {};
-  std::vector<int32_t> kept;
-  const Dropped dropped = drop_objects(filter, labels, kept);
-  if (scores.empty()) return dropped;
-  for (size_t k = 0; k < kept.size(); ++k)
-    scores[k] = scores[size_t(kept[k]) - 1];
-  scores.resize(kept.size());
-  return dropped;
-}
-
 std::string describe_objects(int64_t objects, const ObjectFilter& filter, const Dropped& dropped) {
   std::string why;
   const auto add = [&](int64_t n, const std::string& reason) {

@@ -9,7 +9,6 @@
 #include "data/objects/measure.h"
 #include "data/objects/outlines.h"
 #include "engine/json_fwd.h"
-#include "tools/cli/command.h"
 #include "tools/results/result_files.h"
 
 namespace basin::tools {
@@ -51,14 +50,6 @@ Image probability_picture(int height, int width, const std::vector<float>& proba
 
 /// Writes the files of these kinds; other names are ignored.
 void save_results(const std::set<std::string>& kinds, const Results&, ImageFiles&);
-
-/// Adds --min-size, --max-size, --exclude-edges and --fill-holes.
-void add_filter_options(Command&, ObjectFilter&);
-/// Throws if no object can have a size that the filter keeps.
-void check(const ObjectFilter&);
-
-/// Applies the filter to labels and their scores.
-Dropped filter_objects(const ObjectFilter&, Labels&, std::vector<float>& scores);
 
 /// "12 objects (dropped 3 smaller than 15 px, 1 at the edge)"
 std::string describe_objects(int64_t objects, const ObjectFilter&, const Dropped&);

@@ -1,0 +1,38 @@
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/objects/drop_objects.h"
+#include "models/inference/appearance.h"
+#include "models/inference/segmenter.h"
+
+namespace basin {
+
+/// How all images of a run are segmented.
+struct SegmentationPlan {
+  Normalisation norm;
+  SegmentOptions options;
+  bool finds_scale = false;           // searches for the scale of each image, instead of the one in `options`
+  std::optional<Appearance> trained;  // what the model was trained on; the search for the scale needs it
+  ObjectFilter filter;
+};
+
+/// The objects of one image that the filter keeps.
+struct FoundObjects {
+  Instances instances;
+  Dropped dropped;
+  std::vector<std::string> remarks;  // see remarks_on(); about the objects before the filter
+  double network_seconds = 0, decode_seconds = 0;
+};
+
+/// Segments an image by a plan, at a scale, and applies the filter. Exceptions do not name the image. `see` as in
+/// segment_source().
+FoundObjects find_objects(const Exec&, const Method&, const Predictor&, const Source&, const SegmentationPlan&,
+                          double scale, const std::function<void(const Maps&)>& see = {});
+
+/// What is reported of an image in which the search for the scale found no objects.
+inline constexpr const char* no_scale_remark = "no scale shows objects of the training's size, so it keeps scale 1";
+
+}  // namespace basin

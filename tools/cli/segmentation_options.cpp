@@ -1,0 +1,105 @@
+#include "tools/cli/segmentation_options.h"
+
+#include <charconv>
+
+#include "engine/json.h"
+#include "tools/cli/command.h"
+#include "tools/cli/run_json.h"
+
+namespace basin::tools {
+namespace {
+
+double parse_scale(const std::string& text) {
+  double scale = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), scale);
+  if (error != std::errc() || end != text.data() + text.size() || !(scale >= min_scale && scale <= max_scale))
+    refuse("--scale ", text, ": expected auto or a number from ", min_scale, " to ", max_scale);
+  return scale;
+}
+
+}  // namespace
+
+void add_filter_options(Command& command, ObjectFilter& filter) {
+  command.add("--min-size", filter.min_size, "drop objects with fewer pixels").not_negative();
+  command.add("--max-size", filter.max_size, "drop objects with more pixels; 0: none").not_negative();
+  command.flag("--exclude-edges", filter.exclude_edges, "drop objects that touch the edge of the image");
+  command.flag("--fill-holes", filter.fill_holes, "fill the holes of objects, before their sizes are compared");
+}
+
+void SegmentationOptions::add_to(Command& command) {
+  command.add(
+      "--tiling", tiling_,
+      "how images are tiled for the network. fit: the whole image, or if it is large the exact tiles that cost least; "
+      "exact: tiles of --tile that give the same result; dynamic, pad, resize: averages of overlapping tiles, as "
+      "published. Default: fit, or dynamic if --tile or --overlap is given");
+  command.add("--tile", tile_, "side of a tile, px; default: 256").positive();
+  command.add("--overlap", overlap_, "dynamic, pad, resize: overlap of neighbouring tiles, px; default: 50")
+      .not_negative();
+  const Option scale =
+      command.add("--scale", scale_,
+                  "scale images by this factor before segmentation: 0.5 halves width and height; auto finds for each "
+                  "image the scale at which its objects are as large as in training; default: the model's");
+  command
+      .add("--diameter", diameter_,
+           "typical object diameter, px: images are scaled so that objects are as large as those the model was trained "
+           "on")
+      .within(0.5, 100000.)
+      .excludes(scale);
+  command.add("--norm", norm_, "normalisation: divide, percentile:LOW,HIGH or none; default: the model's");
+  add_tta_option(command, tta_);
+  add_filter_options(command, filter_);
+  settings_.add_to(command, {Setting::Use::decoding}, "the model's");
+}
+
+/// --tile or --overlap without --tiling selects the published (dynamic) tiling.
+TilingOptions SegmentationOptions::chosen_tiling() const {
+  TilingOptions tiling;
+  if (!tiling_.empty())
+    tiling.tiling = parse_tiling(tiling_);
+  else if (tile_ || overlap_)
+    tiling.tiling = Tiling::dynamic;
+  if (tile_) tiling.tile = *tile_;
+  if (overlap_) tiling.overlap = *overlap_;
+  return tiling;
+}
+
+/// The scale at which the network sees images: as given, or so that objects of the given diameter look as large as
+/// those the model was trained on. Without either, as the model was trained, or searched for each image if it says so.
+void SegmentationOptions::choose_scale(SegmentationPlan& plan, const Json& info, const std::string& name) const {
+  const auto need_sizes = [&](const char* option) {
+    if (!has_object_sizes(info))
+      refuse(option, ": ", name,
+             " does not record the size of the objects that it was trained on; give a number as --scale instead");
+  };
+  if (diameter_) {
+    need_sizes("--diameter");
+    plan.options.scale = plan.trained->diameter / *diameter_;
+  } else if (scale_.empty()) {
+    plan.finds_scale = searches_scale(info);
+    plan.options.scale = with_name(name, [&] { return stored_scale(info); });
+  } else if (scale_ == "auto") {
+    need_sizes("--scale auto");
+    plan.finds_scale = true;
+  } else {
+    plan.options.scale = parse_scale(scale_);
+  }
+  resolve_setting("scale", plan.finds_scale ? Json("auto") : Json(plan.options.scale));
+}
+
+SegmentationPlan SegmentationOptions::plan(Method& method, const Json& info, const std::string& name) const {
+  SegmentationPlan plan;
+  settings_.apply_to(method);
+  plan.norm = norm_.empty() ? method.sample_spec().normalisation : parse_normalisation(norm_);
+  plan.options.tiling = chosen_tiling();
+  check(plan.options.tiling, method.sample_spec().multiple);
+  resolve_setting("tiling", to_string(plan.options.tiling.tiling));
+  plan.trained = appearance_in(info);
+  choose_scale(plan, info, name);
+  check_tta(tta_, method);
+  plan.options.tta = tta_;
+  check(filter_);
+  plan.filter = filter_;
+  return plan;
+}
+
+}  // namespace basin::tools

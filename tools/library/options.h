@@ -1,0 +1,30 @@
+#pragma once
+#include <cstddef>
+#include <functional>
+
+#include "tools/cli/command.h"
+#include "tools/library/basin.h"
+
+namespace basin::library {
+
+/// Reads the caller's options for a function like the command line of `basin COMMAND`: `declare` adds those that it
+/// has. Throws one sentence with BASIN_ERROR_OPTION for a name that is not among them, and for a bad value.
+void read_options(const char* command, const basin_option* options, size_t count,
+                  const std::function<void(tools::Command&)>& declare);
+
+/// Lets the calling thread work with this many threads (0: all) until it is destroyed.
+class Threads {
+ public:
+  explicit Threads(int count);
+  ~Threads();
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+ private:
+  int before_;
+};
+
+/// The device that the options ask for. Errors have BASIN_ERROR_DEVICE. A GPU gets one stream for each thread.
+Exec exec_of(const tools::Common&);
+
+}  // namespace basin::library
