@@ -8,7 +8,7 @@
  * be NULL if their count is 0. Functions that compute take "threads" (0: all), and those without a model also "device"
  * (auto, cpu, cuda, cuda:INDEX; auto by default).
  *
- * A model may be used by several threads at once. Texts that are returned are UTF-8, and belong to the library or to
+ * A model may be used by several threads; images are segmented one after the other. Texts that are returned are UTF-8, and belong to the library or to
  * the handle that they come from. */
 #pragma once
 

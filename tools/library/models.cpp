@@ -19,7 +19,6 @@ struct basin_model {
   basin::Model model;
   std::string info, device;
   int channels = 0;
-  mutable std::mutex gpu;
 };
 
 struct basin_result {
@@ -129,11 +128,9 @@ basin_status basin_segment(const basin_model* model, const basin_array* image, c
     const std::unique_ptr<Method> method = make_method(model->model.method->config());
     const SegmentationPlan plan =
         during(BASIN_ERROR_OPTION, [&] { return segmentation.plan(*method, model->model.info, model->name); });
-    std::unique_lock<std::mutex> lock;
-    if (model->exec.device != Device::cpu) {  // whose work is on one stream
-      lock = std::unique_lock(model->gpu);
-      tools::select_gpu(model->common.device);
-    }
+    static std::mutex one_at_a_time;  // each image takes all threads
+    const std::lock_guard lock(one_at_a_time);
+    if (model->exec.device != Device::cpu) tools::select_gpu(model->common.device);
     auto found = std::make_unique<basin_result>(segment(*model, *method, plan, image, labels));
     if (result) *result = found.release();
   });

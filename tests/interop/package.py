@@ -1,0 +1,117 @@
+"""The installed Python package: every function, with values that are known. Run by tests/package.sh."""
+import csv
+import pathlib
+import subprocess
+import sys
+import tempfile
+import threading
+
+import basin
+import numpy
+
+
+def picture(side=160):
+    """Bright disks on a dark ground, 16-bit, and their labels."""
+    y, x = numpy.mgrid[:side, :side]
+    image, labels = numpy.full((side, side), 300.0), numpy.zeros((side, side), numpy.int32)
+    for k, (cy, cx) in enumerate(((40, 40), (40, 110), (110, 40), (115, 115)), 1):
+        r = numpy.hypot(y - cy, x - cx)
+        image += 3000 / (1 + numpy.exp((r - 13) / 1.5))
+        labels[r < 13] = k
+    return image.astype(numpy.uint16), labels
+
+
+def raises(error, words, function, *arguments, **options):
+    try:
+        function(*arguments, **options)
+    except error as e:
+        assert isinstance(e, basin.Error) and words in str(e), e
+    else:
+        raise AssertionError(f"{words}: no {error.__name__}")
+
+
+def check_segment(model, image, truth):
+    labels, found = model.segment(image, details=True)
+    assert labels.dtype == numpy.int32 and labels.shape == image.shape and labels.max() == 4
+    assert found.scores is None and found.scale > 0
+    assert basin.evaluate(truth, labels)["AP50"] == 1
+    same = [image[None], image[..., None], numpy.asfortranarray(image), image.astype(">u2"), image.astype(float),
+            image.astype(numpy.int64), numpy.stack([image, image], -1)[..., 0], image[::-1, ::-1].copy()[::-1, ::-1],
+            numpy.repeat(image[..., None], 3, 2)]
+    for other in same:
+        assert (model.segment(other) == labels).all(), (other.dtype, other.shape, other.strides)
+    assert (basin.segment(image, "nuclei-fluo", device="cpu") == labels).all()
+    assert model.segment(image, min_size=10**6).max() == 0
+    assert (model.segment(image, set={"eps": 2.5}, tiling="fit", threads=1) == model.segment(image, eps=2.5)).all()
+    assert (model.segment(image) == labels).all(), "options of one call change the next"
+    threads, results = [], [None, None]
+    for k in range(2):
+        threads.append(threading.Thread(target=lambda k=k: results.__setitem__(k, model.segment(image))))
+        threads[-1].start()
+    for thread in threads:
+        thread.join()
+    assert all((result == labels).all() for result in results)
+    return labels
+
+
+def check_errors(model, image):
+    raises(basin.FileError, "missing.safetensors", basin.load_model, "missing.safetensors")
+    raises(OSError, "nuclei-fluo", basin.load_model, "nuclei-none")
+    raises(basin.OptionError, "no such option", model.segment, image, scales=2)
+    raises(ValueError, "--scale 0", model.segment, image, scale=0)
+    raises(basin.ArgumentError, "channel_axis", model.segment, numpy.zeros((30, 30, 30)))
+    raises(basin.ArgumentError, "expected [H, W]", model.segment, numpy.zeros(30))
+    raises(basin.ArgumentError, "complex128", model.segment, image + 1j)
+    raises(basin.Error, "NaN", model.segment, numpy.full((32, 32), numpy.nan))
+    raises(basin.ArgumentError, "pixels, but its truth", basin.evaluate, image, image[:20])
+    raises(basin.OptionError, "dialect", basin.evaluate, image, image, dialect="none")
+    raises(basin.Error, "no such command", basin.run, "sing")
+
+
+def check_steps(truth):
+    vectors = basin.field(truth, kind="centroid", mode="displacement")
+    y, x = numpy.nonzero(truth)
+    ends = basin.integrate(vectors, numpy.stack([x, y], 1).astype(numpy.float32), step=1, steps=1)
+    found = basin.cluster(ends, eps=1, min_samples=5)
+    assert ends.dtype == numpy.float32 and (found + 1 == truth[y, x]).all()
+    assert basin.integrate(vectors, [[0.0, 0.0]]).tolist() == [[0, 0]]
+    assert basin.cluster([[0, 0], [0, 1], [9, 9]], 1, 2).tolist() == [0, 0, -1]
+    assert basin.cluster(numpy.zeros((0, 2)), 1, 2).shape == (0,)
+    several = basin.evaluate([truth, truth], [truth, 0 * truth], dialect="cellpose")
+    assert several["mean"]["AP50"] == 0.5 and several["pooled"]["AP50"] == 0.5 and len(several["images"]) == 2
+
+
+def check_commands(image, labels, folder):
+    numpy.save(folder / "labels.npy", labels)
+    basin.run("export", folder / "labels.npy", "--save", "csv", "--out", folder / "out")
+    with open(next((folder / "out").glob("*_objects.csv"))) as file:
+        rows = list(csv.DictReader(file))
+    table = basin.measure(labels)
+    assert sorted(rows[0]) == sorted(table)
+    for name, column in table.items():
+        assert numpy.allclose([float(row[name]) for row in rows], column, rtol=1e-4), name
+    assert "intensity_mean" in basin.measure(labels, image) and len(table["area"]) == 4
+    command = [pathlib.Path(sys.executable).with_name("basin"), "synth", "--count", "4", "--size", "64", "--out", folder / "data"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    options = {"width": 8, "crop": 32, "save_every": 2, "device": "cpu", "quiet": True}
+    best = basin.train(folder / "data", folder / "run", steps=2, **options)
+    assert basin.load_model(best).info["config"]["width"] == 8
+    raises(basin.Error, "--resume", basin.train, folder / "data", folder / "run", steps=2, **options)
+    basin.train(folder / "data", folder / "run", steps=4, resume=True, **options)
+
+
+def main():
+    image, truth = picture()
+    assert basin.shipped_models() == ["bacteria", "cells-phase", "nuclei-all", "nuclei-fluo"]
+    model = basin.load_model("nuclei-fluo", device="cpu")
+    assert model.channels == 1 and model.device.startswith("cpu") and model.info["config"]["method"] == "vf-h1"
+    labels = check_segment(model, image, truth)
+    check_errors(model, image)
+    check_steps(truth)
+    with tempfile.TemporaryDirectory(prefix="basin-package-") as folder:
+        check_commands(image, labels, pathlib.Path(folder))
+    print("package: every check passed")
+
+
+if __name__ == "__main__":
+    main()
