@@ -111,8 +111,8 @@ struct LossTerms {
   Var total;
 };
 
-/// A trained network, made from a copy of the method's parameters: later changes of them have no effect. May be used by
-/// several threads at once.
+/// A trained network, made from a copy of the method's parameters: later changes of them have no effect. On the CPU
+/// several threads may use it at once; on a GPU one at a time, because cuDNN's plans are shared.
 class Predictor {
  public:
   virtual ~Predictor() = default;

@@ -21,12 +21,8 @@ using dnnl::prop_kind;
 
 constexpr size_t max_plans = 512;  // a network needs about 25 per input size, and three times that for training
 
-struct Library {
-  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
-  dnnl::stream stream{engine};
-};
-Library& library() {
-  static Library* one = new Library;
+const dnnl::engine& engine() {
+  static const auto* one = new dnnl::engine(dnnl::engine::kind::cpu, 0);
   return *one;
 }
 
@@ -95,37 +91,36 @@ using BackwardWeight = dnnl::convolution_backward_weights::primitive_desc;
 
 #if DNNL_VERSION_MAJOR >= 3
 Forward describe(const Descriptions& d, prop_kind kind, algorithm a, bool bias, const dnnl::primitive_attr& attr) {
-  const auto& e = library().engine;
+  const dnnl::engine& e = engine();
   if (bias)
     return Forward(e, kind, a, d.x, d.any_weight, d.bias, d.out, d.strides, d.dilates, d.before, d.after, attr, true);
   return Forward(e, kind, a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after, attr, true);
 }
 BackwardData describe_data(const Descriptions& d, algorithm a, const Forward& hint, const dnnl::primitive_attr& attr) {
-  return BackwardData(library().engine, a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after, hint,
-                      attr, true);
+  return BackwardData(engine(), a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after, hint, attr, true);
 }
 BackwardWeight describe_weight(const Descriptions& d, algorithm a, const Forward& hint,
                                const dnnl::primitive_attr& attr) {
-  return BackwardWeight(library().engine, a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after, hint,
-                        attr, true);
+  return BackwardWeight(engine(), a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after, hint, attr,
+                        true);
 }
 #else
 Forward describe(const Descriptions& d, prop_kind kind, algorithm a, bool bias, const dnnl::primitive_attr& attr) {
   using Desc = dnnl::convolution_forward::desc;
   const Desc desc = bias ? Desc(kind, a, d.x, d.any_weight, d.bias, d.out, d.strides, d.dilates, d.before, d.after)
                          : Desc(kind, a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after);
-  return Forward(desc, attr, library().engine, true);
+  return Forward(desc, attr, engine(), true);
 }
 BackwardData describe_data(const Descriptions& d, algorithm a, const Forward& hint, const dnnl::primitive_attr& attr) {
   const dnnl::convolution_backward_data::desc desc(a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before,
                                                    d.after);
-  return BackwardData(desc, attr, library().engine, hint, true);
+  return BackwardData(desc, attr, engine(), hint, true);
 }
 BackwardWeight describe_weight(const Descriptions& d, algorithm a, const Forward& hint,
                                const dnnl::primitive_attr& attr) {
   const dnnl::convolution_backward_weights::desc desc(a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before,
                                                       d.after);
-  return BackwardWeight(desc, attr, library().engine, hint, true);
+  return BackwardWeight(desc, attr, engine(), hint, true);
 }
 #endif
 
@@ -136,7 +131,7 @@ bool takes_winograd(const Key& k) {
          k.out_block == 16 && k.in >= 16 && k.out >= 16;
 }
 
-/// A primitive with its memory objects; execute() sets their addresses.
+/// A primitive with its memory objects; execute() sets their addresses, so only one thread at a time may call it.
 class Plan {
  public:
   explicit Plan(const Key& key) {
@@ -147,7 +142,8 @@ class Plan {
     refuse("oneDNN has no convolution for ", key.in, " to ", key.out, " channels, ", key.geometry);
   }
 
-  void execute(const Exec& exec, const void* x, const void* weight, const void* bias, const void* out) {
+  void execute(const Exec& exec, dnnl::stream& stream, const void* x, const void* weight, const void* bias,
+               const void* out) {
     // Rounded up so that the many sizes of a network share a few blocks; the unused part is never touched.
     const size_t packed = (packed_.get_desc().get_size() + 4095) / 4096 * 4096;
     const Temp<std::byte> work(exec, int64_t(std::bit_ceil(packed + scratchpad_.get_desc().get_size())));
@@ -157,7 +153,6 @@ class Plan {
     out_.set_data_handle(const_cast<void*>(out));
     weight_.set_data_handle(const_cast<void*>(weight));
     if (bias) bias_.set_data_handle(const_cast<void*>(bias));
-    dnnl::stream& stream = library().stream;
     if (before_) before_->execute(stream, weight_, packed_);
     primitive_->execute(stream, arguments_);
     if (after_) after_->execute(stream, packed_, weight_);
@@ -169,7 +164,7 @@ class Plan {
     const Descriptions d(key);
     dnnl::primitive_attr attr;
     attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    const dnnl::engine& e = library().engine;
+    const dnnl::engine& e = engine();
     const auto keep = [&](const auto& pd, const memory::desc& packed, int weight_argument) {
       packed_ = memory(packed, e, nullptr);
       scratchpad_ = memory(pd.scratchpad_desc(), e, nullptr);
@@ -225,10 +220,13 @@ class Plan {
   std::unordered_map<int, memory> arguments_;
 };
 
-Plan& plan_for(Key key) {
-  static auto* plans = new LruCache<Key, Plan>(max_plans);
+/// Executes the plan for `key`. Every thread has its own stream and plans, so that several may convolve at once; the
+/// code that oneDNN generates for a primitive is shared by all threads in its own cache.
+void execute(const Exec& exec, Key key, const void* x, const void* weight, const void* bias, const void* out) {
+  thread_local dnnl::stream stream(engine());
+  thread_local LruCache<Key, Plan> plans(max_plans);
   key.threads = omp_get_max_threads();
-  return plans->get(key, [&] { return Plan(key); });
+  plans.get(key, [&] { return Plan(key); }).execute(exec, stream, x, weight, bias, out);
 }
 
 template <class T, class W>
@@ -276,7 +274,7 @@ void conv_onednn(const Exec& exec, FeatureView<const T> x, ConvWeight<const floa
   Key key = key_of<T>(ConvPass::forward, x, weight, out, slices);
   key.bias = bias.data != nullptr, key.add = epilogue.add, key.relu = epilogue.relu;
   BASIN_CHECK(!bias.data || bias.dim[0] == out.c, "bias ", bias, ", out ", out);
-  guarded([&] { plan_for(key).execute(exec, x.data, part(weight), bias.data, out.data); });
+  guarded([&] { execute(exec, key, x.data, part(weight), bias.data, out.data); });
 }
 
 template void conv_onednn<float>(const Exec&, FeatureView<const float>, ConvWeight<const float>, View<const float, 1>,
@@ -287,13 +285,13 @@ template void conv_onednn<bfloat16>(const Exec&, FeatureView<const bfloat16>, Co
 void conv_onednn_backward_data(const Exec& exec, ConvWeight<const float> weight, FeatureView<const float> d_out,
                                FeatureView<float> d_x, int slices) {
   const Key key = key_of<float>(ConvPass::backward_data, d_x, weight, d_out, slices);
-  guarded([&] { plan_for(key).execute(exec, d_x.data, part(weight), nullptr, d_out.data); });
+  guarded([&] { execute(exec, key, d_x.data, part(weight), nullptr, d_out.data); });
 }
 
 void conv_onednn_backward_weight(const Exec& exec, FeatureView<const float> x, FeatureView<const float> d_out,
                                  ConvWeight<float> d_weight, int slices) {
   const Key key = key_of<float>(ConvPass::backward_weight, x, d_weight, d_out, slices);
-  guarded([&] { plan_for(key).execute(exec, x.data, part(d_weight), nullptr, d_out.data); });
+  guarded([&] { execute(exec, key, x.data, part(d_weight), nullptr, d_out.data); });
 }
 
 }  // namespace basin::kernels

@@ -5,12 +5,12 @@
 #include "kernels/runtime/bfloat16.h"
 
 // Convolution on the CPU by oneDNN, with the same mathematics as kernels/conv/conv.h. Feature maps are blocked by 8 or
-// 16 lanes, plain nchw if they have few channels, or nhwc in bfloat16. Primitives are created once per shape; the 512
-// most recently used are cached. Weights are row-major for the caller and reordered before and after. The algorithm
-// depends only on the shape and the instruction set, so the same machine with the same number of threads gives the same
-// bits. Not thread-safe. Throws if shapes do not match (check_convolution). Maps may contain several images, `slices`,
-// one below the other in each channel, which are convolved separately. For some problems oneDNN has only a slow
-// reference kernel: kernels/conv/conv_cpu.h avoids them.
+// 16 lanes, plain nchw if they have few channels, or nhwc in bfloat16. Primitives are created once per shape and
+// thread; the 512 most recently used of each thread are cached. Weights are row-major for the caller and reordered
+// before and after. The algorithm depends only on the shape and the instruction set, so the same machine with the same
+// number of threads gives the same bits. Thread-safe. Throws if shapes do not match (check_convolution). Maps may
+// contain several images, `slices`, one below the other in each channel, which are convolved separately. For some
+// problems oneDNN has only a slow reference kernel: kernels/conv/conv_cpu.h avoids them.
 
 namespace basin::kernels {
 

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
+#include <omp.h>
 
+#include <future>
 #include <map>
 
 #include "data/dataset/loader.h"
@@ -10,8 +12,10 @@
 #include "models/registry.h"
 #include "models/training/trainer.h"
 #include "tests/support/file_support.h"
+#include "tests/support/support.h"
 
-// Requirements for every method: the published number of parameters, exact resumption, and images of awkward sizes.
+// Requirements for every method: the published number of parameters, exact resumption, images of awkward sizes, and
+// predictors that several threads use at once.
 
 using namespace basin;
 using namespace basin::test;
@@ -51,6 +55,14 @@ TrainOptions few_steps(const Method& method, int64_t steps) {
   o.rate = d.rate, o.step.adam = d.adam, o.step.accumulate = 2;
   o.augment = parse_augmentation("flip,rotate");
   return o;
+}
+
+/// The values of all maps of an image.
+std::vector<std::vector<float>> predicted(const Predictor& predictor, const Tensor& image) {
+  std::vector<std::vector<float>> values;
+  for (const auto& [name, map] : predictor.predict({}, image, {}).tensors)
+    values.push_back(map.to_host<float>({}));
+  return values;
 }
 
 const char* const names[] = {"vf-h1", "vf-h2", "es", "wn", "fc", "og"};
@@ -142,4 +154,39 @@ TEST_CASE(
       CHECK(found.width == e.source.width());
     }
   }
+}
+
+TEST_CASE("methods: threads with one predictor or with several predict what one thread predicts") {
+  const Exec cpu;
+  const int before = omp_get_max_threads();
+  omp_set_num_threads(1);
+  for (const std::string name : names) {
+    CAPTURE(name);
+    std::vector<std::unique_ptr<Predictor>> predictors;
+    std::vector<Tensor> images;
+    for (unsigned k = 0; k < 2; ++k) {
+      const std::unique_ptr<Method> method = method_with(name, {"width=4", "channels=1"});
+      method->params().allocate(cpu);
+      method->init(cpu, k);
+      predictors.push_back(method->predictor(cpu));
+      images.push_back(Tensor::from(cpu, {1, 32, 48}, uniform<float>(32 * 48, -1, 1, k)));
+    }
+    for (const bool shared : {true, false}) {
+      CAPTURE(shared);
+      const auto predict = [&](size_t k) { return predicted(*predictors[shared ? 0 : k], images[k]); };
+      const std::vector<std::vector<float>> want[] = {predict(0), predict(1)};
+      std::vector<std::future<int>> wrong;
+      for (size_t k = 0; k < 2; ++k)
+        wrong.push_back(std::async(std::launch::async, [&, k] {
+          omp_set_num_threads(1);
+          int count = 0;
+          for (int i = 0; i < 6; ++i)
+            count += predict(k) != want[k];
+          return count;
+        }));
+      for (std::future<int>& count : wrong)
+        CHECK(count.get() == 0);
+    }
+  }
+  omp_set_num_threads(before);
 }
