@@ -29,7 +29,7 @@ try() { # PREFIX: everything is there and works
     [ -s "$prefix/share/$file" ] || fail "$prefix/share/$file is missing"
   done
   if command -v cc >/dev/null; then
-    cc -std=c99 "$tests/tools/library.c" -I "$prefix/include" -L "$prefix/lib" "-Wl,-rpath,$prefix/lib" -lbasin -lm -o "$work/library"
+    cc -std=c99 -pthread "$tests/tools/library.c" -I "$prefix/include" -L "$prefix/lib" "-Wl,-rpath,$prefix/lib" -lbasin -lm -o "$work/library"
     "$work/library" nuclei-fluo >"$work/errors" || fail "$prefix: the library: $(cat "$work/errors")"
   fi
   candidates=$(bash -c '. "$1"; COMP_WORDS=(basin check); COMP_CWORD=1; _basin; echo "${COMPREPLY[@]}"' - \

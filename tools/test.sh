@@ -7,11 +7,9 @@ preset=${1:-cpu}
 
 tools/scripts/install-packages.sh
 cmake --preset "$preset"
-# The program that tests/peers compares with PyTorch is built only for the CPU.
+# The library, and the program that tests/peers compares with PyTorch, are built only for the CPU.
 targets=(--target basin basin_tests)
-[ "$preset" != cpu ] || targets+=(basin_training_step)
-# The shared library is tested where the program is not for the emulated device.
-[ "$preset" = emulate ] || targets+=(basin_library_test)
+[ "$preset" != cpu ] || targets+=(basin_library_test basin_training_step)
 cmake --build --preset "$preset" -j "$(nproc)" "${targets[@]}"
 # With several tests at once, a thread that spins while it waits would take a core from another test.
 OMP_WAIT_POLICY=passive ctest --preset "$preset" -j "$(nproc)"

@@ -1,10 +1,11 @@
 """The installed Python package: every function, with values that are known. Run by tests/package.sh."""
+import concurrent.futures
 import csv
+import ctypes
 import pathlib
 import subprocess
 import sys
 import tempfile
-import threading
 
 import basin
 import numpy
@@ -44,14 +45,17 @@ def check_segment(model, image, truth):
     assert model.segment(image, min_size=10**6).max() == 0
     assert (model.segment(image, set={"eps": 2.5}, tiling="fit", threads=1) == model.segment(image, eps=2.5)).all()
     assert (model.segment(image) == labels).all(), "options of one call change the next"
-    threads, results = [], [None, None]
-    for k in range(2):
-        threads.append(threading.Thread(target=lambda k=k: results.__setitem__(k, model.segment(image))))
-        threads[-1].start()
-    for thread in threads:
-        thread.join()
-    assert all((result == labels).all() for result in results)
     return labels
+
+
+def check_threads(model, image):
+    """Threads with one model, and with a model each, find what one thread finds."""
+    images, options = [image, image[::-1]], {"scale": 1, "threads": 1}
+    for models in ((model, model), (model, basin.load_model("nuclei-fluo", device="cpu"))):
+        want = [models[k].segment(images[k], **options) for k in range(2)]
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            found = list(pool.map(lambda k: models[k % 2].segment(images[k % 2], **options), range(8)))
+        assert all((labels == want[k % 2]).all() for k, labels in enumerate(found))
 
 
 def check_errors(model, image):
@@ -62,7 +66,7 @@ def check_errors(model, image):
     raises(basin.ArgumentError, "channel_axis", model.segment, numpy.zeros((30, 30, 30)))
     raises(basin.ArgumentError, "expected [H, W]", model.segment, numpy.zeros(30))
     raises(basin.ArgumentError, "complex128", model.segment, image + 1j)
-    raises(basin.Error, "NaN", model.segment, numpy.full((32, 32), numpy.nan))
+    raises(basin.ArgumentError, "NaN", model.segment, numpy.full((32, 32), numpy.nan))
     raises(basin.ArgumentError, "pixels, but its truth", basin.evaluate, image, image[:20])
     raises(basin.OptionError, "dialect", basin.evaluate, image, image, dialect="none")
     raises(basin.Error, "no such command", basin.run, "sing")
@@ -105,7 +109,9 @@ def main():
     assert basin.shipped_models() == ["bacteria", "cells-phase", "nuclei-all", "nuclei-fluo"]
     model = basin.load_model("nuclei-fluo", device="cpu")
     assert model.channels == 1 and model.device.startswith("cpu") and model.info["config"]["method"] == "vf-h1"
+    assert ctypes.sizeof(basin._library.Array) == 64, "the layout of basin_array"
     labels = check_segment(model, image, truth)
+    check_threads(model, image)
     check_errors(model, image)
     check_steps(truth)
     with tempfile.TemporaryDirectory(prefix="basin-package-") as folder:

@@ -14,11 +14,9 @@ namespace basin::tools {
 namespace {
 
 template <class T>
-std::vector<int32_t> clusters_of(const Exec& exec, const Array& array, const std::string& name,
-                                 const kernels::DbscanOptions& options, kernels::NoiseRule rule, int64_t& clusters) {
+std::vector<int32_t> clusters_of(const Exec& exec, const Array& array, const kernels::DbscanOptions& options,
+                                 kernels::NoiseRule rule, int64_t& clusters) {
   const int64_t n = array.shape[0];
-  for (int64_t i = 0; i < 2 * n; ++i)
-    if (!std::isfinite(array.as<T>()[i])) refuse(name, ": point ", i / 2, " has a coordinate that is not finite");
   const Tensor points = Tensor::empty(exec, {n, 2}, dtype_of<T>), labels = Tensor::empty(exec, {n}, DType::i32);
   points.copy_from_host(exec, array.bytes.data());
   clusters = kernels::dbscan<T>(exec, points.view<const T, 2>(), options, labels.view<int32_t, 1>());
@@ -108,6 +106,11 @@ void expect_field(const Array& field, const std::string& name) {
     refuse(name, ": a field of ", h, " x ", w, " pixels is too large");
 }
 
+void expect_points(const Array& points, const std::string& name) {
+  expect_real(points, name, {2});
+  if (points.shape[1] != 2) refuse(name, ": expected points [N, 2], not ", shape_text(points));
+}
+
 void ClusterStep::add_to(Command& command) {
   command.add("--eps", dbscan_.eps, "radius: points at most this far apart are neighbours").required();
   command.add("--min-samples", dbscan_.min_samples, "a core point has at least this many neighbours, itself included")
@@ -125,17 +128,22 @@ void ClusterStep::check() const { kernels::parse_noise_rule(snap_noise_); }
 
 std::vector<int32_t> ClusterStep::labels_of(const Exec& exec, const Array& points, const std::string& name,
                                             int64_t& clusters) const {
-  expect_points(points, name);
+  expect_clusterable(points, name);
   const kernels::NoiseRule rule = kernels::parse_noise_rule(snap_noise_);
-  return points.type == ElementType::f32 ? clusters_of<float>(exec, points, name, dbscan_, rule, clusters)
-                                         : clusters_of<double>(exec, points, name, dbscan_, rule, clusters);
+  return points.type == ElementType::f32 ? clusters_of<float>(exec, points, dbscan_, rule, clusters)
+                                         : clusters_of<double>(exec, points, dbscan_, rule, clusters);
 }
 
-void expect_points(const Array& points, const std::string& name) {
+void expect_clusterable(const Array& points, const std::string& name) {
   if (!points.is_real() || points.shape.size() != 2 || points.shape[1] != 2)
     refuse(name, ": expected points [N, 2] of float32 or float64");
   if (points.shape[0] > kernels::max_points)
     refuse(name, ": has ", points.shape[0], " points; at most ", kernels::max_points, " can be clustered at once");
+  with_element(points.type, [&](auto zero) {
+    const auto* values = points.as<decltype(zero)>();
+    for (int64_t i = 0; i < points.size(); ++i)
+      if (!std::isfinite(double(values[i]))) refuse(name, ": point ", i / 2, " has a coordinate that is not finite");
+  });
 }
 
 }  // namespace basin::tools

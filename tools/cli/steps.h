@@ -41,8 +41,10 @@ class IntegrateStep {
   kernels::IntegrateOptions options_;
 };
 
-/// Throws unless the array is a field [2, H, W] of real numbers whose size integration supports.
+/// Throws unless the array is a field [2, H, W] of finite real numbers whose size integration supports.
 void expect_field(const Array&, const std::string& name);
+/// Throws unless the array is points [N, 2] of finite real numbers.
+void expect_points(const Array&, const std::string& name);
 
 /// Clusters of points.
 class ClusterStep {
@@ -59,7 +61,7 @@ class ClusterStep {
   std::string snap_noise_ = "none";
 };
 
-/// Throws unless the array is points [N, 2] of real numbers, and not more of them than can be clustered.
-void expect_points(const Array&, const std::string& name);
+/// Throws unless the array is points [N, 2] of finite real numbers, and not more of them than can be clustered.
+void expect_clusterable(const Array&, const std::string& name);
 
 }  // namespace basin::tools

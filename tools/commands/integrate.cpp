@@ -44,8 +44,8 @@ void run(const IntegrateRequest& request) {
   const int h = int(field.shape[1]), w = int(field.shape[2]);
   Array start;
   if (!request.points.empty()) {
-    start = read_real(request.points, {2});
-    if (start.shape[1] != 2) refuse(request.points, ": expected points [N, 2], not ", shape_text(start));
+    start = read_npy(request.points);
+    expect_points(start, request.points);
   }
   const Exec exec = make_exec(request.common);
   const DType dtype = wider(field, request.points.empty() ? field : start);

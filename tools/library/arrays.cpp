@@ -10,6 +10,9 @@
 namespace basin::library {
 namespace {
 
+static_assert(int(ElementType::boolean) == BASIN_BOOL && int(ElementType::u32) == BASIN_UINT32 &&
+              int(ElementType::f64) == BASIN_FLOAT64);
+
 /// An axis to walk along: its length and the bytes from one element to the next.
 struct Axis {
   int64_t size = 1, stride = 0;
@@ -79,6 +82,9 @@ Array permuted(const basin_array& a, int64_t size, const int (&order)[3]) {
   with_element(array.type, [&](auto zero) {
     gather<decltype(zero)>(from, {axes[order[0]], axes[order[1]], axes[order[2]]}, array.bytes.data());
   });
+  if (array.type == ElementType::boolean)  // a C++ bool is 0 or 1
+    for (std::byte& b : array.bytes)
+      b = std::byte(b != std::byte(0));
   for (const int k : order)
     array.shape.push_back(axes[k].size);
   return array;
@@ -97,7 +103,8 @@ Image image_of(const basin_array* a, const std::string& name) {
   const int64_t size = check(a, name, {2, 3}, false);
   if (a->shape[a->rank - 2] * a->shape[a->rank - 1] > INT32_MAX)
     refuse_array(name, "has 2^31 pixels or more, which is too large");
-  return basin::image_of(name, a->rank == 2 ? permuted(*a, size, {0, 1, 2}) : permuted(*a, size, {1, 2, 0}));
+  Array pixels = a->rank == 2 ? permuted(*a, size, {0, 1, 2}) : permuted(*a, size, {1, 2, 0});
+  return during(BASIN_ERROR_ARGUMENT, [&] { return basin::image_of(name, std::move(pixels)); });
 }
 
 Labels labels_of(const basin_array* a, const std::string& name) {

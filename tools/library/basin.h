@@ -8,8 +8,13 @@
  * be NULL if their count is 0. Functions that compute take "threads" (0: all), and those without a model also "device"
  * (auto, cpu, cuda, cuda:INDEX; auto by default).
  *
- * A model may be used by several threads; images are segmented one after the other. Texts that are returned are UTF-8, and belong to the library or to
- * the handle that they come from. */
+ * Threads: every function may be called by several threads at once, also with the same model, and computes what it
+ * computes in one thread. On the CPU calls run side by side, each with its own "threads"; on a GPU they take turns. A
+ * handle must not be freed while another thread uses it.
+ *
+ * Texts that are returned are UTF-8, and belong to the library or to the handle that they come from. They are never
+ * NULL unless it says so below. Functions that only read from a handle accept NULL, and return 0, NULL or an empty text
+ * for it. */
 #pragma once
 
 #include <stddef.h>
@@ -20,7 +25,8 @@ extern "C" {
 #endif
 
 /* The version of this interface, which is also that in the library's file name, libbasin.so.1. It changes when a
- * program that was compiled for an earlier one would no longer work. */
+ * program that was compiled for an earlier one would no longer work: within one version functions, options and status
+ * codes may be added, but the structs and the meaning of what is there stay. */
 #define BASIN_API_VERSION 1
 
 #if defined(_WIN32)
@@ -31,18 +37,18 @@ extern "C" {
 
 typedef enum basin_status {
   BASIN_OK = 0,
-  BASIN_ERROR_ARGUMENT = 1, /* a null pointer, or an array of the wrong shape or element type */
+  BASIN_ERROR_ARGUMENT = 1, /* a null pointer, or an array of the wrong shape, element type or values */
   BASIN_ERROR_OPTION = 2,   /* an unknown option, or a value that it does not take */
   BASIN_ERROR_FILE = 3,     /* a model that is missing, damaged or unknown */
-  BASIN_ERROR_DEVICE = 4,   /* the device is not there */
+  BASIN_ERROR_DEVICE = 4,   /* there is no such device */
   BASIN_ERROR_MEMORY = 5,   /* not enough memory */
   BASIN_ERROR_VERSION = 6,  /* the library has another version of the interface */
-  BASIN_ERROR_FAILED = 7    /* anything else: values that cannot be processed, a command that fails */
+  BASIN_ERROR_FAILED = 7    /* anything else, such as a command that fails */
 } basin_status;
 
 /* Element types of arrays, in this machine's byte order. */
 typedef enum basin_type {
-  BASIN_BOOL = 0, /* one byte */
+  BASIN_BOOL = 0, /* one byte; everything but 0 is true */
   BASIN_UINT8 = 1,
   BASIN_INT8 = 2,
   BASIN_UINT16 = 3,
@@ -87,7 +93,7 @@ BASIN_API const char* basin_last_error(void);
 
 /* -- Models -- */
 
-/* The names of the shipped models, one a line. */
+/* The names of the shipped models, one a line. Valid until the calling thread asks again. */
 BASIN_API const char* basin_shipped_models(void);
 /* Loads a model: a .safetensors file, or the name of a shipped model. Options: device, precision, threads. */
 BASIN_API basin_status basin_load_model(const char* model, const basin_option* options, size_t option_count,
@@ -156,7 +162,8 @@ BASIN_API basin_status basin_cluster(const basin_array* points, const basin_opti
 /* -- Commands -- */
 
 /* Runs a command of the command line, such as {"train", "--data", "FOLDER", "--out", "RUN"}. It prints what the command
- * prints, and returns when the command has finished. One command runs at a time. */
+ * prints, and returns when the command has finished. One command runs at a time; where there is a GPU, other calls that
+ * use it wait for the command. */
 BASIN_API basin_status basin_run(int argument_count, const char* const* arguments);
 
 #ifdef __cplusplus

@@ -9,6 +9,7 @@
 #include "tools/cli/steps.h"
 #include "tools/library/arrays.h"
 #include "tools/library/calls.h"
+#include "tools/library/device.h"
 #include "tools/library/options.h"
 
 struct basin_table {
@@ -117,8 +118,8 @@ basin_status basin_field(const basin_array* labels, const basin_option* options,
     during(BASIN_ERROR_OPTION, [&] { step.check(); });
     const Threads threads(common.threads);
     const Labels l = labels_of(labels, "labels");
-    const Exec exec = exec_of(common);
-    step.field_of(exec, l, "labels").copy_to_host(exec, field);
+    const CallDevice device(common);
+    step.field_of(device.exec(), l, "labels").copy_to_host(device.exec(), field);
   });
 }
 

@@ -1,3 +1,4 @@
+#include <cstddef>
 #include <cstdio>
 #include <mutex>
 #include <vector>
@@ -5,10 +6,14 @@
 #include "tools/cli/command.h"
 #include "tools/cli/version.h"
 #include "tools/library/calls.h"
-#include "tools/library/options.h"
+#include "tools/library/device.h"
 
 using namespace basin;
 using namespace basin::library;
+
+// What programs that were compiled for this version rely on.
+static_assert(sizeof(basin_array) == 64 && offsetof(basin_array, shape) == 16 && offsetof(basin_array, strides) == 40);
+static_assert(sizeof(basin_option) == 2 * sizeof(void*));
 
 basin_status basin_require(int version) {
   return call([&] {
@@ -22,8 +27,12 @@ basin_status basin_require(int version) {
 const char* basin_version(void) { return BASIN_VERSION; }
 
 const char* basin_build(void) {
-  static const std::string text = tools::version_text();
-  return text.c_str();
+  const char* text = "";
+  call([&] {
+    static const std::string lines = tools::version_text();
+    text = lines.c_str();
+  });
+  return text;
 }
 
 basin_status basin_run(int argument_count, const char* const* arguments) {
@@ -39,7 +48,8 @@ basin_status basin_run(int argument_count, const char* const* arguments) {
       argv.push_back(argument.data());
     static std::mutex one_at_a_time;
     const std::lock_guard lock(one_at_a_time);
-    const Threads threads(0);  // what the command changes is changed back
+    const std::unique_lock<std::mutex> turn = gpu_turn();  // the command may use one
+    const Threads threads(0);                              // what the command changes is changed back
     const int code = tools::run_program(int(argv.size()), argv.data());
     std::fflush(stdout);
     if (code != 0) throw CallError(BASIN_ERROR_FAILED, "the command ended with code " + std::to_string(code));

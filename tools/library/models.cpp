@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <memory>
-#include <mutex>
 
 #include "engine/json.h"
 #include "models/inference/model_file.h"
@@ -10,6 +9,7 @@
 #include "tools/cli/shipped_models.h"
 #include "tools/library/arrays.h"
 #include "tools/library/calls.h"
+#include "tools/library/device.h"
 #include "tools/library/options.h"
 
 struct basin_model {
@@ -38,7 +38,8 @@ std::unique_ptr<basin_model> load(const char* name, const tools::Common& common)
   auto loaded = std::make_unique<basin_model>();
   loaded->name = name;
   loaded->common = common;
-  loaded->exec = exec_of(common);
+  const CallDevice device(common);
+  loaded->exec = device.exec();
   const std::filesystem::path file = during(BASIN_ERROR_FILE, [&] { return tools::model_file(name, "model"); });
   loaded->model = during(BASIN_ERROR_FILE, [&] { return load_model(file, loaded->exec); });
   loaded->channels = loaded->model.method->sample_spec().channels;
@@ -51,7 +52,8 @@ std::unique_ptr<basin_model> load(const char* name, const tools::Common& common)
 basin_result segment(const basin_model& m, const Method& method, const SegmentationPlan& plan, const basin_array* image,
                      int32_t* labels) {
   const int channels = method.sample_spec().channels;
-  const Source source(image_of(image, image_name), channels, plan.norm, image_name);
+  const Source source = during(BASIN_ERROR_ARGUMENT,
+                               [&] { return Source(image_of(image, image_name), channels, plan.norm, image_name); });
   basin_result result;
   result.scale = plan.options.scale;
   const Predictor& predictor = *m.model.predictor;
@@ -128,9 +130,7 @@ basin_status basin_segment(const basin_model* model, const basin_array* image, c
     const std::unique_ptr<Method> method = make_method(model->model.method->config());
     const SegmentationPlan plan =
         during(BASIN_ERROR_OPTION, [&] { return segmentation.plan(*method, model->model.info, model->name); });
-    static std::mutex one_at_a_time;  // each image takes all threads
-    const std::lock_guard lock(one_at_a_time);
-    if (model->exec.device != Device::cpu) tools::select_gpu(model->common.device);
+    const CallDevice device(model->common, model->exec);
     auto found = std::make_unique<basin_result>(segment(*model, *method, plan, image, labels));
     if (result) *result = found.release();
   });

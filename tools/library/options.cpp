@@ -1,9 +1,5 @@
 #include "tools/library/options.h"
 
-#include <omp.h>
-
-#include <map>
-
 #include "tools/library/calls.h"
 
 namespace basin::library {
@@ -39,21 +35,6 @@ void read_options(const char* command, const basin_option* options, size_t count
   for (std::string& argument : arguments)
     argv.push_back(argument.data());
   during(BASIN_ERROR_OPTION, [&] { parser.parse(int(argv.size()), argv.data()); });
-}
-
-Threads::Threads(int count) : before_(omp_get_max_threads()) {
-  if (count > 0) omp_set_num_threads(count);
-}
-Threads::~Threads() { omp_set_num_threads(before_); }
-
-Exec exec_of(const tools::Common& common) {
-  thread_local std::map<std::string, Exec> known;  // because streams are never destroyed
-  const std::string key = common.device + ' ' + common.precision;
-  if (const auto at = known.find(key); at != known.end() && at->second.device != Device::cpu) {
-    tools::select_gpu(common.device);
-    return at->second;
-  }
-  return known[key] = during(BASIN_ERROR_DEVICE, [&] { return tools::make_exec(common, false); });
 }
 
 }  // namespace basin::library

@@ -12,19 +12,4 @@ namespace basin::library {
 void read_options(const char* command, const basin_option* options, size_t count,
                   const std::function<void(tools::Command&)>& declare);
 
-/// Lets the calling thread work with this many threads (0: all) until it is destroyed.
-class Threads {
- public:
-  explicit Threads(int count);
-  ~Threads();
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-
- private:
-  int before_;
-};
-
-/// The device that the options ask for. Errors have BASIN_ERROR_DEVICE. A GPU gets one stream for each thread.
-Exec exec_of(const tools::Common&);
-
 }  // namespace basin::library

@@ -1,9 +1,8 @@
-#include <cstring>
-
 #include "tools/cli/arrays.h"
 #include "tools/cli/steps.h"
 #include "tools/library/arrays.h"
 #include "tools/library/calls.h"
+#include "tools/library/device.h"
 #include "tools/library/options.h"
 
 using namespace basin;
@@ -29,7 +28,8 @@ basin_status basin_integrate(const basin_array* field, const basin_array* points
         refuse("points: are ", name_of(start.type), ", but the field is ", name_of(vectors.type));
     });
     const Threads threads(common.threads);
-    const Exec exec = exec_of(common);
+    const CallDevice device(common);
+    const Exec& exec = device.exec();
     with_real(tools::wider(vectors, start), [&]<class T>(T) {
       const DType dtype = dtype_of<T>;
       const Tensor f = tools::to_tensor(exec, vectors, dtype, {2, vectors.shape[1], vectors.shape[2]});
@@ -54,10 +54,11 @@ basin_status basin_cluster(const basin_array* points, const basin_option* option
     const Array array = array_of(points, "points", {2}, true);
     if (array.size() == 0) return;
     need(labels, "labels");
-    during(BASIN_ERROR_ARGUMENT, [&] { tools::expect_points(array, "points"); });
+    during(BASIN_ERROR_ARGUMENT, [&] { tools::expect_clusterable(array, "points"); });
     const Threads threads(common.threads);
     int64_t found = 0;
-    const std::vector<int32_t> all = step.labels_of(exec_of(common), array, "points", found);
+    const CallDevice device(common);
+    const std::vector<int32_t> all = step.labels_of(device.exec(), array, "points", found);
     std::copy(all.begin(), all.end(), labels);
     if (clusters) *clusters = found;
   });

@@ -29,7 +29,7 @@ class FileError(Error, OSError):
 
 
 class DeviceError(Error, RuntimeError):
-    """The device is not there."""
+    """There is no such device."""
 
 
 class OutOfMemory(Error, MemoryError):
