@@ -104,6 +104,39 @@ def check_commands(image, labels, folder):
     basin.train(folder / "data", folder / "run", steps=4, resume=True, **options)
 
 
+def check_napari(model, image, labels, folder):
+    """The plugin, where napari is installed, without a window."""
+    try:
+        import napari.components
+        import npe2
+    except ImportError as error:
+        print(f"package: skipped the napari plugin: {error}")
+        return
+    npe2.PluginManifest.from_distribution("basin").validate_imports()
+    from basin import _napari
+
+    viewer = napari.components.ViewerModel()
+    viewer.add_image(numpy.stack([image, image[::-1]]), name="cells", scale=(2, 0.5, 0.5))
+    layer = _napari.segment_layer(viewer, model)
+    assert layer.name == "cells objects" and (layer.data[0] == labels).all() and tuple(layer.scale) == (2, 0.5, 0.5)
+    assert sorted(numpy.unique(layer.data)) == list(range(9)) == [0, *layer.features["index"]]
+    viewer.add_image(numpy.stack([image // 16] * 3, -1).astype(numpy.uint8), rgb=True)
+    assert _napari.segment_layer(viewer, "nuclei-fluo", min_size=10**6).data.shape == image.shape
+    viewer.layers.selection.active = layer
+    try:
+        _napari.segment_layer(viewer, model)
+    except ValueError as error:
+        assert "select a layer with an image" in str(error)
+    else:
+        raise AssertionError("labels are not an image")
+    numpy.save(folder / "x.npy", labels)
+    basin.run("export", folder / "x.npy", "--save", "labels", "--out", folder / "napari")
+    (file,) = (folder / "napari").glob("*_masks.*")
+    ((read, _, kind),) = _napari.reader_of(str(file))(str(file))
+    assert kind == "labels" and (read == labels).all()
+    print("package: napari", napari.__version__)
+
+
 def main():
     image, truth = picture()
     assert basin.shipped_models() == ["bacteria", "cells-phase", "nuclei-all", "nuclei-fluo"]
@@ -116,6 +149,7 @@ def main():
     check_steps(truth)
     with tempfile.TemporaryDirectory(prefix="basin-package-") as folder:
         check_commands(image, labels, pathlib.Path(folder))
+        check_napari(model, image, labels, pathlib.Path(folder))
     print("package: every check passed")
 
 
