@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "data/files/encoders.h"
+#include "data/files/image_parts.h"
 #include "data/files/raster.h"
 #include "kernels/runtime/platform.h"
 
@@ -30,7 +31,8 @@ PixelType pixel_type(const fs::path& path, ElementType type) {
   }
 }
 
-void check_values(const fs::path& path, const Array& a) {
+/// Refuses values that cannot be used. `corner`: the place of the first pixel in the image.
+void check_values(const fs::path& path, const Array& a, const PixelRect& corner) {
   const int64_t width = a.shape[1], channels = a.shape[2];
   with_element(a.type, [&](auto zero) {
     using T = decltype(zero);
@@ -38,7 +40,8 @@ void check_values(const fs::path& path, const Array& a) {
     const T* end = p + a.size();
     const auto refuse_at = [&](const T* at, const char* why) {
       const int64_t pixel = (at - p) / channels;
-      refuse(path.string(), ": has the value ", +*at, " at x = ", pixel % width, ", y = ", pixel / width, why);
+      refuse(path.string(), ": has the value ", +*at, " at x = ", corner.x + pixel % width,
+             ", y = ", corner.y + pixel / width, why);
     };
     if constexpr (std::is_floating_point_v<T>) {
       const T* odd = std::find_if(p, end, [](T v) { return !(std::abs(v) <= T(max_magnitude)); });
@@ -63,8 +66,8 @@ Array narrowed(Array a) {
 }
 
 /// The picture as an image, after checking its values.
-Image image_of(const fs::path& path, raster::Picture picture) {
-  check_values(path, picture.pixels);
+Image image_of(const fs::path& path, raster::Picture picture, const PixelRect& part = {}) {
+  check_values(path, picture.pixels, part);
   Array a = narrowed(std::move(picture.pixels));
   Image image;
   image.type = pixel_type(path, a.type);
@@ -101,6 +104,11 @@ const char* name_of(PixelType type) {
 
 Image read_image(const fs::path& path, const PlaneChoice& choice) {
   return image_of(path, raster::read(path, raster::Purpose::image, choice));
+}
+
+Image read_image_part(const fs::path& path, const PlaneChoice& choice, const PixelRect& part) {
+  BASIN_CHECK(part.height > 0 && part.width > 0, part.height, " x ", part.width);
+  return image_of(path, raster::read(path, raster::Purpose::image, choice, part), part);
 }
 
 StackPlanes planes_in(const fs::path& path, const PlaneChoice& choice) { return raster::planes_in(path, choice); }

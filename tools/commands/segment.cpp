@@ -12,6 +12,7 @@
 #include "tools/cli/setting_options.h"
 #include "tools/cli/shipped_models.h"
 #include "tools/commands/segment_batch.h"
+#include "tools/commands/segment_large.h"
 #include "tools/commands/segment_work.h"
 #include "tools/results/object_tables.h"
 #include "tools/results/shards.h"
@@ -23,13 +24,13 @@ namespace {
 struct SegmentArguments {
   Common common;
   std::vector<std::string> inputs, save{"labels", "overlay"};
-  std::string model, out, tiling, norm, scale, shard;
+  std::string model, out, tiling, norm, scale, shard, max_memory;
   std::optional<int> tile, overlap;
   std::optional<double> diameter, stitch;
   SettingOptions settings;
   PlaneChoice choice;
   ObjectFilter filter;
-  bool tta = false, recursive = false, skip_existing = false;
+  bool tta = false, recursive = false, skip_existing = false, resume = false;
 };
 
 /// How images are tiled. --tile or --overlap without --tiling selects the published (dynamic) tiling.
@@ -114,6 +115,10 @@ Work prepare(const SegmentArguments& o, const fs::path& model_path) {
   check(o.filter);
   work.filter = o.filter;
   work.stitch = o.stitch;
+  if (!o.max_memory.empty()) work.max_memory = parse_bytes("--max-memory", o.max_memory);
+  work.resume = o.resume;
+  work.model_fingerprint = fingerprint_of_file(model_path);
+  work.precision = o.common.precision;
   if (work.model.info.contains("source"))  // a checkpoint that Basin did not write
     std::fprintf(stderr, "basin: %s: contains no settings; uses the method's default normalisation (%s) and decoding\n",
                  o.model.c_str(), to_string(method.sample_spec().normalisation).c_str());
@@ -161,9 +166,8 @@ void run(const SegmentArguments& o) {
   Outcome outcome;
   const Batch batch = plan_batch(o.inputs, o.recursive, shard, outcome);
   if (batch.images_of_all_shards == 0) refuse_failed(outcome.failed, outcome.failed.size());
-  Json settings{{"model_fingerprint", fingerprint_of_file(model_path)},
-                {"config", method.config()},
-                {"norm", to_string(work.norm)}};
+  Json settings{
+      {"model_fingerprint", work.model_fingerprint}, {"config", method.config()}, {"norm", to_string(work.norm)}};
   const std::vector<ImageFile> images = prepare_folder(o, work, batch, settings);
   const size_t skipped = batch.images.size() - images.size();
   if (skipped > 0)
@@ -227,6 +231,10 @@ void add_segment(Command& program) {
   command.add("--tile", o->tile, "side of a tile, px; default: 256").positive();
   command.add("--overlap", o->overlap, "dynamic, pad, resize: overlap of neighbouring tiles, px; default: 50")
       .not_negative();
+  command.add("--max-memory", o->max_memory,
+              "memory that an image may need, such as 2G; TIFF and OME-Zarr images that need more are segmented in "
+              "blocks, with the same labels; default: half of what is free");
+  command.flag("--resume", o->resume, "continue images that were segmented in blocks when an earlier run was stopped");
   const Option scale =
       command.add("--scale", o->scale,
                   "scale images by this factor before segmentation: 0.5 halves width and height; auto finds for each "
