@@ -190,6 +190,14 @@ void write_atomically(const fs::path& path, const void* bytes, size_t n) {
   file.commit();
 }
 
+void append_to_file(const fs::path& path, const void* bytes, size_t n) {
+  const int descriptor = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  int error = descriptor < 0 ? errno : write_all(descriptor, {static_cast<const char*>(bytes), n});
+  if (error == 0 && fdatasync(descriptor) != 0) error = errno;
+  if (descriptor >= 0) close(descriptor);
+  if (error != 0) refuse(path.string(), ": cannot be written (", why(error), ")");
+}
+
 void make_folder(const fs::path& path) {
   std::error_code error;
   if (fs::exists(path, error) && !fs::is_directory(path, error)) refuse(path.string(), ": is a file, not a folder");

@@ -14,8 +14,8 @@ struct CloseFile {
 };
 using File = std::unique_ptr<std::FILE, CloseFile>;
 
-/// Throws "PATH: no such file or folder"; for an address on the network, which Basin does not read, a sentence that says
-/// so.
+/// Throws "PATH: no such file or folder"; for an address on the network, which Basin does not read, a sentence that
+/// says so.
 [[noreturn]] void refuse_missing(const std::filesystem::path&);
 
 /// Opens a file for reading. Throws one sentence with its name if it is missing, a folder, unreadable or empty.
@@ -71,6 +71,9 @@ class OutputFolder {
 /// OutputFile, write and commit in one call.
 void write_atomically(const std::filesystem::path&, const void* bytes, size_t n);
 void write_atomically(const std::filesystem::path&, std::string_view text);
+
+/// Adds bytes at the end of a file, which is created if it is missing, and waits until they are on the disk.
+void append_to_file(const std::filesystem::path&, const void* bytes, size_t n);
 
 /// Creates an output folder if it does not exist. Throws one sentence with its name if that fails, if it is a file, or
 /// if it is not writable.

@@ -11,6 +11,7 @@
 #include "engine/params.h"
 #include "engine/tape.h"
 #include "kernels/nn/adam.h"
+#include "models/block_decoding.h"
 #include "models/networks/tiling.h"
 #include "models/settings.h"
 
@@ -118,6 +119,8 @@ class Predictor {
   virtual ~Predictor() = default;
   /// The method's maps of a normalised image [C, H, W].
   virtual Maps predict(const Exec&, const Tensor& image, const TilingOptions&) const = 0;
+  /// What exact tiles of an image need, if their maps equal those of the whole image.
+  virtual std::optional<NetworkNeeds> needs_of_exact_tiles() const { return {}; }
 };
 
 /// Decodes the maps of one image into instances with one decoding after another, and caches what neighbouring decodings
@@ -192,6 +195,11 @@ class Method {
   /// Decodes maps into instances. Maps whose memory is not shared are freed as soon as they are no longer needed,
   /// because an image may fill the memory.
   virtual Instances decode(const Exec&, Maps) const = 0;
+  /// Why decode_blocks() cannot be used with the present settings, as part of a sentence; empty if it can be.
+  virtual std::string reason_for_whole_image() const { return "a " + name() + " model decodes an image as a whole"; }
+  /// Decodes an image that may be larger than memory block by block: writes the same labels as decode() and returns the
+  /// extents of objects 1, 2, ...
+  virtual std::vector<ObjectExtent> decode_blocks(const BlockDecoding&) const;
   /// The default shares nothing: it decodes from the maps each time, with another method of this config.
   virtual std::unique_ptr<Decoder> decoder(Maps) const;
   /// The maps of a perfect network for these labels, in the form that predict() returns.

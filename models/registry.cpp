@@ -54,6 +54,11 @@ void Method::take_parameters(const Exec& exec, const Method& from) {
   params_.copy_from(exec, from.params_);
 }
 
+std::vector<ObjectExtent> Method::decode_blocks(const BlockDecoding&) const {
+  BASIN_CHECK(false, reason_for_whole_image());
+  return {};
+}
+
 std::unique_ptr<Decoder> Method::decoder(Maps maps) const {
   class Repeated : public Decoder {
    public:

@@ -130,9 +130,16 @@ const ZarrArray::Chunk& ZarrArray::chunk_at(const Place& place) {
 }
 
 bool ZarrArray::read_plane(const std::vector<int64_t>& index, std::byte* to) {
+  const size_t leading = shape_.size() - 2;
+  return read_window(index, {0, 0, int(shape_[leading]), int(shape_[leading + 1])}, to);
+}
+
+bool ZarrArray::read_window(const std::vector<int64_t>& index, const PixelRect& part, std::byte* to) {
   const size_t rank = shape_.size(), leading = rank - 2, element = size_of(type_);
   BASIN_CHECK(index.size() == leading, index.size(), " indices");
-  const int64_t height = shape_[leading], width = shape_[leading + 1];
+  const int64_t bottom = int64_t(part.y) + part.height, right = int64_t(part.x) + part.width;
+  BASIN_CHECK(part.y >= 0 && part.x >= 0 && bottom <= shape_[leading] && right <= shape_[leading + 1], "part ", part.y,
+              ", ", part.x, " of ", part.height, " x ", part.width);
   Place place(rank);
   bool other_planes = false;
   for (size_t d = 0; d < leading; ++d) {
@@ -152,20 +159,23 @@ bool ZarrArray::read_plane(const std::vector<int64_t>& index, std::byte* to) {
   bool any = false;
   for (auto& [at, chunk] : chunks_)
     chunk.used = false;
-  for (int64_t y0 = 0; y0 < height; y0 += chunk_[leading])
-    for (int64_t x0 = 0; x0 < width; x0 += chunk_[leading + 1]) {
-      place[leading] = y0 / chunk_[leading], place[leading + 1] = x0 / chunk_[leading + 1];
+  const int64_t tall = chunk_[leading], wide = chunk_[leading + 1];
+  for (int64_t cy = part.y / tall; cy * tall < bottom; ++cy)
+    for (int64_t cx = part.x / wide; cx * wide < right; ++cx) {
+      place[leading] = cy, place[leading + 1] = cx;
       const Chunk& chunk = chunk_at(place);
       any = any || !chunk.elements.empty();
-      const int64_t rows = std::min(chunk_[leading], height - y0), columns = std::min(chunk_[leading + 1], width - x0);
-      for (int64_t y = 0; y < rows; ++y) {
-        std::byte* row = to + size_t((y0 + y) * width + x0) * element;
+      const int64_t y0 = std::max<int64_t>(cy * tall, part.y), x0 = std::max<int64_t>(cx * wide, part.x);
+      const int64_t columns = std::min(cx * wide + wide, right) - x0;
+      for (int64_t y = y0; y < std::min(cy * tall + tall, bottom); ++y) {
+        std::byte* row = to + size_t((y - part.y) * part.width + x0 - part.x) * element;
         if (chunk.elements.empty()) {
           for (int64_t x = 0; x < columns; ++x)
             std::memcpy(row + size_t(x) * element, fill_.data(), element);
           continue;
         }
-        const std::byte* from = chunk.elements.data() + (first + size_t(y) * step_y) * element;
+        const size_t start = first + size_t(y - cy * tall) * step_y + size_t(x0 - cx * wide) * step_x;
+        const std::byte* from = chunk.elements.data() + start * element;
         if (step_x == 1) {
           std::memcpy(row, from, size_t(columns) * element);
           continue;

@@ -10,6 +10,7 @@
 #include "data/arrays/array.h"
 #include "data/arrays/zarr_codecs.h"
 #include "engine/json_fwd.h"
+#include "engine/plane_file.h"
 
 namespace basin {
 
@@ -41,6 +42,8 @@ class ZarrArray {
   /// stored have the fill value; returns whether any chunk of the plane is stored. Chunks that contain other planes too
   /// are kept for the next call, up to a gigabyte.
   bool read_plane(const std::vector<int64_t>& index, std::byte* to);
+  /// The same of a part of the plane, into `to` [part.height][part.width].
+  bool read_window(const std::vector<int64_t>& index, const PixelRect& part, std::byte* to);
 
  private:
   using Place = std::vector<int64_t>;  // of a chunk or shard, counted in these

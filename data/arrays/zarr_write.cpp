@@ -46,20 +46,32 @@ ZarrWriter::ZarrWriter(OutputFolder& folder, const std::string& name, ElementTyp
 }
 
 void ZarrWriter::write_plane(const std::vector<int64_t>& index, const std::byte* plane) {
+  const size_t element = size_of(type_), width = size_t(shape_.back());
+  write_plane(index, [&](const PixelRect& part, std::byte* to) {
+    const size_t line = size_t(part.width) * element;
+    for (int y = 0; y < part.height; ++y, to += line)
+      std::memcpy(to, plane + (size_t(part.y + y) * width + size_t(part.x)) * element, line);
+  });
+}
+
+void ZarrWriter::write_plane(const std::vector<int64_t>& index,
+                             const std::function<void(const PixelRect&, std::byte*)>& read) {
   const size_t element = size_of(type_);
   const int64_t height = shape_[shape_.size() - 2], width = shape_.back();
   const int64_t rows = std::min(max_chunk_side, height), columns = std::min(max_chunk_side, width);
   std::string prefix;
   for (const int64_t k : index)
     prefix += std::to_string(k) + '/';
-  std::vector<std::byte> chunk(size_t(rows * columns) * element);
+  std::vector<std::byte> chunk(size_t(rows * columns) * element), part;
   for (int64_t y0 = 0; y0 < height; y0 += rows)
     for (int64_t x0 = 0; x0 < width; x0 += columns) {
+      const PixelRect r{int(y0), int(x0), int(std::min(rows, height - y0)), int(std::min(columns, width - x0))};
+      const size_t line = size_t(r.width) * element;
+      part.resize(size_t(r.height) * line);
+      read(r, part.data());
       std::fill(chunk.begin(), chunk.end(), std::byte(0));
-      const size_t line = size_t(std::min(columns, width - x0)) * element;
-      for (int64_t y = 0; y < std::min(rows, height - y0); ++y)
-        std::memcpy(chunk.data() + size_t(y * columns) * element, plane + size_t((y0 + y) * width + x0) * element,
-                    line);
+      for (int y = 0; y < r.height; ++y)
+        std::memcpy(chunk.data() + size_t(y * columns) * element, part.data() + size_t(y) * line, line);
       if (std::all_of(chunk.begin(), chunk.end(), [](std::byte b) { return b == std::byte(0); })) continue;
       const std::vector<std::byte> packed = compress_blosc(chunk, element);
       folder_.write(path_in(name_, prefix + std::to_string(y0 / rows) + '/' + std::to_string(x0 / columns)),

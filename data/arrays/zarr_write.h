@@ -1,11 +1,13 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "data/arrays/array.h"
 #include "engine/files.h"
 #include "engine/json_fwd.h"
+#include "engine/plane_file.h"
 
 namespace basin {
 
@@ -18,6 +20,9 @@ class ZarrWriter {
   ZarrWriter(OutputFolder&, const std::string& name, ElementType, const std::vector<int64_t>& shape);
   /// Writes the plane [height][width] at an index of the dimensions before.
   void write_plane(const std::vector<int64_t>& index, const std::byte* plane);
+  /// The same of a plane that may be larger than memory: read(part, to) writes a part of it into to [part.height]
+  /// [part.width].
+  void write_plane(const std::vector<int64_t>& index, const std::function<void(const PixelRect&, std::byte*)>& read);
 
  private:
   OutputFolder& folder_;

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "data/dataset/order_statistics.h"
 #include "kernels/runtime/platform.h"
@@ -29,10 +30,10 @@ std::pair<double, double> range_of(const Image& image) {
 
 constexpr const char* remedy = "; use --norm percentile:1,99.8";
 
-/// The divisor of "divide". The element type gives the value of white only if the values use the range of the type.
-float divisor(Image& image, const std::string& name) {
-  const auto [least, most] = range_of(image);
-  switch (image.type) {
+/// The divisor of "divide" for values from `least` to `most`. The element type gives the value of white only if the
+/// values use the range of the type.
+float divisor(PixelType type, double least, double most, const std::string& name, std::vector<std::string>& notes) {
+  switch (type) {
     case PixelType::u8:
       return 255;
     case PixelType::u16:
@@ -40,8 +41,8 @@ float divisor(Image& image, const std::string& name) {
         refuse(name, " has 16-bit values, but none above ", most, ", so --norm divide, by 65535, would make it black",
                remedy, ", or save it as 8-bit");
       if (most > 0 && most < 4096)
-        image.notes.push_back("16-bit values of at most " + std::to_string(int(most)) +
-                              " become dark when --norm divide divides by 65535; consider --norm percentile:1,99.8");
+        notes.push_back("16-bit values of at most " + std::to_string(int(most)) +
+                        " become dark when --norm divide divides by 65535; consider --norm percentile:1,99.8");
       return 65535;
     case PixelType::u32:
       refuse(name, " has 32-bit integers, for which --norm divide is undefined", remedy);
@@ -70,15 +71,23 @@ void with_values(const Image& image, int channels, int channel, F f) {
   });
 }
 
-template <class V>
-Affine between_percentiles(size_t n, V value, double low, double high) {
-  const double at_low = low / 100 * double(n - 1), at_high = high / 100 * double(n - 1);
-  const size_t i = size_t(at_low), j = size_t(at_high);
-  const std::array<float, 4> v = order_statistics(n, value, {i, std::min(i + 1, n - 1), j, std::min(j + 1, n - 1)});
-  const auto between = [](double a, double b, double t) { return a + t * (b - a); };
-  const double from = between(v[0], v[1], at_low - double(i)), to = between(v[2], v[3], at_high - double(j));
-  return {float(from), float(to - from)};
-}
+/// The two percentiles of n values by ranks of order statistics, and what is normalised with them.
+struct PercentileRanks {
+  double at_low, at_high;
+  std::array<size_t, 4> ranks;
+
+  PercentileRanks(size_t n, const Normalisation& norm)
+      : at_low(norm.low / 100 * double(n - 1)), at_high(norm.high / 100 * double(n - 1)) {
+    const size_t i = size_t(at_low), j = size_t(at_high);
+    ranks = {i, std::min(i + 1, n - 1), j, std::min(j + 1, n - 1)};
+  }
+  Affine affine(const std::array<float, 4>& v) const {
+    const auto between = [](double a, double b, double t) { return a + t * (b - a); };
+    const double from = between(v[0], v[1], at_low - double(ranks[0]));
+    const double to = between(v[2], v[3], at_high - double(ranks[2]));
+    return {float(from), float(to - from)};
+  }
+};
 
 }  // namespace
 
@@ -117,17 +126,29 @@ Source::Source(Image image, int channels, const Normalisation& norm, const std::
       limited_(norm.kind == Normalisation::Kind::percentile),
       affine_(size_t(channels)) {
   check_channels(image_.channels, channels, name);
-  if (norm.kind == Normalisation::Kind::divide)
-    std::fill(affine_.begin(), affine_.end(), Affine{0, divisor(image_, name)});
+  if (norm.kind == Normalisation::Kind::divide) {
+    const auto [least, most] = range_of(image_);
+    std::fill(affine_.begin(), affine_.end(), Affine{0, divisor(image_.type, least, most, name, image_.notes)});
+  }
   if (norm.kind != Normalisation::Kind::percentile) return;
   const size_t pixels = size_t(image_.height) * size_t(image_.width);
+  const PercentileRanks percentiles(pixels, norm);
   for (int c = 0; c < channels; ++c) {
     if (c > 0 && image_.channels == 1)
       affine_[size_t(c)] = affine_[0];
     else
-      with_values(image_, channels, c,
-                  [&](auto value) { affine_[size_t(c)] = between_percentiles(pixels, value, norm.low, norm.high); });
+      with_values(image_, channels, c, [&](auto value) {
+        affine_[size_t(c)] = percentiles.affine(order_statistics(pixels, value, percentiles.ranks));
+      });
   }
+}
+
+Source::Source(Image part, int channels, const Normalisation& norm, const std::vector<Affine>& of_whole)
+    : image_(std::move(part)),
+      channels_(channels),
+      limited_(norm.kind == Normalisation::Kind::percentile),
+      affine_(of_whole) {
+  BASIN_CHECK(affine_.size() == size_t(channels), affine_.size(), " channels");
 }
 
 void Source::row(int channel, int y, int x0, int n, float* to) const {
@@ -143,6 +164,60 @@ void Source::row(int channel, int y, int x0, int n, float* to) const {
     for (int x = 0; x < n; ++x)
       to[x] = std::min(std::max((value(first + size_t(x)) - a.offset) / a.span, low), high);
   });
+}
+
+struct NormalisationSurvey::Percentiles {
+  RankFinder finder;
+  std::optional<PercentileRanks> ranks;  // after the first pass
+};
+
+NormalisationSurvey::NormalisationSurvey(int channels, const Normalisation& norm, const std::string& name)
+    : channels_(channels),
+      norm_(norm),
+      name_(name),
+      least_(std::numeric_limits<double>::infinity()),
+      most_(-least_),
+      percentiles_(norm.kind == Normalisation::Kind::percentile ? size_t(channels) : 0) {}
+
+NormalisationSurvey::~NormalisationSurvey() = default;
+
+void NormalisationSurvey::add(const Image& part) {
+  check_channels(part.channels, channels_, name_);
+  type_ = part.type, image_channels_ = part.channels;
+  if (norm_.kind == Normalisation::Kind::divide) {
+    const auto [least, most] = range_of(part);
+    least_ = std::min(least_, least), most_ = std::max(most_, most);
+  }
+  const size_t pixels = size_t(part.height) * size_t(part.width);
+  for (size_t c = 0; c < percentiles_.size() && (c == 0 || part.channels > 1); ++c)
+    with_values(part, channels_, int(c), [&](auto value) {
+      RankFinder& finder = percentiles_[c].finder;
+      if (!percentiles_[c].ranks)
+        for (size_t i = 0; i < pixels; ++i)
+          finder.add_upper(value(i));
+      else
+        for (size_t i = 0; i < pixels; ++i)
+          finder.add_lower(value(i));
+    });
+}
+
+void NormalisationSurvey::end_pass() {
+  for (Percentiles& p : percentiles_) {
+    if (p.ranks || p.finder.count() == 0) continue;
+    p.ranks.emplace(size_t(p.finder.count()), norm_);
+    p.finder.choose(p.ranks->ranks);
+  }
+}
+
+std::vector<Affine> NormalisationSurvey::result(std::vector<std::string>& notes) const {
+  std::vector<Affine> affine(static_cast<size_t>(channels_));
+  if (norm_.kind == Normalisation::Kind::divide)
+    std::fill(affine.begin(), affine.end(), Affine{0, divisor(type_, least_, most_, name_, notes)});
+  for (size_t c = 0; c < percentiles_.size(); ++c) {
+    const Percentiles& p = percentiles_[image_channels_ == 1 ? 0 : c];
+    affine[c] = p.ranks->affine(p.finder.values());
+  }
+  return affine;
 }
 
 }  // namespace basin

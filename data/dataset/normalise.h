@@ -42,6 +42,8 @@ void check_channels(int has, int wanted, const std::string& name);
 class Source {
  public:
   Source(Image image, int channels, const Normalisation&, const std::string& name);
+  /// A part of a larger image, with the normalisation of the whole image that a NormalisationSurvey found.
+  Source(Image part, int channels, const Normalisation&, const std::vector<Affine>& of_whole);
 
   int height() const { return image_.height; }
   int width() const { return image_.width; }
@@ -55,6 +57,32 @@ class Source {
   int channels_;
   bool limited_;                // to [darkest, brightest]
   std::vector<Affine> affine_;  // one per channel
+};
+
+/// Finds the normalisation of an image that is read part by part: the same as that of a Source with the whole image. In
+/// each of the passes, every pixel is added once.
+class NormalisationSurvey {
+ public:
+  NormalisationSurvey(int channels, const Normalisation&, const std::string& name);
+  ~NormalisationSurvey();
+
+  int passes() const { return norm_.kind == Normalisation::Kind::percentile ? 2 : 1; }
+  void add(const Image& part);
+  /// Ends a pass, after which all pixels have been added once more.
+  void end_pass();
+  /// For each channel of the model. Adds to the notes of the image. Throws like Source.
+  std::vector<Affine> result(std::vector<std::string>& notes) const;
+
+ private:
+  struct Percentiles;
+
+  int channels_;
+  Normalisation norm_;
+  std::string name_;
+  PixelType type_ = PixelType::u8;
+  int image_channels_ = 0;
+  double least_, most_;
+  std::vector<Percentiles> percentiles_;  // of each channel of the model
 };
 
 }  // namespace basin

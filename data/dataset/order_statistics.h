@@ -16,37 +16,69 @@ inline uint32_t order_key(float v) {
 }
 inline float value_of_key(uint32_t key) { return std::bit_cast<float>(key >> 31 ? key & 0x7fffffffu : ~key); }
 
-/// The values at four ranks of the sorted values, without sorting or copying: histograms of the upper 16 bits of the
+/// Finds the values at four ranks of sorted values that are added in two passes: histograms of the upper 16 bits of the
 /// key, then of the lower 16 within the bins that contain the ranks.
+class RankFinder {
+ public:
+  /// First pass.
+  void add_upper(float v) { ++upper_[order_key(v) >> 16]; }
+  uint64_t count() const {
+    uint64_t n = 0;
+    for (const uint64_t in_bin : upper_)
+      n += in_bin;
+    return n;
+  }
+  /// After the first pass. Ranks are from 0 and ascending.
+  void choose(const std::array<size_t, 4>& ranks) {
+    for (size_t k = 0; k < 4; ++k) {
+      rest_[k] = ranks[k];
+      bins_[k] = 0;
+      while (rest_[k] >= upper_[bins_[k]])
+        rest_[k] -= upper_[bins_[k]++];
+      of_bin_[k] = k > 0 && bins_[k] == bins_[k - 1] ? of_bin_[k - 1] : lower_.size();
+      if (of_bin_[k] == lower_.size()) lower_.emplace_back(65536);
+    }
+  }
+  /// Second pass.
+  void add_lower(float v) {
+    const uint32_t key = order_key(v), bin = key >> 16;
+    for (size_t k = 0; k < 4; ++k)
+      if (bin == bins_[k]) {
+        ++lower_[of_bin_[k]][key & 65535];
+        return;
+      }
+  }
+  /// After both.
+  std::array<float, 4> values() const {
+    std::array<float, 4> found;
+    for (size_t k = 0; k < 4; ++k) {
+      const std::vector<uint64_t>& lower = lower_[of_bin_[k]];
+      uint32_t low = 0;
+      for (uint64_t left = rest_[k]; left >= lower[low]; ++low)
+        left -= lower[low];
+      found[k] = value_of_key(bins_[k] << 16 | low);
+    }
+    return found;
+  }
+
+ private:
+  std::vector<uint64_t> upper_ = std::vector<uint64_t>(65536);
+  std::vector<std::vector<uint64_t>> lower_;  // of each bin that contains a rank
+  std::array<uint32_t, 4> bins_ = {};
+  std::array<uint64_t, 4> rest_ = {};  // ranks within their bins
+  std::array<size_t, 4> of_bin_ = {};  // histograms of these bins
+};
+
+/// The values at four ranks, ascending, of the n sorted values value(0), value(1), ..., without sorting or copying.
 template <class V>
 std::array<float, 4> order_statistics(size_t n, V value, const std::array<size_t, 4>& ranks) {
-  std::vector<uint64_t> upper(65536);
+  RankFinder finder;
   for (size_t i = 0; i < n; ++i)
-    ++upper[order_key(value(i)) >> 16];
-  std::array<uint32_t, 4> bins;
-  std::array<uint64_t, 4> rest;  // ranks within their bins
-  for (size_t k = 0; k < 4; ++k) {
-    rest[k] = ranks[k];
-    bins[k] = 0;
-    while (rest[k] >= upper[bins[k]])
-      rest[k] -= upper[bins[k]++];
-  }
-  std::array<float, 4> found;
-  std::vector<uint64_t> lower(65536);
-  for (size_t k = 0; k < 4; ++k) {
-    if (k == 0 || bins[k] != bins[k - 1]) {
-      std::fill(lower.begin(), lower.end(), 0);
-      for (size_t i = 0; i < n; ++i) {
-        const uint32_t key = order_key(value(i));
-        if (key >> 16 == bins[k]) ++lower[key & 65535];
-      }
-    }
-    uint32_t low = 0;
-    for (uint64_t left = rest[k]; left >= lower[low]; ++low)
-      left -= lower[low];
-    found[k] = value_of_key(bins[k] << 16 | low);
-  }
-  return found;
+    finder.add_upper(value(i));
+  finder.choose(ranks);
+  for (size_t i = 0; i < n; ++i)
+    finder.add_lower(value(i));
+  return finder.values();
 }
 
 /// The value at rank round(share (n - 1)) of n sorted values; 0 if there are none. Reorders the values.

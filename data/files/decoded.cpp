@@ -24,8 +24,9 @@ const char* turn_name(int orientation) {
   return names[orientation - 2];
 }
 
-void turn(Decoded& d) {
+void turn(const fs::path& path, Decoded& d) {
   if (d.orientation == 1) return;
+  if (d.is_part) refuse(path.string(), ": is too large to be turned as its orientation tag says; save it upright");
   d.pixels = turned(d.pixels, d.orientation);
   d.notes.push_back(std::string(turn_name(d.orientation)) + ", as its orientation tag says");
   d.orientation = 1;
@@ -221,6 +222,7 @@ Decoded as_intensities(const fs::path& path, Decoded d) {
       if (std::any_of(d.palette.begin(), d.palette.end(), [](Colour c) { return !c.is_grey(); }))
         d.notes.push_back("its palette was ignored, because it only displays the intensities");
     } else {
+      if (d.is_part) refuse(path.string(), ": is too large for an image with a palette; save it as grey or RGB");
       d.pixels = coloured(path, d.pixels, d.palette);
       if (d.pixels.shape[2] == 3) d.notes.push_back("converted to the colours of its palette");
       d.bits = 0;
@@ -235,7 +237,7 @@ Decoded as_intensities(const fs::path& path, Decoded d) {
     d.notes.push_back("inverted, because it is marked as 0 = white");
   }
   stretch(d);
-  turn(d);
+  turn(path, d);
   return d;
 }
 
@@ -267,7 +269,7 @@ Decoded as_labels(const fs::path& path, Decoded d) {
       d.notes.push_back("inverted, because it is marked as 0 = white");
     }
   }
-  turn(d);
+  turn(path, d);
   return d;
 }
 

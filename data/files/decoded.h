@@ -22,6 +22,7 @@ struct Decoded {
   bool white_is_zero = false;      // larger numbers are darker
   int orientation = 1;             // as in TIFF and EXIF: 1 to 8
   bool lossy = false;              // lossy compression: the numbers differ from the original ones
+  bool is_part = false;            // of an image: its meaning must not depend on the other parts
   bool imagej = false;             // written by ImageJ: palette and polarity only affect the display
   std::vector<std::string> notes;  // what reading it changed or left out: "an alpha channel is left out"
 };

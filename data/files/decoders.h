@@ -6,6 +6,7 @@
 
 #include "data/files/decoded.h"
 #include "data/files/stack.h"
+#include "engine/plane_file.h"
 
 namespace basin::raster {
 
@@ -15,8 +16,9 @@ Decoded read_bmp(const std::filesystem::path&);
 
 /// The stack of the full-resolution images of a TIFF.
 Stack tiff_stack(const std::filesystem::path&);
-/// Decodes the images with the numbers in `planes`, in that order, and calls f with each.
-void read_tiff_planes(const std::filesystem::path&, const std::vector<int64_t>& planes,
+/// Decodes the images with the numbers in `planes`, in that order, and calls f with each; of each only `part`, unless
+/// its height is 0. Strips and tiles that have no pixel of the part are not read.
+void read_tiff_planes(const std::filesystem::path&, const std::vector<int64_t>& planes, const PixelRect& part,
                       const std::function<void(Decoded)>& f);
 
 /// The stack of an image in an OME-Zarr store, at full resolution. `series` chooses one of several images, as a path in
@@ -24,6 +26,6 @@ void read_tiff_planes(const std::filesystem::path&, const std::vector<int64_t>& 
 Stack zarr_stack(const std::filesystem::path&, const std::string& series);
 /// The same as read_tiff_planes, of that image.
 void read_zarr_planes(const std::filesystem::path&, const std::string& series, const std::vector<int64_t>& planes,
-                      const std::function<void(Decoded)>& f);
+                      const PixelRect& part, const std::function<void(Decoded)>& f);
 
 }  // namespace basin::raster

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/plane_file.h"
+
 namespace basin::raster {
 
 struct Rows {
@@ -18,6 +20,21 @@ void write_png(const std::filesystem::path&, const Rows&);
 std::vector<std::byte> encode_png(const Rows&);
 /// One channel, compressed by deflate.
 void write_tiff(const std::filesystem::path&, const Rows&);
+
+/// A grey image that is written tile by tile, with its lower resolutions: of each, every second pixel of every second
+/// row of the one before, down to sides of 1024 pixels.
+struct Pyramid {
+  int height = 0, width = 0, bits = 16;  // bits: 16 or 32
+  std::string description;               // as in TiffWriter::add
+  double pixels_per_unit = 0;
+  /// Writes every step-th pixel of every step-th row into `to`, from pixel (step * y, step * x) on: a rectangle in
+  /// pixels of the lower resolution.
+  std::function<void(int step, const PixelRect&, void* to)> read;
+};
+
+/// Writes it as a TIFF of tiles of 512 x 512 pixels, compressed by deflate, with the lower resolutions as sub-images
+/// (SubIFDs), where QuPath, Bio-Formats and tifffile expect them. BigTIFF if 4 GB could be too little.
+void write_tiff_pyramid(const std::filesystem::path&, const Pyramid&);
 
 /// Writes the pages of a TIFF one after the other, grey or RGB, compressed by deflate.
 class TiffWriter {
@@ -32,8 +49,12 @@ class TiffWriter {
   void commit();
 
  private:
+  friend void write_tiff_pyramid(const std::filesystem::path&, const Pyramid&);
   struct File;
   [[noreturn]] void refuse_write() const;
+  void set_grey(int height, int width, int bits);
+  void describe(const std::string& description, double pixels_per_unit);
+  void add_level(const Pyramid&, int step);
 
   std::unique_ptr<File> file_;
 };

@@ -5,6 +5,7 @@
 
 #include "data/arrays/array.h"
 #include "data/files/encoders.h"
+#include "data/files/image_parts.h"
 #include "data/files/raster.h"
 #include "kernels/runtime/platform.h"
 
@@ -31,7 +32,8 @@ PixelType pixel_type(const std::string& name, ElementType type) {
   }
 }
 
-void check_values(const std::string& name, const Array& a) {
+/// Refuses values that cannot be used. `corner`: the place of the first pixel in the image.
+void check_values(const std::string& name, const Array& a, const PixelRect& corner) {
   const int64_t width = a.shape[1], channels = a.shape[2];
   with_element(a.type, [&](auto zero) {
     using T = decltype(zero);
@@ -39,7 +41,8 @@ void check_values(const std::string& name, const Array& a) {
     const T* end = p + a.size();
     const auto refuse_at = [&](const T* at, const char* why) {
       const int64_t pixel = (at - p) / channels;
-      refuse(name, ": has the value ", +*at, " at x = ", pixel % width, ", y = ", pixel / width, why);
+      refuse(name, ": has the value ", +*at, " at x = ", corner.x + pixel % width, ", y = ", corner.y + pixel / width,
+             why);
     };
     if constexpr (std::is_floating_point_v<T>) {
       const T* odd = std::find_if(p, end, [](T v) { return !(std::abs(v) <= T(max_magnitude)); });
@@ -63,8 +66,21 @@ Array narrowed(Array a) {
   return out;
 }
 
-Image image_of_picture(const fs::path& path, raster::Picture picture) {
-  Image image = image_of(path.string(), std::move(picture.pixels));
+Image checked_image(const std::string& name, Array pixels, const PixelRect& part) {
+  check_values(name, pixels, part);
+  Array a = narrowed(std::move(pixels));
+  Image image;
+  image.type = pixel_type(name, a.type);
+  image.height = int(a.shape[0]);
+  image.width = int(a.shape[1]);
+  image.channels = int(a.shape[2]);
+  image.pixels = std::move(a.bytes);
+  return image;
+}
+
+/// The picture as an image, after checking its values. `part`: where it lies in the file's image.
+Image image_of_picture(const fs::path& path, raster::Picture picture, const PixelRect& part = {}) {
+  Image image = checked_image(path.string(), std::move(picture.pixels), part);
   image.stack = std::move(picture.stack);
   image.notes = std::move(picture.notes);
   if (image.stack.images > 1) image.notes.insert(image.notes.begin(), "read as " + to_text(image.stack));
@@ -92,20 +108,15 @@ const char* name_of(PixelType type) {
   return names[size_t(type)];
 }
 
-Image image_of(const std::string& name, Array pixels) {
-  check_values(name, pixels);
-  Array a = narrowed(std::move(pixels));
-  Image image;
-  image.type = pixel_type(name, a.type);
-  image.height = int(a.shape[0]);
-  image.width = int(a.shape[1]);
-  image.channels = int(a.shape[2]);
-  image.pixels = std::move(a.bytes);
-  return image;
-}
+Image image_of(const std::string& name, Array pixels) { return checked_image(name, std::move(pixels), {}); }
 
 Image read_image(const fs::path& path, const PlaneChoice& choice) {
   return image_of_picture(path, raster::read(path, raster::Purpose::image, choice));
+}
+
+Image read_image_part(const fs::path& path, const PlaneChoice& choice, const PixelRect& part) {
+  BASIN_CHECK(part.height > 0 && part.width > 0, part.height, " x ", part.width);
+  return image_of_picture(path, raster::read(path, raster::Purpose::image, choice, part), part);
 }
 
 StackPlanes planes_in(const fs::path& path, const PlaneChoice& choice) { return raster::planes_in(path, choice); }

@@ -195,17 +195,21 @@ ZarrImage open_image(const fs::path& path, const std::string& series) {
 Stack zarr_stack(const fs::path& path, const std::string& series) { return open_image(path, series).stack; }
 
 void read_zarr_planes(const fs::path& path, const std::string& series, const std::vector<int64_t>& planes,
-                      const std::function<void(Decoded)>& f) {
+                      const PixelRect& part, const std::function<void(Decoded)>& f) {
   ZarrImage image = open_image(path, series);
+  const bool whole = part.height == 0;
   for (int64_t k : planes) {
     std::vector<int64_t> index(image.sides.size());
     for (size_t d = index.size(); d-- > 0; k /= image.sides[d])
       index[d] = k % image.sides[d];
     Decoded plane;
-    plane.pixels = allocate(path, image.array.type(), image.stack.height, image.stack.width, 1);
+    plane.pixels = allocate(path, image.array.type(), whole ? image.stack.height : part.height,
+                            whole ? image.stack.width : part.width, 1);
     plane.notes = image.stack.notes;
-    if (!image.array.read_plane(index, plane.pixels.bytes.data()))
-      plane.notes.push_back("no pixel of the plane is stored, so all have the store's fill value");
+    plane.is_part = !whole;
+    std::byte* to = plane.pixels.bytes.data();
+    const bool stored = whole ? image.array.read_plane(index, to) : image.array.read_window(index, part, to);
+    if (!stored && whole) plane.notes.push_back("no pixel of the plane is stored, so all have the store's fill value");
     f(std::move(plane));
   }
 }

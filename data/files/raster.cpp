@@ -64,10 +64,11 @@ Stack stack_in(const fs::path& path, Format format, const std::string& series) {
   return format == Format::zarr ? zarr_stack(path, series) : tiff_stack(path);
 }
 
-/// Decodes the images with the numbers in `planes`, in that order, and calls f with each.
+/// Decodes the images with the numbers in `planes`, in that order, and calls f with each; of each only `part`, unless
+/// its height is 0.
 void read_images(const fs::path& path, Format format, const std::string& series, const std::vector<int64_t>& planes,
-                 const std::function<void(Decoded)>& f) {
-  format == Format::zarr ? read_zarr_planes(path, series, planes, f) : read_tiff_planes(path, planes, f);
+                 const PixelRect& part, const std::function<void(Decoded)>& f) {
+  format == Format::zarr ? read_zarr_planes(path, series, planes, part, f) : read_tiff_planes(path, planes, part, f);
 }
 
 /// The format of a file, in which --series must have a meaning if it is given.
@@ -79,17 +80,20 @@ Format format_for(const fs::path& path, const PlaneChoice& choice) {
 }
 
 /// The chosen images of a stack, as stored.
-std::vector<Decoded> decode(const fs::path& path, const PlaneChoice& choice, Stack& stack) {
+std::vector<Decoded> decode(const fs::path& path, const PlaneChoice& choice, const PixelRect& part, Stack& stack) {
   std::vector<Decoded> all;
   const Format format = format_for(path, choice);
   if (!holds_stacks(format)) {
+    if (part.height > 0)
+      refuse(path.string(),
+             ": is too large to be read as a whole, as its format requires; save it as TIFF or OME-Zarr");
     all.push_back(decode_single(path, format));
     stack.samples = int(all[0].pixels.shape[2]);
     (void)chosen_images(stack, choice, path.string());
     return all;
   }
   stack = stack_in(path, format, choice.series);
-  read_images(path, format, choice.series, chosen_images(stack, choice, path.string()),
+  read_images(path, format, choice.series, chosen_images(stack, choice, path.string()), part,
               [&](Decoded d) { all.push_back(std::move(d)); });
   return all;
 }
@@ -157,10 +161,10 @@ Picture picture_of(const fs::path& path, Purpose purpose, const PlaneChoice& cho
 
 }  // namespace
 
-Picture read(const fs::path& path, Purpose purpose, const PlaneChoice& choice) {
+Picture read(const fs::path& path, Purpose purpose, const PlaneChoice& choice, const PixelRect& part) {
   return within_memory(path, [&] {
     Stack stack;
-    std::vector<Decoded> channels = decode(path, choice, stack);
+    std::vector<Decoded> channels = decode(path, choice, part, stack);
     return picture_of(path, purpose, choice, stack, std::move(channels));
   });
 }
@@ -183,7 +187,7 @@ void read_planes(const fs::path& path, const StackPlanes& planes, const PlaneCho
       images.insert(images.end(), own.begin(), own.end());
     }
     std::vector<Decoded> plane;
-    read_images(path, format, choice.series, images, [&](Decoded d) {
+    read_images(path, format, choice.series, images, {}, [&](Decoded d) {
       plane.push_back(std::move(d));
       if (plane.size() < channels) return;
       f(picture_of(path, Purpose::image, choice, planes.stack, std::exchange(plane, {})));
@@ -202,7 +206,7 @@ void for_each_image(const fs::path& path, const std::function<void(const Array&)
     if (!holds_stacks(format)) return f(read(path, Purpose::labels).pixels);
     std::vector<int64_t> all(size_t(stack_in(path, format, "").images));
     std::iota(all.begin(), all.end(), 0);
-    read_images(path, format, "", all, [&](Decoded d) { f(as_labels(path, std::move(d)).pixels); });
+    read_images(path, format, "", all, {}, [&](Decoded d) { f(as_labels(path, std::move(d)).pixels); });
   });
 }
 

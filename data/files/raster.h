@@ -8,6 +8,7 @@
 #include "data/arrays/array.h"
 #include "data/files/stack.h"
 #include "data/files/stack_planes.h"
+#include "engine/plane_file.h"
 
 namespace basin::raster {
 
@@ -21,8 +22,9 @@ struct Picture {
 };
 
 /// Reads PNG, JPEG, BMP or TIFF, recognised by its first bytes, or an OME-Zarr store; for an image the chosen channels
-/// of one plane. Every error is one sentence with the file's name.
-Picture read(const std::filesystem::path&, Purpose, const PlaneChoice& = {});
+/// of one plane. Of TIFF and OME-Zarr a part may be read, unless its height is 0: the same pixels as in the whole
+/// image. Every error is one sentence with the file's name.
+Picture read(const std::filesystem::path&, Purpose, const PlaneChoice& = {}, const PixelRect& part = {});
 
 /// The planes of a file and, one after another, their pictures, as read() gives them.
 StackPlanes planes_in(const std::filesystem::path&, const PlaneChoice&);

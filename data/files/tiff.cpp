@@ -129,19 +129,21 @@ Layout read_layout(TIFF* tiff, const std::string& name, std::vector<std::string>
   return l;
 }
 
-/// The pixels of the image that a strip or a tile covers.
+/// The pixels of the image that a strip or a tile covers, as far as they belong to the part that is read.
 struct Chunk {
-  uint32_t number, y, x, height, width, stored_width;
+  uint32_t y, x, height, width;    // in the part
+  uint32_t skipped_rows, skipped;  // rows of the chunk, and pixels of each row, before these
+  uint32_t stored_width;
   uint16_t first_sample, samples;  // in the file: one sample if planes are separate
 };
 
-/// Unpacks libtiff's bytes to whole elements.
+/// Unpacks libtiff's bytes to whole elements, into the part of the image that is read.
 void copy_chunk(const Chunk& c, const std::byte* from, const Layout& l, Array& image) {
   const size_t element = size_of(image.type), channels = size_t(image.shape[2]);
   const uint64_t stored = l.row_bytes(c.stored_width, c.samples);
   std::vector<std::byte> whole(l.is_packed() || l.is_half() ? size_t(c.stored_width) * c.samples * element : 0);
   for (uint32_t y = 0; y < c.height; ++y) {
-    const std::byte* in = from + y * stored;
+    const std::byte* in = from + (y + c.skipped_rows) * stored;
     if (l.is_packed()) {
       unpack(in, l.bits, int64_t(c.stored_width) * c.samples, image.type, whole.data());
       in = whole.data();
@@ -154,7 +156,8 @@ void copy_chunk(const Chunk& c, const std::byte* from, const Layout& l, Array& i
       }
       in = whole.data();
     }
-    std::byte* out = image.bytes.data() + (size_t(c.y + y) * l.width + c.x) * channels * element;
+    in += size_t(c.skipped) * c.samples * element;
+    std::byte* out = image.bytes.data() + (size_t(c.y + y) * size_t(image.shape[1]) + c.x) * channels * element;
     if (c.samples == l.samples && l.samples == channels) {  // all samples are kept and interleaved
       std::memcpy(out, in, size_t(c.width) * channels * element);
       continue;
@@ -169,7 +172,8 @@ void copy_chunk(const Chunk& c, const std::byte* from, const Layout& l, Array& i
   }
 }
 
-void read_chunks(Tiff& tiff, const Layout& l, const fs::path& path, Array& image) {
+/// Reads the part of an image that begins at pixel (top, left) and has the size of `image`.
+void read_chunks(Tiff& tiff, const Layout& l, const fs::path& path, uint32_t top, uint32_t left, Array& image) {
   const std::string name = path.string();
   const bool tiled = TIFFIsTiled(tiff.handle), planes = l.planar == PLANARCONFIG_SEPARATE && l.samples > 1;
   uint32_t height = 0, width = l.width;
@@ -192,15 +196,20 @@ void read_chunks(Tiff& tiff, const Layout& l, const fs::path& path, Array& image
   for (uint16_t plane = 0; plane < (planes ? l.samples : 1); ++plane) {
     for (uint64_t y = 0; y < l.height; y += height) {
       for (uint64_t x = 0; x < l.width; x += width, ++number) {
-        const Chunk c{number,
-                      uint32_t(y),
-                      uint32_t(x),
-                      std::min(height, uint32_t(l.height - y)),
-                      std::min(width, uint32_t(l.width - x)),
+        const uint64_t y0 = std::max<uint64_t>(y, top), x0 = std::max<uint64_t>(x, left);
+        const uint64_t y1 = std::min(std::min<uint64_t>(y + height, l.height), top + uint64_t(image.shape[0]));
+        const uint64_t x1 = std::min(std::min<uint64_t>(x + width, l.width), left + uint64_t(image.shape[1]));
+        if (y0 >= y1 || x0 >= x1) continue;
+        const Chunk c{uint32_t(y0 - top),
+                      uint32_t(x0 - left),
+                      uint32_t(y1 - y0),
+                      uint32_t(x1 - x0),
+                      uint32_t(y0 - y),
+                      uint32_t(x0 - x),
                       width,
                       plane,
                       samples};
-        const tmsize_t wanted = tmsize_t((tiled ? height : c.height) * row);
+        const tmsize_t wanted = tmsize_t((tiled ? height : std::min<uint64_t>(height, l.height - y)) * row);
         const tmsize_t got = tiled ? TIFFReadEncodedTile(tiff.handle, number, buffer.bytes.data(), wanted)
                                    : TIFFReadEncodedStrip(tiff.handle, number, buffer.bytes.data(), wanted);
         if (got != wanted || *tiff.message)
@@ -231,7 +240,7 @@ void read_behind(TIFF* tiff, const Layout& l, int64_t k, const fs::path& path, A
     for (size_t i = 0; i + width <= buffer.size(); i += width)
       std::reverse(buffer.begin() + ptrdiff_t(i), buffer.begin() + ptrdiff_t(i + width));
   }
-  copy_chunk({0, 0, 0, l.height, l.width, l.width, 0, l.samples}, buffer.data(), l, image);
+  copy_chunk({0, 0, l.height, l.width, 0, 0, l.width, 0, l.samples}, buffer.data(), l, image);
 }
 
 std::vector<Colour> read_palette(TIFF* tiff, const Layout& l, const std::string& name) {
@@ -279,7 +288,8 @@ class Reader {
 
   const Stack& stack() const { return stack_; }
 
-  Decoded read(int64_t k) {
+  /// Reads image k, or a part of it unless its height is 0.
+  Decoded read(int64_t k, const PixelRect& part) {
     const bool behind = entries_.size() == 1 && k > 0;
     if (!behind && k >= int64_t(entries_.size()))
       refuse(name_, ": is a truncated or damaged TIFF file (image ", k + 1, " of its stack is missing)");
@@ -287,12 +297,18 @@ class Reader {
       refuse(name_, ": is a truncated or damaged TIFF file (", tiff_.message, ")");
     Decoded d;
     const Layout l = read_layout(tiff_.handle, name_, d.notes);
-    d.pixels = allocate(path_, l.type, l.height, l.width, int64_t(l.kept.size()));
+    d.is_part = part.height > 0;
+    if (d.is_part && behind)
+      refuse(name_, ": is too large for a file with several images that share a directory; save it with its own one");
+    BASIN_CHECK(int64_t(part.y) + part.height <= l.height && int64_t(part.x) + part.width <= l.width, "part ", part.y,
+                ", ", part.x, " of ", part.height, " x ", part.width);
+    d.pixels = allocate(path_, l.type, d.is_part ? part.height : l.height, d.is_part ? part.width : l.width,
+                        int64_t(l.kept.size()));
     *tiff_.message = '\0';  // messages about tags do not mean damaged pixels
     if (behind)
       read_behind(tiff_.handle, l, k, path_, d.pixels);
     else
-      read_chunks(tiff_, l, path_, d.pixels);
+      read_chunks(tiff_, l, path_, uint32_t(part.y), uint32_t(part.x), d.pixels);
     if (l.is_packed()) d.bits = l.bits;
     if (l.photometric == PHOTOMETRIC_PALETTE) d.palette = read_palette(tiff_.handle, l, name_);
     d.white_is_zero = l.photometric == PHOTOMETRIC_MINISWHITE;
@@ -397,10 +413,11 @@ class Reader {
 
 Stack tiff_stack(const fs::path& path) { return Reader(path).stack(); }
 
-void read_tiff_planes(const fs::path& path, const std::vector<int64_t>& planes, const std::function<void(Decoded)>& f) {
+void read_tiff_planes(const fs::path& path, const std::vector<int64_t>& planes, const PixelRect& part,
+                      const std::function<void(Decoded)>& f) {
   Reader reader(path);
   for (const int64_t k : planes)
-    f(reader.read(k));
+    f(reader.read(k, part));
 }
 
 std::string tiff_version() {

@@ -4,6 +4,18 @@
 
 namespace basin {
 
+bool count_dropped(const ObjectFilter& filter, bool at_edge, int64_t area, Dropped& dropped) {
+  const bool drops_edge = filter.exclude_edges && at_edge, is_small = area < filter.min_size;
+  const bool is_large = filter.max_size > 0 && area > filter.max_size;
+  if (drops_edge)
+    ++dropped.at_edge;
+  else if (is_small)
+    ++dropped.too_small;
+  else if (is_large)
+    ++dropped.too_large;
+  return drops_edge || is_small || is_large;
+}
+
 Dropped drop_objects(const ObjectFilter& filter, Labels& labels, std::vector<int32_t>& kept) {
   if (filter.fill_holes) labels = fill_holes(labels);
   std::vector<int64_t> area(size_t(labels.count) + 1);
@@ -18,16 +30,9 @@ Dropped drop_objects(const ObjectFilter& filter, Labels& labels, std::vector<int
   std::vector<int32_t> number(area.size());
   kept.clear();
   for (size_t id = 1; id < area.size(); ++id) {
-    if (filter.exclude_edges && at_edge[id]) {
-      ++dropped.at_edge;
-    } else if (area[id] < filter.min_size) {
-      ++dropped.too_small;
-    } else if (filter.max_size > 0 && area[id] > filter.max_size) {
-      ++dropped.too_large;
-    } else {
-      kept.push_back(int32_t(id));
-      number[id] = int32_t(kept.size());
-    }
+    if (count_dropped(filter, at_edge[id], area[id], dropped)) continue;
+    kept.push_back(int32_t(id));
+    number[id] = int32_t(kept.size());
   }
   labels.count = int(kept.size());
   if (dropped.total() == 0) return dropped;

@@ -23,6 +23,9 @@ struct Dropped {
   int64_t total() const { return at_edge + too_small + too_large; }
 };
 
+/// Whether a filter drops an object; if so, counts it. `area` after holes are filled.
+bool count_dropped(const ObjectFilter&, bool at_edge, int64_t area, Dropped&);
+
 /// Applies a filter to labels; the others are renumbered to 1, 2, ... in their order. `kept`: the earlier numbers of
 /// the objects that are left.
 Dropped drop_objects(const ObjectFilter&, Labels&, std::vector<int32_t>& kept);

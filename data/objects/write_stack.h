@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 #include "data/files/image.h"
 #include "data/files/labels.h"
 #include "data/files/stack_planes.h"
+#include "engine/plane_file.h"
 
 namespace basin {
 
@@ -30,6 +32,17 @@ class PictureStack {
   struct Writer;
   std::unique_ptr<Writer> writer_;
 };
+
+/// A label image that may be larger than memory. read(step, part, to) gives the numbers of every step-th pixel of every
+/// step-th row: of a part of that lower resolution, in its pixels.
+struct LabelParts {
+  int height = 0, width = 0;
+  int32_t highest = 0;
+  std::function<void(int step, const PixelRect& part, uint32_t* to)> read;
+};
+
+/// Writes it as LabelStack::write_zarr does, a chunk at a time.
+void write_zarr_labels(const std::filesystem::path&, const StackPlanes&, const LabelParts&);
 
 /// The label images of the planes of a stack, kept as runs of equal numbers until they are written.
 class LabelStack {

@@ -27,66 +27,104 @@ std::vector<uint32_t> halved(const std::vector<uint32_t>& plane, int64_t height,
   return half;
 }
 
+/// A label image in a Zarr store: its metadata, and the arrays of its resolutions.
+class LabelStore {
+ public:
+  LabelStore(const std::filesystem::path& path, const StackPlanes& planes, int height, int width, int32_t highest)
+      : path_(path), folder_(path), type_(highest > max_in_16_bits ? ElementType::u32 : ElementType::u16) {
+    const bool has_size = planes.stack.pixel_size.has_value(), has_spacing = planes.stack.spacing.has_value();
+    Json scale = Json::array();
+    std::vector<int64_t> sides;
+    if (planes.frames > 1)
+      axes_.push_back(axis("t", "time", false)), scale.push_back(1.), sides.push_back(planes.frames);
+    if (planes.slices > 1) {
+      axes_.push_back(axis("z", "space", has_spacing));
+      scale.push_back(planes.stack.spacing.value_or(1));
+      sides.push_back(planes.slices);
+    }
+    for (const char* name : {"y", "x"})
+      axes_.push_back(axis(name, "space", has_size));
+    for (int64_t step = 1;; step *= 2, height = (height + 1) / 2, width = (width + 1) / 2) {
+      const std::string name = std::to_string(levels_.size());
+      std::vector<int64_t> shape = sides;
+      shape.insert(shape.end(), {height, width});
+      levels_.emplace_back(folder_, name, type_, shape);
+      Json scales = scale;
+      for (int k = 0; k < 2; ++k)
+        scales.push_back(planes.stack.pixel_size.value_or(1) * double(step));
+      const Json transformation{{"type", "scale"}, {"scale", scales}};
+      datasets_.push_back({{"path", name}, {"coordinateTransformations", Json::array({transformation})}});
+      if (std::max(height, width) <= small_enough) break;
+    }
+  }
+
+  ElementType type() const { return type_; }
+  /// From the full resolution on, each half as high and wide as the one before.
+  std::vector<ZarrWriter>& levels() { return levels_; }
+  void commit() {
+    const Json multiscale{{"version", "0.4"},
+                          {"name", path_.stem().stem().string()},
+                          {"axes", axes_},
+                          {"datasets", datasets_},
+                          {"type", "nearest"}};
+    write_zarr_group(folder_, "", {{"multiscales", Json::array({multiscale})}, {"image-label", {{"version", "0.4"}}}});
+    folder_.commit();
+  }
+
+ private:
+  static constexpr int32_t max_in_16_bits = 65535;
+
+  std::filesystem::path path_;
+  OutputFolder folder_;
+  ElementType type_;
+  Json axes_ = Json::array(), datasets_ = Json::array();
+  std::vector<ZarrWriter> levels_;
+};
+
 }  // namespace
 
-void LabelStack::write_zarr(const std::filesystem::path& path) const {
-  const bool times = planes_.frames > 1, depths = planes_.slices > 1;
-  const bool has_size = planes_.stack.pixel_size.has_value(), has_spacing = planes_.stack.spacing.has_value();
-  Json axes = Json::array(), scale = Json::array(), datasets = Json::array();
-  std::vector<int64_t> sides;
-  if (times) axes.push_back(axis("t", "time", false)), scale.push_back(1.), sides.push_back(planes_.frames);
-  if (depths) {
-    axes.push_back(axis("z", "space", has_spacing));
-    scale.push_back(planes_.stack.spacing.value_or(1));
-    sides.push_back(planes_.slices);
+void write_zarr_labels(const std::filesystem::path& path, const StackPlanes& planes, const LabelParts& labels) {
+  LabelStore store(path, planes, labels.height, labels.width, labels.highest);
+  int step = 1;
+  for (ZarrWriter& level : store.levels()) {
+    level.write_plane({}, [&](const PixelRect& part, std::byte* to) {
+      std::vector<uint32_t> ids(size_t(part.pixels()));
+      labels.read(step, part, ids.data());
+      if (store.type() == ElementType::u32)
+        std::copy(ids.begin(), ids.end(), reinterpret_cast<uint32_t*>(to));
+      else
+        std::transform(ids.begin(), ids.end(), reinterpret_cast<uint16_t*>(to),
+                       [](uint32_t id) { return uint16_t(id); });
+    });
+    step *= 2;
   }
-  for (const char* name : {"y", "x"})
-    axes.push_back(axis(name, "space", has_size));
+  store.commit();
+}
 
-  OutputFolder folder(path);
-  std::vector<ZarrWriter> levels;
-  const ElementType type = highest_ > max_in_16_bits ? ElementType::u32 : ElementType::u16;
-  for (int64_t height = height_, width = width_, step = 1;;
-       height = (height + 1) / 2, width = (width + 1) / 2, step *= 2) {
-    const std::string name = std::to_string(levels.size());
-    std::vector<int64_t> shape = sides;
-    shape.insert(shape.end(), {height, width});
-    levels.emplace_back(folder, name, type, shape);
-    Json scales = scale;
-    for (int k = 0; k < 2; ++k)
-      scales.push_back(planes_.stack.pixel_size.value_or(1) * double(step));
-    const Json transformation{{"type", "scale"}, {"scale", scales}};
-    datasets.push_back({{"path", name}, {"coordinateTransformations", Json::array({transformation})}});
-    if (std::max(height, width) <= small_enough) break;
-  }
+void LabelStack::write_zarr(const std::filesystem::path& path) const {
+  LabelStore store(path, planes_, height_, width_, highest_);
   for (int64_t plane = 0; plane < int64_t(runs_.size()); ++plane) {
     std::vector<uint32_t> ids;
     ids.reserve(size_t(height_) * size_t(width_));
     for (const Run& run : runs_[size_t(plane)])
       ids.insert(ids.end(), size_t(run.pixels), uint32_t(run.number));
     std::vector<int64_t> index;
-    if (times) index.push_back(planes_.frame_of(plane));
-    if (depths) index.push_back(planes_.slice_of(plane));
+    if (planes_.frames > 1) index.push_back(planes_.frame_of(plane));
+    if (planes_.slices > 1) index.push_back(planes_.slice_of(plane));
     int64_t height = height_, width = width_;
-    for (ZarrWriter& level : levels) {
-      if (type == ElementType::u16) {
+    for (ZarrWriter& level : store.levels()) {
+      if (store.type() == ElementType::u16) {
         const std::vector<uint16_t> narrow(ids.begin(), ids.end());
         level.write_plane(index, reinterpret_cast<const std::byte*>(narrow.data()));
       } else {
         level.write_plane(index, reinterpret_cast<const std::byte*>(ids.data()));
       }
-      if (&level == &levels.back()) break;
+      if (&level == &store.levels().back()) break;
       ids = halved(ids, height, width);
       height = (height + 1) / 2, width = (width + 1) / 2;
     }
   }
-  const Json multiscale{{"version", "0.4"},
-                        {"name", path.stem().stem().string()},
-                        {"axes", axes},
-                        {"datasets", datasets},
-                        {"type", "nearest"}};
-  write_zarr_group(folder, "", {{"multiscales", Json::array({multiscale})}, {"image-label", {{"version", "0.4"}}}});
-  folder.commit();
+  store.commit();
 }
 
 }  // namespace basin

@@ -10,6 +10,7 @@ constexpr int max_points = 1 << 29;  // largest number of points that can be clu
 struct DbscanOptions {
   double eps = 2.25;  // radius: points at most this far apart are neighbours
   int min_samples = 15;
+  bool border_points = true;  // false: points that are not core are noise (DBSCAN*, Campello et al., PAKDD 2013)
 };
 
 /// DBSCAN (Ester et al., KDD 1996) with the same labels as scikit-learn's `DBSCAN(algorithm='kd_tree')`, in O(N) time

@@ -143,7 +143,7 @@ void label_slots(const Exec& exec, const GridView<T>& grid, const DbscanOptions&
   for_each(exec, n, UniteCellSlots<T, 2>{{grid, eps, node.data(), cell_node.data(), sets}});
   for_each(exec, n, FlattenSlots{sets, node.data()});
   number_roots(exec, parent, n, number, clusters);
-  for_each(exec, n, Label<T, Near>{grid, eps, node.data(), number, labels});
+  for_each(exec, n, Label<T, Near>{grid, eps, node.data(), number, labels, options.border_points});
 }
 
 }  // namespace

@@ -122,10 +122,11 @@ struct Label {
   EpsBounds<T> eps;
   const int32_t *node, *number;
   int32_t* labels;
+  bool border_points;
 
   BASIN_HD void operator()(int64_t p) const {
     int32_t root = node[p];
-    if (root == none && (Near::all_inside || grid.is_inside(p))) {
+    if (root == none && border_points && (Near::all_inside || grid.is_inside(p))) {
       const uint64_t key = grid.key(p);
       for (int r = -2; r <= 2; ++r)
         if ((r > -2 && r < 2) || eps.second_row_is_near(double(grid.y[p]), r))
@@ -169,7 +170,7 @@ void label_clusters(const Exec& exec, const GridView<T>& grid, const DbscanOptio
   Near::for_each_cell(exec, grid, UniteCells<T, Near, 2>{grid, eps, node.data(), cell_node.data(), sets});
   Near::for_each_cell(exec, grid, FlattenPoints{sets, cell_node.data(), node.data()});
   number_roots(exec, parent, n, number, clusters);
-  Near::for_each_slot(exec, grid, Label<T, Near>{grid, eps, node.data(), number, labels});
+  Near::for_each_slot(exec, grid, Label<T, Near>{grid, eps, node.data(), number, labels, options.border_points});
 }
 
 }  // namespace

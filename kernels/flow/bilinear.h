@@ -1,4 +1,5 @@
 #pragma once
+#include "kernels/flow/integrate.h"
 #include "kernels/runtime/parallel.h"
 #include "kernels/runtime/view.h"
 
@@ -59,6 +60,17 @@ struct BilinearField {
 
   BASIN_HD BilinearField(const Vec2<T>* pairs, int height, int width)
       : at(pairs), h(height), w(width), last_x(T(width - 1)), last_y(T(height - 1)) {}
+  /// A window of a larger field, `stride` pixels wide: positions are those in the whole field.
+  BilinearField(const Vec2<T>* pairs, const FieldWindow& of, int stride)
+      : at(pairs - (int64_t(of.y) * stride + of.x)),
+        h(of.height),
+        w(stride),
+        last_x(T(of.width - 1)),
+        last_y(T(of.height - 1)) {}
+  /// The same field, loaded in another way.
+  template <bool other>
+  explicit BilinearField(const BilinearField<T, other>& f)
+      : at(f.at), h(f.h), w(f.w), last_x(f.last_x), last_y(f.last_y) {}
 
   BASIN_HD Vec2<T> operator()(T px, T py) const {
     const Tap<T> x(px, last_x), y(py, last_y);

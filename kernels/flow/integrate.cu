@@ -1,5 +1,9 @@
 #include "kernels/flow/integrate.h"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
 #include "kernels/flow/integrate_chunks.h"
 #include "kernels/flow/solvers.h"
 #include "kernels/runtime/scratch.h"
@@ -68,28 +72,43 @@ void integrate_in(const Exec& exec, const Field& field, View<T, 2> points, const
 
 }  // namespace
 
+double reach(const IntegrateOptions& options, double largest, int side) {
+  // Of Dormand and Prince's method: the sum of the magnitudes of the coefficients of its result, and the largest sum of
+  // those of a stage, whose step is at most 1.
+  constexpr double result = 1.65, stage = 25;
+  const double time = options.step * options.steps, bounded = std::abs(largest);
+  const double moved = options.solver == Solver::dopri5 ? time * bounded * result + bounded * stage : time * bounded;
+  const double steps = std::max(options.steps, AdaptiveClock<float>::max_trials);
+  return moved + 8 * steps * side * double(std::numeric_limits<float>::epsilon()) + 1;
+}
+
 template <class T>
 void integrate(const Exec& exec, View<const T, 3> field, View<T, 2> points, const IntegrateOptions& options,
-               View<const uint8_t, 1> mask) {
+               View<const uint8_t, 1> mask, const FieldWindow& part) {
   const int h = field.dim[1], w = field.dim[2];
   BASIN_CHECK(field.dim[0] == 2 && h > 0 && w > 0, "field ", field);
   BASIN_CHECK(points.dim[1] == 2 && (!mask.data || mask.dim[0] == points.dim[0]), "points ", points, ", mask ", mask);
   BASIN_CHECK(int64_t(h) * w < int64_t(1) << 31 && h < field_side_limit && w < field_side_limit, "field ", field);
   BASIN_CHECK(options.steps >= 0 && options.tolerance > 0, options.steps, " steps, tolerance ", options.tolerance);
   check(options);
+  const FieldWindow of = part.height > 0 ? part : FieldWindow{0, 0, h, w};
+  BASIN_CHECK(of.y >= 0 && of.x >= 0 && of.y + h <= of.height && of.x + w <= of.width, "field ", field, " at ", of.y,
+              ", ", of.x, " of ", of.height, " x ", of.width);
+  BASIN_CHECK(int64_t(of.height) * of.width < int64_t(1) << 31, of.height, " x ", of.width, " pixels");
   Temp<Vec2<T>> pairs(exec, int64_t(h) * w);
   interleave(exec, View<const T, 4>{field.data, {1, 2, h, w}}, pairs.data());
+  const BilinearField<T> bilinear(pairs.data(), of, w);
   if (exec.device == Device::cpu && exec.variant != Variant::plain && !mask.data)
-    return integrate_chunks<T>({pairs.data(), h, w}, points, options);
+    return integrate_chunks<T>(bilinear, points, options);
   if (options.interpolation == Interpolation::bilinear)
-    integrate_in(exec, BilinearField<T>{pairs.data(), h, w}, points, options, mask.data);
+    integrate_in(exec, bilinear, points, options, mask.data);
   else
-    integrate_in(exec, NearestField<T>{pairs.data(), h, w}, points, options, mask.data);
+    integrate_in(exec, NearestField<T>(bilinear), points, options, mask.data);
 }
 
 template void integrate<float>(const Exec&, View<const float, 3>, View<float, 2>, const IntegrateOptions&,
-                               View<const uint8_t, 1>);
+                               View<const uint8_t, 1>, const FieldWindow&);
 template void integrate<double>(const Exec&, View<const double, 3>, View<double, 2>, const IntegrateOptions&,
-                                View<const uint8_t, 1>);
+                                View<const uint8_t, 1>, const FieldWindow&);
 
 }  // namespace basin::kernels

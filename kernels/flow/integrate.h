@@ -40,6 +40,17 @@ struct IntegrateOptions {
 /// Throws one sentence if options contradict each other.
 void check(const IntegrateOptions&);
 
+/// Which part of an image's field a field is: that from pixel (y, x) on, of an image of height x width pixels. A height
+/// of 0: it is the whole field.
+struct FieldWindow {
+  int y = 0, x = 0, height = 0, width = 0;
+};
+
+/// How far, in pixels, the samples and the end of a trajectory can be from its start along either axis, rounding
+/// included, if no component of the field is larger than `largest` in magnitude and no side of the image longer than
+/// `side`.
+double reach(const IntegrateOptions&, double largest, int side);
+
 /// Moves points through a vector field: p' = F(p). field [2, H, W] contains x and y components in pixels per unit of
 /// time; points [N, 2] are (x, y), moved in place. A sample outside the image is that of the nearest border pixel;
 /// points themselves may leave the image. bilinear as in kernels/flow/bilinear.h; nearest rounds half to even. A NaN
@@ -50,9 +61,11 @@ void check(const IntegrateOptions&);
 /// *= 0.9 (tolerance / error)^(1/5) within [0.2, 5], h within [1e-3, 1]; after 200 trials a point stops where it is.
 ///
 /// All arithmetic is in T. Points are independent, so the same bits at any number of threads and with any instruction
-/// set. Points whose `mask` [N], if given, is 0 do not move.
+/// set. Points whose `mask` [N], if given, is 0 do not move. Of a window of a field, points have positions in the whole
+/// image and end where they would in the whole field, to the bit. Each must be further than reach() from the window's
+/// sides, except those that are sides of the image, or samples lie outside the memory of the field.
 template <class T>
 void integrate(const Exec&, View<const T, 3> field, View<T, 2> points, const IntegrateOptions& = {},
-               View<const uint8_t, 1> mask = {});
+               View<const uint8_t, 1> mask = {}, const FieldWindow& = {});
 
 }  // namespace basin::kernels

@@ -158,9 +158,9 @@ void integrate_in(const Field& field, View<T, 2> points, const IntegrateOptions&
 template <class T, bool wide>
 void integrate_with(const BilinearField<T>& field, View<T, 2> points, const IntegrateOptions& options) {
   if (options.interpolation == Interpolation::bilinear)
-    integrate_in(BilinearField<T, wide>{field.at, field.h, field.w}, points, options);
+    integrate_in(BilinearField<T, wide>(field), points, options);
   else
-    integrate_in(NearestField<T, wide>{field.at, field.h, field.w}, points, options);
+    integrate_in(NearestField<T, wide>(field), points, options);
 }
 
 }  // namespace

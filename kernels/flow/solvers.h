@@ -15,8 +15,7 @@ struct NearestField {
   int w;
   T last_x, last_y;
 
-  BASIN_HD NearestField(const Vec2<T>* pairs, int height, int width)
-      : at(pairs), w(width), last_x(T(width - 1)), last_y(T(height - 1)) {}
+  explicit NearestField(const BilinearField<T>& f) : at(f.at), w(f.w), last_x(f.last_x), last_y(f.last_y) {}
 
   BASIN_HD Vec2<T> operator()(T px, T py) const {
     return load<wide>(at + (nearest(py, last_y) * w + nearest(px, last_x)));

@@ -11,8 +11,6 @@
 namespace basin {
 namespace {
 
-constexpr int max_rows = 256, max_columns = 256;  // largest number of rows and columns of an image that are examined
-
 std::vector<int64_t> areas_of(const Labels& labels) {
   std::vector<int64_t> areas(size_t(labels.count) + 1);
   for (const int32_t id : labels.ids)
@@ -50,7 +48,7 @@ double stored_scale(const Json& info) {
 Brightness brightness_of(const Source& source) {
   std::vector<double> values;
   std::vector<float> row(size_t(source.width()));
-  const int rows = std::min(source.height(), max_rows), columns = std::min(source.width(), max_columns);
+  const int rows = std::min(source.height(), examined_rows), columns = std::min(source.width(), examined_columns);
   for (int c = 0; c < source.channels(); ++c)
     for (int r = 0; r < rows; ++r) {
       source.row(c, int(int64_t(r) * source.height() / rows), 0, source.width(), row.data());
@@ -100,8 +98,13 @@ std::optional<Appearance> appearance_in(const Json& info) {
 std::vector<std::string> remarks_on(const Source& source, const Labels& labels,
                                     const std::optional<Appearance>& trained, double scale,
                                     const Normalisation& normalisation) {
+  return remarks_on(brightness_of(source), areas_of(labels), trained, scale, normalisation);
+}
+
+std::vector<std::string> remarks_on(const Brightness& b, const std::vector<int64_t>& areas,
+                                    const std::optional<Appearance>& trained, double scale,
+                                    const Normalisation& normalisation) {
   std::vector<std::string> remarks;
-  const Brightness b = brightness_of(source);
   const bool by_percentiles = normalisation.kind == Normalisation::Kind::percentile;
   const std::string advice = by_percentiles ? "" : "; --norm percentile:1,99.8 may help";
   if (b.contrast == 0) {
@@ -118,12 +121,12 @@ std::vector<std::string> remarks_on(const Source& source, const Labels& labels,
           "{:.3g} to {:.3g}{}",
           b.contrast, trained->low_contrast, trained->high_contrast, advice));
   }
-  if (labels.count == 0) {
+  if (std::all_of(areas.begin(), areas.end(), [](int64_t area) { return area == 0; })) {
     remarks.push_back("no object was found");
     return remarks;
   }
   if (!trained || trained->diameter <= 0) return remarks;
-  std::vector<double> sizes = diameters_of(areas_of(labels));
+  std::vector<double> sizes = diameters_of(areas);
   const double seen = at_share(sizes, 0.5) * scale;
   if (seen < 0.6 * trained->small_diameter || seen > 1.7 * trained->large_diameter)
     remarks.push_back(

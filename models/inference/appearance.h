@@ -43,6 +43,8 @@ struct Brightness {
   double middle = 0, contrast = 0;
 };
 Brightness brightness_of(const Source&);
+/// The largest number of rows and columns of an image that are examined, evenly spaced from the first one on.
+inline constexpr int examined_rows = 256, examined_columns = 256;
 
 /// Warnings about a segmented image, as sentences without the image's name: that its normalised values are nearly
 /// black, flat or far too contrasty, that no object was found, or that objects are far smaller or larger than in
@@ -50,5 +52,8 @@ Brightness brightness_of(const Source&);
 /// need one are given.
 std::vector<std::string> remarks_on(const Source&, const Labels&, const std::optional<Appearance>&, double scale,
                                     const Normalisation&);
+/// The same of an image whose objects have these areas.
+std::vector<std::string> remarks_on(const Brightness&, const std::vector<int64_t>& areas,
+                                    const std::optional<Appearance>&, double scale, const Normalisation&);
 
 }  // namespace basin

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <optional>
 
 #include "data/metrics/metrics.h"
 
@@ -24,20 +26,28 @@ struct Window {
   int y = 0, x = 0, height = 0, width = 0;  // in pixels of the image
 };
 
+/// The image that is searched: a Source, or one that is read in parts.
+struct Searched {
+  int height, width, channels;
+  Brightness brightness;
+  std::function<void(int channel, int y, float* to)> row;  // rows are read from the top down
+  std::function<Tensor(const Window&)> part;               // [C, height, width], where the model is
+};
+
 /// Where the image differs most from its middle value: sums over rectangles of min(|value - middle|, contrast), from
 /// cells of at most 256 x 256 along the sides.
 class Content {
  public:
-  explicit Content(const Source& source) : source_(source) {
-    cell_ = (std::max(source.height(), source.width()) + max_cells - 1) / max_cells;
-    rows_ = (source.height() + cell_ - 1) / cell_, columns_ = (source.width() + cell_ - 1) / cell_;
+  explicit Content(const Searched& image) : image_(image) {
+    cell_ = (std::max(image.height, image.width) + max_cells - 1) / max_cells;
+    rows_ = (image.height + cell_ - 1) / cell_, columns_ = (image.width + cell_ - 1) / cell_;
     sums_.assign(size_t(rows_ + 1) * size_t(columns_ + 1), 0);
-    const Brightness b = brightness_of(source);
-    std::vector<float> row(size_t(source.width()));
-    for (int y = 0; y < source.height(); ++y)
-      for (int c = 0; c < source.channels(); ++c) {
-        source.row(c, y, 0, source.width(), row.data());
-        for (int x = 0; x < source.width(); ++x)
+    const Brightness b = image.brightness;
+    std::vector<float> row(size_t(image.width));
+    for (int y = 0; y < image.height; ++y)
+      for (int c = 0; c < image.channels; ++c) {
+        image.row(c, y, row.data());
+        for (int x = 0; x < image.width; ++x)
           sum(y / cell_ + 1, x / cell_ + 1) += std::min(std::abs(double(row[size_t(x)]) - b.middle), b.contrast);
       }
     for (int r = 1; r <= rows_; ++r)
@@ -62,14 +72,14 @@ class Content {
     best.x = std::clamp(column * cell_, in.x, in.x + in.width - best.width);
     return best;
   }
-  Window whole() const { return {0, 0, source_.height(), source_.width()}; }
+  Window whole() const { return {0, 0, image_.height, image_.width}; }
 
  private:
   static constexpr int max_cells = 256;
   double& sum(int r, int k) { return sums_[size_t(r) * size_t(columns_ + 1) + size_t(k)]; }
   double sum(int r, int k) const { return sums_[size_t(r) * size_t(columns_ + 1) + size_t(k)]; }
 
-  const Source& source_;
+  const Searched& image_;
   int cell_, rows_, columns_;
   std::vector<double> sums_;  // [r][k]: over the cells above and left of corner (r, k)
 };
@@ -120,14 +130,14 @@ double agreement(const Look& a, const Look& b) {
 
 class Search {
  public:
-  Search(const Exec& exec, const Method& method, const Predictor& predictor, const Source& source,
+  Search(const Exec& exec, const Method& method, const Predictor& predictor, const Searched& image,
          const Appearance& trained)
       : exec_(exec),
         method_(method),
         predictor_(predictor),
-        source_(source),
+        image_(image),
         trained_(trained),
-        content_(source),
+        content_(image),
         side_(side_of_parts()) {}
 
   FoundScale run() {
@@ -158,7 +168,7 @@ class Search {
   };
 
   int side_of_parts() const {
-    const double most = std::sqrt(max_share * source_.height() * source_.width());
+    const double most = std::sqrt(max_share * image_.height * image_.width);
     const double side = std::min(diameters_a_side * trained_.diameter, std::max(most, double(min_side)));
     return (std::max(int(side), min_side) + 15) / 16 * 16;
   }
@@ -166,9 +176,8 @@ class Search {
   Look look(double scale) const { return look(scale, content_.whole()); }
   Look look(double scale, const Window& in) const {
     const Window w = content_.fullest(std::max(1, int(std::lround(side_ / scale))), in);
-    const Tensor part = part_of(exec_, source_, w.y, w.x, w.height, w.width);
     Look l{scale, w, {}, {}};
-    l.labels = labels_of(at_scale(exec_, part, scale));
+    l.labels = labels_of(at_scale(exec_, image_.part(w), scale));
     l.diameters = whole_diameters(l.labels);
     return l;
   }
@@ -220,7 +229,7 @@ class Search {
   const Exec& exec_;
   const Method& method_;
   const Predictor& predictor_;
-  const Source& source_;
+  const Searched& image_;
   const Appearance& trained_;
   Content content_;
   int side_;
@@ -231,7 +240,34 @@ class Search {
 FoundScale find_scale(const Exec& exec, const Method& method, const Predictor& predictor, const Source& source,
                       const Appearance& trained) {
   BASIN_CHECK(trained.diameter > 0, "a median diameter of ", trained.diameter);
-  return Search(exec, method, predictor, source, trained).run();
+  const Searched image{source.height(),
+                       source.width(),
+                       source.channels(),
+                       brightness_of(source),
+                       [&](int c, int y, float* to) { source.row(c, y, 0, source.width(), to); },
+                       [&](const Window& w) { return part_of(exec, source, w.y, w.x, w.height, w.width); }};
+  return Search(exec, method, predictor, image, trained).run();
+}
+
+FoundScale find_scale(const Exec& exec, const Method& method, const Predictor& predictor, const LargeImage& large,
+                      const Appearance& trained, int64_t max_bytes) {
+  BASIN_CHECK(trained.diameter > 0, "a median diameter of ", trained.diameter);
+  std::optional<Source> band;
+  const int rows = large.rows_within(max_bytes);
+  int held = -1;
+  const auto row = [&](int c, int y, float* to) {
+    if (y / rows != held) {
+      held = y / rows;
+      band.reset();
+      band.emplace(large.part({held * rows, 0, std::min(rows, large.height() - held * rows), large.width()}));
+    }
+    band->row(c, y % rows, 0, large.width(), to);
+  };
+  const auto part = [&](const Window& w) {
+    return part_of(exec, large.part({w.y, w.x, w.height, w.width}), 0, 0, w.height, w.width);
+  };
+  const Searched image{large.height(), large.width(), large.channels(), large.brightness(), row, part};
+  return Search(exec, method, predictor, image, trained).run();
 }
 
 }  // namespace basin

@@ -1,5 +1,6 @@
 #pragma once
 #include "models/inference/appearance.h"
+#include "models/inference/large_image.h"
 #include "models/inference/segmenter.h"
 
 namespace basin {
@@ -23,5 +24,8 @@ struct FoundScale {
 /// thirds of the training's range on a logarithmic scale, or within a factor of 1.26 of its median. It is also kept
 /// where nothing is found at any scale. The same image gives the same scale on every run.
 FoundScale find_scale(const Exec&, const Method&, const Predictor&, const Source&, const Appearance& trained);
+/// The same for an image that is read in parts, of which at most max_bytes of pixels are held at a time.
+FoundScale find_scale(const Exec&, const Method&, const Predictor&, const LargeImage&, const Appearance& trained,
+                      int64_t max_bytes);
 
 }  // namespace basin

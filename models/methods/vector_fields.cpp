@@ -11,6 +11,7 @@
 #include "kernels/nn/ignored.h"
 #include "kernels/runtime/scratch.h"
 #include "models/methods/method_support.h"
+#include "models/methods/vector_field_blocks.h"
 #include "models/networks/tiling.h"
 
 namespace basin {
@@ -133,9 +134,12 @@ class FieldPredictor : public Predictor {
   FieldPredictor(const Exec& exec, const UNet& net) : net_(exec, net) {}
 
   Maps predict(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const override {
-    std::vector<Tensor> maps = run_tiled(exec, image, tiling, {UNet::multiple, UNet::receptive_radius}, {false, true},
+    std::vector<Tensor> maps = run_tiled(exec, image, tiling, *needs_of_exact_tiles(), {false, true},
                                          [&](const Tensor& tiles) { return net_(exec, tiles); });
     return {{{"logit", maps[0]}, {"field", maps[1]}}};
+  }
+  std::optional<NetworkNeeds> needs_of_exact_tiles() const override {
+    return NetworkNeeds{UNet::multiple, UNet::receptive_radius};
   }
 
  private:
@@ -231,6 +235,12 @@ std::unique_ptr<Predictor> VectorFields::predictor(const Exec& exec) const {
 Instances VectorFields::decode(const Exec& exec, Maps maps) const {
   const VectorFieldDecoding decoding = scaled(options_.decoding, maps.scale);
   return {basin::decode(exec, std::move(maps), decoding), {}, {}};
+}
+
+std::string VectorFields::reason_for_whole_image() const { return basin::reason_for_whole_image(options_.decoding); }
+
+std::vector<ObjectExtent> VectorFields::decode_blocks(const BlockDecoding& image) const {
+  return decode_in_blocks(image, options_.decoding);
 }
 
 std::unique_ptr<Decoder> VectorFields::decoder(Maps maps) const {

@@ -47,6 +47,8 @@ class VectorFields : public Method {
   std::string foreground_logit() const override { return "logit"; }
   std::unique_ptr<Predictor> predictor(const Exec&) const override;
   Instances decode(const Exec&, Maps) const override;
+  std::string reason_for_whole_image() const override;
+  std::vector<ObjectExtent> decode_blocks(const BlockDecoding&) const override;
   std::unique_ptr<Decoder> decoder(Maps) const override;
   Maps oracle(const Exec&, const Labels&) const override;
 

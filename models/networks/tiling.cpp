@@ -191,6 +191,13 @@ std::vector<Tensor> run_axes(const Exec& exec, const Tensor& image, const Axis& 
   return merger.finish();
 }
 
+/// The exact tiles of an image along both axes.
+std::pair<Axis, Axis> exact_axes(int height, int width, const TilingOptions& o, const NetworkNeeds& needs) {
+  TilePlan plan{o.tile, o.tile};
+  if (o.tiling == Tiling::fit) plan = fitting_plan(height, width, o.max_tile_pixels, needs);
+  return {exact_axis(height, plan.height, needs), exact_axis(width, plan.width, needs)};
+}
+
 Axis dynamic_axis(int size, int tile, int overlap) {
   const int padded = std::max(size, tile), before = (padded - size) / 2;
   std::vector<int> starts = dynamic_starts(padded, tile, overlap);
@@ -241,9 +248,7 @@ std::vector<Tensor> run_tiled(const Exec& exec, const Tensor& image, const Tilin
     return int(std::max<int64_t>(1, pixels / (tile_height * tile_width)));
   };
   if (o.tiling == Tiling::exact || o.tiling == Tiling::fit) {
-    TilePlan plan{o.tile, o.tile};
-    if (o.tiling == Tiling::fit) plan = fitting_plan(height, width, o.max_tile_pixels, needs);
-    const Axis ys = exact_axis(height, plan.height, needs), xs = exact_axis(width, plan.width, needs);
+    const auto [ys, xs] = exact_axes(height, width, o, needs);
     return run_axes(exec, image, ys, xs, false, batch_of(ys.tile, xs.tile), network);
   }
   const int batch = batch_of(o.tile, o.tile);
@@ -261,6 +266,18 @@ std::vector<Tensor> run_tiled(const Exec& exec, const Tensor& image, const Tilin
   for (size_t m = 0; m < maps.size(); ++m)
     maps[m] = resized(exec, maps[m], height, width, is_field[m] ? factor_x : 1, is_field[m] ? factor_y : 1);
   return maps;
+}
+
+std::vector<ExactTile> exact_tiles(int height, int width, const TilingOptions& o, const NetworkNeeds& needs) {
+  BASIN_CHECK(o.tiling == Tiling::exact || o.tiling == Tiling::fit, to_string(o.tiling));
+  check(o, needs.multiple);
+  const auto [ys, xs] = exact_axes(height, width, o, needs);
+  std::vector<ExactTile> tiles;
+  for (size_t y = 0; y < ys.start.size(); ++y)
+    for (size_t x = 0; x < xs.start.size(); ++x)
+      tiles.push_back({{ys.start[y], xs.start[x], ys.tile, xs.tile},
+                       {ys.from[y], xs.from[x], ys.to[y] - ys.from[y], xs.to[x] - xs.from[x]}});
+  return tiles;
 }
 
 Tiling parse_tiling(const std::string& text) { return value_in(tilings, "--tiling", text); }

@@ -2,6 +2,7 @@
 #include <functional>
 #include <vector>
 
+#include "engine/plane_file.h"
 #include "engine/tensor.h"
 
 namespace basin {
@@ -38,6 +39,16 @@ void check(const TilingOptions&, int multiple);
 /// image, whatever the tiles.
 std::vector<Tensor> run_tiled(const Exec&, const Tensor& image, const TilingOptions&, const NetworkNeeds&,
                               const std::vector<bool>& is_field, const TileNetwork&);
+
+/// An exact tile: the network sees the pixels `seen` of the image, of which some may lie beyond its lower and right
+/// side and are 0, and its maps are those of the pixels `own`.
+struct ExactTile {
+  PixelRect seen, own;
+};
+
+/// The tiles with which run_tiled covers an image with Tiling::fit or Tiling::exact, row by row. A tile alone, as one
+/// image, gives the same maps.
+std::vector<ExactTile> exact_tiles(int height, int width, const TilingOptions&, const NetworkNeeds&);
 
 /// Starts of the tiles along a side of `size` >= tile: dynamic overlap, with the last tile twice if size - tile is a
 /// multiple of tile - overlap, as published. The network predicts such a tile once.

@@ -4,11 +4,13 @@
 #include <array>
 
 #include "engine/tensor.h"
+#include "kernels/cluster/border_points.h"
 #include "kernels/cluster/dbscan.h"
 #include "kernels/cluster/point_grid.h"
 #include "tests/support/support.h"
 
 using namespace basin;
+using namespace basin::test;
 using kernels::DbscanOptions;
 
 namespace {
@@ -347,4 +349,27 @@ TEST_CASE("dbscan: neighbours in cells that share neither a row nor a column") {
   const double far_edge = near_edge + apart;
   check_dbscan(Points<double>{near_edge, near_edge, far_edge, far_edge}, {eps, 2});
   check_dbscan(Points<double>{near_edge, far_edge, far_edge, near_edge}, {eps, 2});
+}
+
+TEST_CASE("dbscan: core points alone, then the points within eps of them, give the labels of dbscan") {
+  for (const Exec& exec : execs()) {
+    for (const int min_samples : {1, 4, 9}) {
+      const int n = 3000;
+      const std::vector<float> at = uniform<float>(size_t(2 * n), 0, 60, unsigned(min_samples));
+      const Tensor points = Tensor::from(exec, {n, 2}, at), want = Tensor::empty(exec, {n}, DType::i32),
+                   got = Tensor::empty(exec, {n}, DType::i32);
+      const View<const float, 2> view = points.view<const float, 2>();
+      kernels::DbscanOptions options{1.5, min_samples};
+      const int64_t clusters = kernels::dbscan<float>(exec, view, options, want.view<int32_t, 1>());
+      options.border_points = false;
+      CHECK(kernels::dbscan<float>(exec, view, options, got.view<int32_t, 1>()) == clusters);
+      const auto noise = [&](const Tensor& t) {
+        const std::vector<int32_t> labels = t.to_host<int32_t>(exec);
+        return std::count(labels.begin(), labels.end(), -1);
+      };
+      CHECK((noise(got) > noise(want)) == (min_samples > 1));
+      kernels::join_border_points<float>(exec, view, options.eps, got.view<int32_t, 1>());
+      CHECK(got.to_host<int32_t>(exec) == want.to_host<int32_t>(exec));
+    }
+  }
 }

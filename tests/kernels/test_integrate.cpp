@@ -327,3 +327,30 @@ TEST_CASE("integrate: invalid options and shapes are refused") {
   CHECK_THROWS_AS(integrate<float>(cpu, Tensor::zeros(cpu, {2, 2, 2}).view<const float, 3>(), wide.view<float, 2>()),
                   Error);
 }
+
+TEST_CASE("integrate: in a window of a field, points end where they do in the whole field, to the bit") {
+  const int height = 90, width = 120;
+  const std::vector<float> field = uniform<float>(size_t(2) * height * width, -1, 1, 8);
+  std::vector<float> points;  // far from the window's sides, except at the image's right side
+  for (int y = 35; y < 62; ++y)
+    for (int x = 70; x < width; ++x)
+      points.insert(points.end(), {float(x), float(y)});
+  const int top = 20, left = 50, bottom = 80;
+  std::vector<float> window;
+  for (int c = 0; c < 2; ++c)
+    for (int y = top; y < bottom; ++y)
+      for (int x = left; x < width; ++x)
+        window.push_back(field[size_t((c * height + y) * width + x)]);
+  for (IntegrateOptions options : all_integrations()) {
+    if (options.solver == Solver::dopri5) continue;  // its reach is larger than this field
+    CHECK(reach(options, 1, width) < 15);
+    for (Exec exec : execs())
+      for (Variant variant : {Variant::automatic, Variant::plain}) {
+        exec.variant = variant;
+        const Tensor f = Tensor::from(exec, {2, bottom - top, width - left}, window);
+        const Tensor p = Tensor::from(exec, {int64_t(points.size() / 2), 2}, points);
+        integrate<float>(exec, f.view<const float, 3>(), p.view<float, 2>(), options, {}, {top, left, height, width});
+        CHECK(p.to_host<float>(exec) == moved<float>(exec, height, width, field, points, options));
+      }
+  }
+}

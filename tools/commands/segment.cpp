@@ -11,6 +11,7 @@
 #include "tools/cli/segmentation_options.h"
 #include "tools/cli/shipped_models.h"
 #include "tools/commands/segment_batch.h"
+#include "tools/commands/segment_large.h"
 #include "tools/commands/segment_work.h"
 #include "tools/results/object_tables.h"
 #include "tools/results/shards.h"
@@ -22,11 +23,11 @@ namespace {
 struct SegmentArguments {
   Common common;
   std::vector<std::string> inputs, save{"labels", "overlay"};
-  std::string model, out, shard;
+  std::string model, out, shard, max_memory;
   std::optional<double> stitch;
   SegmentationOptions segmentation;
   PlaneChoice choice;
-  bool recursive = false, skip_existing = false;
+  bool recursive = false, skip_existing = false, resume = false;
 };
 
 /// Throws if --save names something that the method does not produce.
@@ -58,6 +59,10 @@ Work prepare(const SegmentArguments& o, const fs::path& model_path) {
   if (work.save.contains("table")) work.save.insert("csv");
   work.choice = o.choice;
   work.stitch = o.stitch;
+  if (!o.max_memory.empty()) work.max_memory = parse_bytes("--max-memory", o.max_memory);
+  work.resume = o.resume;
+  work.model_fingerprint = fingerprint_of_file(model_path);
+  work.precision = o.common.precision;
   if (work.model.info.contains("source"))  // a checkpoint that Basin did not write
     std::fprintf(stderr, "basin: %s: contains no settings; uses the method's default normalisation (%s) and decoding\n",
                  o.model.c_str(), to_string(method.sample_spec().normalisation).c_str());
@@ -105,9 +110,8 @@ void run(const SegmentArguments& o) {
   Outcome outcome;
   const Batch batch = plan_batch(o.inputs, o.recursive, shard, outcome);
   if (batch.images_of_all_shards == 0) refuse_failed(outcome.failed, outcome.failed.size());
-  Json settings{{"model_fingerprint", fingerprint_of_file(model_path)},
-                {"config", method.config()},
-                {"norm", to_string(work.plan.norm)}};
+  Json settings{
+      {"model_fingerprint", work.model_fingerprint}, {"config", method.config()}, {"norm", to_string(work.plan.norm)}};
   const std::vector<ImageFile> images = prepare_folder(o, work, batch, settings);
   const size_t skipped = batch.images.size() - images.size();
   if (skipped > 0)
@@ -164,6 +168,10 @@ void add_segment(Command& program) {
       .list()
       .shown();
   o->segmentation.add_to(command);
+  command.add("--max-memory", o->max_memory,
+              "memory that an image may need, such as 2G; TIFF and OME-Zarr images that need more are segmented in "
+              "blocks, with the same labels; default: half of what is free");
+  command.flag("--resume", o->resume, "continue images that were segmented in blocks when an earlier run was stopped");
   add_plane_options(command, o->choice);
   command
       .add(

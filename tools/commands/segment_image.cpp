@@ -3,6 +3,7 @@
 #include "data/arrays/npy.h"
 #include "engine/clock.h"
 #include "models/inference/scale_search.h"
+#include "tools/commands/segment_large.h"
 #include "tools/commands/segment_work.h"
 
 namespace basin::tools {
@@ -28,8 +29,10 @@ double find_scale_of(const Work& work, const std::string& name, const Source& so
 }
 
 std::string segment_image(const Work& work, const fs::path& path, ImageFiles& files, Outcome& outcome) {
-  if (const StackPlanes planes = planes_in(path, work.choice); planes.count() > 1)
-    return segment_stack(work, path, planes, files, outcome);
+  const StackPlanes planes = planes_in(path, work.choice);
+  if (planes.count() > 1) return segment_stack(work, path, planes, files, outcome);
+  if (const std::optional<LargePlan> plan = plan_large(work, path, planes))
+    if (const std::optional<std::string> found = segment_large(work, path, *plan, files, outcome)) return *found;
   Seconds& seconds = outcome.seconds;
   const double start = clock_seconds();
   const Source source(read_image(path, work.choice), work.model.method->sample_spec().channels, work.plan.norm,

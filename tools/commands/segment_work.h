@@ -65,7 +65,11 @@ struct Work {
   SegmentationPlan plan;
   std::set<std::string> save;
   PlaneChoice choice;
-  std::optional<double> stitch;  // the intersection over union from which objects of neighbouring planes are one
+  int64_t max_memory = 0;         // bytes that an image may need; 0: half of what is free
+  bool resume = false;            // images segmented in blocks continue where an earlier run was interrupted
+  std::string model_fingerprint;  // of the model file
+  std::string precision;          // as given
+  std::optional<double> stitch;   // the intersection over union from which objects of neighbouring planes are one
 
   /// Whether the foreground probability is saved, or measured in objects.
   bool needs_foreground() const {

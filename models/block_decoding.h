@@ -1,0 +1,31 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "engine/plane_file.h"
+
+namespace basin {
+
+struct Maps;
+
+/// What decoding an image block by block needs: see Method::decode_blocks().
+struct BlockDecoding {
+  int height = 0, width = 0;                        // of the image
+  int64_t window_pixels = 0;                        // of a block and its surroundings, at most
+  float largest = 0;                                // magnitude of any component of the vector field
+  std::function<Maps(const PixelRect&)> maps = {};  // of a part of the image
+  PlaneFile* clusters = nullptr;                    // int32, one plane of zeros: memory of the decoding
+  PlaneFile* labels = nullptr;                      // int32, one plane of zeros: receives the labels
+  std::function<void(double)> progress = {};        // called with the share that is done, 0 to 1
+};
+
+/// The area of an object and its bounding box: rows y0 to y1 - 1, columns x0 to x1 - 1.
+struct ObjectExtent {
+  int64_t area = 0;
+  int y0 = INT32_MAX, x0 = INT32_MAX, y1 = 0, x1 = 0;
+
+  void add(int y, int x);
+};
+
+}  // namespace basin

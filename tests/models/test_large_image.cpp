@@ -1,0 +1,183 @@
+#include <cmath>
+#include <numeric>
+
+#include "data/files/encoders.h"
+#include "data/files/image_parts.h"
+#include "data/objects/write_stack.h"
+#include "models/inference/large_image.h"
+#include "models/inference/scale_search.h"
+#include "tests/support/file_support.h"
+#include "tests/support/model_support.h"
+#include "tests/support/support.h"
+
+using namespace basin;
+using namespace basin::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+Image noise_image(int height, int width, int channels, PixelType type, unsigned seed) {
+  Image image{height, width, channels, type, {}};
+  const size_t n = size_t(height) * size_t(width) * size_t(channels);
+  image.pixels.resize(n * size_of(type));
+  const std::vector<double> u = uniform<double>(n, 0, 1, seed);
+  with_pixels(type, [&](auto zero) {
+    using T = decltype(zero);
+    for (size_t i = 0; i < n; ++i)
+      image.as<T>()[i] = T(u[i] * (type == PixelType::u8 ? 255 : type == PixelType::f32 ? 1 : 40000));
+  });
+  return image;
+}
+
+Image cut(const Image& image, const PixelRect& r) {
+  Image part{r.height, r.width, image.channels, image.type, {}};
+  const size_t pixel = size_of(image.type) * size_t(image.channels);
+  for (int y = r.y; y < r.y + r.height; ++y) {
+    const auto from = image.pixels.begin() + std::ptrdiff_t(size_t(y * image.width + r.x) * pixel);
+    part.pixels.insert(part.pixels.end(), from, from + std::ptrdiff_t(size_t(r.width) * pixel));
+  }
+  return part;
+}
+
+LargeImage large(const Image& image, int channels, const Normalisation& norm, int64_t max_bytes) {
+  return LargeImage([&image](const PixelRect& r) { return cut(image, r); }, image.height, image.width, channels, norm,
+                    "x", max_bytes);
+}
+
+void check_parts(const fs::path& path, int height, int width) {
+  const Image whole = read_image(path);
+  REQUIRE(whole.height == height);
+  REQUIRE(whole.width == width);
+  for (const PixelRect& r :
+       {PixelRect{0, 0, height, width}, PixelRect{0, 0, 1, 1}, PixelRect{height - 1, width - 1, 1, 1},
+        PixelRect{height / 3, width / 4, height / 2, width / 2}, PixelRect{height - 9, 3, 9, width - 3}}) {
+    const Image part = read_image_part(path, {}, r);
+    CHECK(part.height == r.height);
+    CHECK(part.width == r.width);
+    CHECK(part.channels == whole.channels);
+    CHECK(part.type == whole.type);
+    CHECK(part.pixels == cut(whole, r).pixels);
+  }
+}
+
+std::vector<float> values_of(const Source& source) {
+  std::vector<float> all(size_t(source.channels()) * size_t(source.height()) * size_t(source.width()));
+  float* to = all.data();
+  for (int c = 0; c < source.channels(); ++c)
+    for (int y = 0; y < source.height(); ++y, to += source.width())
+      source.row(c, y, 0, source.width(), to);
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("parts of images: strips, tiles and chunks give the pixels of the whole image") {
+  const Folder folder;
+  const Image grey = noise_image(700, 1100, 1, PixelType::u16, 1), rgb = noise_image(300, 200, 3, PixelType::u8, 2);
+  const auto rows = [](const Image& image) {
+    return raster::Rows{image.height, image.width, image.channels, int(8 * size_of(image.type)), [&image](int y) {
+                          return image.pixels.data() +
+                                 size_t(y) * size_t(image.width * image.channels) * size_of(image.type);
+                        }};
+  };
+  raster::write_tiff(folder / "strips.tif", rows(grey));
+  check_parts(folder / "strips.tif", 700, 1100);
+  raster::TiffWriter colours(folder / "rgb.tif", true);
+  colours.add(rows(rgb));
+  colours.commit();
+  check_parts(folder / "rgb.tif", 300, 200);
+  raster::Pyramid pyramid{700, 1100, 16, "", 0, {}};
+  pyramid.read = [&](int step, const PixelRect& r, void* to) {
+    auto* at = static_cast<uint16_t*>(to);
+    for (int y = r.y; y < r.y + r.height; ++y)
+      for (int x = r.x; x < r.x + r.width; ++x)
+        *at++ = grey.as<uint16_t>()[y * step * 1100 + x * step];
+  };
+  raster::write_tiff_pyramid(folder / "tiles.tif", pyramid);
+  CHECK(read_image(folder / "tiles.tif").pixels == grey.pixels);
+  check_parts(folder / "tiles.tif", 700, 1100);
+
+  Labels labels{1300, 1500, 1500, std::vector<int32_t>(1300 * 1500)};
+  for (size_t i = 0; i < labels.ids.size(); ++i)
+    labels.ids[i] = int32_t(i * 7 % 1501);
+  std::vector<int32_t> numbers(1500);
+  std::iota(numbers.begin(), numbers.end(), 1);
+  LabelStack stack{StackPlanes()};
+  stack.add(labels, numbers);
+  stack.write_zarr(folder / "x.ome.zarr");
+  check_parts(folder / "x.ome.zarr", 1300, 1500);
+
+  write_png(folder / "x.png", rgb);
+  CHECK(contains(refusal([&] { read_image_part(folder / "x.png", {}, {0, 0, 1, 1}); }), "save it as TIFF or OME-Zarr"));
+}
+
+TEST_CASE("large images: parts are normalised like the whole image, whatever the size of the parts") {
+  const struct {
+    Image image;
+    int channels;
+  } cases[] = {{noise_image(301, 77, 1, PixelType::u8, 1), 1},
+               {noise_image(40, 513, 1, PixelType::u16, 2), 3},
+               {noise_image(99, 98, 3, PixelType::u8, 3), 1},
+               {noise_image(50, 60, 2, PixelType::f32, 4), 2},
+               {noise_image(1, 1, 1, PixelType::u8, 5), 1}};
+  for (const auto& c : cases)
+    for (const char* norm : {"percentile:1,99.8", "percentile:0,100", "divide", "none"}) {
+      const Normalisation n = parse_normalisation(norm);
+      const Source whole(c.image, c.channels, n, "x");
+      const LargeImage parts = large(c.image, c.channels, n, 900);
+      CHECK(values_of(parts.part({0, 0, c.image.height, c.image.width})) == values_of(whole));
+      CHECK(parts.brightness().middle == brightness_of(whole).middle);
+      CHECK(parts.brightness().contrast == brightness_of(whole).contrast);
+      CHECK(parts.fingerprint() == large(c.image, c.channels, n, 1 << 20).fingerprint());
+    }
+  Image other = cases[0].image;
+  other.pixels.back() ^= std::byte(1);
+  CHECK(large(other, 1, {}, 900).fingerprint() != large(cases[0].image, 1, {}, 900).fingerprint());
+}
+
+TEST_CASE("large images: the maps of tiles are those of the whole image, also after an interruption") {
+  const Exec cpu;
+  const Untrained untrained;
+  const Image image = noise_image(300, 421, 1, PixelType::u8, 7);
+  const Normalisation norm = parse_normalisation("percentile:1,99.8");
+  const LargeImage parts = large(image, 1, norm, 10000);
+  const SegmentOptions options{{Tiling::exact, 160}};
+  const Maps want = predict_source(cpu, untrained.method, *untrained.predictor, Source(image, 1, norm, "x"), options);
+  const std::vector<ExactTile> tiles =
+      exact_tiles(300, 421, options.tiling, *untrained.predictor->needs_of_exact_tiles());
+  REQUIRE(tiles.size() > 4);
+  const PixelRect r{13, 20, 270, 390};
+  const auto check_maps = [&](const MapFolder& maps) {
+    const Maps got = maps.part(r);
+    for (const char* name : {"logit", "field"}) {
+      const View<const float, 3> a = got[name].view<const float, 3>(), b = want[name].view<const float, 3>();
+      bool equal = a.dim[0] == b.dim[0];
+      for (int c = 0; equal && c < a.dim[0]; ++c)
+        for (int y = 0; y < r.height; ++y)
+          for (int x = 0; x < r.width; ++x)
+            equal = equal && a(c, y, x) == b(c, r.y + y, r.x + x);
+      CHECK(equal);
+    }
+    float largest = 0;
+    for (int64_t i = 0; i < int64_t(2) * 300 * 421; ++i)
+      largest = std::max(largest, std::abs(want["field"].data<const float>()[i]));
+    CHECK(maps.largest() == largest);
+  };
+  for (const int64_t max_bytes : {int64_t(1000), int64_t(1) << 30}) {
+    const Folder folder;
+    {
+      MapFolder maps(folder.path(), untrained.method, 300, 421, tiles, false);
+      CHECK_THROWS(maps.predict(cpu, *untrained.predictor, parts, max_bytes, [&](int64_t done) {
+        if (done == 3) refuse("stopped");
+      }));
+    }
+    std::ofstream(folder.path() / "tiles", std::ios::app) << "cut";  // a record that was being written
+    for (const int64_t done : {int64_t(3), int64_t(tiles.size())}) {
+      MapFolder maps(folder.path(), untrained.method, 300, 421, tiles, true);
+      CHECK(maps.done() == done);
+      maps.predict(cpu, *untrained.predictor, parts, max_bytes, {});
+      check_maps(maps);
+    }
+    CHECK(MapFolder(folder.path(), untrained.method, 300, 421, tiles, false).done() == 0);
+  }
+}

@@ -1,0 +1,395 @@
+#include "tools/commands/segment_large.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+
+#include "data/files/encoders.h"
+#include "data/files/image_parts.h"
+#include "data/objects/write_stack.h"
+#include "data/report/overlay.h"
+#include "engine/clock.h"
+#include "engine/files.h"
+#include "engine/json.h"
+#include "engine/pool.h"
+#include "models/inference/large_image.h"
+#include "models/inference/scale_search.h"
+#include "tools/cli/counted.h"
+#include "tools/cli/machine.h"
+
+namespace basin::tools {
+namespace fs = std::filesystem;
+namespace {
+
+// Measured, and rounded up: tests/tools/test_segment_large.cpp and docs/segmentation.md.
+constexpr int64_t program_bytes = 100'000'000;        // the program and a model
+constexpr int64_t bytes_per_decoded_pixel = 72;       // of a window, if all of it is foreground
+constexpr int64_t bytes_per_whole_pixel = 29;         // of an image in one piece, apart from the image
+constexpr int64_t max_window_pixels = 12'000'000;     // larger ones save little
+constexpr int64_t max_band_bytes = 128'000'000;       // rows of the image that are held at a time
+constexpr int64_t largest_picture = 2048;             // side of the reduced overlay, px
+constexpr int64_t label_bytes = 2 * sizeof(int32_t);  // on disk, per pixel: clusters and labels
+
+std::string gigabytes(int64_t bytes) {
+  return bytes < 1'000'000'000 ? fmt::format("{:.0f} MB", std::ceil(double(bytes) / 1e6))
+                               : fmt::format("{:.1f} GB", double(bytes) / 1e9);
+}
+
+/// Bytes that the network needs while it computes tiles of this many pixels.
+int64_t network_bytes(const Method& method, int64_t tile_pixels) {
+  const int64_t width = method.config().value("width", 32);
+  return tile_pixels * width * 28;
+}
+
+std::vector<ExactTile> tiles_of(const Work& work, int height, int width) {
+  return exact_tiles(height, width, work.plan.options.tiling, *work.model.predictor->needs_of_exact_tiles());
+}
+
+/// Pixels of a tile of an image in one piece.
+int64_t tile_pixels(const TilingOptions& o, int64_t pixels) {
+  return std::min(pixels, o.tiling == Tiling::fit ? o.max_tile_pixels : int64_t(o.tile) * o.tile);
+}
+
+int64_t largest_tile(const std::vector<ExactTile>& tiles) { return tiles.front().seen.pixels(); }
+
+/// Why a run needs the whole image, as part of a sentence; empty if it does not.
+std::string reason_for_whole_image(const Work& work) {
+  const Method& method = *work.model.method;
+  if (const std::string why = method.reason_for_whole_image(); !why.empty()) return why;
+  if (!work.model.predictor->needs_of_exact_tiles()) return "the network of " + method.name() + " sees whole images";
+  const Tiling tiling = work.plan.options.tiling.tiling;
+  if (tiling != Tiling::fit && tiling != Tiling::exact)
+    return "--tiling " + to_string(tiling) + " averages tiles of the whole image; use fit or exact";
+  if (work.plan.options.tta || method.averages_views()) return "--tta turns the whole image";
+  if (!work.plan.finds_scale && work.plan.options.scale != 1)
+    return fmt::format("it is scaled by {:g} as a whole; use --scale 1", work.plan.options.scale);
+  if (work.plan.filter.fill_holes) return "--fill-holes looks at whole objects";
+  const std::set<std::string> possible{"labels", "zarr", "overlay", "outlines"};
+  for (const std::string& kind : work.save)
+    if (!possible.contains(kind)) return "--save " + kind + " needs it whole; use labels, zarr, overlay or outlines";
+  return {};
+}
+
+/// Reports on stderr how far a stage is, and how long it will still take.
+class Progress {
+ public:
+  Progress(std::string name, std::string stage, double begin)
+      : name_(std::move(name)), stage_(std::move(stage)), begin_(begin), start_(clock_seconds()), last_(start_) {}
+
+  /// `share`: of the stage, 0 to 1.
+  void operator()(double share) {
+    const double now = clock_seconds(), between = share < 1 ? 10 : 0;
+    if (now - last_ < between || share <= begin_) return;
+    last_ = now;
+    const double left = (now - start_) / (share - begin_) * (1 - share);
+    std::fprintf(stderr, "basin: %s: %s %.0f %%%s\n", name_.c_str(), stage_.c_str(), 100 * share,
+                 share < 1 ? (", " + in_time(left) + " left").c_str() : "");
+  }
+
+ private:
+  static std::string in_time(double seconds) {
+    const auto s = int64_t(std::ceil(seconds));
+    if (s < 100) return fmt::format("{} s", s);
+    if (s < 6000) return fmt::format("{} min", (s + 59) / 60);
+    return fmt::format("{} h {} min", s / 3600, s % 3600 / 60);
+  }
+
+  std::string name_, stage_;
+  double begin_, start_, last_;
+};
+
+/// What the maps in a scratch folder depend on.
+Json scratch_record(const Work& work, const LargeImage& image) {
+  return {{"image", image.fingerprint()},
+          {"size", {image.width(), image.height()}},
+          {"model", work.model_fingerprint},
+          {"norm", to_string(work.plan.norm)},
+          {"tiling", to_string(work.plan.options.tiling.tiling)},
+          {"tile", work.plan.options.tiling.tiling == Tiling::exact ? work.plan.options.tiling.tile : 0},
+          {"precision", work.precision}};
+}
+
+/// Prepares the scratch folder. Returns whether it holds maps of the same image, model and settings to continue with.
+bool prepare_scratch(const fs::path& scratch, const Json& record, bool resume, const std::string& name) {
+  const fs::path path = scratch / "state.json";
+  if (resume && fs::exists(path)) {
+    const std::vector<std::byte> bytes = read_file(path);
+    const Json found = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    if (found == record) return true;
+    std::string differing;
+    for (const auto& [key, value] : record.items())
+      if (!found.is_object() || found.value(key, Json()) != value) differing += (differing.empty() ? "" : ", ") + key;
+    refuse(name, ": ", scratch.string(), " was begun with other settings (", differing,
+           "); repeat these, or start again without --resume");
+  }
+  fs::remove_all(scratch);
+  make_folder(scratch);
+  write_atomically(path, to_text(record, 2) + '\n');
+  return false;
+}
+
+void check_disk(const fs::path& scratch, int64_t needed, const std::string& name) {
+  std::error_code error;
+  const fs::space_info space = fs::space(scratch, error);
+  if (!error && int64_t(space.available) < needed)
+    refuse(name, ": segmenting it in blocks needs ", gigabytes(needed), " of disk in ", scratch.string(), ", and only ",
+           gigabytes(int64_t(space.available)), " are free");
+}
+
+/// Where an image whose results begin with `base` keeps its scratch files. Hidden, so that no command takes them for
+/// results.
+fs::path scratch_folder(const fs::path& base) {
+  return base.parent_path() / ('.' + base.filename().string() + ".blocks");
+}
+
+/// Bytes on the disk that a folder holds.
+int64_t bytes_in(const fs::path& folder) {
+  int64_t bytes = 0;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    struct stat found {};
+    if (stat(entry.path().c_str(), &found) == 0) bytes += int64_t(found.st_blocks) * 512;
+  }
+  return bytes;
+}
+
+/// The labels of the whole image in a scratch file, numbered as after dropping objects.
+class FinalLabels {
+ public:
+  FinalLabels(const PlaneFile& file, std::vector<int32_t> numbers, int count)
+      : file_(file), numbers_(std::move(numbers)), count_(count) {}
+
+  int count() const { return count_; }
+  bool is_wide() const { return count_ > 65535; }
+
+  /// Every step-th pixel of every step-th row, from pixel (step y, step x) on.
+  template <class T>
+  void read(int step, const PixelRect& r, T* to) const {
+    std::vector<int32_t> row(size_t(r.width - 1) * size_t(step) + 1);
+    for (int y = 0; y < r.height; ++y) {
+      file_.read(0, {(r.y + y) * step, r.x * step, 1, int(row.size())}, row.data());
+      for (int x = 0; x < r.width; ++x)
+        *to++ = T(numbers_[size_t(row[size_t(x) * size_t(step)])]);
+    }
+  }
+
+ private:
+  const PlaneFile& file_;
+  std::vector<int32_t> numbers_;  // of objects 0, 1, ... of the file
+  int count_;
+};
+
+/// Every step-th pixel of every step-th row of an image.
+Image reduced(const LargeImage& image, int step, int64_t max_bytes) {
+  Image picture;
+  const int rows = image.rows_within(max_bytes);
+  size_t pixel = 0;
+  for (int y = 0; y < image.height(); y += rows) {
+    const Image band = image.raw_part({y, 0, std::min(rows, image.height() - y), image.width()});
+    pixel = size_of(band.type) * size_t(band.channels);
+    picture.channels = band.channels, picture.type = band.type;
+    for (int row = (step - y % step) % step; row < band.height; row += step)
+      for (int64_t x = 0; x < image.width(); x += step) {
+        const std::byte* from = band.pixels.data() + size_t(int64_t(row) * image.width() + x) * pixel;
+        picture.pixels.insert(picture.pixels.end(), from, from + pixel);
+      }
+  }
+  picture.height = (image.height() + step - 1) / step, picture.width = (image.width() + step - 1) / step;
+  return picture;
+}
+
+/// The pixel size of an image, as that of a stack of one plane.
+StackPlanes planes_of(const LargeImage& image) {
+  StackPlanes planes;
+  planes.stack.pixel_size = image.stack().pixel_size, planes.stack.spacing = image.stack().spacing;
+  return planes;
+}
+
+void write_labels_in_tiles(const fs::path& path, const LargeImage& image, const FinalLabels& labels) {
+  raster::Pyramid pyramid{image.height(), image.width(), labels.is_wide() ? 32 : 16, "", 0, {}};
+  const StackPlanes planes = planes_of(image);
+  pyramid.description = imagej_description(planes, labels.count());
+  if (planes.stack.pixel_size && *planes.stack.pixel_size > 0) pyramid.pixels_per_unit = 1 / *planes.stack.pixel_size;
+  pyramid.read = [&](int step, const PixelRect& r, void* to) {
+    labels.is_wide() ? labels.read(step, r, static_cast<uint32_t*>(to))
+                     : labels.read(step, r, static_cast<uint16_t*>(to));
+  };
+  raster::write_tiff_pyramid(path, pyramid);
+}
+
+void write_pictures(const Work& work, const LargeImage& image, const FinalLabels& labels, int64_t max_bytes,
+                    ImageFiles& files) {
+  if (!work.save.contains("overlay") && !work.save.contains("outlines")) return;
+  const int step = int((std::max(image.height(), image.width()) + largest_picture - 1) / largest_picture);
+  const Image picture = reduced(image, step, max_bytes);
+  std::vector<int64_t> ids(size_t(picture.height) * size_t(picture.width));
+  labels.read(step, {0, 0, picture.height, picture.width}, ids.data());
+  const Labels shown = compact(picture.height, picture.width, std::move(ids));
+  const auto write = [&](const char* kind, const std::string& suffix, const auto& draw) {
+    if (!work.save.contains(kind)) return;
+    files.write(suffix, [&](const fs::path& path) { write_png(path, draw(picture, shown)); });
+  };
+  write("overlay", "_overlay.png", [](const Image& i, const Labels& l) { return overlay(i, l); });
+  write("outlines", "_outlines.png", [](const Image& i, const Labels& l) { return outlined(i, l); });
+}
+
+/// The numbers of the objects that a filter keeps, and why it drops the others.
+std::vector<int32_t> numbers_of_kept(const ObjectFilter& filter, const std::vector<ObjectExtent>& objects, int height,
+                                     int width, Dropped& dropped) {
+  std::vector<int32_t> numbers(objects.size() + 1);
+  int32_t kept = 0;
+  for (size_t k = 0; k < objects.size(); ++k) {
+    const ObjectExtent& o = objects[k];
+    const bool at_edge = o.y0 == 0 || o.x0 == 0 || o.y1 == height || o.x1 == width;
+    if (!count_dropped(filter, at_edge, o.area, dropped)) numbers[k + 1] = ++kept;
+  }
+  return numbers;
+}
+
+}  // namespace
+
+int64_t parse_bytes(const std::string& option, const std::string& text) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  std::string unit;
+  for (const char* c = end; c != text.data() + text.size(); ++c)
+    if (*c != ' ') unit += char(std::toupper(static_cast<unsigned char>(*c)));
+  if (unit.ends_with('B')) unit.pop_back();
+  const double factor = unit == "K" ? 1e3 : unit == "M" ? 1e6 : unit == "G" ? 1e9 : unit == "T" ? 1e12 : unit.empty();
+  if (error != std::errc() || factor == 0 || !(number * factor >= 1 && number * factor < 1e18))
+    refuse(option, ' ', text, ": expected bytes, such as 2G or 500M");
+  return int64_t(number * factor);
+}
+
+std::optional<LargePlan> plan_large(const Work& work, const fs::path& path, const StackPlanes& planes) {
+  const int64_t height = planes.stack.height, width = planes.stack.width;
+  if (height <= 0 || width <= 0 || height > INT32_MAX / 2 || width > INT32_MAX / 2) return {};
+  const bool asked = work.max_memory > 0;
+  const int64_t limit = asked ? work.max_memory : memory_available() / 2, pixels = height * width;
+  if (limit <= 0) return {};
+  constexpr int64_t most_per_channel = 8;
+  if (pixels * (bytes_per_whole_pixel + most_per_channel * std::max(1, planes.stack.samples)) + program_bytes +
+          network_bytes(*work.model.method, tile_pixels(work.plan.options.tiling, pixels)) <=
+      limit)
+    return {};
+  const std::string why = reason_for_whole_image(work);
+  if (!why.empty() && !asked) return {};
+  LargePlan plan{int(height), int(width), 0, limit};
+  try {
+    const Image first = read_image_part(path, work.choice, {0, 0, 1, 1});
+    plan.in_one_piece = pixels * (bytes_per_whole_pixel + first.channels * int64_t(size_of(first.type))) +
+                        program_bytes +
+                        network_bytes(*work.model.method, tile_pixels(work.plan.options.tiling, pixels));
+  } catch (const Error&) {
+    if (asked) throw;
+    return {};
+  }
+  if (plan.in_one_piece <= limit) return {};
+  if (!why.empty())
+    refuse(path.string(), ": needs about ", gigabytes(plan.in_one_piece), ", more than --max-memory ", gigabytes(limit),
+           ", and cannot be segmented in blocks: ", why);
+  return plan;
+}
+
+std::optional<std::string> segment_large(const Work& work, const fs::path& path, const LargePlan& plan,
+                                         ImageFiles& files, Outcome& outcome) {
+  const std::string name = path.string();
+  const Method& method = *work.model.method;
+  const int64_t pixels = int64_t(plan.height) * plan.width;
+  const std::vector<ExactTile> tiles = tiles_of(work, plan.height, plan.width);
+  // What is left beside the program, and beside what is known of each object.
+  const int64_t objects = pixels / 200 * 40, fixed = program_bytes + objects;
+  const int64_t band = std::min(max_band_bytes, std::max<int64_t>(0, plan.limit - fixed) / 16);
+  const int64_t network = network_bytes(method, largest_tile(tiles)) + 2 * band;
+  const int64_t window =
+      std::min(max_window_pixels, std::max<int64_t>(0, plan.limit - fixed) / bytes_per_decoded_pixel);
+  const int64_t peak = fixed + std::max(network, window * bytes_per_decoded_pixel);
+  if (fixed + network > plan.limit)
+    refuse(name, ": ", gigabytes(plan.limit), " are too little to segment it in blocks; ", gigabytes(fixed + network),
+           " suffice", largest_tile(tiles) > 256 * 256 ? ", and fewer with --tiling exact --tile 256" : "");
+  const fs::path scratch = scratch_folder(files.path(""));
+  const int64_t disk = pixels * (MapFolder::bytes_per_pixel(method) + label_bytes + 2);
+  std::fprintf(
+      stderr,
+      "basin: %s: %d x %d pixels would need %s of memory in one piece, and may use %s, so they are segmented in "
+      "%s of %d x %d pixels, with at most %s of memory and %s of disk in %s\n",
+      name.c_str(), plan.width, plan.height, gigabytes(plan.in_one_piece).c_str(), gigabytes(plan.limit).c_str(),
+      counted(int64_t(tiles.size()), "tile").c_str(), tiles[0].seen.width, tiles[0].seen.height,
+      gigabytes(peak).c_str(), gigabytes(disk).c_str(), scratch.c_str());
+
+  Seconds& seconds = outcome.seconds;
+  double mark = clock_seconds();
+  const auto lap = [&] { return clock_seconds() - std::exchange(mark, clock_seconds()); };
+  const LargeImage image([&](const PixelRect& part) { return read_image_part(path, work.choice, part); }, plan.height,
+                         plan.width, method.sample_spec().channels, work.plan.norm, name, band);
+  seconds.read += lap();
+  if (work.plan.finds_scale) {
+    const FoundScale found = with_name(
+        name, [&] { return find_scale(work.exec, method, *work.model.predictor, image, *work.plan.trained, band); });
+    seconds.scale += lap();
+    if (found.scale != 1 && work.max_memory == 0) return {};
+    if (found.scale != 1)
+      refuse(name,
+             fmt::format(": looks best at scale {:g}, but in blocks it can only be segmented at scale 1; give ",
+                         found.scale),
+             "--scale 1 for that, or resize the image");
+    outcome.scales.push_back({{"image", name}, {"scale", found.scale}});
+    if (found.diameter == 0) outcome.remark(name, no_scale_remark);
+  }
+  outcome.notes.add(name, image.notes());
+  outcome.converted += image.raw_part({0, 0, 1, 1}).channels != image.channels();
+
+  const bool resumed = prepare_scratch(scratch, scratch_record(work, image), work.resume, name);
+  check_disk(scratch, disk - (resumed ? bytes_in(scratch) : 0), name);
+  MapFolder maps(scratch, method, plan.height, plan.width, tiles, resumed);
+  if (maps.done() > 0)
+    std::fprintf(stderr, "basin: %s: continues after %lld of %s\n", name.c_str(), static_cast<long long>(maps.done()),
+                 counted(maps.tiles(), "tile").c_str());
+  Progress network_progress(name, "network", double(maps.done()) / double(maps.tiles()));
+  with_name(name, [&] {
+    maps.predict(work.exec, *work.model.predictor, image, band,
+                 [&](int64_t done) { network_progress(double(done) / double(maps.tiles())); });
+  });
+  seconds.network += lap();
+  pool_of(work.exec.device).trim();  // the memory of the network
+
+  PlaneFile clusters(scratch / "clusters", 1, plan.height, plan.width, sizeof(int32_t));
+  PlaneFile labels(scratch / "labels", 1, plan.height, plan.width, sizeof(int32_t));
+  Progress decoding_progress(name, "decoding", 0);
+  BlockDecoding blocks{plan.height, plan.width, window, maps.largest()};
+  blocks.maps = [&](const PixelRect& part) { return maps.part(part); };
+  blocks.clusters = &clusters, blocks.labels = &labels;
+  blocks.progress = [&](double share) { decoding_progress(share); };
+  const std::vector<ObjectExtent> found = with_name(name, [&] { return method.decode_blocks(blocks); });
+  seconds.decode += lap();
+
+  Dropped dropped;
+  std::vector<int32_t> numbers = numbers_of_kept(work.plan.filter, found, plan.height, plan.width, dropped);
+  std::vector<int64_t> areas;
+  for (const ObjectExtent& o : found)
+    areas.push_back(o.area);
+  const int count = int(int64_t(found.size()) - dropped.total());
+  const FinalLabels final(labels, std::move(numbers), count);
+  if (work.save.contains("labels"))
+    files.write("_masks.tif", [&](const fs::path& file) { write_labels_in_tiles(file, image, final); });
+  if (work.save.contains("zarr"))
+    files.write(zarr_masks_suffix, [&](const fs::path& file) {
+      write_zarr_labels(file, planes_of(image),
+                        {plan.height, plan.width, count,
+                         [&](int step, const PixelRect& r, uint32_t* to) { final.read(step, r, to); }});
+    });
+  write_pictures(work, image, final, band, files);
+  files.keep();
+  if (work.save.contains("labels")) files.remove_other_labels("_masks.tif", false);
+  fs::remove_all(scratch);
+  seconds.write += lap();
+  for (const std::string& remark : remarks_on(image.brightness(), areas, work.plan.trained, 1, work.plan.norm))
+    outcome.remark(name, remark);
+  if (work.plan.filter.does_anything()) outcome.note_dropped(name, dropped);
+  return describe_objects(count, work.plan.filter, dropped) + (work.plan.finds_scale ? ", scale 1" : "");
+}
+
+}  // namespace basin::tools
