@@ -84,14 +84,14 @@ void refuse_no_labels(const Labels& labels, const std::string& where) {
            "smoothing; resize labels by nearest neighbours");
 }
 
-Labels from_array(const Array& a, const std::string& where) {
+}  // namespace
+
+Labels labels_from(const Array& a, const std::string& name) {
   Labels labels = with_element(
-      a.type, [&](auto zero) { return compact_ids(int(a.shape[0]), int(a.shape[1]), a.as<decltype(zero)>(), where); });
-  refuse_no_labels(labels, where);
+      a.type, [&](auto zero) { return compact_ids(int(a.shape[0]), int(a.shape[1]), a.as<decltype(zero)>(), name); });
+  refuse_no_labels(labels, name);
   return labels;
 }
-
-}  // namespace
 
 Labels compact(int height, int width, std::vector<int64_t> ids) {
   BASIN_CHECK(height >= 0 && width >= 0 && ids.size() == size_t(height) * size_t(width), height, " x ", width);
@@ -218,7 +218,7 @@ Labels read_labels(const fs::path& path) {
   std::vector<std::string> notes;
   const Array a = read_label_array(path, &notes);
   if (a.shape[2] != 1) refuse(path.string(), ": has ", a.shape[2], " channels; a label image has one");
-  Labels labels = from_array(a, path.string());
+  Labels labels = labels_from(a, path.string());
   labels.notes = std::move(notes);
   return labels;
 }

@@ -57,6 +57,10 @@ double equivalent_diameter(double area);
 /// compression, photographs, and labels that were interpolated.
 Labels read_labels(const std::filesystem::path&);
 
+/// The labels in an array [height, width] of integers or whole numbers, renumbered to 1..count. Throws like
+/// read_labels, with sentences that begin with `name`.
+Labels labels_from(const Array&, const std::string& name);
+
 /// Reads a mask or label image as an array [height, width, channels], in which 0 is background. Throws like read_labels
 /// for files that cannot be read or are lossy.
 Array read_label_array(const std::filesystem::path&, std::vector<std::string>* notes = nullptr);

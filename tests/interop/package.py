@@ -1,5 +1,6 @@
 """The installed Python package: every function, with values that are known. Run by tests/package.sh."""
 import concurrent.futures
+import copy
 import csv
 import ctypes
 import pathlib
@@ -42,6 +43,7 @@ def check_segment(model, image, truth):
     for other in same:
         assert (model.segment(other) == labels).all(), (other.dtype, other.shape, other.strides)
     assert (basin.segment(image, "nuclei-fluo", device="cpu") == labels).all()
+    assert copy.copy(model) is model and copy.deepcopy([model])[0] is model
     assert model.segment(image, min_size=10**6).max() == 0
     assert (model.segment(image, set={"eps": 2.5}, tiling="fit", threads=1) == model.segment(image, eps=2.5)).all()
     assert (model.segment(image) == labels).all(), "options of one call change the next"
@@ -120,6 +122,8 @@ def check_napari(model, image, labels, folder):
     layer = _napari.segment_layer(viewer, model)
     assert layer.name == "cells objects" and (layer.data[0] == labels).all() and tuple(layer.scale) == (2, 0.5, 0.5)
     assert sorted(numpy.unique(layer.data)) == list(range(9)) == [0, *layer.features["index"]]
+    viewer.add_image([image, image[::2, ::2]], multiscale=True)
+    assert (_napari.segment_layer(viewer, model).data == labels).all(), "not the full resolution"
     viewer.add_image(numpy.stack([image // 16] * 3, -1).astype(numpy.uint8), rgb=True)
     assert _napari.segment_layer(viewer, "nuclei-fluo", min_size=10**6).data.shape == image.shape
     viewer.layers.selection.active = layer

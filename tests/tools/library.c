@@ -158,6 +158,8 @@ static void check_arrays(const basin_model* model) {
   other.shape[1] = 3;
   other.shape[0] = 2;
   check_error(basin_cluster(&other, dbscan, 2, labels, NULL), BASIN_ERROR_ARGUMENT, "[N, 2]");
+  other.shape[1] = 0;
+  check_error(basin_cluster(&other, dbscan, 2, labels, NULL), BASIN_ERROR_ARGUMENT, "[N, 2]");
 }
 
 int main(int argc, char** argv) {

@@ -107,8 +107,16 @@ Exec make_exec(const Common& common, bool announce) {
   const Gpu* gpu = all.empty() ? nullptr : &all[size_t(wanted_index.value_or(0))];
 #if BASIN_CUDA
   if (gpu) {
+    // The pool of device memory and the plans of cuDNN belong to one GPU and one stream.
+    static cudaStream_t stream = nullptr;  // never destroyed
+    static int index = -1;
+    if (index >= 0 && index != wanted_index.value_or(0))
+      refuse("--device ", common.device, ": this process already uses GPU ", index,
+             "; use another process for another GPU");
     select_gpu(common.device);
-    BASIN_CUDA_CHECK(cudaStreamCreateWithFlags(&exec.stream, cudaStreamNonBlocking));  // never destroyed
+    if (!stream) BASIN_CUDA_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+    index = wanted_index.value_or(0);
+    exec.stream = stream;
     // Memory up to this size stays in the pool when a launcher returns it, for the next one.
     cudaMemPool_t pool = nullptr;
     uint64_t kept = uint64_t(512) << 20;

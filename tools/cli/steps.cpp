@@ -126,9 +126,7 @@ void ClusterStep::add_to(Command& command) {
 
 void ClusterStep::check() const { kernels::parse_noise_rule(snap_noise_); }
 
-std::vector<int32_t> ClusterStep::labels_of(const Exec& exec, const Array& points, const std::string& name,
-                                            int64_t& clusters) const {
-  expect_clusterable(points, name);
+std::vector<int32_t> ClusterStep::labels_of(const Exec& exec, const Array& points, int64_t& clusters) const {
   const kernels::NoiseRule rule = kernels::parse_noise_rule(snap_noise_);
   return points.type == ElementType::f32 ? clusters_of<float>(exec, points, dbscan_, rule, clusters)
                                          : clusters_of<double>(exec, points, dbscan_, rule, clusters);

@@ -52,9 +52,8 @@ class ClusterStep {
   void add_to(Command&);
   /// Throws one sentence if an option has no valid value.
   void check() const;
-  /// The cluster, from 0, of each of the points [N, 2]; -1 for noise. Throws one sentence for other arrays and for
-  /// coordinates that are not finite.
-  std::vector<int32_t> labels_of(const Exec&, const Array& points, const std::string& name, int64_t& clusters) const;
+  /// The cluster, from 0, of each of the points [N, 2], which expect_clusterable() accepts; -1 for noise.
+  std::vector<int32_t> labels_of(const Exec&, const Array& points, int64_t& clusters) const;
 
  private:
   kernels::DbscanOptions dbscan_;

@@ -30,7 +30,7 @@ void run(const ClusterArguments& settings) {
   if (settings.mask.empty()) expect_npy(settings.out);
   keep_inputs(settings.out, {settings.points, settings.mask});
   const Array points = read_npy(settings.points);
-  expect_points(points, settings.points.string());
+  expect_clusterable(points, settings.points.string());
   settings.cluster.check();
   Mask mask;
   if (!settings.mask.empty()) {
@@ -42,7 +42,7 @@ void run(const ClusterArguments& settings) {
   }
   const Exec exec = make_exec(settings.common);
   int64_t clusters = 0;
-  const std::vector<int32_t> labels = settings.cluster.labels_of(exec, points, settings.points.string(), clusters);
+  const std::vector<int32_t> labels = settings.cluster.labels_of(exec, points, clusters);
   int64_t noise = 0;
   for (const int32_t label : labels)
     noise += label < 0;

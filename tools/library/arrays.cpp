@@ -110,14 +110,9 @@ Image image_of(const basin_array* a, const std::string& name) {
 Labels labels_of(const basin_array* a, const std::string& name) {
   const Array array = array_of(a, name, {2});
   if (array.is_real()) refuse_array(name, std::string("labels must be integers, not ") + name_of(array.type));
-  if (array.size() > INT32_MAX) refuse_array(name, "has 2^31 pixels or more, which is too large");
-  try {
-    return compact(int(array.shape[0]), int(array.shape[1]), array.values<int64_t>());
-  } catch (const OutOfMemory&) {
-    throw;
-  } catch (const Error& e) {
-    refuse_array(name, e.what());
-  }
+  if (array.size() > INT32_MAX || array.shape[0] > INT32_MAX / 2 || array.shape[1] > INT32_MAX / 2)
+    refuse_array(name, "has 2^31 pixels or more, or a side of 2^30, which is too large");
+  return during(BASIN_ERROR_ARGUMENT, [&] { return labels_from(array, name); });
 }
 
 }  // namespace basin::library

@@ -9,8 +9,9 @@
  * (auto, cpu, cuda, cuda:INDEX; auto by default).
  *
  * Threads: every function may be called by several threads at once, also with the same model, and computes what it
- * computes in one thread. On the CPU calls run side by side, each with its own "threads"; on a GPU they take turns. A
- * handle must not be freed while another thread uses it.
+ * computes in one thread. On the CPU calls run side by side, each with its own "threads"; on a GPU they take turns, and a
+ * process may use one GPU only, which becomes the calling thread's current one. A handle must not be freed while another
+ * thread uses it.
  *
  * Texts that are returned are UTF-8, and belong to the library or to the handle that they come from. They are never
  * NULL unless it says so below. Functions that only read from a handle accept NULL, and return 0, NULL or an empty text

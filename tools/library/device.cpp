@@ -2,8 +2,6 @@
 
 #include <omp.h>
 
-#include <map>
-
 #include "tools/cli/machine.h"
 #include "tools/library/calls.h"
 
@@ -22,18 +20,9 @@ std::unique_lock<std::mutex> gpu_turn() {
 CallDevice::CallDevice(const tools::Common& common) {
   during(BASIN_ERROR_DEVICE, [&] {
     if (common.device != "cpu") turn_ = gpu_turn();
-    if (!turn_) {
-      exec_ = tools::make_exec(common, false);
-      return;
-    }
-    static std::map<std::string, Exec> known;  // because streams are never destroyed
-    const std::string key = common.device + ' ' + common.precision;
-    if (const auto at = known.find(key); at != known.end()) {
-      tools::select_gpu(common.device);
-      exec_ = at->second;
-    } else {
-      exec_ = known[key] = tools::make_exec(common, false);
-    }
+    exec_ = tools::make_exec(common, false);
+    if (name_of(exec_.precision) != common.precision)
+      refuse("precision: ", tools::describe(exec_), " does not support ", common.precision);
   });
 }
 

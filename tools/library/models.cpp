@@ -23,6 +23,7 @@ struct basin_model {
 
 struct basin_result {
   int64_t objects = 0;
+  bool has_scores = false;  // whether the method gives any
   std::vector<float> scores;
   double scale = 1;
   std::string remarks;
@@ -66,6 +67,7 @@ basin_result segment(const basin_model& m, const Method& method, const Segmentat
   FoundObjects found =
       with_name(image_name, [&] { return find_objects(m.exec, method, predictor, source, plan, result.scale); });
   result.objects = found.instances.labels.count;
+  result.has_scores = method.gives_scores();
   result.scores = std::move(found.instances.scores);
   for (const std::string& remark : found.remarks)
     result.remarks += remark + "\n";
@@ -139,7 +141,9 @@ basin_status basin_segment(const basin_model* model, const basin_array* image, c
 int64_t basin_result_objects(const basin_result* result) { return result ? result->objects : 0; }
 
 const float* basin_result_scores(const basin_result* result) {
-  return result && !result->scores.empty() ? result->scores.data() : nullptr;
+  static const float none = 0;
+  if (!result || !result->has_scores) return nullptr;
+  return result->scores.empty() ? &none : result->scores.data();
 }
 
 double basin_result_scale(const basin_result* result) { return result ? result->scale : 0; }

@@ -18,16 +18,16 @@ basin_status basin_integrate(const basin_array* field, const basin_array* points
       add_device_options(command, common);
     });
     const kernels::IntegrateOptions how = during(BASIN_ERROR_OPTION, [&] { return step.options(); });
+    const Threads threads(common.threads);
     const Array vectors = array_of(field, "field", {3}), start = array_of(points, "points", {2}, true);
-    if (start.size() == 0) return;
-    need(moved, "moved");
     during(BASIN_ERROR_ARGUMENT, [&] {
       tools::expect_field(vectors, "field");
       tools::expect_points(start, "points");
       if (start.type != vectors.type)
         refuse("points: are ", name_of(start.type), ", but the field is ", name_of(vectors.type));
     });
-    const Threads threads(common.threads);
+    if (start.size() == 0) return;
+    need(moved, "moved");
     const CallDevice device(common);
     const Exec& exec = device.exec();
     with_real(tools::wider(vectors, start), [&]<class T>(T) {
@@ -51,14 +51,14 @@ basin_status basin_cluster(const basin_array* points, const basin_option* option
       add_device_options(command, common);
     });
     during(BASIN_ERROR_OPTION, [&] { step.check(); });
+    const Threads threads(common.threads);
     const Array array = array_of(points, "points", {2}, true);
+    during(BASIN_ERROR_ARGUMENT, [&] { tools::expect_clusterable(array, "points"); });
     if (array.size() == 0) return;
     need(labels, "labels");
-    during(BASIN_ERROR_ARGUMENT, [&] { tools::expect_clusterable(array, "points"); });
-    const Threads threads(common.threads);
     int64_t found = 0;
     const CallDevice device(common);
-    const std::vector<int32_t> all = step.labels_of(device.exec(), array, "points", found);
+    const std::vector<int32_t> all = step.labels_of(device.exec(), array, found);
     std::copy(all.begin(), all.end(), labels);
     if (clusters) *clusters = found;
   });

@@ -41,6 +41,8 @@ class Tensor:
     def values(self):
         """Its elements in row-major order."""
         numbers = self.storage.numbers()
+        if any(size < 1 for size in self.shape):
+            raise ValueError(f"a tensor of shape {list(self.shape)} has no elements")
         if math.prod(self.shape) > len(numbers):
             raise ValueError("a tensor has more elements than are stored")
         places = [self.offset]
@@ -62,6 +64,8 @@ class Unpickler(pickle.Unpickler):
             return collections.OrderedDict
         if module == "torch" and name in formats:
             return formats[name]
+        if module == "torch" and name.endswith("Storage"):
+            raise pickle.UnpicklingError(f"its tensors are of the type {name}; convert them to float32 first")
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return lambda storage, offset, shape, strides, *_: Tensor(storage, offset, shape, strides)
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
@@ -122,6 +126,8 @@ def main():
     parser.add_argument("checkpoint", type=pathlib.Path)
     parser.add_argument("model", type=pathlib.Path)
     options = parser.parse_args()
+    if options.model.exists() and options.checkpoint.exists() and options.model.samefile(options.checkpoint):
+        sys.exit(f"torchvf_to_safetensors: {options.model}: would overwrite the checkpoint; choose another name")
     try:
         count = write_safetensors(options.model, state_dict_in(read_checkpoint(options.checkpoint)))
     except Exception as error:  # whatever a damaged file leads to

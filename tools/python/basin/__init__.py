@@ -69,6 +69,15 @@ class Model:
         if getattr(self, "_handle", None):
             _c.basin_free_model(self._handle)
 
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __reduce__(self):
+        raise TypeError("a basin.Model cannot be pickled; load it again by its name")
+
     def __repr__(self):
         return f"<basin.Model {self.name} on {self.device}>"
 
@@ -131,8 +140,8 @@ def train(data, out, quiet=False, **options):
             option = "--" + name.replace("_", "-")
             arguments.append(option if text is None else f"{option}={text}")
     package = str(pathlib.Path(__file__).resolve().parents[1])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])}
-    process = subprocess.Popen([sys.executable, "-m", "basin", "train", *arguments], env=environment, text=True, bufsize=1,
+    start = f"import runpy, sys; sys.path.append({package!r}); runpy.run_module('basin', run_name='__main__', alter_sys=True)"
+    process = subprocess.Popen([sys.executable, "-c", start, "train", *arguments], text=True, bufsize=1,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     line = ""
     try:

@@ -51,7 +51,9 @@ class Option(ctypes.Structure):
 def _load():
     """The library of $BASIN_LIBRARY, the one in this package, or an installed one."""
     own = pathlib.Path(__file__).with_name(NAME)
-    path = os.environ.get("BASIN_LIBRARY") or (str(own) if own.exists() else NAME)
+    named = os.environ.get("BASIN_LIBRARY")
+    # An absolute path, so that the library still finds its models when the working directory changes.
+    path = os.path.abspath(named) if named else str(own.resolve()) if own.exists() else NAME
     # Threads that spin for long while they wait would take the cores that others need. OpenMP reads this when it is loaded.
     decided = any(name in os.environ for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"))
     if not decided:

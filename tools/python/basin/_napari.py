@@ -17,7 +17,7 @@ def segment_layer(viewer, model, **options):
         raise ValueError("Basin: select a layer with an image")
     if not isinstance(model, basin.Model):
         model = basin.load_model(model)
-    pixels = numpy.asarray(layer.data)
+    pixels = numpy.asarray(layer.data[0] if layer.multiscale else layer.data)  # the full resolution
     shape = pixels.shape[:-1] if layer.rgb else pixels.shape
     planes = pixels.reshape(-1, *pixels.shape[-3 if layer.rgb else -2:])
     labels, columns = numpy.zeros((len(planes), *shape[-2:]), numpy.int32), {}
