@@ -25,8 +25,8 @@ PlaneFile::PlaneFile(const std::filesystem::path& path, int planes, int height, 
   descriptor_ = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   struct stat found {};
   bool good = descriptor_ >= 0 && fstat(descriptor_, &found) == 0;
-  if (good && !(keep && found.st_size == bytes))
-    good = ftruncate(descriptor_, 0) == 0 && ftruncate(descriptor_, bytes) == 0;
+  kept_ = good && keep && found.st_size == bytes;
+  if (good && !kept_) good = ftruncate(descriptor_, 0) == 0 && ftruncate(descriptor_, bytes) == 0;
   if (good) return;
   const int error = errno;
   if (descriptor_ >= 0) close(descriptor_);

@@ -24,6 +24,8 @@ class PlaneFile {
  public:
   /// Opens the file, keeping what is in it if it has the right size already and `keep` is set.
   PlaneFile(const std::filesystem::path&, int planes, int height, int width, size_t element, bool keep = false);
+  /// Whether it has kept what was in the file.
+  bool kept() const { return kept_; }
   ~PlaneFile();
   PlaneFile(const PlaneFile&) = delete;
   PlaneFile& operator=(const PlaneFile&) = delete;
@@ -41,6 +43,7 @@ class PlaneFile {
   std::filesystem::path path_;
   int planes_, height_, width_;
   size_t element_;
+  bool kept_ = false;
   int descriptor_ = -1;
 };
 

@@ -172,6 +172,8 @@ void copy_chunk(const Chunk& c, const std::byte* from, const Layout& l, Array& i
   }
 }
 
+constexpr uint64_t max_bytes_of_chunk = uint64_t(256) << 20;  // unpacked, when an image is read part by part
+
 /// Reads the part of an image that begins at pixel (top, left) and has the size of `image`.
 void read_chunks(Tiff& tiff, const Layout& l, const fs::path& path, uint32_t top, uint32_t left, Array& image) {
   const std::string name = path.string();
@@ -191,6 +193,10 @@ void read_chunks(Tiff& tiff, const Layout& l, const fs::path& path, uint32_t top
   const uint64_t theirs = tiled ? TIFFTileSize64(tiff.handle) : TIFFVStripSize64(tiff.handle, height);
   if (row * height != theirs || height > INT_MAX || width > INT_MAX)
     refuse(name, ": is a damaged TIFF file (strips or tiles of an impossible size)");
+  const bool part = uint64_t(image.shape[0]) < l.height || uint64_t(image.shape[1]) < l.width;
+  if (part && row * height > max_bytes_of_chunk)
+    refuse(name, ": each of its ", tiled ? "tiles" : "strips", " has ", width, " x ", height,
+           " pixels, too many to read it part by part; save it in smaller tiles");
   Array buffer = allocate(path, ElementType::u8, height, int64_t(row), 1);
   uint32_t number = 0;
   for (uint16_t plane = 0; plane < (planes ? l.samples : 1); ++plane) {

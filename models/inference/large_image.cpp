@@ -103,7 +103,8 @@ MapFolder::MapFolder(const fs::path& folder, const Method& method, int height, i
   for (const MapSpec& spec : specs_)
     files_.push_back(
         std::make_unique<PlaneFile>(folder / spec.name, spec.channels, height, width, sizeof(float), resume));
-  if (!resume || !fs::exists(records_)) {
+  const bool kept = std::all_of(files_.begin(), files_.end(), [](const auto& file) { return file->kept(); });
+  if (!kept || !fs::exists(records_)) {
     fs::remove(records_);
     return;
   }

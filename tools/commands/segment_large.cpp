@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "data/files/decoded.h"
 #include "data/files/encoders.h"
 #include "data/files/image_parts.h"
 #include "data/objects/write_stack.h"
@@ -16,10 +17,13 @@
 #include "engine/files.h"
 #include "engine/json.h"
 #include "engine/pool.h"
+#include "kernels/flow/integrate.h"
+#include "kernels/runtime/isa.h"
 #include "models/inference/large_image.h"
 #include "models/inference/scale_search.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/machine.h"
+#include "tools/cli/version.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;
@@ -32,6 +36,7 @@ constexpr int64_t bytes_per_whole_pixel = 29;         // of an image in one piec
 constexpr int64_t max_window_pixels = 12'000'000;     // larger ones save little
 constexpr int64_t max_band_bytes = 128'000'000;       // rows of the image that are held at a time
 constexpr int64_t largest_picture = 2048;             // side of the reduced overlay, px
+constexpr const char* state_name = "state.json";      // in a scratch folder
 constexpr int64_t label_bytes = 2 * sizeof(int32_t);  // on disk, per pixel: clusters and labels
 
 std::string gigabytes(int64_t bytes) {
@@ -110,12 +115,20 @@ Json scratch_record(const Work& work, const LargeImage& image) {
           {"norm", to_string(work.plan.norm)},
           {"tiling", to_string(work.plan.options.tiling.tiling)},
           {"tile", work.plan.options.tiling.tiling == Tiling::exact ? work.plan.options.tiling.tile : 0},
-          {"precision", work.precision}};
+          {"precision", work.precision},
+          {"device", work.exec.device == Device::cpu ? name_of(isa()) : "cuda"},  // each rounds in its own way
+          {"program", version_text()}};
+}
+
+/// Removes a scratch folder. Its state goes first, so that nothing continues from a folder that was removed in part.
+void remove_scratch(const fs::path& scratch) {
+  fs::remove(scratch / state_name);
+  fs::remove_all(scratch);
 }
 
 /// Prepares the scratch folder. Returns whether it holds maps of the same image, model and settings to continue with.
 bool prepare_scratch(const fs::path& scratch, const Json& record, bool resume, const std::string& name) {
-  const fs::path path = scratch / "state.json";
+  const fs::path path = scratch / state_name;
   if (resume && fs::exists(path)) {
     const std::vector<std::byte> bytes = read_file(path);
     const Json found = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
@@ -126,18 +139,26 @@ bool prepare_scratch(const fs::path& scratch, const Json& record, bool resume, c
     refuse(name, ": ", scratch.string(), " was begun with other settings (", differing,
            "); repeat these, or start again without --resume");
   }
-  fs::remove_all(scratch);
+  remove_scratch(scratch);
   make_folder(scratch);
   write_atomically(path, to_text(record, 2) + '\n');
   return false;
 }
 
-void check_disk(const fs::path& scratch, int64_t needed, const std::string& name) {
+/// The bytes that are free on the disk of a folder, which need not exist yet.
+int64_t free_disk(fs::path folder) {
+  while (!folder.empty() && !fs::exists(folder) && folder != folder.parent_path())
+    folder = folder.parent_path();
   std::error_code error;
-  const fs::space_info space = fs::space(scratch, error);
-  if (!error && int64_t(space.available) < needed)
+  const fs::space_info space = fs::space(folder.empty() ? "." : folder, error);
+  return error ? INT64_MAX : int64_t(std::min<uintmax_t>(space.available, INT64_MAX));
+}
+
+void check_disk(const fs::path& scratch, int64_t needed, const std::string& name) {
+  const int64_t available = free_disk(scratch);
+  if (available < needed)
     refuse(name, ": segmenting it in blocks needs ", gigabytes(needed), " of disk in ", scratch.string(), ", and only ",
-           gigabytes(int64_t(space.available)), " are free");
+           gigabytes(available), " are free");
 }
 
 /// Where an image whose results begin with `base` keeps its scratch files. Hidden, so that no command takes them for
@@ -266,13 +287,18 @@ int64_t parse_bytes(const std::string& option, const std::string& text) {
 
 std::optional<LargePlan> plan_large(const Work& work, const fs::path& path, const StackPlanes& planes) {
   const int64_t height = planes.stack.height, width = planes.stack.width;
-  if (height <= 0 || width <= 0 || height > INT32_MAX / 2 || width > INT32_MAX / 2) return {};
+  // Images that are refused as a whole are refused in blocks too.
+  if (height <= 0 || width <= 0 || height * width > raster::max_pixels ||
+      std::max(height, width) >= kernels::field_side_limit)
+    return {};
   const bool asked = work.max_memory > 0;
   const int64_t limit = asked ? work.max_memory : memory_available() / 2, pixels = height * width;
   if (limit <= 0) return {};
+  // The network needs as much for its tiles in blocks. Where no limit was set, that alone is no reason for them.
+  const int64_t network = asked ? network_bytes(*work.model.method, tile_pixels(work.plan.options.tiling, pixels)) : 0;
   constexpr int64_t most_per_channel = 8;
   if (pixels * (bytes_per_whole_pixel + most_per_channel * std::max(1, planes.stack.samples)) + program_bytes +
-          network_bytes(*work.model.method, tile_pixels(work.plan.options.tiling, pixels)) <=
+          network <=
       limit)
     return {};
   const std::string why = reason_for_whole_image(work);
@@ -280,9 +306,8 @@ std::optional<LargePlan> plan_large(const Work& work, const fs::path& path, cons
   LargePlan plan{int(height), int(width), 0, limit};
   try {
     const Image first = read_image_part(path, work.choice, {0, 0, 1, 1});
-    plan.in_one_piece = pixels * (bytes_per_whole_pixel + first.channels * int64_t(size_of(first.type))) +
-                        program_bytes +
-                        network_bytes(*work.model.method, tile_pixels(work.plan.options.tiling, pixels));
+    plan.in_one_piece =
+        pixels * (bytes_per_whole_pixel + first.channels * int64_t(size_of(first.type))) + program_bytes + network;
   } catch (const Error&) {
     if (asked) throw;
     return {};
@@ -307,18 +332,13 @@ std::optional<std::string> segment_large(const Work& work, const fs::path& path,
   const int64_t window =
       std::min(max_window_pixels, std::max<int64_t>(0, plan.limit - fixed) / bytes_per_decoded_pixel);
   const int64_t peak = fixed + std::max(network, window * bytes_per_decoded_pixel);
+  const bool asked = work.max_memory > 0;
+  if (fixed + network > plan.limit && !asked) return {};
   if (fixed + network > plan.limit)
     refuse(name, ": ", gigabytes(plan.limit), " are too little to segment it in blocks; ", gigabytes(fixed + network),
            " suffice", largest_tile(tiles) > 256 * 256 ? ", and fewer with --tiling exact --tile 256" : "");
   const fs::path scratch = scratch_folder(files.path(""));
   const int64_t disk = pixels * (MapFolder::bytes_per_pixel(method) + label_bytes + 2);
-  std::fprintf(
-      stderr,
-      "basin: %s: %d x %d pixels would need %s of memory in one piece, and may use %s, so they are segmented in "
-      "%s of %d x %d pixels, with at most %s of memory and %s of disk in %s\n",
-      name.c_str(), plan.width, plan.height, gigabytes(plan.in_one_piece).c_str(), gigabytes(plan.limit).c_str(),
-      counted(int64_t(tiles.size()), "tile").c_str(), tiles[0].seen.width, tiles[0].seen.height,
-      gigabytes(peak).c_str(), gigabytes(disk).c_str(), scratch.c_str());
 
   Seconds& seconds = outcome.seconds;
   double mark = clock_seconds();
@@ -330,7 +350,7 @@ std::optional<std::string> segment_large(const Work& work, const fs::path& path,
     const FoundScale found = with_name(
         name, [&] { return find_scale(work.exec, method, *work.model.predictor, image, *work.plan.trained, band); });
     seconds.scale += lap();
-    if (found.scale != 1 && work.max_memory == 0) return {};
+    if (found.scale != 1 && !asked) return {};
     if (found.scale != 1)
       refuse(name,
              fmt::format(": looks best at scale {:g}, but in blocks it can only be segmented at scale 1; give ",
@@ -342,6 +362,14 @@ std::optional<std::string> segment_large(const Work& work, const fs::path& path,
   outcome.notes.add(name, image.notes());
   outcome.converted += image.raw_part({0, 0, 1, 1}).channels != image.channels();
 
+  if (!asked && free_disk(scratch) < disk) return {};
+  std::fprintf(
+      stderr,
+      "basin: %s: %d x %d pixels would need %s of memory in one piece, and may use %s, so they are segmented in "
+      "%s of %d x %d pixels, with at most %s of memory and %s of disk in %s\n",
+      name.c_str(), plan.width, plan.height, gigabytes(plan.in_one_piece).c_str(), gigabytes(plan.limit).c_str(),
+      counted(int64_t(tiles.size()), "tile").c_str(), tiles[0].seen.width, tiles[0].seen.height,
+      gigabytes(peak).c_str(), gigabytes(disk).c_str(), scratch.c_str());
   const bool resumed = prepare_scratch(scratch, scratch_record(work, image), work.resume, name);
   check_disk(scratch, disk - (resumed ? bytes_in(scratch) : 0), name);
   MapFolder maps(scratch, method, plan.height, plan.width, tiles, resumed);
@@ -384,7 +412,7 @@ std::optional<std::string> segment_large(const Work& work, const fs::path& path,
   write_pictures(work, image, final, band, files);
   files.keep();
   if (work.save.contains("labels")) files.remove_other_labels("_masks.tif", false);
-  fs::remove_all(scratch);
+  remove_scratch(scratch);
   seconds.write += lap();
   for (const std::string& remark : remarks_on(image.brightness(), areas, work.plan.trained, 1, work.plan.norm))
     outcome.remark(name, remark);
