@@ -10,7 +10,7 @@ namespace {
 constexpr int chunk = 512;
 
 /// The coordinates of a chunk of points as separate arrays, so that they load as vectors. Lanes beyond the last point
-/// stay at the origin.
+/// follow the first one: a field may be a window, in which only positions near the points have memory.
 template <class T>
 struct Chunk {
   T x[chunk], y[chunk];
@@ -22,7 +22,7 @@ struct Chunk {
       y[i] = points.data[2 * (first + i) + 1];
     }
     for (int i = n; i < chunk; ++i)
-      x[i] = y[i] = 0;
+      x[i] = x[0], y[i] = y[0];
     return n;
   }
   void store(View<T, 2> points, int64_t first, int n) const {
@@ -92,12 +92,14 @@ struct AdaptiveSteps {
     const Field f = field;
     const int64_t first = task * lanes;
     const int n = int(std::min<int64_t>(lanes, points.dim[0] - first));
-    T x[lanes] = {}, y[lanes] = {}, kx[lanes], ky[lanes], h[lanes] = {};
+    T x[lanes], y[lanes], kx[lanes], ky[lanes], h[lanes] = {};
     T to_x[lanes], to_y[lanes], to_kx[lanes], to_ky[lanes], dx[lanes], dy[lanes];
     for (int i = 0; i < n; ++i) {
       x[i] = points.data[2 * (first + i)];
       y[i] = points.data[2 * (first + i) + 1];
     }
+    for (int i = n; i < lanes; ++i)
+      x[i] = x[0], y[i] = y[0];
     for (int i = 0; i < lanes; ++i) {
       const Vec2<T> k = f(x[i], y[i]);
       kx[i] = k.x;

@@ -354,3 +354,24 @@ TEST_CASE("integrate: in a window of a field, points end where they do in the wh
       }
   }
 }
+
+TEST_CASE("integrate: nothing outside a window of a field is read, wherever the window lies in the image") {
+  // The place of the image's first pixel would be gigabytes before the window's memory.
+  const int side = 40000, height = 80, width = 70, top = 39000, left = 20000;
+  for (IntegrateOptions options : all_integrations()) {
+    if (options.solver == Solver::dopri5) options.step = 0.01, options.steps = 1;
+    const bool adaptive = options.solver == Solver::dopri5;
+    const std::vector<float> field =
+        uniform<float>(size_t(2) * height * width, adaptive ? -.1f : -1, adaptive ? .1f : 1, 3);
+    for (Exec exec : execs())
+      for (Variant variant : {Variant::automatic, Variant::plain}) {
+        exec.variant = variant;
+        const Tensor f = Tensor::from(exec, {2, height, width}, field);
+        const Tensor p = Tensor::from(exec, {1, 2}, std::vector<float>{left + 35, top + 40});
+        integrate<float>(exec, f.view<const float, 3>(), p.view<float, 2>(), options, {}, {top, left, side, side});
+        const std::vector<float> end = p.to_host<float>(exec);
+        CHECK(std::abs(end[0] - (left + 35)) < 15);
+        CHECK(std::abs(end[1] - (top + 40)) < 15);
+      }
+  }
+}
