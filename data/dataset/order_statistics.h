@@ -28,15 +28,16 @@ class RankFinder {
       n += in_bin;
     return n;
   }
-  /// After the first pass. Ranks are from 0 and ascending.
+  /// After the first pass. Ranks are from 0.
   void choose(const std::array<size_t, 4>& ranks) {
     for (size_t k = 0; k < 4; ++k) {
       rest_[k] = ranks[k];
       bins_[k] = 0;
       while (rest_[k] >= upper_[bins_[k]])
         rest_[k] -= upper_[bins_[k]++];
-      of_bin_[k] = k > 0 && bins_[k] == bins_[k - 1] ? of_bin_[k - 1] : lower_.size();
-      if (of_bin_[k] == lower_.size()) lower_.emplace_back(65536);
+      const size_t same = size_t(std::find(bins_.begin(), bins_.begin() + k, bins_[k]) - bins_.begin());
+      of_bin_[k] = same < k ? of_bin_[same] : lower_.size();
+      if (same == k) lower_.emplace_back(65536);
     }
   }
   /// Second pass.
@@ -69,7 +70,7 @@ class RankFinder {
   std::array<size_t, 4> of_bin_ = {};  // histograms of these bins
 };
 
-/// The values at four ranks, ascending, of the n sorted values value(0), value(1), ..., without sorting or copying.
+/// The values at four ranks of the n sorted values value(0), value(1), ..., without sorting or copying.
 template <class V>
 std::array<float, 4> order_statistics(size_t n, V value, const std::array<size_t, 4>& ranks) {
   RankFinder finder;
