@@ -71,6 +71,8 @@ void with_values(const Image& image, int channels, int channel, F f) {
   });
 }
 
+}  // namespace
+
 /// The two percentiles of n values by ranks of order statistics, and what is normalised with them.
 struct PercentileRanks {
   double at_low, at_high;
@@ -88,8 +90,6 @@ struct PercentileRanks {
     return {float(from), float(to - from)};
   }
 };
-
-}  // namespace
 
 Normalisation parse_normalisation(const std::string& text) {
   if (text == "divide") return {};
