@@ -29,7 +29,7 @@ namespace basin::tools {
 namespace fs = std::filesystem;
 namespace {
 
-// Measured, and rounded up: tests/tools/test_segment_large.cpp and docs/segmentation.md.
+// Estimates, rounded up; docs/segmentation.md says what an image of 6,000 x 6,000 pixels took.
 constexpr int64_t program_bytes = 100'000'000;        // the program and a model
 constexpr int64_t bytes_per_decoded_pixel = 72;       // of a window, if all of it is foreground
 constexpr int64_t bytes_per_whole_pixel = 29;         // of an image in one piece, apart from the image
