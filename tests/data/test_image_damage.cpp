@@ -39,13 +39,6 @@ std::string chunk(const std::string& type, const std::string& data) {
   }
   return big(uint32_t(data.size())) + type + data + big(~crc);
 }
-/// Addresses in use, bytes.
-uint64_t memory_of_this_process() {
-  uint64_t pages = 0;
-  std::ifstream("/proc/self/statm") >> pages;
-  return pages * uint64_t(sysconf(_SC_PAGESIZE));
-}
-
 std::string png_header(uint32_t width, uint32_t height) {
   std::string ihdr;
   for (uint32_t v : {width, height})
@@ -102,6 +95,13 @@ TEST_CASE("image: a header with a larger size than the file's data is refused") 
 }
 
 #ifndef __SANITIZE_ADDRESS__  // which reserves terabytes of addresses
+/// Addresses in use, bytes.
+static uint64_t memory_of_this_process() {
+  uint64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * uint64_t(sysconf(_SC_PAGESIZE));
+}
+
 TEST_CASE("image: a header with a larger size than the file's data is refused before memory is taken for it") {
   const Folder folder;
   write_bytes(folder / "a.png", png_header(0x7fffffff, 1));
