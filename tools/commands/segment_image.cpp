@@ -2,7 +2,6 @@
 
 #include "data/arrays/npy.h"
 #include "engine/clock.h"
-#include "models/inference/scale_search.h"
 #include "tools/commands/segment_large.h"
 #include "tools/commands/segment_work.h"
 
@@ -23,8 +22,7 @@ double find_scale_of(const Work& work, const std::string& name, const Source& so
     return find_scale(work.exec, *work.model.method, *work.model.predictor, source, *work.plan.trained);
   });
   outcome.seconds.scale += clock_seconds() - start;
-  outcome.scales.push_back({{"image", name}, {"scale", found.scale}});
-  if (found.diameter == 0) outcome.remark(name, no_scale_remark);
+  outcome.note_scale(name, found);
   return found.scale;
 }
 

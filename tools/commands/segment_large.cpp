@@ -6,13 +6,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <cstring>
 
 #include "data/files/decoded.h"
-#include "data/files/encoders.h"
 #include "data/files/image_parts.h"
-#include "data/objects/write_stack.h"
-#include "data/report/overlay.h"
 #include "engine/clock.h"
 #include "engine/files.h"
 #include "engine/json.h"
@@ -23,7 +19,9 @@
 #include "models/inference/scale_search.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/machine.h"
+#include "tools/cli/progress.h"
 #include "tools/cli/version.h"
+#include "tools/results/large_results.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;
@@ -35,7 +33,6 @@ constexpr int64_t bytes_per_decoded_pixel = 72;       // of a window, if all of 
 constexpr int64_t bytes_per_whole_pixel = 29;         // of an image in one piece, apart from the image
 constexpr int64_t max_window_pixels = 12'000'000;     // larger ones save little
 constexpr int64_t max_band_bytes = 128'000'000;       // rows of the image that are held at a time
-constexpr int64_t largest_picture = 2048;             // side of the reduced overlay, px
 constexpr const char* state_name = "state.json";      // in a scratch folder
 constexpr int64_t label_bytes = 2 * sizeof(int32_t);  // on disk, per pixel: clusters and labels
 
@@ -78,34 +75,6 @@ std::string reason_for_whole_image(const Work& work) {
     if (!possible.contains(kind)) return "--save " + kind + " needs it whole; use labels, zarr, overlay or outlines";
   return {};
 }
-
-/// Reports on stderr how far a stage is, and how long it will still take.
-class Progress {
- public:
-  Progress(std::string name, std::string stage, double begin)
-      : name_(std::move(name)), stage_(std::move(stage)), begin_(begin), start_(clock_seconds()), last_(start_) {}
-
-  /// `share`: of the stage, 0 to 1.
-  void operator()(double share) {
-    const double now = clock_seconds(), between = share < 1 ? 10 : 0;
-    if (now - last_ < between || share <= begin_) return;
-    last_ = now;
-    const double left = (now - start_) / (share - begin_) * (1 - share);
-    std::fprintf(stderr, "basin: %s: %s %.0f %%%s\n", name_.c_str(), stage_.c_str(), 100 * share,
-                 share < 1 ? (", " + in_time(left) + " left").c_str() : "");
-  }
-
- private:
-  static std::string in_time(double seconds) {
-    const auto s = int64_t(std::ceil(seconds));
-    if (s < 100) return fmt::format("{} s", s);
-    if (s < 6000) return fmt::format("{} min", (s + 59) / 60);
-    return fmt::format("{} h {} min", s / 3600, s % 3600 / 60);
-  }
-
-  std::string name_, stage_;
-  double begin_, start_, last_;
-};
 
 /// What the maps in a scratch folder depend on.
 Json scratch_record(const Work& work, const LargeImage& image) {
@@ -154,107 +123,21 @@ int64_t free_disk(fs::path folder) {
   return error ? INT64_MAX : int64_t(std::min<uintmax_t>(space.available, INT64_MAX));
 }
 
-void check_disk(const fs::path& scratch, int64_t needed, const std::string& name) {
-  const int64_t available = free_disk(scratch);
-  if (available < needed)
-    refuse(name, ": segmenting it in blocks needs ", gigabytes(needed), " of disk in ", scratch.string(), ", and only ",
-           gigabytes(available), " are free");
-}
-
 /// Where an image whose results begin with `base` keeps its scratch files. Hidden, so that no command takes them for
 /// results.
 fs::path scratch_folder(const fs::path& base) {
   return base.parent_path() / ('.' + base.filename().string() + ".blocks");
 }
 
-/// Bytes on the disk that a folder holds.
+/// Bytes on the disk that a folder holds, if there is one.
 int64_t bytes_in(const fs::path& folder) {
   int64_t bytes = 0;
+  if (!fs::exists(folder)) return bytes;
   for (const auto& entry : fs::directory_iterator(folder)) {
     struct stat found {};
     if (stat(entry.path().c_str(), &found) == 0) bytes += int64_t(found.st_blocks) * 512;
   }
   return bytes;
-}
-
-/// The labels of the whole image in a scratch file, numbered as after dropping objects.
-class FinalLabels {
- public:
-  FinalLabels(const PlaneFile& file, std::vector<int32_t> numbers, int count)
-      : file_(file), numbers_(std::move(numbers)), count_(count) {}
-
-  int count() const { return count_; }
-  bool is_wide() const { return count_ > 65535; }
-
-  /// Every step-th pixel of every step-th row, from pixel (step y, step x) on.
-  template <class T>
-  void read(int step, const PixelRect& r, T* to) const {
-    std::vector<int32_t> row(size_t(r.width - 1) * size_t(step) + 1);
-    for (int y = 0; y < r.height; ++y) {
-      file_.read(0, {(r.y + y) * step, r.x * step, 1, int(row.size())}, row.data());
-      for (int x = 0; x < r.width; ++x)
-        *to++ = T(numbers_[size_t(row[size_t(x) * size_t(step)])]);
-    }
-  }
-
- private:
-  const PlaneFile& file_;
-  std::vector<int32_t> numbers_;  // of objects 0, 1, ... of the file
-  int count_;
-};
-
-/// Every step-th pixel of every step-th row of an image.
-Image reduced(const LargeImage& image, int step, int64_t max_bytes) {
-  Image picture;
-  const int rows = image.rows_within(max_bytes);
-  size_t pixel = 0;
-  for (int y = 0; y < image.height(); y += rows) {
-    const Image band = image.raw_part({y, 0, std::min(rows, image.height() - y), image.width()});
-    pixel = size_of(band.type) * size_t(band.channels);
-    picture.channels = band.channels, picture.type = band.type;
-    for (int row = (step - y % step) % step; row < band.height; row += step)
-      for (int64_t x = 0; x < image.width(); x += step) {
-        const std::byte* from = band.pixels.data() + size_t(int64_t(row) * image.width() + x) * pixel;
-        picture.pixels.insert(picture.pixels.end(), from, from + pixel);
-      }
-  }
-  picture.height = (image.height() + step - 1) / step, picture.width = (image.width() + step - 1) / step;
-  return picture;
-}
-
-/// The pixel size of an image, as that of a stack of one plane.
-StackPlanes planes_of(const LargeImage& image) {
-  StackPlanes planes;
-  planes.stack.pixel_size = image.stack().pixel_size, planes.stack.spacing = image.stack().spacing;
-  return planes;
-}
-
-void write_labels_in_tiles(const fs::path& path, const LargeImage& image, const FinalLabels& labels) {
-  raster::Pyramid pyramid{image.height(), image.width(), labels.is_wide() ? 32 : 16, "", 0, {}};
-  const StackPlanes planes = planes_of(image);
-  pyramid.description = imagej_description(planes, labels.count());
-  if (planes.stack.pixel_size && *planes.stack.pixel_size > 0) pyramid.pixels_per_unit = 1 / *planes.stack.pixel_size;
-  pyramid.read = [&](int step, const PixelRect& r, void* to) {
-    labels.is_wide() ? labels.read(step, r, static_cast<uint32_t*>(to))
-                     : labels.read(step, r, static_cast<uint16_t*>(to));
-  };
-  raster::write_tiff_pyramid(path, pyramid);
-}
-
-void write_pictures(const Work& work, const LargeImage& image, const FinalLabels& labels, int64_t max_bytes,
-                    ImageFiles& files) {
-  if (!work.save.contains("overlay") && !work.save.contains("outlines")) return;
-  const int step = int((std::max(image.height(), image.width()) + largest_picture - 1) / largest_picture);
-  const Image picture = reduced(image, step, max_bytes);
-  std::vector<int64_t> ids(size_t(picture.height) * size_t(picture.width));
-  labels.read(step, {0, 0, picture.height, picture.width}, ids.data());
-  const Labels shown = compact(picture.height, picture.width, std::move(ids));
-  const auto write = [&](const char* kind, const std::string& suffix, const auto& draw) {
-    if (!work.save.contains(kind)) return;
-    files.write(suffix, [&](const fs::path& path) { write_png(path, draw(picture, shown)); });
-  };
-  write("overlay", "_overlay.png", [](const Image& i, const Labels& l) { return overlay(i, l); });
-  write("outlines", "_outlines.png", [](const Image& i, const Labels& l) { return outlined(i, l); });
 }
 
 /// The numbers of the objects that a filter keeps, and why it drops the others.
@@ -356,13 +239,17 @@ std::optional<std::string> segment_large(const Work& work, const fs::path& path,
              fmt::format(": looks best at scale {:g}, but in blocks it can only be segmented at scale 1; give ",
                          found.scale),
              "--scale 1 for that, or resize the image");
-    outcome.scales.push_back({{"image", name}, {"scale", found.scale}});
-    if (found.diameter == 0) outcome.remark(name, no_scale_remark);
+    outcome.note_scale(name, found);
   }
   outcome.notes.add(name, image.notes());
   outcome.converted += image.raw_part({0, 0, 1, 1}).channels != image.channels();
 
-  if (!asked && free_disk(scratch) < disk) return {};
+  // What an earlier run has left there is used again, or removed.
+  const int64_t available = free_disk(scratch) + bytes_in(scratch);
+  if (available < disk && !asked) return {};
+  if (available < disk)
+    refuse(name, ": segmenting it in blocks needs ", gigabytes(disk), " of disk in ", scratch.string(), ", and only ",
+           gigabytes(available), " are free");
   std::fprintf(
       stderr,
       "basin: %s: %d x %d pixels would need %s of memory in one piece, and may use %s, so they are segmented in "
@@ -371,7 +258,6 @@ std::optional<std::string> segment_large(const Work& work, const fs::path& path,
       counted(int64_t(tiles.size()), "tile").c_str(), tiles[0].seen.width, tiles[0].seen.height,
       gigabytes(peak).c_str(), gigabytes(disk).c_str(), scratch.c_str());
   const bool resumed = prepare_scratch(scratch, scratch_record(work, image), work.resume, name);
-  check_disk(scratch, disk - (resumed ? bytes_in(scratch) : 0), name);
   MapFolder maps(scratch, method, plan.height, plan.width, tiles, resumed);
   if (maps.done() > 0)
     std::fprintf(stderr, "basin: %s: continues after %lld of %s\n", name.c_str(), static_cast<long long>(maps.done()),
@@ -400,18 +286,7 @@ std::optional<std::string> segment_large(const Work& work, const fs::path& path,
   for (const ObjectExtent& o : found)
     areas.push_back(o.area);
   const int count = int(int64_t(found.size()) - dropped.total());
-  const FinalLabels final(labels, std::move(numbers), count);
-  if (work.save.contains("labels"))
-    files.write("_masks.tif", [&](const fs::path& file) { write_labels_in_tiles(file, image, final); });
-  if (work.save.contains("zarr"))
-    files.write(zarr_masks_suffix, [&](const fs::path& file) {
-      write_zarr_labels(file, planes_of(image),
-                        {plan.height, plan.width, count,
-                         [&](int step, const PixelRect& r, uint32_t* to) { final.read(step, r, to); }});
-    });
-  write_pictures(work, image, final, band, files);
-  files.keep();
-  if (work.save.contains("labels")) files.remove_other_labels("_masks.tif", false);
+  write_large_results(work.save, image, LargeLabels(labels, std::move(numbers), count), band, files);
   remove_scratch(scratch);
   seconds.write += lap();
   for (const std::string& remark : remarks_on(image.brightness(), areas, work.plan.trained, 1, work.plan.norm))

@@ -12,6 +12,7 @@
 #include "data/files/stack_planes.h"
 #include "engine/json.h"
 #include "models/inference/model_file.h"
+#include "models/inference/scale_search.h"
 #include "models/inference/segmentation.h"
 #include "tools/results/result_files.h"
 #include "tools/results/savers.h"
@@ -38,6 +39,11 @@ struct Outcome {
   void remark(const std::string& path, const std::string& what) {
     std::fprintf(stderr, "basin: %s: %s\n", path.c_str(), what.c_str());
     remarks.push_back({{"image", path}, {"remark", what}});
+  }
+  /// Notes the scale that was found for an image.
+  void note_scale(const std::string& path, const FoundScale& found) {
+    scales.push_back({{"image", path}, {"scale", found.scale}});
+    if (found.diameter == 0) remark(path, no_scale_remark);
   }
   void note_dropped(const std::string& path, const Dropped& objects) {
     Json entry{{"image", path}};

@@ -1,0 +1,87 @@
+#include "tools/results/large_results.h"
+
+#include <algorithm>
+
+#include "data/files/encoders.h"
+#include "data/files/labels.h"
+#include "data/objects/write_stack.h"
+#include "data/report/overlay.h"
+
+namespace basin::tools {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int64_t largest_picture = 2048;  // side of the reduced overlay, px
+
+/// Every step-th pixel of every step-th row of an image.
+Image reduced(const LargeImage& image, int step, int64_t max_bytes) {
+  Image picture;
+  const int rows = image.rows_within(max_bytes);
+  size_t pixel = 0;
+  for (int y = 0; y < image.height(); y += rows) {
+    const Image band = image.raw_part({y, 0, std::min(rows, image.height() - y), image.width()});
+    pixel = size_of(band.type) * size_t(band.channels);
+    picture.channels = band.channels, picture.type = band.type;
+    for (int row = (step - y % step) % step; row < band.height; row += step)
+      for (int64_t x = 0; x < image.width(); x += step) {
+        const std::byte* from = band.pixels.data() + size_t(int64_t(row) * image.width() + x) * pixel;
+        picture.pixels.insert(picture.pixels.end(), from, from + pixel);
+      }
+  }
+  picture.height = (image.height() + step - 1) / step, picture.width = (image.width() + step - 1) / step;
+  return picture;
+}
+
+/// The pixel size of an image, as that of a stack of one plane.
+StackPlanes planes_of(const LargeImage& image) {
+  StackPlanes planes;
+  planes.stack.pixel_size = image.stack().pixel_size, planes.stack.spacing = image.stack().spacing;
+  return planes;
+}
+
+void write_labels_in_tiles(const fs::path& path, const LargeImage& image, const LargeLabels& labels) {
+  raster::Pyramid pyramid{image.height(), image.width(), labels.is_wide() ? 32 : 16, "", 0, {}};
+  const StackPlanes planes = planes_of(image);
+  pyramid.description = imagej_description(planes, labels.count());
+  if (planes.stack.pixel_size && *planes.stack.pixel_size > 0) pyramid.pixels_per_unit = 1 / *planes.stack.pixel_size;
+  pyramid.read = [&](int step, const PixelRect& r, void* to) {
+    labels.is_wide() ? labels.read(step, r, static_cast<uint32_t*>(to))
+                     : labels.read(step, r, static_cast<uint16_t*>(to));
+  };
+  raster::write_tiff_pyramid(path, pyramid);
+}
+
+void write_pictures(const std::set<std::string>& save, const LargeImage& image, const LargeLabels& labels,
+                    int64_t max_bytes, ImageFiles& files) {
+  if (!save.contains("overlay") && !save.contains("outlines")) return;
+  const int step = int((std::max(image.height(), image.width()) + largest_picture - 1) / largest_picture);
+  const Image picture = reduced(image, step, max_bytes);
+  std::vector<int64_t> ids(size_t(picture.height) * size_t(picture.width));
+  labels.read(step, {0, 0, picture.height, picture.width}, ids.data());
+  const Labels shown = compact(picture.height, picture.width, std::move(ids));
+  const auto write = [&](const char* kind, const std::string& suffix, const auto& draw) {
+    if (!save.contains(kind)) return;
+    files.write(suffix, [&](const fs::path& path) { write_png(path, draw(picture, shown)); });
+  };
+  write("overlay", "_overlay.png", [](const Image& i, const Labels& l) { return overlay(i, l); });
+  write("outlines", "_outlines.png", [](const Image& i, const Labels& l) { return outlined(i, l); });
+}
+
+}  // namespace
+
+void write_large_results(const std::set<std::string>& save, const LargeImage& image, const LargeLabels& labels,
+                         int64_t max_bytes, ImageFiles& files) {
+  if (save.contains("labels"))
+    files.write("_masks.tif", [&](const fs::path& file) { write_labels_in_tiles(file, image, labels); });
+  if (save.contains("zarr"))
+    files.write(zarr_masks_suffix, [&](const fs::path& file) {
+      write_zarr_labels(file, planes_of(image),
+                        {image.height(), image.width(), labels.count(),
+                         [&](int step, const PixelRect& r, uint32_t* to) { labels.read(step, r, to); }});
+    });
+  write_pictures(save, image, labels, max_bytes, files);
+  files.keep();
+  if (save.contains("labels")) files.remove_other_labels("_masks.tif", false);
+}
+
+}  // namespace basin::tools
