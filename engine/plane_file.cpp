@@ -35,13 +35,17 @@ PlaneFile::PlaneFile(const std::filesystem::path& path, int planes, int height, 
 
 PlaneFile::~PlaneFile() { close(descriptor_); }
 
+void PlaneFile::check(int plane, const PixelRect& r) const {
+  BASIN_CHECK(plane < planes_ && r.y >= 0 && r.x >= 0 && r.y + r.height <= height_ && r.x + r.width <= width_,
+              "rectangle ", r.y, ", ", r.x, ", ", r.height, " x ", r.width);
+}
+
 int64_t PlaneFile::place_of(int plane, int y, int x) const {
   return ((int64_t(plane) * height_ + y) * width_ + x) * int64_t(element_);
 }
 
 void PlaneFile::read(int plane, const PixelRect& r, void* to) const {
-  BASIN_CHECK(plane < planes_ && r.y >= 0 && r.x >= 0 && r.y + r.height <= height_ && r.x + r.width <= width_,
-              "rectangle ", r.y, ", ", r.x, ", ", r.height, " x ", r.width);
+  check(plane, r);
   auto* at = static_cast<std::byte*>(to);
   for (int y = r.y; y < r.y + r.height; ++y) {
     int64_t from = place_of(plane, y, r.x), left = int64_t(r.width) * int64_t(element_);
@@ -55,8 +59,7 @@ void PlaneFile::read(int plane, const PixelRect& r, void* to) const {
 }
 
 void PlaneFile::write(int plane, const PixelRect& r, const void* from, int64_t stride) {
-  BASIN_CHECK(plane < planes_ && r.y >= 0 && r.x >= 0 && r.y + r.height <= height_ && r.x + r.width <= width_,
-              "rectangle ", r.y, ", ", r.x, ", ", r.height, " x ", r.width);
+  check(plane, r);
   for (int y = 0; y < r.height; ++y) {
     const auto* at = static_cast<const std::byte*>(from) + int64_t(y) * stride * int64_t(element_);
     int64_t to = place_of(plane, r.y + y, r.x), left = int64_t(r.width) * int64_t(element_);

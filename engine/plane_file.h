@@ -38,6 +38,7 @@ class PlaneFile {
   void flush();
 
  private:
+  void check(int plane, const PixelRect&) const;
   int64_t place_of(int plane, int y, int x) const;
 
   std::filesystem::path path_;

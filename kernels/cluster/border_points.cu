@@ -31,11 +31,7 @@ struct JoinBorderPoint {
 
   BASIN_HD void operator()(int64_t p) const {
     if (of_slot[p] != no_label) return;
-    int32_t smallest = no_label;
-    const uint64_t key = grid.key(p);
-    for (int r = -2; r <= 2; ++r)
-      if ((r > -2 && r < 2) || eps.second_row_is_near(double(grid.y[p]), r))
-        smallest = OneByOne<T>{grid, eps, int(p)}.smallest(row_near(grid, key, r), of_slot, smallest);
+    const int32_t smallest = smallest_near<OneByOne<T>>(grid, eps, p, of_slot, no_label);
     if (smallest != no_label) labels[grid.index[p]] = smallest;
   }
 };

@@ -126,12 +126,8 @@ struct Label {
 
   BASIN_HD void operator()(int64_t p) const {
     int32_t root = node[p];
-    if (root == none && border_points && (Near::all_inside || grid.is_inside(p))) {
-      const uint64_t key = grid.key(p);
-      for (int r = -2; r <= 2; ++r)
-        if ((r > -2 && r < 2) || eps.second_row_is_near(double(grid.y[p]), r))
-          root = Near{grid, eps, int(p)}.smallest(row_near(grid, key, r), node, root);
-    }
+    if (root == none && border_points && (Near::all_inside || grid.is_inside(p)))
+      root = smallest_near<Near>(grid, eps, p, node, root);
     labels[grid.index[p]] = root == none ? -1 : number[root];
   }
 };

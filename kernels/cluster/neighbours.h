@@ -62,6 +62,17 @@ struct CellAt {
   }
 };
 
+/// The smallest of `smallest` and the values of the slots near p that a Near (OneByOne or Batched) finds.
+template <class Near, class T>
+BASIN_HD int32_t smallest_near(const GridView<T>& grid, const EpsBounds<T>& eps, int64_t p, const int32_t* values,
+                               int32_t smallest) {
+  const uint64_t key = grid.key(p);
+  for (int r = -2; r <= 2; ++r)
+    if ((r > -2 && r < 2) || eps.second_row_is_near(double(grid.y[p]), r))
+      smallest = Near{grid, eps, int(p)}.smallest(row_near(grid, key, r), values, smallest);
+  return smallest;
+}
+
 template <class T>
 struct OneByOne {
   static constexpr bool all_inside = false;  // slots may lie outside the cells

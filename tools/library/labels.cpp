@@ -109,12 +109,8 @@ basin_status basin_measure(const basin_array* labels, const basin_array* image, 
 basin_status basin_field(const basin_array* labels, const basin_option* options, size_t option_count, float* field) {
   return call([&] {
     need(field, "field");
-    tools::Common common;
     tools::FieldStep step;
-    read_options("field", options, option_count, [&](tools::Command& command) {
-      step.add_to(command);
-      add_device_options(command, common);
-    });
+    const tools::Common common = read_step_options("field", options, option_count, step);
     during(BASIN_ERROR_OPTION, [&] { step.check(); });
     const Threads threads(common.threads);
     const Labels l = labels_of(labels, "labels");

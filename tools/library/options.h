@@ -12,4 +12,15 @@ namespace basin::library {
 void read_options(const char* command, const basin_option* options, size_t count,
                   const std::function<void(tools::Command&)>& declare);
 
+/// The same for a step of tools/cli/steps.h, which takes its options, and the device that it runs on.
+template <class Step>
+tools::Common read_step_options(const char* command, const basin_option* options, size_t count, Step& step) {
+  tools::Common common;
+  read_options(command, options, count, [&](tools::Command& declared) {
+    step.add_to(declared);
+    add_device_options(declared, common);
+  });
+  return common;
+}
+
 }  // namespace basin::library

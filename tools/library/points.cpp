@@ -11,12 +11,8 @@ using namespace basin::library;
 basin_status basin_integrate(const basin_array* field, const basin_array* points, const basin_option* options,
                              size_t option_count, void* moved) {
   return call([&] {
-    tools::Common common;
     tools::IntegrateStep step;
-    read_options("integrate", options, option_count, [&](tools::Command& command) {
-      step.add_to(command);
-      add_device_options(command, common);
-    });
+    const tools::Common common = read_step_options("integrate", options, option_count, step);
     const kernels::IntegrateOptions how = during(BASIN_ERROR_OPTION, [&] { return step.options(); });
     const Threads threads(common.threads);
     const Array vectors = array_of(field, "field", {3}), start = array_of(points, "points", {2}, true);
@@ -44,12 +40,8 @@ basin_status basin_cluster(const basin_array* points, const basin_option* option
                            int64_t* clusters) {
   return call([&] {
     if (clusters) *clusters = 0;
-    tools::Common common;
     tools::ClusterStep step;
-    read_options("cluster", options, option_count, [&](tools::Command& command) {
-      step.add_to(command);
-      add_device_options(command, common);
-    });
+    const tools::Common common = read_step_options("cluster", options, option_count, step);
     during(BASIN_ERROR_OPTION, [&] { step.check(); });
     const Threads threads(common.threads);
     const Array array = array_of(points, "points", {2}, true);
