@@ -21,6 +21,7 @@ constexpr double min_trust = 0.25;        // of a scale that is chosen
 constexpr double enough_trust = 0.6;      // of one that makes others needless
 constexpr double max_ratio = 8;           // of two scales at which the objects found are compared
 constexpr int max_compared = 2;           // scales of each list whose objects are compared with another scale's
+constexpr double oversampled = 3;         // smoothness of an image that loses no detail when it is reduced
 
 struct Window {
   int y = 0, x = 0, height = 0, width = 0;  // in pixels of the image
@@ -35,7 +36,7 @@ struct Searched {
 };
 
 /// Where the image differs most from its middle value: sums over rectangles of min(|value - middle|, contrast), from
-/// cells of at most 256 x 256 along the sides.
+/// cells of at most 256 x 256 along the sides. Also how smooth the image is from pixel to pixel.
 class Content {
  public:
   explicit Content(const Searched& image) : image_(image) {
@@ -49,6 +50,11 @@ class Content {
         image.row(c, y, row.data());
         for (int x = 0; x < image.width; ++x)
           sum(y / cell_ + 1, x / cell_ + 1) += std::min(std::abs(double(row[size_t(x)]) - b.middle), b.contrast);
+        for (int d = 1; d <= 2; ++d)
+          for (int x = d; x < image.width; ++x) {
+            const double difference = double(row[size_t(x)]) - double(row[size_t(x - d)]);
+            differences_[d - 1] += difference * difference;
+          }
       }
     for (int r = 1; r <= rows_; ++r)
       for (int k = 1; k <= columns_; ++k)
@@ -74,6 +80,11 @@ class Content {
   }
   Window whole() const { return {0, 0, image_.height, image_.width}; }
 
+  /// The squared differences of pixels two columns apart over those of pixels one column apart: 4 where the image is
+  /// smooth from pixel to pixel, so that it is sampled more finely than its detail needs, 2 or less where each pixel
+  /// has detail or noise of its own. 0 in an image of one value.
+  double smoothness() const { return differences_[0] > 0 ? differences_[1] / differences_[0] : 0; }
+
  private:
   static constexpr int max_cells = 256;
   double& sum(int r, int k) { return sums_[size_t(r) * size_t(columns_ + 1) + size_t(k)]; }
@@ -81,7 +92,8 @@ class Content {
 
   const Searched& image_;
   int cell_, rows_, columns_;
-  std::vector<double> sums_;  // [r][k]: over the cells above and left of corner (r, k)
+  std::vector<double> sums_;    // [r][k]: over the cells above and left of corner (r, k)
+  double differences_[2] = {};  // sums of squares, of pixels one and two columns apart
 };
 
 /// The objects of a part of an image as the network sees it at a scale.
@@ -196,14 +208,18 @@ class Search {
   bool in_band(double diameter) const {
     const double ratio = diameter / trained_.diameter;
     const auto bound = [](double end) { return std::pow(end, 2. / 3); };
-    return ratio >= std::min(bound(smallest()), 1 / neighbour) && ratio <= std::max(bound(largest()), neighbour);
+    const double most = loses_no_detail() ? neighbour : std::max(bound(largest()), neighbour);
+    return ratio >= std::min(bound(smallest()), 1 / neighbour) && ratio <= most;
   }
+  /// Whether the image can be reduced without a loss.
+  bool loses_no_detail() const { return content_.smoothness() >= oversampled; }
   /// The ends of the training's range, over its median.
   double smallest() const { return trained_.small_diameter > 0 ? trained_.small_diameter / trained_.diameter : 1; }
   double largest() const { return trained_.large_diameter > 0 ? trained_.large_diameter / trained_.diameter : 1; }
 
   double scale_for(double diameter) const {
     const double ratio = diameter / trained_.diameter;
+    if (ratio > 1 && loses_no_detail()) return rounded(1 / ratio);
     const double seen =
         std::clamp(std::sqrt(ratio), std::min(smallest(), 1 / neighbour), std::max(largest(), neighbour));
     return rounded(seen / ratio);

@@ -47,8 +47,9 @@ const FakeMethod method(
     },
     find_like_a_network);
 
-/// Bright discs of the given diameter at two of every three positions of a jittered grid.
-Source discs(double diameter, int height, int width) {
+/// Bright discs of the given diameter at two of every three positions of a jittered grid. Their brightness falls to 0
+/// over this many pixels across the border: at one pixel, as sharply as pixels can show.
+Source discs(double diameter, int height, int width, double blur = 1) {
   std::vector<float> values(size_t(height) * size_t(width));
   const int spacing = int(1.5 * diameter) + 2;
   int k = 0;
@@ -59,7 +60,8 @@ Source discs(double diameter, int height, int width) {
       const int reach = int(diameter);
       for (int v = std::max(0, y - reach); v < std::min(height, y + reach); ++v)
         for (int u = std::max(0, x - reach); u < std::min(width, x + reach); ++u)
-          if (std::hypot(v - cy, u - cx) < diameter / 2) values[size_t(v) * size_t(width) + size_t(u)] = 1;
+          if (const double inside = (diameter / 2 - std::hypot(v - cy, u - cx)) / blur + 0.5; inside > 0)
+            values[size_t(v) * size_t(width) + size_t(u)] = float(std::min(1.0, inside));
     }
   Image image{height, width, 1, PixelType::f32, std::vector<std::byte>(values.size() * sizeof(float))};
   std::memcpy(image.pixels.data(), values.data(), image.pixels.size());
@@ -105,6 +107,23 @@ TEST_CASE("scale search: a network that was trained on many sizes sees objects h
     const double half_way = std::sqrt(found.diameter / trained_diameter);
     CHECK(found.scale * found.diameter / trained_diameter == doctest::Approx(half_way).epsilon(0.02));
   }
+}
+
+TEST_CASE(
+    "scale search: large objects in an image that is smooth from pixel to pixel are reduced to the training's median") {
+  const Exec cpu;
+  const Appearance wide{0, 0, 1, 1, 4, trained_diameter, 40};
+  const auto found = [&](double ratio, double blur) {
+    return find_scale(cpu, method, *method.predictor(cpu), discs(ratio * trained_diameter, 300, 380, blur), wide);
+  };
+  CHECK(found(1.5, 1).scale == 1);
+  for (const double ratio : {1.5, 3.}) {
+    CAPTURE(ratio);
+    const FoundScale smooth = found(ratio, 8);
+    CHECK(smooth.diameter == doctest::Approx(ratio * trained_diameter).epsilon(0.1));
+    CHECK(smooth.scale == doctest::Approx(trained_diameter / smooth.diameter).epsilon(0.005));
+  }
+  CHECK(found(0.7, 8).scale == 1);
 }
 
 TEST_CASE("scale search: scale 1 is kept in images without objects or with few pixels") {
