@@ -4,7 +4,9 @@
 
 #include "engine/json.h"
 #include "engine/ops/embedding.h"
+#include "engine/ops/loss.h"
 #include "models/methods/method_support.h"
+#include "models/methods/object_colouring.h"
 #include "models/networks/tiling.h"
 
 namespace basin {
@@ -25,11 +27,14 @@ void publish(FcrNetOptions& o, Settings& s) {
             "number of colours, one of them for the background; published: 4");
   s.seed(Use::network, "seed", o.seed, "unused by this method");
   s.add(normalisation_setting(o.normalisation));
-  s.number(Use::training, "radius", o.radius, 1, 64, "objects within this distance should have different colours, px");
+  s.number(Use::training, "radius", o.radius, 1, 64,
+           "objects within this distance should have different colours, px; published: 10");
   s.integer(Use::training, "capacity", o.capacity, 1, 65535,
             "largest number of objects in a sample that the loss uses");
   s.flag(Use::training, "cosine", o.cosine, "use the loss of the paper instead of that of its authors' code");
-  s.number(Use::training, "inter_weight", o.inter_weight, 0, 1e6, "weight of the loss between objects");
+  s.number(Use::training, "inter_weight", o.inter_weight, 0, 1e6, "weight of the loss between objects; published: 4");
+  s.number(Use::training, "guide_weight", o.guide_weight, 0, 1e6,
+           "weight of the difference from a colouring by a fixed rule, which shortens the training; published: 0");
   s.numbers(Use::training, "alphas", o.alphas, "exponents of the activation, one for each fifth of the training");
   s.choice(Use::decoding, "background", o.decoding.background, background_rules,
            "how the colour of the background is found")
@@ -71,11 +76,28 @@ SampleSpec FcrNet::sample_spec() const {
   return spec;
 }
 
-TargetSpec FcrNet::targets() const { return {{{"labels", 1, DType::i32}}, {}}; }
+TargetSpec FcrNet::targets() const {
+  TargetSpec spec{{{"labels", 1, DType::i32}}, {}};
+  if (options_.guide_weight > 0) spec.maps.push_back({"guide", options_.colours});
+  return spec;
+}
 
 void FcrNet::make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets& to) const {
   const View<int32_t, 3> target = to.map<int32_t>("labels");
   cut_compact(labels, {target.data, {target.dim[1], target.dim[2]}});
+  if (options_.guide_weight > 0) make_guide({target.data, {target.dim[1], target.dim[2]}}, to.map<float>("guide"));
+}
+
+void FcrNet::make_guide(View<const int32_t, 2> labels, View<float, 3> guide) const {
+  const int32_t count = *std::max_element(labels.data, labels.data + labels.size());
+  const Labels objects{labels.dim[0], labels.dim[1], count, {labels.data, labels.data + labels.size()}};
+  const std::vector<int> colour =
+      colour_in_raster_order(objects, object_graph(objects, options_.radius), options_.colours - 1);
+  std::fill_n(guide.data, guide.size(), 0.0f);
+  for (int64_t i = 0; i < labels.size(); ++i) {
+    const int32_t id = labels.data[i];
+    guide.data[(id > 0 ? colour[size_t(id) - 1] + 1 : 0) * labels.size() + i] = 1;
+  }
 }
 
 double FcrNet::scheduled(double progress) const { return options_.alphas[size_t(std::clamp(int(progress * 5), 0, 4))]; }
@@ -86,11 +108,15 @@ LossTerms FcrNet::loss(Tape& tape, const Batch& batch, const StepState* state) c
   kernels::EmbeddingLossOptions options = kernels::fcrnet_loss;
   options.unit_centres = options_.cosine;
   options.inter_weight = options_.inter_weight;
+  const Var colours = h;
   if (options_.cosine) h = unit_vectors(tape, h);
   const ObjectTables tables =
       object_tables(tape.exec(), without_channel(batch["labels"]), options_.capacity, options_.radius);
   const EmbeddingLoss loss = embedding_loss(tape, h, tables, options);
-  return {{{"intra", {loss.intra}}, {"inter", {loss.inter}}}, loss.total};
+  if (options_.guide_weight == 0) return {{{"intra", {loss.intra}}, {"inter", {loss.inter}}}, loss.total};
+  const Var guide = mse_loss(tape, colours, batch["guide"]);
+  return {{{"intra", {loss.intra}}, {"inter", {loss.inter}}, {"guide", guide}},
+          weighted_sum(tape, {{loss.total, 1.0}, {guide, options_.guide_weight}})};
 }
 
 std::vector<MapSpec> FcrNet::maps() const { return {{"colours", options_.colours, MapSpec::Kind::code}}; }

@@ -11,18 +11,24 @@ struct FcrNetOptions {
   int channels = 1, width = 16;
   uint64_t seed = 0;
   Normalisation normalisation;
-  int colours = 5;      // published: 4
-  double radius = 10;   // objects within this distance, in px, are neighbours and should differ in colour
-  int capacity = 512;   // objects per sample in the loss; further ones count as background
-  bool cosine = false;  // use the paper's loss instead of that of the authors' code
-  double inter_weight = 4;
+  int colours = 5;           // published: 4
+  double radius = 3;         // objects within this distance, in px, are neighbours and should differ; published: 10
+  int capacity = 512;        // objects per sample in the loss; further ones count as background
+  bool cosine = false;       // use the paper's loss instead of that of the authors' code
+  double inter_weight = 1;   // published: 4
+  double guide_weight = 30;  // published: 0, without a guide
   std::array<double, 5> alphas{2, 2, 4, 6, 8};  // of the activation, each for one fifth of the training steps
   ColourDecoding decoding;
 };
 
 /// FCRNet, four-colour embedding (Cao and Yan 2021): a U-Net assigns each pixel one of a few colours, such that
 /// neighbouring objects differ; objects are the connected components of the colours. Target: "labels" [1,H,W], int32,
-/// compact. Map: "colours" [K,H,W], which sum to 1.
+/// compact, and "guide" [K,H,W], one-hot. Map: "colours" [K,H,W], which sum to 1.
+///
+/// The guide is not published, and without it (guide_weight = 0) there is no target of this name. The published loss
+/// leaves open which object gets which colour, so a network soon gives every object all colours in equal parts, and
+/// stays there for many thousands of steps. The guide is a colouring by a fixed rule (colour_in_raster_order). The loss
+/// adds guide_weight times the mean squared difference of the maps from it.
 class FcrNet : public Method {
  public:
   /// `config`: the config of a model file, or null for the defaults.
@@ -48,6 +54,9 @@ class FcrNet : public Method {
  private:
   class Network;
   explicit FcrNet(const FcrNetOptions&);
+
+  /// Writes the guide for these labels, compact.
+  void make_guide(View<const int32_t, 2> labels, View<float, 3> guide) const;
 
   FcrNetOptions options_;
   PlainUNet net_;

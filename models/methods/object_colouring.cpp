@@ -145,6 +145,19 @@ std::vector<int> colour_objects(const ObjectGraph& graph, int colours) {
   return Colouring(graph, colours).run();
 }
 
+std::vector<int> colour_in_raster_order(const Labels& labels, const ObjectGraph& graph, int colours) {
+  BASIN_CHECK(colours > 0, colours, " colours");
+  std::vector<int> colour(graph.edges.size(), unset);
+  for (const int32_t id : labels.ids) {
+    if (id <= 0 || colour[size_t(id) - 1] != unset) continue;
+    std::vector<int> taken(size_t(colours), 0);
+    for (const auto& edge : graph.edges[size_t(id) - 1])
+      if (const int c = colour[size_t(edge.to)]; c != unset) ++taken[size_t(c)];
+    colour[size_t(id) - 1] = int(std::min_element(taken.begin(), taken.end()) - taken.begin());
+  }
+  return colour;
+}
+
 ColourConflicts colour_conflicts(const ObjectGraph& graph, const std::vector<int>& colour) {
   ColourConflicts conflicts;
   for (size_t a = 0; a < graph.edges.size(); ++a)

@@ -97,6 +97,16 @@ TEST_CASE("object colouring: neighbours get different colours wherever there are
   CHECK(object_graph(drawn({"..", ".."}), 10).edges.empty());
 }
 
+TEST_CASE("object colouring: in raster order, objects get the lowest colour that no neighbour has yet") {
+  // From the top: 4, 2 beside it, 1 below both, 3 far from all. Their ids do not matter.
+  const Labels labels = drawn({"44..22......", "44..22......", "............", "..11.......3"});
+  const ObjectGraph graph = object_graph(labels, 3);
+  CHECK(colour_in_raster_order(labels, graph, 4) == std::vector<int>{2, 1, 0, 0});
+  CHECK(colour_in_raster_order(labels, graph, 2) == std::vector<int>{0, 1, 0, 0});
+  CHECK(colour_in_raster_order(labels, graph, 1) == std::vector<int>{0, 0, 0, 0});
+  CHECK(colour_in_raster_order(drawn({".."}), object_graph(drawn({".."}), 3), 2).empty());
+}
+
 TEST_CASE("object colouring: five colours, including the background's, suffice for a dense image") {
   const Labels labels = random_blocks(200, 230, 8, .9, 3);
   REQUIRE(labels.count > 500);

@@ -81,26 +81,49 @@ TEST_CASE("methods: the numbers of parameters equal the published ones") {
   CHECK(parameters("og", {}) == 62293960);
 }
 
+namespace {
+
+/// The targets of one whole image of 64 x 64 pixels.
+TargetTensors targets_of(const Method& method, const Labels& truth) {
+  const SampleSpec spec = method.sample_spec();
+  std::vector<Example> examples;
+  examples.push_back(example("image", truth));
+  LoaderOptions load;
+  load.batch = 1, load.crop = 64, load.margin = spec.margin, load.beyond = spec.beyond;
+  load.targets = method.targets(), load.whole_image = spec.whole_objects, load.workers = 1;
+  Loader loader(examples, load, [&](const Exec& exec, View<const int32_t, 2> labels, const SampleTargets& to) {
+    method.make_targets(exec, labels, to);
+  });
+  TargetTensors copies;
+  for (const auto& [name, target] : loader.next().targets)
+    copies[name] = target;
+  return copies;
+}
+
+}  // namespace
+
 TEST_CASE("methods: W-Net's training target equals its oracle's distance map, also at the image border") {
   const Exec cpu;
   const std::unique_ptr<Method> method = method_with("wn", {"width=4", "channels=1"});
-  const SampleSpec spec = method->sample_spec();
   const Labels truth = make_synthetic({.kind = SynthKind::nuclei, .size = 64, .seed = 8}, 0).labels;
   bool is_cut = false;
   for (int i = 0; i < 64; ++i)
     is_cut |= truth(0, i) > 0 || truth(63, i) > 0 || truth(i, 0) > 0 || truth(i, 63) > 0;
   REQUIRE(is_cut);
-  std::vector<Example> examples;
-  examples.push_back(example("image", truth));
-  LoaderOptions load;
-  load.batch = 1, load.crop = 64, load.margin = spec.margin, load.beyond = spec.beyond;
-  load.targets = method->targets(), load.whole_image = spec.whole_objects, load.workers = 1;
-  Loader loader(examples, load, [&](const Exec& exec, View<const int32_t, 2> labels, const SampleTargets& to) {
-    method->make_targets(exec, labels, to);
-  });
-  const TargetTensors& targets = loader.next().targets;
+  const TargetTensors targets = targets_of(*method, truth);
   CHECK(targets.at("distance").to_host<float>(cpu) == method->oracle(cpu, truth)["distance"].to_host<float>(cpu));
   CHECK(targets.at("labels").to_host<int32_t>(cpu) == truth.ids);
+}
+
+TEST_CASE("methods: FCRNet's guide is a colouring of the objects, and there is none with a weight of 0") {
+  const Exec cpu;
+  const Labels truth = make_synthetic({.kind = SynthKind::nuclei, .size = 64, .seed = 8}, 0).labels;
+  const std::unique_ptr<Method> method = method_with("fc", {"width=4", "radius=1"});
+  const Tensor guide = targets_of(*method, truth).at("guide");
+  REQUIRE(guide.shape() == Shape{1, 5, 64, 64});
+  const Tensor colours = Tensor::from<float>(cpu, {5, 64, 64}, guide.to_host<float>(cpu));
+  CHECK(method->decode(cpu, {{{"colours", colours}}}).labels.ids == truth.ids);
+  CHECK(targets_of(*method_with("fc", {"width=4", "guide_weight=0"}), truth).count("guide") == 0);
 }
 
 TEST_CASE("methods: every method's stopped and resumed run ends with the same bytes as an uninterrupted one") {

@@ -3,7 +3,7 @@
 Two differences in the activation are on purpose, so that no pixel's gradient dies: Basin adds 1e-4 to every |e| before
 the power, and takes powers relative to the largest |e|, where the peer's sum of powers is cut off at 1e-7, which at
 alpha 8 no pixel with |e| below 0.13 reaches. The peer's power is given the same, and what it gives without is printed.
-Basin's default of 5 colours is set to the published 4.
+The settings are the published ones: 4 colours, and a loss without a guide.
 """
 import common
 import tensorflow_side as peers
@@ -11,6 +11,7 @@ from tensorflow_side import numpy, tf
 import method_side as side
 
 FLOOR, COLOURS = 1e-4, 4
+PUBLISHED = [f"colours={COLOURS}", "radius=10", "inter_weight=4", "guide_weight=0"]
 ROOT = side.checkout("FCRNET", "a checkout of FCRNet (cao13jf/FCRNet)", "fn_backbone.py")
 backbone, head, losses, process, postprocessing = peers.modules_of(
     ROOT, "fn_backbone", "fn_head", "fn_loss", "utils.process", "postprocessing")
@@ -91,7 +92,7 @@ def compare_loss(report, folder, size, alpha, seed):
     graph.variables[1].load(numpy.zeros(COLOURS, numpy.float32), graph.session)
     value, gradient = graph.run([loss, tf.gradients(loss, given)[0]], {given: peers.nhwc(scores), power: alpha})
     folder.write(maps=scores, labels=labels)
-    folder.ask("loss", "fc", [f"colours={COLOURS}"], shape=scores.shape, scheduled=alpha)
+    folder.ask("loss", "fc", PUBLISHED, shape=scores.shape, scheduled=alpha)
     what = f"loss, alpha {alpha}, {size}x{size}"
     peers.judge_value(report, what, float(folder.read("loss")[0]), float(value))
     side.judge(report, f"{what}: gradient", folder.read("gradient", scores.shape), peers.nchw(gradient), 1e-4)
@@ -107,9 +108,9 @@ def compare_step(report, folder, size, alpha, seed):
                                            tf.constant(near), include_bg=True)
 
     def ask(environment, network):
-        model = folder.model("fc", [f"colours={COLOURS}"], network.tensors)
+        model = folder.model("fc", PUBLISHED, network.tensors)
         folder.write(image=image, labels=labels)
-        folder.ask("train", "fc", [f"colours={COLOURS}"], shape=[2, 1, size, size], model=str(model), scheduled=alpha,
+        folder.ask("train", "fc", PUBLISHED, shape=[2, 1, size, size], model=str(model), scheduled=alpha,
                    environment=environment)
 
     peers.compare_step(report, folder, f"network and loss, alpha {alpha}, {size}x{size}",
@@ -130,7 +131,7 @@ def compare_decoding(report, folder, height, width, seed, spread):
     objects = numpy.where(colours == background, 0, colours + 1)
     theirs = label(objects, background=0, connectivity=2)
     folder.write(colours=h)
-    folder.ask("decode", "fc", [f"colours={COLOURS}"], maps={"colours": h.shape})
+    folder.ask("decode", "fc", PUBLISHED, maps={"colours": h.shape})
     report.equal(f"decoding, {height}x{width}, {theirs.max()} objects", folder.read("labels", theirs.shape, numpy.int32),
                  theirs.astype(numpy.int32))
 
