@@ -11,7 +11,7 @@ namespace basin {
 struct ColourDecoding {
   kernels::BackgroundRule background = kernels::BackgroundRule::most_frequent;
   int connectivity = 8;  // 4 or 8
-  int min_size = 0;      // smallest object, in pixels; the paper's networks were trained on objects of at least 25
+  int min_size = 15;     // smallest object, in pixels; published: 0, with networks trained on objects of at least 25
 };
 
 /// The instances of an image: the colour of each pixel of maps [K, H, W] is its largest channel, one colour is the

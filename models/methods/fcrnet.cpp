@@ -40,7 +40,7 @@ void publish(FcrNetOptions& o, Settings& s) {
            "how the colour of the background is found")
       .candidates = {"most_frequent", "border"};
   s.integer(Use::decoding, "connectivity", o.decoding.connectivity, 4, 8, "connectivity of an object's pixels, 4 or 8");
-  s.integer(Use::decoding, "min_size", o.decoding.min_size, 0, 1 << 30, "smaller objects are dropped, px")
+  s.integer(Use::decoding, "min_size", o.decoding.min_size, 0, 1 << 30, "smaller objects are dropped, px; published: 0")
       .candidates = {"0", "15", "25"};
 }
 

@@ -35,6 +35,9 @@ Tensor maps_of(const Exec& exec, const std::vector<std::string>& rows, int chann
   return Tensor::from(exec, {channels, int(rows.size()), int(rows[0].size())}, maps);
 }
 
+/// Settings that keep the smallest objects.
+const ColourDecoding keep_all{.min_size = 0};
+
 }  // namespace
 
 TEST_CASE("colour decoding: connected components of each colour in raster order, by hand") {
@@ -44,25 +47,26 @@ TEST_CASE("colour decoding: connected components of each colour in raster order,
                                             "0012"};
   for (const Exec& exec : execs()) {
     const Tensor maps = maps_of(exec, colours, 4);
-    const Labels eight = decode_colours(exec, maps, {});
+    const Labels eight = decode_colours(exec, maps, keep_all);
     CHECK(eight.count == 5);
     CHECK(eight.ids == drawn({"1..2", "1.22", "33..", "..45"}).ids);
     const Labels large = decode_colours(exec, maps, {.min_size = 2});
     CHECK(large.count == 3);
     CHECK(large.ids == drawn({"1..2", "1.22", "33..", "...."}).ids);
-    const Labels diagonal = decode_colours(exec, maps_of(exec, {"100", "010", "000"}, 2), {.connectivity = 4});
+    const Labels diagonal =
+        decode_colours(exec, maps_of(exec, {"100", "010", "000"}, 2), {.connectivity = 4, .min_size = 0});
     CHECK(diagonal.count == 2);
-    CHECK(decode_colours(exec, maps_of(exec, {"100", "010", "000"}, 2), {}).count == 1);
+    CHECK(decode_colours(exec, maps_of(exec, {"100", "010", "000"}, 2), keep_all).count == 1);
     CHECK_THROWS_AS(decode_colours(exec, maps, {.connectivity = 6}), Error);
   }
 }
 
 TEST_CASE("colour decoding: ties go to the lowest channel, and an image of one colour is background") {
   for (const Exec& exec : execs()) {
-    CHECK(decode_colours(exec, Tensor::zeros(exec, {3, 4, 5}), {}).count == 0);
-    CHECK(decode_colours(exec, maps_of(exec, {"2"}, 3), {}).count == 0);
+    CHECK(decode_colours(exec, Tensor::zeros(exec, {3, 4, 5}), keep_all).count == 0);
+    CHECK(decode_colours(exec, maps_of(exec, {"2"}, 3), keep_all).count == 0);
     // Two equally frequent colours: the lower one is the background.
-    CHECK(decode_colours(exec, maps_of(exec, {"12", "12"}, 3), {}).ids == std::vector<int32_t>{0, 1, 0, 1});
+    CHECK(decode_colours(exec, maps_of(exec, {"12", "12"}, 3), keep_all).ids == std::vector<int32_t>{0, 1, 0, 1});
   }
 }
 
@@ -71,9 +75,10 @@ TEST_CASE("colour decoding: the border rule finds the background where an object
   for (const Exec& exec : execs()) {
     const Tensor maps = maps_of(exec, {"0000", "0220", "0220", "2220"}, 3);
     const Tensor large = maps_of(exec, {"00001", "02220", "02220", "02220", "12222"}, 3);
-    CHECK(decode_colours(exec, maps, {}).ids == drawn({"....", ".11.", ".11.", "111."}).ids);
-    CHECK(decode_colours(exec, large, {}).ids == drawn({"11112", "1...1", "1...1", "1...1", "3...."}).ids);
-    const Labels by_border = decode_colours(exec, large, {.background = kernels::BackgroundRule::border});
+    CHECK(decode_colours(exec, maps, keep_all).ids == drawn({"....", ".11.", ".11.", "111."}).ids);
+    CHECK(decode_colours(exec, large, keep_all).ids == drawn({"11112", "1...1", "1...1", "1...1", "3...."}).ids);
+    const Labels by_border =
+        decode_colours(exec, large, {.background = kernels::BackgroundRule::border, .min_size = 0});
     CHECK(by_border.ids == drawn({"....1", ".222.", ".222.", ".222.", "32222"}).ids);
   }
 }

@@ -11,7 +11,7 @@ from tensorflow_side import numpy, tf
 import method_side as side
 
 FLOOR, COLOURS = 1e-4, 4
-PUBLISHED = [f"colours={COLOURS}", "radius=10", "inter_weight=4", "guide_weight=0"]
+PUBLISHED = [f"colours={COLOURS}", "radius=10", "inter_weight=4", "guide_weight=0", "min_size=0"]
 ROOT = side.checkout("FCRNET", "a checkout of FCRNet (cao13jf/FCRNet)", "fn_backbone.py")
 backbone, head, losses, process, postprocessing = peers.modules_of(
     ROOT, "fn_backbone", "fn_head", "fn_loss", "utils.process", "postprocessing")

@@ -40,13 +40,11 @@ def sdf_by_object(labels, truncate, kernel):
 
 
 def omnipose_by_object(labels):
-    """The unit gradient of each object's distance transform; the image border does not count as outside."""
+    """The unit gradient of each object's distance transform; outside of the image is background."""
     field = numpy.zeros((2, *labels.shape))
     for k in range(1, labels.max() + 1):
         own = labels == k
-        if not own.any() or own.all():
-            continue
-        phi = ndimage.distance_transform_edt(own)
+        phi = ndimage.distance_transform_edt(numpy.pad(own, 1))[1:-1, 1:-1]
         gradient = []
         for axis in (1, 0):
             after = numpy.zeros_like(own)
