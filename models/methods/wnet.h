@@ -13,7 +13,7 @@ struct WNetOptions {
   double radius = 10;  // objects within this distance, in px, are neighbours and should have different directions
   int capacity = 512;  // objects per sample in the loss; further ones count as background
   double inter_weight = 1;
-  bool pixel_mean = false;  // weight pixels equally, as the authors' code does, instead of objects
+  bool pixel_mean = true;  // weight pixels equally, as the authors' code does, instead of objects, as the paper does
   SeedDecoding decoding;
 };
 
