@@ -1,6 +1,7 @@
 #include "models/inference/scale_search.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <optional>
@@ -21,7 +22,7 @@ constexpr double min_trust = 0.25;        // of a scale that is chosen
 constexpr double enough_trust = 0.6;      // of one that makes others needless
 constexpr double max_ratio = 8;           // of two scales at which the objects found are compared
 constexpr int max_compared = 2;           // scales of each list whose objects are compared with another scale's
-constexpr double oversampled = 3;         // smoothness of an image that loses no detail when it is reduced
+constexpr double min_smoothness = 3;      // of an image that loses little detail when it is reduced
 
 struct Window {
   int y = 0, x = 0, height = 0, width = 0;  // in pixels of the image
@@ -35,6 +36,20 @@ struct Searched {
   std::function<Tensor(const Window&)> part;               // [C, height, width], where the model is
 };
 
+/// Squared differences of pixels one and two steps apart.
+class Differences {
+ public:
+  void add(int steps, const float* a, const float* b, int count) {
+    for (int i = 0; i < count; ++i)
+      sum_[steps - 1] += (double(a[i]) - double(b[i])) * (double(a[i]) - double(b[i]));
+    if (count > 0) count_[steps - 1] += count;
+  }
+  double ratio() const { return sum_[0] > 0 && count_[1] > 0 ? sum_[1] / count_[1] / (sum_[0] / count_[0]) : 0; }
+
+ private:
+  double sum_[2] = {}, count_[2] = {};
+};
+
 /// Where the image differs most from its middle value: sums over rectangles of min(|value - middle|, contrast), from
 /// cells of at most 256 x 256 along the sides. Also how smooth the image is from pixel to pixel.
 class Content {
@@ -45,16 +60,18 @@ class Content {
     sums_.assign(size_t(rows_ + 1) * size_t(columns_ + 1), 0);
     const Brightness b = image.brightness;
     std::vector<float> row(size_t(image.width));
+    std::vector<std::array<std::vector<float>, 2>> earlier(size_t(image.channels));  // the last two rows
     for (int y = 0; y < image.height; ++y)
       for (int c = 0; c < image.channels; ++c) {
         image.row(c, y, row.data());
         for (int x = 0; x < image.width; ++x)
           sum(y / cell_ + 1, x / cell_ + 1) += std::min(std::abs(double(row[size_t(x)]) - b.middle), b.contrast);
         for (int d = 1; d <= 2; ++d)
-          for (int x = d; x < image.width; ++x) {
-            const double difference = double(row[size_t(x)]) - double(row[size_t(x - d)]);
-            differences_[d - 1] += difference * difference;
-          }
+          along_rows_.add(d, row.data() + d, row.data(), image.width - d);
+        std::array<std::vector<float>, 2>& above = earlier[size_t(c)];
+        for (int d = 1; d <= std::min(y, 2); ++d)
+          along_columns_.add(d, row.data(), above[size_t((y - d) % 2)].data(), image.width);
+        above[size_t(y % 2)] = row;
       }
     for (int r = 1; r <= rows_; ++r)
       for (int k = 1; k <= columns_; ++k)
@@ -80,10 +97,10 @@ class Content {
   }
   Window whole() const { return {0, 0, image_.height, image_.width}; }
 
-  /// The squared differences of pixels two columns apart over those of pixels one column apart: 4 where the image is
-  /// smooth from pixel to pixel, so that it is sampled more finely than its detail needs, 2 or less where each pixel
-  /// has detail or noise of its own. 0 in an image of one value.
-  double smoothness() const { return differences_[0] > 0 ? differences_[1] / differences_[0] : 0; }
+  /// The mean squared difference of neighbours two pixels apart over that of neighbours one pixel apart, of rows and of
+  /// columns, the smaller ratio: 4 where the image is smooth, about 2.5 with edges as sharp as pixels can show, and 1
+  /// where each pixel has noise of its own. 0 in an image of one value, or of fewer than three pixels along a side.
+  double smoothness() const { return std::min(along_rows_.ratio(), along_columns_.ratio()); }
 
  private:
   static constexpr int max_cells = 256;
@@ -92,8 +109,8 @@ class Content {
 
   const Searched& image_;
   int cell_, rows_, columns_;
-  std::vector<double> sums_;    // [r][k]: over the cells above and left of corner (r, k)
-  double differences_[2] = {};  // sums of squares, of pixels one and two columns apart
+  std::vector<double> sums_;  // [r][k]: over the cells above and left of corner (r, k)
+  Differences along_rows_, along_columns_;
 };
 
 /// The objects of a part of an image as the network sees it at a scale.
@@ -208,18 +225,17 @@ class Search {
   bool in_band(double diameter) const {
     const double ratio = diameter / trained_.diameter;
     const auto bound = [](double end) { return std::pow(end, 2. / 3); };
-    const double most = loses_no_detail() ? neighbour : std::max(bound(largest()), neighbour);
+    const double most = is_smooth() ? neighbour : std::max(bound(largest()), neighbour);
     return ratio >= std::min(bound(smallest()), 1 / neighbour) && ratio <= most;
   }
-  /// Whether the image can be reduced without a loss.
-  bool loses_no_detail() const { return content_.smoothness() >= oversampled; }
+  bool is_smooth() const { return content_.smoothness() >= min_smoothness; }
   /// The ends of the training's range, over its median.
   double smallest() const { return trained_.small_diameter > 0 ? trained_.small_diameter / trained_.diameter : 1; }
   double largest() const { return trained_.large_diameter > 0 ? trained_.large_diameter / trained_.diameter : 1; }
 
   double scale_for(double diameter) const {
     const double ratio = diameter / trained_.diameter;
-    if (ratio > 1 && loses_no_detail()) return rounded(1 / ratio);
+    if (ratio > 1 && is_smooth()) return rounded(1 / ratio);
     const double seen =
         std::clamp(std::sqrt(ratio), std::min(smallest(), 1 / neighbour), std::max(largest(), neighbour));
     return rounded(seen / ratio);

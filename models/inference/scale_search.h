@@ -24,9 +24,9 @@ struct FoundScale {
 /// thirds of the training's range on a logarithmic scale, or within a factor of 1.26 of its median. It is also kept
 /// where nothing is found at any scale. The same image gives the same scale on every run.
 ///
-/// An image whose objects are larger than those of the training by more than a factor of 1.26, and which is smooth from
-/// pixel to pixel, is magnified without showing more detail. It is reduced until its median diameter is that of the
-/// training, whatever the training's range: large objects of training images are sharp.
+/// One rule comes before these: an image that is smooth from pixel to pixel, and whose median diameter is more than 1.26
+/// times the training's, is reduced until it is the training's, even within the training's range. It is sampled more
+/// finely than its detail needs, while large objects of training images are sharp.
 FoundScale find_scale(const Exec&, const Method&, const Predictor&, const Source&, const Appearance& trained);
 /// The same for an image that is read in parts, of which at most max_bytes of pixels are held at a time.
 FoundScale find_scale(const Exec&, const Method&, const Predictor&, const LargeImage&, const Appearance& trained,

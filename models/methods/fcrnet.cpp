@@ -34,7 +34,8 @@ void publish(FcrNetOptions& o, Settings& s) {
   s.flag(Use::training, "cosine", o.cosine, "use the loss of the paper instead of that of its authors' code");
   s.number(Use::training, "inter_weight", o.inter_weight, 0, 1e6, "weight of the loss between objects; published: 4");
   s.number(Use::training, "guide_weight", o.guide_weight, 0, 1e6,
-           "weight of the difference from a colouring by a fixed rule, which shortens the training; published: 0");
+           "weight of the difference from a colouring by a fixed rule, which shortens the training; published: 0")
+      .optional = true;
   s.numbers(Use::training, "alphas", o.alphas, "exponents of the activation, one for each fifth of the training");
   s.choice(Use::decoding, "background", o.decoding.background, background_rules,
            "how the colour of the background is found")
@@ -42,6 +43,13 @@ void publish(FcrNetOptions& o, Settings& s) {
   s.integer(Use::decoding, "connectivity", o.decoding.connectivity, 4, 8, "connectivity of an object's pixels, 4 or 8");
   s.integer(Use::decoding, "min_size", o.decoding.min_size, 0, 1 << 30, "smaller objects are dropped, px; published: 0")
       .candidates = {"0", "15", "25"};
+}
+
+/// Settings of model files from before the guide lack its weight.
+FcrNetOptions without_guide() {
+  FcrNetOptions options;
+  options.guide_weight = 0;
+  return options;
 }
 
 }  // namespace
@@ -52,7 +60,8 @@ FcrNet::FcrNet(const FcrNetOptions& options)
       head_(params_, "colours", options.width, options.colours) {
   publish(options_, settings_);
 }
-FcrNet::FcrNet(const std::string&, const Json& config) : FcrNet(options_from<FcrNetOptions>(config, publish)) {}
+FcrNet::FcrNet(const std::string&, const Json& config)
+    : FcrNet(options_from<FcrNetOptions>(config, publish, config.is_null() ? FcrNetOptions{} : without_guide())) {}
 
 void FcrNet::check_settings() const {
   if (options_.decoding.connectivity != 4 && options_.decoding.connectivity != 8)

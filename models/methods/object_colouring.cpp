@@ -150,10 +150,10 @@ std::vector<int> colour_in_raster_order(const Labels& labels, const ObjectGraph&
   std::vector<int> colour(graph.edges.size(), unset);
   for (const int32_t id : labels.ids) {
     if (id <= 0 || colour[size_t(id) - 1] != unset) continue;
-    std::vector<int> taken(size_t(colours), 0);
+    std::vector<int64_t> cost(size_t(colours), 0);
     for (const auto& edge : graph.edges[size_t(id) - 1])
-      if (const int c = colour[size_t(edge.to)]; c != unset) ++taken[size_t(c)];
-    colour[size_t(id) - 1] = int(std::min_element(taken.begin(), taken.end()) - taken.begin());
+      if (const int c = colour[size_t(edge.to)]; c != unset) cost[size_t(c)] += cost_of(edge);
+    colour[size_t(id) - 1] = int(std::min_element(cost.begin(), cost.end()) - cost.begin());
   }
   return colour;
 }

@@ -22,9 +22,10 @@ ObjectGraph object_graph(const Labels&, double radius);
 /// conflict. Deterministic.
 std::vector<int> colour_objects(const ObjectGraph&, int colours);
 
-/// A colour from 0 to colours - 1 for each object, by a rule that a network can learn because it looks only upwards: in
-/// raster order of their first pixels, objects get the lowest colour that no neighbour has yet, or the one that the
-/// fewest have. More neighbours share a colour than with colour_objects().
+/// A colour from 0 to colours - 1 for each object, by a rule that a network can learn, because it depends only on
+/// objects that begin above an object, or left of it in the same row: in raster order of their first pixels, objects
+/// get the lowest colour that no neighbour has yet; if all are taken, the one that the fewest neighbours have, above
+/// all touching ones. More neighbours share a colour than with colour_objects().
 std::vector<int> colour_in_raster_order(const Labels&, const ObjectGraph&, int colours);
 
 /// The number of neighbouring pairs that share a colour, and how many of these touch.

@@ -94,10 +94,7 @@ TargetTensors targets_of(const Method& method, const Labels& truth) {
   Loader loader(examples, load, [&](const Exec& exec, View<const int32_t, 2> labels, const SampleTargets& to) {
     method.make_targets(exec, labels, to);
   });
-  TargetTensors copies;
-  for (const auto& [name, target] : loader.next().targets)
-    copies[name] = target;
-  return copies;
+  return loader.next().targets;
 }
 
 }  // namespace
@@ -124,6 +121,46 @@ TEST_CASE("methods: FCRNet's guide is a colouring of the objects, and there is n
   const Tensor colours = Tensor::from<float>(cpu, {5, 64, 64}, guide.to_host<float>(cpu));
   CHECK(method->decode(cpu, {{{"colours", colours}}}).labels.ids == truth.ids);
   CHECK(targets_of(*method_with("fc", {"width=4", "guide_weight=0"}), truth).count("guide") == 0);
+
+  const std::vector<float> empty =
+      targets_of(*method, compact(64, 64, std::vector<int64_t>(64 * 64))).at("guide").to_host<float>(cpu);
+  CHECK(std::all_of(empty.begin(), empty.begin() + 64 * 64, [](float v) { return v == 1; }));
+  CHECK(std::all_of(empty.begin() + 64 * 64, empty.end(), [](float v) { return v == 0; }));
+}
+
+TEST_CASE("methods: FCRNet's loss is the published one plus the weighted guide, in both of its forms") {
+  const Exec cpu;
+  const Labels truth = make_synthetic({.kind = SynthKind::nuclei, .size = 64, .seed = 8}, 0).labels;
+  const StepState state{.scheduled = 2};
+  for (const std::string cosine : {"cosine=false", "cosine=true"}) {
+    const auto loss = [&](const std::string& weight) {
+      const std::unique_ptr<Method> method = method_with("fc", {"width=4", cosine, weight});
+      method->params().allocate(cpu);
+      method->params().init(cpu, 1);
+      Batch batch{targets_of(*method, truth)};
+      batch.tensors["image"] =
+          Tensor::from<float>(cpu, {1, 1, 64, 64}, std::vector<float>(truth.ids.begin(), truth.ids.end()));
+      Tape tape(cpu);
+      const LossTerms terms = method->loss(tape, batch, &state);
+      std::map<std::string, double> values{{"total", terms.total.value.to_host<float>(cpu)[0]}};
+      for (const auto& [name, term] : terms.terms)
+        values[name] = term.value.to_host<float>(cpu)[0];
+      return values;
+    };
+    std::map<std::string, double> without = loss("guide_weight=0"), with = loss("guide_weight=7");
+    CHECK(without.count("guide") == 0);
+    CHECK(with["guide"] > 0.01);
+    CHECK(with["total"] == doctest::Approx(without["total"] + 7 * with["guide"]).epsilon(1e-6));
+    CHECK(with["intra"] == without["intra"]);
+  }
+}
+
+TEST_CASE("methods: an FCRNet from before the guide loads, and is trained without one") {
+  Json config = method_with("fc", {"width=4"})->config();
+  REQUIRE(config.erase("guide_weight") == 1);
+  const std::unique_ptr<Method> method = make_method(config);
+  CHECK(method->config().at("guide_weight") == 0);
+  CHECK(method->targets().maps.size() == 1);
 }
 
 TEST_CASE("methods: every method's stopped and resumed run ends with the same bytes as an uninterrupted one") {

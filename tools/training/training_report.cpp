@@ -181,7 +181,7 @@ void TrainingReport::write() {
   complete_ = true;
   const std::vector<Column> table = read_metrics(files_.metrics());
   const Json run = parse_json(text_of(files_.folder / "run.json"));
-  const std::vector<double>&steps = values_of(table, "step"), &scores = values_of(table, "val_AP50_95");
+  const std::vector<double> steps = values_of(table, "step"), scores = values_of(table, "val_AP50_95");
   Report page{"Training of " + run.value("model", std::string("a model")), "", {}, {}};
   page.summary = fmt::format("Step {:.0f} of {}, {} for training.", steps.back(), run.value("steps", int64_t(0)),
                              counted(run.value("images", int64_t(0)), "image"));
