@@ -1,5 +1,7 @@
 #include "models/methods/colour_decoding.h"
 
+#include <algorithm>
+
 #include "engine/pool.h"
 #include "kernels/image/components.h"
 #include "kernels/image/label_filter.h"
@@ -18,22 +20,22 @@ Labels decode_colours(const Exec& exec, const Tensor& maps, const ColourDecoding
   return {height, width, int(count), objects.to_host<int32_t>(exec)};
 }
 
-Tensor one_hot(const Exec& exec, const Labels& labels, const std::vector<int>& colour_of_object, int colours) {
-  const size_t pixels = labels.ids.size();
-  std::vector<float> maps(pixels * size_t(colours));
-  for (size_t i = 0; i < pixels; ++i) {
-    const int32_t id = labels.ids[i];
-    maps[size_t(id == 0 ? 0 : colour_of_object[size_t(id) - 1]) * pixels + i] = 1;
+void write_one_hot(View<const int32_t, 2> labels, const std::vector<int>& colour_of_object, View<float, 3> maps) {
+  std::fill_n(maps.data, maps.size(), 0.0f);
+  for (int64_t i = 0; i < labels.size(); ++i) {
+    const int32_t id = labels.data[i];
+    maps.data[(id == 0 ? 0 : colour_of_object[size_t(id) - 1] + 1) * labels.size() + i] = 1;
   }
-  return Tensor::from(exec, {colours, labels.height, labels.width}, maps);
 }
 
 Tensor colour_oracle(const Exec& exec, const Labels& labels, int colours, double radius) {
   if (colours < 2) refuse("colours = ", colours, ": expected at least 2, one of which is the background's");
-  std::vector<int> colour = colour_objects(object_graph(labels, radius), colours - 1);
-  for (int& c : colour)
-    ++c;
-  return one_hot(exec, labels, colour, colours);
+  const Shape shape{colours, labels.height, labels.width};
+  std::vector<float> maps(size_t(shape.size()));
+  write_one_hot({labels.ids.data(), {labels.height, labels.width}},
+                colour_objects(object_graph(labels, radius), colours - 1),
+                {maps.data(), {colours, labels.height, labels.width}});
+  return Tensor::from(exec, shape, maps);
 }
 
 }  // namespace basin

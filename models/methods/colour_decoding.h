@@ -24,8 +24,8 @@ Labels decode_colours(const Exec&, const Tensor& maps, const ColourDecoding&);
 /// suffice. colours >= 2.
 Tensor colour_oracle(const Exec&, const Labels&, int colours, double radius = 10);
 
-/// One-hot maps of colours: out [colours, H, W] is 1 where a pixel's object, or the background, has this colour.
-/// colour_of_object is indexed by id - 1; its values begin at 1, because colour 0 is the background.
-Tensor one_hot(const Exec&, const Labels&, const std::vector<int>& colour_of_object, int colours);
+/// One-hot maps of colours, in host memory: maps [colours, H, W] are 1 in channel 0 on the background and in channel
+/// c + 1 where the object has colour c, else 0. labels [H, W] are compact; colour_of_object is indexed by id - 1.
+void write_one_hot(View<const int32_t, 2> labels, const std::vector<int>& colour_of_object, View<float, 3> maps);
 
 }  // namespace basin

@@ -100,13 +100,8 @@ void FcrNet::make_targets(const Exec&, View<const int32_t, 2> labels, const Samp
 void FcrNet::make_guide(View<const int32_t, 2> labels, View<float, 3> guide) const {
   const int32_t count = *std::max_element(labels.data, labels.data + labels.size());
   const Labels objects{labels.dim[0], labels.dim[1], count, {labels.data, labels.data + labels.size()}};
-  const std::vector<int> colour =
-      colour_in_raster_order(objects, object_graph(objects, options_.radius), options_.colours - 1);
-  std::fill_n(guide.data, guide.size(), 0.0f);
-  for (int64_t i = 0; i < labels.size(); ++i) {
-    const int32_t id = labels.data[i];
-    guide.data[(id > 0 ? colour[size_t(id) - 1] + 1 : 0) * labels.size() + i] = 1;
-  }
+  write_one_hot(labels, colour_in_raster_order(objects, object_graph(objects, options_.radius), options_.colours - 1),
+                guide);
 }
 
 double FcrNet::scheduled(double progress) const { return options_.alphas[size_t(std::clamp(int(progress * 5), 0, 4))]; }

@@ -109,11 +109,13 @@ TEST_CASE("object colouring: in raster order, objects get the lowest colour that
   CHECK(colour_in_raster_order(labels, graph, 4) == std::vector<int>{2, 1, 0, 0});
   CHECK(colour_in_raster_order(labels, graph, 2) == std::vector<int>{0, 1, 0, 0});
   CHECK(colour_in_raster_order(labels, graph, 1) == std::vector<int>{0, 0, 0, 0});
-  // The last object is near objects of colours 0, 1 and 0, and touches the second: two conflicts are better than one
-  // of objects that touch.
+  // Both colours are taken around the last object: it gets the one that fewer neighbours have.
   const Labels row = drawn({"1.2.3", "..444"}), far = drawn({"1.2..3", "444444"});
   CHECK(colour_in_raster_order(row, object_graph(row, 2), 2) == std::vector<int>{0, 1, 0, 1});
   CHECK(colour_in_raster_order(far, object_graph(far, 3), 2) == std::vector<int>{0, 1, 0, 1});
+  // It touches only the second object, of colour 1. Two conflicts at a distance are better than this one.
+  const Labels apart = drawn({"1.2...3", "..444.."});
+  CHECK(colour_in_raster_order(apart, object_graph(apart, 2), 2) == std::vector<int>{0, 1, 0, 0});
   CHECK(colour_in_raster_order(drawn({".."}), object_graph(drawn({".."}), 3), 2).empty());
 }
 

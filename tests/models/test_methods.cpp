@@ -48,6 +48,20 @@ std::vector<Example> nuclei(int count) {
   return examples;
 }
 
+/// The targets of one whole image of 64 x 64 pixels.
+TargetTensors targets_of(const Method& method, const Labels& truth) {
+  const SampleSpec spec = method.sample_spec();
+  std::vector<Example> examples;
+  examples.push_back(example("image", truth));
+  LoaderOptions load;
+  load.batch = 1, load.crop = 64, load.margin = spec.margin, load.beyond = spec.beyond;
+  load.targets = method.targets(), load.whole_image = spec.whole_objects, load.workers = 1;
+  Loader loader(examples, load, [&](const Exec& exec, View<const int32_t, 2> labels, const SampleTargets& to) {
+    method.make_targets(exec, labels, to);
+  });
+  return loader.next().targets;
+}
+
 TrainOptions few_steps(const Method& method, int64_t steps) {
   const TrainingDefaults d = method.training_defaults();
   TrainOptions o;
@@ -80,24 +94,6 @@ TEST_CASE("methods: the numbers of parameters equal the published ones") {
   CHECK(parameters("fc", {"colours=10"}) == 1942250);
   CHECK(parameters("og", {}) == 62293960);
 }
-
-namespace {
-
-/// The targets of one whole image of 64 x 64 pixels.
-TargetTensors targets_of(const Method& method, const Labels& truth) {
-  const SampleSpec spec = method.sample_spec();
-  std::vector<Example> examples;
-  examples.push_back(example("image", truth));
-  LoaderOptions load;
-  load.batch = 1, load.crop = 64, load.margin = spec.margin, load.beyond = spec.beyond;
-  load.targets = method.targets(), load.whole_image = spec.whole_objects, load.workers = 1;
-  Loader loader(examples, load, [&](const Exec& exec, View<const int32_t, 2> labels, const SampleTargets& to) {
-    method.make_targets(exec, labels, to);
-  });
-  return loader.next().targets;
-}
-
-}  // namespace
 
 TEST_CASE("methods: W-Net's training target equals its oracle's distance map, also at the image border") {
   const Exec cpu;
