@@ -1,12 +1,11 @@
 #include "models/inference/scale_search.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <functional>
 #include <optional>
 
 #include "data/metrics/metrics.h"
+#include "models/inference/image_content.h"
 
 namespace basin {
 namespace {
@@ -24,99 +23,10 @@ constexpr double max_ratio = 8;           // of two scales at which the objects 
 constexpr int max_compared = 2;           // scales of each list whose objects are compared with another scale's
 constexpr double min_smoothness = 3;      // of an image that loses little detail when it is reduced
 
-struct Window {
-  int y = 0, x = 0, height = 0, width = 0;  // in pixels of the image
-};
-
-/// The image that is searched: a Source, or one that is read in parts.
-struct Searched {
-  int height, width, channels;
-  Brightness brightness;
-  std::function<void(int channel, int y, float* to)> row;  // rows are read from the top down
-  std::function<Tensor(const Window&)> part;               // [C, height, width], where the model is
-};
-
-/// Squared differences of pixels one and two steps apart.
-class Differences {
- public:
-  void add(int steps, const float* a, const float* b, int count) {
-    for (int i = 0; i < count; ++i)
-      sum_[steps - 1] += (double(a[i]) - double(b[i])) * (double(a[i]) - double(b[i]));
-    if (count > 0) count_[steps - 1] += count;
-  }
-  double ratio() const { return sum_[0] > 0 && count_[1] > 0 ? sum_[1] / count_[1] / (sum_[0] / count_[0]) : 0; }
-
- private:
-  double sum_[2] = {}, count_[2] = {};
-};
-
-/// Where the image differs most from its middle value: sums over rectangles of min(|value - middle|, contrast), from
-/// cells of at most 256 x 256 along the sides. Also how smooth the image is from pixel to pixel.
-class Content {
- public:
-  explicit Content(const Searched& image) : image_(image) {
-    cell_ = (std::max(image.height, image.width) + max_cells - 1) / max_cells;
-    rows_ = (image.height + cell_ - 1) / cell_, columns_ = (image.width + cell_ - 1) / cell_;
-    sums_.assign(size_t(rows_ + 1) * size_t(columns_ + 1), 0);
-    const Brightness b = image.brightness;
-    std::vector<float> row(size_t(image.width));
-    std::vector<std::array<std::vector<float>, 2>> earlier(size_t(image.channels));  // the last two rows
-    for (int y = 0; y < image.height; ++y)
-      for (int c = 0; c < image.channels; ++c) {
-        image.row(c, y, row.data());
-        for (int x = 0; x < image.width; ++x)
-          sum(y / cell_ + 1, x / cell_ + 1) += std::min(std::abs(double(row[size_t(x)]) - b.middle), b.contrast);
-        for (int d = 1; d <= 2; ++d)
-          along_rows_.add(d, row.data() + d, row.data(), image.width - d);
-        std::array<std::vector<float>, 2>& above = earlier[size_t(c)];
-        for (int d = 1; d <= std::min(y, 2); ++d)
-          along_columns_.add(d, row.data(), above[size_t((y - d) % 2)].data(), image.width);
-        above[size_t(y % 2)] = row;
-      }
-    for (int r = 1; r <= rows_; ++r)
-      for (int k = 1; k <= columns_; ++k)
-        sum(r, k) += sum(r - 1, k) + sum(r, k - 1) - sum(r - 1, k - 1);
-  }
-
-  /// The fullest square window of this side in another window, of whose sides it has those that are smaller.
-  Window fullest(int side, const Window& in) const {
-    Window best{in.y, in.x, std::min(side, in.height), std::min(side, in.width)};
-    const int rows = std::max(1, best.height / cell_), columns = std::max(1, best.width / cell_);
-    const int bottom = std::min(rows_, (in.y + in.height + cell_ - 1) / cell_);
-    const int right = std::min(columns_, (in.x + in.width + cell_ - 1) / cell_);
-    double most = -1;
-    int row = in.y / cell_, column = in.x / cell_;
-    for (int r = in.y / cell_; r + rows <= bottom; ++r)
-      for (int k = in.x / cell_; k + columns <= right; ++k) {
-        const double inside = sum(r + rows, k + columns) - sum(r, k + columns) - sum(r + rows, k) + sum(r, k);
-        if (inside > most) most = inside, row = r, column = k;
-      }
-    best.y = std::clamp(row * cell_, in.y, in.y + in.height - best.height);
-    best.x = std::clamp(column * cell_, in.x, in.x + in.width - best.width);
-    return best;
-  }
-  Window whole() const { return {0, 0, image_.height, image_.width}; }
-
-  /// The mean squared difference of neighbours two pixels apart over that of neighbours one pixel apart, of rows and of
-  /// columns, the smaller ratio: 4 where the image is smooth, about 2.5 with edges as sharp as pixels can show, and 1
-  /// where each pixel has noise of its own. 0 in an image of one value, or of fewer than three pixels along a side.
-  double smoothness() const { return std::min(along_rows_.ratio(), along_columns_.ratio()); }
-
- private:
-  static constexpr int max_cells = 256;
-  double& sum(int r, int k) { return sums_[size_t(r) * size_t(columns_ + 1) + size_t(k)]; }
-  double sum(int r, int k) const { return sums_[size_t(r) * size_t(columns_ + 1) + size_t(k)]; }
-
-  const Searched& image_;
-  int cell_, rows_, columns_;
-  std::vector<double> sums_;  // [r][k]: over the cells above and left of corner (r, k)
-  Differences along_rows_, along_columns_;
-};
-
 /// The objects of a part of an image as the network sees it at a scale.
 struct Look {
   double scale = 1;
-  Window window;
+  PixelRect window;
   Labels labels;
   std::vector<double> diameters;  // of objects that the window does not cut, sorted
   bool empty() const { return diameters.empty(); }
@@ -138,7 +48,7 @@ std::vector<double> whole_diameters(const Labels& labels) {
 }
 
 /// The labels of a look in a window that lies in its own.
-Labels labels_in(const Look& look, const Window& w) {
+Labels labels_in(const Look& look, const PixelRect& w) {
   const auto at = [&](int offset, int from, int to) { return int(int64_t(offset) * to / from); };
   const int y0 = at(w.y - look.window.y, look.window.height, look.labels.height);
   const int x0 = at(w.x - look.window.x, look.window.width, look.labels.width);
@@ -159,7 +69,7 @@ double agreement(const Look& a, const Look& b) {
 
 class Search {
  public:
-  Search(const Exec& exec, const Method& method, const Predictor& predictor, const Searched& image,
+  Search(const Exec& exec, const Method& method, const Predictor& predictor, const SearchedImage& image,
          const Appearance& trained)
       : exec_(exec),
         method_(method),
@@ -203,8 +113,8 @@ class Search {
   }
 
   Look look(double scale) const { return look(scale, content_.whole()); }
-  Look look(double scale, const Window& in) const {
-    const Window w = content_.fullest(std::max(1, int(std::lround(side_ / scale))), in);
+  Look look(double scale, const PixelRect& in) const {
+    const PixelRect w = content_.fullest(std::max(1, int(std::lround(side_ / scale))), in);
     Look l{scale, w, {}, {}};
     l.labels = labels_of(at_scale(exec_, image_.part(w), scale));
     l.diameters = whole_diameters(l.labels);
@@ -261,9 +171,9 @@ class Search {
   const Exec& exec_;
   const Method& method_;
   const Predictor& predictor_;
-  const Searched& image_;
+  const SearchedImage& image_;
   const Appearance& trained_;
-  Content content_;
+  ImageContent content_;
   int side_;
 };
 
@@ -272,12 +182,12 @@ class Search {
 FoundScale find_scale(const Exec& exec, const Method& method, const Predictor& predictor, const Source& source,
                       const Appearance& trained) {
   BASIN_CHECK(trained.diameter > 0, "a median diameter of ", trained.diameter);
-  const Searched image{source.height(),
-                       source.width(),
-                       source.channels(),
-                       brightness_of(source),
-                       [&](int c, int y, float* to) { source.row(c, y, 0, source.width(), to); },
-                       [&](const Window& w) { return part_of(exec, source, w.y, w.x, w.height, w.width); }};
+  const SearchedImage image{source.height(),
+                            source.width(),
+                            source.channels(),
+                            brightness_of(source),
+                            [&](int c, int y, float* to) { source.row(c, y, 0, source.width(), to); },
+                            [&](const PixelRect& w) { return part_of(exec, source, w.y, w.x, w.height, w.width); }};
   return Search(exec, method, predictor, image, trained).run();
 }
 
@@ -295,10 +205,8 @@ FoundScale find_scale(const Exec& exec, const Method& method, const Predictor& p
     }
     band->row(c, y % rows, 0, large.width(), to);
   };
-  const auto part = [&](const Window& w) {
-    return part_of(exec, large.part({w.y, w.x, w.height, w.width}), 0, 0, w.height, w.width);
-  };
-  const Searched image{large.height(), large.width(), large.channels(), large.brightness(), row, part};
+  const auto part = [&](const PixelRect& w) { return part_of(exec, large.part(w), 0, 0, w.height, w.width); };
+  const SearchedImage image{large.height(), large.width(), large.channels(), large.brightness(), row, part};
   return Search(exec, method, predictor, image, trained).run();
 }
 
