@@ -71,10 +71,22 @@ Appearance appearance_of(const std::vector<Example>& examples) {
           at_share(sizes, 0.05),   at_share(sizes, 0.5),    at_share(sizes, 0.95)};
 }
 
+double common_pixel_size(const std::vector<Example>& examples) {
+  double smallest = 0, largest = 0;
+  for (const Example& e : examples) {
+    const double size = e.source.image().stack.pixel_size.value_or(0);
+    if (size <= 0) return 0;
+    smallest = smallest > 0 ? std::min(smallest, size) : size, largest = std::max(largest, size);
+  }
+  return largest <= 1.01 * smallest ? smallest : 0;
+}
+
 Json to_json(const Appearance& a) {
-  return {{"middle", {a.low_middle, a.high_middle}},
-          {"contrast", {a.low_contrast, a.high_contrast}},
-          {"diameter", {a.small_diameter, a.diameter, a.large_diameter}}};
+  Json json{{"middle", {a.low_middle, a.high_middle}},
+            {"contrast", {a.low_contrast, a.high_contrast}},
+            {"diameter", {a.small_diameter, a.diameter, a.large_diameter}}};
+  if (a.pixel_size > 0) json["pixel_size"] = a.pixel_size;
+  return json;
 }
 
 std::optional<Appearance> appearance_in(const Json& info) {
@@ -91,8 +103,11 @@ std::optional<Appearance> appearance_in(const Json& info) {
   };
   const auto middle = numbers("middle", 2), contrast = numbers("contrast", 2), diameter = numbers("diameter", 3);
   if (!middle || !contrast || !diameter) return {};
-  return Appearance{(*middle)[0],   (*middle)[1],   (*contrast)[0], (*contrast)[1],
-                    (*diameter)[0], (*diameter)[1], (*diameter)[2]};
+  Appearance a{(*middle)[0],   (*middle)[1],   (*contrast)[0], (*contrast)[1],
+               (*diameter)[0], (*diameter)[1], (*diameter)[2]};
+  if (j.contains("pixel_size") && j["pixel_size"].is_number())
+    a.pixel_size = std::max(0., j["pixel_size"].get<double>());
+  return a;
 }
 
 std::vector<std::string> remarks_on(const Source& source, const Labels& labels,

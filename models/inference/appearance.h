@@ -8,7 +8,8 @@
 
 namespace basin {
 
-/// The range of brightness and of object sizes in the images that a model was trained on, as its network sees them.
+/// The range of brightness and of object sizes in the images that a model was trained on, and the size of their pixels,
+/// as its network sees them.
 /// Stored in the model file, so that segmentation can warn about unlike images.
 struct Appearance {
   /// The middle of an image's normalised values, all channels together, and their contrast: the 99.8th minus the 1st
@@ -16,12 +17,16 @@ struct Appearance {
   double low_middle = 0, high_middle = 0, low_contrast = 0, high_contrast = 0;
   /// Diameters 2 sqrt(area / pi) of objects in pixels: percentiles 5, 50 and 95.
   double small_diameter = 0, diameter = 0, large_diameter = 0;
+  double pixel_size = 0;  // um; 0: unknown, or not the same in all images
 };
 
 /// The diameters of objects by their areas in pixels; those of no pixel are left out.
 std::vector<double> diameters_of(const std::vector<int64_t>& areas);
 
+/// Without a pixel size, which a network's scale changes: see common_pixel_size().
 Appearance appearance_of(const std::vector<Example>&);
+/// The pixel size (um) that the files of all images give, equal to 1 %; 0 if there is none.
+double common_pixel_size(const std::vector<Example>&);
 Json to_json(const Appearance&);
 /// Reads it from a model's description; none if it is missing or invalid.
 std::optional<Appearance> appearance_in(const Json& info);

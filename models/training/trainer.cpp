@@ -138,7 +138,9 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
   std::vector<Example> scaled;
   if (o.segment.scale != 1) scaled = scaled_examples(originals, o.segment.scale);
   const std::vector<Example>& examples = o.segment.scale != 1 ? scaled : originals;
-  const Json appearance = to_json(appearance_of(examples));
+  Appearance seen_as = appearance_of(examples);
+  seen_as.pixel_size = (o.pixel_size > 0 ? o.pixel_size : common_pixel_size(originals)) / o.segment.scale;
+  const Json appearance = to_json(seen_as);
   if (o.ignore_label && !method.ignore_negative_labels())
     refuse("--ignore-label ", *o.ignore_label, ": the method ", method.name(),
            " cannot leave pixels out of its losses");

@@ -27,6 +27,7 @@ struct TrainOptions {
   bool freeze_encoder = false;          // do not change the tensors that begin with Method::encoder()
   int workers = 0;                      // threads that prepare batches; 0: 1, or on a GPU as many as the cores allow
   SegmentOptions segment;               // for validation; training images are seen at its scale too
+  double pixel_size = 0;                // of the training images, um; 0: as their files say, if they agree
   bool tensorboard = false;             // write RunFiles::events() too
   std::function<void()> accepted;       // called once before the first step, when all settings have been accepted
   /// If set, called for each validation image that was scored, in their order.

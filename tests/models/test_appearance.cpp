@@ -48,6 +48,26 @@ std::string joined(const std::vector<std::string>& remarks) {
 
 }  // namespace
 
+TEST_CASE("appearance: the common pixel size is that of all images, or unknown") {
+  const auto with_sizes = [](const std::vector<std::optional<double>>& sizes) {
+    std::vector<Example> examples;
+    for (const std::optional<double>& size : sizes) {
+      Image image = image_of(2, 2, {0, 20000, 40000, 60000});
+      image.stack.pixel_size = size;
+      examples.push_back({"e", Source(image, 1, parse_normalisation("divide"), "e"), StoredLabels(squares(2, 1))});
+    }
+    return common_pixel_size(examples);
+  };
+  CHECK(with_sizes({0.2, 0.2}) == 0.2);
+  CHECK(with_sizes({0.2, 0.2015}) == 0.2);
+  CHECK(with_sizes({0.2, 0.21}) == 0);
+  CHECK(with_sizes({0.2, std::nullopt}) == 0);
+  CHECK(with_sizes({}) == 0);
+  Appearance known;
+  known.pixel_size = 0.25;
+  CHECK(appearance_in(Json{{"appearance", to_json(known)}})->pixel_size == 0.25);
+}
+
 TEST_CASE("appearance: segmentation reports how an image differs from the training images") {
   const Normalisation divide = parse_normalisation("divide");
   std::vector<Example> examples;

@@ -91,6 +91,33 @@ TEST_CASE("compare-models: with labels, the table has the same scores as segment
   CHECK(fs::exists(folder / "t.json.run.json"));
 }
 
+TEST_CASE("compare-models: the page shows the table, and what each model finds in each image") {
+  const Folder folder;
+  for (const char* name : {"a", "b"}) {
+    fs::copy_file(sample + "_img.png", folder / ("in/" + std::string(name) + "_img.png"));
+    fs::copy_file(sample + "_masks.png", folder / ("in/" + std::string(name) + "_masks.png"));
+  }
+  put_model(folder / "poor.safetensors");
+  const std::string more = " --models nuclei-fluo,poor.safetensors --device cpu --report-images 1 --report ";
+  const Ran ran = run_basin(folder, "compare-models in" + more + "page.html");
+  REQUIRE_MESSAGE(ran.code == 0, ran.err);
+  const std::string page = read_bytes(folder / "page.html");
+  CHECK(contains(page, "2 images, with labels: AP by the rules of stardist"));
+  CHECK(contains(page, "<th scope=\"row\">poor.safetensors</th>"));
+  CHECK(occurrences(page, "<article>") == 1);
+  CHECK(occurrences(page, "<figure>") == 3);  // the truth, and one picture of each model
+  CHECK(contains(page, "a_img.png: truth, "));
+  CHECK(contains(page, "nuclei-fluo: "));
+  CHECK(contains(page, "AP50 0."));
+  CHECK(fs::exists(folder / "page.html.run.json"));
+  const Ran alone = run_basin(folder, "compare-models in/a_img.png" + more + "alone.html");
+  REQUIRE_MESSAGE(alone.code == 0, alone.err);
+  CHECK(occurrences(read_bytes(folder / "alone.html"), "<figure>") == 2);
+  const Ran refused = run_basin(folder, "compare-models in" + more + "in/a_img.png");
+  CHECK(refused.code == 1);
+  CHECK(contains(refused.err, "in/a_img.png: this input file would be overwritten"));
+}
+
 TEST_CASE("compare-models: images are processed at the scale that segment uses by default") {
   const Folder folder;
   fs::copy_file(sample + "_img.png", folder / "in/a_img.png");

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <sstream>
 
 #include "data/files/image.h"
 #include "engine/json.h"
@@ -79,6 +80,40 @@ TEST_CASE("segment: scores are written beside the labels if the method gives the
   CHECK(read_bytes(folder / "out/a_scores.csv") == "label,score\n");
   CHECK(run_basin(folder, "segment a.png --model vf.safetensors" + more + "eps=2").code == 0);
   CHECK(!fs::exists(folder / "out/a_scores.csv"));
+}
+
+TEST_CASE("segment: --save scores of a method without scores of its own are mean foreground probabilities") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  put_image(folder / "a.png");
+  const Ran ran =
+      run_basin(folder, "segment a.png --model m.safetensors --out out --save labels,scores,csv --device cpu");
+  CHECK_MESSAGE(ran.code == 0, ran.err);
+  std::istringstream scores(read_bytes(folder / "out/a_scores.csv")), objects(read_bytes(folder / "out/a_objects.csv"));
+  std::string score, object;
+  std::getline(scores, score), std::getline(objects, object);
+  CHECK(score == "label,score");
+  const auto fields = [](const std::string& line) {
+    std::vector<std::string> all;
+    std::istringstream in(line);
+    for (std::string field; std::getline(in, field, ',');)
+      all.push_back(field);
+    return all;
+  };
+  const std::vector<std::string> names = fields(object);
+  const auto column = size_t(std::find(names.begin(), names.end(), "foreground_mean") - names.begin());
+  REQUIRE(column < names.size());
+  int rows = 0;
+  for (; std::getline(scores, score); ++rows) {
+    REQUIRE(std::getline(objects, object));
+    CHECK(fields(score)[0] == fields(object)[0]);
+    CHECK(std::stod(fields(score)[1]) == doctest::Approx(std::stod(fields(object)[column])).epsilon(1e-5));
+  }
+  CHECK(rows > 0);
+  CHECK(!std::getline(objects, object));
+  const Ran evaluated = run_basin(folder, "evaluate --pred out --truth out");
+  CHECK_MESSAGE(evaluated.code == 0, evaluated.err);
+  CHECK(contains(evaluated.out, "VOC_AP50"));
 }
 
 TEST_CASE("segment: files listed on the command line, and files of the same name in two folders") {

@@ -111,6 +111,15 @@ TEST_CASE("train: --scale resizes images for the network, and segment applies th
   CHECK(scale_of("--model half/last.safetensors") == 0.5);
   CHECK(scale_of("--model half/last.safetensors --scale 1") == 1);
   CHECK(scale_of("--model whole/last.safetensors") == 1);
+  // Pixel sizes: the network saw pixels of 0.4 um, so images with pixels of 0.1 um are reduced to a quarter.
+  const Ran sized = run_basin(folder, few + "--scale 0.5 --pixel-size 0.2 --steps 1 --out sized");
+  REQUIRE_MESSAGE(sized.code == 0, sized.err);
+  CHECK(info_of("sized/last.safetensors")["appearance"]["pixel_size"] == 0.4);
+  CHECK(!scaled["appearance"].contains("pixel_size"));
+  CHECK(scale_of("--model sized/last.safetensors --pixel-size 0.1") == 0.25);
+  const Ran unknown = run_basin(folder, "segment data --out out --model half/last.safetensors --pixel-size 0.1");
+  CHECK(unknown.code == 1);
+  CHECK(contains(unknown.err, "half/last.safetensors does not record the pixel size"));
   // Further training and tuning keep it.
   REQUIRE(run_basin(folder,
                     "train --data data --crop 32 --steps 1 --device cpu --finetune half/last.safetensors --out more")

@@ -39,12 +39,20 @@ void SegmentationOptions::add_to(Command& command) {
       command.add("--scale", scale_,
                   "scale images by this factor before segmentation: 0.5 halves width and height; auto finds for each "
                   "image the scale at which its objects are as large as in training; default: the model's");
+  const Option diameter = command
+                              .add("--diameter", diameter_,
+                                   "typical object diameter, px: images are scaled so that objects are as large as "
+                                   "those the model was trained "
+                                   "on")
+                              .within(0.5, 100000.)
+                              .excludes(scale);
   command
-      .add("--diameter", diameter_,
-           "typical object diameter, px: images are scaled so that objects are as large as those the model was trained "
-           "on")
-      .within(0.5, 100000.)
-      .excludes(scale);
+      .add("--pixel-size", pixel_size_,
+           "size of a pixel of the images, um: images are scaled so that pixels are as large as those the model was "
+           "trained on")
+      .positive()
+      .excludes(scale)
+      .excludes(diameter);
   command.add("--norm", norm_, "normalisation: divide, percentile:LOW,HIGH or none; default: the model's");
   add_tta_option(command, tta_);
   add_filter_options(command, filter_);
@@ -63,8 +71,9 @@ TilingOptions SegmentationOptions::chosen_tiling() const {
   return tiling;
 }
 
-/// The scale at which the network sees images: as given, or so that objects of the given diameter look as large as
-/// those the model was trained on. Without either, as the model was trained, or searched for each image if it says so.
+/// The scale at which the network sees images: as given, or so that objects of the given diameter, or pixels of the
+/// given size, look as large as those the model was trained on. Without either, as the model was trained, or searched
+/// for each image if it says so.
 void SegmentationOptions::choose_scale(SegmentationPlan& plan, const Json& info, const std::string& name) const {
   const auto need_sizes = [&](const char* option) {
     if (!has_object_sizes(info))
@@ -74,6 +83,15 @@ void SegmentationOptions::choose_scale(SegmentationPlan& plan, const Json& info,
   if (diameter_) {
     need_sizes("--diameter");
     plan.options.scale = plan.trained->diameter / *diameter_;
+  } else if (pixel_size_) {
+    if (!plan.trained || plan.trained->pixel_size <= 0)
+      refuse(
+          "--pixel-size: ", name,
+          " does not record the pixel size of the images that it was trained on; give --diameter or --scale instead");
+    plan.options.scale = *pixel_size_ / plan.trained->pixel_size;
+    if (!(plan.options.scale >= min_scale && plan.options.scale <= max_scale))
+      refuse("--pixel-size ", *pixel_size_, ": the model was trained on pixels of ", plan.trained->pixel_size,
+             " um; images would be scaled by ", plan.options.scale, ", expected ", min_scale, " to ", max_scale);
   } else if (scale_.empty()) {
     plan.finds_scale = searches_scale(info);
     plan.options.scale = with_name(name, [&] { return stored_scale(info); });

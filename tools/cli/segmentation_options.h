@@ -21,7 +21,7 @@ class SegmentationOptions {
 
   std::string tiling_, norm_, scale_;
   std::optional<int> tile_, overlap_;
-  std::optional<double> diameter_;
+  std::optional<double> diameter_, pixel_size_;
   bool tta_ = false;
   ObjectFilter filter_;
   SettingOptions settings_;

@@ -17,6 +17,7 @@
 #include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
 #include "tools/cli/shipped_models.h"
+#include "tools/results/report_pictures.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;
@@ -24,9 +25,17 @@ namespace {
 
 struct CompareModelsArguments {
   Common common;
-  std::string images, json, dialect = "stardist";
+  std::string images, json, report, dialect = "stardist";
   std::vector<std::string> models;
+  int report_images = 6;
 };
+
+std::vector<std::string> files_to_write(const CompareModelsArguments& o) {
+  std::vector<std::string> files;
+  for (const std::string& file : {o.json, o.report})
+    if (!file.empty()) files.push_back(file);
+  return files;
+}
 
 /// A column of the table.
 struct Cell {
@@ -86,7 +95,28 @@ void add_scores(std::vector<Cell>& cells, const std::vector<ImageScore>& scores,
         cells.push_back({column, full_name(m, Aggregation::mean), aggregate(m, Aggregation::mean, scores)});
 }
 
-Row row_of(const Exec& exec, const std::string& name, const std::vector<Pair>& images, Dialect dialect) {
+/// What the page shows of one image; the picture of each model is added when that model has segmented it.
+void add_picture(const CompareModelsArguments& o, const std::string& model, const Pair& pair, const Image& image,
+                 const Labels* truth, const Labels& found, ReportItem& item) {
+  if (item.pictures.empty()) {
+    item.name = pair.image.filename().string();
+    item.summary = fmt::format("{} x {} px", image.width, image.height);
+    if (!PictureWindow(image.height, image.width).is_whole)
+      item.summary += fmt::format("; the middle {} px are shown", PictureWindow::max_side);
+    if (truth) item.pictures.push_back(objects_picture("truth", image, *truth));
+  }
+  if (!truth) {
+    item.pictures.push_back(objects_picture(model, image, found));
+    return;
+  }
+  item.pictures.push_back(errors_picture(model, image, *truth, found));
+  const std::optional<double> ap = average_precision(score(*truth, found), 0.5, parse_dialect(o.dialect));
+  if (ap) item.pictures.back().caption += fmt::format(", AP50 {:.3f}", *ap);
+}
+
+/// `items`: the images that the page shows, which are the first ones.
+Row row_of(const Exec& exec, const CompareModelsArguments& o, const std::string& name, const std::vector<Pair>& images,
+           std::vector<ReportItem>& items) {
   Row row{name, model_file(name, "--models"), {}, {}};
   const Model model = load_model(row.file, exec);
   row.method = model.method->name();
@@ -101,7 +131,7 @@ Row row_of(const Exec& exec, const std::string& name, const std::vector<Pair>& i
   std::vector<ImageScore> scores;                    // of images with labels
   std::vector<std::optional<double>> flips, scales;  // of images without
   double objects = 0, seconds = 0;
-  const auto compare = [&](const Source& source, const Example* truth) {
+  const auto compare = [&](size_t k, const Source& source, const Example* example) {
     const double start = clock_seconds();
     SegmentOptions options;
     options.scale = stored_scale(model.info);  // as segment does by default
@@ -110,8 +140,11 @@ Row row_of(const Exec& exec, const std::string& name, const std::vector<Pair>& i
     const Labels labels = segment_source(exec, *model.method, *model.predictor, source, options).instances.labels;
     seconds += clock_seconds() - start;
     objects += labels.count;
+    std::optional<Labels> truth;
+    if (example) truth = true_labels(*example);
+    if (k < items.size()) add_picture(o, name, images[k], source.image(), truth ? &*truth : nullptr, labels, items[k]);
     if (truth) {
-      scores.push_back(score(true_labels(*truth), labels));
+      scores.push_back(score(*truth, labels));
       return;
     }
     const Agreement a =
@@ -121,13 +154,13 @@ Row row_of(const Exec& exec, const std::string& name, const std::vector<Pair>& i
   for (size_t k = 0; k < images.size(); ++k) {
     const std::string file = images[k].image.string();
     if (labelled)
-      with_name(file, [&] { compare(examples[k].source, &examples[k]); });
+      with_name(file, [&] { compare(k, examples[k].source, &examples[k]); });
     else
-      compare(Source(read_image(file), spec.channels, spec.normalisation, file), nullptr);
+      compare(k, Source(read_image(file), spec.channels, spec.normalisation, file), nullptr);
     std::fprintf(stderr, "%s: %zu of %zu\n", name.c_str(), k + 1, images.size());
   }
   if (labelled) {
-    add_scores(row.cells, scores, dialect);
+    add_scores(row.cells, scores, parse_dialect(o.dialect));
   } else {
     row.cells.push_back({"flips", "objects found again in mirrored images", mean_of_defined(flips)});
     row.cells.push_back({"scales", "objects found again at 0.8 and 1.25 times the scale", mean_of_defined(scales)});
@@ -137,6 +170,8 @@ Row row_of(const Exec& exec, const std::string& name, const std::vector<Pair>& i
   row.cells.push_back({"seconds", "seconds of an image", seconds / n, 3});
   return row;
 }
+
+std::string text_of(const Cell& cell) { return cell.value ? fmt::format("{:.{}f}", *cell.value, cell.decimals) : "-"; }
 
 void print(const std::vector<Row>& rows) {
   size_t width = 5;
@@ -149,8 +184,7 @@ void print(const std::vector<Row>& rows) {
   for (const Row& row : rows) {
     fmt::print("{:<{}}  {:<6}", row.model, width, row.method);
     for (const Cell& cell : row.cells)
-      fmt::print("  {:>{}}", cell.value ? fmt::format("{:.{}f}", *cell.value, cell.decimals) : "-",
-                 std::max<size_t>(cell.column.size(), 7));
+      fmt::print("  {:>{}}", text_of(cell), std::max<size_t>(cell.column.size(), 7));
     fmt::print("\n");
   }
 }
@@ -165,22 +199,46 @@ Json json_of(const Row& row) {
   return json;
 }
 
+/// The page: the table, and images with what each model finds in them.
+Report page_of(const std::string& what, const std::vector<Row>& rows, std::vector<ReportItem> items) {
+  ReportTable table{"Models", {"model", "method"}, {}, ""};
+  for (const Cell& cell : rows.front().cells)
+    table.columns.push_back(cell.column);
+  for (const Row& row : rows) {
+    table.rows.push_back({row.model, row.method});
+    for (const Cell& cell : row.cells)
+      table.rows.back().push_back(text_of(cell));
+  }
+  return {"Comparison of models", what, {std::move(table)}, std::move(items)};
+}
+
 void run(const CompareModelsArguments& o) {
-  for (const std::string& name : o.models)
-    keep_inputs(o.json, {model_file(name, "--models")});
+  const std::vector<std::string> written = files_to_write(o);
+  for (const std::string& file : written)
+    for (const std::string& name : o.models)
+      keep_inputs(file, {model_file(name, "--models")});
   const std::vector<Pair> images = images_of(o);
-  for (const Pair& image : images)
-    keep_inputs(o.json, {image.image}), keep_inputs(o.json, image.masks);
+  for (const std::string& file : written) {
+    for (const Pair& image : images)
+      keep_inputs(file, {image.image}), keep_inputs(file, image.masks);
+    OutputFile{file};  // that it can be written is known before the work
+  }
   const bool labelled = !images.front().masks.empty();
-  if (!o.json.empty()) OutputFile(o.json);  // that it can be written is known before the work
   const Exec exec = make_exec(o.common);
   std::vector<Row> rows;
+  std::vector<ReportItem> items(o.report.empty() ? 0 : std::min(images.size(), size_t(o.report_images)));
   for (const std::string& name : o.models)
-    rows.push_back(row_of(exec, name, images, parse_dialect(o.dialect)));
-  fmt::print("{}{}\n", counted(int64_t(images.size()), "image"),
-             labelled ? ", with labels: AP by the rules of " + o.dialect + ", count error: |predicted - true|"
-                      : ", without labels: the share of objects that are found again, which is no accuracy");
+    rows.push_back(row_of(exec, o, name, images, items));
+  const std::string what =
+      counted(int64_t(images.size()), "image") +
+      (labelled ? ", with labels: AP by the rules of " + o.dialect + ", count error: |predicted - true|"
+                : ", without labels: the share of objects that are found again, which is no accuracy");
+  fmt::print("{}\n", what);
   print(rows);
+  if (!o.report.empty()) {
+    write_report(o.report, page_of(what, rows, std::move(items)));
+    write_run_json_beside(o.report);
+  }
   if (o.json.empty()) return;
   Json all{{"images", images.size()}, {"labels", labelled}, {"models", Json::array()}};
   for (const Row& row : rows)
@@ -201,6 +259,8 @@ void add_compare_models(Command& program) {
   command.add("--models", o->models, "model files, or names that `basin models` lists").list().required();
   command.add("--dialect", o->dialect, "whose rules AP follows, as in evaluate").one_of(dialect_names()).shown();
   command.add("--json", o->json, "write the table to this file");
+  command.add("--report", o->report, "write an HTML page with the table, and pictures of what each model finds");
+  command.add("--report-images", o->report_images, "images that the page shows, the first ones").not_negative().shown();
   add_device_options(command, o->common);
   command.runs([o] { run(*o); });
 }

@@ -33,11 +33,8 @@ struct SegmentArguments {
 /// Throws if --save names something that the method does not produce.
 void check_kinds(const std::set<std::string>& save, const Method& method) {
   std::vector<std::string> known;
-  for (const Saver& saver : savers()) {
-    const bool lacks_it = (saver.needs == Saver::Needs::foreground && method.foreground_logit().empty()) ||
-                          (saver.needs == Saver::Needs::field && field_map(method).empty());
-    if (!lacks_it) known.push_back(saver.kind);
-  }
+  for (const Saver& saver : savers())
+    if (can_save(saver, method)) known.push_back(saver.kind);
   known.push_back("table");
   for (const MapSpec& map : method.maps())
     known.push_back(map.name);
@@ -57,6 +54,7 @@ Work prepare(const SegmentArguments& o, const fs::path& model_path) {
   work.save = {o.save.begin(), o.save.end()};
   check_kinds(work.save, method);
   if (work.save.contains("table")) work.save.insert("csv");
+  if (work.save.contains("labels") && method.gives_scores()) work.save.insert("scores");
   work.choice = o.choice;
   work.stitch = o.stitch;
   if (!o.max_memory.empty()) work.max_memory = parse_bytes("--max-memory", o.max_memory);
@@ -161,10 +159,12 @@ void add_segment(Command& program) {
   command
       .add(
           "--save", o->save,
-          "what to write: labels (with _scores.csv if the method gives scores), zarr (labels as OME-Zarr), overlay, "
-          "outlines, rois (ImageJ), geojson (QuPath), csv (measurements), table (those of all images in one file), npy "
-          "(Cellpose), probability (of vector fields and es), flow (the field of vector fields as a picture), and maps "
-          "of the network such as field and logit")
+          "what to write: labels (with scores if the method gives them), scores (of the objects; for vector fields and "
+          "es their mean foreground probability), zarr (labels as OME-Zarr), overlay, outlines, rois (ImageJ), geojson "
+          "(QuPath), csv (measurements), table (those of all images in one file), npy (Cellpose), probability (of "
+          "vector fields and es), flow (the field of vector fields as a picture), and maps of the network such as "
+          "field "
+          "and logit")
       .list()
       .shown();
   o->segmentation.add_to(command);

@@ -67,7 +67,6 @@ Endings result_endings(const std::set<std::string>& save, const Method& method) 
     if (save.contains(saver.kind)) all.push_back(saver.endings);
   for (const MapSpec& map : method.maps())
     if (save.contains(map.name)) all.push_back({std::string("_") + map.name + ".npy"});
-  if (save.contains("labels") && method.gives_scores()) all.push_back({scores_suffix});
   return all;
 }
 

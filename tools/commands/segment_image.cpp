@@ -59,11 +59,8 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
   results.path = path, results.image = &source.image(), results.labels = &labels;
   results.scores = std::move(found.instances.scores);
   save_results(work.save, results, files);
-  const bool gives_scores = model.method->gives_scores(), saves_labels = work.save.contains("labels");
-  if (gives_scores && saves_labels)
-    files.write(scores_suffix, [&](const fs::path& file) { write_scores(file, results.scores); });
   files.keep();
-  if (saves_labels) files.remove_other_labels(masks_suffix(labels), gives_scores);
+  if (work.save.contains("labels")) files.remove_other_labels(masks_suffix(labels), work.save.contains("scores"));
   seconds.write += clock_seconds() - begin;
   for (const std::string& remark : found.remarks)
     outcome.remark(path.string(), remark);

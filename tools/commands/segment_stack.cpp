@@ -23,8 +23,8 @@ namespace fs = std::filesystem;
 namespace {
 
 /// What --save can name for a stack.
-const std::vector<std::string> stack_kinds{"labels",  "zarr", "overlay", "outlines",    "rois",
-                                           "geojson", "csv",  "table",   "probability", "flow"};
+const std::vector<std::string> stack_kinds{"labels",  "scores", "zarr",  "overlay",     "outlines", "rois",
+                                           "geojson", "csv",    "table", "probability", "flow"};
 
 /// The results of the planes so far.
 class StackResults {
@@ -55,7 +55,9 @@ class StackResults {
     if (saves("rois") || saves("geojson"))
       outlines_.insert(outlines_.end(), results.outlines().begin(), results.outlines().end());
     if (saves("csv") || saves("geojson")) add_rows(results.table(), numbers, plane);
-    scores_.insert(scores_.end(), results.scores.begin(), results.scores.end());
+    if (!saves("scores")) return;
+    const std::vector<float> scores = results.object_scores();
+    scores_.insert(scores_.end(), scores.begin(), scores.end());
   }
 
   void write(ImageFiles& files) {
@@ -65,12 +67,11 @@ class StackResults {
     if (saves("geojson"))
       files.write(".geojson", [&](const fs::path& p) { write_geojson(p, outlines_, table_, places_); });
     if (saves("csv")) files.write(table_suffix, [&](const fs::path& p) { write_objects_csv(p, table_); });
-    const bool has_scores = saves("labels") && work_.model.method->gives_scores();
-    if (has_scores) files.write(scores_suffix, [&](const fs::path& p) { write_atomically(p, scores_text()); });
+    if (saves("scores")) files.write(scores_suffix, [&](const fs::path& p) { write_atomically(p, scores_text()); });
     if (saves("zarr")) files.write(zarr_masks_suffix, [&](const fs::path& p) { labels_.write_zarr(p); });
     if (saves("labels")) files.write("_masks.tif", [&](const fs::path& p) { labels_.write(p); });
     files.keep();
-    if (saves("labels")) files.remove_other_labels("_masks.tif", has_scores);
+    if (saves("labels")) files.remove_other_labels("_masks.tif", saves("scores"));
     for (const Saver& saver : savers())
       if (pictures_.contains(saver.kind)) files.remove_others(saver.endings, suffix_of(saver.kind));
   }

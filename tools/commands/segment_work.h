@@ -80,7 +80,8 @@ struct Work {
   /// Whether the foreground probability is saved, or measured in objects.
   bool needs_foreground() const {
     if (model.method->foreground_logit().empty()) return false;
-    return save.contains("probability") || save.contains("csv") || save.contains("geojson");
+    const bool needs_scores = save.contains("scores") && !model.method->gives_scores();
+    return needs_scores || save.contains("probability") || save.contains("csv") || save.contains("geojson");
   }
   /// What results need of the maps of an image.
   void keep_maps(const Maps& maps, Results& results) const {

@@ -26,7 +26,7 @@ struct TrainArguments {
   Common common;
   TrainingDataOptions data;
   std::string model = "vf-h1", finetune, freeze, out, augment, schedule, sampling = "images";
-  std::optional<double> lr, weight_decay, scale;
+  std::optional<double> lr, weight_decay, scale, pixel_size;
   double clip = 0, ema = 0;
   bool tensorboard = false, resume = false, deterministic = false, no_graph = false;
   int64_t epochs = 0, steps = 0, draws = 0, save_every = 0, warm_up = 0;
@@ -130,7 +130,7 @@ void run(const TrainArguments& o) {
   t.augment = augment;
   t.draw_by = draw_by, t.draws = o.draws;
   t.patience = o.patience, t.tensorboard = o.tensorboard;
-  t.segment.scale = scale;
+  t.segment.scale = scale, t.pixel_size = o.pixel_size.value_or(0);
   if (o.data.ignore_label) t.ignore_label = *o.data.ignore_label;
   t.freeze_encoder = !o.freeze.empty();
   if (start.method) t.start = &start.method->params();
@@ -209,6 +209,11 @@ void add_train(Command& program) {
            "resize images by this factor, when the model is trained and when it segments: less than 1 for objects "
            "much larger than 30 px; default: 1, or that of --finetune")
       .within(min_scale, max_scale);
+  command
+      .add("--pixel-size", o->pixel_size,
+           "size of a pixel of the training images, um, which the model records; default: as their files say, if they "
+           "agree")
+      .positive();
   command.add("--lr", o->lr, "learning rate of Adam; default: the method's").positive();
   command.add("--schedule", o->schedule,
               "learning rate schedule: constant, cosine, polynomial or step; default: the method's");

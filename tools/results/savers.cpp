@@ -15,6 +15,7 @@
 #include "data/report/overlay.h"
 #include "engine/json.h"
 #include "kernels/runtime/platform.h"
+#include "models/inference/segmenter.h"
 #include "tools/cli/counted.h"
 
 namespace basin::tools {
@@ -57,10 +58,20 @@ const Outlines& Results::outlines() const {
   return *outlines_;
 }
 
+const Measurements& Results::measurements() const {
+  if (!measurements_) measurements_ = measure(*labels, image, foreground);
+  return *measurements_;
+}
+
 const ObjectTable& Results::table() const {
-  if (!table_)
-    table_ = table_of(measure(*labels, image, foreground), scores, image ? image->stack.pixel_size.value_or(0) : 0);
+  if (!table_) table_ = table_of(measurements(), scores, image ? image->stack.pixel_size.value_or(0) : 0);
   return *table_;
+}
+
+std::vector<float> Results::object_scores() const {
+  if (!scores.empty() || labels->count == 0) return scores;
+  const std::vector<double>& means = measurements().foreground;
+  return {means.begin(), means.end()};
 }
 
 const std::vector<Saver>& savers() {
@@ -69,6 +80,11 @@ const std::vector<Saver>& savers() {
   using P = const fs::path&;
   static const std::vector<Saver> all{
       {"labels", Needs::labels, {"_masks.png", "_masks.tif"}, [](R r) { return masks_suffix(*r.labels); }, write_masks},
+      {"scores",
+       Needs::scores,
+       {scores_suffix},
+       [](R) { return scores_suffix; },
+       [](P path, R r) { write_scores(path, r.object_scores()); }},
       {"zarr",
        Needs::labels,
        {zarr_masks_suffix},
@@ -116,6 +132,15 @@ const std::vector<Saver>& savers() {
        [](P path, R r) { write_png(path, flow_picture(r.labels->height, r.labels->width, r.field)); }},
   };
   return all;
+}
+
+bool can_save(const Saver& saver, const Method& method) {
+  using Needs = Saver::Needs;
+  const bool has_foreground = !method.foreground_logit().empty();
+  if (saver.needs == Needs::foreground) return has_foreground;
+  if (saver.needs == Needs::scores) return has_foreground || method.gives_scores();
+  if (saver.needs == Needs::field) return !field_map(method).empty();
+  return true;
 }
 
 void save_results(const std::set<std::string>& kinds, const Results& results, ImageFiles& files) {

@@ -9,6 +9,7 @@
 #include "data/objects/measure.h"
 #include "data/objects/outlines.h"
 #include "engine/json_fwd.h"
+#include "models/method.h"
 #include "tools/results/result_files.h"
 
 namespace basin::tools {
@@ -19,22 +20,28 @@ class Results {
   std::filesystem::path path;      // of the image, or without one of the labels
   const Image* image = nullptr;    // as read; null: unknown
   const Labels* labels = nullptr;  // never null when it is saved
-  std::vector<float> scores;       // of the objects; empty: none
+  std::vector<float> scores;       // of the objects, from the method; empty: none
   std::vector<float> foreground;   // probability of each pixel; empty: unknown
   std::vector<float> field;        // [2, height, width], x and y; empty: unknown
 
   const Outlines& outlines() const;
   /// Shapes and values in pixels, and in micrometres if the image's pixel size is known.
   const ObjectTable& table() const;
+  /// A score of each object: the method's, or the mean foreground probability of its pixels.
+  std::vector<float> object_scores() const;
 
  private:
+  const Measurements& measurements() const;
+
   mutable std::optional<Outlines> outlines_;
+  mutable std::optional<Measurements> measurements_;
   mutable std::optional<ObjectTable> table_;
 };
 
 /// One kind of file that --save can name.
 struct Saver {
-  enum class Needs { labels, image, foreground, field };  // image: and labels; foreground: a probability
+  /// image: and labels; foreground: a probability; scores: the method's, or a foreground probability.
+  enum class Needs { labels, image, foreground, field, scores };
 
   const char* kind;
   Needs needs;
@@ -42,8 +49,11 @@ struct Saver {
   const char* (*suffix)(const Results&);
   void (*write)(const std::filesystem::path&, const Results&);
 };
-/// All of them: labels, zarr, overlay, outlines, rois, geojson, csv, npy, probability, flow.
+/// All of them: labels, scores, zarr, overlay, outlines, rois, geojson, csv, npy, probability, flow.
 const std::vector<Saver>& savers();
+
+/// Whether a method produces what a saver needs.
+bool can_save(const Saver&, const Method&);
 
 /// Probabilities as 8-bit grey, 255 for 1.
 Image probability_picture(int height, int width, const std::vector<float>& probability);

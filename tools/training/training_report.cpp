@@ -7,18 +7,15 @@
 #include <limits>
 #include <sstream>
 
-#include "data/metrics/assignment.h"
 #include "data/report/line_chart.h"
-#include "data/report/overlay.h"
 #include "engine/files.h"
 #include "engine/json.h"
 #include "kernels/runtime/platform.h"
 #include "tools/cli/counted.h"
+#include "tools/results/report_pictures.h"
 
 namespace basin::tools {
 namespace {
-
-constexpr int picture_side = 512;  // px
 
 std::string text_of(const std::filesystem::path& path) {
   const std::vector<std::byte> bytes = read_file(path);
@@ -53,52 +50,6 @@ const std::vector<double>& values_of(const std::vector<Column>& table, const std
   const auto at = std::find_if(table.begin(), table.end(), [&](const Column& c) { return c.name == name; });
   BASIN_CHECK(at != table.end(), "metrics.csv has no column ", name);
   return at->values;
-}
-
-/// The window of an image in which its pictures are drawn.
-struct Window {
-  int y0, x0, height, width;
-  Window(int h, int w)
-      : y0(std::max(0, (h - picture_side) / 2)),
-        x0(std::max(0, (w - picture_side) / 2)),
-        height(std::min(h, picture_side)),
-        width(std::min(w, picture_side)) {}
-
-  Image of(const Image& image) const {
-    const size_t pixel = size_t(image.channels) * size_of(image.type);
-    Image part{height, width, image.channels, image.type,
-               std::vector<std::byte>(size_t(height) * size_t(width) * pixel)};
-    for (int y = 0; y < height; ++y)
-      std::copy_n(image.pixels.begin() + ptrdiff_t((size_t(y0 + y) * size_t(image.width) + size_t(x0)) * pixel),
-                  size_t(width) * pixel, part.pixels.begin() + ptrdiff_t(size_t(y) * size_t(width) * pixel));
-    return part;
-  }
-  /// With the ids of the whole image.
-  Labels of(const Labels& labels) const {
-    Labels part{height, width, labels.count, {}};
-    for (int y = 0; y < height; ++y)
-      for (int x = 0; x < width; ++x)
-        part.ids.push_back(labels(y0 + y, x0 + x));
-    return part;
-  }
-};
-
-std::vector<ReportPicture> pictures_of(const Example& e, const Labels& truth, const Labels& prediction) {
-  MatchedObjects matched{std::vector<int32_t>(size_t(truth.count) + 1),
-                         std::vector<int32_t>(size_t(prediction.count) + 1)};
-  int pairs = 0;
-  for (const Match& m : match(overlap(truth, prediction), 0.5)) {
-    matched.truth[size_t(m.truth)] = m.prediction, matched.prediction[size_t(m.prediction)] = m.truth;
-    ++pairs;
-  }
-  const Window window(truth.height, truth.width);
-  const Image image = window.of(e.source.image());
-  const Labels true_part = window.of(truth), found_part = window.of(prediction);
-  return {{"truth, " + counted(truth.count, "object"), "", encode_png(overlay(image, true_part))},
-          {"prediction, " + counted(prediction.count, "object"), "", encode_png(overlay(image, found_part))},
-          {fmt::format("errors: {} matched (green), {} missed (orange), {} false (purple)", pairs, truth.count - pairs,
-                       prediction.count - pairs),
-           "", encode_png(overlay_errors(image, true_part, found_part, matched))}};
 }
 
 std::string number(double value) { return std::isfinite(value) ? fmt::format("{:.4f}", value) : "-"; }
@@ -172,9 +123,13 @@ void TrainingReport::add(const Example& e, const Labels& prediction, const Image
   const Labels truth = true_labels(e);
   std::string summary = fmt::format("{} x {} px, AP50 {}", truth.width, truth.height,
                                     number(average_precision(score, 0.5, Dialect::stardist).value_or(NAN)));
-  if (truth.width > picture_side || truth.height > picture_side)
-    summary += fmt::format("; the middle {} px are shown", picture_side);
-  items_.push_back({e.stem, summary, pictures_of(e, truth, prediction)});
+  if (!PictureWindow(truth.height, truth.width).is_whole)
+    summary += fmt::format("; the middle {} px are shown", PictureWindow::max_side);
+  const Image& image = e.source.image();
+  items_.push_back({e.stem,
+                    summary,
+                    {objects_picture("truth", image, truth), objects_picture("prediction", image, prediction),
+                     errors_picture("errors", image, truth, prediction)}});
 }
 
 void TrainingReport::write() {
