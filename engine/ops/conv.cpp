@@ -368,25 +368,35 @@ Var conv_upsampled_2x2(Tape& tape, const Var& x, const Parameter& weight, const 
 }
 
 FoldedConv fold(const Exec& exec, const Parameter& weight, const NormParameters& p) {
+  return fold(exec, weight, {}, p, same_geometry(weight.value), 0);
+}
+
+FoldedConv fold(const Exec& exec, const Parameter& weight, const Parameter& old_bias, const NormParameters& p,
+                const ConvGeometry& geometry, int output_axis) {
   const Shape shape = weight.value.shape();
-  const int outputs = shape[0];
-  std::vector<float> w = weight.value.to_host<float>(exec), bias(outputs, 0.f);
+  const int outputs = shape[output_axis];
+  std::vector<float> w = weight.value.to_host<float>(exec), bias(size_t(outputs), 0.f);
+  if (old_bias.value) bias = old_bias.value.to_host<float>(exec);
   const std::vector<float> gamma = p.gamma.value.to_host<float>(exec), beta = p.beta.value.to_host<float>(exec);
   const std::vector<float> mean = p.running_mean.to_host<float>(exec), var = p.running_var.to_host<float>(exec);
-  const size_t per_output = w.size() / bias.size();
+  std::vector<double> scale;
   for (size_t o = 0; o < bias.size(); ++o) {
-    const double scale = double(gamma[o]) / std::sqrt(double(var[o]) + p.epsilon);
-    for (size_t i = 0; i < per_output; ++i)
-      w[o * per_output + i] = float(double(w[o * per_output + i]) * scale);
-    bias[o] = float(double(beta[o]) - double(mean[o]) * scale);
+    scale.push_back(double(gamma[o]) / std::sqrt(double(var[o]) + p.epsilon));
+    bias[o] = float(double(beta[o]) + (double(bias[o]) - double(mean[o])) * scale[o]);
   }
-  return {Tensor::from(exec, shape, w), Tensor::from(exec, {shape[0]}, bias)};
+  size_t inner = size_t(shape[2]) * size_t(shape[3]);  // consecutive weights of one output
+  if (output_axis == 0) inner *= size_t(shape[1]);
+  for (size_t i = 0; i < w.size(); ++i)
+    w[i] = float(double(w[i]) * scale[i / inner % scale.size()]);
+  return {Tensor::from(exec, shape, w), Tensor::from(exec, {outputs}, bias), geometry};
 }
 
 Tensor conv_folded(const Exec& exec, const Tensor& x, const FoldedConv& conv, Layout layout,
                    const kernels::ConvEpilogue& epilogue, Tensor out) {
-  if (!out) out = Tensor::empty(exec, {x.dim(0), conv.weight.dim(0), x.dim(2), x.dim(3)}, x.dtype(), layout);
-  Convolution(exec, x, out, same_geometry(conv.weight)).forward(x, conv.weight, 0, conv.bias, epilogue, out);
+  const ConvGeometry& g = conv.geometry;
+  if (!out)
+    out = Tensor::empty(exec, {x.dim(0), conv.weight.dim(0), g.out_h(x.dim(2)), g.out_w(x.dim(3))}, x.dtype(), layout);
+  Convolution(exec, x, out, g).forward(x, conv.weight, 0, conv.bias, epilogue, out);
   return out;
 }
 

@@ -20,12 +20,17 @@ Tensor to_bfloat16(const Exec&, const Tensor&, Layout);
 /// See kernels/nn/pointwise.h: the output is plain nchw, in float32 if x is bfloat16. Keeps x.
 Var pointwise(Tape&, const Var& x, const Parameter& weight, const Parameter& bias);
 
-/// A convolution and its batch normalisation as one convolution with bias, for inference: weight' = weight gamma /
-/// sqrt(var + epsilon), bias' = beta - mean gamma / sqrt(var + epsilon).
+/// A convolution and its batch normalisation as one convolution with bias, for inference. With s = gamma / sqrt(var +
+/// epsilon): weight' = weight s, bias' = beta + (bias - mean) s.
 struct FoldedConv {
   Tensor weight, bias;
+  kernels::ConvGeometry geometry;
 };
+/// Of a convolution without a bias, with stride 1 and the padding that keeps the size of the image.
 FoldedConv fold(const Exec&, const Parameter& weight, const NormParameters&);
+/// Of a convolution with a bias. `output_axis`: that of the weight, 1 for a transposed convolution.
+FoldedConv fold(const Exec&, const Parameter& weight, const Parameter& bias, const NormParameters&,
+                const kernels::ConvGeometry&, int output_axis);
 /// out = [out +] conv(x) + bias, then a ReLU if asked for, in this layout and x's element type, float32 or bfloat16. If
 /// `out` is empty, a new tensor is allocated.
 Tensor conv_folded(const Exec&, const Tensor& x, const FoldedConv&, Layout, const kernels::ConvEpilogue&,

@@ -116,6 +116,7 @@ class EmbedSeg::Network : public Predictor {
  public:
   Network(const Exec& exec, const EmbedSeg& method) : method_(method.options_) {
     method_.take_parameters(exec, method);
+    method_.net_.fold_norms(exec);
   }
 
   Maps predict(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const override {

@@ -63,6 +63,29 @@ ErfNet::Up ErfNet::add_up(const std::string& name, int in, int out) {
   return {conv, BatchNormLayer::add(params_, name + ".bn", out)};
 }
 
+void ErfNet::fold_norm(const Exec& exec, const Conv& conv, const BatchNormLayer& n, int output_axis) const {
+  const Parameter weight = parameter(conv.weight), bias = parameter(conv.bias);
+  const FoldedConv folded = fold(exec, weight, bias, norm(n), {}, output_axis);
+  weight.value.copy_from(exec, folded.weight), bias.value.copy_from(exec, folded.bias);
+}
+
+void ErfNet::fold_norms(const Exec& exec) {
+  const auto fold_block = [&](const Block& b) {
+    for (int k = 0; k < 2; ++k)
+      fold_norm(exec, b.conv[2 * k + 1], b.norm[k], 0);
+  };
+  for (const std::vector<Block>& blocks : blocks_)
+    for (const Block& b : blocks)
+      fold_block(b);
+  for (const Decoder& d : decoders_)
+    for (int k = 0; k < 2; ++k) {
+      fold_norm(exec, d.up[k].conv, d.up[k].norm, 1);
+      for (const Block& b : d.blocks[k])
+        fold_block(b);
+    }
+  has_folded_norms_ = true;
+}
+
 Var ErfNet::down(Tape& tape, const Var& x, const Down& d) const {
   const Layout layout = network_layout(tape.exec(), params_.dtype(), options_.width);
   const Var half = conv(tape, x, parameter(d.conv.weight), parameter(d.conv.bias),
@@ -72,20 +95,29 @@ Var ErfNet::down(Tape& tape, const Var& x, const Down& d) const {
 
 Var ErfNet::block(Tape& tape, const Var& input, const Block& b, uint32_t layer, const StepState* state) const {
   const Layout layout = network_layout(tape.exec(), params_.dtype(), options_.width);
-  const auto conv_of = [&](const Var& x, int k, int dilation, bool relu) {
-    const ConvGeometry geometry = k % 2 == 0 ? ConvGeometry::same(3, 1, dilation) : ConvGeometry::same(1, 3, dilation);
-    return conv(tape, x, parameter(b.conv[k].weight), parameter(b.conv[k].bias),
-                {.geometry = geometry, .layout = layout, .relu = relu});
+  const auto geometry_of = [](int k, int dilation) {
+    return k % 2 == 0 ? ConvGeometry::same(3, 1, dilation) : ConvGeometry::same(1, 3, dilation);
   };
-  Var x = conv_of(conv_of(input, 0, 1, true), 1, 1, false);
-  x = norm_relu(tape, x, norm(b.norm[0]));
-  x = conv_of(conv_of(x, 2, b.dilation, true), 3, b.dilation, false);
+  const auto conv_of = [&](const Var& x, int k, int dilation, bool relu) {
+    return conv(tape, x, parameter(b.conv[k].weight), parameter(b.conv[k].bias),
+                {.geometry = geometry_of(k, dilation), .layout = layout, .relu = relu});
+  };
+  Var x = conv_of(conv_of(input, 0, 1, true), 1, 1, has_folded_norms_);
+  if (!has_folded_norms_) x = norm_relu(tape, x, norm(b.norm[0]));
+  x = conv_of(x, 2, b.dilation, true);
+  if (has_folded_norms_) {  // the result replaces the input, which nothing else reads
+    const FoldedConv last{parameter(b.conv[3].weight).value, parameter(b.conv[3].bias).value,
+                          geometry_of(3, b.dilation)};
+    return {conv_folded(tape.exec(), x.value, last, layout, {.add = true, .relu = true}, input.value)};
+  }
+  x = conv_of(x, 3, b.dilation, false);
   if (b.dropout == 0) return norm_residual_relu(tape, x, norm(b.norm[1]), input);
   return norm_residual_relu(tape, x, norm(b.norm[1]), input, {b.dropout, options_.seed, layer}, state);
 }
 
 Var ErfNet::forward(Tape& tape, const Var& image, const StepState* state) const {
   BASIN_CHECK(image.value.dim(2) % multiple == 0 && image.value.dim(3) % multiple == 0, "image ", image.value.shape());
+  BASIN_CHECK(!has_folded_norms_ || !tape.training(), "batch norms are folded for inference");
   const Layout layout = network_layout(tape.exec(), params_.dtype(), options_.width);
   std::optional<Tape::Evaluating> frozen;
   if (params_.frozen(down_[0].conv.weight)) frozen.emplace(tape);
@@ -104,8 +136,8 @@ Var ErfNet::forward(Tape& tape, const Var& image, const StepState* state) const 
     for (int k = 0; k < 2; ++k) {
       const Up& up = d.up[k];
       x = conv_transposed(tape, x, parameter(up.conv.weight), parameter(up.conv.bias),
-                          {.geometry = ConvGeometry::square(3, 2, 1), .layout = layout}, 1);
-      x = norm_relu(tape, x, norm(up.norm));
+                          {.geometry = ConvGeometry::square(3, 2, 1), .layout = layout, .relu = has_folded_norms_}, 1);
+      if (!has_folded_norms_) x = norm_relu(tape, x, norm(up.norm));
       for (const Block& b : d.blocks[k])
         x = block(tape, x, b, layer++, state);
     }

@@ -242,7 +242,7 @@ TEST_CASE("network: convolving an up-sampled map and a skip equals convolving th
     std::vector<float> positive = of(out.value);
     for (size_t i = 0; i < positive.size(); ++i)
       positive[i] = std::max(positive[i] + bias[i / (h * w) % outs], 0.f);
-    const FoldedConv folded{weight.value, Tensor::from(exec, {outs}, bias)};
+    const FoldedConv folded{weight.value, Tensor::from(exec, {outs}, bias), kernels::ConvGeometry::same(3, 3)};
     check_close(of(conv_upsampled_folded(exec, a.value, b.value, folded, layout)), positive, 1e-4, 1e-4);
   }
 }

@@ -48,7 +48,8 @@ TEST_CASE("bfloat16: a convolution equals the one in double, rounded once") {
         Tensor::from(cpu, {out}, std::vector<double>(bias.begin(), bias.end())).view<const double, 1>(), {.relu = true},
         want.features<double>());
     const Tensor image = to_bfloat16(cpu, Tensor::from(cpu, x_shape, narrow(x)), Layout::nhwc);
-    const FoldedConv conv{Tensor::from(cpu, w_shape, narrow(w)), Tensor::from(cpu, {out}, bias)};
+    const FoldedConv conv{Tensor::from(cpu, w_shape, narrow(w)), Tensor::from(cpu, {out}, bias),
+                          kernels::ConvGeometry::same(w_shape[2], w_shape[3])};
     const Tensor got = conv_folded(cpu, image, conv, Layout::nhwc, {.relu = true});
     const std::vector<double> truth = want.to_host<double>(cpu);
     const FeatureView<const bfloat16> values = got.features<const bfloat16>();

@@ -131,7 +131,8 @@ std::vector<BenchResult> bench_matrix(const BenchOptions& o) {
   const int channels = gpu ? 2048 : 512, width = gpu ? 128 : 64;
   Random random(o.seed, Purpose::test);
   const Tensor plain = random_tensor(o.exec, {1, channels, width, width}, random, -1, 1);
-  const FoldedConv conv{random_tensor(o.exec, {channels, channels, 1, 1}, random, -1, 1), {}};
+  const FoldedConv conv{
+      random_tensor(o.exec, {channels, channels, 1, 1}, random, -1, 1), {}, kernels::ConvGeometry::same(1, 1)};
   Layout layout = network_layout(o.exec, DType::f32, channels);
   const bool bf16 = o.exec.precision == Precision::bf16 && layout != Layout::nchw;
   if (bf16) layout = Layout::nhwc;
