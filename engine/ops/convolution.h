@@ -1,0 +1,47 @@
+#pragma once
+// What the convolutions of engine/ops/conv.h share.
+#include "engine/params.h"
+#include "engine/tape.h"
+#include "kernels/conv/conv.h"
+
+namespace basin {
+
+/// Stride 1 and the padding that keeps the size of the image.
+inline kernels::ConvGeometry same_geometry(const Tensor& weight) {
+  return kernels::ConvGeometry::same(weight.dim(2), weight.dim(3));
+}
+
+/// A convolution between maps of these layouts: by oneDNN or cuDNN where they are supported, otherwise by the plain
+/// kernels. x is convolved with the input channels of the weight from `first` on. oneDNN needs blocked maps: where only
+/// one of the two is blocked, it works on a blocked copy of the other. It also reads an x of up to 3 plain channels, as
+/// the first layer of a network has; for the gradients of such an x it has only its reference kernel.
+class Convolution {
+ public:
+  Convolution(const Exec&, const Tensor& x, const Tensor& out, const kernels::ConvGeometry&);
+
+  /// `bias` may be empty.
+  void forward(const Tensor& x, const Tensor& weight, int first, const Tensor& bias, const kernels::ConvEpilogue&,
+               const Tensor& out) const;
+  /// d_weight is added to, d_x overwritten.
+  void backward_weight(const Tensor& x, const Tensor& d_out, const Tensor& d_weight, int first) const;
+  void backward_data(const Tensor& weight, int first, const Tensor& d_out, const Tensor& d_x) const;
+
+ private:
+  enum class Library { none, onednn, cudnn };
+
+  bool first_layer_backward_weight(const Tensor& x, const Tensor& d_out, const Tensor& d_weight, int first) const;
+  template <class F>
+  void write(const Tensor& maps, Layout, bool adds, const F&) const;
+
+  Exec exec_;
+  kernels::ConvGeometry geometry_;
+  Layout x_layout_, out_layout_;
+  Library library_ = Library::none;
+  bool reads_plain_x_ = false;  // oneDNN, without a blocked copy
+};
+
+/// Turns d_out into the gradient before the ReLU and the bias, and adds to the gradient of the bias. `opened`: the
+/// value of the ReLU, empty if there is none; `bias` may be empty.
+void epilogue_backward(const Exec&, const Tensor& opened, const Parameter& bias, const Tensor& d_out);
+
+}  // namespace basin
