@@ -44,14 +44,16 @@ LargeImage large(const Image& image, int channels, const Normalisation& norm, in
                     "x", max_bytes);
 }
 
-void check_parts(const fs::path& path, int height, int width) {
-  const Image whole = read_image(path);
+void check_parts(const fs::path& path, int height, int width, const PlaneChoice& choice = {}) {
+  CAPTURE(path.string());
+  const Image whole = read_image(path, choice);
   REQUIRE(whole.height == height);
   REQUIRE(whole.width == width);
   for (const PixelRect& r :
        {PixelRect{0, 0, height, width}, PixelRect{0, 0, 1, 1}, PixelRect{height - 1, width - 1, 1, 1},
-        PixelRect{height / 3, width / 4, height / 2, width / 2}, PixelRect{height - 9, 3, 9, width - 3}}) {
-    const Image part = read_image_part(path, {}, r);
+        PixelRect{height / 3, width / 4, height / 2, width / 2}, PixelRect{height - 9, 3, 9, width - 3},
+        PixelRect{1, width - 18, height - 2, 17}}) {
+    const Image part = read_image_part(path, choice, r);
     CHECK(part.height == r.height);
     CHECK(part.width == r.width);
     CHECK(part.channels == whole.channels);
@@ -109,6 +111,42 @@ TEST_CASE("parts of images: strips, tiles and chunks give the pixels of the whol
 
   write_png(folder / "x.png", rgb);
   CHECK(contains(refusal([&] { read_image_part(folder / "x.png", {}, {0, 0, 1, 1}); }), "save it as TIFF or OME-Zarr"));
+}
+
+TEST_CASE(
+    "parts of images: packed bits, separate planes, JPEG, white as zero and chosen channels are read as in the whole") {
+  for (const char* name :
+       {"parts_1_bits_tiles", "parts_1_bits_strips", "parts_4_bits_tiles", "parts_4_bits_strips", "parts_12_bits_tiles",
+        "parts_12_bits_strips", "parts_white_is_zero", "parts_jpeg", "parts_planes_tiles", "parts_planes_strips"})
+    check_parts(samples / (std::string(name) + ".tif"), 70, 83);
+  for (const char* name : {"u16_rgb_alpha_planes", "u8_grey_alpha_planes", "u8_rgb_alpha", "u16_lzw_predictor",
+                           "f32_deflate_predictor", "f32_big_endian_tiles", "f16_deflate_predictor"})
+    check_parts(samples / (std::string(name) + ".tif"), 19, 21);
+  // Values by the formula of make.py, so that a fault of both ways to read is found.
+  const auto at = [](const char* name, const PlaneChoice& choice = {}) {
+    return read_image_part(samples / name, choice, {33, 41, 2, 3});
+  };
+  const auto large = [](int y, int x) { return 37 * y + 11 * x + x * y; };
+  const Image packed = at("parts_12_bits_tiles.tif"), white = at("parts_white_is_zero.tif");
+  const Image planes = at("parts_planes_tiles.tif");
+  for (int y = 0; y < 2; ++y)
+    for (int x = 0; x < 3; ++x) {
+      const int v = large(33 + y, 41 + x);
+      CHECK(packed.as<uint16_t>()[y * 3 + x] == v % 4096);
+      CHECK(white.as<uint8_t>()[y * 3 + x] == 255 - v % 251);
+      CHECK(planes.as<uint8_t>()[(y * 3 + x) * 3 + 1] == v % 241);
+    }
+
+  for (const std::vector<std::string>& channels :
+       std::vector<std::vector<std::string>>{{}, {"0"}, {"2"}, {"1", "2"}, {"2", "0"}}) {
+    const PlaneChoice choice{"", channels, ""};
+    check_parts(samples / "parts_channels.ome.tif", 70, 83, choice);
+    check_parts(samples / "parts_planes_tiles.tif", 70, 83, choice);
+  }
+  const Image last = at("parts_channels.ome.tif", {"", {"2"}, ""});
+  CHECK(last.channels == 1);
+  CHECK(last.as<uint8_t>()[4] == large(34, 42) % 239);
+  CHECK(at("parts_planes_tiles.tif", {"", {"2"}, ""}).as<uint8_t>()[4] == large(34, 42) % 239);
 }
 
 TEST_CASE("large images: parts are normalised like the whole image, whatever the size of the parts") {
