@@ -6,6 +6,7 @@
 #include "data/objects/write_stack.h"
 #include "models/inference/large_image.h"
 #include "models/inference/scale_search.h"
+#include "models/inference/seen_image.h"
 #include "tests/support/file_support.h"
 #include "tests/support/model_support.h"
 #include "tests/support/support.h"
@@ -186,7 +187,7 @@ TEST_CASE("large images: the maps of tiles are those of the whole image, also af
   REQUIRE(tiles.size() > 4);
   const PixelRect r{13, 20, 270, 390};
   const auto check_maps = [&](const MapFolder& maps) {
-    const Maps got = maps.part(r);
+    const Maps got = maps.part(r, 300, 421);
     for (const char* name : {"logit", "field"}) {
       const View<const float, 3> a = got[name].view<const float, 3>(), b = want[name].view<const float, 3>();
       bool equal = a.dim[0] == b.dim[0];
@@ -199,13 +200,14 @@ TEST_CASE("large images: the maps of tiles are those of the whole image, also af
     float largest = 0;
     for (int64_t i = 0; i < int64_t(2) * 300 * 421; ++i)
       largest = std::max(largest, std::abs(want["field"].data<const float>()[i]));
-    CHECK(maps.largest() == largest);
+    CHECK(maps.largest(300, 421) == largest);
   };
   for (const int64_t max_bytes : {int64_t(1000), int64_t(1) << 30}) {
     const Folder folder;
+    SeenImage seen(parts, 1, max_bytes);
     {
       MapFolder maps(folder.path(), untrained.method, 300, 421, tiles, false);
-      CHECK_THROWS(maps.predict(cpu, *untrained.predictor, parts, max_bytes, [&](int64_t done) {
+      CHECK_THROWS(maps.predict(cpu, *untrained.predictor, seen, [&](int64_t done) {
         if (done == 3) refuse("stopped");
       }));
     }
@@ -213,9 +215,69 @@ TEST_CASE("large images: the maps of tiles are those of the whole image, also af
     for (const int64_t done : {int64_t(3), int64_t(tiles.size())}) {
       MapFolder maps(folder.path(), untrained.method, 300, 421, tiles, true);
       CHECK(maps.done() == done);
-      maps.predict(cpu, *untrained.predictor, parts, max_bytes, {});
+      maps.predict(cpu, *untrained.predictor, seen, {});
       check_maps(maps);
     }
     CHECK(MapFolder(folder.path(), untrained.method, 300, 421, tiles, false).done() == 0);
   }
+}
+
+TEST_CASE("large images: at a scale, parts of the image and of its maps are those of the whole, to the bit") {
+  const Exec cpu;
+  const Untrained untrained;
+  const int height = 190, width = 263;
+  const Image image = noise_image(height, width, 1, PixelType::u8, 8);
+  const Normalisation norm = parse_normalisation("percentile:1,99.8");
+  const Source source(image, 1, norm, "x");
+  const LargeImage parts = large(image, 1, norm, 10000);
+  for (const double scale : {0.37, 0.5, 1.6})
+    for (const int64_t max_bytes : {int64_t(600), int64_t(1) << 30}) {
+      CAPTURE(scale);
+      const Tensor whole = at_scale(cpu, part_of(cpu, source, 0, 0, height, width), scale);
+      SeenImage seen(parts, scale, max_bytes);
+      REQUIRE(seen.height() == whole.dim(1));
+      REQUIRE(seen.width() == whole.dim(2));
+      for (const PixelRect& r : {PixelRect{0, 0, seen.height(), seen.width()}, PixelRect{0, 0, 1, 1},
+                                 PixelRect{11, 17, 40, 31}, PixelRect{seen.height() - 5, 9, 5, seen.width() - 9}}) {
+        const Tensor part = seen.part(cpu, r);
+        bool equal = true;
+        for (int y = 0; y < r.height; ++y)
+          for (int x = 0; x < r.width; ++x)
+            equal = equal && part.view<const float, 3>()(0, y, x) == whole.view<const float, 3>()(0, r.y + y, r.x + x);
+        CHECK(equal);
+      }
+
+      const Folder folder;
+      const SegmentOptions options{{Tiling::exact, 160}, scale};
+      MapFolder maps(
+          folder.path(), untrained.method, seen.height(), seen.width(),
+          exact_tiles(seen.height(), seen.width(), options.tiling, *untrained.predictor->needs_of_exact_tiles()),
+          false);
+      maps.predict(cpu, *untrained.predictor, seen, {});
+      Maps want = predict_source(cpu, untrained.method, *untrained.predictor, source, options);
+      const std::vector<float> probability = foreground_probability(cpu, untrained.method, want);
+      const PixelRect r{13, 20, 150, 201};
+      Maps logit{{{"logit", maps.part("logit", r, height, width)}}};
+      logit.height = r.height, logit.width = r.width;
+      const std::vector<float> got = foreground_probability(cpu, untrained.method, logit);
+      bool equal = true;
+      for (int y = 0; y < r.height; ++y)
+        for (int x = 0; x < r.width; ++x)
+          equal = equal && got[size_t(y * r.width + x)] == probability[size_t((r.y + y) * width + r.x + x)];
+      CHECK(equal);
+      if (scale > 1) continue;  // the maps of the image are not resized
+      const Maps part = maps.part(r, height, width);
+      const View<const float, 3> a = part["field"].view<const float, 3>(), b = want["field"].view<const float, 3>();
+      float largest = 0;
+      for (int c = 0; c < 2; ++c)
+        for (int y = 0; y < r.height; ++y)
+          for (int x = 0; x < r.width; ++x) {
+            equal = equal && a(c, y, x) == b(c, r.y + y, r.x + x);
+            largest = std::max(largest, std::abs(a(c, y, x)));
+          }
+      CHECK(equal);
+      CHECK(maps.largest(height, width) >= largest);
+    }
+  CHECK(contains(refusal([&] { seen_size(30000, 30000, 4); }),
+                 "at scale 4 the network would see 120000 x 120000 pixels"));
 }
