@@ -121,6 +121,20 @@ TEST_CASE("segment: at any scale an image in blocks has the labels of the image 
   check_scale("--scale 1.4", "140M", " at scale 1.4, 1075 x 717 pixels, in");
   check_scale("--diameter 20", "138M", " at scale 0.");
   check_scale("--scale auto", "138M", "");
+
+  // A run that fails when it writes its results is continued at the same scale only.
+  fs::create_directories(folder / "again/x_objects.csv/full");
+  const std::string words = "segment x.tif --save labels,csv --max-memory 138M --out again" + tiles;
+  CHECK(run_basin(folder, words + "--scale 0.7").code != 0);
+  CHECK(!fs::exists(folder / "again/x_masks.tif"));
+  fs::remove_all(folder / "again/x_objects.csv");
+  const Ran other = run_basin(folder, words + "--scale 0.8 --resume");
+  CHECK(other.code != 0);
+  CHECK_MESSAGE(contains(other.err, "was begun with other settings (scale)"), other.err);
+  const Ran same = run_basin(folder, words + "--scale 0.7 --resume");
+  CHECK_MESSAGE(same.code == 0, same.err);
+  CHECK_MESSAGE(contains(same.err, "continues after 6 of 6 tiles"), same.err);
+  CHECK(read_labels(folder / "again/x_masks.tif").ids == read_labels(folder / "parts1/x_masks.tif").ids);
 }
 
 TEST_CASE(

@@ -186,8 +186,9 @@ class Segmenting {
   bool has_memory(const Blocks& blocks) const {
     if (blocks.needed <= plan_.limit) return true;
     if (!asked_) return false;
-    refuse(name_, ": ", gigabytes(plan_.limit), " are too little to segment it in blocks; ", gigabytes(blocks.needed),
-           " suffice",
+    const auto megabytes = [](int64_t bytes) { return (bytes + 999'999) / 1'000'000; };
+    refuse(name_, ": ", megabytes(plan_.limit), " MB are too little to segment it in blocks; ",
+           megabytes(blocks.needed), " MB suffice",
            blocks.tiles.front().seen.pixels() > 256 * 256 ? ", and fewer with --tiling exact --tile 256" : "");
   }
   bool has_disk(const Blocks& blocks) const {
