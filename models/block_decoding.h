@@ -14,6 +14,7 @@ struct BlockDecoding {
   int height = 0, width = 0;                        // of the image
   int64_t window_pixels = 0;                        // of a block and its surroundings, at most
   float largest = 0;                                // magnitude of any component of the vector field
+  double scale = 1;                                 // of the maps: see Maps::scale
   std::function<Maps(const PixelRect&)> maps = {};  // of a part of the image
   PlaneFile* clusters = nullptr;                    // int32, one plane of zeros: memory of the decoding
   PlaneFile* labels = nullptr;                      // int32, one plane of zeros: receives the labels

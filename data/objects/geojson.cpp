@@ -4,9 +4,9 @@
 
 #include <iterator>
 #include <string>
+#include <utility>
 
 #include "data/objects/numbers.h"
-#include "engine/files.h"
 #include "kernels/runtime/platform.h"
 
 namespace basin {
@@ -55,18 +55,20 @@ void append(std::string& text, const std::vector<Polygon>& object, const ObjectP
 
 }  // namespace
 
-void write_geojson(const std::filesystem::path& path, const Outlines& outlines, const ObjectTable& table,
-                   const ObjectPlaces& places) {
-  BASIN_CHECK(!places.is_stack() || places.objects.size() == outlines.size(), places.objects.size(), " places of ",
-              outlines.size(), " objects");
+GeoJson::GeoJson(const std::filesystem::path& path, ObjectPlaces places) : file_(path), places_(std::move(places)) {
+  file_.write("{\"type\":\"FeatureCollection\",\"features\":[");
+}
+
+void GeoJson::add(const Outlines& outlines, const ObjectTable& table) {
+  BASIN_CHECK(!places_.is_stack() || places_.objects.size() >= objects_ + outlines.size(), places_.objects.size(),
+              " places of ", objects_ + outlines.size(), " objects");
   BASIN_CHECK(table.numbers.size() == table.names.size() * outlines.size() && !table.names.empty(),
               table.numbers.size(), " numbers of ", outlines.size(), " objects");
-  OutputFile file(path);
-  std::string text = "{\"type\":\"FeatureCollection\",\"features\":[";
-  for (size_t k = 0; k < outlines.size(); ++k) {
-    text += k ? ",\n" : "\n";
+  std::string text;
+  for (size_t k = 0; k < outlines.size(); ++k, ++objects_) {
+    text += objects_ ? ",\n" : "\n";
     text += "{\"type\":\"Feature\",\"geometry\":";
-    append(text, outlines[k], places.is_stack() ? &places.objects[k] : nullptr);
+    append(text, outlines[k], places_.is_stack() ? &places_.objects[objects_] : nullptr);
     const std::span<const double> row = table.row(k);
     fmt::format_to(std::back_inserter(text),
                    ",\"properties\":{{\"objectType\":\"detection\",\"name\":\"{}\",\"measurements\":{{",
@@ -79,11 +81,21 @@ void write_geojson(const std::filesystem::path& path, const Outlines& outlines, 
     }
     text += "}}}";
     if (text.size() < size_t(1) << 20) continue;
-    file.write(text);
+    file_.write(text);
     text.clear();
   }
-  text += "\n]}\n";
-  file.write(text);
+  file_.write(text);
+}
+
+void GeoJson::commit() {
+  file_.write("\n]}\n");
+  file_.commit();
+}
+
+void write_geojson(const std::filesystem::path& path, const Outlines& outlines, const ObjectTable& table,
+                   const ObjectPlaces& places) {
+  GeoJson file(path, places);
+  file.add(outlines, table);
   file.commit();
 }
 

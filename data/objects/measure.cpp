@@ -146,8 +146,8 @@ struct Border {
   }
 };
 
-/// Area, bounding box, centroid and the axes of the ellipse with the same moments.
-ObjectShape shape_of(std::span<const Run> runs, const Labels& labels) {
+/// Area, bounding box, centroid in the bounding box, and the axes of the ellipse with the same moments.
+ObjectShape shape_of(std::span<const Run> runs) {
   ObjectShape s{.y0 = INT_MAX, .x0 = INT_MAX, .y1 = 0, .x1 = 0};
   for (const Run& run : runs) {
     s.y0 = std::min(s.y0, run.y), s.y1 = std::max(s.y1, run.y + 1);
@@ -164,7 +164,7 @@ ObjectShape shape_of(std::span<const Run> runs, const Labels& labels) {
   }
   const double area = double(n);
   s.area = int64_t(n);
-  s.centroid_y = s.y0 + double(sy) / area, s.centroid_x = s.x0 + double(sx) / area;
+  s.centroid_y = double(sy) / area, s.centroid_x = double(sx) / area;
   const double yy = double(n * syy - sy * sy) / area / area, xx = double(n * sxx - sx * sx) / area / area,
                xy = double(n * sxy - sy * sx) / area / area;
   const double middle = (yy + xx) / 2, half = std::hypot((yy - xx) / 2, xy);
@@ -172,8 +172,14 @@ ObjectShape shape_of(std::span<const Run> runs, const Labels& labels) {
   s.major_axis = 4 * std::sqrt(large), s.minor_axis = 4 * std::sqrt(small);
   s.eccentricity = large > 0 ? std::sqrt(1 - small / large) : 0;
   s.orientation = yy == xx ? (xy > 0 ? 1 : -1) * std::numbers::pi / 4 : 0.5 * std::atan2(2 * xy, yy - xx);
-  s.touches_edge = s.y0 == 0 || s.x0 == 0 || s.y1 == labels.height || s.x1 == labels.width;
   return s;
+}
+
+/// Moves a shape of shape_of() from the part of an image that was measured to its place in the image.
+void place(ObjectShape& s, const ImagePart& part) {
+  s.y0 += part.y, s.y1 += part.y, s.x0 += part.x, s.x1 += part.x;
+  s.centroid_y += s.y0, s.centroid_x += s.x0;
+  s.touches_edge = s.y0 == 0 || s.x0 == 0 || s.y1 == part.height || s.x1 == part.width;
 }
 
 /// Adds up values relative to the first one, so that the spread of large values keeps its digits.
@@ -209,7 +215,9 @@ ObjectValues values_in(std::span<const Run> runs, int width, const F& f) {
 
 }  // namespace
 
-Measurements measure(const Labels& labels, const Image* image, std::span<const float> foreground) {
+Measurements measure(const Labels& labels, const Image* image, std::span<const float> foreground,
+                     const ImagePart& part) {
+  const ImagePart of = part.height > 0 ? part : ImagePart{0, 0, labels.height, labels.width};
   BASIN_CHECK(!image || (image->height == labels.height && image->width == labels.width), "image ", image->width, " x ",
               image->height, ", labels ", labels.width, " x ", labels.height);
   BASIN_CHECK(foreground.empty() || foreground.size() == labels.ids.size(), foreground.size(), " probabilities");
@@ -226,10 +234,11 @@ Measurements measure(const Labels& labels, const Image* image, std::span<const f
 #pragma omp for schedule(dynamic, 64)
     for (size_t k = 0; k < count; ++k) {
       const std::span<const Run> own = runs.of(k);
-      ObjectShape& s = m.shapes[k] = shape_of(own, labels);
+      ObjectShape& s = m.shapes[k] = shape_of(own);
       if (own.empty()) continue;
       s.perimeter = Border{labels, int32_t(k) + 1}.perimeter(own);
       s.solidity = double(s.area) / double(hull.area(own, s));
+      place(s, of);
       if (image)
         with_pixels(image->type, [&](auto zero) {
           for (size_t c = 0; c < channels; ++c)
@@ -244,12 +253,12 @@ Measurements measure(const Labels& labels, const Image* image, std::span<const f
   return m;
 }
 
-ObjectTable table_of(const Measurements& m, const std::vector<float>& scores, double pixel_size) {
+ObjectTable table_of(const Measurements& m, const std::vector<float>& scores, double pixel_size, int64_t first) {
   BASIN_CHECK(scores.empty() || scores.size() == m.shapes.size(), scores.size(), " scores of ", m.shapes.size());
   ObjectTable table;
   const size_t channels = size_t(m.channels);
   const auto build = [&](const auto& add, size_t k, const ObjectShape& s) {
-    add("label", double(k + 1));
+    add("label", double(first + int64_t(k)));
     add("centroid_y", s.centroid_y), add("centroid_x", s.centroid_x);
     add("area", double(s.area)), add("perimeter", s.perimeter);
     add("bbox_y0", s.y0), add("bbox_x0", s.x0), add("bbox_y1", s.y1), add("bbox_x1", s.x1);

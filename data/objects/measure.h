@@ -35,14 +35,22 @@ struct Measurements {
   std::vector<double> foreground;    // mean foreground probability; empty if there is none
 };
 
+/// Which part of an image labels are: that from pixel (y, x) on, of an image of height x width pixels. A height of 0:
+/// they are the whole image.
+struct ImagePart {
+  int y = 0, x = 0, height = 0, width = 0;
+};
+
 /// Measures all objects. `image`, if not null, and `foreground`, if not empty, have the labels' size. Rows of pixels
 /// are collected per object in one pass over the labels, and each object is then measured by one thread: the same for
-/// any number of threads.
+/// any number of threads. Objects that lie as a whole in a part of an image have the measurements that they have in the
+/// whole image, to the bit.
 ///
 /// Perimeter (Benkrid and Crookes 2000, as in regionprops): border pixels are those with one of 4 neighbours outside
 /// the object; each counts 1, sqrt 2 or (1 + sqrt 2) / 2, according to how many of its neighbours are border pixels.
 /// Convex hull: of the middles of the pixels' sides; pixels count whose centres lie in it or on its border.
-Measurements measure(const Labels&, const Image* image = nullptr, std::span<const float> foreground = {});
+Measurements measure(const Labels&, const Image* image = nullptr, std::span<const float> foreground = {},
+                     const ImagePart& = {});
 
 /// One row of numbers for each object, with the names of the columns.
 struct ObjectTable {
@@ -53,7 +61,7 @@ struct ObjectTable {
 };
 
 /// The measurements as a table, in pixels, and if `pixel_size` (um, 0: unknown) is known also in micrometres. `scores`
-/// of the objects may be empty.
-ObjectTable table_of(const Measurements&, const std::vector<float>& scores, double pixel_size);
+/// of the objects may be empty. `first`: the label of the first object.
+ObjectTable table_of(const Measurements&, const std::vector<float>& scores, double pixel_size, int64_t first = 1);
 
 }  // namespace basin

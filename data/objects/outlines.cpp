@@ -23,8 +23,8 @@ constexpr std::array<Corner, 4> steps{{{1, 0}, {0, 1}, {-1, 0}, {0, -1}}};  // r
 
 /// Follows a border from the upper edge of pixel (y, x) to the right, the piece on its right-hand side. At a corner
 /// where two pixels of the piece meet diagonally it goes on to the other pixel: a hole that touches the outer border
-/// there gets a ring of its own. `seen` marks the pixels whose upper edges were passed.
-Ring follow(const Pieces& pieces, int y, int x, std::vector<uint8_t>& seen) {
+/// there gets a ring of its own. `seen` marks the pixels whose upper edges were passed. `origin` is added to corners.
+Ring follow(const Pieces& pieces, int y, int x, const Corner& origin, std::vector<uint8_t>& seen) {
   const int32_t piece = pieces.at(y, x);
   Ring ring;
   Corner at{x, y};
@@ -39,7 +39,7 @@ Ring follow(const Pieces& pieces, int y, int x, std::vector<uint8_t>& seen) {
       return pieces.at(py >> 1, px >> 1) == piece;
     };
     const size_t turn = ahead(-1) ? 3 : ahead(1) ? 0 : 1;
-    if (turn != 0) ring.push_back(at);
+    if (turn != 0) ring.push_back({at.x + origin.x, at.y + origin.y});
     direction = (direction + turn) % 4;
   } while (at != Corner{x, y} || direction != 0);
   std::rotate(ring.begin(), ring.end() - 1, ring.end());
@@ -48,7 +48,7 @@ Ring follow(const Pieces& pieces, int y, int x, std::vector<uint8_t>& seen) {
 
 }  // namespace
 
-Outlines outlines_of(const Labels& labels) {
+Outlines outlines_of(const Labels& labels, const Corner& origin) {
   const int height = labels.height, width = labels.width;
   BASIN_CHECK(labels.ids.size() == size_t(height) * size_t(width), "labels ", height, " x ", width);
   Outlines outlines(size_t(labels.count));
@@ -67,9 +67,9 @@ Outlines outlines_of(const Labels& labels) {
       int32_t& of_piece = place[size_t(piece)];
       if (of_piece < 0) {
         of_piece = int32_t(object.size());
-        object.push_back({follow(pieces, y, x, seen), {}});
+        object.push_back({follow(pieces, y, x, origin, seen), {}});
       } else {
-        object[size_t(of_piece)].holes.push_back(follow(pieces, y, x, seen));
+        object[size_t(of_piece)].holes.push_back(follow(pieces, y, x, origin, seen));
       }
     }
   }

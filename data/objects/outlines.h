@@ -29,8 +29,9 @@ struct Polygon {
 using Outlines = std::vector<std::vector<Polygon>>;
 
 /// The outlines of all objects. Each ring begins at the upper left corner of its first pixel in raster order. The same
-/// for any number of threads.
-Outlines outlines_of(const Labels&);
+/// for any number of threads. `origin`: the upper left corner of the labels in an image of which they are a part;
+/// objects that lie in it as a whole have the outlines that they have in the whole image.
+Outlines outlines_of(const Labels&, const Corner& origin = {});
 
 /// Where in a stack an object lies that was found in one plane.
 struct ObjectPlace {

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "engine/crc.h"
 #include "engine/files.h"
@@ -33,10 +34,12 @@ class Bytes {
   std::endian order_;
 };
 
+}  // namespace
+
 /// A zip file of uncompressed entries (PKWARE's APPNOTE 6.3), with the 64-bit extensions where they are needed.
-class Zip {
+class RoiZip::Zip {
  public:
-  explicit Zip(OutputFile& file) : file_(file) {}
+  explicit Zip(const std::filesystem::path& path) : file_(path) {}
 
   void add(const std::string& name, const std::string& content, uint32_t crc) {
     constexpr uint32_t first_of_january_1980 = 0x00210000;
@@ -46,7 +49,7 @@ class Zip {
       to.put(content.size(), 4), to.put(content.size(), 4), to.put(name.size(), 2);
     };
     const bool far = at_ >= UINT32_MAX;
-    Bytes& d = directory_;
+    Bytes d(std::endian::little);
     d.put(0x02014b50, 4), d.put(far ? 45 : 20, 2), d.put(far ? 45 : 20, 2);
     describe(d);
     d.put(far ? 12 : 0, 2);
@@ -54,6 +57,7 @@ class Zip {
     d.put(far ? UINT32_MAX : at_, 4);
     d.text += name;
     if (far) d.put(1, 2), d.put(8, 2), d.put(at_, 8);
+    directory_ += d.text;
     Bytes local(std::endian::little);
     local.put(0x04034b50, 4), local.put(20, 2);
     describe(local);
@@ -63,9 +67,9 @@ class Zip {
     ++entries_;
   }
 
-  void finish() {
-    const uint64_t begin = at_, size = directory_.text.size();
-    write(directory_.text);
+  void commit() {
+    const uint64_t begin = at_, size = directory_.size();
+    write(directory_);
     const bool wide = entries_ >= UINT16_MAX || begin >= UINT32_MAX || size >= UINT32_MAX;
     Bytes end(std::endian::little);
     if (wide) {
@@ -78,6 +82,7 @@ class Zip {
     end.put(wide ? UINT32_MAX : size, 4), end.put(wide ? UINT32_MAX : begin, 4), end.put(0, 2);
     write(end.text);
     file_.write(buffer_);
+    file_.commit();
   }
 
  private:
@@ -89,11 +94,12 @@ class Zip {
     buffer_.clear();
   }
 
-  OutputFile& file_;
-  std::string buffer_;
-  Bytes directory_{std::endian::little};
+  OutputFile file_;
+  std::string buffer_, directory_;
   uint64_t at_ = 0, entries_ = 0;
 };
+
+namespace {
 
 struct Box {
   int32_t x0, y0, x1, y1;
@@ -175,43 +181,55 @@ std::string roi_of(const std::vector<Polygon>& object, const std::string& name, 
 
 }  // namespace
 
-void write_rois(const std::filesystem::path& path, const Outlines& outlines, const ObjectPlaces& places) {
-  BASIN_CHECK(!places.is_stack() || places.objects.size() == outlines.size(), places.objects.size(), " places of ",
-              outlines.size(), " objects");
-  OutputFile file(path);
-  Zip zip(file);
+RoiZip::RoiZip(const std::filesystem::path& path, int64_t count, ObjectPlaces places)
+    : zip_(std::make_unique<Zip>(path)), places_(std::move(places)) {
   const auto digits_for = [](int64_t highest) { return std::max<size_t>(4, std::to_string(highest).size()); };
-  int64_t highest = int64_t(outlines.size());
-  if (places.is_stack()) {
+  int64_t highest = count;
+  if (places_.is_stack()) {
+    BASIN_CHECK(int64_t(places_.objects.size()) == count, places_.objects.size(), " places of ", count, " objects");
     highest = 0;
-    for (const ObjectPlace& place : places.objects)
+    for (const ObjectPlace& place : places_.objects)
       highest = std::max<int64_t>(highest, place.label);
   }
-  const size_t digits = digits_for(highest), plane_digits = digits_for(places.frames * places.slices);
-  const auto name_of = [&](size_t object) {
-    if (!places.is_stack()) return fmt::format("{:0{}}", object + 1, digits);
-    const ObjectPlace& place = places.objects[object];
-    return fmt::format("{:0{}}-{:0{}}", place.plane + 1, plane_digits, place.label, digits);
-  };
+  digits_ = digits_for(highest), plane_digits_ = digits_for(places_.frames * places_.slices);
+}
+
+RoiZip::~RoiZip() = default;
+
+std::string RoiZip::name_of(size_t object) const {
+  if (!places_.is_stack()) return fmt::format("{:0{}}", object + 1, digits_);
+  const ObjectPlace& place = places_.objects[object];
+  return fmt::format("{:0{}}-{:0{}}", place.plane + 1, plane_digits_, place.label, digits_);
+}
+
+void RoiZip::add(const Outlines& outlines) {
   struct Entry {
     std::string name, content;
     uint32_t crc = 0;
   };
-  std::vector<Entry> entries(4096);
+  std::vector<Entry> entries(std::min<size_t>(4096, outlines.size()));
   for (size_t first = 0; first < outlines.size(); first += entries.size()) {
     const size_t n = std::min(entries.size(), outlines.size() - first);
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < n; ++i) {
-      const std::string name = name_of(first + i);
-      std::string content = roi_of(outlines[first + i], name, position_of(places, first + i));
+      const size_t object = objects_ + first + i;
+      const std::string name = name_of(object);
+      std::string content = roi_of(outlines[first + i], name, position_of(places_, object));
       const uint32_t crc = crc32(content);
       entries[i] = {name + ".roi", std::move(content), crc};
     }
     for (size_t i = 0; i < n; ++i)
-      zip.add(entries[i].name, entries[i].content, entries[i].crc);
+      zip_->add(entries[i].name, entries[i].content, entries[i].crc);
   }
-  zip.finish();
-  file.commit();
+  objects_ += outlines.size();
+}
+
+void RoiZip::commit() { zip_->commit(); }
+
+void write_rois(const std::filesystem::path& path, const Outlines& outlines, const ObjectPlaces& places) {
+  RoiZip zip(path, int64_t(outlines.size()), places);
+  zip.add(outlines);
+  zip.commit();
 }
 
 }  // namespace basin

@@ -65,13 +65,15 @@ struct ResizeMap {
   View<const float, 3> from;
   float factor_x, factor_y;
   View<float, 3> to;
+  ResizedPart part;
 
   BASIN_HD void operator()(int64_t row, int64_t i) const {
-    const int c = int(row / to.dim[1]), y = int(row % to.dim[1]), x = int(i);
-    const Between v(y, from.dim[1], to.dim[1]), u(x, from.dim[2], to.dim[2]);
+    const int height = part.rows.end - part.rows.begin;
+    const int c = int(row / height), y = part.rows.begin - part.to.y + int(row % height), x = int(i);
+    const Between v(part.to.y + y, part.from.height, part.to.height), u(part.to.x + x, part.from.width, part.to.width);
     const auto along = [&](int at) {
-      const float left = from(c, at, u.below);
-      return left + u.weight * (from(c, at, u.above) - left);
+      const float left = from(c, at - part.from.y, u.below - part.from.x);
+      return left + u.weight * (from(c, at - part.from.y, u.above - part.from.x) - left);
     };
     const float low = along(v.below), value = low + v.weight * (along(v.above) - low);
     to(c, y, x) = value * (c == 0 ? factor_x : c == 1 ? factor_y : 1);
@@ -100,9 +102,17 @@ void scale_map(const Exec& exec, const float* by_row, const float* by_column, Vi
   for_each_row(exec, rows_of(map), map.dim[2], ScaleMap{by_row, by_column, map});
 }
 
-void resize_map(const Exec& exec, View<const float, 3> from, float factor_x, float factor_y, View<float, 3> to) {
-  BASIN_CHECK(from.dim[0] == to.dim[0] && from.size() > 0, "from ", from, ", to ", to);
-  for_each_row(exec, rows_of(to), to.dim[2], ResizeMap{from, factor_x, factor_y, to});
+void resize_map(const Exec& exec, View<const float, 3> from, float factor_x, float factor_y, View<float, 3> to,
+                const ResizedPart& part) {
+  const ResizedPart p = completed(part, from, to);
+  check_needed(map_sources(p.rows, p.from.height, p.to.height), p.from.y, from.dim[1]);
+  check_needed(map_sources({p.to.x, p.to.x + to.dim[2]}, p.from.width, p.to.width), p.from.x, from.dim[2]);
+  for_each_row(exec, int64_t(to.dim[0]) * (p.rows.end - p.rows.begin), to.dim[2],
+               ResizeMap{from, factor_x, factor_y, to, p});
+}
+
+PixelRange map_sources(const PixelRange& range, int size, int resized) {
+  return {Between(range.begin, size, resized).below, Between(range.end - 1, size, resized).above + 1};
 }
 
 }  // namespace basin::kernels

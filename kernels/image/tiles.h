@@ -1,4 +1,5 @@
 #pragma once
+#include "kernels/image/resized_part.h"
 #include "kernels/runtime/exec.h"
 #include "kernels/runtime/view.h"
 
@@ -28,6 +29,10 @@ void scale_map(const Exec&, const float* by_row, const float* by_column, View<fl
 
 /// Bilinear resize, align_corners = false, edge replicated. Channels 0 and 1 are multiplied by the factors: those by
 /// which the sides change for vectors (x, y), otherwise 1.
-void resize_map(const Exec&, View<const float, 3> from, float factor_x, float factor_y, View<float, 3> to);
+void resize_map(const Exec&, View<const float, 3> from, float factor_x, float factor_y, View<float, 3> to,
+                const ResizedPart& = {});
+
+/// The pixels along an axis of `size` pixels on which pixels `range` depend, when resize_map() resizes it.
+PixelRange map_sources(const PixelRange& range, int size, int resized);
 
 }  // namespace basin::kernels

@@ -9,6 +9,7 @@
 #include "engine/fingerprint.h"
 #include "engine/pool.h"
 #include "kernels/image/tiles.h"
+#include "models/inference/seen_image.h"
 
 namespace basin {
 namespace fs = std::filesystem;
@@ -96,6 +97,8 @@ int LargeImage::rows_within(int64_t bytes) const {
 MapFolder::MapFolder(const fs::path& folder, const Method& method, int height, int width, std::vector<ExactTile> tiles,
                      bool resume)
     : records_(folder / "tiles"),
+      height_(height),
+      width_(width),
       specs_(method.maps()),
       field_(field_map(method)),
       tiles_(std::move(tiles)),
@@ -120,27 +123,16 @@ MapFolder::MapFolder(const fs::path& folder, const Method& method, int height, i
   }
 }
 
-void MapFolder::predict(const Exec& exec, const Predictor& predictor, const LargeImage& image, int64_t max_bytes,
+void MapFolder::predict(const Exec& exec, const Predictor& predictor, SeenImage& image,
                         const std::function<void(int64_t)>& progress) {
   // A record that was cut short by a crash ends before the next one begins.
   if (fs::exists(records_)) fs::resize_file(records_, fs::file_size(records_) / sizeof(Record) * sizeof(Record));
-  std::optional<Source> band;  // the rows of a row of tiles, if they fit
-  int band_top = -1;
   for (size_t k = 0; k < tiles_.size(); ++k) {
     if (is_done_[k]) continue;
     const ExactTile& tile = tiles_[k];
-    const int bottom = std::min(tile.seen.y + tile.seen.height, image.height());
-    const int right = std::min(tile.seen.x + tile.seen.width, image.width());
-    const PixelRect inside{tile.seen.y, tile.seen.x, bottom - tile.seen.y, right - tile.seen.x};
-    const bool by_rows = image.rows_within(max_bytes) >= std::min(tile.seen.height, 1024);
-    PixelRect held = inside;
-    if (by_rows) held.x = 0, held.width = image.width();
-    if (!by_rows || band_top != held.y) {
-      band.reset();
-      band.emplace(image.part(held));
-      band_top = held.y;
-    }
-    const Tensor part = part_of(exec, *band, 0, inside.x - held.x, inside.height, inside.width);
+    const int bottom = std::min(tile.seen.y + tile.seen.height, height_);
+    const int right = std::min(tile.seen.x + tile.seen.width, width_);
+    const Tensor part = image.part(exec, {tile.seen.y, tile.seen.x, bottom - tile.seen.y, right - tile.seen.x});
     const Tensor input = Tensor::empty(for_images(exec), {image.channels(), tile.seen.height, tile.seen.width});
     kernels::cut_tile(exec, part.view<const float, 3>(), 0, 0, kernels::Outside::zero, kernels::Outside::zero,
                       input.view<float, 3>());
@@ -174,15 +166,36 @@ void MapFolder::write(int64_t tile, const Exec& exec, const Maps& maps, int top,
   ++done_;
 }
 
-Maps MapFolder::part(const PixelRect& rect) const {
+Maps MapFolder::part(const PixelRect& rect, int height, int width) const {
   Maps maps;
-  for (size_t m = 0; m < specs_.size(); ++m) {
-    const Tensor map = Tensor::empty(for_images({}), {specs_[m].channels, rect.height, rect.width});
-    for (int c = 0; c < specs_[m].channels; ++c)
-      files_[m]->read(c, rect, map.data<float>() + int64_t(c) * rect.pixels());
-    maps.tensors[specs_[m].name] = map;
-  }
+  for (const MapSpec& spec : specs_)
+    maps.tensors[spec.name] = part(spec.name, rect, height, width);
   return maps;
+}
+
+Tensor MapFolder::part(const std::string& name, const PixelRect& rect, int height, int width) const {
+  const auto found = std::find_if(specs_.begin(), specs_.end(), [&](const MapSpec& s) { return s.name == name; });
+  BASIN_CHECK(found != specs_.end(), "no map is named ", name);
+  const PlaneFile& file = *files_[size_t(found - specs_.begin())];
+  const bool resizes = height != height_ || width != width_;
+  PixelRect from = rect;
+  if (resizes) {
+    const kernels::PixelRange rows = kernels::map_sources({rect.y, rect.y + rect.height}, height_, height);
+    const kernels::PixelRange columns = kernels::map_sources({rect.x, rect.x + rect.width}, width_, width);
+    from = {rows.begin, columns.begin, rows.end - rows.begin, columns.end - columns.begin};
+  }
+  const Tensor map = Tensor::empty(for_images({}), {found->channels, from.height, from.width});
+  for (int c = 0; c < found->channels; ++c)
+    file.read(c, from, map.data<float>() + int64_t(c) * from.pixels());
+  if (!resizes) return map;
+  return at_image_size({}, map, *found, rect.height, rect.width,
+                       {{from.y, from.x, height_, width_}, {rect.y, rect.x, height, width}, {}});
+}
+
+float MapFolder::largest(int height, int width) const {
+  if (height == height_ && width == width_) return largest_;
+  constexpr float rounding = 1.00001f;
+  return largest_ * std::max(float(height) / float(height_), float(width) / float(width_)) * rounding;
 }
 
 int64_t MapFolder::bytes_per_pixel(const Method& method) {

@@ -27,6 +27,7 @@ class LargeImage {
   /// The part of an image that the network sees.
   Source part(const PixelRect&) const;
   Image raw_part(const PixelRect& rect) const { return read_(rect); }
+  int64_t row_bytes() const { return row_bytes_; }
   /// Rows of the whole width that take at most so many bytes; at least one.
   int rows_within(int64_t bytes) const;
   const Brightness& brightness() const { return brightness_; }
@@ -49,26 +50,30 @@ class LargeImage {
   Stack stack_;
 };
 
-/// The maps of a large image in files of a scratch folder, computed tile by tile: those that predict_source() gives for
-/// the whole image. Tiles that are done are recorded, so that an interrupted run can be continued: a tile is recorded
+class SeenImage;
+
+/// The maps of a large image in files of a scratch folder, computed tile by tile: those that the network gives for the
+/// whole image. Tiles that are done are recorded, so that an interrupted run can be continued: a tile is recorded
 /// after its maps are on the disk, and whatever is not recorded is computed again.
 class MapFolder {
  public:
-  /// `resume`: keeps the tiles that are recorded in the folder. `tiles`: exact ones.
+  /// `height`, `width`: of the image as the network sees it. `resume`: keeps the tiles that are recorded in the folder.
+  /// `tiles`: exact ones.
   MapFolder(const std::filesystem::path&, const Method&, int height, int width, std::vector<ExactTile> tiles,
             bool resume);
 
-  /// Computes the tiles that are missing. At most `max_bytes` of the image's pixels are in memory at a time.
-  /// `progress` is called with the number of tiles that are done after each.
-  void predict(const Exec&, const Predictor&, const LargeImage&, int64_t max_bytes,
-               const std::function<void(int64_t)>& progress);
+  /// Computes the tiles that are missing. `progress` is called with the number of tiles that are done after each.
+  void predict(const Exec&, const Predictor&, SeenImage&, const std::function<void(int64_t)>& progress);
 
   int64_t tiles() const { return int64_t(tiles_.size()); }
   int64_t done() const { return done_; }
-  /// The largest magnitude of a value of the vector field; NaN if one is NaN.
-  float largest() const { return largest_; }
-  /// A part of the maps, in host memory.
-  Maps part(const PixelRect&) const;
+  /// A part of the maps of an image of height x width pixels, in host memory: resized like a part of what
+  /// at_image_size() gives, to the bit, if the network saw the image at another size.
+  Maps part(const PixelRect&, int height, int width) const;
+  /// The same of one of the maps.
+  Tensor part(const std::string& name, const PixelRect&, int height, int width) const;
+  /// A bound on the magnitude of the values of the vector field, resized in the same way; NaN if one is NaN.
+  float largest(int height, int width) const;
 
   /// Bytes that the files need for each pixel of an image.
   static int64_t bytes_per_pixel(const Method&);
@@ -81,6 +86,7 @@ class MapFolder {
   void write(int64_t tile, const Exec&, const Maps&, int top, int left);
 
   std::filesystem::path records_;
+  int height_, width_;
   std::vector<MapSpec> specs_;
   std::string field_;
   std::vector<std::unique_ptr<PlaneFile>> files_;  // of each map

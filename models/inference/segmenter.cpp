@@ -1,6 +1,7 @@
 #include "models/inference/segmenter.h"
 
 #include <algorithm>
+#include <climits>
 #include <cmath>
 
 #include "engine/clock.h"
@@ -24,15 +25,6 @@ void release_idle_memory(const Exec& exec, const Maps& maps) {
   if (pool.use().held - pool.use().lent < held) pool.trim();
 }
 
-/// A map resized to another size; vectors are scaled with its sides.
-Tensor at_image_size(const Exec& exec, const Tensor& map, const MapSpec& spec, int height, int width) {
-  const bool vector = spec.kind == MapSpec::Kind::vector;
-  const Tensor to = Tensor::empty(for_images(exec), {map.dim(0), height, width});
-  kernels::resize_map(exec, map.view<const float, 3>(), vector ? float(width) / float(map.dim(2)) : 1,
-                      vector ? float(height) / float(map.dim(1)) : 1, to.view<float, 3>());
-  return to;
-}
-
 }  // namespace
 
 Tensor part_of(const Exec& exec, const Source& source, int y, int x, int height, int width) {
@@ -45,11 +37,33 @@ Tensor part_of(const Exec& exec, const Source& source, int y, int x, int height,
   return part.to_device(for_images(exec));
 }
 
+std::pair<int, int> seen_size(int height, int width, double scale) {
+  const auto scaled = [&](int side) { return std::max<int64_t>(1, std::llround(side * scale)); };
+  const int64_t rows = scaled(height), columns = scaled(width);
+  if (std::max(rows, columns) >= kernels::field_side_limit || rows * columns > INT32_MAX)
+    refuse("at scale ", scale, " the network would see ", columns, " x ", rows, " pixels; it may see at most ",
+           INT32_MAX, ", and sides below ", kernels::field_side_limit, "; choose a smaller --scale");
+  return {int(rows), int(columns)};
+}
+
 Tensor at_scale(const Exec& exec, const Tensor& image, double scale) {
   if (scale == 1) return image;
-  const auto scaled = [&](int side) { return std::max(1, int(std::lround(side * scale))); };
-  const Tensor to = Tensor::empty(for_images(exec), {image.dim(0), scaled(image.dim(1)), scaled(image.dim(2))});
+  const auto [height, width] = seen_size(image.dim(1), image.dim(2), scale);
+  const Tensor to = Tensor::empty(for_images(exec), {image.dim(0), height, width});
   kernels::resize_antialiased(exec, image.view<const float, 3>(), to.view<float, 3>());
+  return to;
+}
+
+bool resizes_maps(const Method& method, double scale) { return scale < 1 && method.has_scalable_maps(); }
+
+Tensor at_image_size(const Exec& exec, const Tensor& map, const MapSpec& spec, int height, int width,
+                     const kernels::ResizedPart& part) {
+  const bool vector = spec.kind == MapSpec::Kind::vector, whole = part.from.height == 0;
+  const auto factor = [&](int to, int from) { return vector ? float(to) / float(from) : 1; };
+  const Tensor to = Tensor::empty(for_images(exec), {map.dim(0), height, width});
+  kernels::resize_map(
+      exec, map.view<const float, 3>(), whole ? factor(width, map.dim(2)) : factor(part.to.width, part.from.width),
+      whole ? factor(height, map.dim(1)) : factor(part.to.height, part.from.height), to.view<float, 3>(), part);
   return to;
 }
 
@@ -62,7 +76,7 @@ Maps predict_source(const Exec& exec, const Method& method, const Predictor& pre
   const Tensor image = at_scale(exec, part_of(exec, source, 0, 0, source.height(), source.width()), options.scale);
   Maps maps = options.tta || method.averages_views() ? predict_views(exec, method, predictor, image, options.tiling)
                                                      : predictor.predict(exec, image, options.tiling);
-  if (options.scale < 1 && method.has_scalable_maps()) {
+  if (resizes_maps(method, options.scale)) {
     for (const MapSpec& spec : method.maps())
       maps.tensors[spec.name] = at_image_size(exec, maps[spec.name], spec, source.height(), source.width());
     maps.scale = 1 / options.scale;

@@ -1,8 +1,10 @@
 #pragma once
 #include <functional>
 #include <string>
+#include <utility>
 
 #include "data/dataset/normalise.h"
+#include "kernels/image/resized_part.h"
 #include "models/method.h"
 
 namespace basin {
@@ -35,8 +37,21 @@ auto with_name(const std::string& name, const F& f) {
 /// A part [C, height, width] of an image, from its pixel (y, x) on, on the device that segments.
 Tensor part_of(const Exec&, const Source&, int y, int x, int height, int width);
 
+/// Height and width of an image as the network sees it at a scale. Throws one sentence if these are more pixels than an
+/// image may have.
+std::pair<int, int> seen_size(int height, int width, double scale);
+
 /// An image [C, H, W] as the network sees it at a scale: low-pass filtered if it shrinks, its sides rounded.
 Tensor at_scale(const Exec&, const Tensor& image, double scale);
+
+/// Whether the maps are brought to the size of the image before they are decoded; if they have another size and are
+/// not, the labels are instead.
+bool resizes_maps(const Method&, double scale);
+
+/// A map, or the part of one that `part` says, resized to height x width pixels, which are all or a part of the image;
+/// vectors are scaled with the sides of the whole image.
+Tensor at_image_size(const Exec&, const Tensor& map, const MapSpec&, int height, int width,
+                     const kernels::ResizedPart& part = {});
 
 /// The method's maps of a whole image. If the network saw it smaller, scalable maps are resized to the image, so that
 /// outlines are smooth; the others are not, and their labels are enlarged instead. Throws one sentence if the image is

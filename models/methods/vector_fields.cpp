@@ -240,7 +240,7 @@ Instances VectorFields::decode(const Exec& exec, Maps maps) const {
 std::string VectorFields::reason_for_whole_image() const { return basin::reason_for_whole_image(options_.decoding); }
 
 std::vector<ObjectExtent> VectorFields::decode_blocks(const BlockDecoding& image) const {
-  return decode_in_blocks(image, options_.decoding);
+  return decode_in_blocks(image, scaled(options_.decoding, image.scale));
 }
 
 std::unique_ptr<Decoder> VectorFields::decoder(Maps maps) const {

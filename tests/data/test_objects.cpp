@@ -1,15 +1,19 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "data/objects/drop_objects.h"
 #include "data/objects/geojson.h"
 #include "data/objects/measure.h"
+#include "data/objects/objects_csv.h"
 #include "data/objects/outlines.h"
 #include "data/objects/rois.h"
 #include "data/objects/seg_npy.h"
 #include "engine/json.h"
 #include "tests/support/file_support.h"
+#include "tests/support/support.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -136,6 +140,57 @@ TEST_CASE("objects: GeoJSON has polygons with holes and several pieces; the ROI 
   const std::string zip = read_bytes(folder / "x.zip");
   CHECK(contains(zip, "0002.roi"));
   CHECK(zip.find("Iout") == 30 + 8);
+}
+
+TEST_CASE("objects: measured and written part by part they give the bytes of the whole") {
+  const Folder folder;
+  const int height = 61, width = 70;
+  Labels labels{height, width, 0, std::vector<int32_t>(size_t(height) * width)};
+  Image image{height, width, 1, PixelType::f32, std::vector<std::byte>(labels.ids.size() * sizeof(float))};
+  const std::vector<float> values = uniform<float>(labels.ids.size(), 0, 1, 3);
+  std::copy(values.begin(), values.end(), image.as<float>());
+  // Blots with holes and loose pixels, of which some touch the sides of the image; each in its own square.
+  std::vector<std::array<int, 2>> squares;
+  for (int y = 0; y + 20 <= height; y += 20)
+    for (int x = 0; x + 23 <= width; x += 23) {
+      squares.push_back({y, x}), ++labels.count;
+      for (int row = y; row < y + 20; ++row)
+        for (int column = x; column < x + 23; ++column)
+          if (const size_t i = size_t(row * width + column); values[i] > 0.3f) labels.ids[i] = labels.count;
+    }
+  const ObjectTable table = table_of(measure(labels, &image, values), {}, 0.3);
+  write_objects_csv(folder / "whole.csv", table);
+  write_geojson(folder / "whole.geojson", outlines_of(labels), table);
+  write_rois(folder / "whole.zip", outlines_of(labels));
+  ObjectsCsv csv(folder / "parts.csv");
+  GeoJson geojson(folder / "parts.geojson");
+  RoiZip rois(folder / "parts.zip", labels.count);
+  for (size_t k = 0; k < squares.size(); ++k) {
+    const auto [top, left] = squares[k];
+    const int margin = k % 2 ? 3 : 0;  // without one, an object touches the sides of its part
+    const int y = std::max(0, top - margin), x = std::max(0, left - margin),
+              h = std::min(height, top + 20 + margin) - y, w = std::min(width, left + 23 + margin) - x;
+    Labels part{h, w, 1, {}};
+    Image pixels{h, w, 1, PixelType::f32, std::vector<std::byte>(size_t(h) * size_t(w) * sizeof(float))};
+    std::vector<float> foreground;
+    for (int row = 0; row < h; ++row)
+      for (int column = 0; column < w; ++column) {
+        const size_t i = size_t((y + row) * width + x + column);
+        part.ids.push_back(labels.ids[i] == int32_t(k) + 1);
+        pixels.as<float>()[foreground.size()] = values[i];
+        foreground.push_back(values[i]);
+      }
+    const ObjectTable rows =
+        table_of(measure(part, &pixels, foreground, {y, x, height, width}), {}, 0.3, int64_t(k) + 1);
+    CHECK(std::equal(rows.numbers.begin(), rows.numbers.end(), table.row(k).begin()));  // not only as printed
+    csv.add(rows);
+    geojson.add(outlines_of(part, {x, y}), rows);
+    rois.add(outlines_of(part, {x, y}));
+  }
+  csv.commit(), geojson.commit(), rois.commit();
+  CHECK(squares.size() == 9);
+  for (const std::string end : {".csv", ".geojson", ".zip"})
+    CHECK(read_bytes(folder / ("parts" + end)) == read_bytes(folder / ("whole" + end)));
 }
 
 TEST_CASE("objects: objects of a stack are exported with their plane") {

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "kernels/image/resize_antialiased.h"
 #include "kernels/image/tiles.h"
 #include "tests/support/support.h"
 
@@ -88,4 +89,48 @@ TEST_CASE("tiles: resizing interpolates bilinearly between pixel centres and sca
           }
       check_close(to.to_host<float>(exec), want, 1e-6, 1e-6);
     }
+}
+
+TEST_CASE("tiles: an image and a map that are resized part by part have the bits of the whole") {
+  constexpr int channels = 2, height = 37, width = 53;
+  const std::vector<float> values = uniform<float>(channels * height * width, -1, 1, 9);
+  const auto cut = [&](const std::vector<float>& from, int columns, int y, int x, int h, int w) {
+    std::vector<float> part;
+    for (int c = 0; c < channels; ++c)
+      for (int row = y; row < y + h; ++row)
+        for (int column = x; column < x + w; ++column)
+          part.push_back(from[(from.size() / channels) * size_t(c) + size_t(row * columns + column)]);
+    return part;
+  };
+  for (const Exec& exec : execs())
+    for (const auto& [to_height, to_width] : {std::pair(37, 53), {80, 61}, {13, 20}, {5, 3}})
+      for (const bool is_map : {true, false}) {
+        const auto resize = [&](const Tensor& from, const Tensor& to, const kernels::ResizedPart& part) {
+          if (is_map) return kernels::resize_map(exec, from.view<const float, 3>(), 2, 3, to.view<float, 3>(), part);
+          kernels::resize_antialiased(exec, from.view<const float, 3>(), to.view<float, 3>(), part);
+        };
+        const Tensor all = Tensor::empty(exec, {channels, to_height, to_width});
+        resize(Tensor::from(exec, {channels, height, width}, values), all, {});
+        const std::vector<float> want = all.to_host<float>(exec);
+        const auto sources = is_map ? kernels::map_sources : kernels::antialiased_sources;
+        const int y = to_height / 3, x = to_width / 4, h = to_height - y - 1, w = to_width / 2;
+        const kernels::PixelRange rows = sources({y, y + h}, height, to_height);
+        const kernels::PixelRange columns = sources({x, x + w}, width, to_width);
+        const int from_h = rows.end - rows.begin, from_w = columns.end - columns.begin;
+        const Tensor from = Tensor::from(exec, {channels, from_h, from_w},
+                                         cut(values, width, rows.begin, columns.begin, from_h, from_w));
+        const Tensor to = Tensor::empty(exec, {channels, h, w});
+        kernels::ResizedPart part{{rows.begin, columns.begin, height, width}, {y, x, to_height, to_width}, {}};
+        resize(from, to, part);
+        CHECK(to.to_host<float>(exec) == cut(want, to_width, y, x, h, w));
+        const Tensor by_rows = Tensor::empty(exec, {channels, h, w});
+        for (int row = y; row < y + h; ++row) {
+          part.rows = {row, row + 1};
+          resize(from, by_rows, part);
+        }
+        CHECK(by_rows.to_host<float>(exec) == cut(want, to_width, y, x, h, w));
+        const Tensor short_of_a_row = Tensor::from(exec, {channels, from_h - 1, from_w},
+                                                   cut(values, width, rows.begin, columns.begin, from_h - 1, from_w));
+        CHECK_THROWS_AS(resize(short_of_a_row, to, part), Error);
+      }
 }

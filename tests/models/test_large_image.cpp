@@ -6,6 +6,7 @@
 #include "data/objects/write_stack.h"
 #include "models/inference/large_image.h"
 #include "models/inference/scale_search.h"
+#include "models/inference/seen_image.h"
 #include "tests/support/file_support.h"
 #include "tests/support/model_support.h"
 #include "tests/support/support.h"
@@ -44,14 +45,16 @@ LargeImage large(const Image& image, int channels, const Normalisation& norm, in
                     "x", max_bytes);
 }
 
-void check_parts(const fs::path& path, int height, int width) {
-  const Image whole = read_image(path);
+void check_parts(const fs::path& path, int height, int width, const PlaneChoice& choice = {}) {
+  CAPTURE(path.string());
+  const Image whole = read_image(path, choice);
   REQUIRE(whole.height == height);
   REQUIRE(whole.width == width);
   for (const PixelRect& r :
        {PixelRect{0, 0, height, width}, PixelRect{0, 0, 1, 1}, PixelRect{height - 1, width - 1, 1, 1},
-        PixelRect{height / 3, width / 4, height / 2, width / 2}, PixelRect{height - 9, 3, 9, width - 3}}) {
-    const Image part = read_image_part(path, {}, r);
+        PixelRect{height / 3, width / 4, height / 2, width / 2}, PixelRect{height - 9, 3, 9, width - 3},
+        PixelRect{1, width - 18, height - 2, 17}}) {
+    const Image part = read_image_part(path, choice, r);
     CHECK(part.height == r.height);
     CHECK(part.width == r.width);
     CHECK(part.channels == whole.channels);
@@ -111,6 +114,42 @@ TEST_CASE("parts of images: strips, tiles and chunks give the pixels of the whol
   CHECK(contains(refusal([&] { read_image_part(folder / "x.png", {}, {0, 0, 1, 1}); }), "save it as TIFF or OME-Zarr"));
 }
 
+TEST_CASE(
+    "parts of images: packed bits, separate planes, JPEG, white as zero and chosen channels are read as in the whole") {
+  for (const char* name :
+       {"parts_1_bits_tiles", "parts_1_bits_strips", "parts_4_bits_tiles", "parts_4_bits_strips", "parts_12_bits_tiles",
+        "parts_12_bits_strips", "parts_white_is_zero", "parts_jpeg", "parts_planes_tiles", "parts_planes_strips"})
+    check_parts(samples / (std::string(name) + ".tif"), 70, 83);
+  for (const char* name : {"u16_rgb_alpha_planes", "u8_grey_alpha_planes", "u8_rgb_alpha", "u16_lzw_predictor",
+                           "f32_deflate_predictor", "f32_big_endian_tiles", "f16_deflate_predictor"})
+    check_parts(samples / (std::string(name) + ".tif"), 19, 21);
+  // Values by the formula of make.py, so that a fault of both ways to read is found.
+  const auto at = [](const char* name, const PlaneChoice& choice = {}) {
+    return read_image_part(samples / name, choice, {33, 41, 2, 3});
+  };
+  const auto large = [](int y, int x) { return 37 * y + 11 * x + x * y; };
+  const Image packed = at("parts_12_bits_tiles.tif"), white = at("parts_white_is_zero.tif");
+  const Image planes = at("parts_planes_tiles.tif");
+  for (int y = 0; y < 2; ++y)
+    for (int x = 0; x < 3; ++x) {
+      const int v = large(33 + y, 41 + x);
+      CHECK(packed.as<uint16_t>()[y * 3 + x] == v % 4096);
+      CHECK(white.as<uint8_t>()[y * 3 + x] == 255 - v % 251);
+      CHECK(planes.as<uint8_t>()[(y * 3 + x) * 3 + 1] == v % 241);
+    }
+
+  for (const std::vector<std::string>& channels :
+       std::vector<std::vector<std::string>>{{}, {"0"}, {"2"}, {"1", "2"}, {"2", "0"}}) {
+    const PlaneChoice choice{"", channels, ""};
+    check_parts(samples / "parts_channels.ome.tif", 70, 83, choice);
+    check_parts(samples / "parts_planes_tiles.tif", 70, 83, choice);
+  }
+  const Image last = at("parts_channels.ome.tif", {"", {"2"}, ""});
+  CHECK(last.channels == 1);
+  CHECK(last.as<uint8_t>()[4] == large(34, 42) % 239);
+  CHECK(at("parts_planes_tiles.tif", {"", {"2"}, ""}).as<uint8_t>()[4] == large(34, 42) % 239);
+}
+
 TEST_CASE("large images: parts are normalised like the whole image, whatever the size of the parts") {
   const struct {
     Image image;
@@ -148,7 +187,7 @@ TEST_CASE("large images: the maps of tiles are those of the whole image, also af
   REQUIRE(tiles.size() > 4);
   const PixelRect r{13, 20, 270, 390};
   const auto check_maps = [&](const MapFolder& maps) {
-    const Maps got = maps.part(r);
+    const Maps got = maps.part(r, 300, 421);
     for (const char* name : {"logit", "field"}) {
       const View<const float, 3> a = got[name].view<const float, 3>(), b = want[name].view<const float, 3>();
       bool equal = a.dim[0] == b.dim[0];
@@ -161,13 +200,14 @@ TEST_CASE("large images: the maps of tiles are those of the whole image, also af
     float largest = 0;
     for (int64_t i = 0; i < int64_t(2) * 300 * 421; ++i)
       largest = std::max(largest, std::abs(want["field"].data<const float>()[i]));
-    CHECK(maps.largest() == largest);
+    CHECK(maps.largest(300, 421) == largest);
   };
   for (const int64_t max_bytes : {int64_t(1000), int64_t(1) << 30}) {
     const Folder folder;
+    SeenImage seen(parts, 1, max_bytes);
     {
       MapFolder maps(folder.path(), untrained.method, 300, 421, tiles, false);
-      CHECK_THROWS(maps.predict(cpu, *untrained.predictor, parts, max_bytes, [&](int64_t done) {
+      CHECK_THROWS(maps.predict(cpu, *untrained.predictor, seen, [&](int64_t done) {
         if (done == 3) refuse("stopped");
       }));
     }
@@ -175,9 +215,69 @@ TEST_CASE("large images: the maps of tiles are those of the whole image, also af
     for (const int64_t done : {int64_t(3), int64_t(tiles.size())}) {
       MapFolder maps(folder.path(), untrained.method, 300, 421, tiles, true);
       CHECK(maps.done() == done);
-      maps.predict(cpu, *untrained.predictor, parts, max_bytes, {});
+      maps.predict(cpu, *untrained.predictor, seen, {});
       check_maps(maps);
     }
     CHECK(MapFolder(folder.path(), untrained.method, 300, 421, tiles, false).done() == 0);
   }
+}
+
+TEST_CASE("large images: at a scale, parts of the image and of its maps are those of the whole, to the bit") {
+  const Exec cpu;
+  const Untrained untrained;
+  const int height = 190, width = 263;
+  const Image image = noise_image(height, width, 1, PixelType::u8, 8);
+  const Normalisation norm = parse_normalisation("percentile:1,99.8");
+  const Source source(image, 1, norm, "x");
+  const LargeImage parts = large(image, 1, norm, 10000);
+  for (const double scale : {0.37, 0.5, 1.6})
+    for (const int64_t max_bytes : {int64_t(600), int64_t(1) << 30}) {
+      CAPTURE(scale);
+      const Tensor whole = at_scale(cpu, part_of(cpu, source, 0, 0, height, width), scale);
+      SeenImage seen(parts, scale, max_bytes);
+      REQUIRE(seen.height() == whole.dim(1));
+      REQUIRE(seen.width() == whole.dim(2));
+      for (const PixelRect& r : {PixelRect{0, 0, seen.height(), seen.width()}, PixelRect{0, 0, 1, 1},
+                                 PixelRect{11, 17, 40, 31}, PixelRect{seen.height() - 5, 9, 5, seen.width() - 9}}) {
+        const Tensor part = seen.part(cpu, r);
+        bool equal = true;
+        for (int y = 0; y < r.height; ++y)
+          for (int x = 0; x < r.width; ++x)
+            equal = equal && part.view<const float, 3>()(0, y, x) == whole.view<const float, 3>()(0, r.y + y, r.x + x);
+        CHECK(equal);
+      }
+
+      const Folder folder;
+      const SegmentOptions options{{Tiling::exact, 160}, scale};
+      MapFolder maps(
+          folder.path(), untrained.method, seen.height(), seen.width(),
+          exact_tiles(seen.height(), seen.width(), options.tiling, *untrained.predictor->needs_of_exact_tiles()),
+          false);
+      maps.predict(cpu, *untrained.predictor, seen, {});
+      Maps want = predict_source(cpu, untrained.method, *untrained.predictor, source, options);
+      const std::vector<float> probability = foreground_probability(cpu, untrained.method, want);
+      const PixelRect r{13, 20, 150, 201};
+      Maps logit{{{"logit", maps.part("logit", r, height, width)}}};
+      logit.height = r.height, logit.width = r.width;
+      const std::vector<float> got = foreground_probability(cpu, untrained.method, logit);
+      bool equal = true;
+      for (int y = 0; y < r.height; ++y)
+        for (int x = 0; x < r.width; ++x)
+          equal = equal && got[size_t(y * r.width + x)] == probability[size_t((r.y + y) * width + r.x + x)];
+      CHECK(equal);
+      if (scale > 1) continue;  // the maps of the image are not resized
+      const Maps part = maps.part(r, height, width);
+      const View<const float, 3> a = part["field"].view<const float, 3>(), b = want["field"].view<const float, 3>();
+      float largest = 0;
+      for (int c = 0; c < 2; ++c)
+        for (int y = 0; y < r.height; ++y)
+          for (int x = 0; x < r.width; ++x) {
+            equal = equal && a(c, y, x) == b(c, r.y + y, r.x + x);
+            largest = std::max(largest, std::abs(a(c, y, x)));
+          }
+      CHECK(equal);
+      CHECK(maps.largest(height, width) >= largest);
+    }
+  CHECK(contains(refusal([&] { seen_size(30000, 30000, 4); }),
+                 "at scale 4 the network would see 120000 x 120000 pixels"));
 }

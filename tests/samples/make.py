@@ -134,3 +134,19 @@ tiff("f16_deflate_predictor", pixels("f32").astype(np.float16), compression="def
 tiff("labels_jpeg", np.where(pixels("u8") > 100, 255, 0).astype(np.uint8), compression="jpeg")
 mask = Image.fromarray(np.where(pixels("u8") > 100, 255, 0).astype(np.uint8))
 mask.quantize(2).save("mask_white_first.png")
+
+# Of many tiles or strips, for reading in parts.
+rows, columns = np.mgrid[0:70, 0:83]
+large = 37 * rows + 11 * columns + rows * columns
+for bits in (1, 4, 12):
+    values = (large % (1 << bits)).astype(np.uint8 if bits <= 8 else np.uint16)
+    tiff(f"parts_{bits}_bits_tiles", values, bitspersample=bits, tile=(16, 32))
+    tiff(f"parts_{bits}_bits_strips", values, bitspersample=bits, rowsperstrip=7)
+tiff("parts_white_is_zero", (large % 251).astype(np.uint8), photometric="miniswhite", tile=(16, 16), compression="deflate")
+colours = np.stack([rows * 3, columns * 3, (rows + columns)], 2).astype(np.uint8)
+tiff("parts_jpeg", colours, photometric="rgb", tile=(16, 32), compression="jpeg", compressionargs={"level": 90})
+channels = np.stack([large % 251, large % 241, large % 239]).astype(np.uint8)
+tiff("parts_planes_tiles", channels, photometric="rgb", planarconfig="separate", tile=(32, 16), compression="deflate")
+tiff("parts_planes_strips", channels, photometric="rgb", planarconfig="separate", rowsperstrip=9)
+tifffile.imwrite("parts_channels.ome.tif", channels, ome=True, metadata={"axes": "CYX"}, photometric="minisblack",
+                 tile=(32, 32), compression="deflate")

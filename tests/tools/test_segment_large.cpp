@@ -1,9 +1,13 @@
+#include <algorithm>
+#include <numeric>
+
 #include "data/files/encoders.h"
 #include "data/synth/synth.h"
 #include "engine/json.h"
 #include "models/inference/model_file.h"
 #include "tests/support/command_support.h"
 #include "tests/support/model_support.h"
+#include "tools/results/large_objects.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -12,7 +16,8 @@ namespace fs = std::filesystem;
 namespace {
 
 const std::string bacteria = "'" + (fs::path(source_dir()) / "models/pretrained/bacteria.safetensors").string() + "'";
-const std::string blocks = " --model " + bacteria + " --device cpu --tiling exact --tile 256 --scale 1 ";
+const std::string tiles = " --model " + bacteria + " --device cpu --tiling exact --tile 256 ";
+const std::string blocks = tiles + " --scale 1 ";
 
 /// Synthetic bacteria side by side, as a TIFF of strips.
 void put_bacteria(const fs::path& path) {
@@ -56,7 +61,8 @@ TEST_CASE("segment: an image that needs more than --max-memory is segmented in b
   CHECK(b.ids == a.ids);
   CHECK(read_labels(folder / "parts/x_masks.ome.zarr").ids == a.ids);
   for (const std::string file : {".zattrs", "0/.zarray", "0/0/0"})
-    CHECK(read_bytes((folder / "parts/x_masks.ome.zarr") / file) == read_bytes((folder / "whole/x_masks.ome.zarr") / file));
+    CHECK(read_bytes((folder / "parts/x_masks.ome.zarr") / file) ==
+          read_bytes((folder / "whole/x_masks.ome.zarr") / file));
   const Image overlay = read_image(folder / "parts/x_overlay.png");
   CHECK(overlay.width == 768);
   CHECK(!fs::exists(folder / "parts/.x.blocks"));
@@ -64,6 +70,154 @@ TEST_CASE("segment: an image that needs more than --max-memory is segmented in b
              other = Json::parse(read_bytes(folder / "parts/run.json"));
   CHECK(one["dropped"] == other["dropped"]);
   CHECK(one["remarks"] == other["remarks"]);
+}
+
+TEST_CASE("segment: measurements, outlines and tables of an image in blocks have the bytes of those in one piece") {
+  const Folder folder;
+  put_bacteria(folder / "x.tif");
+  const std::string plain = "segment x.tif --save labels,csv,table,rois,geojson" + blocks,
+                    words = plain + "--min-size 20 ";
+  const Ran whole = run_basin(folder, words + "--out whole"),
+            parts = run_basin(folder, words + "--out parts --max-memory 135M");
+  REQUIRE_MESSAGE(whole.code == 0, whole.err);
+  REQUIRE_MESSAGE(parts.code == 0, parts.err);
+  CHECK(contains(parts.err, "objects 100 %"));
+  for (const char* file : {"x_objects.csv", "objects.csv", "x_rois.zip", "x.geojson"}) {
+    CHECK(read_bytes(folder / "whole" / file).size() > 5000);
+    CHECK(read_bytes(folder / "parts" / file) == read_bytes(folder / "whole" / file));
+  }
+  // Without any object the tables have their columns.
+  const std::string none = plain + "--min-size 100000 --out none";
+  REQUIRE(run_basin(folder, none).code == 0);
+  const std::string columns = read_bytes(folder / "none/x_objects.csv"), empty = read_bytes(folder / "none/x.geojson");
+  CHECK(contains(columns, "solidity"));
+  REQUIRE(run_basin(folder, none + " --max-memory 135M").code == 0);
+  CHECK(read_bytes(folder / "none/x_objects.csv") == columns);
+  CHECK(read_bytes(folder / "none/x.geojson") == empty);
+}
+
+TEST_CASE("segment: at any scale an image in blocks has the labels of the image in one piece") {
+  const Folder folder;
+  put_bacteria(folder / "x.tif");
+  int number = 0;
+  const auto check_scale = [&](const std::string& scale, const std::string& memory, const std::string& said) {
+    CAPTURE(scale);
+    const std::string out = std::to_string(++number), words = "segment x.tif --save labels,csv " + tiles + scale;
+    const Ran whole = run_basin(folder, words + " --out whole" + out);
+    REQUIRE_MESSAGE(whole.code == 0, whole.err);
+    CHECK(!contains(whole.err, "blocks"));
+    const Ran parts = run_basin(folder, words + " --out parts" + out + " --max-memory " + memory);
+    REQUIRE_MESSAGE(parts.code == 0, parts.err);
+    CHECK_MESSAGE(contains(parts.err, "so they are segmented" + said), parts.err);
+    CHECK(parts.out.substr(0, parts.out.find('\n')) == whole.out.substr(0, whole.out.find('\n')));
+    const Labels a = read_labels(folder / ("whole" + out + "/x_masks.png")),
+                 b = read_labels(folder / ("parts" + out + "/x_masks.tif"));
+    CHECK(a.count > 10);
+    CHECK(b.ids == a.ids);
+    CHECK(read_bytes(folder / ("parts" + out + "/x_objects.csv")) ==
+          read_bytes(folder / ("whole" + out + "/x_objects.csv")));
+  };
+  check_scale("--scale 0.7", "138M", " at scale 0.7, 538 x 358 pixels, in");
+  check_scale("--scale 1.4", "140M", " at scale 1.4, 1075 x 717 pixels, in");
+  check_scale("--diameter 20", "138M", " at scale 0.");
+  check_scale("--scale auto", "138M", "");
+
+  // A run that fails when it writes its results is continued at the same scale only.
+  fs::create_directories(folder / "again/x_objects.csv/full");
+  const std::string words = "segment x.tif --save labels,csv --max-memory 138M --out again" + tiles;
+  CHECK(run_basin(folder, words + "--scale 0.7").code != 0);
+  CHECK(!fs::exists(folder / "again/x_masks.tif"));
+  fs::remove_all(folder / "again/x_objects.csv");
+  const Ran other = run_basin(folder, words + "--scale 0.8 --resume");
+  CHECK(other.code != 0);
+  CHECK_MESSAGE(contains(other.err, "was begun with other settings (scale)"), other.err);
+  const Ran same = run_basin(folder, words + "--scale 0.7 --resume");
+  CHECK_MESSAGE(same.code == 0, same.err);
+  CHECK_MESSAGE(contains(same.err, "continues after 6 of 6 tiles"), same.err);
+  CHECK(read_labels(folder / "again/x_masks.tif").ids == read_labels(folder / "parts1/x_masks.tif").ids);
+}
+
+TEST_CASE(
+    "segment: objects measured in small parts have the bytes of those measured at once; a larger one is refused") {
+  const Folder folder;
+  const int height = 90, width = 120;
+  const Image image = make_synthetic({.size = 128, .seed = 4}, 1).image;
+  const auto read = [&](const PixelRect& r) {
+    Image part{r.height, r.width, image.channels, image.type, {}};
+    const size_t pixel = size_of(image.type) * size_t(image.channels);
+    for (int y = r.y; y < r.y + r.height; ++y) {
+      const auto from = image.pixels.begin() + std::ptrdiff_t(size_t(y * image.width + r.x) * pixel);
+      part.pixels.insert(part.pixels.end(), from, from + std::ptrdiff_t(size_t(r.width) * pixel));
+    }
+    return part;
+  };
+  const LargeImage large(read, height, width, image.channels, {}, "x", 1 << 20);
+  // Disks on a grid that is a little skew, so that their boxes and rows overlap; every fourth is dropped.
+  PlaneFile file(folder / "labels", 1, height, width, 4);
+  std::vector<int32_t> ids(size_t(height) * width), numbers{0};
+  std::vector<ObjectExtent> objects;
+  for (int k = 0; k < 48; ++k) {
+    const bool kept = k % 4 != 2;
+    numbers.push_back(kept ? int(objects.size()) + 1 : 0);
+    ObjectExtent extent;
+    const int cy = 7 + k / 8 * 15 + k % 8 / 2, cx = 7 + k % 8 * 15;
+    for (int y = std::max(0, cy - 7); y < std::min(height, cy + 7); ++y)
+      for (int x = cx - 7; x < cx + 7; ++x)
+        if ((y - cy) * (y - cy) + (x - cx) * (x - cx) < 50) ids[size_t(y * width + x)] = k + 1, extent.add(y, x);
+    if (kept) objects.push_back(extent);
+  }
+  file.write(0, {0, 0, height, width}, ids.data(), width);
+  const tools::LargeLabels labels(file, numbers, int(objects.size()));
+  const auto foreground = [&](const PixelRect& r) {
+    std::vector<float> values;
+    for (int y = r.y; y < r.y + r.height; ++y)
+      for (int x = r.x; x < r.x + r.width; ++x)
+        values.push_back(float(y * 7 % 11 + x) / 200);
+    return values;
+  };
+  const auto write = [&](const std::string& name, int64_t memory) {
+    tools::ImageFiles files(folder / name);
+    tools::write_large_objects({"csv", "geojson", "rois"}, {large, labels, objects, foreground, 1 << 20, memory, {}},
+                               files);
+    files.keep();
+  };
+  write("at_once", 1 << 30);
+  const auto lines = read_bytes(folder / "at_once_objects.csv");
+  CHECK(std::count(lines.begin(), lines.end(), '\n') == 37);
+  for (const int64_t part_pixels : {220, 700, 2500}) {
+    write("parts", part_pixels * 70);
+    for (const std::string end : {"_objects.csv", ".geojson", "_rois.zip"})
+      CHECK(read_bytes(folder / ("parts" + end)) == read_bytes(folder / ("at_once" + end)));
+  }
+  CHECK(contains(refusal([&] { write("none", 3000); }), "object 1 alone spans 14 x 14 pixels"));
+  CHECK(!std::filesystem::exists(folder / "none_objects.csv"));
+}
+
+TEST_CASE("segment: labels that are resized in a file are those of labels that are resized in memory") {
+  const Folder folder;
+  Labels labels{23, 31, 23 * 31, std::vector<int32_t>(23 * 31)};
+  std::iota(labels.ids.begin(), labels.ids.end(), 0);
+  labels.count = 23 * 31 - 1;
+  for (const auto& [height, width] : {std::pair(40, 9), {7, 55}, {11, 12}}) {
+    PlaneFile from(folder / "from", 1, 23, 31, 4), to(folder / "to", 1, height, width, 4);
+    from.write(0, {0, 0, 23, 31}, labels.ids.data(), 31);
+    std::vector<ObjectExtent> objects = tools::resize_labels(from, 23, 31, to, height, width, labels.count);
+    Dropped dropped;
+    std::vector<int32_t> numbers = tools::number_kept({}, height, width, objects, dropped);
+    CHECK(dropped.total() == 0);
+    const Labels want = resized(labels, height, width);
+    REQUIRE(int(objects.size()) == want.count);
+    const tools::LargeLabels all(to, numbers, want.count);
+    std::vector<int32_t> got(want.ids.size());
+    all.read(1, {0, 0, height, width}, got.data());
+    CHECK(got == want.ids);
+    std::vector<ObjectExtent> extents(objects.size());
+    for (int y = 0; y < height; ++y)
+      for (int x = 0; x < width; ++x)
+        if (want(y, x) > 0) extents[size_t(want(y, x)) - 1].add(y, x);
+    for (size_t k = 0; k < extents.size(); ++k)
+      CHECK((objects[k].area == extents[k].area && objects[k].y0 == extents[k].y0 && objects[k].x1 == extents[k].x1));
+  }
 }
 
 TEST_CASE("segment: an image in blocks that was killed again and again is continued, to the same bytes") {
@@ -94,12 +248,15 @@ TEST_CASE("segment: what cannot be done in blocks is refused in one sentence") {
     CHECK_MESSAGE(contains(ran.err, why), ran.err);
     CHECK(!fs::exists(folder / "out/x_masks.tif"));
   };
-  refused("--max-memory 135M --save labels,npy", "--save npy needs it whole; use labels, zarr, overlay or outlines");
+  refused("--max-memory 135M --save labels,npy", "--save npy needs it whole; use csv, geojson, labels, outlines");
   refused("--max-memory 135M --tta", "--tta turns the whole image");
   refused("--max-memory 135M --fill-holes", "--fill-holes looks at whole objects");
   refused("--max-memory 135M --snap-noise majority", "--snap-noise majority looks for neighbours in the whole image");
   refused("--max-memory 50M", "50 MB are too little to segment it in blocks");
   refused("--max-memory much", "--max-memory much: expected bytes, such as 2G or 500M");
+  const Ran huge = run_basin(folder, "segment x.tif --out out --scale 90" + tiles);
+  CHECK(huge.code != 0);
+  CHECK_MESSAGE(contains(huge.err, "x.tif: at scale 90 the network would see 69120 x 46080 pixels"), huge.err);
   // Scratch files of other settings.
   fs::create_directories(folder / "out/.x.blocks");
   write_bytes(folder / "out/.x.blocks/state.json", "{\"norm\": \"none\"}");

@@ -170,7 +170,7 @@ void add_segment(Command& program) {
   o->segmentation.add_to(command);
   command.add("--max-memory", o->max_memory,
               "memory that an image may need, such as 2G; TIFF and OME-Zarr images that need more are segmented in "
-              "blocks, with the same labels; default: half of what is free");
+              "blocks, with the same results, at any scale; default: half of what is free");
   command.flag("--resume", o->resume, "continue images that were segmented in blocks when an earlier run was stopped");
   add_plane_options(command, o->choice);
   command

@@ -14,6 +14,14 @@ void save_map(const Exec& exec, const fs::path& path, const Tensor& map) {
   write_npy(path, {map.dim(0), map.dim(1), map.dim(2)}, here.data<const float>());
 }
 
+std::optional<Source> read(const Work& work, const fs::path& path, Seconds& seconds) {
+  const double start = clock_seconds();
+  std::optional<Source> source(std::in_place, read_image(path, work.choice), work.model.method->sample_spec().channels,
+                               work.plan.norm, path.string());
+  seconds.read += clock_seconds() - start;
+  return source;
+}
+
 }  // namespace
 
 double find_scale_of(const Work& work, const std::string& name, const Source& source, Outcome& outcome) {
@@ -32,12 +40,18 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
   if (const std::optional<LargePlan> plan = plan_large(work, path, planes))
     if (const std::optional<std::string> found = segment_large(work, path, *plan, files, outcome)) return *found;
   Seconds& seconds = outcome.seconds;
-  const double start = clock_seconds();
-  const Source source(read_image(path, work.choice), work.model.method->sample_spec().channels, work.plan.norm,
-                      path.string());
+  std::optional<Source> held = read(work, path, seconds);
+  const bool finds_scale = work.plan.finds_scale;
+  const double scale = finds_scale ? find_scale_of(work, path.string(), *held, outcome) : work.plan.options.scale;
+  if (finds_scale && scale > 1)  // it may need blocks at this scale only
+    if (const std::optional<LargePlan> plan = plan_large(work, path, planes, scale)) {
+      held.reset();
+      if (const std::optional<std::string> found = segment_large(work, path, *plan, files, outcome)) return *found;
+      held = read(work, path, seconds);
+    }
+  const Source& source = *held;
   outcome.notes.add(path.string(), source.image().notes);
   outcome.converted += source.image().channels != source.channels();
-  seconds.read += clock_seconds() - start;
   const Model& model = work.model;
   Results results;
   const auto save_maps = [&](const Maps& maps) {
@@ -48,8 +62,6 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
     work.keep_maps(maps, results);
     seconds.write += clock_seconds() - begin;
   };
-  const bool finds_scale = work.plan.finds_scale;
-  const double scale = finds_scale ? find_scale_of(work, path.string(), source, outcome) : work.plan.options.scale;
   FoundObjects found = with_name(path.string(), [&] {
     return find_objects(work.exec, *model.method, *model.predictor, source, work.plan, scale, save_maps);
   });

@@ -1,27 +1,29 @@
 #include "tools/commands/segment_large.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <memory>
+#include <tuple>
+#include <utility>
 
 #include "data/files/decoded.h"
 #include "data/files/image_parts.h"
 #include "engine/clock.h"
-#include "engine/files.h"
 #include "engine/json.h"
 #include "engine/pool.h"
 #include "kernels/flow/integrate.h"
 #include "kernels/runtime/isa.h"
-#include "models/inference/large_image.h"
 #include "models/inference/scale_search.h"
+#include "models/inference/seen_image.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/machine.h"
 #include "tools/cli/progress.h"
 #include "tools/cli/version.h"
 #include "tools/results/large_results.h"
+#include "tools/results/scratch_folder.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;
@@ -29,12 +31,11 @@ namespace {
 
 // Estimates, rounded up; docs/segmentation.md says what an image of 6,000 x 6,000 pixels took.
 constexpr int64_t program_bytes = 100'000'000;        // the program and a model
-constexpr int64_t bytes_per_decoded_pixel = 72;       // of a window, if all of it is foreground
+constexpr int64_t bytes_per_decoded_pixel = 74;       // of a window, if all of it is foreground
 constexpr int64_t bytes_per_whole_pixel = 29;         // of an image in one piece, apart from the image
 constexpr int64_t max_window_pixels = 12'000'000;     // larger ones save little
 constexpr int64_t max_band_bytes = 128'000'000;       // rows of the image that are held at a time
-constexpr const char* state_name = "state.json";      // in a scratch folder
-constexpr int64_t label_bytes = 2 * sizeof(int32_t);  // on disk, per pixel: clusters and labels
+constexpr int64_t label_bytes = 2 * sizeof(int32_t);  // on disk, per decoded pixel: clusters and labels
 
 std::string gigabytes(int64_t bytes) {
   return bytes < 1'000'000'000 ? fmt::format("{:.0f} MB", std::ceil(double(bytes) / 1e6))
@@ -47,16 +48,10 @@ int64_t network_bytes(const Method& method, int64_t tile_pixels) {
   return tile_pixels * width * 28;
 }
 
-std::vector<ExactTile> tiles_of(const Work& work, int height, int width) {
-  return exact_tiles(height, width, work.plan.options.tiling, *work.model.predictor->needs_of_exact_tiles());
-}
-
 /// Pixels of a tile of an image in one piece.
 int64_t tile_pixels(const TilingOptions& o, int64_t pixels) {
   return std::min(pixels, o.tiling == Tiling::fit ? o.max_tile_pixels : int64_t(o.tile) * o.tile);
 }
-
-int64_t largest_tile(const std::vector<ExactTile>& tiles) { return tiles.front().seen.pixels(); }
 
 /// Why a run needs the whole image, as part of a sentence; empty if it does not.
 std::string reason_for_whole_image(const Work& work) {
@@ -67,19 +62,69 @@ std::string reason_for_whole_image(const Work& work) {
   if (tiling != Tiling::fit && tiling != Tiling::exact)
     return "--tiling " + to_string(tiling) + " averages tiles of the whole image; use fit or exact";
   if (work.plan.options.tta || method.averages_views()) return "--tta turns the whole image";
-  if (!work.plan.finds_scale && work.plan.options.scale != 1)
-    return fmt::format("it is scaled by {:g} as a whole; use --scale 1", work.plan.options.scale);
   if (work.plan.filter.fill_holes) return "--fill-holes looks at whole objects";
-  const std::set<std::string> possible{"labels", "zarr", "overlay", "outlines"};
   for (const std::string& kind : work.save)
-    if (!possible.contains(kind)) return "--save " + kind + " needs it whole; use labels, zarr, overlay or outlines";
+    if (!large_kinds().contains(kind))
+      return "--save " + kind + " needs it whole; use " + in_words({large_kinds().begin(), large_kinds().end()});
   return {};
 }
 
+/// The sizes of an image at a scale.
+struct Sizes {
+  double scale;
+  int height, width;                  // of the image
+  int seen_height, seen_width;        // as the network sees it
+  int decoded_height, decoded_width;  // of the maps that are decoded
+
+  Sizes(const Method& method, int image_height, int image_width, double at_scale)
+      : scale(at_scale), height(image_height), width(image_width) {
+    std::tie(seen_height, seen_width) = seen_size(height, width, scale);
+    const bool resizes = resizes_maps(method, scale);
+    decoded_height = resizes ? height : seen_height, decoded_width = resizes ? width : seen_width;
+  }
+  int64_t pixels() const { return int64_t(height) * width; }
+  int64_t seen_pixels() const { return int64_t(seen_height) * seen_width; }
+  int64_t decoded_pixels() const { return int64_t(decoded_height) * decoded_width; }
+  bool resizes_labels() const { return decoded_height != height || decoded_width != width; }
+};
+
+/// Bytes that an image with so many bytes per pixel needs in one piece, apart from the network.
+int64_t bytes_in_one_piece(const Sizes& sizes, int64_t image_bytes) {
+  return program_bytes + sizes.pixels() * image_bytes +
+         bytes_per_whole_pixel * std::max(sizes.pixels(), sizes.decoded_pixels());
+}
+
+/// How an image is divided, and what that needs.
+struct Blocks {
+  std::vector<ExactTile> tiles;
+  int64_t band = 0;    // bytes of the image that are held at a time
+  int64_t window = 0;  // pixels of a block and its surroundings
+  int64_t needed = 0;  // bytes of memory, at least
+  int64_t peak = 0;    // bytes of memory that are used
+  int64_t left = 0;    // bytes beside the program and what is known of each object
+  int64_t disk = 0;    // bytes
+
+  Blocks(const Work& work, const Sizes& sizes, int64_t limit) {
+    const Method& method = *work.model.method;
+    tiles = exact_tiles(sizes.seen_height, sizes.seen_width, work.plan.options.tiling,
+                        *work.model.predictor->needs_of_exact_tiles());
+    const int64_t objects = sizes.pixels() / 200 * 40, fixed = program_bytes + objects;
+    left = std::max<int64_t>(0, limit - fixed);
+    band = std::min(max_band_bytes, left / 16);
+    const int64_t network = network_bytes(method, tiles.front().seen.pixels()) + (sizes.scale == 1 ? 2 : 3) * band;
+    window = std::min(max_window_pixels, left / bytes_per_decoded_pixel);
+    needed = fixed + network;
+    peak = fixed + std::max(network, window * bytes_per_decoded_pixel);
+    disk = sizes.seen_pixels() * MapFolder::bytes_per_pixel(method) + sizes.decoded_pixels() * label_bytes +
+           sizes.pixels() * (sizes.resizes_labels() ? 6 : 2);
+  }
+};
+
 /// What the maps in a scratch folder depend on.
-Json scratch_record(const Work& work, const LargeImage& image) {
+Json scratch_record(const Work& work, const LargeImage& image, double scale) {
   return {{"image", image.fingerprint()},
           {"size", {image.width(), image.height()}},
+          {"scale", fmt::format("{}", scale)},
           {"model", work.model_fingerprint},
           {"norm", to_string(work.plan.norm)},
           {"tiling", to_string(work.plan.options.tiling.tiling)},
@@ -89,69 +134,173 @@ Json scratch_record(const Work& work, const LargeImage& image) {
           {"program", version_text()}};
 }
 
-/// Removes a scratch folder. Its state goes first, so that nothing continues from a folder that was removed in part.
-void remove_scratch(const fs::path& scratch) {
-  fs::remove(scratch / state_name);
-  fs::remove_all(scratch);
-}
+/// The segmentation of one image in blocks, stage by stage.
+class Segmenting {
+ public:
+  Segmenting(const Work& work, const fs::path& path, const LargePlan& plan, ImageFiles& files, Outcome& outcome)
+      : work_(work),
+        method_(*work.model.method),
+        path_(path),
+        name_(path.string()),
+        plan_(plan),
+        files_(files),
+        outcome_(outcome),
+        scratch_(scratch_folder(files.path(""))),
+        asked_(work.max_memory > 0) {}
 
-/// Prepares the scratch folder. Returns whether it holds maps of the same image, model and settings to continue with.
-bool prepare_scratch(const fs::path& scratch, const Json& record, bool resume, const std::string& name) {
-  const fs::path path = scratch / state_name;
-  if (resume && fs::exists(path)) {
-    const std::vector<std::byte> bytes = read_file(path);
-    const Json found = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-    if (found == record) return true;
-    std::string differing;
-    for (const auto& [key, value] : record.items())
-      if (!found.is_object() || found.value(key, Json()) != value) differing += (differing.empty() ? "" : ", ") + key;
-    refuse(name, ": ", scratch.string(), " was begun with other settings (", differing,
-           "); repeat these, or start again without --resume");
+  std::optional<std::string> run() {
+    const bool searches = work_.plan.finds_scale && !plan_.scale;
+    Sizes sizes = sizes_at(plan_.scale ? *plan_.scale : searches ? 1 : work_.plan.options.scale);
+    Blocks blocks(work_, sizes, plan_.limit);
+    if (!has_memory(blocks)) return {};
+    const LargeImage image([&](const PixelRect& part) { return read_image_part(path_, work_.choice, part); },
+                           plan_.height, plan_.width, method_.sample_spec().channels, work_.plan.norm, name_,
+                           blocks.band);
+    lap(&Seconds::read);
+    if (searches) {
+      const FoundScale found = with_name(name_, [&] {
+        return find_scale(work_.exec, method_, *work_.model.predictor, image, *work_.plan.trained, blocks.band);
+      });
+      lap(&Seconds::scale);
+      sizes = sizes_at(found.scale);
+      blocks = Blocks(work_, sizes, plan_.limit);
+      if (!has_memory(blocks) || !has_disk(blocks)) return {};
+      outcome_.note_scale(name_, found);
+    }
+    if (!has_disk(blocks)) return {};
+    outcome_.notes.add(name_, image.notes());
+    outcome_.converted += image.raw_part({0, 0, 1, 1}).channels != image.channels();
+    print_plan(sizes, blocks);
+    const bool resumed = prepare_scratch(scratch_, scratch_record(work_, image, sizes.scale), work_.resume, name_);
+    MapFolder maps(scratch_, method_, sizes.seen_height, sizes.seen_width, blocks.tiles, resumed);
+    predict(maps, image, sizes, blocks);
+    return decode(maps, image, sizes, blocks);
   }
-  remove_scratch(scratch);
-  make_folder(scratch);
-  write_atomically(path, to_text(record, 2) + '\n');
-  return false;
-}
 
-/// The bytes that are free on the disk of a folder, which need not exist yet.
-int64_t free_disk(fs::path folder) {
-  while (!folder.empty() && !fs::exists(folder) && folder != folder.parent_path())
-    folder = folder.parent_path();
-  std::error_code error;
-  const fs::space_info space = fs::space(folder.empty() ? "." : folder, error);
-  return error ? INT64_MAX : int64_t(std::min<uintmax_t>(space.available, INT64_MAX));
-}
-
-/// Where an image whose results begin with `base` keeps its scratch files. Hidden, so that no command takes them for
-/// results.
-fs::path scratch_folder(const fs::path& base) {
-  return base.parent_path() / ('.' + base.filename().string() + ".blocks");
-}
-
-/// Bytes on the disk that a folder holds, if there is one.
-int64_t bytes_in(const fs::path& folder) {
-  int64_t bytes = 0;
-  if (!fs::exists(folder)) return bytes;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    struct stat found {};
-    if (stat(entry.path().c_str(), &found) == 0) bytes += int64_t(found.st_blocks) * 512;
+ private:
+  Sizes sizes_at(double scale) const {
+    return with_name(name_, [&] { return Sizes(method_, plan_.height, plan_.width, scale); });
   }
-  return bytes;
-}
 
-/// The numbers of the objects that a filter keeps, and why it drops the others.
-std::vector<int32_t> numbers_of_kept(const ObjectFilter& filter, const std::vector<ObjectExtent>& objects, int height,
-                                     int width, Dropped& dropped) {
-  std::vector<int32_t> numbers(objects.size() + 1);
-  int32_t kept = 0;
-  for (size_t k = 0; k < objects.size(); ++k) {
-    const ObjectExtent& o = objects[k];
-    const bool at_edge = o.y0 == 0 || o.x0 == 0 || o.y1 == height || o.x1 == width;
-    if (!count_dropped(filter, at_edge, o.area, dropped)) numbers[k + 1] = ++kept;
+  /// Whether the memory suffices. Throws if it does not and the user has set the limit.
+  bool has_memory(const Blocks& blocks) const {
+    if (blocks.needed <= plan_.limit) return true;
+    if (!asked_) return false;
+    const auto megabytes = [](int64_t bytes) { return (bytes + 999'999) / 1'000'000; };
+    refuse(name_, ": ", megabytes(plan_.limit), " MB are too little to segment it in blocks; ",
+           megabytes(blocks.needed), " MB suffice",
+           blocks.tiles.front().seen.pixels() > 256 * 256 ? ", and fewer with --tiling exact --tile 256" : "");
   }
-  return numbers;
-}
+  bool has_disk(const Blocks& blocks) const {
+    const int64_t available = room_for(scratch_);
+    if (available >= blocks.disk) return true;
+    if (!asked_) return false;
+    refuse(name_, ": segmenting it in blocks needs ", gigabytes(blocks.disk), " of disk in ", scratch_.string(),
+           ", and only ", gigabytes(available), " are free");
+  }
+
+  void print_plan(const Sizes& sizes, const Blocks& blocks) const {
+    const std::string scaled = sizes.scale == 1 ? ""
+                                                : fmt::format(" at scale {:g}, {} x {} pixels,", sizes.scale,
+                                                              sizes.seen_width, sizes.seen_height);
+    std::fprintf(
+        stderr,
+        "basin: %s: %d x %d pixels would need %s of memory in one piece, and may use %s, so they are segmented%s in "
+        "%s of %d x %d pixels, with at most %s of memory and %s of disk in %s\n",
+        name_.c_str(), sizes.width, sizes.height, gigabytes(plan_.in_one_piece).c_str(), gigabytes(plan_.limit).c_str(),
+        scaled.c_str(), counted(int64_t(blocks.tiles.size()), "tile").c_str(), blocks.tiles[0].seen.width,
+        blocks.tiles[0].seen.height, gigabytes(blocks.peak).c_str(), gigabytes(blocks.disk).c_str(), scratch_.c_str());
+  }
+
+  void predict(MapFolder& maps, const LargeImage& image, const Sizes& sizes, const Blocks& blocks) {
+    if (maps.done() > 0)
+      std::fprintf(stderr, "basin: %s: continues after %lld of %s\n", name_.c_str(),
+                   static_cast<long long>(maps.done()), counted(maps.tiles(), "tile").c_str());
+    Progress progress(name_, "network", double(maps.done()) / double(maps.tiles()));
+    with_name(name_, [&] {
+      SeenImage seen(image, sizes.scale, blocks.band);
+      maps.predict(work_.exec, *work_.model.predictor, seen,
+                   [&](int64_t done) { progress(double(done) / double(maps.tiles())); });
+    });
+    lap(&Seconds::network);
+    pool_of(work_.exec.device).trim();  // the memory of the network
+  }
+
+  /// The labels of the decoded maps in a file, at the size of the image, and the extents of their objects.
+  std::vector<ObjectExtent> decoded_labels(const MapFolder& maps, const Sizes& sizes, const Blocks& blocks,
+                                           std::unique_ptr<PlaneFile>& labels) {
+    const int height = sizes.decoded_height, width = sizes.decoded_width;
+    const auto plane = [&](const char* file, int rows, int columns) {
+      return std::make_unique<PlaneFile>(scratch_ / file, 1, rows, columns, sizeof(int32_t));
+    };
+    labels = plane("labels", height, width);
+    const std::unique_ptr<PlaneFile> clusters = plane("clusters", height, width);
+    Progress progress(name_, "decoding", 0);
+    BlockDecoding image{height, width, blocks.window, maps.largest(height, width)};
+    image.scale = resizes_maps(method_, sizes.scale) ? 1 / sizes.scale : 1;
+    image.maps = [&](const PixelRect& part) { return maps.part(part, height, width); };
+    image.clusters = clusters.get(), image.labels = labels.get();
+    image.progress = [&](double share) { progress(share); };
+    std::vector<ObjectExtent> found = with_name(name_, [&] { return method_.decode_blocks(image); });
+    if (!sizes.resizes_labels()) return found;
+    std::unique_ptr<PlaneFile> resized = plane("resized", sizes.height, sizes.width);
+    found = resize_labels(*labels, height, width, *resized, sizes.height, sizes.width, int(found.size()));
+    labels = std::move(resized);
+    return found;
+  }
+
+  std::string decode(const MapFolder& maps, const LargeImage& image, const Sizes& sizes, const Blocks& blocks) {
+    std::unique_ptr<PlaneFile> labels;
+    std::vector<ObjectExtent> objects = decoded_labels(maps, sizes, blocks, labels);
+    pool_of(Device::cpu).trim();  // the memory of the blocks
+    lap(&Seconds::decode);
+    std::vector<int64_t> areas;
+    for (const ObjectExtent& o : objects)
+      areas.push_back(o.area);
+    const std::vector<std::string> remarks =
+        remarks_on(image.brightness(), areas, work_.plan.trained, sizes.scale, work_.plan.norm);
+    Dropped dropped;
+    std::vector<int32_t> numbers = number_kept(work_.plan.filter, sizes.height, sizes.width, objects, dropped);
+    const auto count = int(objects.size());
+    const LargeLabels numbered(*labels, std::move(numbers), count);
+    Progress progress(name_, "objects", 0);
+    LargeResults results{image, numbered, std::move(objects), {}, blocks.band, blocks.left, {}};
+    results.progress = [&](double share) { progress(share); };
+    if (work_.needs_foreground())
+      results.foreground = [&](const PixelRect& part) {
+        Maps logit;
+        logit.tensors[method_.foreground_logit()] =
+            maps.part(method_.foreground_logit(), part, sizes.height, sizes.width);
+        logit.height = part.height, logit.width = part.width;
+        return foreground_probability({}, method_, logit);
+      };
+    with_name(name_, [&] { write_large_results(work_.save, results, files_); });
+    remove_scratch(scratch_);
+    lap(&Seconds::write);
+    for (const std::string& remark : remarks)
+      outcome_.remark(name_, remark);
+    if (work_.plan.filter.does_anything()) outcome_.note_dropped(name_, dropped);
+    return describe_objects(count, work_.plan.filter, dropped) +
+           (work_.plan.finds_scale ? fmt::format(", scale {:g}", sizes.scale) : "");
+  }
+
+  /// Adds the time since the last lap to those of a stage.
+  void lap(double Seconds::*stage) {
+    const double now = clock_seconds();
+    outcome_.seconds.*stage += now - std::exchange(mark_, now);
+  }
+
+  const Work& work_;
+  const Method& method_;
+  const fs::path& path_;
+  std::string name_;
+  const LargePlan& plan_;
+  ImageFiles& files_;
+  Outcome& outcome_;
+  fs::path scratch_;
+  bool asked_;  // the user has set the limit
+  double mark_ = clock_seconds();
+};
 
 }  // namespace
 
@@ -168,29 +317,30 @@ int64_t parse_bytes(const std::string& option, const std::string& text) {
   return int64_t(number * factor);
 }
 
-std::optional<LargePlan> plan_large(const Work& work, const fs::path& path, const StackPlanes& planes) {
+std::optional<LargePlan> plan_large(const Work& work, const fs::path& path, const StackPlanes& planes,
+                                    std::optional<double> found_scale) {
   const int64_t height = planes.stack.height, width = planes.stack.width;
   // Images that are refused as a whole are refused in blocks too.
   if (height <= 0 || width <= 0 || height * width > raster::max_pixels ||
       std::max(height, width) >= kernels::field_side_limit)
     return {};
   const bool asked = work.max_memory > 0;
-  const int64_t limit = asked ? work.max_memory : memory_available() / 2, pixels = height * width;
+  const int64_t limit = asked ? work.max_memory : memory_available() / 2;
   if (limit <= 0) return {};
+  const double scale = found_scale ? *found_scale : work.plan.finds_scale ? 1 : work.plan.options.scale;
+  const Sizes sizes =
+      with_name(path.string(), [&] { return Sizes(*work.model.method, int(height), int(width), scale); });
   // The network needs as much for its tiles in blocks. Where no limit was set, that alone is no reason for them.
-  const int64_t network = asked ? network_bytes(*work.model.method, tile_pixels(work.plan.options.tiling, pixels)) : 0;
+  const int64_t network =
+      asked ? network_bytes(*work.model.method, tile_pixels(work.plan.options.tiling, sizes.seen_pixels())) : 0;
   constexpr int64_t most_per_channel = 8;
-  if (pixels * (bytes_per_whole_pixel + most_per_channel * std::max(1, planes.stack.samples)) + program_bytes +
-          network <=
-      limit)
-    return {};
+  if (bytes_in_one_piece(sizes, most_per_channel * std::max(1, planes.stack.samples)) + network <= limit) return {};
   const std::string why = reason_for_whole_image(work);
   if (!why.empty() && !asked) return {};
-  LargePlan plan{int(height), int(width), 0, limit};
+  LargePlan plan{int(height), int(width), 0, limit, found_scale};
   try {
     const Image first = read_image_part(path, work.choice, {0, 0, 1, 1});
-    plan.in_one_piece =
-        pixels * (bytes_per_whole_pixel + first.channels * int64_t(size_of(first.type))) + program_bytes + network;
+    plan.in_one_piece = bytes_in_one_piece(sizes, first.channels * int64_t(size_of(first.type))) + network;
   } catch (const Error&) {
     if (asked) throw;
     return {};
@@ -204,95 +354,7 @@ std::optional<LargePlan> plan_large(const Work& work, const fs::path& path, cons
 
 std::optional<std::string> segment_large(const Work& work, const fs::path& path, const LargePlan& plan,
                                          ImageFiles& files, Outcome& outcome) {
-  const std::string name = path.string();
-  const Method& method = *work.model.method;
-  const int64_t pixels = int64_t(plan.height) * plan.width;
-  const std::vector<ExactTile> tiles = tiles_of(work, plan.height, plan.width);
-  // What is left beside the program, and beside what is known of each object.
-  const int64_t objects = pixels / 200 * 40, fixed = program_bytes + objects;
-  const int64_t band = std::min(max_band_bytes, std::max<int64_t>(0, plan.limit - fixed) / 16);
-  const int64_t network = network_bytes(method, largest_tile(tiles)) + 2 * band;
-  const int64_t window =
-      std::min(max_window_pixels, std::max<int64_t>(0, plan.limit - fixed) / bytes_per_decoded_pixel);
-  const int64_t peak = fixed + std::max(network, window * bytes_per_decoded_pixel);
-  const bool asked = work.max_memory > 0;
-  if (fixed + network > plan.limit && !asked) return {};
-  if (fixed + network > plan.limit)
-    refuse(name, ": ", gigabytes(plan.limit), " are too little to segment it in blocks; ", gigabytes(fixed + network),
-           " suffice", largest_tile(tiles) > 256 * 256 ? ", and fewer with --tiling exact --tile 256" : "");
-  const fs::path scratch = scratch_folder(files.path(""));
-  const int64_t disk = pixels * (MapFolder::bytes_per_pixel(method) + label_bytes + 2);
-
-  Seconds& seconds = outcome.seconds;
-  double mark = clock_seconds();
-  const auto lap = [&] { return clock_seconds() - std::exchange(mark, clock_seconds()); };
-  const LargeImage image([&](const PixelRect& part) { return read_image_part(path, work.choice, part); }, plan.height,
-                         plan.width, method.sample_spec().channels, work.plan.norm, name, band);
-  seconds.read += lap();
-  if (work.plan.finds_scale) {
-    const FoundScale found = with_name(
-        name, [&] { return find_scale(work.exec, method, *work.model.predictor, image, *work.plan.trained, band); });
-    seconds.scale += lap();
-    if (found.scale != 1 && !asked) return {};
-    if (found.scale != 1)
-      refuse(name,
-             fmt::format(": looks best at scale {:g}, but in blocks it can only be segmented at scale 1; give ",
-                         found.scale),
-             "--scale 1 for that, or resize the image");
-    outcome.note_scale(name, found);
-  }
-  outcome.notes.add(name, image.notes());
-  outcome.converted += image.raw_part({0, 0, 1, 1}).channels != image.channels();
-
-  // What an earlier run has left there is used again, or removed.
-  const int64_t available = free_disk(scratch) + bytes_in(scratch);
-  if (available < disk && !asked) return {};
-  if (available < disk)
-    refuse(name, ": segmenting it in blocks needs ", gigabytes(disk), " of disk in ", scratch.string(), ", and only ",
-           gigabytes(available), " are free");
-  std::fprintf(
-      stderr,
-      "basin: %s: %d x %d pixels would need %s of memory in one piece, and may use %s, so they are segmented in "
-      "%s of %d x %d pixels, with at most %s of memory and %s of disk in %s\n",
-      name.c_str(), plan.width, plan.height, gigabytes(plan.in_one_piece).c_str(), gigabytes(plan.limit).c_str(),
-      counted(int64_t(tiles.size()), "tile").c_str(), tiles[0].seen.width, tiles[0].seen.height,
-      gigabytes(peak).c_str(), gigabytes(disk).c_str(), scratch.c_str());
-  const bool resumed = prepare_scratch(scratch, scratch_record(work, image), work.resume, name);
-  MapFolder maps(scratch, method, plan.height, plan.width, tiles, resumed);
-  if (maps.done() > 0)
-    std::fprintf(stderr, "basin: %s: continues after %lld of %s\n", name.c_str(), static_cast<long long>(maps.done()),
-                 counted(maps.tiles(), "tile").c_str());
-  Progress network_progress(name, "network", double(maps.done()) / double(maps.tiles()));
-  with_name(name, [&] {
-    maps.predict(work.exec, *work.model.predictor, image, band,
-                 [&](int64_t done) { network_progress(double(done) / double(maps.tiles())); });
-  });
-  seconds.network += lap();
-  pool_of(work.exec.device).trim();  // the memory of the network
-
-  PlaneFile clusters(scratch / "clusters", 1, plan.height, plan.width, sizeof(int32_t));
-  PlaneFile labels(scratch / "labels", 1, plan.height, plan.width, sizeof(int32_t));
-  Progress decoding_progress(name, "decoding", 0);
-  BlockDecoding blocks{plan.height, plan.width, window, maps.largest()};
-  blocks.maps = [&](const PixelRect& part) { return maps.part(part); };
-  blocks.clusters = &clusters, blocks.labels = &labels;
-  blocks.progress = [&](double share) { decoding_progress(share); };
-  const std::vector<ObjectExtent> found = with_name(name, [&] { return method.decode_blocks(blocks); });
-  seconds.decode += lap();
-
-  Dropped dropped;
-  std::vector<int32_t> numbers = numbers_of_kept(work.plan.filter, found, plan.height, plan.width, dropped);
-  std::vector<int64_t> areas;
-  for (const ObjectExtent& o : found)
-    areas.push_back(o.area);
-  const int count = int(int64_t(found.size()) - dropped.total());
-  write_large_results(work.save, image, LargeLabels(labels, std::move(numbers), count), band, files);
-  remove_scratch(scratch);
-  seconds.write += lap();
-  for (const std::string& remark : remarks_on(image.brightness(), areas, work.plan.trained, 1, work.plan.norm))
-    outcome.remark(name, remark);
-  if (work.plan.filter.does_anything()) outcome.note_dropped(name, dropped);
-  return describe_objects(count, work.plan.filter, dropped) + (work.plan.finds_scale ? ", scale 1" : "");
+  return Segmenting(work, path, plan, files, outcome).run();
 }
 
 }  // namespace basin::tools

@@ -15,19 +15,22 @@ int64_t parse_bytes(const std::string& option, const std::string& text);
 /// An image that is segmented in blocks, and the memory for it.
 struct LargePlan {
   int height = 0, width = 0;
-  int64_t in_one_piece = 0;  // bytes that segmenting it in one piece would need
-  int64_t limit = 0;         // bytes that may be used
+  int64_t in_one_piece = 0;     // bytes that segmenting it in one piece would need
+  int64_t limit = 0;            // bytes that may be used
+  std::optional<double> scale;  // at which the network sees it, if a search for it is over
 };
 
 /// Decides whether an image needs more memory in one piece than it may use, which is Work::max_memory or half of what
 /// is free. None if it does not, if its format can only be read as a whole, or, where the user has set no limit, if
 /// something of the run needs the whole image. Throws one sentence that names the reason if the user has set one.
-std::optional<LargePlan> plan_large(const Work&, const std::filesystem::path&, const StackPlanes&);
+/// `found_scale`: that of a search that is over.
+std::optional<LargePlan> plan_large(const Work&, const std::filesystem::path&, const StackPlanes&,
+                                    std::optional<double> found_scale = {});
 
-/// Segments it in blocks, writes its files and returns what was found, in words. The labels are those of the image in
+/// Segments it in blocks, writes its files and returns what was found, in words. The results are those of the image in
 /// one piece. What the network computed is kept in a folder beside the results until they are complete, and with
-/// Work::resume taken from there. Returns nothing if the search for the scale chose another one than 1 and the user has
-/// set no limit: the image must then be segmented in one piece.
+/// Work::resume taken from there. Returns nothing if memory or disk are too small for that and the user has set no
+/// limit: the image must then be segmented in one piece.
 std::optional<std::string> segment_large(const Work&, const std::filesystem::path&, const LargePlan&, ImageFiles&,
                                          Outcome&);
 

@@ -6,6 +6,7 @@
 #include "data/files/labels.h"
 #include "data/objects/write_stack.h"
 #include "data/report/overlay.h"
+#include "tools/results/large_objects.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;
@@ -69,8 +70,14 @@ void write_pictures(const std::set<std::string>& save, const LargeImage& image, 
 
 }  // namespace
 
-void write_large_results(const std::set<std::string>& save, const LargeImage& image, const LargeLabels& labels,
-                         int64_t max_bytes, ImageFiles& files) {
+const std::set<std::string>& large_kinds() {
+  static const std::set<std::string> kinds{"labels", "zarr", "overlay", "outlines", "csv", "table", "rois", "geojson"};
+  return kinds;
+}
+
+void write_large_results(const std::set<std::string>& save, const LargeResults& r, ImageFiles& files) {
+  const LargeImage& image = r.image;
+  const LargeLabels& labels = r.labels;
   if (save.contains("labels"))
     files.write("_masks.tif", [&](const fs::path& file) { write_labels_in_tiles(file, image, labels); });
   if (save.contains("zarr"))
@@ -79,7 +86,8 @@ void write_large_results(const std::set<std::string>& save, const LargeImage& im
                         {image.height(), image.width(), labels.count(),
                          [&](int step, const PixelRect& r, uint32_t* to) { labels.read(step, r, to); }});
     });
-  write_pictures(save, image, labels, max_bytes, files);
+  write_pictures(save, image, labels, r.band_bytes, files);
+  write_large_objects(save, r, files);
   files.keep();
   if (save.contains("labels")) files.remove_other_labels("_masks.tif", false);
 }

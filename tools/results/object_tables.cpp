@@ -94,10 +94,10 @@ void join_object_tables(const fs::path& folder, const std::vector<std::string>& 
       text += name;
       text += whole ? row : columns.placed(heading, row, path.string());
       text += '\n';
+      if (text.size() < size_t(1) << 20) continue;
+      file.write(text);
+      text.clear();
     }
-    if (text.size() < size_t(1) << 20) continue;
-    file.write(text);
-    text.clear();
   }
   file.write(text);
   file.commit();
