@@ -113,16 +113,18 @@ Setting& Settings::choice(Use use, const std::string& key, const std::vector<std
   std::string range;
   for (size_t k = 0; k < names.size(); ++k)
     range += (k == 0 ? "" : k + 1 < names.size() ? ", " : " or ") + names[k];
-  return add({use, key, help, range, [names, get] { return Json(names[get()]); },
-              [names, put](const Json& j) {
-                for (size_t k = 0; k < names.size(); ++k)
-                  if (j == names[k]) {
-                    put(k);
-                    return true;
-                  }
-                return false;
-              },
-              [](const std::string& text) { return Json(text); }});
+  Setting& setting = add({use, key, help, range, [names, get] { return Json(names[get()]); },
+                          [names, put](const Json& j) {
+                            for (size_t k = 0; k < names.size(); ++k)
+                              if (j == names[k]) {
+                                put(k);
+                                return true;
+                              }
+                            return false;
+                          },
+                          [](const std::string& text) { return Json(text); }});
+  setting.words = names;
+  return setting;
 }
 
 bool Settings::has(const std::string& key) const {

@@ -27,6 +27,7 @@ struct Setting {
   bool optional = false;                              // may be missing in models of earlier versions
   std::string option = {};                            // command-line option that sets it; empty: only --set
   std::string bare = {};                              // the value of that option when it is given without one
+  std::vector<std::string> words = {};                // the values that are names, such as "none"
   std::vector<std::string> candidates = {};           // values that `tune` tries by default; empty: none
   std::string candidates_option = {};                 // option of `tune` that replaces them; empty: only --try
   std::function<std::string(const Json&)> text = {};  // formats a value for users; empty: text_of_value()

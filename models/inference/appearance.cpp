@@ -135,6 +135,14 @@ std::vector<std::string> remarks_on(const Brightness& b, const std::vector<int64
           "after normalisation the image has far more contrast than training images: its values span {:.3g}, theirs "
           "{:.3g} to {:.3g}{}",
           b.contrast, trained->low_contrast, trained->high_contrast, advice));
+    // The middle value is that of the background, where objects cover less than half of the image.
+    const double tolerance = 0.35 * trained->low_contrast;
+    const bool brighter = b.middle > trained->high_middle + tolerance;
+    if (brighter || b.middle < trained->low_middle - tolerance)
+      remarks.push_back(fmt::format(
+          "after normalisation the background is {} than in training images: the middle value is {:.3g}, in training "
+          "images {:.3g} to {:.3g}; a model for such images, or the image inverted, may be needed",
+          brighter ? "far brighter" : "far darker", b.middle, trained->low_middle, trained->high_middle));
   }
   if (std::all_of(areas.begin(), areas.end(), [](int64_t area) { return area == 0; })) {
     remarks.push_back("no object was found");

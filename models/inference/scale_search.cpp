@@ -22,6 +22,7 @@ constexpr double enough_trust = 0.6;      // of one that makes others needless
 constexpr double max_ratio = 8;           // of two scales at which the objects found are compared
 constexpr int max_compared = 2;           // scales of each list whose objects are compared with another scale's
 constexpr double min_smoothness = 3;      // of an image that loses little detail when it is reduced
+constexpr double min_structure = 1.1;     // smoothness of an image that is more than noise of each pixel
 
 /// The objects of a part of an image as the network sees it at a scale.
 struct Look {
@@ -86,7 +87,7 @@ class Search {
     Trust best;
     for (const std::vector<double>& scales : other_scales) {
       for (const double scale : scales)
-        looks.push_back(look(scale));
+        if (scale < 1 || !is_noise()) looks.push_back(look(scale));
       std::erase_if(looks, [&](const Look& l) { return l.empty() || fit(l) < min_trust; });
       std::stable_sort(looks.begin(), looks.end(), [&](const Look& a, const Look& b) { return fit(a) > fit(b); });
       for (int k = 0; k < max_compared && !looks.empty() && best.value < enough_trust; ++k) {
@@ -138,6 +139,7 @@ class Search {
     const double most = is_smooth() ? neighbour : std::max(bound(largest()), neighbour);
     return ratio >= std::min(bound(smallest()), 1 / neighbour) && ratio <= most;
   }
+  bool is_noise() const { return content_.smoothness() < min_structure; }
   bool is_smooth() const { return content_.smoothness() >= min_smoothness; }
   /// The ends of the training's range, over its median.
   double smallest() const { return trained_.small_diameter > 0 ? trained_.small_diameter / trained_.diameter : 1; }
@@ -145,6 +147,7 @@ class Search {
 
   double scale_for(double diameter) const {
     const double ratio = diameter / trained_.diameter;
+    if (ratio < 1 && is_noise()) return 1;
     if (ratio > 1 && is_smooth()) return rounded(1 / ratio);
     const double seen =
         std::clamp(std::sqrt(ratio), std::min(smallest(), 1 / neighbour), std::max(largest(), neighbour));

@@ -24,9 +24,11 @@ struct FoundScale {
 /// thirds of the training's range on a logarithmic scale, or within a factor of 1.26 of its median. It is also kept
 /// where nothing is found at any scale. The same image gives the same scale on every run.
 ///
-/// One rule comes before these: an image that is smooth from pixel to pixel, and whose median diameter is more than 1.26
-/// times the training's, is reduced until it is the training's, even within the training's range. It is sampled more
-/// finely than its detail needs, while large objects of training images are sharp.
+/// One rule comes before these: an image that is smooth from pixel to pixel, and whose median diameter is more
+/// than 1.26 times the training's, is reduced until it is the training's, even within the training's range. It is
+/// sampled more finely than its detail needs, while large objects of training images are sharp. And an image whose
+/// neighbouring pixels have nothing to do with each other is not enlarged: noise that is enlarged looks like small
+/// objects.
 FoundScale find_scale(const Exec&, const Method&, const Predictor&, const Source&, const Appearance& trained);
 /// The same for an image that is read in parts, of which at most max_bytes of pixels are held at a time.
 FoundScale find_scale(const Exec&, const Method&, const Predictor&, const LargeImage&, const Appearance& trained,

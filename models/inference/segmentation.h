@@ -33,6 +33,7 @@ FoundObjects find_objects(const Exec&, const Method&, const Predictor&, const So
                           double scale, const std::function<void(const Maps&)>& see = {});
 
 /// What is reported of an image in which the search for the scale found no objects.
-inline constexpr const char* no_scale_remark = "no scale shows objects of the training's size, so it keeps scale 1";
+inline constexpr const char* no_scale_remark =
+    "the parts that were looked at show objects of the training's size at no scale, so it keeps scale 1";
 
 }  // namespace basin

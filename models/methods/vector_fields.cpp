@@ -46,7 +46,7 @@ Setting rescale_setting(std::optional<kernels::DivergenceRange>& value) {
     return Json{range.low, range.high};
   };
   s.optional = true;
-  s.option = "--rescale", s.bare = "0.01,99.99";
+  s.option = "--rescale", s.bare = "0.01,99.99", s.words = {"none"};
   return s;
 }
 
@@ -71,6 +71,7 @@ Setting noise_setting(NoiseRule& value) {
   };
   s.parse = [](const std::string& text) { return Json(text); };
   s.option = s.candidates_option = "--snap-noise", s.bare = "majority";
+  s.words = {"none", "majority", "omnipose"};
   s.candidates = {"none", "majority"};
   s.text = [](const Json& j) { return j.is_string() ? j.get<std::string>() : j == true ? "majority" : "none"; };
   return s;

@@ -92,6 +92,15 @@ TEST_CASE("appearance: segmentation reports how an image differs from the traini
   CHECK(
       contains(remarks(ramp(60000, divide), Labels{64, 64, 0, std::vector<int32_t>(64 * 64)}), "no object was found"));
   CHECK(contains(remarks(ramp(0, divide), squares(8, 5)), "the same value"));
+  const auto mostly = [&](double background) {  // a ramp over a quarter of the image
+    std::vector<uint16_t> values(64 * 64, uint16_t(60000 * background));
+    for (int i = 0; i < 64 * 16; ++i)
+      values[size_t(i)] = uint16_t(60000 * i / (64 * 16 - 1));
+    return Source(image_of(64, 64, values), 1, divide, "mostly");
+  };
+  CHECK(contains(remarks(mostly(0.95), squares(8, 5)), "the background is far brighter than in training images"));
+  CHECK(contains(remarks(mostly(0.05), squares(8, 5)), "the background is far darker than in training images"));
+  CHECK(remarks(mostly(0.4), squares(8, 5)) == "");
   CHECK(contains(remarks(ramp(60000, divide), squares(20, 3)), "median diameter of 22.6 px"));
   CHECK(contains(remarks(ramp(60000, divide), squares(2, 9)), "--diameter"));
   CHECK(remarks(ramp(60000, divide), squares(20, 3), 0.4) == "");

@@ -126,6 +126,18 @@ TEST_CASE(
   CHECK(found(0.7, 8).scale == 1);
 }
 
+TEST_CASE("scale search: an image of noise is not enlarged until its grains look like objects") {
+  const Folder folder;
+  Image noise{128, 128, 1, PixelType::u8, std::vector<std::byte>(128 * 128)};
+  const std::vector<double> values = uniform<double>(noise.pixels.size(), 30, 90, 1);
+  for (size_t i = 0; i < values.size(); ++i)
+    noise.pixels[i] = std::byte(int(values[i]));
+  write_png(folder / "noise.png", noise);
+  const Ran ran = run_basin(folder, "segment noise.png --model nuclei-fluo --out out --device cpu");
+  REQUIRE_MESSAGE(ran.code == 0, ran.err);
+  CHECK(Json::parse(read_bytes(folder / "out/run.json"))["scales"][0]["scale"] == 1);
+}
+
 TEST_CASE("scale search: scale 1 is kept in images without objects or with few pixels") {
   const Exec cpu;
   for (const auto& [height, width] : {std::pair(200, 300), {1, 1}, {1, 40}, {7, 3}}) {
@@ -194,7 +206,9 @@ TEST_CASE("segment: finds each image's scale if the model records the object siz
   REQUIRE_MESSAGE(found.code == 0, found.err);
   CHECK_MESSAGE(contains(found.out, " objects, scale 1\n"), found.out);
   CHECK(contains(found.out, "in/flat.png: 0 objects, scale 1\n"));
-  CHECK_MESSAGE(contains(found.err, "in/flat.png: no scale shows objects of the training's size, so it keeps scale 1"),
+  CHECK_MESSAGE(contains(found.err,
+                         "in/flat.png: the parts that were looked at show objects of the training's size at no scale, "
+                         "so it keeps scale 1"),
                 found.err);
   CHECK(run_json("out")["scale"] == "auto");
   CHECK(run_json("out")["scales"] ==

@@ -198,6 +198,19 @@ TEST_CASE("segment: options without a value do not consume the image argument, a
   CHECK(run["snap_noise"] == "majority");
   CHECK(run["suppress"] == "paper");
   CHECK(run["rescale"] == "0.01,99.99");
+  // A value may follow them, too.
+  const Ran named =
+      run_basin(folder,
+                "segment --snap-noise none --suppress omnipose --rescale 1,99 a.png --model m.safetensors "
+                "--out out --device cpu");
+  CHECK_MESSAGE(named.code == 0, named.err);
+  const Json given = Json::parse(read_bytes(folder / "out/run.json"));
+  CHECK(given["images"] == 1);
+  CHECK(given["snap_noise"] == "none");
+  CHECK(given["suppress"] == "omnipose");
+  CHECK(given["rescale"] == "1,99");
+  CHECK(run_basin(folder, "segment a.png --rescale none --model m.safetensors --out out --device cpu").code == 0);
+  CHECK(Json::parse(read_bytes(folder / "out/run.json"))["rescale"] == "none");
   const Ran other = run_basin(folder, "segment a.png --suppress=omnipose --model m.safetensors --out o2 --device cpu");
   CHECK(other.code == 0);
   CHECK(Json::parse(read_bytes(folder / "o2/run.json"))["config"]["decoding"]["suppression"] == "omnipose");

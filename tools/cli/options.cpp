@@ -56,11 +56,25 @@ std::string member_name(const std::string& option) {
   return name;
 }
 
+/// An option that may be given without a value.
+struct Alone {
+  std::string value;               // then
+  std::vector<std::string> words;  // values that it may be given as its next argument
+
+  bool takes(const std::string& next) const {
+    if (std::find(words.begin(), words.end(), next) != words.end()) return true;
+    const auto is_list = [](const std::string& text) {
+      return text.find(',') != std::string::npos && text.find_first_not_of("0123456789.,") == std::string::npos;
+    };
+    return is_list(value) && is_list(next);
+  }
+};
+
 }  // namespace
 
 struct OptionValues {
   std::vector<std::pair<std::string, std::function<Json()>>> options;
-  std::map<std::string, std::string> alone;  // the value that --name without one stands for
+  std::map<std::string, Alone> alone;
   std::map<std::string, std::vector<std::string>> choices;
   std::set<std::string> models;  // options whose value may be the name of a shipped model
   std::map<std::string, std::shared_ptr<OptionValues>> subcommands;
@@ -138,9 +152,9 @@ Option& Option::repeatable() {
   return *this;
 }
 
-Option& Option::alone(const std::string& value) {
-  option_->type_name("[=TEXT]");
-  values_->alone[option_->get_name()] = option_->get_name() + '=' + value;
+Option& Option::alone(const std::string& value, const std::vector<std::string>& words) {
+  option_->type_name("[TEXT]");
+  values_->alone[option_->get_name()] = {value, words};
   return *this;
 }
 
@@ -232,8 +246,13 @@ int Command::parse(int argc, char** argv) {
   }
   const std::string help = app_->get_name() + (command == values_->subcommands.end() ? "" : " " + arguments[0]);
   const OptionValues& values = command == values_->subcommands.end() ? *values_ : *command->second;
-  for (std::string& a : arguments)
-    if (const auto bare = values.alone.find(a); bare != values.alone.end()) a = bare->second;
+  for (size_t k = 0; k < arguments.size(); ++k) {
+    const auto found = values.alone.find(arguments[k]);
+    if (found == values.alone.end()) continue;
+    const bool has_value = k + 1 < arguments.size() && found->second.takes(arguments[k + 1]);
+    arguments[k] += '=' + (has_value ? arguments[k + 1] : found->second.value);
+    if (has_value) arguments.erase(arguments.begin() + ptrdiff_t(k) + 1);
+  }
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
   try {
     app_->parse(std::move(arguments));

@@ -54,9 +54,10 @@ class Option {
   Option& list(int count = 0);
   /// May be repeated; each occurrence takes one value.
   Option& repeatable();
-  /// The option may be given without a value and then has this one. Another value is given as --name=VALUE, the GNU
-  /// way; in `--name X`, X is a separate argument.
-  Option& alone(const std::string& value);
+  /// The option may be given without a value and then has this one. In `--name X`, X is its value if it is one of
+  /// `words` or, where `value` is a list of numbers, such a list; otherwise X is the next argument. --name=X gives any
+  /// value.
+  Option& alone(const std::string& value, const std::vector<std::string>& words);
   Option& excludes(const Option&);
   /// Its value may be the name of a shipped model, which shells then complete.
   Option& model();

@@ -48,7 +48,7 @@ void SettingOptions::add_to(Command& command, std::vector<Setting::Use> uses, co
   for (Value& value : values_) {
     const Setting& s = shown.at(value.option);
     Option option = command.add(value.option, value.text, s.help + ": " + s.range + "; default: " + instead);
-    if (!s.bare.empty()) option.alone(s.bare);
+    if (!s.bare.empty()) option.alone(s.bare, s.words);
   }
   command.add("--set", assignments_, "KEY=VALUE: set any setting of the method; `basin methods NAME` lists them")
       .repeatable();

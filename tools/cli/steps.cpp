@@ -84,7 +84,7 @@ void IntegrateStep::add_to(Command& command) {
       .add("--suppress", suppression_,
            "euler: damp the flow with time as in Omnipose's paper (paper, or no value) or as in its code (omnipose); "
            "default: none")
-      .alone("paper")
+      .alone("paper", {"none", "paper", "omnipose"})
       .one_of({"none", "paper", "omnipose"});
 }
 
@@ -121,7 +121,7 @@ void ClusterStep::add_to(Command& command) {
            "points; "
            "omnipose: that of the nearest clustered point among its 5 nearest points, if nearer than eps; "
            "none: they stay noise. Default: none")
-      .alone("majority");
+      .alone("majority", {"none", "majority", "omnipose"});
 }
 
 void ClusterStep::check() const { kernels::parse_noise_rule(snap_noise_); }

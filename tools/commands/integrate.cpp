@@ -84,7 +84,7 @@ void add_integrate(Command& program) {
            "as in Omnipose: normalise the vectors on --mask, multiply by their divergence, scaled so that these "
            "percentiles "
            "are 0 and 1 (no value: 0.01,99.99); default: off")
-      .alone("0.01,99.99");
+      .alone("0.01,99.99", {});
   command.add("--out", request->out, "final points: .npy [N,2], in the wider element type of the inputs").required();
   add_device_options(command, request->common);
   command.runs([request] { run(*request); });
