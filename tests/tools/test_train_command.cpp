@@ -128,6 +128,12 @@ TEST_CASE("train: --scale resizes images for the network, and segment applies th
   const Ran other = run_basin(folder, few + "--scale 0.4 --steps 2 --out half --resume");
   CHECK(other.code == 1);
   CHECK_MESSAGE(contains(other.err, "scale is 0.4, was 0.5"), other.err);
+  const Ran resized = run_basin(folder, few + "--scale 0.5 --pixel-size 0.3 --steps 2 --out sized --resume");
+  CHECK(resized.code == 1);
+  CHECK_MESSAGE(contains(resized.err, "pixel-size is 0.3, was 0.2"), resized.err);
+  const Ran forgotten = run_basin(folder, few + "--scale 0.5 --steps 2 --out sized --resume");
+  CHECK(forgotten.code == 1);
+  CHECK_MESSAGE(contains(forgotten.err, "pixel-size is unset, was 0.2"), forgotten.err);
   const Ran boxes = run_basin(folder, "train --data data --model og --scale 0.5 --steps 1 --device cpu --out boxes");
   CHECK(boxes.code == 1);
   CHECK_MESSAGE(contains(boxes.err, "--scale 0.5: the method og resizes whole images to --crop"), boxes.err);
