@@ -58,16 +58,14 @@ class Checker {
     const int bits = int(8 * size_of(image.type));
     if (image.type == PixelType::f32) return;
     if (image.type == PixelType::u16 && image.bits_used > 8 && image.bits_used < bits)
-      add(Severity::note, "bit depth", file, fmt::format("uses {} of {} bits", image.bits_used, bits),
-          "fine with the default --norm percentile:1,99.8, but too dark for --norm divide");
+      add(Severity::note, "bit depth", file, fmt::format("uses {} of {} bits", image.bits_used, bits), too_dark());
     else if (image.type != PixelType::u8 && image.bits_used <= 8)
       add(Severity::note, "bit depth", file, fmt::format("uses {} of {} bits", image.bits_used, bits),
-          "fine with the default --norm percentile:1,99.8; --norm divide is refused");
+          "fine with --norm percentile:1,99.8; --norm divide is refused");
     const double range = std::exp2(bits) - 1;
     if (image.bright < dark * range)
       add(Severity::note, "nearly black images", file,
-          fmt::format("99.8 % of the values are at most {} of {}", image.bright, range),
-          "fine with the default --norm percentile:1,99.8, but too dark for --norm divide");
+          fmt::format("99.8 % of the values are at most {} of {}", image.bright, range), too_dark());
   }
 
   void check_labels(const CheckedPair& p, const LabelFacts& labels) {
@@ -132,7 +130,8 @@ class Checker {
         names += (names.empty() ? "" : ", ") + std::string(name_of(p.image->type));
     if (types.size() > 1)
       add(Severity::note, "types of pixels", "", "the images have different types of pixels: " + names,
-          "fine with the default --norm percentile:1,99.8");
+          divides() ? "each is divided by the largest value of its type; --norm percentile:1,99.8 suits any type"
+                    : "fine with --norm percentile:1,99.8");
   }
 
   void check_duplicates() {
@@ -201,6 +200,11 @@ class Checker {
           "--scale " + fitting + " may find them better");
   }
 
+  bool divides() const { return o_.normalisation.kind == Normalisation::Kind::divide; }
+  std::string too_dark() const {
+    return divides() ? "too dark for --norm divide, with which it would be trained on; give --norm percentile:1,99.8"
+                     : "fine with --norm percentile:1,99.8, but too dark for --norm divide";
+  }
   std::string at_scale() const { return o_.scale == 1 ? "" : fmt::format(" at --scale {}", o_.scale); }
 
   const std::vector<CheckedPair>& pairs_;

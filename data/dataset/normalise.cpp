@@ -41,8 +41,9 @@ float divisor(PixelType type, double least, double most, const std::string& name
         refuse(name, " has 16-bit values, but none above ", most, ", so --norm divide, by 65535, would make it black",
                remedy, ", or save it as 8-bit");
       if (most > 0 && most < 4096)
-        notes.push_back("16-bit values of at most " + std::to_string(int(most)) +
-                        " become dark when --norm divide divides by 65535; consider --norm percentile:1,99.8");
+        notes.push_back(
+            "16-bit values below 4096 become dark when --norm divide divides by 65535; consider --norm "
+            "percentile:1,99.8");
       return 65535;
     case PixelType::u32:
       refuse(name, " has 32-bit integers, for which --norm divide is undefined", remedy);

@@ -141,6 +141,16 @@ TEST_CASE("checks: problems of single images and labels are found") {
   CHECK(of_kind(found, "constant images") == Lines{"warning constant.png: all pixels have the value 7"});
   CHECK(of_kind(found, "bit depth") == Lines{"note camera.png: uses 12 of 16 bits"});
   CHECK(of_kind(found, "nearly black images") == Lines{"note dark.png: 99.8 % of the values are at most 4 of 255"});
+  // The advice is that for the normalisation in use, which is not the same for all methods.
+  const auto advice = [&](const char* norm) {
+    CheckOptions options;
+    options.normalisation = parse_normalisation(norm);
+    for (const Finding& f : check(pairs, options))
+      if (f.kind == std::string("nearly black images")) return f.advice;
+    return std::string();
+  };
+  CHECK(contains(advice("percentile:1,99.8"), "fine with --norm percentile:1,99.8"));
+  CHECK(contains(advice("divide"), "give --norm percentile:1,99.8"));
   CHECK(of_kind(found, "binary masks") == Lines{"warning binary_masks.png: a single object in 2 pieces"});
   CHECK(of_kind(found, "objects in several pieces") ==
         Lines{"warning strays_masks.png: 1 of 2 objects (50.0 %); the smallest piece has 1 px, at x 31, y 0"});
