@@ -78,9 +78,16 @@ TEST_CASE("train: --finetune takes method, settings and weights from a model") {
   CHECK(contains(run, "\"colours\": 4"));
   CHECK(contains(run, "\"normalisation\": \"divide\""));
 
-  const Ran wider = run_basin(folder, few + "--finetune first/last.safetensors --width 16 --out wider");
-  CHECK(wider.code == 1);
-  CHECK_MESSAGE(contains(wider.err, "has the shape"), wider.err);
+  // Before the data are read.
+  for (const auto& [words, why] :
+       {std::pair("--width 16",
+                  "--width 16: width cannot be changed with --finetune; it is 8 in first/last.safetensors"),
+        {"--set colours=6", "--set colours=6: colours cannot be changed with --finetune; it is 4 in "}}) {
+    const Ran wider = run_basin(folder, few + "--finetune first/last.safetensors --out wider " + words);
+    CHECK(wider.code == 1);
+    CHECK_MESSAGE(contains(wider.err, why), wider.err);
+    CHECK(!contains(wider.err, "training: "));
+  }
   CHECK(!std::filesystem::exists(folder / "wider"));
   for (const char* excluded : {"--model fc", "--channels 3"})
     CHECK(run_basin(folder, few + "--finetune first/last.safetensors --out other " + excluded).code != 0);

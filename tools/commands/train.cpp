@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -61,6 +62,21 @@ void refuse_used(const TrainArguments& o) {
     refuse("--out ", o.out, " is not empty: use --resume to continue that run, or give another folder");
 }
 
+/// Throws if an assignment changes the shape of the network, and thereby of the weights that --finetune starts from.
+void refuse_other_shapes(const std::string& model, Method& start, const std::vector<Assignment>& assignments) {
+  const auto equal = [](const Params::Named& a, const Params::Named& b) {
+    return a.name == b.name && a.shape == b.shape;
+  };
+  const std::vector<Params::Named>& had = start.params().learnt();
+  for (const Assignment& a : assignments) {
+    const std::unique_ptr<Method> changed = reconfigure(start.config(), {a});
+    const std::vector<Params::Named>& has = changed->params().learnt();
+    if (!std::equal(had.begin(), had.end(), has.begin(), has.end(), equal))
+      refuse(a.origin, ": ", a.key, " cannot be changed with --finetune; it is ",
+             text_of_value(start.settings().find(a.key).value()), " in ", model);
+  }
+}
+
 void run(const TrainArguments& o) {
   Exec exec = make_exec(o.common);
   if (o.common.precision == "bf16" && exec.device == Device::cpu)
@@ -75,8 +91,9 @@ void run(const TrainArguments& o) {
   const TrainingDefaults defaults = method->training_defaults();
   std::vector<Assignment> assignments{{"seed", std::to_string(o.common.seed), "--seed"}};
   if (!start.method) assignments.push_back({"normalisation", defaults.normalisation, "the default --norm"});
-  for (const Assignment& a : o.settings.assignments(method->settings(), method->name()))
-    assignments.push_back(a);
+  const std::vector<Assignment> given = o.settings.assignments(method->settings(), method->name());
+  if (start.method) refuse_other_shapes(o.finetune, *start.method, given);
+  assignments.insert(assignments.end(), given.begin(), given.end());
   // A method may need to know the size of the samples that it was trained with.
   if (o.crop && method->settings().has("crop"))
     assignments.push_back({"crop", std::to_string(*o.crop), "--crop " + std::to_string(*o.crop)});
