@@ -116,9 +116,12 @@ std::string to_string(const Normalisation& n) {
 }
 
 void check_channels(int has, int wanted, const std::string& name) {
-  if (has != wanted && !(has == 1 && wanted == 3) && !(has == 3 && wanted == 1))
-    refuse(name, " has ", has, " channels, but the model takes ", wanted,
-           "; only grey and RGB are converted to each other");
+  if (has == wanted || (has == 1 && wanted == 3) || (has == 3 && wanted == 1)) return;
+  const std::string choice =
+      "; choose " + std::to_string(wanted) +
+      " of them with `segment --channel`, or for other commands save these as files of their own";
+  refuse(name, " has ", has, has == 1 ? " channel" : " channels", ", but the model takes ", wanted,
+         "; only grey and RGB are converted to each other", has > wanted ? choice : "");
 }
 
 Source::Source(Image image, int channels, const Normalisation& norm, const std::string& name)

@@ -200,7 +200,7 @@ TEST_CASE("checks: different numbers of channels are reported") {
         Lines{"note c3.png: is RGB, but the network will take 1 channel"});
   const std::vector<Finding> refused = check({with(1), with(2)}, {});
   REQUIRE(of_kind(refused, "channels").size() == 1);
-  CHECK(of_kind(refused, "channels")[0].find("c1.png has 1 channels, but the model takes 2") != std::string::npos);
+  CHECK(of_kind(refused, "channels")[0].find("c1.png has 1 channel, but the model takes 2") != std::string::npos);
 }
 
 TEST_CASE("checks: object sizes are computed at the training scale") {

@@ -161,8 +161,11 @@ TEST_CASE("normalise: grey to RGB, RGB to grey, and separate percentiles for eac
     const std::string why = refusal([&, has = has, wants = wants] {
       Source(image_of_values(1, 1, has, std::vector<uint8_t>(size_t(has))), wants, divide, "b.png");
     });
-    CHECK(why.starts_with("b.png has " + std::to_string(has) + " channels, but the model takes " +
-                          std::to_string(wants)));
+    CHECK_MESSAGE(why.starts_with("b.png has " + std::to_string(has) + (has == 1 ? " channel" : " channels") +
+                                  ", but the model takes " + std::to_string(wants)),
+                  why);
+    const std::string remedy = "choose " + std::to_string(wants) + " of them with `segment --channel`";
+    CHECK_MESSAGE(contains(why, remedy) == (has > wants), why);
   }
 }
 
