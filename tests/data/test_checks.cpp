@@ -121,6 +121,32 @@ TEST_CASE("checks: statistics of images by hand") {
   CHECK(speck.high == 200);
 }
 
+TEST_CASE("checks: pixel sizes that differ, or that contradict the given one, are reported") {
+  const auto found = [](const std::vector<double>& sizes, double given, bool last_validates = false) {
+    std::vector<CheckedPair> pairs;
+    for (size_t k = 0; k < sizes.size(); ++k) {
+      Image image = ramp(32, int(k));
+      if (sizes[k] > 0) image.stack.pixel_size = sizes[k];
+      pairs.push_back(pair_of(std::string(1, char('a' + k)), image, centred_square(32, 16),
+                              last_validates && k + 1 == sizes.size()));
+    }
+    CheckOptions options;
+    options.pixel_size = given;
+    return of_kind(check(pairs, options), "pixel sizes");
+  };
+  CHECK(found({0.25, 0.25, 0.251}, 0).empty());
+  CHECK(found({0, 0}, 0).empty());
+  CHECK(found({0, 0}, 0.5).empty());
+  CHECK(found({0.25, 0.25}, 0.25).empty());
+  CHECK(found({0.25, 0.5, 0.3}, 0) == Lines{"warning : the files give from 0.25 (a.png) to 0.5 um (b.png) a pixel"});
+  CHECK(found({0.25, 0.5}, 0, true).empty());  // the model records that of its training images
+  CHECK(found({0.25, 0.25}, 0.5) == Lines{"warning : the files give 0.25 um a pixel"});
+  CHECK(found({0.25, 0.25}, 0.125) == Lines{"warning : the files give 0.25 um a pixel"});
+  CHECK(found({0.25, 0.5}, 0.5) == Lines{"warning : the files give from 0.25 (a.png) to 0.5 um (b.png) a pixel"});
+  CHECK(found({0.25, 0}, 0) ==
+        Lines{"note : the files give 0.25 um a pixel for 1 of 2 images, and none for the others"});
+}
+
 TEST_CASE("checks: problems of single images and labels are found") {
   const Labels object = centred_square(32, 16);
   const Image plain = ramp(32, 0);

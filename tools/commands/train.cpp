@@ -124,7 +124,8 @@ void run(const TrainArguments& o) {
   const int channels = train_set.front().source.channels();
   const double scale =
       o.scale.value_or(start.method ? with_name(o.finetune, [&] { return stored_scale(start.info); }) : 1);
-  report_notes(training_warnings(train_set, {.scale = scale, .crop = resizes ? 0 : crop}));
+  report_notes(training_warnings(train_set,
+                                 {.scale = scale, .pixel_size = o.pixel_size.value_or(0), .crop = resizes ? 0 : crop}));
   if (objects(train_set) == 0) {
     const std::string none = in_words(data.paths) + ": no training image contains an object";
     if (wanted.sampling.kind == Kind::object_crop || wanted.sampling.min_objects > 0 || draw_by == DrawBy::objects)
