@@ -87,8 +87,9 @@ std::string labels_stem(const std::filesystem::path&);
 /// The labels of a pair, which must have this size. Binary masks are numbered in the order of their file names; where
 /// two overlap, the first keeps the pixel.
 Labels read_pair_labels(const Pair&, int height, int width);
-/// The same at the size of the masks, or of the image if there are none.
-Labels read_pair_labels(const Pair&);
+/// The same at the size of the masks, or of the image if there are none. `choice`: the plane, if the labels are a
+/// stack.
+Labels read_pair_labels(const Pair&, const PlaneChoice& choice = {});
 
 /// The true objects of an image: without overlap, or as planes that may share pixels.
 using Objects = std::variant<Labels, Planes>;
