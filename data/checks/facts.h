@@ -14,6 +14,7 @@ struct ImageFacts {
   PixelType type = PixelType::u8;
   double low = 0, high = 0;  // the smallest and the largest value of all channels
   double bright = 0;         // the 99.8th percentile of all values, by nearest rank
+  double pixel_size = 0;     // as the file gives it, um; 0: unknown
   int bits_used = 0;         // integers: the bits that the largest value needs; 0 of floats
   std::string fingerprint;   // of size and pixels: see fingerprint(const Image&)
 };

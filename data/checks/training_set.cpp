@@ -18,6 +18,7 @@ constexpr double few_pixels = 5;       // a diameter below which a network hardl
 constexpr double usual_diameter = 30;  // px: what the methods were made for
 constexpr double wide_diameter = 50;   // px: from here on a smaller scale is quicker and usually better
 constexpr double dark = 0.05;          // of the range of a type
+constexpr double same_size = 1.01;     // ratio up to which two pixel sizes are taken for the same
 constexpr double many = 0.01;          // share of the objects from which on a note becomes a warning
 
 std::string label_file(const CheckedPair& p) { return labels_path(p.pair).string(); }
@@ -40,6 +41,7 @@ class Checker {
     }
     check_channels_of_all();
     check_types();
+    check_pixel_sizes();
     check_duplicates();
     check_objects();
     return std::move(found_);
@@ -58,16 +60,14 @@ class Checker {
     const int bits = int(8 * size_of(image.type));
     if (image.type == PixelType::f32) return;
     if (image.type == PixelType::u16 && image.bits_used > 8 && image.bits_used < bits)
-      add(Severity::note, "bit depth", file, fmt::format("uses {} of {} bits", image.bits_used, bits),
-          "fine with the default --norm percentile:1,99.8, but too dark for --norm divide");
+      add(Severity::note, "bit depth", file, fmt::format("uses {} of {} bits", image.bits_used, bits), too_dark());
     else if (image.type != PixelType::u8 && image.bits_used <= 8)
       add(Severity::note, "bit depth", file, fmt::format("uses {} of {} bits", image.bits_used, bits),
-          "fine with the default --norm percentile:1,99.8; --norm divide is refused");
+          "fine with --norm percentile:1,99.8; --norm divide is refused");
     const double range = std::exp2(bits) - 1;
     if (image.bright < dark * range)
       add(Severity::note, "nearly black images", file,
-          fmt::format("99.8 % of the values are at most {} of {}", image.bright, range),
-          "fine with the default --norm percentile:1,99.8, but too dark for --norm divide");
+          fmt::format("99.8 % of the values are at most {} of {}", image.bright, range), too_dark());
   }
 
   void check_labels(const CheckedPair& p, const LabelFacts& labels) {
@@ -132,7 +132,40 @@ class Checker {
         names += (names.empty() ? "" : ", ") + std::string(name_of(p.image->type));
     if (types.size() > 1)
       add(Severity::note, "types of pixels", "", "the images have different types of pixels: " + names,
-          "fine with the default --norm percentile:1,99.8");
+          divides() ? "each is divided by the largest value of its type; --norm percentile:1,99.8 suits any type"
+                    : "fine with --norm percentile:1,99.8");
+  }
+
+  void check_pixel_sizes() {
+    const CheckedPair *finest = nullptr, *coarsest = nullptr;
+    int64_t images = 0, known = 0;
+    for (const CheckedPair& p : pairs_) {
+      if (!p.image || p.validation) continue;
+      ++images;
+      if (p.image->pixel_size <= 0) continue;
+      ++known;
+      if (!finest || p.image->pixel_size < finest->image->pixel_size) finest = &p;
+      if (!coarsest || p.image->pixel_size > coarsest->image->pixel_size) coarsest = &p;
+    }
+    if (known == 0) return;
+    const double least = finest->image->pixel_size, most = coarsest->image->pixel_size;
+    const bool agree = most <= same_size * least;
+    const std::string sizes = agree ? fmt::format("the files give {:.4g} um a pixel", least)
+                                    : fmt::format("the files give from {:.4g} ({}) to {:.4g} um ({}) a pixel", least,
+                                                  finest->pair.image.string(), most, coarsest->pair.image.string());
+    if (o_.pixel_size > 0) {
+      if (most > same_size * o_.pixel_size || same_size * least < o_.pixel_size)
+        add(Severity::warning, "pixel sizes", "", sizes,
+            fmt::format("the model records {:.4g} um, as --pixel-size says", o_.pixel_size));
+    } else if (!agree) {
+      add(Severity::warning, "pixel sizes", "", sizes,
+          "the model records none, so that `segment --pixel-size` cannot be used with it; resize the images to one "
+          "pixel size first");
+    } else if (known < images) {
+      add(Severity::note, "pixel sizes", "",
+          fmt::format("{} for {} of {} images, and none for the others", sizes, known, images),
+          "the model records none unless `train --pixel-size` gives it");
+    }
   }
 
   void check_duplicates() {
@@ -201,6 +234,11 @@ class Checker {
           "--scale " + fitting + " may find them better");
   }
 
+  bool divides() const { return o_.normalisation.kind == Normalisation::Kind::divide; }
+  std::string too_dark() const {
+    return divides() ? "too dark for --norm divide, with which it would be trained on; give --norm percentile:1,99.8"
+                     : "fine with --norm percentile:1,99.8, but too dark for --norm divide";
+  }
   std::string at_scale() const { return o_.scale == 1 ? "" : fmt::format(" at --scale {}", o_.scale); }
 
   const std::vector<CheckedPair>& pairs_;

@@ -36,9 +36,10 @@ struct CheckOptions {
   int channels = 0;  // of the network; 0: as many as the image with the most
   Normalisation normalisation{Normalisation::Kind::percentile};
   double scale = 1;
-  int crop = 256;       // side of a crop, px; 0: whole images are resized
-  int multiple = 1;     // the sides of a crop are multiples of this
-  int field_reach = 0;  // how far from an object's border the target field is not 0, px; 0: it is not limited
+  double pixel_size = 0;  // that the user gives for all images, um; 0: as their files say
+  int crop = 256;         // side of a crop, px; 0: whole images are resized
+  int multiple = 1;       // the sides of a crop are multiples of this
+  int field_reach = 0;    // how far from an object's border the target field is not 0, px; 0: it is not limited
 };
 
 /// A pair as far as it could be read.

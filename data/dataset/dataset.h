@@ -74,10 +74,10 @@ struct InputImages {
   std::filesystem::path input;
   std::vector<ImageFile> images;
 };
-/// The images of several inputs without duplicates. Files named like labels or results are left out if other inputs are
-/// images. If images of two folders have the same stem, all stems are prefixed with their folder's path below the
-/// deepest common folder, so that results are laid out like the images. Two images with one stem in one folder are
-/// refused; the stems of the result differ.
+/// The images of several inputs without duplicates. Files named like labels or results are left out, and refused if no
+/// other input is given. If images of two folders have the same stem, all stems are prefixed with their folder's path
+/// below the deepest common folder, so that results are laid out like the images. Two images with one stem in one
+/// folder are refused; the stems of the result differ.
 std::vector<ImageFile> merge_images(const std::vector<InputImages>&, std::vector<std::string>& left_out);
 /// The name without its extension and without a trailing "_img" or ".ome".
 std::string stem_of(const std::filesystem::path&);
@@ -87,8 +87,9 @@ std::string labels_stem(const std::filesystem::path&);
 /// The labels of a pair, which must have this size. Binary masks are numbered in the order of their file names; where
 /// two overlap, the first keeps the pixel.
 Labels read_pair_labels(const Pair&, int height, int width);
-/// The same at the size of the masks, or of the image if there are none.
-Labels read_pair_labels(const Pair&);
+/// The same at the size of the masks, or of the image if there are none. `choice`: the plane, if the labels are a
+/// stack.
+Labels read_pair_labels(const Pair&, const PlaneChoice& choice = {});
 
 /// The true objects of an image: without overlap, or as planes that may share pixels.
 using Objects = std::variant<Labels, Planes>;

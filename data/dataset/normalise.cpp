@@ -41,8 +41,9 @@ float divisor(PixelType type, double least, double most, const std::string& name
         refuse(name, " has 16-bit values, but none above ", most, ", so --norm divide, by 65535, would make it black",
                remedy, ", or save it as 8-bit");
       if (most > 0 && most < 4096)
-        notes.push_back("16-bit values of at most " + std::to_string(int(most)) +
-                        " become dark when --norm divide divides by 65535; consider --norm percentile:1,99.8");
+        notes.push_back(
+            "16-bit values below 4096 become dark when --norm divide divides by 65535; consider --norm "
+            "percentile:1,99.8");
       return 65535;
     case PixelType::u32:
       refuse(name, " has 32-bit integers, for which --norm divide is undefined", remedy);
@@ -115,9 +116,12 @@ std::string to_string(const Normalisation& n) {
 }
 
 void check_channels(int has, int wanted, const std::string& name) {
-  if (has != wanted && !(has == 1 && wanted == 3) && !(has == 3 && wanted == 1))
-    refuse(name, " has ", has, " channels, but the model takes ", wanted,
-           "; only grey and RGB are converted to each other");
+  if (has == wanted || (has == 1 && wanted == 3) || (has == 3 && wanted == 1)) return;
+  const std::string choice =
+      "; choose " + std::to_string(wanted) +
+      " of them with `segment --channel`, or for other commands save these as files of their own";
+  refuse(name, " has ", has, has == 1 ? " channel" : " channels", ", but the model takes ", wanted,
+         "; only grey and RGB are converted to each other", has > wanted ? choice : "");
 }
 
 Source::Source(Image image, int channels, const Normalisation& norm, const std::string& name)

@@ -51,8 +51,8 @@ Labels read_pair_labels(const Pair& pair, int height, int width) {
   return labels;
 }
 
-Labels read_pair_labels(const Pair& pair) {
-  return pair.one_object_each ? flatten(read_masks(pair)) : read_labels(pair.masks[0]);
+Labels read_pair_labels(const Pair& pair, const PlaneChoice& choice) {
+  return pair.one_object_each ? flatten(read_masks(pair)) : read_labels(pair.masks[0], choice);
 }
 
 Objects read_pair_objects(const Pair& pair) {

@@ -7,7 +7,7 @@
 
 #include "data/arrays/zarr.h"
 #include "data/dataset/dataset.h"
-#include "data/files/csv.h"
+#include "data/dataset/pair_list.h"
 #include "data/files/foreign.h"
 #include "engine/files.h"
 #include "kernels/runtime/platform.h"
@@ -301,54 +301,6 @@ void add_images_below(const fs::path& folder, const fs::path& prefix, std::set<f
   note_left_out(folder, left_out, true);
 }
 
-/// Words that are recognised as headings of the two columns of a list.
-bool is_heading(const std::vector<std::string>& cells) {
-  static const std::set<std::string> images{"image", "images",     "img",   "file", "filename",
-                                            "path",  "image_path", "input", "raw"};
-  static const std::set<std::string> masks{"mask",       "masks",  "label", "labels",      "mask_path",
-                                           "label_path", "target", "gt",    "groundtruth", "ground_truth",
-                                           "annotation", "seg",    "truth"};
-  const auto plain = [](const std::string& cell) {
-    std::string word;
-    for (const char c : cell)
-      if (!std::isspace(static_cast<unsigned char>(c))) word += char(std::tolower(static_cast<unsigned char>(c)));
-    return word;
-  };
-  return cells.size() == 2 && images.contains(plain(cells[0])) && masks.contains(plain(cells[1]));
-}
-
-std::vector<Pair> pair_list(const fs::path& list) {
-  const std::vector<std::byte> bytes = read_file(list);
-  std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);  // a byte-order mark
-  std::map<std::string, Pair> pairs;
-  bool first = true;
-  for (int number = 1; !rest.empty(); ++number) {
-    const size_t end = std::min(rest.find('\n'), rest.size());
-    std::string line(rest.substr(0, end));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (line.empty()) continue;
-    const std::string where = list.string() + ": line " + std::to_string(number);
-    const std::vector<std::string> cells = split_csv(line, where);
-    if (std::exchange(first, false) && is_heading(cells)) continue;
-    if (cells.size() != 2 || cells[0].empty() || cells[1].empty()) refuse(where, ": expected two fields, image,mask");
-    Pair pair{stem_of(cells[0]), list.parent_path() / cells[0], {list.parent_path() / cells[1]}, false};
-    for (const fs::path& file : {pair.image, pair.masks[0]}) {
-      if (!fs::is_regular_file(file) && !is_zarr(file))
-        refuse(where, ": there is no file ", file.string(), pairs.empty() ? " (a heading must be image,mask)" : "");
-    }
-    const auto [at, is_new] = pairs.emplace(pair.stem, pair);
-    if (!is_new)
-      refuse(where, ": ", pair.image.string(), " has the same stem as ", at->second.image.string(),
-             ", and results would overwrite each other");
-  }
-  std::vector<Pair> sorted;
-  for (auto& [stem, pair] : pairs)
-    sorted.push_back(std::move(pair));
-  return sorted;
-}
-
 }  // namespace
 
 std::string stem_of(const fs::path& path) {
@@ -455,14 +407,17 @@ std::vector<ImageFile> merge_images(const std::vector<InputImages>& inputs, std:
   const auto is_extra = [](const InputImages& input) {
     return is_file(input.input) && (is_masks(input.input) || is_derived(input.input));
   };
-  const bool only_extras = std::all_of(inputs.begin(), inputs.end(), is_extra);
+  const auto what_it_is = [](const fs::path& file) { return is_masks(file) ? "a label image" : "a result"; };
+  if (!inputs.empty() && std::all_of(inputs.begin(), inputs.end(), is_extra))
+    refuse(inputs[0].input.string(), ": by its name it is not an image but ", what_it_is(inputs[0].input),
+           "; if it is an image, rename it");
   std::vector<std::pair<fs::path, ImageFile>> all;  // with the folder that was given, or that contains the given file
   std::set<fs::path> seen;
-  std::map<std::string, std::set<fs::path>> folders;  // by stem
+  std::map<std::string, std::map<fs::path, fs::path>> files;  // by stem and folder
   for (const InputImages& input : inputs) {
-    if (is_extra(input) && !only_extras) {
+    if (is_extra(input)) {
       left_out.push_back("left out " + input.input.string() + ", because by its name it is not an image but " +
-                         (is_masks(input.input) ? "a label image" : "a result"));
+                         what_it_is(input.input));
       continue;
     }
     const fs::path given = without_slash(fs::absolute(input.input).lexically_normal());
@@ -471,14 +426,16 @@ std::vector<ImageFile> merge_images(const std::vector<InputImages>& inputs, std:
       std::error_code none;
       const fs::path real = fs::weakly_canonical(image.path, none);
       if (!seen.insert(real.empty() ? image.path : real).second) continue;
-      if (!folders[image.stem].insert(folder).second)
-        refuse(image.path.string(), ": another input in its folder has the same stem");
+      const auto [other, is_new] = files[image.stem].emplace(folder, image.path);
+      if (!is_new)
+        refuse(image.path.string(), ": its results would have the same names as those of ", other->second.string(),
+               ", which has the same stem; segment one of them, or rename it");
       all.push_back({folder, image});
     }
   }
   fs::path common;
   bool clash = false;
-  for (const auto& [stem, places] : folders)
+  for (const auto& [stem, places] : files)
     clash = clash || places.size() > 1;
   std::vector<ImageFile> images;
   for (const auto& [folder, image] : all) {

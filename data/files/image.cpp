@@ -119,6 +119,8 @@ Image read_image_part(const fs::path& path, const PlaneChoice& choice, const Pix
   return image_of_picture(path, raster::read(path, raster::Purpose::image, choice, part), part);
 }
 
+Stack stack_in(const fs::path& path, const PlaneChoice& choice) { return raster::stack_in(path, choice); }
+
 StackPlanes planes_in(const fs::path& path, const PlaneChoice& choice) { return raster::planes_in(path, choice); }
 
 void read_image_planes(const fs::path& path, const StackPlanes& planes, const PlaneChoice& choice,

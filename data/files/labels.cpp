@@ -198,9 +198,12 @@ bool has_label_extension(const fs::path& path) {
   return e == ".png" || e == ".tif" || e == ".tiff" || e == ".bmp" || e == ".npy" || e == ".zarr";
 }
 
-Array read_label_array(const fs::path& path, std::vector<std::string>* notes) {
+Array read_label_array(const fs::path& path, std::vector<std::string>* notes, const PlaneChoice& choice) {
   if (lower_extension(path) != ".npy") {
-    raster::Picture picture = raster::read(path, raster::Purpose::labels);
+    PlaneChoice own;  // a single label image may belong to one plane of a stack
+    own.offered = choice.offered;
+    if (!choice.plane.empty() && raster::count_images(path) > 1) own.axes = choice.axes, own.plane = choice.plane;
+    raster::Picture picture = raster::read(path, raster::Purpose::labels, own);
     if (notes) *notes = std::move(picture.notes);
     return std::move(picture.pixels);
   }
@@ -214,9 +217,9 @@ Array read_label_array(const fs::path& path, std::vector<std::string>* notes) {
   return a;
 }
 
-Labels read_labels(const fs::path& path) {
+Labels read_labels(const fs::path& path, const PlaneChoice& choice) {
   std::vector<std::string> notes;
-  const Array a = read_label_array(path, &notes);
+  const Array a = read_label_array(path, &notes, choice);
   if (a.shape[2] != 1) refuse(path.string(), ": has ", a.shape[2], " channels; a label image has one");
   Labels labels = labels_from(a, path.string());
   labels.notes = std::move(notes);

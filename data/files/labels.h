@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "data/arrays/array.h"
+#include "data/files/stack.h"
 
 namespace basin {
 
@@ -54,8 +55,8 @@ double equivalent_diameter(double area);
 /// Reads grey PNG, BMP, integer TIFF and OME-Zarr of up to 64 bits (floats if they are whole numbers), .npy of integers
 /// [H,W]; renumbered to 1..count. For palettes, polarity and orientation see as_labels in decoded.h. Throws one
 /// sentence with the file's name for whatever read_image refuses, for colour, fractions, negative values, lossy
-/// compression, photographs, and labels that were interpolated.
-Labels read_labels(const std::filesystem::path&);
+/// compression, photographs, and labels that were interpolated. `choice`: the plane, if the file is a stack.
+Labels read_labels(const std::filesystem::path&, const PlaneChoice& choice = {});
 
 /// The labels in an array [height, width] of integers or whole numbers, renumbered to 1..count. Throws like
 /// read_labels, with sentences that begin with `name`.
@@ -63,7 +64,8 @@ Labels labels_from(const Array&, const std::string& name);
 
 /// Reads a mask or label image as an array [height, width, channels], in which 0 is background. Throws like read_labels
 /// for files that cannot be read or are lossy.
-Array read_label_array(const std::filesystem::path&, std::vector<std::string>* notes = nullptr);
+Array read_label_array(const std::filesystem::path&, std::vector<std::string>* notes = nullptr,
+                       const PlaneChoice& choice = {});
 
 /// Whether label files may have this extension: .png, .tif, .tiff, .bmp, .npy or .zarr.
 bool has_label_extension(const std::filesystem::path&);

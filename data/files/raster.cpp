@@ -169,6 +169,11 @@ Picture read(const fs::path& path, Purpose purpose, const PlaneChoice& choice, c
   });
 }
 
+Stack stack_in(const fs::path& path, const PlaneChoice& choice) {
+  const Format format = format_for(path, choice);
+  return with_axes(holds_stacks(format) ? stack_in(path, format, choice.series) : Stack(), choice, path.string());
+}
+
 StackPlanes planes_in(const fs::path& path, const PlaneChoice& choice) {
   const Format format = format_for(path, choice);
   return planes_of(holds_stacks(format) ? stack_in(path, format, choice.series) : Stack(), choice, path.string());

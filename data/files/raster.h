@@ -26,6 +26,9 @@ struct Picture {
 /// image. Every error is one sentence with the file's name.
 Picture read(const std::filesystem::path&, Purpose, const PlaneChoice& = {}, const PixelRect& part = {});
 
+/// The stack in a file: see stack_in() in stack_planes.h.
+Stack stack_in(const std::filesystem::path&, const PlaneChoice&);
+
 /// The planes of a file and, one after another, their pictures, as read() gives them.
 StackPlanes planes_in(const std::filesystem::path&, const PlaneChoice&);
 void read_planes(const std::filesystem::path&, const StackPlanes&, const PlaneChoice&,

@@ -163,7 +163,7 @@ void set_pixel_size(Stack& s, double width, double height) {
 std::string to_text(const Stack& s) {
   std::string text;
   for (const StackAxis& a : s.axes)
-    text += std::string(1, a.name) + '=' + std::to_string(a.size) + ' ';
+    text += (a.name == 'I' ? "unnamed" : std::string(1, a.name)) + '=' + std::to_string(a.size) + ' ';
   text += "Y X";
   if (s.samples > 1) text += channels_along_stack(s.axes) ? " S=" : " C=";
   if (s.samples > 1) text += std::to_string(s.samples);
@@ -173,23 +173,37 @@ std::string to_text(const Stack& s) {
   return text + size;
 }
 
+Stack with_axes(Stack s, const PlaneChoice& choice, const std::string& name) {
+  if (!choice.axes.empty()) s.axes = parse_axes(choice.axes, s.images, name);
+  return s;
+}
+
 std::vector<int64_t> chosen_images(const Stack& s, const PlaneChoice& choice, const std::string& name) {
   std::vector<StackAxis> axes = s.axes;
   if (!choice.axes.empty()) axes = parse_axes(choice.axes, s.images, name);
   const std::map<char, int64_t> at = parse_plane(choice.plane, axes, name);
   int64_t channels = 1;
+  std::string open;  // "T=N,Z=N"
+  bool named = true;
   for (const StackAxis& a : axes) {
     if (a.name == 'C') {
       channels = a.size;
     } else if (!at.contains(a.name)) {
-      Stack shown = s;
-      shown.axes = axes;
-      if (a.name == 'I')
-        refuse(name, ": contains ", s.images, " images (a stack) without named axes; choose one with --plane N, or ",
-               "name the axes with --axes, such as CYX for channels");
-      refuse(name, ": contains ", s.images, " images (a stack of ", to_text(shown), "); choose one with --plane ",
-             a.name, "=N");
+      open += (open.empty() ? "" : ",") + std::string(1, a.name) + "=N";
+      named = named && a.name != 'I';
     }
+  }
+  if (!open.empty()) {
+    Stack shown = s;
+    shown.axes = axes;
+    const std::string what = named ? "(a stack of " + to_text(shown) + ")" : "(a stack) without named axes";
+    if (!choice.offered)
+      refuse(name, ": contains ", s.images, " images ", what,
+             ", but one image is expected here; save the one that you mean as a file of its own");
+    if (!named)
+      refuse(name, ": contains ", s.images, " images ", what, "; choose one with --plane N, or name the axes with ",
+             "--axes, such as CYX for channels");
+    refuse(name, ": contains ", s.images, " images ", what, "; choose one with --plane ", open);
   }
   std::vector<int> wanted{0};
   if (channels > 1 && !at.contains('C')) wanted = parse_channels(choice, channels, s.channel_names, name);
@@ -211,8 +225,7 @@ std::string StackPlanes::name_of(int64_t plane) const {
 }
 
 StackPlanes planes_of(const Stack& s, const PlaneChoice& choice, const std::string& name) {
-  StackPlanes planes{s};
-  if (!choice.axes.empty()) planes.stack.axes = parse_axes(choice.axes, s.images, name);
+  StackPlanes planes{with_axes(s, choice, name)};
   const std::vector<StackAxis>& axes = planes.stack.axes;
   const std::map<char, int64_t> at = parse_plane(choice.plane, axes, name);
   for (const StackAxis& a : axes) {

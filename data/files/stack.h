@@ -26,7 +26,7 @@ struct Stack {
   std::vector<std::string> notes;          // what was left out of the file
 };
 
-/// "C=2 Z=5 Y X", and the pixel size if known: "C=2 Y X, 0.108 um/px".
+/// "C=2 Z=5 Y X", and the pixel size if known: "C=2 Y X, 0.108 um/px". An axis of unknown meaning is "unnamed=5".
 std::string to_text(const Stack&);
 
 /// The user's selection from a stack.
@@ -35,13 +35,17 @@ struct PlaneChoice {
   std::vector<std::string> channels;  // by name or by index from 0; empty: all
   std::string plane;                  // index along each other axis, from 0: "Z=3,T=0", or "3" if there is only one
   std::string series = {};            // of several images in an OME-Zarr store: its path there, or its index from 0
+  bool offered = false;               // whether the command has options for these, which messages then name
   bool operator==(const PlaneChoice&) const = default;
 };
 
 /// The indices in the file of the images that are the channels of the chosen image, in their order. Throws one sentence
-/// that begins with `name` if an axis other than C is not determined, naming the option that determines it, and if the
-/// choice does not fit the stack.
+/// that begins with `name` if axes other than C are not determined, naming the options that determine them if these are
+/// offered, and if the choice does not fit the stack.
 std::vector<int64_t> chosen_images(const Stack&, const PlaneChoice&, const std::string& name);
+
+/// The stack with the axes of the choice, if it names some. Throws like chosen_images if they do not fit.
+Stack with_axes(Stack, const PlaneChoice&, const std::string& name);
 
 /// The chosen samples of an image; all if none are named, or if the channels are along C.
 std::vector<int> chosen_samples(const Stack&, const PlaneChoice&, const std::string& name);

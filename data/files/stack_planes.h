@@ -30,6 +30,10 @@ StackPlanes planes_of(const Stack&, const PlaneChoice&, const std::string& name)
 /// The indices in the file of the channels of one plane, as chosen_images gives them.
 std::vector<int64_t> images_of_plane(const StackPlanes&, int64_t plane, const PlaneChoice&, const std::string& name);
 
+/// The stack in a file, of which `choice` names the series and the axes. Of a format without stacks a single image of
+/// unknown size.
+Stack stack_in(const std::filesystem::path&, const PlaneChoice& choice);
+
 /// The planes of a file: one unless it is a TIFF or an OME-Zarr store with several images. Throws like read_image.
 StackPlanes planes_in(const std::filesystem::path&, const PlaneChoice&);
 

@@ -65,6 +65,7 @@ Json settings(const TrainOptions& o, const Exec& exec, const Method& method, con
   if (o.draw_by != DrawBy::images) j["sampling"] = to_string(o.draw_by);
   if (o.draws > 0) j["draws"] = o.draws;
   if (o.segment.scale != 1) j["scale"] = o.segment.scale;
+  if (o.pixel_size > 0) j["pixel-size"] = o.pixel_size;
   if (exec.precision != Precision::fp32) j["precision"] = name_of(exec.precision);
   if (exec.device == Device::cuda && exec.deterministic) j["deterministic"] = true;
   if (o.ignore_label) j["ignore-label"] = *o.ignore_label;

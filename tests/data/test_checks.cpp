@@ -121,6 +121,32 @@ TEST_CASE("checks: statistics of images by hand") {
   CHECK(speck.high == 200);
 }
 
+TEST_CASE("checks: pixel sizes that differ, or that contradict the given one, are reported") {
+  const auto found = [](const std::vector<double>& sizes, double given, bool last_validates = false) {
+    std::vector<CheckedPair> pairs;
+    for (size_t k = 0; k < sizes.size(); ++k) {
+      Image image = ramp(32, int(k));
+      if (sizes[k] > 0) image.stack.pixel_size = sizes[k];
+      pairs.push_back(pair_of(std::string(1, char('a' + k)), image, centred_square(32, 16),
+                              last_validates && k + 1 == sizes.size()));
+    }
+    CheckOptions options;
+    options.pixel_size = given;
+    return of_kind(check(pairs, options), "pixel sizes");
+  };
+  CHECK(found({0.25, 0.25, 0.251}, 0).empty());
+  CHECK(found({0, 0}, 0).empty());
+  CHECK(found({0, 0}, 0.5).empty());
+  CHECK(found({0.25, 0.25}, 0.25).empty());
+  CHECK(found({0.25, 0.5, 0.3}, 0) == Lines{"warning : the files give from 0.25 (a.png) to 0.5 um (b.png) a pixel"});
+  CHECK(found({0.25, 0.5}, 0, true).empty());  // the model records that of its training images
+  CHECK(found({0.25, 0.25}, 0.5) == Lines{"warning : the files give 0.25 um a pixel"});
+  CHECK(found({0.25, 0.25}, 0.125) == Lines{"warning : the files give 0.25 um a pixel"});
+  CHECK(found({0.25, 0.5}, 0.5) == Lines{"warning : the files give from 0.25 (a.png) to 0.5 um (b.png) a pixel"});
+  CHECK(found({0.25, 0}, 0) ==
+        Lines{"note : the files give 0.25 um a pixel for 1 of 2 images, and none for the others"});
+}
+
 TEST_CASE("checks: problems of single images and labels are found") {
   const Labels object = centred_square(32, 16);
   const Image plain = ramp(32, 0);
@@ -141,6 +167,16 @@ TEST_CASE("checks: problems of single images and labels are found") {
   CHECK(of_kind(found, "constant images") == Lines{"warning constant.png: all pixels have the value 7"});
   CHECK(of_kind(found, "bit depth") == Lines{"note camera.png: uses 12 of 16 bits"});
   CHECK(of_kind(found, "nearly black images") == Lines{"note dark.png: 99.8 % of the values are at most 4 of 255"});
+  // The advice is that for the normalisation in use, which is not the same for all methods.
+  const auto advice = [&](const char* norm) {
+    CheckOptions options;
+    options.normalisation = parse_normalisation(norm);
+    for (const Finding& f : check(pairs, options))
+      if (f.kind == std::string("nearly black images")) return f.advice;
+    return std::string();
+  };
+  CHECK(contains(advice("percentile:1,99.8"), "fine with --norm percentile:1,99.8"));
+  CHECK(contains(advice("divide"), "give --norm percentile:1,99.8"));
   CHECK(of_kind(found, "binary masks") == Lines{"warning binary_masks.png: a single object in 2 pieces"});
   CHECK(of_kind(found, "objects in several pieces") ==
         Lines{"warning strays_masks.png: 1 of 2 objects (50.0 %); the smallest piece has 1 px, at x 31, y 0"});
@@ -190,7 +226,7 @@ TEST_CASE("checks: different numbers of channels are reported") {
         Lines{"note c3.png: is RGB, but the network will take 1 channel"});
   const std::vector<Finding> refused = check({with(1), with(2)}, {});
   REQUIRE(of_kind(refused, "channels").size() == 1);
-  CHECK(of_kind(refused, "channels")[0].find("c1.png has 1 channels, but the model takes 2") != std::string::npos);
+  CHECK(of_kind(refused, "channels")[0].find("c1.png has 1 channel, but the model takes 2") != std::string::npos);
 }
 
 TEST_CASE("checks: object sizes are computed at the training scale") {

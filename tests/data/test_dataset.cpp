@@ -195,13 +195,19 @@ TEST_CASE("dataset: files listed on the command line are treated like those of a
   CHECK(merged({f / "x.png", f / "x_masks.png"}, left_out) == V{{"x", f / "x.png"}});
   REQUIRE(left_out.size() == 1);
   CHECK(contains(left_out[0], "x_masks.png, because by its name it is not an image but a label image"));
-  CHECK(merged({f / "x_masks.png"}, left_out).size() == 1);  // given alone, it is used as an image
+  // Given alone, it is not taken for an image either.
+  CHECK(contains(refusal([&] { merged({f / "x_masks.png"}, left_out); }),
+                 "x_masks.png: by its name it is not an image but a label image; if it is an image, rename it"));
+  put_image(f / "x_overlay.png");
+  CHECK(contains(refusal([&] { merged({f / "x_overlay.png"}, left_out); }), "not an image but a result"));
   // The same names in two folders: results keep the folder structure of the images.
   CHECK(merged({f / "x.png", f / "more"}, left_out) ==
         V{{"x", f / "x.png"}, {"more/x", f / "more/x.png"}, {"more/y", f / "more/y.png"}});
   CHECK(merged({f / "more", f / "more/x.png"}, left_out) == V{{"x", f / "more/x.png"}, {"y", f / "more/y.png"}});
   write_bytes(f / "x.tif", "x");
-  CHECK(contains(refusal([&] { merged({f / "x.png", f / "x.tif"}, left_out); }), "has the same stem"));
+  const std::string same = refusal([&] { merged({f / "x.png", f / "x.tif"}, left_out); });
+  CHECK_MESSAGE(contains(same, "x.tif: its results would have the same names as those of "), same);
+  CHECK_MESSAGE(contains(same, "/x.png, which has the same stem"), same);
 }
 
 TEST_CASE("dataset: notes about conversions are reported once, with the number of files they apply to") {

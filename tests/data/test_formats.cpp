@@ -3,8 +3,8 @@
 #include <cstring>
 #include <map>
 
-#include "data/files/image.h"
 #include "data/arrays/npy.h"
+#include "data/files/image.h"
 #include "data/files/planes.h"
 #include "engine/files.h"
 #include "tests/support/file_support.h"
@@ -106,13 +106,22 @@ TEST_CASE("formats: a stack is refused or read plane by plane, however it is sto
   CHECK(contains(image_refusal(samples / "imagej_stack.tif"), "imagej_stack.tif: contains 5 images (a stack"));
   CHECK(contains(image_refusal(samples / "volume.tif"), "volume.tif: contains 5 images (a stack"));
   CHECK(contains(image_refusal(samples / "stack.tif"), "contains 2 images (a stack) without named axes"));
-  CHECK(contains(image_refusal(samples / "slices.ome.tif"), "a stack of Z=2 C=2 Y X); choose one with --plane Z=N"));
+  // Only where the command has options for it are these named.
+  const std::string one = "but one image is expected here; save the one that you mean as a file of its own";
+  CHECK(contains(image_refusal(samples / "slices.ome.tif"), "a stack of Z=2 C=2 Y X), " + one));
+  CHECK(contains(image_refusal(samples / "stack.tif"), "without named axes, " + one));
+  PlaneChoice offered;
+  offered.offered = true;
+  const auto advice = [&](const char* name) { return refusal([&] { read_image(samples / name, offered); }); };
+  CHECK(contains(advice("slices.ome.tif"), "a stack of Z=2 C=2 Y X); choose one with --plane Z=N"));
+  CHECK(contains(advice("stack.tif"), "without named axes; choose one with --plane N, or name the axes with --axes"));
   for (const char* name : {"imagej_stack.tif", "volume.tif"})
     for (int k = 0; k < 5; ++k) {
       const Image plane = read_image(samples / name, {"", {}, std::to_string(k)});
       REQUIRE(plane.channels == 1);
       CHECK(plane.as<uint16_t>()[2 * 21 + 3] == base(2, 3) * 64 + 1000 * k);
       CHECK(noted(plane.notes, "read as "));
+      CHECK(!noted(plane.notes, "read as I="));
     }
   const Image channels = read_image(samples / "volume.tif", {"CYX", {}, ""});
   CHECK(channels.channels == 5);

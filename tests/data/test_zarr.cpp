@@ -306,7 +306,12 @@ TEST_CASE("zarr: axes, channel names, pixel size and the planes of chunks that h
   PlaneChoice choice;
   choice.plane = "T=1,Z=2", choice.channels = {"GFP"};
   CHECK(pixels_of<uint8_t>(read_image(store, choice)) == std::vector<uint8_t>{124, 125});
-  CHECK(contains(image_refusal(store), "choose one with --plane T=N"));
+  CHECK(contains(image_refusal(store), "save the one that you mean as a file of its own"));
+  choice = {};
+  choice.offered = true;
+  CHECK(contains(refusal([&] { read_image(store, choice); }), "; choose one with --plane T=N,Z=N"));
+  choice.plane = "T=1";
+  CHECK(contains(refusal([&] { read_image(store, choice); }), "; choose one with --plane Z=N"));
   choice.axes = "TCZ", choice.plane = "T=1,Z=0", choice.channels = {"9"};
   CHECK(contains(refusal([&] { read_image(store, choice); }), "--axes TCZ does not match"));
 

@@ -118,6 +118,29 @@ TEST_CASE("compare-models: the page shows the table, and what each model finds i
   CHECK(contains(refused.err, "in/a_img.png: this input file would be overwritten"));
 }
 
+TEST_CASE("compare-models: the page and the JSON say which models were trained on the images") {
+  const Folder folder;
+  fs::copy_file(sample + "_img.png", folder / "in/a_img.png");
+  fs::copy_file(sample + "_masks.png", folder / "in/a_masks.png");
+  put_model(folder / "unknown.safetensors");
+  Model model = load_model(folder / "unknown.safetensors", {});
+  model.info["trained_on"] = image_fingerprints(read_examples(find_pairs(folder / "in"), 1, {}));
+  save_model(folder / "seen.safetensors", {}, *model.method, model.info);
+  model.info["trained_on"] = {"0123456789abcdef"};
+  save_model(folder / "other.safetensors", {}, *model.method, model.info);
+  const Ran ran = run_basin(folder,
+                            "compare-models in --models unknown.safetensors,seen.safetensors,other.safetensors "
+                            "--device cpu --json t.json --report page.html");
+  REQUIRE_MESSAGE(ran.code == 0, ran.err);
+  const std::string sentence = "seen.safetensors was trained on 1 image of these, which flatters its scores";
+  CHECK_MESSAGE(contains(ran.err, "basin: " + sentence), ran.err);
+  CHECK(contains(read_bytes(folder / "page.html"), "<p class=\"note\">" + sentence + "</p>"));
+  const Json rows = json_in(folder / "t.json")["models"];
+  CHECK(rows[0]["trained_on"].is_null());
+  CHECK(rows[1]["trained_on"] == 1);
+  CHECK(rows[2]["trained_on"] == 0);
+}
+
 TEST_CASE("compare-models: images are processed at the scale that segment uses by default") {
   const Folder folder;
   fs::copy_file(sample + "_img.png", folder / "in/a_img.png");
@@ -160,6 +183,13 @@ TEST_CASE("compare-models: without labels the agreement is reported; invalid arg
     CHECK_MESSAGE(contains(refusal.err, why), refusal.err);
   };
   refused("in --models nuclei-fluo,nothing", "basin: --models nothing: there is neither a file nor a shipped model");
+  // Before any image is segmented.
+  write_bytes(folder / "broken.safetensors", "no model");
+  for (const char* unusable : {"nothing", "broken.safetensors"}) {
+    const Ran late = run_basin(folder, "compare-models in/a.png --models nuclei-fluo," + std::string(unusable));
+    CHECK(late.code == 1);
+    CHECK_MESSAGE(!contains(late.err, "1 of 1"), late.err);
+  }
   refused("none --models nuclei-fluo", "none: no such file or folder");
   refused("in --models nuclei-fluo --json in/a.png", "in/a.png: this input file would be overwritten");
   refused("in", "--models is required");

@@ -1,3 +1,4 @@
+#include "data/objects/write_stack.h"
 #include "engine/json.h"
 #include "tests/support/command_support.h"
 #include "tests/support/model_support.h"
@@ -23,6 +24,54 @@ TEST_CASE("export: writes files from labels, records filters in run.json, and re
   refused("--min-size 5 --max-size 4", "--max-size 4: expected at least --min-size 5");
   refused("--save npy", "--save npy: without --image, labels can be saved as labels, zarr, rois");
   CHECK(run_basin(folder, "export a_masks.png --out . --save labels").code == 1);
+}
+
+TEST_CASE("export: --plane chooses a plane of labels that are a stack, and of their image") {
+  const Folder folder;
+  StackPlanes planes;
+  planes.stack.axes = {{'T', 2}, {'Z', 3}};
+  complete(planes.stack);
+  planes.frames = 2, planes.slices = 3;
+  LabelStack stack(planes);
+  PictureStack pictures(folder / "a.tif", planes);
+  for (int k = 0; k < 6; ++k) {  // plane k has k objects
+    std::vector<int64_t> ids(4 * 6);
+    for (int i = 0; i < k; ++i)
+      ids[size_t(i)] = i + 1;
+    std::vector<int32_t> numbers;
+    for (int i = 0; i < k; ++i)
+      numbers.push_back(i + 1);
+    stack.add(labels_of(4, 6, ids), numbers);
+    pictures.add({4, 6, 1, PixelType::u8, std::vector<std::byte>(4 * 6, std::byte(k))});
+  }
+  stack.write(folder / "a_masks.tif");
+  pictures.commit();
+  const std::string words = "export a_masks.tif --save csv,labels --out out ";
+  const Ran open = run_basin(folder, words);
+  CHECK(open.code == 1);
+  CHECK_MESSAGE(contains(open.err,
+                         "a_masks.tif: contains 6 images (a stack of T=2 Z=3 Y X); choose one with --plane "
+                         "T=N,Z=N"),
+                open.err);
+  const Ran chosen = run_basin(folder, words + "--plane T=1,Z=2 --image a.tif");
+  REQUIRE_MESSAGE(chosen.code == 0, chosen.err);
+  CHECK(occurrences(read_bytes(folder / "out/a_objects.csv"), "\n") == 1 + 5);
+  CHECK(read_labels(folder / "out/a_masks.png").count == 5);
+  // Labels of the plane alone belong to the same image.
+  const Ran again = run_basin(folder, "export out/a_masks.png --save csv --image a.tif --plane T=1,Z=2 --out again");
+  CHECK_MESSAGE(again.code == 0, again.err);
+  CHECK(read_bytes(folder / "again/a_objects.csv") == read_bytes(folder / "out/a_objects.csv"));
+  // Commands without the option do not name it, and info describes the stack.
+  const Ran checked = run_basin(folder, "check-data . --val-fraction 0");
+  CHECK(checked.code == 1);
+  CHECK_MESSAGE(contains(checked.out, "save the one that you mean as a file of its own"), checked.out);
+  CHECK_MESSAGE(!contains(checked.out, "--plane"), checked.out);
+  const Ran info = run_basin(folder, "info a_masks.tif");
+  REQUIRE_MESSAGE(info.code == 0, info.err);
+  CHECK_MESSAGE(contains(info.out, "image       6 x 4 px (width x height), 6 planes of 1 channel, 16-bit\n"), info.out);
+  CHECK_MESSAGE(contains(info.out, "axes        T=2 Z=3 Y X\n"), info.out);
+  CHECK_MESSAGE(contains(info.out, "plane       the first one follows; --plane chooses another"), info.out);
+  CHECK(contains(run_basin(folder, "info a_masks.tif --plane T=1,Z=2").out, "values      0 to 5, mean"));
 }
 
 TEST_CASE("export and segment: labels and Cellpose files that Basin did not write are never overwritten") {

@@ -75,7 +75,7 @@ TEST_CASE("segment --recursive: results keep the folder structure of the images"
   put_scaled_image(folder / "in/sub/deep/c.bmp", 3);
   const Ran twice = run_basin(folder, "segment in --recursive --out never" + common);
   CHECK(twice.code == 1);
-  CHECK_MESSAGE(contains(twice.err, "another input in its folder has the same stem"), twice.err);
+  CHECK_MESSAGE(contains(twice.err, "its results would have the same names as those of"), twice.err);
   CHECK(!fs::exists(folder / "never"));
 }
 

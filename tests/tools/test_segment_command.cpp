@@ -173,7 +173,7 @@ TEST_CASE("segment: an error that concerns all images is reported once, and no f
   refused("a.png b.png --tile 64 --overlap 64", "--overlap 64: expected less than --tile 64", 1);
   refused("a.png b.png --norm loud", "--norm loud", 1);
   put_image(folder / "a.tif");  // a PNG all the same
-  refused("a.png a.tif", "another input in its folder has the same stem", 1);
+  refused("a.png a.tif", "its results would have the same names as those of", 1);
   write_bytes(folder / "file", "x");
   refused("a.png --out file", "file: is a file, not a folder", 1);
   refused("none.png", "none.png: no such file or folder", 2);

@@ -1,3 +1,4 @@
+#include "data/files/encoders.h"
 #include "data/files/image.h"
 #include "data/files/labels.h"
 #include "engine/json.h"
@@ -6,6 +7,25 @@
 
 using namespace basin;
 using namespace basin::test;
+
+namespace {
+
+/// A TIFF of 32 x 32 pixels of this size (um), as ImageJ writes it, with labels of one object.
+void put_sized(const Folder& folder, const std::string& stem, double pixel_size) {
+  std::vector<uint8_t> pixels(32 * 32);
+  for (size_t i = 0; i < pixels.size(); ++i)
+    pixels[i] = uint8_t(i * (stem.back() % 7 + 1));
+  raster::TiffWriter writer(folder / (stem + ".tif"), false);
+  writer.add({32, 32, 1, 8, [&](int y) { return pixels.data() + 32 * y; }}, "ImageJ=1.53t\nunit=um\n", 1 / pixel_size);
+  writer.commit();
+  Labels labels{32, 32, 1, std::vector<int32_t>(32 * 32)};
+  for (int y = 8; y < 20; ++y)
+    for (int x = 8; x < 20; ++x)
+      labels.ids[size_t(y * 32 + x)] = 1;
+  write_labels(folder / (stem + "_masks.png"), labels);
+}
+
+}  // namespace
 
 TEST_CASE("train: invalid numbers, unsuitable labels and a run whose state is missing are refused") {
   const Folder folder;
@@ -78,9 +98,16 @@ TEST_CASE("train: --finetune takes method, settings and weights from a model") {
   CHECK(contains(run, "\"colours\": 4"));
   CHECK(contains(run, "\"normalisation\": \"divide\""));
 
-  const Ran wider = run_basin(folder, few + "--finetune first/last.safetensors --width 16 --out wider");
-  CHECK(wider.code == 1);
-  CHECK_MESSAGE(contains(wider.err, "has the shape"), wider.err);
+  // Before the data are read.
+  for (const auto& [words, why] :
+       {std::pair("--width 16",
+                  "--width 16: width cannot be changed with --finetune; it is 8 in first/last.safetensors"),
+        {"--set colours=6", "--set colours=6: colours cannot be changed with --finetune; it is 4 in "}}) {
+    const Ran wider = run_basin(folder, few + "--finetune first/last.safetensors --out wider " + words);
+    CHECK(wider.code == 1);
+    CHECK_MESSAGE(contains(wider.err, why), wider.err);
+    CHECK(!contains(wider.err, "training: "));
+  }
   CHECK(!std::filesystem::exists(folder / "wider"));
   for (const char* excluded : {"--model fc", "--channels 3"})
     CHECK(run_basin(folder, few + "--finetune first/last.safetensors --out other " + excluded).code != 0);
@@ -120,6 +147,27 @@ TEST_CASE("train: --scale resizes images for the network, and segment applies th
   const Ran unknown = run_basin(folder, "segment data --out out --model half/last.safetensors --pixel-size 0.1");
   CHECK(unknown.code == 1);
   CHECK(contains(unknown.err, "half/last.safetensors does not record the pixel size"));
+  CHECK(contains(unknown.err, "because their files give none or different ones"));
+  // A pixel size that the files contradict is reported.
+  put_sized(folder, "um/a", 0.25), put_sized(folder, "um/b", 0.25);
+  const std::string um = " --val-fraction 0 --crop 32 --batch 1 --width 4 --device cpu --steps 1 ";
+  const Ran agrees = run_basin(folder, "train --data um --pixel-size 0.25 --out agrees" + um);
+  REQUIRE_MESSAGE(agrees.code == 0, agrees.err);
+  CHECK_MESSAGE(!contains(agrees.err, "um a pixel"), agrees.err);
+  const Ran contradicts = run_basin(folder, "train --data um --pixel-size 0.5 --out contradicts" + um);
+  REQUIRE_MESSAGE(contradicts.code == 0, contradicts.err);
+  CHECK_MESSAGE(
+      contains(contradicts.err, "the files give 0.25 um a pixel; the model records 0.5 um, as --pixel-size says"),
+      contradicts.err);
+  CHECK(info_of("contradicts/last.safetensors")["appearance"]["pixel_size"] == 0.5);
+  put_sized(folder, "um/c", 0.5);
+  for (const std::string& words : {"train --data um --out differ" + um, std::string("check-data um --val-fraction 0")}) {
+    const Ran differ = run_basin(folder, words);
+    CHECK(differ.code == 0);
+    const std::string said = differ.err + differ.out;
+    CHECK_MESSAGE(contains(said, "the files give from 0.25 ("), said);
+    CHECK_MESSAGE(contains(said, "; the model records none, so that `segment --pixel-size` cannot"), said);
+  }
   // Further training and tuning keep it.
   REQUIRE(run_basin(folder,
                     "train --data data --crop 32 --steps 1 --device cpu --finetune half/last.safetensors --out more")
@@ -128,6 +176,12 @@ TEST_CASE("train: --scale resizes images for the network, and segment applies th
   const Ran other = run_basin(folder, few + "--scale 0.4 --steps 2 --out half --resume");
   CHECK(other.code == 1);
   CHECK_MESSAGE(contains(other.err, "scale is 0.4, was 0.5"), other.err);
+  const Ran resized = run_basin(folder, few + "--scale 0.5 --pixel-size 0.3 --steps 2 --out sized --resume");
+  CHECK(resized.code == 1);
+  CHECK_MESSAGE(contains(resized.err, "pixel-size is 0.3, was 0.2"), resized.err);
+  const Ran forgotten = run_basin(folder, few + "--scale 0.5 --steps 2 --out sized --resume");
+  CHECK(forgotten.code == 1);
+  CHECK_MESSAGE(contains(forgotten.err, "pixel-size is unset, was 0.2"), forgotten.err);
   const Ran boxes = run_basin(folder, "train --data data --model og --scale 0.5 --steps 1 --device cpu --out boxes");
   CHECK(boxes.code == 1);
   CHECK_MESSAGE(contains(boxes.err, "--scale 0.5: the method og resizes whole images to --crop"), boxes.err);

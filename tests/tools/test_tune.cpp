@@ -137,9 +137,17 @@ TEST_CASE("tune: the command stores the best decoding, and segment and evaluate 
                              "tune --model good.safetensors --data val --val-fraction 0.5 --out same.safetensors "
                              "--thresholds .4999999999,.5 --steps 75 --eps 2.25 --min-samples 15 --snap-noise none");
   REQUIRE_MESSAGE(part.code == 0, part.err);
+  CHECK_MESSAGE(contains(part.out, "same.safetensors: keeps the model's decoding, the best of those tried"), part.out);
   const Json same = info_of(folder / "same.safetensors");
   CHECK(same["config"] == good["config"]);
   CHECK(same["tuning"]["images"] == 1);
+  // Values given for a setting take the place of the method's own, here of the thresholds; the present one, 0.5, stays.
+  const Ran tried = run_basin(folder,
+                              "tune --model good.safetensors --data val --val-fraction 0.5 --out tried.safetensors "
+                              "--try threshold=.3,.4 --steps 75 --eps 2.25 --min-samples 15 --snap-noise none");
+  REQUIRE_MESSAGE(tried.code == 0, tried.err);
+  CHECK_MESSAGE(contains(tried.out, "1 image, 3 decodings"), tried.out);
+  CHECK(contains(run_basin(folder, "tune --help").out, "in place of its default values"));
   const std::vector<Pair> held = split_for_validation(find_pairs(folder / "val"), 0.5).held_out;
   REQUIRE(held.size() == 1);
   CHECK_MESSAGE(contains(part.err, "1 of 1: " + held[0].stem), part.err);

@@ -68,6 +68,7 @@ void check_tta(bool tta, const Method& method) {
 }
 
 void add_plane_options(Command& command, PlaneChoice& choice) {
+  choice.offered = true;
   command.add("--axes", choice.axes,
               "axes of a stack that does not record them: ZYX, CYX; with sizes T=10,C=2 (slowest first)");
   command.add("--plane", choice.plane, "plane of a stack, as an index from 0 along each axis: Z=3,T=0");

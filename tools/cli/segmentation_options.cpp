@@ -85,9 +85,9 @@ void SegmentationOptions::choose_scale(SegmentationPlan& plan, const Json& info,
     plan.options.scale = plan.trained->diameter / *diameter_;
   } else if (pixel_size_) {
     if (!plan.trained || plan.trained->pixel_size <= 0)
-      refuse(
-          "--pixel-size: ", name,
-          " does not record the pixel size of the images that it was trained on; give --diameter or --scale instead");
+      refuse("--pixel-size: ", name,
+             " does not record the pixel size of the images that it was trained on, because their files give none or "
+             "different ones; give --diameter or --scale instead");
     plan.options.scale = *pixel_size_ / plan.trained->pixel_size;
     if (!(plan.options.scale >= min_scale && plan.options.scale <= max_scale))
       refuse("--pixel-size ", *pixel_size_, ": the model was trained on pixels of ", plan.trained->pixel_size,

@@ -85,7 +85,8 @@ void CandidateOptions::add_to(Command& command) {
       proposed += (proposed.empty() ? "" : ",") + text;
     command.add(values.option, values.texts, s.help + ": values to try; default: " + proposed).list();
   });
-  command.add("--try", tries_, "KEY=A,B,...: values of any decoding setting to try").repeatable();
+  command.add("--try", tries_, "KEY=A,B,...: values of any decoding setting to try, in place of its default values")
+      .repeatable();
 }
 
 DecodingGrid CandidateOptions::grid(const Settings& settings, const std::string& method) const {

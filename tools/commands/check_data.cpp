@@ -108,6 +108,7 @@ Json describe(const CheckedPair& p) {
               {"type", name_of(p.image->type)},
               {"low", p.image->low},
               {"high", p.image->high},
+              {"pixel_size", p.image->pixel_size > 0 ? Json(p.image->pixel_size) : Json(nullptr)},
               {"bits_used", p.image->bits_used > 0 ? Json(p.image->bits_used) : Json(nullptr)},
               {"fingerprint", p.image->fingerprint}});
   if (p.labels) {

@@ -49,6 +49,7 @@ struct Row {
   std::string model;
   fs::path file;
   std::string method;
+  std::optional<int64_t> trained_on;  // how many of the images; none if it does not record its training images
   std::vector<Cell> cells;
 };
 
@@ -74,15 +75,21 @@ std::vector<Pair> images_of(const CompareModelsArguments& o) {
   return all;
 }
 
-/// Says on stderr how many of the images a model was trained on.
-void report_seen(const std::string& name, const Json& info, const std::vector<Example>& examples) {
+/// How many of the images a model was trained on; none if it does not record them.
+std::optional<int64_t> count_seen(const Json& info, const std::vector<std::string>& images) {
   const std::optional<std::set<std::string>> seen = training_images(info);
-  if (!seen) return;
-  const std::vector<std::string> images = image_fingerprints(examples);
-  const auto n = std::count_if(images.begin(), images.end(), [&](const auto& image) { return seen->contains(image); });
-  if (n > 0)
-    std::fprintf(stderr, "basin: %s was trained on %s of these, which flatters its scores\n", name.c_str(),
-                 counted(int64_t(n), "image").c_str());
+  if (!seen) return {};
+  return std::count_if(images.begin(), images.end(), [&](const std::string& image) { return seen->contains(image); });
+}
+
+/// "poor.safetensors was trained on 2 images of these, which flatters its scores", for each model for which it is so.
+std::vector<std::string> seen_by(const std::vector<Row>& rows) {
+  std::vector<std::string> sentences;
+  for (const Row& row : rows)
+    if (row.trained_on.value_or(0) > 0)
+      sentences.push_back(row.model + " was trained on " + counted(*row.trained_on, "image") +
+                          " of these, which flatters its scores");
+  return sentences;
 }
 
 /// The mean scores over images, by the rules of a dialect.
@@ -117,7 +124,7 @@ void add_picture(const CompareModelsArguments& o, const std::string& model, cons
 /// `items`: the images that the page shows, which are the first ones.
 Row row_of(const Exec& exec, const CompareModelsArguments& o, const std::string& name, const std::vector<Pair>& images,
            std::vector<ReportItem>& items) {
-  Row row{name, model_file(name, "--models"), {}, {}};
+  Row row{name, model_file(name, "--models"), {}, {}, {}};
   const Model model = load_model(row.file, exec);
   row.method = model.method->name();
   const SampleSpec spec = model.method->sample_spec();
@@ -126,7 +133,8 @@ Row row_of(const Exec& exec, const CompareModelsArguments& o, const std::string&
   std::vector<Example> examples;
   if (labelled) {
     examples = read_examples(images, spec.channels, spec.normalisation);
-    report_seen(name, model.info, examples);
+    row.trained_on = count_seen(model.info, image_fingerprints(examples));
+    report_notes(seen_by({row}));
   }
   std::vector<ImageScore> scores;                    // of images with labels
   std::vector<std::optional<double>> flips, scales;  // of images without
@@ -193,7 +201,8 @@ Json json_of(const Row& row) {
   Json json{{"model", row.model},
             {"file", row.file.string()},
             {"model_fingerprint", fingerprint_of_file(row.file)},
-            {"method", row.method}};
+            {"method", row.method},
+            {"trained_on", row.trained_on ? Json(*row.trained_on) : Json(nullptr)}};
   for (const Cell& cell : row.cells)
     json[cell.name] = cell.value ? Json(*cell.value) : Json(nullptr);
   return json;
@@ -209,10 +218,14 @@ Report page_of(const std::string& what, const std::vector<Row>& rows, std::vecto
     for (const Cell& cell : row.cells)
       table.rows.back().push_back(text_of(cell));
   }
+  for (const std::string& sentence : seen_by(rows))
+    table.note += (table.note.empty() ? "" : "; ") + sentence;
   return {"Comparison of models", what, {std::move(table)}, std::move(items)};
 }
 
 void run(const CompareModelsArguments& o) {
+  for (const std::string& name : o.models)  // before the work of the first
+    load_model(model_file(name, "--models"), {});
   const std::vector<std::string> written = files_to_write(o);
   for (const std::string& file : written)
     for (const std::string& name : o.models)

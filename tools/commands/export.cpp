@@ -83,7 +83,7 @@ void run(const ExportArguments& o) {
     } else {
       results.path = labels_path(pair);
     }
-    Labels labels = read_pair_labels(pair);
+    Labels labels = read_pair_labels(pair, o.choice);
     notes.add(labels_path(pair).string(), labels.notes);
     if (results.image && (labels.height != image.height || labels.width != image.width))
       refuse(labels_path(pair).string(), ": is ", labels.width, " x ", labels.height, " pixels, but its image ",

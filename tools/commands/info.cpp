@@ -4,6 +4,7 @@
 
 #include "data/arrays/npy.h"
 #include "data/files/image.h"
+#include "data/files/stack_planes.h"
 #include "data/metrics/label_statistics.h"
 #include "engine/files.h"
 #include "engine/json.h"
@@ -57,15 +58,33 @@ void print_labels(const std::vector<double>& values, int64_t height, int64_t wid
               static_cast<long long>(s.areas.back()), static_cast<long long>(s.areas[n / 2]));
 }
 
+/// The plane to describe: the chosen one, or the first of a stack. `planes`: how many there are to choose from.
+PlaneChoice plane_to_show(const std::string& file, const PlaneChoice& choice, int64_t& planes) {
+  PlaneChoice shown = choice;
+  planes = 1;
+  if (!choice.plane.empty()) return shown;
+  for (const StackAxis& axis : stack_in(file, choice).axes) {
+    if (axis.name == 'C') continue;
+    planes *= axis.size;
+    shown.plane += (shown.plane.empty() ? "" : ",") + std::string(1, axis.name) + "=0";
+  }
+  return shown;
+}
+
 void print_image(const std::string& file, const PlaneChoice& choice) {
-  const Image image = read_image(file, choice);
-  std::printf("image       %d x %d px (width x height), %s, %s\n", image.width, image.height,
-              counted(image.channels, "channel").c_str(), name_of(image.type));
+  int64_t planes = 1;
+  const PlaneChoice shown = plane_to_show(file, choice, planes);
+  const Image image = read_image(file, shown);
+  std::printf("image       %d x %d px (width x height), %s%s, %s\n", image.width, image.height,
+              planes > 1 ? (counted(planes, "plane") + " of ").c_str() : "", counted(image.channels, "channel").c_str(),
+              name_of(image.type));
   if (image.stack.images > 1 || image.stack.pixel_size) std::printf("axes        %s\n", to_text(image.stack).c_str());
   for (const std::string& name : image.stack.channel_names)
     std::printf("channel     %s\n", name.c_str());
   for (const std::string& note : image.notes)
     std::printf("note        %s\n", note.c_str());
+  if (planes > 1)
+    std::printf("plane       the first one follows; --plane chooses another, as an index from 0 along each axis\n");
   const std::vector<double> values = values_of(image);
   print_values(values);
   if (image.channels == 1 && image.type != PixelType::f32) print_labels(values, image.height, image.width);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -61,6 +62,21 @@ void refuse_used(const TrainArguments& o) {
     refuse("--out ", o.out, " is not empty: use --resume to continue that run, or give another folder");
 }
 
+/// Throws if an assignment changes the shape of the network, and thereby of the weights that --finetune starts from.
+void refuse_other_shapes(const std::string& model, Method& start, const std::vector<Assignment>& assignments) {
+  const auto equal = [](const Params::Named& a, const Params::Named& b) {
+    return a.name == b.name && a.shape == b.shape;
+  };
+  const std::vector<Params::Named>& had = start.params().learnt();
+  for (const Assignment& a : assignments) {
+    const std::unique_ptr<Method> changed = reconfigure(start.config(), {a});
+    const std::vector<Params::Named>& has = changed->params().learnt();
+    if (!std::equal(had.begin(), had.end(), has.begin(), has.end(), equal))
+      refuse(a.origin, ": ", a.key, " cannot be changed with --finetune; it is ",
+             text_of_value(start.settings().find(a.key).value()), " in ", model);
+  }
+}
+
 void run(const TrainArguments& o) {
   Exec exec = make_exec(o.common);
   if (o.common.precision == "bf16" && exec.device == Device::cpu)
@@ -75,8 +91,9 @@ void run(const TrainArguments& o) {
   const TrainingDefaults defaults = method->training_defaults();
   std::vector<Assignment> assignments{{"seed", std::to_string(o.common.seed), "--seed"}};
   if (!start.method) assignments.push_back({"normalisation", defaults.normalisation, "the default --norm"});
-  for (const Assignment& a : o.settings.assignments(method->settings(), method->name()))
-    assignments.push_back(a);
+  const std::vector<Assignment> given = o.settings.assignments(method->settings(), method->name());
+  if (start.method) refuse_other_shapes(o.finetune, *start.method, given);
+  assignments.insert(assignments.end(), given.begin(), given.end());
   // A method may need to know the size of the samples that it was trained with.
   if (o.crop && method->settings().has("crop"))
     assignments.push_back({"crop", std::to_string(*o.crop), "--crop " + std::to_string(*o.crop)});
@@ -107,7 +124,8 @@ void run(const TrainArguments& o) {
   const int channels = train_set.front().source.channels();
   const double scale =
       o.scale.value_or(start.method ? with_name(o.finetune, [&] { return stored_scale(start.info); }) : 1);
-  report_notes(training_warnings(train_set, {.scale = scale, .crop = resizes ? 0 : crop}));
+  report_notes(training_warnings(train_set,
+                                 {.scale = scale, .pixel_size = o.pixel_size.value_or(0), .crop = resizes ? 0 : crop}));
   if (objects(train_set) == 0) {
     const std::string none = in_words(data.paths) + ": no training image contains an object";
     if (wanted.sampling.kind == Kind::object_crop || wanted.sampling.min_objects > 0 || draw_by == DrawBy::objects)

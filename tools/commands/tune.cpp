@@ -150,7 +150,7 @@ void run(const TuneArguments& o) {
       {"tta", o.tta}, {"before", before}};
   save_model(o.out, exec, method, info);
   fmt::print("{}: {}\n", o.out,
-             best == 0 ? "keeps the model's decoding, which is the best" : "stored decoding 1 of the table");
+             best == 0 ? "keeps the model's decoding, the best of those tried" : "stored decoding 1 of the table");
 
   Json all = Json::array();
   for (const size_t k : order)

@@ -1,0 +1,69 @@
+#include "data/dataset/pair_list.h"
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "data/arrays/zarr.h"
+#include "data/files/csv.h"
+#include "engine/files.h"
+#include "kernels/runtime/platform.h"
+
+namespace basin {
+namespace fs = std::filesystem;
+namespace {
+
+/// Words that are recognised as headings of the two columns of a list.
+bool is_heading(const std::vector<std::string>& cells) {
+  static const std::set<std::string> images{"image", "images",     "img",   "file", "filename",
+                                            "path",  "image_path", "input", "raw"};
+  static const std::set<std::string> masks{"mask",       "masks",  "label", "labels",      "mask_path",
+                                           "label_path", "target", "gt",    "groundtruth", "ground_truth",
+                                           "annotation", "seg",    "truth"};
+  const auto plain = [](const std::string& cell) {
+    std::string word;
+    for (const char c : cell)
+      if (!std::isspace(static_cast<unsigned char>(c))) word += char(std::tolower(static_cast<unsigned char>(c)));
+    return word;
+  };
+  return cells.size() == 2 && images.contains(plain(cells[0])) && masks.contains(plain(cells[1]));
+}
+
+}  // namespace
+
+std::vector<Pair> pair_list(const fs::path& list) {
+  const std::vector<std::byte> bytes = read_file(list);
+  std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);  // a byte-order mark
+  std::map<std::string, Pair> pairs;
+  bool first = true;
+  for (int number = 1; !rest.empty(); ++number) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    std::string line(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (line.empty()) continue;
+    const std::string where = list.string() + ": line " + std::to_string(number);
+    const std::vector<std::string> cells = split_csv(line, where);
+    if (std::exchange(first, false) && is_heading(cells)) continue;
+    if (cells.size() != 2 || cells[0].empty() || cells[1].empty()) refuse(where, ": expected two fields, image,mask");
+    Pair pair{stem_of(cells[0]), list.parent_path() / cells[0], {list.parent_path() / cells[1]}, false};
+    for (const fs::path& file : {pair.image, pair.masks[0]}) {
+      if (!fs::is_regular_file(file) && !is_zarr(file))
+        refuse(where, ": there is no file ", file.string(), pairs.empty() ? " (a heading must be image,mask)" : "");
+    }
+    const auto [at, is_new] = pairs.emplace(pair.stem, pair);
+    if (!is_new)
+      refuse(where, ": ", pair.image.string(), " has the same stem as ", at->second.image.string(),
+             ", and results would overwrite each other");
+  }
+  std::vector<Pair> sorted;
+  for (auto& [stem, pair] : pairs)
+    sorted.push_back(std::move(pair));
+  return sorted;
+}
+
+}  // namespace basin
