@@ -23,6 +23,23 @@ inline unsigned grid_size(int64_t n) { return unsigned(std::clamp<int64_t>(n, 1,
 /// How many elements or packs each thread processes in turn: more than one only if enough threads remain.
 inline int turns_for(int64_t n) { return int(std::clamp<int64_t>(n >> 17, 1, 8)); }
 
+/// nchw, one element at a time: neighbouring threads take neighbouring pixels of a row and then the next rows. Every
+/// sample and channel has blocks of its own. feature_rows_kernel would do the same, but its loops over samples,
+/// channels and lanes cost a thread more than the work on a few elements.
+template <class Numbers, class F>
+__global__ void feature_plane_rows_kernel(FeatureShape shape, Numbers numbers, F f) {
+  const int n = int(blockIdx.z), channel = int(blockIdx.y), step = int(gridDim.x * blockDim.y);
+  const int64_t first_row = (int64_t(n) * shape.c + channel) * shape.h;
+  const detail::LocalNumbers<1, Numbers> number(numbers, channel);
+  for (int y = int(blockIdx.x * blockDim.y + threadIdx.y); y < shape.h; y += step)
+    for (int x = int(threadIdx.x); x < shape.w; x += int(blockDim.x))
+      [&]<int... k>(std::integer_sequence<int, k...>) {
+        const int64_t row = first_row + y;
+        f(FeatureAt{{row * shape.w + x, n, y * shape.w + x, 0, channel}, row, x}, number.value[k][0]...);
+      }
+  (detail::EachOf<Numbers>());
+}
+
 /// Any layout, one element at a time. In nchw neighbouring threads take neighbouring pixels of a row and then the next
 /// rows; in other layouts neighbouring lanes and then the next pixels, one row per block.
 template <class Numbers, class F>
@@ -118,7 +135,10 @@ void for_each_feature(const Exec& exec, const FeatureShape& shape, const Numbers
   const int across = power_of_two(planes ? shape.w : shape.block, feature_threads), down = feature_threads / across;
   const int rows = planes ? down * turns_for(all) : 1;  // rows per block
   const dim3 grid(grid_size((shape.h + rows - 1) / rows), groups, samples);
-  launch(exec, grid, dim3(unsigned(across), unsigned(down)), feature_rows_kernel<Numbers, F>, shape, numbers, f);
+  const dim3 block{unsigned(across), unsigned(down)};
+  if (planes && grid.y == unsigned(shape.c) && grid.z == unsigned(shape.n))
+    return launch(exec, grid, block, feature_plane_rows_kernel<Numbers, F>, shape, numbers, f);
+  launch(exec, grid, block, feature_rows_kernel<Numbers, F>, shape, numbers, f);
 }
 
 /// Calls f(PixelAt) for the elements 0 to n - 1 in packs; only the offset of each is meaningful. f.is_aligned() must
