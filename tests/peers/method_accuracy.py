@@ -4,9 +4,11 @@ Both sides take the same number of steps on the same batches in the same order, 
 same learning rates and without augmentation. They differ in the first weights, in the dropout of es, and in the code.
 Of both the moving average of the weights is taken, since a single step's score varies, and both networks are decoded and
 scored by Basin on the same images. With --same-start, Basin begins with the peer's first weights, so that without dropout
-both sides should have the same losses until rounding errors have grown. es: EmbedSeg's own network and loss; fc and wn: those of unet_methods.py, because the
-authors wrote for TensorFlow 1. fc has Basin's guide on both sides: with the published loss, which fc-published has, a
-network hardly learns anything in so few steps. og is left out: its network is too large for a CPU to train.
+both sides have the same losses until rounding errors have grown.
+
+es: EmbedSeg's own network and loss. fc and wn: those of unet_methods.py, because the authors wrote for TensorFlow 1. fc
+has Basin's guide on both sides: with the published loss, which fc-published has, a network hardly learns anything in so
+few steps. og is left out: its network is too large for a CPU to train.
 
     EMBEDSEG=... python method_accuracy.py METHOD --data DIR --out DIR [--seeds 1,2,3] [--steps N]
 
@@ -27,7 +29,7 @@ import common
 import method_side as side
 from accuracy import link_folder
 
-TOLERANCE, LOSS_TOLERANCE, CROP, NORM, CHUNK, REPORT = 0.015, 2e-5, 128, "percentile:1,99.8", 100, 250
+TOLERANCE, LOSS_TOLERANCE, CROP, NORM, CHUNK = 0.015, 2e-5, 128, "percentile:1,99.8", 100
 
 
 def alpha(progress):
@@ -148,7 +150,7 @@ def first_weights(options, seed):
 
 
 def torch_train(case, channels, data, seed, options):
-    """The moving average of the peer's weights after the training; returns the mean losses of REPORT steps each."""
+    """Writes the moving average of the peer's weights; prints the mean losses of --report steps each."""
     with common.scratch() as name:
         folder = side.Folder(name)
         torch.manual_seed(seed)
@@ -174,8 +176,8 @@ def torch_train(case, channels, data, seed, options):
             with torch.no_grad():
                 torch._foreach_lerp_([a for a, _ in pairs], [b for _, b in pairs], 1 - options.decay)
             losses.append(loss.item())
-            if (step + 1) % REPORT == 0 or step + 1 in (20, case.steps):
-                print(f"PyTorch, seed {seed}, step {step + 1}: loss {numpy.mean(losses[-REPORT:]):.4f}, "
+            if (step + 1) % options.report == 0 or step + 1 in (20, case.steps):
+                print(f"PyTorch, seed {seed}, step {step + 1}: loss {numpy.mean(losses[-options.report:]):.4f}, "
                       f"{(time.time() - start) / (step + 1):.2f} s a step", flush=True)
         file = folder.model(case.method, case.assignments(channels), peer.tensors(average))
         file.rename(options.out / f"torch-{seed}.safetensors")
@@ -209,7 +211,7 @@ def basin_train(case, channels, data, seed, options):
     common.basin("train", "--data", data, *begin, "--out", run, "--steps", case.steps, "--val-fraction", 0, "--batch",
                  case.batch, "--accumulate", 1, "--crop", CROP, "--scale", case.scale, "--lr", case.rate, "--schedule",
                  case.schedule, "--warm-up", case.warm_up, "--weight-decay", case.weight_decay, "--ema", options.decay,
-                 "--norm", NORM, "--augment", "none", "--seed", seed, "--save-every", REPORT, "--device", "cpu",
+                 "--norm", NORM, "--augment", "none", "--seed", seed, "--save-every", options.report, "--device", "cpu",
                  threads=options.threads)
     for line in (run / "metrics.csv").read_text().splitlines():
         print(f"Basin, seed {seed}: {line}")
@@ -250,6 +252,7 @@ def main():
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--steps", type=int, help="instead of the method's")
     parser.add_argument("--same-start", action="store_true", help="give both sides the same first weights")
+    parser.add_argument("--report", type=int, default=250, help="steps between the losses that are printed")
     parser.add_argument("--decay", type=float, default=0.98, help="of the moving average of the weights")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
