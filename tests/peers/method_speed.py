@@ -4,7 +4,7 @@
 
 The image and its objects are synthetic nuclei from `basin synth`, the ones that `basin bench` times itself on. A training step is
 forward, loss, backward and Adam. Of es and og it is the authors' own network and loss; the authors of fc and wn wrote for
-TensorFlow 1, so their networks and losses are restated in PyTorch here. PyTorch runs channels first and last, eager and compiled,
+TensorFlow 1, so their networks and losses are those of unet_methods.py. PyTorch runs channels first and last, eager and compiled,
 and the fastest counts. An image is segmented, network and decoding, by the authors' own code: on PyTorch for es and og, on
 TensorFlow for fc and wn. Untrained networks give arbitrary maps, so each decoder gets the maps of perfect networks, as in Basin.
 Every round runs each contender in turn. The times mean little on a machine that is busy with other work.
@@ -35,79 +35,6 @@ def nuclei(folder, side):
     image, = out.glob("*_img.png")
     labels, = out.glob("*_masks.png")
     return numpy.array(images.open(image)), numpy.array(images.open(labels)).astype(numpy.int32)
-
-
-# ---- networks and losses of fc and wn in PyTorch ----
-
-def unet(torch, channels, width):
-    """The five-stage U-Net of both: two convolutions and ReLU at each size, nearest up-sampling, a 2x2 convolution."""
-    nn = torch.nn
-
-    def block(i, o):
-        return nn.Sequential(nn.Conv2d(i, o, 3, padding=1), nn.ReLU(), nn.Conv2d(o, o, 3, padding=1), nn.ReLU())
-
-    class UNet(nn.Module):
-        def __init__(self):
-            super().__init__()
-            widths = [width << k for k in range(5)]
-            self.down = nn.ModuleList(block(i, o) for i, o in zip([channels, *widths], widths))
-            self.up = nn.ModuleList(nn.Sequential(nn.Upsample(scale_factor=2), nn.ZeroPad2d((0, 1, 0, 1)),
-                                                  nn.Conv2d(2 * w, w, 2), nn.ReLU()) for w in widths[-2::-1])
-            self.join = nn.ModuleList(block(2 * w, w) for w in widths[-2::-1])
-
-        def forward(self, x):
-            skips = []
-            for block in self.down:
-                x = block(torch.max_pool2d(skips[-1], 2) if skips else x)
-                skips.append(x)
-            for up, join, skip in zip(self.up, self.join, skips[-2::-1]):
-                x = join(torch.cat([skip, up(x)], 1))
-            return x
-
-    return UNet()
-
-
-def means_of(torch, maps, labels, count):
-    """The mean [N,K,C] of maps [N,C,H,W] over each label 0, ..., K - 1."""
-    flat, ids = maps.flatten(2), labels.flatten(1)
-    sums = torch.zeros(len(maps), count, maps.shape[1]).scatter_add(
-        1, ids[:, :, None].expand(-1, -1, maps.shape[1]), flat.transpose(1, 2))
-    sizes = torch.zeros(len(maps), count).scatter_add(1, ids, torch.ones(ids.shape))
-    return sums / sizes.clamp_min(1)[:, :, None], sizes
-
-
-def colour_loss(torch, h, labels, adjacent):
-    """FCRNet's loss: 1 - h.mean over pixels, and 4 times the mean product of the means of adjacent objects."""
-    means, _ = means_of(torch, h, labels, adjacent.shape[-1])
-    own = torch.gather(means, 1, labels.flatten(1)[:, :, None].expand(-1, -1, h.shape[1]))
-    intra = 1 - (h.flatten(2).transpose(1, 2) * own).sum(2).mean()
-    inter = ((means @ means.transpose(1, 2)).abs() * adjacent).sum((1, 2)) / adjacent.sum((1, 2))
-    return intra + 4 * inter.mean()
-
-
-def direction_loss(torch, e, labels, adjacent):
-    """W-Net's loss of unit vectors, in which all objects have the same weight."""
-    means, sizes = means_of(torch, e, labels, adjacent.shape[-1])
-    centres = torch.nn.functional.normalize(means, dim=2)
-    objects = (sizes > 0).sum(1)
-    intra = (1 - (centres * means).sum(2)) * (sizes > 0)
-    inter = ((centres @ centres.transpose(1, 2)).abs() * adjacent).sum(2) / adjacent.sum(2).clamp_min(1)
-    return ((intra + inter).sum(1) / objects).mean()
-
-
-def adjacency(torch, labels):
-    """[K,K]: which objects are within 10 px of each other; the background is a neighbour of all."""
-    from scipy import ndimage
-    numpy = common.modules("numpy")
-    count = labels.max() + 1
-    near = numpy.zeros((count, count), numpy.float32)
-    y, x = numpy.mgrid[-10:11, -10:11]
-    for k in range(1, count):
-        near[k, numpy.unique(labels[ndimage.binary_dilation(labels == k, x * x + y * y <= 100)])] = 1
-    near[0, 1:] = near[1:, 0] = 1
-    near = numpy.maximum(near, near.T)
-    numpy.fill_diagonal(near, 0)
-    return torch.from_numpy(near)
 
 
 # ---- one contender in its own process ----
@@ -159,41 +86,23 @@ class TorchStep:
             truth, run({"image": image - 0.5, "gt_bboxes": [boxes] * batch, "gt_rois": rois}))
 
     def fc(self, torch, batch, labels, width):
-        network = torch.nn.Sequential(unet(torch, 1, width), torch.nn.Conv2d(width, 5, 3, padding=1))
+        import unet_methods as peer
         ids = torch.from_numpy(labels).long().expand(batch, -1, -1).contiguous()
-        near = adjacency(torch, labels).expand(batch, -1, -1)
-
-        def loss(run, image):
-            powers = run(image) ** 2
-            return colour_loss(torch, powers / powers.sum(1, keepdim=True).clamp_min(1e-7), ids, near)
-
-        return network, loss
+        near = peer.adjacency(labels[None]).expand(batch, -1, -1)
+        return peer.FcrNet(1, width, 5), lambda run, image: peer.embedding_loss(
+            peer.power_activation(run(image), 2), ids, near, unit_centres=False, inter_weight=4)
 
     def wn(self, torch, batch, labels, width):
-        nn = torch.nn
-
-        class WNet(nn.Module):
-            def __init__(self):
-                super().__init__()
-                self.first, self.second = unet(torch, 3, width), unet(torch, 3 + width, width)
-                self.distance, self.forwarded = nn.Conv2d(width, 1, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
-                self.embedding = nn.Conv2d(width, 8, 3, padding=1)
-
-            def forward(self, image):
-                first = self.first(image)
-                forwarded = nn.functional.normalize(self.forwarded(first), dim=1)
-                second = self.second(torch.cat([image, forwarded], 1))
-                return self.distance(first).relu(), nn.functional.normalize(self.embedding(second), dim=1)
-
+        import unet_methods as peer
         ids = torch.from_numpy(labels).long().expand(batch, -1, -1).contiguous()
-        near = adjacency(torch, labels).expand(batch, -1, -1)
+        near = peer.adjacency(labels[None]).expand(batch, -1, -1)
         target = 10 * (ids[:, None] > 0).float()
 
         def loss(run, image):
             distance, embedding = run(image)
-            return ((distance - target) ** 2).mean() + direction_loss(torch, embedding, ids, near)
+            return ((distance - target) ** 2).mean() + peer.embedding_loss(embedding, ids, near, unit_centres=True)
 
-        return WNet(), loss
+        return peer.WNet(3, width), loss
 
 
 class OwnSegmentation:

@@ -1,5 +1,5 @@
 // Runs parts of a method, for comparison with other software by the scripts of this folder: training steps, the loss of
-// given maps, the targets for given labels and the objects in given maps.
+// given maps, the targets for given labels, the objects in given maps and the batches of a training run.
 //
 //     basin_training_step FOLDER
 //
@@ -18,6 +18,9 @@
 //            refined are left out. Writes `gradient_heat` and so on.
 //   targets  {"shape": [H, W], "crop": [h, w]}: of the middle of `labels`, each written under its name.
 //   decode   {"maps": {NAME: [C, H, W], ...}}: writes `labels`.
+//   batches  {"data": PATH, "batch": N, "crop": SIDE, "scale": 1, "seed": 0, "augment": "none", "first": 0, "count": 1}
+//            The batches of `count` steps of `basin train` on all images of PATH. Writes `image` and the targets, each
+//            with one batch after the other, and `maps.json`, {NAME: channels} of these.
 // For og alone:
 //   regions  {"count": B}: of `boxes` [B, 5], sample, x, y, width and height. Writes `source` [R], the box of each
 //            region, and `drawn` [P, 2], the random points of all regions from which refining chooses in step 0.
@@ -27,8 +30,10 @@
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <string>
 
+#include "data/dataset/loader.h"
 #include "engine/json.h"
 #include "engine/ops/embedding.h"
 #include "engine/ops/instance.h"
@@ -41,6 +46,8 @@
 #include "models/methods/object_guided_decoding.h"
 #include "models/networks/og_detector.h"
 #include "models/networks/og_masks.h"
+#include "models/training/feed.h"
+#include "models/training/scaled_examples.h"
 
 namespace basin {
 namespace {
@@ -348,6 +355,34 @@ void decode(const Exec& exec, const Folder& folder, const Json& request) {
   folder.write("labels", method_of(request)->decode(exec, maps).labels.ids);
 }
 
+void batches(const Exec& exec, const Folder& folder, const Json& request) {
+  const std::unique_ptr<Method> method = method_of(request);
+  const SampleSpec spec = method->sample_spec();
+  std::vector<Example> examples =
+      read_examples(find_pairs(request.at("data").get<std::string>()), spec.channels, spec.normalisation);
+  if (const double scale = request.value("scale", 1.0); scale != 1) examples = scaled_examples(examples, scale);
+  LoaderOptions load = loader_options(exec, *method);
+  load.batch = request.at("batch").get<int>(), load.crop = request.at("crop").get<int>();
+  load.seed = request.value("seed", uint64_t(0));
+  load.augment = parse_augmentation(request.value("augment", "none"));
+  Loader loader(examples, load, target_maker(*method), request.value("first", int64_t(0)));
+  std::map<std::string, std::ofstream> files;
+  Json maps = Json::object();
+  for (int k = 0; k < request.value("count", 1); ++k) {
+    const LoadedBatch& batch = loader.next();
+    const auto append = [&](const std::string& name, const Tensor& tensor) {
+      std::ofstream& out = files.try_emplace(name, folder.path + '/' + name, std::ios::binary).first->second;
+      out.write(static_cast<const char*>(tensor.raw()), std::streamsize(tensor.bytes()));
+      if (!out.flush()) refuse(folder.path, "/", name, ": could not be written");
+      maps[name] = tensor.dim(1);
+    };
+    append("image", batch.image);
+    for (const auto& [name, tensor] : batch.targets)
+      append(name, tensor);
+  }
+  std::ofstream(folder.path + "/maps.json") << maps.dump();
+}
+
 void run(const Folder& folder) {
   const Exec exec;
   const Json request = folder.request();
@@ -357,6 +392,7 @@ void run(const Folder& folder) {
   if (task == "loss") return loss(exec, folder, request);
   if (task == "targets") return targets(exec, folder, request);
   if (task == "decode") return decode(exec, folder, request);
+  if (task == "batches") return batches(exec, folder, request);
   if (task == "regions") return regions(exec, folder, request);
   if (task == "boxes") return boxes(exec, folder, request);
   if (task == "objects") return objects(exec, folder, request);
