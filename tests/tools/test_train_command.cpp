@@ -84,6 +84,17 @@ TEST_CASE("train: invalid numbers, unsuitable labels and a run whose state is mi
   CHECK(contains(again.err, "2 validation images also used for training"));
 }
 
+TEST_CASE("train: an interrupted run says how it is continued") {
+  const Folder folder;
+  put_sized(folder, "data/a", 1);
+  const std::string train = "train --data data --width 4 --crop 32 --batch 1 --device cpu --out run --save-every 1 ";
+  const Ran stopped = run_basin(folder, train + "--steps 10000000", "timeout -s INT 3");
+  CHECK(stopped.code == 124);
+  CHECK_MESSAGE(
+      contains(stopped.err, "\nbasin: interrupted; the same command with --resume continues after the last save\n"),
+      stopped.err);
+}
+
 TEST_CASE("train: an --ignore-label that only validation labels contain is reported as such") {
   const Folder folder;
   put_sized(folder, "data/a", 1), put_sized(folder, "val/b", 1);
