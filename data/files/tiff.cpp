@@ -369,6 +369,16 @@ class Reader {
                e.width, " x ", e.height, "); save each as a separate file");
   }
 
+  /// The pixel size by the tags for printing, if it may be that of a microscope: photographs have 300 pixels per inch
+  /// or the like there, which says nothing about what they show.
+  void read_centimetres(double columns, double rows) {
+    constexpr double um = 1e4, largest = 20;  // 1200 pixels per inch are 21 um
+    uint16_t unit = RESUNIT_INCH;
+    TIFFGetFieldDefaulted(tiff_.handle, TIFFTAG_RESOLUTIONUNIT, &unit);
+    if (unit == RESUNIT_CENTIMETER && columns * largest > um)
+      set_pixel_size(stack_, um / columns, rows > 0 ? um / rows : 0);
+  }
+
   void describe() {
     if (!TIFFSetSubDirectory(tiff_.handle, entries_[0].offset))
       refuse(name_, ": is a truncated or damaged TIFF file (", tiff_.message, ")");
@@ -389,9 +399,10 @@ class Reader {
         refuse(name_, ": contains ", images, " images, but its OME description announces ", ome->images,
                "; it is part of a larger data set, or damaged");
       stack_ = *ome;
-    } else if (std::optional<Stack> shaped = stack_of_tifffile(description, entries_[0].height, entries_[0].width);
-               fits(shaped)) {
-      stack_ = *shaped;
+    } else {
+      std::optional<Stack> shaped = stack_of_tifffile(description, entries_[0].height, entries_[0].width);
+      if (fits(shaped)) stack_ = *shaped;
+      read_centimetres(columns_per_unit, rows_per_unit);
     }
     uint32_t planes = 0;
     const void* values = nullptr;

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include "data/files/encoders.h"
+#include "data/files/image.h"
 #include "data/files/stack.h"
 #include "data/files/stack_planes.h"
 #include "data/objects/write_stack.h"
@@ -7,6 +9,29 @@
 
 using namespace basin;
 using namespace basin::test;
+
+TEST_CASE("stack: a TIFF's resolution in centimetres is its pixel size, unless it is that of a print") {
+  const Folder folder;
+  const auto size_of = [&](double pixels_per_unit, char unit) {
+    const uint8_t pixels[4] = {1, 2, 3, 4};
+    raster::TiffWriter writer(folder / "a.tif", false);
+    writer.add({2, 2, 1, 8, [&](int y) { return pixels + 2 * y; }}, "", pixels_per_unit);
+    writer.commit();
+    std::string bytes = read_bytes(folder / "a.tif");
+    const std::string tag("\x28\x01\x03\x00\x01\x00\x00\x00", 8);  // ResolutionUnit, one 16-bit number
+    const size_t at = bytes.find(tag);
+    REQUIRE(at != std::string::npos);
+    bytes[at + tag.size()] = unit;
+    write_bytes(folder / "a.tif", bytes);
+    return read_image(folder / "a.tif").stack.pixel_size;
+  };
+  constexpr char none = 1, inch = 2, centimetre = 3;
+  REQUIRE(size_of(40000, centimetre));
+  CHECK(*size_of(40000, centimetre) == doctest::Approx(0.25));
+  CHECK(!size_of(118.11, centimetre));  // 300 pixels per inch
+  CHECK(!size_of(40000, inch));
+  CHECK(!size_of(40000, none));
+}
 
 TEST_CASE("stack: pixels that are not square have no single pixel size, which is reported") {
   const std::string start = "ImageJ=1.53t\nunit=um\n";

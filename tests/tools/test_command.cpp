@@ -1,7 +1,7 @@
 #include <algorithm>
 
-#include "data/files/image.h"
 #include "data/arrays/npy.h"
+#include "data/files/image.h"
 #include "data/metrics/label_statistics.h"
 #include "engine/json.h"
 #include "engine/safetensors.h"
@@ -149,6 +149,43 @@ TEST_CASE("command: invalid and missing devices are refused") {
   const Ran cuda = run_basin(folder, "bench memory --device cuda:99");
   CHECK(cuda.code == 1);
   CHECK(contains(cuda.err, "--device cuda:99"));
+}
+
+TEST_CASE("command: components takes masks with soft borders, and refuses a photograph") {
+  const Folder folder;
+  const std::string sample = source_dir() + "/data/samples/nuclei_000_img.png";
+  const Ran photograph = run_basin(folder, "components " + sample + " --out c.png --device cpu");
+  CHECK(photograph.code == 1);
+  CHECK_MESSAGE(contains(photograph.err, "nuclei_000_img.png: is not a mask: neighbouring pixels differ as in a "),
+                photograph.err);
+  CHECK(!std::filesystem::exists(folder / "c.png"));
+  Image soft{64, 64, 1, PixelType::u8, std::vector<std::byte>(64 * 64)};
+  for (int y = 0; y < 48; ++y)
+    for (int x = 0; x < 48; ++x)
+      soft.pixels[size_t(y * 64 + x)] = std::byte(y == 47 || x == 47 ? 60 + (x + y) % 100 : 255);
+  write_png(folder / "soft.png", soft);
+  const Ran mask = run_basin(folder, "components soft.png --out c.png --device cpu");
+  REQUIRE_MESSAGE(mask.code == 0, mask.err);
+  CHECK(mask.out == "1 component\n");
+  CHECK(contains(run_basin(folder, "evaluate --pred c.png --truth c.png").out,
+                 "1 image, 1 true and 1 predicted object\n"));
+}
+
+TEST_CASE("command: report names the files that do not belong together") {
+  const Folder folder;
+  write_labels(folder / "c.png", labels_of(2, 2, {1, 0, 0, 0}));
+  write_labels(folder / "labels/d_masks.png", labels_of(2, 2, {1, 0, 0, 0}));
+  write_png(folder / "a.png", {2, 2, 1, PixelType::u8, std::vector<std::byte>(4)});
+  const auto refused = [&](const std::string& words, const std::string& why) {
+    const Ran ran = run_basin(folder, "report a.png --out r.html " + words);
+    CHECK(ran.code == 1);
+    CHECK_MESSAGE(contains(ran.err, why), ran.err);
+  };
+  refused("--pred c.png --pred c.png --truth c.png", "report: 1 input, 2 --pred and 1 --truth; give the same number");
+  refused("--pred c.png",
+          "a.png: c.png is not the label image of the same stem, which would be named a_masks.* or a.*\n");
+  refused("--pred labels",
+          "a.png: labels has no label image of the same stem, which would be named a_masks.* or a.*\n");
 }
 
 TEST_CASE("command: info describes images, label images and arrays, and refuses other files") {

@@ -73,6 +73,16 @@ TEST_CASE("models: an unknown name is refused with a list of the names, a missin
   refused("segment a.png --out out --device cpu --model nuclei-fluo.safetensors", "nuclei-fluo.safetensors: ");
   refused("info nuclei", "nuclei: ");
   refused("train --data . --out out --device cpu --finetune nuclei", "--finetune nuclei: there is neither a file nor");
+  // A folder is not a model, but the folder of a training run has one.
+  fs::create_directories(folder.path() / "empty");
+  refused("segment a.png --out out --device cpu --model empty", "--model empty: is a folder; give a model");
+  put_model(folder / "run/last.safetensors");
+  for (const char* run : {"run", "run/"})
+    refused(std::string("segment a.png --out out --device cpu --model ") + run,
+            "is a folder; give a model in it, such as run/last.safetensors");
+  put_model(folder / "run/best.safetensors");
+  refused("train --data . --out out --device cpu --finetune run",
+          "--finetune run: is a folder; give a model in it, such as run/best.safetensors");
   CHECK(!fs::exists(folder / "out"));
 }
 

@@ -84,6 +84,37 @@ TEST_CASE("train: invalid numbers, unsuitable labels and a run whose state is mi
   CHECK(contains(again.err, "2 validation images also used for training"));
 }
 
+TEST_CASE("train: an interrupted run says how it is continued") {
+  const Folder folder;
+  put_sized(folder, "data/a", 1);
+  const std::string train = "train --data data --width 4 --crop 32 --batch 1 --device cpu --out run --save-every 1 ";
+  const Ran stopped = run_basin(folder, train + "--steps 10000000", "timeout -s INT 3");
+  CHECK(stopped.code == 124);
+  CHECK_MESSAGE(
+      contains(stopped.err, "\nbasin: interrupted; the same command with --resume continues after the last save\n"),
+      stopped.err);
+}
+
+TEST_CASE("train: an --ignore-label that only validation labels contain is reported as such") {
+  const Folder folder;
+  put_sized(folder, "data/a", 1), put_sized(folder, "val/b", 1);
+  const std::string words =
+      "train --data data --val val --ignore-label 255 --width 4 --crop 32 --steps 1 --device cpu ";
+  const Ran none = run_basin(folder, words + "--out none");
+  REQUIRE_MESSAGE(none.code == 0, none.err);
+  CHECK_MESSAGE(contains(none.err, "--ignore-label 255: no label image contains this value\n"), none.err);
+  Image labels{32, 32, 1, PixelType::u8, std::vector<std::byte>(32 * 32)};
+  for (size_t i = 0; i < 8 * 32; ++i)
+    labels.pixels[i] = std::byte(i < 4 * 32 ? 255 : 1);
+  write_png(folder / "val/b_masks.png", labels);
+  const Ran one = run_basin(folder, words + "--out one");
+  REQUIRE_MESSAGE(one.code == 0, one.err);
+  CHECK_MESSAGE(
+      contains(one.err,
+               "--ignore-label 255: no training label image contains this value, only those of validation do\n"),
+      one.err);
+}
+
 TEST_CASE("train: --finetune takes method, settings and weights from a model") {
   const Folder folder;
   REQUIRE(run_basin(folder, "synth --count 3 --size 64 --out data").code == 0);
@@ -161,7 +192,8 @@ TEST_CASE("train: --scale resizes images for the network, and segment applies th
       contradicts.err);
   CHECK(info_of("contradicts/last.safetensors")["appearance"]["pixel_size"] == 0.5);
   put_sized(folder, "um/c", 0.5);
-  for (const std::string& words : {"train --data um --out differ" + um, std::string("check-data um --val-fraction 0")}) {
+  for (const std::string& words :
+       {"train --data um --out differ" + um, std::string("check-data um --val-fraction 0")}) {
     const Ran differ = run_basin(folder, words);
     CHECK(differ.code == 0);
     const std::string said = differ.err + differ.out;

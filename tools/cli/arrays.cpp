@@ -28,6 +28,21 @@ std::vector<uint8_t> nonzero(const T* values, size_t pixels, int channels, const
   return mask;
 }
 
+/// In a photograph nearly all pixels are not 0: it would be one component.
+void refuse_photograph(const Array& array, const std::string& path) {
+  const size_t pixels = size_t(array.shape[0]) * size_t(array.shape[1]), channels = size_t(array.shape[2]);
+  with_element(array.type, [&](auto zero) {
+    using T = decltype(zero);
+    if constexpr (std::is_unsigned_v<T> && sizeof(T) <= 4) {
+      std::vector<int64_t> values(pixels);
+      for (size_t p = 0; p < pixels; ++p)
+        values[p] = int64_t(array.as<T>()[p * channels]);
+      if (evidence(compact(int(array.shape[0]), int(array.shape[1]), std::move(values))).photograph)
+        refuse(path, ": is not a mask: neighbouring pixels differ as in a photograph");
+    }
+  });
+}
+
 }  // namespace
 
 std::string shape_text(const Array& array) {
@@ -67,6 +82,7 @@ Mask read_mask(const std::string& path) {
   const Array array = read_label_array(path);
   const int64_t height = array.shape[0], width = array.shape[1], channels = array.shape[2];
   if (height * width > INT32_MAX) refuse(path, ": has 2^31 pixels or more, which is too large");
+  refuse_photograph(array, path);
   return {int(height), int(width), with_element(array.type, [&](auto zero) {
             return nonzero(array.as<decltype(zero)>(), size_t(height * width), int(channels), path);
           })};

@@ -25,8 +25,8 @@ struct Mask {
 };
 
 /// Reads the foreground, the pixels that are not 0, of an image (in any channel; a palette image counts by colour
-/// index, as a label image does) or of a .npy array [H, W]. Throws for another shape, a value that is not finite, or
-/// 2^31 pixels or more.
+/// index, as a label image does) or of a .npy array [H, W]. Throws for another shape, a value that is not finite, 2^31
+/// pixels or more, or a photograph.
 Mask read_mask(const std::string& path);
 
 /// "[2, 256, 256]"

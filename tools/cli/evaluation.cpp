@@ -148,8 +148,8 @@ std::string table_of(const Evaluation& e) {
 
 void print(const Evaluation& e) {
   const ImageScore pooled = pool(e.scores);
-  fmt::print("{}, {} true and {} predicted objects\n", counted(int64_t(e.pairs.size()), "image"), pooled.truth,
-             pooled.prediction);
+  fmt::print("{}, {} true and {}\n", counted(int64_t(e.pairs.size()), "image"), pooled.truth,
+             counted(pooled.prediction, "predicted object"));
   for (const Metric& m : e.metrics)
     for (const Aggregation how : aggregations(e)) {
       if (how == Aggregation::pooled && !m.pools) continue;

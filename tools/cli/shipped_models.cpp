@@ -52,6 +52,16 @@ bool is_file(const std::string& path) {
   return fs::is_regular_file(path, none);
 }
 
+/// A folder is no model, but that of a training run contains some.
+void refuse_folder(const std::string& given, const std::string& option) {
+  std::error_code none;
+  if (!fs::is_directory(given, none)) return;
+  for (const char* name : {"best", "last"})
+    if (const std::string inside = (fs::path(given) / (std::string(name) + extension)).string(); is_file(inside))
+      refuse(option, " ", given, ": is a folder; give a model in it, such as ", inside);
+  refuse(option, " ", given, ": is a folder; give a model, NAME", extension);
+}
+
 }  // namespace
 
 std::vector<ShippedModel> shipped_models() {
@@ -81,9 +91,11 @@ std::string purpose_of(const ShippedModel& model) {
 }
 
 fs::path model_file(const std::string& given, const std::string& option) {
-  if (is_file(given) || given.find('/') != std::string::npos || lower_extension(given) == extension) return given;
+  if (is_file(given)) return given;
   const std::vector<ShippedModel> models = shipped_models();
   if (const ShippedModel* model = find(models, given)) return model->file;
+  refuse_folder(given, option);
+  if (given.find('/') != std::string::npos || lower_extension(given) == extension) return given;
   std::string names;
   for (const ShippedModel& model : models)
     names += (names.empty() ? "" : ", ") + model.name;

@@ -6,6 +6,7 @@
 #include "engine/tensor.h"
 #include "tools/cli/arrays.h"
 #include "tools/cli/command.h"
+#include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
 
 namespace basin::tools {
@@ -27,7 +28,7 @@ void run(const ComponentsArguments& settings) {
       kernels::components(exec, pixels.view<const uint8_t, 2>(), settings.connectivity, ids.view<int32_t, 2>());
   write_labels(settings.out, {mask.height, mask.width, int(count), ids.to_host<int32_t>(exec)});
   write_run_json_beside(settings.out);
-  std::printf("%lld components\n", static_cast<long long>(count));
+  std::printf("%s\n", counted(count, "component").c_str());
 }
 
 }  // namespace

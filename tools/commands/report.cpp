@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 
+#include "data/arrays/zarr.h"
 #include "data/dataset/dataset.h"
 #include "data/metrics/metrics.h"
 #include "data/report/overlay.h"
@@ -36,7 +37,9 @@ void keep_label_files(const fs::path& out, const std::map<std::string, Pair>& la
 Labels labels_of(const std::map<std::string, Pair>& labels, const fs::path& folder, const ImageFile& file,
                  const Image& image) {
   const auto found = labels.find(file.stem);
-  if (found == labels.end()) refuse((folder / (file.stem + "_masks.*")).string(), ": no such label image");
+  if (found == labels.end())
+    refuse(file.path.string(), ": ", folder.string(), is_folder(folder) ? " has no" : " is not the",
+           " label image of the same stem, which would be named ", file.stem, "_masks.* or ", file.stem, ".*");
   Pair pair = found->second;
   pair.image = file.path;
   return read_pair_labels(pair, image.height, image.width);
@@ -125,8 +128,8 @@ void add_images(const ReportArguments& settings, size_t set, Report& page) {
 void report(const ReportArguments& settings) {
   const size_t sets = settings.images.size();
   if (settings.prediction.size() != sets || (!settings.truth.empty() && settings.truth.size() != sets))
-    refuse("report: ", sets, "folders of images, ", settings.prediction.size(), " --pred and ", settings.truth.size(),
-           " --truth; give the same number of each");
+    refuse("report: ", counted(int64_t(sets), "input"), ", ", settings.prediction.size(), " --pred and ",
+           settings.truth.size(), " --truth; give the same number of each");
   Report page{settings.title, settings.summary, {}, {}};
   for (size_t set = 0; set < sets; ++set)
     add_images(settings, set, page);

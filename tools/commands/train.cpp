@@ -1,6 +1,10 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <cstdio>
+#include <string_view>
 
 #include "data/checks/training_set.h"
 #include "data/dataset/loader.h"
@@ -62,6 +66,15 @@ void refuse_used(const TrainArguments& o) {
     refuse("--out ", o.out, " is not empty: use --resume to continue that run, or give another folder");
 }
 
+/// Says on Ctrl-C how the run is continued, and ends the program as without it.
+extern "C" void say_how_to_resume(int signal) {
+  constexpr std::string_view text =
+      "\nbasin: interrupted; the same command with --resume continues after the last save\n";
+  (void)!write(STDERR_FILENO, text.data(), text.size());
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
+
 /// Throws if an assignment changes the shape of the network, and thereby of the weights that --finetune starts from.
 void refuse_other_shapes(const std::string& model, Method& start, const std::vector<Assignment>& assignments) {
   const auto equal = [](const Params::Named& a, const Params::Named& b) {
@@ -78,6 +91,7 @@ void refuse_other_shapes(const std::string& model, Method& start, const std::vec
 }
 
 void run(const TrainArguments& o) {
+  if (std::signal(SIGINT, say_how_to_resume) == SIG_IGN) std::signal(SIGINT, SIG_IGN);  // as under nohup
   Exec exec = make_exec(o.common);
   if (o.common.precision == "bf16" && exec.device == Device::cpu)
     refuse("--precision bf16: the CPU trains only in fp32");
