@@ -56,23 +56,23 @@ std::string member_name(const std::string& option) {
   return name;
 }
 
-/// An option that may be given without a value.
-struct Alone {
-  std::string value;               // then
-  std::vector<std::string> words;  // values that it may be given as its next argument
-
-  bool takes(const std::string& next) const {
-    if (std::find(words.begin(), words.end(), next) != words.end()) return true;
-    const auto is_list = [](const std::string& text) {
-      return text.find(',') != std::string::npos && text.find_first_not_of("0123456789.,") == std::string::npos;
-    };
-    return is_list(value) && is_list(next);
-  }
-};
-
 }  // namespace
 
 struct OptionValues {
+  /// An option that may be given without a value.
+  struct Alone {
+    std::string value;               // then
+    std::vector<std::string> words;  // values that it may be given as its next argument
+
+    bool takes(const std::string& next) const {
+      if (std::find(words.begin(), words.end(), next) != words.end()) return true;
+      const auto is_list = [](const std::string& text) {
+        return text.find(',') != std::string::npos && text.find_first_not_of("0123456789.,") == std::string::npos;
+      };
+      return is_list(value) && is_list(next);
+    }
+  };
+
   std::vector<std::pair<std::string, std::function<Json()>>> options;
   std::map<std::string, Alone> alone;
   std::map<std::string, std::vector<std::string>> choices;

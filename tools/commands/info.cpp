@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -66,7 +68,7 @@ PlaneChoice plane_to_show(const std::string& file, const PlaneChoice& choice, in
   for (const StackAxis& axis : stack_in(file, choice).axes) {
     if (axis.name == 'C') continue;
     planes *= axis.size;
-    shown.plane += (shown.plane.empty() ? "" : ",") + std::string(1, axis.name) + "=0";
+    shown.plane += fmt::format("{}{}=0", shown.plane.empty() ? "" : ",", axis.name);
   }
   return shown;
 }
