@@ -2,6 +2,7 @@
 
 #include "data/arrays/npy.h"
 #include "engine/clock.h"
+#include "tools/cli/machine.h"
 #include "tools/commands/segment_large.h"
 #include "tools/commands/segment_work.h"
 
@@ -50,6 +51,8 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
       held = read(work, path, seconds);
     }
   const Source& source = *held;
+  check_memory(work, path.string(), planes, source.image(), scale,
+               memory_available() + int64_t(source.image().pixels.size()));
   outcome.notes.add(path.string(), source.image().notes);
   outcome.converted += source.image().channels != source.channels();
   const Model& model = work.model;
