@@ -80,6 +80,8 @@ void SegmentationOptions::choose_scale(SegmentationPlan& plan, const Json& info,
       refuse(option, ": ", name,
              " does not record the size of the objects that it was trained on; give a number as --scale instead");
   };
+  plan.scale_from_size = diameter_ || pixel_size_;
+  plan.pixel_size = pixel_size_.value_or(0);
   if (diameter_) {
     need_sizes("--diameter");
     plan.options.scale = plan.trained->diameter / *diameter_;

@@ -291,8 +291,10 @@ class Segmenting {
     std::vector<int64_t> areas;
     for (const ObjectExtent& o : objects)
       areas.push_back(o.area);
-    const std::vector<std::string> remarks =
-        remarks_on(image.brightness(), areas, work_.plan.trained, sizes.scale, work_.plan.norm);
+    std::vector<std::string> remarks = pixel_size_remark(image.stack(), work_.plan);
+    for (std::string& remark : remarks_on(image.brightness(), areas, work_.plan.trained, sizes.scale, work_.plan.norm,
+                                          !work_.plan.scale_from_size))
+      remarks.push_back(std::move(remark));
     Dropped dropped;
     std::vector<int32_t> numbers = number_kept(work_.plan.filter, sizes.height, sizes.width, objects, dropped);
     const auto count = int(objects.size());
@@ -314,8 +316,7 @@ class Segmenting {
     for (const std::string& remark : remarks)
       outcome_.remark(name_, remark);
     if (work_.plan.filter.does_anything()) outcome_.note_dropped(name_, dropped);
-    return describe_objects(count, work_.plan.filter, dropped) +
-           (work_.plan.finds_scale ? fmt::format(", scale {:g}", sizes.scale) : "");
+    return describe_objects(count, work_.plan.filter, dropped) + describe_scale(work_.plan, sizes.scale);
   }
 
   /// Adds the time since the last lap to those of a stage.

@@ -222,7 +222,7 @@ std::string segment_stack(const Work& work, const fs::path& path, const StackPla
   std::string text =
       counted(planes.count(), "plane") + ", " + describe_objects(all.objects(), work.plan.filter, dropped);
   if (work.stitch) text += fmt::format(", stitched from {}", all.sections());
-  return text + (work.plan.finds_scale ? fmt::format(", scale {:g}", scale) : "");
+  return text + describe_scale(work.plan, scale);
 }
 
 }  // namespace basin::tools
