@@ -74,8 +74,8 @@ struct InputImages {
   std::filesystem::path input;
   std::vector<ImageFile> images;
 };
-/// The images of several inputs without duplicates. Files named like labels or results are left out if other inputs are
-/// images. If images of two folders have the same stem, all stems are prefixed with their folder's path below the
+/// The images of several inputs without duplicates. Files named like labels or results are left out, even if there is
+/// nothing else. If images of two folders have the same stem, all stems are prefixed with their folder's path below the
 /// deepest common folder, so that results are laid out like the images. Two images with one stem in one folder are
 /// refused; the stems of the result differ.
 std::vector<ImageFile> merge_images(const std::vector<InputImages>&, std::vector<std::string>& left_out);

@@ -455,12 +455,11 @@ std::vector<ImageFile> merge_images(const std::vector<InputImages>& inputs, std:
   const auto is_extra = [](const InputImages& input) {
     return is_file(input.input) && (is_masks(input.input) || is_derived(input.input));
   };
-  const bool only_extras = std::all_of(inputs.begin(), inputs.end(), is_extra);
   std::vector<std::pair<fs::path, ImageFile>> all;  // with the folder that was given, or that contains the given file
   std::set<fs::path> seen;
   std::map<std::string, std::set<fs::path>> folders;  // by stem
   for (const InputImages& input : inputs) {
-    if (is_extra(input) && !only_extras) {
+    if (is_extra(input)) {
       left_out.push_back("left out " + input.input.string() + ", because by its name it is not an image but " +
                          (is_masks(input.input) ? "a label image" : "a result"));
       continue;

@@ -36,6 +36,8 @@ Batch plan_batch(const std::vector<std::string>& inputs, bool recursive, const S
       found.push_back({input, recursive ? find_images_below(input, &left_out) : find_images(input, &left_out)});
     });
   const std::vector<ImageFile> all = merge_images(found, left_out);
+  if (all.empty() && outcome.failed.empty())
+    refuse(inputs.front(), ": by its name it is not an image but a label image or a result; rename it to segment it");
   report_notes(left_out);
   Batch batch{shard, {}, all.size(), {}, outcome.failed};
   Fingerprint fingerprint;
