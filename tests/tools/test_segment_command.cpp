@@ -110,6 +110,10 @@ TEST_CASE("segment: --save scores of a method without scores of its own are mean
     CHECK(std::stod(fields(score)[1]) == doctest::Approx(std::stod(fields(object)[column])).epsilon(1e-5));
   }
   CHECK(rows > 0);
+  // Scores without their labels could lie beside those of another run.
+  const Ran alone = run_basin(folder, "segment a.png --model m.safetensors --out out --save scores --device cpu");
+  CHECK(alone.code == 1);
+  CHECK_MESSAGE(contains(alone.err, "save labels too: --save labels,scores"), alone.err);
   CHECK(!std::getline(objects, object));
   const Ran evaluated = run_basin(folder, "evaluate --pred out --truth out");
   CHECK_MESSAGE(evaluated.code == 0, evaluated.err);

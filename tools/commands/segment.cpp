@@ -53,6 +53,9 @@ Work prepare(const SegmentArguments& o, const fs::path& model_path) {
   work.plan = o.segmentation.plan(*work.model.method, work.model.info, o.model);
   work.save = {o.save.begin(), o.save.end()};
   check_kinds(work.save, method);
+  if (work.save.contains("scores") && !work.save.contains("labels"))
+    refuse(
+        "--save scores: the scores are those of the objects in a label image; save labels too: --save labels,scores");
   if (work.save.contains("table")) work.save.insert("csv");
   if (work.save.contains("labels") && method.gives_scores()) work.save.insert("scores");
   work.choice = o.choice;
