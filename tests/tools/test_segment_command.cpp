@@ -278,6 +278,20 @@ TEST_CASE("segment: masks beside their image are not overwritten") {
   CHECK(!fs::exists(folder / "out/a_masks.tif"));
 }
 
+TEST_CASE("segment: labels are not written beside those of a data set in folders images and masks") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  put_image(folder / "set/images/a.png"), put_image(folder / "set/masks/a.png");
+  const std::string words = "segment set/images --model m.safetensors --device cpu --out set/masks --save ";
+  const Ran ran = run_basin(folder, words + "labels");
+  CHECK(ran.code == 1);
+  CHECK_MESSAGE(contains(ran.err, "set/masks/a.png: is a label image by its folder"), ran.err);
+  CHECK(!fs::exists(folder / "set/masks/a_masks.png"));
+  CHECK(run_basin(folder, words + "overlay").code == 0);
+  fs::remove(folder / "set/masks/a.png");
+  CHECK(run_basin(folder, words + "labels").code == 0);
+}
+
 TEST_CASE("segment: images in DSB folders are named after their folders") {
   const Folder folder;
   put_model(folder / "m.safetensors");
