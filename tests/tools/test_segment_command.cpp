@@ -76,7 +76,9 @@ TEST_CASE("segment: scores are written beside the labels if the method gives the
   const Ran evaluated = run_basin(folder, "evaluate --pred out --truth out");
   CHECK_MESSAGE(evaluated.code == 0, evaluated.err);
   CHECK(contains(evaluated.out, "VOC_AP50"));
-  CHECK(run_basin(folder, "segment a.png --model og.safetensors" + more + "confidence=1").code == 0);
+  const Ran tiled = run_basin(folder, "segment a.png --tile 256 --model og.safetensors" + more + "confidence=1");
+  CHECK(tiled.code == 0);
+  CHECK_MESSAGE(contains(tiled.err, "basin: --tile is not used: the network of og sees whole images\n"), tiled.err);
   CHECK(read_bytes(folder / "out/a_scores.csv") == "label,score\n");
   CHECK(run_basin(folder, "segment a.png --model vf.safetensors" + more + "eps=2").code == 0);
   CHECK(!fs::exists(folder / "out/a_scores.csv"));
@@ -135,6 +137,25 @@ TEST_CASE("segment: files listed on the command line, and files of the same name
   CHECK_MESSAGE(both.code == 0, both.err);
   CHECK(fs::exists(folder / "both/a/i_masks.png"));
   CHECK(fs::exists(folder / "both/b/i_masks.png"));
+  const Ran alone = run_basin(folder, "segment a/i_masks.png --model m.safetensors --out never");
+  CHECK(alone.code == 1);
+  CHECK_MESSAGE(contains(alone.err, "a/i_masks.png: by its name it is not an image but a label image"), alone.err);
+  CHECK(!fs::exists(folder / "never"));
+}
+
+TEST_CASE("segment: options that have no effect are reported") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  put_image(folder / "a.png");
+  const auto said = [&](const std::string& words) {
+    const Ran ran = run_basin(folder, "segment a.png --model m.safetensors --device cpu --out out " + words);
+    CHECK_MESSAGE(ran.code == 0, ran.err);
+    return ran.err;
+  };
+  CHECK(said("--stitch 0.5") == "basin: a.png: --stitch is not used, because this is a single image\n");
+  CHECK(said("--tiling fit --tile 64") == "basin: --tile is not used: --tiling fit chooses the tiles by itself\n");
+  CHECK(contains(said("--tiling exact --overlap 64"), "basin: --overlap is not used: the tiles of --tiling exact "));
+  CHECK(said("--tile 64 --overlap 16") == "");
 }
 
 TEST_CASE("segment: an impossible number of threads is refused in one sentence") {

@@ -64,6 +64,10 @@ Work prepare(const SegmentArguments& o, const fs::path& model_path) {
   work.resume = o.resume;
   work.model_fingerprint = fingerprint_of_file(model_path);
   work.precision = o.common.precision;
+  const Sampling::Kind kind = method.sample_spec().sampling.kind;
+  const bool sees_whole = kind == Sampling::Kind::affine || kind == Sampling::Kind::resize;
+  for (const std::string& unused : o.segmentation.unused_tiling(method.name(), sees_whole))
+    std::fprintf(stderr, "basin: %s\n", unused.c_str());
   if (work.model.info.contains("source"))  // a checkpoint that Basin did not write
     std::fprintf(stderr, "basin: %s: contains no settings; uses the method's default normalisation (%s) and decoding\n",
                  o.model.c_str(), to_string(method.sample_spec().normalisation).c_str());

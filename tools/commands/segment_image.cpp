@@ -58,6 +58,7 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
   check_memory(work, path.string(), planes, source.image(), scale,
                memory_available() + int64_t(source.image().pixels.size()));
   outcome.notes.add(path.string(), source.image().notes);
+  if (work.stitch) outcome.notes.add(path.string(), {"--stitch is not used, because this is a single image"});
   outcome.converted += source.image().channels != source.channels();
   const Model& model = work.model;
   Results results;
