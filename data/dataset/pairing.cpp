@@ -457,7 +457,7 @@ std::vector<ImageFile> merge_images(const std::vector<InputImages>& inputs, std:
   };
   std::vector<std::pair<fs::path, ImageFile>> all;  // with the folder that was given, or that contains the given file
   std::set<fs::path> seen;
-  std::map<std::string, std::set<fs::path>> folders;  // by stem
+  std::map<std::string, std::map<fs::path, fs::path>> folders;  // by stem, with the image in each
   for (const InputImages& input : inputs) {
     if (is_extra(input)) {
       left_out.push_back("left out " + input.input.string() + ", because by its name it is not an image but " +
@@ -470,8 +470,9 @@ std::vector<ImageFile> merge_images(const std::vector<InputImages>& inputs, std:
       std::error_code none;
       const fs::path real = fs::weakly_canonical(image.path, none);
       if (!seen.insert(real.empty() ? image.path : real).second) continue;
-      if (!folders[image.stem].insert(folder).second)
-        refuse(image.path.string(), ": another input in its folder has the same stem");
+      if (const auto [at, is_new] = folders[image.stem].emplace(folder, image.path); !is_new)
+        refuse(image.path.string(),
+               ": another input in its folder has the same stem: ", at->second.filename().string());
       all.push_back({folder, image});
     }
   }

@@ -201,7 +201,7 @@ TEST_CASE("dataset: files listed on the command line are treated like those of a
         V{{"x", f / "x.png"}, {"more/x", f / "more/x.png"}, {"more/y", f / "more/y.png"}});
   CHECK(merged({f / "more", f / "more/x.png"}, left_out) == V{{"x", f / "more/x.png"}, {"y", f / "more/y.png"}});
   write_bytes(f / "x.tif", "x");
-  CHECK(contains(refusal([&] { merged({f / "x.png", f / "x.tif"}, left_out); }), "has the same stem"));
+  CHECK(contains(refusal([&] { merged({f / "x.png", f / "x.tif"}, left_out); }), "has the same stem: x.png"));
 }
 
 TEST_CASE("dataset: notes about conversions are reported once, with the number of files they apply to") {

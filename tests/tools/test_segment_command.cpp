@@ -187,9 +187,11 @@ TEST_CASE("segment: an error that concerns all images is reported once, and no f
   put_model(folder / "m.safetensors");
   put_image(folder / "a.png"), put_image(folder / "b.png"), put_image(folder / "more/a.png");
   const auto refused = [&](const std::string& words, const std::string& why, size_t lines) {
-    const Ran ran = run_basin(folder, "segment --model m.safetensors --device cpu " +
+    const Ran ran = run_basin(folder, "segment --device cpu " +
+                                          std::string(contains(words, "--model") ? "" : "--model m.safetensors ") +
                                           (contains(words, "--out") ? words : words + " --out never"));
     CHECK(ran.code == 1);
+    CHECK(ran.out.empty());
     CHECK_MESSAGE(contains(ran.err, why), ran.err);
     CHECK(occurrences(ran.err, "\n") == lines);
     CHECK(!fs::exists(folder / "never"));
@@ -198,11 +200,13 @@ TEST_CASE("segment: an error that concerns all images is reported once, and no f
   refused("a.png b.png --tile 64 --overlap 64", "--overlap 64: expected less than --tile 64", 1);
   refused("a.png b.png --norm loud", "--norm loud", 1);
   put_image(folder / "a.tif");  // a PNG all the same
-  refused("a.png a.tif", "another input in its folder has the same stem", 1);
+  refused("a.png a.tif", "a.tif: another input in its folder has the same stem: a.png", 1);
   write_bytes(folder / "file", "x");
   refused("a.png --out file", "file: is a file, not a folder", 1);
   refused("none.png", "none.png: no such file or folder", 2);
   refused("none.png", "1 of 1 inputs could not be segmented", 2);
+  put_model(folder / "run/best.safetensors");
+  refused("a.png --model run", "--model run: is a folder; give a file in it, such as run/best.safetensors", 1);
 }
 
 TEST_CASE("segment: options without a value do not consume the image argument, and run.json records their defaults") {

@@ -81,9 +81,12 @@ std::string purpose_of(const ShippedModel& model) {
 }
 
 fs::path model_file(const std::string& given, const std::string& option) {
-  if (is_file(given) || given.find('/') != std::string::npos || lower_extension(given) == extension) return given;
-  const std::vector<ShippedModel> models = shipped_models();
+  const bool is_path = is_file(given) || given.find('/') != std::string::npos || lower_extension(given) == extension;
+  const std::vector<ShippedModel> models = is_path ? std::vector<ShippedModel>() : shipped_models();
   if (const ShippedModel* model = find(models, given)) return model->file;
+  if (const fs::path best = fs::path(given) / "best.safetensors"; is_file(best.string()))
+    refuse(option, " ", given, ": is a folder; give a file in it, such as ", best.string());
+  if (is_path) return given;
   std::string names;
   for (const ShippedModel& model : models)
     names += (names.empty() ? "" : ", ") + model.name;

@@ -133,7 +133,7 @@ void run(const SegmentArguments& o) {
     });
   report_notes(outcome.notes.lines());
   report_converted(outcome.converted, method.sample_spec().channels);
-  print_times(outcome, work.plan.finds_scale);
+  if (outcome.done > 0) print_times(outcome, work.plan.finds_scale);
   if (work.save.contains("table"))
     join_object_tables(out, batch.stems_without(outcome.failed), out / shard_file("objects", ".csv", shard));
   const Seconds& s = outcome.seconds;
