@@ -112,13 +112,13 @@ std::optional<Appearance> appearance_in(const Json& info) {
 
 std::vector<std::string> remarks_on(const Source& source, const Labels& labels,
                                     const std::optional<Appearance>& trained, double scale,
-                                    const Normalisation& normalisation) {
-  return remarks_on(brightness_of(source), areas_of(labels), trained, scale, normalisation);
+                                    const Normalisation& normalisation, bool advises_diameter) {
+  return remarks_on(brightness_of(source), areas_of(labels), trained, scale, normalisation, advises_diameter);
 }
 
 std::vector<std::string> remarks_on(const Brightness& b, const std::vector<int64_t>& areas,
                                     const std::optional<Appearance>& trained, double scale,
-                                    const Normalisation& normalisation) {
+                                    const Normalisation& normalisation, bool advises_diameter) {
   std::vector<std::string> remarks;
   const bool by_percentiles = normalisation.kind == Normalisation::Kind::percentile;
   const std::string advice = by_percentiles ? "" : "; --norm percentile:1,99.8 may help";
@@ -152,10 +152,11 @@ std::vector<std::string> remarks_on(const Brightness& b, const std::vector<int64
   std::vector<double> sizes = diameters_of(areas);
   const double seen = at_share(sizes, 0.5) * scale;
   if (seen < 0.6 * trained->small_diameter || seen > 1.7 * trained->large_diameter)
-    remarks.push_back(
-        fmt::format("at this scale the objects found have a median diameter of {:.1f} px, those in training had {:.1f} "
-                    "({:.1f} to {:.1f}); setting --diameter to the diameter of the objects in this image may help",
-                    seen, trained->diameter, trained->small_diameter, trained->large_diameter));
+    remarks.push_back(fmt::format(
+        "at this scale the objects found have a median diameter of {:.1f} px, those in training had {:.1f} "
+        "({:.1f} to {:.1f}){}",
+        seen, trained->diameter, trained->small_diameter, trained->large_diameter,
+        advises_diameter ? "; setting --diameter to the diameter of the objects in this image may help" : ""));
   return remarks;
 }
 

@@ -54,11 +54,13 @@ inline constexpr int examined_rows = 256, examined_columns = 256;
 /// Warnings about a segmented image, as sentences without the image's name: that its normalised values are nearly
 /// black, flat or far too contrasty, that its background is bright where that of the training is dark or the reverse,
 /// that no object was found, or that objects are far smaller or larger than in training. `scale`: the scale at which
-/// the network saw the image. Without an Appearance only the warnings that do not need one are given.
+/// the network saw the image. `advises_diameter`: whether the last warning names --diameter, which is of no use if the
+/// user has given it. Without an Appearance only the warnings that do not need one are given.
 std::vector<std::string> remarks_on(const Source&, const Labels&, const std::optional<Appearance>&, double scale,
-                                    const Normalisation&);
+                                    const Normalisation&, bool advises_diameter = true);
 /// The same of an image whose objects have these areas.
 std::vector<std::string> remarks_on(const Brightness&, const std::vector<int64_t>& areas,
-                                    const std::optional<Appearance>&, double scale, const Normalisation&);
+                                    const std::optional<Appearance>&, double scale, const Normalisation&,
+                                    bool advises_diameter = true);
 
 }  // namespace basin

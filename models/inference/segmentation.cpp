@@ -1,5 +1,9 @@
 #include "models/inference/segmentation.h"
 
+#include <fmt/format.h>
+
+#include <cmath>
+
 namespace basin {
 
 FoundObjects find_objects(const Exec& exec, const Method& method, const Predictor& predictor, const Source& source,
@@ -8,11 +12,20 @@ FoundObjects find_objects(const Exec& exec, const Method& method, const Predicto
   options.scale = scale;
   Segmentation s = segment_source(exec, method, predictor, source, options, see);
   FoundObjects found;
-  found.remarks = remarks_on(source, s.instances.labels, plan.trained, scale, plan.norm);
+  found.remarks = pixel_size_remark(source.image().stack, plan);
+  for (std::string& remark :
+       remarks_on(source, s.instances.labels, plan.trained, scale, plan.norm, !plan.scale_from_size))
+    found.remarks.push_back(std::move(remark));
   found.dropped = filter_objects(plan.filter, s.instances.labels, s.instances.scores);
   found.instances = std::move(s.instances);
   found.network_seconds = s.network_seconds, found.decode_seconds = s.decode_seconds;
   return found;
+}
+
+std::vector<std::string> pixel_size_remark(const Stack& stack, const SegmentationPlan& plan) {
+  if (plan.pixel_size <= 0 || !stack.pixel_size || std::abs(*stack.pixel_size / plan.pixel_size - 1) <= 0.01) return {};
+  return {fmt::format("the file gives {:g} um a pixel; --pixel-size {:g} is used for the scale", *stack.pixel_size,
+                      plan.pixel_size)};
 }
 
 }  // namespace basin

@@ -15,6 +15,8 @@ struct SegmentationPlan {
   Normalisation norm;
   SegmentOptions options;
   bool finds_scale = false;           // searches for the scale of each image, instead of the one in `options`
+  bool scale_from_size = false;       // that in `options` follows from a size that the user gave
+  double pixel_size = 0;              // um; the user's; 0: none was given
   std::optional<Appearance> trained;  // what the model was trained on; the search for the scale needs it
   ObjectFilter filter;
 };
@@ -23,7 +25,7 @@ struct SegmentationPlan {
 struct FoundObjects {
   Instances instances;
   Dropped dropped;
-  std::vector<std::string> remarks;  // see remarks_on(); about the objects before the filter
+  std::vector<std::string> remarks;  // see remarks_on(), of the objects before the filter, and pixel_size_remark()
   double network_seconds = 0, decode_seconds = 0;
 };
 
@@ -31,6 +33,10 @@ struct FoundObjects {
 /// segment_source().
 FoundObjects find_objects(const Exec&, const Method&, const Predictor&, const Source&, const SegmentationPlan&,
                           double scale, const std::function<void(const Maps&)>& see = {});
+
+/// What is reported of an image whose file gives another pixel size than the user; none if they agree within 1 %, or if
+/// one of them is unknown.
+std::vector<std::string> pixel_size_remark(const Stack&, const SegmentationPlan&);
 
 /// What is reported of an image in which the search for the scale found no objects.
 inline constexpr const char* no_scale_remark =

@@ -103,6 +103,10 @@ TEST_CASE("appearance: segmentation reports how an image differs from the traini
   CHECK(remarks(mostly(0.4), squares(8, 5)) == "");
   CHECK(contains(remarks(ramp(60000, divide), squares(20, 3)), "median diameter of 22.6 px"));
   CHECK(contains(remarks(ramp(60000, divide), squares(2, 9)), "--diameter"));
+  // No advice that the user has followed already.
+  const std::string given = joined(remarks_on(ramp(60000, divide), squares(2, 9), trained, 1, divide, false));
+  CHECK(contains(given, "median diameter"));
+  CHECK(!contains(given, "--diameter"));
   CHECK(remarks(ramp(60000, divide), squares(20, 3), 0.4) == "");
   CHECK(joined(remarks_on(ramp(4095, divide), squares(2, 3), {}, 1, divide)) == "");
 }

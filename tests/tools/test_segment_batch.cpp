@@ -165,6 +165,9 @@ TEST_CASE("segment --skip-existing: an interrupted run is continued, and results
   const Ran refused = run_basin(folder, words + "--min-size 5");
   CHECK(refused.code == 1);
   CHECK_MESSAGE(contains(refused.err, "out were made with another min_size; give another --out"), refused.err);
+  save_model(folder / "other.safetensors", {}, Untrained({}, 2).method, Json::object());
+  const Ran model = run_basin(folder, "segment in --out out --skip-existing --model other.safetensors");
+  CHECK_MESSAGE(contains(model.err, "out were made with another model; give another --out"), model.err);
   CHECK(run_basin(folder, "segment in/a.png --out out --save labels,csv,field --min-size 5" + common).code == 0);
   CHECK(lines("--min-size 5") == "bc");
   CHECK(lines("--min-size 5") == "");

@@ -76,7 +76,9 @@ TEST_CASE("segment: scores are written beside the labels if the method gives the
   const Ran evaluated = run_basin(folder, "evaluate --pred out --truth out");
   CHECK_MESSAGE(evaluated.code == 0, evaluated.err);
   CHECK(contains(evaluated.out, "VOC_AP50"));
-  CHECK(run_basin(folder, "segment a.png --model og.safetensors" + more + "confidence=1").code == 0);
+  const Ran tiled = run_basin(folder, "segment a.png --tile 256 --model og.safetensors" + more + "confidence=1");
+  CHECK(tiled.code == 0);
+  CHECK_MESSAGE(contains(tiled.err, "basin: --tile is not used: the network of og sees whole images\n"), tiled.err);
   CHECK(read_bytes(folder / "out/a_scores.csv") == "label,score\n");
   CHECK(run_basin(folder, "segment a.png --model vf.safetensors" + more + "eps=2").code == 0);
   CHECK(!fs::exists(folder / "out/a_scores.csv"));
@@ -110,6 +112,10 @@ TEST_CASE("segment: --save scores of a method without scores of its own are mean
     CHECK(std::stod(fields(score)[1]) == doctest::Approx(std::stod(fields(object)[column])).epsilon(1e-5));
   }
   CHECK(rows > 0);
+  // Scores without their labels could lie beside those of another run.
+  const Ran alone = run_basin(folder, "segment a.png --model m.safetensors --out out --save scores --device cpu");
+  CHECK(alone.code == 1);
+  CHECK_MESSAGE(contains(alone.err, "save labels too: --save labels,scores"), alone.err);
   CHECK(!std::getline(objects, object));
   const Ran evaluated = run_basin(folder, "evaluate --pred out --truth out");
   CHECK_MESSAGE(evaluated.code == 0, evaluated.err);
@@ -131,6 +137,25 @@ TEST_CASE("segment: files listed on the command line, and files of the same name
   CHECK_MESSAGE(both.code == 0, both.err);
   CHECK(fs::exists(folder / "both/a/i_masks.png"));
   CHECK(fs::exists(folder / "both/b/i_masks.png"));
+  const Ran alone = run_basin(folder, "segment a/i_masks.png --model m.safetensors --out never");
+  CHECK(alone.code == 1);
+  CHECK_MESSAGE(contains(alone.err, "a/i_masks.png: by its name it is not an image but a label image"), alone.err);
+  CHECK(!fs::exists(folder / "never"));
+}
+
+TEST_CASE("segment: options that have no effect are reported") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  put_image(folder / "a.png");
+  const auto said = [&](const std::string& words) {
+    const Ran ran = run_basin(folder, "segment a.png --model m.safetensors --device cpu --out out " + words);
+    CHECK_MESSAGE(ran.code == 0, ran.err);
+    return ran.err;
+  };
+  CHECK(said("--stitch 0.5") == "basin: a.png: --stitch is not used, because this is a single image\n");
+  CHECK(said("--tiling fit --tile 64") == "basin: --tile is not used: --tiling fit chooses the tiles by itself\n");
+  CHECK(contains(said("--tiling exact --overlap 64"), "basin: --overlap is not used: the tiles of --tiling exact "));
+  CHECK(said("--tile 64 --overlap 16") == "");
 }
 
 TEST_CASE("segment: an impossible number of threads is refused in one sentence") {
@@ -162,9 +187,11 @@ TEST_CASE("segment: an error that concerns all images is reported once, and no f
   put_model(folder / "m.safetensors");
   put_image(folder / "a.png"), put_image(folder / "b.png"), put_image(folder / "more/a.png");
   const auto refused = [&](const std::string& words, const std::string& why, size_t lines) {
-    const Ran ran = run_basin(folder, "segment --model m.safetensors --device cpu " +
+    const Ran ran = run_basin(folder, "segment --device cpu " +
+                                          std::string(contains(words, "--model") ? "" : "--model m.safetensors ") +
                                           (contains(words, "--out") ? words : words + " --out never"));
     CHECK(ran.code == 1);
+    CHECK(ran.out.empty());
     CHECK_MESSAGE(contains(ran.err, why), ran.err);
     CHECK(occurrences(ran.err, "\n") == lines);
     CHECK(!fs::exists(folder / "never"));
@@ -178,6 +205,8 @@ TEST_CASE("segment: an error that concerns all images is reported once, and no f
   refused("a.png --out file", "file: is a file, not a folder", 1);
   refused("none.png", "none.png: no such file or folder", 2);
   refused("none.png", "1 of 1 inputs could not be segmented", 2);
+  put_model(folder / "run/best.safetensors");
+  refused("a.png --model run", "--model run: is a folder; give a model in it, such as run/best.safetensors", 1);
 }
 
 TEST_CASE("segment: options without a value do not consume the image argument, and run.json records their defaults") {
@@ -285,6 +314,20 @@ TEST_CASE("segment: masks beside their image are not overwritten") {
   CHECK(run_basin(folder, "segment in --model m.safetensors --out out --device cpu").code == 0);
   CHECK(fs::exists(folder / "out/a_masks.png"));
   CHECK(!fs::exists(folder / "out/a_masks.tif"));
+}
+
+TEST_CASE("segment: labels are not written beside those of a data set in folders images and masks") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  put_image(folder / "set/images/a.png"), put_image(folder / "set/masks/a.png");
+  const std::string words = "segment set/images --model m.safetensors --device cpu --out set/masks --save ";
+  const Ran ran = run_basin(folder, words + "labels");
+  CHECK(ran.code == 1);
+  CHECK_MESSAGE(contains(ran.err, "set/masks/a.png: is a label image by its folder"), ran.err);
+  CHECK(!fs::exists(folder / "set/masks/a_masks.png"));
+  CHECK(run_basin(folder, words + "overlay").code == 0);
+  fs::remove(folder / "set/masks/a.png");
+  CHECK(run_basin(folder, words + "labels").code == 0);
 }
 
 TEST_CASE("segment: images in DSB folders are named after their folders") {

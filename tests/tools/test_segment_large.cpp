@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <numeric>
 
@@ -262,4 +264,49 @@ TEST_CASE("segment: what cannot be done in blocks is refused in one sentence") {
   write_bytes(folder / "out/.x.blocks/state.json", "{\"norm\": \"none\"}");
   refused("--max-memory 135M --resume", "was begun with other settings");
   CHECK(run_basin(folder, "segment x.tif --out out --max-memory 135M" + blocks).code == 0);
+}
+
+TEST_CASE("segment: the memory that a refusal recommends suffices") {
+  const Folder folder;
+  put_bacteria(folder / "x.tif");
+  for (const std::string options : {"--tiling exact --tile 256 --scale 1", "--tiling exact --tile 256 --scale 1.4",
+                                    "--tiling exact --tile 256 --scale auto", "--scale 1"}) {
+    CAPTURE(options);
+    const std::string words =
+        "segment x.tif --save labels --device cpu --model " + bacteria + " " + options + " --out ";
+    const Ran refused = run_basin(folder, words + "never --max-memory 110M");
+    CHECK(refused.code == 1);
+    const std::string before = "in blocks; ", after = " MB suffice";
+    const size_t begin = refused.err.find(before) + before.size(), end = refused.err.find(after);
+    REQUIRE_MESSAGE(end != std::string::npos, refused.err);
+    const std::string enough = refused.err.substr(begin, end - begin);
+    const Ran ran = run_basin(folder, words + "out --max-memory " + enough + "M");
+    CHECK_MESSAGE(ran.code == 0, ran.err);
+  }
+}
+
+TEST_CASE("segment: an image that is read as a whole is refused where it needs more memory than it may use") {
+  const Folder folder;
+  write_png(folder / "x.png", make_synthetic({.size = 240, .seed = 4}, 0).image);
+  write_png(folder / "y.png", make_synthetic({.size = 456, .seed = 4}, 0).image);
+  put_model(folder / "m.safetensors");
+  const auto refused = [&](const std::string& words, const std::string& why) {
+    const Ran ran = run_basin(folder, "segment --model m.safetensors --device cpu --out out " + words);
+    CHECK(ran.code == 1);
+    CHECK_MESSAGE(contains(ran.err, why), ran.err);
+    CHECK(!fs::exists(folder / "out/x_masks.png"));
+  };
+  refused("x.png --scale 100 --max-memory 2G",
+          "basin: x.png: needs about 17.0 GB of memory at scale 100, more than --max-memory 2.0 GB, and cannot be "
+          "segmented in blocks: its format is read as a whole; convert it to a tiled TIFF, allow more memory or give a "
+          "smaller --scale\n");
+  refused("x.png --max-memory 10M", "more than --max-memory 10 MB");
+  refused("x.png --max-memory 2", "--max-memory 2: expected at least 1M, with a unit, such as 2G or 500M");
+  CHECK(run_basin(folder, "segment x.png --model m.safetensors --device cpu --out good --max-memory 1G").code == 0);
+
+  // Without a limit, what needs more than all free memory is refused: here more than the machine has.
+  if (double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGESIZE)) > 55e9) return;
+  refused("y.png --scale 100", "y.png: needs about 60.6 GB of memory at scale 100, and only ");
+  refused("y.png --scale 100",
+          "allow more memory or give a smaller --scale; --max-memory 60637M tries it all the same\n");
 }

@@ -2,9 +2,11 @@
 
 #include "data/objects/write_stack.h"
 #include "engine/json.h"
+#include "models/inference/appearance.h"
 #include "models/inference/model_file.h"
 #include "models/registry.h"
 #include "tests/support/command_support.h"
+#include "tests/support/model_support.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -177,4 +179,42 @@ TEST_CASE("segment --stitch: objects keep their ids along Z, or along T if there
   REQUIRE(highest(tz[2]) > 0);
   CHECK(std::count(tz[2].begin(), tz[2].end(), 1) > 0);  // another volume begins at 1 again
   CHECK(highest(t[2]) > highest(tz[2]));                 // another time goes on
+}
+
+TEST_CASE("segment: a pixel size other than that of the file is reported, with the scale that follows from it") {
+  const Folder folder;
+  Appearance trained;
+  trained.pixel_size = 0.25;
+  save_model(folder / "m.safetensors", {}, Untrained().method, {{"appearance", to_json(trained)}});
+  put_stack(folder / "one.tif", 1, 1), put_stack(folder / "two.tif", 1, 2);
+  PictureStack large(folder / "large.tif", [] {
+    StackPlanes plane;
+    plane.stack.pixel_size = 0.5;
+    return plane;
+  }());
+  Image image{512, 768, 1, PixelType::u8, std::vector<std::byte>(512 * 768)};
+  for (size_t i = 0; i < image.pixels.size(); ++i)
+    image.pixels[i] = std::byte(i * 7 % 251);
+  large.add(image);
+  large.commit();
+  const auto segmented = [&](const std::string& words) {
+    const Ran ran = run_basin(folder, "segment --model m.safetensors --device cpu --out out --save labels " + words);
+    CHECK_MESSAGE(ran.code == 0, ran.err);
+    return ran;
+  };
+  const std::string said = "the file gives 0.5 um a pixel; --pixel-size 0.25 is used for the scale\n";
+  const Ran one = segmented("one.tif --pixel-size 0.25");
+  CHECK_MESSAGE(contains(one.err, "basin: one.tif: " + said), one.err);
+  CHECK_MESSAGE(contains(one.out, ", scale 1\n"), one.out);
+  const Json remarks = Json::parse(read_bytes(folder / "out/run.json"))["remarks"];
+  CHECK(contains(to_text(remarks), "the file gives 0.5 um a pixel"));
+  const Ran two = segmented("two.tif --pixel-size 0.25");
+  CHECK_MESSAGE(contains(two.err, "basin: two.tif: in 2 of 2 planes, first in Z=0: " + said), two.err);
+  CHECK(contains(two.out, ", scale 1\n"));
+  const Ran blocks = segmented("large.tif --pixel-size 0.25 --tiling exact --tile 256 --max-memory 120M");
+  CHECK_MESSAGE(contains(blocks.err, "so they are segmented in"), blocks.err);
+  CHECK_MESSAGE(contains(blocks.err, "basin: large.tif: " + said), blocks.err);
+  const Ran same = segmented("one.tif --pixel-size 0.5");
+  CHECK(!contains(same.err, "the file gives"));
+  CHECK(contains(same.out, ", scale 2\n"));
 }

@@ -71,6 +71,24 @@ TilingOptions SegmentationOptions::chosen_tiling() const {
   return tiling;
 }
 
+std::vector<std::string> SegmentationOptions::unused_tiling(const std::string& method, bool sees_whole_images) const {
+  std::vector<std::string> unused;
+  const auto add = [&](bool given, const std::string& option, const std::string& why) {
+    if (given) unused.push_back(option + " is not used: " + why);
+  };
+  const Tiling tiling = chosen_tiling().tiling;
+  if (sees_whole_images) {
+    const std::string why = "the network of " + method + " sees whole images";
+    add(!tiling_.empty(), "--tiling", why), add(tile_.has_value(), "--tile", why);
+    add(overlap_.has_value(), "--overlap", why);
+    return unused;
+  }
+  add(tile_ && tiling == Tiling::fit, "--tile", "--tiling fit chooses the tiles by itself");
+  add(overlap_ && (tiling == Tiling::fit || tiling == Tiling::exact), "--overlap",
+      "the tiles of --tiling " + to_string(tiling) + " overlap as far as the network sees");
+  return unused;
+}
+
 /// The scale at which the network sees images: as given, or so that objects of the given diameter, or pixels of the
 /// given size, look as large as those the model was trained on. Without either, as the model was trained, or searched
 /// for each image if it says so.
@@ -80,6 +98,8 @@ void SegmentationOptions::choose_scale(SegmentationPlan& plan, const Json& info,
       refuse(option, ": ", name,
              " does not record the size of the objects that it was trained on; give a number as --scale instead");
   };
+  plan.scale_from_size = diameter_ || pixel_size_;
+  plan.pixel_size = pixel_size_.value_or(0);
   if (diameter_) {
     need_sizes("--diameter");
     plan.options.scale = plan.trained->diameter / *diameter_;

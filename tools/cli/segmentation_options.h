@@ -1,6 +1,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "models/inference/segmentation.h"
 #include "tools/cli/setting_options.h"
@@ -14,6 +15,9 @@ class SegmentationOptions {
   /// The plan for a model with this description, named in messages by `name`. Applies the settings that were given to
   /// the method, and throws one sentence for those that it does not have.
   SegmentationPlan plan(Method&, const Json& info, const std::string& name) const;
+
+  /// Sentences about options of tiling that have no effect, for a network that sees whole images or not.
+  std::vector<std::string> unused_tiling(const std::string& method, bool sees_whole_images) const;
 
  private:
   TilingOptions chosen_tiling() const;

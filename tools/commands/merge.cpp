@@ -46,7 +46,7 @@ std::vector<Json> read_shards(const fs::path& out) {
         refuse(name, ": this shard saw other images than shard 1; give all shards the same inputs");
       for (const char* setting : result_settings)
         if (run.value(setting, Json()) != runs[0].value(setting, Json()))
-          refuse(name, ": this shard was run with another ", setting, " than shard 1");
+          refuse(name, ": this shard was run with another ", name_of_setting(setting), " than shard 1");
       if (run["save"] != runs[0]["save"]) refuse(name, ": this shard was run with another --save than shard 1");
     }
     runs.push_back(std::move(run));

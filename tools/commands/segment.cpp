@@ -53,6 +53,9 @@ Work prepare(const SegmentArguments& o, const fs::path& model_path) {
   work.plan = o.segmentation.plan(*work.model.method, work.model.info, o.model);
   work.save = {o.save.begin(), o.save.end()};
   check_kinds(work.save, method);
+  if (work.save.contains("scores") && !work.save.contains("labels"))
+    refuse(
+        "--save scores: the scores are those of the objects in a label image; save labels too: --save labels,scores");
   if (work.save.contains("table")) work.save.insert("csv");
   if (work.save.contains("labels") && method.gives_scores()) work.save.insert("scores");
   work.choice = o.choice;
@@ -61,6 +64,10 @@ Work prepare(const SegmentArguments& o, const fs::path& model_path) {
   work.resume = o.resume;
   work.model_fingerprint = fingerprint_of_file(model_path);
   work.precision = o.common.precision;
+  const Sampling::Kind kind = method.sample_spec().sampling.kind;
+  const bool sees_whole = kind == Sampling::Kind::affine || kind == Sampling::Kind::resize;
+  for (const std::string& unused : o.segmentation.unused_tiling(method.name(), sees_whole))
+    std::fprintf(stderr, "basin: %s\n", unused.c_str());
   if (work.model.info.contains("source"))  // a checkpoint that Basin did not write
     std::fprintf(stderr, "basin: %s: contains no settings; uses the method's default normalisation (%s) and decoding\n",
                  o.model.c_str(), to_string(method.sample_spec().normalisation).c_str());
@@ -126,7 +133,7 @@ void run(const SegmentArguments& o) {
     });
   report_notes(outcome.notes.lines());
   report_converted(outcome.converted, method.sample_spec().channels);
-  print_times(outcome, work.plan.finds_scale);
+  if (outcome.done > 0) print_times(outcome, work.plan.finds_scale);
   if (work.save.contains("table"))
     join_object_tables(out, batch.stems_without(outcome.failed), out / shard_file("objects", ".csv", shard));
   const Seconds& s = outcome.seconds;

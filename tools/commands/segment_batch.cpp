@@ -20,6 +20,8 @@ const std::vector<const char*> result_settings{
     "diameter",          "tta",        "axes",     "plane",     "series", "channel", "min_size",
     "exclude_edges",     "fill_holes", "max_size", "precision", "stitch"};
 
+std::string name_of_setting(const std::string& setting) { return setting == "model_fingerprint" ? "model" : setting; }
+
 std::vector<std::string> Batch::stems_without(const std::vector<std::string>& failed) const {
   const std::unordered_set<std::string> left_out(failed.begin(), failed.end());
   std::vector<std::string> stems;
@@ -104,7 +106,7 @@ std::optional<int64_t> results_since(const fs::path& out, const Shard& shard, co
     for (const char* setting : result_settings)
       if (run.value(setting, Json()) != record.value(setting, Json()))
         refuse("--skip-existing: by ", path.string(), " the results in ", out.string(), " were made with another ",
-               setting, "; give another --out, or leave out --skip-existing to make them again");
+               name_of_setting(setting), "; give another --out, or leave out --skip-existing to make them again");
     since = std::min(since.value_or(INT64_MAX), run.value(since_key, time_of(path)));
   }
   return since;

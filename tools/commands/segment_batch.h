@@ -50,6 +50,8 @@ bool filled_before(const std::filesystem::path& out);
 
 /// The settings in run.json that the results of an image depend on.
 extern const std::vector<const char*> result_settings;
+/// What a message calls such a setting.
+std::string name_of_setting(const std::string& setting);
 
 /// The time since which results in this folder were made with the settings of `record`, by the records of earlier runs:
 /// that of the same shard, or if it has not run before those of all others. None without any. Throws one sentence if

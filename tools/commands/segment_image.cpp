@@ -2,6 +2,7 @@
 
 #include "data/arrays/npy.h"
 #include "engine/clock.h"
+#include "tools/cli/machine.h"
 #include "tools/commands/segment_large.h"
 #include "tools/commands/segment_work.h"
 
@@ -34,6 +35,10 @@ double find_scale_of(const Work& work, const std::string& name, const Source& so
   return found.scale;
 }
 
+std::string describe_scale(const SegmentationPlan& plan, double scale) {
+  return plan.finds_scale || plan.scale_from_size ? fmt::format(", scale {:.3g}", scale) : "";
+}
+
 std::string segment_image(const Work& work, const fs::path& path, ImageFiles& files, Outcome& outcome) {
   const StackPlanes planes = planes_in(path, work.choice);
   if (planes.count() > 1) return segment_stack(work, path, planes, files, outcome);
@@ -50,7 +55,10 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
       held = read(work, path, seconds);
     }
   const Source& source = *held;
+  check_memory(work, path.string(), planes, source.image(), scale,
+               memory_available() + int64_t(source.image().pixels.size()));
   outcome.notes.add(path.string(), source.image().notes);
+  if (work.stitch) outcome.notes.add(path.string(), {"--stitch is not used, because this is a single image"});
   outcome.converted += source.image().channels != source.channels();
   const Model& model = work.model;
   Results results;
@@ -77,8 +85,7 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
   for (const std::string& remark : found.remarks)
     outcome.remark(path.string(), remark);
   if (work.plan.filter.does_anything()) outcome.note_dropped(path.string(), found.dropped);
-  return describe_objects(labels.count, work.plan.filter, found.dropped) +
-         (finds_scale ? fmt::format(", scale {:g}", scale) : "");
+  return describe_objects(labels.count, work.plan.filter, found.dropped) + describe_scale(work.plan, scale);
 }
 
 }  // namespace basin::tools

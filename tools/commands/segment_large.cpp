@@ -37,6 +37,8 @@ constexpr int64_t max_window_pixels = 12'000'000;     // larger ones save little
 constexpr int64_t max_band_bytes = 128'000'000;       // rows of the image that are held at a time
 constexpr int64_t label_bytes = 2 * sizeof(int32_t);  // on disk, per decoded pixel: clusters and labels
 
+int64_t megabytes(int64_t bytes) { return (bytes + 999'999) / 1'000'000; }
+
 std::string gigabytes(int64_t bytes) {
   return bytes < 1'000'000'000 ? fmt::format("{:.0f} MB", std::ceil(double(bytes) / 1e6))
                                : fmt::format("{:.1f} GB", double(bytes) / 1e9);
@@ -69,6 +71,12 @@ std::string reason_for_whole_image(const Work& work) {
   return {};
 }
 
+/// "; convert it to a tiled TIFF, allow more memory or give a smaller --scale"
+std::string advice_on_memory(bool has_parts, double scale) {
+  return std::string("; ") + (has_parts ? "" : "convert it to a tiled TIFF, ") + "allow more memory" +
+         (scale > 1 ? " or give a smaller --scale" : "");
+}
+
 /// The sizes of an image at a scale.
 struct Sizes {
   double scale;
@@ -97,27 +105,45 @@ int64_t bytes_in_one_piece(const Sizes& sizes, int64_t image_bytes) {
 /// How an image is divided, and what that needs.
 struct Blocks {
   std::vector<ExactTile> tiles;
-  int64_t band = 0;    // bytes of the image that are held at a time
-  int64_t window = 0;  // pixels of a block and its surroundings
-  int64_t needed = 0;  // bytes of memory, at least
-  int64_t peak = 0;    // bytes of memory that are used
-  int64_t left = 0;    // bytes beside the program and what is known of each object
-  int64_t disk = 0;    // bytes
+  int64_t fixed = 0;    // bytes for the program and for what is known of each object
+  int64_t network = 0;  // bytes for a tile
+  int bands = 0;        // how many times a band is held
+  int64_t band = 0;     // bytes of the image that are held at a time
+  int64_t window = 0;   // pixels of a block and its surroundings
+  int64_t needed = 0;   // bytes of memory, at least, with bands of this size
+  int64_t peak = 0;     // bytes of memory that are used
+  int64_t left = 0;     // bytes beside the fixed ones
+  int64_t disk = 0;     // bytes
 
   Blocks(const Work& work, const Sizes& sizes, int64_t limit) {
     const Method& method = *work.model.method;
     tiles = exact_tiles(sizes.seen_height, sizes.seen_width, work.plan.options.tiling,
                         *work.model.predictor->needs_of_exact_tiles());
-    const int64_t objects = sizes.pixels() / 200 * 40, fixed = program_bytes + objects;
+    fixed = program_bytes + sizes.pixels() / 200 * 40;
+    network = network_bytes(method, tiles.front().seen.pixels());
+    bands = sizes.scale == 1 ? 2 : 3;
     left = std::max<int64_t>(0, limit - fixed);
-    band = std::min(max_band_bytes, left / 16);
-    const int64_t network = network_bytes(method, tiles.front().seen.pixels()) + (sizes.scale == 1 ? 2 : 3) * band;
+    band = band_within(limit);
     window = std::min(max_window_pixels, left / bytes_per_decoded_pixel);
-    needed = fixed + network;
-    peak = fixed + std::max(network, window * bytes_per_decoded_pixel);
+    needed = needed_within(limit);
+    peak = std::max(needed, fixed + window * bytes_per_decoded_pixel);
     disk = sizes.seen_pixels() * MapFolder::bytes_per_pixel(method) + sizes.decoded_pixels() * label_bytes +
            sizes.pixels() * (sizes.resizes_labels() ? 6 : 2);
   }
+
+  /// The smallest limit that suffices: bands grow with the limit, and more memory is needed for them.
+  int64_t least_limit() const {
+    int64_t limit = 0;
+    while (needed_within(limit) > limit)
+      limit = needed_within(limit);
+    return limit;
+  }
+
+ private:
+  int64_t band_within(int64_t limit) const {
+    return std::min(max_band_bytes, std::max<int64_t>(0, limit - fixed) / 16);
+  }
+  int64_t needed_within(int64_t limit) const { return fixed + network + bands * band_within(limit); }
 };
 
 /// What the maps in a scratch folder depend on.
@@ -186,10 +212,18 @@ class Segmenting {
   bool has_memory(const Blocks& blocks) const {
     if (blocks.needed <= plan_.limit) return true;
     if (!asked_) return false;
-    const auto megabytes = [](int64_t bytes) { return (bytes + 999'999) / 1'000'000; };
-    refuse(name_, ": ", megabytes(plan_.limit), " MB are too little to segment it in blocks; ",
-           megabytes(blocks.needed), " MB suffice",
+    refuse(name_, ": ", plan_.limit / 1'000'000, " MB are too little to segment it in blocks; ",
+           megabytes(enough_memory(blocks)), " MB suffice",
            blocks.tiles.front().seen.pixels() > 256 * 256 ? ", and fewer with --tiling exact --tile 256" : "");
+  }
+  /// A limit with which the image is segmented, in one piece or in blocks, whatever scale a search finds.
+  int64_t enough_memory(const Blocks& blocks) const {
+    if (!work_.plan.finds_scale) return std::min(blocks.least_limit(), plan_.in_one_piece);
+    Blocks largest = blocks;
+    largest.bands = 3;
+    largest.network =
+        std::max(blocks.network, network_bytes(method_, tile_pixels(work_.plan.options.tiling, INT64_MAX)));
+    return largest.least_limit();
   }
   bool has_disk(const Blocks& blocks) const {
     const int64_t available = room_for(scratch_);
@@ -257,8 +291,10 @@ class Segmenting {
     std::vector<int64_t> areas;
     for (const ObjectExtent& o : objects)
       areas.push_back(o.area);
-    const std::vector<std::string> remarks =
-        remarks_on(image.brightness(), areas, work_.plan.trained, sizes.scale, work_.plan.norm);
+    std::vector<std::string> remarks = pixel_size_remark(image.stack(), work_.plan);
+    for (std::string& remark : remarks_on(image.brightness(), areas, work_.plan.trained, sizes.scale, work_.plan.norm,
+                                          !work_.plan.scale_from_size))
+      remarks.push_back(std::move(remark));
     Dropped dropped;
     std::vector<int32_t> numbers = number_kept(work_.plan.filter, sizes.height, sizes.width, objects, dropped);
     const auto count = int(objects.size());
@@ -280,8 +316,7 @@ class Segmenting {
     for (const std::string& remark : remarks)
       outcome_.remark(name_, remark);
     if (work_.plan.filter.does_anything()) outcome_.note_dropped(name_, dropped);
-    return describe_objects(count, work_.plan.filter, dropped) +
-           (work_.plan.finds_scale ? fmt::format(", scale {:g}", sizes.scale) : "");
+    return describe_objects(count, work_.plan.filter, dropped) + describe_scale(work_.plan, sizes.scale);
   }
 
   /// Adds the time since the last lap to those of a stage.
@@ -312,8 +347,9 @@ int64_t parse_bytes(const std::string& option, const std::string& text) {
     if (*c != ' ') unit += char(std::toupper(static_cast<unsigned char>(*c)));
   if (unit.ends_with('B')) unit.pop_back();
   const double factor = unit == "K" ? 1e3 : unit == "M" ? 1e6 : unit == "G" ? 1e9 : unit == "T" ? 1e12 : unit.empty();
-  if (error != std::errc() || factor == 0 || !(number * factor >= 1 && number * factor < 1e18))
+  if (error != std::errc() || factor == 0 || !(number * factor < 1e18))
     refuse(option, ' ', text, ": expected bytes, such as 2G or 500M");
+  if (!(number * factor >= 1e6)) refuse(option, ' ', text, ": expected at least 1M, with a unit, such as 2G or 500M");
   return int64_t(number * factor);
 }
 
@@ -347,9 +383,35 @@ std::optional<LargePlan> plan_large(const Work& work, const fs::path& path, cons
   }
   if (plan.in_one_piece <= limit) return {};
   if (!why.empty())
-    refuse(path.string(), ": needs about ", gigabytes(plan.in_one_piece), ", more than --max-memory ", gigabytes(limit),
-           ", and cannot be segmented in blocks: ", why);
+    refuse(path.string(), ": needs about ", gigabytes(plan.in_one_piece), " of memory, more than --max-memory ",
+           gigabytes(limit), ", and cannot be segmented in blocks: ", why);
   return plan;
+}
+
+void check_memory(const Work& work, const std::string& name, const StackPlanes& planes, const Image& image,
+                  double scale, int64_t available) {
+  const bool asked = work.max_memory > 0;
+  // On a GPU most of an image in one piece is in the memory of the GPU, and found to be too little there.
+  if (!asked && (available <= 0 || work.exec.device != Device::cpu)) return;
+  const Method& method = *work.model.method;
+  const Sizes sizes = with_name(name, [&] { return Sizes(method, image.height, image.width, scale); });
+  const int64_t without_network = bytes_in_one_piece(sizes, image.channels * int64_t(size_of(image.type)));
+  const int64_t needed =
+      without_network + network_bytes(method, tile_pixels(work.plan.options.tiling, sizes.seen_pixels()));
+  if (asked ? needed <= work.max_memory : without_network <= available / 2) return;
+  const bool has_parts = planes.stack.height > 0;
+  std::string why = reason_for_whole_image(work);
+  if (planes.count() > 1) why = "planes of a stack are segmented one by one";
+  if (!has_parts) why = "its format is read as a whole";
+  if (!why.empty()) why = ", and cannot be segmented in blocks: " + why;
+  const std::string needs = name + ": needs about " + gigabytes(needed) + " of memory" +
+                            (scale == 1 ? "" : fmt::format(" at scale {:g}", scale));
+  if (asked)
+    refuse(needs, ", more than --max-memory ", gigabytes(work.max_memory), why, advice_on_memory(has_parts, scale));
+  if (without_network > available)
+    refuse(needs, ", and only ", gigabytes(available), " are free", why, advice_on_memory(has_parts, scale),
+           "; --max-memory ", megabytes(needed), "M tries it all the same");
+  std::fprintf(stderr, "basin: %s, of %s that are free%s\n", needs.c_str(), gigabytes(available).c_str(), why.c_str());
 }
 
 std::optional<std::string> segment_large(const Work& work, const fs::path& path, const LargePlan& plan,

@@ -15,6 +15,8 @@
 #include "engine/clock.h"
 #include "engine/files.h"
 #include "tools/cli/counted.h"
+#include "tools/cli/machine.h"
+#include "tools/commands/segment_large.h"
 #include "tools/commands/segment_work.h"
 #include "tools/results/object_tables.h"
 
@@ -190,6 +192,7 @@ std::string segment_stack(const Work& work, const fs::path& path, const StackPla
     const std::string name = path.string() + " (" + planes.name_of(plane) + ")";
     const Source source(std::move(image), channels, work.plan.norm, name);
     if (plane == 0) {
+      check_memory(work, path.string(), planes, source.image(), scale, memory_available());
       std::vector<std::string> notes = source.image().notes;
       std::erase_if(notes, [](const std::string& note) { return note.starts_with("read as "); });  // reported above
       outcome.notes.add(path.string(), notes);
@@ -219,7 +222,7 @@ std::string segment_stack(const Work& work, const fs::path& path, const StackPla
   std::string text =
       counted(planes.count(), "plane") + ", " + describe_objects(all.objects(), work.plan.filter, dropped);
   if (work.stitch) text += fmt::format(", stitched from {}", all.sections());
-  return text + (work.plan.finds_scale ? fmt::format(", scale {:g}", scale) : "");
+  return text + describe_scale(work.plan, scale);
 }
 
 }  // namespace basin::tools

@@ -93,6 +93,9 @@ struct Work {
 /// At which scale the network sees an image, where that is not fixed for all of them.
 double find_scale_of(const Work&, const std::string& name, const Source&, Outcome&);
 
+/// ", scale 0.5": the scale of an image, unless the user or the model gave it as a number.
+std::string describe_scale(const SegmentationPlan&, double scale);
+
 /// Segments an image, or each plane of a stack, writes its files and returns what was found, in words.
 std::string segment_image(const Work&, const std::filesystem::path&, ImageFiles&, Outcome&);
 std::string segment_stack(const Work&, const std::filesystem::path&, const StackPlanes&, ImageFiles&, Outcome&);

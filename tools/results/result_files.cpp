@@ -34,6 +34,15 @@ void keep_labels(const std::string& stem, const fs::path& out, bool filled_befor
     if (const fs::path labels = out / (stem + suffix); fs::exists(labels) && !own())
       refuse(labels.string(), ": already exists and may hold true labels; give another --out");
   };
+  const fs::path folder = (out / stem).parent_path();  // of a data set, with the images beside it
+  if ((kinds.contains("labels") || kinds.contains("zarr")) && folder.filename() == "masks" &&
+      fs::is_directory(folder.parent_path() / "images")) {
+    for (const char* suffix : image_suffixes)
+      if (const fs::path labels = out / (stem + suffix); fs::exists(labels))
+        refuse(labels.string(),
+               ": is a label image by its folder, and a second one of its image would lie beside it; "
+               "give another --out");
+  }
   if (kinds.contains("labels")) std::for_each(std::begin(masks_suffixes), std::end(masks_suffixes), keep);
   if (kinds.contains("zarr")) keep(zarr_masks_suffix);
   if (kinds.contains("npy")) keep("_seg.npy");

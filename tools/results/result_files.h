@@ -20,7 +20,8 @@ inline constexpr const char* zarr_masks_suffix = "_masks.ome.zarr";
 
 /// Refuses to overwrite labels that may be the only true ones, if `kinds` contains "labels", "zarr" or "npy"
 /// (Cellpose's file, which holds corrections by hand): those beside an image of their name, or in a folder that this
-/// command has not filled before (`filled_before`).
+/// command has not filled before (`filled_before`). Refuses labels beside those of a data set in folders
+/// images and masks, which would be taken for a part of it.
 void keep_labels(const std::string& stem, const std::filesystem::path& out, bool filled_before,
                  const std::set<std::string>& kinds);
 
