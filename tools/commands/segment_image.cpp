@@ -42,6 +42,7 @@ std::string describe_scale(const SegmentationPlan& plan, double scale) {
 std::string segment_image(const Work& work, const fs::path& path, ImageFiles& files, Outcome& outcome) {
   const StackPlanes planes = planes_in(path, work.choice);
   if (planes.count() > 1) return segment_stack(work, path, planes, files, outcome);
+  if (work.stitch) outcome.notes.add(path.string(), {"--stitch is not used, because this is a single image"});
   if (const std::optional<LargePlan> plan = plan_large(work, path, planes))
     if (const std::optional<std::string> found = segment_large(work, path, *plan, files, outcome)) return *found;
   Seconds& seconds = outcome.seconds;
@@ -58,7 +59,6 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
   check_memory(work, path.string(), planes, source.image(), scale,
                memory_available() + int64_t(source.image().pixels.size()));
   outcome.notes.add(path.string(), source.image().notes);
-  if (work.stitch) outcome.notes.add(path.string(), {"--stitch is not used, because this is a single image"});
   outcome.converted += source.image().channels != source.channels();
   const Model& model = work.model;
   Results results;
