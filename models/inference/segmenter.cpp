@@ -25,6 +25,13 @@ void release_idle_memory(const Exec& exec, const Maps& maps) {
   if (pool.use().held - pool.use().lent < held) pool.trim();
 }
 
+void check_sides(int height, int width) {
+  constexpr int limit = kernels::field_side_limit;
+  if (height >= limit || width >= limit)
+    refuse("the image has ", width, " x ", height, " pixels, but its sides must be below ", limit,
+           "; cut it into parts");
+}
+
 }  // namespace
 
 Tensor part_of(const Exec& exec, const Source& source, int y, int x, int height, int width) {
@@ -38,6 +45,7 @@ Tensor part_of(const Exec& exec, const Source& source, int y, int x, int height,
 }
 
 std::pair<int, int> seen_size(int height, int width, double scale) {
+  check_sides(height, width);
   const auto scaled = [&](int side) { return std::max<int64_t>(1, std::llround(side * scale)); };
   const int64_t rows = scaled(height), columns = scaled(width);
   if (std::max(rows, columns) >= kernels::field_side_limit || rows * columns > INT32_MAX)
@@ -69,10 +77,7 @@ Tensor at_image_size(const Exec& exec, const Tensor& map, const MapSpec& spec, i
 
 Maps predict_source(const Exec& exec, const Method& method, const Predictor& predictor, const Source& source,
                     const SegmentOptions& options) {
-  constexpr int limit = kernels::field_side_limit;
-  if (source.height() >= limit || source.width() >= limit)
-    refuse("the image has ", source.width(), " x ", source.height(), " pixels, but its sides must be below ", limit,
-           "; cut it into parts");
+  check_sides(source.height(), source.width());
   const Tensor image = at_scale(exec, part_of(exec, source, 0, 0, source.height(), source.width()), options.scale);
   Maps maps = options.tta || method.averages_views() ? predict_views(exec, method, predictor, image, options.tiling)
                                                      : predictor.predict(exec, image, options.tiling);
