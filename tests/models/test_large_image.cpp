@@ -8,6 +8,7 @@
 #include "models/inference/scale_search.h"
 #include "models/inference/seen_image.h"
 #include "tests/support/file_support.h"
+#include "tests/support/image_support.h"
 #include "tests/support/model_support.h"
 #include "tests/support/support.h"
 
@@ -28,16 +29,6 @@ Image noise_image(int height, int width, int channels, PixelType type, unsigned 
       image.as<T>()[i] = T(u[i] * (type == PixelType::u8 ? 255 : type == PixelType::f32 ? 1 : 40000));
   });
   return image;
-}
-
-Image cut(const Image& image, const PixelRect& r) {
-  Image part{r.height, r.width, image.channels, image.type, {}};
-  const size_t pixel = size_of(image.type) * size_t(image.channels);
-  for (int y = r.y; y < r.y + r.height; ++y) {
-    const auto from = image.pixels.begin() + std::ptrdiff_t(size_t(y * image.width + r.x) * pixel);
-    part.pixels.insert(part.pixels.end(), from, from + std::ptrdiff_t(size_t(r.width) * pixel));
-  }
-  return part;
 }
 
 LargeImage large(const Image& image, int channels, const Normalisation& norm, int64_t max_bytes) {

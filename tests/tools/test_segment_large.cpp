@@ -8,6 +8,7 @@
 #include "engine/json.h"
 #include "models/inference/model_file.h"
 #include "tests/support/command_support.h"
+#include "tests/support/image_support.h"
 #include "tests/support/model_support.h"
 #include "tools/results/large_objects.h"
 
@@ -144,15 +145,7 @@ TEST_CASE(
   const Folder folder;
   const int height = 90, width = 120;
   const Image image = make_synthetic({.size = 128, .seed = 4}, 1).image;
-  const auto read = [&](const PixelRect& r) {
-    Image part{r.height, r.width, image.channels, image.type, {}};
-    const size_t pixel = size_of(image.type) * size_t(image.channels);
-    for (int y = r.y; y < r.y + r.height; ++y) {
-      const auto from = image.pixels.begin() + std::ptrdiff_t(size_t(y * image.width + r.x) * pixel);
-      part.pixels.insert(part.pixels.end(), from, from + std::ptrdiff_t(size_t(r.width) * pixel));
-    }
-    return part;
-  };
+  const auto read = [&](const PixelRect& r) { return cut(image, r); };
   const LargeImage large(read, height, width, image.channels, {}, "x", 1 << 20);
   // Disks on a grid that is a little skew, so that their boxes and rows overlap; every fourth is dropped.
   PlaneFile file(folder / "labels", 1, height, width, 4);

@@ -102,9 +102,10 @@ void add_scores(std::vector<Cell>& cells, const std::vector<ImageScore>& scores,
         cells.push_back({column, full_name(m, Aggregation::mean), aggregate(m, Aggregation::mean, scores)});
 }
 
-/// What the page shows of one image; the picture of each model is added when that model has segmented it.
+/// What the page shows of one image; the picture of each model is added when that model has segmented it. `scored`:
+/// only used with a truth.
 void add_picture(const CompareModelsArguments& o, const std::string& model, const Pair& pair, const Image& image,
-                 const Labels* truth, const Labels& found, ReportItem& item) {
+                 const Labels* truth, const Labels& found, const ImageScore& scored, ReportItem& item) {
   if (item.pictures.empty()) {
     item.name = pair.image.filename().string();
     item.summary = fmt::format("{} x {} px", image.width, image.height);
@@ -117,7 +118,7 @@ void add_picture(const CompareModelsArguments& o, const std::string& model, cons
     return;
   }
   item.pictures.push_back(errors_picture(model, image, *truth, found));
-  const std::optional<double> ap = average_precision(score(*truth, found), 0.5, parse_dialect(o.dialect));
+  const std::optional<double> ap = average_precision(scored, 0.5, parse_dialect(o.dialect));
   if (ap) item.pictures.back().caption += fmt::format(", AP50 {:.3f}", *ap);
 }
 
@@ -150,9 +151,11 @@ Row row_of(const Exec& exec, const CompareModelsArguments& o, const std::string&
     objects += labels.count;
     std::optional<Labels> truth;
     if (example) truth = true_labels(*example);
-    if (k < items.size()) add_picture(o, name, images[k], source.image(), truth ? &*truth : nullptr, labels, items[k]);
+    const ImageScore scored = truth ? score(*truth, labels) : ImageScore();
+    if (k < items.size())
+      add_picture(o, name, images[k], source.image(), truth ? &*truth : nullptr, labels, scored, items[k]);
     if (truth) {
-      scores.push_back(score(*truth, labels));
+      scores.push_back(scored);
       return;
     }
     const Agreement a =
