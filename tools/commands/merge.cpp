@@ -8,10 +8,10 @@
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
-#include "tools/commands/segment_batch.h"
 #include "tools/results/object_tables.h"
 #include "tools/results/result_files.h"
 #include "tools/results/shards.h"
+#include "tools/segmentation/segment_batch.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;

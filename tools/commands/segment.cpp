@@ -10,11 +10,11 @@
 #include "tools/cli/run_json.h"
 #include "tools/cli/segmentation_options.h"
 #include "tools/cli/shipped_models.h"
-#include "tools/commands/segment_batch.h"
-#include "tools/commands/segment_large.h"
-#include "tools/commands/segment_work.h"
 #include "tools/results/object_tables.h"
 #include "tools/results/shards.h"
+#include "tools/segmentation/segment_batch.h"
+#include "tools/segmentation/segment_large.h"
+#include "tools/segmentation/segment_work.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;

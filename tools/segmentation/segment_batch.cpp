@@ -1,4 +1,4 @@
-#include "tools/commands/segment_batch.h"
+#include "tools/segmentation/segment_batch.h"
 
 #include <sys/stat.h>
 

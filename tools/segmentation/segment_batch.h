@@ -9,8 +9,8 @@
 
 #include "data/dataset/dataset.h"
 #include "engine/json_fwd.h"
-#include "tools/commands/segment_work.h"
 #include "tools/results/shards.h"
+#include "tools/segmentation/segment_work.h"
 
 namespace basin::tools {
 

@@ -3,8 +3,8 @@
 #include "data/arrays/npy.h"
 #include "engine/clock.h"
 #include "tools/cli/machine.h"
-#include "tools/commands/segment_large.h"
-#include "tools/commands/segment_work.h"
+#include "tools/segmentation/segment_large.h"
+#include "tools/segmentation/segment_work.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "tools/commands/segment_work.h"
+#include "tools/segmentation/segment_work.h"
 
 namespace basin::tools {
 

@@ -1,4 +1,4 @@
-#include "tools/commands/segment_large.h"
+#include "tools/segmentation/segment_large.h"
 
 #include <fmt/format.h>
 

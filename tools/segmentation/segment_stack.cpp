@@ -16,9 +16,9 @@
 #include "engine/files.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/machine.h"
-#include "tools/commands/segment_large.h"
-#include "tools/commands/segment_work.h"
 #include "tools/results/object_tables.h"
+#include "tools/segmentation/segment_large.h"
+#include "tools/segmentation/segment_work.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;
