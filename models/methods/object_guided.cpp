@@ -218,6 +218,7 @@ class ObjectGuided::Network : public Predictor {
  public:
   Network(const Exec& exec, const ObjectGuided& method) : options_(method.options_), method_(*method.options_) {
     method_.take_parameters(exec, method);
+    method_.detector_.fold_norms(exec);
   }
 
   Maps predict(const Exec& exec, const Tensor& image, const TilingOptions&) const override {
