@@ -31,10 +31,14 @@ struct CopyRows {
   FeatureView<X> to;
   int from_first, to_first, count;
 
-  BASIN_HD void operator()(int64_t row, int64_t x) const {
+  BASIN_HD void operator()(int64_t row) const {
     const int64_t plane = quotient(row, to.h), n = quotient(plane, count);
     const int c = int(plane - n * count), y = int(row - plane * to.h);
-    to(int(n), to_first + c, y, int(x)) = from(int(n), from_first + c, y, int(x));
+    const X* source = &from(int(n), from_first + c, y, 0);
+    X* target = &to(int(n), to_first + c, y, 0);
+    const int source_step = from.block, target_step = to.block;
+    for (int64_t x = 0; x < to.w; ++x)
+      target[x * target_step] = source[x * source_step];
   }
 };
 
@@ -161,7 +165,7 @@ void copy_channels(const Exec& exec, FeatureView<const X> from, int from_first, 
     return for_each(exec, int64_t(to.n) * groups * to.h, copy, 4);
   }
   if (exec.device == Device::cpu)
-    return for_each_row(exec, int64_t(to.n) * count * to.h, to.w, CopyRows<X>{from, to, from_first, to_first, count});
+    return for_each(exec, int64_t(to.n) * count * to.h, CopyRows<X>{from, to, from_first, to_first, count}, 4);
   const FeatureShape shape(to);
   for_each_feature(exec, shape, CopyChannels<X>{shape, from, from_first, to_first, count, to.data});
 }
