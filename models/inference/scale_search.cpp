@@ -22,7 +22,10 @@ constexpr double enough_trust = 0.6;      // of one that makes others needless
 constexpr double max_ratio = 8;           // of two scales at which the objects found are compared
 constexpr int max_compared = 2;           // scales of each list whose objects are compared with another scale's
 constexpr double min_smoothness = 3;      // of an image that loses little detail when it is reduced
-constexpr double min_structure = 1.1;     // smoothness of an image that is more than noise of each pixel
+constexpr double great_smoothness =
+    3.3;                               // of one that has been enlarged, or is sampled far more finely than its detail
+constexpr double reduced = 0.85;       // median diameter to which that is reduced, over the training's
+constexpr double min_structure = 1.1;  // smoothness of an image that is more than noise of each pixel
 
 /// The objects of a part of an image as the network sees it at a scale.
 struct Look {
@@ -136,10 +139,11 @@ class Search {
   bool in_band(double diameter) const {
     const double ratio = diameter / trained_.diameter;
     const auto bound = [](double end) { return std::pow(end, 2. / 3); };
-    const double most = is_smooth() ? neighbour : std::max(bound(largest()), neighbour);
+    const double most = is_very_smooth() ? reduced : is_smooth() ? neighbour : std::max(bound(largest()), neighbour);
     return ratio >= std::min(bound(smallest()), 1 / neighbour) && ratio <= most;
   }
   bool is_noise() const { return content_.smoothness() < min_structure; }
+  bool is_very_smooth() const { return content_.smoothness() >= great_smoothness; }
   bool is_smooth() const { return content_.smoothness() >= min_smoothness; }
   /// The ends of the training's range, over its median.
   double smallest() const { return trained_.small_diameter > 0 ? trained_.small_diameter / trained_.diameter : 1; }
@@ -148,6 +152,7 @@ class Search {
   double scale_for(double diameter) const {
     const double ratio = diameter / trained_.diameter;
     if (ratio < 1 && is_noise()) return 1;
+    if (ratio > reduced && is_very_smooth()) return rounded(reduced / ratio);
     if (ratio > 1 && is_smooth()) return rounded(1 / ratio);
     const double seen =
         std::clamp(std::sqrt(ratio), std::min(smallest(), 1 / neighbour), std::max(largest(), neighbour));

@@ -110,19 +110,26 @@ TEST_CASE("scale search: a network that was trained on many sizes sees objects h
 }
 
 TEST_CASE(
-    "scale search: large objects in an image that is smooth from pixel to pixel are reduced to the training's median") {
+    "scale search: large objects in an image that is smooth from pixel to pixel are reduced to the training's median, "
+    "or below") {
   const Exec cpu;
   const Appearance wide{0, 0, 1, 1, 4, trained_diameter, 40};
   const auto found = [&](double ratio, double blur) {
     return find_scale(cpu, method, *method.predictor(cpu), discs(ratio * trained_diameter, 300, 380, blur), wide);
   };
   CHECK(found(1.5, 1).scale == 1);
-  for (const double ratio : {1.5, 3.}) {
+  CHECK(found(0.95, 1.8).scale == 1);
+  const auto check_reduced = [&](double ratio, double blur, double to) {
     CAPTURE(ratio);
-    const FoundScale smooth = found(ratio, 8);
+    CAPTURE(blur);
+    const FoundScale smooth = found(ratio, blur);
     CHECK(smooth.diameter == doctest::Approx(ratio * trained_diameter).epsilon(0.1));
-    CHECK(smooth.scale == doctest::Approx(trained_diameter / smooth.diameter).epsilon(0.005));
-  }
+    CHECK(smooth.scale == doctest::Approx(to * trained_diameter / smooth.diameter).epsilon(0.005));
+  };
+  for (const double ratio : {1.5, 3.})
+    check_reduced(ratio, 1.8, 1);
+  for (const double ratio : {0.95, 1.5, 3.})
+    check_reduced(ratio, 8, 0.85);
   CHECK(found(0.7, 8).scale == 1);
 }
 
