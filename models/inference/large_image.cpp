@@ -173,10 +173,18 @@ Maps MapFolder::part(const PixelRect& rect, int height, int width) const {
   return maps;
 }
 
-Tensor MapFolder::part(const std::string& name, const PixelRect& rect, int height, int width) const {
+size_t MapFolder::index_of(const std::string& name) const {
   const auto found = std::find_if(specs_.begin(), specs_.end(), [&](const MapSpec& s) { return s.name == name; });
   BASIN_CHECK(found != specs_.end(), "no map is named ", name);
-  const PlaneFile& file = *files_[size_t(found - specs_.begin())];
+  return size_t(found - specs_.begin());
+}
+
+Tensor MapFolder::part(const std::string& name, const PixelRect& rect, int height, int width) const {
+  return part(specs_[index_of(name)], rect, height, width);
+}
+
+Tensor MapFolder::part(const MapSpec& as, const PixelRect& rect, int height, int width) const {
+  const PlaneFile& file = *files_[index_of(as.name)];
   const bool resizes = height != height_ || width != width_;
   PixelRect from = rect;
   if (resizes) {
@@ -184,11 +192,11 @@ Tensor MapFolder::part(const std::string& name, const PixelRect& rect, int heigh
     const kernels::PixelRange columns = kernels::map_sources({rect.x, rect.x + rect.width}, width_, width);
     from = {rows.begin, columns.begin, rows.end - rows.begin, columns.end - columns.begin};
   }
-  const Tensor map = Tensor::empty(for_images({}), {found->channels, from.height, from.width});
-  for (int c = 0; c < found->channels; ++c)
+  const Tensor map = Tensor::empty(for_images({}), {as.channels, from.height, from.width});
+  for (int c = 0; c < as.channels; ++c)
     file.read(c, from, map.data<float>() + int64_t(c) * from.pixels());
   if (!resizes) return map;
-  return at_image_size({}, map, *found, rect.height, rect.width,
+  return at_image_size({}, map, as, rect.height, rect.width,
                        {{from.y, from.x, height_, width_}, {rect.y, rect.x, height, width}, {}});
 }
 
@@ -203,6 +211,26 @@ int64_t MapFolder::bytes_per_pixel(const Method& method) {
   for (const MapSpec& spec : method.maps())
     bytes += spec.channels * int64_t(sizeof(float));
   return bytes;
+}
+
+std::vector<float> foreground_probability(const Method& method, const MapFolder& maps, const PixelRect& r, int height,
+                                          int width) {
+  Maps part;
+  part.tensors[method.foreground_logit()] = maps.part(method.foreground_logit(), r, height, width);
+  part.height = r.height, part.width = r.width;
+  return foreground_probability({}, method, part);
+}
+
+std::vector<float> field_of(const Method& method, const MapFolder& maps, double scale, const PixelRect& r, int height,
+                            int width) {
+  const std::string name = field_map(method);
+  const bool resizes = resizes_maps(method, scale);
+  Maps part;
+  // Maps that are decoded at their own size keep their vectors when they are brought to the size of the image.
+  part.tensors[name] = resizes ? maps.part(name, r, height, width) : maps.part(MapSpec{name, 2}, r, height, width);
+  part.height = r.height, part.width = r.width;
+  if (resizes) part.scale = 1 / scale;
+  return field_of({}, method, part);
 }
 
 }  // namespace basin

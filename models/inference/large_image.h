@@ -72,6 +72,8 @@ class MapFolder {
   Maps part(const PixelRect&, int height, int width) const;
   /// The same of one of the maps.
   Tensor part(const std::string& name, const PixelRect&, int height, int width) const;
+  /// The same of the map that `as` names, resized as one of that kind.
+  Tensor part(const MapSpec& as, const PixelRect&, int height, int width) const;
   /// A bound on the magnitude of the values of the vector field, resized in the same way; NaN if one is NaN.
   float largest(int height, int width) const;
 
@@ -84,6 +86,7 @@ class MapFolder {
     float largest;
   };
   void write(int64_t tile, const Exec&, const Maps&, int top, int left);
+  size_t index_of(const std::string& name) const;
 
   std::filesystem::path records_;
   int height_, width_;
@@ -95,5 +98,10 @@ class MapFolder {
   int64_t done_ = 0;
   float largest_ = 0;
 };
+
+/// A part of what foreground_probability() gives for the whole image of height x width pixels.
+std::vector<float> foreground_probability(const Method&, const MapFolder&, const PixelRect&, int height, int width);
+/// A part [2, height, width] of what field_of() gives for it. `scale`: at which the network saw it.
+std::vector<float> field_of(const Method&, const MapFolder&, double scale, const PixelRect&, int height, int width);
 
 }  // namespace basin

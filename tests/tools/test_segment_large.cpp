@@ -99,6 +99,36 @@ TEST_CASE("segment: measurements, outlines and tables of an image in blocks have
   CHECK(read_bytes(folder / "none/x.geojson") == empty);
 }
 
+TEST_CASE(
+    "segment: probability, flow, scores, maps and Cellpose's file of an image in blocks have the bytes of those in one "
+    "piece") {
+  const Folder folder;
+  put_bacteria(folder / "x.tif");
+  int number = 0;
+  for (const std::string scale : {"1", "0.7", "1.4"}) {
+    CAPTURE(scale);
+    const std::string out = std::to_string(++number);
+    const std::string words = "segment x.tif --save labels,npy,probability,flow,scores,field,logit --min-size 20 " +
+                              tiles + "--scale " + scale;
+    const Ran whole = run_basin(folder, words + " --out whole" + out),
+              parts = run_basin(folder, words + " --out parts" + out + " --max-memory 138M");
+    REQUIRE_MESSAGE(whole.code == 0, whole.err);
+    CHECK(!contains(whole.err, "blocks"));
+    REQUIRE_MESSAGE(parts.code == 0, parts.err);
+    CHECK(contains(parts.err, "so they are segmented"));
+    for (const char* file :
+         {"x_seg.npy", "x_probability.png", "x_flow.png", "x_scores.csv", "x_field.npy", "x_logit.npy"}) {
+      CAPTURE(file);
+      const std::string want = read_bytes(folder / ("whole" + out) / file);
+      CHECK(want.size() > 500);
+      CHECK((read_bytes(folder / ("parts" + out) / file) == want));
+    }
+  }
+  // Scores of an earlier run are not those of new objects.
+  REQUIRE(run_basin(folder, "segment x.tif --out parts1 --save labels --max-memory 138M" + blocks).code == 0);
+  CHECK(!fs::exists(folder / "parts1/x_scores.csv"));
+}
+
 TEST_CASE("segment: at any scale an image in blocks has the labels of the image in one piece") {
   const Folder folder;
   put_bacteria(folder / "x.tif");
@@ -172,8 +202,9 @@ TEST_CASE(
   };
   const auto write = [&](const std::string& name, int64_t memory) {
     tools::ImageFiles files(folder / name);
-    tools::write_large_objects({"csv", "geojson", "rois"}, {large, labels, objects, foreground, 1 << 20, memory, {}},
-                               files);
+    tools::write_large_objects(
+        {"csv", "geojson", "rois", "scores"},
+        {"x.tif", large, labels, objects, {height, width, 1, foreground, {}, {}}, 1 << 20, memory, {}}, files);
     files.keep();
   };
   write("at_once", 1 << 30);
@@ -181,7 +212,7 @@ TEST_CASE(
   CHECK(std::count(lines.begin(), lines.end(), '\n') == 37);
   for (const int64_t part_pixels : {220, 700, 2500}) {
     write("parts", part_pixels * 70);
-    for (const std::string end : {"_objects.csv", ".geojson", "_rois.zip"})
+    for (const std::string end : {"_objects.csv", ".geojson", "_rois.zip", "_scores.csv"})
       CHECK(read_bytes(folder / ("parts" + end)) == read_bytes(folder / ("at_once" + end)));
   }
   CHECK(contains(refusal([&] { write("none", 3000); }), "object 1 alone spans 14 x 14 pixels"));
@@ -243,7 +274,6 @@ TEST_CASE("segment: what cannot be done in blocks is refused in one sentence") {
     CHECK_MESSAGE(contains(ran.err, why), ran.err);
     CHECK(!fs::exists(folder / "out/x_masks.tif"));
   };
-  refused("--max-memory 135M --save labels,npy", "--save npy needs it whole; use csv, geojson, labels, outlines");
   refused("--max-memory 135M --tta", "--tta turns the whole image");
   refused("--max-memory 135M --fill-holes", "--fill-holes looks at whole objects");
   refused("--max-memory 135M --snap-noise majority", "--snap-noise majority looks for neighbours in the whole image");

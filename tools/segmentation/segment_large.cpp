@@ -65,9 +65,6 @@ std::string reason_for_whole_image(const Work& work) {
     return "--tiling " + to_string(tiling) + " averages tiles of the whole image; use fit or exact";
   if (work.plan.options.tta || method.averages_views()) return "--tta turns the whole image";
   if (work.plan.filter.fill_holes) return "--fill-holes looks at whole objects";
-  for (const std::string& kind : work.save)
-    if (!large_kinds().contains(kind))
-      return "--save " + kind + " needs it whole; use " + in_words({large_kinds().begin(), large_kinds().end()});
   return {};
 }
 
@@ -283,6 +280,27 @@ class Segmenting {
     return found;
   }
 
+  /// What the files to write need of the maps.
+  LargeMaps maps_of(const MapFolder& maps, const Sizes& sizes, const Blocks& blocks) const {
+    const int height = sizes.height, width = sizes.width;
+    const int64_t pixel_bytes = 32 + 8 * (sizes.seen_pixels() / sizes.pixels() + 1);  // of a vector field and a picture
+    LargeMaps all{height, width, int(std::clamp<int64_t>(blocks.band / (pixel_bytes * width), 1, height)), {}, {}, {}};
+    if (work_.needs_foreground())
+      all.foreground = [&, height, width](const PixelRect& part) {
+        return foreground_probability(method_, maps, part, height, width);
+      };
+    if (work_.save.contains("flow"))
+      all.field = [&, height, width](const PixelRect& part) {
+        return field_of(method_, maps, sizes.scale, part, height, width);
+      };
+    for (const MapSpec& spec : method_.maps())
+      all.maps.push_back({spec.name, spec.channels, sizes.decoded_height, sizes.decoded_width,
+                          [&, name = spec.name](const PixelRect& part) {
+                            return maps.part(name, part, sizes.decoded_height, sizes.decoded_width);
+                          }});
+    return all;
+  }
+
   std::string decode(const MapFolder& maps, const LargeImage& image, const Sizes& sizes, const Blocks& blocks) {
     std::unique_ptr<PlaneFile> labels;
     std::vector<ObjectExtent> objects = decoded_labels(maps, sizes, blocks, labels);
@@ -300,16 +318,9 @@ class Segmenting {
     const auto count = int(objects.size());
     const LargeLabels numbered(*labels, std::move(numbers), count);
     Progress progress(name_, "objects", 0);
-    LargeResults results{image, numbered, std::move(objects), {}, blocks.band, blocks.left, {}};
+    LargeResults results{path_,       image,       numbered, std::move(objects), maps_of(maps, sizes, blocks),
+                         blocks.band, blocks.left, {}};
     results.progress = [&](double share) { progress(share); };
-    if (work_.needs_foreground())
-      results.foreground = [&](const PixelRect& part) {
-        Maps logit;
-        logit.tensors[method_.foreground_logit()] =
-            maps.part(method_.foreground_logit(), part, sizes.height, sizes.width);
-        logit.height = part.height, logit.width = part.width;
-        return foreground_probability({}, method_, logit);
-      };
     with_name(name_, [&] { write_large_results(work_.save, results, files_); });
     remove_scratch(scratch_);
     lap(&Seconds::write);
