@@ -29,4 +29,7 @@ struct ObjectExtent {
   void add(int y, int x);
 };
 
+/// The bounding box of an object with at least one pixel.
+inline PixelRect box_of(const ObjectExtent& o) { return {o.y0, o.x0, o.y1 - o.y0, o.x1 - o.x0}; }
+
 }  // namespace basin

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "data/dataset/fill_holes.h"
 #include "data/files/encoders.h"
 #include "data/synth/synth.h"
 #include "engine/json.h"
@@ -246,6 +247,63 @@ TEST_CASE("segment: labels that are resized in a file are those of labels that a
   }
 }
 
+TEST_CASE("segment: holes in a file of labels are filled like those in memory, and count as area of their objects") {
+  const Folder folder;
+  // Rings in rings that share corners, open rings, rings at the edge, and objects of many pieces.
+  const int height = 61, width = 83;
+  Labels labels{height, width, 40, std::vector<int32_t>(size_t(height) * width)};
+  const std::vector<double> u = uniform<double>(200, 0, 1, 3);
+  for (int k = 1; k <= 40; ++k) {
+    const double cy = u[size_t(4 * k)] * height, cx = u[size_t(4 * k + 1)] * width,
+                 radius = 3 + 12 * u[size_t(4 * k + 2)];
+    for (int y = 0; y < height; ++y)
+      for (int x = 0; x < width; ++x) {
+        const double d = std::hypot(y - cy, x - cx);
+        if (d < radius && d > radius - 2 && (k % 3 > 0 || x > cx - 2)) labels.ids[size_t(y * width + x)] = k;
+      }
+  }
+  const Labels want = fill_holes(labels);
+  REQUIRE(want.ids != labels.ids);
+  std::vector<ObjectExtent> objects(40), filled(40);
+  for (int y = 0; y < height; ++y)
+    for (int x = 0; x < width; ++x) {
+      if (labels(y, x) > 0) objects[size_t(labels(y, x)) - 1].add(y, x);
+      if (want(y, x) > 0) filled[size_t(want(y, x)) - 1].add(y, x);
+    }
+  PlaneFile from(folder / "from", 1, height, width, 4), file(folder / "file", 1, height, width, 4);
+  from.write(0, {0, 0, height, width}, labels.ids.data(), width);
+  tools::copy_labels(from, height, width, file);
+  tools::fill_holes_in_file(file, objects, 1 << 20);
+  std::vector<int32_t> got(want.ids.size());
+  file.read(0, {0, 0, height, width}, got.data());
+  CHECK(got == want.ids);
+  for (size_t k = 0; k < objects.size(); ++k)
+    CHECK((objects[k].area == filled[k].area && objects[k].y0 == filled[k].y0 && objects[k].x1 == filled[k].x1));
+  CHECK(contains(refusal([&] { tools::fill_holes_in_file(file, objects, 5000); }), "an object spans "));
+}
+
+TEST_CASE("segment: filters with holes filled drop the same objects of an image in blocks as of one in one piece") {
+  const Folder folder;
+  put_bacteria(folder / "x.tif");
+  // Clusters of touching bacteria, which enclose background.
+  const std::string words =
+      "segment x.tif --save labels,csv --min-size 60 --max-size 8000 --exclude-edges --eps 2.9 "
+      "--min-samples 3 --steps 1 --snap-noise none " +
+      blocks;
+  const Ran whole = run_basin(folder, words + "--fill-holes --out whole"),
+            open = run_basin(folder, words + "--out open"),
+            parts = run_basin(folder, words + "--fill-holes --out parts --max-memory 135M");
+  REQUIRE_MESSAGE(whole.code == 0, whole.err);
+  REQUIRE_MESSAGE(parts.code == 0, parts.err);
+  CHECK(contains(parts.err, "so they are segmented"));
+  const Labels a = read_labels(folder / "whole/x_masks.png"), b = read_labels(folder / "parts/x_masks.tif");
+  CHECK(a.ids != read_labels(folder / "open/x_masks.png").ids);
+  CHECK(b.ids == a.ids);
+  CHECK_MESSAGE(contains(whole.out, "dropped"), whole.out);
+  CHECK(parts.out.substr(0, parts.out.find('\n')) == whole.out.substr(0, whole.out.find('\n')));
+  CHECK(read_bytes(folder / "parts/x_objects.csv") == read_bytes(folder / "whole/x_objects.csv"));
+}
+
 TEST_CASE("segment: an image in blocks that was killed again and again is continued, to the same bytes") {
   const Folder folder;
   put_bacteria(folder / "x.tif");
@@ -275,7 +333,6 @@ TEST_CASE("segment: what cannot be done in blocks is refused in one sentence") {
     CHECK(!fs::exists(folder / "out/x_masks.tif"));
   };
   refused("--max-memory 135M --tta", "--tta turns the whole image");
-  refused("--max-memory 135M --fill-holes", "--fill-holes looks at whole objects");
   refused("--max-memory 135M --snap-noise majority", "--snap-noise majority looks for neighbours in the whole image");
   refused("--max-memory 50M", "50 MB are too little to segment it in blocks");
   refused("--max-memory much", "--max-memory much: expected bytes, such as 2G or 500M");

@@ -20,8 +20,6 @@ struct Batch {
   PixelRect part;
 };
 
-PixelRect around(const ObjectExtent& o) { return {o.y0, o.x0, o.y1 - o.y0, o.x1 - o.x0}; }
-
 PixelRect around(const PixelRect& a, const PixelRect& b) {
   const int y = std::min(a.y, b.y), x = std::min(a.x, b.x);
   return {y, x, std::max(a.y + a.height, b.y + b.height) - y, std::max(a.x + a.width, b.x + b.width) - x};
@@ -29,9 +27,9 @@ PixelRect around(const PixelRect& a, const PixelRect& b) {
 
 /// As many objects from `first` on as fit into a part; at least one.
 Batch batch_from(const std::vector<ObjectExtent>& objects, size_t first, int64_t part_pixels) {
-  Batch batch{first, first + 1, around(objects[first])};
+  Batch batch{first, first + 1, box_of(objects[first])};
   for (; batch.end < objects.size(); ++batch.end) {
-    const PixelRect larger = around(batch.part, around(objects[batch.end]));
+    const PixelRect larger = around(batch.part, box_of(objects[batch.end]));
     if (larger.pixels() > std::min(part_pixels, max_part_pixels)) break;
     batch.part = larger;
   }

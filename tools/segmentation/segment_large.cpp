@@ -64,7 +64,6 @@ std::string reason_for_whole_image(const Work& work) {
   if (tiling != Tiling::fit && tiling != Tiling::exact)
     return "--tiling " + to_string(tiling) + " averages tiles of the whole image; use fit or exact";
   if (work.plan.options.tta || method.averages_views()) return "--tta turns the whole image";
-  if (work.plan.filter.fill_holes) return "--fill-holes looks at whole objects";
   return {};
 }
 
@@ -125,7 +124,7 @@ struct Blocks {
     needed = needed_within(limit);
     peak = std::max(needed, fixed + window * bytes_per_decoded_pixel);
     disk = sizes.seen_pixels() * MapFolder::bytes_per_pixel(method) + sizes.decoded_pixels() * label_bytes +
-           sizes.pixels() * (sizes.resizes_labels() ? 6 : 2);
+           sizes.pixels() * (sizes.resizes_labels() || work.plan.filter.fill_holes ? 6 : 2);
   }
 
   /// The smallest limit that suffices: bands grow with the limit, and more memory is needed for them.
@@ -280,6 +279,17 @@ class Segmenting {
     return found;
   }
 
+  /// Fills the holes of objects in the labels of the image. What was decoded stays as it is.
+  void fill_holes_of(std::vector<ObjectExtent>& objects, const Sizes& sizes, const Blocks& blocks,
+                     std::unique_ptr<PlaneFile>& labels) const {
+    if (!sizes.resizes_labels()) {
+      auto copy = std::make_unique<PlaneFile>(scratch_ / "filled", 1, sizes.height, sizes.width, sizeof(int32_t));
+      copy_labels(*labels, sizes.height, sizes.width, *copy);
+      labels = std::move(copy);
+    }
+    with_name(name_, [&] { fill_holes_in_file(*labels, objects, blocks.left); });
+  }
+
   /// What the files to write need of the maps.
   LargeMaps maps_of(const MapFolder& maps, const Sizes& sizes, const Blocks& blocks) const {
     const int height = sizes.height, width = sizes.width;
@@ -313,6 +323,7 @@ class Segmenting {
     for (std::string& remark : remarks_on(image.brightness(), areas, work_.plan.trained, sizes.scale, work_.plan.norm,
                                           !work_.plan.scale_from_size))
       remarks.push_back(std::move(remark));
+    if (work_.plan.filter.fill_holes) fill_holes_of(objects, sizes, blocks, labels);
     Dropped dropped;
     std::vector<int32_t> numbers = number_kept(work_.plan.filter, sizes.height, sizes.width, objects, dropped);
     const auto count = int(objects.size());
