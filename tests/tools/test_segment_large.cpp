@@ -304,23 +304,71 @@ TEST_CASE("segment: filters with holes filled drop the same objects of an image 
   CHECK(read_bytes(folder / "parts/x_objects.csv") == read_bytes(folder / "whole/x_objects.csv"));
 }
 
+TEST_CASE("segment: with all views an image in blocks has the bytes of the image in one piece") {
+  const Folder folder;
+  put_bacteria(folder / "x.tif");
+  const std::string words = "segment x.tif --save labels,csv,field --tta --scale 0.7" + tiles + "--out ";
+  const Ran whole = run_basin(folder, words + "whole"), parts = run_basin(folder, words + "parts --max-memory 138M");
+  REQUIRE_MESSAGE(whole.code == 0, whole.err);
+  CHECK(!contains(whole.err, "blocks"));
+  REQUIRE_MESSAGE(parts.code == 0, parts.err);
+  CHECK_MESSAGE(contains(parts.err, "in 48 tiles of its eight views, of 256 x 256 pixels"), parts.err);
+  CHECK(read_labels(folder / "parts/x_masks.tif").ids == read_labels(folder / "whole/x_masks.png").ids);
+  for (const char* file : {"x_objects.csv", "x_field.npy"})
+    CHECK((read_bytes(folder / "parts" / file) == read_bytes(folder / "whole" / file)));
+}
+
 TEST_CASE("segment: an image in blocks that was killed again and again is continued, to the same bytes") {
   const Folder folder;
   put_bacteria(folder / "x.tif");
-  const std::string words = "segment x.tif --save labels --max-memory 135M" + blocks;
-  REQUIRE(run_basin(folder, words + "--out once").code == 0);
-  int killed = 0, continued = 0;
-  Ran ran{-1, "", ""};
-  for (int tenths = 2; ran.code != 0 && tenths < 200; tenths += tenths / 4 + 1) {
-    ran = run_basin(folder, words + "--out often --resume", "timeout -s KILL 0." + std::to_string(tenths));
-    if (tenths >= 10) ran = run_basin(folder, words + "--out often --resume");
-    killed += ran.code != 0;
-    continued += contains(ran.err, "continues after");
+  const std::string words = "segment x.tif --save labels,csv --fill-holes --max-memory 135M" + tiles;
+  for (const std::string views : {"--scale 1 ", "--scale 0.5 --tta "}) {
+    fs::remove_all(folder / "once"), fs::remove_all(folder / "often");
+    REQUIRE(run_basin(folder, words + views + "--out once").code == 0);
+    int killed = 0, continued = 0;
+    Ran ran{-1, "", ""};
+    // Ever later, as a run begins by reading the image.
+    for (int tenths = 3; ran.code != 0 && tenths < 100; tenths += tenths / 4 + 1) {
+      const std::string seconds = std::to_string(tenths / 10) + "." + std::to_string(tenths % 10);
+      ran = run_basin(folder, words + views + "--out often --resume", "timeout -s KILL " + seconds);
+      killed += ran.code != 0;
+      continued += contains(ran.err, "continues after");
+    }
+    REQUIRE_MESSAGE(ran.code == 0, ran.err);
+    CHECK(killed > 0);
+    for (const char* file : {"x_masks.tif", "x_objects.csv"})
+      CHECK((read_bytes(folder / "often" / file) == read_bytes(folder / "once" / file)));
+    CHECK(!fs::exists(folder / "often/.x.blocks"));
   }
-  REQUIRE_MESSAGE(ran.code == 0, ran.err);
-  CHECK(killed > 0);
-  CHECK(read_bytes(folder / "often/x_masks.tif") == read_bytes(folder / "once/x_masks.tif"));
-  CHECK(!fs::exists(folder / "often/.x.blocks"));
+}
+
+TEST_CASE("segment: decoding that was interrupted is continued only with the same settings") {
+  const Folder folder;
+  put_bacteria(folder / "x.tif");
+  // The first run fails when it writes its results.
+  fs::create_directories(folder / "out/x_objects.csv/full");
+  const std::string words = "segment x.tif --save labels,csv --max-memory 135M " + blocks;
+  REQUIRE(run_basin(folder, words + "--out out").code != 0);
+  fs::remove_all(folder / "out/x_objects.csv");
+  fs::copy(folder / "out", folder / "same", fs::copy_options::recursive);
+  fs::copy(folder / "out", folder / "filtered", fs::copy_options::recursive);
+  const auto run = [&](const std::string& options) { return run_basin(folder, words + " " + options); };
+  const Ran same = run("--resume --out same"), filtered = run("--resume --out filtered --fill-holes --min-size 99"),
+            other = run("--resume --out out --eps 1.1");
+  REQUIRE_MESSAGE(same.code == 0, same.err);
+  REQUIRE_MESSAGE(filtered.code == 0, filtered.err);
+  REQUIRE_MESSAGE(other.code == 0, other.err);
+  CHECK_MESSAGE(contains(same.err, "decoding continues after 100 %"), same.err);
+  CHECK_MESSAGE(contains(filtered.err, "decoding continues after 100 %"), filtered.err);
+  CHECK_MESSAGE(!contains(other.err, "decoding continues"), other.err);
+  const auto labels = [&](const std::string& out) { return read_labels(folder / (out + "/x_masks.tif")).ids; };
+  const auto check_equal = [&](const std::string& out, const std::string& options) {
+    REQUIRE(run_basin(folder, words + " --out fresh " + options).code == 0);
+    CHECK(labels(out) == labels("fresh"));
+  };
+  check_equal("same", "");
+  check_equal("filtered", "--fill-holes --min-size 99");
+  check_equal("out", "--eps 1.1");
 }
 
 TEST_CASE("segment: what cannot be done in blocks is refused in one sentence") {
@@ -332,7 +380,6 @@ TEST_CASE("segment: what cannot be done in blocks is refused in one sentence") {
     CHECK_MESSAGE(contains(ran.err, why), ran.err);
     CHECK(!fs::exists(folder / "out/x_masks.tif"));
   };
-  refused("--max-memory 135M --tta", "--tta turns the whole image");
   refused("--max-memory 135M --snap-noise majority", "--snap-noise majority looks for neighbours in the whole image");
   refused("--max-memory 50M", "50 MB are too little to segment it in blocks");
   refused("--max-memory much", "--max-memory much: expected bytes, such as 2G or 500M");
