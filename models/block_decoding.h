@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "engine/plane_file.h"
+#include "engine/record_file.h"
 
 namespace basin {
 
@@ -18,7 +19,10 @@ struct BlockDecoding {
   std::function<Maps(const PixelRect&)> maps = {};  // of a part of the image
   PlaneFile* clusters = nullptr;                    // int32, one plane of zeros: memory of the decoding
   PlaneFile* labels = nullptr;                      // int32, one plane of zeros: receives the labels
-  std::function<void(double)> progress = {};        // called with the share that is done, 0 to 1
+  /// Finished blocks, if they are to be kept. With the records of an earlier run, and its clusters and labels, decoding
+  /// continues after them.
+  RecordFile* records = nullptr;
+  std::function<void(double)> progress = {};  // called with the share that is done, 0 to 1, at the start and after each
 };
 
 /// The area of an object and its bounding box: rows y0 to y1 - 1, columns x0 to x1 - 1.
@@ -27,6 +31,11 @@ struct ObjectExtent {
   int y0 = INT32_MAX, x0 = INT32_MAX, y1 = 0, x1 = 0;
 
   void add(int y, int x);
+  /// Adds the pixels of a part of the object.
+  void add(const ObjectExtent& part);
 };
+
+/// The bounding box of an object with at least one pixel.
+inline PixelRect box_of(const ObjectExtent& o) { return {o.y0, o.x0, o.y1 - o.y0, o.x1 - o.x0}; }
 
 }  // namespace basin

@@ -192,26 +192,43 @@ Array read_npy(const fs::path& path) {
   return header->descr.ends_with("f2") ? widened(array) : array;
 }
 
-void write_npy(const fs::path& path, ElementType type, const std::vector<int64_t>& shape, const void* elements) {
+NpyFile::NpyFile(const fs::path& path, ElementType type, const std::vector<int64_t>& shape)
+    : file_(path), missing_(size_of(type)) {
   std::string header = "{'descr': '";
   for (const Descriptor& d : descriptors) {
     if (d.type == type) header += d.name;
   }
   header += "', 'fortran_order': False, 'shape': (";
-  uint64_t bytes = size_of(type);
   for (size_t i = 0; i < shape.size(); ++i) {
     BASIN_CHECK(shape[i] >= 0, "shape[", i, "] = ", shape[i]);
     header += (i ? ", " : "") + std::to_string(shape[i]);
-    bytes *= uint64_t(shape[i]);
+    missing_ *= uint64_t(shape[i]);
   }
   header += shape.size() == 1 ? ",), }" : "), }";
   header.append(63 - (10 + header.size()) % 64, ' ');
   header += '\n';
   BASIN_CHECK(header.size() < 65536, header.size(), " bytes of header");
-  OutputFile file(path);
   const char head[] = {'\x93', 'N', 'U', 'M', 'P', 'Y', 1, 0, char(header.size() & 255), char(header.size() >> 8)};
-  file.write(head, sizeof head);
-  file.write(header);
+  file_.write(head, sizeof head);
+  file_.write(header);
+}
+
+void NpyFile::write(const void* elements, uint64_t bytes) {
+  BASIN_CHECK(bytes <= missing_, bytes, " bytes, of ", missing_);
+  file_.write(elements, bytes);
+  missing_ -= bytes;
+}
+
+void NpyFile::commit() {
+  BASIN_CHECK(missing_ == 0, missing_, " bytes are missing");
+  file_.commit();
+}
+
+void write_npy(const fs::path& path, ElementType type, const std::vector<int64_t>& shape, const void* elements) {
+  uint64_t bytes = size_of(type);
+  for (const int64_t side : shape)
+    bytes *= uint64_t(side);
+  NpyFile file(path, type, shape);
   file.write(elements, bytes);
   file.commit();
 }

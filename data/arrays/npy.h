@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "data/arrays/array.h"
+#include "engine/files.h"
 
 namespace basin {
 
@@ -10,7 +11,22 @@ namespace basin {
 /// element type, and if the file is shorter or longer than its header says.
 Array read_npy(const std::filesystem::path&);
 
-/// Writes version 1 under a temporary name and renames. `elements` has as many elements as the product of `shape`,
+/// A .npy file, version 1, that is written part by part: its elements row-major, under a temporary name until commit()
+/// renames it.
+class NpyFile {
+ public:
+  NpyFile(const std::filesystem::path&, ElementType, const std::vector<int64_t>& shape);
+  /// The next `bytes` of the elements.
+  void write(const void* elements, uint64_t bytes);
+  /// To be called when all elements have been written.
+  void commit();
+
+ private:
+  OutputFile file_;
+  uint64_t missing_;  // bytes
+};
+
+/// Writes such a file at once. `elements` has as many elements as the product of `shape`,
 /// row-major.
 void write_npy(const std::filesystem::path&, ElementType, const std::vector<int64_t>& shape, const void* elements);
 template <class T>

@@ -25,40 +25,51 @@ std::vector<Box> boxes_of(const Labels& labels) {
 
 }  // namespace
 
+int64_t HoleFiller::fill(int32_t object, int height, int width, int32_t* labels, int64_t stride) {
+  outside_.assign(size_t(width) * size_t(height), 0);
+  const auto visit = [&](int y, int x) {
+    if (x < 0 || y < 0 || x >= width || y >= height || labels[y * stride + x] == object) return;
+    uint8_t& seen = outside_[size_t(y) * size_t(width) + size_t(x)];
+    if (!seen) open_.push_back(y * width + x);
+    seen = 1;
+  };
+  for (int x = 0; x < width; ++x)
+    visit(0, x), visit(height - 1, x);
+  for (int y = 0; y < height; ++y)
+    visit(y, 0), visit(y, width - 1);
+  while (!open_.empty()) {
+    const int y = open_.back() / width, x = open_.back() % width;
+    open_.pop_back();
+    visit(y - 1, x), visit(y + 1, x), visit(y, x - 1), visit(y, x + 1);
+  }
+  int64_t filled = 0;
+  for (int y = 0; y < height; ++y)
+    for (int x = 0; x < width; ++x)
+      if (labels[y * stride + x] == 0 && !outside_[size_t(y) * size_t(width) + size_t(x)])
+        labels[y * stride + x] = object, ++filled;
+  return filled;
+}
+
+std::vector<int32_t> filling_order(const std::vector<int64_t>& box_areas) {
+  std::vector<int32_t> order(box_areas.size());
+  std::iota(order.begin(), order.end(), 1);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int32_t a, int32_t b) { return box_areas[size_t(a) - 1] < box_areas[size_t(b) - 1]; });
+  return order;
+}
+
 Labels fill_holes(const Labels& labels) {
   Labels filled = labels;
   const std::vector<Box> boxes = boxes_of(labels);
-  std::vector<int32_t> order(size_t(labels.count));
-  std::iota(order.begin(), order.end(), 1);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int32_t a, int32_t b) { return boxes[size_t(a)].area() < boxes[size_t(b)].area(); });
-  std::vector<uint8_t> outside;
-  std::vector<int> open;
-  for (const int32_t k : order) {
+  std::vector<int64_t> areas;
+  for (size_t k = 1; k < boxes.size(); ++k)
+    areas.push_back(boxes[k].area());
+  HoleFiller filler;
+  for (const int32_t k : filling_order(areas)) {
     const Box& b = boxes[size_t(k)];
     if (b.x1 < b.x0) continue;
-    const int width = b.x1 - b.x0 + 1, height = b.y1 - b.y0 + 1;
-    outside.assign(size_t(width) * size_t(height), 0);
-    const auto visit = [&](int y, int x) {
-      if (x < 0 || y < 0 || x >= width || y >= height || labels(b.y0 + y, b.x0 + x) == k) return;
-      uint8_t& seen = outside[size_t(y) * size_t(width) + size_t(x)];
-      if (!seen) open.push_back(y * width + x);
-      seen = 1;
-    };
-    for (int x = 0; x < width; ++x)
-      visit(0, x), visit(height - 1, x);
-    for (int y = 0; y < height; ++y)
-      visit(y, 0), visit(y, width - 1);
-    while (!open.empty()) {
-      const int y = open.back() / width, x = open.back() % width;
-      open.pop_back();
-      visit(y - 1, x), visit(y + 1, x), visit(y, x - 1), visit(y, x + 1);
-    }
-    for (int y = 0; y < height; ++y)
-      for (int x = 0; x < width; ++x) {
-        int32_t& id = filled.ids[size_t(b.y0 + y) * size_t(labels.width) + size_t(b.x0 + x)];
-        if (id == 0 && !outside[size_t(y) * size_t(width) + size_t(x)]) id = k;
-      }
+    filler.fill(k, b.y1 - b.y0 + 1, b.x1 - b.x0 + 1, &filled.ids[size_t(b.y0) * size_t(labels.width) + size_t(b.x0)],
+                labels.width);
   }
   return filled;
 }

@@ -60,20 +60,15 @@ class Pickle {
   }
   void end_array() { tuple(), build(); }
 
-  /// An array of one number per pixel, which value(i) returns, in elements of type T.
+  /// An array [height, width] of elements of type T; write(y, row) sets one row of it.
   template <class T, class F>
-  void array(const std::vector<int64_t>& shape, const std::string& code, const char* order, const F& value) {
-    size_t n = 1;
-    for (const int64_t side : shape)
-      n *= size_t(side);
-    begin_array(shape, code, order);
-    bytes_of_size(n * sizeof(T));
-    std::vector<T> part;
-    for (size_t i = 0; i < n;) {
-      part.clear();
-      for (const size_t end = std::min(n, i + (size_t(1) << 20)); i < end; ++i)
-        part.push_back(T(value(i)));
-      file_.write(part.data(), part.size() * sizeof(T));
+  void rows(int height, int width, const std::string& code, const char* order, const F& write) {
+    begin_array({height, width}, code, order);
+    bytes_of_size(uint64_t(height) * uint64_t(width) * sizeof(T));
+    std::vector<T> row(static_cast<size_t>(width));
+    for (int y = 0; y < height; ++y) {
+      write(y, row.data());
+      file_.write(row.data(), row.size() * sizeof(T));
     }
     end_array();
   }
@@ -89,33 +84,61 @@ class Pickle {
   OutputFile& file_;
 };
 
-double median_diameter(const Labels& labels) {
-  if (labels.count == 0) return 0;
-  std::vector<int64_t> areas(size_t(labels.count) + 1);
-  for (const int32_t id : labels.ids)
-    ++areas[size_t(id)];
-  const auto middle = areas.begin() + 1 + labels.count / 2;
-  std::nth_element(areas.begin() + 1, middle, areas.end());
-  double area = double(*middle);
-  if (labels.count % 2 == 0) {
-    const double below = double(*std::max_element(areas.begin() + 1, middle));
+double median_diameter(std::vector<int64_t> areas) {
+  if (areas.empty()) return 0;
+  const auto middle = areas.begin() + ptrdiff_t(areas.size() / 2);
+  std::nth_element(areas.begin(), middle, areas.end());
+  const auto area = double(*middle);
+  if (areas.size() % 2 == 0) {
+    const auto below = double(*std::max_element(areas.begin(), middle));
     return (std::sqrt(below) + std::sqrt(area)) / std::sqrt(std::numbers::pi);
   }
   return equivalent_diameter(area);
 }
 
-bool on_border(const Labels& labels, size_t i) {
-  const int width = labels.width, y = int(i / size_t(width)), x = int(i % size_t(width));
-  const int32_t id = labels.ids[i];
-  const auto other = [&](int v, int u) {
-    return v < 0 || u < 0 || v >= labels.height || u >= width || labels(v, u) != id;
-  };
-  return other(y, x - 1) || other(y, x + 1) || other(y - 1, x) || other(y + 1, x);
+/// The labels of border pixels, row by row from the first on.
+class Borders {
+ public:
+  explicit Borders(const LabelRows& labels)
+      : labels_(labels), above_(size_t(labels.width)), row_(above_), below_(above_) {
+    labels.read(0, below_.data());
+  }
+  /// Row y, after row y - 1.
+  template <class T>
+  void next(int y, T* to) {
+    std::swap(above_, row_), std::swap(row_, below_);
+    const bool is_last = y + 1 == labels_.height;
+    if (!is_last) labels_.read(y + 1, below_.data());
+    const auto width = size_t(labels_.width);
+    for (size_t x = 0; x < width; ++x) {
+      const int32_t id = row_[x];
+      const bool on_border = y == 0 || is_last || x == 0 || x + 1 == width || row_[x - 1] != id || row_[x + 1] != id ||
+                             above_[x] != id || below_[x] != id;
+      to[x] = T(on_border ? id : 0);
+    }
+  }
+
+ private:
+  const LabelRows& labels_;
+  std::vector<int32_t> above_, row_, below_;
+};
+
+template <class T>
+void write_masks_and_outlines(Pickle& p, const LabelRows& labels, const std::string& code) {
+  p.text("masks");
+  std::vector<int32_t> row(size_t(labels.width));
+  p.rows<T>(labels.height, labels.width, code, "<", [&](int y, T* to) {
+    labels.read(y, row.data());
+    std::copy(row.begin(), row.end(), to);
+  });
+  p.text("outlines");
+  Borders borders(labels);
+  p.rows<T>(labels.height, labels.width, code, "<", [&](int y, T* to) { borders.next(y, to); });
 }
 
 }  // namespace
 
-void write_seg_npy(const std::filesystem::path& path, const Labels& labels, const std::filesystem::path& image) {
+void write_seg_npy(const std::filesystem::path& path, const LabelRows& labels, const std::filesystem::path& image) {
   OutputFile file(path);
   std::string header("\x93NUMPY\x01\x00\x76\x00{'descr': '|O', 'fortran_order': False, 'shape': (), }", 64);
   header.resize(127, ' ');
@@ -125,19 +148,17 @@ void write_seg_npy(const std::filesystem::path& path, const Labels& labels, cons
   p.empty_list(), p.mark(), p.empty_dict(), p.mark();
   p.text("filename");
   p.text(parse_json(to_text(Json(image.string()))).get<std::string>());  // invalid UTF-8 is replaced
-  const std::vector<int64_t> shape{labels.height, labels.width};
-  const auto pixels = [&](const std::string& name, const auto& value) {
-    p.text(name);
-    if (labels.count > 65535)
-      p.array<uint32_t>(shape, "u4", "<", value);
-    else
-      p.array<uint16_t>(shape, "u2", "<", value);
-  };
-  pixels("masks", [&](size_t i) { return labels.ids[i]; });
-  pixels("outlines", [&](size_t i) { return labels.ids[i] != 0 && on_border(labels, i) ? labels.ids[i] : 0; });
+  if (labels.areas.size() > 65535)
+    write_masks_and_outlines<uint32_t>(p, labels, "u4");
+  else
+    write_masks_and_outlines<uint16_t>(p, labels, "u2");
   p.text("ismanual");
-  p.array<uint8_t>({labels.count}, "b1", "|", [](size_t) { return 0; });
-  const double diameter = median_diameter(labels);
+  const auto objects = int64_t(labels.areas.size());
+  p.begin_array({objects}, "b1", "|");
+  p.bytes_of_size(uint64_t(objects));
+  p.raw(std::string(labels.areas.size(), '\0'));
+  p.end_array();
+  const double diameter = median_diameter(labels.areas);
   p.text("diameter"), p.real(diameter), p.text("est_diam"), p.real(diameter);
   p.text("chan_choose"), p.empty_list(), p.mark(), p.integer(0), p.integer(0), p.appends();
   p.text("flows"), p.empty_list(), p.mark();
@@ -147,6 +168,16 @@ void write_seg_npy(const std::filesystem::path& path, const Labels& labels, cons
   p.set_items(), p.appends();
   p.end_array(), p.stop();
   file.commit();
+}
+
+void write_seg_npy(const std::filesystem::path& path, const Labels& labels, const std::filesystem::path& image) {
+  LabelRows rows{labels.height, labels.width, std::vector<int64_t>(size_t(labels.count)), {}};
+  for (const int32_t id : labels.ids)
+    if (id > 0) ++rows.areas[size_t(id) - 1];
+  rows.read = [&](int y, int32_t* to) {
+    std::copy_n(labels.ids.data() + size_t(y) * size_t(labels.width), labels.width, to);
+  };
+  write_seg_npy(path, rows, image);
 }
 
 }  // namespace basin

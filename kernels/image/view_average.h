@@ -12,6 +12,8 @@ struct SquareSymmetry {
   int index = 0;
 
   BASIN_HD bool swaps_sides() const { return index % 2 != 0; }
+  /// The symmetry that undoes this one: every flip undoes itself.
+  BASIN_HD SquareSymmetry inverse() const { return {index < 4 ? (4 - index) % 4 : index}; }
   /// Moves pixel (y, x) of an image [height, width] to its new position.
   BASIN_HD void move(int height, int width, int& y, int& x) const {
     for (int turn = 0; turn < index % 4; ++turn) {

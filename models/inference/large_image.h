@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "engine/json_fwd.h"
+#include "data/dataset/normalise.h"
+#include "engine/plane_file.h"
 #include "models/inference/appearance.h"
-#include "models/inference/segmenter.h"
 
 namespace basin {
 
@@ -48,52 +48,6 @@ class LargeImage {
   std::vector<std::string> notes_;
   std::string fingerprint_;
   Stack stack_;
-};
-
-class SeenImage;
-
-/// The maps of a large image in files of a scratch folder, computed tile by tile: those that the network gives for the
-/// whole image. Tiles that are done are recorded, so that an interrupted run can be continued: a tile is recorded
-/// after its maps are on the disk, and whatever is not recorded is computed again.
-class MapFolder {
- public:
-  /// `height`, `width`: of the image as the network sees it. `resume`: keeps the tiles that are recorded in the folder.
-  /// `tiles`: exact ones.
-  MapFolder(const std::filesystem::path&, const Method&, int height, int width, std::vector<ExactTile> tiles,
-            bool resume);
-
-  /// Computes the tiles that are missing. `progress` is called with the number of tiles that are done after each.
-  void predict(const Exec&, const Predictor&, SeenImage&, const std::function<void(int64_t)>& progress);
-
-  int64_t tiles() const { return int64_t(tiles_.size()); }
-  int64_t done() const { return done_; }
-  /// A part of the maps of an image of height x width pixels, in host memory: resized like a part of what
-  /// at_image_size() gives, to the bit, if the network saw the image at another size.
-  Maps part(const PixelRect&, int height, int width) const;
-  /// The same of one of the maps.
-  Tensor part(const std::string& name, const PixelRect&, int height, int width) const;
-  /// A bound on the magnitude of the values of the vector field, resized in the same way; NaN if one is NaN.
-  float largest(int height, int width) const;
-
-  /// Bytes that the files need for each pixel of an image.
-  static int64_t bytes_per_pixel(const Method&);
-
- private:
-  struct Record {
-    int32_t tile;
-    float largest;
-  };
-  void write(int64_t tile, const Exec&, const Maps&, int top, int left);
-
-  std::filesystem::path records_;
-  int height_, width_;
-  std::vector<MapSpec> specs_;
-  std::string field_;
-  std::vector<std::unique_ptr<PlaneFile>> files_;  // of each map
-  std::vector<ExactTile> tiles_;
-  std::vector<bool> is_done_;
-  int64_t done_ = 0;
-  float largest_ = 0;
 };
 
 }  // namespace basin

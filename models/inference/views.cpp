@@ -1,9 +1,10 @@
 #include "models/inference/views.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <utility>
 
 #include "engine/pool.h"
-#include "kernels/image/view_average.h"
 
 namespace basin {
 namespace {
@@ -17,8 +18,9 @@ View<T, 3> channels_of(const View<T, 3>& map, int first, int count) {
   return {&map(first, 0, 0), {count, map.dim[1], map.dim[2]}};
 }
 
-/// Adds an eighth of a view's map, turned back, to the sum; the first view overwrites it.
-void add_view(const Exec& exec, const MapSpec& spec, SquareSymmetry symmetry, const Tensor& map, const Tensor& sum) {
+}  // namespace
+
+void add_view(const Exec& exec, const MapSpec& spec, SquareSymmetry symmetry, const Tensor& map, const Tensor& mean) {
   constexpr float weight = 1.f / kernels::square_symmetries;
   const bool is_first = symmetry.index == 0;
   for (int first = 0; first < spec.channels;) {
@@ -27,7 +29,7 @@ void add_view(const Exec& exec, const MapSpec& spec, SquareSymmetry symmetry, co
     while (end < spec.channels && spec.kind_of(end) == kind)
       ++end;
     const auto from = channels_of(map.view<const float, 3>(), first, end - first);
-    const auto to = channels_of(sum.view<float, 3>(), first, end - first);
+    const auto to = channels_of(mean.view<float, 3>(), first, end - first);
     switch (kind) {
       case Kind::scalar:
         kernels::add_undone_scalars(exec, symmetry, from, weight, is_first, to);
@@ -45,8 +47,6 @@ void add_view(const Exec& exec, const MapSpec& spec, SquareSymmetry symmetry, co
     first = end;
   }
 }
-
-}  // namespace
 
 bool can_average_views(const Method& method) {
   for (const MapSpec& spec : method.maps())
@@ -74,6 +74,30 @@ Maps predict_views(const Exec& exec, const Method& method, const Predictor& pred
     }
   }
   return mean;
+}
+
+std::vector<ViewTile> view_tiles(int height, int width, const TilingOptions& tiling, const NetworkNeeds& needs,
+                                 bool all_views) {
+  std::vector<ViewTile> tiles;
+  for (int k = 0; k < (all_views ? kernels::square_symmetries : 1); ++k) {
+    const SquareSymmetry view{k};
+    const auto begin = ptrdiff_t(tiles.size());
+    for (const ExactTile& tile :
+         view.swaps_sides() ? exact_tiles(width, height, tiling, needs) : exact_tiles(height, width, tiling, needs))
+      tiles.push_back({view, tile, before_view(view, tile.own, height, width)});
+    std::sort(tiles.begin() + begin, tiles.end(), [](const ViewTile& a, const ViewTile& b) {
+      return a.own.y != b.own.y ? a.own.y < b.own.y : a.own.x < b.own.x;
+    });
+  }
+  return tiles;
+}
+
+PixelRect before_view(SquareSymmetry symmetry, const PixelRect& r, int height, int width) {
+  if (symmetry.swaps_sides()) std::swap(height, width);
+  int y0 = r.y, x0 = r.x, y1 = r.y + r.height - 1, x1 = r.x + r.width - 1;
+  symmetry.inverse().move(height, width, y0, x0);
+  symmetry.inverse().move(height, width, y1, x1);
+  return {std::min(y0, y1), std::min(x0, x1), std::abs(y1 - y0) + 1, std::abs(x1 - x0) + 1};
 }
 
 }  // namespace basin

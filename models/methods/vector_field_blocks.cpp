@@ -1,58 +1,59 @@
 #include "models/methods/vector_field_blocks.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
-#include <numeric>
+#include <span>
+#include <unordered_map>
 
 #include "engine/pool.h"
 #include "kernels/cluster/border_points.h"
 #include "kernels/cluster/mask_points.h"
+#include "models/methods/cluster_sets.h"
 
 namespace basin {
 namespace {
 
 constexpr int min_side = 32;  // of a block
 
-/// Clusters of parts of the image, which become one where they turn out to be connected.
-class ClusterSets {
- public:
-  /// A new cluster whose smallest core point so far is at this pixel, in raster order. Numbers begin at 1.
-  int32_t add(int64_t first_pixel) {
-    parent_.push_back(int32_t(parent_.size()));
-    first_.push_back(first_pixel);
-    return parent_.back();
-  }
-  void unite(int32_t a, int32_t b) {
-    a = find(a), b = find(b);
-    if (a == b) return;
-    if (first_[size_t(b)] < first_[size_t(a)]) std::swap(a, b);
-    parent_[size_t(b)] = a;
-  }
-  /// Of each cluster the number of its set from 0, in the order of their smallest core points.
-  std::vector<int32_t> numbers() {
-    std::vector<int32_t> roots;
-    for (int32_t k = 1; k < int32_t(parent_.size()); ++k)
-      if (parent_[size_t(k)] == k) roots.push_back(k);
-    std::sort(roots.begin(), roots.end(), [&](int32_t a, int32_t b) { return first_[size_t(a)] < first_[size_t(b)]; });
-    std::vector<int32_t> number(parent_.size());
-    for (size_t k = 0; k < roots.size(); ++k)
-      number[size_t(roots[k])] = int32_t(k);
-    for (int32_t k = 1; k < int32_t(parent_.size()); ++k)
-      number[size_t(k)] = number[size_t(find(k))];
-    return number;
-  }
-
- private:
-  int32_t find(int32_t k) {
-    for (; parent_[size_t(k)] != k; k = parent_[size_t(k)])
-      parent_[size_t(k)] = parent_[size_t(parent_[size_t(k)])];
-    return k;
-  }
-
-  std::vector<int32_t> parent_{0};
-  std::vector<int64_t> first_{0};
+/// Two clusters that became one.
+struct United {
+  int32_t a, b;
 };
+
+/// The part of an object in a block.
+struct ObjectPart {
+  int64_t label;
+  ObjectExtent extent;
+};
+
+// Records of blocks: numbers of elements and elements.
+
+template <class T>
+void put(std::vector<std::byte>& record, const std::vector<T>& elements) {
+  const auto count = uint64_t(elements.size());
+  const auto append = [&](const auto& values) {
+    const auto bytes = std::as_bytes(std::span(values));
+    record.insert(record.end(), bytes.begin(), bytes.end());
+  };
+  append(std::array{count});
+  append(elements);
+}
+
+/// The elements at the beginning of a record, which loses them.
+template <class T>
+std::vector<T> take(std::span<const std::byte>& record) {
+  uint64_t count = 0;
+  BASIN_CHECK(record.size() >= sizeof count, record.size(), " bytes");
+  std::memcpy(&count, record.data(), sizeof count);
+  record = record.subspan(sizeof count);
+  BASIN_CHECK(count <= record.size() / sizeof(T), count, " elements in ", record.size(), " bytes");
+  std::vector<T> elements(count);
+  if (count > 0) std::memcpy(static_cast<void*>(elements.data()), record.data(), count * sizeof(T));
+  record = record.subspan(count * sizeof(T));
+  return elements;
+}
 
 class BlockDecoder {
  public:
@@ -77,18 +78,54 @@ class BlockDecoder {
   }
 
   std::vector<ObjectExtent> run() {
-    int64_t done = 0;
-    const int64_t all = 2 * blocks_along(image_.height) * blocks_along(image_.width);
-    const auto step = [&] {
-      if (image_.progress) image_.progress(double(++done) / double(all));
+    const int64_t blocks = blocks_along(image_.height) * blocks_along(image_.width);
+    const int64_t kept = image_.records ? int64_t(image_.records->records().size()) : 0;
+    BASIN_CHECK(kept <= 2 * blocks, kept, " records of ", blocks, " blocks");
+    int64_t number = 0;  // of a block in a pass
+    const auto report = [&] {
+      if (image_.progress && number >= kept) image_.progress(double(number) / double(2 * blocks));
     };
-    for_each_block([&](const PixelRect& block) { find_cores(block), step(); });
+    const auto in_blocks = [&](const auto& repeat, const auto& compute) {
+      for_each_block([&](const PixelRect& block) {
+        if (number < kept)
+          repeat(std::span<const std::byte>(image_.records->records()[size_t(number)]));
+        else
+          compute(block);
+        ++number;
+        report();
+      });
+    };
+    report();
+    in_blocks([&](std::span<const std::byte> record) { repeat_cores(record); },
+              [&](const PixelRect& block) { find_cores(block); });
     const std::vector<int32_t> numbers = clusters_.numbers();
-    for_each_block([&](const PixelRect& block) { label(block, numbers), step(); });
+    in_blocks([&](std::span<const std::byte> record) { add_parts(take<ObjectPart>(record)); },
+              [&](const PixelRect& block) { label(block, numbers); });
     return std::move(extents_);
   }
 
  private:
+  /// Records that a block is finished whose results are in a file.
+  void record(PlaneFile& file, const std::vector<std::byte>& content) {
+    if (!image_.records) return;
+    file.flush();
+    image_.records->append(content);
+  }
+
+  void repeat_cores(std::span<const std::byte> record) {
+    for (const int64_t first : take<int64_t>(record))
+      clusters_.add(first);
+    for (const United& pair : take<United>(record))
+      clusters_.unite(pair.a, pair.b);
+  }
+
+  void add_parts(const std::vector<ObjectPart>& parts) {
+    for (const ObjectPart& part : parts) {
+      if (size_t(part.label) > extents_.size()) extents_.resize(size_t(part.label));
+      extents_[size_t(part.label) - 1].add(part.extent);
+    }
+  }
+
   /// The foreground pixels of a part of the image, and where they end.
   struct Points {
     PixelRect window;
@@ -159,19 +196,29 @@ class BlockDecoder {
     options.border_points = false;
     const int64_t components = kernels::dbscan<float>(exec_, p.view(), options, {component.data(), {p.count()}});
     std::vector<int32_t> cluster(size_t(components), 0);  // of each component that has a core point of the block
+    std::vector<int64_t> first;                           // pixels of new clusters
+    std::vector<United> united;
     p.for_each([&](int i, int y, int x) {
       if (component[size_t(i)] < 0 || !block.contains(y, x)) return;
       int32_t& own = cluster[size_t(component[size_t(i)])];
-      if (own == 0) own = clusters_.add(int64_t(y) * image_.width + x);
+      if (own == 0) {
+        first.push_back(int64_t(y) * image_.width + x);
+        own = clusters_.add(first.back());
+      }
       cores[size_t(y - block.y) * size_t(block.width) + size_t(x - block.x)] = own;
     });
     const std::vector<int32_t> known = known_clusters(p.window);
     p.for_each([&](int i, int y, int x) {
-      if (component[size_t(i)] < 0 || cluster[size_t(component[size_t(i)])] == 0) return;
+      // An interrupted run may have left some in this block.
+      if (component[size_t(i)] < 0 || cluster[size_t(component[size_t(i)])] == 0 || block.contains(y, x)) return;
       const int32_t other = known[size_t(y - p.window.y) * size_t(p.window.width) + size_t(x - p.window.x)];
-      if (other != 0) clusters_.unite(cluster[size_t(component[size_t(i)])], other);
+      const int32_t own = cluster[size_t(component[size_t(i)])];
+      if (other != 0 && clusters_.unite(own, other)) united.push_back({own, other});
     });
     image_.clusters->write(0, block, cores.data(), block.width);
+    std::vector<std::byte> content;
+    put(content, first), put(content, united);
+    record(*image_.clusters, content);
   }
 
   void label(const PixelRect& block, const std::vector<int32_t>& numbers) {
@@ -185,14 +232,21 @@ class BlockDecoder {
     const View<int32_t, 1> view{labels.data(), {p.count()}};
     kernels::join_border_points<float>(exec_, p.view(), decoding_.dbscan.eps, view);
     kernels::snap_noise<float>(exec_, p.view(), decoding_.noise, decoding_.dbscan.eps, view);
+    std::vector<ObjectPart> parts;
+    std::unordered_map<int32_t, size_t> part_of;  // of objects in the block
     p.for_each([&](int i, int y, int x) {
       const int32_t id = labels[size_t(i)] + 1;
       if (id == 0 || !block.contains(y, x)) return;
       image[size_t(y - block.y) * size_t(block.width) + size_t(x - block.x)] = id;
-      if (size_t(id) > extents_.size()) extents_.resize(size_t(id));
-      extents_[size_t(id) - 1].add(y, x);
+      const auto [at, is_new] = part_of.emplace(id, parts.size());
+      if (is_new) parts.push_back({id, {}});
+      parts[at->second].extent.add(y, x);
     });
     image_.labels->write(0, block, image.data(), block.width);
+    add_parts(parts);
+    std::vector<std::byte> content;
+    put(content, parts);
+    record(*image_.labels, content);
   }
 
   const BlockDecoding& image_;
@@ -209,6 +263,12 @@ void ObjectExtent::add(int y, int x) {
   ++area;
   y0 = std::min(y0, y), y1 = std::max(y1, y + 1);
   x0 = std::min(x0, x), x1 = std::max(x1, x + 1);
+}
+
+void ObjectExtent::add(const ObjectExtent& part) {
+  area += part.area;
+  y0 = std::min(y0, part.y0), y1 = std::max(y1, part.y1);
+  x0 = std::min(x0, part.x0), x1 = std::max(x1, part.x1);
 }
 
 std::vector<ObjectExtent> decode_in_blocks(const BlockDecoding& image, const VectorFieldDecoding& decoding) {

@@ -17,6 +17,9 @@ namespace basin {
 /// 2. Clusters are numbered by their smallest core point, as DBSCAN does. The other points get their labels from the
 ///    core points within eps.
 ///
+/// Finished blocks are recorded, if there is a file for that, when their clusters or labels are on the disk: the
+/// numbers that a block began and made equal, and the extents of its parts of objects.
+///
 /// How far pixels move is bounded by the largest vector of the whole image. Works on the CPU. Throws one sentence if
 /// that is not finite, or if the surroundings of a block alone have more than window_pixels.
 std::vector<ObjectExtent> decode_in_blocks(const BlockDecoding&, const VectorFieldDecoding&);

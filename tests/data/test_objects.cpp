@@ -105,6 +105,27 @@ TEST_CASE("objects: a Cellpose file is a pickled array of one object") {
   const size_t masks = bytes.find("masks");
   REQUIRE(masks != std::string::npos);
   CHECK(contains(bytes.substr(masks), std::string("\x8e\x48\0\0\0\0\0\0\0", 9)));  // 36 pixels of 2 bytes
+  // Disks in all corners and at all sides: masks and their pixels beside another label or the edge, by definition.
+  Labels disks{13, 17, 5, std::vector<int32_t>(13 * 17)};
+  const int centres[5][2] = {{0, 0}, {3, 16}, {12, 15}, {9, 2}, {6, 8}};
+  for (int y = 0; y < 13; ++y)
+    for (int x = 0; x < 17; ++x)
+      for (int k = 0; k < 5; ++k)
+        if (std::hypot(y - centres[k][0], x - centres[k][1]) < 4.2) disks.ids[size_t(y * 17 + x)] = k + 1;
+  write_seg_npy(folder / "disks_seg.npy", disks, "x.tif");
+  const std::string written = read_bytes(folder / "disks_seg.npy");
+  const auto pixel = [&](const char* array, int y, int x) {
+    const std::string size("\x8e\xba\x01\0\0\0\0\0\0", 9);  // 221 pixels of 2 bytes
+    const size_t at = written.find(size, written.find(array)) + size.size() + size_t(2 * (y * 17 + x));
+    return int(uint8_t(written.at(at))) + 256 * int(uint8_t(written.at(at + 1)));
+  };
+  for (int y = 0; y < 13; ++y)
+    for (int x = 0; x < 17; ++x) {
+      const auto other = [&](int v, int u) { return v < 0 || u < 0 || v > 12 || u > 16 || disks(v, u) != disks(y, x); };
+      const bool border = other(y - 1, x) || other(y + 1, x) || other(y, x - 1) || other(y, x + 1);
+      CHECK(pixel("masks", y, x) == disks(y, x));
+      CHECK(pixel("outlines", y, x) == (border ? disks(y, x) : 0));
+    }
 }
 
 TEST_CASE("objects: filters count removed objects by reason and renumber the others") {

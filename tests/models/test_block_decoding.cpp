@@ -125,6 +125,60 @@ TEST_CASE("decoding in blocks: the labels are those of the image in one piece, f
   }
 }
 
+TEST_CASE("decoding in blocks: an interrupted decoding continues with the next block, to the same labels") {
+  const Maps maps = noisy_culture(230, 3, 0.4f);
+  VectorFieldDecoding d;
+  d.dbscan = {2.25, 8};
+  const int64_t window = window_of(40, maps, d);
+  const InBlocks want = decode_blocks(maps, d, window);
+  REQUIRE(want.windows == 2 * 36);
+  const Folder folder;
+  BlockDecoding image{230, 230, window};
+  const Tensor& field = maps["field"];
+  for (int64_t i = 0; i < int64_t(2) * 230 * 230; ++i)
+    image.largest = std::max(image.largest, std::abs(field.data<const float>()[i]));
+  int64_t reads = 0, stop_at = 0;
+  image.maps = [&](const PixelRect& r) {
+    if (++reads == stop_at) refuse("stopped");
+    return part(maps, r);
+  };
+  std::vector<ObjectExtent> extents;
+  const auto decode = [&](bool loses_last) {
+    if (loses_last)
+      std::filesystem::resize_file(folder / "records", std::filesystem::file_size(folder / "records") - 1);
+    PlaneFile clusters(folder / "clusters", 1, 230, 230, 4, true), labels(folder / "labels", 1, 230, 230, 4, true);
+    RecordFile records(folder / "records", "", true);
+    image.clusters = &clusters, image.labels = &labels, image.records = &records;
+    extents = decode_in_blocks(image, d);
+  };
+  // Each run computes six blocks and stops in the next one; every second one loses the record of its last block, whose
+  // clusters or labels are written.
+  int runs = 0;
+  for (bool finished = false; !finished; ++runs) {
+    stop_at = reads + 7;
+    try {
+      decode(runs % 2 == 1);
+      finished = true;
+    } catch (const Error&) {
+    }
+  }
+  CHECK(runs == 13);
+  CHECK(reads == 72 + 12 + 6);  // those that were stopped in, and those that lost their record
+  double first_share = -1;
+  image.progress = [&](double share) { first_share = first_share < 0 ? share : first_share; };
+  decode(false);
+  CHECK(first_share == 1);
+  CHECK(reads == 72 + 12 + 6);
+  std::vector<int32_t> ids(want.labels.ids.size());
+  PlaneFile(folder / "labels", 1, 230, 230, 4, true).read(0, {0, 0, 230, 230}, ids.data());
+  CHECK(ids == want.labels.ids);
+  REQUIRE(extents.size() == want.extents.size());
+  for (size_t k = 0; k < extents.size(); ++k)
+    CHECK((extents[k].area == want.extents[k].area && extents[k].y0 == want.extents[k].y0 &&
+           extents[k].x0 == want.extents[k].x0 && extents[k].y1 == want.extents[k].y1 &&
+           extents[k].x1 == want.extents[k].x1));
+}
+
 TEST_CASE("decoding in blocks: every solver gives the labels of the image in one piece") {
   const Maps maps = noisy_culture(200, 5, 0.3f);
   using kernels::Solver, kernels::Suppression;

@@ -5,6 +5,7 @@
 #include "data/files/image_parts.h"
 #include "data/objects/write_stack.h"
 #include "models/inference/large_image.h"
+#include "models/inference/map_folder.h"
 #include "models/inference/scale_search.h"
 #include "models/inference/seen_image.h"
 #include "tests/support/file_support.h"
@@ -165,51 +166,69 @@ TEST_CASE("large images: parts are normalised like the whole image, whatever the
   CHECK(large(other, 1, {}, 900).fingerprint() != large(cases[0].image, 1, {}, 900).fingerprint());
 }
 
-TEST_CASE("large images: the maps of tiles are those of the whole image, also after an interruption") {
+namespace {
+
+/// Whether a part of maps of an image has the values of the whole maps.
+bool equal_part(const Maps& part, const Maps& whole, const PixelRect& r) {
+  for (const char* name : {"logit", "field"}) {
+    const View<const float, 3> a = part[name].view<const float, 3>(), b = whole[name].view<const float, 3>();
+    if (a.dim[0] != b.dim[0]) return false;
+    for (int c = 0; c < a.dim[0]; ++c)
+      for (int y = 0; y < r.height; ++y)
+        for (int x = 0; x < r.width; ++x)
+          if (a(c, y, x) != b(c, r.y + y, r.x + x)) return false;
+  }
+  return true;
+}
+
+float largest_of(const Tensor& map) {
+  const View<const float, 3> view = map.view<const float, 3>();
+  return std::transform_reduce(
+      view.data, view.data + int64_t(view.dim[0]) * view.dim[1] * view.dim[2], 0.f,
+      [](float u, float v) { return std::max(u, v); }, [](float v) { return std::abs(v); });
+}
+
+}  // namespace
+
+TEST_CASE("large images: the maps of tiles and of all views are those of the whole image, also after an interruption") {
   const Exec cpu;
   const Untrained untrained;
-  const Image image = noise_image(300, 421, 1, PixelType::u8, 7);
   const Normalisation norm = parse_normalisation("percentile:1,99.8");
-  const LargeImage parts = large(image, 1, norm, 10000);
-  const SegmentOptions options{{Tiling::exact, 160}};
-  const Maps want = predict_source(cpu, untrained.method, *untrained.predictor, Source(image, 1, norm, "x"), options);
-  const std::vector<ExactTile> tiles =
-      exact_tiles(300, 421, options.tiling, *untrained.predictor->needs_of_exact_tiles());
-  REQUIRE(tiles.size() > 4);
-  const PixelRect r{13, 20, 270, 390};
-  const auto check_maps = [&](const MapFolder& maps) {
-    const Maps got = maps.part(r, 300, 421);
-    for (const char* name : {"logit", "field"}) {
-      const View<const float, 3> a = got[name].view<const float, 3>(), b = want[name].view<const float, 3>();
-      bool equal = a.dim[0] == b.dim[0];
-      for (int c = 0; equal && c < a.dim[0]; ++c)
-        for (int y = 0; y < r.height; ++y)
-          for (int x = 0; x < r.width; ++x)
-            equal = equal && a(c, y, x) == b(c, r.y + y, r.x + x);
-      CHECK(equal);
+  for (const bool views : {false, true}) {
+    CAPTURE(views);
+    const int height = views ? 140 : 300, width = views ? 187 : 421;
+    const Image image = noise_image(height, width, 1, PixelType::u8, 7);
+    const LargeImage parts = large(image, 1, norm, 10000);
+    const SegmentOptions options{{Tiling::exact, views ? 128 : 160}, 1, views};
+    const Maps want = predict_source(cpu, untrained.method, *untrained.predictor, Source(image, 1, norm, "x"), options);
+    const std::vector<ViewTile> tiles =
+        view_tiles(height, width, options.tiling, *untrained.predictor->needs_of_exact_tiles(), views);
+    const auto all = int64_t(tiles.size());
+    REQUIRE(all > 4);
+    const PixelRect r{13, 20, height - 30, width - 31};
+    for (const int64_t max_bytes : {int64_t(1000), int64_t(1) << 30}) {
+      const Folder folder;
+      SeenImage seen(parts, 1, max_bytes);
+      const auto interrupt = [&](int64_t after) {
+        MapFolder maps(folder.path(), untrained.method, height, width, tiles, true);
+        CHECK_THROWS(maps.predict(cpu, *untrained.predictor, seen, [&](int64_t done) {
+          if (done == after) refuse("stopped");
+        }));
+      };
+      interrupt(3);
+      std::ofstream(folder.path() / "tiles", std::ios::app) << "cut";  // a record that was being written
+      interrupt(all - 2);
+      // The maps of a tile are written, but not its record.
+      fs::resize_file(folder.path() / "tiles", fs::file_size(folder.path() / "tiles") - 1);
+      for (const int64_t done : {all - 3, all}) {
+        MapFolder maps(folder.path(), untrained.method, height, width, tiles, true);
+        CHECK(maps.done() == done);
+        maps.predict(cpu, *untrained.predictor, seen, {});
+        CHECK(equal_part(maps.part(r, height, width), want, r));
+        CHECK(maps.largest(height, width) == largest_of(want["field"]));
+      }
+      CHECK(MapFolder(folder.path(), untrained.method, height, width, tiles, false).done() == 0);
     }
-    float largest = 0;
-    for (int64_t i = 0; i < int64_t(2) * 300 * 421; ++i)
-      largest = std::max(largest, std::abs(want["field"].data<const float>()[i]));
-    CHECK(maps.largest(300, 421) == largest);
-  };
-  for (const int64_t max_bytes : {int64_t(1000), int64_t(1) << 30}) {
-    const Folder folder;
-    SeenImage seen(parts, 1, max_bytes);
-    {
-      MapFolder maps(folder.path(), untrained.method, 300, 421, tiles, false);
-      CHECK_THROWS(maps.predict(cpu, *untrained.predictor, seen, [&](int64_t done) {
-        if (done == 3) refuse("stopped");
-      }));
-    }
-    std::ofstream(folder.path() / "tiles", std::ios::app) << "cut";  // a record that was being written
-    for (const int64_t done : {int64_t(3), int64_t(tiles.size())}) {
-      MapFolder maps(folder.path(), untrained.method, 300, 421, tiles, true);
-      CHECK(maps.done() == done);
-      maps.predict(cpu, *untrained.predictor, seen, {});
-      check_maps(maps);
-    }
-    CHECK(MapFolder(folder.path(), untrained.method, 300, 421, tiles, false).done() == 0);
   }
 }
 
@@ -242,7 +261,7 @@ TEST_CASE("large images: at a scale, parts of the image and of its maps are thos
       const SegmentOptions options{{Tiling::exact, 160}, scale};
       MapFolder maps(
           folder.path(), untrained.method, seen.height(), seen.width(),
-          exact_tiles(seen.height(), seen.width(), options.tiling, *untrained.predictor->needs_of_exact_tiles()),
+          view_tiles(seen.height(), seen.width(), options.tiling, *untrained.predictor->needs_of_exact_tiles(), false),
           false);
       maps.predict(cpu, *untrained.predictor, seen, {});
       Maps want = predict_source(cpu, untrained.method, *untrained.predictor, source, options);

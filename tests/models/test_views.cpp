@@ -46,6 +46,28 @@ Tensor some_image(const Exec& exec, int channels = 1) {
 
 }  // namespace
 
+TEST_CASE("views: the inverse of a symmetry brings every pixel back, and parts of views are parts of the image") {
+  for (int k = 0; k < kernels::square_symmetries; ++k) {
+    const kernels::SquareSymmetry view{k};
+    CAPTURE(k);
+    const int view_height = view.swaps_sides() ? width : height, view_width = view.swaps_sides() ? height : width;
+    const PixelRect part{1, 2, 3, 2};
+    std::vector<int> seen(size_t(height * width));
+    for (int y = 0; y < height; ++y)
+      for (int x = 0; x < width; ++x) {
+        int v = y, u = x;
+        view.move(height, width, v, u);
+        seen[size_t(y * width + x)] = part.contains(v, u);
+        view.inverse().move(view_height, view_width, v, u);
+        CHECK((v == y && u == x));
+      }
+    const PixelRect before = before_view(view, part, height, width);
+    for (int y = 0; y < height; ++y)
+      for (int x = 0; x < width; ++x)
+        CHECK(before.contains(y, x) == bool(seen[size_t(y * width + x)]));
+  }
+}
+
 TEST_CASE("views: an equivariant method gives the same maps with and without averaging over views") {
   for (const Exec& exec : execs()) {
     const FakeMethod method(specs(right), equivariant);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "data/dataset/fill_holes.h"
 #include "data/files/encoders.h"
 #include "data/synth/synth.h"
 #include "engine/json.h"
@@ -99,6 +100,36 @@ TEST_CASE("segment: measurements, outlines and tables of an image in blocks have
   CHECK(read_bytes(folder / "none/x.geojson") == empty);
 }
 
+TEST_CASE(
+    "segment: probability, flow, scores, maps and Cellpose's file of an image in blocks have the bytes of those in one "
+    "piece") {
+  const Folder folder;
+  put_bacteria(folder / "x.tif");
+  int number = 0;
+  for (const std::string scale : {"1", "0.7", "1.4"}) {
+    CAPTURE(scale);
+    const std::string out = std::to_string(++number);
+    const std::string words = "segment x.tif --save labels,npy,probability,flow,scores,field,logit --min-size 20 " +
+                              tiles + "--scale " + scale;
+    const Ran whole = run_basin(folder, words + " --out whole" + out),
+              parts = run_basin(folder, words + " --out parts" + out + " --max-memory 138M");
+    REQUIRE_MESSAGE(whole.code == 0, whole.err);
+    CHECK(!contains(whole.err, "blocks"));
+    REQUIRE_MESSAGE(parts.code == 0, parts.err);
+    CHECK(contains(parts.err, "so they are segmented"));
+    for (const std::string file :
+         {"x_seg.npy", "x_probability.png", "x_flow.png", "x_scores.csv", "x_field.npy", "x_logit.npy"}) {
+      CAPTURE(file);
+      const std::string want = read_bytes(folder / ("whole" + out) / file);
+      CHECK(want.size() > 500);
+      CHECK((read_bytes(folder / ("parts" + out) / file) == want));
+    }
+  }
+  // Scores of an earlier run are not those of new objects.
+  REQUIRE(run_basin(folder, "segment x.tif --out parts1 --save labels --max-memory 138M" + blocks).code == 0);
+  CHECK(!fs::exists(folder / "parts1/x_scores.csv"));
+}
+
 TEST_CASE("segment: at any scale an image in blocks has the labels of the image in one piece") {
   const Folder folder;
   put_bacteria(folder / "x.tif");
@@ -172,8 +203,9 @@ TEST_CASE(
   };
   const auto write = [&](const std::string& name, int64_t memory) {
     tools::ImageFiles files(folder / name);
-    tools::write_large_objects({"csv", "geojson", "rois"}, {large, labels, objects, foreground, 1 << 20, memory, {}},
-                               files);
+    tools::write_large_objects(
+        {"csv", "geojson", "rois", "scores"},
+        {"x.tif", large, labels, objects, {height, width, 1, foreground, {}, {}}, 1 << 20, memory, {}}, files);
     files.keep();
   };
   write("at_once", 1 << 30);
@@ -181,7 +213,7 @@ TEST_CASE(
   CHECK(std::count(lines.begin(), lines.end(), '\n') == 37);
   for (const int64_t part_pixels : {220, 700, 2500}) {
     write("parts", part_pixels * 70);
-    for (const std::string end : {"_objects.csv", ".geojson", "_rois.zip"})
+    for (const std::string end : {"_objects.csv", ".geojson", "_rois.zip", "_scores.csv"})
       CHECK(read_bytes(folder / ("parts" + end)) == read_bytes(folder / ("at_once" + end)));
   }
   CHECK(contains(refusal([&] { write("none", 3000); }), "object 1 alone spans 14 x 14 pixels"));
@@ -215,23 +247,124 @@ TEST_CASE("segment: labels that are resized in a file are those of labels that a
   }
 }
 
+TEST_CASE("segment: holes in a file of labels are filled like those in memory, and count as area of their objects") {
+  const Folder folder;
+  // Rings in rings that share corners, open rings, rings at the edge, and objects of many pieces.
+  const int height = 61, width = 83;
+  Labels labels{height, width, 40, std::vector<int32_t>(size_t(height) * width)};
+  const std::vector<double> u = uniform<double>(200, 0, 1, 3);
+  for (int k = 1; k <= 40; ++k) {
+    const double cy = u[size_t(4 * k)] * height, cx = u[size_t(4 * k + 1)] * width,
+                 radius = 3 + 12 * u[size_t(4 * k + 2)];
+    for (int y = 0; y < height; ++y)
+      for (int x = 0; x < width; ++x) {
+        const double d = std::hypot(y - cy, x - cx);
+        if (d < radius && d > radius - 2 && (k % 3 > 0 || x > cx - 2)) labels.ids[size_t(y * width + x)] = k;
+      }
+  }
+  const Labels want = fill_holes(labels);
+  REQUIRE(want.ids != labels.ids);
+  std::vector<ObjectExtent> objects(40), filled(40);
+  for (int y = 0; y < height; ++y)
+    for (int x = 0; x < width; ++x) {
+      if (labels(y, x) > 0) objects[size_t(labels(y, x)) - 1].add(y, x);
+      if (want(y, x) > 0) filled[size_t(want(y, x)) - 1].add(y, x);
+    }
+  PlaneFile from(folder / "from", 1, height, width, 4), file(folder / "file", 1, height, width, 4);
+  from.write(0, {0, 0, height, width}, labels.ids.data(), width);
+  tools::copy_labels(from, height, width, file);
+  tools::fill_holes_in_file(file, objects, 1 << 20);
+  std::vector<int32_t> got(want.ids.size());
+  file.read(0, {0, 0, height, width}, got.data());
+  CHECK(got == want.ids);
+  for (size_t k = 0; k < objects.size(); ++k)
+    CHECK((objects[k].area == filled[k].area && objects[k].y0 == filled[k].y0 && objects[k].x1 == filled[k].x1));
+  CHECK(contains(refusal([&] { tools::fill_holes_in_file(file, objects, 5000); }), "an object spans "));
+}
+
+TEST_CASE("segment: filters with holes filled drop the same objects of an image in blocks as of one in one piece") {
+  const Folder folder;
+  put_bacteria(folder / "x.tif");
+  // Clusters of touching bacteria, which enclose background.
+  const std::string words =
+      "segment x.tif --save labels,csv --min-size 60 --max-size 8000 --exclude-edges --eps 2.9 "
+      "--min-samples 3 --steps 1 --snap-noise none " +
+      blocks;
+  const Ran whole = run_basin(folder, words + "--fill-holes --out whole"),
+            open = run_basin(folder, words + "--out open"),
+            parts = run_basin(folder, words + "--fill-holes --out parts --max-memory 135M");
+  REQUIRE_MESSAGE(whole.code == 0, whole.err);
+  REQUIRE_MESSAGE(parts.code == 0, parts.err);
+  CHECK(contains(parts.err, "so they are segmented"));
+  const Labels a = read_labels(folder / "whole/x_masks.png"), b = read_labels(folder / "parts/x_masks.tif");
+  CHECK(a.ids != read_labels(folder / "open/x_masks.png").ids);
+  CHECK(b.ids == a.ids);
+  CHECK_MESSAGE(contains(whole.out, "dropped"), whole.out);
+  CHECK(parts.out.substr(0, parts.out.find('\n')) == whole.out.substr(0, whole.out.find('\n')));
+  CHECK(read_bytes(folder / "parts/x_objects.csv") == read_bytes(folder / "whole/x_objects.csv"));
+}
+
+TEST_CASE("segment: with all views an image in blocks has the bytes of the image in one piece") {
+  const Folder folder;
+  put_bacteria(folder / "x.tif");
+  const std::string words = "segment x.tif --save labels,csv,field --tta --scale 0.7" + tiles + "--out ";
+  const Ran whole = run_basin(folder, words + "whole"), parts = run_basin(folder, words + "parts --max-memory 138M");
+  REQUIRE_MESSAGE(whole.code == 0, whole.err);
+  CHECK(!contains(whole.err, "blocks"));
+  REQUIRE_MESSAGE(parts.code == 0, parts.err);
+  CHECK_MESSAGE(contains(parts.err, "in 48 tiles of its eight views, of 256 x 256 pixels"), parts.err);
+  CHECK(read_labels(folder / "parts/x_masks.tif").ids == read_labels(folder / "whole/x_masks.png").ids);
+  for (const char* file : {"x_objects.csv", "x_field.npy"})
+    CHECK((read_bytes(folder / "parts" / file) == read_bytes(folder / "whole" / file)));
+}
+
 TEST_CASE("segment: an image in blocks that was killed again and again is continued, to the same bytes") {
   const Folder folder;
   put_bacteria(folder / "x.tif");
-  const std::string words = "segment x.tif --save labels --max-memory 135M" + blocks;
-  REQUIRE(run_basin(folder, words + "--out once").code == 0);
-  int killed = 0, continued = 0;
-  Ran ran{-1, "", ""};
-  for (int tenths = 2; ran.code != 0 && tenths < 200; tenths += tenths / 4 + 1) {
-    ran = run_basin(folder, words + "--out often --resume", "timeout -s KILL 0." + std::to_string(tenths));
-    if (tenths >= 10) ran = run_basin(folder, words + "--out often --resume");
-    killed += ran.code != 0;
-    continued += contains(ran.err, "continues after");
+  const std::string words = "segment x.tif --save labels,csv --fill-holes --max-memory 138M" + tiles;
+  for (const std::string views : {"--scale 1 ", "--scale 0.5 --tta "}) {
+    fs::remove_all(folder / "once"), fs::remove_all(folder / "often");
+    REQUIRE(run_basin(folder, words + views + "--out once").code == 0);
+    int killed = 0, continued = 0;
+    Ran ran{-1, "", ""};
+    // Ever later, as a run begins by reading the image.
+    for (int tenths = 3; ran.code != 0 && tenths < 100; tenths += tenths / 4 + 1) {
+      const std::string seconds = std::to_string(tenths / 10) + "." + std::to_string(tenths % 10);
+      ran = run_basin(folder, words + views + "--out often --resume", "timeout -s KILL " + seconds);
+      killed += ran.code != 0;
+      continued += contains(ran.err, "continues after");
+    }
+    REQUIRE_MESSAGE(ran.code == 0, ran.err);
+    CHECK(killed > 0);
+    for (const char* file : {"x_masks.tif", "x_objects.csv"})
+      CHECK((read_bytes(folder / "often" / file) == read_bytes(folder / "once" / file)));
+    CHECK(!fs::exists(folder / "often/.x.blocks"));
   }
-  REQUIRE_MESSAGE(ran.code == 0, ran.err);
-  CHECK(killed > 0);
-  CHECK(read_bytes(folder / "often/x_masks.tif") == read_bytes(folder / "once/x_masks.tif"));
-  CHECK(!fs::exists(folder / "often/.x.blocks"));
+}
+
+TEST_CASE("segment: decoding that was interrupted is continued only with the same settings; filters may be others") {
+  const Folder folder;
+  put_bacteria(folder / "x.tif");
+  const std::string words =
+      "segment x.tif --save labels,csv --max-memory 135M --min-samples 3 --steps 1 --snap-noise none " + blocks;
+  // The first run fails when it writes its results. Its clusters have holes.
+  fs::create_directories(folder / "other/x_objects.csv/full");
+  REQUIRE(run_basin(folder, words + "--eps 2.9 --fill-holes --out other").code != 0);
+  fs::remove_all(folder / "other/x_objects.csv");
+  for (const char* copy : {"same", "filtered"})
+    fs::copy(folder / "other", folder / copy, fs::copy_options::recursive);
+  int number = 0;
+  const auto check_continues = [&](const std::string& out, const std::string& options, bool continues) {
+    const Ran ran = run_basin(folder, words + options + " --resume --out " + out);
+    REQUIRE_MESSAGE(ran.code == 0, ran.err);
+    CHECK_MESSAGE(contains(ran.err, "decoding continues after 100 %") == continues, ran.err);
+    const std::string fresh = "fresh" + std::to_string(++number);
+    REQUIRE(run_basin(folder, words + options + " --out " + fresh).code == 0);
+    CHECK(read_labels(folder / (out + "/x_masks.tif")).ids == read_labels(folder / (fresh + "/x_masks.tif")).ids);
+  };
+  check_continues("same", "--eps 2.9", true);
+  check_continues("filtered", "--eps 2.9 --fill-holes --min-size 500", true);
+  check_continues("other", "--eps 2.1", false);
 }
 
 TEST_CASE("segment: what cannot be done in blocks is refused in one sentence") {
@@ -243,9 +376,6 @@ TEST_CASE("segment: what cannot be done in blocks is refused in one sentence") {
     CHECK_MESSAGE(contains(ran.err, why), ran.err);
     CHECK(!fs::exists(folder / "out/x_masks.tif"));
   };
-  refused("--max-memory 135M --save labels,npy", "--save npy needs it whole; use csv, geojson, labels, outlines");
-  refused("--max-memory 135M --tta", "--tta turns the whole image");
-  refused("--max-memory 135M --fill-holes", "--fill-holes looks at whole objects");
   refused("--max-memory 135M --snap-noise majority", "--snap-noise majority looks for neighbours in the whole image");
   refused("--max-memory 50M", "50 MB are too little to segment it in blocks");
   refused("--max-memory much", "--max-memory much: expected bytes, such as 2G or 500M");

@@ -1,5 +1,6 @@
 #include "tools/results/large_labels.h"
 
+#include "data/dataset/fill_holes.h"
 #include "data/files/labels.h"
 
 namespace basin::tools {
@@ -17,6 +18,37 @@ std::vector<ObjectExtent> resize_labels(const PlaneFile& from, int from_height, 
     to.write(0, {y, 0, 1, width}, resized.data(), width);
   }
   return extents;
+}
+
+void copy_labels(const PlaneFile& from, int height, int width, PlaneFile& to) {
+  std::vector<int32_t> row(static_cast<size_t>(width));
+  for (int y = 0; y < height; ++y) {
+    from.read(0, {y, 0, 1, width}, row.data());
+    to.write(0, {y, 0, 1, width}, row.data(), width);
+  }
+}
+
+void fill_holes_in_file(PlaneFile& file, std::vector<ObjectExtent>& objects, int64_t memory) {
+  constexpr int64_t bytes_per_pixel = 20;  // labels, those seen from outside, and the stack of a search
+  std::vector<int64_t> areas;
+  for (const ObjectExtent& o : objects)
+    areas.push_back(o.area > 0 ? box_of(o).pixels() : 0);
+  HoleFiller filler;
+  std::vector<int32_t> labels;
+  for (const int32_t k : filling_order(areas)) {
+    ObjectExtent& o = objects[size_t(k) - 1];
+    if (o.area == 0) continue;
+    const PixelRect box = box_of(o);
+    if (box.pixels() > memory / bytes_per_pixel)
+      refuse("an object spans ", box.width, " x ", box.height, " pixels from (", box.x, ", ", box.y,
+             ") on, too many to fill its holes; raise --max-memory, or leave out --fill-holes");
+    labels.resize(size_t(box.pixels()));
+    file.read(0, box, labels.data());
+    const int64_t filled = filler.fill(k, box.height, box.width, labels.data(), box.width);
+    if (filled == 0) continue;
+    o.area += filled;
+    file.write(0, box, labels.data(), box.width);
+  }
 }
 
 std::vector<int32_t> number_kept(const ObjectFilter& filter, int height, int width, std::vector<ObjectExtent>& objects,

@@ -41,6 +41,13 @@ class LargeLabels {
 std::vector<ObjectExtent> resize_labels(const PlaneFile& from, int from_height, int from_width, PlaneFile& to,
                                         int height, int width, int objects);
 
+/// Copies labels of height x width pixels from one file to another.
+void copy_labels(const PlaneFile& from, int height, int width, PlaneFile& to);
+
+/// Fills the holes of objects in a file of labels like fill_holes(), and adds them to the areas of the objects. Throws
+/// one sentence if the bounding box of an object alone needs more than `memory` bytes.
+void fill_holes_in_file(PlaneFile&, std::vector<ObjectExtent>& objects, int64_t memory);
+
 /// The new numbers of objects 0, 1, ... after the filter: 0 of those that it drops, and of those without a pixel.
 /// `objects` keeps the extents of the others.
 std::vector<int32_t> number_kept(const ObjectFilter&, int height, int width, std::vector<ObjectExtent>& objects,

@@ -20,8 +20,6 @@ struct Batch {
   PixelRect part;
 };
 
-PixelRect around(const ObjectExtent& o) { return {o.y0, o.x0, o.y1 - o.y0, o.x1 - o.x0}; }
-
 PixelRect around(const PixelRect& a, const PixelRect& b) {
   const int y = std::min(a.y, b.y), x = std::min(a.x, b.x);
   return {y, x, std::max(a.y + a.height, b.y + b.height) - y, std::max(a.x + a.width, b.x + b.width) - x};
@@ -29,9 +27,9 @@ PixelRect around(const PixelRect& a, const PixelRect& b) {
 
 /// As many objects from `first` on as fit into a part; at least one.
 Batch batch_from(const std::vector<ObjectExtent>& objects, size_t first, int64_t part_pixels) {
-  Batch batch{first, first + 1, around(objects[first])};
+  Batch batch{first, first + 1, box_of(objects[first])};
   for (; batch.end < objects.size(); ++batch.end) {
-    const PixelRect larger = around(batch.part, around(objects[batch.end]));
+    const PixelRect larger = around(batch.part, box_of(objects[batch.end]));
     if (larger.pixels() > std::min(part_pixels, max_part_pixels)) break;
     batch.part = larger;
   }
@@ -50,13 +48,11 @@ Labels labels_of(const LargeLabels& labels, const Batch& batch) {
   return own;
 }
 
-/// The rows of a batch in the table of all objects.
-ObjectTable table_of(const LargeResults& r, const Batch& batch, const Labels& labels) {
+Measurements measured(const LargeResults& r, const Batch& batch, const Labels& labels) {
   const Image pixels = r.image.raw_part(batch.part);
-  const std::vector<float> foreground = r.foreground ? r.foreground(batch.part) : std::vector<float>();
+  const std::vector<float> foreground = r.maps.foreground ? r.maps.foreground(batch.part) : std::vector<float>();
   const ImagePart part{batch.part.y, batch.part.x, r.image.height(), r.image.width()};
-  return basin::table_of(measure(labels, &pixels, foreground, part), {}, r.image.stack().pixel_size.value_or(0),
-                         int64_t(batch.first) + 1);
+  return measure(labels, &pixels, foreground, part);
 }
 
 }  // namespace
@@ -68,15 +64,21 @@ void write_large_objects(const std::set<std::string>& save, const LargeResults& 
   if (save.contains("csv")) csv.emplace(files.path(table_suffix));
   if (save.contains("geojson")) geojson.emplace(files.path(".geojson"));
   if (save.contains("rois")) rois.emplace(files.path("_rois.zip"), int64_t(r.objects.size()));
-  if (!csv && !geojson && !rois) return;
+  const bool scores = save.contains("scores");
+  if (!csv && !geojson && !rois && !scores) return;
+  std::vector<float> means;  // of the foreground, which are the scores
   const int64_t part_pixels = r.memory / (bytes_per_pixel + 2 * r.image.row_bytes() / r.image.width());
   const auto add = [&](const Batch& batch) {
     const Labels labels = labels_of(r.labels, batch);
-    const ObjectTable table = csv || geojson ? table_of(r, batch, labels) : ObjectTable();
+    const Measurements found = csv || geojson || scores ? measured(r, batch, labels) : Measurements();
+    const ObjectTable table =
+        csv || geojson ? table_of(found, {}, r.image.stack().pixel_size.value_or(0), int64_t(batch.first) + 1)
+                       : ObjectTable();
     const Outlines outlines = geojson || rois ? outlines_of(labels, {batch.part.x, batch.part.y}) : Outlines();
     if (csv) csv->add(table);
     if (geojson) geojson->add(outlines, table);
     if (rois) rois->add(outlines);
+    if (scores) means.insert(means.end(), found.foreground.begin(), found.foreground.end());
   };
   if (r.objects.empty()) add({0, 0, {0, 0, 1, 1}});  // the names of the columns
   for (size_t first = 0; first < r.objects.size();) {
@@ -84,7 +86,7 @@ void write_large_objects(const std::set<std::string>& save, const LargeResults& 
     if (batch.part.pixels() > part_pixels)
       refuse("object ", first + 1, " alone spans ", batch.part.width, " x ", batch.part.height,
              " pixels, too many for its measurements and outline; raise --max-memory, drop it by --max-size, or leave ",
-             "csv, table, rois and geojson out of --save");
+             "csv, table, rois, geojson and scores out of --save");
     add(batch);
     first = batch.end;
     if (r.progress) r.progress(double(first) / double(r.objects.size()));
@@ -93,6 +95,7 @@ void write_large_objects(const std::set<std::string>& save, const LargeResults& 
     if (file) files.write(suffix, [&](const std::filesystem::path&) { file->commit(); });
   };
   finish(table_suffix, csv), finish(".geojson", geojson), finish("_rois.zip", rois);
+  if (scores) files.write(scores_suffix, [&](const std::filesystem::path& file) { write_scores(file, means); });
 }
 
 }  // namespace basin::tools

@@ -4,6 +4,7 @@
 
 #include "data/files/encoders.h"
 #include "data/files/labels.h"
+#include "data/objects/seg_npy.h"
 #include "data/objects/write_stack.h"
 #include "data/report/overlay.h"
 #include "tools/results/large_objects.h"
@@ -68,12 +69,15 @@ void write_pictures(const std::set<std::string>& save, const LargeImage& image, 
   write("outlines", "_outlines.png", [](const Image& i, const Labels& l) { return outlined(i, l); });
 }
 
-}  // namespace
-
-const std::set<std::string>& large_kinds() {
-  static const std::set<std::string> kinds{"labels", "zarr", "overlay", "outlines", "csv", "table", "rois", "geojson"};
-  return kinds;
+void write_cellpose_file(const fs::path& path, const LargeResults& r) {
+  LabelRows rows{r.image.height(), r.image.width(), {}, {}};
+  for (const ObjectExtent& o : r.objects)
+    rows.areas.push_back(o.area);
+  rows.read = [&](int y, int32_t* to) { r.labels.read(1, {y, 0, 1, r.image.width()}, to); };
+  write_seg_npy(path, rows, fs::absolute(r.path));
 }
+
+}  // namespace
 
 void write_large_results(const std::set<std::string>& save, const LargeResults& r, ImageFiles& files) {
   const LargeImage& image = r.image;
@@ -86,10 +90,12 @@ void write_large_results(const std::set<std::string>& save, const LargeResults& 
                         {image.height(), image.width(), labels.count(),
                          [&](int step, const PixelRect& r, uint32_t* to) { labels.read(step, r, to); }});
     });
+  if (save.contains("npy")) files.write("_seg.npy", [&](const fs::path& file) { write_cellpose_file(file, r); });
   write_pictures(save, image, labels, r.band_bytes, files);
+  write_large_maps(save, r.maps, files);
   write_large_objects(save, r, files);
   files.keep();
-  if (save.contains("labels")) files.remove_other_labels("_masks.tif", false);
+  if (save.contains("labels")) files.remove_other_labels("_masks.tif", save.contains("scores"));
 }
 
 }  // namespace basin::tools

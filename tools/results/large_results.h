@@ -8,25 +8,24 @@
 
 #include "models/inference/large_image.h"
 #include "tools/results/large_labels.h"
+#include "tools/results/large_maps.h"
 #include "tools/results/result_files.h"
 
 namespace basin::tools {
 
 /// What is known of a large image when its objects are found.
 struct LargeResults {
+  std::filesystem::path path;  // of the image
   const LargeImage& image;
   const LargeLabels& labels;
-  std::vector<ObjectExtent> objects;                               // 1, 2, ...
-  std::function<std::vector<float>(const PixelRect&)> foreground;  // probability in a part; none: unknown
-  int64_t band_bytes = 0;                                          // of rows of the image that are held at a time
-  int64_t memory = 0;                                              // bytes for measuring objects
+  std::vector<ObjectExtent> objects;     // 1, 2, ...
+  LargeMaps maps;                        // what is known of them
+  int64_t band_bytes = 0;                // of rows of the image that are held at a time
+  int64_t memory = 0;                    // bytes for measuring objects
   std::function<void(double)> progress;  // called with the share of the objects that is measured, 0 to 1
 };
 
-/// The kinds of files that write_large_results() can write.
-const std::set<std::string>& large_kinds();
-
-/// Writes those files of `save` that can be written part by part, and keeps them.
+/// Writes the files of `save` part by part, and keeps them.
 void write_large_results(const std::set<std::string>& save, const LargeResults&, ImageFiles&);
 
 }  // namespace basin::tools

@@ -1,0 +1,73 @@
+#pragma once
+#include <array>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/plane_file.h"
+#include "engine/record_file.h"
+#include "models/inference/segmenter.h"
+#include "models/inference/views.h"
+
+namespace basin {
+
+class SeenImage;
+
+/// The maps of a large image in files of a scratch folder, computed tile by tile: those that the network gives for the
+/// whole image, or their mean over its views. Tiles that are done are recorded, so that an interrupted run can be
+/// continued: a tile is recorded after its maps are on the disk, and whatever is not recorded is computed again.
+class MapFolder {
+ public:
+  /// `height`, `width`: of the image as the network sees it. `tiles`: those of view_tiles(). `resume`: keeps what is
+  /// recorded in the folder.
+  MapFolder(const std::filesystem::path&, const Method&, int height, int width, std::vector<ViewTile> tiles,
+            bool resume);
+
+  /// Computes the tiles that are missing. `progress` is called with the number of tiles that are done after each.
+  void predict(const Exec&, const Predictor&, SeenImage&, const std::function<void(int64_t)>& progress);
+
+  int64_t tiles() const { return int64_t(tiles_.size()); }
+  int64_t done() const { return done_; }
+  /// A part of the maps of an image of height x width pixels, in host memory: resized like a part of what
+  /// at_image_size() gives, to the bit, if the network saw the image at another size.
+  Maps part(const PixelRect&, int height, int width) const;
+  /// The same of one of the maps.
+  Tensor part(const std::string& name, const PixelRect&, int height, int width) const;
+  /// The same of the map that `as` names, resized as one of that kind.
+  Tensor part(const MapSpec& as, const PixelRect&, int height, int width) const;
+  /// A bound on the magnitude of the values of the vector field, resized in the same way; NaN if one is NaN.
+  float largest(int height, int width) const;
+
+  /// Bytes that the files need for each pixel of an image.
+  static int64_t bytes_per_pixel(const Method&, bool all_views);
+
+ private:
+  using Files = std::vector<std::unique_ptr<PlaneFile>>;  // of each map
+
+  Tensor input_of(const Exec&, const ViewTile&, SeenImage&) const;
+  /// Writes the maps of a tile, and records it.
+  void add(const Exec&, const ViewTile&, const Maps&);
+  /// The pixels of a map that a tile gives; if there are several views, added to the mean of those before.
+  Tensor own_part(const Exec&, const ViewTile&, size_t map, const Tensor& of_tile) const;
+  size_t index_of(const std::string& name) const;
+  const Files& complete_files() const { return files_[tiles_.back().view.index % 2]; }
+
+  int height_, width_;
+  std::vector<MapSpec> specs_;
+  std::string field_;
+  std::vector<ViewTile> tiles_;
+  /// A view is added to one of two sets of files and written to the other, so that a tile may be computed again.
+  std::array<Files, 2> files_;
+  RecordFile records_;
+  int64_t done_ = 0;
+  float largest_ = 0;
+};
+
+/// A part of what foreground_probability() gives for the whole image of height x width pixels.
+std::vector<float> foreground_probability(const Method&, const MapFolder&, const PixelRect&, int height, int width);
+/// A part [2, height, width] of what field_of() gives for it. `scale`: at which the network saw it.
+std::vector<float> field_of(const Method&, const MapFolder&, double scale, const PixelRect&, int height, int width);
+
+}  // namespace basin

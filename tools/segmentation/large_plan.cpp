@@ -1,0 +1,196 @@
+#include "tools/segmentation/large_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <tuple>
+
+#include "data/files/decoded.h"
+#include "data/files/image_parts.h"
+#include "engine/json.h"
+#include "kernels/flow/integrate.h"
+#include "models/inference/map_folder.h"
+#include "tools/cli/machine.h"
+
+namespace basin::tools {
+namespace fs = std::filesystem;
+namespace {
+
+// Estimates, rounded up; docs/segmentation.md says what an image of 6,000 x 6,000 pixels took.
+constexpr int64_t program_bytes = 100'000'000;        // the program and a model
+constexpr int64_t bytes_per_decoded_pixel = 74;       // of a window, if all of it is foreground
+constexpr int64_t bytes_per_whole_pixel = 29;         // of an image in one piece, apart from the image
+constexpr int64_t max_window_pixels = 12'000'000;     // larger ones save little
+constexpr int64_t max_band_bytes = 128'000'000;       // rows of the image that are held at a time
+constexpr int64_t label_bytes = 2 * sizeof(int32_t);  // on disk, per decoded pixel: clusters and labels
+
+/// Bytes that the network needs while it computes tiles of this many pixels.
+int64_t network_bytes(const Method& method, int64_t tile_pixels) {
+  const int64_t width = method.config().value("width", 32);
+  return tile_pixels * width * 28;
+}
+
+/// Pixels of a tile of an image in one piece.
+int64_t tile_pixels(const TilingOptions& o, int64_t pixels) {
+  return std::min(pixels, o.tiling == Tiling::fit ? o.max_tile_pixels : int64_t(o.tile) * o.tile);
+}
+
+/// Why a run needs the whole image, as part of a sentence; empty if it does not.
+std::string reason_for_whole_image(const Work& work) {
+  const Method& method = *work.model.method;
+  if (const std::string why = method.reason_for_whole_image(); !why.empty()) return why;
+  if (!work.model.predictor->needs_of_exact_tiles()) return "the network of " + method.name() + " sees whole images";
+  const Tiling tiling = work.plan.options.tiling.tiling;
+  if (tiling != Tiling::fit && tiling != Tiling::exact)
+    return "--tiling " + to_string(tiling) + " averages tiles of the whole image; use fit or exact";
+  return {};
+}
+
+/// "; convert it to a tiled TIFF, allow more memory or give a smaller --scale"
+std::string advice_on_memory(bool has_parts, double scale) {
+  return std::string("; ") + (has_parts ? "" : "convert it to a tiled TIFF, ") + "allow more memory" +
+         (scale > 1 ? " or give a smaller --scale" : "");
+}
+
+/// Bytes that an image with so many bytes per pixel needs in one piece, apart from the network.
+int64_t bytes_in_one_piece(const LargeSizes& sizes, int64_t image_bytes) {
+  return program_bytes + sizes.pixels() * image_bytes +
+         bytes_per_whole_pixel * std::max(sizes.pixels(), sizes.decoded_pixels());
+}
+
+}  // namespace
+
+LargeSizes::LargeSizes(const Method& method, int image_height, int image_width, double at_scale)
+    : scale(at_scale), height(image_height), width(image_width) {
+  std::tie(seen_height, seen_width) = seen_size(height, width, scale);
+  const bool resizes = resizes_maps(method, scale);
+  decoded_height = resizes ? height : seen_height, decoded_width = resizes ? width : seen_width;
+}
+
+LargeBlocks::LargeBlocks(const Work& work, const LargeSizes& sizes, int64_t limit) {
+  const Method& method = *work.model.method;
+  tiles = view_tiles(sizes.seen_height, sizes.seen_width, work.plan.options.tiling,
+                     *work.model.predictor->needs_of_exact_tiles(), sees_views(work));
+  fixed = program_bytes + sizes.pixels() / 200 * 40;
+  int64_t largest_tile = 0;
+  for (const ViewTile& t : tiles)
+    largest_tile = std::max(largest_tile, t.tile.seen.pixels());
+  network = network_bytes(method, largest_tile);
+  bands = sizes.scale == 1 ? 2 : 3;
+  left = std::max<int64_t>(0, limit - fixed);
+  band = band_within(limit);
+  window = std::min(max_window_pixels, left / bytes_per_decoded_pixel);
+  needed = needed_within(limit);
+  peak = std::max(needed, fixed + window * bytes_per_decoded_pixel);
+  disk = sizes.seen_pixels() * MapFolder::bytes_per_pixel(method, sees_views(work)) +
+         sizes.decoded_pixels() * label_bytes +
+         sizes.pixels() * (sizes.resizes_labels() || work.plan.filter.fill_holes ? 6 : 2);
+}
+
+int64_t LargeBlocks::enough_memory(const Work& work, const LargePlan& plan) const {
+  if (!work.plan.finds_scale) return std::min(least_limit(), plan.in_one_piece);
+  LargeBlocks largest = *this;
+  largest.bands = 3;
+  largest.network =
+      std::max(network, network_bytes(*work.model.method, tile_pixels(work.plan.options.tiling, INT64_MAX)));
+  return largest.least_limit();
+}
+
+int64_t LargeBlocks::band_within(int64_t limit) const {
+  return std::min(max_band_bytes, std::max<int64_t>(0, limit - fixed) / 16);
+}
+
+int64_t LargeBlocks::least_limit() const {
+  int64_t limit = 0;
+  while (needed_within(limit) > limit)  // bands grow with the limit, and more memory is needed for them
+    limit = needed_within(limit);
+  return limit;
+}
+
+bool sees_views(const Work& work) { return work.plan.options.tta || work.model.method->averages_views(); }
+
+std::string in_bytes(int64_t bytes) {
+  return bytes < 1'000'000'000 ? fmt::format("{:.0f} MB", std::ceil(double(bytes) / 1e6))
+                               : fmt::format("{:.1f} GB", double(bytes) / 1e9);
+}
+
+int64_t megabytes(int64_t bytes) { return (bytes + 999'999) / 1'000'000; }
+
+int64_t parse_bytes(const std::string& option, const std::string& text) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  std::string unit;
+  for (const char* c = end; c != text.data() + text.size(); ++c)
+    if (*c != ' ') unit += char(std::toupper(static_cast<unsigned char>(*c)));
+  if (unit.ends_with('B')) unit.pop_back();
+  const double factor = unit == "K" ? 1e3 : unit == "M" ? 1e6 : unit == "G" ? 1e9 : unit == "T" ? 1e12 : unit.empty();
+  if (error != std::errc() || factor == 0 || !(number * factor < 1e18))
+    refuse(option, ' ', text, ": expected bytes, such as 2G or 500M");
+  if (!(number * factor >= 1e6)) refuse(option, ' ', text, ": expected at least 1M, with a unit, such as 2G or 500M");
+  return int64_t(number * factor);
+}
+
+std::optional<LargePlan> plan_large(const Work& work, const fs::path& path, const StackPlanes& planes,
+                                    std::optional<double> found_scale) {
+  const int64_t height = planes.stack.height, width = planes.stack.width;
+  // Images that are refused as a whole are refused in blocks too.
+  if (height <= 0 || width <= 0 || height * width > raster::max_pixels ||
+      std::max(height, width) >= kernels::field_side_limit)
+    return {};
+  const bool asked = work.max_memory > 0;
+  const int64_t limit = asked ? work.max_memory : memory_available() / 2;
+  if (limit <= 0) return {};
+  const double scale = found_scale ? *found_scale : work.plan.finds_scale ? 1 : work.plan.options.scale;
+  const LargeSizes sizes =
+      with_name(path.string(), [&] { return LargeSizes(*work.model.method, int(height), int(width), scale); });
+  // The network needs as much for its tiles in blocks. Where no limit was set, that alone is no reason for them.
+  const int64_t network =
+      asked ? network_bytes(*work.model.method, tile_pixels(work.plan.options.tiling, sizes.seen_pixels())) : 0;
+  constexpr int64_t most_per_channel = 8;
+  if (bytes_in_one_piece(sizes, most_per_channel * std::max(1, planes.stack.samples)) + network <= limit) return {};
+  const std::string why = reason_for_whole_image(work);
+  if (!why.empty() && !asked) return {};
+  LargePlan plan{int(height), int(width), 0, limit, found_scale};
+  try {
+    const Image first = read_image_part(path, work.choice, {0, 0, 1, 1});
+    plan.in_one_piece = bytes_in_one_piece(sizes, first.channels * int64_t(size_of(first.type))) + network;
+  } catch (const Error&) {
+    if (asked) throw;
+    return {};
+  }
+  if (plan.in_one_piece <= limit) return {};
+  if (!why.empty())
+    refuse(path.string(), ": needs about ", in_bytes(plan.in_one_piece), " of memory, more than --max-memory ",
+           in_bytes(limit), ", and cannot be segmented in blocks: ", why);
+  return plan;
+}
+
+void check_memory(const Work& work, const std::string& name, const StackPlanes& planes, const Image& image,
+                  double scale, int64_t available) {
+  const bool asked = work.max_memory > 0;
+  // On a GPU most of an image in one piece is in the memory of the GPU, and found to be too little there.
+  if (!asked && (available <= 0 || work.exec.device != Device::cpu)) return;
+  const Method& method = *work.model.method;
+  const LargeSizes sizes = with_name(name, [&] { return LargeSizes(method, image.height, image.width, scale); });
+  const int64_t without_network = bytes_in_one_piece(sizes, image.channels * int64_t(size_of(image.type)));
+  const int64_t needed =
+      without_network + network_bytes(method, tile_pixels(work.plan.options.tiling, sizes.seen_pixels()));
+  if (asked ? needed <= work.max_memory : without_network <= available / 2) return;
+  const bool has_parts = planes.stack.height > 0;
+  std::string why = reason_for_whole_image(work);
+  if (planes.count() > 1) why = "planes of a stack are segmented one by one";
+  if (!has_parts) why = "its format is read as a whole";
+  if (!why.empty()) why = ", and cannot be segmented in blocks: " + why;
+  const std::string needs = name + ": needs about " + in_bytes(needed) + " of memory" +
+                            (scale == 1 ? "" : fmt::format(" at scale {:g}", scale));
+  if (asked)
+    refuse(needs, ", more than --max-memory ", in_bytes(work.max_memory), why, advice_on_memory(has_parts, scale));
+  if (without_network > available)
+    refuse(needs, ", and only ", in_bytes(available), " are free", why, advice_on_memory(has_parts, scale),
+           "; --max-memory ", megabytes(needed), "M tries it all the same");
+  std::fprintf(stderr, "basin: %s, of %s that are free%s\n", needs.c_str(), in_bytes(available).c_str(), why.c_str());
+}
+
+}  // namespace basin::tools
