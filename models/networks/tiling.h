@@ -19,6 +19,8 @@ struct TilingOptions {
   /// 1. Halved when memory runs out.
   int batch = 0;
   int64_t max_tile_pixels = 1024 * 1024;  // used by fit
+  /// Called after each batch of tiles with the share of them that the network has got, up to 1; may be empty.
+  std::function<void(double share)> progress = {};
 };
 
 /// Runs a network on a batch of tiles [N, C, h, w], h and w multiples of `multiple`; returns maps [N, channels, h, w].
