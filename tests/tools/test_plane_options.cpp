@@ -188,6 +188,24 @@ TEST_CASE("planes: one image of a store with several is chosen by --series, and 
   CHECK_MESSAGE(contains(bench.err, "contains 2 images (0, 1), but one image is expected here"), bench.err);
 }
 
+TEST_CASE("planes: view shows the image that segment --series chose") {
+  const Folder folder;
+  put_series(folder / "x.zarr", squares(1));
+  put_model(folder / "m.safetensors");
+  const Ran ran = run_basin(
+      folder,
+      "segment x.zarr --series 1 --model m.safetensors --device cpu --norm percentile:1,99 --save labels --out o");
+  REQUIRE_MESSAGE(ran.code == 0, ran.err);
+  REQUIRE(run_basin(folder, "view o").code == 0);
+  int files = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(folder / "o/view")) {
+    if (!entry.is_regular_file()) continue;
+    ++files;
+    CHECK(!contains(read_bytes(entry.path()), "its labels are shown alone"));
+  }
+  CHECK(files > 2);
+}
+
 TEST_CASE("planes: the labels of a stack with channels have its axes without them") {
   const Folder folder;
   put_pair(folder, "a");
@@ -195,6 +213,7 @@ TEST_CASE("planes: the labels of a stack with channels have its axes without the
   CHECK(read_labels(folder / "stacks/a_masks.tif", choice).ids == squares(1).ids);
   choice.axes = "C=3,Z=2";
   CHECK(read_labels(folder / "stacks/a_masks.tif", choice).ids == squares(1).ids);
+  CHECK(read_labels(folder / "stacks/a_masks.tif", {"C", {}, "C=1"}).ids == squares(1).ids);
   choice.axes = "T";
   CHECK(contains(refusal([&] { read_labels(folder / "stacks/a_masks.tif", choice); }),
                  "--plane Z=1 names an axis that the file does not have"));
