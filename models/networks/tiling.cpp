@@ -243,16 +243,11 @@ std::vector<Tensor> run_tiled(const Exec& exec, const Tensor& image, const Tilin
                               const std::vector<bool>& is_field, const TileNetwork& network) {
   const int height = image.dim(1), width = image.dim(2);
   check(o, needs.multiple);
-  const auto batch_of = [&](int64_t tile_height, int64_t tile_width) {
-    if (o.batch > 0) return o.batch;
-    const int64_t pixels = int64_t(exec.device == Device::cpu ? 2 : 16) * 256 * 256;
-    return int(std::max<int64_t>(1, pixels / (tile_height * tile_width)));
-  };
   if (o.tiling == Tiling::exact || o.tiling == Tiling::fit) {
     const auto [ys, xs] = exact_axes(height, width, o, needs);
-    return run_axes(exec, image, ys, xs, false, batch_of(ys.tile, xs.tile), o, network);
+    return run_axes(exec, image, ys, xs, false, tiles_at_once(exec.device, o, ys.tile, xs.tile), o, network);
   }
-  const int batch = batch_of(o.tile, o.tile);
+  const int batch = tiles_at_once(exec.device, o, o.tile, o.tile);
   if (o.tiling == Tiling::dynamic)
     return run_axes(exec, image, dynamic_axis(height, o.tile, o.overlap), dynamic_axis(width, o.tile, o.overlap), false,
                     batch, o, network);
@@ -279,6 +274,12 @@ std::vector<ExactTile> exact_tiles(int height, int width, const TilingOptions& o
       tiles.push_back({{ys.start[y], xs.start[x], ys.tile, xs.tile},
                        {ys.from[y], xs.from[x], ys.to[y] - ys.from[y], xs.to[x] - xs.from[x]}});
   return tiles;
+}
+
+int tiles_at_once(Device device, const TilingOptions& o, int64_t tile_height, int64_t tile_width) {
+  if (o.batch > 0) return o.batch;
+  const int64_t pixels = int64_t(device == Device::cpu ? 2 : 16) * 256 * 256;
+  return int(std::max<int64_t>(1, pixels / (tile_height * tile_width)));
 }
 
 Tiling parse_tiling(const std::string& text) { return value_in(tilings, "--tiling", text); }

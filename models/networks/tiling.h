@@ -52,6 +52,9 @@ struct ExactTile {
 /// image, gives the same maps.
 std::vector<ExactTile> exact_tiles(int height, int width, const TilingOptions&, const NetworkNeeds&);
 
+/// How many tiles of this size the network gets at once.
+int tiles_at_once(Device, const TilingOptions&, int64_t tile_height, int64_t tile_width);
+
 /// Starts of the tiles along a side of `size` >= tile: dynamic overlap, with the last tile twice if size - tile is a
 /// multiple of tile - overlap, as published. The network predicts such a tile once.
 std::vector<int> dynamic_starts(int size, int tile, int overlap);

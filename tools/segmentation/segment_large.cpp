@@ -16,6 +16,7 @@
 #include "engine/pool.h"
 #include "kernels/flow/integrate.h"
 #include "kernels/runtime/isa.h"
+#include "models/inference/memory_estimate.h"
 #include "models/inference/scale_search.h"
 #include "models/inference/seen_image.h"
 #include "tools/cli/counted.h"
@@ -32,7 +33,6 @@ namespace {
 // Estimates, rounded up; docs/segmentation.md says what an image of 6,000 x 6,000 pixels took.
 constexpr int64_t program_bytes = 100'000'000;        // the program and a model
 constexpr int64_t bytes_per_decoded_pixel = 74;       // of a window, if all of it is foreground
-constexpr int64_t bytes_per_whole_pixel = 29;         // of an image in one piece, apart from the image
 constexpr int64_t max_window_pixels = 12'000'000;     // larger ones save little
 constexpr int64_t max_band_bytes = 128'000'000;       // rows of the image that are held at a time
 constexpr int64_t label_bytes = 2 * sizeof(int32_t);  // on disk, per decoded pixel: clusters and labels
@@ -42,17 +42,6 @@ int64_t megabytes(int64_t bytes) { return (bytes + 999'999) / 1'000'000; }
 std::string gigabytes(int64_t bytes) {
   return bytes < 1'000'000'000 ? fmt::format("{:.0f} MB", std::ceil(double(bytes) / 1e6))
                                : fmt::format("{:.1f} GB", double(bytes) / 1e9);
-}
-
-/// Bytes that the network needs while it computes tiles of this many pixels.
-int64_t network_bytes(const Method& method, int64_t tile_pixels) {
-  const int64_t width = method.config().value("width", 32);
-  return tile_pixels * width * 28;
-}
-
-/// Pixels of a tile of an image in one piece.
-int64_t tile_pixels(const TilingOptions& o, int64_t pixels) {
-  return std::min(pixels, o.tiling == Tiling::fit ? o.max_tile_pixels : int64_t(o.tile) * o.tile);
 }
 
 /// Why a run needs the whole image, as part of a sentence; empty if it does not.
@@ -77,6 +66,11 @@ std::string advice_on_memory(bool has_parts, double scale) {
          (scale > 1 ? " or give a smaller --scale" : "");
 }
 
+/// Pixels of a tile of a large image.
+int64_t largest_tile(const TilingOptions& o) {
+  return o.tiling == Tiling::fit ? o.max_tile_pixels : int64_t(o.tile) * o.tile;
+}
+
 /// The sizes of an image at a scale.
 struct Sizes {
   double scale;
@@ -97,9 +91,9 @@ struct Sizes {
 };
 
 /// Bytes that an image with so many bytes per pixel needs in one piece, apart from the network.
-int64_t bytes_in_one_piece(const Sizes& sizes, int64_t image_bytes) {
+int64_t bytes_in_one_piece(const Method& method, const Sizes& sizes, int64_t image_bytes) {
   return program_bytes + sizes.pixels() * image_bytes +
-         bytes_per_whole_pixel * std::max(sizes.pixels(), sizes.decoded_pixels());
+         method.memory_needs().per_pixel * std::max(sizes.pixels(), sizes.decoded_pixels());
 }
 
 /// How an image is divided, and what that needs.
@@ -221,8 +215,7 @@ class Segmenting {
     if (!work_.plan.finds_scale) return std::min(blocks.least_limit(), plan_.in_one_piece);
     Blocks largest = blocks;
     largest.bands = 3;
-    largest.network =
-        std::max(blocks.network, network_bytes(method_, tile_pixels(work_.plan.options.tiling, INT64_MAX)));
+    largest.network = std::max(blocks.network, network_bytes(method_, largest_tile(work_.plan.options.tiling)));
     return largest.least_limit();
   }
   bool has_disk(const Blocks& blocks) const {
@@ -364,19 +357,21 @@ std::optional<LargePlan> plan_large(const Work& work, const fs::path& path, cons
   const int64_t limit = asked ? work.max_memory : memory_available() / 2;
   if (limit <= 0) return {};
   const double scale = found_scale ? *found_scale : work.plan.finds_scale ? 1 : work.plan.options.scale;
-  const Sizes sizes =
-      with_name(path.string(), [&] { return Sizes(*work.model.method, int(height), int(width), scale); });
+  const Method& method = *work.model.method;
+  const Sizes sizes = with_name(path.string(), [&] { return Sizes(method, int(height), int(width), scale); });
   // The network needs as much for its tiles in blocks. Where no limit was set, that alone is no reason for them.
   const int64_t network =
-      asked ? network_bytes(*work.model.method, tile_pixels(work.plan.options.tiling, sizes.seen_pixels())) : 0;
+      asked ? network_bytes(method, tile_pixels(method, work.plan.options.tiling, sizes.seen_height, sizes.seen_width))
+            : 0;
   constexpr int64_t most_per_channel = 8;
-  if (bytes_in_one_piece(sizes, most_per_channel * std::max(1, planes.stack.samples)) + network <= limit) return {};
+  if (bytes_in_one_piece(method, sizes, most_per_channel * std::max(1, planes.stack.samples)) + network <= limit)
+    return {};
   const std::string why = reason_for_whole_image(work);
   if (!why.empty() && !asked) return {};
   LargePlan plan{int(height), int(width), 0, limit, found_scale};
   try {
     const Image first = read_image_part(path, work.choice, {0, 0, 1, 1});
-    plan.in_one_piece = bytes_in_one_piece(sizes, first.channels * int64_t(size_of(first.type))) + network;
+    plan.in_one_piece = bytes_in_one_piece(method, sizes, first.channels * int64_t(size_of(first.type))) + network;
   } catch (const Error&) {
     if (asked) throw;
     return {};
@@ -395,9 +390,9 @@ void check_memory(const Work& work, const std::string& name, const StackPlanes& 
   if (!asked && (available <= 0 || work.exec.device != Device::cpu)) return;
   const Method& method = *work.model.method;
   const Sizes sizes = with_name(name, [&] { return Sizes(method, image.height, image.width, scale); });
-  const int64_t without_network = bytes_in_one_piece(sizes, image.channels * int64_t(size_of(image.type)));
-  const int64_t needed =
-      without_network + network_bytes(method, tile_pixels(work.plan.options.tiling, sizes.seen_pixels()));
+  const int64_t without_network = bytes_in_one_piece(method, sizes, image.channels * int64_t(size_of(image.type)));
+  const int64_t needed = without_network + network_bytes(method, tile_pixels(method, work.plan.options.tiling,
+                                                                             sizes.seen_height, sizes.seen_width));
   if (asked ? needed <= work.max_memory : without_network <= available / 2) return;
   const bool has_parts = planes.stack.height > 0;
   std::string why = reason_for_whole_image(work);
