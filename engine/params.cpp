@@ -92,6 +92,10 @@ void Params::copy_from(const Exec& exec, const Params& from) {
   running_.copy_from(exec, from.running_);
 }
 
+std::unique_ptr<PreparedWeights> Params::prepared_weights() const {
+  return std::make_unique<PreparedWeights>(values_.data<const float>(), values_.shape().size());
+}
+
 void Params::exchange(Tensor& values, Tensor& running) {
   BASIN_CHECK(values.shape() == values_.shape() && running.shape() == running_.shape(), "values ", values.shape(),
               ", statistics ", running.shape());

@@ -1,8 +1,10 @@
 #pragma once
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "engine/tensor.h"
+#include "kernels/runtime/prepared_weights.h"
 
 namespace basin {
 
@@ -71,6 +73,9 @@ class Params {
   const Tensor& values() const { return values_; }
   const Tensor& gradients() const { return gradients_; }
   const Tensor& running() const { return running_; }
+  /// For inference: with this in their Exec, convolutions keep the forms of the values that they compute with. From
+  /// then on the values must not change.
+  std::unique_ptr<PreparedWeights> prepared_weights() const;
   /// Swaps the values and the running statistics with others of the same shapes, such as moving averages.
   void exchange(Tensor& values, Tensor& running);
   Tensor value_slice(const Named&) const;

@@ -26,7 +26,7 @@ const std::map<std::string, std::vector<std::set<std::string>>> rooms = {
     {"kernels", {{"runtime"}, {"conv", "nn", "field", "flow", "cluster", "image", "embedding", "roi"}}},
     {"data", {{"arrays"}, {"files"}, {"dataset", "synth"}, {"metrics", "objects", "report", "checks"}, {"view"}}},
     {"models", {{"networks"}, {""}, {"methods"}, {"inference"}, {"training"}}},
-    {"tools", {{"cli"}, {"results"}, {"training"}, {"commands", "bench"}, {"library"}, {""}}},
+    {"tools", {{"cli"}, {"results"}, {"training", "segmentation"}, {"commands", "bench"}, {"library"}, {""}}},
 };
 constexpr size_t max_files_per_folder = 30;
 

@@ -4,6 +4,7 @@
 #include "kernels/conv/conv_cpu.h"
 #include "kernels/conv/conv_cudnn.h"
 #include "kernels/conv/conv_first_layer.h"
+#include "kernels/conv/conv_last_layer.h"
 #include "kernels/nn/activation.h"
 #include "kernels/nn/resample.h"
 #include "kernels/runtime/bfloat16.h"
@@ -79,6 +80,7 @@ void Convolution::backward_weight(const Tensor& x, const Tensor& d_out, const Te
 }
 
 void Convolution::backward_data(const Tensor& weight, int first, const Tensor& d_out, const Tensor& d_x) const {
+  if (last_layer_backward_data(weight, first, d_out, d_x)) return;
   const Tensor d_from = to_layout(exec_, d_out, out_layout_);
   write(d_x, x_layout_, false, [&](const Tensor& to) {
     with_map(to.dtype(), [&]<class X>(X) {
@@ -102,6 +104,13 @@ bool Convolution::first_layer_backward_weight(const Tensor& x, const Tensor& d_o
   return x.dtype() == DType::f32 &&
          kernels::conv_few_backward_weight(exec_, x.features<const float>(), d_out.features<const float>(),
                                            {d_weight.view<float, 4>(), first, geometry_});
+}
+
+bool Convolution::last_layer_backward_data(const Tensor& weight, int first, const Tensor& d_out,
+                                           const Tensor& d_x) const {
+  return d_out.dtype() == DType::f32 && d_x.layout() == Layout::nchw &&
+         kernels::conv_few_backward_data(exec_, {weight.view<const float, 4>(), first, geometry_},
+                                         d_out.features<const float>(), d_x.features<float>());
 }
 
 void epilogue_backward(const Exec& exec, const Tensor& opened, const Parameter& bias, const Tensor& d_out) {

@@ -30,6 +30,7 @@ class Convolution {
   enum class Library { none, onednn, cudnn };
 
   bool first_layer_backward_weight(const Tensor& x, const Tensor& d_out, const Tensor& d_weight, int first) const;
+  bool last_layer_backward_data(const Tensor& weight, int first, const Tensor& d_out, const Tensor& d_x) const;
   template <class F>
   void write(const Tensor& maps, Layout, bool adds, const F&) const;
 

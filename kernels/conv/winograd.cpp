@@ -7,6 +7,7 @@
 
 #include "kernels/conv/winograd_shapes.h"
 #include "kernels/runtime/parallel.h"
+#include "kernels/runtime/prepared_weights.h"
 #include "kernels/runtime/scratch.h"
 
 namespace basin::kernels {
@@ -44,6 +45,8 @@ struct TransformWeight {
     return values;
   }
 };
+
+constexpr int64_t winograd_form = 1;  // for PreparedWeights; no other file uses this number
 
 int rounded_up(int64_t n, int to) { return int((n + to - 1) / to) * to; }
 
@@ -146,11 +149,24 @@ void run_forward(const Exec& exec, FeatureView<const float> x, ConvWeight<const 
   const int in_lanes = x.groups() * Block, out_lanes = out.groups() * Block;
   const Tiles tiles(out, weight.geometry);
   TransformWeight<Tiles, Block> transform{weight, tiles, flipped, in_lanes, out_lanes, x.c, out.c, nullptr};
-  const Temp<float> transformed(exec, tiles.parts() * Tiles::frequencies * transform.stride());
-  transform.to = transformed.data();
-  for_each_task(int64_t(tiles.parts()) * out.groups(), transform);
+  const int64_t size = tiles.parts() * Tiles::frequencies * transform.stride();
+  const float* const first = &weight.whole(0, weight.first, 0, 0);
+  const bool keep = !flipped && exec.prepared && exec.prepared->contain(first);
+  const Temp<float> temporary(exec, keep ? 0 : size);
+  const auto transform_to = [&](void* to) {
+    transform.to = static_cast<float*>(to);
+    for_each_task(int64_t(tiles.parts()) * out.groups(), transform);
+  };
+  if (keep) {
+    const ConvGeometry& g = weight.geometry;
+    const std::vector<int64_t> form{winograd_form, Block, g.kernel_h, g.kernel_w, x.c, out.c};
+    transform.to =
+        reinterpret_cast<float*>(exec.prepared->get(first, form, size_t(size) * sizeof(float), transform_to));
+  } else {
+    transform_to(temporary.data());
+  }
   const Division division(tiles, in_lanes, out_lanes, out.groups(), rows);
-  Forward<Tiles, Block, rows> work{x, out, tiles, division, transformed.data(), bias, epilogue, nullptr};
+  Forward<Tiles, Block, rows> work{x, out, tiles, division, transform.to, bias, epilogue, nullptr};
   const Temp<float> memory(exec, work.memory_size() * omp_get_max_threads());
   work.memory = memory.data();
   for_each_task(int64_t(division.blocks) * division.slabs, work);
@@ -177,7 +193,7 @@ bool is_on() {
 
 bool winograd_applies(const ConvGeometry& geometry, int in_block, int out_block, int in_channels, int out_channels) {
   return has_winograd_tiles(geometry) && in_block == out_block && (in_block == 8 || in_block == 16) &&
-         in_channels >= 16 && out_channels >= 16 && isa() != Isa::baseline && is_on();
+         in_channels >= 16 && (out_channels >= 16 || geometry.kernel_h > 3) && isa() != Isa::baseline && is_on();
 }
 
 void conv_winograd(const Exec& exec, FeatureView<const float> x, ConvWeight<const float> weight,

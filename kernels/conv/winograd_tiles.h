@@ -1,33 +1,16 @@
 #pragma once
 #include <algorithm>
-#include <cstdint>
 
-#include "kernels/runtime/view.h"
+#include "kernels/conv/lanes.h"
 
 // The parts that the passes of kernels/conv/winograd.h share, whatever the shape of a tile: the transforms along one
-// axis, and the product of matrices.
+// axis, and the tiles that are computed together.
 
 namespace basin::kernels {
 namespace {
 
 constexpr int taps = 3;                           // of a kernel, along an axis
 constexpr int side = 4, reach = side + taps - 1;  // outputs and inputs of a tile, along an axis
-
-/// The channels of one group of a blocked layout.
-template <int Block>
-using Lanes [[gnu::vector_size(Block * sizeof(float))]] = float;
-/// The same in memory, which is aligned to single numbers.
-template <int Block>
-using StoredLanes [[gnu::vector_size(Block * sizeof(float)), gnu::aligned(sizeof(float)), gnu::may_alias]] = float;
-
-template <int Block>
-StoredLanes<Block>& lanes_at(float* at) {
-  return *reinterpret_cast<StoredLanes<Block>*>(at);
-}
-template <int Block>
-const StoredLanes<Block>& lanes_at(const float* at) {
-  return *reinterpret_cast<const StoredLanes<Block>*>(at);
-}
 
 // The one-dimensional transforms. V is a number or a vector of lanes.
 
@@ -84,43 +67,6 @@ void transform_filter_gradient(const V (&u)[6], V (&g)[3]) {
 /// The distance between the values of two frequencies, for `size` values of each: an odd number of cache lines, so that
 /// the values of a tile are not all in the same set of a cache.
 constexpr int64_t padded(int64_t size) { return ((size + 15) / 16 | 1) * 16; }
-
-/// The pixel at (y, x) of a group of channels, which may lie outside the image.
-template <class T>
-T* pixel(const FeatureView<T>& maps, int image, int group, int y, int x) {
-  return maps.data + (((int64_t(image) * maps.groups() + group) * maps.h + y) * maps.w + x) * maps.block;
-}
-
-/// c[r][j] (+)= sum over p of a[r a_row + p a_step] b[p b_step + j b_column], for lanes j: a product of matrices whose
-/// sums stay in registers.
-template <int Block, int Rows, int Columns>
-void multiply(const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t b_step, int64_t b_column,
-              int depth, bool add, float* c, int64_t c_row, int64_t c_column) {
-  Lanes<Block> sum[Rows][Columns];
-#pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 2
-    for (int j = 0; j < Columns; ++j)
-      sum[r][j] = add ? Lanes<Block>(lanes_at<Block>(c + r * c_row + j * c_column)) : Lanes<Block>{};
-  for (int p = 0; p < depth; ++p) {
-    Lanes<Block> right[Columns];
-#pragma GCC unroll 2
-    for (int j = 0; j < Columns; ++j)
-      right[j] = lanes_at<Block>(b + p * b_step + j * b_column);
-#pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
-      const float left = a[r * a_row + p * a_step];
-#pragma GCC unroll 2
-      for (int j = 0; j < Columns; ++j)
-        sum[r][j] += left * right[j];
-    }
-  }
-#pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r)
-#pragma GCC unroll 2
-    for (int j = 0; j < Columns; ++j)
-      lanes_at<Block>(c + r * c_row + j * c_column) = sum[r][j];
-}
 
 /// The largest number of tiles whose transforms, of this many frequencies and lanes, fit into half a second-level
 /// cache.

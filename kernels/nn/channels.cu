@@ -8,7 +8,7 @@
 namespace basin::kernels {
 namespace {
 
-/// Runs over the elements of `to`.
+/// Runs over the elements of `to`, which lie side by side in memory.
 template <class X>
 struct CopyChannels {
   FeatureShape shape;
@@ -21,6 +21,24 @@ struct CopyChannels {
     if (c < 0 || c >= count) return;
     const int64_t plane = quotient(at.row, shape.h), n = quotient(plane, shape.groups());
     to[at.offset] = from(int(n), from_first + c, int(at.row - plane * shape.h), at.x);
+  }
+};
+
+/// Runs over the rows of the copied channels, so that no element has to be asked for its channel.
+template <class X>
+struct CopyRows {
+  FeatureView<const X> from;
+  FeatureView<X> to;
+  int from_first, to_first, count;
+
+  BASIN_HD void operator()(int64_t row) const {
+    const int64_t plane = quotient(row, to.h), n = quotient(plane, count);
+    const int c = int(plane - n * count), y = int(row - plane * to.h);
+    const X* source = &from(int(n), from_first + c, y, 0);
+    X* target = &to(int(n), to_first + c, y, 0);
+    const int source_step = from.block, target_step = to.block;
+    for (int64_t x = 0; x < to.w; ++x)
+      target[x * target_step] = source[x * source_step];
   }
 };
 
@@ -146,6 +164,8 @@ void copy_channels(const Exec& exec, FeatureView<const X> from, int from_first, 
     const CopyGroups<X> copy{from, to, from_first / block, to_first / block, groups};
     return for_each(exec, int64_t(to.n) * groups * to.h, copy, 4);
   }
+  if (exec.device == Device::cpu)
+    return for_each(exec, int64_t(to.n) * count * to.h, CopyRows<X>{from, to, from_first, to_first, count}, 4);
   const FeatureShape shape(to);
   for_each_feature(exec, shape, CopyChannels<X>{shape, from, from_first, to_first, count, to.data});
 }

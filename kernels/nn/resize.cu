@@ -1,10 +1,21 @@
 #include "kernels/nn/resize.h"
 
+#include <vector>
+
 #include "kernels/runtime/feature_loops.h"
 #include "kernels/runtime/resize_neighbours.h"
 
 namespace basin::kernels {
 namespace {
+
+/// The value between four neighbours, of which the first are above.
+template <class T>
+BASIN_HD T interpolate(const Neighbours<T>& y, const Neighbours<T>& x, T above_first, T above_second, T below_first,
+                       T below_second) {
+  const T above = (1 - x.weight) * above_first + x.weight * above_second;
+  const T below = (1 - x.weight) * below_first + x.weight * below_second;
+  return (1 - y.weight) * above + y.weight * below;
+}
 
 template <class X, class T = Arithmetic<X>>
 struct ResizeBilinear {
@@ -17,9 +28,35 @@ struct ResizeBilinear {
     const Neighbours<T> y(int(at.row - plane * shape.h), in.h, shape.h), x(at.x, in.w, shape.w);
     const X* from = in.data + plane * in.h * in.w * in.block + at.lane;
     const auto value = [&](int yy, int xx) { return T(from[(int64_t(yy) * in.w + xx) * in.block]); };
-    const T above = (1 - x.weight) * value(y.first, x.first) + x.weight * value(y.first, x.second);
-    const T below = (1 - x.weight) * value(y.second, x.first) + x.weight * value(y.second, x.second);
-    out[at.offset] = (1 - y.weight) * above + y.weight * below;
+    out[at.offset] = interpolate<T>(y, x, value(y.first, x.first), value(y.first, x.second), value(y.second, x.first),
+                                    value(y.second, x.second));
+  }
+};
+
+/// The same for one row on the CPU, with the neighbours of each column computed once for all rows. Lanes = 0: any block
+/// size.
+template <int Lanes, class X, class T = Arithmetic<X>>
+struct ResizeBilinearRow {
+  FeatureView<const X> in;
+  FeatureShape shape;
+  const Neighbours<T>* columns;
+  X* out;
+
+  BASIN_HD void operator()(int64_t row) const {
+    const int lanes = Lanes > 0 ? Lanes : shape.block;
+    const int64_t plane = quotient(row, shape.h);
+    const Neighbours<T> y(int(row - plane * shape.h), in.h, shape.h);
+    const X* const above = in.data + (plane * in.h + y.first) * in.w * lanes;
+    const X* const below = in.data + (plane * in.h + y.second) * in.w * lanes;
+    for (int at = 0; at < shape.w; ++at) {
+      const Neighbours<T> x = columns[at];
+      const int64_t first = int64_t(x.first) * lanes, second = int64_t(x.second) * lanes;
+      X* const to = out + row * shape.row_size() + int64_t(at) * lanes;
+#pragma omp simd
+      for (int lane = 0; lane < lanes; ++lane)
+        to[lane] = interpolate<T>(y, x, T(above[first + lane]), T(above[second + lane]), T(below[first + lane]),
+                                  T(below[second + lane]));
+    }
   }
 };
 
@@ -113,7 +150,16 @@ template <class X>
 void resize_bilinear(const Exec& exec, FeatureView<const X> in, FeatureView<X> out) {
   check_resize(in, out);
   const FeatureShape shape(out);
-  for_each_feature(exec, shape, ResizeBilinear<X>{in, shape, out.data});
+  if (exec.device != Device::cpu) return for_each_feature(exec, shape, ResizeBilinear<X>{in, shape, out.data});
+  std::vector<Neighbours<Arithmetic<X>>> columns;
+  for (int x = 0; x < out.w; ++x)
+    columns.emplace_back(x, in.w, out.w);
+  const auto rows = [&]<int Lanes>() {
+    for_each_row_on_cpu(shape.rows(), ResizeBilinearRow<Lanes, X>{in, shape, columns.data(), out.data});
+  };
+  if (shape.block == 16) return rows.template operator()<16>();
+  if (shape.block == 8) return rows.template operator()<8>();
+  rows.template operator()<0>();
 }
 
 template <class X>

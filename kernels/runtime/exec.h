@@ -20,14 +20,17 @@ class Scratch {
   virtual void give(void* block, size_t bytes) noexcept = 0;
 };
 
+class PreparedWeights;
+
 /// Where work runs, and in which order. Every kernel launcher takes one as its first argument.
 struct Exec {
   Device device = Device::cpu;
   Variant variant = Variant::automatic;
   Precision precision = Precision::fp32;
-  bool deterministic = false;     // on the GPU: the same bits from run to run. The CPU always guarantees them.
-  CUstream_st* stream = nullptr;  // on the GPU: all work is queued on this stream
-  Scratch* scratch = nullptr;     // null: allocate from the system (kernels/runtime/scratch.h)
+  bool deterministic = false;           // on the GPU: the same bits from run to run. The CPU always guarantees them.
+  CUstream_st* stream = nullptr;        // on the GPU: all work is queued on this stream
+  Scratch* scratch = nullptr;           // null: allocate from the system (kernels/runtime/scratch.h)
+  PreparedWeights* prepared = nullptr;  // for inference on the CPU (kernels/runtime/prepared_weights.h)
 };
 
 inline const char* name_of(Precision p) {

@@ -14,6 +14,17 @@
 // in tuned_features.h and tuned_sums.h.
 
 namespace basin {
+
+/// Calls f(row) for all rows on the CPU's threads; each thread takes several rows at a time. Unlike for_each(), this
+/// does not compile a CUDA kernel for a functor that never runs on a GPU.
+template <class F>
+void for_each_row_on_cpu(int64_t rows, const F& f) {
+  constexpr int64_t chunk = 4;
+#pragma omp parallel for schedule(static) if (rows > 4 * chunk)
+  for (int64_t begin = 0; begin < rows; begin += chunk)
+    detail::in_order(begin, std::min(begin + chunk, rows), f);
+}
+
 namespace detail {
 
 /// The position of a row: its sample, its group of channels, and its first pixel.
@@ -69,16 +80,6 @@ struct FeatureRow {
   }
 };
 
-/// Calls f(row) for all rows on the CPU's threads; each thread takes several rows at a time. Unlike for_each(), this
-/// does not compile a CUDA kernel for a functor that never runs on a GPU.
-template <class F>
-void for_each_row_on_cpu(int64_t rows, const F& f) {
-  constexpr int64_t chunk = 4;
-#pragma omp parallel for schedule(static) if (rows > 4 * chunk)
-  for (int64_t begin = 0; begin < rows; begin += chunk)
-    in_order(begin, std::min(begin + chunk, rows), f);
-}
-
 /// An element-wise function of plain arrays.
 template <class Map>
 struct FlatElement {
@@ -108,7 +109,7 @@ void for_each_feature(const Exec& exec, const FeatureShape& shape, const Numbers
     BASIN_CHECK(false, "this build has no CUDA");
 #endif
   }
-  const auto rows = [&](const auto& functor) { detail::for_each_row_on_cpu(shape.rows(), functor); };
+  const auto rows = [&](const auto& functor) { for_each_row_on_cpu(shape.rows(), functor); };
   if (shape.block == 16)
     rows(detail::FeatureRow<16, Numbers, F>{shape, numbers, f});
   else if (shape.block == 8)

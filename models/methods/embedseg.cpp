@@ -122,9 +122,12 @@ class EmbedSeg::Network : public Predictor {
   Network(const Exec& exec, const EmbedSeg& method) : method_(method.options_) {
     method_.take_parameters(exec, method);
     method_.net_.fold_norms(exec);
+    prepared_ = method_.params_.prepared_weights();
   }
 
-  Maps predict(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const override {
+  Maps predict(const Exec& given, const Tensor& image, const TilingOptions& tiling) const override {
+    Exec exec = given;
+    exec.prepared = prepared_.get();
     const auto run = [&](const Tensor& tiles) {
       Tape tape(exec, Tape::Mode::evaluate);
       return std::vector<Tensor>{method_.net_.forward(tape, {tiles}, nullptr).value};
@@ -134,6 +137,7 @@ class EmbedSeg::Network : public Predictor {
 
  private:
   EmbedSeg method_;
+  std::unique_ptr<PreparedWeights> prepared_;
 };
 
 std::unique_ptr<Predictor> EmbedSeg::predictor(const Exec& exec) const {

@@ -227,9 +227,13 @@ class ObjectGuided::Network : public Predictor {
  public:
   Network(const Exec& exec, const ObjectGuided& method) : options_(method.options_), method_(*method.options_) {
     method_.take_parameters(exec, method);
+    method_.detector_.fold_norms(exec);
+    prepared_ = method_.params_.prepared_weights();
   }
 
-  Maps predict(const Exec& exec, const Tensor& image, const TilingOptions&) const override {
+  Maps predict(const Exec& given, const Tensor& image, const TilingOptions&) const override {
+    Exec exec = given;
+    exec.prepared = prepared_.get();
     const auto [height, width] = frame_of(*options_, image.dim(1), image.dim(2));
     const Tensor frame = Tensor::empty(exec, {1, image.dim(0), height, width});
     kernels::resize_map(exec, image.view<const float, 3>(), 1, 1, image_of<float>(frame, 0));
@@ -271,6 +275,7 @@ class ObjectGuided::Network : public Predictor {
 
   std::shared_ptr<const ObjectGuidedOptions> options_;
   ObjectGuided method_;
+  std::unique_ptr<PreparedWeights> prepared_;
 };
 
 std::unique_ptr<Predictor> ObjectGuided::predictor(const Exec& exec) const {

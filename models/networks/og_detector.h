@@ -23,6 +23,10 @@ class OgDetector {
   /// Runs the detector on images [N, C, H, W], H and W multiples of 32. On a training tape with batch statistics.
   Result forward(Tape&, const Var& image) const;
 
+  /// Multiplies the batch norms of the convolutions into their weights and biases, with the running statistics of now.
+  /// Afterwards the network can only be used for inference; its maps change only by rounding.
+  void fold_norms(const Exec&);
+
   static constexpr int multiple = 32;  // of H and W
   static constexpr int levels = 5;     // of the feature pyramid
 
@@ -33,7 +37,15 @@ class OgDetector {
     int stride;
     bool has_shortcut;  // whether there is a convolution in its shortcut
   };
+  /// Calls f(convolution, its norm) for each pair in the network.
+  template <class F>
+  void for_each_norm(const F& f) const;
+  /// relu(norm(conv(parts))).
+  Var conv_norm_relu(Tape&, const std::vector<Var>& parts, const OgLayers::Conv&, const BatchNormLayer&,
+                     const kernels::ConvGeometry&) const;
+  Var conv_norm_relu(Tape&, const std::vector<Var>& parts, const OgLayers::Conv&, const BatchNormLayer&) const;
   Var block(Tape&, const Var& x, const Block&) const;
+  Var folded_block_end(Tape&, const Var& x, const Var& inner, const Block&) const;
   Var combine(Tape&, const Var& coarse, const Var& fine, const OgLayers::Combination&) const;
 
   OgLayers layers_;
@@ -43,6 +55,7 @@ class OgDetector {
   OgLayers::Combination combinations_[3];  // of stages 0 and 1, 1 and 2, 2 and 3
   OgLayers::Conv full_[2];                 // at full resolution, for the pyramid
   OgLayers::Conv heat_[2], size_[2], offset_[2];
+  bool has_folded_norms_ = false;  // each convolution with a norm then has the bias `beta` of its norm
 };
 
 }  // namespace basin

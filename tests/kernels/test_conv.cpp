@@ -3,6 +3,7 @@
 #include "engine/ops/nn.h"
 #include "kernels/conv/conv_cudnn.h"
 #include "kernels/conv/conv_first_layer.h"
+#include "kernels/conv/conv_last_layer.h"
 #include "tests/support/gpu_support.h"
 
 using namespace basin;
@@ -74,6 +75,71 @@ TEST_CASE("conv: the kernel for few channels declines other cases and changes no
   CHECK_FALSE(takes({1, 4, 8, 4, 4, 3, 8, 0}, Layout::blocked8));
   CHECK_FALSE(takes({1, 1, 8, 4, 4, 5, 8, 0}, Layout::blocked8));
   CHECK_FALSE(takes({1, 1, 8, 4, 4, 3, 8, 0}, Layout::nchw));
+}
+
+namespace {
+
+/// The transposed convolution of maps with `out` channels and h x w pixels, computed by `run` into a map that held
+/// ones.
+template <class T, class F>
+std::vector<T> transposed(const ConvCase& c, int stride, Layout layout, const F& run) {
+  const Exec cpu;
+  const kernels::ConvGeometry geometry = kernels::ConvGeometry::square(c.kernel, stride, 0);
+  const Shape out_shape{c.n, c.out, c.h, c.w}, weight_shape{c.out, c.first + c.in + 1, c.kernel, c.kernel};
+  const Shape x_shape{c.n, c.in, geometry.transposed_h(c.h, 0), geometry.transposed_w(c.w, 0)};
+  const Tensor d_out = Tensor::from(cpu, out_shape, uniform<T>(size_t(out_shape.size()), -1, 1, 1));
+  const Tensor weight = Tensor::from(cpu, weight_shape, uniform<T>(size_t(weight_shape.size()), -1, 1, 2));
+  const Tensor d_x = Tensor::from(cpu, x_shape, std::vector<T>(size_t(x_shape.size()), T(1)));
+  const Tensor in_layout = to_layout(cpu, d_out, layout);
+  run(kernels::ConvWeight<const T>(weight.view<const T, 4>(), c.first, geometry), in_layout.features<const T>(),
+      d_x.features<T>());
+  return d_x.to_host<T>(cpu);
+}
+
+}  // namespace
+
+TEST_CASE("conv: the transposed convolution to few channels in plain layout matches the plain kernel in double") {
+  const Exec cpu;
+  for (const ConvCase& c :
+       {ConvCase{2, 5, 16, 7, 19, 2, 16, 0}, ConvCase{1, 1, 16, 3, 8, 2, 16, 1}, ConvCase{1, 8, 20, 4, 24, 2, 16, 0},
+        ConvCase{2, 5, 12, 5, 9, 2, 8, 2}, ConvCase{1, 3, 8, 1, 1, 2, 8, 0}, ConvCase{1, 8, 40, 6, 7, 2, 8, 0}}) {
+    CAPTURE(c.in);
+    CAPTURE(c.block);
+    CAPTURE(c.w);
+    const std::vector<double> want = transposed<double>(c, 2, Layout::nchw, [&](auto weight, auto d_out, auto d_x) {
+      kernels::conv_plain_backward_data<double>(cpu, weight, d_out, d_x);
+    });
+    std::vector<float> first;
+    for (const int threads : {1, 2, 7}) {
+      const int before = omp_get_max_threads();
+      omp_set_num_threads(threads);
+      const Layout blocked = c.block == 8 ? Layout::blocked8 : Layout::blocked16;
+      const std::vector<float> got = transposed<float>(c, 2, blocked, [&](auto weight, auto d_out, auto d_x) {
+        CHECK(kernels::conv_few_backward_data(cpu, weight, d_out, d_x));
+      });
+      omp_set_num_threads(before);
+      check_close(std::vector<double>(got.begin(), got.end()), want, 1e-5, 1e-6);
+      if (first.empty()) first = got;
+      CHECK(got == first);
+    }
+  }
+}
+
+TEST_CASE("conv: the kernel for a last layer of few channels declines other cases and changes nothing") {
+  const Exec cpu;
+  const auto takes = [&](const ConvCase& c, int stride, Layout layout) {
+    bool taken = true;
+    const std::vector<float> left = transposed<float>(c, stride, layout, [&](auto weight, auto d_out, auto d_x) {
+      taken = kernels::conv_few_backward_data(cpu, weight, d_out, d_x);
+    });
+    if (!taken) CHECK(left == std::vector<float>(left.size(), 1.f));
+    return taken;
+  };
+  CHECK(takes({1, 3, 8, 4, 4, 2, 8, 0}, 2, Layout::blocked8));
+  CHECK_FALSE(takes({1, 9, 8, 4, 4, 2, 8, 0}, 2, Layout::blocked8));
+  CHECK_FALSE(takes({1, 3, 8, 4, 4, 3, 8, 0}, 2, Layout::blocked8));
+  CHECK_FALSE(takes({1, 3, 8, 4, 4, 2, 8, 0}, 1, Layout::blocked8));
+  CHECK_FALSE(takes({1, 3, 8, 4, 4, 2, 8, 0}, 2, Layout::nchw));
 }
 
 namespace {

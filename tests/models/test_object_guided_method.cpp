@@ -10,10 +10,12 @@
 #include "models/inference/segmenter.h"
 #include "models/inference/views.h"
 #include "models/methods/object_guided.h"
+#include "models/networks/og_detector.h"
 #include "models/training/stepper.h"
 #include "tests/support/field_support.h"
 #include "tests/support/file_support.h"
 #include "tests/support/gpu_support.h"
+#include "tests/support/model_support.h"
 #include "tests/support/support.h"
 
 using namespace basin;
@@ -300,5 +302,33 @@ TEST_CASE("object-guided: images without objects have only the loss of the centr
     CHECK(sums[0] > 0);
     CHECK(sums[5] == doctest::Approx(sums[0]));
     CHECK(stepper.first_bad() == -1);
+  }
+}
+
+TEST_CASE("object-guided: folding the batch norms into the convolutions changes the maps only by rounding") {
+  for (const Exec& exec : execs()) {
+    Params params;
+    OgDetector net(params, {.in_channels = 1, .width = 8});
+    params.allocate(exec);
+    params.init(exec, 1);
+    randomise_norms(exec, params);
+    const Tensor x = Tensor::from(exec, {2, 1, 64, 96}, uniform<float>(2 * 64 * 96, 0, 1, 99));
+    const auto maps = [&] {
+      Tape tape(exec, Tape::Mode::evaluate);
+      const OgDetector::Result found = net.forward(tape, {x});
+      std::vector<std::vector<float>> all;
+      for (const Var& v : {found.heat, found.size, found.offset})
+        all.push_back(v.value.to_host<float>(exec));
+      for (const Var& level : found.pyramid)
+        all.push_back(to_layout(exec, level.value, Layout::nchw).to_host<float>(exec));
+      return all;
+    };
+    const std::vector<std::vector<float>> before = maps();
+    net.fold_norms(exec);
+    const std::vector<std::vector<float>> after = maps();
+    for (size_t k = 0; k < before.size(); ++k) {
+      CAPTURE(k);
+      check_same_maps(after[k], before[k], 2e-5);
+    }
   }
 }

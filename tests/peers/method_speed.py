@@ -132,6 +132,7 @@ class OwnSegmentation:
         import object_guided as og
         torch, numpy = og.torch, og.numpy
         og.set_precision(torch.float32)
+        torch.manual_seed(0)  # with some random weights all masks are empty, which the authors' code does not expect
         network = og.networks.Network({"hm": 1, "wh": 2, "reg": 2}, pretrained=False, down_ratio=4, final_kernel=1,
                                       head_conv=256).eval()
         image = torch.from_numpy(self.pixels / 255 - 0.5).float().expand(1, 3, -1, -1).contiguous()

@@ -1,0 +1,66 @@
+#pragma once
+#include <cstdint>
+
+#include "kernels/runtime/view.h"
+
+// Blocked feature maps as vectors: those of a pixel's channels, and the product of matrices of them. In an anonymous
+// namespace, because each file that includes it is compiled for its own instruction sets.
+
+namespace basin::kernels {
+namespace {
+
+/// The channels of one group of a blocked layout.
+template <int Block>
+using Lanes [[gnu::vector_size(Block * sizeof(float))]] = float;
+/// The same in memory, which is aligned to single numbers.
+template <int Block>
+using StoredLanes [[gnu::vector_size(Block * sizeof(float)), gnu::aligned(sizeof(float)), gnu::may_alias]] = float;
+
+template <int Block>
+StoredLanes<Block>& lanes_at(float* at) {
+  return *reinterpret_cast<StoredLanes<Block>*>(at);
+}
+template <int Block>
+const StoredLanes<Block>& lanes_at(const float* at) {
+  return *reinterpret_cast<const StoredLanes<Block>*>(at);
+}
+
+/// The pixel at (y, x) of a group of channels, which may lie outside the image.
+template <class T>
+T* pixel(const FeatureView<T>& maps, int image, int group, int y, int x) {
+  return maps.data + (((int64_t(image) * maps.groups() + group) * maps.h + y) * maps.w + x) * maps.block;
+}
+
+/// c[r][j] (+)= sum over p of a[r a_row + p a_step] b[p b_step + j b_column], for lanes j: a product of matrices whose
+/// sums stay in registers.
+template <int Block, int Rows, int Columns>
+void multiply(const float* a, int64_t a_row, int64_t a_step, const float* b, int64_t b_step, int64_t b_column,
+              int depth, bool add, float* c, int64_t c_row, int64_t c_column) {
+  Lanes<Block> sum[Rows][Columns];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 2
+    for (int j = 0; j < Columns; ++j)
+      sum[r][j] = add ? Lanes<Block>(lanes_at<Block>(c + r * c_row + j * c_column)) : Lanes<Block>{};
+  for (int p = 0; p < depth; ++p) {
+    Lanes<Block> right[Columns];
+#pragma GCC unroll 2
+    for (int j = 0; j < Columns; ++j)
+      right[j] = lanes_at<Block>(b + p * b_step + j * b_column);
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      const float left = a[r * a_row + p * a_step];
+#pragma GCC unroll 2
+      for (int j = 0; j < Columns; ++j)
+        sum[r][j] += left * right[j];
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 2
+    for (int j = 0; j < Columns; ++j)
+      lanes_at<Block>(c + r * c_row + j * c_column) = sum[r][j];
+}
+
+}  // namespace
+}  // namespace basin::kernels
