@@ -112,6 +112,16 @@ struct LossTerms {
   Var total;
 };
 
+/// What segmentation of an image on the CPU needs of memory, apart from the image and the program: as measured, and
+/// rounded up.
+struct MemoryNeeds {
+  int64_t per_pixel = 0;       // bytes of the maps and of decoding them, per pixel of the image or of the maps, if more
+  int64_t per_tile_pixel = 0;  // bytes of the network, per pixel of a tile
+  int64_t fixed = 0;           // bytes, whatever the size
+  NetworkNeeds tiles = {};     // of exact tiles
+  int64_t frame_pixels = 0;    // of the size at which the network sees every image; 0: it sees tiles
+};
+
 /// A trained network, made from a copy of the method's parameters: later changes of them have no effect. On the CPU
 /// several threads may use it at once; on a GPU one at a time, because cuDNN's plans are shared.
 class Predictor {
@@ -195,8 +205,9 @@ class Method {
   /// Decodes maps into instances. Maps whose memory is not shared are freed as soon as they are no longer needed,
   /// because an image may fill the memory.
   virtual Instances decode(const Exec&, Maps) const = 0;
+  virtual MemoryNeeds memory_needs() const { return {}; }
   /// Why decode_blocks() cannot be used with the present settings, as part of a sentence; empty if it can be.
-  virtual std::string reason_for_whole_image() const { return "a " + name() + " model decodes an image as a whole"; }
+  virtual std::string reason_for_whole_image() const { return "the method " + name() + " decodes images as a whole"; }
   /// Decodes an image that may be larger than memory block by block: writes the same labels as decode() and returns the
   /// extents of objects 1, 2, ...
   virtual std::vector<ObjectExtent> decode_blocks(const BlockDecoding&) const;

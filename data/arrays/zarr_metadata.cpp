@@ -153,7 +153,7 @@ void ZarrArray::read_shards(const Json& configuration) {
   chunk_ = sizes_of(member(configuration, "chunk_shape"), "chunk_shape");
   int64_t chunks = 1;
   for (size_t d = 0; d < chunk_.size() && d < sides.size(); ++d) {
-    if (chunk_[d] == 0 || sides[d] % chunk_[d] != 0)
+    if (chunk_[d] == 0 || sides[d] == 0 || sides[d] % chunk_[d] != 0)
       refuse(metadata_.string(), ": is damaged: its shards are not whole numbers of chunks");
     shard_.push_back(sides[d] / chunk_[d]);
     if (shard_[d] > max_chunks_in_shard / chunks) refuse(metadata_.string(), ": has too many chunks in a shard");

@@ -113,7 +113,7 @@ class Checker {
       if (!p.image || p.image->channels == wanted) continue;
       const std::string file = p.pair.image.string();
       try {
-        check_channels(p.image->channels, wanted, file);
+        check_channels(p.image->channels, wanted, file, p.pair.choice.offers_channels);
         add(Severity::note, "converted channels", file,
             fmt::format("is {}, but the network will take {} channel{}", p.image->channels == 1 ? "grey" : "RGB",
                         wanted, wanted == 1 ? "" : "s"),

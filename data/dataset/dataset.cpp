@@ -70,6 +70,11 @@ std::vector<bool> validation_split(const std::vector<Pair>& pairs, double fracti
   return held;
 }
 
+void choose(std::vector<Pair>& pairs, const PlaneChoice& choice) {
+  for (Pair& pair : pairs)
+    pair.choice = choice;
+}
+
 Split split_for_validation(const std::vector<Pair>& pairs, double fraction) {
   const std::vector<bool> held = validation_split(pairs, fraction);
   Split split;
@@ -107,7 +112,7 @@ Labels true_labels(const Example& e) {
 LabelledImage read_pair(const Pair& pair, std::optional<int64_t> ignore) {
   if (!pair.one_object_each && same_content(pair.image, pair.masks[0]))
     refuse(pair.masks[0].string(), ": is a copy of the image, not its labels");
-  LabelledImage read{read_image(pair.image), {}, {}};
+  LabelledImage read{read_image(pair.image, pair.choice), {}, {}};
   const int height = read.image.height, width = read.image.width;
   if (ignore) {
     PartialLabels partial = read_partial_labels(pair, height, width, *ignore);

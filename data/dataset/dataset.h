@@ -19,7 +19,10 @@ struct Pair {
   std::filesystem::path image;               // empty if labels were found without images
   std::vector<std::filesystem::path> masks;  // one label image, or if one_object_each any number of binary masks
   bool one_object_each = false;
+  PlaneChoice choice = {};  // of what is read of its files, if these contain several images
 };
+/// Makes it the choice of all pairs.
+void choose(std::vector<Pair>&, const PlaneChoice&);
 
 /// A file for which find_pairs found no partner.
 struct Unpaired {
@@ -87,14 +90,13 @@ std::string labels_stem(const std::filesystem::path&);
 /// The labels of a pair, which must have this size. Binary masks are numbered in the order of their file names; where
 /// two overlap, the first keeps the pixel.
 Labels read_pair_labels(const Pair&, int height, int width);
-/// The same at the size of the masks, or of the image if there are none. `choice`: the plane, if the labels are a
-/// stack.
-Labels read_pair_labels(const Pair&, const PlaneChoice& choice = {});
+/// The same at the size of the masks, or of the image if there are none.
+Labels read_pair_labels(const Pair&);
 
 /// The true objects of an image: without overlap, or as planes that may share pixels.
 using Objects = std::variant<Labels, Planes>;
 /// Like read_pair_labels, but keeps overlaps: binary masks that share pixels are returned as planes, and so is a stack
-/// of masks (read_stack) given instead of a label image.
+/// of masks (read_stack) given instead of a label image, unless a plane of it is chosen.
 Objects read_pair_objects(const Pair&);
 
 /// Which pairs are held out for validation: the round(fraction n) with the lowest hash of their stem (64-bit FNV-1a,

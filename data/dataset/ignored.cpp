@@ -8,7 +8,7 @@ PartialLabels read_partial_labels(const Pair& pair, int height, int width, int64
   if (pair.one_object_each)
     refuse(labels_path(pair).string(), ": has one mask for each object; --ignore-label needs label images");
   const Labels all = read_pair_labels(pair, height, width);
-  const std::vector<int64_t> values = read_label_array(pair.masks[0]).values<int64_t>();
+  const std::vector<int64_t> values = read_label_array(pair.masks[0], nullptr, pair.choice).values<int64_t>();
   std::vector<int64_t> ids(all.ids.begin(), all.ids.end());
   PartialLabels partial{{}, {height, width, 0, std::vector<int32_t>(ids.size())}};
   for (size_t i = 0; i < ids.size(); ++i)

@@ -115,11 +115,11 @@ std::string to_string(const Normalisation& n) {
   return "percentile:" + shortest(n.low) + ',' + shortest(n.high);
 }
 
-void check_channels(int has, int wanted, const std::string& name) {
+void check_channels(int has, int wanted, const std::string& name, bool offered) {
   if (has == wanted || (has == 1 && wanted == 3) || (has == 3 && wanted == 1)) return;
+  const std::string number = std::to_string(wanted);
   const std::string choice =
-      "; choose " + std::to_string(wanted) +
-      " of them with `segment --channel`, or for other commands save these as files of their own";
+      offered ? "; choose " + number + " of them with --channel" : "; give it an image of " + number + " of them";
   refuse(name, " has ", has, has == 1 ? " channel" : " channels", ", but the model takes ", wanted,
          "; only grey and RGB are converted to each other", has > wanted ? choice : "");
 }
@@ -129,7 +129,7 @@ Source::Source(Image image, int channels, const Normalisation& norm, const std::
       channels_(channels),
       limited_(norm.kind == Normalisation::Kind::percentile),
       affine_(size_t(channels)) {
-  check_channels(image_.channels, channels, name);
+  check_channels(image_.channels, channels, name, image_.offers_channels);
   if (norm.kind == Normalisation::Kind::divide) {
     const auto [least, most] = range_of(image_);
     std::fill(affine_.begin(), affine_.end(), Affine{0, divisor(image_.type, least, most, name, image_.notes)});
@@ -186,7 +186,7 @@ NormalisationSurvey::NormalisationSurvey(int channels, const Normalisation& norm
 NormalisationSurvey::~NormalisationSurvey() = default;
 
 void NormalisationSurvey::add(const Image& part) {
-  check_channels(part.channels, channels_, name_);
+  check_channels(part.channels, channels_, name_, part.offers_channels);
   type_ = part.type, image_channels_ = part.channels;
   if (norm_.kind == Normalisation::Kind::divide) {
     const auto [least, most] = range_of(part);

@@ -33,7 +33,8 @@ struct Affine {
 };
 
 /// Throws one sentence that begins with `name` if an image of `has` channels cannot be converted to `wanted` channels.
-void check_channels(int has, int wanted, const std::string& name);
+/// `offered`: whether --channel, which chooses channels, is an option of the command.
+void check_channels(int has, int wanted, const std::string& name, bool offered);
 
 /// An image ready for cropping, with the channels that the model takes and their normalisation. Grey is repeated into 3
 /// channels, 3 channels become grey by Rec. 601, on raw values; any other mismatch throws one sentence that begins with

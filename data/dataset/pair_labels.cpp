@@ -22,10 +22,10 @@ Frame frame_of(const Pair& pair, int height, int width) {
 }
 
 /// Reads binary masks in the order of their names.
-Planes read_masks(const std::vector<fs::path>& masks, Frame frame) {
+Planes read_masks(const Pair& pair, Frame frame) {
   Planes planes;
-  for (const fs::path& file : masks) {
-    const Array mask = read_label_array(file);
+  for (const fs::path& file : pair.masks) {
+    const Array mask = read_label_array(file, nullptr, pair.choice);
     if (frame.owner.empty()) frame = {mask.shape[0], mask.shape[1], file.filename().string()};
     frame.check(file, mask.shape[0], mask.shape[1]);
     planes.add(mask, file.string() + ":");
@@ -36,23 +36,23 @@ Planes read_masks(const std::vector<fs::path>& masks, Frame frame) {
 
 /// The same at their own size, or at that of the image if there are none.
 Planes read_masks(const Pair& pair) {
-  if (!pair.masks.empty()) return read_masks(pair.masks, {});
-  const Image image = read_image(pair.image);
-  return read_masks(pair.masks, frame_of(pair, image.height, image.width));
+  if (!pair.masks.empty()) return read_masks(pair, {});
+  const Image image = read_image(pair.image, pair.choice);
+  return read_masks(pair, frame_of(pair, image.height, image.width));
 }
 
 }  // namespace
 
 Labels read_pair_labels(const Pair& pair, int height, int width) {
   const Frame frame = frame_of(pair, height, width);
-  if (pair.one_object_each) return flatten(read_masks(pair.masks, frame));
-  Labels labels = read_labels(pair.masks[0]);
+  if (pair.one_object_each) return flatten(read_masks(pair, frame));
+  Labels labels = read_labels(pair.masks[0], pair.choice);
   frame.check(pair.masks[0], labels.height, labels.width);
   return labels;
 }
 
-Labels read_pair_labels(const Pair& pair, const PlaneChoice& choice) {
-  return pair.one_object_each ? flatten(read_masks(pair)) : read_labels(pair.masks[0], choice);
+Labels read_pair_labels(const Pair& pair) {
+  return pair.one_object_each ? flatten(read_masks(pair)) : read_labels(pair.masks[0], pair.choice);
 }
 
 Objects read_pair_objects(const Pair& pair) {
@@ -61,8 +61,8 @@ Objects read_pair_objects(const Pair& pair) {
     if (share_pixels(planes)) return planes;
     return flatten(planes);
   }
-  if (std::optional<Planes> stack = read_stack(pair.masks[0])) return std::move(*stack);
-  return read_labels(pair.masks[0]);
+  if (std::optional<Planes> stack = read_stack(pair.masks[0], pair.choice)) return std::move(*stack);
+  return read_labels(pair.masks[0], pair.choice);
 }
 
 }  // namespace basin

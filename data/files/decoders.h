@@ -21,11 +21,14 @@ Stack tiff_stack(const std::filesystem::path&);
 void read_tiff_planes(const std::filesystem::path&, const std::vector<int64_t>& planes, const PixelRect& part,
                       const std::function<void(Decoded)>& f);
 
-/// The stack of an image in an OME-Zarr store, at full resolution. `series` chooses one of several images, as a path in
-/// the store or by its index from 0; empty: the only one. Throws one sentence that names --series if there are several.
-Stack zarr_stack(const std::filesystem::path&, const std::string& series);
+/// The stack of an image in an OME-Zarr store, at full resolution. The choice's series is one of several images, as a
+/// path in the store or by its index from 0; empty: the only one. Throws one sentence, which names --series if that is
+/// offered, if there are several. Other members of the choice have no effect.
+Stack zarr_stack(const std::filesystem::path&, const PlaneChoice&);
+/// Whether the store has several images, of which the series chooses one.
+bool holds_series(const std::filesystem::path&);
 /// The same as read_tiff_planes, of that image.
-void read_zarr_planes(const std::filesystem::path&, const std::string& series, const std::vector<int64_t>& planes,
+void read_zarr_planes(const std::filesystem::path&, const PlaneChoice&, const std::vector<int64_t>& planes,
                       const PixelRect& part, const std::function<void(Decoded)>& f);
 
 }  // namespace basin::raster

@@ -79,10 +79,12 @@ Image checked_image(const std::string& name, Array pixels, const PixelRect& part
 }
 
 /// The picture as an image, after checking its values. `part`: where it lies in the file's image.
-Image image_of_picture(const fs::path& path, raster::Picture picture, const PixelRect& part = {}) {
+Image image_of_picture(const fs::path& path, raster::Picture picture, const PlaneChoice& choice,
+                       const PixelRect& part = {}) {
   Image image = checked_image(path.string(), std::move(picture.pixels), part);
   image.stack = std::move(picture.stack);
   image.notes = std::move(picture.notes);
+  image.offers_channels = choice.offers_channels;
   if (image.stack.images > 1) image.notes.insert(image.notes.begin(), "read as " + to_text(image.stack));
   return image;
 }
@@ -111,12 +113,12 @@ const char* name_of(PixelType type) {
 Image image_of(const std::string& name, Array pixels) { return checked_image(name, std::move(pixels), {}); }
 
 Image read_image(const fs::path& path, const PlaneChoice& choice) {
-  return image_of_picture(path, raster::read(path, raster::Purpose::image, choice));
+  return image_of_picture(path, raster::read(path, raster::Purpose::image, choice), choice);
 }
 
 Image read_image_part(const fs::path& path, const PlaneChoice& choice, const PixelRect& part) {
   BASIN_CHECK(part.height > 0 && part.width > 0, part.height, " x ", part.width);
-  return image_of_picture(path, raster::read(path, raster::Purpose::image, choice, part), part);
+  return image_of_picture(path, raster::read(path, raster::Purpose::image, choice, part), choice, part);
 }
 
 Stack stack_in(const fs::path& path, const PlaneChoice& choice) { return raster::stack_in(path, choice); }
@@ -127,7 +129,7 @@ void read_image_planes(const fs::path& path, const StackPlanes& planes, const Pl
                        const std::function<void(int64_t, Image)>& f) {
   int64_t plane = 0;
   raster::read_planes(path, planes, choice,
-                      [&](raster::Picture picture) { f(plane++, image_of_picture(path, std::move(picture))); });
+                      [&](raster::Picture picture) { f(plane++, image_of_picture(path, std::move(picture), choice)); });
 }
 
 void write_png(const fs::path& path, const Image& image) { raster::write_png(path, rows_of(image)); }

@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "data/arrays/npy.h"
+#include "data/arrays/zarr.h"
 #include "data/files/decoded.h"
+#include "data/files/decoders.h"
 #include "data/files/encoders.h"
 #include "data/files/raster.h"
 #include "engine/files.h"
@@ -73,6 +75,13 @@ Labels compact_ids(int height, int width, const T* ids, const std::string& where
     std::fill(labels.ids.begin() + ptrdiff_t(first), labels.ids.begin() + ptrdiff_t(last), number);
   });
   return labels;
+}
+
+/// The axes of the labels of an image with these axes, such as ZYX for ZCYX: they have no channels.
+std::string without_channels(std::string axes) {
+  const size_t c = axes.find_first_of("Cc");
+  if (c != std::string::npos) axes.erase(c, std::min(axes.find_first_not_of("=0123456789", c + 1), axes.size()) - c);
+  return axes;
 }
 
 void refuse_no_labels(const Labels& labels, const std::string& where) {
@@ -198,12 +207,19 @@ bool has_label_extension(const fs::path& path) {
   return e == ".png" || e == ".tif" || e == ".tiff" || e == ".bmp" || e == ".npy" || e == ".zarr";
 }
 
+PlaneChoice choice_for_labels(const fs::path& path, const PlaneChoice& choice) {
+  PlaneChoice own;
+  own.offered = choice.offered;
+  if (is_zarr(path) && raster::holds_series(path)) own.series = choice.series;
+  if (choice.plane.empty() || raster::count_images(path, own) == 1) return own;
+  const bool names_channel = choice.plane.find_first_of("Cc") != std::string::npos;
+  own.plane = choice.plane, own.axes = names_channel ? choice.axes : without_channels(choice.axes);
+  return own;
+}
+
 Array read_label_array(const fs::path& path, std::vector<std::string>* notes, const PlaneChoice& choice) {
   if (lower_extension(path) != ".npy") {
-    PlaneChoice own;  // a single label image may belong to one plane of a stack
-    own.offered = choice.offered;
-    if (!choice.plane.empty() && raster::count_images(path) > 1) own.axes = choice.axes, own.plane = choice.plane;
-    raster::Picture picture = raster::read(path, raster::Purpose::labels, own);
+    raster::Picture picture = raster::read(path, raster::Purpose::labels, choice_for_labels(path, choice));
     if (notes) *notes = std::move(picture.notes);
     return std::move(picture.pixels);
   }

@@ -62,6 +62,10 @@ Labels read_labels(const std::filesystem::path&, const PlaneChoice& choice = {})
 /// read_labels, with sentences that begin with `name`.
 Labels labels_from(const Array&, const std::string& name);
 
+/// The part of a choice that applies to a label image, whose image it is for. A single label image may belong to one
+/// plane of a stack, and the labels of one image to one of several.
+PlaneChoice choice_for_labels(const std::filesystem::path&, const PlaneChoice&);
+
 /// Reads a mask or label image as an array [height, width, channels], in which 0 is background. Throws like read_labels
 /// for files that cannot be read or are lossy.
 Array read_label_array(const std::filesystem::path&, std::vector<std::string>* notes = nullptr,

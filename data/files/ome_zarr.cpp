@@ -59,8 +59,8 @@ std::vector<std::string> series_in(const fs::path& store, const Json& ome) {
 }
 
 /// The group of the image that --series chooses, or of the only image.
-fs::path image_group(const fs::path& store, const std::string& choice) {
-  const std::string name = store.string();
+fs::path image_group(const fs::path& store, const PlaneChoice& planes) {
+  const std::string name = store.string(), choice = planes.series;
   const Json ome = ome_of(store);
   if (ome.is_null()) refuse(name, ": is not a complete Zarr store: it has neither zarr.json nor .zattrs");
   if (member(ome, "multiscales").is_array() && choice.empty()) return store;
@@ -83,8 +83,9 @@ fs::path image_group(const fs::path& store, const std::string& choice) {
   for (size_t k = 0; k < std::min(series.size(), max_listed); ++k)
     names += (k == 0 ? "" : ", ") + series[k];
   if (series.size() > max_listed) names += ", ...";
-  refuse(name, ": contains ", series.size(), " images (", names, "); choose one with --series, such as --series ",
-         series[0]);
+  refuse(name, ": contains ", series.size(), " images (", names, ")",
+         planes.offered ? "; choose one with --series, such as --series " + series[0]
+                        : ", but one image is expected here; save the one that you mean as a store of its own");
 }
 
 struct Axis {
@@ -143,9 +144,9 @@ struct ZarrImage {
   std::vector<int64_t> sides;  // of the dimensions before height and width
 };
 
-ZarrImage open_image(const fs::path& path, const std::string& series) {
+ZarrImage open_image(const fs::path& path, const PlaneChoice& choice) {
   const std::string name = path.string();
-  const fs::path group = image_group(without_slash(path), series);
+  const fs::path group = image_group(without_slash(path), choice);
   const Json ome = ome_of(group);
   const Json& multiscales = member(ome, "multiscales");
   const Json& multiscale = multiscales.is_array() && !multiscales.empty() ? multiscales[0] : Json();
@@ -192,11 +193,16 @@ ZarrImage open_image(const fs::path& path, const std::string& series) {
 
 }  // namespace
 
-Stack zarr_stack(const fs::path& path, const std::string& series) { return open_image(path, series).stack; }
+Stack zarr_stack(const fs::path& path, const PlaneChoice& choice) { return open_image(path, choice).stack; }
 
-void read_zarr_planes(const fs::path& path, const std::string& series, const std::vector<int64_t>& planes,
+bool holds_series(const fs::path& path) {
+  const Json ome = ome_of(path);
+  return !member(ome, "multiscales").is_array() && series_in(path, ome).size() > 1;
+}
+
+void read_zarr_planes(const fs::path& path, const PlaneChoice& choice, const std::vector<int64_t>& planes,
                       const PixelRect& part, const std::function<void(Decoded)>& f) {
-  ZarrImage image = open_image(path, series);
+  ZarrImage image = open_image(path, choice);
   const bool whole = part.height == 0;
   for (int64_t k : planes) {
     std::vector<int64_t> index(image.sides.size());

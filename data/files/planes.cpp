@@ -72,7 +72,7 @@ bool share_pixels(const Planes& planes) {
   return false;
 }
 
-std::optional<Planes> read_stack(const fs::path& path) {
+std::optional<Planes> read_stack(const fs::path& path, const PlaneChoice& choice) {
   Planes planes;
   int64_t images = 0;
   const auto add = [&](const Array& plane) {
@@ -85,8 +85,9 @@ std::optional<Planes> read_stack(const fs::path& path) {
     planes.add(plane, where);
   };
   if (lower_extension(path) != ".npy") {
-    if (raster::count_images(path) == 1) return std::nullopt;
-    raster::for_each_image(path, add);
+    const PlaneChoice own = choice_for_labels(path, choice);
+    if (!own.plane.empty() || raster::count_images(path, own) == 1) return std::nullopt;
+    raster::for_each_image(path, own, add);
     return planes;
   }
   const Array stack = read_npy(path);

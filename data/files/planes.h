@@ -32,7 +32,8 @@ bool share_pixels(const Planes&);
 
 /// Reads the objects of a stack of masks: an .npy file [objects, H, W], or a TIFF with several images. Each image is 0
 /// outside its object and one number inside; images without an object are skipped. No value if the file contains a
-/// single image. Throws one sentence with the file's name if the file cannot be read or is not a stack of masks.
-std::optional<Planes> read_stack(const std::filesystem::path&);
+/// single image, or if the choice names a plane. Throws one sentence with the file's name if the file cannot be read or
+/// is not a stack of masks.
+std::optional<Planes> read_stack(const std::filesystem::path&, const PlaneChoice& choice = {});
 
 }  // namespace basin

@@ -60,15 +60,15 @@ Decoded decode_single(const fs::path& path, Format format) {
 bool holds_stacks(Format format) { return format == Format::tiff || format == Format::zarr; }
 
 /// The stack in a file of a format that holds stacks.
-Stack stack_in(const fs::path& path, Format format, const std::string& series) {
-  return format == Format::zarr ? zarr_stack(path, series) : tiff_stack(path);
+Stack stack_in(const fs::path& path, Format format, const PlaneChoice& choice) {
+  return format == Format::zarr ? zarr_stack(path, choice) : tiff_stack(path);
 }
 
 /// Decodes the images with the numbers in `planes`, in that order, and calls f with each; of each only `part`, unless
 /// its height is 0.
-void read_images(const fs::path& path, Format format, const std::string& series, const std::vector<int64_t>& planes,
+void read_images(const fs::path& path, Format format, const PlaneChoice& choice, const std::vector<int64_t>& planes,
                  const PixelRect& part, const std::function<void(Decoded)>& f) {
-  format == Format::zarr ? read_zarr_planes(path, series, planes, part, f) : read_tiff_planes(path, planes, part, f);
+  format == Format::zarr ? read_zarr_planes(path, choice, planes, part, f) : read_tiff_planes(path, planes, part, f);
 }
 
 /// The format of a file, in which --series must have a meaning if it is given.
@@ -92,8 +92,8 @@ std::vector<Decoded> decode(const fs::path& path, const PlaneChoice& choice, con
     (void)chosen_images(stack, choice, path.string());
     return all;
   }
-  stack = stack_in(path, format, choice.series);
-  read_images(path, format, choice.series, chosen_images(stack, choice, path.string()), part,
+  stack = stack_in(path, format, choice);
+  read_images(path, format, choice, chosen_images(stack, choice, path.string()), part,
               [&](Decoded d) { all.push_back(std::move(d)); });
   return all;
 }
@@ -171,12 +171,12 @@ Picture read(const fs::path& path, Purpose purpose, const PlaneChoice& choice, c
 
 Stack stack_in(const fs::path& path, const PlaneChoice& choice) {
   const Format format = format_for(path, choice);
-  return with_axes(holds_stacks(format) ? stack_in(path, format, choice.series) : Stack(), choice, path.string());
+  return with_axes(holds_stacks(format) ? stack_in(path, format, choice) : Stack(), choice, path.string());
 }
 
 StackPlanes planes_in(const fs::path& path, const PlaneChoice& choice) {
   const Format format = format_for(path, choice);
-  return planes_of(holds_stacks(format) ? stack_in(path, format, choice.series) : Stack(), choice, path.string());
+  return planes_of(holds_stacks(format) ? stack_in(path, format, choice) : Stack(), choice, path.string());
 }
 
 void read_planes(const fs::path& path, const StackPlanes& planes, const PlaneChoice& choice,
@@ -192,7 +192,7 @@ void read_planes(const fs::path& path, const StackPlanes& planes, const PlaneCho
       images.insert(images.end(), own.begin(), own.end());
     }
     std::vector<Decoded> plane;
-    read_images(path, format, choice.series, images, {}, [&](Decoded d) {
+    read_images(path, format, choice, images, {}, [&](Decoded d) {
       plane.push_back(std::move(d));
       if (plane.size() < channels) return;
       f(picture_of(path, Purpose::image, choice, planes.stack, std::exchange(plane, {})));
@@ -200,18 +200,18 @@ void read_planes(const fs::path& path, const StackPlanes& planes, const PlaneCho
   });
 }
 
-int64_t count_images(const fs::path& path) {
+int64_t count_images(const fs::path& path, const PlaneChoice& choice) {
   const Format format = format_of(path);
-  return holds_stacks(format) ? stack_in(path, format, "").images : 1;
+  return holds_stacks(format) ? stack_in(path, format, choice).images : 1;
 }
 
-void for_each_image(const fs::path& path, const std::function<void(const Array&)>& f) {
+void for_each_image(const fs::path& path, const PlaneChoice& choice, const std::function<void(const Array&)>& f) {
   within_memory(path, [&] {
     const Format format = format_of(path);
-    if (!holds_stacks(format)) return f(read(path, Purpose::labels).pixels);
-    std::vector<int64_t> all(size_t(stack_in(path, format, "").images));
+    if (!holds_stacks(format)) return f(read(path, Purpose::labels, choice).pixels);
+    std::vector<int64_t> all(size_t(stack_in(path, format, choice).images));
     std::iota(all.begin(), all.end(), 0);
-    read_images(path, format, "", all, {}, [&](Decoded d) { f(as_labels(path, std::move(d)).pixels); });
+    read_images(path, format, choice, all, {}, [&](Decoded d) { f(as_labels(path, std::move(d)).pixels); });
   });
 }
 

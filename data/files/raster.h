@@ -35,9 +35,9 @@ void read_planes(const std::filesystem::path&, const StackPlanes&, const PlaneCh
                  const std::function<void(Picture)>& f);
 
 /// The number of images in a file, not counting reduced copies and masks: more than one only for TIFF
-/// and OME-Zarr.
-int64_t count_images(const std::filesystem::path&);
+/// and OME-Zarr. Of the choice only the series has an effect.
+int64_t count_images(const std::filesystem::path&, const PlaneChoice&);
 /// Calls f with each image in turn, interpreted as labels.
-void for_each_image(const std::filesystem::path&, const std::function<void(const Array&)>& f);
+void for_each_image(const std::filesystem::path&, const PlaneChoice&, const std::function<void(const Array&)>& f);
 
 }  // namespace basin::raster

@@ -233,8 +233,10 @@ StackPlanes planes_of(const Stack& s, const PlaneChoice& choice, const std::stri
     if (a.name == 'C' || at.contains(a.name)) continue;
     int64_t& size = a.name == 'T' ? planes.frames : planes.slices;
     if (a.name == 'I' || size > 1)
-      refuse(name, ": contains ", s.images, " images (a stack) without named axes; name them with --axes, such as ZYX ",
-             "for slices, TYX for times or CYX for channels, or choose one image with --plane N");
+      refuse(name, ": contains ", s.images, " images (a stack) without named axes",
+             choice.offered ? "; name them with --axes, such as ZYX for slices, TYX for times or CYX for channels, or "
+                              "choose one image with --plane N"
+                            : "");
     size = a.size;
   }
   return planes;

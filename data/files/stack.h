@@ -35,7 +35,8 @@ struct PlaneChoice {
   std::vector<std::string> channels;  // by name or by index from 0; empty: all
   std::string plane;                  // index along each other axis, from 0: "Z=3,T=0", or "3" if there is only one
   std::string series = {};            // of several images in an OME-Zarr store: its path there, or its index from 0
-  bool offered = false;               // whether the command has options for these, which messages then name
+  bool offered = false;               // whether the command has --axes, --plane and --series, which messages then name
+  bool offers_channels = false;       // the same of --channel
   bool operator==(const PlaneChoice&) const = default;
 };
 

@@ -5,6 +5,7 @@
 
 #include "engine/pool.h"
 #include "kernels/image/resize_antialiased.h"
+#include "models/inference/segmenter.h"
 
 namespace basin {
 namespace {

@@ -1,6 +1,7 @@
 #pragma once
 #include <optional>
 
+#include "engine/tensor.h"
 #include "models/inference/large_image.h"
 
 namespace basin {

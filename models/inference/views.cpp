@@ -59,6 +59,10 @@ Maps predict_views(const Exec& exec, const Method& method, const Predictor& pred
                    const TilingOptions& tiling) {
   const int height = image.dim(1), width = image.dim(2);
   Maps mean;
+  TilingOptions of_view = tiling;
+  int done = 0;  // views
+  if (tiling.progress)
+    of_view.progress = [&](double share) { tiling.progress((done + share) / kernels::square_symmetries); };
   for (int k = 0; k < kernels::square_symmetries; ++k) {
     const SquareSymmetry symmetry{k};
     Tensor view = image;
@@ -67,7 +71,8 @@ Maps predict_views(const Exec& exec, const Method& method, const Predictor& pred
       view = Tensor::empty(for_images(exec), {image.dim(0), swaps ? width : height, swaps ? height : width});
       kernels::apply_symmetry(exec, symmetry, image.view<const float, 3>(), view.view<float, 3>());
     }
-    const Maps maps = predictor.predict(exec, view, tiling);
+    const Maps maps = predictor.predict(exec, view, of_view);
+    ++done;
     for (const MapSpec& spec : method.maps()) {
       if (k == 0) mean.tensors[spec.name] = Tensor::empty(for_images(exec), {spec.channels, height, width});
       add_view(exec, spec, symmetry, maps[spec.name], mean.tensors[spec.name]);

@@ -111,6 +111,11 @@ std::vector<MapSpec> EmbedSeg::maps() const {
       {.name = "raw", .channels = 5, .kinds = {Kind::vector, Kind::vector, Kind::extent, Kind::extent, Kind::scalar}}};
 }
 
+MemoryNeeds EmbedSeg::memory_needs() const {
+  return {
+      .per_pixel = 51, .per_tile_pixel = 13 * options_.width, .tiles = {ErfNet::multiple, ErfNet::receptive_radius}};
+}
+
 /// A copy of the network with its own weights.
 class EmbedSeg::Network : public Predictor {
  public:

@@ -37,6 +37,7 @@ class EmbedSeg : public Method {
   LossTerms loss(Tape&, const Batch&, const StepState*) const override;
 
   std::vector<MapSpec> maps() const override;
+  MemoryNeeds memory_needs() const override;
   bool averages_views() const override { return options_.views; }
   /// The seed map: near 1 at the middle of an object, and falling to its border.
   std::string foreground_logit() const override { return "raw"; }

@@ -125,6 +125,10 @@ LossTerms FcrNet::loss(Tape& tape, const Batch& batch, const StepState* state) c
 
 std::vector<MapSpec> FcrNet::maps() const { return {{"colours", options_.colours, MapSpec::Kind::code}}; }
 
+MemoryNeeds FcrNet::memory_needs() const {
+  return {.per_pixel = 28, .per_tile_pixel = 52 * options_.width, .tiles = {PlainUNet::multiple, receptive_radius}};
+}
+
 /// A copy of the network with its own weights.
 class FcrNet::Network : public Predictor {
  public:
@@ -139,8 +143,7 @@ class FcrNet::Network : public Predictor {
       const Var e = method_.head_.forward(tape, method_.net_.forward(tape, {{tiles}}), Layout::nchw);
       return std::vector<Tensor>{power_activation(tape, e, alpha_).value};
     };
-    return {{{"colours", run_tiled(exec, image, tiling, {PlainUNet::multiple, PlainUNet::receptive_radius + 1}, {false},
-                                   run)[0]}}};
+    return {{{"colours", run_tiled(exec, image, tiling, {PlainUNet::multiple, receptive_radius}, {false}, run)[0]}}};
   }
 
  private:

@@ -48,11 +48,14 @@ class FcrNet : public Method {
   bool is_scheduled() const override { return true; }
 
   std::vector<MapSpec> maps() const override;
+  MemoryNeeds memory_needs() const override;
   std::unique_ptr<Predictor> predictor(const Exec&) const override;
   Instances decode(const Exec&, Maps) const override;
   Maps oracle(const Exec&, const Labels&) const override;
 
  private:
+  static constexpr int receptive_radius = PlainUNet::receptive_radius + 1;
+
   class Network;
   explicit FcrNet(const FcrNetOptions&);
 

@@ -213,6 +213,15 @@ std::vector<MapSpec> ObjectGuided::maps() const {
   return {{"heat", 1, code}, {"size", 2, code}, {"offset", 2, code}, {"boxes", 1, code}, {"masks", 1, code}};
 }
 
+MemoryNeeds ObjectGuided::memory_needs() const {
+  constexpr int everywhere = 1 << 20;  // a single tile
+  return {.per_pixel = 13,
+          .per_tile_pixel = 28 * options_->width,
+          .fixed = 25 * params_.count(),
+          .tiles = {OgDetector::multiple, everywhere},
+          .frame_pixels = options_->resize ? int64_t(options_->crop) * options_->crop : 0};
+}
+
 /// A copy of the network with its own weights.
 class ObjectGuided::Network : public Predictor {
  public:

@@ -40,6 +40,7 @@ class ObjectGuided : public Method {
   bool capturable() const override { return false; }
 
   std::vector<MapSpec> maps() const override;
+  MemoryNeeds memory_needs() const override;
   bool gives_scores() const override { return true; }
   std::unique_ptr<Predictor> predictor(const Exec&) const override;
   Instances decode(const Exec&, Maps) const override;

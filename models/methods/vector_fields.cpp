@@ -229,6 +229,11 @@ std::vector<MapSpec> VectorFields::maps() const {
   return {{"logit", 1, MapSpec::Kind::scalar}, {"field", 2, MapSpec::Kind::vector}};
 }
 
+MemoryNeeds VectorFields::memory_needs() const {
+  return {
+      .per_pixel = 29, .per_tile_pixel = 28 * options_.net.width, .tiles = {UNet::multiple, UNet::receptive_radius}};
+}
+
 std::unique_ptr<Predictor> VectorFields::predictor(const Exec& exec) const {
   return std::make_unique<FieldPredictor>(exec, net_);
 }

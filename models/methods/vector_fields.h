@@ -43,6 +43,7 @@ class VectorFields : public Method {
   LossTerms loss(Tape&, const Batch&, const StepState*) const override;
 
   std::vector<MapSpec> maps() const override;
+  MemoryNeeds memory_needs() const override;
   bool has_scalable_maps() const override { return true; }
   std::string foreground_logit() const override { return "logit"; }
   std::unique_ptr<Predictor> predictor(const Exec&) const override;

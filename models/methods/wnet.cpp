@@ -125,6 +125,13 @@ std::vector<MapSpec> WNet::maps() const {
   return {{"distance", 1}, {"embedding", options_.embedding, MapSpec::Kind::code}};
 }
 
+MemoryNeeds WNet::memory_needs() const {
+  return {.per_pixel = 74,
+          .per_tile_pixel = 33 * options_.width,
+          .fixed = 5 * int64_t(sizeof(float)) * params_.count(),
+          .tiles = {PlainUNet::multiple, receptive_radius}};
+}
+
 /// A copy of the networks with its own weights.
 class WNet::Network : public Predictor {
  public:
@@ -136,8 +143,8 @@ class WNet::Network : public Predictor {
       const Outputs out = method_.forward(tape, tiles);
       return std::vector<Tensor>{out.distance.value, out.embedding.value};
     };
-    constexpr int radius = 2 * PlainUNet::receptive_radius + 2;
-    const std::vector<Tensor> maps = run_tiled(exec, image, tiling, {PlainUNet::multiple, radius}, {false, false}, run);
+    const std::vector<Tensor> maps =
+        run_tiled(exec, image, tiling, {PlainUNet::multiple, receptive_radius}, {false, false}, run);
     return {{{"distance", maps[0]}, {"embedding", maps[1]}}};
   }
 

@@ -35,11 +35,14 @@ class WNet : public Method {
   LossTerms loss(Tape&, const Batch&, const StepState*) const override;
 
   std::vector<MapSpec> maps() const override;
+  MemoryNeeds memory_needs() const override;
   std::unique_ptr<Predictor> predictor(const Exec&) const override;
   Instances decode(const Exec&, Maps) const override;
   Maps oracle(const Exec&, const Labels&) const override;
 
  private:
+  static constexpr int receptive_radius = 2 * PlainUNet::receptive_radius + 2;
+
   class Network;
   struct Outputs {
     Var distance, embedding;

@@ -162,7 +162,7 @@ class Merger {
 };
 
 std::vector<Tensor> run_axes(const Exec& exec, const Tensor& image, const Axis& ys, const Axis& xs, bool mirror,
-                             int batch, const TileNetwork& network) {
+                             int batch, const TilingOptions& o, const TileNetwork& network) {
   const View<const float, 3> from = image.view<const float, 3>();
   const int channels = from.dim[0], height = from.dim[1], width = from.dim[2];
   Merger merger(exec, height, ys, width, xs);
@@ -187,6 +187,7 @@ std::vector<Tensor> run_axes(const Exec& exec, const Tensor& image, const Axis& 
     }
     for (int i = 0; i < n; ++i)
       merger.add(maps, i, ys, int((first + i) / across), xs, int((first + i) % across));
+    if (o.progress) o.progress(double(first + n) / double(tiles));
   }
   return merger.finish();
 }
@@ -242,26 +243,21 @@ std::vector<Tensor> run_tiled(const Exec& exec, const Tensor& image, const Tilin
                               const std::vector<bool>& is_field, const TileNetwork& network) {
   const int height = image.dim(1), width = image.dim(2);
   check(o, needs.multiple);
-  const auto batch_of = [&](int64_t tile_height, int64_t tile_width) {
-    if (o.batch > 0) return o.batch;
-    const int64_t pixels = int64_t(exec.device == Device::cpu ? 2 : 16) * 256 * 256;
-    return int(std::max<int64_t>(1, pixels / (tile_height * tile_width)));
-  };
   if (o.tiling == Tiling::exact || o.tiling == Tiling::fit) {
     const auto [ys, xs] = exact_axes(height, width, o, needs);
-    return run_axes(exec, image, ys, xs, false, batch_of(ys.tile, xs.tile), network);
+    return run_axes(exec, image, ys, xs, false, tiles_at_once(exec.device, o, ys.tile, xs.tile), o, network);
   }
-  const int batch = batch_of(o.tile, o.tile);
+  const int batch = tiles_at_once(exec.device, o, o.tile, o.tile);
   if (o.tiling == Tiling::dynamic)
     return run_axes(exec, image, dynamic_axis(height, o.tile, o.overlap), dynamic_axis(width, o.tile, o.overlap), false,
-                    batch, network);
+                    batch, o, network);
   const Axis ys = padding_axis(height, o.tile, o.overlap), xs = padding_axis(width, o.tile, o.overlap);
-  if (o.tiling == Tiling::pad) return run_axes(exec, image, ys, xs, true, batch, network);
+  if (o.tiling == Tiling::pad) return run_axes(exec, image, ys, xs, true, batch, o, network);
 
   const int big_height = ys.start.back() + o.tile - ys.start[0], big_width = xs.start.back() + o.tile - xs.start[0];
   const Tensor big = resized(exec, image, big_height, big_width, 1, 1);
   std::vector<Tensor> maps = run_axes(exec, big, padding_axis(big_height, o.tile, o.overlap),
-                                      padding_axis(big_width, o.tile, o.overlap), true, batch, network);
+                                      padding_axis(big_width, o.tile, o.overlap), true, batch, o, network);
   const float factor_x = float(width) / float(big_width), factor_y = float(height) / float(big_height);
   for (size_t m = 0; m < maps.size(); ++m)
     maps[m] = resized(exec, maps[m], height, width, is_field[m] ? factor_x : 1, is_field[m] ? factor_y : 1);
@@ -278,6 +274,12 @@ std::vector<ExactTile> exact_tiles(int height, int width, const TilingOptions& o
       tiles.push_back({{ys.start[y], xs.start[x], ys.tile, xs.tile},
                        {ys.from[y], xs.from[x], ys.to[y] - ys.from[y], xs.to[x] - xs.from[x]}});
   return tiles;
+}
+
+int tiles_at_once(Device device, const TilingOptions& o, int64_t tile_height, int64_t tile_width) {
+  if (o.batch > 0) return o.batch;
+  const int64_t pixels = int64_t(device == Device::cpu ? 2 : 16) * 256 * 256;
+  return int(std::max<int64_t>(1, pixels / (tile_height * tile_width)));
 }
 
 Tiling parse_tiling(const std::string& text) { return value_in(tilings, "--tiling", text); }

@@ -19,6 +19,8 @@ struct TilingOptions {
   /// 1. Halved when memory runs out.
   int batch = 0;
   int64_t max_tile_pixels = 1024 * 1024;  // used by fit
+  /// Called after each batch of tiles with the share of them that the network has got, up to 1; may be empty.
+  std::function<void(double share)> progress = {};
 };
 
 /// Runs a network on a batch of tiles [N, C, h, w], h and w multiples of `multiple`; returns maps [N, channels, h, w].
@@ -49,6 +51,9 @@ struct ExactTile {
 /// The tiles with which run_tiled covers an image with Tiling::fit or Tiling::exact, row by row. A tile alone, as one
 /// image, gives the same maps.
 std::vector<ExactTile> exact_tiles(int height, int width, const TilingOptions&, const NetworkNeeds&);
+
+/// How many tiles of this size the network gets at once.
+int tiles_at_once(Device, const TilingOptions&, int64_t tile_height, int64_t tile_width);
 
 /// Starts of the tiles along a side of `size` >= tile: dynamic overlap, with the last tile twice if size - tile is a
 /// multiple of tile - overlap, as published. The network predicts such a tile once.

@@ -164,8 +164,10 @@ TEST_CASE("normalise: grey to RGB, RGB to grey, and separate percentiles for eac
     CHECK_MESSAGE(why.starts_with("b.png has " + std::to_string(has) + (has == 1 ? " channel" : " channels") +
                                   ", but the model takes " + std::to_string(wants)),
                   why);
-    const std::string remedy = "choose " + std::to_string(wants) + " of them with `segment --channel`";
-    CHECK_MESSAGE(contains(why, remedy) == (has > wants), why);
+    CHECK_MESSAGE(contains(why, "; give it an image of " + std::to_string(wants) + " of them") == (has > wants), why);
+    const std::string offered = refusal([&, has = has, wants = wants] { check_channels(has, wants, "b.png", true); });
+    const std::string remedy = "; choose " + std::to_string(wants) + " of them with --channel";
+    CHECK_MESSAGE(contains(offered, remedy) == (has > wants), offered);
   }
 }
 

@@ -87,9 +87,12 @@ TEST_CASE("stack: the planes are those along T and Z that the choice leaves open
   CHECK(planes_of(Stack(), {"ZYX", {}, ""}, "a.tif").count() == 1);
   // Unknown axes are settled by the user, and never cut to the first image.
   const Stack unknown = stack_with({{'I', 6}});
+  PlaneChoice offered;
+  offered.offered = true;
   CHECK(
-      contains(refusal([&] { planes_of(unknown, {}, "a.tif"); }),
+      contains(refusal([&] { planes_of(unknown, offered, "a.tif"); }),
                "a.tif: contains 6 images (a stack) without named axes; name them with --axes, such as ZYX for slices"));
+  CHECK(refusal([&] { planes_of(unknown, {}, "a.tif"); }) == "a.tif: contains 6 images (a stack) without named axes");
   CHECK(planes_of(unknown, {"", {}, "5"}, "a.tif").count() == 1);
   const PlaneChoice named{"T=3,C=2", {}, ""};
   const StackPlanes times = planes_of(unknown, named, "a.tif");

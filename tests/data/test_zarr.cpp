@@ -329,8 +329,11 @@ TEST_CASE("zarr: of several images in a plate or a series, one must be chosen") 
   put_group(plate / "B/2", {{"well", {{"images", Json::array({{{"path", "0"}}, {{"path", "1"}}})}}}});
   put_ramp(plate / "A/1/0", nullptr, plain);
   put_ramp(plate / "B/2/1", nullptr, plain);
-  CHECK(
-      contains(image_refusal(plate), "plate.zarr: contains 3 images (A/1/0, B/2/0, B/2/1); choose one with --series"));
+  CHECK(contains(image_refusal(plate),
+                 "plate.zarr: contains 3 images (A/1/0, B/2/0, B/2/1), but one image is expected here"));
+  PlaneChoice offered;
+  offered.offered = true;
+  CHECK(contains(refusal([&] { read_image(plate, offered); }), "; choose one with --series, such as --series A/1/0"));
   const auto at = [](const std::string& series) { return PlaneChoice{"", {}, "", series}; };
   CHECK(pixels_of<uint16_t>(read_image(plate, at("B/2/1"))) == ramp);
   CHECK(pixels_of<uint16_t>(read_image(plate, at("2"))) == ramp);

@@ -24,6 +24,7 @@
 #include "engine/json.h"
 #include "engine/safetensors.h"
 #include "kernels/runtime/platform.h"
+#include "tools/results/run_record.h"
 
 namespace fs = std::filesystem;
 using namespace basin;
@@ -106,6 +107,16 @@ void json(std::string_view bytes) {
   if (!parsed.is_discarded()) to_text(parsed);
 }
 
+/// The run.json of a run, and that of a shard.
+void run(std::string_view bytes) {
+  with_file(".json", bytes, [](const fs::path& path) {
+    tools::segment_record_of(tools::read_record(path), path.string());
+  });
+  with_file(".json", bytes, [](const fs::path& path) {
+    tools::shard_record_of(tools::read_record(path), path.string());
+  });
+}
+
 /// The files of an OME-Zarr store, one after another: a line with the name of the file and its length, then its bytes.
 void zarr(std::string_view bytes) {
   const fs::path store = folder() / "a.zarr";
@@ -144,6 +155,7 @@ const std::map<std::string, Reader> readers = {
     {"csv", csv},
     {"description", description},
     {"json", json},
+    {"run", run},
     {"zarr", zarr},
     {"foreign", foreign},
 };

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 seconds=${1:-10}
 shift || true
 readers=("$@")
-[ $# -gt 0 ] || readers=(tiff png jpeg bmp npy safetensors csv description json zarr foreign)
+[ $# -gt 0 ] || readers=(tiff png jpeg bmp npy safetensors csv description json run zarr foreign)
 home=build/fuzz
 mkdir -p "$home"
 
@@ -24,7 +24,7 @@ fi
 
 flags=(-std=c++20 -O1 -g1 -I. -DBASIN_CUDA=0 -DBASIN_NO_ISA -ffp-contract=off -fsanitize=fuzzer-no-link,address,undefined
        -fno-sanitize-recover=all -Wno-deprecated-declarations)
-newest_header=$(ls -t data/*/*.h engine/*.h kernels/runtime/*.h | sed -n 1p)
+newest_header=$(ls -t data/*/*.h engine/*.h kernels/runtime/*.h tools/results/run_record.h | sed -n 1p)
 export clang home newest_header
 compile() { # FILE FLAG...
   local object
@@ -32,7 +32,8 @@ compile() { # FILE FLAG...
   [ "$object" -nt "$1" ] && [ "$object" -nt "$newest_header" ] || "$clang" "${@:2}" -c "$1" -o "$object"
 }
 export -f compile
-sources=(tests/fuzz/fuzz_readers.cpp data/arrays/*.cpp data/files/*.cpp engine/files.cpp engine/json.cpp engine/safetensors.cpp)
+sources=(tests/fuzz/fuzz_readers.cpp data/arrays/*.cpp data/files/*.cpp engine/files.cpp engine/json.cpp engine/safetensors.cpp
+         tools/results/run_record.cpp)
 printf '%s\n' "${sources[@]}" | xargs -P "$(nproc)" -I{} bash -c 'compile "$@"' _ {} "${flags[@]}"
 objects=()
 for source in "${sources[@]}"; do

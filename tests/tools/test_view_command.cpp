@@ -214,11 +214,11 @@ TEST_CASE("view: one sentence for each bad input") {
   write_bytes(folder / "out/run.shard-1-of-2.json", "{}");
   refused("out", "out: contains shards that are not joined; run `basin merge out` first");
   write_bytes(folder / "out/run.json", "{\"sub");
-  refused("out", "out/run.json: is damaged");
+  refused("out", "out/run.json: is damaged: it is not JSON in UTF-8");
   put_run(folder, {{"subcommand", "export"}});
   refused("out", "out/run.json: was not written by `basin segment`");
   put_run(folder, {{"remarks", {7}}});
-  refused("out", "out/run.json: is damaged");
+  refused("out", "out/run.json: is damaged: its member remarks is not a list of objects that each name an image");
   put_run(folder, {{"save", {"overlay"}}});
   refused("out", "out: this run has not saved label images; segment with --save labels,...");
   put_viewed_image(folder / "images/a.png");

@@ -78,8 +78,8 @@ Tensor to_tensor(const Exec& exec, const Array& array, DType dtype, Shape shape)
   return tensor;
 }
 
-Mask read_mask(const std::string& path) {
-  const Array array = read_label_array(path);
+Mask read_mask(const std::string& path, const PlaneChoice& choice) {
+  const Array array = read_label_array(path, nullptr, choice);
   const int64_t height = array.shape[0], width = array.shape[1], channels = array.shape[2];
   if (height * width > INT32_MAX) refuse(path, ": has 2^31 pixels or more, which is too large");
   refuse_photograph(array, path);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "data/arrays/array.h"
+#include "data/files/stack.h"
 #include "engine/tensor.h"
 
 namespace basin::tools {
@@ -25,9 +26,9 @@ struct Mask {
 };
 
 /// Reads the foreground, the pixels that are not 0, of an image (in any channel; a palette image counts by colour
-/// index, as a label image does) or of a .npy array [H, W]. Throws for another shape, a value that is not finite, 2^31
-/// pixels or more, or a photograph.
-Mask read_mask(const std::string& path);
+/// index, as a label image does) or of a .npy array [H, W]. `choice`: the plane, if it is a stack. Throws for another
+/// shape, a value that is not finite, 2^31 pixels or more, or a photograph.
+Mask read_mask(const std::string& path, const PlaneChoice& choice = {});
 
 /// "[2, 256, 256]"
 std::string shape_text(const Array&);

@@ -67,15 +67,17 @@ void check_tta(bool tta, const Method& method) {
     refuse("--tta: the maps of ", method.name(), " only tell neighbours apart, and cannot be averaged over views");
 }
 
-void add_plane_options(Command& command, PlaneChoice& choice) {
+void add_plane_options(Command& command, PlaneChoice& choice, Reads reads) {
   choice.offered = true;
+  choice.offers_channels = reads == Reads::images;
   command.add("--axes", choice.axes,
               "axes of a stack that does not record them: ZYX, CYX; with sizes T=10,C=2 (slowest first)");
   command.add("--plane", choice.plane, "plane of a stack, as an index from 0 along each axis: Z=3,T=0");
   command.add(
       "--series", choice.series,
       "image of an OME-Zarr store with several, such as a plate: its path in the store (B/3/0), or its index from 0");
-  command.add("--channel", choice.channels, "channels to read, by name or by index from 0; default: all").list();
+  if (choice.offers_channels)
+    command.add("--channel", choice.channels, "channels to read, by name or by index from 0; default: all").list();
 }
 
 void add_seed_option(Command& command, Common& common) { command.add("--seed", common.seed, "random seed").shown(); }

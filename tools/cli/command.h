@@ -25,8 +25,11 @@ void add_device_options(Command&, Common&);
 void add_seed_option(Command&, Common&);
 void add_precision_option(Command&, Common&);
 
-/// Adds --axes, --plane, --series and --channel, which choose images in files that contain several.
-void add_plane_options(Command&, PlaneChoice&);
+/// What a command reads, of which the options of add_plane_options choose a part.
+enum class Reads { images, labels };
+/// Adds --axes, --plane and --series, which choose one image in files that contain several, and for images --channel.
+/// Notes their presence in the choice, so that refusals name the options that the command has.
+void add_plane_options(Command&, PlaneChoice&, Reads = Reads::images);
 /// --tta: maps are averaged over the eight views of an image. To be refused for a method without such maps.
 void add_tta_option(Command&, bool& tta);
 void check_tta(bool tta, const Method&);

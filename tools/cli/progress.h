@@ -14,18 +14,33 @@ namespace basin::tools {
 /// Reports on stderr how far a stage is, and how long it will still take.
 class Progress {
  public:
-  Progress(std::string name, std::string stage, double begin)
-      : name_(std::move(name)), stage_(std::move(stage)), begin_(begin), start_(clock_seconds()), last_(start_) {}
+  /// Whether a stage that ends before its first report is reported as done.
+  enum class Short { reported, silent };
+  Progress(std::string name, std::string stage, double begin, Short ends = Short::reported, double every = 10)
+      : name_(std::move(name)),
+        stage_(std::move(stage)),
+        begin_(begin),
+        every_(every),
+        has_reported_(ends == Short::reported),
+        start_(clock_seconds()),
+        last_(start_) {}
 
   /// `share`: of the stage, 0 to 1.
   void operator()(double share) {
-    const double now = clock_seconds(), between = share < 1 ? 10 : 0;
-    if (now - last_ < between || share <= begin_) return;
-    last_ = now;
-    const double left = (now - start_) / (share - begin_) * (1 - share);
-    std::fprintf(stderr, "basin: %s: %s %.0f %%%s\n", name_.c_str(), stage_.c_str(), 100 * share,
-                 share < 1 ? (", " + in_time(left) + " left").c_str() : "");
+    const std::string text = line(share);
+    if (!text.empty()) std::fprintf(stderr, "basin: %s\n", text.c_str());
   }
+  /// The report that is due; empty if none is.
+  std::string line(double share) {
+    const double now = clock_seconds();
+    const bool is_end = share >= 1;
+    if (is_end ? !has_reported_ : now - last_ < every_) return {};
+    if (share <= begin_) return {};
+    last_ = now, has_reported_ = true;
+    const double left = (now - start_) / (share - begin_) * (1 - share);
+    return fmt::format("{}: {} {:.0f} %", name_, stage_, 100 * share) + (is_end ? "" : ", " + in_time(left) + " left");
+  }
+  bool has_reported() const { return has_reported_; }
 
  private:
   static std::string in_time(double seconds) {
@@ -36,7 +51,9 @@ class Progress {
   }
 
   std::string name_, stage_;
-  double begin_, start_, last_;
+  double begin_, every_;
+  bool has_reported_;
+  double start_, last_;
 };
 
 }  // namespace basin::tools

@@ -24,6 +24,7 @@ struct CheckDataArguments {
   std::string val, method = "vf-h1", norm, json;
   double val_fraction = 0.1, scale = 1;
   std::optional<int> crop;
+  PlaneChoice choice;
   int channels = 0, threads = 0;
   bool strict = false;
 };
@@ -161,6 +162,7 @@ void run(const CheckDataArguments& o) {
     Split split = split_for_validation(train, o.val_fraction);
     train = std::move(split.kept), held = std::move(split.held_out);
   }
+  choose(train, o.choice), choose(held, o.choice);
   const std::vector<CheckedPair> pairs = read_checked(train, held, options.normalisation, findings);
   for (Finding& f : check(pairs, options))
     findings.push_back(std::move(f));
@@ -225,6 +227,7 @@ void add_check_data(Command& program) {
   command.add("--norm", o->norm, "normalisation: divide, percentile:LOW,HIGH or none; default: the method's");
   command.add("--json", o->json, "file to which everything is written, with the facts of every image");
   command.flag("--strict", o->strict, "exit code 1 also if there are only warnings");
+  add_plane_options(command, o->choice);
   add_threads_option(command, o->threads);
   command.runs([o] { run(*o); });
 }

@@ -14,6 +14,7 @@ namespace {
 struct ClusterArguments {
   Common common;
   std::filesystem::path points, mask, out;
+  PlaneChoice choice;  // of the mask
   ClusterStep cluster;
 };
 
@@ -34,7 +35,7 @@ void run(const ClusterArguments& settings) {
   settings.cluster.check();
   Mask mask;
   if (!settings.mask.empty()) {
-    mask = read_mask(settings.mask.string());
+    mask = read_mask(settings.mask.string(), settings.choice);
     const int64_t pixels = std::accumulate(mask.pixels.begin(), mask.pixels.end(), int64_t(0));
     if (pixels != points.shape[0])
       refuse(settings.mask.string(), ": has ", pixels, " foreground pixels, but ", settings.points.string(), " has ",
@@ -70,6 +71,7 @@ void add_cluster(Command& program) {
            "labels [N], .npy of int64: clusters from 0, noise is -1. With --mask: a label image (.png, .tif or .npy), "
            "clusters from 1, noise is 0")
       .required();
+  add_plane_options(command, settings->choice, Reads::labels);
   add_device_options(command, settings->common);
   command.runs([settings] { run(*settings); });
 }

@@ -27,6 +27,7 @@ struct CompareModelsArguments {
   Common common;
   std::string images, json, report, dialect = "stardist";
   std::vector<std::string> models;
+  PlaneChoice choice;
   int report_images = 6;
 };
 
@@ -67,10 +68,13 @@ bool has_labels(const fs::path& source) {
 
 /// The images, and their labels where they have some.
 std::vector<Pair> images_of(const CompareModelsArguments& o) {
-  if (has_labels(o.images)) return find_pairs(o.images);
   std::vector<Pair> all;
-  for (const ImageFile& image : find_images(o.images))
-    all.push_back({image.stem, image.path, {}});
+  if (has_labels(o.images))
+    all = find_pairs(o.images);
+  else
+    for (const ImageFile& image : find_images(o.images))
+      all.push_back({image.stem, image.path, {}});
+  choose(all, o.choice);
   if (all.empty()) refuse(o.images, ": holds no images");
   return all;
 }
@@ -167,7 +171,7 @@ Row row_of(const Exec& exec, const CompareModelsArguments& o, const std::string&
     if (labelled)
       with_name(file, [&] { compare(k, examples[k].source, &examples[k]); });
     else
-      compare(k, Source(read_image(file), spec.channels, spec.normalisation, file), nullptr);
+      compare(k, Source(read_image(file, o.choice), spec.channels, spec.normalisation, file), nullptr);
     std::fprintf(stderr, "%s: %zu of %zu\n", name.c_str(), k + 1, images.size());
   }
   if (labelled) {
@@ -226,9 +230,20 @@ Report page_of(const std::string& what, const std::vector<Row>& rows, std::vecto
   return {"Comparison of models", what, {std::move(table)}, std::move(items)};
 }
 
+/// Throws if an image has channels that a model does not take.
+void check_channels_of(const CompareModelsArguments& o, const std::map<std::string, int>& wanted,
+                       const std::vector<Pair>& images) {
+  for (const Pair& pair : images) {
+    const Image image = read_image(pair.image, o.choice);
+    for (const auto& [model, channels] : wanted)
+      with_name(model, [&] { check_channels(image.channels, channels, pair.image.string(), image.offers_channels); });
+  }
+}
+
 void run(const CompareModelsArguments& o) {
-  for (const std::string& name : o.models)  // before the work of the first
-    load_model(model_file(name, "--models"), {});
+  std::map<std::string, int> channels;
+  for (const std::string& name : o.models)  // what is refused is known before the work of the first
+    channels[name] = load_model(model_file(name, "--models"), {}).method->sample_spec().channels;
   const std::vector<std::string> written = files_to_write(o);
   for (const std::string& file : written)
     for (const std::string& name : o.models)
@@ -239,6 +254,7 @@ void run(const CompareModelsArguments& o) {
       keep_inputs(file, {image.image}), keep_inputs(file, image.masks);
     OutputFile{file};  // that it can be written is known before the work
   }
+  check_channels_of(o, channels, images);
   const bool labelled = !images.front().masks.empty();
   const Exec exec = make_exec(o.common);
   std::vector<Row> rows;
@@ -277,6 +293,7 @@ void add_compare_models(Command& program) {
   command.add("--json", o->json, "write the table to this file");
   command.add("--report", o->report, "write an HTML page with the table, and pictures of what each model finds");
   command.add("--report-images", o->report_images, "images that the page shows, the first ones").not_negative().shown();
+  add_plane_options(command, o->choice);
   add_device_options(command, o->common);
   command.runs([o] { run(*o); });
 }

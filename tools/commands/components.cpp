@@ -15,12 +15,13 @@ namespace {
 struct ComponentsArguments {
   Common common;
   std::filesystem::path image, out;
+  PlaneChoice choice;
   int connectivity = 8;
 };
 
 void run(const ComponentsArguments& settings) {
   keep_inputs(settings.out, {settings.image});
-  const Mask mask = read_mask(settings.image.string());
+  const Mask mask = read_mask(settings.image.string(), settings.choice);
   const Exec exec = make_exec(settings.common);
   const Tensor pixels = Tensor::from(exec, {mask.height, mask.width}, mask.pixels);
   const Tensor ids = Tensor::empty(exec, {mask.height, mask.width}, DType::i32);
@@ -42,6 +43,7 @@ void add_components(Command& program) {
       .add("--out", settings->out,
            "label image (.npy, .png or .tif): components numbered from 1 in raster order of their first pixel")
       .required();
+  add_plane_options(command, settings->choice, Reads::labels);
   add_device_options(command, settings->common);
   command.runs([settings] { run(*settings); });
 }

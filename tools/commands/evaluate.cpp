@@ -16,6 +16,7 @@ namespace {
 struct EvaluateArguments {
   std::vector<std::string> prediction, truth;  // prediction[k] is scored against truth[k]
   std::string json, csv, dialect = "stardist";
+  PlaneChoice choice;
   int threads = 0;
 };
 
@@ -72,7 +73,10 @@ void find_pairs(const EvaluateArguments& options, Evaluation& e) {
         keep_inputs(out, {confidence_path(pair.prediction)});
       }
     }
-    e.pairs.insert(e.pairs.end(), found.pairs.begin(), found.pairs.end());
+    for (LabelPair pair : found.pairs) {
+      pair.truth.choice = pair.prediction.choice = options.choice;
+      e.pairs.push_back(std::move(pair));
+    }
     extra.insert(extra.end(), found.extra.begin(), found.extra.end());
   }
   if (!extra.empty())
@@ -128,6 +132,7 @@ void add_evaluate(Command& program) {
       .shown();
   command.add("--json", options->json, "write all scores to this JSON file");
   command.add("--csv", options->csv, "write the scores of each image to this CSV file, one row per image");
+  add_plane_options(command, options->choice, Reads::labels);
   add_threads_option(command, options->threads);
   command.runs([=] { run(*options); });
 }

@@ -58,7 +58,7 @@ void run(const ExportArguments& o) {
   set_threads(o.threads);
   check(o.filter);
   check_kinds(o);
-  const std::map<std::string, Pair> inputs = labels_of_inputs(o.inputs);
+  const std::map<std::string, Pair> inputs = labels_of_inputs(o.inputs, o.choice);
   const std::map<std::string, fs::path> images = find_images_of(o, inputs);
   const std::set<std::string> save(o.save.begin(), o.save.end());
   const bool filled_before = made_by("export", fs::path(o.out) / "run.json");
@@ -83,7 +83,7 @@ void run(const ExportArguments& o) {
     } else {
       results.path = labels_path(pair);
     }
-    Labels labels = read_pair_labels(pair, o.choice);
+    Labels labels = read_pair_labels(pair);
     notes.add(labels_path(pair).string(), labels.notes);
     if (results.image && (labels.height != image.height || labels.width != image.width))
       refuse(labels_path(pair).string(), ": is ", labels.width, " x ", labels.height, " pixels, but its image ",

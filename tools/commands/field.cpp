@@ -13,6 +13,7 @@ namespace {
 struct FieldRequest {
   Common common;
   std::string labels, out;
+  PlaneChoice choice;
   FieldStep step;
 };
 
@@ -21,7 +22,7 @@ void run(const FieldRequest& request) {
   keep_inputs(request.out, {request.labels});
   request.step.check();
   const Exec exec = make_exec(request.common);
-  const Labels labels = read_labels(request.labels);
+  const Labels labels = read_labels(request.labels, request.choice);
   const Tensor field = request.step.field_of(exec, labels, request.labels);
   report_notes(labels.notes);
   write_npy(request.out, {2, labels.height, labels.width}, field.to_host<float>(exec).data());
@@ -37,6 +38,7 @@ void add_field(Command& program) {
   command.add("LABELS", request->labels, "label image: .png, .tif or .npy [H,W]; 0 is background").required();
   request->step.add_to(command);
   command.add("--out", request->out, "the field: .npy, float32 [2,H,W], x then y").required();
+  add_plane_options(command, request->choice, Reads::labels);
   add_device_options(command, request->common);
   command.runs([request] { run(*request); });
 }

@@ -17,6 +17,7 @@ namespace {
 struct IntegrateRequest {
   Common common;
   std::string field, points, mask, out, rescale;
+  PlaneChoice choice;  // of the mask
   IntegrateStep step;
 };
 
@@ -55,7 +56,7 @@ void run(const IntegrateRequest& request) {
     if (!request.points.empty()) {
       points = to_tensor(exec, start, dtype, {start.shape[0], 2});
     } else {
-      const Mask read = read_mask(request.mask);
+      const Mask read = read_mask(request.mask, request.choice);
       if (read.height != h || read.width != w)
         refuse(request.mask, ": a mask of ", read.height, " x ", read.width, " pixels for a field of ", h, " x ", w);
       const Tensor mask = Tensor::from(exec, {h, w}, read.pixels);
@@ -86,6 +87,7 @@ void add_integrate(Command& program) {
            "are 0 and 1 (no value: 0.01,99.99); default: off")
       .alone("0.01,99.99", {});
   command.add("--out", request->out, "final points: .npy [N,2], in the wider element type of the inputs").required();
+  add_plane_options(command, request->choice, Reads::labels);
   add_device_options(command, request->common);
   command.runs([request] { run(*request); });
 }

@@ -17,6 +17,7 @@ namespace {
 struct LossRequest {
   Common common;
   std::string kind, predicted, truth, gradient;
+  PlaneChoice choice;  // of the truth
   kernels::IvpOptions ivp;
   std::vector<double> tversky{0.5, 0.5};
 };
@@ -34,7 +35,7 @@ Shape batch_shape(const Array& array) {
 Array read_truth(const LossRequest& request, const Array& predicted) {
   const bool compares_fields = request.kind == "ivp" || request.kind == "mse";
   if (compares_fields || lower_extension(request.truth) == ".npy") return read_real(request.truth, {2, 3, 4});
-  const Mask mask = read_mask(request.truth);
+  const Mask mask = read_mask(request.truth, request.choice);
   const std::vector<float> values(mask.pixels.begin(), mask.pixels.end());
   Array truth;
   truth.type = ElementType::f32;
@@ -95,6 +96,7 @@ void add_loss(Command& program) {
       .not_negative()
       .shown();
   command.add("--out-grad", request->gradient, "also write the gradient of the loss with respect to PRED: .npy");
+  add_plane_options(command, request->choice, Reads::labels);
   add_device_options(command, request->common);
   command.runs([request] { run(*request); });
 }

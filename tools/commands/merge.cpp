@@ -7,9 +7,9 @@
 #include "engine/json.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
-#include "tools/cli/run_json.h"
 #include "tools/results/object_tables.h"
 #include "tools/results/result_files.h"
+#include "tools/results/run_record.h"
 #include "tools/results/shards.h"
 #include "tools/segmentation/segment_batch.h"
 
@@ -17,9 +17,27 @@ namespace basin::tools {
 namespace fs = std::filesystem;
 namespace {
 
+/// A shard's file, and what it says.
+struct ReadShard {
+  std::string name;
+  Json run;
+  ShardRecord record;
+};
+
+ReadShard read_shard(const ShardFile& file) {
+  const std::string name = file.path.string();
+  try {
+    Json run = read_record(file.path);
+    ShardRecord record = shard_record_of(run, name);
+    return {name, std::move(run), std::move(record)};
+  } catch (const Error& error) {
+    refuse(error.what(), "; run this shard again");
+  }
+}
+
 /// The records of all shards of one batch, in their order. Refuses shards that are missing, unfinished or of different
 /// batches.
-std::vector<Json> read_shards(const fs::path& out) {
+std::vector<ReadShard> read_shards(const fs::path& out) {
   const std::vector<ShardFile> files = find_shards(out);
   if (files.empty()) refuse(out.string(), ": contains no run.shard-I-of-N.json, which `segment --shard I/N` writes");
   const int count = files[0].shard.count;
@@ -34,24 +52,22 @@ std::vector<Json> read_shards(const fs::path& out) {
     else
       missing.push_back(std::to_string(index));
   if (!missing.empty()) refuse(out.string(), ": of its ", count, " shards these are missing: ", in_words(missing));
-  std::vector<Json> runs;
+  std::vector<ReadShard> shards;
   for (const ShardFile& file : files) {
-    const std::string name = file.path.string();
-    Json run = read_run_json(file.path);
-    if (run.is_null()) refuse(name, ": is damaged; run this shard again with --skip-existing");
-    if (!run.contains("shard_of"))
-      refuse(name, ": says that this shard has not finished; run it again with --skip-existing");
-    if (!runs.empty()) {
-      if (run["shard_of"]["fingerprint"] != runs[0]["shard_of"]["fingerprint"])
+    ReadShard shard = read_shard(file);
+    if (!shards.empty()) {
+      const std::string& name = shard.name;
+      const ReadShard& first = shards[0];
+      if (shard.record.fingerprint != first.record.fingerprint)
         refuse(name, ": this shard saw other images than shard 1; give all shards the same inputs");
       for (const char* setting : result_settings)
-        if (run.value(setting, Json()) != runs[0].value(setting, Json()))
+        if (shard.run.value(setting, Json()) != first.run.value(setting, Json()))
           refuse(name, ": this shard was run with another ", name_of_setting(setting), " than shard 1");
-      if (run["save"] != runs[0]["save"]) refuse(name, ": this shard was run with another --save than shard 1");
+      if (shard.run["save"] != first.run["save"]) refuse(name, ": this shard was run with another --save than shard 1");
     }
-    runs.push_back(std::move(run));
+    shards.push_back(std::move(shard));
   }
-  return runs;
+  return shards;
 }
 
 /// Removes the option --shard from a recorded command line.
@@ -69,24 +85,29 @@ struct Member {
 };
 
 void run(const fs::path& out) {
-  const std::vector<Json> runs = read_shards(out);
-  const size_t all = runs[0]["shard_of"]["images_of_all_shards"].get<size_t>();
-  std::vector<Member> members(all);
+  const std::vector<ReadShard> shards = read_shards(out);
+  const ShardRecord& first = shards[0].record;
+  int64_t all = 0;
+  for (const ReadShard& shard : shards)
+    all += int64_t(shard.record.images.size());
+  std::vector<Member> members(static_cast<size_t>(all));
   std::map<std::string, size_t> position;  // of an image in the batch, by its path
-  for (size_t i = 0; i < runs.size(); ++i) {
-    size_t k = i;
-    for (const Json& image : runs[i]["shard_of"]["images"]) {
-      if (k >= all) refuse(out.string(), ": the record of shard ", i + 1, " is damaged");
-      members[k] = {image[0].get<std::string>(), image[1].get<std::string>()};
+  for (size_t i = 0; i < shards.size(); ++i) {
+    const ShardRecord& shard = shards[i].record;
+    const int64_t share = (all - int64_t(i) + int64_t(shards.size()) - 1) / int64_t(shards.size());
+    if (shard.images_of_all_shards != all || int64_t(shard.images.size()) != share)
+      refuse(shards[i].name, ": is damaged: it says that it has ", shard.images.size(), " of ",
+             shard.images_of_all_shards, " images, but all shards together have ", all);
+    for (size_t n = 0, k = i; n < shard.images.size(); ++n, k += shards.size()) {
+      members[k] = {shard.images[n].first, shard.images[n].second};
       position[members[k].path] = k;
-      k += runs.size();
     }
   }
   // Entries about one image, of all shards, in the order of the images.
   const auto joined = [&](const char* key) {
     std::multimap<size_t, Json> entries;
-    for (const Json& run : runs)
-      for (const Json& entry : run[key]) {
+    for (const ReadShard& shard : shards)
+      for (const Json& entry : shard.run[key]) {
         const auto at = position.find((entry.is_object() ? entry["image"] : entry).get<std::string>());
         if (at != position.end()) entries.emplace(at->second, entry);
       }
@@ -95,8 +116,8 @@ void run(const fs::path& out) {
       list.push_back(std::move(entry));
     return list;
   };
-  Json merged = runs[0];
-  Json failed = runs[0]["shard_of"]["failed_inputs"];
+  Json merged = shards[0].run;
+  Json failed = first.failed_inputs;
   for (Json& image : joined("failed"))
     failed.push_back(std::move(image));
   for (const char* key : {"remarks", "scales", "dropped"})
@@ -104,18 +125,18 @@ void run(const fs::path& out) {
   merged["failed"] = failed;
   for (const char* key : {"images", "converted", "skipped"}) {
     size_t sum = 0;
-    for (const Json& run : runs)
-      sum += run.value(key, size_t(0));
+    for (const ReadShard& shard : shards)
+      sum += shard.run.value(key, size_t(0));
     if (merged.contains(key)) merged[key] = sum;
   }
   for (auto& [stage, time] : merged["seconds"].items()) {
     double sum = 0;
-    for (const Json& run : runs)
-      sum += run["seconds"].value(stage, 0.);
+    for (const ReadShard& shard : shards)
+      sum += shard.run["seconds"].value(stage, 0.);
     time = sum;
   }
-  for (const Json& run : runs)
-    merged[since_key] = std::min(merged[since_key].get<int64_t>(), run[since_key].get<int64_t>());
+  for (const ReadShard& shard : shards)
+    merged[since_key] = std::min(merged[since_key].get<int64_t>(), shard.run[since_key].get<int64_t>());
   merged["command"] = without_shard(merged["command"].get<std::string>(), merged["shard"].get<std::string>());
   merged["shard"] = nullptr;
   merged.erase("shard_of");
@@ -130,9 +151,9 @@ void run(const fs::path& out) {
     join_object_tables(out, stems, out / "objects.csv");
   }
   write_atomically(out / "run.json", to_text(merged, 2) + '\n');
-  std::printf("%s of %s: wrote %s%s\n", counted(int64_t(runs.size()), "shard").c_str(),
-              counted(int64_t(all), "image").c_str(), (out / "run.json").c_str(), has_table ? " and objects.csv" : "");
-  if (!failures.empty()) refuse_failed(failures, all + runs[0]["shard_of"]["failed_inputs"].size());
+  std::printf("%s of %s: wrote %s%s\n", counted(int64_t(shards.size()), "shard").c_str(), counted(all, "image").c_str(),
+              (out / "run.json").c_str(), has_table ? " and objects.csv" : "");
+  if (!failures.empty()) refuse_failed(failures, size_t(all) + first.failed_inputs.size());
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ struct OracleArguments {
   Common common;
   std::vector<std::string> inputs;
   std::string model = "vf-h1", out;
+  PlaneChoice choice;
   SettingOptions settings;
 };
 
@@ -28,7 +29,7 @@ void run(const OracleArguments& o) {
   const std::unique_ptr<Method> defaults = make_method(o.model, {});
   const std::unique_ptr<Method> method = make_method(o.model, o.settings.assignments(defaults->settings(), o.model));
   const Exec exec = make_exec(o.common);
-  const std::map<std::string, Pair> inputs = labels_of_inputs(o.inputs);
+  const std::map<std::string, Pair> inputs = labels_of_inputs(o.inputs, o.choice);
   make_folder(o.out);
   for (const auto& [stem, pair] : inputs)
     for (const fs::path& mask : pair.masks)
@@ -57,6 +58,7 @@ void add_oracle(Command& program) {
   command.add("--model", o->model, "method; `basin methods` lists them").one_of(method_names()).shown();
   command.add("--out", o->out, "folder for the label images, <stem>_masks.png").required();
   o->settings.add_to(command, {Setting::Use::training, Setting::Use::decoding}, "the method's");
+  add_plane_options(command, o->choice, Reads::labels);
   add_device_options(command, o->common);
   command.runs([o] { run(*o); });
 }

@@ -25,6 +25,7 @@ struct ReportArguments {
   fs::path out;
   std::string title = "Basin", summary;
   std::vector<std::string> times;  // STAGE=SECONDS
+  PlaneChoice choice;
   int limit = 24;
 };
 
@@ -35,13 +36,13 @@ void keep_label_files(const fs::path& out, const std::map<std::string, Pair>& la
 
 /// The labels of one image, from those found in a folder.
 Labels labels_of(const std::map<std::string, Pair>& labels, const fs::path& folder, const ImageFile& file,
-                 const Image& image) {
+                 const Image& image, const PlaneChoice& choice) {
   const auto found = labels.find(file.stem);
   if (found == labels.end())
     refuse(file.path.string(), ": ", folder.string(), is_folder(folder) ? " has no" : " is not the",
            " label image of the same stem, which would be named ", file.stem, "_masks.* or ", file.stem, ".*");
   Pair pair = found->second;
-  pair.image = file.path;
+  pair.image = file.path, pair.choice = choice;
   return read_pair_labels(pair, image.height, image.width);
 }
 
@@ -100,9 +101,9 @@ void add_images(const ReportArguments& settings, size_t set, Report& page) {
   NoteList notes;
   for (const ImageFile& file : find_images(images, &left_out)) {
     keep_inputs(settings.out, {file.path});
-    const Image image = read_image(file.path);
+    const Image image = read_image(file.path, settings.choice);
     notes.add(file.path.string(), image.notes);
-    const Labels prediction = labels_of(predictions, prediction_folder, file, image);
+    const Labels prediction = labels_of(predictions, prediction_folder, file, image, settings.choice);
     ReportItem item{file.path.filename().string(), counted(prediction.count, "object"), {}};
     const bool show = shown < settings.limit;
     if (show)
@@ -110,7 +111,7 @@ void add_images(const ReportArguments& settings, size_t set, Report& page) {
           {"input", "", encode_png(viewable(image))},
           {"prediction, " + counted(prediction.count, "object"), "", encode_png(overlay(image, prediction))}};
     if (!truth_folder.empty()) {
-      const Labels truth = labels_of(truths, truth_folder, file, image);
+      const Labels truth = labels_of(truths, truth_folder, file, image, settings.choice);
       scores.push_back(score(truth, prediction));
       item.summary += fmt::format(", {} true; AP50 {}", truth.count,
                                   text_of(average_precision(scores.back(), 0.5, Dialect::stardist)));
@@ -160,6 +161,7 @@ void add_report(Command& program) {
   command.add("--time", settings->times, "STAGE=SECONDS: adds a row to the table of times; may be repeated")
       .repeatable();
   command.add("--limit", settings->limit, "images shown per folder; all are scored").not_negative().shown();
+  add_plane_options(command, settings->choice);
   command.runs([settings] { report(*settings); });
 }
 

@@ -11,6 +11,7 @@
 #include "tools/cli/segmentation_options.h"
 #include "tools/cli/shipped_models.h"
 #include "tools/results/object_tables.h"
+#include "tools/results/run_record.h"
 #include "tools/results/shards.h"
 #include "tools/segmentation/segment_batch.h"
 #include "tools/segmentation/segment_large.h"

@@ -262,6 +262,7 @@ void add_train(Command& program) {
   const Option channels =
       command.add("--channels", o->channels, "input channels of the network; 0: as many as the image with the most")
           .within(0, 1024);
+  add_plane_options(command, o->data.choice);
   command
       .add("--finetune", o->finetune,
            "start from the method, settings and weights of this model, a file or a name that `basin models` lists; "

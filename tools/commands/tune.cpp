@@ -24,6 +24,7 @@ struct TuneArguments {
   std::string model, data, val, out, scale, dialect = "stardist", by = "AP50:95";
   double val_fraction = 0.1;
   CandidateOptions candidates;
+  PlaneChoice choice;
   bool tta = false;
 };
 
@@ -115,7 +116,8 @@ void run(const TuneArguments& o) {
   if (grid.empty()) refuse(o.model, ": the method ", method.name(), " has no decoding to tune");
   const std::vector<Json> decodings = decodings_to_try(method.settings(), grid);
   const Table table(method.settings(), grid);
-  const std::vector<Pair> pairs = validation_pairs(o);
+  std::vector<Pair> pairs = validation_pairs(o);
+  choose(pairs, o.choice);
   std::fputs(describe_pairs(pairs).c_str(), stderr);
   for (const Pair& pair : pairs)
     keep_inputs(o.out, {pair.image}), keep_inputs(o.out, pair.masks);
@@ -189,6 +191,7 @@ void add_tune(Command& program) {
            "what `segment --scale` is by default with the stored model: 1, or auto; default: as the model has it. "
            "Here all images are segmented at 1, or at the scale that the model was trained at")
       .one_of({"1", "auto"});
+  add_plane_options(command, o->choice);
   add_device_options(command, o->common);
   command.runs([o] { run(*o); });
 }

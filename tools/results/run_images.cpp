@@ -1,7 +1,5 @@
 #include "tools/results/run_images.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <map>
 #include <set>
@@ -9,9 +7,9 @@
 #include "data/dataset/dataset.h"
 #include "engine/json.h"
 #include "kernels/runtime/platform.h"
-#include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
 #include "tools/results/result_files.h"
+#include "tools/results/run_record.h"
 #include "tools/results/shards.h"
 
 namespace basin::tools {
@@ -27,8 +25,7 @@ Json read_run(const fs::path& out) {
       refuse(out.string(), ": contains shards that are not joined; run `basin merge ", out.string(), "` first");
     refuse(out.string(), ": has no run.json; give a folder that `basin segment --out` has written");
   }
-  Json run = read_run_json(path);
-  if (run.is_null()) refuse(path.string(), ": is damaged");
+  Json run = read_record(path);
   if (!made_by("segment", path)) refuse(path.string(), ": was not written by `basin segment`");
   return run;
 }
@@ -56,53 +53,31 @@ std::string place_of(const fs::path& folder, const std::string& path) {
   return (folder / path).lexically_normal().string();
 }
 
-/// The sentences of run.json about images, by their places.
-std::map<std::string, std::vector<std::string>> remarks_of(const Json& run, const fs::path& folder) {
-  std::map<std::string, std::vector<std::string>> remarks;
-  const auto about = [&](const Json& entry) -> std::vector<std::string>& {
-    return remarks[place_of(folder, entry.at("image").get<std::string>())];
-  };
-  for (const Json& entry : run.value("remarks", Json::array()))
-    about(entry).push_back(entry.at("remark").get<std::string>());
-  for (const Json& entry : run.value("dropped", Json::array())) {
-    std::vector<std::string> parts;
-    for (const auto& [key, reason] : {std::pair("too_small", "too small"), std::pair("too_large", "too large"),
-                                      std::pair("at_edge", "at the edge")})
-      if (const int64_t n = entry.value(key, int64_t(0)); n > 0) parts.push_back(fmt::format("{} {}", n, reason));
-    if (!parts.empty()) about(entry).push_back("objects that the filters dropped: " + in_words(parts));
-  }
-  return remarks;
-}
-
-RunResults results_of(const Json& run, const fs::path& out, const std::vector<std::string>& moved) {
-  const fs::path folder = run.value("folder", "");
+RunResults results_of(const SegmentRecord& run, const fs::path& out, const std::vector<std::string>& moved) {
+  const fs::path folder = run.folder;
   RunResults results;
-  results.model = run.value("model", "");
-  results.save = run.at("save").get<std::vector<std::string>>();
-  results.finished = run.value("finished", true);
-  if (run.value("axes", Json()).is_string()) results.choice.axes = run["axes"].get<std::string>();
-  if (run.value("plane", Json()).is_string()) results.choice.plane = run["plane"].get<std::string>();
-  results.choice.channels = run.value("channel", std::vector<std::string>());
+  results.model = run.model, results.save = run.save, results.choice = run.choice, results.finished = run.finished;
   if (!results.saved("labels"))
     refuse(out.string(), ": this run has not saved label images; segment with --save labels,...");
 
   std::vector<InputImages> inputs;
   std::vector<std::string> left_out;
-  const bool below = run.value("recursive", false);
-  for (const std::string& given : moved.empty() ? run.at("input").get<std::vector<std::string>>() : moved) {
+  for (const std::string& given : moved.empty() ? run.inputs : moved) {
     const std::string input = moved.empty() ? place_of(folder, given) : fs::absolute(given).lexically_normal().string();
     try {
-      inputs.push_back({input, below ? find_images_below(input, &left_out) : find_images(input, &left_out)});
-    } catch (const Error& error) {
+      inputs.push_back({input, run.recursive ? find_images_below(input, &left_out) : find_images(input, &left_out)});
+    } catch (const std::exception& error) {  // also of the file system, of a name that is too long
       if (!moved.empty()) throw;
       results.notes.push_back(error.what());
     }
   }
   std::map<std::string, fs::path> labels = find_label_images(out);
-  std::map<std::string, std::vector<std::string>> remarks = remarks_of(run, folder);
+  std::map<std::string, std::vector<std::string>> remarks;  // by the places of the images
+  for (const auto& [image, texts] : run.remarks)
+    remarks[place_of(folder, image)] = texts;
   std::set<std::string> failed;
-  for (const Json& path : run.value("failed", Json::array()))
-    failed.insert(place_of(folder, path.get<std::string>()));
+  for (const std::string& path : run.failed)
+    failed.insert(place_of(folder, path));
   for (const ImageFile& image : merge_images(inputs, left_out)) {
     const std::string place = image.path.lexically_normal().string();
     const auto found = labels.find(image.stem);
@@ -134,11 +109,7 @@ bool RunResults::saved(const std::string& kind) const {
 
 RunResults find_run_images(const fs::path& out, const std::vector<std::string>& images) {
   const Json run = read_run(out);
-  try {
-    return results_of(run, out, images);
-  } catch (const Json::exception&) {
-    refuse((out / "run.json").string(), ": is damaged");
-  }
+  return results_of(segment_record_of(run, (out / "run.json").string()), out, images);
 }
 
 }  // namespace basin::tools

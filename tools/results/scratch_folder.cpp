@@ -50,9 +50,10 @@ bool prepare_scratch(const fs::path& scratch, const Json& record, bool resume, c
     const std::vector<std::byte> bytes = read_file(path);
     const Json found = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
     if (found == record) return true;
+    if (!found.is_object()) refuse(path.string(), ": is damaged; start again without --resume");
     std::string differing;
     for (const auto& [key, value] : record.items())
-      if (!found.is_object() || found.value(key, Json()) != value) differing += (differing.empty() ? "" : ", ") + key;
+      if (found.value(key, Json()) != value) differing += (differing.empty() ? "" : ", ") + key;
     refuse(name, ": ", scratch.string(), " was begun with other settings (", differing,
            "); repeat these, or start again without --resume");
   }

@@ -12,6 +12,7 @@
 #include "engine/json.h"
 #include "kernels/flow/integrate.h"
 #include "models/inference/map_folder.h"
+#include "models/inference/memory_estimate.h"
 #include "tools/cli/machine.h"
 
 namespace basin::tools {
@@ -21,21 +22,9 @@ namespace {
 // Estimates, rounded up; docs/segmentation.md says what an image of 6,000 x 6,000 pixels took.
 constexpr int64_t program_bytes = 100'000'000;        // the program and a model
 constexpr int64_t bytes_per_decoded_pixel = 74;       // of a window, if all of it is foreground
-constexpr int64_t bytes_per_whole_pixel = 29;         // of an image in one piece, apart from the image
 constexpr int64_t max_window_pixels = 12'000'000;     // larger ones save little
 constexpr int64_t max_band_bytes = 128'000'000;       // rows of the image that are held at a time
 constexpr int64_t label_bytes = 2 * sizeof(int32_t);  // on disk, per decoded pixel: clusters and labels
-
-/// Bytes that the network needs while it computes tiles of this many pixels.
-int64_t network_bytes(const Method& method, int64_t tile_pixels) {
-  const int64_t width = method.config().value("width", 32);
-  return tile_pixels * width * 28;
-}
-
-/// Pixels of a tile of an image in one piece.
-int64_t tile_pixels(const TilingOptions& o, int64_t pixels) {
-  return std::min(pixels, o.tiling == Tiling::fit ? o.max_tile_pixels : int64_t(o.tile) * o.tile);
-}
 
 /// Why a run needs the whole image, as part of a sentence; empty if it does not.
 std::string reason_for_whole_image(const Work& work) {
@@ -54,10 +43,15 @@ std::string advice_on_memory(bool has_parts, double scale) {
          (scale > 1 ? " or give a smaller --scale" : "");
 }
 
+/// Pixels of a tile of a large image.
+int64_t largest_tile(const TilingOptions& o) {
+  return o.tiling == Tiling::fit ? o.max_tile_pixels : int64_t(o.tile) * o.tile;
+}
+
 /// Bytes that an image with so many bytes per pixel needs in one piece, apart from the network.
-int64_t bytes_in_one_piece(const LargeSizes& sizes, int64_t image_bytes) {
+int64_t bytes_in_one_piece(const Method& method, const LargeSizes& sizes, int64_t image_bytes) {
   return program_bytes + sizes.pixels() * image_bytes +
-         bytes_per_whole_pixel * std::max(sizes.pixels(), sizes.decoded_pixels());
+         method.memory_needs().per_pixel * std::max(sizes.pixels(), sizes.decoded_pixels());
 }
 
 }  // namespace
@@ -74,10 +68,10 @@ LargeBlocks::LargeBlocks(const Work& work, const LargeSizes& sizes, int64_t limi
   tiles = view_tiles(sizes.seen_height, sizes.seen_width, work.plan.options.tiling,
                      *work.model.predictor->needs_of_exact_tiles(), sees_views(work));
   fixed = program_bytes + sizes.pixels() / 200 * 40;
-  int64_t largest_tile = 0;
+  int64_t most_pixels = 0;
   for (const ViewTile& t : tiles)
-    largest_tile = std::max(largest_tile, t.tile.seen.pixels());
-  network = network_bytes(method, largest_tile);
+    most_pixels = std::max(most_pixels, t.tile.seen.pixels());
+  network = network_bytes(method, most_pixels);
   bands = sizes.scale == 1 ? 2 : 3;
   left = std::max<int64_t>(0, limit - fixed);
   band = band_within(limit);
@@ -93,8 +87,7 @@ int64_t LargeBlocks::enough_memory(const Work& work, const LargePlan& plan) cons
   if (!work.plan.finds_scale) return std::min(least_limit(), plan.in_one_piece);
   LargeBlocks largest = *this;
   largest.bands = 3;
-  largest.network =
-      std::max(network, network_bytes(*work.model.method, tile_pixels(work.plan.options.tiling, INT64_MAX)));
+  largest.network = std::max(network, network_bytes(*work.model.method, largest_tile(work.plan.options.tiling)));
   return largest.least_limit();
 }
 
@@ -143,19 +136,21 @@ std::optional<LargePlan> plan_large(const Work& work, const fs::path& path, cons
   const int64_t limit = asked ? work.max_memory : memory_available() / 2;
   if (limit <= 0) return {};
   const double scale = found_scale ? *found_scale : work.plan.finds_scale ? 1 : work.plan.options.scale;
-  const LargeSizes sizes =
-      with_name(path.string(), [&] { return LargeSizes(*work.model.method, int(height), int(width), scale); });
+  const Method& method = *work.model.method;
+  const LargeSizes sizes = with_name(path.string(), [&] { return LargeSizes(method, int(height), int(width), scale); });
   // The network needs as much for its tiles in blocks. Where no limit was set, that alone is no reason for them.
   const int64_t network =
-      asked ? network_bytes(*work.model.method, tile_pixels(work.plan.options.tiling, sizes.seen_pixels())) : 0;
+      asked ? network_bytes(method, tile_pixels(method, work.plan.options.tiling, sizes.seen_height, sizes.seen_width))
+            : 0;
   constexpr int64_t most_per_channel = 8;
-  if (bytes_in_one_piece(sizes, most_per_channel * std::max(1, planes.stack.samples)) + network <= limit) return {};
+  if (bytes_in_one_piece(method, sizes, most_per_channel * std::max(1, planes.stack.samples)) + network <= limit)
+    return {};
   const std::string why = reason_for_whole_image(work);
   if (!why.empty() && !asked) return {};
   LargePlan plan{int(height), int(width), 0, limit, found_scale};
   try {
     const Image first = read_image_part(path, work.choice, {0, 0, 1, 1});
-    plan.in_one_piece = bytes_in_one_piece(sizes, first.channels * int64_t(size_of(first.type))) + network;
+    plan.in_one_piece = bytes_in_one_piece(method, sizes, first.channels * int64_t(size_of(first.type))) + network;
   } catch (const Error&) {
     if (asked) throw;
     return {};
@@ -174,9 +169,9 @@ void check_memory(const Work& work, const std::string& name, const StackPlanes& 
   if (!asked && (available <= 0 || work.exec.device != Device::cpu)) return;
   const Method& method = *work.model.method;
   const LargeSizes sizes = with_name(name, [&] { return LargeSizes(method, image.height, image.width, scale); });
-  const int64_t without_network = bytes_in_one_piece(sizes, image.channels * int64_t(size_of(image.type)));
-  const int64_t needed =
-      without_network + network_bytes(method, tile_pixels(work.plan.options.tiling, sizes.seen_pixels()));
+  const int64_t without_network = bytes_in_one_piece(method, sizes, image.channels * int64_t(size_of(image.type)));
+  const int64_t needed = without_network + network_bytes(method, tile_pixels(method, work.plan.options.tiling,
+                                                                             sizes.seen_height, sizes.seen_width));
   if (asked ? needed <= work.max_memory : without_network <= available / 2) return;
   const bool has_parts = planes.stack.height > 0;
   std::string why = reason_for_whole_image(work);

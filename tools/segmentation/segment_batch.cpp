@@ -11,6 +11,7 @@
 #include "engine/fingerprint.h"
 #include "tools/cli/command.h"
 #include "tools/cli/run_json.h"
+#include "tools/results/run_record.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;
@@ -103,6 +104,7 @@ std::optional<int64_t> results_since(const fs::path& out, const Shard& shard, co
   for (const fs::path& path : paths) {
     const Json run = read_run_json(path);
     if (run.is_null()) continue;
+    check_record(run, path.string());
     for (const char* setting : result_settings)
       if (run.value(setting, Json()) != record.value(setting, Json()))
         refuse("--skip-existing: by ", path.string(), " the results in ", out.string(), " were made with another ",

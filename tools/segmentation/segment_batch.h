@@ -58,7 +58,4 @@ std::string name_of_setting(const std::string& setting);
 /// their settings differ from those of `record`.
 std::optional<int64_t> results_since(const std::filesystem::path& out, const Shard&, const Json& record);
 
-/// The member of run.json with that time.
-inline constexpr const char* since_key = "results_since_ns";
-
 }  // namespace basin::tools

@@ -3,6 +3,7 @@
 #include "data/arrays/npy.h"
 #include "engine/clock.h"
 #include "tools/cli/machine.h"
+#include "tools/cli/progress.h"
 #include "tools/segmentation/segment_large.h"
 #include "tools/segmentation/segment_work.h"
 
@@ -62,7 +63,11 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
   outcome.converted += source.image().channels != source.channels();
   const Model& model = work.model;
   Results results;
+  SegmentationPlan plan = work.plan;
+  Progress progress(path.string(), "network", 0, Progress::Short::silent);
+  plan.options.tiling.progress = [&](double share) { progress(share); };
   const auto save_maps = [&](const Maps& maps) {
+    if (progress.has_reported()) std::fprintf(stderr, "basin: %s: decoding\n", path.c_str());
     const double begin = clock_seconds();
     for (const auto& [name, map] : maps.tensors)
       if (work.save.contains(name))
@@ -71,7 +76,7 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
     seconds.write += clock_seconds() - begin;
   };
   FoundObjects found = with_name(path.string(), [&] {
-    return find_objects(work.exec, *model.method, *model.predictor, source, work.plan, scale, save_maps);
+    return find_objects(work.exec, *model.method, *model.predictor, source, plan, scale, save_maps);
   });
   seconds.network += found.network_seconds, seconds.decode += found.decode_seconds;
   const Labels& labels = found.instances.labels;

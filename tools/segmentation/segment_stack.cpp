@@ -16,6 +16,7 @@
 #include "engine/files.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/machine.h"
+#include "tools/cli/progress.h"
 #include "tools/results/object_tables.h"
 #include "tools/segmentation/segment_large.h"
 #include "tools/segmentation/segment_work.h"
@@ -184,6 +185,7 @@ std::string segment_stack(const Work& work, const fs::path& path, const StackPla
     scale = find_scale_of(work, path.string(), source, outcome);
   }
   StackResults all(work, planes, path, files);
+  Progress progress(path.string(), "planes", 0, Progress::Short::silent);
   PlaneRemarks remarks(planes);
   Dropped dropped;
   double mark = clock_seconds();
@@ -214,6 +216,7 @@ std::string segment_stack(const Work& work, const fs::path& path, const StackPla
     results.scores = std::move(found.instances.scores);
     all.add(plane, results);
     seconds.write += lap();
+    progress(double(plane + 1) / double(planes.count()));
   });
   all.write(files);
   seconds.write += lap();

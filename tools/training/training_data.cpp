@@ -87,6 +87,7 @@ TrainingData read_training_data(const TrainingDataOptions& options, int channels
     held = find_pairs(options.val, &left_out);
     held_of_set = {held.size()};
   }
+  choose(pairs, options.choice), choose(held, options.choice);
   report_notes(left_out);
   std::fprintf(stderr, "training: %s", describe_pairs(pairs).c_str());
   if (!held.empty()) std::fprintf(stderr, "validation: %s", describe_pairs(held).c_str());

@@ -15,6 +15,7 @@ struct TrainingDataOptions {
   std::string val;                // if empty, a part of each of `data` is held out
   double val_fraction = 0.1;
   std::optional<int> ignore_label;
+  PlaneChoice choice;  // of each image and its labels
 };
 
 struct TrainingData {

@@ -1,0 +1,47 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "data/files/stack.h"
+#include "engine/json_fwd.h"
+
+namespace basin::tools {
+
+/// The member of run.json with the time since which the results in a folder have its settings, ns since 1970.
+inline constexpr const char* since_key = "results_since_ns";
+
+/// Reads a run.json that the program is to continue or to show. Throws one sentence with the file's name if it cannot
+/// be read, or is not a JSON object.
+Json read_record(const std::filesystem::path&);
+
+/// Throws one sentence that begins with `name` and names the member, unless every member of a record of `segment` that
+/// is read again is missing or has the type with which `segment` writes it. Members that it does not know may be
+/// anything.
+void check_record(const Json&, const std::string& name);
+
+/// What a run of `segment` says about itself, with paths as they were given to it.
+struct SegmentRecord {
+  std::string folder, model;  // where it ran; the model's path
+  std::vector<std::string> inputs, save, failed;
+  PlaneChoice choice;
+  bool recursive = false, finished = true;
+  std::map<std::string, std::vector<std::string>> remarks;  // sentences about an image
+};
+/// Throws like check_record, also if members are missing that every run has.
+SegmentRecord segment_record_of(const Json&, const std::string& name);
+
+/// What a shard says about itself.
+struct ShardRecord {
+  int64_t images_of_all_shards = 0;
+  std::string fingerprint;  // of the images of all shards
+  std::vector<std::string> failed_inputs, failed;
+  std::vector<std::pair<std::string, std::string>> images;  // stem and path of each of its images
+};
+/// Throws like segment_record_of, and a sentence if the shard has not finished.
+ShardRecord shard_record_of(const Json&, const std::string& name);
+
+}  // namespace basin::tools
