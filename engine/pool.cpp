@@ -132,6 +132,11 @@ void Pool::give(void* block, size_t bytes) noexcept {
   }
 }
 
+void Pool::trim_excess() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (use_.held - use_.lent > 2 * use_.peak_lent) give_back();
+}
+
 void Pool::trim() noexcept {
   const std::lock_guard lock(mutex_);
   give_back();

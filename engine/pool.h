@@ -24,6 +24,9 @@ class Pool : public Scratch {
   void give(void* block, size_t bytes) noexcept override;
   /// Returns all free blocks to the system.
   void trim() noexcept;
+  /// The same, if they hold more than twice what was ever in use at once: then most of them have sizes of work that is
+  /// over, such as that on images of other sizes.
+  void trim_excess() noexcept;
 
   struct Use {
     size_t lent = 0, peak_lent = 0, held = 0;  // bytes; held: in use or free

@@ -78,6 +78,7 @@ Tensor at_image_size(const Exec& exec, const Tensor& map, const MapSpec& spec, i
 Maps predict_source(const Exec& exec, const Method& method, const Predictor& predictor, const Source& source,
                     const SegmentOptions& options) {
   check_sides(source.height(), source.width());
+  if (exec.device == Device::cpu) pool_of(exec.device).trim_excess();  // memory of images of other sizes
   const Tensor image = at_scale(exec, part_of(exec, source, 0, 0, source.height(), source.width()), options.scale);
   Maps maps = options.tta || method.averages_views() ? predict_views(exec, method, predictor, image, options.tiling)
                                                      : predictor.predict(exec, image, options.tiling);

@@ -1,3 +1,4 @@
+#include <cstring>
 #include <memory>
 
 #include "data/synth/synth.h"
@@ -113,6 +114,21 @@ TEST_CASE("memory: the pool does not cache image buffers, and frees its cache wh
   CHECK(pool.use().held == 0);
   CHECK(pool.use().lent == 0);
 #endif
+}
+
+TEST_CASE("memory: images of many sizes need no more than a few of the largest") {
+  const Exec cpu;
+  const Untrained untrained;
+  Pool& shared = pool_of(Device::cpu);
+  shared.trim();
+  std::vector<float> pixels(size_t(400 * 400), 0.5f);
+  for (int side = 400; side > 100; side -= 12) {
+    Image image{side, side, 1, PixelType::f32, std::vector<std::byte>(size_t(side) * size_t(side) * sizeof(float))};
+    std::memcpy(image.pixels.data(), pixels.data(), image.pixels.size());
+    predict_source(cpu, untrained.method, *untrained.predictor, Source(std::move(image), 1, {}, "grey"), {});
+    const Pool::Use use = shared.use();
+    CHECK(use.held - use.lent < 4 * use.peak_lent);
+  }
 }
 
 TEST_CASE("memory: running out of GPU memory gives one sentence that names the options to lower" * skip_without_gpu()) {
