@@ -65,7 +65,7 @@ void save_checkpoint(const std::filesystem::path& path, const Exec& exec, const 
   content.add("step", {1}, &at.step);
   for (const auto& [name, tensor] : tensors_of(at))
     content.add(name, {tensor->shape().size()}, tensor->to_host<float>(exec).data());
-  content.metadata["checksum"] = checksum_of(content);
+  add_checksum(content);
   const std::vector<std::byte> bytes = encode_safetensors(content);
   write_atomically(path, bytes.data(), bytes.size());
 }
@@ -79,10 +79,7 @@ void load_checkpoint(const std::filesystem::path& path, const Exec& exec, const 
   const StoredTensor* step = content.find("step");
   if (!info.is_object() || !info.contains("settings") || !step || step->dtype != "I64" || step->bytes.size() != 8)
     refuse(file, " is not a training state");
-  // States of earlier versions have no checksum.
-  const auto checksum = content.metadata.find("checksum");
-  if (checksum != content.metadata.end() && checksum->second != checksum_of(content))
-    refuse(file, " is damaged: its content does not match its checksum");
+  verify_checksum(content, file);
   refuse_changes(settings, info["settings"], file);
   kernels::ConvAlgorithms choices;
   if (const auto cudnn = content.metadata.find("cudnn"); cudnn != content.metadata.end())
