@@ -110,6 +110,30 @@ std::string joined(const std::vector<std::string>& names) {
   return all;
 }
 
+/// Why a model that the run has written cannot be used: it is lost or damaged. Empty if it can.
+std::string fault_of_model(const std::filesystem::path& path) {
+  try {
+    load_model(path, {});
+    return {};
+  } catch (const Error& e) {
+    return e.what();
+  }
+}
+
+/// Checks the models of a run that is resumed at this state. If the best one is lost, the next best is kept in its
+/// place. Throws one sentence if no step is left that would write it anew.
+void check_models(const RunFiles& files, Checkpoint& at, int64_t steps) {
+  const std::string lost = at.best >= 0 ? fault_of_model(files.best()) : "";
+  if (at.step >= steps)
+    for (const std::string& fault : {lost, fault_of_model(files.last())})
+      if (!fault.empty())
+        refuse(fault, ". All ", at.step, " steps are done, so that it is not written anew; give more --steps");
+  if (lost.empty()) return;
+  std::fprintf(stderr, "basin: %s. It was the best model, of step %lld; the best of the remaining steps replaces it\n",
+               lost.c_str(), static_cast<long long>(at.best_step));
+  at.best = -1, at.best_step = 0;
+}
+
 /// While this object exists, the method's parameters are the moving averages, if the run keeps them: these are scored
 /// and saved.
 class Averaged {
@@ -155,6 +179,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
   at.average_values = stepper.average_values(), at.average_running = stepper.average_running();
   if (resume && std::filesystem::exists(files.state())) {
     load_checkpoint(files.state(), exec, method.params(), at, chosen);
+    check_models(files, at, o.steps);
   } else {
     if (o.start)
       method.params().copy_from(exec, *o.start);
