@@ -1,5 +1,7 @@
 #include "models/training/checkpoint.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "engine/files.h"
@@ -85,8 +87,13 @@ void load_checkpoint(const std::filesystem::path& path, const Exec& exec, const 
   if (const auto cudnn = content.metadata.find("cudnn"); cudnn != content.metadata.end())
     choices = conv_algorithms_from(parse_json(cudnn->second), file);
   read_parameters(content, exec, params, file);
-  for (const auto& [name, tensor] : tensors_of(at))
-    tensor->copy_from_host(exec, content.floats(name, {tensor->shape().size()}, file));
+  for (const auto& [name, tensor] : tensors_of(at)) {
+    const int64_t n = tensor->shape().size();
+    const float* values = content.floats(name, {n}, file);
+    if (!std::all_of(values, values + n, [](float v) { return std::isfinite(v); }))
+      refuse(file, ": ", name, " contains NaN or infinity: this training diverged; start a new one with a lower --lr");
+    tensor->copy_from_host(exec, values);
+  }
   std::memcpy(&at.step, step->bytes.data(), 8);
   at.best = info.value("best_AP50_95", -1.0);  // states of earlier versions hold a best AP50 instead
   at.best_step = info.value("best_step", int64_t(0));

@@ -78,12 +78,19 @@ Json settings(const TrainOptions& o, const Exec& exec, const Method& method, con
 }
 
 ValidationScores validate(const Exec& exec, const Method& method, const std::vector<Example>& examples,
-                          const TrainOptions& options) {
+                          const TrainOptions& options, int64_t step) {
+  const auto segment = [&](const Predictor& predictor, const Source& source) {
+    try {
+      return segment_source(exec, method, predictor, source, options.segment).instances.labels;
+    } catch (const UnusableMaps& e) {
+      refuse("training diverged: after step ", step, ' ', e.what(), "; try a lower --lr");
+    }
+  };
   const std::unique_ptr<Predictor> predictor = method.predictor(exec);
   std::vector<ImageScore> scores;
   for (const Example& e : examples)
     with_name(e.stem, [&] {
-      Labels found = segment_source(exec, method, *predictor, e.source, options.segment).instances.labels;
+      Labels found = segment(*predictor, e.source);
       if (e.ignored) found = without_ignored(found, *e.ignored);
       scores.push_back(score(true_labels(e), found));
       if (options.scored) options.scored(e, found, scores.back());
@@ -99,8 +106,11 @@ ValidationScores validate(const Exec& exec, const Method& method, const std::vec
   std::string images = "an earlier batch";
   for (const auto& [step, names] : recent)
     if (step == bad) images = names;
-  refuse("training diverged: the loss, its gradient or a running statistic became NaN or infinite at step ", bad,
-         " (images ", images, "; parameter norm ", std::sqrt(square), "): try a lower --lr, or check these images");
+  refuse(
+      "training diverged: the loss, its gradient, a running statistic or Adam's moments became NaN or infinite at "
+      "step ",
+      bad, " (images ", images, "; parameter norm ", std::sqrt(square),
+      "): try a lower --lr, lower weights of the losses or less --weight-decay, or check these images");
 }
 
 std::string joined(const std::vector<std::string>& names) {
@@ -255,7 +265,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
     std::optional<ValidationScores> s;
     if (scored) {
       const Averaged averaged(method.params(), stepper);
-      s = validate(exec, method, validation, o);
+      s = validate(exec, method, validation, o, at.step);
       release();
       std::fprintf(stderr, "step %lld  validation AP50 %.4f  AP75 %.4f  AP90 %.4f  AP50:95 %.4f\n",
                    static_cast<long long>(at.step), s->ap50, s->ap75, s->ap90, s->ap);

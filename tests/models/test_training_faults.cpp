@@ -102,3 +102,38 @@ TEST_CASE("training: a lost best model is reported on --resume, and the next bes
   run(folder.path(), few_steps(8), true);
   CHECK(load_model(folder / "best.safetensors", {}).info["step"] == 8);
 }
+
+TEST_CASE("training: moments of Adam that overflow stop the run, and a state with them is refused") {
+  for (const Exec& exec : execs()) {
+    const Folder folder;
+    VectorFieldOptions options = small_options();
+    options.weights = {1e25, 1e25, 1e25};  // finite gradients whose squares are not
+    VectorFields method(options);
+    method.params().allocate(exec);
+    const std::vector<Example> examples = synthetic(2, 64);
+    const std::string why = refusal([&] { train(exec, method, examples, {}, few_steps(4), {folder.path()}, false); });
+    CHECK_MESSAGE(contains(why, "NaN or infinite at step 0 (images image"), why);
+    CHECK(!std::filesystem::exists(folder / "last.safetensors"));
+  }
+  const Folder folder;
+  run(folder.path(), few_steps(1), false);
+  SafeTensors state = read_state(folder);
+  for (StoredTensor& t : state.tensors)
+    if (t.name == "adam.v") {
+      const float infinite = INFINITY;
+      std::memcpy(t.bytes.data() + 8, &infinite, sizeof infinite);
+    }
+  add_checksum(state);
+  const std::vector<std::byte> bytes = encode_safetensors(state);
+  write_atomically(folder / "last.state.safetensors", bytes.data(), bytes.size());
+  CHECK(contains(refusal([&] { run(folder.path(), few_steps(2), true); }), "adam.v contains NaN or infinity"));
+}
+
+TEST_CASE("training: a network whose maps cannot be decoded stops the run with the advice of a lower --lr") {
+  const Folder folder;
+  TrainOptions o = few_steps(1);
+  o.rate.rate = 2147483647;
+  const std::string why = refusal([&] { run(folder.path(), o, false); });
+  CHECK_MESSAGE(contains(why, "image0: training diverged: after step 1 the network's map "), why);
+  CHECK(contains(why, "try a lower --lr"));
+}
