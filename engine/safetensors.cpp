@@ -12,6 +12,7 @@ namespace basin {
 namespace {
 
 constexpr size_t longest_header = 100'000'000;  // the format's own limit
+constexpr const char *checksum_key = "checksum", *kind_key = "checksum_kind";
 
 int64_t width_of(const std::string& dtype) {
   static const std::map<std::string, int64_t> widths{{"BOOL", 1}, {"U8", 1},   {"I8", 1},  {"I16", 2}, {"U16", 2},
@@ -92,7 +93,7 @@ void SafeTensors::add(std::string name, std::vector<int64_t> shape, const int64_
 std::string checksum_of(const SafeTensors& content) {
   Json header = Json::array();
   for (const auto& [key, value] : content.metadata)
-    if (key != "checksum") header.push_back({key, value});
+    if (key != checksum_key) header.push_back({key, value});
   for (const StoredTensor& t : content.tensors)
     header.push_back({t.name, t.dtype, t.shape});
   uint32_t sum = crc32(to_text(header));
@@ -101,6 +102,20 @@ std::string checksum_of(const SafeTensors& content) {
   char digits[9];
   std::snprintf(digits, sizeof digits, "%08x", unsigned(sum));
   return digits;
+}
+
+void add_checksum(SafeTensors& content) {
+  content.metadata[kind_key] = "crc32";
+  content.metadata[checksum_key] = checksum_of(content);
+}
+
+void verify_checksum(const SafeTensors& content, const std::string& file) {
+  const auto checksum = content.metadata.find(checksum_key);
+  const bool has_checksum = checksum != content.metadata.end();
+  // Training states of earlier versions have no kind; other programs may use the key for something else.
+  const bool expected = content.metadata.contains(kind_key) || (has_checksum && content.metadata.contains("basin"));
+  if (expected && !(has_checksum && checksum->second == checksum_of(content)))
+    refuse(file, " is damaged: its content does not match its checksum");
 }
 
 std::vector<std::byte> encode_safetensors(const SafeTensors& content) {

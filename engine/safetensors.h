@@ -32,6 +32,11 @@ struct SafeTensors {
 /// Eight hexadecimal digits, a CRC-32 of the metadata, but for the key `checksum`, and of the tensors in order: their
 /// names, types, shapes and values.
 std::string checksum_of(const SafeTensors&);
+/// Adds the checksum to the metadata, and its kind, by which its absence shows if the key of the checksum is damaged.
+void add_checksum(SafeTensors&);
+/// Throws one sentence that begins with `file` if the content has a checksum that it does not match. Files of other
+/// programs and of earlier versions have none.
+void verify_checksum(const SafeTensors&, const std::string& file);
 
 /// The same content gives the same bytes; tensors keep their order.
 std::vector<std::byte> encode_safetensors(const SafeTensors&);

@@ -68,8 +68,8 @@ struct ImageFile {
 std::vector<ImageFile> find_images(const std::filesystem::path&, std::vector<std::string>* left_out = nullptr);
 
 /// The images of a folder and of all folders below it, whatever their layout, each with the path of its stem relative
-/// to the folder ("sub/x"); or the file itself. Folders named masks that lie beside a folder images are left out.
-/// Otherwise like find_images. Sorted within each folder.
+/// to the folder ("sub/x"); or the file itself. Folders of labels (is_label_folder) are left out, and links to folders
+/// that are searched anyway. Otherwise like find_images. Sorted within each folder; linked folders come last.
 std::vector<ImageFile> find_images_below(const std::filesystem::path&, std::vector<std::string>* left_out = nullptr);
 
 /// The result of find_images or find_images_below for one of several inputs.
@@ -77,11 +77,18 @@ struct InputImages {
   std::filesystem::path input;
   std::vector<ImageFile> images;
 };
-/// The images of several inputs without duplicates. Files named like labels or results are left out, and refused if no
-/// other input is given. If images of two folders have the same stem, all stems are prefixed with their folder's path
-/// below the deepest common folder, so that results are laid out like the images. Two images with one stem in one
-/// folder are refused; the stems of the result differ.
+/// The images of several inputs; one that is given twice counts once, unless links give it several stems. Files named
+/// like labels or results, and those in folders of labels, are left out, and refused if no other input is given. If
+/// images of two folders have the same stem, all stems are prefixed with their folder's path below the deepest common
+/// folder, so that results are laid out like the images. Two images with one stem in one folder are refused; the stems
+/// of the result differ.
 std::vector<ImageFile> merge_images(const std::vector<InputImages>&, std::vector<std::string>& left_out);
+/// Whether a folder is one of label images by its name, masks, labels or the like, and a folder images beside it.
+bool is_label_folder(const std::filesystem::path&);
+/// What a file is by its name if it is not an image: "a label image" or "a result"; empty otherwise.
+std::string role_by_name(const std::filesystem::path&);
+/// "a/x.png and 3 more"; there is at least one path.
+std::string and_more(const std::vector<std::filesystem::path>&);
 /// The name without its extension and without a trailing "_img" or ".ome".
 std::string stem_of(const std::filesystem::path&);
 /// The stem that labels share with their image: without a trailing "_masks" or "_img".

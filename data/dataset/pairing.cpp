@@ -196,12 +196,16 @@ std::vector<fs::path> images_of_dsb(const fs::path& entry) {
   return images;
 }
 
-/// Common names for parts of a data set.
-bool is_part_name(const fs::path& folder) {
+std::string lower_name(const fs::path& folder) {
   std::string name = folder.filename().string();
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return char(std::tolower(c)); });
+  return name;
+}
+
+/// Common names for parts of a data set.
+bool is_part_name(const fs::path& folder) {
   static const std::set<std::string> names{"train", "training", "test", "testing", "val", "valid", "validation"};
-  return names.contains(name);
+  return names.contains(lower_name(folder));
 }
 
 /// The folders <id> of a DSB layout; none if the layout is another. Refuses a folder that looks like two layouts at
@@ -283,25 +287,69 @@ void check_alone(const fs::path& folder) {
   refuse(folder.string(), ": contains no images");
 }
 
-/// Adds the images in a folder and in the folders below it. Their stems begin with `prefix`, the path of the folder.
-/// `seen`: the folders searched so far, because links may form a circle.
-void add_images_below(const fs::path& folder, const fs::path& prefix, std::set<fs::path>& seen,
-                      std::vector<ImageFile>& images, std::vector<std::string>* left_out) {
-  std::error_code error;
-  const fs::path real = fs::canonical(folder, error);
-  if (error) refuse(folder.string(), ": cannot be read (", error.message(), ")");
-  if (!seen.insert(real).second) return;
-  const bool has_images = fs::is_directory(folder / "images");
-  for (const fs::path& entry : entries_of(folder)) {
-    if (is_picture(entry))
-      images.push_back({(prefix / stem_of(entry)).string(), entry});
-    else if (!is_file(entry) && !raster::has_foreign_extension(entry) && !(has_images && entry.filename() == "masks"))
-      add_images_below(entry, prefix / entry.filename(), seen, images, left_out);
+/// The images of a folder and of the folders below it.
+class Tree {
+ public:
+  Tree(const fs::path& root, std::vector<std::string>* left_out) : left_out_(left_out) {
+    search(root, {});
+    if (!label_folders_.empty())
+      note(left_out_,
+           "left out " + and_more(label_folders_) + ": by their place beside a folder images these are labels");
   }
-  note_left_out(folder, left_out, true);
-}
+  std::vector<ImageFile> images;
+
+ private:
+  /// The stems of its images begin with `prefix`, the path of the folder below the root.
+  void search(const fs::path& folder, const fs::path& prefix) {
+    std::error_code error;
+    const fs::path real = fs::canonical(folder, error);
+    if (error) refuse(folder.string(), ": cannot be read (", error.message(), ")");
+    const auto [before, is_new] = searched_.emplace(real, folder);
+    if (!is_new)
+      return note(left_out_,
+                  "left out " + folder.string() + ", because it is the same folder as " + before->second.string());
+    std::vector<fs::path> links;  // last, so that a link to a folder here is left out, and not the folder
+    for (const fs::path& entry : entries_of(folder)) {
+      if (is_picture(entry))
+        images.push_back({(prefix / stem_of(entry)).string(), entry});
+      else if (is_file(entry) || raster::has_foreign_extension(entry))
+        continue;
+      else if (is_label_folder(entry))
+        label_folders_.push_back(entry);
+      else if (fs::is_symlink(entry))
+        links.push_back(entry);
+      else
+        search(entry, prefix / entry.filename());
+    }
+    for (const fs::path& link : links)
+      links_.emplace_back(link, prefix / link.filename());
+    note_left_out(folder, left_out_, true);
+    if (!prefix.empty()) return;
+    for (size_t k = 0; k < links_.size(); ++k)  // searching one may add more
+      search(fs::path(links_[k].first), fs::path(links_[k].second));
+  }
+
+  std::vector<std::string>* left_out_;
+  std::map<fs::path, fs::path> searched_;  // by their real paths
+  std::vector<fs::path> label_folders_;
+  std::vector<std::pair<fs::path, fs::path>> links_;  // to folders, with their prefixes
+};
 
 }  // namespace
+
+bool is_label_folder(const fs::path& folder) {
+  static const std::set<std::string> names{"masks", "mask", "labels", "label", "gt", "groundtruth", "ground_truth"};
+  const fs::path path = without_slash(fs::absolute(folder).lexically_normal());
+  return names.contains(lower_name(path)) && fs::is_directory(path.parent_path() / "images");
+}
+
+std::string role_by_name(const fs::path& file) {
+  return !is_file(file) ? "" : is_masks(file) ? "a label image" : is_derived(file) ? "a result" : "";
+}
+
+std::string and_more(const std::vector<fs::path>& paths) {
+  return paths[0].string() + (paths.size() > 1 ? " and " + std::to_string(paths.size() - 1) + " more" : "");
+}
 
 std::string stem_of(const fs::path& path) {
   std::string stem = bare_name(path);
@@ -396,62 +444,9 @@ std::vector<ImageFile> find_images(const fs::path& input, std::vector<std::strin
 
 std::vector<ImageFile> find_images_below(const fs::path& input, std::vector<std::string>* left_out) {
   if (!is_folder(input)) return find_images(input, left_out);
-  std::vector<ImageFile> images;
-  std::set<fs::path> seen;
-  add_images_below(input, {}, seen, images, left_out);
-  if (images.empty()) refuse(input.string(), ": contains no images, and neither do the folders below it");
-  return images;
-}
-
-std::vector<ImageFile> merge_images(const std::vector<InputImages>& inputs, std::vector<std::string>& left_out) {
-  const auto is_extra = [](const InputImages& input) {
-    return is_file(input.input) && (is_masks(input.input) || is_derived(input.input));
-  };
-  const auto what_it_is = [](const fs::path& file) { return is_masks(file) ? "a label image" : "a result"; };
-  if (!inputs.empty() && std::all_of(inputs.begin(), inputs.end(), is_extra))
-    refuse(inputs[0].input.string(), ": by its name it is not an image but ", what_it_is(inputs[0].input),
-           "; if it is an image, rename it");
-  std::vector<std::pair<fs::path, ImageFile>> all;  // with the folder that was given, or that contains the given file
-  std::set<fs::path> seen;
-  std::map<std::string, std::map<fs::path, fs::path>> files;  // by stem and folder
-  for (const InputImages& input : inputs) {
-    if (is_extra(input)) {
-      left_out.push_back("left out " + input.input.string() + ", because by its name it is not an image but " +
-                         what_it_is(input.input));
-      continue;
-    }
-    const fs::path given = without_slash(fs::absolute(input.input).lexically_normal());
-    const fs::path folder = is_folder(given) ? given : given.parent_path();
-    for (const ImageFile& image : input.images) {
-      std::error_code none;
-      const fs::path real = fs::weakly_canonical(image.path, none);
-      if (!seen.insert(real.empty() ? image.path : real).second) continue;
-      const auto [other, is_new] = files[image.stem].emplace(folder, image.path);
-      if (!is_new)
-        refuse(image.path.string(), ": its results would have the same names as those of ", other->second.string(),
-               ", which has the same stem; segment one of them, or rename it");
-      all.push_back({folder, image});
-    }
-  }
-  fs::path common;
-  bool clash = false;
-  for (const auto& [stem, places] : files)
-    clash = clash || places.size() > 1;
-  std::vector<ImageFile> images;
-  for (const auto& [folder, image] : all) {
-    if (common.empty()) common = folder;
-    while (!common.empty() && folder != common && folder.string().rfind((common / "").string(), 0) != 0 &&
-           common.has_relative_path())
-      common = common.parent_path();
-  }
-  std::set<std::string> stems;
-  for (auto& [folder, image] : all) {
-    if (clash) image.stem = (folder.lexically_relative(common) / image.stem).lexically_normal().string();
-    if (!stems.insert(image.stem).second)
-      refuse(image.path.string(), ": its results would have the same names as those of another input, ", image.stem);
-    images.push_back(std::move(image));
-  }
-  return images;
+  Tree tree(input, left_out);
+  if (tree.images.empty()) refuse(input.string(), ": contains no images, and neither do the folders below it");
+  return std::move(tree.images);
 }
 
 }  // namespace basin

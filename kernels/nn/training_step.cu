@@ -14,6 +14,7 @@ struct FindBad {
   static constexpr int64_t size = 4096;
   const T* values;
   int64_t n;
+  T limit;
   uint8_t* found;
 
   BASIN_HD void operator()(int64_t chunk) const {
@@ -21,7 +22,7 @@ struct FindBad {
     int bad = 0;
 #pragma omp simd reduction(| : bad)
     for (int64_t i = begin; i < end; ++i)
-      bad |= int(!(values[i] - values[i] == 0));
+      bad |= int(!(values[i] <= limit && values[i] >= -limit));
     found[chunk] = uint8_t(bad);
   }
 };
@@ -30,10 +31,11 @@ struct FindBad {
 template <class T>
 struct NoteBadValue {
   const T* values;
+  T limit;
   StepState* state;
 
   BASIN_HD void operator()(int64_t i) const {
-    if (!(values[i] - values[i] == 0) && state->first_bad < 0) state->first_bad = state->step;
+    if (!(values[i] <= limit && values[i] >= -limit) && state->first_bad < 0) state->first_bad = state->step;
   }
 };
 
@@ -110,11 +112,11 @@ void add_losses(const Exec& exec, const float* const* values, int count, double*
 }
 
 template <class T>
-void note_bad(const Exec& exec, const T* values, int64_t n, StepState* state) {
-  if (exec.device != Device::cpu) return for_each(exec, n, NoteBadValue<T>{values, state});
+void note_bad(const Exec& exec, const T* values, int64_t n, StepState* state, T limit) {
+  if (exec.device != Device::cpu) return for_each(exec, n, NoteBadValue<T>{values, limit, state});
   const int64_t chunks = (n + FindBad<T>::size - 1) / FindBad<T>::size;
   const Temp<uint8_t> found(exec, chunks);
-  for_each(exec, chunks, FindBad<T>{values, n, found.data()}, 8);
+  for_each(exec, chunks, FindBad<T>{values, n, limit, found.data()}, 8);
   for_each(exec, 1, NoteBad{found.data(), chunks, state});
 }
 
@@ -131,7 +133,7 @@ void moving_average(const Exec& exec, double decay, View<const float, 1> value, 
   for_each(exec, value.dim[0], MovingAverage{value.data, float(1 - decay), average.data});
 }
 
-template void note_bad<float>(const Exec&, const float*, int64_t, StepState*);
-template void note_bad<double>(const Exec&, const double*, int64_t, StepState*);
+template void note_bad<float>(const Exec&, const float*, int64_t, StepState*, float);
+template void note_bad<double>(const Exec&, const double*, int64_t, StepState*, double);
 
 }  // namespace basin::kernels

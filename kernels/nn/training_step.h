@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <limits>
 
 #include "kernels/runtime/exec.h"
 #include "kernels/runtime/view.h"
@@ -14,8 +15,8 @@ struct StepState {
   int64_t step = 0;     // number of optimizer steps before this one
   float rate = 0;       // the learning rate of this step
   float scheduled = 0;  // a parameter of the loss that depends on the progress of the training
-  /// The first step at which a loss, a gradient or a running statistic was NaN or infinite, or -1; from then on Adam
-  /// changes nothing.
+  /// The first step at which a loss, a gradient, a running statistic or a moment was NaN or infinite, or -1; from then
+  /// on Adam changes nothing.
   int64_t first_bad = -1;
 };
 
@@ -29,9 +30,10 @@ void begin_step(const Exec&, int64_t step, float rate, float scheduled, StepStat
 /// sums[k] += *values[k] for k < count <= 8.
 void add_losses(const Exec&, const float* const* values, int count, double* sums);
 
-/// Sets state->first_bad = state->step if it is unset and any of the `n` values is NaN or infinite.
+/// Sets state->first_bad = state->step if it is unset and any of the `n` values is NaN or of a greater magnitude than
+/// `limit`, by default infinite.
 template <class T>
-void note_bad(const Exec&, const T* values, int64_t n, StepState* state);
+void note_bad(const Exec&, const T* values, int64_t n, StepState* state, T limit = std::numeric_limits<T>::max());
 
 /// Scales a gradient [n] down to this Euclidean norm if it is larger (Pascanu et al. 2013). The sum of squares is in
 /// double in a fixed order. A gradient with NaN or infinity does not change.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "data/dataset/order_statistics.h"
 #include "engine/json.h"
@@ -17,6 +18,23 @@ std::vector<int64_t> areas_of(const Labels& labels) {
     ++areas[size_t(id)];
   areas[0] = 0;
   return areas;
+}
+
+/// The few pixels far above the rest, if there are any: those above the half of the way from the middle to the 99.8th
+/// percentile. The rest has to show something bright too, or they are simply the objects of a nearly empty image.
+void find_specks(std::vector<double>& values, Brightness& b) {
+  const double top = at_share(values, 0.998), half = (b.middle + top) / 2;
+  std::vector<double> rest;
+  std::copy_if(values.begin(), values.end(), std::back_inserter(rest), [&](double v) { return v <= half; });
+  const double share = 1 - double(rest.size()) / double(values.size());
+  if (share > 0.02 || rest.empty()) return;
+  const double above = at_share(rest, 0.99) - b.middle, below = b.middle - at_share(rest, 0.01);
+  if (!(above > 0) || above < 3 * below) return;
+  // Nuclei are lost from about 12 times on. Blurred rims are those of objects more often than of dust.
+  const auto in_between = std::count_if(rest.begin(), rest.end(), [&](double v) { return v > b.middle + 2 * above; });
+  const bool is_sharp = double(in_between) / double(values.size()) < share / 3;
+  if (top - b.middle < (is_sharp ? 12 : 20) * above) return;
+  b.speck_share = share, b.speck_distance = (top - b.middle) / above;
 }
 
 }  // namespace
@@ -56,7 +74,9 @@ Brightness brightness_of(const Source& source) {
         values.push_back(double(row[size_t(int64_t(k) * source.width() / columns)]));
     }
   const double low = at_share(values, 0.01), high = at_share(values, 0.998);
-  return {at_share(values, 0.5), high - low};
+  Brightness b{at_share(values, 0.5), high - low};
+  find_specks(values, b);
+  return b;
 }
 
 Appearance appearance_of(const std::vector<Example>& examples) {
@@ -144,6 +164,12 @@ std::vector<std::string> remarks_on(const Brightness& b, const std::vector<int64
           "images {:.3g} to {:.3g}; a model for such images, or the image inverted, may be needed",
           brighter ? "far brighter" : "far darker", b.middle, trained->low_middle, trained->high_middle));
   }
+  if (by_percentiles && b.speck_share > 0)
+    remarks.push_back(fmt::format(
+        "{:.2g} % of the pixels are {:.0f} times as far above the middle value as the brightest others, which look "
+        "dark "
+        "beside them; unless they are the objects, --norm percentile:{:g},{:.1f} may help",
+        100 * b.speck_share, b.speck_distance, normalisation.low, std::floor(10 * (100 - 120 * b.speck_share)) / 10));
   if (std::all_of(areas.begin(), areas.end(), [](int64_t area) { return area == 0; })) {
     remarks.push_back("no object was found");
     return remarks;

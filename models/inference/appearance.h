@@ -46,16 +46,20 @@ double stored_scale(const Json& info);
 /// The middle and the contrast of one image, as in Appearance.
 struct Brightness {
   double middle = 0, contrast = 0;
+  /// Pixels far above the rest, such as a speck of dust or a scale bar: their share, at most 0.02, and how many times
+  /// as far from the middle they are as the brightest of the others; 0: there are none.
+  double speck_share = 0, speck_distance = 0;
 };
 Brightness brightness_of(const Source&);
 /// The largest number of rows and columns of an image that are examined, evenly spaced from the first one on.
 inline constexpr int examined_rows = 256, examined_columns = 256;
 
 /// Warnings about a segmented image, as sentences without the image's name: that its normalised values are nearly
-/// black, flat or far too contrasty, that its background is bright where that of the training is dark or the reverse,
-/// that no object was found, or that objects are far smaller or larger than in training. `scale`: the scale at which
-/// the network saw the image. `advises_diameter`: whether the last warning names --diameter, which is of no use if the
-/// user has given it. Without an Appearance only the warnings that do not need one are given.
+/// black, flat or far too contrasty, that few pixels far above the others make these look dark, that its background is
+/// bright where that of the training is dark or the reverse, that no object was found, or that objects are far smaller
+/// or larger than in training. `scale`: the scale at which the network saw the image. `advises_diameter`: whether the
+/// last warning names --diameter, which is of no use if the user has given it. Without an Appearance only the warnings
+/// that do not need one are given.
 std::vector<std::string> remarks_on(const Source&, const Labels&, const std::optional<Appearance>&, double scale,
                                     const Normalisation&, bool advises_diameter = true);
 /// The same of an image whose objects have these areas.

@@ -72,7 +72,9 @@ void MapFolder::predict(const Exec& exec, const Predictor& predictor, SeenImage&
     const ViewTile& t = tiles_[size_t(done_)];
     // Larger than the tile, so that it is not cut again.
     const TilingOptions whole{Tiling::exact, std::max(t.tile.seen.height, t.tile.seen.width)};
-    add(exec, t, predictor.predict(exec, input_of(exec, t, image), whole));
+    const Maps maps = predictor.predict(exec, input_of(exec, t, image), whole);
+    check_maps(exec, maps);
+    add(exec, t, maps);
     if (progress) progress(done_);
   }
 }

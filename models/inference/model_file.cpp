@@ -73,6 +73,7 @@ void save_model(const std::filesystem::path& path, const Exec& exec, const Metho
   basin.update(info);
   content.metadata["basin"] = to_text(basin);
   add_parameters(content, exec, method.params());
+  add_checksum(content);
   const std::vector<std::byte> bytes = encode_safetensors(content);
   write_atomically(path, bytes.data(), bytes.size());
 }
@@ -88,6 +89,7 @@ std::optional<std::set<std::string>> training_images(const Json& info) {
 Model load_model(const std::filesystem::path& path, const Exec& exec) {
   const std::string file = path.string();
   const SafeTensors content = decode_safetensors(read_file(path), file);
+  verify_checksum(content, file);
   Model model;
   const auto metadata = content.metadata.find("basin");
   if (metadata == content.metadata.end()) {

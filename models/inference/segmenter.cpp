@@ -9,6 +9,7 @@
 #include "kernels/flow/integrate.h"
 #include "kernels/image/resize_antialiased.h"
 #include "kernels/image/tiles.h"
+#include "kernels/nn/training_step.h"
 #include "models/inference/views.h"
 
 namespace basin {
@@ -33,6 +34,20 @@ void check_sides(int height, int width) {
 }
 
 }  // namespace
+
+void check_maps(const Exec& exec, const Maps& maps) {
+  constexpr float limit = 1e30f;
+  const Tensor state = Tensor::empty(exec, {int64_t(sizeof(StepState))}, DType::u8);
+  StepState found;
+  state.copy_from_host(exec, &found);
+  for (const auto& [name, map] : maps.tensors) {
+    if (map.dtype() != DType::f32 || map.shape().size() == 0) continue;
+    kernels::note_bad(exec, map.data<const float>(), map.shape().size(), static_cast<StepState*>(state.raw()), limit);
+    state.copy_to_host(exec, &found);
+    if (found.first_bad >= 0)
+      throw UnusableMaps("the network's map " + name + " contains NaN, infinity or values beyond 1e30");
+  }
+}
 
 Tensor part_of(const Exec& exec, const Source& source, int y, int x, int height, int width) {
   const Tensor part = Tensor::empty(for_images({}), {source.channels(), height, width});
@@ -82,6 +97,7 @@ Maps predict_source(const Exec& exec, const Method& method, const Predictor& pre
   const Tensor image = at_scale(exec, part_of(exec, source, 0, 0, source.height(), source.width()), options.scale);
   Maps maps = options.tta || method.averages_views() ? predict_views(exec, method, predictor, image, options.tiling)
                                                      : predictor.predict(exec, image, options.tiling);
+  check_maps(exec, maps);
   if (resizes_maps(method, options.scale)) {
     for (const MapSpec& spec : method.maps())
       maps.tensors[spec.name] = at_image_size(exec, maps[spec.name], spec, source.height(), source.width());

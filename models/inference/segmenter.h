@@ -34,6 +34,16 @@ auto with_name(const std::string& name, const F& f) {
   }
 }
 
+/// The network's maps of an image cannot be decoded.
+class UnusableMaps : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Throws UnusableMaps if one of the maps contains NaN or values beyond 1e30, which no decoding can follow: the
+/// network diverged in training, or the image is unlike any that it was made for.
+void check_maps(const Exec&, const Maps&);
+
 /// A part [C, height, width] of an image, from its pixel (y, x) on, on the device that segments.
 Tensor part_of(const Exec&, const Source&, int y, int x, int height, int width);
 

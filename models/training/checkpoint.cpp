@@ -1,5 +1,7 @@
 #include "models/training/checkpoint.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "engine/files.h"
@@ -65,7 +67,7 @@ void save_checkpoint(const std::filesystem::path& path, const Exec& exec, const 
   content.add("step", {1}, &at.step);
   for (const auto& [name, tensor] : tensors_of(at))
     content.add(name, {tensor->shape().size()}, tensor->to_host<float>(exec).data());
-  content.metadata["checksum"] = checksum_of(content);
+  add_checksum(content);
   const std::vector<std::byte> bytes = encode_safetensors(content);
   write_atomically(path, bytes.data(), bytes.size());
 }
@@ -79,17 +81,19 @@ void load_checkpoint(const std::filesystem::path& path, const Exec& exec, const 
   const StoredTensor* step = content.find("step");
   if (!info.is_object() || !info.contains("settings") || !step || step->dtype != "I64" || step->bytes.size() != 8)
     refuse(file, " is not a training state");
-  // States of earlier versions have no checksum.
-  const auto checksum = content.metadata.find("checksum");
-  if (checksum != content.metadata.end() && checksum->second != checksum_of(content))
-    refuse(file, " is damaged: its content does not match its checksum");
+  verify_checksum(content, file);
   refuse_changes(settings, info["settings"], file);
   kernels::ConvAlgorithms choices;
   if (const auto cudnn = content.metadata.find("cudnn"); cudnn != content.metadata.end())
     choices = conv_algorithms_from(parse_json(cudnn->second), file);
   read_parameters(content, exec, params, file);
-  for (const auto& [name, tensor] : tensors_of(at))
-    tensor->copy_from_host(exec, content.floats(name, {tensor->shape().size()}, file));
+  for (const auto& [name, tensor] : tensors_of(at)) {
+    const int64_t n = tensor->shape().size();
+    const float* values = content.floats(name, {n}, file);
+    if (!std::all_of(values, values + n, [](float v) { return std::isfinite(v); }))
+      refuse(file, ": ", name, " contains NaN or infinity: this training diverged; start a new one with a lower --lr");
+    tensor->copy_from_host(exec, values);
+  }
   std::memcpy(&at.step, step->bytes.data(), 8);
   at.best = info.value("best_AP50_95", -1.0);  // states of earlier versions hold a best AP50 instead
   at.best_step = info.value("best_step", int64_t(0));

@@ -113,6 +113,7 @@ void Stepper::put_step(const Batch& batch, Part part) {
     kernels::adam<float>(exec_, options_.adam, state, part(params.gradients().view<const float, 1>()),
                          part(params.values().view<float, 1>()), part(m_.view<float, 1>()), part(v_.view<float, 1>()));
   }
+  note_bad(v_);  // squares of gradients may overflow, and Adam then stands still
   if (!average_values_) return;
   kernels::moving_average(exec_, options_.average, params.values().view<const float, 1>(),
                           average_values_.view<float, 1>());

@@ -31,7 +31,7 @@ class Stepper {
   const std::vector<std::string>& names() const { return names_; }
   /// Returns the sums since the last call and resets them to zero.
   std::vector<double> take_sums();
-  /// The first step whose loss, gradient or running statistics contained NaN or infinity, or -1.
+  /// The first step whose loss, gradient, running statistics or moments contained NaN or infinity, or -1.
   int64_t first_bad() const;
   const Tensor& first_moment() const { return m_; }
   const Tensor& second_moment() const { return v_; }

@@ -78,12 +78,19 @@ Json settings(const TrainOptions& o, const Exec& exec, const Method& method, con
 }
 
 ValidationScores validate(const Exec& exec, const Method& method, const std::vector<Example>& examples,
-                          const TrainOptions& options) {
+                          const TrainOptions& options, int64_t step) {
+  const auto segment = [&](const Predictor& predictor, const Source& source) {
+    try {
+      return segment_source(exec, method, predictor, source, options.segment).instances.labels;
+    } catch (const UnusableMaps& e) {
+      refuse("training diverged: after step ", step, ' ', e.what(), "; try a lower --lr");
+    }
+  };
   const std::unique_ptr<Predictor> predictor = method.predictor(exec);
   std::vector<ImageScore> scores;
   for (const Example& e : examples)
     with_name(e.stem, [&] {
-      Labels found = segment_source(exec, method, *predictor, e.source, options.segment).instances.labels;
+      Labels found = segment(*predictor, e.source);
       if (e.ignored) found = without_ignored(found, *e.ignored);
       scores.push_back(score(true_labels(e), found));
       if (options.scored) options.scored(e, found, scores.back());
@@ -99,8 +106,11 @@ ValidationScores validate(const Exec& exec, const Method& method, const std::vec
   std::string images = "an earlier batch";
   for (const auto& [step, names] : recent)
     if (step == bad) images = names;
-  refuse("training diverged: the loss, its gradient or a running statistic became NaN or infinite at step ", bad,
-         " (images ", images, "; parameter norm ", std::sqrt(square), "): try a lower --lr, or check these images");
+  refuse(
+      "training diverged: the loss, its gradient, a running statistic or Adam's moments became NaN or infinite at "
+      "step ",
+      bad, " (images ", images, "; parameter norm ", std::sqrt(square),
+      "): try a lower --lr, lower weights of the losses or less --weight-decay, or check these images");
 }
 
 std::string joined(const std::vector<std::string>& names) {
@@ -108,6 +118,30 @@ std::string joined(const std::vector<std::string>& names) {
   for (const std::string& n : names)
     all += (all.empty() ? "" : ", ") + n;
   return all;
+}
+
+/// Why a model that the run has written cannot be used: it is lost or damaged. Empty if it can.
+std::string fault_of_model(const std::filesystem::path& path) {
+  try {
+    load_model(path, {});
+    return {};
+  } catch (const Error& e) {
+    return e.what();
+  }
+}
+
+/// Checks the models of a run that is resumed at this state. If the best one is lost, the next best is kept in its
+/// place. Throws one sentence if no step is left that would write it anew.
+void check_models(const RunFiles& files, Checkpoint& at, int64_t steps) {
+  const std::string lost = at.best >= 0 ? fault_of_model(files.best()) : "";
+  if (at.step >= steps)
+    for (const std::string& fault : {lost, fault_of_model(files.last())})
+      if (!fault.empty())
+        refuse(fault, ". All ", at.step, " steps are done, so that it is not written anew; give more --steps");
+  if (lost.empty()) return;
+  std::fprintf(stderr, "basin: %s. It was the best model, of step %lld; the best of the remaining steps replaces it\n",
+               lost.c_str(), static_cast<long long>(at.best_step));
+  at.best = -1, at.best_step = 0;
 }
 
 /// While this object exists, the method's parameters are the moving averages, if the run keeps them: these are scored
@@ -155,6 +189,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
   at.average_values = stepper.average_values(), at.average_running = stepper.average_running();
   if (resume && std::filesystem::exists(files.state())) {
     load_checkpoint(files.state(), exec, method.params(), at, chosen);
+    check_models(files, at, o.steps);
   } else {
     if (o.start)
       method.params().copy_from(exec, *o.start);
@@ -230,7 +265,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
     std::optional<ValidationScores> s;
     if (scored) {
       const Averaged averaged(method.params(), stepper);
-      s = validate(exec, method, validation, o);
+      s = validate(exec, method, validation, o, at.step);
       release();
       std::fprintf(stderr, "step %lld  validation AP50 %.4f  AP75 %.4f  AP90 %.4f  AP50:95 %.4f\n",
                    static_cast<long long>(at.step), s->ap50, s->ap75, s->ap90, s->ap);

@@ -210,6 +210,66 @@ TEST_CASE("dataset: files listed on the command line are treated like those of a
   CHECK_MESSAGE(contains(same, "/x.png, which has the same stem"), same);
 }
 
+TEST_CASE("dataset: links are images of their own, and folders of labels beside images are left out") {
+  const auto merged = [](const std::vector<fs::path>& inputs, bool below, std::vector<std::string>& left_out) {
+    std::vector<InputImages> found;
+    for (const fs::path& input : inputs)
+      found.push_back({input, below ? find_images_below(input, &left_out) : find_images(input, &left_out)});
+    std::string stems;
+    for (const ImageFile& image : merge_images(found, left_out))
+      stems += image.stem + ' ';
+    return stems;
+  };
+  const Folder f, dsb;
+  put_image(f / "in/x.png"), put_image(f / "in/sub/z.png"), put_image(f / "other/z.png");
+  fs::create_symlink("x.png", f / "in/a.png"), fs::create_symlink("x.png", f / "in/y.png");
+  std::vector<std::string> left_out;
+  CHECK(merged({f / "in"}, false, left_out) == "a x y ");
+  left_out.clear();
+  CHECK(merged({f / "in", f / "in/x.png", f / "in/../in/y.png"}, false, left_out) == "a x y ");
+  left_out.clear();
+  // A linked folder is searched unless the folder itself is, wherever their names are in the order.
+  fs::create_directory_symlink("sub", f / "in/a_link"), fs::create_directory_symlink("..", f / "in/sub/up");
+  fs::create_directory_symlink(f / "other", f / "in/far"), fs::create_directory_symlink(f / "other", f / "in/twice");
+  CHECK(merged({f / "in"}, true, left_out) == "a sub/z x y far/z ");
+  const auto has_note = [&](const std::string& name, const std::string& same) {
+    const std::string note = "left out " + (f / name).string() + ", because it is the same folder as " + same;
+    return std::count(left_out.begin(), left_out.end(), note) == 1;
+  };
+  CHECK(has_note("in/a_link", (f / "in/sub").string()));
+  CHECK(has_note("in/sub/up", (f / "in").string()));
+  CHECK(has_note("in/twice", (f / "in/far").string()));
+  CHECK(left_out.size() == 3);
+  put_image(dsb / "1/images/i.png"), fs::create_directory_symlink("1", dsb / "2");
+  left_out.clear();
+  CHECK(merged({dsb.path()}, false, left_out) == "1 2 ");
+  fs::create_directory_symlink(f / "other", f / "same");  // the same images, with the same names of their results
+  CHECK(merged({f / "other", f / "same"}, false, left_out) == "z ");
+
+  for (const std::string labels : {"masks", "labels", "Labels", "gt"}) {
+    CAPTURE(labels);
+    const Folder set;
+    put_image(set / "images/x.png"), put_labels(set / (labels + "/x.png")), put_labels(set / (labels + "/y.png"));
+    const fs::path x = set / (labels + "/x.png"), y = set / (labels + "/y.png");
+    left_out.clear();
+    CHECK(merged({set / "images/x.png", x, y}, false, left_out) == "x ");
+    REQUIRE(left_out.size() == 1);
+    CHECK(left_out[0] == "left out " + x.string() + " and 1 more: by the place beside a folder images they are labels");
+    left_out.clear();
+    CHECK(merged({set / "images", set / labels}, false, left_out) == "x ");
+    CHECK(contains(left_out.at(0), "left out " + (set / labels).string() + ": by the place beside a folder images"));
+    left_out.clear();
+    CHECK(merged({set.path()}, true, left_out) == "images/x ");
+    CHECK(contains(left_out.at(0), "left out " + (set / labels).string() + ": by their place beside a folder images"));
+    for (const fs::path& alone : {x, set / labels})
+      CHECK(contains(
+          refusal([&] { merged({alone}, false, left_out); }),
+          alone.string() + ": by the place beside a folder images these are labels; if they are images, rename"));
+    fs::remove_all(set / "images");
+    CHECK(merged({set / labels}, false, left_out) == "x y ");  // without a folder images beside it
+  }
+}
+
 TEST_CASE("dataset: notes about conversions are reported once, with the number of files they apply to") {
   NoteList notes;
   notes.add("a.png", {"alpha", "turned"}), notes.add("b.png", {"alpha"}), notes.add("c.png", {});

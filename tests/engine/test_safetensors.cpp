@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "engine/files.h"
 #include "engine/json.h"
 #include "engine/safetensors.h"
 #include "models/inference/model_file.h"
@@ -105,4 +106,59 @@ TEST_CASE("model file: saving and loading keeps settings and weights; a torchvf 
   CHECK(config["normalisation"] == "divide");
   CHECK(config["decoding"]["eps"] == 2.25);
   CHECK(contains(refusal([&] { load_model(folder / "none.safetensors", cpu); }), "none.safetensors"));
+}
+
+TEST_CASE("model file: a model in which a bit has changed is refused, one without a checksum is read") {
+  const Exec cpu;
+  const Folder folder;
+  const std::filesystem::path path = folder / "m.safetensors";
+  VectorFieldOptions o;
+  o.net.width = 1;
+  VectorFields method(o);
+  method.params().allocate(cpu);
+  method.params().init(cpu, 5);
+  save_model(path, cpu, method, {{"scale", "auto"}});
+  const std::string whole = read_bytes(path);
+  uint64_t header = 0;
+  std::memcpy(&header, whole.data(), 8);
+  // One bit of each byte of the header, and of a number in each 100 of the tensors.
+  for (size_t at = 0; at < whole.size(); at += at < 8 + header ? 1 : 403) {
+    std::string bytes = whole;
+    bytes[at] = char(bytes[at] ^ 1 << at * 5 % 8);
+    write_bytes(path, bytes);
+    const std::string why = refusal([&] { load_model(path, cpu); });
+    CHECK_MESSAGE(contains(why, path.string()), at, ": ", why);
+  }
+  std::string bytes = whole;
+  bytes.replace(bytes.find("\\\"eps\\\":2"), 9, "\\\"eps\\\":0");
+  write_bytes(path, bytes);
+  CHECK(refusal([&] { load_model(path, cpu); }) ==
+        path.string() + " is damaged: its content does not match its checksum");
+
+  SafeTensors content = decode_safetensors(std::as_bytes(std::span(whole)), "m");
+  for (const char* key : {"checksum", "checksum_kind"})
+    content.metadata.erase(key);
+  const auto write = [&] {
+    const std::vector<std::byte> encoded = encode_safetensors(content);
+    write_bytes(path, {reinterpret_cast<const char*>(encoded.data()), encoded.size()});
+  };
+  write();
+  CHECK(load_model(path, cpu).info["scale"] == "auto");
+  // Another program's metadata may have a key of this name.
+  content.metadata = {{"checksum", "of another kind"}};
+  write();
+  CHECK(load_model(path, cpu).info.contains("source"));
+}
+
+TEST_CASE("model file: the models of the source tree have a checksum") {
+  const std::filesystem::path models = std::filesystem::path(source_dir()) / "models/pretrained";
+  int found = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(models)) {
+    if (entry.path().extension() != ".safetensors") continue;
+    const SafeTensors content = decode_safetensors(read_file(entry.path()), entry.path().string());
+    CHECK_MESSAGE(content.metadata.contains("checksum_kind"), entry.path());
+    verify_checksum(content, entry.path().string());
+    ++found;
+  }
+  CHECK(found == 4);
 }

@@ -111,6 +111,39 @@ TEST_CASE("appearance: segmentation reports how an image differs from the traini
   CHECK(joined(remarks_on(ramp(4095, divide), squares(2, 3), {}, 1, divide)) == "");
 }
 
+TEST_CASE("appearance: a few pixels far above the rest are reported, the objects of a sparse image are not") {
+  const Normalisation percentiles = parse_normalisation("percentile:1,99.8");
+  // Noise, `objects` squares of 12 x 12 px that are `bright`, and a speck of `side` x `side` px with a rim.
+  const auto remarks = [&](int objects, int bright, int side, const Normalisation& norm, int speck = 60000,
+                           int rim = 0) {
+    std::vector<uint16_t> values(256 * 256);
+    const std::vector<float> noise = uniform<float>(values.size(), 90, 110, 1);
+    std::transform(noise.begin(), noise.end(), values.begin(), [](float v) { return uint16_t(v); });
+    const auto paint = [&](int y, int x, int size, int value) {
+      for (int r = y; r < y + size; ++r)
+        std::fill_n(values.begin() + r * 256 + x, size, uint16_t(value));
+    };
+    for (int k = 0; k < objects; ++k)
+      paint(8 + k / 12 * 20, 8 + k % 12 * 20, 12, bright);
+    paint(230, 230, rim, 3100);
+    paint(233, 233, side, speck);
+    return joined(remarks_on(Source(image_of(256, 256, values), 1, norm, "specks"), squares(8, 5), {}, 1, norm));
+  };
+  const std::string speck = remarks(30, 600, 12, percentiles);
+  CHECK_MESSAGE(contains(speck, "0.22 % of the pixels are 120 times as far above the middle value as"), speck);
+  CHECK_MESSAGE(contains(speck, "--norm percentile:1,99.7 may help"), speck);
+  CHECK(remarks(30, 600, 12, parse_normalisation("percentile:1,99.7")) == "");  // the advice, followed
+  CHECK(remarks(30, 600, 11, percentiles) == "");                               // above the percentile
+  CHECK(remarks(30, 600, 12, parse_normalisation("none")) == "");
+  CHECK(remarks(30, 600, 0, percentiles) == "");
+  CHECK(remarks(2, 60000, 0, percentiles) == "");
+  CHECK(remarks(0, 0, 12, percentiles) == "");
+  CHECK(contains(remarks(30, 600, 12, percentiles, 7600), "15 times"));
+  CHECK(remarks(30, 600, 12, percentiles, 7600, 18) == "");  // blurred
+  CHECK(remarks(30, 600, 12, percentiles, 5000) == "");      // nine times
+  CHECK(contains(remarks(30, 600, 12, percentiles, 13000, 18), "26 times"));
+}
+
 TEST_CASE("resize: antialiased resizing keeps constants, averages when shrinking and interpolates when enlarging") {
   for (const Exec& exec : execs()) {
     const auto resized = [&](const std::vector<float>& values, int h, int w, int to_h, int to_w) {

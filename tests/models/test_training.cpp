@@ -5,46 +5,16 @@
 #include <tuple>
 
 #include "data/metrics/metrics.h"
-#include "data/synth/synth.h"
-#include "engine/files.h"
-#include "engine/safetensors.h"
 #include "kernels/conv/conv_plan_cudnn.h"
 #include "models/inference/model_file.h"
 #include "models/inference/segmenter.h"
-#include "models/methods/vector_fields.h"
-#include "models/training/trainer.h"
-#include "tests/support/file_support.h"
 #include "tests/support/gpu_support.h"
+#include "tests/support/training_support.h"
 
 using namespace basin;
 using namespace basin::test;
 
 namespace {
-
-std::vector<Example> synthetic(int count, int size) {
-  std::vector<Example> examples;
-  for (int i = 0; i < count; ++i) {
-    Synthetic s = make_synthetic({.size = size, .seed = 4}, i);
-    examples.push_back(
-        {"image" + std::to_string(i), Source(std::move(s.image), 1, {}, "synthetic"), StoredLabels(s.labels)});
-  }
-  return examples;
-}
-
-VectorFieldOptions small_options() {
-  VectorFieldOptions o;
-  o.net.width = 8;
-  return o;
-}
-
-TrainOptions few_steps(int64_t steps) {
-  TrainOptions o;
-  o.steps = steps, o.save_every = 2, o.validate_every = 4, o.crop = 16;
-  o.augment = parse_augmentation("flip,rotate,brightness,noise,scale,angle,gamma");
-  o.workers = 2;
-  o.segment.tiling.tile = 64;
-  return o;
-}
 
 /// The available devices, set to give the same results in every run.
 std::vector<Exec> deterministic_execs() {
@@ -52,14 +22,6 @@ std::vector<Exec> deterministic_execs() {
   for (Exec& exec : all)
     exec.deterministic = true;
   return all;
-}
-
-void run(const std::filesystem::path& folder, const TrainOptions& options, bool resume, const Exec& exec = {}) {
-  VectorFields method(small_options());
-  method.params().allocate(exec);
-  const std::vector<Example> examples = synthetic(5, 64);
-  const std::vector<Example> held(examples.begin(), examples.begin() + 1);
-  train(exec, method, examples, held, options, {folder}, resume);
 }
 
 /// A training run that starts from the weights of a model file.
@@ -70,10 +32,6 @@ void finetune(const std::filesystem::path& folder, const std::filesystem::path& 
   method.params().allocate({});
   options.start = &start.method->params();
   train({}, method, synthetic(5, 64), {}, options, {folder}, resume);
-}
-
-SafeTensors read_state(const Folder& folder) {
-  return decode_safetensors(read_file(folder / "last.state.safetensors"), "state");
 }
 
 }  // namespace
@@ -146,48 +104,6 @@ TEST_CASE("training: the state contains cuDNN algorithms only after deterministi
       for (const Json& choice : choices)
         CHECK(choice["deterministic"] == true);
     }
-}
-
-TEST_CASE("training: a state with a damaged list of algorithms is refused by its file name") {
-  const Folder folder;
-  run(folder.path(), few_steps(1), false);
-  SafeTensors state = read_state(folder);
-  for (const char* text : {"", "[", "{}", "[{\"pass\":\"forward\"}]"}) {
-    state.metadata["cudnn"] = text;
-    state.metadata["checksum"] = checksum_of(state);
-    const std::vector<std::byte> bytes = encode_safetensors(state);
-    write_atomically(folder / "last.state.safetensors", bytes.data(), bytes.size());
-    CHECK(refusal([&] { run(folder.path(), few_steps(2), true); }) ==
-          (folder / "last.state.safetensors").string() + " is damaged: its list of cuDNN algorithms cannot be parsed");
-  }
-}
-
-TEST_CASE("training: a state with one changed byte is refused, one without a checksum is read") {
-  const Folder folder;
-  run(folder.path(), few_steps(1), false);
-  const std::filesystem::path path = folder / "last.state.safetensors";
-  const std::string whole = read_bytes(path);
-  const SafeTensors state = read_state(folder);
-  for (const StoredTensor& t : state.tensors) {
-    CAPTURE(t.name);
-    std::string bytes = whole;
-    const size_t at = bytes.find(std::string_view(reinterpret_cast<const char*>(t.bytes.data()), t.bytes.size()));
-    REQUIRE(at != std::string::npos);
-    bytes[at + t.bytes.size() / 2] ^= 1;
-    write_bytes(path, bytes);
-    CHECK(refusal([&] { run(folder.path(), few_steps(2), true); }) ==
-          path.string() + " is damaged: its content does not match its checksum");
-  }
-  std::string header = whole;
-  header.replace(header.find("best_AP50_95"), 12, "best_AP50_96");
-  write_bytes(path, header);
-  CHECK(contains(refusal([&] { run(folder.path(), few_steps(2), true); }), "does not match its checksum"));
-
-  SafeTensors old = state;
-  old.metadata.erase("checksum");
-  const std::vector<std::byte> bytes = encode_safetensors(old);
-  write_atomically(path, bytes.data(), bytes.size());
-  run(folder.path(), few_steps(2), true);
 }
 
 TEST_CASE("training: replayed steps and prefetched batches on a GPU give the bytes of steps launched singly") {
@@ -335,33 +251,6 @@ TEST_CASE("training: resuming with changed settings is refused by name and does 
       CHECK(contains(refusal([&] { run(other_folder.path(), other, true, second); }), text));
     }
   }
-}
-
-TEST_CASE("training: a NaN loss stops the run, reports step and images, and saves nothing") {
-  TrainOptions o = few_steps(8);
-  o.rate.rate = 1e30;
-  for (const Exec& exec : execs()) {
-    const Folder none;
-    CHECK(contains(refusal([&] { run(none.path(), o, false, exec); }), "NaN or infinite at step 1 (images image"));
-    CHECK(!std::filesystem::exists(none / "last.safetensors"));
-  }
-  const Folder folder;
-  const std::string why = refusal([&] { run(folder.path(), o, false); });
-  CHECK(contains(why, "NaN or infinite at step"));
-  CHECK(contains(why, "image"));
-  CHECK(!std::filesystem::exists(folder / "last.safetensors"));
-  CHECK(!std::filesystem::exists(folder / "best.safetensors"));
-
-  // Previously saved files are unchanged.
-  const Folder later;
-  o = few_steps(2);
-  o.rate.rate = 1e30, o.save_every = 1;
-  CHECK(contains(refusal([&] { run(later.path(), o, false); }), "NaN or infinite at step 1"));
-  const std::string saved = read_bytes(later / "last.safetensors"),
-                    state = read_bytes(later / "last.state.safetensors");
-  CHECK(contains(refusal([&] { run(later.path(), o, true); }), "NaN or infinite at step 1"));
-  CHECK(read_bytes(later / "last.safetensors") == saved);
-  CHECK(read_bytes(later / "last.state.safetensors") == state);
 }
 
 TEST_CASE("training: a network can overfit a single image") {

@@ -41,6 +41,43 @@ TEST_CASE("command: version, help, and the refusal of unknown commands and argum
   refused("train --data . --out o --lr abc", "abc");
 }
 
+TEST_CASE("command: whole numbers are decimal, and those that do not fit are refused") {
+  const Folder folder;
+  write_png(folder / "a.png", {16, 16, 1, PixelType::u8, std::vector<std::byte>(256, std::byte{9})});
+  put_model(folder / "m.safetensors");
+  const std::string segment = "segment a.png --model m.safetensors --save labels --device cpu --out ";
+  const Ran octal = run_basin(folder, segment + "o --max-size 0200 --min-size -00 --tile 0256 --threads +01");
+  REQUIRE_MESSAGE(octal.code == 0, octal.err);
+  const Json run = Json::parse(read_bytes(folder / "o/run.json"));
+  CHECK(run["max_size"] == 200);
+  CHECK(run["min_size"] == 0);
+  CHECK(run["tile"] == 256);
+  CHECK(run["threads"] == 1);
+  CHECK(contains(read_bytes(folder / "o/run.json"), "--max-size 0200"));  // the command as given
+  const auto refused = [&](const std::string& words, const std::string& why) {
+    const Ran ran = run_basin(folder, words);
+    CHECK(ran.code == 1);
+    CHECK_MESSAGE(contains(ran.err, why), ran.err);
+    CHECK(std::count(ran.err.begin(), ran.err.end(), '\n') == 1);
+  };
+  const auto number = [&](const std::string& words, const std::string& why) {
+    refused(segment + "r " + words, words.substr(words.find_first_of(" =") + 1) + ": " + why);
+  };
+  for (const char* words :
+       {"--max-size 0x10", "--max-size 1e3", "--tile 0b11", "--tile 5x", "--min-size ' 5'", "--tile 1_0"})
+    refused(segment + "r " + words, "expected a whole number");
+  number("--min-size 99999999999999999999", "expected a whole number from -9223372036854775808 to 9223372036854775807");
+  number("--tile 2147483648", "expected a whole number from -2147483648 to 2147483647");
+  const std::string train = "train --data . --out r --device cpu ";
+  refused(train + "--seed -1", "-1: expected a whole number from 0 to 18446744073709551615");
+  refused(train + "--seed 18446744073709551616", "expected a whole number from 0 to 18446744073709551615");
+  for (const char* option :
+       {"--accumulate", "--warm-up", "--draws", "--save-every", "--steps", "--epochs", "--patience"})
+    for (const char* value : {"2147483647", "99999999999999999999", "-1"})
+      refused(train + option + ' ' + value, std::string(option) + ": ");
+  CHECK(!std::filesystem::exists(folder.path() / "r"));
+}
+
 TEST_CASE("command: threads do not spin for long while waiting, unless environment variables say otherwise") {
   const Folder folder;
   const std::string clean = "env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT OMP_DISPLAY_ENV=VERBOSE ";

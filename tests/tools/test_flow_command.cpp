@@ -4,11 +4,12 @@
 #include <filesystem>
 #include <fstream>
 
+#include "data/arrays/npy.h"
 #include "data/files/image.h"
 #include "data/files/labels.h"
-#include "data/arrays/npy.h"
 #include "engine/ops/loss.h"
 #include "kernels/flow/integrate.h"
+#include "tests/support/file_support.h"
 #include "tests/support/paths.h"
 #include "tests/support/support.h"
 
@@ -188,6 +189,25 @@ TEST_CASE("losses: the command reads a mask from an image file") {
     CHECK(image.text == command(folder, kind + (folder / "p.npy") + " " + (folder / "t.npy")).text);
   }
   CHECK(command(folder, "loss mse " + (folder / "p.npy") + " " + (folder / "t.png")).code == 1);
+}
+
+TEST_CASE("losses: values, gradients and points that are not finite are refused") {
+  const FlowFolder folder;
+  const std::string p = folder / "p.npy", t = folder / "t.npy", out = folder / "out.npy";
+  const std::vector<float> large(2 * 4 * 4, 3e38f), small(2 * 4 * 4, -3e38f);
+  write_npy(p, {2, 4, 4}, large.data());
+  write_npy(t, {2, 4, 4}, small.data());
+  for (const std::string& arguments :
+       {"loss mse " + p + ' ' + t + " --out-grad " + out, "loss ivp " + p + ' ' + t + " --step 1e20 --out-grad " + out,
+        "integrate " + p + " --points " + (folder / "points.npy") + " --step 1e20 --out " + out}) {
+    write_npy(folder / "points.npy", {1, 2}, std::vector<float>{1, 1}.data());
+    const Outcome o = command(folder, arguments);
+    CHECK(o.code == 1);
+    CHECK_MESSAGE(contains(o.text, p + ": "), o.text);
+    CHECK_MESSAGE(contains(o.text, "are not finite"), o.text);
+    CHECK(std::count(o.text.begin(), o.text.end(), '\n') == 1);
+    CHECK(!fs::exists(out));
+  }
 }
 
 TEST_CASE("losses: the command prints the value and writes the gradient") {

@@ -213,3 +213,62 @@ TEST_CASE("segment --skip-existing: a killed run is continued") {
   std::erase_if(all, [](const auto& file) { return file.first.starts_with(".basin-"); });  // the file that was cut off
   CHECK(all == results_in(folder / "one"));
 }
+
+TEST_CASE("segment --skip-existing and merge: damaged results are named and made again") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  for (const char* name : {"in/a.png", "in/b.png"})
+    put_scaled_image(folder / name, 7);
+  const std::string save = " --save labels,table,rois,geojson,npy,overlay,zarr,field";
+  const std::string words = "segment in --out out" + save + common;
+  REQUIRE(run_basin(folder, words + "--shard 1/1").code == 0);
+  REQUIRE(run_basin(folder, "merge out").code == 0);
+  const auto whole = results_in(folder / "out");
+  const auto half = [](const std::string& text) { return text.substr(0, text.size() / 2); };
+  const auto bit = [](std::string text) {
+    text[text.size() / 2] = char(text[text.size() / 2] ^ 16);
+    return text;
+  };
+  const std::string chunk = [&] {
+    for (const auto& [name, text] : whole)
+      if (name.starts_with("b_masks.ome.zarr/") && name.ends_with("/0")) return name;
+    return std::string();
+  }();
+  REQUIRE(!chunk.empty());
+  for (const std::string& name :
+       {std::string("b_masks.png"), std::string("b_objects.csv"), std::string("b_rois.zip"), std::string("b.geojson"),
+        std::string("b_seg.npy"), std::string("b_overlay.png"), std::string("b_field.npy"), chunk})
+    for (const std::string& bytes : {std::string(), half(whole.at(name)), bit(whole.at(name))}) {
+      const bool flipped = bytes.size() == whole.at(name).size();
+      if (flipped && !name.ends_with(".png")) continue;  // only these are covered by a checksum
+      CAPTURE(name);
+      CAPTURE(bytes.size());
+      write_bytes(folder / "out" / name, bytes);
+      const Ran merged = run_basin(folder, "merge out");
+      CHECK(merged.code == 1);
+      CHECK_MESSAGE(contains(merged.err, "out/" + name.substr(0, name.find('/'))), merged.err);
+      CHECK(std::count(merged.err.begin(), merged.err.end(), '\n') == 1);
+      const Ran again = run_basin(folder, words + "--shard 1/1 --skip-existing");
+      CHECK_MESSAGE(again.code == 0, again.err);
+      CHECK_MESSAGE(contains(again.err, "out/" + name.substr(0, name.find('/'))), again.err);
+      CHECK(contains(again.err, "; in/b.png is segmented again"));
+      CHECK(contains(again.out, "1 image skipped"));
+      CHECK(results_in(folder / "out") == whole);
+    }
+  // A table that lost its last row may also have been edited: nothing is overwritten.
+  const std::string& table = whole.at("b_objects.csv");
+  write_bytes(folder / "out/b_objects.csv", table.substr(0, table.rfind('\n', table.size() - 2) + 1));
+  const Ran merged = run_basin(folder, "merge out");
+  CHECK(merged.code == 1);
+  CHECK_MESSAGE(contains(merged.err, "out/b_objects.csv: has "), merged.err);
+  CHECK(contains(merged.err, ", but b_masks.ome.zarr has "));
+  const Ran again = run_basin(folder, words + "--shard 1/1 --skip-existing");
+  CHECK(again.code == 1);
+  CHECK_MESSAGE(contains(again.err, "out/b_objects.csv: has "), again.err);
+  CHECK(contains(again.err, "remove the one that is wrong"));
+  CHECK(contains(again.err, "1 of 2 inputs could not be segmented: in/b.png"));
+  fs::remove(folder / "out/b_objects.csv");
+  CHECK(run_basin(folder, words + "--shard 1/1 --skip-existing").code == 0);
+  CHECK(run_basin(folder, "merge out").code == 0);
+  CHECK(results_in(folder / "out") == whole);
+}

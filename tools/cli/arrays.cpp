@@ -68,6 +68,15 @@ void expect_real(const Array& array, const std::string& name, std::initializer_l
                [&](auto zero) { refuse_not_finite(array.as<decltype(zero)>(), size_t(array.size()), name); });
 }
 
+template <class T>
+void expect_finite(const std::vector<T>& results, const std::string& name, const std::string& what) {
+  if (!std::all_of(results.begin(), results.end(), [](T v) { return std::isfinite(v); }))
+    refuse(name, ": ", what, " are not finite: a number in the inputs, a step or a weight is too large for ",
+           sizeof(T) == 4 ? "float32" : "float64");
+}
+template void expect_finite(const std::vector<float>&, const std::string&, const std::string&);
+template void expect_finite(const std::vector<double>&, const std::string&, const std::string&);
+
 DType wider(const Array& a, const Array& b) {
   return a.type == ElementType::f64 || b.type == ElementType::f64 ? DType::f64 : DType::f32;
 }

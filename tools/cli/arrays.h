@@ -14,6 +14,11 @@ Array read_real(const std::string& path, std::initializer_list<int> ranks);
 /// Throws one sentence that begins with `name` unless the array is one that read_real returns.
 void expect_real(const Array&, const std::string& name, std::initializer_list<int> ranks);
 
+/// Throws one sentence that begins with `name` if results computed from that file, float or double, contain NaN or
+/// infinity. `what`: what they are, in the plural.
+template <class T>
+void expect_finite(const std::vector<T>& results, const std::string& name, const std::string& what);
+
 /// The wider of the element types of two real arrays: both are computed in it, so that neither is narrowed.
 DType wider(const Array&, const Array&);
 

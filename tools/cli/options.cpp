@@ -3,10 +3,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <optional>
 #include <set>
@@ -47,6 +49,41 @@ const CLI::Validator not_below_0 =
 template <class T>
 constexpr bool is_real =
     std::is_same_v<T, double> || std::is_same_v<T, std::optional<double>> || std::is_same_v<T, std::vector<double>>;
+
+template <class T>
+struct Number {
+  using Type = T;
+};
+template <class T>
+struct Number<std::optional<T>> {
+  using Type = T;
+};
+template <class T>
+struct Number<std::vector<T>> {
+  using Type = T;
+};
+template <class T>
+constexpr bool is_integer = std::is_integral_v<typename Number<T>::Type>;
+
+/// Brings a whole number to the form that CLI11 reads as decimal, because it takes a leading 0 for octal, and reports
+/// text that is not one or that does not fit T, which CLI11 would wrap or saturate.
+template <class T>
+const CLI::Validator whole(
+    [](std::string& text) {
+      const bool negative = text.starts_with('-');
+      const size_t sign = negative || text.starts_with('+');
+      if (text.size() == sign || text.find_first_not_of("0123456789", sign) != std::string::npos)
+        return text + ": expected a whole number";
+      const size_t first = std::min(text.find_first_not_of('0', sign), text.size() - 1);
+      const std::string number = (negative ? "-" : "") + text.substr(first);
+      T value;
+      if (number != "-0" && std::from_chars(number.data(), number.data() + number.size(), value).ec != std::errc())
+        return text + ": expected a whole number from " + std::to_string(std::numeric_limits<T>::min()) + " to " +
+               std::to_string(std::numeric_limits<T>::max());
+      text = number == "-0" ? "0" : number;
+      return std::string();
+    },
+    "");
 
 /// "--save-every" as a member of run.json: "save_every".
 std::string member_name(const std::string& option) {
@@ -182,6 +219,7 @@ Option Command::add(const std::string& name, T& value, const std::string& help) 
   values_->add(name, value);
   CLI::Option* option = app_->add_option(name, value, help);
   if constexpr (is_real<T>) option->check(finite);
+  if constexpr (is_integer<T>) option->transform(whole<typename Number<T>::Type>);
   return Option(option, values_.get());
 }
 

@@ -65,7 +65,9 @@ void run(const IntegrateRequest& request) {
       if (!request.rescale.empty()) vectors = rescaled<T>(exec, vectors, mask, request.rescale);
     }
     kernels::integrate<T>(exec, vectors.view<const T, 3>(), points.view<T, 2>(), options);
-    write_npy(request.out, {points.dim(0), 2}, points.to_host<T>(exec).data());
+    const std::vector<T> moved = points.to_host<T>(exec);
+    expect_finite(moved, request.field, "final coordinates of points");
+    write_npy(request.out, {points.dim(0), 2}, moved.data());
   });
   write_run_json_beside(request.out);
 }

@@ -67,10 +67,16 @@ void run(const LossRequest& request) {
                    : request.kind == "tversky" ? tversky_loss(tape, in, target, request.tversky[0], request.tversky[1])
                                                : bce_loss(tape, in, target);
   with_real(dtype, [&]<class T>(T) {
-    std::printf("%.*g\n", sizeof(T) == 4 ? 9 : 17, double(loss.value.to_host<T>(exec).at(0)));
-    if (request.gradient.empty()) return;
-    tape.backward(loss, Tensor::from<T>(exec, {1}, {T(1)}));
-    write_npy(request.gradient, predicted.shape, tape.grad(in).template to_host<T>(exec).data());
+    const std::vector<T> value = loss.value.to_host<T>(exec);
+    expect_finite(value, request.predicted, "values of the loss");
+    std::vector<T> gradient;
+    if (!request.gradient.empty()) {
+      tape.backward(loss, Tensor::from<T>(exec, {1}, {T(1)}));
+      gradient = tape.grad(in).template to_host<T>(exec);
+      expect_finite(gradient, request.predicted, "values of the gradient of the loss");
+    }
+    std::printf("%.*g\n", sizeof(T) == 4 ? 9 : 17, double(value.at(0)));
+    if (!request.gradient.empty()) write_npy(request.gradient, predicted.shape, gradient.data());
   });
   if (!request.gradient.empty()) write_run_json_beside(request.gradient);
 }

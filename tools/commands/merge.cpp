@@ -84,6 +84,20 @@ struct Member {
   std::string stem, path;
 };
 
+/// Throws one sentence that names the files of results, by their stems, that are damaged or contradict each other.
+void check_results(const fs::path& out, const std::vector<std::string>& stems, const std::set<std::string>& save) {
+  constexpr size_t max_names = 5;
+  std::string faults;
+  size_t count = 0;
+  for (const std::string& stem : stems) {
+    const ResultFault fault = fault_of_results(out / stem, result_endings(save));
+    const std::string& what = fault.damage.empty() ? fault.contradiction : fault.damage;
+    if (!what.empty() && ++count <= max_names) faults += (count > 1 ? "; " : "") + what;
+  }
+  if (count > max_names) faults += "; and " + std::to_string(count - max_names) + " more";
+  if (count > 0) refuse(faults, "; remove these files and run their shards again with --skip-existing");
+}
+
 void run(const fs::path& out) {
   const std::vector<ReadShard> shards = read_shards(out);
   const ShardRecord& first = shards[0].record;
@@ -143,13 +157,12 @@ void run(const fs::path& out) {
   const std::vector<std::string> failures = failed.get<std::vector<std::string>>();
   const Json& save = merged["save"];
   const bool has_table = std::find(save.begin(), save.end(), "table") != save.end();
-  if (has_table) {
-    const std::set<std::string> left_out(failures.begin(), failures.end());
-    std::vector<std::string> stems;
-    for (const Member& member : members)
-      if (!left_out.contains(member.path)) stems.push_back(member.stem);
-    join_object_tables(out, stems, out / "objects.csv");
-  }
+  const std::set<std::string> left_out(failures.begin(), failures.end());
+  std::vector<std::string> stems;
+  for (const Member& member : members)
+    if (!left_out.contains(member.path)) stems.push_back(member.stem);
+  check_results(out, stems, save.get<std::set<std::string>>());
+  if (has_table) join_object_tables(out, stems, out / "objects.csv");
   write_atomically(out / "run.json", to_text(merged, 2) + '\n');
   std::printf("%s of %s: wrote %s%s\n", counted(int64_t(shards.size()), "shard").c_str(), counted(all, "image").c_str(),
               (out / "run.json").c_str(), has_table ? " and objects.csv" : "");

@@ -75,20 +75,33 @@ Work prepare(const SegmentArguments& o, const fs::path& model_path) {
   return work;
 }
 
+/// Whether an image is done, so that it is skipped. Damaged results are reported and made again; results that
+/// contradict each other make the image a failed one, because one of them may have been edited.
+bool is_skipped(const fs::path& base, const ImageFile& image, const Endings& endings, int64_t since, Outcome& outcome) {
+  if (!is_done(base, endings, since)) return false;
+  const ResultFault fault = fault_of_results(base, endings);
+  if (!fault.contradiction.empty())
+    outcome.fail(image.path, (fault.contradiction + "; remove the one that is wrong, and run this again").c_str());
+  if (!fault.damage.empty())
+    std::fprintf(stderr, "basin: %s; %s is segmented again\n", fault.damage.c_str(), image.path.c_str());
+  return fault.damage.empty();
+}
+
 /// The images of the batch that are to be segmented: without those that are done, if these are to be skipped. Makes
 /// the output folder ready for them. `settings`: what run.json has beside the options of the command; it is extended by
 /// the time since which the results in the folder have these settings.
-std::vector<ImageFile> prepare_folder(const SegmentArguments& o, const Work& work, const Batch& batch, Json& settings) {
+std::vector<ImageFile> prepare_folder(const SegmentArguments& o, const Work& work, const Batch& batch, Json& settings,
+                                      Outcome& outcome) {
   const fs::path out = o.out;
   const bool filled = filled_before(out);
   for (const ImageFile& image : batch.images)
     keep_labels(image.stem, out, filled, work.save);
   std::optional<int64_t> since;
   if (o.skip_existing && filled) since = results_since(out, batch.shard, run_record(settings));
-  const Endings endings = result_endings(work.save, *work.model.method);
+  const Endings endings = result_endings(work.save);
   std::vector<ImageFile> images;
   for (const ImageFile& image : batch.images)
-    if (!since || !is_done(out / image.stem, endings, *since)) images.push_back(image);
+    if (!since || !is_skipped(out / image.stem, image, endings, *since, outcome)) images.push_back(image);
   make_folder(out);
   // A run that is killed leaves this record, by which the next one recognises the results in the folder.
   const fs::path record = out / shard_file("run", ".json", batch.shard);
@@ -118,8 +131,9 @@ void run(const SegmentArguments& o) {
   if (batch.images_of_all_shards == 0) refuse_failed(outcome.failed, outcome.failed.size());
   Json settings{
       {"model_fingerprint", work.model_fingerprint}, {"config", method.config()}, {"norm", to_string(work.plan.norm)}};
-  const std::vector<ImageFile> images = prepare_folder(o, work, batch, settings);
-  const size_t skipped = batch.images.size() - images.size();
+  const size_t failed_before = outcome.failed.size();
+  const std::vector<ImageFile> images = prepare_folder(o, work, batch, settings, outcome);
+  const size_t skipped = batch.images.size() - images.size() - (outcome.failed.size() - failed_before);
   if (skipped > 0)
     std::printf("%s skipped, whose results in %s are complete\n", counted(int64_t(skipped), "image").c_str(),
                 o.out.c_str());

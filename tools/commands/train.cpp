@@ -27,6 +27,8 @@ namespace basin::tools {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr int max_count = 1'000'000'000;  // of steps, epochs and samples: products of two still fit 64 bits
+
 struct TrainArguments {
   Common common;
   TrainingDataOptions data;
@@ -230,11 +232,12 @@ void add_train(Command& program) {
       .add("--ignore-label", o->data.ignore_label,
            "value of pixels in label images that are neither object nor background: no loss sees them (vector fields)")
       .within(1, 2147483647);
-  const Option epochs = command.add("--epochs", o->epochs, "total number of epochs; default: the method's").positive();
-  command.add("--steps", o->steps, "total number of steps, instead of epochs").positive().excludes(epochs);
+  const Option epochs =
+      command.add("--epochs", o->epochs, "total number of epochs; default: the method's").within(1, max_count);
+  command.add("--steps", o->steps, "total number of steps, instead of epochs").within(1, max_count).excludes(epochs);
   command.add("--batch", o->batch, "crops per batch; default: the method's").within(1, 4096);
   command.add("--accumulate", o->accumulate, "batches whose gradients are averaged in one step; default: the method's")
-      .positive();
+      .within(1, 4096);
   command.add("--crop", o->crop, "side of a crop, px; default: the method's").within(8, 16384);
   command
       .add("--scale", o->scale,
@@ -249,7 +252,7 @@ void add_train(Command& program) {
   command.add("--lr", o->lr, "learning rate of Adam; default: the method's").positive();
   command.add("--schedule", o->schedule,
               "learning rate schedule: constant, cosine, polynomial or step; default: the method's");
-  command.add("--warm-up", o->warm_up, "steps over which the learning rate rises linearly from 0").not_negative();
+  command.add("--warm-up", o->warm_up, "steps over which the learning rate rises linearly from 0").within(0, max_count);
   command.add("--weight-decay", o->weight_decay, "L2 weight decay; default: the method's").not_negative();
   command.add("--clip", o->clip, "largest gradient norm; larger gradients are scaled down to it; 0: no clipping")
       .not_negative();
@@ -258,7 +261,7 @@ void add_train(Command& program) {
            "decay of an exponential moving average of the weights, which is saved instead of them; 0: none")
       .within(0., 0.999999);
   command.add("--patience", o->patience, "stop after this many validations without a better AP50:95; 0: never")
-      .not_negative();
+      .within(0, 1000000);
   const Option channels =
       command.add("--channels", o->channels, "input channels of the network; 0: as many as the image with the most")
           .within(0, 1024);
@@ -282,8 +285,8 @@ void add_train(Command& program) {
            "images: each image once per epoch; objects: half of the crops contain an object drawn evenly over sizes")
       .one_of({"images", "objects"})
       .shown();
-  command.add("--draws", o->draws, "samples per epoch; default: the method's").positive();
-  command.add("--save-every", o->save_every, "steps between saves; default: one epoch").positive();
+  command.add("--draws", o->draws, "samples per epoch; default: the method's").within(1, max_count);
+  command.add("--save-every", o->save_every, "steps between saves; default: one epoch").within(1, max_count);
   command.flag("--tensorboard", o->tensorboard, "also write losses, rate and scores as events for TensorBoard");
   command
       .add("--report-images", o->report_images, "validation images that report.html in --out shows, with their errors")

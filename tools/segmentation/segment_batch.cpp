@@ -64,15 +64,6 @@ Json shard_record(const Batch& batch) {
           {"images", std::move(images)}};
 }
 
-Endings result_endings(const std::set<std::string>& save, const Method& method) {
-  Endings all;
-  for (const Saver& saver : savers())
-    if (save.contains(saver.kind)) all.push_back(saver.endings);
-  for (const MapSpec& map : method.maps())
-    if (save.contains(map.name)) all.push_back({std::string("_") + map.name + ".npy"});
-  return all;
-}
-
 bool is_done(const fs::path& base, const Endings& all, int64_t since) {
   return std::all_of(all.begin(), all.end(), [&](const std::vector<std::string>& endings) {
     return std::any_of(endings.begin(), endings.end(),

@@ -9,6 +9,7 @@
 
 #include "data/dataset/dataset.h"
 #include "engine/json_fwd.h"
+#include "tools/results/result_checks.h"
 #include "tools/results/shards.h"
 #include "tools/segmentation/segment_work.h"
 
@@ -32,10 +33,6 @@ Batch plan_batch(const std::vector<std::string>& inputs, bool recursive, const S
 
 /// What a shard's run.json says about the batch, so that `merge` can put the shards together.
 Json shard_record(const Batch&);
-
-/// The endings of the files of one image, kind by kind: of each entry one file exists when the image is done.
-using Endings = std::vector<std::vector<std::string>>;
-Endings result_endings(const std::set<std::string>& save, const Method&);
 
 /// Whether an image with these files at `base` is done, none of them written before the time `since`. Every file gets
 /// its name when it is complete, so an image is done only if its last file was written.
