@@ -1,9 +1,5 @@
-// Reads TIFF. Only this file and tiff_write.cpp include libtiff.
+// Reads TIFF: which images a file contains, and what their descriptions say. Only tiff_handle.h includes libtiff.
 #include <algorithm>
-#include <bit>
-#include <climits>
-#include <cstring>
-#include <map>
 #include <utility>
 
 #include "data/files/decoders.h"
@@ -52,6 +48,7 @@ std::string compression_name(uint16_t code) {
                                                         {22610, "JPEG XR"},
                                                         {COMPRESSION_LZMA, "LZMA"},
                                                         {COMPRESSION_ZSTD, "zstd"},
+    const bool is_sparse = !behind && note_missing(tiff_.handle, l, path_, d.notes);
                                                         {COMPRESSION_WEBP, "WebP"},
                                                         {COMPRESSION_LERC, "LERC"},
                                                         {COMPRESSION_JBIG, "JBIG"},
@@ -302,21 +299,21 @@ class Reader {
     if (!TIFFSetSubDirectory(tiff_.handle, entries_[behind ? 0 : size_t(k)].offset))
       refuse(name_, ": is a truncated or damaged TIFF file (", tiff_.message, ")");
     Decoded d;
-    const Layout l = read_layout(tiff_.handle, name_, d.notes);
+    const TiffLayout l = read_layout(tiff_.handle, path_, d.notes);
     d.is_part = part.height > 0;
     if (d.is_part && behind)
       refuse(name_, ": is too large for a file with several images that share a directory; save it with its own one");
     BASIN_CHECK(int64_t(part.y) + part.height <= l.height && int64_t(part.x) + part.width <= l.width, "part ", part.y,
                 ", ", part.x, " of ", part.height, " x ", part.width);
     d.pixels = allocate(path_, l.type, d.is_part ? part.height : l.height, d.is_part ? part.width : l.width,
-                        int64_t(l.kept.size()));
+                        int64_t(l.kept.size()), is_sparse);
     *tiff_.message = '\0';  // messages about tags do not mean damaged pixels
     if (behind)
       read_behind(tiff_.handle, l, k, path_, d.pixels);
     else
       read_chunks(tiff_, l, path_, uint32_t(part.y), uint32_t(part.x), d.pixels);
     if (l.is_packed()) d.bits = l.bits;
-    if (l.photometric == PHOTOMETRIC_PALETTE) d.palette = read_palette(tiff_.handle, l, name_);
+    if (l.photometric == PHOTOMETRIC_PALETTE) read_palette(tiff_.handle, l, name_, d);
     d.white_is_zero = l.photometric == PHOTOMETRIC_MINISWHITE;
     d.orientation = l.orientation;
     d.lossy = loses(tiff_.handle, l.compression);
