@@ -311,6 +311,13 @@ TEST_CASE("formats: BMP with every bit depth, header and row order") {
   const std::string rle8("\x02\x01\0\x03\x03\x02\x04\0\0\0\0\x02\x01\0\x01\x05\x01\x01\0\x01", 20);
   const Image runs = read({.width = 5, .compression = 1, .palette = ramp, .pixels = rle8});
   CHECK(values<uint8_t>(runs) == V{0, 50, 10, 0, 0, 10, 10, 30, 20, 40});
+  // The mark of the end may be missing, but no pixel.
+  const std::string end("\0\0\0\x01", 4), row("\x03\x01\0\0\x03\x02", 6);
+  for (const std::string& mark : {end, end.substr(0, 2), end.substr(0, 1), std::string()})
+    CHECK(values<uint8_t>(read({.compression = 1, .palette = ramp, .pixels = row + mark})) ==
+          V{20, 20, 20, 10, 10, 10});
+  const std::string literal("\x03\x01\0\0\0\x03\x02\x04\0", 9);  // without its padding byte
+  CHECK(values<uint8_t>(read({.compression = 1, .palette = ramp, .pixels = literal})) == V{20, 40, 0, 10, 10, 10});
   const std::string rle4("\x03\x12\0\0\0\x03\x34\x50\0\x01", 10);
   CHECK(values<uint8_t>(read({.bits = 4, .compression = 2, .palette = ramp, .pixels = rle4})) ==
         V{30, 40, 50, 10, 20, 10});
@@ -325,6 +332,8 @@ TEST_CASE("formats: inconsistent BMP files are refused, the same way in every ru
   CHECK(contains(why({.palette = ramp, .pixels = rows.substr(0, 7)}), "pixels are missing"));
   CHECK(contains(why({.compression = 1, .palette = ramp, .pixels = std::string("\x03\x01\0\0", 4)}),
                  "pixels are missing"));
+  CHECK(contains(why({.compression = 1, .palette = ramp, .pixels = std::string("\x03\x01\0\0\x02\x01", 6)}),
+                 "pixels are missing"));
   CHECK(contains(why({.height = -2, .compression = 1, .palette = ramp, .pixels = std::string("\0\x01", 2)}),
                  "stored top-down"));
   CHECK(contains(why({.bits = 24, .compression = 4, .pixels = rows}), "compression 4"));
@@ -332,8 +341,6 @@ TEST_CASE("formats: inconsistent BMP files are refused, the same way in every ru
   CHECK(contains(why({.pixels = rows}), "the palette is missing"));
 }
 
-  CHECK(contains(why({.compression = 1, .palette = ramp, .pixels = std::string("\x03\x01\0\0\x02\x01", 6)}),
-                 "pixels are missing"));
 TEST_CASE("formats: CMYK JPEG is converted if it has an Adobe marker, and refused otherwise") {
   const Image image = read_image(samples / "cmyk_adobe.jpg");
   check_smooth(image);
