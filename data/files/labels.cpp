@@ -157,11 +157,76 @@ std::vector<Piece> pieces_of(const Labels& labels) {
 
 double equivalent_diameter(double area) { return 2 * std::sqrt(area / std::numbers::pi); }
 
+namespace {
+
+/// Which objects have a core, a pixel whose four neighbours are theirs too; the background counts as one. [count + 1]
+std::vector<bool> with_core(const Labels& labels) {
+  std::vector<bool> has(size_t(labels.count) + 1);
+  has[0] = true;
+  for (int y = 1; y + 1 < labels.height; ++y)
+    for (int x = 1; x + 1 < labels.width; ++x) {
+      const int32_t id = labels(y, x);
+      if (labels(y, x - 1) == id && labels(y, x + 1) == id && labels(y - 1, x) == id && labels(y + 1, x) == id)
+        has[size_t(id)] = true;
+    }
+  return has;
+}
+
+/// The pixels inside a run of rising or falling numbers in a row or a column, both of whose ends are background or have
+/// a core, or inside two such runs that meet in a peak. Smoothing makes such runs across the border of an object;
+/// objects one pixel wide, side by side and in order, make runs that end in an object without a core. [height * width]
+std::vector<bool> inside_runs(const Labels& labels) {
+  const std::vector<bool> core = with_core(labels);
+  const size_t width = size_t(labels.width), none = labels.ids.size();
+  std::vector<bool> inside(labels.ids.size());
+  struct Run {
+    size_t begin;
+    size_t first;  // where the run before it begins, if that has a core there, and the two may meet in a peak
+    int direction = 0;
+  };
+  const auto has_core = [&](size_t i) { return bool(core[size_t(labels.ids[i])]); };
+  // Goes on to pixel i, `step` after the one before it.
+  const auto go_on = [&](Run& run, size_t i, size_t step, bool ends) {
+    const size_t last = i - step;
+    const int32_t before = labels.ids[last], id = ends ? before : labels.ids[i];
+    const int direction = (id > before) - (id < before);
+    if (direction == run.direction && !ends) return;
+    const bool is_long = last >= run.begin + 2 * step;
+    size_t first = none;
+    if (run.direction == 0) {
+      first = has_core(last) ? none : run.first;
+    } else if (has_core(last)) {
+      const size_t from = has_core(run.begin) ? run.begin : is_long ? run.first : none;
+      for (size_t k = from; k < last; k += step)
+        inside[k] = k > from;
+    } else if (has_core(run.begin) && is_long) {
+      first = run.begin;
+    }
+    run = {last, first, direction};
+  };
+  std::vector<Run> down;
+  for (size_t x = 0; x < width; ++x)
+    down.push_back({x, none});
+  for (size_t y = 0; y <= size_t(labels.height); ++y) {
+    const bool ends = y == size_t(labels.height);
+    for (size_t x = 0; y > 0 && x < width; ++x)
+      go_on(down[x], y * width + x, width, ends);
+    if (ends) break;
+    Run along{y * width, none};
+    for (size_t x = 1; x <= width; ++x)
+      go_on(along, y * width + x, 1, x == width);
+  }
+  return inside;
+}
+
+}  // namespace
+
 LabelEvidence evidence(const Labels& labels) {
   constexpr int64_t few = 1000;
   LabelEvidence e;
   int64_t foreground = 0;
   std::vector<int64_t> areas(size_t(labels.count) + 1);
+  const std::vector<bool> between = inside_runs(labels);
   for (int y = 0; y < labels.height; ++y)
     for (int x = 0; x < labels.width; ++x) {
       const int32_t id = labels(y, x);
@@ -172,15 +237,11 @@ LabelEvidence evidence(const Labels& labels) {
         ++e.pairs, e.equal += labels(v, u) == id;
       };
       pair(y, x + 1), pair(y + 1, x - 1), pair(y + 1, x), pair(y + 1, x + 1);
-      bool border = false, middle = false;
-      const auto look = [&](bool inside, int dy, int dx) {
-        if (!inside) return;
-        const int32_t a = labels(y - dy, x - dx), b = labels(y + dy, x + dx);
-        border = border || a != id || b != id;
-        middle = middle || (a < id && id < b) || (a > id && id > b);
+      const auto differs = [&](bool inside, int dy, int dx) {
+        return inside && (labels(y - dy, x - dx) != id || labels(y + dy, x + dx) != id);
       };
-      look(x > 0 && x + 1 < labels.width, 0, 1), look(y > 0 && y + 1 < labels.height, 1, 0);
-      e.borders += border, e.between += middle;
+      const bool border = differs(x > 0 && x + 1 < labels.width, 0, 1) || differs(y > 0 && y + 1 < labels.height, 1, 0);
+      e.borders += border, e.between += border && between[size_t(y) * size_t(labels.width) + size_t(x)];
     }
   if (foreground > few && 2 * e.equal < e.pairs) {
     const int64_t n = int64_t(pieces_of(labels).size());
