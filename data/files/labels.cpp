@@ -172,16 +172,18 @@ std::vector<bool> with_core(const Labels& labels) {
   return has;
 }
 
-/// The pixels inside a run of rising or falling numbers in a row or a column, both of whose ends are background or have
-/// a core, or inside two such runs that meet in a peak. Smoothing makes such runs across the border of an object;
-/// objects one pixel wide, side by side and in order, make runs that end in an object without a core. [height * width]
+/// The pixels inside a run of rising or falling numbers in a row or a column that has a core at one end, the background
+/// included, and a core or a gentle turn at the other. Smoothing makes such runs across the border of an object;
+/// objects one pixel wide, side by side and in order, make runs that end in the middle of nowhere, at the edge of the
+/// image, or in a single step to the background. [height * width]
 std::vector<bool> inside_runs(const Labels& labels) {
   const std::vector<bool> core = with_core(labels);
   const size_t width = size_t(labels.width), none = labels.ids.size();
   std::vector<bool> inside(labels.ids.size());
   struct Run {
     size_t begin;
-    size_t first;  // where the run before it begins, if that has a core there, and the two may meet in a peak
+    size_t waiting = 0;     // where the run before begins, if its other end counts unless this run is a step to a core
+    bool is_abrupt = true;  // begins at an edge, or behind a single step from a core
     int direction = 0;
   };
   const auto has_core = [&](size_t i) { return bool(core[size_t(labels.ids[i])]); };
@@ -191,18 +193,20 @@ std::vector<bool> inside_runs(const Labels& labels) {
     const int32_t before = labels.ids[last], id = ends ? before : labels.ids[i];
     const int direction = (id > before) - (id < before);
     if (direction == run.direction && !ends) return;
-    const bool is_long = last >= run.begin + 2 * step;
-    size_t first = none;
+    const auto mark = [&](size_t from, size_t to) {
+      for (size_t k = from; k < to; k += step)
+        inside[k] = inside[k] || k > from;
+    };
+    const bool is_step = last == run.begin + step, at_begin = has_core(run.begin), at_end = has_core(last);
+    Run next{last, none, false, direction};
     if (run.direction == 0) {
-      first = has_core(last) ? none : run.first;
-    } else if (has_core(last)) {
-      const size_t from = has_core(run.begin) ? run.begin : is_long ? run.first : none;
-      for (size_t k = from; k < last; k += step)
-        inside[k] = k > from;
-    } else if (has_core(run.begin) && is_long) {
-      first = run.begin;
+      if (!at_end) next.waiting = run.waiting, next.is_abrupt = run.is_abrupt;
+    } else {
+      if (run.waiting != none && !(at_end && is_step)) mark(run.waiting, run.begin);
+      if (at_end && (at_begin || !run.is_abrupt)) mark(run.begin, last);
+      if (at_begin && !at_end) next.waiting = run.begin, next.is_abrupt = is_step;
     }
-    run = {last, first, direction};
+    run = next;
   };
   std::vector<Run> down;
   for (size_t x = 0; x < width; ++x)
