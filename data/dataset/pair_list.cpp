@@ -1,15 +1,12 @@
 #include "data/dataset/pair_list.h"
 
-#include <algorithm>
 #include <cctype>
 #include <map>
 #include <set>
-#include <string_view>
 #include <utility>
 
 #include "data/arrays/zarr.h"
 #include "data/files/csv.h"
-#include "engine/files.h"
 #include "kernels/runtime/platform.h"
 
 namespace basin {
@@ -35,16 +32,11 @@ bool is_heading(const std::vector<std::string>& cells) {
 }  // namespace
 
 std::vector<Pair> pair_list(const fs::path& list) {
-  const std::vector<std::byte> bytes = read_file(list);
-  std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);  // a byte-order mark
   std::map<std::string, Pair> pairs;
   bool first = true;
-  for (int number = 1; !rest.empty(); ++number) {
-    const size_t end = std::min(rest.find('\n'), rest.size());
-    std::string line(rest.substr(0, end));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    if (!line.empty() && line.back() == '\r') line.pop_back();
+  int number = 0;
+  for (const std::string& line : csv_lines(list)) {
+    ++number;
     if (line.empty()) continue;
     const std::string where = list.string() + ": line " + std::to_string(number);
     const std::vector<std::string> cells = split_csv(line, where);

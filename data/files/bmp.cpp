@@ -148,7 +148,7 @@ class Bmp {
   }
 
   /// Run-length encoding: pairs of a count and a value; a count of 0 begins a command: end of row, end of image, a
-  /// move, or literal pixels. Skipped pixels are 0.
+  /// move, or literal pixels. Skipped pixels are 0. The command at the end may be missing.
   void read_runs(Array& to) const {
     size_t at = h_.offset;
     int64_t x = 0, row = 0;
@@ -162,7 +162,9 @@ class Bmp {
       ++x;
     };
     const auto nibble = [&](unsigned pair, unsigned i) { return i % 2 == 0 ? pair >> 4 : pair & 15; };
+    const auto is_complete = [&] { return row >= height || (row == height - 1 && x >= width); };
     for (;;) {
+      if (at + 1 >= b_.size() && is_complete()) return;  // only the mark of the end is missing
       const unsigned count = next(), value = next();
       if (count > 0) {
         for (unsigned i = 0; i < count; ++i)
@@ -180,7 +182,7 @@ class Bmp {
           if (h_.compression == rle8 || i % 2 == 0) pair = next();
           put(h_.compression == rle8 ? pair : nibble(pair, i));
         }
-        if ((at - begin) % 2) next();
+        at += (at - begin) % 2;
       }
     }
   }

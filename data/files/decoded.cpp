@@ -6,6 +6,8 @@
 #include <climits>
 #include <cstring>
 #include <optional>
+#include <span>
+#include <utility>
 
 #include "kernels/runtime/platform.h"
 
@@ -45,48 +47,75 @@ std::vector<bool> numbers_in(const Array& pixels) {
 
 int luma(Colour c) { return 299 * c.red + 587 * c.green + 114 * c.blue; }
 
-/// Whether the palette is a look-up table that only displays intensities: brightness rises throughout, in small steps.
-/// Palettes of coloured pictures jump.
-bool rises(const std::vector<Colour>& palette) {
-  if (palette.size() < 64) return false;
-  const int small = int(256 * 16 / palette.size());
-  for (size_t i = 1; i < palette.size(); ++i) {
-    const Colour a = palette[i - 1], b = palette[i];
-    if (luma(b) < luma(a) - 2000) return false;
-    if (std::max({std::abs(a.red - b.red), std::abs(a.green - b.green), std::abs(a.blue - b.blue)}) > small)
+/// Whether the brightness of consecutive colours rises throughout, in small steps. `full`: the largest component.
+bool rises(std::span<const Colour> colours, int full) {
+  const int step = std::max(1, 16 * 256 / int(colours.size())) * (full / 255);
+  for (size_t i = 1; i < colours.size(); ++i) {
+    const Colour a = colours[i - 1], b = colours[i];
+    if (luma(b) < luma(a) - 2000 * (full / 255)) return false;
+    if (std::max({std::abs(a.red - b.red), std::abs(a.green - b.green), std::abs(a.blue - b.blue)}) > step)
       return false;
   }
-  return luma(palette.back()) > luma(palette.front()) + 20000;
+  return luma(colours.back()) > luma(colours.front()) + 20000 * (full / 255);
 }
 
-/// Whether the palette is 255 - number: an inverted look-up table.
-bool is_inverted_ramp(const std::vector<Colour>& palette) {
-  if (palette.size() != 256) return false;
-  for (size_t i = 0; i < 256; ++i)
-    if (!palette[i].is_grey() || palette[i].red != 255 - i) return false;
+/// Whether the palette is a look-up table that only displays intensities. Those of coloured pictures jump. A few
+/// numbers at both ends may have colours that mark saturated pixels.
+bool displays_intensities(const std::vector<Colour>& palette, int full) {
+  if (palette.size() < 64) return false;
+  const size_t few = palette.size() / 32;
+  const auto marks = [&](size_t i) { return !palette[i].is_grey(); };
+  size_t begin = 0, end = palette.size();
+  while (begin < few && marks(begin))
+    ++begin;
+  while (palette.size() - end < few && marks(end - 1))
+    --end;
+  const std::span<const Colour> all(palette);
+  return rises(all, full) || rises(all.subspan(begin, end - begin), full);
+}
+
+/// Whether the palette gives each number the grey of this number, or of its share of the whole range.
+bool is_plain(const std::vector<Colour>& palette, int full) {
+  const int64_t last = int64_t(palette.size()) - 1;
+  const auto is = [&](auto grey_of_number) {
+    for (int64_t i = 0; i <= last; ++i)
+      if (!palette[size_t(i)].is_grey() || !grey_of_number(i, palette[size_t(i)].red)) return false;
+    return true;
+  };
+  return is([](int64_t i, int64_t grey) { return grey == i; }) ||
+         (last >= 63 &&
+          is([&](int64_t i, int64_t grey) { return std::abs(grey * last - i * full) <= full / 255 * last; }));
+}
+
+/// Whether the palette is an inverted look-up table.
+bool is_inverted_ramp(const std::vector<Colour>& palette, int full) {
+  if (int64_t(palette.size()) != int64_t(full) + 1) return false;
+  for (size_t i = 0; i < palette.size(); ++i)
+    if (!palette[i].is_grey() || palette[i].red != full - int(i)) return false;
   return true;
 }
 
-/// The colours of the numbers as 8-bit RGB, or as grey if all that occur are grey.
-Array coloured(const fs::path& path, const Array& numbers, const std::vector<Colour>& palette) {
-  const std::vector<bool> used = numbers_in(numbers);
-  bool grey = true;
-  for (size_t i = 0; i < used.size(); ++i) {
-    if (!used[i]) continue;
-    if (i >= palette.size())
+/// The colours of the numbers as RGB, or as grey if the whole palette is grey.
+Array coloured(const fs::path& path, const Decoded& d) {
+  const std::vector<bool> used = numbers_in(d.pixels);
+  for (size_t i = d.palette.size(); i < used.size(); ++i)
+    if (used[i])
       refuse(path.string(), ": is a damaged image: it has pixels of colour ", i, ", but its palette ends at ",
-             palette.size() - 1);
-    grey = grey && palette[i].is_grey();
-  }
-  Array image = allocate(path, ElementType::u8, numbers.shape[0], numbers.shape[1], grey ? 1 : 3);
-  uint8_t* out = image.as<uint8_t>();
-  with_element(numbers.type, [&](auto zero) {
-    const auto* p = numbers.as<decltype(zero)>();
-    for (int64_t i = 0, n = numbers.size(); i < n; ++i) {
-      const Colour c = palette[size_t(p[i])];
-      *out++ = c.red;
-      if (!grey) *out++ = c.green, *out++ = c.blue;
-    }
+             d.palette.size() - 1);
+  const bool grey = std::all_of(d.palette.begin(), d.palette.end(), [](Colour c) { return c.is_grey(); });
+  const ElementType type = d.colour_bits == 8 ? ElementType::u8 : ElementType::u16;
+  Array image = allocate(path, type, d.pixels.shape[0], d.pixels.shape[1], grey ? 1 : 3);
+  with_element(type, [&](auto component) {
+    using T = decltype(component);
+    T* out = image.as<T>();
+    with_element(d.pixels.type, [&](auto zero) {
+      const auto* p = d.pixels.as<decltype(zero)>();
+      for (int64_t i = 0, n = d.pixels.size(); i < n; ++i) {
+        const Colour c = d.palette[size_t(p[i]) & 65535];
+        *out++ = T(c.red);
+        if (!grey) *out++ = T(c.green), *out++ = T(c.blue);
+      }
+    });
   });
   return image;
 }
@@ -134,7 +163,8 @@ std::optional<size_t> black_number(const fs::path& path, const Decoded& d) {
 
 }  // namespace
 
-Array allocate(const fs::path& path, ElementType type, int64_t height, int64_t width, int64_t channels) {
+Array allocate(const fs::path& path, ElementType type, int64_t height, int64_t width, int64_t channels,
+               bool is_sparse) {
   const std::string name = path.string();
   if (height <= 0 || width <= 0) refuse(name, ": has a size of zero (", width, " x ", height, " pixels)");
   if (channels <= 0) refuse(name, ": has no channel");
@@ -142,7 +172,7 @@ Array allocate(const fs::path& path, ElementType type, int64_t height, int64_t w
     refuse(name, ": is too large (", width, " x ", height, " pixels)");
   // No compression reaches 40,000 : 1 on pixels; a header that claims more is damaged or hostile.
   const __int128 bytes = __int128(height) * width * channels * int64_t(size_of(type));
-  if (fs::is_regular_file(path) && bytes > __int128(fs::file_size(path)) * 40000 + (1 << 20))
+  if (!is_sparse && fs::is_regular_file(path) && bytes > __int128(fs::file_size(path)) * 40000 + (1 << 20))
     refuse(name, ": is truncated or damaged: its header announces ", width, " x ", height,
            " pixels, more than the file can contain");
   if (__int128(height) * width > max_pixels)
@@ -218,13 +248,19 @@ int exif_orientation(const unsigned char* tiff, size_t size) {
 
 Decoded as_intensities(const fs::path& path, Decoded d) {
   if (!d.palette.empty()) {
-    if (d.imagej || rises(d.palette)) {
-      if (std::any_of(d.palette.begin(), d.palette.end(), [](Colour c) { return !c.is_grey(); }))
+    const int full = d.colour_bits == 8 ? 255 : 65535;
+    if (d.imagej || displays_intensities(d.palette, full)) {
+      if (!is_plain(d.palette, full))
         d.notes.push_back("its palette was ignored, because it only displays the intensities");
     } else {
       if (d.is_part) refuse(path.string(), ": is too large for an image with a palette; save it as grey or RGB");
-      d.pixels = coloured(path, d.pixels, d.palette);
-      if (d.pixels.shape[2] == 3) d.notes.push_back("converted to the colours of its palette");
+      Array image = coloured(path, d);
+      stretch(d);
+      if (image.shape[2] == 3)
+        d.notes.push_back("converted to the colours of its palette");
+      else if (image.type != d.pixels.type || image.bytes != d.pixels.bytes)
+        d.notes.push_back("converted to the greys of its palette");
+      d.pixels = std::move(image);
       d.bits = 0;
     }
     d.palette.clear();
@@ -246,7 +282,8 @@ Decoded as_labels(const fs::path& path, Decoded d) {
     refuse(path.string(),
            ": uses lossy compression, which changes label numbers; save labels as "
            "PNG, TIFF or .npy");
-  if (!d.palette.empty() && !d.imagej && !is_inverted_ramp(d.palette) && !(d.palette[0] == Colour{})) {
+  if (!d.palette.empty() && !d.imagej && !is_inverted_ramp(d.palette, d.colour_bits == 8 ? 255 : 65535) &&
+      !(d.palette[0] == Colour{})) {
     if (const std::optional<size_t> black = black_number(path, d)) {
       with_element(d.pixels.type, [&](auto zero) {
         using T = decltype(zero);

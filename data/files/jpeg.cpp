@@ -25,6 +25,7 @@ struct JpegCodec {
   std::jmp_buf jump;
   char message[JMSG_LENGTH_MAX] = "";
   bool unsupported = false;
+  bool is_ls = false;  // JPEG-LS, which begins like JPEG
   ~JpegCodec() { jpeg_destroy_decompress(&info); }
 };
 
@@ -33,6 +34,12 @@ void on_error(j_common_ptr info) {
   const int code = info->err->msg_code;
   codec->unsupported = code == JERR_BAD_PRECISION || code == JERR_ARITH_NOTIMPL || code == JERR_SOF_UNSUPPORTED ||
                        code == JERR_CONVERSION_NOTIMPL;
+  if (code == JERR_UNKNOWN_MARKER && codec->info.image_width == 0) {  // in place of the frame
+    constexpr int hierarchical = 0xde, ls_frame = 0xf7, ls_parameters = 0xf8;
+    const int marker = info->err->msg_parm.i[0];
+    codec->is_ls = marker == ls_frame || marker == ls_parameters;
+    codec->unsupported = codec->is_ls || marker == hierarchical;
+  }
   info->err->format_message(info, codec->message);
   std::longjmp(codec->jump, 1);
 }
@@ -102,6 +109,7 @@ Decoded read_jpeg(const fs::path& path) {
   codec.errors.error_exit = on_error;
   codec.errors.emit_message = on_message;
   const auto refuse_file = [&] {
+    if (codec.is_ls) refuse(path.string(), ": is a JPEG-LS file; save it as PNG or TIFF");
     if (codec.unsupported)
       refuse(path.string(), ": is an unsupported kind of JPEG file (", codec.message, "); save it as PNG or TIFF");
     refuse(path.string(), ": is a truncated or damaged JPEG file (", codec.message, ")");

@@ -166,11 +166,80 @@ std::vector<Piece> pieces_of(const Labels& labels) {
 
 double equivalent_diameter(double area) { return 2 * std::sqrt(area / std::numbers::pi); }
 
+namespace {
+
+/// Which objects have a core, a pixel whose four neighbours are theirs too; the background counts as one. [count + 1]
+std::vector<bool> with_core(const Labels& labels) {
+  std::vector<bool> has(size_t(labels.count) + 1);
+  has[0] = true;
+  for (int y = 1; y + 1 < labels.height; ++y)
+    for (int x = 1; x + 1 < labels.width; ++x) {
+      const int32_t id = labels(y, x);
+      if (labels(y, x - 1) == id && labels(y, x + 1) == id && labels(y - 1, x) == id && labels(y + 1, x) == id)
+        has[size_t(id)] = true;
+    }
+  return has;
+}
+
+/// The pixels inside a run of rising or falling numbers in a row or a column that has a core at one end, the background
+/// included, and a core or a gentle turn at the other. Smoothing makes such runs across the border of an object;
+/// objects one pixel wide, side by side and in order, make runs that end in the middle of nowhere, at the edge of the
+/// image, or in a single step to the background. [height * width]
+std::vector<bool> inside_runs(const Labels& labels) {
+  const std::vector<bool> core = with_core(labels);
+  const size_t width = size_t(labels.width), none = labels.ids.size();
+  std::vector<bool> inside(labels.ids.size());
+  struct Run {
+    size_t begin;
+    size_t waiting = 0;     // where the run before begins, if its other end counts unless this run is a step to a core
+    bool is_abrupt = true;  // begins at an edge, or behind a single step from a core
+    int direction = 0;
+  };
+  const auto has_core = [&](size_t i) { return bool(core[size_t(labels.ids[i])]); };
+  // Goes on to pixel i, `step` after the one before it.
+  const auto go_on = [&](Run& run, size_t i, size_t step, bool ends) {
+    const size_t last = i - step;
+    const int32_t before = labels.ids[last], id = ends ? before : labels.ids[i];
+    const int direction = (id > before) - (id < before);
+    if (direction == run.direction && !ends) return;
+    const auto mark = [&](size_t from, size_t to) {
+      for (size_t k = from; k < to; k += step)
+        inside[k] = inside[k] || k > from;
+    };
+    const bool is_step = last == run.begin + step, at_begin = has_core(run.begin), at_end = has_core(last);
+    Run next{last, none, false, direction};
+    if (run.direction == 0) {
+      if (!at_end) next.waiting = run.waiting, next.is_abrupt = run.is_abrupt;
+    } else {
+      if (run.waiting != none && !(at_end && is_step)) mark(run.waiting, run.begin);
+      if (at_end && (at_begin || !run.is_abrupt)) mark(run.begin, last);
+      if (at_begin && !at_end) next.waiting = run.begin, next.is_abrupt = is_step;
+    }
+    run = next;
+  };
+  std::vector<Run> down;
+  for (size_t x = 0; x < width; ++x)
+    down.push_back({x, none});
+  for (size_t y = 0; y <= size_t(labels.height); ++y) {
+    const bool ends = y == size_t(labels.height);
+    for (size_t x = 0; y > 0 && x < width; ++x)
+      go_on(down[x], y * width + x, width, ends);
+    if (ends) break;
+    Run along{y * width, none};
+    for (size_t x = 1; x <= width; ++x)
+      go_on(along, y * width + x, 1, x == width);
+  }
+  return inside;
+}
+
+}  // namespace
+
 LabelEvidence evidence(const Labels& labels) {
   constexpr int64_t few = 1000;
   LabelEvidence e;
   int64_t foreground = 0;
   std::vector<int64_t> areas(size_t(labels.count) + 1);
+  const std::vector<bool> between = inside_runs(labels);
   for (int y = 0; y < labels.height; ++y)
     for (int x = 0; x < labels.width; ++x) {
       const int32_t id = labels(y, x);
@@ -181,15 +250,11 @@ LabelEvidence evidence(const Labels& labels) {
         ++e.pairs, e.equal += labels(v, u) == id;
       };
       pair(y, x + 1), pair(y + 1, x - 1), pair(y + 1, x), pair(y + 1, x + 1);
-      bool border = false, middle = false;
-      const auto look = [&](bool inside, int dy, int dx) {
-        if (!inside) return;
-        const int32_t a = labels(y - dy, x - dx), b = labels(y + dy, x + dx);
-        border = border || a != id || b != id;
-        middle = middle || (a < id && id < b) || (a > id && id > b);
+      const auto differs = [&](bool inside, int dy, int dx) {
+        return inside && (labels(y - dy, x - dx) != id || labels(y + dy, x + dx) != id);
       };
-      look(x > 0 && x + 1 < labels.width, 0, 1), look(y > 0 && y + 1 < labels.height, 1, 0);
-      e.borders += border, e.between += middle;
+      const bool border = differs(x > 0 && x + 1 < labels.width, 0, 1) || differs(y > 0 && y + 1 < labels.height, 1, 0);
+      e.borders += border, e.between += border && between[size_t(y) * size_t(labels.width) + size_t(x)];
     }
   if (foreground > few && 2 * e.equal < e.pairs) {
     const int64_t n = int64_t(pieces_of(labels).size());

@@ -34,9 +34,9 @@ Labels resized(const Labels&, int height, int width);
 /// Evidence that numbers are not labels.
 struct LabelEvidence {
   int64_t pairs = 0, equal = 0;      // neighbouring foreground pixels (8 neighbours); those of them with equal numbers
-  int64_t borders = 0, between = 0;  // foreground pixels at borders; those of them between the numbers beside them
+  int64_t borders = 0, between = 0;  // foreground pixels at borders; those of them in a ramp of numbers between objects
   bool photograph = false;           // over 1000 pixels in pieces of fewer than 8, and few numbers with many pixels
-  bool interpolated = false;         // a quarter of the border pixels lie between their neighbours, as after smoothing
+  bool interpolated = false;         // a quarter of the border pixels are such, as after smoothing
 };
 LabelEvidence evidence(const Labels&);
 

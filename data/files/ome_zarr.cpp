@@ -137,6 +137,42 @@ void apply_scales(const Json& transformations, std::vector<double>& scale, const
   }
 }
 
+/// The scale of a dataset of an image along its axes.
+std::vector<double> scale_of(const Json& multiscale, const Json& dataset, size_t rank, const std::string& name) {
+  std::vector<double> scale(rank, 1);
+  apply_scales(member(dataset, "coordinateTransformations"), scale, name);
+  apply_scales(member(multiscale, "coordinateTransformations"), scale, name);
+  return scale;
+}
+
+/// The index of the dataset with the full resolution: OME-Zarr asks for it to be the first, but not all writers obey.
+/// The others may be missing in a copy, unless their scale says that they are finer.
+size_t full_resolution(const fs::path& group, const Json& multiscale, const std::vector<std::string>& paths,
+                       const std::string& name) {
+  const Json& datasets = member(multiscale, "datasets");
+  size_t best = 0;
+  ZarrArray array(inside(group, paths[0]));
+  const auto area = [](const ZarrArray& a) {
+    const std::vector<int64_t>& shape = a.shape();
+    return shape.size() < 2 ? 0. : double(shape[shape.size() - 2]) * double(shape.back());
+  };
+  double most = area(array);
+  const auto pixel = [&](size_t k) {
+    const size_t rank = array.shape().size();
+    const std::vector<double> scale = scale_of(multiscale, datasets[k], rank, name);
+    return scale.back() * scale[rank - 2];
+  };
+  for (size_t k = 1; k < paths.size(); ++k) {
+    try {
+      const ZarrArray other(inside(group, paths[k]));
+      if (area(other) > most && other.shape().size() == array.shape().size()) best = k, most = area(other);
+    } catch (const Error&) {
+      if (pixel(k) < pixel(best)) throw;
+    }
+  }
+  return best;
+}
+
 /// The full resolution of an image.
 struct ZarrImage {
   ZarrArray array;
@@ -152,15 +188,14 @@ ZarrImage open_image(const fs::path& path, const PlaneChoice& choice) {
   const Json& multiscale = multiscales.is_array() && !multiscales.empty() ? multiscales[0] : Json();
   const Json& datasets = member(multiscale, "datasets");
   const std::vector<std::string> paths = paths_of(datasets);
-  if (paths.empty() || text_of(member(datasets[0], "path")) != paths[0])
-    refuse(name, ": is damaged: its multiscales name no dataset");
-  ZarrImage image{ZarrArray(inside(group, paths[0])), {}, {}};
+  if (paths.empty() || paths.size() != datasets.size())
+    refuse(name, ": is damaged: its multiscales name no dataset, or one without a path");
+  const size_t full = full_resolution(group, multiscale, paths, name);
+  ZarrImage image{ZarrArray(inside(group, paths[full])), {}, {}};
   const std::vector<int64_t>& shape = image.array.shape();
   const size_t rank = shape.size();
   const std::vector<Axis> axes = axes_of(multiscale, rank, name);
-  std::vector<double> scale(rank, 1);
-  apply_scales(member(datasets[0], "coordinateTransformations"), scale, name);
-  apply_scales(member(multiscale, "coordinateTransformations"), scale, name);
+  const std::vector<double> scale = scale_of(multiscale, datasets[full], rank, name);
   image.sides.assign(shape.begin(), shape.end() - 2);
   Stack& s = image.stack;
   __int128 images = 1;

@@ -61,6 +61,21 @@ Labels flatten(const Planes& planes) {
   return compact(planes.height, planes.width, std::move(ids));
 }
 
+std::vector<size_t> covered(const Planes& planes) {
+  std::vector<bool> taken(size_t(planes.height) * size_t(planes.width));
+  std::vector<size_t> lost;
+  for (size_t k = 0; k < planes.objects.size(); ++k) {
+    bool keeps = false;
+    for (const Planes::Run& run : planes.objects[k])
+      for (int64_t i = run.begin; i < run.end; ++i) {
+        keeps = keeps || !taken[size_t(i)];
+        taken[size_t(i)] = true;
+      }
+    if (!keeps) lost.push_back(k);
+  }
+  return lost;
+}
+
 bool share_pixels(const Planes& planes) {
   std::vector<bool> taken(size_t(planes.height) * size_t(planes.width));
   for (const auto& object : planes.objects)

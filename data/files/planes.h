@@ -14,6 +14,7 @@ namespace basin {
 struct Planes {
   struct Run {
     int64_t begin, end;  // pixels y * width + x
+    bool operator==(const Run&) const = default;
   };
   int height = 0, width = 0;
   std::vector<std::vector<Run>> objects;  // for each object its runs in order; none is empty
@@ -26,6 +27,9 @@ struct Planes {
 /// One label image of all objects, numbered in their order; where two share a pixel, the first keeps it. An object that
 /// keeps no pixel is lost.
 Labels flatten(const Planes&);
+
+/// The objects that lose all their pixels in flatten(), by their index.
+std::vector<size_t> covered(const Planes&);
 
 /// Whether two objects share a pixel.
 bool share_pixels(const Planes&);

@@ -140,7 +140,7 @@ double micrometres_per(const std::string& unit) {
       {"\\u00B5m", 1},     {"\xb5m", 1},        {"micrometer", 1}, {"micrometre", 1},   {"nm", 1e-3},
       {"nanometer", 1e-3}, {"nanometre", 1e-3}, {"mm", 1e3},       {"millimeter", 1e3}, {"millimetre", 1e3},
       {"cm", 1e4},         {"centimeter", 1e4}, {"m", 1e6},        {"meter", 1e6},      {"metre", 1e6},
-      {"angstrom", 1e-4},  {"\xc3\x85", 1e-4},  {"pm", 1e-6},      {"picometer", 1e-6}, {"inch", 25400}};
+      {"angstrom", 1e-4},  {"\xc3\x85", 1e-4},  {"pm", 1e-6},      {"picometer", 1e-6}};
   const auto found = known.find(unit);
   return found == known.end() ? 0 : found->second;
 }
@@ -151,6 +151,8 @@ void complete(Stack& s) {
     s.images *= a.size;
   std::erase_if(s.axes, [](const StackAxis& a) { return a.size == 1; });
 }
+
+bool is_print(double um) { return um >= 20; }  // 1200 pixels per inch are 21 um
 
 void set_pixel_size(Stack& s, double width, double height) {
   if (height == 0 || std::abs(height - width) <= 1e-3 * width)
@@ -281,7 +283,8 @@ std::optional<Stack> stack_of_imagej(const std::string& description, double colu
   complete(s);
   const auto unit = values.find("unit");
   const double um = unit == values.end() ? 0 : micrometres_per(unit->second);
-  if (um > 0 && columns_per_unit > 0)
+  const bool may_be_print = um == micrometres_per("cm");  // ImageJ takes it from the tags for printing
+  if (um > 0 && columns_per_unit > 0 && !(may_be_print && is_print(um / columns_per_unit)))
     set_pixel_size(s, um / columns_per_unit, rows_per_unit > 0 ? um / rows_per_unit : 0);
   if (const auto spacing = values.find("spacing"); um > 0 && spacing != values.end())
     if (const double z = std::abs(std::strtod(spacing->second.c_str(), nullptr)); z > 0 && std::isfinite(z))
@@ -289,7 +292,7 @@ std::optional<Stack> stack_of_imagej(const std::string& description, double colu
   return s;
 }
 
-std::optional<Stack> stack_of_tifffile(const std::string& description, int64_t height, int64_t width) {
+std::optional<Stack> stack_of_tifffile(const std::string& description, const PageShape& page) {
   if (!description.starts_with("{\"shape\":")) return std::nullopt;
   const Json json = parse_json(description);
   if (!json.is_object() || !json.contains("shape") || !json["shape"].is_array()) return std::nullopt;
@@ -302,13 +305,20 @@ std::optional<Stack> stack_of_tifffile(const std::string& description, int64_t h
   if (json.contains("axes") && json["axes"].is_string()) axes = json["axes"].get<std::string>();
   if (axes.size() != shape.size()) axes.assign(shape.size(), 'I');
   // Height and width are the last two dimensions, apart from samples before or after them.
-  size_t rows = shape.size();
-  for (size_t i = 0; i + 1 < shape.size(); ++i)
-    if (shape[i] == height && shape[i + 1] == width) rows = i;
-  if (rows == shape.size()) return std::nullopt;
+  const size_t rank = shape.size();
+  const auto is_page = [&](size_t i) { return i + 1 < rank && shape[i] == page.height && shape[i + 1] == page.width; };
+  size_t images = rank;  // the number of dimensions that are those of the stack
+  if (page.samples > 1 && page.planar && rank >= 3 && is_page(rank - 2) && shape[rank - 3] == page.samples)
+    images = rank - 3;
+  else if (page.samples > 1 && !page.planar && rank >= 3 && is_page(rank - 3) && shape[rank - 1] == page.samples)
+    images = rank - 3;
+  else
+    for (size_t i = 0; i + 1 < rank; ++i)
+      if (is_page(i)) images = i;
+  if (images == rank) return std::nullopt;
   Stack s;
   __int128 product = 1;
-  for (size_t i = 0; i < rows; ++i) {
+  for (size_t i = 0; i < images; ++i) {
     if (axes[i] == 'S') continue;
     product *= shape[i];
     if (product > (int64_t(1) << 40)) return std::nullopt;

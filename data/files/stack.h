@@ -52,22 +52,34 @@ Stack with_axes(Stack, const PlaneChoice&, const std::string& name);
 std::vector<int> chosen_samples(const Stack&, const PlaneChoice&, const std::string& name);
 
 /// Parses ImageJ's description of a TIFF ("ImageJ=1.53t\nimages=10\nchannels=2\n..."). `columns_per_unit` and
-/// `rows_per_unit` are the file's XResolution and YResolution; 0: unknown. None if the text is not ImageJ's.
+/// `rows_per_unit` are the file's XResolution and YResolution; 0: unknown. A resolution per inch, and one per
+/// centimetre that is_print(), is no pixel size: ImageJ copies them from the tags for printing. None if the text is not
+/// ImageJ's.
 std::optional<Stack> stack_of_imagej(const std::string& description, double columns_per_unit, double rows_per_unit);
 
-/// Parses tifffile's description: {"shape": [5, 64, 64], "axes": "ZYX"}; its image size must be `height` and `width`.
-std::optional<Stack> stack_of_tifffile(const std::string& description, int64_t height, int64_t width);
+/// The size of each image of a TIFF, and the samples of a pixel, interleaved or as planes, alpha included.
+struct PageShape {
+  int64_t height = 0, width = 0, samples = 1;
+  bool planar = false;
+};
+
+/// Parses tifffile's description, {"shape": [5, 64, 64], "axes": "ZYX"}, in which the samples are a dimension too. None
+/// if the shape does not end in that of a page.
+std::optional<Stack> stack_of_tifffile(const std::string& description, const PageShape& page);
 
 /// Parses an OME-XML description. Throws one sentence that begins with `name` for several series and for a data set in
 /// several files. None if the text is not OME-XML.
 std::optional<Stack> stack_of_ome(const std::string& description, const std::string& name);
 
 /// Micrometres per unit of length, as ImageJ, OME-XML or OME-Zarr name it ("um", "micron", "nanometer"); 0 if it is not
-/// one of these.
+/// one of these, or an inch, which is no unit of microscopes.
 double micrometres_per(const std::string& unit);
 
 /// Removes the axes of size 1 and counts the images.
 void complete(Stack&);
+
+/// Whether a pixel of this many um is rather that of a print: 20 um or more.
+bool is_print(double um);
 
 /// Sets the pixel size from the width and height of a pixel, um; a height of 0 is unknown, and taken to be the width.
 /// Pixels that are not square to one part in a thousand get no size, but a note.

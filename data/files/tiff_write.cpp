@@ -1,4 +1,4 @@
-// Writes TIFF. Only this file and tiff.cpp include libtiff.
+// Writes TIFF.
 #include <unistd.h>
 
 #include <algorithm>

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <fstream>
 #include <map>
 
 #include "data/arrays/zarr.h"
@@ -24,7 +23,7 @@ std::vector<std::string> fields(const std::string& line, const std::string& wher
   std::vector<std::string> all = split_csv(line, where);
   for (std::string& field : all) {
     field.erase(0, std::min(field.find_first_not_of(" \t"), field.size()));
-    field.erase(field.find_last_not_of(" \t\r") + 1);
+    field.erase(field.find_last_not_of(" \t") + 1);
   }
   return all;
 }
@@ -64,11 +63,8 @@ fs::path confidence_path(const Pair& prediction) {
 }
 
 std::vector<double> read_confidence(const fs::path& path, int objects) {
-  std::ifstream file(path);
-  if (!file) refuse(path.string(), ": cannot be read");
-  std::string line;
-  std::getline(file, line);
-  const std::vector<std::string> header = fields(line, path.string() + ", line 1");
+  const std::vector<std::string> lines = csv_lines(path);
+  const std::vector<std::string> header = fields(lines.empty() ? "" : lines[0], path.string() + ", line 1");
   const auto column = [&](const char* name) {
     const auto found = std::find(header.begin(), header.end(), name);
     if (found == header.end()) refuse(path.string(), ": no column '", name, "' in the first line");
@@ -76,9 +72,10 @@ std::vector<double> read_confidence(const fs::path& path, int objects) {
   };
   const size_t label_column = column("label"), score_column = column("score");
   std::map<int64_t, double> by_label;
-  for (int n = 2; std::getline(file, line); ++n) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const std::string where = path.string() + ", line " + std::to_string(n);
+  for (size_t k = 1; k < lines.size(); ++k) {
+    const std::string& line = lines[k];
+    if (line.find_first_not_of(" \t") == std::string::npos) continue;
+    const std::string where = path.string() + ", line " + std::to_string(k + 1);
     const std::vector<std::string> row = fields(line, where);
     const int64_t label = number<int64_t>(row, label_column, "label", where);
     const double score = number<double>(row, score_column, "score", where);

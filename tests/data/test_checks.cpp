@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cmath>
+#include <functional>
 
 #include "data/checks/training_set.h"
 #include "tests/support/file_support.h"
@@ -100,6 +102,43 @@ TEST_CASE("checks: labels whose borders were smoothed by interpolation are recog
   CHECK(!looks_smoothed(blocks(0)));
   CHECK(!looks_smoothed(blocks(10)));
   CHECK(looks_smoothed(blocks(40)));
+}
+
+TEST_CASE("checks: objects one pixel wide, side by side and in order, are not taken for smoothed ones") {
+  const auto evidence_of = [](const std::function<int(int, int)>& id) {
+    std::vector<int64_t> ids;
+    for (int y = 0; y < 80; ++y)
+      for (int x = 0; x < 80; ++x)
+        ids.push_back(id(y, x));
+    return facts_of(compact(80, 80, std::move(ids)));
+  };
+  const auto is_refused = [&](const std::function<int(int, int)>& id) {
+    const LabelFacts facts = evidence_of(id);
+    return facts.evidence.interpolated || looks_smoothed(facts);
+  };
+  const auto radius = [](int y, int x) { return int(std::hypot(y - 40, x - 40)); };
+  CHECK(!is_refused([](int y, int) { return y + 1; }));
+  CHECK(!is_refused([](int, int x) { return 90 - x; }));
+  CHECK(!is_refused([](int y, int x) { return y + x + 1; }));
+  CHECK(!is_refused([&](int y, int x) { return radius(y, x) < 38 ? radius(y, x) + 1 : 0; }));
+  // Beside a large object, and around one, numbered from it.
+  CHECK(!is_refused([](int y, int x) { return x < 40 ? 100 : y % 10 < 8 && x > 50 ? y + 1 : 0; }));
+  CHECK(!is_refused([&](int y, int x) { return radius(y, x) < 10 ? 1 : radius(y, x) < 38 ? radius(y, x) : 0; }));
+  // Spots without a plateau are smooth, whatever their numbers.
+  CHECK(is_refused([&](int y, int x) { return std::max(0, 20 - int(std::hypot(y % 20 - 10, x % 20 - 10) * 2.2)); }));
+  // Smoothing makes steps between two objects, or between one and the background: of one to three pixels.
+  for (const int wide : {1, 2, 3}) {
+    CAPTURE(wide);
+    const auto step = [&](int d, int low, int high) {
+      return low + (high - low) * std::clamp(d, 0, wide + 1) / (wide + 1);
+    };
+    CHECK(evidence_of([&](int y, int x) {
+            return step(20 - std::max(std::abs(y - 40), std::abs(x - 40)), 0, 40);
+          }).evidence.interpolated);
+    CHECK(evidence_of([&](int y, int x) {
+            return y < 5 || y > 60 ? 0 : x < 8 || x > 70 ? 0 : step(x - 40, 20, 60) + 0 * y;
+          }).evidence.between > 0);
+  }
 }
 
 TEST_CASE("checks: statistics of images by hand") {

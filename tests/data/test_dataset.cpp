@@ -3,6 +3,8 @@
 #include <cmath>
 
 #include "data/dataset/dataset.h"
+#include "data/files/csv.h"
+#include "data/metrics/metrics_files.h"
 #include "tests/support/file_support.h"
 
 using namespace basin;
@@ -326,6 +328,46 @@ TEST_CASE("dataset: pairs listed in a CSV file") {
   CHECK(contains(why("\"raw/b_img.png,gt/1.png\n"), "quotation mark"));
   CHECK(contains(why("image,mask\n"), "contains no images"));
   CHECK(contains(why(""), "bad.csv: is empty"));
+}
+
+TEST_CASE("dataset: lists and scores in the encodings and line ends of spreadsheets") {
+  const Folder f;
+  const auto utf16 = [](const std::u16string& text, bool big_endian) {
+    std::string bytes = big_endian ? "\xfe\xff" : "\xff\xfe";
+    for (const char16_t c : text)
+      bytes += big_endian ? std::string{char(c >> 8), char(c & 255)} : std::string{char(c & 255), char(c >> 8)};
+    return bytes;
+  };
+  const std::vector<std::string> want{"a", "", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x94\xac", "b"};  // ä, €, a microscope
+  const auto lines_of = [&](const std::string& bytes) { return csv_lines(write_bytes(f / "l.csv", bytes)); };
+  for (const std::string end : {"\n", "\r\n", "\r"})
+    for (const std::string mark : {"", "\xef\xbb\xbf"}) {
+      const std::string all = mark + want[0] + end + want[1] + end + want[2] + end + want[3];
+      CHECK(lines_of(all) == want);
+      CHECK(lines_of(all + end) == want);
+    }
+  for (const bool big_endian : {false, true})
+    CHECK(lines_of(utf16(u"a\r\n\r\n\u00e4\u20ac\U0001f52c\r\nb\r\n", big_endian)) == want);
+  const auto why = [&](const std::string& bytes) { return refusal([&] { lines_of(bytes); }); };
+  CHECK(contains(why(std::string("\xff\xfe\x61\0\x62", 5)),
+                 "l.csv: is not a text file in UTF-8; save it as CSV in UTF-8"));
+  CHECK(contains(why(utf16(u"\xd83d", false)), "is not a text file"));   // half of a character
+  CHECK(contains(why(std::string("a\0b\0", 4)), "is not a text file"));  // without the mark
+  // The readers of lists and of scores.
+  put_image(f / "a.png"), put_labels(f / "1.png");
+  for (const bool big_endian : {false, true}) {
+    write_bytes(f / "list.csv", utf16(u"image,mask\r\na.png,1.png\r\n", big_endian));
+    CHECK(stems(find_pairs(f.path() / "list.csv")) == std::vector<std::string>{"a"});
+    write_bytes(f / "s.csv", utf16(u"label,score\r\n2,0.5\r\n1,0.25\r\n", big_endian));
+    CHECK(read_confidence(f / "s.csv", 2) == std::vector<double>{0.25, 0.5});
+  }
+  for (const std::string mark : {"", "\xef\xbb\xbf"})
+    for (const std::string end : {"\n", "\r\n", "\r"}) {
+      write_bytes(f / "s.csv", mark + "label, score" + end + "2,0.5" + end + end + "1,0.25" + end);
+      CHECK(read_confidence(f / "s.csv", 2) == std::vector<double>{0.25, 0.5});
+    }
+  write_bytes(f / "s.csv", "label,score\n1,0.5\n\n2,x\n");
+  CHECK(contains(refusal([&] { read_confidence(f / "s.csv", 2); }), "s.csv, line 4: score is 'x'"));
 }
 
 TEST_CASE("dataset: images and labels without a partner are refused by name") {

@@ -8,6 +8,7 @@
 #include "data/files/planes.h"
 #include "engine/files.h"
 #include "tests/support/file_support.h"
+#include "tests/support/tiff_support.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -53,45 +54,6 @@ bool noted(const std::vector<std::string>& notes, const std::string& part) {
     if (contains(note, part)) return true;
   return false;
 }
-
-std::string little(uint64_t v, int bytes) {
-  std::string s;
-  for (int i = 0; i < bytes; ++i)
-    s += i < 8 ? char(v >> 8 * i & 255) : '\0';
-  return s;
-}
-
-/// A TIFF with one strip: tags with one 32-bit value each, followed by the pixels.
-std::string tiff_of(std::map<int, uint32_t> tags, const std::string& pixels) {
-  tags[273] = uint32_t(8 + 2 + 12 * (tags.size() + 1 - tags.count(273)) + 4);
-  std::string file = std::string("II*\0", 4) + little(8, 4) + little(tags.size(), 2);
-  for (const auto& [tag, value] : tags)
-    file += little(uint64_t(tag), 2) + little(4, 2) + little(1, 4) + little(value, 4);
-  return file + little(0, 4) + pixels;
-}
-// 256 width, 257 height, 258 bits, 262 photometric, 274 orientation, 277 samples, 278 rows, 279 bytes, 339 format
-std::map<int, uint32_t> tags_of(uint32_t width, uint32_t height, uint32_t bits, const std::string& pixels) {
-  return {{256, width}, {257, height}, {258, bits}, {262, 1}, {278, height}, {279, uint32_t(pixels.size())}};
-}
-
-struct Bmp {
-  int32_t width = 3, height = 2;
-  int bits = 8, compression = 0;
-  std::string palette = {}, pixels = {}, masks = {};
-  int header = 40;
-
-  std::string bytes() const {
-    const size_t offset = 14 + size_t(header) + masks.size() + palette.size();
-    std::string s = "BM" + little(offset + pixels.size(), 4) + little(0, 4) + little(offset, 4);
-    s += little(uint64_t(header), 4);
-    if (header == 12)
-      s += little(uint64_t(width), 2) + little(uint64_t(height), 2) + little(1, 2) + little(uint64_t(bits), 2);
-    else
-      s += little(uint32_t(width), 4) + little(uint32_t(height), 4) + little(1, 2) + little(uint64_t(bits), 2) +
-           little(uint64_t(compression), 4) + little(0, 12) + little(palette.size() / 4, 4) + little(0, 4);
-    return s + masks + palette + pixels;
-  }
-};
 
 std::string grey_ramp(int n, int step) {
   std::string palette;
@@ -225,7 +187,7 @@ TEST_CASE("formats: an invalid orientation tag is ignored; a broken list of imag
   CHECK(values<uint8_t>(read_image(write_bytes(folder / "a.tif", tiff_of(tags, pixels)))) ==
         std::vector<uint8_t>{'a', 'b', 'c', 'd', 'e', 'f'});
   std::string chained = tiff_of(tags_of(3, 2, 8, pixels), pixels);
-  chained.replace(8 + 2 + 12 * 7, 4, little(100000, 4));  // the next image would lie beyond the end of the file
+  chained.replace(8 + 2 + 12 * 7, 4, little_endian(100000, 4));  // the next image would lie beyond the end of the file
   CHECK(contains(image_refusal(write_bytes(folder / "b.tif", chained)), "its list of images is incomplete"));
 }
 
@@ -292,7 +254,7 @@ TEST_CASE("formats: images ignore a look-up table; labels and masks take the bla
   std::string blue;  // a palette that rises smoothly from black to blue
   for (int i = 0; i < 256; ++i)
     blue += std::string{char(i), char(i / 2), 0, 0};
-  Bmp ramp{.palette = blue, .pixels = std::string("\x05\x09\xc8\0\x01\x02\x03\0", 8)};
+  BmpFile ramp{.palette = blue, .pixels = std::string("\x05\x09\xc8\0\x01\x02\x03\0", 8)};
   CHECK(values<uint8_t>(read_image(write_bytes(folder / "a.bmp", ramp.bytes()))) ==
         std::vector<uint8_t>{1, 2, 3, 5, 9, 200});
   // Pillow's palette for a black and white mask: index 0 is white.
@@ -303,7 +265,7 @@ TEST_CASE("formats: images ignore a look-up table; labels and masks take the bla
   CHECK(noted(mask.notes, "is black in its palette"));
   // A palette without black: ids are unchanged. Two black entries, neither of them 0: ambiguous.
   const std::string red("\0\0\xff\0", 4), green("\0\xff\0\0", 4), black("\0\0\0\0", 4);
-  Bmp some{.palette = red + green + green, .pixels = std::string("\0\x01\x02\0\0\0\0\0", 8)};
+  BmpFile some{.palette = red + green + green, .pixels = std::string("\0\x01\x02\0\0\0\0\0", 8)};
   CHECK(read_labels(write_bytes(folder / "b.bmp", some.bytes())).count == 2);
   some.palette = red + black + black;
   CHECK(
@@ -314,7 +276,7 @@ TEST_CASE("formats: images ignore a look-up table; labels and masks take the bla
 
 TEST_CASE("formats: BMP with every bit depth, header and row order") {
   const Folder folder;
-  const auto read = [&](const Bmp& bmp) { return read_image(write_bytes(folder / "a.bmp", bmp.bytes())); };
+  const auto read = [&](const BmpFile& bmp) { return read_image(write_bytes(folder / "a.bmp", bmp.bytes())); };
   using V = std::vector<uint8_t>;
   const std::string rows("\3\4\5\0\0\1\2\0", 8);  // the bottom row first
   const std::string ramp = grey_ramp(6, 10);
@@ -331,22 +293,31 @@ TEST_CASE("formats: BMP with every bit depth, header and row order") {
   const auto colours = [&](int bits_, int compression, const std::string& masks, std::vector<uint32_t> row) {
     std::string line;
     for (uint32_t v : row)
-      line += little(v, bits_ / 8);
+      line += little_endian(v, bits_ / 8);
     line.resize((line.size() + 3) / 4 * 4);
     return values<uint8_t>(
         read({.height = 1, .bits = bits_, .compression = compression, .pixels = line, .masks = masks}));
   };
   const V rgb{255, 0, 0, 0, 255, 0, 0, 0, 255};
   CHECK(colours(16, 0, "", {0x7c00, 0x03e0, 0x001f}) == rgb);
-  CHECK(colours(16, 3, little(0xf800, 4) + little(0x7e0, 4) + little(0x1f, 4), {0xf800, 0x7e0, 0x1f}) == rgb);
+  CHECK(colours(16, 3, little_endian(0xf800, 4) + little_endian(0x7e0, 4) + little_endian(0x1f, 4),
+                {0xf800, 0x7e0, 0x1f}) == rgb);
   CHECK(colours(24, 0, "", {0xff0000, 0xff00, 0xff}) == rgb);
   CHECK(colours(32, 0, "", {0xff0000, 0xff00, 0xff}) == rgb);
-  CHECK(colours(32, 3, little(0xff, 4) + little(0xff00, 4) + little(0xff0000, 4), {0xff, 0xff00, 0xff0000}) == rgb);
+  CHECK(colours(32, 3, little_endian(0xff, 4) + little_endian(0xff00, 4) + little_endian(0xff0000, 4),
+                {0xff, 0xff00, 0xff0000}) == rgb);
   CHECK(colours(16, 0, "", {0x4210, 0, 0})[0] == 132);  // 16 / 31 of 255, rounded
   // Two pixels of 1; 3, 2, 4 literally (and a padding byte); end of row. Skip one pixel; 5; 1; end of bitmap.
   const std::string rle8("\x02\x01\0\x03\x03\x02\x04\0\0\0\0\x02\x01\0\x01\x05\x01\x01\0\x01", 20);
   const Image runs = read({.width = 5, .compression = 1, .palette = ramp, .pixels = rle8});
   CHECK(values<uint8_t>(runs) == V{0, 50, 10, 0, 0, 10, 10, 30, 20, 40});
+  // The mark of the end may be missing, but no pixel.
+  const std::string end("\0\0\0\x01", 4), row("\x03\x01\0\0\x03\x02", 6);
+  for (const std::string& mark : {end, end.substr(0, 2), end.substr(0, 1), std::string()})
+    CHECK(values<uint8_t>(read({.compression = 1, .palette = ramp, .pixels = row + mark})) ==
+          V{20, 20, 20, 10, 10, 10});
+  const std::string literal("\x03\x01\0\0\0\x03\x02\x04\0", 9);  // without its padding byte
+  CHECK(values<uint8_t>(read({.compression = 1, .palette = ramp, .pixels = literal})) == V{20, 40, 0, 10, 10, 10});
   const std::string rle4("\x03\x12\0\0\0\x03\x34\x50\0\x01", 10);
   CHECK(values<uint8_t>(read({.bits = 4, .compression = 2, .palette = ramp, .pixels = rle4})) ==
         V{30, 40, 50, 10, 20, 10});
@@ -354,12 +325,14 @@ TEST_CASE("formats: BMP with every bit depth, header and row order") {
 
 TEST_CASE("formats: inconsistent BMP files are refused, the same way in every run") {
   const Folder folder;
-  const auto why = [&](const Bmp& bmp) { return image_refusal(write_bytes(folder / "a.bmp", bmp.bytes())); };
+  const auto why = [&](const BmpFile& bmp) { return image_refusal(write_bytes(folder / "a.bmp", bmp.bytes())); };
   const std::string rows("\3\4\5\0\0\1\2\0", 8), ramp = grey_ramp(6, 10);
   CHECK(contains(why({.palette = grey_ramp(4, 10), .pixels = rows}), "pixels of colour 4, but its palette ends at 3"));
   CHECK(read_labels(folder / "a.bmp").count == 5);  // labels do not need a palette
   CHECK(contains(why({.palette = ramp, .pixels = rows.substr(0, 7)}), "pixels are missing"));
   CHECK(contains(why({.compression = 1, .palette = ramp, .pixels = std::string("\x03\x01\0\0", 4)}),
+                 "pixels are missing"));
+  CHECK(contains(why({.compression = 1, .palette = ramp, .pixels = std::string("\x03\x01\0\0\x02\x01", 6)}),
                  "pixels are missing"));
   CHECK(contains(why({.height = -2, .compression = 1, .palette = ramp, .pixels = std::string("\0\x01", 2)}),
                  "stored top-down"));
@@ -468,8 +441,8 @@ TEST_CASE("formats: .npy in Fortran order, big-endian and in half precision") {
                        const std::string& elements) {
     std::string header = "{'descr': '" + descr + "', 'fortran_order': " + order + ", 'shape': " + shape + ", }";
     header.resize(117, ' ');
-    return read_npy(
-        write_bytes(folder / "a.npy", std::string("\x93NUMPY\x01\0", 8) + little(118, 2) + header + "\n" + elements));
+    return read_npy(write_bytes(folder / "a.npy",
+                                std::string("\x93NUMPY\x01\0", 8) + little_endian(118, 2) + header + "\n" + elements));
   };
   const Array turned = npy("|u1", "True", "(2, 3)", "adbecf");
   CHECK(turned.shape == std::vector<int64_t>{2, 3});

@@ -3,10 +3,11 @@
 #include <functional>
 #include <random>
 
-#include "data/files/image.h"
 #include "data/arrays/npy.h"
+#include "data/files/image.h"
 #include "engine/files.h"
 #include "tests/support/file_support.h"
+#include "tests/support/tiff_support.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -228,4 +229,99 @@ TEST_CASE("image: unreadable files are refused in one sentence with the file's n
   CHECK(contains(image_refusal(samples / "nan.tif"), "NaN"));
   CHECK(contains(image_refusal(samples / "negative.tif"), "negative"));
   CHECK(contains(image_refusal(samples / "i64_strips.tif"), "int64 pixels"));
+}
+
+namespace {
+
+/// A TIFF of one row of numbers with a palette of 2^bits colours, `components` of a number as red, green and blue.
+std::string with_palette(int bits, const std::vector<uint32_t>& numbers,
+                         const std::function<std::vector<uint32_t>(uint32_t)>& components) {
+  std::string pixels;
+  for (const uint32_t n : numbers)
+    pixels += little_endian(n, bits / 8);
+  TiffFile file{{{273, {0}}, {278, {1}}}, pixels};
+  for (const auto& [tag, value] : tags_of(uint32_t(numbers.size()), 1, uint32_t(bits), pixels))
+    file.tags[tag] = {value};
+  file.tags[262] = {3};
+  std::vector<uint32_t>& map = file.tags[320];
+  map.resize(size_t(3) << bits);
+  for (uint32_t i = 0; i < 1u << bits; ++i)
+    for (uint32_t c = 0; c < 3; ++c)
+      map[(c << bits) + i] = components(i)[c];
+  return file.bytes();
+}
+
+template <class T>
+std::vector<int> numbers_of(const Image& image) {
+  const T* p = image.as<T>();
+  return {p, p + image.pixels.size() / sizeof(T)};
+}
+
+}  // namespace
+
+TEST_CASE("image: a palette of 16 bits keeps its 16 bits") {
+  const Folder folder;
+  const auto read = [&](const std::function<std::vector<uint32_t>(uint32_t)>& components) {
+    return read_image(write_bytes(folder / "a.tif", with_palette(16, {0, 222, 978, 65535}, components)));
+  };
+  const Image same = read([](uint32_t i) { return std::vector{i, i, i}; });
+  CHECK(numbers_of<uint16_t>(same) == std::vector<int>{0, 222, 978, 65535});
+  CHECK(same.notes.empty());
+  const Image green = read([](uint32_t i) { return std::vector{0u, i, 0u}; });
+  CHECK(numbers_of<uint16_t>(green) == std::vector<int>{0, 222, 978, 65535});
+  CHECK(green.notes == std::vector<std::string>{"its palette was ignored, because it only displays the intensities"});
+  const Image inverted = read([](uint32_t i) { return std::vector(3, 65535 - i); });
+  CHECK(numbers_of<uint16_t>(inverted) == std::vector<int>{65535, 65313, 64557, 0});
+  CHECK(inverted.notes == std::vector<std::string>{"converted to the greys of its palette"});
+  const Image colours = read([](uint32_t i) { return std::vector{i, 65535 - i, 7u}; });
+  CHECK(numbers_of<uint16_t>(colours) == std::vector<int>{0, 65535, 7, 222, 65313, 7, 978, 64557, 7, 65535, 0, 7});
+  // Colours of 8 bits, in either form.
+  for (const uint32_t factor : {256u, 257u}) {
+    const Image eight = read([=](uint32_t i) { return std::vector{factor * (i >> 8), factor * (255 - (i >> 8)), 0u}; });
+    CHECK(numbers_of<uint8_t>(eight) == std::vector<int>{0, 255, 0, 0, 255, 0, 3, 252, 0, 255, 0, 0});
+  }
+  const Labels labels = read_labels(write_bytes(
+      folder / "b.tif", with_palette(16, {0, 5, 1, 0}, [](uint32_t i) { return std::vector(3, 65535 - i); })));
+  CHECK(labels.ids == std::vector<int32_t>{0, 2, 1, 0});
+}
+
+TEST_CASE("image: a palette that changes numbers is reported, and the pixels that occur do not decide about it") {
+  const Folder folder;
+  using Colours = std::function<std::vector<uint32_t>(uint32_t)>;
+  const auto read = [&](const std::vector<uint32_t>& numbers, const Colours& components) {
+    return read_image(write_bytes(folder / "a.tif", with_palette(8, numbers, components)));
+  };
+  const std::string ignored = "its palette was ignored, because it only displays the intensities";
+  const auto grey = [](auto f) { return Colours([f](uint32_t i) { return std::vector(3, uint32_t(f(i)) * 257); }); };
+  const Image same = read({0, 10, 207}, grey([](uint32_t i) { return i; }));
+  CHECK(numbers_of<uint8_t>(same) == std::vector<int>{0, 10, 207});
+  CHECK(same.notes.empty());
+  const Image inverted = read({10, 207}, grey([](uint32_t i) { return 255 - i; }));
+  CHECK(numbers_of<uint8_t>(inverted) == std::vector<int>{245, 48});
+  CHECK(inverted.notes == std::vector<std::string>{"converted to the greys of its palette"});
+  const Image brighter = read({10, 207}, grey([](uint32_t i) { return i < 128 ? 2 * i : 255; }));
+  CHECK(numbers_of<uint8_t>(brighter) == std::vector<int>{10, 207});
+  CHECK(brighter.notes == std::vector<std::string>{ignored});
+  // Look-up tables that mark saturated pixels: HiLo, and one that marks several numbers over a ramp of one colour.
+  const Colours hilo = [](uint32_t i) {
+    return i == 0 ? std::vector{0u, 0u, 65535u} : i == 255 ? std::vector{65535u, 0u, 0u} : std::vector(3, i * 257);
+  };
+  const Colours glow = [](uint32_t i) {
+    return i < 4     ? std::vector{0u, 65535u, 0u}
+           : i > 250 ? std::vector{0u, 0u, 65535u}
+                     : std::vector{i * 257, i * 128, 0u};
+  };
+  for (const Colours& table : {hilo, glow})
+    for (const std::vector<uint32_t>& numbers : {std::vector<uint32_t>{10, 20}, {10, 255}, {0, 255}}) {
+      const Image marked = read(numbers, table);
+      CHECK(marked.channels == 1);
+      CHECK(numbers_of<uint8_t>(marked) == std::vector<int>(numbers.begin(), numbers.end()));
+      CHECK(marked.notes == std::vector<std::string>{ignored});
+    }
+  // Greys with one colour among them are a picture in colours, whether or not the colour occurs.
+  const Colours picture = [](uint32_t i) {
+    return i == 100 ? std::vector{65535u, 0u, 0u} : std::vector(3, (i * 37 % 256) * 257);
+  };
+  CHECK(read({1, 2}, picture).channels == 3);
+  CHECK(read({1, 100}, picture).channels == 3);
 }

@@ -5,8 +5,11 @@
 #include <csignal>
 #include <fstream>
 
+#include "data/files/image_parts.h"
 #include "engine/files.h"
 #include "tests/support/file_support.h"
+#include "tests/support/image_support.h"
+#include "tests/support/tiff_support.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -48,23 +51,6 @@ std::string png_header(uint32_t width, uint32_t height) {
          chunk("IEND", "");
 }
 
-/// A little-endian TIFF with one strip: these 32-bit tags, followed by `pixels`.
-std::string tiff_with(std::vector<std::pair<int, uint32_t>> tags, const std::string& pixels) {
-  std::string file = "II*";
-  const auto put = [&](uint64_t v, int bytes) {
-    for (int i = 0; i < bytes; ++i)
-      file += char(v >> 8 * i & 255);
-  };
-  put(0, 1), put(8, 4);
-  tags.push_back({273, uint32_t(8 + 2 + 12 * (tags.size() + 1) + 4)});
-  std::sort(tags.begin(), tags.end());
-  put(tags.size(), 2);
-  for (const auto& [tag, value] : tags)
-    put(uint64_t(tag), 2), put(4, 2), put(1, 4), put(value, 4);
-  put(0, 4);
-  return file + pixels;
-}
-
 }  // namespace
 
 TEST_CASE("image: a header with a larger size than the file's data is refused") {
@@ -77,8 +63,8 @@ TEST_CASE("image: a header with a larger size than the file's data is refused") 
   CHECK(contains(png(0, 5), "a.png: "));
   write_bytes(folder / "large.png", png_header(46341, 46341) + std::string(1 << 16, '\0'));
   CHECK(contains(image_refusal(folder / "large.png"), "large.png: has 46341 x 46341 pixels; the limit is"));
-  const auto tiff = [&](std::vector<std::pair<int, uint32_t>> tags) {
-    return image_refusal(write_bytes(folder / "a.tif", tiff_with(std::move(tags), std::string(64, '\1'))));
+  const auto tiff = [&](const std::map<int, uint32_t>& tags) {
+    return image_refusal(write_bytes(folder / "a.tif", tiff_of(tags, std::string(64, '\1'))));
   };
   // 256 width, 257 height, 258 bits, 259 compression, 262 photometric, 277 samples, 278 rows, 279 bytes of the strip
   CHECK(contains(tiff({{256, 0x7fffffff}, {257, 0x7fffffff}, {258, 8}, {262, 1}, {279, 64}}),
@@ -90,7 +76,7 @@ TEST_CASE("image: a header with a larger size than the file's data is refused") 
   CHECK(contains(tiff({{256, 8}, {257, 8}, {258, 40}, {262, 1}, {279, 64}}), "40 bits per sample"));
   CHECK(contains(tiff({{256, 8}, {257, 8}, {258, 8}, {262, 5}, {279, 64}}), "photometric"));
   CHECK(read_image(write_bytes(folder / "b.tif",
-                               tiff_with({{256, 8}, {257, 8}, {258, 8}, {262, 1}, {279, 64}}, std::string(64, '\1'))))
+                               tiff_of({{256, 8}, {257, 8}, {258, 8}, {262, 1}, {279, 64}}, std::string(64, '\1'))))
             .pixels == std::vector<std::byte>(64, std::byte{1}));
 }
 
@@ -200,4 +186,132 @@ TEST_CASE("image: writing to a symbolic link replaces its target; a device is wr
   CHECK(read_labels(folder / "there/a.png").count == 2);
   CHECK(contains(refusal([] { write_atomically("/dev/full", "text"); }), "/dev/full: cannot be written"));
   CHECK_FALSE(std::filesystem::is_regular_file("/dev/full"));
+}
+
+namespace {
+
+/// A TIFF with the pixels 4 y + x: 20 x 40 in tiles of 16 x 16, or 4 x 5 in strips of one row. Those whose number is in
+/// `missing` are not stored.
+TiffFile sparse(bool tiled, const std::vector<size_t>& missing, uint32_t compression = 1) {
+  const uint32_t height = tiled ? 20 : 4, width = tiled ? 40 : 5, across = tiled ? 3 : 1, side = 16;
+  TiffFile file{{{256, {width}}, {257, {height}}, {258, {8}}, {259, {compression}}, {262, {1}}}, ""};
+  std::vector<uint32_t> places, sizes;
+  for (size_t k = 0; k < (tiled ? 6 : height); ++k) {
+    std::string chunk;
+    for (uint32_t y = 0; y < (tiled ? side : 1); ++y) {
+      if (compression == 32773) chunk += char((tiled ? side : width) - 1);  // PackBits: so many bytes, and one more
+      for (uint32_t x = 0; x < (tiled ? side : width); ++x)
+        chunk += char((y + uint32_t(k) / across * (tiled ? side : 1)) * 4 + x + uint32_t(k) % across * side);
+    }
+    const bool is_missing = std::find(missing.begin(), missing.end(), k) != missing.end();
+    places.push_back(is_missing ? nowhere : uint32_t(file.pixels.size()));
+    sizes.push_back(is_missing ? 0 : uint32_t(chunk.size()));
+    if (!is_missing) file.pixels += chunk;
+  }
+  if (tiled)
+    file.tags[322] = file.tags[323] = {side}, file.tags[324] = places, file.tags[325] = sizes;
+  else
+    file.tags[278] = {1}, file.tags[273] = places, file.tags[279] = sizes;
+  return file;
+}
+
+}  // namespace
+
+TEST_CASE("image: strips and tiles that a TIFF does not store are 0, which is noted") {
+  const Folder folder;
+  for (const uint32_t compression : {1u, 32773u})
+    for (const bool tiled : {false, true}) {
+      CAPTURE(compression);
+      CAPTURE(tiled);
+      const Image image = read_image(write_bytes(folder / "a.tif", sparse(tiled, {0, 3}, compression).bytes()));
+      int wrong = 0;
+      for (int y = 0; y < image.height; ++y)
+        for (int x = 0; x < image.width; ++x) {
+          const int chunk = tiled ? y / 16 * 3 + x / 16 : y;
+          wrong += image.as<uint8_t>()[y * image.width + x] != (chunk == 0 || chunk == 3 ? 0 : 4 * y + x);
+        }
+      CHECK(wrong == 0);
+      const std::string note = std::string("2 of its ") + (tiled ? "6 tiles" : "4 strips");
+      CHECK(image.notes == std::vector<std::string>{note + " are not stored, so their pixels are 0"});
+      CHECK(read_labels(folder / "a.tif").notes == image.notes);
+      CHECK(read_image(write_bytes(folder / "a.tif", sparse(tiled, {}, compression).bytes())).notes.empty());
+    }
+  // A part says the same as the whole image.
+  write_bytes(folder / "a.tif", sparse(true, {0, 3}).bytes());
+  const Image part = read_image_part(folder / "a.tif", {}, {16, 12, 4, 6});
+  CHECK(part.notes == read_image(folder / "a.tif").notes);
+  CHECK(part.pixels == cut(read_image(folder / "a.tif"), {16, 12, 4, 6}).pixels);
+  // An empty label image, none of whose tiles is stored.
+  const Labels none = read_labels(write_bytes(folder / "b.tif", sparse(true, {0, 1, 2, 3, 4, 5}).bytes()));
+  CHECK(none.count == 0);
+  CHECK(none.notes == std::vector<std::string>{"none of its pixels is stored, so all are 0"});
+  TiffFile large{{{256, {2048}}, {257, {4096}}, {258, {8}}, {262, {1}}, {322, {2048}}, {323, {2048}}}, ""};
+  large.tags[324] = {nowhere, nowhere}, large.tags[325] = {0, 0};
+  CHECK(read_labels(write_bytes(folder / "c.tif", large.bytes())).count == 0);
+  TiffFile strip{{{256, {300}}, {257, {300}}, {258, {8}}, {262, {1}}, {273, {nowhere}}, {278, {300}}, {279, {0}}}, ""};
+  CHECK(read_labels(write_bytes(folder / "d.tif", strip.bytes())).notes == none.notes);  // libtiff divides the strip
+}
+
+TEST_CASE("image: strips and tiles of a TIFF that are lost, or stand for missing data, are refused") {
+  const Folder folder;
+  const auto why = [&](const TiffFile& file) { return image_refusal(write_bytes(folder / "a.tif", file.bytes())); };
+  TiffFile file = sparse(true, {1});
+  file.tags[325][1] = 256;
+  CHECK(contains(why(file), "a.tif: is a truncated or damaged TIFF file (its tile 1 has no place)"));
+  file = sparse(false, {});
+  file.tags[279][2] = 0;
+  CHECK(contains(why(file), "(its strip 2 has no size)"));
+  file.tags[279] = {5, 5, 3, 5};
+  CHECK(contains(why(file), "(its strip 2 has 3 bytes instead of 5)"));
+  file = sparse(true, {});
+  file.tags[324].resize(4), file.tags[325].resize(4);  // libtiff appends zeros
+  CHECK(contains(why(file), "(it lists 4 of its 6 tiles)"));
+  file = sparse(true, {1, 2});
+  file.texts[42113] = "-9999";
+  CHECK(
+      contains(why(file), "a.tif: does not hold 2 of its 6 tiles, whose pixels have the value -9999 for missing data"));
+  file.texts[42113] = "0";
+  CHECK(read_image(write_bytes(folder / "a.tif", file.bytes())).notes.size() == 1);
+  // Several images behind a single directory, whose place is lost.
+  file = sparse(false, {0});
+  file.tags[278] = {4}, file.tags[273] = {nowhere}, file.tags[279] = {0};
+  file.texts[270] = "ImageJ=1.53t\nimages=2\nslices=2\n";
+  CHECK(contains(refusal([&] {
+                   read_image(write_bytes(folder / "a.tif", file.bytes()), {"", {}, "Z=1"});
+                 }),
+                 "a.tif: "));
+}
+
+TEST_CASE("image: a predictor with a compression that has none is refused") {
+  const Folder folder;
+  for (const uint32_t compression : {1u, 32773u})
+    for (const uint32_t predictor : {1u, 2u, 3u}) {
+      CAPTURE(compression);
+      TiffFile file = sparse(false, {}, compression);
+      file.tags[317] = {predictor};
+      write_bytes(folder / "a.tif", file.bytes());
+      if (predictor == 1)
+        CHECK(read_image(folder / "a.tif").as<uint8_t>()[6] == 5);
+      else
+        CHECK(contains(image_refusal(folder / "a.tif"),
+                       "a.tif: has the predictor " + std::to_string(predictor) + " with the compression " +
+                           (compression == 1 ? "none" : "PackBits") + ", for which TIFF defines none"));
+    }
+}
+
+TEST_CASE("image: kinds of JPEG and of JPEG in TIFF that are not supported are not called damaged") {
+  const Folder folder;
+  const auto jpeg = [&](const std::string& marker) {
+    const std::string frame("\0\x0b\x08\0\x01\0\x01\x01\x01\x11\0", 11);
+    return image_refusal(write_bytes(folder / "a.jpg", "\xff\xd8\xff" + marker + frame + std::string(20, '\0')));
+  };
+  CHECK(contains(jpeg("\xf7"), "a.jpg: is a JPEG-LS file; save it as PNG or TIFF"));
+  CHECK(contains(jpeg("\xde"), "a.jpg: is an unsupported kind of JPEG file ("));  // hierarchical
+  CHECK(contains(jpeg("\xc3"), "a.jpg: is an unsupported kind of JPEG file ("));  // lossless
+  CHECK(contains(jpeg("\x02"), "a.jpg: is a truncated or damaged JPEG file ("));
+  const std::string lossless("\xff\xd8\xff\xc3\0\x0b\x08\0\x02\0\x03\x01\x01\x11\0\xff\xd9", 17);
+  std::map<int, uint32_t> tags = tags_of(3, 2, 8, lossless);
+  tags[259] = 7;
+  CHECK(contains(image_refusal(write_bytes(folder / "a.tif", tiff_of(tags, lossless))),
+                 "a.tif: is a TIFF file of an unsupported kind ("));
 }

@@ -1,7 +1,7 @@
 #include <optional>
 
-#include "data/dataset/dataset.h"
 #include "data/arrays/npy.h"
+#include "data/dataset/dataset.h"
 #include "data/metrics/metrics.h"
 #include "kernels/runtime/platform.h"
 #include "tests/support/file_support.h"
@@ -213,4 +213,35 @@ TEST_CASE("planes: overlapping masks of a DSB folder are kept as planes") {
   REQUIRE(std::holds_alternative<Planes>(planes));
   CHECK(std::get<Planes>(planes).objects.size() == 3);
   CHECK(read_pair_labels(crossing).ids == std::vector<int32_t>{1, 1, 2, 0, 3, 2});  // the first mask wins
+}
+
+TEST_CASE("planes: masks of a DSB folder that are no object of their own are reported") {
+  const Folder f;
+  const auto put = [&](const std::string& name, std::vector<size_t> pixels, int value = 255) {
+    Image mask{2, 3, 1, PixelType::u8, std::vector<std::byte>(6)};
+    for (const size_t p : pixels)
+      mask.pixels[p] = std::byte(value);
+    write_png(f / name, mask);
+  };
+  put("n/images/n.png", {}), put("n/masks/a.png", {0, 1}), put("n/masks/b.png", {2, 5}),
+      put("n/masks/c.png", {0, 1}, 7);
+  const Pair pair = find_pairs(f.path())[0];
+  const std::vector<std::string> repeated{
+      "1 of its masks, such as c.png, repeat another one pixel by pixel and are left out"};
+  CHECK(read_pair_labels(pair).notes == repeated);
+  CHECK(read_pair_labels(pair, 2, 3).notes == repeated);
+  const Objects once = read_pair_objects(pair);
+  REQUIRE(std::holds_alternative<Labels>(once));  // no two objects share a pixel
+  CHECK(std::get<Labels>(once).ids == std::vector<int32_t>{1, 1, 2, 0, 0, 2});
+  CHECK(std::get<Labels>(once).notes == repeated);
+  // Under two others together; and without a pixel.
+  put("n/masks/c.png", {1, 2}), put("n/masks/d.png", {}), put("n/masks/e.png", {});
+  const Pair more = find_pairs(f.path())[0];
+  CHECK(read_pair_labels(more).notes ==
+        std::vector<std::string>{
+            "2 of its masks, such as d.png, contain no object",
+            "1 of its masks, such as c.png, lie under earlier ones with all their pixels and are lost"});
+  const Objects planes = read_pair_objects(more);
+  REQUIRE(std::holds_alternative<Planes>(planes));
+  CHECK(std::get<Planes>(planes).objects.size() == 3);
 }

@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 
+#include "data/report/flow_picture.h"
 #include "data/report/overlay.h"
 #include "data/report/report.h"
 #include "data/synth/synth.h"
@@ -199,4 +200,16 @@ TEST_CASE("report: pictures are embedded as base64 (RFC 4648 vectors)") {
 
 TEST_CASE("report: a row with a different number of cells than columns is refused") {
   CHECK_THROWS_AS(report_html({"t", "", {{"x", {"a", "b"}, {{"1"}}, ""}}, {}}), Error);
+}
+
+TEST_CASE("flow picture: the hue is the direction, and the brightness the length") {
+  const std::vector<float> field{1, 0, -1, 0, 0.5f, 0, 0, 1, 0, -1, 0, 0};  // x of six pixels, then y
+  const auto values = [](const Image& image) {
+    return std::vector<uint8_t>(image.as<uint8_t>(), image.as<uint8_t>() + image.pixels.size());
+  };
+  const Image picture = flow_picture(2, 3, field);
+  const std::vector<uint8_t> want{255, 0, 0, 128, 255, 0, 0, 255, 255, 128, 0, 255, 128, 0, 0, 0, 0, 0};
+  CHECK(values(picture) == want);
+  const Image longer = flow_picture(1, 2, {40, 20, 0, 0});
+  CHECK(values(longer) == std::vector<uint8_t>{255, 0, 0, 128, 0, 0});
 }

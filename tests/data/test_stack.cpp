@@ -6,6 +6,7 @@
 #include "data/files/stack_planes.h"
 #include "data/objects/write_stack.h"
 #include "tests/support/file_support.h"
+#include "tests/support/tiff_support.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -31,6 +32,52 @@ TEST_CASE("stack: a TIFF's resolution in centimetres is its pixel size, unless i
   CHECK(!size_of(118.11, centimetre));  // 300 pixels per inch
   CHECK(!size_of(40000, inch));
   CHECK(!size_of(40000, none));
+}
+
+TEST_CASE("stack: a resolution that ImageJ copied from the tags for printing is no pixel size") {
+  const auto size_of = [](const std::string& unit, double pixels_per_unit) {
+    return stack_of_imagej("ImageJ=1.54f\nunit=" + unit + "\n", pixels_per_unit, pixels_per_unit)->pixel_size;
+  };
+  CHECK(!size_of("inch", 72));
+  CHECK(!size_of("inch", 100000));  // as in other TIFFs
+  CHECK(!size_of("cm", 28.35));     // 72 pixels per inch
+  CHECK(!size_of("centimeter", 118.11));
+  CHECK(size_of("cm", 40000) == doctest::Approx(0.25));
+  CHECK(size_of("mm", 20) == doctest::Approx(50));  // which no tag for printing gives
+}
+
+TEST_CASE("stack: the shape that tifffile writes names the samples of a page too") {
+  const auto axes_of = [](const std::string& shape, const PageShape& page, const std::string& axes = "") {
+    const std::optional<Stack> s = stack_of_tifffile(
+        "{\"shape\": [" + shape + "]" + (axes.empty() ? "" : ", \"axes\": \"" + axes + "\"") + "}", page);
+    REQUIRE(s);
+    return to_text(*s);
+  };
+  const PageShape planar{6, 8, 3, true}, mixed{6, 8, 3, false}, grey{6, 8, 1, false};
+  CHECK(axes_of("3, 6, 8", planar) == "Y X");
+  CHECK(axes_of("3, 6, 8", planar, "CYX") == "Y X");
+  CHECK(axes_of("5, 3, 6, 8", planar) == "unnamed=5 Y X");
+  CHECK(axes_of("2, 5, 3, 6, 8", planar, "TZSYX") == "T=2 Z=5 Y X");
+  CHECK(axes_of("6, 8, 3", mixed) == "Y X");
+  CHECK(axes_of("5, 6, 8, 3", mixed, "ZYXS") == "Z=5 Y X");
+  CHECK(axes_of("3, 3, 3", {3, 3, 3, false}) == "Y X");  // whichever dimension is meant, it is one image
+  CHECK(axes_of("3, 3, 3", {3, 3, 3, true}) == "Y X");
+  CHECK(axes_of("3, 6, 8", grey) == "unnamed=3 Y X");
+  CHECK(axes_of("3, 6, 8, 1", grey, "ZYXC") == "Z=3 Y X");
+  CHECK(!stack_of_tifffile("{\"shape\": [3, 6, 9]}", planar));
+  // The file as a whole.
+  const Folder folder;
+  std::string pixels;
+  for (int i = 0; i < 3 * 6 * 8; ++i)
+    pixels += char(i);
+  TiffFile file{{{256, {8}}, {257, {6}}, {258, {8}}, {262, {2}}, {277, {3}}, {278, {6}}, {284, {2}}}, pixels};
+  file.tags[273] = {0, 48, 96}, file.tags[279] = {48, 48, 48};
+  file.texts[270] = "{\"shape\": [3, 6, 8]}";
+  const Image image = read_image(write_bytes(folder / "a.tif", file.bytes()));
+  CHECK(image.channels == 3);
+  CHECK(image.stack.images == 1);
+  for (int c = 0; c < 3; ++c)
+    CHECK(image.as<uint8_t>()[3 * 11 + c] == 11 + 48 * c);
 }
 
 TEST_CASE("stack: pixels that are not square have no single pixel size, which is reported") {

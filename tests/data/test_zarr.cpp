@@ -13,7 +13,6 @@
 #include "data/files/planes.h"
 #include "data/files/stack_planes.h"
 #include "data/objects/write_stack.h"
-#include "data/report/flow_picture.h"
 #include "engine/crc.h"
 #include "engine/json.h"
 #include "tests/support/file_support.h"
@@ -321,6 +320,31 @@ TEST_CASE("zarr: axes, channel names, pixel size and the planes of chunks that h
   CHECK(contains(blank.notes.back(), "no pixel of the plane is stored"));
 }
 
+TEST_CASE("zarr: the full resolution is read, wherever it is in the list") {
+  const Folder folder;
+  const fs::path store = folder / "a.zarr";
+  const auto list = [&](const std::vector<std::pair<const char*, double>>& datasets) {
+    Json attributes = multiscales("yx", {1, 1});
+    Json& all = attributes[0]["datasets"] = Json::array();
+    for (const auto& [path, scale] : datasets)
+      all.push_back({{"path", path},
+                     {"coordinateTransformations", Json::array({{{"type", "scale"}, {"scale", {scale, scale}}}})}});
+    write_bytes(store / ".zattrs", to_text({{"multiscales", attributes}}));
+  };
+  put_ramp(store, nullptr, plain);
+  put(store / "1/.zarray", to_text(zarray({1, 2}, {1, 2}, "<u2")));
+  for (const double scale : {0.5, 1.}) {  // of "1"; some writers give all the same
+    CAPTURE(scale);
+    list({{"1", scale}, {"0", 0.5}, {"2", scale}});
+    CHECK(pixels_of<uint16_t>(read_image(store)) == ramp);
+    CHECK(read_image(store).stack.pixel_size == doctest::Approx(0.5));
+    list({{"0", 0.5}, {"1", scale}, {"2", scale}});  // of which a copy has no "2"
+    CHECK(pixels_of<uint16_t>(read_image(store)) == ramp);
+  }
+  list({{"1", 1}, {"2", 0.25}});
+  CHECK(contains(image_refusal(store), "a.zarr/2"));
+}
+
 TEST_CASE("zarr: of several images in a plate or a series, one must be chosen") {
   const Folder folder;
   const fs::path plate = folder / "plate.zarr", raw = folder / "raw.zarr";
@@ -471,13 +495,4 @@ TEST_CASE("zarr: a store is one image or one label image of a folder, and is not
   const std::vector<ImageFile> merged = merge_images({{slashed, find_images(slashed)}, {folder.path(), images}}, notes);
   CHECK(merged.size() == 2);
   CHECK(find_labels(folder / "a_masks.ome.zarr").begin()->first == "a");
-}
-
-TEST_CASE("flow picture: the hue is the direction, and the brightness the length") {
-  const std::vector<float> field{1, 0, -1, 0, 0.5f, 0, 0, 1, 0, -1, 0, 0};  // x of six pixels, then y
-  const Image picture = flow_picture(2, 3, field);
-  const std::vector<uint8_t> want{255, 0, 0, 128, 255, 0, 0, 255, 255, 128, 0, 255, 128, 0, 0, 0, 0, 0};
-  CHECK(pixels_of<uint8_t>(picture) == want);
-  const Image longer = flow_picture(1, 2, {40, 20, 0, 0});
-  CHECK(pixels_of<uint8_t>(longer) == std::vector<uint8_t>{255, 0, 0, 128, 0, 0});
 }

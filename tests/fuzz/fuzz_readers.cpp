@@ -97,7 +97,8 @@ void description(std::string_view bytes) {
   const std::string text(bytes);
   read_or_refuse("a.tif", [&] {
     stack_of_imagej(text, 1, 1);
-    stack_of_tifffile(text, 7, 9);
+    stack_of_tifffile(text, {7, 9});
+    stack_of_tifffile(text, {7, 9, 3, true});
     stack_of_ome(text, "a.tif");
   });
 }
