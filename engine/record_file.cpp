@@ -5,6 +5,7 @@
 
 #include "engine/files.h"
 #include "engine/fingerprint.h"
+#include "kernels/runtime/platform.h"
 
 namespace basin {
 namespace fs = std::filesystem;
@@ -19,6 +20,14 @@ RecordHead head_of(std::span<const std::byte> record) {
   content.add(record.size());
   content.add(record);
   return {record.size(), content.value()};
+}
+
+/// Throws one sentence if the change of a file fails.
+template <class F>
+void change_file(const fs::path& path, const F& change) {
+  std::error_code error;
+  change(error);
+  if (error) refuse(path.string(), ": cannot be written (", error.message(), ")");
 }
 
 }  // namespace
@@ -43,13 +52,13 @@ RecordFile::RecordFile(fs::path path, std::string key, bool keep) : path_(std::m
   if (!kept_)
     restart();
   else if (good < all.size())
-    fs::resize_file(path_, good);
+    change_file(path_, [&](std::error_code& e) { fs::resize_file(path_, good, e); });
 }
 
 void RecordFile::restart() {
   kept_ = false;
   records_.clear();
-  fs::remove(path_);
+  change_file(path_, [&](std::error_code& e) { fs::remove(path_, e); });
   append(std::as_bytes(std::span(key_)));
 }
 

@@ -4,7 +4,7 @@
 #include "kernels/runtime/view.h"
 
 // Blocked feature maps as vectors: those of a pixel's channels, and the product of matrices of them. In an anonymous
-// namespace, because each file that includes it is compiled for its own instruction sets.
+// namespace, because the files that include it are compiled with different rules for fused multiply-adds.
 
 namespace basin::kernels {
 namespace {

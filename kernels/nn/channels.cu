@@ -165,7 +165,7 @@ void copy_channels(const Exec& exec, FeatureView<const X> from, int from_first, 
     return for_each(exec, int64_t(to.n) * groups * to.h, copy, 4);
   }
   if (exec.device == Device::cpu)
-    return for_each(exec, int64_t(to.n) * count * to.h, CopyRows<X>{from, to, from_first, to_first, count}, 4);
+    return for_each_row_on_cpu(int64_t(to.n) * count * to.h, CopyRows<X>{from, to, from_first, to_first, count});
   const FeatureShape shape(to);
   for_each_feature(exec, shape, CopyChannels<X>{shape, from, from_first, to_first, count, to.data});
 }

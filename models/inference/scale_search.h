@@ -27,8 +27,9 @@ struct FoundScale {
 /// One rule comes before these: an image that is smooth from pixel to pixel, and whose median diameter is more
 /// than 1.26 times the training's, is reduced until it is the training's, even within the training's range. It is
 /// sampled more finely than its detail needs, while large objects of training images are sharp. A still smoother one
-/// is reduced until its median diameter is 0.85 times the training's. And an image whose neighbouring pixels have
-/// nothing to do with each other is not enlarged: noise that is enlarged looks like small objects.
+/// whose median diameter is more than 0.85 times the training's is reduced to 0.85 times. And an image whose
+/// neighbouring pixels have nothing to do with each other is not enlarged: noise that is enlarged looks like small
+/// objects.
 FoundScale find_scale(const Exec&, const Method&, const Predictor&, const Source&, const Appearance& trained);
 /// The same for an image that is read in parts, of which at most max_bytes of pixels are held at a time.
 FoundScale find_scale(const Exec&, const Method&, const Predictor&, const LargeImage&, const Appearance& trained,

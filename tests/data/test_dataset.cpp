@@ -35,21 +35,6 @@ std::string pair_refusal(const fs::path& path) {
   return refusal([&] { find_pairs(path); });
 }
 
-std::vector<Pair> named(const std::vector<std::string>& names) {
-  std::vector<Pair> pairs;
-  for (const std::string& n : names)
-    pairs.push_back({n, n + ".png", {n + "_masks.png"}});
-  return pairs;
-}
-std::vector<std::string> held_out(const std::vector<std::string>& names, double fraction) {
-  const std::vector<bool> held = validation_split(named(names), fraction);
-  std::vector<std::string> out;
-  for (size_t i = 0; i < names.size(); ++i)
-    if (held[i]) out.push_back(names[i]);
-  std::sort(out.begin(), out.end());
-  return out;
-}
-
 using V = std::vector<std::pair<std::string, fs::path>>;
 V images_of(const fs::path& folder) {
   V images;
@@ -430,32 +415,6 @@ TEST_CASE("dataset: labels are stored in the smallest integer type that holds th
     stored.row(133, 60, 100, row.data());
     CHECK(std::equal(row.begin(), row.end(), labels.ids.begin() + 133 * 260 + 60));
   }
-}
-
-TEST_CASE("dataset: the validation split depends on image names only") {
-  std::vector<std::string> names;
-  for (int i = 0; i < 200; ++i)
-    names.push_back("img_" + std::to_string(1000 + i));
-  const std::vector<std::string> tenth = held_out(names, 0.1);
-  CHECK(tenth.size() == 20);
-  std::reverse(names.begin(), names.end());
-  CHECK(held_out(names, 0.1) == tenth);
-  const std::vector<std::string> fifth = held_out(names, 0.2);
-  CHECK(std::includes(fifth.begin(), fifth.end(), tenth.begin(), tenth.end()));
-  // Consecutively numbered names are spread over the split, not chosen in runs.
-  int neighbours = 0;
-  for (size_t i = 1; i < tenth.size(); ++i)
-    neighbours += std::stoi(tenth[i].substr(4)) == std::stoi(tenth[i - 1].substr(4)) + 1;
-  CHECK(neighbours < 8);
-  CHECK(held_out({"a", "b", "c"}, 0.01).size() == 1);
-  CHECK(held_out({"a", "b", "c"}, 0.99).size() == 2);
-  CHECK(held_out({"a", "b", "c"}, 0).empty());
-  CHECK(held_out({"a"}, 0.5).empty());
-  CHECK(held_out({}, 0.5).empty());
-  // This rule must never change: the split of existing models depends on it.
-  CHECK(held_out({"a", "b", "c", "d", "e", "f"}, 0.34) == std::vector<std::string>{"b", "e"});
-  for (double fraction : {-0.1, 1.0, std::nan("")})
-    CHECK_THROWS_AS(validation_split(named({"a", "b"}), fraction), Error);
 }
 
 TEST_CASE("dataset: the fingerprint depends on names, sizes, pixels and labels only") {

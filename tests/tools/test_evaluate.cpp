@@ -134,7 +134,7 @@ TEST_CASE("evaluate: VOC2010 is computed if there are confidences") {
                                                      {"label,score\n1,.5\n1,.5\n", "line 3"},
                                                      {"label,score\n1,.5\n2,.5\n", "2 labels"},
                                                      {"label,confidence\n1,.5\n", "'score'"},
-                                                     {"", "'label'"},
+                                                     {"", "is empty"},
                                                      {"label,score\n1,\"2\n", "line 2: a quotation mark"}};
   for (const auto& [text, part] : bad) {
     folder.text("prediction/b_scores.csv", text);

@@ -52,7 +52,7 @@ TEST_CASE("segment: an image that needs more than --max-memory is segmented in b
   const Ran parts =
       run_basin(folder, "segment x.tif --out parts --save labels,zarr,overlay --max-memory 135M" + blocks + filters);
   REQUIRE_MESSAGE(parts.code == 0, parts.err);
-  CHECK_MESSAGE(contains(parts.err, "768 x 512 pixels would need 142 MB of memory in one piece, and may use 135 MB"),
+  CHECK_MESSAGE(contains(parts.err, "768 x 512 pixels would need 171 MB of memory in one piece, and may use 135 MB"),
                 parts.err);
   CHECK(contains(parts.err, "network 100 %"));
   CHECK(contains(parts.err, "decoding 100 %"));
@@ -321,25 +321,23 @@ TEST_CASE("segment: with all views an image in blocks has the bytes of the image
 TEST_CASE("segment: an image in blocks that was killed again and again is continued, to the same bytes") {
   const Folder folder;
   put_bacteria(folder / "x.tif");
-  const std::string words = "segment x.tif --save labels,csv --fill-holes --max-memory 138M" + tiles;
-  for (const std::string views : {"--scale 1 ", "--scale 0.5 --tta "}) {
-    fs::remove_all(folder / "once"), fs::remove_all(folder / "often");
-    REQUIRE(run_basin(folder, words + views + "--out once").code == 0);
-    int killed = 0, continued = 0;
-    Ran ran{-1, "", ""};
-    // Ever later, as a run begins by reading the image.
-    for (int tenths = 3; ran.code != 0 && tenths < 100; tenths += tenths / 4 + 1) {
-      const std::string seconds = std::to_string(tenths / 10) + "." + std::to_string(tenths % 10);
-      ran = run_basin(folder, words + views + "--out often --resume", "timeout -s KILL " + seconds);
-      killed += ran.code != 0;
-      continued += contains(ran.err, "continues after");
-    }
-    REQUIRE_MESSAGE(ran.code == 0, ran.err);
-    CHECK(killed > 0);
-    for (const char* file : {"x_masks.tif", "x_objects.csv"})
-      CHECK((read_bytes(folder / "often" / file) == read_bytes(folder / "once" / file)));
-    CHECK(!fs::exists(folder / "often/.x.blocks"));
+  const std::string words = "segment x.tif --save labels,csv --fill-holes --max-memory 138M --scale 0.5 --tta" + tiles;
+  REQUIRE(run_basin(folder, words + "--out once").code == 0);
+  int killed = 0, continued = 0;
+  Ran ran{-1, "", ""};
+  // Ever later, as a run begins by reading the image.
+  for (int tenths = 3; ran.code != 0 && tenths < 300; tenths += tenths / 2 + 1) {
+    const std::string seconds = std::to_string(tenths / 10) + "." + std::to_string(tenths % 10);
+    ran = run_basin(folder, words + "--out often --resume", "timeout -s KILL " + seconds);
+    killed += ran.code != 0;
+    continued += contains(ran.err, "continues after");
   }
+  REQUIRE_MESSAGE(ran.code == 0, ran.err);
+  CHECK(killed > 0);
+  CHECK(continued > 0);
+  for (const char* file : {"x_masks.tif", "x_objects.csv"})
+    CHECK((read_bytes(folder / "often" / file) == read_bytes(folder / "once" / file)));
+  CHECK(!fs::exists(folder / "often/.x.blocks"));
 }
 
 TEST_CASE("segment: decoding that was interrupted is continued only with the same settings; filters may be others") {

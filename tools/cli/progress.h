@@ -21,7 +21,7 @@ class Progress {
         stage_(std::move(stage)),
         begin_(begin),
         every_(every),
-        has_reported_(ends == Short::reported),
+        reports_end_(ends == Short::reported),
         start_(clock_seconds()),
         last_(start_) {}
 
@@ -34,7 +34,7 @@ class Progress {
   std::string line(double share) {
     const double now = clock_seconds();
     const bool is_end = share >= 1;
-    if (is_end ? !has_reported_ : now - last_ < every_) return {};
+    if (is_end ? !reports_end_ && !has_reported_ : now - last_ < every_) return {};
     if (share <= begin_) return {};
     last_ = now, has_reported_ = true;
     const double left = (now - start_) / (share - begin_) * (1 - share);
@@ -52,7 +52,8 @@ class Progress {
 
   std::string name_, stage_;
   double begin_, every_;
-  bool has_reported_;
+  bool reports_end_;  // even if nothing was reported before
+  bool has_reported_ = false;
   double start_, last_;
 };
 

@@ -31,7 +31,7 @@ ReadShard read_shard(const ShardFile& file) {
     ShardRecord record = shard_record_of(run, name);
     return {name, std::move(run), std::move(record)};
   } catch (const Error& error) {
-    refuse(error.what(), "; run this shard again");
+    refuse(error.what(), "; run this shard again with --skip-existing");
   }
 }
 

@@ -132,7 +132,7 @@ SegmentRecord segment_record_of(const Json& record, const std::string& name) {
 ShardRecord shard_record_of(const Json& record, const std::string& name) {
   check_record(record, name);
   if (!record.contains("shard_of"))
-    refuse(name, ": says that this shard has not finished; run it again with --skip-existing");
+    refuse(name, ": says that this shard has not finished");
   require(record, {"command", "shard", "save", "failed", "remarks", "scales", "dropped", "seconds", since_key}, name);
   const Json& shard = record["shard_of"];
   check_members(shard, known_of_shard, name);

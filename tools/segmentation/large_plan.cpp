@@ -54,6 +54,17 @@ int64_t bytes_in_one_piece(const Method& method, const LargeSizes& sizes, int64_
          method.memory_needs().per_pixel * std::max(sizes.pixels(), sizes.decoded_pixels());
 }
 
+/// Bytes of the results of a kind whose size does not follow from what they compress to, before the scratch files go.
+int64_t bytes_on_disk(const Method& method, const std::string& kind, const LargeSizes& sizes) {
+  if (kind == "npy") return 8 * sizes.pixels();
+  if (kind == "flow") return 3 * sizes.pixels();
+  if (kind == "probability") return sizes.pixels();
+  int64_t bytes = 0;
+  for (const MapSpec& map : method.maps())
+    if (map.name == kind) bytes += int64_t(sizeof(float)) * map.channels * sizes.pixels();
+  return bytes;
+}
+
 }  // namespace
 
 LargeSizes::LargeSizes(const Method& method, int image_height, int image_width, double at_scale)
@@ -78,9 +89,11 @@ LargeBlocks::LargeBlocks(const Work& work, const LargeSizes& sizes, int64_t limi
   window = std::min(max_window_pixels, left / bytes_per_decoded_pixel);
   needed = needed_within(limit);
   peak = std::max(needed, fixed + window * bytes_per_decoded_pixel);
-  disk = sizes.seen_pixels() * MapFolder::bytes_per_pixel(method, sees_views(work)) +
-         sizes.decoded_pixels() * label_bytes +
-         sizes.pixels() * (sizes.resizes_labels() || work.plan.filter.fill_holes ? 6 : 2);
+  for (const std::string& kind : work.save)
+    disk += bytes_on_disk(method, kind, sizes);
+  disk += sizes.seen_pixels() * MapFolder::bytes_per_pixel(method, sees_views(work)) +
+          sizes.decoded_pixels() * label_bytes +
+          sizes.pixels() * (sizes.resizes_labels() || work.plan.filter.fill_holes ? 6 : 2);
 }
 
 int64_t LargeBlocks::enough_memory(const Work& work, const LargePlan& plan) const {

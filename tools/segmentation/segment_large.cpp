@@ -150,7 +150,8 @@ class Segmenting {
       return labels->kept() && clusters->kept();
     };
     RecordFile records(scratch_ / "decoding", decoding_key(blocks), resumed_);
-    if (!open(records.kept())) records.restart(), open(false);
+    // The key alone says nothing about the clusters: a run may have ended between the two.
+    if (!open(records.kept() && !records.records().empty())) records.restart(), open(false);
     std::optional<Progress> progress;
     BlockDecoding image{height, width, blocks.window, maps.largest(height, width)};
     image.scale = resizes_maps(method_, sizes.scale) ? 1 / sizes.scale : 1;
