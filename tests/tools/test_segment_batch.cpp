@@ -154,6 +154,9 @@ TEST_CASE("segment --skip-existing: an interrupted run is continued, and results
   fs::remove(folder / "out/b_field.npy");
   CHECK(lines() == "b");
   CHECK(all == results_in(folder / "out"));
+  put_scaled_image(folder / "in/a.png", 9);  // another image of this name
+  CHECK(lines() == "a");
+  CHECK(lines() == "");
   // A run that was killed leaves its record, and label images that are its own.
   Json killed = record(folder / "out/run.json");
   killed["finished"] = false;

@@ -261,7 +261,7 @@ TEST_CASE("segment: views are averaged if requested, which is refused for maps t
   fc->params().init({}, 1);
   save_model(folder / "fc.safetensors", {}, *fc, Json::object());
   CHECK(run_basin(folder, "segment a.png --model fc.safetensors --device cpu --out fc --tta").err ==
-        "basin: --tta: the maps of fc only tell neighbours apart, and cannot be averaged over views\n");
+        "basin: --tta: the maps of fc cannot be averaged over views\n");
 }
 
 TEST_CASE("segment: a setting that the maps depend on is applied, and tune refuses to try it") {

@@ -308,8 +308,10 @@ TEST_CASE("segment: with all views an image in blocks has the bytes of the image
   const Folder folder;
   put_bacteria(folder / "x.tif");
   const std::string words = "segment x.tif --save labels,csv,field --tta --scale 0.7" + tiles + "--out ";
+  fs::create_directories(folder / "whole/.x.blocks");  // an interrupted run in blocks
   const Ran whole = run_basin(folder, words + "whole"), parts = run_basin(folder, words + "parts --max-memory 138M");
   REQUIRE_MESSAGE(whole.code == 0, whole.err);
+  CHECK(!fs::exists(folder / "whole/.x.blocks"));
   CHECK(!contains(whole.err, "blocks"));
   REQUIRE_MESSAGE(parts.code == 0, parts.err);
   CHECK_MESSAGE(contains(parts.err, "in 48 tiles of its eight views, of 256 x 256 pixels"), parts.err);

@@ -161,6 +161,6 @@ TEST_CASE("segment: the probability of es is its seed map, and other methods ref
   for (const std::string kind : {"probability", "flow"}) {
     const Ran refused = run_basin(folder, "segment i.png --model fc.safetensors --out fc --device cpu --save " + kind);
     CHECK(refused.code == 1);
-    CHECK(contains(refused.err, "--save " + kind + ": a fc model can save labels"));
+    CHECK(contains(refused.err, "--save " + kind + ": models of the method fc can save labels"));
   }
 }

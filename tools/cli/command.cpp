@@ -64,7 +64,7 @@ void add_tta_option(Command& command, bool& tta) {
 
 void check_tta(bool tta, const Method& method) {
   if (tta && !can_average_views(method))
-    refuse("--tta: the maps of ", method.name(), " only tell neighbours apart, and cannot be averaged over views");
+    refuse("--tta: the maps of ", method.name(), " cannot be averaged over views");
 }
 
 void add_plane_options(Command& command, PlaneChoice& choice, Reads reads) {

@@ -41,7 +41,7 @@ void check_kinds(const std::set<std::string>& save, const Method& method) {
     known.push_back(map.name);
   for (const std::string& kind : save)
     if (std::find(known.begin(), known.end(), kind) == known.end())
-      refuse("--save ", kind, ": a ", method.name(), " model can save ", in_words(known));
+      refuse("--save ", kind, ": models of the method ", method.name(), " can save ", in_words(known));
 }
 
 /// Reads the options into what the segmentation of every image needs.
@@ -75,10 +75,11 @@ Work prepare(const SegmentArguments& o, const fs::path& model_path) {
   return work;
 }
 
-/// Whether an image is done, so that it is skipped. Damaged results are reported and made again; results that
-/// contradict each other make the image a failed one, because one of them may have been edited.
+/// Whether an image is done, so that it is skipped: its results are not older than the image. Damaged results are
+/// reported and made again; results that contradict each other make the image a failed one, because one of them may
+/// have been edited.
 bool is_skipped(const fs::path& base, const ImageFile& image, const Endings& endings, int64_t since, Outcome& outcome) {
-  if (!is_done(base, endings, since)) return false;
+  if (!is_done(base, endings, std::max(since, time_of(image.path)))) return false;
   const ResultFault fault = fault_of_results(base, endings);
   if (!fault.contradiction.empty())
     outcome.fail(image.path, (fault.contradiction + "; remove the one that is wrong, and run this again").c_str());

@@ -39,8 +39,12 @@ std::string reason_for_whole_image(const Work& work) {
 
 /// "; convert it to a tiled TIFF, allow more memory or give a smaller --scale"
 std::string advice_on_memory(bool has_parts, double scale) {
-  return std::string("; ") + (has_parts ? "" : "convert it to a tiled TIFF, ") + "allow more memory" +
-         (scale > 1 ? " or give a smaller --scale" : "");
+  const bool enlarged = scale > 1;
+  return std::string("; ") +
+         (has_parts  ? ""
+          : enlarged ? "convert it to a tiled TIFF, "
+                     : "convert it to a tiled TIFF or ") +
+         "allow more memory" + (enlarged ? " or give a smaller --scale" : "");
 }
 
 /// Pixels of a tile of a large image.

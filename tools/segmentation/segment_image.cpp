@@ -4,6 +4,7 @@
 #include "engine/clock.h"
 #include "tools/cli/machine.h"
 #include "tools/cli/progress.h"
+#include "tools/results/scratch_folder.h"
 #include "tools/segmentation/segment_large.h"
 #include "tools/segmentation/segment_work.h"
 
@@ -85,6 +86,7 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
   results.scores = std::move(found.instances.scores);
   save_results(work.save, results, files);
   files.keep();
+  remove_scratch(scratch_folder(files.path("")));  // of an interrupted run in blocks, which these results replace
   if (work.save.contains("labels")) files.remove_other_labels(masks_suffix(labels), work.save.contains("scores"));
   seconds.write += clock_seconds() - begin;
   for (const std::string& remark : found.remarks)
