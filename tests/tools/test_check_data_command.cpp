@@ -1,5 +1,6 @@
 #include "engine/json.h"
 #include "tests/support/command_support.h"
+#include "tests/support/model_support.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -60,6 +61,19 @@ TEST_CASE("check-data: problems that train refuses are errors, and every file is
   CHECK_MESSAGE(contains(ran.out, "4 errors"), ran.out);
   CHECK_MESSAGE(contains(ran.err, "`train` would refuse this training set: 4 errors"), ran.err);
   CHECK(contains(run_basin(folder, "check-data missing").out, "missing: no such file or folder"));
+}
+
+TEST_CASE("check-data, train and compare-models: labels that segment has written are not taken for the truth unsaid") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  for (int k = 0; k < 4; ++k)
+    put_pair(folder, "one/" + std::to_string(k), k);
+  const std::string warning = "one: `basin segment` has written results here; its labels are predictions";
+  CHECK(!contains(run_basin(folder, "check-data one").out, warning));
+  write_bytes(folder / "one/run.json", R"({"subcommand": "segment"})");
+  CHECK(contains(run_basin(folder, "check-data one").out, warning));
+  CHECK(contains(run_basin(folder, "train --data one --width 4 --crop 16 --batch 1 --steps 1 --out t").err, warning));
+  CHECK(contains(run_basin(folder, "compare-models one --models m.safetensors").err, warning));
 }
 
 TEST_CASE("check-data: duplicates across sets are warnings, errors with --strict") {

@@ -79,6 +79,8 @@ bool made_by(const std::string& subcommand, const std::filesystem::path& path) {
   return run.is_object() && run.contains("subcommand") && run["subcommand"] == subcommand;
 }
 
+bool holds_predictions(const std::filesystem::path& folder) { return made_by("segment", folder / "run.json"); }
+
 void write_run_json_beside(const std::filesystem::path& file) {
   if (std::filesystem::is_regular_file(file)) write_run_json(file.string() + ".run.json", Json::object());
 }

@@ -28,6 +28,11 @@ Json read_run_json(const std::filesystem::path&);
 /// Whether this run.json was written by this command.
 bool made_by(const std::string& subcommand, const std::filesystem::path&);
 
+/// Whether `basin segment` has written results into this folder, by its run.json; and what to say of labels there.
+bool holds_predictions(const std::filesystem::path& folder);
+inline constexpr const char* predictions_warning =
+    "`basin segment` has written results here; its labels are predictions, not the truth";
+
 /// For a command that writes single files: writes the same with the values of the command's options as FILE.run.json
 /// beside the first of them. Writes nothing if `file` is not a regular file, such as /dev/stdout.
 void write_run_json_beside(const std::filesystem::path& file);

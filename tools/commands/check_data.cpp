@@ -45,6 +45,9 @@ std::vector<Pair> pairs_in(const fs::path& folder, std::vector<Finding>& finding
     findings.push_back({Severity::error, u.is_image ? "images without labels" : "labels without an image",
                         u.file.string(), u.is_image ? "has no labels" : "has no image", advice});
   }
+  if (holds_predictions(folder))
+    findings.push_back({Severity::warning, "labels that are predictions", folder.string(), predictions_warning,
+                        "keep true labels in another folder"});
   for (const std::string& sentence : left_out)
     findings.push_back({Severity::note, "files left out", "", sentence, ""});
   return pairs;

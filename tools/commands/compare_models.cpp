@@ -69,11 +69,13 @@ bool has_labels(const fs::path& source) {
 /// The images, and their labels where they have some.
 std::vector<Pair> images_of(const CompareModelsArguments& o) {
   std::vector<Pair> all;
-  if (has_labels(o.images))
+  if (has_labels(o.images)) {
     all = find_pairs(o.images);
-  else
+    if (holds_predictions(o.images)) report_notes({o.images + ": " + predictions_warning});
+  } else {
     for (const ImageFile& image : find_images(o.images))
       all.push_back({image.stem, image.path, {}});
+  }
   choose(all, o.choice);
   if (all.empty()) refuse(o.images, ": holds no images");
   return all;

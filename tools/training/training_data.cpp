@@ -9,6 +9,7 @@
 #include "engine/json.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
+#include "tools/cli/run_json.h"
 
 namespace basin::tools {
 namespace {
@@ -89,6 +90,8 @@ TrainingData read_training_data(const TrainingDataOptions& options, int channels
   }
   choose(pairs, options.choice), choose(held, options.choice);
   report_notes(left_out);
+  for (const std::string& folder : data.paths)
+    if (holds_predictions(folder)) report_notes({folder + ": " + predictions_warning});
   std::fprintf(stderr, "training: %s", describe_pairs(pairs).c_str());
   if (!held.empty()) std::fprintf(stderr, "validation: %s", describe_pairs(held).c_str());
 
