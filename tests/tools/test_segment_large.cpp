@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 
 #include "data/dataset/fill_holes.h"
@@ -351,7 +352,7 @@ TEST_CASE("segment: decoding that was interrupted is continued only with the sam
   fs::create_directories(folder / "other/x_objects.csv/full");
   REQUIRE(run_basin(folder, words + "--eps 2.9 --fill-holes --out other").code != 0);
   fs::remove_all(folder / "other/x_objects.csv");
-  for (const char* copy : {"same", "filtered"})
+  for (const char* copy : {"same", "filtered", "stale"})
     fs::copy(folder / "other", folder / copy, fs::copy_options::recursive);
   int number = 0;
   const auto check_continues = [&](const std::string& out, const std::string& options, bool continues) {
@@ -364,6 +365,14 @@ TEST_CASE("segment: decoding that was interrupted is continued only with the sam
   };
   check_continues("same", "--eps 2.9", true);
   check_continues("filtered", "--eps 2.9 --fill-holes --min-size 500", true);
+  // A run with other settings that was killed after it wrote their key, before it emptied the clusters.
+  fs::create_directories(folder / "begun/x_objects.csv/full");
+  REQUIRE(run_basin(folder, words + "--eps 2.1 --out begun").code != 0);
+  std::string records = read_bytes(folder / "begun/.x.blocks/decoding");
+  uint64_t key_bytes = 0;
+  std::memcpy(&key_bytes, records.data(), sizeof key_bytes);
+  write_bytes(folder / "stale/.x.blocks/decoding", records.substr(0, 2 * sizeof key_bytes + size_t(key_bytes)));
+  check_continues("stale", "--eps 2.1", false);
   check_continues("other", "--eps 2.1", false);
 }
 
