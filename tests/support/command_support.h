@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "engine/json.h"
 #include "tests/support/file_support.h"
 #include "tests/support/paths.h"
 
@@ -22,5 +23,8 @@ inline Ran run_basin(const Folder& folder, const std::string& words, const std::
   const int status = std::system(line.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_bytes(out), read_bytes(err)};
 }
+
+/// The content of a JSON file, such as a run.json.
+inline Json json_in(const std::filesystem::path& path) { return Json::parse(read_bytes(path)); }
 
 }  // namespace basin::test

@@ -15,8 +15,6 @@ namespace {
 
 const std::string sample = source_dir() + "/data/samples/nuclei_000";
 
-Json json_in(const fs::path& path) { return Json::parse(read_bytes(path)); }
-
 /// The connected components of what is bright, in the columns of the left if `left`.
 Instances bright(const Exec& exec, const Maps& maps, bool left) {
   const Tensor& map = maps["brightness"];

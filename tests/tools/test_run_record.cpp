@@ -18,8 +18,6 @@ std::string utf16(const std::string& text) {
   return wide;
 }
 
-Json record(const fs::path& path) { return Json::parse(read_bytes(path)); }
-
 /// A folder with a whole run and one with two shards.
 void put_runs(const Folder& folder) {
   put_model(folder / "m.safetensors");
@@ -90,7 +88,7 @@ TEST_CASE("run.json: members of another type, missing ones and huge numbers are 
   const Folder folder;
   put_runs(folder);
   const fs::path one = folder / "one/run.json", shard = folder / "many/run.shard-2-of-2.json";
-  const Json whole = record(one), part = record(shard);
+  const Json whole = json_in(one), part = json_in(shard);
   const auto with = [](Json run, const char* key, const Json& value) {
     run[key] = value;
     return run;
@@ -151,7 +149,7 @@ TEST_CASE("run.json: members of another type, missing ones and huge numbers are 
 TEST_CASE("run.json: a record with any value for any member is read or refused by its name") {
   const Folder folder;
   put_runs(folder);
-  const Json whole = record(folder / "one/run.json"), part = record(folder / "many/run.shard-1-of-2.json");
+  const Json whole = json_in(folder / "one/run.json"), part = json_in(folder / "many/run.shard-1-of-2.json");
   const std::vector<Json> values{nullptr,
                                  true,
                                  0,

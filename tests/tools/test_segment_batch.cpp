@@ -42,8 +42,6 @@ std::map<std::string, std::string> results_in(const fs::path& folder) {
   return files;
 }
 
-Json record(const fs::path& path) { return Json::parse(read_bytes(path)); }
-
 }  // namespace
 
 TEST_CASE("segment --recursive: results keep the folder structure of the images") {
@@ -95,7 +93,7 @@ TEST_CASE("segment --shard: shards together write the same files as one run, and
   CHECK_MESSAGE(contains(merged.err, "2 of 8 inputs could not be segmented: missing, in/sub/bad.png\n"), merged.err);
   CHECK(results_in(folder / "one") == results_in(folder / "many"));
   CHECK(results_in(folder / "one").size() == 6 * 3 + 1);
-  Json one = record(folder / "one/run.json"), many = record(folder / "many/run.json");
+  Json one = json_in(folder / "one/run.json"), many = json_in(folder / "many/run.json");
   CHECK((many["command"].get<std::string>() + " ").ends_with(" " + words + "--out many "));
   for (Json* run : {&one, &many})
     for (const char* key : {"command", "out", "seconds", "results_since_ns"}) {
@@ -114,7 +112,7 @@ TEST_CASE("segment --shard: shards together write the same files as one run, and
   refused("of its 3 shards these are missing: 2");
   write_bytes(folder / "many/run.shard-2-of-3.json", "{");
   refused("run.shard-2-of-3.json: is damaged");
-  Json other = record(folder / "kept.json");
+  Json other = json_in(folder / "kept.json");
   other["norm"] = "none";
   write_bytes(folder / "many/run.shard-2-of-3.json", to_text(other));
   refused("this shard was run with another norm than shard 1");
@@ -130,7 +128,7 @@ TEST_CASE("segment --shard: shards together write the same files as one run, and
   CHECK(run_basin(folder, "segment in/a.png --out few --shard 2/2" + common).code == 0);
   CHECK(run_basin(folder, "segment in/a.png --out few --shard 1/2" + common).code == 0);
   CHECK(run_basin(folder, "merge few").code == 0);
-  CHECK(record(folder / "few/run.json")["images"] == 1);
+  CHECK(json_in(folder / "few/run.json")["images"] == 1);
 }
 
 TEST_CASE("segment --skip-existing: an interrupted run is continued, and results of other runs are not reused") {
@@ -150,7 +148,7 @@ TEST_CASE("segment --skip-existing: an interrupted run is continued, and results
   CHECK(lines() == "abc");
   const auto all = results_in(folder / "out");
   CHECK(lines() == "");
-  CHECK(record(folder / "out/run.json")["skipped"] == 3);
+  CHECK(json_in(folder / "out/run.json")["skipped"] == 3);
   fs::remove(folder / "out/b_field.npy");
   CHECK(lines() == "b");
   CHECK(all == results_in(folder / "out"));
@@ -158,7 +156,7 @@ TEST_CASE("segment --skip-existing: an interrupted run is continued, and results
   CHECK(lines() == "a");
   CHECK(lines() == "");
   // A run that was killed leaves its record, and label images that are its own.
-  Json killed = record(folder / "out/run.json");
+  Json killed = json_in(folder / "out/run.json");
   killed["finished"] = false;
   write_bytes(folder / "out/run.json", to_text(killed));
   fs::remove(folder / "out/c_masks.png");
@@ -194,7 +192,7 @@ TEST_CASE("segment --shard: shards run concurrently from a shell loop, as in doc
   CHECK(run_basin(folder, words + "--out one").code == 0);
   CHECK(results_in(folder / "OUT") == results_in(folder / "one"));
   CHECK(results_in(folder / "OUT").size() == 6 * 3 + 1);
-  CHECK(record(folder / "OUT/run.json")["images"] == 6);
+  CHECK(json_in(folder / "OUT/run.json")["images"] == 6);
 }
 
 TEST_CASE("segment --skip-existing: a killed run is continued") {
@@ -208,7 +206,7 @@ TEST_CASE("segment --skip-existing: a killed run is continued") {
                              "[ -e out/13_masks.png ] && break; sleep 0.01; done; kill -9 $!; wait $!; }; ";
   const Ran ran = run_basin(folder, words + "--out out --skip-existing", killed);
   CHECK_MESSAGE(ran.code == 0, ran.err);
-  const size_t skipped = record(folder / "out/run.json")["skipped"].get<size_t>();
+  const size_t skipped = json_in(folder / "out/run.json")["skipped"].get<size_t>();
   CHECK(skipped >= 1);
   CHECK(skipped < 30);
   CHECK(run_basin(folder, words + "--out one").code == 0);
