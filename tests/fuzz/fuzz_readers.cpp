@@ -110,12 +110,10 @@ void json(std::string_view bytes) {
 
 /// The run.json of a run, and that of a shard.
 void run(std::string_view bytes) {
-  with_file(".json", bytes, [](const fs::path& path) {
-    tools::segment_record_of(tools::read_record(path), path.string());
-  });
-  with_file(".json", bytes, [](const fs::path& path) {
-    tools::shard_record_of(tools::read_record(path), path.string());
-  });
+  with_file(".json", bytes,
+            [](const fs::path& path) { tools::segment_record_of(tools::read_record(path), path.string()); });
+  with_file(".json", bytes,
+            [](const fs::path& path) { tools::shard_record_of(tools::read_record(path), path.string()); });
 }
 
 /// The files of an OME-Zarr store, one after another: a line with the name of the file and its length, then its bytes.
