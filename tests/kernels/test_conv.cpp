@@ -29,6 +29,23 @@ std::vector<T> weight_gradient(const ConvCase& c, Layout layout, const F& run) {
   return d_weight.to_host<T>(cpu);
 }
 
+Layout blocked_by(int block) { return block == 8 ? Layout::blocked8 : Layout::blocked16; }
+
+/// Checks that `compute` gives what is wanted, and the same bits with any number of threads.
+template <class F>
+void check_at_any_thread_count(const std::vector<double>& want, const F& compute) {
+  std::vector<float> first;
+  for (const int threads : {1, 2, 7}) {
+    const int before = omp_get_max_threads();
+    omp_set_num_threads(threads);
+    const std::vector<float> got = compute();
+    omp_set_num_threads(before);
+    check_close(std::vector<double>(got.begin(), got.end()), want, 1e-5, 1e-6);
+    if (first.empty()) first = got;
+    CHECK(got == first);
+  }
+}
+
 }  // namespace
 
 TEST_CASE("conv: the weight gradient from few channels in plain layout matches the plain kernel in double") {
@@ -45,19 +62,11 @@ TEST_CASE("conv: the weight gradient from few channels in plain layout matches t
     const std::vector<double> want = weight_gradient<double>(c, Layout::nchw, [&](auto x, auto d_out, auto d_weight) {
       kernels::conv_plain_backward_weight<double>(cpu, x, d_out, d_weight);
     });
-    std::vector<float> first;
-    for (const int threads : {1, 2, 7}) {
-      const int before = omp_get_max_threads();
-      omp_set_num_threads(threads);
-      const Layout blocked = c.block == 8 ? Layout::blocked8 : Layout::blocked16;
-      const std::vector<float> got = weight_gradient<float>(c, blocked, [&](auto x, auto d_out, auto d_weight) {
+    check_at_any_thread_count(want, [&] {
+      return weight_gradient<float>(c, blocked_by(c.block), [&](auto x, auto d_out, auto d_weight) {
         CHECK(kernels::conv_few_backward_weight(cpu, x, d_out, d_weight));
       });
-      omp_set_num_threads(before);
-      check_close(std::vector<double>(got.begin(), got.end()), want, 1e-5, 1e-6);
-      if (first.empty()) first = got;
-      CHECK(got == first);
-    }
+    });
   }
 }
 
@@ -109,19 +118,11 @@ TEST_CASE("conv: the transposed convolution to few channels in plain layout matc
     const std::vector<double> want = transposed<double>(c, 2, Layout::nchw, [&](auto weight, auto d_out, auto d_x) {
       kernels::conv_plain_backward_data<double>(cpu, weight, d_out, d_x);
     });
-    std::vector<float> first;
-    for (const int threads : {1, 2, 7}) {
-      const int before = omp_get_max_threads();
-      omp_set_num_threads(threads);
-      const Layout blocked = c.block == 8 ? Layout::blocked8 : Layout::blocked16;
-      const std::vector<float> got = transposed<float>(c, 2, blocked, [&](auto weight, auto d_out, auto d_x) {
+    check_at_any_thread_count(want, [&] {
+      return transposed<float>(c, 2, blocked_by(c.block), [&](auto weight, auto d_out, auto d_x) {
         CHECK(kernels::conv_few_backward_data(cpu, weight, d_out, d_x));
       });
-      omp_set_num_threads(before);
-      check_close(std::vector<double>(got.begin(), got.end()), want, 1e-5, 1e-6);
-      if (first.empty()) first = got;
-      CHECK(got == first);
-    }
+    });
   }
 }
 

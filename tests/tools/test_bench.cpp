@@ -13,7 +13,7 @@ Json rows_of(const Folder& folder, const std::string& words, std::string* out = 
   REQUIRE_MESSAGE(ran.code == 0, ran.err);
   CHECK_MESSAGE(ran.err.empty(), ran.err);
   if (out) *out = ran.out;
-  return Json::parse(read_bytes(folder / "rows.json"));
+  return json_in(folder / "rows.json");
 }
 
 bool is_share(const Json& row, const char* key) { return row.contains(key) && row[key] > 0.0 && row[key] < 1e3; }
@@ -116,6 +116,6 @@ TEST_CASE("bench: a precision that the device lacks is reported, and fp32 is use
   const Ran ran = run_basin(folder, "bench matrix --reps 1 --device cpu --precision tf32 --json rows.json");
   CHECK(ran.code == 0);
   CHECK_MESSAGE(contains(ran.err, "--precision tf32: this device does not support it"), ran.err);
-  CHECK(Json::parse(read_bytes(folder / "rows.json"))[0]["precision"] == "fp32");
-  CHECK(Json::parse(read_bytes(folder / "rows.json.run.json"))["precision"] == "fp32");
+  CHECK(json_in(folder / "rows.json")[0]["precision"] == "fp32");
+  CHECK(json_in(folder / "rows.json.run.json")["precision"] == "fp32");
 }

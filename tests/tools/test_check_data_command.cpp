@@ -32,7 +32,7 @@ TEST_CASE("check-data: a valid data set is described in a table and as JSON") {
   CHECK_MESSAGE(contains(ran.out, "3 images of 32 x 32 px, 8-bit, 1 channel\n"), ran.out);
   CHECK_MESSAGE(contains(ran.out, "validation  1 image with labels, 1 object\n"), ran.out);
   CHECK_MESSAGE(contains(ran.out, "0 errors, 0 warnings"), ran.out);
-  const Json facts = Json::parse(read_bytes(folder / "facts.json"));
+  const Json facts = json_in(folder / "facts.json");
   CHECK(facts["errors"] == 0);
   CHECK(facts["images"].size() == 4);
   CHECK(facts["images"][0]["areas"] == Json({256}));

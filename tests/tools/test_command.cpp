@@ -48,7 +48,7 @@ TEST_CASE("command: whole numbers are decimal, and those that do not fit are ref
   const std::string segment = "segment a.png --model m.safetensors --save labels --device cpu --out ";
   const Ran octal = run_basin(folder, segment + "o --max-size 0200 --min-size -00 --tile 0256 --threads +01");
   REQUIRE_MESSAGE(octal.code == 0, octal.err);
-  const Json run = Json::parse(read_bytes(folder / "o/run.json"));
+  const Json run = json_in(folder / "o/run.json");
   CHECK(run["max_size"] == 200);
   CHECK(run["min_size"] == 0);
   CHECK(run["tile"] == 256);
@@ -103,13 +103,13 @@ TEST_CASE("command: bench prints a table and writes it as JSON") {
   const Ran bench = run_basin(folder, "bench matrix --reps 2 --device cpu --threads 1 --json times.json");
   REQUIRE_MESSAGE(bench.code == 0, bench.err);
   CHECK(contains(bench.out, "1 thread\n"));
-  const Json times = Json::parse(read_bytes(folder / "times.json"));
+  const Json times = json_in(folder / "times.json");
   REQUIRE(times.size() == 1);
   CHECK(times[0]["name"] == "matrix");
   CHECK(times[0]["reps"] == 2);
   CHECK(times[0]["median_ms"] >= times[0]["min_ms"]);
   CHECK(contains(times[0]["device"].get<std::string>(), "cpu"));
-  CHECK(Json::parse(read_bytes(folder / "times.json.run.json"))["threads"] == 1);
+  CHECK(json_in(folder / "times.json.run.json")["threads"] == 1);
 
   const Ran unknown = run_basin(folder, "bench memory speed");
   CHECK(unknown.code == 1);
@@ -135,7 +135,7 @@ TEST_CASE("command: each output file has a run.json whose command reproduces it"
     REQUIRE_MESSAGE(ran.code == 0, ran.err);
     const std::string bytes = read_bytes(folder / file);
     REQUIRE(!bytes.empty());
-    const Json run = Json::parse(read_bytes(folder / (file + ".run.json")));
+    const Json run = json_in(folder / (file + ".run.json"));
     CHECK(contains(run["command"].get<std::string>(), basin::basin_command()));
     CHECK(run.contains("version"));
     std::filesystem::remove(folder / file);

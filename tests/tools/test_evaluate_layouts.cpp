@@ -1,5 +1,5 @@
-#include "data/files/image.h"
 #include "data/arrays/npy.h"
+#include "data/files/image.h"
 #include "data/metrics/metrics_files.h"
 #include "tests/support/evaluate_support.h"
 

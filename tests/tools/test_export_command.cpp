@@ -14,7 +14,7 @@ TEST_CASE("export: writes files from labels, records filters in run.json, and re
   CHECK(contains(ran.out, "1 object (dropped 1 at the edge)"));
   for (const char* file : {"a_objects.csv", "a_rois.zip", "a.geojson"})
     CHECK_MESSAGE(std::filesystem::exists(folder / "out" / file), file);
-  CHECK(Json::parse(read_bytes(folder / "out/run.json"))["dropped"][0]["at_edge"] == 1);
+  CHECK(json_in(folder / "out/run.json")["dropped"][0]["at_edge"] == 1);
   const auto refused = [&](const std::string& words, const std::string& why) {
     const Ran bad = run_basin(folder, "export a_masks.png --out bad " + words);
     CHECK(bad.code == 1);
@@ -118,5 +118,5 @@ TEST_CASE("segment: writes every kind of file, and applies filters") {
        {"a_masks.png", "a_outlines.png", "a_rois.zip", "a.geojson", "a_objects.csv", "a_seg.npy", "a_probability.png"})
     CHECK_MESSAGE(std::filesystem::exists(folder / "out" / file), file);
   CHECK(contains(read_bytes(folder / "out/a_objects.csv"), ",foreground_mean"));
-  CHECK(Json::parse(read_bytes(folder / "out/run.json"))["dropped"].size() == 1);
+  CHECK(json_in(folder / "out/run.json")["dropped"].size() == 1);
 }

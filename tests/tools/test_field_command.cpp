@@ -3,8 +3,8 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "data/files/labels.h"
 #include "data/arrays/npy.h"
+#include "data/files/labels.h"
 #include "kernels/field/affinity_field.h"
 #include "kernels/field/centroid_field.h"
 #include "kernels/field/distance_field.h"

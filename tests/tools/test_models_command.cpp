@@ -13,7 +13,7 @@ void put_small_image(const fs::path& path) {
   write_png(path, {16, 16, 1, PixelType::u8, std::vector<std::byte>(256, std::byte{9})});
 }
 
-Json run_json(const fs::path& folder) { return Json::parse(read_bytes(folder / "run.json")); }
+Json run_json(const fs::path& folder) { return json_in(folder / "run.json"); }
 
 }  // namespace
 

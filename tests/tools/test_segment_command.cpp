@@ -46,7 +46,7 @@ TEST_CASE("segment: an unreadable image is reported and skipped, and the others 
   std::sort(files.begin(), files.end());
   CHECK(files == std::vector<std::string>{"a_field.npy", "a_masks.png", "a_overlay.png", "c_field.npy", "c_masks.png",
                                           "c_overlay.png", "e_field.npy", "e_masks.png", "e_overlay.png", "run.json"});
-  const Json run = Json::parse(read_bytes(folder / "out/run.json"));
+  const Json run = json_in(folder / "out/run.json");
   CHECK(run["images"] == 3);
   CHECK(run["failed"] == Json{"missing.png", "in/b.png", "in/d.tif"});
   CHECK(run_basin(folder, "segment in/a.png in/e.png --model m.safetensors --out good --device cpu").code == 0);
@@ -218,7 +218,7 @@ TEST_CASE("segment: options without a value do not consume the image argument, a
                 "segment --snap-noise --suppress --rescale a.png --model m.safetensors --out out --device cpu "
                 "--precision bf16 --threads 1");
   CHECK_MESSAGE(ran.code == 0, ran.err);
-  const Json run = Json::parse(read_bytes(folder / "out/run.json"));
+  const Json run = json_in(folder / "out/run.json");
   CHECK(run["precision"] == (multiplies_bfloat16() ? "bf16" : "fp32"));
   CHECK(contains(ran.err, "runs in fp32") == !multiplies_bfloat16());
   CHECK(run["out"] == "out");
@@ -233,16 +233,16 @@ TEST_CASE("segment: options without a value do not consume the image argument, a
                 "segment --snap-noise none --suppress omnipose --rescale 1,99 a.png --model m.safetensors "
                 "--out out --device cpu");
   CHECK_MESSAGE(named.code == 0, named.err);
-  const Json given = Json::parse(read_bytes(folder / "out/run.json"));
+  const Json given = json_in(folder / "out/run.json");
   CHECK(given["images"] == 1);
   CHECK(given["snap_noise"] == "none");
   CHECK(given["suppress"] == "omnipose");
   CHECK(given["rescale"] == "1,99");
   CHECK(run_basin(folder, "segment a.png --rescale none --model m.safetensors --out out --device cpu").code == 0);
-  CHECK(Json::parse(read_bytes(folder / "out/run.json"))["rescale"] == "none");
+  CHECK(json_in(folder / "out/run.json")["rescale"] == "none");
   const Ran other = run_basin(folder, "segment a.png --suppress=omnipose --model m.safetensors --out o2 --device cpu");
   CHECK(other.code == 0);
-  CHECK(Json::parse(read_bytes(folder / "o2/run.json"))["config"]["decoding"]["suppression"] == "omnipose");
+  CHECK(json_in(folder / "o2/run.json")["config"]["decoding"]["suppression"] == "omnipose");
 }
 
 TEST_CASE("segment: views are averaged if requested, which is refused for maps that cannot be averaged") {
@@ -253,7 +253,7 @@ TEST_CASE("segment: views are averaged if requested, which is refused for maps t
     const Ran ran =
         run_basin(folder, "segment a.png --model m.safetensors --device cpu --save field --out 'out" + tta + "'" + tta);
     CHECK_MESSAGE(ran.code == 0, ran.err);
-    CHECK(Json::parse(read_bytes(folder / ("out" + tta) / "run.json"))["tta"] == !tta.empty());
+    CHECK(json_in(folder / ("out" + tta) / "run.json")["tta"] == !tta.empty());
   }
   CHECK(read_bytes(folder / "out/a_field.npy") != read_bytes(folder / "out --tta/a_field.npy"));
   const std::unique_ptr<Method> fc = make_method("fc", {});

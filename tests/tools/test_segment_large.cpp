@@ -71,8 +71,7 @@ TEST_CASE("segment: an image that needs more than --max-memory is segmented in b
   const Image overlay = read_image(folder / "parts/x_overlay.png");
   CHECK(overlay.width == 768);
   CHECK(!fs::exists(folder / "parts/.x.blocks"));
-  const Json one = Json::parse(read_bytes(folder / "whole/run.json")),
-             other = Json::parse(read_bytes(folder / "parts/run.json"));
+  const Json one = json_in(folder / "whole/run.json"), other = json_in(folder / "parts/run.json");
   CHECK(one["dropped"] == other["dropped"]);
   CHECK(one["remarks"] == other["remarks"]);
 }

@@ -91,7 +91,7 @@ TEST_CASE("segment: a stack is segmented plane by plane, as if each plane were a
   CHECK(read_bytes(folder / "out/s_objects.csv").starts_with("label,plane,t,z,centroid_y,"));
   CHECK(occurrences(read_bytes(folder / "out/s_objects.csv"), "\n") == size_t(objects) + 1);
   CHECK(read_bytes(folder / "out/objects.csv").starts_with("image,label,plane,t,z,"));
-  const Json geojson = Json::parse(read_bytes(folder / "out/s.geojson"));
+  const Json geojson = json_in(folder / "out/s.geojson");
   CHECK(geojson["features"].size() == size_t(objects));
   CHECK(geojson["features"].back()["geometry"]["plane"] == Json{{"c", -1}, {"z", 1}, {"t", 1}});
   CHECK(contains(read_bytes(folder / "out/s_rois.zip"), "0004-0001.roi"));
@@ -206,7 +206,7 @@ TEST_CASE("segment: a pixel size other than that of the file is reported, with t
   const Ran one = segmented("one.tif --pixel-size 0.25");
   CHECK_MESSAGE(contains(one.err, "basin: one.tif: " + said), one.err);
   CHECK_MESSAGE(contains(one.out, ", scale 1\n"), one.out);
-  const Json remarks = Json::parse(read_bytes(folder / "out/run.json"))["remarks"];
+  const Json remarks = json_in(folder / "out/run.json")["remarks"];
   CHECK(contains(to_text(remarks), "the file gives 0.5 um a pixel"));
   const Ran two = segmented("two.tif --pixel-size 0.25");
   CHECK_MESSAGE(contains(two.err, "basin: two.tif: in 2 of 2 planes, first in Z=0: " + said), two.err);

@@ -164,7 +164,7 @@ TEST_CASE("train: --scale resizes images for the network, and segment applies th
   const auto scale_of = [&](const std::string& words) {
     const Ran ran = run_basin(folder, "segment data --device cpu --out out " + words);
     CHECK_MESSAGE(ran.code == 0, ran.err);
-    return Json::parse(read_bytes(folder / "out/run.json"))["scale"].get<double>();
+    return json_in(folder / "out/run.json")["scale"].get<double>();
   };
   CHECK(scale_of("--model half/last.safetensors") == 0.5);
   CHECK(scale_of("--model half/last.safetensors --scale 1") == 1);

@@ -1,5 +1,5 @@
 #pragma once
-// The files of what the network computed for a large image.
+// Writes the maps that the network computed for a large image.
 #include <functional>
 #include <set>
 #include <string>

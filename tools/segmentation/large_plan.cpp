@@ -83,10 +83,10 @@ LargeBlocks::LargeBlocks(const Work& work, const LargeSizes& sizes, int64_t limi
   tiles = view_tiles(sizes.seen_height, sizes.seen_width, work.plan.options.tiling,
                      *work.model.predictor->needs_of_exact_tiles(), sees_views(work));
   fixed = program_bytes + sizes.pixels() / 200 * 40;
-  int64_t most_pixels = 0;
+  int64_t max_tile_pixels = 0;
   for (const ViewTile& t : tiles)
-    most_pixels = std::max(most_pixels, t.tile.seen.pixels());
-  network = network_bytes(method, most_pixels);
+    max_tile_pixels = std::max(max_tile_pixels, t.tile.seen.pixels());
+  network = network_bytes(method, max_tile_pixels);
   bands = sizes.scale == 1 ? 2 : 3;
   left = std::max<int64_t>(0, limit - fixed);
   band = band_within(limit);

@@ -62,17 +62,18 @@ class Segmenting {
                            plan_.height, plan_.width, method_.sample_spec().channels, work_.plan.norm, name_,
                            blocks.band);
     lap(&Seconds::read);
+    std::optional<FoundScale> found;
     if (searches) {
-      const FoundScale found = with_name(name_, [&] {
+      found = with_name(name_, [&] {
         return find_scale(work_.exec, method_, *work_.model.predictor, image, *work_.plan.trained, blocks.band);
       });
       lap(&Seconds::scale);
-      sizes = sizes_at(found.scale);
+      sizes = sizes_at(found->scale);
       blocks = LargeBlocks(work_, sizes, plan_.limit);
-      if (!has_memory(blocks) || !has_disk(blocks)) return {};
-      outcome_.note_scale(name_, found);
+      if (!has_memory(blocks)) return {};
     }
     if (!has_disk(blocks)) return {};
+    if (found) outcome_.note_scale(name_, *found);
     outcome_.notes.add(name_, image.notes());
     outcome_.converted += image.raw_part({0, 0, 1, 1}).channels != image.channels();
     print_plan(sizes, blocks);
