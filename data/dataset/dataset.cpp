@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "data/dataset/ignored.h"
+#include "data/files/stack_planes.h"
 #include "engine/files.h"
 #include "engine/fingerprint.h"
 #include "kernels/runtime/platform.h"
@@ -50,6 +51,20 @@ void for_each_parallel(size_t n, F f) {
     if (e) std::rethrow_exception(e);
 }
 
+/// The planes that the choice of a pair leaves open in its image and in its labels; a single one unless both have the
+/// same, or if a file cannot be read.
+StackPlanes planes_of(const Pair& pair) try {
+  const bool has_stack = !pair.one_object_each && !pair.masks.empty();
+  if (pair.image.empty()) return has_stack ? planes_in_labels(pair.masks[0], pair.choice) : StackPlanes();
+  StackPlanes planes = planes_in(pair.image, pair.choice);
+  if (planes.count() == 1 || pair.masks.empty()) return planes;
+  if (!has_stack) return {};
+  const StackPlanes of_labels = planes_in_labels(pair.masks[0], pair.choice);
+  return of_labels.frames == planes.frames && of_labels.slices == planes.slices ? planes : StackPlanes();
+} catch (const std::exception&) {
+  return {};
+}
+
 }  // namespace
 
 std::vector<bool> validation_split(const std::vector<Pair>& pairs, double fraction) {
@@ -71,8 +86,21 @@ std::vector<bool> validation_split(const std::vector<Pair>& pairs, double fracti
 }
 
 void choose(std::vector<Pair>& pairs, const PlaneChoice& choice) {
-  for (Pair& pair : pairs)
+  std::vector<Pair> chosen;
+  for (Pair& pair : pairs) {
     pair.choice = choice;
+    const StackPlanes planes = planes_of(pair);
+    if (planes.count() == 1) {
+      chosen.push_back(std::move(pair));
+      continue;
+    }
+    for (int64_t k = 0; k < planes.count(); ++k) {
+      chosen.push_back(pair);
+      chosen.back().stem += " (" + planes.name_of(k) + ")";
+      chosen.back().choice = choice_of_plane(planes, k, choice);
+    }
+  }
+  pairs = std::move(chosen);
 }
 
 Split split_for_validation(const std::vector<Pair>& pairs, double fraction) {

@@ -21,7 +21,9 @@ struct Pair {
   bool one_object_each = false;
   PlaneChoice choice = {};  // of what is read of its files, if these contain several images
 };
-/// Makes it the choice of all pairs.
+/// Makes it the choice of all pairs. Where this leaves several planes along T or Z open, of which a pair has both the
+/// image and the labels, or the one of them that it has, the pair becomes one for each plane: "x (T=2,Z=0)". Files that
+/// cannot be read are refused when they are read.
 void choose(std::vector<Pair>&, const PlaneChoice&);
 
 /// A file for which find_pairs found no partner.

@@ -411,7 +411,8 @@ std::string describe_pairs(const std::vector<Pair>& pairs, size_t max_listed) {
   const auto line = [](const Pair& p) {
     const std::string masks =
         p.one_object_each ? std::to_string(p.masks.size()) + " masks" : p.masks[0].filename().string();
-    return "  " + p.image.filename().string() + " + " + masks + "\n";
+    const std::string plane = p.choice.plane.empty() ? "" : " (" + p.choice.plane + ")";
+    return "  " + p.image.filename().string() + " + " + masks + plane + "\n";
   };
   const size_t n = pairs.size();
   std::string text = std::to_string(n) + (n == 1 ? " image with labels:\n" : " images with labels:\n");

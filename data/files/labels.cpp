@@ -282,6 +282,14 @@ PlaneChoice choice_for_labels(const fs::path& path, const PlaneChoice& choice) {
   return own;
 }
 
+StackPlanes planes_in_labels(const fs::path& path, const PlaneChoice& choice) {
+  if (lower_extension(path) == ".npy") return {};
+  PlaneChoice own = choice_for_labels(path, choice);
+  if (raster::count_images(path, own) == 1) return {};
+  if (choice.plane.empty()) own.axes = without_channels(choice.axes);
+  return raster::planes_in(path, own);
+}
+
 Array read_label_array(const fs::path& path, std::vector<std::string>* notes, const PlaneChoice& choice) {
   if (lower_extension(path) != ".npy") {
     raster::Picture picture = raster::read(path, raster::Purpose::labels, choice_for_labels(path, choice));

@@ -6,6 +6,7 @@
 
 #include "data/arrays/array.h"
 #include "data/files/stack.h"
+#include "data/files/stack_planes.h"
 
 namespace basin {
 
@@ -65,6 +66,9 @@ Labels labels_from(const Array&, const std::string& name);
 /// The part of a choice that applies to a label image, whose image it is for. A single label image may belong to one
 /// plane of a stack, and the labels of one image to one of several.
 PlaneChoice choice_for_labels(const std::filesystem::path&, const PlaneChoice&);
+
+/// The planes of a label file that a choice leaves open. Throws like planes_in.
+StackPlanes planes_in_labels(const std::filesystem::path&, const PlaneChoice&);
 
 /// Reads a mask or label image as an array [height, width, channels], in which 0 is background. Throws like read_labels
 /// for files that cannot be read or are lossy.

@@ -1,5 +1,7 @@
 #include "data/metrics/metrics_files.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -62,7 +64,20 @@ fs::path confidence_path(const Pair& prediction) {
   return labels.parent_path() / (labels_stem(labels) + "_scores.csv");
 }
 
-std::vector<double> read_confidence(const fs::path& path, int objects) {
+std::optional<int64_t> chosen_plane(const Pair& labels) {
+  if (labels.choice.plane.empty() || labels.one_object_each) return {};
+  const fs::path& path = labels.masks[0];
+  PlaneChoice own = choice_for_labels(path, labels.choice), all = labels.choice;
+  all.plane.clear();
+  const StackPlanes planes = planes_in_labels(path, all);
+  own.axes.clear();  // the stack has them
+  const std::vector<int64_t> chosen = chosen_images(planes.stack, own, path.string());
+  for (int64_t k = 0; planes.count() > 1 && k < planes.count(); ++k)
+    if (images_of_plane(planes, k, {}, path.string()) == chosen) return k;
+  return {};
+}
+
+std::vector<double> read_confidence(const fs::path& path, int objects, std::optional<int64_t> plane) {
   const std::vector<std::string> lines = csv_lines(path);
   const std::vector<std::string> header = fields(lines.empty() ? "" : lines[0], path.string() + ", line 1");
   const auto column = [&](const char* name) {
@@ -70,20 +85,23 @@ std::vector<double> read_confidence(const fs::path& path, int objects) {
     if (found == header.end()) refuse(path.string(), ": no column '", name, "' in the first line");
     return size_t(found - header.begin());
   };
-  const size_t label_column = column("label"), score_column = column("score");
+  const size_t label_column = column("label"), score_column = column("score"),
+               plane_column = plane ? column("plane") : header.size();
   std::map<int64_t, double> by_label;
   for (size_t k = 1; k < lines.size(); ++k) {
     const std::string& line = lines[k];
     if (line.find_first_not_of(" \t") == std::string::npos) continue;
     const std::string where = path.string() + ", line " + std::to_string(k + 1);
     const std::vector<std::string> row = fields(line, where);
+    if (plane && number<int64_t>(row, plane_column, "plane", where) != *plane) continue;
     const int64_t label = number<int64_t>(row, label_column, "label", where);
     const double score = number<double>(row, score_column, "score", where);
     if (label <= 0) refuse(where, ": label ", label, " is not an object; labels start at 1");
     if (!by_label.emplace(label, score).second) refuse(where, ": label ", label, " occurs twice");
   }
   if (by_label.size() != size_t(objects))
-    refuse(path.string(), ": ", by_label.size(), " labels have scores, but the label image has ", objects, " objects");
+    refuse(path.string(), ": ", by_label.size(), " labels", plane ? fmt::format(" of plane {}", *plane) : "",
+           " have scores, but the label image has ", objects, " objects");
   std::vector<double> confidence;
   for (const auto& [label, score] : by_label)
     confidence.push_back(score);

@@ -1,5 +1,7 @@
 #pragma once
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,8 +27,13 @@ LabelPairs pair_labels(const std::filesystem::path& prediction, const std::files
 /// The file with the confidences of predicted labels: `<stem>_scores.csv` beside the label image.
 std::filesystem::path confidence_path(const Pair& prediction);
 
+/// The index of the plane that is read of a stack of labels, as `segment` numbers the planes; none for a single image.
+/// Throws like planes_in_labels.
+std::optional<int64_t> chosen_plane(const Pair& labels);
+
 /// Reads the confidences of the objects of a label image, by ascending label: a CSV with the columns `label` and
-/// `score`, one row for each of `objects`. Throws one sentence with the file's name and line if it is invalid.
-std::vector<double> read_confidence(const std::filesystem::path&, int objects);
+/// `score`, one row for each of `objects`; of a `plane` of a stack, the rows with this number in the column `plane`.
+/// Throws one sentence with the file's name and line if it is invalid.
+std::vector<double> read_confidence(const std::filesystem::path&, int objects, std::optional<int64_t> plane = {});
 
 }  // namespace basin

@@ -121,8 +121,9 @@ TEST_CASE("model file: a model in which a bit has changed is refused, one withou
   const std::string whole = read_bytes(path);
   uint64_t header = 0;
   std::memcpy(&header, whole.data(), 8);
-  // One bit of each byte of the header, and of a number in each 100 of the tensors.
-  for (size_t at = 0; at < whole.size(); at += at < 8 + header ? 1 : 403) {
+  // One bit of each byte of the header's length, of each eleventh byte of the header, and of a number in each 100 of the
+  // tensors.
+  for (size_t at = 0; at < whole.size(); at += at < 8 ? 1 : at < 8 + header ? 11 : 403) {
     std::string bytes = whole;
     bytes[at] = char(bytes[at] ^ 1 << at * 5 % 8);
     write_bytes(path, bytes);

@@ -114,6 +114,7 @@ void add_picture(const CompareModelsArguments& o, const std::string& model, cons
                  const Labels* truth, const Labels& found, const ImageScore& scored, ReportItem& item) {
   if (item.pictures.empty()) {
     item.name = pair.image.filename().string();
+    if (!pair.choice.plane.empty()) item.name += " (" + pair.choice.plane + ")";
     item.summary = fmt::format("{} x {} px", image.width, image.height);
     if (!PictureWindow(image.height, image.width).is_whole)
       item.summary += fmt::format("; the middle {} px are shown", PictureWindow::max_side);
@@ -173,7 +174,7 @@ Row row_of(const Exec& exec, const CompareModelsArguments& o, const std::string&
     if (labelled)
       with_name(file, [&] { compare(k, examples[k].source, &examples[k]); });
     else
-      compare(k, Source(read_image(file, o.choice), spec.channels, spec.normalisation, file), nullptr);
+      compare(k, Source(read_image(file, images[k].choice), spec.channels, spec.normalisation, file), nullptr);
     std::fprintf(stderr, "%s: %zu of %zu\n", name.c_str(), k + 1, images.size());
   }
   if (labelled) {
@@ -233,10 +234,9 @@ Report page_of(const std::string& what, const std::vector<Row>& rows, std::vecto
 }
 
 /// Throws if an image has channels that a model does not take.
-void check_channels_of(const CompareModelsArguments& o, const std::map<std::string, int>& wanted,
-                       const std::vector<Pair>& images) {
+void check_channels_of(const std::map<std::string, int>& wanted, const std::vector<Pair>& images) {
   for (const Pair& pair : images) {
-    const Image image = read_image(pair.image, o.choice);
+    const Image image = read_image(pair.image, pair.choice);
     for (const auto& [model, channels] : wanted)
       with_name(model, [&] { check_channels(image.channels, channels, pair.image.string(), image.offers_channels); });
   }
@@ -256,7 +256,7 @@ void run(const CompareModelsArguments& o) {
       keep_inputs(file, {image.image}), keep_inputs(file, image.masks);
     OutputFile{file};  // that it can be written is known before the work
   }
-  check_channels_of(o, channels, images);
+  check_channels_of(channels, images);
   const bool labelled = !images.front().masks.empty();
   const Exec exec = make_exec(o.common);
   std::vector<Row> rows;

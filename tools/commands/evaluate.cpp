@@ -36,7 +36,7 @@ ImageScore score_pair(const LabelPair& pair, bool with_confidence) {
       read_pair_objects(pair.truth));
   std::vector<double> confidence;
   if (with_confidence && prediction.count > 0)
-    confidence = read_confidence(confidence_path(pair.prediction), prediction.count);
+    confidence = read_confidence(confidence_path(pair.prediction), prediction.count, chosen_plane(pair.prediction));
   return score(table, confidence);
 }
 
@@ -56,6 +56,23 @@ std::vector<ImageScore> score_pairs(const std::vector<LabelPair>& pairs, bool wi
   return scores;
 }
 
+/// The pairs of the planes that are scored: one, or each of two stacks.
+std::vector<LabelPair> chosen_planes(LabelPair pair, const PlaneChoice& choice) {
+  std::vector<Pair> truths{pair.truth}, predictions{pair.prediction};
+  choose(truths, choice), choose(predictions, choice);
+  if (truths.size() == 1 || predictions.size() == 1) {
+    pair.truth.choice = pair.prediction.choice = choice;
+    return {pair};
+  }
+  if (truths.size() != predictions.size())
+    refuse(labels_path(pair.prediction).string(), ": has ", predictions.size(), " planes, but ",
+           labels_path(pair.truth).string(), " has ", truths.size());
+  std::vector<LabelPair> planes;
+  for (size_t k = 0; k < truths.size(); ++k)
+    planes.push_back({pair.stem + " (" + truths[k].choice.plane + ")", truths[k], predictions[k]});
+  return planes;
+}
+
 /// Pairs the labels of every subset, refuses outputs that would overwrite them, and reports predictions without a
 /// truth.
 void find_pairs(const EvaluateArguments& options, Evaluation& e) {
@@ -73,10 +90,11 @@ void find_pairs(const EvaluateArguments& options, Evaluation& e) {
         keep_inputs(out, {confidence_path(pair.prediction)});
       }
     }
-    for (LabelPair pair : found.pairs) {
-      pair.truth.choice = pair.prediction.choice = options.choice;
-      e.pairs.push_back(std::move(pair));
-    }
+    const size_t before = e.pairs.size();
+    for (const LabelPair& pair : found.pairs)
+      for (LabelPair& plane : chosen_planes(pair, options.choice))
+        e.pairs.push_back(std::move(plane));
+    e.subsets.back().images = e.pairs.size() - before;
     extra.insert(extra.end(), found.extra.begin(), found.extra.end());
   }
   if (!extra.empty())

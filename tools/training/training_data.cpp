@@ -79,6 +79,7 @@ TrainingData read_training_data(const TrainingDataOptions& options, int channels
     sets.push_back(parse_training_set(text));
     Split split{find_pairs(sets.back().path, &left_out), {}};
     if (options.val.empty()) split = split_for_validation(split.kept, options.val_fraction);
+    choose(split.kept, options.choice), choose(split.held_out, options.choice);  // planes of a file are not split
     data.paths.push_back(sets.back().path.string());
     data.images.push_back(split.kept.size());
     held_of_set.push_back(split.held_out.size());
@@ -86,9 +87,9 @@ TrainingData read_training_data(const TrainingDataOptions& options, int channels
   }
   if (!options.val.empty()) {
     held = find_pairs(options.val, &left_out);
+    choose(held, options.choice);
     held_of_set = {held.size()};
   }
-  choose(pairs, options.choice), choose(held, options.choice);
   report_notes(left_out);
   for (const std::string& folder : data.paths)
     if (holds_predictions(folder)) report_notes({folder + ": " + predictions_warning});
