@@ -275,7 +275,7 @@ bool has_label_extension(const fs::path& path) {
 PlaneChoice choice_for_labels(const fs::path& path, const PlaneChoice& choice) {
   PlaneChoice own;
   own.offered = choice.offered;
-  if (is_zarr(path) && raster::holds_series(path)) own.series = choice.series;
+  if (!choice.series.empty() && raster::holds_series(path)) own.series = choice.series;
   if (choice.plane.empty() || raster::count_images(path, own) == 1) return own;
   const bool names_channel = choice.plane.find_first_of("Cc") != std::string::npos;
   own.plane = choice.plane, own.axes = names_channel ? choice.axes : without_channels(choice.axes);

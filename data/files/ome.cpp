@@ -1,7 +1,10 @@
 // The only file that includes pugixml. Parses the description in an OME-TIFF (OME-XML, schema 2008 to 2016).
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <numeric>
 #include <pugixml.hpp>
 
 #include "data/files/library_versions.h"
@@ -33,6 +36,37 @@ struct Position {
     return k;
   }
 };
+
+/// The root element of an OME-XML description; empty if the text is not one. The document must outlive it.
+pugi::xml_node root_of(const std::string& description, pugi::xml_document& document) {
+  if (description.find("<OME") == std::string::npos && description.find(":OME") == std::string::npos) return {};
+  if (!document.load_buffer(description.data(), description.size())) return {};
+  const pugi::xml_node root = document.document_element();
+  return std::strcmp(local(root.name()), "OME") == 0 ? root : pugi::xml_node();
+}
+
+/// The index of the series that the choice names, by its index from 0, its name or its ID.
+size_t chosen_series(const std::vector<pugi::xml_node>& series, const PlaneChoice& choice, const std::string& name) {
+  const auto title = [&](size_t k) { return std::string(series[k].attribute("Name").as_string()); };
+  const std::string& wanted = choice.series;
+  for (size_t k = 0; k < series.size() && !wanted.empty(); ++k)
+    if (wanted == std::to_string(k) || wanted == title(k) || wanted == series[k].attribute("ID").as_string()) return k;
+  if (series.size() == 1 && wanted.empty()) return 0;
+  constexpr size_t max_listed = 4;
+  std::string titles;
+  for (size_t k = 0; k < std::min(series.size(), max_listed); ++k) {
+    if (k > 0) titles += ", ";
+    titles += title(k).empty() ? fmt::format("{}", k) : fmt::format("{} \"{}\"", k, title(k));
+  }
+  if (series.size() > max_listed) titles += ", ...";
+  const std::string several = series.size() == 1
+                                  ? "contains a single image"
+                                  : fmt::format("contains {} images of an OME data set ({})", series.size(), titles);
+  if (!wanted.empty()) refuse(name, ": --series ", wanted, " is not one of its images; it ", several);
+  refuse(name, ": ", several,
+         choice.offered ? "; choose one with --series, such as --series 0"
+                        : ", but one image is expected here; save the one that you mean as a file of its own");
+}
 
 /// For each position the index of the image in the file, if TiffData elements say so.
 std::vector<int64_t> order_of(const pugi::xml_node& pixels, const std::vector<StackAxis>& axes, int64_t images,
@@ -71,20 +105,9 @@ std::vector<int64_t> order_of(const pugi::xml_node& pixels, const std::vector<St
   return order;
 }
 
-}  // namespace
-
-std::optional<Stack> stack_of_ome(const std::string& description, const std::string& name) {
-  if (description.find("<OME") == std::string::npos && description.find(":OME") == std::string::npos)
-    return std::nullopt;
-  pugi::xml_document document;
-  if (!document.load_buffer(description.data(), description.size())) return std::nullopt;
-  const pugi::xml_node root = document.document_element();
-  if (std::strcmp(local(root.name()), "OME") != 0) return std::nullopt;
-  const std::vector<pugi::xml_node> series = children(root, "Image");
-  if (series.empty()) return std::nullopt;
-  if (series.size() > 1)
-    refuse(name, ": contains ", series.size(), " series of images (OME); save each as a separate file");
-  const std::vector<pugi::xml_node> found = children(series[0], "Pixels");
+/// The stack of a series; none if it has no pixels.
+std::optional<Stack> stack_of_series(const pugi::xml_node& series, const std::string& name) {
+  const std::vector<pugi::xml_node> found = children(series, "Pixels");
   if (found.empty()) return std::nullopt;
   const pugi::xml_node& pixels = found[0];
   const auto size = [&](const char* key) {
@@ -122,6 +145,28 @@ std::optional<Stack> stack_of_ome(const std::string& description, const std::str
   const bool has_unknown_unit = height == 0 && pixels.attribute("PhysicalSizeY").as_double(0) > 0;
   if (width > 0 && !has_unknown_unit) set_pixel_size(s, width, height);
   return s;
+}
+
+}  // namespace
+
+int64_t count_ome_series(const std::string& description) {
+  pugi::xml_document document;
+  return int64_t(children(root_of(description, document), "Image").size());
+}
+
+std::optional<Stack> stack_of_ome(const std::string& description, const std::string& name, const PlaneChoice& choice) {
+  pugi::xml_document document;
+  const std::vector<pugi::xml_node> series = children(root_of(description, document), "Image");
+  if (series.empty()) return std::nullopt;
+  const size_t chosen = chosen_series(series, choice, name);
+  std::optional<Stack> stack = stack_of_series(series[chosen], name);
+  if (!stack || series.size() == 1 || !stack->order.empty()) return stack;
+  int64_t first = 0;  // the images of the series follow each other
+  for (size_t k = 0; k < chosen; ++k)
+    if (const std::optional<Stack> other = stack_of_series(series[k], name)) first += other->images;
+  stack->order.resize(size_t(stack->images));
+  std::iota(stack->order.begin(), stack->order.end(), first);
+  return stack;
 }
 
 }  // namespace basin

@@ -230,7 +230,7 @@ ZarrImage open_image(const fs::path& path, const PlaneChoice& choice) {
 
 Stack zarr_stack(const fs::path& path, const PlaneChoice& choice) { return open_image(path, choice).stack; }
 
-bool holds_series(const fs::path& path) {
+bool zarr_holds_series(const fs::path& path) {
   const Json ome = ome_of(path);
   return !member(ome, "multiscales").is_array() && series_in(path, ome).size() > 1;
 }

@@ -61,21 +61,23 @@ bool holds_stacks(Format format) { return format == Format::tiff || format == Fo
 
 /// The stack in a file of a format that holds stacks.
 Stack stack_in(const fs::path& path, Format format, const PlaneChoice& choice) {
-  return format == Format::zarr ? zarr_stack(path, choice) : tiff_stack(path);
+  return format == Format::zarr ? zarr_stack(path, choice) : tiff_stack(path, choice);
 }
 
 /// Decodes the images with the numbers in `planes`, in that order, and calls f with each; of each only `part`, unless
 /// its height is 0.
 void read_images(const fs::path& path, Format format, const PlaneChoice& choice, const std::vector<int64_t>& planes,
                  const PixelRect& part, const std::function<void(Decoded)>& f) {
-  format == Format::zarr ? read_zarr_planes(path, choice, planes, part, f) : read_tiff_planes(path, planes, part, f);
+  format == Format::zarr ? read_zarr_planes(path, choice, planes, part, f)
+                         : read_tiff_planes(path, choice, planes, part, f);
 }
 
 /// The format of a file, in which --series must have a meaning if it is given.
 Format format_for(const fs::path& path, const PlaneChoice& choice) {
   const Format format = format_of(path);
-  if (format != Format::zarr && !choice.series.empty())
-    refuse(path.string(), ": --series ", choice.series, " is for OME-Zarr stores with several images");
+  if (!holds_stacks(format) && !choice.series.empty())
+    refuse(path.string(), ": --series ", choice.series,
+           " is for OME-Zarr stores and OME-TIFF files with several images");
   return format;
 }
 
@@ -198,6 +200,17 @@ void read_planes(const fs::path& path, const StackPlanes& planes, const PlaneCho
       f(picture_of(path, Purpose::image, choice, planes.stack, std::exchange(plane, {})));
     });
   });
+}
+
+bool holds_series(const fs::path& path) {
+  switch (format_of(path)) {
+    case Format::zarr:
+      return zarr_holds_series(path);
+    case Format::tiff:
+      return tiff_holds_series(path);
+    default:
+      return false;
+  }
 }
 
 int64_t count_images(const fs::path& path, const PlaneChoice& choice) {

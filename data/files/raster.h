@@ -34,6 +34,9 @@ StackPlanes planes_in(const std::filesystem::path&, const PlaneChoice&);
 void read_planes(const std::filesystem::path&, const StackPlanes&, const PlaneChoice&,
                  const std::function<void(Picture)>& f);
 
+/// Whether a file contains several images that are no stack, of which the choice's series names one.
+bool holds_series(const std::filesystem::path&);
+
 /// The number of images in a file, not counting reduced copies and masks: more than one only for TIFF
 /// and OME-Zarr. Of the choice only the series has an effect.
 int64_t count_images(const std::filesystem::path&, const PlaneChoice&);

@@ -191,14 +191,14 @@ std::vector<int64_t> chosen_images(const Stack& s, const PlaneChoice& choice, co
     if (a.name == 'C') {
       channels = a.size;
     } else if (!at.contains(a.name)) {
-      open += (open.empty() ? "" : ",") + std::string(1, a.name) + "=N";
+      open += fmt::format("{}{}=N", open.empty() ? "" : ",", a.name);
       named = named && a.name != 'I';
     }
   }
   if (!open.empty()) {
     Stack shown = s;
     shown.axes = axes;
-    const std::string what = named ? "(a stack of " + to_text(shown) + ")" : "(a stack) without named axes";
+    const std::string what = named ? fmt::format("(a stack of {})", to_text(shown)) : "(a stack) without named axes";
     if (!choice.offered)
       refuse(name, ": contains ", s.images, " images ", what,
              ", but one image is expected here; save the one that you mean as a file of its own");

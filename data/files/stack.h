@@ -34,9 +34,10 @@ struct PlaneChoice {
   std::string axes;                   // the axes, slowest first: "ZCYX", "T=10 C=2"; empty: according to the file
   std::vector<std::string> channels;  // by name or by index from 0; empty: all
   std::string plane;                  // index along each other axis, from 0: "Z=3,T=0", or "3" if there is only one
-  std::string series = {};            // of several images in an OME-Zarr store: its path there, or its index from 0
-  bool offered = false;               // whether the command has --axes, --plane and --series, which messages then name
-  bool offers_channels = false;       // the same of --channel
+  std::string series = {};       // of several images in a file: its index from 0, its path in an OME-Zarr store, or
+                                 // its name in an OME-TIFF
+  bool offered = false;          // whether the command has --axes, --plane and --series, which messages then name
+  bool offers_channels = false;  // the same of --channel
   bool operator==(const PlaneChoice&) const = default;
 };
 
@@ -67,9 +68,15 @@ struct PageShape {
 /// if the shape does not end in that of a page.
 std::optional<Stack> stack_of_tifffile(const std::string& description, const PageShape& page);
 
-/// Parses an OME-XML description. Throws one sentence that begins with `name` for several series and for a data set in
-/// several files. None if the text is not OME-XML.
-std::optional<Stack> stack_of_ome(const std::string& description, const std::string& name);
+/// The number of images (series) that an OME-XML description describes; 0 if it is not one.
+int64_t count_ome_series(const std::string& description);
+
+/// Parses an OME-XML description. Of several series, the choice names one: by its index from 0, its name or its ID; the
+/// order of the stack then says which images of the file are its own. Throws one sentence that begins with `name` if
+/// the choice names none of the series or leaves several open, and for a data set in several files. None if the text is
+/// not OME-XML.
+std::optional<Stack> stack_of_ome(const std::string& description, const std::string& name,
+                                  const PlaneChoice& choice = {});
 
 /// Micrometres per unit of length, as ImageJ, OME-XML or OME-Zarr name it ("um", "micron", "nanometer"); 0 if it is not
 /// one of these, or an inch, which is no unit of microscopes.

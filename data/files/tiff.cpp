@@ -24,10 +24,11 @@ struct Entry {
 /// An open file.
 class Reader {
  public:
-  explicit Reader(const fs::path& path) : path_(path), name_(path.string()), options_(tiff_) {
+  Reader(const fs::path& path, const PlaneChoice& choice) : path_(path), name_(path.string()), options_(tiff_) {
     tiff_.handle = TIFFOpenExt(path.c_str(), "rm", options_.options);
     if (!tiff_.handle) refuse(name_, ": is a truncated or damaged TIFF file (", tiff_.message, ")");
     list_images();
+    keep_series(choice);
     leave_out_copies();
     describe();
   }
@@ -84,6 +85,28 @@ class Reader {
       refuse(name_, ": is a truncated or damaged TIFF file (its list of images is incomplete: ", tiff_.message, ")");
   }
 
+  std::string description_of(const Entry& entry) {
+    if (!TIFFSetSubDirectory(tiff_.handle, entry.offset))
+      refuse(name_, ": is a truncated or damaged TIFF file (", tiff_.message, ")");
+    const char* text = nullptr;
+    return TIFFGetField(tiff_.handle, TIFFTAG_IMAGEDESCRIPTION, &text) && text ? text : "";
+  }
+
+  /// Of a file with several images of an OME data set, keeps those of the chosen one, in the order of its axes.
+  void keep_series(const PlaneChoice& choice) {
+    const std::string description = description_of(entries_[0]);
+    if (count_ome_series(description) < 2 && choice.series.empty()) return;
+    series_ = stack_of_ome(description, name_, choice);
+    if (!series_) refuse(name_, ": --series ", choice.series, " is not one of its images; it has no OME description");
+    std::vector<Entry> own;
+    for (const int64_t image : std::exchange(series_->order, {})) {
+      if (image < 0 || image >= int64_t(entries_.size()))
+        refuse(name_, ": has fewer images than its OME description says");
+      own.push_back(entries_[size_t(image)]);
+    }
+    if (!own.empty()) entries_ = std::move(own);
+  }
+
   /// Keeps the full-resolution images: those not marked as reduced; if sizes differ, only the largest, provided that
   /// the others are copies of it at half its sides or less.
   void leave_out_copies() {
@@ -121,11 +144,7 @@ class Reader {
   }
 
   void describe() {
-    if (!TIFFSetSubDirectory(tiff_.handle, entries_[0].offset))
-      refuse(name_, ": is a truncated or damaged TIFF file (", tiff_.message, ")");
-    const char* text = nullptr;
-    std::string description;
-    if (TIFFGetField(tiff_.handle, TIFFTAG_IMAGEDESCRIPTION, &text) && text) description = text;
+    const std::string description = description_of(entries_[0]);
     uint16_t samples = 1, planar = PLANARCONFIG_CONTIG;
     TIFFGetFieldDefaulted(tiff_.handle, TIFFTAG_SAMPLESPERPIXEL, &samples);
     TIFFGetFieldDefaulted(tiff_.handle, TIFFTAG_PLANARCONFIG, &planar);
@@ -135,7 +154,9 @@ class Reader {
     const std::vector<std::string> notes = std::exchange(stack_.notes, {});
     const int64_t images = int64_t(entries_.size());
     const auto fits = [&](const std::optional<Stack>& s) { return s && (s->images == images || images == 1); };
-    if (std::optional<Stack> imagej = stack_of_imagej(description, columns_per_unit, rows_per_unit)) {
+    if (series_) {
+      stack_ = *series_;
+    } else if (std::optional<Stack> imagej = stack_of_imagej(description, columns_per_unit, rows_per_unit)) {
       imagej_ = true;
       if (fits(imagej)) stack_ = *imagej;
     } else if (std::optional<Stack> ome = stack_of_ome(description, name_)) {
@@ -165,17 +186,27 @@ class Reader {
   Tiff tiff_;
   TiffOptions options_;
   std::vector<Entry> entries_;
+  std::optional<Stack> series_;  // the chosen one of several
   Stack stack_;
   bool imagej_ = false;
 };
 
 }  // namespace
 
-Stack tiff_stack(const fs::path& path) { return Reader(path).stack(); }
+Stack tiff_stack(const fs::path& path, const PlaneChoice& choice) { return Reader(path, choice).stack(); }
 
-void read_tiff_planes(const fs::path& path, const std::vector<int64_t>& planes, const PixelRect& part,
-                      const std::function<void(Decoded)>& f) {
-  Reader reader(path);
+bool tiff_holds_series(const fs::path& path) {
+  Tiff tiff;
+  TiffOptions options(tiff);
+  tiff.handle = TIFFOpenExt(path.c_str(), "rm", options.options);
+  const char* text = nullptr;
+  return tiff.handle && TIFFGetField(tiff.handle, TIFFTAG_IMAGEDESCRIPTION, &text) && text &&
+         count_ome_series(text) > 1;
+}
+
+void read_tiff_planes(const fs::path& path, const PlaneChoice& choice, const std::vector<int64_t>& planes,
+                      const PixelRect& part, const std::function<void(Decoded)>& f) {
+  Reader reader(path, choice);
   for (const int64_t k : planes)
     f(reader.read(k, part));
 }

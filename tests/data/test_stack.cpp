@@ -181,3 +181,67 @@ TEST_CASE("stack: the label images of all planes are written as one TIFF with ax
   uneven.add(labels_of(1, 2, {0, 1}), {1});
   CHECK_THROWS_AS(uneven.add(labels_of(2, 1, {0, 1}), {1}), Error);
 }
+
+namespace {
+
+/// A file with two images of an OME data set, of different sizes: one of two channels, and one of two slices, of which
+/// the first in the file is the second. Their pixels are the number of their page.
+void put_series(const std::filesystem::path& path, const std::string& data_of_second) {
+  const std::string text =
+      "<OME><Image ID=\"Image:0\" Name=\"overview\"><Pixels SizeX=\"5\" SizeY=\"4\" SizeC=\"2\" SizeZ=\"1\" "
+      "SizeT=\"1\" "
+      "DimensionOrder=\"XYCZT\"/></Image><Image ID=\"Image:1\" Name=\"detail\"><Pixels SizeX=\"7\" SizeY=\"3\" "
+      "SizeC=\"1\" SizeZ=\"2\" SizeT=\"1\" DimensionOrder=\"XYCZT\" PhysicalSizeX=\"0.5\">" +
+      data_of_second + "</Pixels></Image></OME>";
+  raster::TiffWriter writer(path, false);
+  for (int page = 0; page < 4; ++page) {
+    const int height = page < 2 ? 4 : 3, width = page < 2 ? 5 : 7;
+    const std::vector<uint8_t> row(static_cast<size_t>(width), static_cast<uint8_t>(page));
+    writer.add({height, width, 1, 8, [&](int) { return row.data(); }}, page == 0 ? text : "");
+  }
+  writer.commit();
+}
+
+PlaneChoice series(const std::string& name, const std::string& plane = "") {
+  PlaneChoice choice;
+  choice.series = name, choice.plane = plane, choice.offered = true;
+  return choice;
+}
+
+}  // namespace
+
+TEST_CASE("stack: of several images in an OME-TIFF one is chosen by its index, its name or its ID") {
+  const Folder folder;
+  const auto path = folder / "a.ome.tif";
+  for (const bool has_order : {false, true}) {
+    put_series(path, has_order ? "<TiffData FirstZ=\"1\" IFD=\"2\"/><TiffData FirstZ=\"0\" IFD=\"3\"/>" : "");
+    for (const char* name : {"0", "overview", "Image:0"}) {
+      const Image image = read_image(path, series(name));
+      CHECK(image.height == 4);
+      REQUIRE(image.channels == 2);
+      CHECK(image.as<uint8_t>()[0] == 0);
+      CHECK(image.as<uint8_t>()[1] == 1);
+    }
+    for (const int z : {0, 1}) {
+      const Image image = read_image(path, series("detail", "Z=" + std::to_string(z)));
+      CHECK(image.width == 7);
+      CHECK(image.stack.pixel_size == 0.5);
+      CHECK(image.as<uint8_t>()[20] == (has_order ? 3 - z : 2 + z));
+    }
+    CHECK(planes_in(path, series("1")).count() == 2);
+    CHECK(read_labels(path, series("1", "Z=0")).count == 1);
+  }
+  const std::string open = refusal([&] { read_image(path, series("")); });
+  CHECK_MESSAGE(contains(open,
+                         "a.ome.tif: contains 2 images of an OME data set (0 \"overview\", 1 \"detail\"); choose one "
+                         "with --series, such as --series 0"),
+                open);
+  CHECK(contains(refusal([&] { read_image(path); }), "but one image is expected here"));
+  CHECK(
+      contains(refusal([&] { read_image(path, series("2")); }), "--series 2 is not one of its images; it contains 2"));
+  put_series(path, "<TiffData IFD=\"4\" PlaneCount=\"2\"/>");
+  CHECK(contains(refusal([&] { read_image(path, series("1", "Z=0")); }), "has fewer images than its OME description"));
+  // A label image beside such a file has no series.
+  write_labels(folder / "a_masks.png", Labels{3, 7, 1, std::vector<int32_t>(21, 1)});
+  CHECK(read_labels(folder / "a_masks.png", series("1")).count == 1);
+}

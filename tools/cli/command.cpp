@@ -63,8 +63,7 @@ void add_tta_option(Command& command, bool& tta) {
 }
 
 void check_tta(bool tta, const Method& method) {
-  if (tta && !can_average_views(method))
-    refuse("--tta: the maps of ", method.name(), " cannot be averaged over views");
+  if (tta && !can_average_views(method)) refuse("--tta: the maps of ", method.name(), " cannot be averaged over views");
 }
 
 void add_plane_options(Command& command, PlaneChoice& choice, Reads reads) {
@@ -73,9 +72,10 @@ void add_plane_options(Command& command, PlaneChoice& choice, Reads reads) {
   command.add("--axes", choice.axes,
               "axes of a stack that does not record them: ZYX, CYX; with sizes T=10,C=2 (slowest first)");
   command.add("--plane", choice.plane, "plane of a stack, as an index from 0 along each axis: Z=3,T=0");
-  command.add(
-      "--series", choice.series,
-      "image of an OME-Zarr store with several, such as a plate: its path in the store (B/3/0), or its index from 0");
+  command.add("--series", choice.series,
+              "image of an OME-Zarr store or an OME-TIFF with several, such as a plate: its index from 0, its path in "
+              "the store "
+              "(B/3/0), or its name in the TIFF");
   if (choice.offers_channels)
     command.add("--channel", choice.channels, "channels to read, by name or by index from 0; default: all").list();
 }
