@@ -38,6 +38,7 @@ Dropped drop_objects(const ObjectFilter& filter, Labels& labels, std::vector<int
   if (dropped.total() == 0) return dropped;
   for (int32_t& id : labels.ids)
     id = number[size_t(id)];
+  if (filter.fill_holes) labels = fill_holes(labels);  // those in which an object was dropped
   return dropped;
 }
 

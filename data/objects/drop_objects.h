@@ -11,7 +11,7 @@ struct ObjectFilter {
   int64_t min_size = 0;        // smaller objects are dropped, px
   int64_t max_size = 0;        // larger objects are dropped, px; 0: none
   bool exclude_edges = false;  // objects with a pixel in the outermost rows or columns are dropped
-  bool fill_holes = false;     // before sizes are compared
+  bool fill_holes = false;     // before sizes are compared, and where objects were dropped
 
   bool does_anything() const { return min_size > 1 || max_size > 0 || exclude_edges || fill_holes; }
 };
@@ -26,8 +26,8 @@ struct Dropped {
 /// Whether a filter drops an object; if so, counts it. `area` after holes are filled.
 bool count_dropped(const ObjectFilter&, bool at_edge, int64_t area, Dropped&);
 
-/// Applies a filter to labels; the others are renumbered to 1, 2, ... in their order. `kept`: the earlier numbers of
-/// the objects that are left.
+/// Applies a filter to labels; the objects that are left are renumbered to 1, 2, ... in their order. `kept`: the
+/// earlier numbers of the objects that are left.
 Dropped drop_objects(const ObjectFilter&, Labels&, std::vector<int32_t>& kept);
 
 /// Throws if no object can have a size that the filter keeps.

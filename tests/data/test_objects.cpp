@@ -146,6 +146,14 @@ TEST_CASE("objects: filters count removed objects by reason and renumber the oth
   CHECK(left(1, 1) == 0);
   drop({.min_size = 2, .exclude_edges = true}, 1, 0, 0, 1);
   CHECK(drop({.fill_holes = true}, 0, 0, 0, 2)(2, 2) == 1);
+  // An object inside another one that is dropped leaves no hole.
+  Labels nested{7, 7, 2, std::vector<int32_t>(49, 0)};
+  for (int y = 1; y < 6; ++y)
+    for (int x = 1; x < 6; ++x)
+      nested.ids[size_t(7 * y + x)] = y == 3 && x == 3 ? 2 : 1;
+  std::vector<int32_t> kept;
+  CHECK(drop_objects({.min_size = 2, .fill_holes = true}, nested, kept).too_small == 1);
+  CHECK(nested(3, 3) == 1);
 }
 
 TEST_CASE("objects: GeoJSON has polygons with holes and several pieces; the ROI zip has an entry per object") {

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "data/files/image.h"
 #include "data/files/labels.h"
 #include "data/synth/synth.h"
 #include "models/registry.h"
@@ -53,4 +54,19 @@ TEST_CASE("methods: lists the methods, and the settings of one method with their
   CHECK(one.code == 0);
   CHECK(contains(one.out, "eps=2.25  DBSCAN radius, px: 1e-06 to 1e+06"));
   CHECK(contains(run_basin(folder, "methods nothing").err, "method nothing is unknown"));
+}
+
+TEST_CASE("oracle, evaluate and report: what reading the labels left out is reported") {
+  const Folder folder;
+  Labels one{8, 8, 1, std::vector<int32_t>(64, 0)};
+  one.ids[27] = 1;
+  for (const char* mask : {"1", "2"})
+    write_labels(folder / ("truth/a/masks/" + std::string(mask) + ".png"), one);
+  write_png(folder / "truth/a/images/a.png", {8, 8, 1, PixelType::u8, std::vector<std::byte>(64)});
+  for (const char* words : {"oracle truth --out o", "evaluate --pred truth --truth truth",
+                            "report truth --pred truth --truth truth --out r.html"}) {
+    const Ran ran = run_basin(folder, words);
+    CHECK_MESSAGE(ran.code == 0, ran.err);
+    CHECK_MESSAGE(contains(ran.err, "repeat another one pixel by pixel and are left out"), words, ran.err);
+  }
 }

@@ -162,6 +162,19 @@ TEST_CASE("segment --skip-existing: an interrupted run is continued, and results
   fs::remove(folder / "out/c_masks.png");
   CHECK(lines() == "c");
   CHECK(lines("--recursive") == "");
+  // An image of the same name in another folder is another image, even if it is older; a moved one is not.
+  fs::create_directories(folder / "else");
+  put_scaled_image(folder / "else/a.png", 11);
+  fs::last_write_time(folder / "else/a.png", fs::last_write_time(folder / "in/a.png") - std::chrono::hours(1));
+  const std::string elsewhere = "segment else --out out --save labels,csv,field --skip-existing" + common;
+  const Ran other = run_basin(folder, elsewhere);
+  CHECK_MESSAGE(contains(other.err, "else/a.png: the results of this name in out are those of "), other.err);
+  CHECK_MESSAGE(contains(other.out, "else/a.png: "), other.out);
+  fs::rename(folder / "else", folder / "moved");
+  CHECK(contains(run_basin(folder, "segment moved --out out --save labels,csv,field --skip-existing" + common).out,
+                 "1 image skipped"));
+  CHECK(contains(lines(), "a"));
+  CHECK(lines() == "");
   // Files that an earlier run with other settings has left are not results of this one.
   const Ran refused = run_basin(folder, words + "--min-size 5");
   CHECK(refused.code == 1);
@@ -176,6 +189,11 @@ TEST_CASE("segment --skip-existing: an interrupted run is continued, and results
   write_bytes(folder / "others/a_masks.png", read_bytes(folder / "out/a_masks.png"));
   const Ran kept = run_basin(folder, "segment in --out others --save labels --skip-existing" + common);
   CHECK_MESSAGE(contains(kept.err, "others/a_masks.png: already exists and may hold true labels"), kept.err);
+  // A damaged record is named: whether labels are results cannot be known.
+  write_bytes(folder / "out/run.json", "{\"command\": ");
+  const Ran damaged = run_basin(folder, words);
+  CHECK(damaged.code == 1);
+  CHECK_MESSAGE(contains(damaged.err, "out/run.json: is damaged: it is not JSON in UTF-8"), damaged.err);
 }
 
 TEST_CASE("segment --shard: shards run concurrently from a shell loop, as in docs/cluster.md") {

@@ -102,7 +102,7 @@ TEST_CASE("segment: a stack is segmented plane by plane, as if each plane were a
   CHECK(ids_of(folder / "out/s_masks.png") == masks[2]);
   CHECK(!fs::exists(folder / "out/s_masks.tif"));
   CHECK(!fs::exists(folder / "out/s_overlay.tif"));
-  CHECK(contains(single.err, "s.tif: read as T=2 Z=2 Y X, 0.5 um/px\n"));
+  CHECK(contains(single.err, "s.tif: read as T=2 Z=2 Y X, 0.5 um/px; plane T=1,Z=0\n"));
 }
 
 TEST_CASE("segment: channels of a stack are used as channels, and ambiguous axes are refused") {

@@ -26,33 +26,43 @@ void check_size(const LabelPair& pair, int height, int width, const Labels& pred
            labels_path(pair.truth).string(), " has ", width, " x ", height);
 }
 
-ImageScore score_pair(const LabelPair& pair, bool with_confidence) {
+/// `notes`: what reading the labels changed or left out is added to them.
+ImageScore score_pair(const LabelPair& pair, bool with_confidence, NoteList& notes) {
   const Labels prediction = read_pair_labels(pair.prediction);
+  notes.add(labels_path(pair.prediction).string(), prediction.notes);
+  const Objects objects = read_pair_objects(pair.truth);
+  if (const auto* truth = std::get_if<Labels>(&objects)) notes.add(labels_path(pair.truth).string(), truth->notes);
   const Overlap table = std::visit(
       [&](const auto& truth) {
         check_size(pair, truth.height, truth.width, prediction);
         return overlap(truth, prediction);
       },
-      read_pair_objects(pair.truth));
+      objects);
   std::vector<double> confidence;
   if (with_confidence && prediction.count > 0)
     confidence = read_confidence(confidence_path(pair.prediction), prediction.count, chosen_plane(pair.prediction));
   return score(table, confidence);
 }
 
-/// The scores of all pairs. If several files fail, the error is that of the first one in the order of the pairs.
+/// The scores of all pairs; reports the notes on their files. If several files fail, the error is that of the first one
+/// in the order of the pairs.
 std::vector<ImageScore> score_pairs(const std::vector<LabelPair>& pairs, bool with_confidence) {
   std::vector<ImageScore> scores(pairs.size());
+  std::vector<NoteList> notes(pairs.size());
   std::vector<std::exception_ptr> errors(pairs.size());
 #pragma omp parallel for schedule(dynamic)
   for (size_t k = 0; k < pairs.size(); ++k)
     try {
-      scores[k] = score_pair(pairs[k], with_confidence);
+      scores[k] = score_pair(pairs[k], with_confidence, notes[k]);
     } catch (...) {
       errors[k] = std::current_exception();
     }
   for (const std::exception_ptr& error : errors)
     if (error) std::rethrow_exception(error);
+  NoteList all;
+  for (const NoteList& of_pair : notes)
+    all.add(of_pair);
+  report_notes(all.lines());
   return scores;
 }
 

@@ -34,17 +34,21 @@ void run(const OracleArguments& o) {
   for (const auto& [stem, pair] : inputs)
     for (const fs::path& mask : pair.masks)
       keep_inputs(fs::path(o.out) / (stem + "_masks.png"), {mask});
+  NoteList notes;
   for (const auto& [stem, pair] : inputs) {
     const Labels labels = read_pair_labels(pair);
+    notes.add(labels_path(pair).string(), labels.notes);
     const Instances found = with_name(labels_path(pair).string(), [&] {
       Maps maps = method->oracle(exec, labels);
       maps.height = labels.height, maps.width = labels.width;
       return decode_to_size(exec, *method, std::move(maps));
     });
+    notes.add(labels_path(pair).string(), found.remarks);
     write_labels(fs::path(o.out) / (stem + masks_suffix(found.labels)), found.labels);
     std::printf("%s: %s, %s after decoding\n", labels_path(pair).string().c_str(),
                 counted(labels.count, "object").c_str(), counted(found.labels.count, "object").c_str());
   }
+  report_notes(notes.lines());
   write_run_json(fs::path(o.out) / "run.json", {{"config", method->config()}, {"images", inputs.size()}});
 }
 

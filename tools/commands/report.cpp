@@ -104,6 +104,7 @@ void add_images(const ReportArguments& settings, size_t set, Report& page) {
     const Image image = read_image(file.path, settings.choice);
     notes.add(file.path.string(), image.notes);
     const Labels prediction = labels_of(predictions, prediction_folder, file, image, settings.choice);
+    notes.add(labels_path(predictions.at(file.stem)).string(), prediction.notes);
     ReportItem item{file.path.filename().string(), counted(prediction.count, "object"), {}};
     const bool show = shown < settings.limit;
     if (show)
@@ -112,6 +113,7 @@ void add_images(const ReportArguments& settings, size_t set, Report& page) {
           {"prediction, " + counted(prediction.count, "object"), "", encode_png(overlay(image, prediction))}};
     if (!truth_folder.empty()) {
       const Labels truth = labels_of(truths, truth_folder, file, image, settings.choice);
+      notes.add(labels_path(truths.at(file.stem)).string(), truth.notes);
       scores.push_back(score(truth, prediction));
       item.summary += fmt::format(", {} true; AP50 {}", truth.count,
                                   text_of(average_precision(scores.back(), 0.5, Dialect::stardist)));

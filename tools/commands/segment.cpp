@@ -7,6 +7,7 @@
 #include "engine/fingerprint.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
+#include "tools/cli/interrupt.h"
 #include "tools/cli/run_json.h"
 #include "tools/cli/segmentation_options.h"
 #include "tools/cli/shipped_models.h"
@@ -65,9 +66,7 @@ Work prepare(const SegmentArguments& o, const fs::path& model_path) {
   work.resume = o.resume;
   work.model_fingerprint = fingerprint_of_file(model_path);
   work.precision = o.common.precision;
-  const Sampling::Kind kind = method.sample_spec().sampling.kind;
-  const bool sees_whole = kind == Sampling::Kind::affine || kind == Sampling::Kind::resize;
-  for (const std::string& unused : o.segmentation.unused_tiling(method.name(), sees_whole))
+  for (const std::string& unused : o.segmentation.unused_options(method))
     std::fprintf(stderr, "basin: %s\n", unused.c_str());
   if (work.model.info.contains("source"))  // a checkpoint that Basin did not write
     std::fprintf(stderr, "basin: %s: contains no settings; uses the method's default normalisation (%s) and decoding\n",
@@ -75,11 +74,9 @@ Work prepare(const SegmentArguments& o, const fs::path& model_path) {
   return work;
 }
 
-/// Whether an image is done, so that it is skipped: its results are not older than the image. Damaged results are
-/// reported and made again; results that contradict each other make the image a failed one, because one of them may
-/// have been edited.
-bool is_skipped(const fs::path& base, const ImageFile& image, const Endings& endings, int64_t since, Outcome& outcome) {
-  if (!is_done(base, endings, std::max(since, time_of(image.path)))) return false;
+/// Whether the results of an image that is done can be kept. Damaged ones are reported and made again; results that
+/// contradict each other make the image a failed one, because one of them may have been edited.
+bool keeps_results(const fs::path& base, const ImageFile& image, const Endings& endings, Outcome& outcome) {
   const ResultFault fault = fault_of_results(base, endings);
   if (!fault.contradiction.empty())
     outcome.fail(image.path, (fault.contradiction + "; remove the one that is wrong, and run this again").c_str());
@@ -94,23 +91,37 @@ bool is_skipped(const fs::path& base, const ImageFile& image, const Endings& end
 std::vector<ImageFile> prepare_folder(const SegmentArguments& o, const Work& work, const Batch& batch, Json& settings,
                                       Outcome& outcome) {
   const fs::path out = o.out;
+  if (o.skip_existing && fs::exists(out / "run.json")) read_record(out / "run.json");  // throws if it is damaged
   const bool filled = filled_before(out);
   for (const ImageFile& image : batch.images)
     keep_labels(image.stem, out, filled, work.save);
-  std::optional<int64_t> since;
-  if (o.skip_existing && filled) since = results_since(out, batch.shard, run_record(settings));
+  std::optional<EarlierResults> earlier;
+  if (o.skip_existing && filled) earlier = earlier_results(out, batch.shard, run_record(settings));
   const Endings endings = result_endings(work.save);
   std::vector<ImageFile> images;
-  for (const ImageFile& image : batch.images)
-    if (!since || !is_skipped(out / image.stem, image, endings, *since, outcome)) images.push_back(image);
+  int64_t since = earlier ? earlier->since : 0;  // from when on results in the folder are valid; 0: from this run on
+  for (const ImageFile& image : batch.images) {
+    const fs::path base = out / image.stem;
+    // Results are not older than their image.
+    if (earlier && is_done(base, endings, std::max(earlier->since, time_of(image.path)))) {
+      if (const std::optional<fs::path> other = earlier->other_image(image)) {
+        std::fprintf(stderr, "basin: %s: the results of this name in %s are those of %s; they are made again\n",
+                     image.path.c_str(), o.out.c_str(), other->c_str());
+        since = 0;  // the record of this run names other images: if it is interrupted, the next one begins anew
+      } else if (keeps_results(base, image, endings, outcome)) {
+        continue;
+      }
+    }
+    images.push_back(image);
+  }
   make_folder(out);
   // A run that is killed leaves this record, by which the next one recognises the results in the folder.
   const fs::path record = out / shard_file("run", ".json", batch.shard);
   Json unfinished = settings;
-  if (since) unfinished[since_key] = *since;
+  if (since > 0) unfinished[since_key] = since;
   unfinished["finished"] = false;
   write_run_json(record, std::move(unfinished));
-  settings[since_key] = since ? *since : time_of(record);
+  settings[since_key] = since > 0 ? since : time_of(record);
   return images;
 }
 
@@ -123,6 +134,8 @@ void print_times(const Outcome& outcome, bool finds_scale) {
 }
 
 void run(const SegmentArguments& o) {
+  explain_interrupt(
+      "the results of finished images are complete; the same command with --skip-existing --resume does the others");
   const Shard shard = parse_shard(o.shard);
   const fs::path model_path = model_file(o.model), out = o.out;
   const Work work = prepare(o, model_path);

@@ -28,6 +28,16 @@ void copy_labels(const PlaneFile& from, int height, int width, PlaneFile& to) {
   }
 }
 
+void renumber_labels(PlaneFile& file, int height, int width, const std::vector<int32_t>& numbers) {
+  std::vector<int32_t> row(static_cast<size_t>(width));
+  for (int y = 0; y < height; ++y) {
+    file.read(0, {y, 0, 1, width}, row.data());
+    for (int32_t& id : row)
+      id = numbers[size_t(id)];
+    file.write(0, {y, 0, 1, width}, row.data(), width);
+  }
+}
+
 void fill_holes_in_file(PlaneFile& file, std::vector<ObjectExtent>& objects, int64_t memory) {
   constexpr int64_t bytes_per_pixel = 20;  // labels, those seen from outside, and the stack of a search
   std::vector<int64_t> areas;

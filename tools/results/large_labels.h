@@ -44,6 +44,9 @@ std::vector<ObjectExtent> resize_labels(const PlaneFile& from, int from_height, 
 /// Copies labels of height x width pixels from one file to another.
 void copy_labels(const PlaneFile& from, int height, int width, PlaneFile& to);
 
+/// Gives the objects 0, 1, ... in a file of labels new numbers.
+void renumber_labels(PlaneFile&, int height, int width, const std::vector<int32_t>& numbers);
+
 /// Fills the holes of objects in a file of labels like fill_holes(), and adds them to the areas of the objects. Throws
 /// one sentence if the bounding box of an object alone needs more than `memory` bytes.
 void fill_holes_in_file(PlaneFile&, std::vector<ObjectExtent>& objects, int64_t memory);

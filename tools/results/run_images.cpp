@@ -60,17 +60,7 @@ RunResults results_of(const SegmentRecord& run, const fs::path& out, const std::
   if (!results.saved("labels"))
     refuse(out.string(), ": this run has not saved label images; segment with --save labels,...");
 
-  std::vector<InputImages> inputs;
-  std::vector<std::string> left_out;
-  for (const std::string& given : moved.empty() ? run.inputs : moved) {
-    const std::string input = moved.empty() ? place_of(folder, given) : fs::absolute(given).lexically_normal().string();
-    try {
-      inputs.push_back({input, run.recursive ? find_images_below(input, &left_out) : find_images(input, &left_out)});
-    } catch (const std::exception& error) {  // also of the file system, of a name that is too long
-      if (!moved.empty()) throw;
-      results.notes.push_back(error.what());
-    }
-  }
+  const std::vector<ImageFile> images = recorded_images(run, moved, results.notes);
   std::map<std::string, fs::path> labels = find_label_images(out);
   std::map<std::string, std::vector<std::string>> remarks;  // by the places of the images
   for (const auto& [image, texts] : run.remarks)
@@ -78,7 +68,7 @@ RunResults results_of(const SegmentRecord& run, const fs::path& out, const std::
   std::set<std::string> failed;
   for (const std::string& path : run.failed)
     failed.insert(place_of(folder, path));
-  for (const ImageFile& image : merge_images(inputs, left_out)) {
+  for (const ImageFile& image : images) {
     const std::string place = image.path.lexically_normal().string();
     const auto found = labels.find(image.stem);
     if (failed.erase(place))
@@ -102,6 +92,23 @@ RunResults results_of(const SegmentRecord& run, const fs::path& out, const std::
 }
 
 }  // namespace
+
+std::vector<ImageFile> recorded_images(const SegmentRecord& run, const std::vector<std::string>& moved,
+                                       std::vector<std::string>& notes) {
+  std::vector<InputImages> inputs;
+  std::vector<std::string> left_out;
+  for (const std::string& given : moved.empty() ? run.inputs : moved) {
+    const std::string input =
+        moved.empty() ? place_of(run.folder, given) : fs::absolute(given).lexically_normal().string();
+    try {
+      inputs.push_back({input, run.recursive ? find_images_below(input, &left_out) : find_images(input, &left_out)});
+    } catch (const std::exception& error) {  // also of the file system, of a name that is too long
+      if (!moved.empty()) throw;
+      notes.push_back(error.what());
+    }
+  }
+  return merge_images(inputs, left_out);
+}
 
 bool RunResults::saved(const std::string& kind) const {
   return std::find(save.begin(), save.end(), kind) != save.end();

@@ -3,7 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "data/files/stack.h"
+#include "data/dataset/dataset.h"
+#include "tools/results/run_record.h"
 
 namespace basin::tools {
 
@@ -26,6 +27,12 @@ struct RunResults {
 
   bool saved(const std::string& kind) const;
 };
+
+/// The images among the inputs of a run of `segment`, with the stems of its results. `moved`: where the inputs are now;
+/// empty: where they were. Adds a sentence to the notes for each input that is no longer there, or throws it if `moved`
+/// names it.
+std::vector<ImageFile> recorded_images(const SegmentRecord&, const std::vector<std::string>& moved,
+                                       std::vector<std::string>& notes);
 
 /// Reads the run.json of an output folder of `segment`, and finds the label images in it and the images that they
 /// belong to: among the inputs of the run, or if `images` names files or folders among these. Throws one sentence with

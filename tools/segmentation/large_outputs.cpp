@@ -1,6 +1,7 @@
 #include "tools/segmentation/large_outputs.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "tools/cli/progress.h"
 #include "tools/results/large_results.h"
@@ -54,6 +55,12 @@ LargeKept write_large_outputs(const Work& work, LargeFound found, ImageFiles& fi
   std::vector<int32_t> numbers =
       number_kept(filter, found.sizes.height, found.sizes.width, found.objects, kept.dropped);
   kept.objects = int(found.objects.size());
+  if (filter.fill_holes && kept.dropped.total() > 0) {  // the holes in which an object was dropped
+    renumber_labels(*found.labels, found.sizes.height, found.sizes.width, numbers);
+    fill_holes_in_file(*found.labels, found.objects, found.blocks.left);
+    numbers.resize(size_t(kept.objects) + 1);
+    std::iota(numbers.begin(), numbers.end(), 0);
+  }
   const LargeLabels labels(*found.labels, std::move(numbers), kept.objects);
   Progress progress(found.path.string(), "objects", 0);
   const LargeResults results{found.path,

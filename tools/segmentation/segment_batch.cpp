@@ -11,6 +11,7 @@
 #include "engine/fingerprint.h"
 #include "tools/cli/command.h"
 #include "tools/cli/run_json.h"
+#include "tools/results/run_images.h"
 #include "tools/results/run_record.h"
 
 namespace basin::tools {
@@ -84,14 +85,23 @@ bool filled_before(const fs::path& out) {
          });
 }
 
-std::optional<int64_t> results_since(const fs::path& out, const Shard& shard, const Json& record) {
+std::optional<fs::path> EarlierResults::other_image(const ImageFile& image) const {
+  const auto known = images.find(image.stem);
+  if (known == images.end()) return {};
+  std::error_code none;
+  for (const fs::path& path : known->second)
+    if (fs::equivalent(path, image.path, none)) return {};
+  return known->second.front();
+}
+
+std::optional<EarlierResults> earlier_results(const fs::path& out, const Shard& shard, const Json& record) {
   std::vector<fs::path> paths{out / shard_file("run", ".json", shard)};
   if (!fs::exists(paths[0])) {
     paths = {out / "run.json"};
     for (const ShardFile& other : find_shards(out))
       paths.push_back(other.path);
   }
-  std::optional<int64_t> since;
+  std::optional<EarlierResults> results;
   for (const fs::path& path : paths) {
     const Json run = read_run_json(path);
     if (run.is_null()) continue;
@@ -100,9 +110,13 @@ std::optional<int64_t> results_since(const fs::path& out, const Shard& shard, co
       if (run.value(setting, Json()) != record.value(setting, Json()))
         refuse("--skip-existing: by ", path.string(), " the results in ", out.string(), " were made with another ",
                name_of_setting(setting), "; give another --out, or leave out --skip-existing to make them again");
-    since = std::min(since.value_or(INT64_MAX), run.value(since_key, time_of(path)));
+    if (!results) results.emplace().since = INT64_MAX;
+    results->since = std::min(results->since, run.value(since_key, time_of(path)));
+    std::vector<std::string> notes;  // inputs that are gone cannot be other images
+    for (const ImageFile& image : recorded_images(segment_record_of(run, path.string()), {}, notes))
+      results->images[image.stem].push_back(image.path);
   }
-  return since;
+  return results;
 }
 
 }  // namespace basin::tools

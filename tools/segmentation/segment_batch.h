@@ -2,6 +2,7 @@
 // Which images `segment` works on: of one folder or of a tree, of one shard, and without those that are done.
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -50,9 +51,17 @@ extern const std::vector<const char*> result_settings;
 /// What a message calls such a setting.
 std::string name_of_setting(const std::string& setting);
 
-/// The time since which results in this folder were made with the settings of `record`, by the records of earlier runs:
-/// that of the same shard, or if it has not run before those of all others. None without any. Throws one sentence if
-/// their settings differ from those of `record`.
-std::optional<int64_t> results_since(const std::filesystem::path& out, const Shard&, const Json& record);
+/// What the records of earlier runs say about the results in a folder.
+struct EarlierResults {
+  int64_t since = 0;  // the time since which they were made with the settings of the present run
+  std::map<std::string, std::vector<std::filesystem::path>> images;  // of each stem, as far as these are still there
+
+  /// The image of which the results of this stem are, if it is another one than this.
+  std::optional<std::filesystem::path> other_image(const ImageFile&) const;
+};
+
+/// The results in this folder by the records of earlier runs: that of the same shard, or if it has not run before those
+/// of all others. None without any. Throws one sentence if their settings differ from those of `record`.
+std::optional<EarlierResults> earlier_results(const std::filesystem::path& out, const Shard&, const Json& record);
 
 }  // namespace basin::tools

@@ -29,6 +29,14 @@ namespace {
 const std::vector<std::string> stack_kinds{"labels",  "scores", "zarr",  "overlay",     "outlines", "rois",
                                            "geojson", "csv",    "table", "probability", "flow"};
 
+/// Those of them that a method produces.
+std::vector<std::string> kinds_for(const Method& method) {
+  std::vector<std::string> kinds = stack_kinds;
+  for (const Saver& saver : savers())
+    if (!can_save(saver, method)) std::erase(kinds, saver.kind);
+  return kinds;
+}
+
 /// The results of the planes so far.
 class StackResults {
  public:
@@ -172,7 +180,8 @@ std::string segment_stack(const Work& work, const fs::path& path, const StackPla
   for (const std::string& kind : work.save)
     if (std::find(stack_kinds.begin(), stack_kinds.end(), kind) == stack_kinds.end())
       refuse(path.string(), ": --save ", kind, " is for single images, and this is a stack of ",
-             counted(planes.count(), "plane"), "; choose one with --plane, or save ", in_words(stack_kinds));
+             counted(planes.count(), "plane"), "; choose one with --plane, or save ",
+             in_words(kinds_for(*work.model.method)));
   const Model& model = work.model;
   const int channels = model.method->sample_spec().channels;
   Seconds& seconds = outcome.seconds;
