@@ -47,8 +47,9 @@ struct Maps : NamedTensors {
 struct MapSpec {
   enum class Kind {
     scalar,
-    vector,  // pairs of channels x, y; of maps that can be resized, in pixels
-    extent,  // pairs of channels that are lengths along x and y
+    vector,  // pairs of channels x, y: a field; of maps that can be resized, in pixels
+    offset,  // pairs of channels x, y: the way from a pixel to a point, in a unit that resizing does not change
+    extent,  // pairs of channels that are lengths along x and y, in such a unit
     code,    // tells objects apart and may be any other one in another view, so that views cannot be averaged
   };
   std::string name;
@@ -61,9 +62,10 @@ struct MapSpec {
 
 /// The objects of an image.
 struct Instances {
-  Labels labels;                 // where objects overlap, the one with the higher score is on top
-  std::vector<float> scores;     // of objects 1, 2, ...; empty if the method gives none
-  std::optional<Planes> planes;  // one plane per object, if objects may share pixels
+  Labels labels;                          // where objects overlap, the one with the higher score is on top
+  std::vector<float> scores;              // of objects 1, 2, ...; empty if the method gives none
+  std::optional<Planes> planes;           // one plane per object, if objects may share pixels
+  std::vector<std::string> remarks = {};  // sentences about objects that may be missing or wrong
 };
 
 /// How training samples are cut from images.
@@ -96,7 +98,8 @@ struct LearningRate {
   bool operator==(const LearningRate&) const = default;
 };
 
-/// The defaults of `train`: the published values of the method.
+/// The defaults of `train`: the published values of the method where they suit images of any kind, and else what
+/// docs/methods.md says.
 struct TrainingDefaults {
   int batch = 2, accumulate = 1, crop = 256;
   int64_t epochs = 100;
@@ -122,8 +125,9 @@ struct MemoryNeeds {
   int64_t frame_pixels = 0;    // of the size at which the network sees every image; 0: it sees tiles
 };
 
-/// A trained network, made from a copy of the method's parameters: later changes of them have no effect. On the CPU
-/// several threads may use it at once; on a GPU one at a time, because cuDNN's plans are shared.
+/// A trained network, made from a copy of the method's parameters: later changes of them have no effect. Decoding
+/// settings that change the maps are read at each prediction. On the CPU several threads may use it at once; on a GPU
+/// one at a time, because cuDNN's plans are shared.
 class Predictor {
  public:
   virtual ~Predictor() = default;
@@ -194,6 +198,10 @@ class Method {
   virtual std::vector<MapSpec> maps() const = 0;
   /// Whether maps may be resized to the image if the network saw it at another scale.
   virtual bool has_scalable_maps() const { return false; }
+  /// Whether the network sees every image as a whole, in training at the size of a crop: images are then not tiled.
+  virtual bool sees_whole_images() const { return false; }
+  /// Whether it sees every image at one and the same size, so that scaling images has no effect.
+  virtual bool sees_one_size() const { return false; }
   /// Whether the maps of an image are those of its eight views averaged, even where nobody asks for it.
   virtual bool averages_views() const { return false; }
   /// The map of which one channel is the logit of the probability that a pixel is foreground; empty if there is none.

@@ -143,7 +143,8 @@ const Setting& Settings::find(const std::string& key) const {
 void Settings::set(const Assignment& assignment, std::initializer_list<Use> uses) {
   const Setting& setting = find(assignment.key);
   if (std::find(uses.begin(), uses.end(), setting.use) == uses.end())
-    refuse(assignment.origin, ": this setting is fixed when a model is trained and cannot be changed afterwards");
+    refuse(assignment.origin, ": this setting is fixed when a model is trained and cannot be changed afterwards",
+           setting.option == "--norm" ? "; --norm gives another normalisation" : "");
   const Json value = setting.parse(assignment.text);
   if (value.is_discarded() || !setting.assign(value)) refuse(assignment.origin, ": expected ", setting.range);
 }

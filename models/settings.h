@@ -13,7 +13,7 @@ namespace basin {
 struct Setting {
   enum class Use {
     network,   // changes the network: fixed once training starts
-    training,  // targets and losses: without effect on a trained model
+    training,  // targets and losses, and the default normalisation: fixed once a model is trained
     decoding,  // how maps become instances: may be changed at any time
   };
   Use use;

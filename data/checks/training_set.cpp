@@ -19,6 +19,7 @@ constexpr double usual_diameter = 30;  // px: what the methods were made for
 constexpr double wide_diameter = 50;   // px: from here on a smaller scale is quicker and usually better
 constexpr double dark = 0.05;          // of the range of a type
 constexpr double same_size = 1.01;     // ratio up to which two pixel sizes are taken for the same
+constexpr int narrow_box = 3;          // px: boxes that are no larger are left out
 constexpr double many = 0.01;          // share of the objects from which on a note becomes a warning
 
 std::string label_file(const CheckedPair& p) { return labels_path(p.pair).string(); }
@@ -44,6 +45,7 @@ class Checker {
     check_pixel_sizes();
     check_duplicates();
     check_objects();
+    if (o_.resized_to > 0) check_resized_objects();
     return std::move(found_);
   }
 
@@ -214,7 +216,7 @@ class Checker {
     }
     const auto small = int64_t(std::lower_bound(sizes.diameters.begin(), sizes.diameters.end(), few_pixels / o_.scale) -
                                sizes.diameters.begin());
-    if (small > 0)
+    if (small > 0 && o_.resized_to == 0)
       add(share(small), "small objects", "",
           fmt::format("{} less than {} px wide{}", share_text(small, n), few_pixels, at_scale()),
           "they are easily missed: a larger --scale helps if they matter");
@@ -224,6 +226,7 @@ class Checker {
           fmt::format("{} more than {} px wide{}: the field of vectors is 0 farther than {} px from their border",
                       share_text(hollow, n), 2 * o_.field_reach, at_scale(), o_.field_reach),
           "if most objects are that large, choose a smaller --scale, or a larger --set truncate");
+    if (o_.resized_to > 0) return;  // for which --scale is not offered
     if (median > wide_diameter)
       add(Severity::note, "scale", "",
           fmt::format("half of the objects are wider than {:.0f} px{}", median, at_scale()),
@@ -232,6 +235,28 @@ class Checker {
       add(Severity::note, "scale", "",
           fmt::format("half of the objects are narrower than {:.0f} px{}", median, at_scale()),
           "--scale " + fitting + " may find them better");
+  }
+
+  /// Objects as small as a method with boxes leaves out where whole images are resized, and images with too many.
+  void check_resized_objects() {
+    int64_t all = 0, lost = 0;
+    for (const CheckedPair& p : pairs_) {
+      if (!p.labels || !p.image || p.validation) continue;
+      const double factor = double(o_.resized_to) / std::max(p.image->height, p.image->width);
+      for (const ObjectFacts& object : p.labels->objects) {
+        ++all;
+        lost += factor * std::min(object.height, object.width) <= narrow_box;
+      }
+      if (const size_t n = p.labels->objects.size(); o_.max_objects > 0 && n > size_t(o_.max_objects))
+        add(Severity::warning, "too many objects", label_file(p),
+            fmt::format("has {} objects, of which the method finds at most {}", n, o_.max_objects),
+            "cut the image into smaller ones");
+    }
+    if (lost > 0)
+      add(lost >= many * double(all) ? Severity::warning : Severity::note, "small objects", "",
+          fmt::format("{} at most {} px wide or high where images are resized to {} px", share_text(lost, all),
+                      narrow_box, o_.resized_to),
+          "they are not trained on: give a larger --crop, or cut the images into smaller ones");
   }
 
   bool divides() const { return o_.normalisation.kind == Normalisation::Kind::divide; }

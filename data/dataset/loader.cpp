@@ -131,6 +131,7 @@ void Loader::fill_sample(LoadedBatch& batch, int n, uint32_t epoch, uint64_t pos
   const int size = crop + 2 * margin;
   const auto cut = [&](int32_t* ids, View<float, 3> image) {
     cut_labels(example, from, margin, workspace.cut, ids, options_.beyond);
+    if (from.mirror && reaches_beyond(from, height, width)) separate_pieces(size, workspace.cut, ids);
     if (options_.sampling.renumbers()) tidy_labels(options_.sampling.min_object_pixels, int64_t(size) * size, ids);
     const Inside within = inside(from, height, width, workspace.cut);
     ValueChanger values(key, drawn.transform, drawn.change, within, crop);
@@ -145,8 +146,10 @@ void Loader::fill_sample(LoadedBatch& batch, int n, uint32_t epoch, uint64_t pos
   workspace.image.resize(size_t(image.size()));
   const View<float, 3> unturned{workspace.image.data(), {source.channels(), crop, crop}};
   cut(workspace.labels.data(), unturned);
-  prepare(Exec(), {unturned, {workspace.labels.data(), {size, size}}, drawn.transform}, make_targets_, image,
-          SampleTargets(batch.targets, n));
+  with_name(example.stem, [&] {
+    prepare(Exec(), {unturned, {workspace.labels.data(), {size, size}}, drawn.transform}, make_targets_, image,
+            SampleTargets(batch.targets, n));
+  });
 }
 
 }  // namespace basin

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "data/dataset/smooth_noise.h"
+#include "kernels/image/components.h"
 #include "kernels/image/tiles.h"
 
 namespace basin {
@@ -212,6 +213,21 @@ void cut_channel(const Source& source, int channel, const Placement& p, CutMemor
       *values++ = upper + v * (lower - upper);
     }
   });
+}
+
+bool reaches_beyond(const Placement& p, int height, int width) {
+  if (p.kind == PlacementKind::resize) return false;
+  const Range2d box = p.kind == PlacementKind::window ? Range2d{p.y0, p.y0 + p.size, p.x0, p.x0 + p.size}
+                                                      : read_by(p, 0, height, width);
+  return box.y_begin < 0 || box.x_begin < 0 || box.y_end > height || box.x_end > width;
+}
+
+void separate_pieces(int size, CutMemory& memory, int32_t* ids) {
+  const size_t n = size_t(size) * size_t(size);
+  memory.ids.resize(n);
+  kernels::components_of_labels({}, {ids, {size, size}}, 8, {memory.ids.data(), {size, size}});
+  for (size_t i = 0; i < n; ++i)
+    if (ids[i] > 0) ids[i] = memory.ids[i];
 }
 
 int tidy_labels(int min_pixels, int64_t n, int32_t* ids) {

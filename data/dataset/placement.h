@@ -51,6 +51,13 @@ void cut_labels(const Example&, const Placement&, int margin, CutMemory&, int32_
 /// repeats its edge; ValueChanger then replaces that with zeros.
 void cut_channel(const Source&, int channel, const Placement&, CutMemory&, float* values);
 
+/// Whether a sample contains pixels outside the image, or may do so.
+bool reaches_beyond(const Placement&, int height, int width);
+
+/// Gives each 8-connected piece of an object in labels [size, size] a number of its own: an image that is continued by
+/// its mirror image contains objects several times, and each copy has a centre of its own. Negative ids stay.
+void separate_pieces(int size, CutMemory&, int32_t* ids);
+
 /// Removes objects with fewer than `min_pixels` pixels and renumbers the others to 1..n in the order of their ids.
 /// Returns n. Negative ids stay.
 int tidy_labels(int min_pixels, int64_t n, int32_t* ids);

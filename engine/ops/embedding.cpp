@@ -40,10 +40,8 @@ Var unit_vectors(Tape& tape, Var v) {
 ObjectTables object_tables(const Exec& exec, const Tensor& labels, int capacity, double radius) {
   BASIN_CHECK(capacity > 0 && labels.shape().rank() == 3, "capacity ", capacity, ", labels ", labels.shape());
   const int samples = labels.dim(0), slots = capacity + 1;
-  ObjectTables tables{labels, Tensor::empty(exec, {samples, slots, kernels::words_for(slots)}, DType::i32),
-                      Tensor::empty(exec, {samples}, DType::i32)};
-  kernels::adjacency(exec, labels.view<const int32_t, 3>(), {.radius = radius}, tables.neighbours.view<int32_t, 3>(),
-                     tables.dropped.view<int32_t, 1>());
+  ObjectTables tables{labels, Tensor::empty(exec, {samples, slots, kernels::words_for(slots)}, DType::i32)};
+  kernels::adjacency(exec, labels.view<const int32_t, 3>(), {.radius = radius}, tables.neighbours.view<int32_t, 3>());
   return tables;
 }
 

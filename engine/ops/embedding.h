@@ -13,10 +13,9 @@ Var power_activation(Tape&, Var e, const Tensor& alpha, double floor = 1e-4);
 /// See kernels::unit_vectors. Keeps the input.
 Var unit_vectors(Tape&, Var v);
 
-/// The objects of a batch, for losses: the given labels i32 [N, H, W], neighbours i32 [N, slots, words], and how many
-/// objects of each sample were dropped, i32 [N].
+/// The objects of a batch, for losses: the given labels i32 [N, H, W] and neighbours i32 [N, slots, words].
 struct ObjectTables {
-  Tensor labels, neighbours, dropped;
+  Tensor labels, neighbours;
 };
 
 /// See kernels::adjacency. `capacity`: the largest number of objects per sample.

@@ -30,7 +30,7 @@ struct Run {
 
 /// Summary of a row of pixels.
 struct RowSummary {
-  int32_t runs, max_label, has_background;
+  int32_t runs, has_background;
 };
 
 /// Row i of all samples: finds its runs of objects.
@@ -45,13 +45,12 @@ struct FindRuns {
     const int width = labels.dim[2], n = int(i / labels.dim[1]);
     const int32_t* label = labels.data + i * width;
     Run* run = runs + i * width;
-    RowSummary row{0, 0, 0};
+    RowSummary row{0, 0};
     for (int begin = 0, end; begin < width; begin = end) {
       end = begin + 1;
       while (end < width && label[end] == label[begin])
         ++end;
       const int slot = slot_of(label[begin], slots);
-      row.max_label = label[begin] > row.max_label ? label[begin] : row.max_label;
       if (slot == 0) {
         row.has_background = 1;
         continue;
@@ -111,17 +110,12 @@ struct FinishSample {
   bool background;
   View<const int32_t, 2> present;
   View<int32_t, 3> neighbours;
-  View<int32_t, 1> dropped;
 
   BASIN_HD void operator()(int64_t i) const {
     const int n = int(i), slots = present.dim[1];
-    int32_t max_label = 0, has_background = 0;
-    for (int y = 0; y < rows_of_sample; ++y) {
-      const RowSummary& row = rows[i * rows_of_sample + y];
-      max_label = row.max_label > max_label ? row.max_label : max_label;
-      has_background |= row.has_background;
-    }
-    dropped(n) = max_label >= slots ? max_label - (slots - 1) : 0;
+    int32_t has_background = 0;
+    for (int y = 0; y < rows_of_sample; ++y)
+      has_background |= rows[i * rows_of_sample + y].has_background;
     if (!background || !has_background) return;
     for (int slot = 1; slot < slots; ++slot)
       if (present(n, slot)) {
@@ -133,12 +127,10 @@ struct FinishSample {
 
 }  // namespace
 
-void adjacency(const Exec& exec, View<const int32_t, 3> labels, AdjacencyOptions o, View<int32_t, 3> neighbours,
-               View<int32_t, 1> dropped) {
+void adjacency(const Exec& exec, View<const int32_t, 3> labels, AdjacencyOptions o, View<int32_t, 3> neighbours) {
   const int samples = labels.dim[0], slots = neighbours.dim[1];
-  BASIN_CHECK(
-      neighbours.dim[0] == samples && slots > 0 && neighbours.dim[2] == words_for(slots) && dropped.dim[0] == samples,
-      "labels ", labels, ", neighbours ", neighbours, ", dropped ", dropped);
+  BASIN_CHECK(neighbours.dim[0] == samples && slots > 0 && neighbours.dim[2] == words_for(slots), "labels ", labels,
+              ", neighbours ", neighbours);
   BASIN_CHECK(o.radius > 0 && o.radius <= max_radius, "radius ", o.radius);
   const int64_t rows = int64_t(samples) * labels.dim[1];
   const Disc disc(o.radius);
@@ -151,7 +143,7 @@ void adjacency(const Exec& exec, View<const int32_t, 3> labels, AdjacencyOptions
   for_each(exec, rows, FindRuns{labels, slots, runs.data(), summary.data(), present}, 16);
   for_each(exec, rows * (disc.height + 1),
            CompareRows{disc, labels.dim[1], labels.dim[2], runs.data(), summary.data(), neighbours}, 64);
-  for_each(exec, samples, FinishSample{summary.data(), labels.dim[1], o.background, present, neighbours, dropped}, 1);
+  for_each(exec, samples, FinishSample{summary.data(), labels.dim[1], o.background, present, neighbours}, 1);
 }
 
 }  // namespace basin::kernels

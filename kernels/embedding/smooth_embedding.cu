@@ -7,11 +7,9 @@
 namespace basin::kernels {
 namespace {
 
-constexpr int max_radius = 16;
-
 struct Disc {
   int radius;
-  int half_width[max_radius + 1];  // by |dy|
+  int half_width[max_disc_radius + 1];  // by |dy|
 
   explicit Disc(int r) : radius(r) {
     for (int dy = 0; dy <= r; ++dy)
@@ -79,7 +77,8 @@ void smooth_spans(const Exec& exec, View<const float, 3> embedding, int radius, 
 void smooth_embedding(const Exec& exec, View<const float, 3> embedding, int radius, View<float, 3> unit) {
   BASIN_CHECK(unit.dim[0] == embedding.dim[1] && unit.dim[1] == embedding.dim[2] && unit.dim[2] == embedding.dim[0],
               "embedding ", embedding, ", unit ", unit);
-  if (radius < 0 || radius > max_radius) refuse("radius = ", radius, ": expected 0 to ", max_radius, " pixels");
+  if (radius < 0 || radius > max_disc_radius)
+    refuse("radius = ", radius, ": expected 0 to ", max_disc_radius, " pixels");
   if (exec.device == Device::cpu)
     smooth_spans<64>(exec, embedding, radius, unit);
   else

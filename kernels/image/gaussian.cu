@@ -8,8 +8,6 @@
 namespace basin::kernels {
 namespace {
 
-constexpr double max_sigma = 16;
-
 struct Weights {
   int radius;
   double weight[int(4 * max_sigma) + 1];  // by distance

@@ -29,6 +29,18 @@ class OutOfMemory : public Error {
   using Error::Error;
 };
 
+/// Calls f. An exception is rethrown as the same type with the name of what it is about in front of its message.
+template <class F>
+auto with_name(const std::string& name, const F& f) {
+  try {
+    return f();
+  } catch (const OutOfMemory& e) {
+    throw OutOfMemory(name + ": " + e.what());
+  } catch (const Error& e) {
+    throw Error(name + ": " + e.what());
+  }
+}
+
 /// For bad input: throws one sentence, which names the file.
 template <class... A>
 [[noreturn]] void refuse(const A&... what) {

@@ -13,9 +13,11 @@ FoundObjects find_objects(const Exec& exec, const Method& method, const Predicto
   Segmentation s = segment_source(exec, method, predictor, source, options, see);
   FoundObjects found;
   found.remarks = pixel_size_remark(source.image().stack, plan);
-  for (std::string& remark :
-       remarks_on(source, s.instances.labels, plan.trained, scale, plan.norm, !plan.scale_from_size))
+  for (std::string& remark : remarks_on(source, s.instances.labels, plan.trained, scale, plan.norm,
+                                        !plan.scale_from_size && !method.sees_one_size()))
     found.remarks.push_back(std::move(remark));
+  for (const std::string& remark : s.instances.remarks)
+    found.remarks.push_back(remark);
   found.dropped = filter_objects(plan.filter, s.instances.labels, s.instances.scores);
   found.instances = std::move(s.instances);
   found.network_seconds = s.network_seconds, found.decode_seconds = s.decode_seconds;

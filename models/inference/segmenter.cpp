@@ -140,7 +140,7 @@ std::vector<float> foreground_probability(const Exec& exec, const Method& method
 
 std::string field_map(const Method& method) {
   for (const MapSpec& map : method.maps())
-    if (map.kind == MapSpec::Kind::vector && map.channels == 2 && map.kinds.empty()) return map.name;
+    if (map.kind == MapSpec::Kind::vector && map.channels == 2) return map.name;
   return {};
 }
 

@@ -22,18 +22,6 @@ struct Segmentation {
   double network_seconds = 0, decode_seconds = 0;
 };
 
-/// Calls f. An exception is rethrown as the same type with the image's name in front of its message.
-template <class F>
-auto with_name(const std::string& name, const F& f) {
-  try {
-    return f();
-  } catch (const OutOfMemory& e) {
-    throw OutOfMemory(name + ": " + e.what());
-  } catch (const Error& e) {
-    throw Error(name + ": " + e.what());
-  }
-}
-
 /// The network's maps of an image cannot be decoded.
 class UnusableMaps : public Error {
  public:

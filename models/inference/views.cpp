@@ -35,6 +35,7 @@ void add_view(const Exec& exec, const MapSpec& spec, SquareSymmetry symmetry, co
         kernels::add_undone_scalars(exec, symmetry, from, weight, is_first, to);
         break;
       case Kind::vector:
+      case Kind::offset:
         kernels::add_undone_vectors(exec, symmetry, from, weight, is_first, to);
         break;
       case Kind::extent:

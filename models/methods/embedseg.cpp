@@ -19,7 +19,7 @@ constexpr std::pair<Seeds, const char*> seed_rules[] = {{Seeds::seed_map, "seed_
 
 void publish(EmbedSegOptions& o, Settings& s) {
   using Use = Setting::Use;
-  s.integer(Use::network, "channels", o.channels, 1, 15, "input channels");
+  s.integer(Use::network, "channels", o.channels, 1, 1023, "input channels, fewer than the width");
   s.integer(Use::network, "width", o.width, 2, 1024, "channels of the first network stage").option = "--width";
   s.seed(Use::network, "seed", o.seed, "seed of the dropout masks");
   s.add(normalisation_setting(o.normalisation));
@@ -45,10 +45,18 @@ void publish(EmbedSegOptions& o, Settings& s) {
            "smallest fraction of an object's pixels that no earlier object has");
 }
 
+/// The options, unless the first stage of the network has no channels beside those of the image.
+const EmbedSegOptions& with_fitting_width(const EmbedSegOptions& o) {
+  if (o.width <= o.channels)
+    refuse("--width ", o.width, ": es needs more channels in its first stage than the ", o.channels,
+           " of the images, because it adds to them; give a larger --width");
+  return o;
+}
+
 }  // namespace
 
 EmbedSeg::EmbedSeg(const EmbedSegOptions& options)
-    : options_(options),
+    : options_(with_fitting_width(options)),
       net_(params_, {.in_channels = options.channels, .width = options.width, .seed = options.seed}) {
   publish(options_, settings_);
 }
@@ -91,7 +99,7 @@ TargetSpec EmbedSeg::targets() const { return {{{"labels", 1, DType::i32}}, {}};
 
 void EmbedSeg::make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets& to) const {
   const View<int32_t, 3> target = to.map<int32_t>("labels");
-  cut_compact(labels, {target.data, {target.dim[1], target.dim[2]}});
+  check_capacity(cut_compact(labels, {target.data, {target.dim[1], target.dim[2]}}), options_.capacity);
 }
 
 LossTerms EmbedSeg::loss(Tape& tape, const Batch& batch, const StepState* state) const {
@@ -108,7 +116,7 @@ LossTerms EmbedSeg::loss(Tape& tape, const Batch& batch, const StepState* state)
 std::vector<MapSpec> EmbedSeg::maps() const {
   using Kind = MapSpec::Kind;
   return {
-      {.name = "raw", .channels = 5, .kinds = {Kind::vector, Kind::vector, Kind::extent, Kind::extent, Kind::scalar}}};
+      {.name = "raw", .channels = 5, .kinds = {Kind::offset, Kind::offset, Kind::extent, Kind::extent, Kind::scalar}}};
 }
 
 MemoryNeeds EmbedSeg::memory_needs() const {

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "engine/ops/instance.h"
+#include "models/methods/method_support.h"
 
 namespace basin {
 namespace {
@@ -96,14 +97,6 @@ std::vector<float> smoothed(const std::vector<float>& map, int height, int width
       }
   }
   return all;
-}
-
-bool is_local_maximum(const std::vector<float>& map, int height, int width, int32_t pixel) {
-  const int y = pixel / width, x = pixel % width;
-  for (int v = std::max(y - 1, 0); v <= std::min(y + 1, height - 1); ++v)
-    for (int u = std::max(x - 1, 0); u <= std::min(x + 1, width - 1); ++u)
-      if (map[size_t(v) * size_t(width) + size_t(u)] > map[size_t(pixel)]) return false;
-  return true;
 }
 
 /// Renumbers the remaining ids in raster order.

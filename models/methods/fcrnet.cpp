@@ -17,8 +17,6 @@ using kernels::BackgroundRule;
 constexpr std::pair<BackgroundRule, const char*> background_rules[] = {{BackgroundRule::most_frequent, "most_frequent"},
                                                                        {BackgroundRule::border, "border"}};
 
-constexpr float trained_alpha = 8;  // alpha of the activation after training
-
 void publish(FcrNetOptions& o, Settings& s) {
   using Use = Setting::Use;
   s.integer(Use::network, "channels", o.channels, 1, 1024, "input channels");
@@ -29,8 +27,7 @@ void publish(FcrNetOptions& o, Settings& s) {
   s.add(normalisation_setting(o.normalisation));
   s.number(Use::training, "radius", o.radius, 1, 64,
            "objects within this distance should have different colours, px; published: 10");
-  s.integer(Use::training, "capacity", o.capacity, 1, 65535,
-            "largest number of objects in a sample that the loss uses");
+  s.integer(Use::training, "capacity", o.capacity, 1, 65535, "largest number of objects in a crop");
   s.flag(Use::training, "cosine", o.cosine, "use the loss of the paper instead of that of its authors' code");
   s.number(Use::training, "inter_weight", o.inter_weight, 0, 1e6, "weight of the loss between objects; published: 4");
   s.number(Use::training, "guide_weight", o.guide_weight, 0, 1e6,
@@ -40,7 +37,14 @@ void publish(FcrNetOptions& o, Settings& s) {
   s.choice(Use::decoding, "background", o.decoding.background, background_rules,
            "how the colour of the background is found")
       .candidates = {"most_frequent", "border"};
-  s.integer(Use::decoding, "connectivity", o.decoding.connectivity, 4, 8, "connectivity of an object's pixels, 4 or 8");
+  Setting& connectivity =
+      s.integer(Use::decoding, "connectivity", o.decoding.connectivity, 4, 8, "connectivity of an object's pixels");
+  connectivity.range = "4 or 8";
+  connectivity.assign = [&o](const Json& j) {
+    if (j != 4 && j != 8) return false;
+    o.decoding.connectivity = j.get<int>();
+    return true;
+  };
   s.integer(Use::decoding, "min_size", o.decoding.min_size, 0, 1 << 30, "smaller objects are dropped, px; published: 0")
       .candidates = {"0", "15", "25"};
 }
@@ -64,14 +68,15 @@ FcrNet::FcrNet(const std::string&, const Json& config)
     : FcrNet(options_from<FcrNetOptions>(config, publish, config.is_null() ? FcrNetOptions{} : without_guide())) {}
 
 void FcrNet::check_settings() const {
-  if (options_.decoding.connectivity != 4 && options_.decoding.connectivity != 8)
-    refuse("--set connectivity=", options_.decoding.connectivity, ": expected 4 or 8");
+  if (*std::min_element(options_.alphas.begin(), options_.alphas.end()) <= 0)
+    refuse("--set alphas: an exponent of 0 gives every pixel all colours; expected numbers above 0");
 }
 
 TrainingDefaults FcrNet::training_defaults() const {
   TrainingDefaults d;
   d.batch = 4, d.epochs = 600;
-  d.rate = {.rate = 1e-4, .schedule = Schedule::step, .factor = 0.9, .every = 12080};
+  d.rate = {
+      .rate = 1e-4, .schedule = Schedule::step, .factor = 0.9, .every = 80 * 151};  // 80 epochs of the authors' data
   d.adam.epsilon_inside = true;
   return d;
 }
@@ -93,7 +98,7 @@ TargetSpec FcrNet::targets() const {
 
 void FcrNet::make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets& to) const {
   const View<int32_t, 3> target = to.map<int32_t>("labels");
-  cut_compact(labels, {target.data, {target.dim[1], target.dim[2]}});
+  check_capacity(cut_compact(labels, {target.data, {target.dim[1], target.dim[2]}}), options_.capacity);
   if (options_.guide_weight > 0) make_guide({target.data, {target.dim[1], target.dim[2]}}, to.map<float>("guide"));
 }
 
@@ -109,8 +114,7 @@ double FcrNet::scheduled(double progress) const { return options_.alphas[size_t(
 LossTerms FcrNet::loss(Tape& tape, const Batch& batch, const StepState* state) const {
   const Var e = head_.forward(tape, net_.forward(tape, {{batch["image"]}}), Layout::nchw);
   Var h = power_activation(tape, e, scheduled_number(tape.exec(), state));
-  kernels::EmbeddingLossOptions options = kernels::fcrnet_loss;
-  options.unit_centres = options_.cosine;
+  kernels::EmbeddingLossOptions options = options_.cosine ? kernels::fcrnet_cosine_loss : kernels::fcrnet_loss;
   options.inter_weight = options_.inter_weight;
   const Var colours = h;
   if (options_.cosine) h = unit_vectors(tape, h);
@@ -126,7 +130,9 @@ LossTerms FcrNet::loss(Tape& tape, const Batch& batch, const StepState* state) c
 std::vector<MapSpec> FcrNet::maps() const { return {{"colours", options_.colours, MapSpec::Kind::code}}; }
 
 MemoryNeeds FcrNet::memory_needs() const {
-  return {.per_pixel = 28, .per_tile_pixel = 52 * options_.width, .tiles = {PlainUNet::multiple, receptive_radius}};
+  return {.per_pixel = 4 * options_.colours + 8,
+          .per_tile_pixel = 52 * options_.width,
+          .tiles = {PlainUNet::multiple, receptive_radius}};
 }
 
 /// A copy of the network with its own weights.
@@ -134,7 +140,7 @@ class FcrNet::Network : public Predictor {
  public:
   Network(const Exec& exec, const FcrNet& method) : method_(method.options_) {
     method_.take_parameters(exec, method);
-    alpha_ = Tensor::from<float>(exec, {1}, {trained_alpha});
+    alpha_ = Tensor::from<float>(exec, {1}, {float(method_.scheduled(1))});  // as at the end of its training
   }
 
   Maps predict(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const override {

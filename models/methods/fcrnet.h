@@ -13,7 +13,7 @@ struct FcrNetOptions {
   Normalisation normalisation;
   int colours = 5;           // published: 4
   double radius = 3;         // objects within this distance, in px, are neighbours and should differ; published: 10
-  int capacity = 512;        // objects per sample in the loss; further ones count as background
+  int capacity = 512;        // largest number of objects in a crop
   bool cosine = false;       // use the paper's loss instead of that of the authors' code
   double inter_weight = 1;   // published: 4
   double guide_weight = 30;  // published: 0, without a guide
@@ -27,8 +27,8 @@ struct FcrNetOptions {
 ///
 /// The guide is not published, and without it (guide_weight = 0) there is no target of this name. The published loss
 /// leaves open which object gets which colour, so a network soon gives every object all colours in equal parts, and
-/// stayed there for the 1,600 steps that we tried. The guide is a colouring of all objects, also of those beyond
-/// `capacity`, by a fixed rule (colour_in_raster_order). The loss adds guide_weight times the mean squared difference
+/// stayed there for the 1,600 steps that we tried. The guide is a colouring of all objects by a fixed
+/// rule (colour_in_raster_order). The loss adds guide_weight times the mean squared difference
 /// of the maps from it.
 class FcrNet : public Method {
  public:

@@ -24,7 +24,7 @@ Setting normalisation_setting(Normalisation& value) {
   return s;
 }
 
-void cut_compact(View<const int32_t, 2> labels, View<int32_t, 2> to) {
+int cut_compact(View<const int32_t, 2> labels, View<int32_t, 2> to) {
   const int margin_y = (labels.dim[0] - to.dim[0]) / 2, margin_x = (labels.dim[1] - to.dim[1]) / 2;
   std::vector<int32_t> ids;
   for (int y = 0; y < to.dim[0]; ++y) {
@@ -45,6 +45,21 @@ void cut_compact(View<const int32_t, 2> labels, View<int32_t, 2> to) {
     if (id != last) last = id, compact = int32_t(std::lower_bound(ids.begin(), ids.end(), id) - ids.begin()) + 1;
     id = compact;
   }
+  return int(ids.size());
+}
+
+void check_capacity(int objects, int capacity) {
+  if (objects > capacity)
+    refuse("a crop of this image has ", objects, " objects, and there is room for ", capacity,
+           "; train with --set capacity=", 2 * objects, ", or with a smaller --crop");
+}
+
+bool is_local_maximum(const std::vector<float>& map, int height, int width, int32_t pixel) {
+  const int y = pixel / width, x = pixel % width;
+  for (int v = std::max(y - 1, 0); v <= std::min(y + 1, height - 1); ++v)
+    for (int u = std::max(x - 1, 0); u <= std::min(x + 1, width - 1); ++u)
+      if (map[size_t(v) * size_t(width) + size_t(u)] > map[size_t(pixel)]) return false;
+  return true;
 }
 
 Tensor without_channel(const Tensor& t) {

@@ -10,8 +10,14 @@ namespace basin {
 Setting normalisation_setting(Normalisation&);
 
 /// Copies the middle of the labels, of the size of `to`, with ids renumbered to 1, 2, ... in order; negative ids become
-/// 0. In host memory.
-void cut_compact(View<const int32_t, 2> labels, View<int32_t, 2> to);
+/// 0. In host memory. Returns the number of objects.
+int cut_compact(View<const int32_t, 2> labels, View<int32_t, 2> to);
+
+/// Throws a sentence that names the setting `capacity` if a crop has more objects than the loss has room for.
+void check_capacity(int objects, int capacity);
+
+/// Whether no pixel around it, of the eight, has a larger value than a pixel of a map [height, width].
+bool is_local_maximum(const std::vector<float>& map, int height, int width, int32_t pixel);
 
 /// A view of a tensor [N, 1, H, W] as [N, H, W].
 Tensor without_channel(const Tensor&);

@@ -18,9 +18,8 @@ struct BitRows {
   BitRows(const Labels& labels, double radius) : words(kernels::words_for(labels.count + 1)) {
     const int slots = labels.count + 1;
     bits.resize(size_t(slots) * size_t(words));
-    int32_t dropped = 0;
     kernels::adjacency(Exec{}, {labels.ids.data(), {1, labels.height, labels.width}},
-                       {.radius = radius, .background = false}, {bits.data(), {1, slots, words}}, {&dropped, {1}});
+                       {.radius = radius, .background = false}, {bits.data(), {1, slots, words}});
   }
   const int32_t* row(int id) const { return bits.data() + size_t(id) * size_t(words); }
 };

@@ -21,6 +21,9 @@ constexpr std::pair<VoteRule, const char*> vote_rules[] = {{VoteRule::normalised
 /// The network computes masks only for boxes with a higher score than this, so decoding cannot use boxes below it.
 constexpr double min_confidence = 0.1;
 
+/// Boxes are left out with which all boxes would cover an image more often than this.
+constexpr double max_coverage = 8;
+
 void publish(ObjectGuidedOptions& o, Settings& s) {
   using Use = Setting::Use;
   s.integer(Use::network, "channels", o.channels, 1, 1024, "input channels");
@@ -38,7 +41,8 @@ void publish(ObjectGuidedOptions& o, Settings& s) {
            "weight of the loss at points where masks are uncertain");
   s.flag(Use::decoding, "resize", o.resize,
          "resize images to the size of the training samples, as published; otherwise they keep their size, rounded up "
-         "to a multiple of 32 px");
+         "to a multiple of 32 px")
+      .changes_maps = true;
   s.number(Use::decoding, "confidence", o.decoding.confidence, min_confidence, 1, "boxes have a higher score than this")
       .candidates = {"0.2", "0.3", "0.4", "0.5"};
   s.integer(Use::decoding, "max_objects", o.decoding.max_objects, 1, max_guided_objects,
@@ -82,6 +86,28 @@ std::vector<RoiBox> boxes_of(const std::vector<ScoredBox>& scored) {
   return boxes;
 }
 
+/// How often the boxes cover the frame.
+double coverage_of(const std::vector<RoiBox>& boxes, int height, int width) {
+  double pixels = 0;
+  for (const RoiBox& b : boxes)
+    pixels += std::max(0., b.width) * std::max(0., b.height);
+  return pixels / (double(height) * width);
+}
+
+/// Removes boxes with which those of higher scores would cover the frame more than `max_coverage` times: the sizes that
+/// a network gives for an image unlike those that it was trained on may be of any magnitude, and so would memory.
+std::vector<ScoredBox> without_excess(const std::vector<ScoredBox>& boxes, int height, int width) {
+  std::vector<ScoredBox> kept;
+  double covered = 0;
+  for (const ScoredBox& b : boxes) {
+    const double coverage = coverage_of({b.box}, height, width);
+    if (covered + coverage > max_coverage) continue;
+    covered += coverage;
+    kept.push_back(b);
+  }
+  return kept;
+}
+
 Maps maps_of(const Exec& exec, const GuidedMaps& guided, int height, int width) {
   std::vector<float> table;
   for (const auto& [box, score] : guided.boxes)
@@ -93,7 +119,7 @@ Maps maps_of(const Exec& exec, const GuidedMaps& guided, int height, int width) 
              {"size", there(guided.size)},
              {"offset", there(guided.offset)},
              {"boxes", Tensor::from(images, {1, int64_t(guided.boxes.size()), 5}, table)},
-             {"masks", Tensor::from(images, {1, 1, int64_t(guided.masks.size())}, guided.masks)}});
+             {"box_masks", Tensor::from(images, {1, 1, int64_t(guided.masks.size())}, guided.masks)}});
   maps.height = height, maps.width = width;
   return maps;
 }
@@ -108,6 +134,11 @@ ObjectGuided::ObjectGuided(const ObjectGuidedOptions& options)
 }
 ObjectGuided::ObjectGuided(const std::string&, const Json& config)
     : ObjectGuided(options_from<ObjectGuidedOptions>(config, publish)) {}
+
+void ObjectGuided::check_settings() const {
+  if (options_->crop % OgDetector::multiple != 0)
+    refuse("--set crop=", options_->crop, ": expected a multiple of ", OgDetector::multiple);
+}
 
 TrainingDefaults ObjectGuided::training_defaults() const {
   TrainingDefaults d;
@@ -210,11 +241,11 @@ LossTerms ObjectGuided::loss(Tape& tape, const Batch& batch, const StepState* st
 std::vector<MapSpec> ObjectGuided::maps() const {
   // Views have different boxes, so that their maps cannot be averaged.
   const auto code = MapSpec::Kind::code;
-  return {{"heat", 1, code}, {"size", 2, code}, {"offset", 2, code}, {"boxes", 1, code}, {"masks", 1, code}};
+  return {{"heat", 1, code}, {"size", 2, code}, {"offset", 2, code}, {"boxes", 1, code}, {"box_masks", 1, code}};
 }
 
 MemoryNeeds ObjectGuided::memory_needs() const {
-  constexpr int everywhere = 1 << 20;  // a single tile
+  constexpr int everywhere = 1 << 20;  // a receptive field as wide as any image
   return {.per_pixel = 13,
           .per_tile_pixel = 28 * options_->width,
           .fixed = 25 * params_.count(),
@@ -246,7 +277,7 @@ class ObjectGuided::Network : public Predictor {
     GuidedMaps maps{map_of(found.heat), map_of(found.size), map_of(found.offset), {}, {}};
     ObjectGuidedDecoding all;
     all.confidence = min_confidence, all.max_objects = max_guided_objects;
-    maps.boxes = decode_boxes(exec, maps.heat, maps.size, maps.offset, all);
+    maps.boxes = without_excess(decode_boxes(exec, maps.heat, maps.size, maps.offset, all), height, width);
     const OgRegions regions = og_regions(exec, boxes_of(maps.boxes), OgDetector::levels);
     if (regions.count() > 0) maps.masks = masks_in_order(tape, found.pyramid, regions, boxes_of(maps.boxes));
     return maps_of(exec, maps, image.dim(1), image.dim(2));
@@ -293,12 +324,21 @@ Instances ObjectGuided::decode(const Exec& exec, Maps maps) const {
     boxes.push_back({{0, double(b[0]), double(b[1]), double(b[2]), double(b[3])}, double(b[4])});
   }
   const RoiList regions = roi_list({}, boxes_of(boxes), 0);
-  std::vector<float> masks = maps["masks"].to_host<float>(exec);
+  std::vector<float> masks = maps["box_masks"].to_host<float>(exec);
   masks.resize(size_t(regions.points));  // the masks of the boxes left out come last
   const int height = maps.height > 0 ? maps.height : frame_height, width = maps.width > 0 ? maps.width : frame_width;
   ScoredLabels found =
       paint(decode_masks(boxes, regions, masks, frame_height, frame_width, height, width, options_->decoding));
-  return {std::move(found.labels), std::move(found.scores), {}};
+  Instances instances{std::move(found.labels), std::move(found.scores), {}};
+  if (int(boxes.size()) == options_->decoding.max_objects)
+    instances.remarks.push_back("only the " + std::to_string(boxes.size()) +
+                                " boxes with the highest scores are kept (max_objects); cut the image into smaller "
+                                "ones to find more objects");
+  if (coverage_of(boxes_of(boxes), frame_height, frame_width) > max_coverage / 2)
+    instances.remarks.push_back(
+        "the boxes of the objects cover the image many times, so that they are hardly objects: the image may be unlike "
+        "those that the model was trained on");
+  return instances;
 }
 
 Maps ObjectGuided::oracle(const Exec& exec, const Labels& labels) const {

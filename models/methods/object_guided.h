@@ -23,7 +23,7 @@ struct ObjectGuidedOptions {
 /// Targets: the map "pieces" [1, H, W], int32, and the table "boxes" with x, y of the centre, width and height of each
 /// piece in px (GuidedObjects). Maps: "heat" [1, h, w], "size" and "offset" [2, h, w], where h and w are a quarter of
 /// the network's frame; "boxes" [1, B, 5] = x, y, width and height in the frame and the score, by descending score;
-/// "masks" [1, 1, P], the probabilities at the points of the boxes' regions.
+/// "box_masks" [1, 1, P], the probabilities at the points of the boxes' regions.
 class ObjectGuided : public Method {
  public:
   explicit ObjectGuided(const ObjectGuidedOptions&);
@@ -32,6 +32,7 @@ class ObjectGuided : public Method {
 
   std::string name() const override { return "og"; }
   std::string encoder() const override { return "base_network."; }
+  void check_settings() const override;
   TrainingDefaults training_defaults() const override;
   SampleSpec sample_spec() const override;
   TargetSpec targets() const override;
@@ -42,6 +43,8 @@ class ObjectGuided : public Method {
   std::vector<MapSpec> maps() const override;
   MemoryNeeds memory_needs() const override;
   bool gives_scores() const override { return true; }
+  bool sees_whole_images() const override { return true; }
+  bool sees_one_size() const override { return options_->resize; }
   std::unique_ptr<Predictor> predictor(const Exec&) const override;
   Instances decode(const Exec&, Maps) const override;
   Maps oracle(const Exec&, const Labels&) const override;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/runtime/elementary.h"
+#include "models/methods/method_support.h"
 
 namespace basin {
 namespace {
@@ -147,16 +148,9 @@ std::vector<ScoredBox> decode_boxes(const Exec& exec, const Tensor& heat, const 
   const std::vector<float> sides = size.to_host<float>(exec), shift = offset.to_host<float>(exec);
   for (float& z : p)
     z = kernels::Sigmoid<float>(z).p;
-  const auto is_peak = [&](int32_t cell) {
-    const int y = cell / width, x = cell % width;
-    for (int v = std::max(y - 1, 0); v <= std::min(y + 1, height - 1); ++v)
-      for (int u = std::max(x - 1, 0); u <= std::min(x + 1, width - 1); ++u)
-        if (p[size_t(v * width + u)] > p[size_t(cell)]) return false;
-    return true;
-  };
   std::vector<int32_t> peaks;
   for (int32_t cell = 0; cell < cells; ++cell)
-    if (double(p[size_t(cell)]) > o.confidence && is_peak(cell)) peaks.push_back(cell);
+    if (double(p[size_t(cell)]) > o.confidence && is_local_maximum(p, height, width, cell)) peaks.push_back(cell);
   std::stable_sort(peaks.begin(), peaks.end(), [&](int32_t a, int32_t b) { return p[size_t(a)] > p[size_t(b)]; });
   if (int64_t(peaks.size()) > o.max_objects) peaks.resize(size_t(o.max_objects));
   std::vector<ScoredBox> boxes;

@@ -82,7 +82,7 @@ SeedMaps seed_oracle(const Exec& exec, const Labels& labels, int channels, doubl
   const Tensor ids = Tensor::from(exec, {labels.height, labels.width}, labels.ids);
   const SeedMaps maps{Tensor::empty(exec, {1, labels.height, labels.width}),
                       colour_oracle(exec, labels, channels, radius)};
-  kernels::distance_target(exec, ids.view<const int32_t, 2>(), labels.count + 1, 10,
+  kernels::distance_target(exec, ids.view<const int32_t, 2>(), labels.count + 1, distance_scale,
                            {maps.distance.data<float>(), {labels.height, labels.width}});
   return maps;
 }

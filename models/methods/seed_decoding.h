@@ -6,6 +6,9 @@
 
 namespace basin {
 
+/// The largest value of the distance map that W-Net learns, see kernels::distance_target.
+constexpr double distance_scale = 10;
+
 /// Settings for decoding W-Net's maps into instances (Wu et al. 2020). Given perfect maps, the defaults lose fewer
 /// objects than the published settings, whose strong smoothing merges the peaks of small objects, and which ignore
 /// peaks at the image border, where objects cut by it have theirs.
@@ -33,9 +36,9 @@ struct SeedMaps {
   Tensor embedding;  // [channels, H, W]
 };
 
-/// The output of a perfect network for these labels: kernels::distance_target times 10, and a one-hot embedding. The
-/// first channel is the background's, and objects within `radius` pixels of each other have different channels as far
-/// as the other channels suffice. channels >= 2.
+/// The output of a perfect network for these labels: kernels::distance_target with distance_scale, and a one-hot
+/// embedding. The first channel is the background's, and objects within `radius` pixels of each other have different
+/// channels as far as the other channels suffice. channels >= 2.
 SeedMaps seed_oracle(const Exec&, const Labels&, int channels = 8, double radius = 10);
 
 }  // namespace basin

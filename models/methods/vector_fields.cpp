@@ -84,7 +84,7 @@ void publish(VectorFieldOptions& o, Settings& s) {
   s.seed(Use::network, "seed", o.net.seed, "seed of the dropout masks");
   s.add(normalisation_setting(o.normalisation));
   s.choice(Use::training, "field", o.field.kind, kernels::field_kinds, "target field").option = "--field";
-  s.integer(Use::training, "truncate", o.field.sdf.truncate, 1, 30000,
+  s.integer(Use::training, "truncate", o.field.sdf.truncate, 1, 1000,
             "sdf field: largest distance, px; farther ones are clipped to it");
   s.integer(Use::training, "kernel", o.field.sdf.kernel, 3, 63,
             "sdf and affinity fields: width of the window, odd, px");

@@ -14,8 +14,6 @@
 namespace basin {
 namespace {
 
-constexpr double distance_scale = 10;  // factor of the target, which is 1 in the middle of an object before
-
 void publish(WNetOptions& o, Settings& s) {
   using Use = Setting::Use;
   s.integer(Use::network, "channels", o.channels, 1, 1024, "input channels");
@@ -25,11 +23,10 @@ void publish(WNetOptions& o, Settings& s) {
   s.add(normalisation_setting(o.normalisation));
   s.number(Use::training, "radius", o.radius, 1, 64,
            "objects within this distance should have different embeddings, px");
-  s.integer(Use::training, "capacity", o.capacity, 1, 65535,
-            "largest number of objects in a sample that the loss uses");
+  s.integer(Use::training, "capacity", o.capacity, 1, 65535, "largest number of objects in a crop");
   s.number(Use::training, "inter_weight", o.inter_weight, 0, 1e6, "weight of the loss between objects");
   s.flag(Use::training, "pixel_mean", o.pixel_mean, "weight the loss by pixel instead of by object");
-  s.number(Use::decoding, "sigma", o.decoding.sigma, 0, 100,
+  s.number(Use::decoding, "sigma", o.decoding.sigma, 0, kernels::max_sigma,
            "standard deviation of the smoothing of the distance map, px; published: 3")
       .candidates = {"0", "0.5", "1", "2"};
   s.number(Use::decoding, "peak", o.decoding.peaks.threshold, 0, 1,
@@ -39,8 +36,15 @@ void publish(WNetOptions& o, Settings& s) {
             "a seed is the maximum within this distance, px");
   s.integer(Use::decoding, "border", o.decoding.peaks.border, 0, 1000,
             "width of the image border without seeds, px; published: 10");
-  s.integer(Use::decoding, "embedding_radius", o.decoding.embedding_radius, 0, 100,
-            "radius of the disc over which embeddings are averaged, px");
+  s.integer(Use::decoding, "embedding_radius", o.decoding.embedding_radius, 0, kernels::max_disc_radius,
+            "radius of the disc over which embeddings are averaged, px; smaller objects need a smaller one")
+      .candidates = {"0", "1", "3"};
+  Setting& min_size =
+      s.integer(Use::decoding, "min_size", o.decoding.weak.min_size, 0, 1 << 30, "smaller objects are dropped, px");
+  min_size.optional = true;
+  s.number(Use::decoding, "min_depth", o.decoding.weak.min_mean, 0, 1,
+           "objects are dropped whose mean distance is less than this fraction of the largest one")
+      .optional = true;
   s.number(Use::decoding, "cosine", o.decoding.min_cosine, -1, 1,
            "smallest cosine between a pixel's embedding and that of its seed")
       .candidates = {"0.6", "0.7", "0.8"};
@@ -83,7 +87,7 @@ TargetSpec WNet::targets() const { return {{{"labels", 1, DType::i32}, {"distanc
 
 void WNet::make_targets(const Exec& exec, View<const int32_t, 2> labels, const SampleTargets& to) const {
   const View<int32_t, 3> target = to.map<int32_t>("labels");
-  cut_compact(labels, {target.data, {target.dim[1], target.dim[2]}});
+  check_capacity(cut_compact(labels, {target.data, {target.dim[1], target.dim[2]}}), options_.capacity);
   const View<float, 3> distance = to.map<float>("distance");
   // Ids of the whole image may be large, so they are renumbered.
   const Temp<int32_t> ids(exec, labels.size());
@@ -126,7 +130,7 @@ std::vector<MapSpec> WNet::maps() const {
 }
 
 MemoryNeeds WNet::memory_needs() const {
-  return {.per_pixel = 74,
+  return {.per_pixel = 8 * options_.embedding + 10,
           .per_tile_pixel = 33 * options_.width,
           .fixed = 5 * int64_t(sizeof(float)) * params_.count(),
           .tiles = {PlainUNet::multiple, receptive_radius}};

@@ -11,7 +11,7 @@ struct WNetOptions {
   Normalisation normalisation;
   int embedding = 8;   // channels of the embedding
   double radius = 10;  // objects within this distance, in px, are neighbours and should have different directions
-  int capacity = 512;  // objects per sample in the loss; further ones count as background
+  int capacity = 512;  // largest number of objects in a crop
   double inter_weight = 1;
   bool pixel_mean = true;  // weight pixels equally, as the authors' code does, instead of objects, as the paper does
   SeedDecoding decoding;
@@ -20,7 +20,7 @@ struct WNetOptions {
 /// W-Net, distance embedding (Wu et al. 2020): a first U-Net predicts the distance to the boundary of each object, and
 /// a second one, whose input includes the first one's features, an embedding; objects grow from the peaks of the
 /// distance. Targets: "labels" [1,H,W], int32, compact, and "distance" [1,H,W]. Maps: "distance" [1,H,W], "embedding"
-/// [8,H,W].
+/// [K,H,W].
 class WNet : public Method {
  public:
   /// `config`: the config of a model file, or null for the defaults.

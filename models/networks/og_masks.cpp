@@ -54,8 +54,8 @@ OgMasks::Features OgMasks::forward(Tape& tape, const std::vector<Var>& pyramid, 
     }
     if (l < 2) f.levels[l] = features;
   }
-  const Var opened = roi_inside(tape, layers_.conv(tape, {features}, head_[0], true), levels[0]);
-  f.logits = roi_values(tape, layers_.conv(tape, {opened}, head_[1]), levels[0]);
+  const Var hidden = roi_inside(tape, layers_.conv(tape, {features}, head_[0], true), levels[0]);
+  f.logits = roi_values(tape, layers_.conv(tape, {hidden}, head_[1]), levels[0]);
   return f;
 }
 

@@ -45,7 +45,7 @@ class PlainUNet {
   Conv up_[stages - 1], decoder_[stages - 1][2];
 };
 
-/// The 3x3 convolution with bias at the end of a network, whose output is plain nchw maps.
+/// A 3x3 convolution with bias that computes maps from the features of a network.
 class MapHead {
  public:
   MapHead(Params& params, const std::string& name, int in, int out);

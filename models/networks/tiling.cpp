@@ -236,7 +236,8 @@ std::vector<int> dynamic_starts(int size, int tile, int overlap) {
 void check(const TilingOptions& o, int multiple) {
   if (o.tiling == Tiling::fit) return;
   if (o.tile < multiple || o.tile % multiple != 0) refuse("--tile ", o.tile, ": expected a multiple of ", multiple);
-  if (o.overlap < 0 || o.overlap >= o.tile) refuse("--overlap ", o.overlap, ": expected less than --tile ", o.tile);
+  if (o.tiling != Tiling::exact && (o.overlap < 0 || o.overlap >= o.tile))
+    refuse("--overlap ", o.overlap, ": expected less than --tile ", o.tile);
 }
 
 std::vector<Tensor> run_tiled(const Exec& exec, const Tensor& image, const TilingOptions& o, const NetworkNeeds& needs,

@@ -45,7 +45,8 @@ void refuse_changes(const Json& now, const Json& then, const std::string& file) 
     else if (key == "validation")
       changes += "the validation images or labels differ";
     else
-      changes += key + " is " + value + ", was " + before;
+      changes += key + " is " + value + ", was " + before +
+                 (key == "steps" ? " (on which the learning rate or the loss depends from the first step on)" : "");
   };
   for (const auto& [key, value] : now.items())
     compare(key);

@@ -202,6 +202,9 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
     return;
   }
   if (o.accepted) o.accepted();
+  if (at.step > 0)
+    std::fprintf(stderr, "continues after step %lld of %lld\n", static_cast<long long>(at.step),
+                 static_cast<long long>(o.steps));
   // A state is written before any model, so that models without a state are known to be from an older run.
   if (at.step == 0) save_checkpoint(files.state(), exec, method.params(), at, chosen);
 

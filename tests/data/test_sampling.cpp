@@ -162,7 +162,7 @@ TEST_CASE("sampling: object crops are centred on objects, shifted into the image
     CHECK(std::abs(times - 100) < 45);  // 4.5 standard deviations
 }
 
-TEST_CASE("sampling: an image smaller than the crop is padded by mirroring") {
+TEST_CASE("sampling: an image smaller than the crop is padded by mirroring, and copies of objects are other objects") {
   std::vector<Example> examples;
   examples.push_back(same("a", 3, 4, [](int y, int x) { return 1 + 4 * y + x; }));
   LoaderOptions o = options_of(Kind::object_crop, 16);
@@ -173,12 +173,32 @@ TEST_CASE("sampling: an image smaller than the crop is padded by mirroring") {
       i = i < 0 ? -i : 2 * (n - 1) - i;
     return i;
   };
+  std::set<int> ids;
   for (int y = 0; y < 16; ++y)
     for (int x = 0; x < 16; ++x) {
       const int want = 1 + 4 * fold(y - 6, 3) + fold(x - 6, 4);
       CHECK(int(image_in(b)(0, 0, y, x)) == want);
-      CHECK(ids_in(b)(0, 0, y, x) == want);
+      ids.insert(ids_in(b)(0, 0, y, x));
     }
+  CHECK(ids.size() == 256);  // no pixel touches its copies
+  CHECK((*ids.begin() == 1 && *ids.rbegin() == 256));
+
+  // The left one of two objects lies at the border, so that it and its copy are one object.
+  examples.clear();
+  examples.push_back(same("b", 12, 12, [](int y, int x) {
+    return y < 4 || y > 7 ? 0 : x < 3 ? 1 : x > 5 && x < 9 ? 2 : 0;
+  }));
+  Loader wider(examples, options_of(Kind::object_crop, 24), copy_ids);
+  const LoadedBatch& padded = wider.next();
+  std::map<int, std::vector<int>> columns;  // of each object in the row through its middle
+  for (int x = 0; x < 24; ++x)
+    if (const int id = ids_in(padded)(0, 0, 12, x)) columns[id].push_back(x);
+  const std::vector<std::vector<int>> want{{0}, {4, 5, 6, 7, 8}, {12, 13, 14}, {20, 21, 22}};
+  std::vector<std::vector<int>> got;
+  for (const auto& [id, all] : columns)
+    got.push_back(all);
+  std::sort(got.begin(), got.end());
+  CHECK(got == want);
 }
 
 TEST_CASE("sampling: affine samples have one of eight scales, a centre in the image, and are flipped half the time") {

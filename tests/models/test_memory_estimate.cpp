@@ -53,6 +53,15 @@ TEST_CASE("memory: the estimates of each method lie close to what images have ta
   CHECK(estimate(config_of("og", 512), 1024) == doctest::Approx(2.1410e9).epsilon(0.1));
 }
 
+TEST_CASE("memory: maps with more channels take more") {
+  Json fc = config_of("fc"), wn = config_of("wn");
+  const double of_fc = estimate(fc, 512), of_wn = estimate(wn, 512);
+  fc["colours"] = 64, wn["embedding"] = 64;
+  // 59 more maps of 4 bytes a pixel, and 56 embeddings that are smoothed too.
+  CHECK(estimate(fc, 512) - of_fc == doctest::Approx(512. * 512 * 59 * 4).epsilon(0.02));
+  CHECK(estimate(wn, 512) - of_wn == doctest::Approx(512. * 512 * 56 * 8).epsilon(0.02));
+}
+
 TEST_CASE("memory: a tile is as large as the receptive field makes it") {
   const std::unique_ptr<Method> es = make_method("es", {}), vf = make_method("vf-h1", {});
   CHECK(tile_pixels(*vf, {}, 500, 700) == 504 * 704);

@@ -151,6 +151,47 @@ TEST_CASE("methods: FCRNet's loss is the published one plus the weighted guide, 
   }
 }
 
+TEST_CASE("methods: an FCRNet predicts with the exponent that its training ends with") {
+  const auto colours = [](const std::string& alphas) {
+    const std::unique_ptr<Method> method = method_with("fc", {"width=4", "channels=1", alphas});
+    method->params().allocate({});
+    method->params().init({}, 1);
+    return predicted(*method->predictor({}), Tensor::from<float>({}, {1, 32, 32}, uniform<float>(1024, 0, 1, 5)))[0];
+  };
+  const std::vector<float> four = colours("alphas=2,2,2,4,4");
+  CHECK(four == colours("alphas=4,4,4,4,4"));
+  CHECK(four != colours("alphas=2,2,4,6,8"));
+}
+
+TEST_CASE("methods: a crop with more objects than a loss has room for is refused, with the image and the setting") {
+  const Labels truth = make_synthetic({.kind = SynthKind::nuclei, .size = 64, .seed = 8}, 0).labels;
+  for (const std::string name : {"es", "wn", "fc"}) {
+    CAPTURE(name);
+    const auto capacity = [&](int objects) { return "capacity=" + std::to_string(objects); };
+    CHECK_NOTHROW(targets_of(*method_with(name, {"width=4", "channels=1", capacity(truth.count)}), truth));
+    const std::string text = refusal([&] {
+      targets_of(*method_with(name, {"width=4", "channels=1", capacity(truth.count - 1)}), truth);
+    });
+    CHECK_MESSAGE(contains(text, "image: a crop of this image has " + std::to_string(truth.count) + " objects, and"),
+                  text);
+    CHECK(contains(text, "train with --set " + capacity(2 * truth.count)));
+  }
+}
+
+TEST_CASE("methods: settings that a network or a kernel cannot use are refused by name") {
+  const std::pair<std::pair<const char*, const char*>, const char*> bad[] = {
+      {{"es", "width=3"}, "--width 3: es needs more channels in its first stage than the 3 of the images"},
+      {{"og", "crop=100"}, "--set crop=100: expected a multiple of 32"},
+      {{"fc", "alphas=2,2,0,4,4"}, "--set alphas: an exponent of 0"},
+      {{"fc", "connectivity=6"}, "connectivity=6: expected 4 or 8"},
+      {{"wn", "sigma=17"}, "sigma=17: expected 0 to 16"},
+      {{"wn", "embedding_radius=17"}, "embedding_radius=17: expected 0 to 16"}};
+  for (const auto& [given, why] : bad) {
+    const std::string text = refusal([&] { method_with(given.first, {given.second, "channels=3"}); });
+    CHECK_MESSAGE(contains(text, why), text);
+  }
+}
+
 TEST_CASE("methods: an FCRNet from before the guide loads, and is trained without one") {
   Json config = method_with("fc", {"width=4"})->config();
   REQUIRE(config.erase("guide_weight") == 1);

@@ -54,6 +54,48 @@ Labels decoded_oracle(const ObjectGuidedOptions& options, const Labels& truth) {
 
 }  // namespace
 
+TEST_CASE("object-guided: boxes of any size cover an image at most eight times, and many of them are remarked on") {
+  const Exec cpu;
+  ObjectGuided method(small(2, 64));
+  method.params().allocate(cpu);
+  method.params().init(cpu, 1);
+  const auto boxes_of_width = [&](float width) {
+    for (const Params::Named& n : method.params().learnt())
+      if (n.name == "wh.2.bias" || n.name == "hm.2.bias") {
+        const std::vector<float> bias(size_t(n.shape.size()), n.name == "wh.2.bias" ? width / 4 : 3);
+        method.params().value_slice(n).copy_from_host(cpu, bias.data());
+      }
+    const std::vector<float> pixels = uniform<float>(64 * 64, 0, 1, 1);
+    return method.predictor(cpu)->predict(cpu, Tensor::from(cpu, {1, 64, 64}, pixels), {});
+  };
+  const Maps wide = boxes_of_width(50), far = boxes_of_width(1e6f);
+  CHECK(far["boxes"].dim(1) == 0);
+  CHECK(method.decode(cpu, far).labels.count == 0);
+  const std::vector<float> table = wide["boxes"].to_host<float>(cpu);
+  CHECK(table.size() / 5 == int64_t(8 * 64 * 64 / (50 * 50)));
+  const Instances found = method.decode(cpu, wide);
+  REQUIRE(found.remarks.size() == 1);
+  CHECK(contains(found.remarks[0], "cover the image many times"));
+}
+
+TEST_CASE("object-guided: a result with as many boxes as an image may have is remarked on") {
+  Labels many{160, 160, 0, std::vector<int32_t>(160 * 160, 0)};
+  for (int y = 2; y < 156; y += 6)
+    for (int x = 2; x < 156; x += 6) {
+      ++many.count;
+      for (int v = y; v < y + 4; ++v)
+        for (int u = x; u < x + 4; ++u)
+          many.ids[size_t(v * 160 + u)] = many.count;
+    }
+  REQUIRE(many.count > 500);
+  ObjectGuidedOptions options = small(1, 160);
+  options.resize = false;
+  const ObjectGuided method(options);
+  const Instances found = method.decode({}, method.oracle({}, many));
+  REQUIRE(found.remarks.size() == 1);
+  CHECK(contains(found.remarks[0], "only the 500 boxes with the highest scores are kept (max_objects)"));
+}
+
 TEST_CASE("object-guided: the maps of a perfect network give back the labels, resized or not") {
   const Labels truth = guided_objects(labels_of(ellipses(90, 120, 14, 14, 3))).pieces;
   CHECK(truth.count > 8);

@@ -88,3 +88,37 @@ TEST_CASE("check-data: duplicates across sets are warnings, errors with --strict
   CHECK(strict.code == 1);
   CHECK_MESSAGE(contains(strict.err, "--strict: 1 warning"), strict.err);
 }
+
+TEST_CASE("check-data and train: what a method that resizes whole images cannot learn is a warning") {
+  const Folder folder;
+  Labels grid{300, 400, 0, std::vector<int32_t>(300 * 400, 0)};
+  for (int y = 2; y < 290; y += 12)
+    for (int x = 2; x < 390; x += 12) {
+      ++grid.count;
+      for (int v = y; v < y + 8; ++v)
+        for (int u = x; u < x + 8; ++u)
+          grid.ids[size_t(v * 400 + u)] = grid.count;
+    }
+  std::vector<std::byte> pixels;
+  for (const int32_t id : grid.ids)
+    pixels.push_back(std::byte(id > 0 ? 200 : 20 + pixels.size() % 7));
+  write_png(folder / "data/x.png", {300, 400, 1, PixelType::u8, pixels});
+  write_labels(folder / "data/x_masks.png", grid);
+  const std::string objects = std::to_string(grid.count);
+  const Ran check = run_basin(folder, "check-data data --model og --crop 128 --val-fraction 0");
+  CHECK_MESSAGE(contains(check.out, "warning: " + objects + " of " + objects +
+                                        " objects (100.0 %) at most 3 px wide or high "
+                                        "where images are resized to 128 px"),
+                check.out);
+  CHECK_MESSAGE(contains(check.out, "has " + objects + " objects, of which the method finds at most 500"), check.out);
+  CHECK_MESSAGE(!contains(check.out, "--scale"), check.out);
+  CHECK(!contains(run_basin(folder, "check-data data --model og --crop 384 --val-fraction 0").out, "px wide or high"));
+  const Ran train = run_basin(folder,
+                              "train --data data --val-fraction 0 --model og --width 2 --crop 128 --batch 1 --steps 1 "
+                              "--device cpu --norm percentile:1,99.8 --report-images 0 --out run");
+  CHECK_MESSAGE(contains(train.err, "at most 3 px wide or high where images are resized to 128 px"), train.err);
+  // What train refuses, check-data does too.
+  CHECK(
+      contains(run_basin(folder, "check-data data --model wn --crop 24").err, "--crop 24: expected a multiple of 16"));
+  CHECK(contains(run_basin(folder, "check-data data --model og --scale 0.5").err, "change --crop instead"));
+}

@@ -156,6 +156,35 @@ TEST_CASE("segment: options that have no effect are reported") {
   CHECK(said("--tiling fit --tile 64") == "basin: --tile is not used: --tiling fit chooses the tiles by itself\n");
   CHECK(contains(said("--tiling exact --overlap 64"), "basin: --overlap is not used: the tiles of --tiling exact "));
   CHECK(said("--tile 64 --overlap 16") == "");
+  CHECK(said("--tiling exact --tile 32") == "");  // smaller than the default overlap, which it does not use
+  CHECK(contains(run_basin(folder, "segment a.png --model m.safetensors --out out --tile 32").err,
+                 "--overlap 50: expected less than --tile 32"));
+  const std::unique_ptr<Method> og =
+      make_method("og", {parse_assignment("width=2"), parse_assignment("channels=1"), parse_assignment("crop=64")});
+  og->params().allocate({});
+  og->init({}, 1);
+  save_model(folder / "m.safetensors", {}, *og, Json::object());
+  CHECK(contains(
+      said("--scale 0.5 --norm none"),
+      "basin: --scale is not used: the network of og sees every image at one size; give --set resize=false\n"));
+  CHECK(!contains(said("--scale 0.5 --norm none --set resize=false"), "--scale is not used"));
+}
+
+TEST_CASE("segment: tiles of a resized image are refused where the maps contain lengths") {
+  const Folder folder;
+  put_image(folder / "a.png");
+  for (const char* name : {"es", "fc"}) {
+    const std::unique_ptr<Method> method =
+        make_method(name, {parse_assignment("width=4"), parse_assignment("channels=1")});
+    method->params().allocate({});
+    method->init({}, 1);
+    save_model(folder / "m.safetensors", {}, *method, Json::object());
+    const Ran ran = run_basin(
+        folder, "segment a.png --model m.safetensors --device cpu --tiling resize --out " + std::string(name));
+    const bool fits = std::string(name) == "fc";
+    CHECK(ran.code == (fits ? 0 : 1));
+    if (!fits) CHECK_MESSAGE(contains(ran.err, "--tiling resize: the maps of es contain lengths"), ran.err);
+  }
 }
 
 TEST_CASE("segment: an impossible number of threads is refused in one sentence") {

@@ -1,9 +1,11 @@
 #include "data/files/encoders.h"
 #include "data/files/image.h"
 #include "data/files/labels.h"
+#include "data/synth/synth.h"
 #include "engine/json.h"
 #include "models/inference/model_file.h"
 #include "tests/support/command_support.h"
+#include "tests/support/model_support.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -93,6 +95,34 @@ TEST_CASE("train: an interrupted run says how it is continued") {
   CHECK_MESSAGE(
       contains(stopped.err, "\nbasin: interrupted; the same command with --resume continues after the last save\n"),
       stopped.err);
+}
+
+TEST_CASE(
+    "train: settings that an option or the images give are refused with --set, and so is one that is given twice") {
+  const Folder folder;
+  put_sized(folder, "data/a", 1);
+  const auto refused = [&](const std::string& words, const std::string& why) {
+    const Ran ran = run_basin(folder, "train --data data --steps 1 --device cpu --out run " + words);
+    CHECK(ran.code == 1);
+    CHECK_MESSAGE(contains(ran.err, why), ran.err);
+  };
+  refused("--set channels=3", "--set channels=3: the images give the number of channels, or --channels");
+  refused("--width 8 --set width=16", "--set width=16: this setting is given twice, also by --width 8");
+  refused("--set truncate=5 --set truncate=6",
+          "--set truncate=6: this setting is given twice, also by --set truncate=5");
+}
+
+TEST_CASE("segment: an interrupted run says how it is continued") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  write_png(folder / "x.png", make_synthetic({.size = 512, .seed = 1}, 0).image);
+  const Ran stopped = run_basin(
+      folder, "segment x.png --model m.safetensors --out out --device cpu --threads 1 --scale 8", "timeout -s INT 1");
+  CHECK(stopped.code == 124);
+  CHECK_MESSAGE(contains(stopped.err,
+                         "\nbasin: interrupted; the results of finished images are complete; the same "
+                         "command with --skip-existing --resume does the others\n"),
+                stopped.err);
 }
 
 TEST_CASE("train: an --ignore-label that only validation labels contain is reported as such") {

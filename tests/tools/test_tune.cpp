@@ -3,6 +3,7 @@
 #include "models/inference/model_file.h"
 #include "models/inference/tuning.h"
 #include "models/methods/vector_fields.h"
+#include "models/registry.h"
 #include "tests/support/command_support.h"
 #include "tests/support/paths.h"
 
@@ -65,6 +66,11 @@ TEST_CASE("tune: the current decoding comes first, then every other combination 
   CHECK(contains(refusal([&] { decodings_to_try(settings, grid); }), "--eps"));
   grid[2] = {"width", {"8"}};
   CHECK(contains(refusal([&] { decodings_to_try(settings, grid); }), "--try width=8"));
+
+  // Nor can settings on which the maps depend be tried on one and the same maps.
+  const std::unique_ptr<Method> es = make_method("es", {}), og = make_method("og", {});
+  CHECK(contains(refusal([&] { decodings_to_try(es->settings(), {{"views", {"true", "false"}}}); }), "views"));
+  CHECK(contains(refusal([&] { decodings_to_try(og->settings(), {{"resize", {"true", "false"}}}); }), "resize"));
 }
 
 TEST_CASE("tune: a decoding gets the same score as when it is run on its own") {

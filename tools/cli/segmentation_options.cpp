@@ -17,13 +17,22 @@ double parse_scale(const std::string& text) {
   return scale;
 }
 
+/// Whether maps contain lengths that are wrong once the maps are resized.
+bool has_lengths(const Method& method) {
+  for (const MapSpec& map : method.maps())
+    for (int c = 0; c < map.channels; ++c)
+      if (map.kind_of(c) == MapSpec::Kind::offset || map.kind_of(c) == MapSpec::Kind::extent) return true;
+  return false;
+}
+
 }  // namespace
 
 void add_filter_options(Command& command, ObjectFilter& filter) {
   command.add("--min-size", filter.min_size, "drop objects with fewer pixels").not_negative();
   command.add("--max-size", filter.max_size, "drop objects with more pixels; 0: none").not_negative();
   command.flag("--exclude-edges", filter.exclude_edges, "drop objects that touch the edge of the image");
-  command.flag("--fill-holes", filter.fill_holes, "fill the holes of objects, before their sizes are compared");
+  command.flag("--fill-holes", filter.fill_holes,
+               "fill the holes of objects, before their sizes are compared and after others are dropped");
 }
 
 void SegmentationOptions::add_to(Command& command) {
@@ -71,14 +80,20 @@ TilingOptions SegmentationOptions::chosen_tiling() const {
   return tiling;
 }
 
-std::vector<std::string> SegmentationOptions::unused_tiling(const std::string& method, bool sees_whole_images) const {
+std::vector<std::string> SegmentationOptions::unused_options(const Method& method) const {
   std::vector<std::string> unused;
   const auto add = [&](bool given, const std::string& option, const std::string& why) {
     if (given) unused.push_back(option + " is not used: " + why);
   };
+  if (method.sees_one_size()) {
+    const std::string why =
+        "the network of " + method.name() + " sees every image at one size; give --set resize=false";
+    add(!scale_.empty(), "--scale", why), add(diameter_.has_value(), "--diameter", why);
+    add(pixel_size_.has_value(), "--pixel-size", why);
+  }
   const Tiling tiling = chosen_tiling().tiling;
-  if (sees_whole_images) {
-    const std::string why = "the network of " + method + " sees whole images";
+  if (method.sees_whole_images()) {
+    const std::string why = "the network of " + method.name() + " sees whole images";
     add(!tiling_.empty(), "--tiling", why), add(tile_.has_value(), "--tile", why);
     add(overlap_.has_value(), "--overlap", why);
     return unused;
@@ -130,9 +145,16 @@ SegmentationPlan SegmentationOptions::plan(Method& method, const Json& info, con
   plan.norm = norm_.empty() ? method.sample_spec().normalisation : parse_normalisation(norm_);
   plan.options.tiling = chosen_tiling();
   check(plan.options.tiling, method.sample_spec().multiple);
+  if (plan.options.tiling.tiling == Tiling::resize && !method.sees_whole_images() && has_lengths(method))
+    refuse("--tiling resize: the maps of ", method.name(),
+           " contain lengths, which it would change; use another tiling, such as dynamic");
   resolve_setting("tiling", to_string(plan.options.tiling.tiling));
   plan.trained = appearance_in(info);
   choose_scale(plan, info, name);
+  if (method.sees_one_size()) {
+    plan.finds_scale = plan.scale_from_size = false, plan.options.scale = 1;
+    resolve_setting("scale", 1);
+  }
   check_tta(tta_, method);
   plan.options.tta = tta_;
   check(filter_);

@@ -16,8 +16,8 @@ class SegmentationOptions {
   /// the method, and throws one sentence for those that it does not have.
   SegmentationPlan plan(Method&, const Json& info, const std::string& name) const;
 
-  /// Sentences about options of tiling that have no effect, for a network that sees whole images or not.
-  std::vector<std::string> unused_tiling(const std::string& method, bool sees_whole_images) const;
+  /// Sentences about options of tiling and scale that have no effect on this method.
+  std::vector<std::string> unused_options(const Method&) const;
 
  private:
   TilingOptions chosen_tiling() const;

@@ -63,8 +63,12 @@ std::vector<Assignment> SettingOptions::assignments(const Settings& settings, co
     if (key == value.keys.end()) refuse(value.option, ": the method ", method, " has no such setting");
     all.push_back({*key, value.text, value.option + " " + value.text});
   }
-  for (const std::string& text : assignments_)
-    all.push_back(parse_assignment(text));
+  for (const std::string& text : assignments_) {
+    const Assignment set = parse_assignment(text);
+    for (const Assignment& other : all)
+      if (other.key == set.key) refuse(set.origin, ": this setting is given twice, also by ", other.origin);
+    all.push_back(set);
+  }
   return all;
 }
 

@@ -12,6 +12,7 @@
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
+#include "tools/training/training_data.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;
@@ -139,15 +140,9 @@ Json describe(const ObjectSizes& sizes) {
 CheckOptions options_for(const CheckDataArguments& o) {
   const std::unique_ptr<Method> method = make_method(o.method, {});
   const TrainingDefaults defaults = method->training_defaults();
-  CheckOptions check;
+  CheckOptions check = check_options(*method, o.crop.value_or(defaults.crop), o.scale);
   check.channels = o.channels;
   check.normalisation = parse_normalisation(o.norm.empty() ? defaults.normalisation : o.norm);
-  check.scale = o.scale;
-  const SampleSpec spec = method->sample_spec();
-  const bool resizes = spec.sampling.kind == Sampling::Kind::affine || spec.sampling.kind == Sampling::Kind::resize;
-  check.crop = resizes ? 0 : o.crop.value_or(defaults.crop);
-  check.multiple = spec.multiple;
-  if (method->settings().has("truncate")) check.field_reach = spec.margin;
   return check;
 }
 

@@ -138,6 +138,7 @@ Row row_of(const Exec& exec, const CompareModelsArguments& o, const std::string&
   const SampleSpec spec = model.method->sample_spec();
   const std::optional<Appearance> trained = appearance_in(model.info);
   const bool labelled = !images.front().masks.empty();
+  const bool method_averages = model.method->averages_views();  // whose maps agree in mirrored images by construction
   std::vector<Example> examples;
   if (labelled) {
     examples = read_examples(images, spec.channels, spec.normalisation);
@@ -167,7 +168,7 @@ Row row_of(const Exec& exec, const CompareModelsArguments& o, const std::string&
     }
     const Agreement a =
         agreement_of(exec, *model.method, *model.predictor, source, spec.normalisation, options, labels);
-    flips.push_back(a.flips), scales.push_back(a.scales);
+    flips.push_back(method_averages ? std::nullopt : a.flips), scales.push_back(a.scales);
   };
   for (size_t k = 0; k < images.size(); ++k) {
     const std::string file = images[k].image.string();

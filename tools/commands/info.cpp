@@ -130,7 +130,11 @@ void print_model(const std::string& file) {
   Json config = model.method->config();
   std::printf("model       %s, %lld parameters\n", plain(config["method"]).c_str(),
               static_cast<long long>(model.method->params().count()));
-  std::printf("decoding    %s\n", listed(config["decoding"]).c_str());
+  std::string decoding;
+  for (const Setting& s : model.method->settings().all())
+    if (s.use == Setting::Use::decoding)
+      decoding += (decoding.empty() ? "" : ", ") + s.key + ' ' + s.text_of(s.value());
+  std::printf("decoding    %s\n", decoding.c_str());
   config.erase("method");
   config.erase("decoding");
   std::printf("settings    %s\n", listed(config).c_str());

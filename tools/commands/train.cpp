@@ -1,10 +1,6 @@
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
-#include <csignal>
 #include <cstdio>
-#include <string_view>
 
 #include "data/checks/training_set.h"
 #include "data/dataset/loader.h"
@@ -17,6 +13,7 @@
 #include "models/training/trainer.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
+#include "tools/cli/interrupt.h"
 #include "tools/cli/run_json.h"
 #include "tools/cli/setting_options.h"
 #include "tools/cli/shipped_models.h"
@@ -68,15 +65,6 @@ void refuse_used(const TrainArguments& o) {
     refuse("--out ", o.out, " is not empty: use --resume to continue that run, or give another folder");
 }
 
-/// Says on Ctrl-C how the run is continued, and ends the program as without it.
-extern "C" void say_how_to_resume(int signal) {
-  constexpr std::string_view text =
-      "\nbasin: interrupted; the same command with --resume continues after the last save\n";
-  (void)!write(STDERR_FILENO, text.data(), text.size());
-  std::signal(signal, SIG_DFL);
-  std::raise(signal);
-}
-
 /// Throws if an assignment changes the shape of the network, and thereby of the weights that --finetune starts from.
 void refuse_other_shapes(const std::string& model, Method& start, const std::vector<Assignment>& assignments) {
   const auto equal = [](const Params::Named& a, const Params::Named& b) {
@@ -93,7 +81,7 @@ void refuse_other_shapes(const std::string& model, Method& start, const std::vec
 }
 
 void run(const TrainArguments& o) {
-  if (std::signal(SIGINT, say_how_to_resume) == SIG_IGN) std::signal(SIGINT, SIG_IGN);  // as under nohup
+  explain_interrupt("the same command with --resume continues after the last save");
   Exec exec = make_exec(o.common);
   if (o.common.precision == "bf16" && exec.device == Device::cpu)
     refuse("--precision bf16: the CPU trains only in fp32");
@@ -108,6 +96,8 @@ void run(const TrainArguments& o) {
   std::vector<Assignment> assignments{{"seed", std::to_string(o.common.seed), "--seed"}};
   if (!start.method) assignments.push_back({"normalisation", defaults.normalisation, "the default --norm"});
   const std::vector<Assignment> given = o.settings.assignments(method->settings(), method->name());
+  for (const Assignment& a : given)
+    if (a.key == "channels") refuse(a.origin, ": the images give the number of channels, or --channels");
   if (start.method) refuse_other_shapes(o.finetune, *start.method, given);
   assignments.insert(assignments.end(), given.begin(), given.end());
   // A method may need to know the size of the samples that it was trained with.
@@ -124,27 +114,24 @@ void run(const TrainArguments& o) {
   const SampleSpec wanted = method->sample_spec();
   const int crop = o.crop.value_or(method->training_defaults().crop), batch = o.batch.value_or(defaults.batch);
   const int accumulate = o.accumulate.value_or(defaults.accumulate);
-  if (crop % wanted.multiple != 0) refuse("--crop ", crop, ": expected a multiple of ", wanted.multiple);
+  check_options(*method, crop, o.scale.value_or(1));  // before any image is read
   const Augmentation augment = parse_augmentation(o.augment.empty() ? defaults.augment : o.augment);
   const DrawBy draw_by = parse_draw_by(o.sampling);
   if (draw_by == DrawBy::objects && wanted.sampling.kind != Sampling::Kind::crop)
     refuse("--sampling objects: the method ", method->name(), " has its own sampling; omit --sampling");
-  using Kind = Sampling::Kind;
-  const bool resizes = wanted.sampling.kind == Kind::affine || wanted.sampling.kind == Kind::resize;
-  if (o.scale && *o.scale != 1 && resizes)
-    refuse("--scale ", *o.scale, ": the method ", method->name(),
-           " resizes whole images to --crop; change --crop instead");
   const TrainingData data =
       read_training_data(o.data, start.method ? wanted.channels : o.channels, wanted.normalisation, wanted.sampling);
   const std::vector<Example>&train_set = data.train, &val_set = data.validation;
   const int channels = train_set.front().source.channels();
   const double scale =
       o.scale.value_or(start.method ? with_name(o.finetune, [&] { return stored_scale(start.info); }) : 1);
-  report_notes(training_warnings(train_set,
-                                 {.scale = scale, .pixel_size = o.pixel_size.value_or(0), .crop = resizes ? 0 : crop}));
+  CheckOptions check = check_options(*method, crop, scale);
+  check.pixel_size = o.pixel_size.value_or(0);
+  report_notes(training_warnings(train_set, check));
   if (objects(train_set) == 0) {
     const std::string none = in_words(data.paths) + ": no training image contains an object";
-    if (wanted.sampling.kind == Kind::object_crop || wanted.sampling.min_objects > 0 || draw_by == DrawBy::objects)
+    if (wanted.sampling.kind == Sampling::Kind::object_crop || wanted.sampling.min_objects > 0 ||
+        draw_by == DrawBy::objects)
       refuse(none);
     std::fprintf(stderr, "%s: the model learns nothing but background\n", none.c_str());
   }
@@ -171,10 +158,11 @@ void run(const TrainArguments& o) {
   t.step = {.graph = !o.no_graph, .accumulate = accumulate, .adam = defaults.adam, .clip = o.clip, .average = o.ema};
   if (o.weight_decay) t.step.adam.weight_decay = *o.weight_decay;
 
+  const std::string crops = (accumulate > 1 ? std::to_string(accumulate) + " times " : "") + counted(t.batch, "crop");
   std::fprintf(stderr, "training on %s with %s, validating on %s with %s: %s of %s of %d x %d px, %s\n",
                counted(int64_t(train_set.size()), "image").c_str(), counted(objects(train_set), "object").c_str(),
                counted(int64_t(val_set.size()), "image").c_str(), counted(objects(val_set), "object").c_str(),
-               counted(t.steps, "step").c_str(), counted(t.batch, "crop").c_str(), t.crop, t.crop,
+               counted(t.steps, "step").c_str(), crops.c_str(), t.crop, t.crop,
                counted(method->params().count(), "parameter").c_str());
   if (o.data.data.size() == 1) resolve_setting("data", o.data.data[0]);
   resolve_setting("model", method->name());

@@ -65,6 +65,21 @@ Json TrainingData::sets() const {
   return all;
 }
 
+CheckOptions check_options(const Method& method, int crop, double scale) {
+  const SampleSpec spec = method.sample_spec();
+  if (crop % spec.multiple != 0) refuse("--crop ", crop, ": expected a multiple of ", spec.multiple);
+  if (method.sees_whole_images() && scale != 1)
+    refuse("--scale ", scale, ": the method ", method.name(), " resizes whole images to --crop; change --crop instead");
+  CheckOptions check;
+  check.scale = scale, check.multiple = spec.multiple;
+  check.crop = method.sees_whole_images() ? 0 : crop;
+  check.resized_to = method.sees_whole_images() ? crop : 0;
+  if (method.settings().has("max_objects"))
+    check.max_objects = method.settings().find("max_objects").value().get<int>();
+  if (method.settings().has("truncate")) check.field_reach = spec.margin;
+  return check;
+}
+
 TrainingData read_training_data(const TrainingDataOptions& options, int channels, const Normalisation& normalisation,
                                 const Sampling& sampling) {
   TrainingData data;

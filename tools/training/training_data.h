@@ -3,9 +3,11 @@
 #include <string>
 #include <vector>
 
+#include "data/checks/training_set.h"
 #include "data/dataset/dataset.h"
 #include "data/dataset/sampling.h"
 #include "engine/json_fwd.h"
+#include "models/method.h"
 
 namespace basin::tools {
 
@@ -27,6 +29,10 @@ struct TrainingData {
   /// For run.json: path, number of training images and share of each set.
   Json sets() const;
 };
+
+/// How a method will see the images, apart from their normalisation. Throws one sentence if it cannot be trained on
+/// crops of this size, or with this scale.
+CheckOptions check_options(const Method&, int crop, double scale);
 
 /// Reads the images, merged by merge_sets(), and reports on stderr which files were paired, converted or left out, and
 /// what is suspicious about them: validation images that are also training images, images that occur in several sets,
