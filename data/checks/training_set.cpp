@@ -22,7 +22,12 @@ constexpr double same_size = 1.01;     // ratio up to which two pixel sizes are 
 constexpr int narrow_box = 3;          // px: boxes that are no larger are left out
 constexpr double many = 0.01;          // share of the objects from which on a note becomes a warning
 
-std::string label_file(const CheckedPair& p) { return labels_path(p.pair).string(); }
+/// A file of a pair as messages name it, with the plane that is read of it.
+std::string named(const std::filesystem::path& file, const Pair& pair) {
+  return file.string() + (pair.choice.plane.empty() ? "" : " (" + pair.choice.plane + ")");
+}
+std::string image_file(const CheckedPair& p) { return named(p.pair.image, p.pair); }
+std::string label_file(const CheckedPair& p) { return named(labels_path(p.pair), p.pair); }
 
 constexpr size_t max_notes = 3;  // files that are named of each kind of note
 
@@ -55,7 +60,7 @@ class Checker {
   }
 
   void check_image(const CheckedPair& p, const ImageFacts& image) {
-    const std::string file = p.pair.image.string();
+    const std::string file = image_file(p);
     if (image.low == image.high)
       return add(Severity::warning, "constant images", file, fmt::format("all pixels have the value {}", image.low),
                  "remove the pair, or save the image again");
@@ -113,7 +118,7 @@ class Checker {
     if (wanted == 0) return;
     for (const CheckedPair& p : pairs_) {
       if (!p.image || p.image->channels == wanted) continue;
-      const std::string file = p.pair.image.string();
+      const std::string file = image_file(p);
       try {
         check_channels(p.image->channels, wanted, file, p.pair.choice.offers_channels);
         add(Severity::note, "converted channels", file,
@@ -154,7 +159,7 @@ class Checker {
     const bool agree = most <= same_size * least;
     const std::string sizes = agree ? fmt::format("the files give {:.4g} um a pixel", least)
                                     : fmt::format("the files give from {:.4g} ({}) to {:.4g} um ({}) a pixel", least,
-                                                  finest->pair.image.string(), most, coarsest->pair.image.string());
+                                                  image_file(*finest), most, image_file(*coarsest));
     if (o_.pixel_size > 0) {
       if (most > same_size * o_.pixel_size || same_size * least < o_.pixel_size)
         add(Severity::warning, "pixel sizes", "", sizes,
@@ -179,13 +184,13 @@ class Checker {
       const CheckedPair* same = first[p.validation].at(p.image->fingerprint);
       if (same != &p) {
         const bool other_labels = p.labels && same->labels && p.labels->fingerprint != same->labels->fingerprint;
-        add(Severity::warning, "duplicate images", p.pair.image.string(),
-            "has the same pixels as " + same->pair.image.string() + (other_labels ? ", but other labels" : ""),
+        add(Severity::warning, "duplicate images", image_file(p),
+            "has the same pixels as " + image_file(*same) + (other_labels ? ", but other labels" : ""),
             "keep one of them");
       }
       if (const auto seen = first[0].find(p.image->fingerprint); p.validation && seen != first[0].end())
-        add(Severity::warning, "validation images in the training set", p.pair.image.string(),
-            "has the same pixels as the training image " + seen->second->pair.image.string(),
+        add(Severity::warning, "validation images in the training set", image_file(p),
+            "has the same pixels as the training image " + image_file(*seen->second),
             "scores on it will be too high: remove one of them");
     }
   }
@@ -323,11 +328,11 @@ std::vector<CheckedPair> read_checked(const std::vector<Pair>& train, const std:
       p.image = facts_of(read.image);
       p.labels = facts_of(read.labels);
       for (const std::string& note : read.image.notes)
-        errors[i].push_back({Severity::note, note, p.pair.image.string(), note, ""});
+        errors[i].push_back({Severity::note, note, image_file(p), note, ""});
       for (const std::string& note : read.labels.notes)
         errors[i].push_back({Severity::note, note, label_file(p), note, ""});
       const int channels = read.image.channels;
-      Source(std::move(read.image), channels, normalisation, p.pair.image.string());
+      Source(std::move(read.image), channels, normalisation, image_file(p));
     } catch (const std::exception& e) {
       errors[i].push_back({Severity::error, "files that cannot be used", "", e.what(), ""});
     }

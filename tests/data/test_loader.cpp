@@ -359,7 +359,7 @@ TEST_CASE("loader: a worker's exception is thrown by next, after the batches tha
   CHECK(loader.next().step == 0);
   CHECK(loader.next().step == 1);
   for (int k = 0; k < 2; ++k)
-    CHECK(refusal([&] { loader.next(); }) == "the fifth sample");
+    CHECK(refusal([&] { loader.next(); }) == "c: the fifth sample");
 }
 
 TEST_CASE("loader: destroying a loader that was never read from ends its workers") {

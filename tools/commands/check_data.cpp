@@ -106,6 +106,7 @@ void print_sizes(const ObjectSizes& sizes) {
 
 Json describe(const CheckedPair& p) {
   Json j = {{"image", p.pair.image.string()}, {"labels", labels_path(p.pair).string()}, {"validation", p.validation}};
+  if (!p.pair.choice.plane.empty()) j["plane"] = p.pair.choice.plane;
   if (p.image)
     j.update({{"width", p.image->width},
               {"height", p.image->height},
