@@ -6,6 +6,7 @@
 #include <span>
 
 #include "data/dataset/dataset.h"
+#include "data/dataset/normalise.h"
 #include "data/dataset/order_statistics.h"
 #include "engine/fingerprint.h"
 
@@ -14,6 +15,7 @@ namespace basin {
 ImageFacts facts_of(const Image& image) {
   ImageFacts facts;
   facts.height = image.height, facts.width = image.width, facts.channels = image.channels, facts.type = image.type;
+  facts.separate_channels = channels_of(image).separate;
   with_pixels(image.type, [&](auto zero) {
     using T = decltype(zero);
     const size_t n = image.pixels.size() / sizeof(T);

@@ -11,6 +11,7 @@ namespace basin {
 /// What a check of training data needs to know of an image; its pixels may then be released.
 struct ImageFacts {
   int height = 0, width = 0, channels = 0;
+  bool separate_channels = false;  // see ChannelsOfImage
   PixelType type = PixelType::u8;
   double low = 0, high = 0;  // the smallest and the largest value of all channels
   double bright = 0;         // the 99.8th percentile of all values, by nearest rank

@@ -92,6 +92,10 @@ class Checker {
           fmt::format("{} of {} border pixels lie between the numbers beside them, as after smoothing",
                       labels.evidence.between, labels.evidence.borders),
           "save labels without anti-aliasing, and resize them by nearest neighbours");
+    if (o_.capacity > 0 && n > o_.capacity && !p.validation)
+      add(Severity::warning, "crowded images", file,
+          fmt::format("has {} objects, and a crop may have at most {}", n, o_.capacity),
+          fmt::format("training ends at a crop with more: give --set capacity={}, or a smaller --crop", n));
     int64_t split = 0, stray = 0;
     const Piece* smallest = nullptr;
     for (const ObjectFacts& object : labels.objects) {
@@ -120,7 +124,7 @@ class Checker {
       if (!p.image || p.image->channels == wanted) continue;
       const std::string file = image_file(p);
       try {
-        check_channels(p.image->channels, wanted, file, p.pair.choice.offers_channels);
+        check_channels({p.image->channels, p.pair.choice.offers_channels, p.image->separate_channels}, wanted, file);
         add(Severity::note, "converted channels", file,
             fmt::format("is {}, but the network will take {} channel{}", p.image->channels == 1 ? "grey" : "RGB",
                         wanted, wanted == 1 ? "" : "s"),
@@ -261,7 +265,7 @@ class Checker {
       add(lost >= many * double(all) ? Severity::warning : Severity::note, "small objects", "",
           fmt::format("{} at most {} px wide or high where images are resized to {} px", share_text(lost, all),
                       narrow_box, o_.resized_to),
-          "they are not trained on: give a larger --crop, or cut the images into smaller ones");
+          "most training samples leave them out: give a larger --crop, or cut the images into smaller ones");
   }
 
   bool divides() const { return o_.normalisation.kind == Normalisation::Kind::divide; }

@@ -40,6 +40,7 @@ struct CheckOptions {
   int crop = 256;         // side of a crop, px; 0: whole images are resized
   int resized_to = 0;     // where whole images are resized: side of the square into which they fit, px
   int max_objects = 0;    // that the method finds in an image; 0: any number
+  int capacity = 0;       // largest number of objects in a crop; 0: any
   int multiple = 1;       // the sides of a crop are multiples of this
   int field_reach = 0;    // how far from an object's border the target field is not 0, px; 0: it is not limited
 };

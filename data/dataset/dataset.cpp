@@ -25,7 +25,16 @@ void add(Fingerprint& hash, const Image& image) {
 bool same_content(const std::filesystem::path& a, const std::filesystem::path& b) {
   std::error_code none;
   if (!std::filesystem::is_regular_file(a, none) || !std::filesystem::is_regular_file(b, none)) return false;
-  return std::filesystem::file_size(a, none) == std::filesystem::file_size(b, none) && read_file(a) == read_file(b);
+  if (std::filesystem::file_size(a, none) != std::filesystem::file_size(b, none)) return false;
+  const File first = open_file(a), second = open_file(b);
+  std::vector<char> left(1 << 16), right(1 << 16);
+  for (size_t n = left.size(); n == left.size();) {
+    n = std::fread(left.data(), 1, left.size(), first.get());
+    if (std::fread(right.data(), 1, right.size(), second.get()) != n ||
+        !std::equal(left.begin(), left.begin() + ptrdiff_t(n), right.begin()))
+      return false;
+  }
+  return true;
 }
 
 template <class T>
@@ -184,7 +193,7 @@ void NoteList::add(const std::string& file, const std::vector<std::string>& note
   for (const std::string& text : notes) {
     auto known = std::find_if(files_.begin(), files_.end(), [&](const auto& entry) { return entry.first == text; });
     if (known == files_.end()) known = files_.insert(known, {text, {}});
-    known->second.push_back(file);
+    if (known->second.empty() || known->second.back() != file) known->second.push_back(file);
   }
 }
 

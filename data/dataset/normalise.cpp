@@ -115,13 +115,20 @@ std::string to_string(const Normalisation& n) {
   return "percentile:" + shortest(n.low) + ',' + shortest(n.high);
 }
 
-void check_channels(int has, int wanted, const std::string& name, bool offered) {
-  if (has == wanted || (has == 1 && wanted == 3) || (has == 3 && wanted == 1)) return;
+ChannelsOfImage channels_of(const Image& image) {
+  const std::vector<StackAxis>& axes = image.stack.axes;
+  const bool along_c = std::any_of(axes.begin(), axes.end(), [](const StackAxis& a) { return a.name == 'C'; });
+  return {image.channels, image.offers_channels, along_c && image.channels > 1};
+}
+
+void check_channels(const ChannelsOfImage& has, int wanted, const std::string& name) {
+  if (has.count == wanted || (has.count == 1 && wanted == 3)) return;
+  if (has.count == 3 && wanted == 1 && !has.separate) return;
   const std::string number = std::to_string(wanted);
   const std::string choice =
-      offered ? "; choose " + number + " of them with --channel" : "; give it an image of " + number + " of them";
-  refuse(name, " has ", has, has == 1 ? " channel" : " channels", ", but the model takes ", wanted,
-         "; only grey and RGB are converted to each other", has > wanted ? choice : "");
+      has.offered ? "; choose " + number + " of them with --channel" : "; give it an image of " + number + " of them";
+  refuse(name, " has ", has.count, has.count == 1 ? " channel" : " channels", ", but the model takes ", wanted,
+         "; only grey and RGB are converted to each other", has.count > wanted ? choice : "");
 }
 
 Source::Source(Image image, int channels, const Normalisation& norm, const std::string& name)
@@ -129,7 +136,7 @@ Source::Source(Image image, int channels, const Normalisation& norm, const std::
       channels_(channels),
       limited_(norm.kind == Normalisation::Kind::percentile),
       affine_(size_t(channels)) {
-  check_channels(image_.channels, channels, name, image_.offers_channels);
+  check_channels(channels_of(image_), channels, name);
   if (norm.kind == Normalisation::Kind::divide) {
     const auto [least, most] = range_of(image_);
     std::fill(affine_.begin(), affine_.end(), Affine{0, divisor(image_.type, least, most, name, image_.notes)});
@@ -186,7 +193,7 @@ NormalisationSurvey::NormalisationSurvey(int channels, const Normalisation& norm
 NormalisationSurvey::~NormalisationSurvey() = default;
 
 void NormalisationSurvey::add(const Image& part) {
-  check_channels(part.channels, channels_, name_, part.offers_channels);
+  check_channels(channels_of(part), channels_, name_);
   type_ = part.type, image_channels_ = part.channels;
   if (norm_.kind == Normalisation::Kind::divide) {
     const auto [least, most] = range_of(part);

@@ -32,9 +32,16 @@ struct Affine {
   float offset = 0, span = 1;
 };
 
-/// Throws one sentence that begins with `name` if an image of `has` channels cannot be converted to `wanted` channels.
-/// `offered`: whether --channel, which chooses channels, is an option of the command.
-void check_channels(int has, int wanted, const std::string& name, bool offered);
+/// What conversion to another number of channels depends on.
+struct ChannelsOfImage {
+  int count = 0;
+  bool offered = false;   // whether --channel, which chooses channels, is an option of the command
+  bool separate = false;  // along the axis C of a stack, such as stains: they are no colours
+};
+ChannelsOfImage channels_of(const Image&);
+
+/// Throws one sentence that begins with `name` if an image cannot be converted to `wanted` channels.
+void check_channels(const ChannelsOfImage& has, int wanted, const std::string& name);
 
 /// An image ready for cropping, with the channels that the model takes and their normalisation. Grey is repeated into 3
 /// channels, 3 channels become grey by Rec. 601, on raw values; any other mismatch throws one sentence that begins with

@@ -50,7 +50,12 @@ size_t chosen_series(const std::vector<pugi::xml_node>& series, const PlaneChoic
   const auto title = [&](size_t k) { return std::string(series[k].attribute("Name").as_string()); };
   const std::string& wanted = choice.series;
   for (size_t k = 0; k < series.size() && !wanted.empty(); ++k)
-    if (wanted == std::to_string(k) || wanted == title(k) || wanted == series[k].attribute("ID").as_string()) return k;
+    if (wanted == std::to_string(k)) return k;
+  size_t found = series.size(), matches = 0;
+  for (size_t k = 0; k < series.size() && !wanted.empty(); ++k)
+    if (wanted == title(k) || wanted == series[k].attribute("ID").as_string()) found = k, ++matches;
+  if (matches == 1) return found;
+  if (matches > 1) refuse(name, ": --series ", wanted, " is the name of ", matches, " images; give an index from 0");
   if (series.size() == 1 && wanted.empty()) return 0;
   constexpr size_t max_listed = 4;
   std::string titles;
@@ -68,19 +73,26 @@ size_t chosen_series(const std::vector<pugi::xml_node>& series, const PlaneChoic
                         : ", but one image is expected here; save the one that you mean as a file of its own");
 }
 
+/// Refuses a data set whose images lie in several files.
+void refuse_several_files(const std::vector<pugi::xml_node>& series, const std::string& name) {
+  std::string file;
+  for (const pugi::xml_node& image : series)
+    for (const pugi::xml_node& pixels : children(image, "Pixels"))
+      for (const pugi::xml_node& data : children(pixels, "TiffData"))
+        for (const pugi::xml_node& uuid : children(data, "UUID")) {
+          const std::string other = uuid.attribute("FileName").as_string();
+          if (!file.empty() && other != file)
+            refuse(name, ": is one of several files of an OME data set; save its images as a separate file");
+          file = other;
+        }
+}
+
 /// For each position the index of the image in the file, if TiffData elements say so.
 std::vector<int64_t> order_of(const pugi::xml_node& pixels, const std::vector<StackAxis>& axes, int64_t images,
                               const std::string& name) {
   const std::vector<pugi::xml_node> data = children(pixels, "TiffData");
   std::vector<int64_t> order(static_cast<size_t>(images), -1);
-  std::string file;
   for (const pugi::xml_node& d : data) {
-    for (const pugi::xml_node& uuid : children(d, "UUID")) {
-      const std::string other = uuid.attribute("FileName").as_string();
-      if (!file.empty() && other != file)
-        refuse(name, ": is one of several files of an OME data set; save its images as a separate file");
-      file = other;
-    }
     int64_t at[3];  // T, Z, C
     const char* const first[] = {"FirstT", "FirstZ", "FirstC"};
     for (int i = 0; i < 3; ++i)
@@ -158,6 +170,7 @@ std::optional<Stack> stack_of_ome(const std::string& description, const std::str
   pugi::xml_document document;
   const std::vector<pugi::xml_node> series = children(root_of(description, document), "Image");
   if (series.empty()) return std::nullopt;
+  refuse_several_files(series, name);
   const size_t chosen = chosen_series(series, choice, name);
   std::optional<Stack> stack = stack_of_series(series[chosen], name);
   if (!stack || series.size() == 1 || !stack->order.empty()) return stack;

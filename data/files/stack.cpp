@@ -244,6 +244,13 @@ StackPlanes planes_of(const Stack& s, const PlaneChoice& choice, const std::stri
   return planes;
 }
 
+std::optional<int64_t> index_of_plane(const StackPlanes& planes, const PlaneChoice& choice, const std::string& name) {
+  const std::map<char, int64_t> at = parse_plane(choice.plane, planes.stack.axes, name);
+  if ((planes.frames > 1 && !at.contains('T')) || (planes.slices > 1 && !at.contains('Z'))) return {};
+  const auto index = [&](char axis, int64_t size) { return size > 1 ? at.at(axis) : 0; };
+  return index('T', planes.frames) * planes.slices + index('Z', planes.slices);
+}
+
 PlaneChoice choice_of_plane(const StackPlanes& planes, int64_t plane, const PlaneChoice& choice) {
   PlaneChoice one = choice;
   if (const std::string name = planes.name_of(plane); !name.empty())

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,9 @@ StackPlanes planes_in(const std::filesystem::path&, const PlaneChoice&);
 /// is opened once.
 void read_image_planes(const std::filesystem::path&, const StackPlanes&, const PlaneChoice&,
                        const std::function<void(int64_t plane, Image)>& f);
+
+/// The index of the plane that a choice names completely; none if it leaves an axis open.
+std::optional<int64_t> index_of_plane(const StackPlanes&, const PlaneChoice&, const std::string& name);
 
 /// The choice of one plane.
 PlaneChoice choice_of_plane(const StackPlanes&, int64_t plane, const PlaneChoice&);

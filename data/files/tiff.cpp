@@ -95,16 +95,20 @@ class Reader {
   /// Of a file with several images of an OME data set, keeps those of the chosen one, in the order of its axes.
   void keep_series(const PlaneChoice& choice) {
     const std::string description = description_of(entries_[0]);
-    if (count_ome_series(description) < 2 && choice.series.empty()) return;
-    series_ = stack_of_ome(description, name_, choice);
-    if (!series_) refuse(name_, ": --series ", choice.series, " is not one of its images; it has no OME description");
+    const int64_t several = count_ome_series(description);
+    if (several == 0 && !choice.series.empty())
+      refuse(name_, ": --series ", choice.series, " is not one of its images; it has no OME description");
+    if (several == 0 || (several == 1 && choice.series.empty())) return;
+    std::optional<Stack> chosen = stack_of_ome(description, name_, choice);
+    if (several == 1 || !chosen) return;  // described below
+    series_ = std::move(chosen);
     std::vector<Entry> own;
     for (const int64_t image : std::exchange(series_->order, {})) {
       if (image < 0 || image >= int64_t(entries_.size()))
         refuse(name_, ": has fewer images than its OME description says");
       own.push_back(entries_[size_t(image)]);
     }
-    if (!own.empty()) entries_ = std::move(own);
+    entries_ = std::move(own);
   }
 
   /// Keeps the full-resolution images: those not marked as reduced; if sizes differ, only the largest, provided that

@@ -66,15 +66,11 @@ fs::path confidence_path(const Pair& prediction) {
 
 std::optional<int64_t> chosen_plane(const Pair& labels) {
   if (labels.choice.plane.empty() || labels.one_object_each) return {};
-  const fs::path& path = labels.masks[0];
-  PlaneChoice own = choice_for_labels(path, labels.choice), all = labels.choice;
+  PlaneChoice all = labels.choice;
   all.plane.clear();
-  const StackPlanes planes = planes_in_labels(path, all);
-  own.axes.clear();  // the stack has them
-  const std::vector<int64_t> chosen = chosen_images(planes.stack, own, path.string());
-  for (int64_t k = 0; planes.count() > 1 && k < planes.count(); ++k)
-    if (images_of_plane(planes, k, {}, path.string()) == chosen) return k;
-  return {};
+  const StackPlanes planes = planes_in_labels(labels.masks[0], all);
+  if (planes.count() == 1) return {};
+  return index_of_plane(planes, labels.choice, labels.masks[0].string());
 }
 
 std::vector<double> read_confidence(const fs::path& path, int objects, std::optional<int64_t> plane) {

@@ -23,9 +23,8 @@ constexpr EmbeddingLossOptions wnet_loss{true, true, 1};
 
 /// Mean over samples of:
 ///   intra = sum over pixels i of w_i (1 - e_i mu_i), where w_i is 1 / pixels, or 1 / (objects * pixels of its object);
-///   inter = sum over objects A and their neighbours B of w_A |mu_A mu_B|, where w_A is 1 / ordered pairs of
-///   neighbours,
-///           or 1 / (objects * neighbours of A).
+///   inter = sum over objects A and their neighbours B of w_A |mu_A mu_B|, where w_A is 1 / (ordered
+///           pairs of neighbours), or 1 / (objects * neighbours of A).
 /// values [3] = intra + inter_weight inter, intra, inter. Without neighbours inter is 0. embedding [N, K, H, W], labels
 /// [N, H, W], neighbours [N, slots, words] from adjacency() of these labels. gradient [N, K, slots] receives
 /// d(values[0]) / d(embedding), including that through the centres; it is the same for all pixels of an object. Sums

@@ -8,8 +8,10 @@ namespace basin {
 /// How many of the objects that a model finds in an image it finds again where the image is changed in a way that
 /// should not matter: object_f1 of the two results, whichever is held for true. None: no object is found in any.
 struct Agreement {
-  std::optional<double> flips;   // mean over the image mirrored left to right and top to bottom
-  std::optional<double> scales;  // mean over the network seeing it at 0.8 and at 1.25 times the scale
+  /// Mean over the image mirrored left to right and top to bottom; none if the method averages views anyway.
+  std::optional<double> flips;
+  /// Mean over the network seeing it at 0.8 and at 1.25 times the scale; none if it sees every image at one size.
+  std::optional<double> scales;
 };
 
 /// The mean of the values that there are; none where there is none.

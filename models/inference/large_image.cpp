@@ -47,7 +47,7 @@ LargeImage::LargeImage(Read read, int height, int width, int channels, const Nor
                        const std::string& name, int64_t max_bytes)
     : read_(std::move(read)), height_(height), width_(width), channels_(channels), norm_(norm) {
   const Image first = read_({0, 0, 1, 1});
-  check_channels(first.channels, channels, name, first.offers_channels);
+  check_channels(channels_of(first), channels, name);
   row_bytes_ = int64_t(width) * first.channels * int64_t(size_of(first.type));
   notes_ = first.notes;
   stack_ = first.stack;

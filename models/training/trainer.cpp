@@ -73,7 +73,7 @@ Json settings(const TrainOptions& o, const Exec& exec, const Method& method, con
   if (o.start) j["finetune"] = fingerprint_of(exec, *o.start);
   const Json config = method.config();
   for (const auto& [key, value] : config.items())
-    j["model " + key] = value;
+    if (key != "capacity") j["model " + key] = value;  // which changes no result, and may be raised to go on
   return j;
 }
 

@@ -165,10 +165,19 @@ TEST_CASE("normalise: grey to RGB, RGB to grey, and separate percentiles for eac
                                   ", but the model takes " + std::to_string(wants)),
                   why);
     CHECK_MESSAGE(contains(why, "; give it an image of " + std::to_string(wants) + " of them") == (has > wants), why);
-    const std::string offered = refusal([&, has = has, wants = wants] { check_channels(has, wants, "b.png", true); });
+    const std::string offered = refusal([&, has = has, wants = wants] { check_channels({has, true}, wants, "b.png"); });
     const std::string remedy = "; choose " + std::to_string(wants) + " of them with --channel";
     CHECK_MESSAGE(contains(offered, remedy) == (has > wants), offered);
   }
+}
+
+TEST_CASE("normalise: three channels of a stack are no colours, and are not mixed into grey") {
+  Image image = image_of_values<uint8_t>(1, 2, 3, {10, 20, 30, 110, 120, 130});
+  CHECK_NOTHROW(Source(image, 1, divide, "a.tif"));
+  image.stack.axes = {{'C', 3}};
+  CHECK_NOTHROW(Source(image, 3, divide, "a.tif"));
+  const std::string why = refusal([&] { Source(image, 1, divide, "a.tif"); });
+  CHECK_MESSAGE(contains(why, "a.tif has 3 channels, but the model takes 1; only grey and RGB are converted"), why);
 }
 
 TEST_CASE("normalise: reading part of a row") {

@@ -240,7 +240,8 @@ TEST_CASE("planes: stacks of labels are scored plane by plane, with the scores o
   longer.write(folder / "found/a_masks.tif");
   const Ran other = run_basin(folder, words);
   CHECK(other.code == 1);
-  CHECK_MESSAGE(contains(other.err, "a_masks.tif: has 3 planes, but stacks/a_masks.tif has 2"), other.err);
+  CHECK_MESSAGE(contains(other.err, "a_masks.tif: has 3 planes, the last of them Z=2, but stacks/a_masks.tif has 2"),
+                other.err);
 }
 
 TEST_CASE("planes: one image of a store with several is chosen by --series, and labels are those of that image") {

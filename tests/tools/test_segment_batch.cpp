@@ -175,6 +175,15 @@ TEST_CASE("segment --skip-existing: an interrupted run is continued, and results
                  "1 image skipped"));
   CHECK(contains(lines(), "a"));
   CHECK(lines() == "");
+  // The inputs of all runs whose results are kept are known, not only those of the last one.
+  put_scaled_image(folder / "more/z.png", 5);
+  const std::string kept_results = " --out out --save labels,csv,field --skip-existing" + common;
+  REQUIRE(run_basin(folder, "segment more/z.png" + kept_results).code == 0);
+  CHECK(json_in(folder / "out/run.json")["earlier_inputs"].size() == 1);
+  const Ran after = run_basin(folder, "segment moved" + kept_results);
+  CHECK_MESSAGE(contains(after.err, "moved/a.png: the results of this name in out are those of "), after.err);
+  CHECK(!json_in(folder / "out/run.json").contains("earlier_inputs"));
+  CHECK(contains(lines(), "a"));
   // Files that an earlier run with other settings has left are not results of this one.
   const Ran refused = run_basin(folder, words + "--min-size 5");
   CHECK(refused.code == 1);

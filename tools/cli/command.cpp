@@ -74,8 +74,7 @@ void add_plane_options(Command& command, PlaneChoice& choice, Reads reads) {
   command.add("--plane", choice.plane, "plane of a stack, as an index from 0 along each axis: Z=3,T=0");
   command.add("--series", choice.series,
               "image of an OME-Zarr store or an OME-TIFF with several, such as a plate: its index from 0, its path in "
-              "the store "
-              "(B/3/0), or its name in the TIFF");
+              "the store (B/3/0), or its name in the TIFF");
   if (choice.offers_channels)
     command.add("--channel", choice.channels, "channels to read, by name or by index from 0; default: all").list();
 }

@@ -152,7 +152,7 @@ SegmentationPlan SegmentationOptions::plan(Method& method, const Json& info, con
   plan.trained = appearance_in(info);
   choose_scale(plan, info, name);
   if (method.sees_one_size()) {
-    plan.finds_scale = plan.scale_from_size = false, plan.options.scale = 1;
+    plan.finds_scale = plan.scale_from_size = false, plan.options.scale = 1, plan.pixel_size = 0;
     resolve_setting("scale", 1);
   }
   check_tta(tta_, method);

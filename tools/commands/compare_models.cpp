@@ -138,7 +138,6 @@ Row row_of(const Exec& exec, const CompareModelsArguments& o, const std::string&
   const SampleSpec spec = model.method->sample_spec();
   const std::optional<Appearance> trained = appearance_in(model.info);
   const bool labelled = !images.front().masks.empty();
-  const bool method_averages = model.method->averages_views();  // whose maps agree in mirrored images by construction
   std::vector<Example> examples;
   if (labelled) {
     examples = read_examples(images, spec.channels, spec.normalisation);
@@ -168,7 +167,7 @@ Row row_of(const Exec& exec, const CompareModelsArguments& o, const std::string&
     }
     const Agreement a =
         agreement_of(exec, *model.method, *model.predictor, source, spec.normalisation, options, labels);
-    flips.push_back(method_averages ? std::nullopt : a.flips), scales.push_back(a.scales);
+    flips.push_back(a.flips), scales.push_back(a.scales);
   };
   for (size_t k = 0; k < images.size(); ++k) {
     const std::string file = images[k].image.string();
@@ -239,7 +238,7 @@ void check_channels_of(const std::map<std::string, int>& wanted, const std::vect
   for (const Pair& pair : images) {
     const Image image = read_image(pair.image, pair.choice);
     for (const auto& [model, channels] : wanted)
-      with_name(model, [&] { check_channels(image.channels, channels, pair.image.string(), image.offers_channels); });
+      with_name(model, [&] { check_channels(channels_of(image), channels, pair.image.string()); });
   }
 }
 

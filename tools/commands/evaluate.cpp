@@ -74,9 +74,11 @@ std::vector<LabelPair> chosen_planes(LabelPair pair, const PlaneChoice& choice) 
     pair.truth.choice = pair.prediction.choice = choice;
     return {pair};
   }
-  if (truths.size() != predictions.size())
-    refuse(labels_path(pair.prediction).string(), ": has ", predictions.size(), " planes, but ",
-           labels_path(pair.truth).string(), " has ", truths.size());
+  const auto of_one_plane = [](const Pair& a, const Pair& b) { return a.choice.plane == b.choice.plane; };
+  if (!std::equal(truths.begin(), truths.end(), predictions.begin(), predictions.end(), of_one_plane))
+    refuse(labels_path(pair.prediction).string(), ": has ", predictions.size(), " planes, the last of them ",
+           predictions.back().choice.plane, ", but ", labels_path(pair.truth).string(), " has ", truths.size(),
+           ", the last of them ", truths.back().choice.plane);
   std::vector<LabelPair> planes;
   for (size_t k = 0; k < truths.size(); ++k)
     planes.push_back({pair.stem + " (" + truths[k].choice.plane + ")", truths[k], predictions[k]});

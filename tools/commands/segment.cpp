@@ -117,6 +117,12 @@ std::vector<ImageFile> prepare_folder(const SegmentArguments& o, const Work& wor
   make_folder(out);
   // A run that is killed leaves this record, by which the next one recognises the results in the folder.
   const fs::path record = out / shard_file("run", ".json", batch.shard);
+  if (since > 0) {
+    Json others = Json::array();
+    for (const Json& inputs : earlier->inputs)
+      if (inputs != inputs_of(run_record({}))) others.push_back(inputs);
+    if (!others.empty()) settings[earlier_inputs_key] = others;
+  }
   Json unfinished = settings;
   if (since > 0) unfinished[since_key] = since;
   unfinished["finished"] = false;

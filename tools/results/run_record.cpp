@@ -56,6 +56,12 @@ const Type pairs_of_texts{"a list of pairs of texts", [](const Json& j) {
                             return is_list_of(
                                 j, [](const Json& pair) { return is_list_of(pair, is_text) && pair.size() == 2; });
                           }};
+const Type input_sets{"a list of objects with a folder and inputs", [](const Json& j) {
+                        return is_list_of(j, [](const Json& entry) {
+                          return member(entry, "folder").is_string() && is_list_of(member(entry, "input"), is_text) &&
+                                 entry.contains("recursive");
+                        });
+                      }};
 const Type object{"an object", [](const Json& j) { return j.is_object(); }};
 
 const std::vector<std::pair<const char*, const Type*>> known = {
@@ -66,7 +72,7 @@ const std::vector<std::pair<const char*, const Type*>> known = {
     {"recursive", &flag},       {"finished", &flag},       {"images", &count},
     {"converted", &count},      {"skipped", &count},       {since_key, &count},
     {"remarks", &about_images}, {"scales", &about_images}, {"dropped", &counts_of_images},
-    {"seconds", &numbers},      {"shard_of", &object}};
+    {"seconds", &numbers},      {"shard_of", &object},     {earlier_inputs_key, &input_sets}};
 const std::vector<std::pair<const char*, const Type*>> known_of_shard = {
     {"images_of_all_shards", &count}, {"fingerprint", &text}, {"failed_inputs", &texts}, {"images", &pairs_of_texts}};
 
@@ -131,8 +137,7 @@ SegmentRecord segment_record_of(const Json& record, const std::string& name) {
 
 ShardRecord shard_record_of(const Json& record, const std::string& name) {
   check_record(record, name);
-  if (!record.contains("shard_of"))
-    refuse(name, ": says that this shard has not finished");
+  if (!record.contains("shard_of")) refuse(name, ": says that this shard has not finished");
   require(record, {"command", "shard", "save", "failed", "remarks", "scales", "dropped", "seconds", since_key}, name);
   const Json& shard = record["shard_of"];
   check_members(shard, known_of_shard, name);

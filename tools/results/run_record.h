@@ -14,6 +14,9 @@ namespace basin::tools {
 /// The member of run.json with the time since which the results in a folder have its settings, ns since 1970.
 inline constexpr const char* since_key = "results_since_ns";
 
+/// The member with the inputs of earlier runs whose results are in the folder too.
+inline constexpr const char* earlier_inputs_key = "earlier_inputs";
+
 /// Reads a run.json that the program is to continue or to show. Throws one sentence with the file's name if it cannot
 /// be read, or is not a JSON object.
 Json read_record(const std::filesystem::path&);

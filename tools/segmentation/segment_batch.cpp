@@ -94,6 +94,13 @@ std::optional<fs::path> EarlierResults::other_image(const ImageFile& image) cons
   return known->second.front();
 }
 
+Json inputs_of(const Json& record) {
+  Json inputs;
+  for (const char* key : {"folder", "input", "recursive"})
+    inputs[key] = record.value(key, Json());
+  return inputs;
+}
+
 std::optional<EarlierResults> earlier_results(const fs::path& out, const Shard& shard, const Json& record) {
   std::vector<fs::path> paths{out / shard_file("run", ".json", shard)};
   if (!fs::exists(paths[0])) {
@@ -102,6 +109,7 @@ std::optional<EarlierResults> earlier_results(const fs::path& out, const Shard& 
       paths.push_back(other.path);
   }
   std::optional<EarlierResults> results;
+  std::set<Json> inputs;  // of all runs, each once
   for (const fs::path& path : paths) {
     const Json run = read_run_json(path);
     if (run.is_null()) continue;
@@ -112,9 +120,24 @@ std::optional<EarlierResults> earlier_results(const fs::path& out, const Shard& 
                name_of_setting(setting), "; give another --out, or leave out --skip-existing to make them again");
     if (!results) results.emplace().since = INT64_MAX;
     results->since = std::min(results->since, run.value(since_key, time_of(path)));
-    std::vector<std::string> notes;  // inputs that are gone cannot be other images
-    for (const ImageFile& image : recorded_images(segment_record_of(run, path.string()), {}, notes))
-      results->images[image.stem].push_back(image.path);
+    if (run.contains("input")) inputs.insert(inputs_of(run));
+    for (const Json& earlier : run.value(earlier_inputs_key, Json::array()))
+      inputs.insert(earlier);
+  }
+  if (!results) return {};
+  results->inputs = Json(std::vector<Json>(inputs.begin(), inputs.end()));
+  for (const Json& given : inputs) {
+    SegmentRecord of_run;
+    of_run.folder = text_of(given["folder"]);
+    of_run.inputs = given["input"].get<std::vector<std::string>>();
+    of_run.recursive = given["recursive"] == true;
+    try {
+      std::vector<std::string> notes;
+      for (const ImageFile& image : recorded_images(of_run, {}, notes))
+        results->images[image.stem].push_back(image.path);
+    } catch (const std::exception&) {
+      // What can no longer be listed is unknown: its results are taken for those of the images of their names.
+    }
   }
   return results;
 }

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "data/dataset/dataset.h"
-#include "engine/json_fwd.h"
+#include "engine/json.h"
 #include "tools/results/result_checks.h"
 #include "tools/results/shards.h"
 #include "tools/segmentation/segment_work.h"
@@ -54,11 +54,15 @@ std::string name_of_setting(const std::string& setting);
 /// What the records of earlier runs say about the results in a folder.
 struct EarlierResults {
   int64_t since = 0;  // the time since which they were made with the settings of the present run
+  Json inputs;        // of the runs that made them, for the member earlier_inputs of the next record
   std::map<std::string, std::vector<std::filesystem::path>> images;  // of each stem, as far as these are still there
 
   /// The image of which the results of this stem are, if it is another one than this.
   std::optional<std::filesystem::path> other_image(const ImageFile&) const;
 };
+
+/// The inputs of a run in a list of them: the folder where it ran, what it was given, and whether recursively.
+Json inputs_of(const Json& record);
 
 /// The results in this folder by the records of earlier runs: that of the same shard, or if it has not run before those
 /// of all others. None without any. Throws one sentence if their settings differ from those of `record`.
