@@ -120,7 +120,7 @@ std::vector<ImageFile> prepare_folder(const SegmentArguments& o, const Work& wor
   if (since > 0) {
     Json others = Json::array();
     for (const Json& inputs : earlier->inputs)
-      if (inputs != inputs_of(run_record({}))) others.push_back(inputs);
+      if (inputs != inputs_of(run_record(Json::object()))) others.push_back(inputs);
     if (!others.empty()) settings[earlier_inputs_key] = others;
   }
   Json unfinished = settings;
