@@ -10,6 +10,13 @@
 
 namespace basin::test {
 
+/// Whether the sanitizers watch: long tests then try less.
+#ifdef __SANITIZE_ADDRESS__
+inline constexpr bool sanitized = true;
+#else
+inline constexpr bool sanitized = false;
+#endif
+
 /// The CPU with its plain functors.
 inline Exec plain_exec() {
   Exec exec;

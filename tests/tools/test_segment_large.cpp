@@ -12,6 +12,7 @@
 #include "tests/support/command_support.h"
 #include "tests/support/image_support.h"
 #include "tests/support/model_support.h"
+#include "tests/support/support.h"
 #include "tools/results/large_objects.h"
 
 using namespace basin;
@@ -106,7 +107,8 @@ TEST_CASE(
   const Folder folder;
   put_bacteria(folder / "x.tif");
   int number = 0;
-  for (const std::string scale : {"1", "0.7"}) {
+  for (const std::string scale : {"0.7", "1"}) {
+    if (sanitized && number == 1) break;
     CAPTURE(scale);
     const std::string out = std::to_string(++number);
     const std::string words = "segment x.tif --save labels,npy,probability,flow,scores,field,logit --min-size 20 " +
@@ -152,7 +154,7 @@ TEST_CASE("segment: at any scale an image in blocks has the labels of the image 
           read_bytes(folder / ("whole" + out + "/x_objects.csv")));
   };
   check_scale("--scale 0.7", "138M", " at scale 0.7, 538 x 358 pixels, in");
-  check_scale("--scale 1.4", "140M", " at scale 1.4, 1075 x 717 pixels, in");
+  if (!sanitized) check_scale("--scale 1.4", "140M", " at scale 1.4, 1075 x 717 pixels, in");
   check_scale("--diameter 20", "138M", " at scale 0.");
   check_scale("--scale auto", "138M", "");
 
