@@ -27,9 +27,8 @@ struct FcrNetOptions {
 ///
 /// The guide is not published, and without it (guide_weight = 0) there is no target of this name. The published loss
 /// leaves open which object gets which colour, so a network soon gives every object all colours in equal parts, and
-/// stayed there for the 1,600 steps that we tried. The guide is a colouring of all objects by a fixed
-/// rule (colour_in_raster_order). The loss adds guide_weight times the mean squared difference
-/// of the maps from it.
+/// stayed there for the 1,600 steps that we tried. The guide is a colouring of all objects by a fixed rule
+/// (colour_in_raster_order). The loss adds guide_weight times the mean squared difference of the maps from it.
 class FcrNet : public Method {
  public:
   /// `config`: the config of a model file, or null for the defaults.
