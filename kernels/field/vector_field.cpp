@@ -10,6 +10,10 @@ int field_margin(const FieldOptions& options) {
   return options.kind == FieldKind::sdf ? sdf_field_margin(options.sdf) : options.sdf.kernel / 2;
 }
 
+int field_reach(const FieldOptions& options) {
+  return depends_on_whole_objects(options.kind) ? 0 : field_margin(options);
+}
+
 bool depends_on_whole_objects(FieldKind kind) { return kind == FieldKind::omnipose || kind == FieldKind::centroid; }
 
 void make_field(const Exec& exec, View<const int32_t, 2> labels, const FieldOptions& options, View<float, 3> field) {

@@ -23,6 +23,9 @@ struct FieldOptions {
 /// image from the middle of an object; see depends_on_whole_objects().
 int field_margin(const FieldOptions&);
 
+/// The distance from an object's border beyond which its field is 0, px; 0 if it is not limited.
+int field_reach(const FieldOptions&);
+
 /// Whether an object's field at any pixel depends on all of its pixels.
 bool depends_on_whole_objects(FieldKind);
 

@@ -80,19 +80,19 @@ struct RunningStatistics {
 template <class X, class F>
 void with_parts(const NormTail<X>& tail, const F& f) {
   using std::bool_constant;
-  if (!tail.residual.data) return f(bool_constant<false>(), bool_constant<false>(), bool_constant<false>());
-  const auto masked = [&](auto mask) {
-    tail.relu ? f(bool_constant<true>(), mask, bool_constant<true>())
-              : f(bool_constant<true>(), mask, bool_constant<false>());
-  };
-  tail.mask ? masked(bool_constant<true>()) : masked(bool_constant<false>());
+  constexpr bool_constant<true> yes;
+  constexpr bool_constant<false> no;
+  if (!tail.residual.data) return f(no, no, no);
+  if (!tail.relu) return f(yes, no, no);
+  tail.mask ? f(yes, yes, yes) : f(yes, no, yes);
 }
 
 template <class X>
 void check(const NormInput<X>& in, const NormTail<X>& tail, const FeatureShape& shape) {
   BASIN_CHECK(shape.same(in.x) && (!tail.residual.data || shape.same(tail.residual)), "x ", in.x, ", residual ",
               tail.residual);
-  BASIN_CHECK(tail.residual.data || (!tail.mask && !tail.relu), "a mask or a ReLU needs a residual");
+  BASIN_CHECK(tail.residual.data || !tail.relu, "a ReLU needs a residual");
+  BASIN_CHECK(tail.relu || !tail.mask, "a mask needs a ReLU");
 }
 
 }  // namespace

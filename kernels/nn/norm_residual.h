@@ -6,7 +6,8 @@
 
 namespace basin::kernels {
 
-/// The operations after norm(x). Without data, the mask is 1 and the residual 0. A mask or a ReLU needs a residual.
+/// The operations after norm(x). Without data, the mask is 1 and the residual 0. A ReLU needs a residual, and a mask
+/// needs a ReLU: other combinations, which no network has, are not compiled.
 template <class X>
 struct NormTail {
   FeatureView<const X> residual;

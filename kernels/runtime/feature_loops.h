@@ -27,6 +27,11 @@ void for_each_row_on_cpu(int64_t rows, const F& f) {
 
 namespace detail {
 
+/// Networks compute in double precision only in gradient checks. Their loops are compiled once, for blocks of any size,
+/// which gives the same bits.
+template <class Numbers>
+constexpr bool is_for_gradient_checks = std::is_same_v<typename Numbers::Value, double>;
+
 /// The position of a row: its sample, its group of channels, and its first pixel.
 struct RowPlace {
   int n, group, pixel;
@@ -110,7 +115,9 @@ void for_each_feature(const Exec& exec, const FeatureShape& shape, const Numbers
 #endif
   }
   const auto rows = [&](const auto& functor) { for_each_row_on_cpu(shape.rows(), functor); };
-  if (shape.block == 16)
+  if constexpr (detail::is_for_gradient_checks<Numbers>)
+    rows(detail::FeatureRow<0, Numbers, F>{shape, numbers, f});
+  else if (shape.block == 16)
     rows(detail::FeatureRow<16, Numbers, F>{shape, numbers, f});
   else if (shape.block == 8)
     rows(detail::FeatureRow<8, Numbers, F>{shape, numbers, f});
@@ -228,7 +235,9 @@ void sum_channels(const Exec& exec, const FeatureShape& shape, const Numbers& nu
 #endif
   const Temp<double> partial(exec, shape.rows() * S * shape.block);
   const auto rows = [&](const auto& functor) { for_each(exec, shape.rows(), functor, 4); };
-  if (shape.block == 16)
+  if constexpr (detail::is_for_gradient_checks<Numbers>)
+    rows(detail::RowSums<0, S, Numbers, F>{shape, numbers, f, partial.data()});
+  else if (shape.block == 16)
     rows(detail::RowSums<16, S, Numbers, F>{shape, numbers, f, partial.data()});
   else if (shape.block == 8)
     rows(detail::RowSums<8, S, Numbers, F>{shape, numbers, f, partial.data()});
