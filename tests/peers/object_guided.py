@@ -63,10 +63,13 @@ set_precision(torch.float64)
 peer.np, peer.cv2 = NumpyWithRaggedTake(), CentredNearest()
 
 
+def peer_network():
+    return networks.Network({"hm": 1, "wh": 2, "reg": 2}, pretrained=False, down_ratio=DOWN, final_kernel=1, head_conv=256)
+
+
 def random_network(seed):
     torch.manual_seed(seed)
-    network = networks.Network({"hm": 1, "wh": 2, "reg": 2}, pretrained=False, down_ratio=DOWN, final_kernel=1,
-                               head_conv=256)
+    network = peer_network()
     common.randomise_batch_norm(network)
     return network.double()
 
@@ -123,10 +126,10 @@ def compare_network(report, folder, network, height, width, options):
                  f"by {probability.std():.3f} and {theirs.std():.3f}")
 
 
-class Truth:
-    """The peer's targets of labels [N,H,W], and Basin's regions of the boxes of all samples."""
+class Targets:
+    """The peer's targets of labels [N,H,W]: the boxes and masks of the objects of each sample, and maps in double precision."""
 
-    def __init__(self, folder, labels):
+    def __init__(self, labels):
         dataset = object.__new__(base_dataset.BaseDataset)
         self.boxes, self.rois, maps = [], [], []
         for each in labels:
@@ -139,6 +142,13 @@ class Truth:
         self.maps = {name: torch.from_numpy(numpy.stack([each[name] for each in maps])) for name in maps[0]}
         for name in ("hm", "wh", "reg"):
             self.maps[name] = self.maps[name].double()
+
+
+class Truth(Targets):
+    """These targets, and Basin's regions of the boxes of all samples."""
+
+    def __init__(self, folder, labels):
+        super().__init__(labels)
         rows = [[n, *box] for n, boxes in enumerate(self.boxes) for box in boxes]
         self.sizes = [roi.shape for rois in self.rois for roi in rois]
         self.source, self.draws = numpy.zeros(0, int), {}

@@ -19,8 +19,8 @@
 //   targets  {"shape": [H, W], "crop": [h, w]}: of the middle of `labels`, each written under its name.
 //   decode   {"maps": {NAME: [C, H, W], ...}}: writes `labels`.
 //   batches  {"data": PATH, "batch": N, "crop": SIDE, "scale": 1, "seed": 0, "augment": "none", "first": 0, "count": 1}
-//            The batches of `count` steps of `basin train` on all images of PATH. Writes `image` and the targets, each
-//            with one batch after the other, and `maps.json`, {NAME: channels} of these.
+//            The batches of `count` steps of `basin train` on all images of PATH. Writes `image` and the target maps,
+//            each with one batch after the other, and `maps.json`, {NAME: channels} of these.
 // For og alone:
 //   regions  {"count": B}: of `boxes` [B, 5], sample, x, y, width and height. Writes `source` [R], the box of each
 //            region, and `drawn` [P, 2], the random points of all regions from which refining chooses in step 0.
@@ -377,8 +377,8 @@ void batches(const Exec& exec, const Folder& folder, const Json& request) {
       maps[name] = tensor.dim(1);
     };
     append("image", batch.image);
-    for (const auto& [name, tensor] : batch.targets)
-      append(name, tensor);
+    for (const TargetMap& map : load.targets.maps)
+      append(map.name, batch.targets.at(map.name));
   }
   std::ofstream(folder.path + "/maps.json") << maps.dump();
 }
