@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "data/checks/object_limits.h"
 #include "data/dataset/normalise.h"
 #include "data/dataset/sample.h"
 #include "data/dataset/sampling.h"
@@ -180,6 +181,8 @@ class Method {
 
   virtual TrainingDefaults training_defaults() const { return {}; }
   virtual SampleSpec sample_spec() const = 0;
+  /// What the method, with the present settings, cannot learn or find, for warnings about a training set.
+  virtual ObjectLimits object_limits() const { return {}; }
   /// The targets of a sample, in the order in which they are computed.
   virtual TargetSpec targets() const = 0;
   /// Computes the targets of one crop [H, W] from labels [H + 2 margin, W + 2 margin], with the margin of sample_spec()

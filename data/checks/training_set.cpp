@@ -19,15 +19,11 @@ constexpr double usual_diameter = 30;  // px: what the methods were made for
 constexpr double wide_diameter = 50;   // px: from here on a smaller scale is quicker and usually better
 constexpr double dark = 0.05;          // of the range of a type
 constexpr double same_size = 1.01;     // ratio up to which two pixel sizes are taken for the same
-constexpr int narrow_box = 3;          // px: boxes that are no larger are left out
 constexpr double many = 0.01;          // share of the objects from which on a note becomes a warning
 
-/// A file of a pair as messages name it, with the plane that is read of it.
-std::string named(const std::filesystem::path& file, const Pair& pair) {
-  return file.string() + (pair.choice.plane.empty() ? "" : " (" + pair.choice.plane + ")");
-}
-std::string image_file(const CheckedPair& p) { return named(p.pair.image, p.pair); }
-std::string label_file(const CheckedPair& p) { return named(labels_path(p.pair), p.pair); }
+// The files of a pair as messages name them.
+std::string image_file(const CheckedPair& p) { return p.pair.image.string() + plane_suffix(p.pair); }
+std::string label_file(const CheckedPair& p) { return labels_path(p.pair).string() + plane_suffix(p.pair); }
 
 constexpr size_t max_notes = 3;  // files that are named of each kind of note
 
@@ -92,9 +88,9 @@ class Checker {
           fmt::format("{} of {} border pixels lie between the numbers beside them, as after smoothing",
                       labels.evidence.between, labels.evidence.borders),
           "save labels without anti-aliasing, and resize them by nearest neighbours");
-    if (o_.capacity > 0 && n > o_.capacity && !p.validation)
+    if (o_.limits.in_crop > 0 && n > o_.limits.in_crop && !p.validation)
       add(Severity::warning, "crowded images", file,
-          fmt::format("has {} objects, and a crop may have at most {}", n, o_.capacity),
+          fmt::format("has {} objects, and a crop may have at most {}", n, o_.limits.in_crop),
           fmt::format("training ends at a crop with more: give --set capacity={}, or a smaller --crop", n));
     int64_t split = 0, stray = 0;
     const Piece* smallest = nullptr;
@@ -229,12 +225,13 @@ class Checker {
       add(share(small), "small objects", "",
           fmt::format("{} less than {} px wide{}", share_text(small, n), few_pixels, at_scale()),
           "they are easily missed: a larger --scale helps if they matter");
-    const int64_t hollow = o_.field_reach > 0 ? above(sizes.diameters, 2 * o_.field_reach / o_.scale) : 0;
+    const int reach = o_.limits.reach;
+    const int64_t hollow = reach > 0 ? above(sizes.diameters, 2 * reach / o_.scale) : 0;
     if (hollow > 0)
       add(median > wide_diameter ? Severity::warning : Severity::note, "field of vectors", "",
           fmt::format("{} more than {} px wide{}: the field of vectors is 0 farther than {} px from their border",
-                      share_text(hollow, n), 2 * o_.field_reach, at_scale(), o_.field_reach),
-          "if most objects are that large, choose a smaller --scale, or a larger --set truncate");
+                      share_text(hollow, n), 2 * reach, at_scale(), reach),
+          "if most objects are that large, choose a smaller --scale, or a larger --set " + o_.limits.reach_setting);
     if (o_.resized_to > 0) return;  // for which --scale is not offered
     if (median > wide_diameter)
       add(Severity::note, "scale", "",
@@ -254,17 +251,18 @@ class Checker {
       const double factor = double(o_.resized_to) / std::max(p.image->height, p.image->width);
       for (const ObjectFacts& object : p.labels->objects) {
         ++all;
-        lost += factor * std::min(object.height, object.width) <= narrow_box;
+        lost += factor * std::min(object.height, object.width) <= o_.limits.narrow;
       }
-      if (const size_t n = p.labels->objects.size(); o_.max_objects > 0 && n > size_t(o_.max_objects))
+      const int limit = o_.limits.in_image;
+      if (const size_t n = p.labels->objects.size(); limit > 0 && n > size_t(limit))
         add(Severity::warning, "too many objects", label_file(p),
-            fmt::format("has {} objects, of which the method finds at most {}", n, o_.max_objects),
+            fmt::format("has {} objects, of which the method finds at most {}", n, limit),
             "cut the image into smaller ones");
     }
     if (lost > 0)
       add(lost >= many * double(all) ? Severity::warning : Severity::note, "small objects", "",
           fmt::format("{} at most {} px wide or high where images are resized to {} px", share_text(lost, all),
-                      narrow_box, o_.resized_to),
+                      o_.limits.narrow, o_.resized_to),
           "most training samples leave them out: give a larger --crop, or cut the images into smaller ones");
   }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "data/checks/facts.h"
+#include "data/checks/object_limits.h"
 #include "data/dataset/dataset.h"
 
 namespace basin {
@@ -36,13 +37,11 @@ struct CheckOptions {
   int channels = 0;  // of the network; 0: as many as the image with the most
   Normalisation normalisation{Normalisation::Kind::percentile};
   double scale = 1;
-  double pixel_size = 0;  // that the user gives for all images, um; 0: as their files say
-  int crop = 256;         // side of a crop, px; 0: whole images are resized
-  int resized_to = 0;     // where whole images are resized: side of the square into which they fit, px
-  int max_objects = 0;    // that the method finds in an image; 0: any number
-  int capacity = 0;       // largest number of objects in a crop; 0: any
-  int multiple = 1;       // the sides of a crop are multiples of this
-  int field_reach = 0;    // how far from an object's border the target field is not 0, px; 0: it is not limited
+  double pixel_size = 0;     // that the user gives for all images, um; 0: as their files say
+  int crop = 256;            // side of a crop, px; 0: whole images are resized
+  int resized_to = 0;        // where whole images are resized: side of the square into which they fit, px
+  int multiple = 1;          // the sides of a crop are multiples of this
+  ObjectLimits limits = {};  // of the method
 };
 
 /// A pair as far as it could be read.

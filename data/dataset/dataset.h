@@ -55,6 +55,10 @@ std::map<std::string, Pair> find_labels(const std::filesystem::path&);
 /// The path of a pair's labels: the label image, or the folder of binary masks.
 std::filesystem::path labels_path(const Pair&);
 
+/// What messages add to the name of a pair's file to say which plane of it is read: " (T=2,Z=0)"; empty if the choice
+/// leaves that open.
+std::string plane_suffix(const Pair&);
+
 /// For messages: the number of pairs, and one line with the file names for each of the first `max_listed` pairs, or one
 /// more if that is the last.
 std::string describe_pairs(const std::vector<Pair>&, size_t max_listed = 5);

@@ -407,12 +407,13 @@ fs::path labels_path(const Pair& pair) {
   return pair.one_object_each ? pair.image.parent_path().parent_path() / "masks" : pair.masks[0];
 }
 
+std::string plane_suffix(const Pair& pair) { return pair.choice.plane.empty() ? "" : " (" + pair.choice.plane + ")"; }
+
 std::string describe_pairs(const std::vector<Pair>& pairs, size_t max_listed) {
   const auto line = [](const Pair& p) {
     const std::string masks =
         p.one_object_each ? std::to_string(p.masks.size()) + " masks" : p.masks[0].filename().string();
-    const std::string plane = p.choice.plane.empty() ? "" : " (" + p.choice.plane + ")";
-    return "  " + p.image.filename().string() + " + " + masks + plane + "\n";
+    return "  " + p.image.filename().string() + " + " + masks + plane_suffix(p) + "\n";
   };
   const size_t n = pairs.size();
   std::string text = std::to_string(n) + (n == 1 ? " image with labels:\n" : " images with labels:\n");

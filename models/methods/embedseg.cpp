@@ -24,7 +24,7 @@ void publish(EmbedSegOptions& o, Settings& s) {
   s.seed(Use::network, "seed", o.seed, "seed of the dropout masks");
   s.add(normalisation_setting(o.normalisation));
   s.choice(Use::training, "centre", o.centre, centres, "the point of an object that its pixels point to");
-  s.integer(Use::training, "capacity", o.capacity, 1, 65535, "largest number of objects in a crop");
+  publish_capacity(o.capacity, s);
   s.number(Use::training, "instance_weight", o.loss.instance, 0, 1e6, "weight of the loss of the objects' masks");
   s.number(Use::training, "variance_weight", o.loss.variance, 0, 1e6, "weight of the loss of the objects' sizes");
   s.number(Use::training, "seed_weight", o.loss.seed, 0, 1e6, "weight of the loss of the seed map");

@@ -27,7 +27,7 @@ void publish(FcrNetOptions& o, Settings& s) {
   s.add(normalisation_setting(o.normalisation));
   s.number(Use::training, "radius", o.radius, 1, 64,
            "objects within this distance should have different colours, px; published: 10");
-  s.integer(Use::training, "capacity", o.capacity, 1, 65535, "largest number of objects in a crop");
+  publish_capacity(o.capacity, s);
   s.flag(Use::training, "cosine", o.cosine, "use the loss of the paper instead of that of its authors' code");
   s.number(Use::training, "inter_weight", o.inter_weight, 0, 1e6, "weight of the loss between objects; published: 4");
   s.number(Use::training, "guide_weight", o.guide_weight, 0, 1e6,

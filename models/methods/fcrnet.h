@@ -40,6 +40,7 @@ class FcrNet : public Method {
   void check_settings() const override;
   TrainingDefaults training_defaults() const override;
   SampleSpec sample_spec() const override;
+  ObjectLimits object_limits() const override { return {.in_crop = options_.capacity}; }
   TargetSpec targets() const override;
   void make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets&) const override;
   LossTerms loss(Tape&, const Batch&, const StepState*) const override;

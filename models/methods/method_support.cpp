@@ -24,6 +24,11 @@ Setting normalisation_setting(Normalisation& value) {
   return s;
 }
 
+void publish_capacity(int& value, Settings& settings) {
+  settings.integer(Setting::Use::training, "capacity", value, 1, 65535, "largest number of objects in a crop")
+      .only_limits = true;
+}
+
 int cut_compact(View<const int32_t, 2> labels, View<int32_t, 2> to) {
   const int margin_y = (labels.dim[0] - to.dim[0]) / 2, margin_x = (labels.dim[1] - to.dim[1]) / 2;
   std::vector<int32_t> ids;

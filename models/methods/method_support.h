@@ -13,6 +13,9 @@ Setting normalisation_setting(Normalisation&);
 /// 0. In host memory. Returns the number of objects.
 int cut_compact(View<const int32_t, 2> labels, View<int32_t, 2> to);
 
+/// Publishes the setting "capacity", the largest number of objects in a crop.
+void publish_capacity(int& value, Settings&);
+
 /// Throws a sentence that names the setting `capacity` if a crop has more objects than the loss has room for.
 void check_capacity(int objects, int capacity);
 

@@ -159,6 +159,10 @@ SampleSpec ObjectGuided::sample_spec() const {
   return spec;
 }
 
+ObjectLimits ObjectGuided::object_limits() const {
+  return {.in_image = options_->decoding.max_objects, .narrow = narrow_guided_object};
+}
+
 TargetSpec ObjectGuided::targets() const {
   return {{{"pieces", 1, DType::i32}}, {{"boxes", max_guided_objects, 4, DType::f32}}};
 }

@@ -35,6 +35,7 @@ class ObjectGuided : public Method {
   void check_settings() const override;
   TrainingDefaults training_defaults() const override;
   SampleSpec sample_spec() const override;
+  ObjectLimits object_limits() const override;
   TargetSpec targets() const override;
   void make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets&) const override;
   LossTerms loss(Tape&, const Batch&, const StepState*) const override;

@@ -127,12 +127,14 @@ GuidedObjects guided_objects(const Labels& labels) {
   GuidedObjects objects{{labels.height, labels.width, 0, std::vector<int32_t>(n, 0)}, {}};
   std::fill(seen.begin(), seen.end(), uint8_t(0));
   for (const FloodedPiece& p : largest) {
-    if (p.area == 0 || p.x1 - p.x0 <= 2 || p.y1 - p.y0 <= 2 || objects.pieces.count == max_guided_objects) continue;
+    if (p.area == 0 || objects.pieces.count == max_guided_objects) continue;
+    const int width = p.x1 - p.x0 + 1, height = p.y1 - p.y0 + 1;
+    if (std::min(width, height) <= narrow_guided_object) continue;
     flood(labels, p.first, seen, pixels);
     ++objects.pieces.count;
     for (int32_t pixel : pixels)
       objects.pieces.ids[size_t(pixel)] = objects.pieces.count;
-    objects.boxes.push_back({0, (p.x0 + p.x1) / 2.0, (p.y0 + p.y1) / 2.0, p.x1 - p.x0 + 1.0, p.y1 - p.y0 + 1.0});
+    objects.boxes.push_back({0, (p.x0 + p.x1) / 2.0, (p.y0 + p.y1) / 2.0, double(width), double(height)});
   }
   return objects;
 }

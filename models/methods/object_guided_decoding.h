@@ -12,8 +12,9 @@ struct GuidedObjects {
   std::vector<RoiBox> boxes;  // of sample 0; centre and number of pixels along each side
 };
 constexpr int max_guided_objects = 500;
+constexpr int narrow_guided_object = 3;  // px
 /// Keeps the largest 4-connected piece of each object (of equally large ones the first in raster order), and drops
-/// objects whose piece spans three pixels or fewer in x or y, and all beyond the first 500.
+/// objects whose piece is at most `narrow_guided_object` wide or high, and all beyond the first `max_guided_objects`.
 GuidedObjects guided_objects(const Labels&);
 
 /// A box that a network found.

@@ -171,6 +171,11 @@ SampleSpec VectorFields::sample_spec() const {
   return spec;
 }
 
+ObjectLimits VectorFields::object_limits() const {
+  const char* setting = options_.field.kind == kernels::FieldKind::sdf ? "truncate" : "kernel";
+  return {.reach = kernels::field_reach(options_.field), .reach_setting = setting};
+}
+
 TargetSpec VectorFields::targets() const {
   TargetSpec spec{{{"mask", 1}, {"target", 2}}, {}};
   if (has_ignored_) spec.maps.push_back({"counted", 1});

@@ -38,6 +38,7 @@ class VectorFields : public Method {
   bool ignore_negative_labels() override { return has_ignored_ = true; }
   void check_settings() const override;
   SampleSpec sample_spec() const override;
+  ObjectLimits object_limits() const override;
   TargetSpec targets() const override;
   void make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets&) const override;
   LossTerms loss(Tape&, const Batch&, const StepState*) const override;

@@ -25,7 +25,7 @@ void publish(WNetOptions& o, Settings& s) {
   s.add(normalisation_setting(o.normalisation));
   s.number(Use::training, "radius", o.radius, 1, 64,
            "objects within this distance should have different embeddings, px");
-  s.integer(Use::training, "capacity", o.capacity, 1, 65535, "largest number of objects in a crop");
+  publish_capacity(o.capacity, s);
   s.number(Use::training, "inter_weight", o.inter_weight, 0, 1e6, "weight of the loss between objects");
   s.flag(Use::training, "pixel_mean", o.pixel_mean, "weight the loss by pixel instead of by object");
   s.number(Use::decoding, "sigma", o.decoding.sigma, 0, kernels::max_sigma,

@@ -71,9 +71,11 @@ Json settings(const TrainOptions& o, const Exec& exec, const Method& method, con
   if (o.ignore_label) j["ignore-label"] = *o.ignore_label;
   if (o.freeze_encoder) j["freeze"] = "encoder";
   if (o.start) j["finetune"] = fingerprint_of(exec, *o.start);
-  const Json config = method.config();
+  Json config = method.config();
+  for (const Setting& setting : method.settings().all())
+    if (setting.only_limits) config.erase(setting.key);  // so that a run may continue with another limit
   for (const auto& [key, value] : config.items())
-    if (key != "capacity") j["model " + key] = value;  // which changes no result, and may be raised to go on
+    j["model " + key] = value;
   return j;
 }
 

@@ -285,7 +285,7 @@ TEST_CASE("checks: object sizes are computed at the training scale") {
   CHECK(classes[2].count == 1);
   CHECK(classes[5].to == 128);
   CHECK(classes[5].count == 1);
-  const std::vector<Finding> found = check(pairs, {.crop = 64, .field_reach = 15});
+  const std::vector<Finding> found = check(pairs, {.crop = 64, .limits = {.reach = 15, .reach_setting = "truncate"}});
   CHECK(of_kind(found, "large objects") == Lines{"warning : 1 of 3 objects (33.3 %) longer than the crop of 64 px"});
   CHECK(of_kind(found, "small objects") == Lines{"warning : 1 of 3 objects (33.3 %) less than 5 px wide"});
   CHECK(of_kind(found, "field of vectors").size() == 1);

@@ -178,6 +178,33 @@ TEST_CASE("methods: a crop with more objects than a loss has room for is refused
   }
 }
 
+TEST_CASE("methods: the field of an object is 0 beyond the reach that vector fields declare, and nearly reaches it") {
+  Labels square{128, 128, 1, std::vector<int32_t>(128 * 128, 0)};
+  for (int y = 4; y < 124; ++y)
+    for (int x = 4; x < 124; ++x)
+      square.ids[size_t(y * 128 + x)] = 1;
+  const auto depth_of = [](int x) { return std::min(x - 3, 124 - x); };  // px from the nearest background pixel
+  for (const std::string field : {"sdf", "affinity", "omnipose", "centroid"}) {
+    CAPTURE(field);
+    const std::unique_ptr<Method> method = method_with("vf-h1", {"width=4", "channels=1", "field=" + field});
+    const Maps maps = method->oracle({}, square);
+    const View<const float, 3> vectors = maps["field"].view<const float, 3>();
+    int deepest = 0;
+    for (int y = 4; y < 124; ++y)
+      for (int x = 4; x < 124; ++x)
+        if (vectors(0, y, x) != 0 || vectors(1, y, x) != 0)
+          deepest = std::max(deepest, std::min(depth_of(x), depth_of(y)));
+    const ObjectLimits limits = method->object_limits();
+    if (limits.reach == 0) {
+      CHECK(deepest == 60);
+    } else {
+      CHECK(deepest <= limits.reach);
+      CHECK(deepest >= limits.reach - 1);
+      CHECK(method->settings().has(limits.reach_setting));
+    }
+  }
+}
+
 TEST_CASE("methods: settings that a network or a kernel cannot use are refused by name") {
   const std::pair<std::pair<const char*, const char*>, const char*> bad[] = {
       {{"es", "width=3"}, "--width 3: es needs more channels in its first stage than the 3 of the images"},

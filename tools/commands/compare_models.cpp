@@ -113,8 +113,7 @@ void add_scores(std::vector<Cell>& cells, const std::vector<ImageScore>& scores,
 void add_picture(const CompareModelsArguments& o, const std::string& model, const Pair& pair, const Image& image,
                  const Labels* truth, const Labels& found, const ImageScore& scored, ReportItem& item) {
   if (item.pictures.empty()) {
-    item.name = pair.image.filename().string();
-    if (!pair.choice.plane.empty()) item.name += " (" + pair.choice.plane + ")";
+    item.name = pair.image.filename().string() + plane_suffix(pair);
     item.summary = fmt::format("{} x {} px", image.width, image.height);
     if (!PictureWindow(image.height, image.width).is_whole)
       item.summary += fmt::format("; the middle {} px are shown", PictureWindow::max_side);

@@ -74,10 +74,7 @@ CheckOptions check_options(const Method& method, int crop, double scale) {
   check.scale = scale, check.multiple = spec.multiple;
   check.crop = method.sees_whole_images() ? 0 : crop;
   check.resized_to = method.sees_whole_images() ? crop : 0;
-  if (method.settings().has("max_objects"))
-    check.max_objects = method.settings().find("max_objects").value().get<int>();
-  if (method.settings().has("capacity")) check.capacity = method.settings().find("capacity").value().get<int>();
-  if (method.settings().has("truncate")) check.field_reach = spec.margin;
+  check.limits = method.object_limits();
   return check;
 }
 
