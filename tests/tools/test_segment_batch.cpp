@@ -131,6 +131,26 @@ TEST_CASE("segment --shard: shards together write the same files as one run, and
   CHECK(json_in(folder / "few/run.json")["images"] == 1);
 }
 
+TEST_CASE("merge: a table that a spreadsheet has saved again is joined like the original") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  put_scaled_image(folder / "in/a.png", 7);
+  const auto joined = [&](const std::string& out, bool saved_again) {
+    for (const char* shard : {"1/2", "2/2"})
+      CHECK(run_basin(folder, "segment in/a.png --save table --out " + out + " --shard " + shard + common).code == 0);
+    const std::string table = read_bytes(folder / (out + "/a_objects.csv"));
+    CHECK(occurrences(table, "\n") > 1);
+    std::string with_returns = "\xef\xbb\xbf";
+    for (const char c : table)
+      with_returns += c == '\n' ? "\r\n" : std::string(1, c);
+    if (saved_again) write_bytes(folder / (out + "/a_objects.csv"), with_returns);
+    const Ran merged = run_basin(folder, "merge " + out);
+    CHECK_MESSAGE(merged.code == 0, merged.err);
+    return read_bytes(folder / (out + "/objects.csv"));
+  };
+  CHECK(joined("one", false) == joined("two", true));
+}
+
 TEST_CASE("segment --skip-existing: an interrupted run is continued, and results of other runs are not reused") {
   const Folder folder;
   put_model(folder / "m.safetensors");

@@ -129,7 +129,7 @@ TEST_CASE("view: writes a page with images, labels, tables and remarks, whatever
   put_viewed_image(folder / "images/d.png");
   write_labels(folder / ("out/" + stem_of(odd_name) + "_masks.png"), labels_of(3, 4, two_objects));
   write_labels(folder / "out/c_masks.png", labels_of(3, 4, std::vector<int64_t>(12)));
-  write_bytes(folder / "out/c_objects.csv", "label,area\n");
+  write_bytes(folder / "out/c_objects.csv", "\xef\xbb\xbflabel,area\r\n");  // as a spreadsheet saves it
   put_run(folder, {{"remarks", {{{"image", "images/" + odd_name}, {"remark", "is nearly </script>black"}}}},
                    {"dropped", {{{"image", "images/c.png"}, {"too_small", 2}, {"too_large", 0}, {"at_edge", 1}}}},
                    {"failed", {"images/d.png"}},

@@ -15,7 +15,6 @@
 #include "data/files/stack_planes.h"
 #include "data/metrics/metrics_files.h"
 #include "data/objects/objects_csv.h"
-#include "engine/files.h"
 #include "engine/json.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
@@ -37,29 +36,22 @@ struct Options {
 /// The table of objects that `segment` has written, if it is one of `objects` objects.
 std::optional<ObjectTable> saved_table(const fs::path& path, int objects) {
   if (!fs::is_regular_file(path)) return std::nullopt;
-  const std::vector<std::byte> bytes = read_file(path);
-  std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  const auto next_row = [&] {
-    const size_t end = std::min(rest.find('\n'), rest.size());
-    const std::string line(rest.substr(0, end));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    return split_csv(line, path.string());
-  };
+  const std::vector<std::string> lines = csv_lines(path);
+  if (lines.size() != size_t(objects) + 1) return std::nullopt;
   ObjectTable table;
-  table.names = next_row();
-  int rows = 0;
-  while (!rest.empty()) {
-    const std::vector<std::string> cells = next_row();
+  table.names = split_csv(lines[0], path.string());
+  if (table.names[0] != "label") return std::nullopt;
+  for (int k = 1; k <= objects; ++k) {
+    const std::vector<std::string> cells = split_csv(lines[size_t(k)], path.string());
     if (cells.size() != table.names.size()) return std::nullopt;
     for (const std::string& cell : cells) {
       double value = NAN;
       std::from_chars(cell.data(), cell.data() + cell.size(), value);
       table.numbers.push_back(value);
     }
-    if (table.row(size_t(rows))[0] != rows + 1) return std::nullopt;
-    ++rows;
+    if (table.row(size_t(k - 1))[0] != k) return std::nullopt;
   }
-  return rows == objects && table.names[0] == "label" ? std::optional(std::move(table)) : std::nullopt;
+  return table;
 }
 
 /// Pictures of the labels' size; others become a remark.

@@ -1,9 +1,8 @@
 #include "tools/results/object_tables.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <map>
-#include <string_view>
+#include <utility>
 
 #include "data/files/csv.h"
 #include "engine/files.h"
@@ -15,13 +14,13 @@ namespace {
 
 fs::path table_of(const fs::path& folder, const std::string& stem) { return folder / (stem + table_suffix); }
 
-/// The first line of a table, which names its columns.
-std::string heading_of(const fs::path& table) {
-  const File file = open_file(table);
-  std::string line;
-  for (int c = std::fgetc(file.get()); c != EOF && c != '\n'; c = std::fgetc(file.get()))
-    line += char(c);
-  return line;
+/// The first line of a table, which names its columns, and the others. Throws if there is none.
+std::pair<std::string, std::vector<std::string>> heading_and_rows(const fs::path& table) {
+  std::vector<std::string> lines = csv_lines(table);
+  if (lines.empty()) refuse(table.string(), ": is empty");
+  std::string heading = std::move(lines.front());
+  lines.erase(lines.begin());
+  return {std::move(heading), std::move(lines)};
 }
 
 /// The columns of the joined table, and for each heading that occurs where its columns are.
@@ -71,7 +70,7 @@ class Columns {
 void join_object_tables(const fs::path& folder, const std::vector<std::string>& stems, const fs::path& joined) {
   Columns columns;
   for (const std::string& stem : stems)
-    columns.add(heading_of(table_of(folder, stem)));
+    columns.add(heading_and_rows(table_of(folder, stem)).first);
   OutputFile file(joined);
   std::string text = "image";
   for (const std::string& name : columns.names())
@@ -79,18 +78,10 @@ void join_object_tables(const fs::path& folder, const std::vector<std::string>& 
   text += '\n';
   for (const std::string& stem : stems) {
     const fs::path path = table_of(folder, stem);
-    const std::vector<std::byte> bytes = read_file(path);
-    std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    const auto next_line = [&] {
-      const size_t end = std::min(rest.find('\n'), rest.size());
-      std::string line(rest.substr(0, end));
-      rest.remove_prefix(std::min(end + 1, rest.size()));
-      return line;
-    };
-    const std::string heading = next_line(), name = csv_field(stem) + ',';
+    const auto [heading, rows] = heading_and_rows(path);
+    const std::string name = csv_field(stem) + ',';
     const bool whole = columns.is_whole(heading);
-    while (!rest.empty()) {
-      const std::string row = next_line();
+    for (const std::string& row : rows) {
       text += name;
       text += whole ? row : columns.placed(heading, row, path.string());
       text += '\n';
