@@ -129,7 +129,7 @@ class StoredLabels {
   explicit StoredLabels(const Labels&);
   int count() const { return count_; }  // objects: ids are 1..count
   int32_t operator()(int y, int x) const {
-    int32_t id;
+    int32_t id = 0;
     row(y, x, 1, &id);
     return id;
   }
