@@ -46,9 +46,9 @@ Var conv(Tape& tape, const std::vector<Var>& parts, const Parameter& weight, con
     kept.push_back(part.kept());
   }
   BASIN_CHECK(first == weight.value.dim(1), "weight ", weight.value.shape(), " for ", first, " channels");
-  const Tensor opened = o.relu ? out : Tensor();
-  const auto backward = [&tape, kept, weight, bias, g, opened](const Tensor& d_out) {
-    epilogue_backward(tape.exec(), opened, bias, d_out);
+  const Tensor relu_value = o.relu ? out : Tensor();
+  const auto backward = [&tape, kept, weight, bias, g, relu_value](const Tensor& d_out) {
+    epilogue_backward(tape.exec(), relu_value, bias, d_out);
     int from = 0;
     for (const Var& part : kept) {
       const Convolution convolution(tape.exec(), part.value, d_out, g);
@@ -77,10 +77,10 @@ Var conv_transposed(Tape& tape, const Var& x, const Parameter& weight, const Par
   const Convolution convolution(tape.exec(), out, in, g);
   convolution.backward_data(weight.value, 0, in, out);
   epilogue(tape.exec(), bias, o.relu, out);
-  const Tensor opened = o.relu ? out : Tensor();
+  const Tensor relu_value = o.relu ? out : Tensor();
   return tape.record_with_parameters(out, {x},
-                                     [&tape, x = x.kept(), weight, bias, convolution, opened](const Tensor& d_out) {
-                                       epilogue_backward(tape.exec(), opened, bias, d_out);
+                                     [&tape, x = x.kept(), weight, bias, convolution, relu_value](const Tensor& d_out) {
+                                       epilogue_backward(tape.exec(), relu_value, bias, d_out);
                                        convolution.backward_weight(d_out, x.recomputed(), weight.gradient, 0);
                                        if (!tape.wants_gradient(x)) return;
                                        GradientSink d_x(tape, x);

@@ -132,9 +132,9 @@ Var conv_upsampled_2x2(Tape& tape, const Var& x, const Parameter& weight, const 
   for (int k = 0; k < 4; ++k)
     phases.convolution(k, in).forward(in, phases.weight[k], 0, bias.value, {.relu = relu}, phases.maps[k]);
   phases.interleave(out);
-  const Tensor opened = relu ? out : Tensor();
-  return tape.record_with_parameters(out, {x}, [&tape, x = x.kept(), weight, bias, opened](const Tensor& d_out) {
-    epilogue_backward(tape.exec(), opened, bias, d_out);
+  const Tensor relu_value = relu ? out : Tensor();
+  return tape.record_with_parameters(out, {x}, [&tape, x = x.kept(), weight, bias, relu_value](const Tensor& d_out) {
+    epilogue_backward(tape.exec(), relu_value, bias, d_out);
     const Tensor value = x.recomputed();
     const Phases d_phases(tape.exec(), weight.value, value, d_out.layout());
     d_phases.separate(d_out);

@@ -102,23 +102,24 @@ void Convolution::backward_data(const Tensor& weight, int first, const Tensor& d
 bool Convolution::first_layer_backward_weight(const Tensor& x, const Tensor& d_out, const Tensor& d_weight,
                                               int first) const {
   return x.dtype() == DType::f32 &&
-         kernels::conv_few_backward_weight(exec_, x.features<const float>(), d_out.features<const float>(),
-                                           {d_weight.view<float, 4>(), first, geometry_});
+         kernels::conv_first_layer_backward_weight(exec_, x.features<const float>(), d_out.features<const float>(),
+                                                   {d_weight.view<float, 4>(), first, geometry_});
 }
 
 bool Convolution::last_layer_backward_data(const Tensor& weight, int first, const Tensor& d_out,
                                            const Tensor& d_x) const {
   return d_out.dtype() == DType::f32 && d_x.layout() == Layout::nchw &&
-         kernels::conv_few_backward_data(exec_, {weight.view<const float, 4>(), first, geometry_},
-                                         d_out.features<const float>(), d_x.features<float>());
+         kernels::conv_last_layer_backward_data(exec_, {weight.view<const float, 4>(), first, geometry_},
+                                                d_out.features<const float>(), d_x.features<float>());
 }
 
-void epilogue_backward(const Exec& exec, const Tensor& opened, const Parameter& bias, const Tensor& d_out) {
+void epilogue_backward(const Exec& exec, const Tensor& relu_value, const Parameter& bias, const Tensor& d_out) {
   with_map(d_out.dtype(), [&]<class X>(X) {
-    const FeatureView<const X> out = opened ? opened.features<const X>() : FeatureView<const X>();
+    const FeatureView<const X> out = relu_value ? relu_value.features<const X>() : FeatureView<const X>();
     if (bias.value)
-      kernels::add_bias_backward<X>(exec, bool(opened), out, d_out.features<X>(), bias.gradient.data<Arithmetic<X>>());
-    else if (opened)
+      kernels::add_bias_backward<X>(exec, bool(relu_value), out, d_out.features<X>(),
+                                    bias.gradient.data<Arithmetic<X>>());
+    else if (relu_value)
       kernels::activate_backward<X>(exec, kernels::Activation::relu, out, d_out.features<const X>(),
                                     d_out.features<X>());
   });

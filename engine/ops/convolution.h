@@ -41,8 +41,8 @@ class Convolution {
   bool reads_plain_x_ = false;  // oneDNN, without a blocked copy
 };
 
-/// Turns d_out into the gradient before the ReLU and the bias, and adds to the gradient of the bias. `opened`: the
+/// Turns d_out into the gradient before the ReLU and the bias, and adds to the gradient of the bias. `relu_value`: the
 /// value of the ReLU, empty if there is none; `bias` may be empty.
-void epilogue_backward(const Exec&, const Tensor& opened, const Parameter& bias, const Tensor& d_out);
+void epilogue_backward(const Exec&, const Tensor& relu_value, const Parameter& bias, const Tensor& d_out);
 
 }  // namespace basin

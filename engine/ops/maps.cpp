@@ -69,7 +69,7 @@ Var max_pool(Tape& tape, const Var& x) {
     kernels::max_pool<T>(tape.exec(), in.features<const T>(), out.features<T>(),
                          chosen ? chosen.features<uint8_t>() : FeatureView<uint8_t>());
   });
-  return tape.record(out, {x}, [&tape, x = x.kept(), chosen](const Tensor& d_out) {
+  return tape.record(out, {x}, [&tape, x = shape_of(x), chosen](const Tensor& d_out) {
     const bool add = tape.wants_sum(x);
     with_map(d_out.dtype(), [&]<class T>(T) {
       kernels::max_pool_backward<T>(tape.exec(), d_out.features<const T>(), chosen.features<const uint8_t>(),
@@ -84,7 +84,7 @@ Var dropout(Tape& tape, const Var& x, const DropoutOptions& o, const StepState* 
   with_map(out.dtype(), [&]<class T>(T) {
     kernels::dropout<T>(tape.exec(), x.value.features<const T>(), o.p, o.seed, o.layer, state, out.features<T>());
   });
-  return tape.record(out, {x}, [&tape, x = x.kept(), o, state](const Tensor& d_out) {
+  return tape.record(out, {x}, [&tape, x = shape_of(x), o, state](const Tensor& d_out) {
     GradientSink d_x(tape, x);
     with_map(d_out.dtype(), [&]<class T>(T) {
       kernels::dropout<T>(tape.exec(), d_out.features<const T>(), o.p, o.seed, o.layer, state,

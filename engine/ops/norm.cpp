@@ -123,7 +123,7 @@ Var norm_relu(Tape& tape, const Var& x, const NormParameters& p) {
     });
     d_x.finish();
   });
-  out.recompute = make;
+  if (out.node >= 0) out.recompute = make;  // otherwise nothing needs the value again
   return out;
 }
 
@@ -147,7 +147,7 @@ Var norm_add_relu(Tape& tape, const Var& a, const NormParameters& pa, const Var&
     d_a.finish();
     d_b.finish();
   });
-  out.recompute = make;
+  if (out.node >= 0) out.recompute = make;  // otherwise nothing needs the value again
   return out;
 }
 

@@ -90,8 +90,8 @@ void run(const Exec& exec, FeatureView<const float> x, FeatureView<const float> 
 
 }  // namespace
 
-bool conv_few_backward_weight(const Exec& exec, FeatureView<const float> x, FeatureView<const float> d_out,
-                              ConvWeight<float> d_weight) {
+bool conv_first_layer_backward_weight(const Exec& exec, FeatureView<const float> x, FeatureView<const float> d_out,
+                                      ConvWeight<float> d_weight) {
   const ConvGeometry& g = d_weight.geometry;
   if (exec.device != Device::cpu || exec.variant == Variant::plain || x.block != 1 || x.c > 3) return false;
   if (g != ConvGeometry::square(g.kernel_h, g.stride, g.top)) return false;

@@ -7,7 +7,7 @@ namespace basin::kernels {
 /// d_out in blocks of 8 or 16, a square kernel of 1, 3 or 7 with any stride and the same padding on all sides, float32.
 /// Returns false and does nothing in all other cases. Products are summed in float32 along a row of pixels, rows in
 /// double. Same bits at any thread count.
-bool conv_few_backward_weight(const Exec&, FeatureView<const float> x, FeatureView<const float> d_out,
-                              ConvWeight<float> d_weight);
+bool conv_first_layer_backward_weight(const Exec&, FeatureView<const float> x, FeatureView<const float> d_out,
+                                      ConvWeight<float> d_weight);
 
 }  // namespace basin::kernels

@@ -66,8 +66,8 @@ void run(const Exec& exec, const ConvWeight<const float>& weight, FeatureView<co
 
 }  // namespace
 
-bool conv_few_backward_data(const Exec& exec, ConvWeight<const float> weight, FeatureView<const float> d_out,
-                            FeatureView<float> d_x) {
+bool conv_last_layer_backward_data(const Exec& exec, ConvWeight<const float> weight, FeatureView<const float> d_out,
+                                   FeatureView<float> d_x) {
   if (exec.device != Device::cpu || exec.variant == Variant::plain || d_x.block != 1 || d_x.c > max_channels)
     return false;
   if (weight.geometry != ConvGeometry::square(2, 2, 0) || d_x.h != 2 * d_out.h || d_x.w != 2 * d_out.w) return false;

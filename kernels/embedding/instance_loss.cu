@@ -194,6 +194,11 @@ void instance_loss(const Exec& exec, View<const T, 4> raw, View<const int32_t, 3
   const int pieces = (width + piece_width - 1) / piece_width;
   const int64_t objects = int64_t(crops) * capacity, rows = objects * height, all_pieces = rows * pieces;
   BASIN_CHECK(all_pieces < INT32_MAX, objects, " objects of ", height, " rows");
+  // A GPU adds up the numbers of pairs without a round trip to the host.
+  if (exec.device != Device::cpu && objects * height * width > INT32_MAX)
+    refuse(crops, " crops of ", height, " x ", width, " pixels with room for ", capacity,
+           " objects each may have more than 2^31 pairs of an object and a pixel; give a smaller --batch or --crop, or "
+           "set a smaller capacity");
 
   const Temp<T> e(exec, int64_t(crops) * 2 * height * width), piece_box(exec, int64_t(crops) * height * pieces * 4);
   const Temp<T> shapes(exec, objects * 7), least(exec, rows);

@@ -74,7 +74,7 @@ struct GradientSums {
   }
 };
 
-struct GradientSums2 {
+struct TwoBranchGradientSums {
   template <class T>
   BASIN_HD void operator()(Sums<T, 3>& sum, T a, T b, T d, T mean_a, T scale_a, T mean_b, T scale_b, T beta) const {
     const T d_z = affine(a, b, mean_a, scale_a, mean_b, scale_b, beta) > 0 ? d : T(0);
@@ -92,7 +92,7 @@ struct InputGradient {
   }
 };
 
-struct InputGradient2 {
+struct TwoBranchInputGradient {
   template <class T>
   BASIN_HD void operator()(T& d_a, T& d_b, T a, T b, T d, T mean_a, T scale_a, T mean_b, T scale_b, T beta, T mean_d,
                            T slope_a, T slope_b) const {
@@ -115,7 +115,7 @@ struct TwoBranchNumbers {
 };
 
 template <class X>
-struct FinishGradient2 {
+struct TwoBranchFinishGradient {
   FinishGradient<X> a, b;
 
   BASIN_HD void operator()(int64_t c) const {
@@ -182,11 +182,11 @@ void norm_add_relu_backward(const Exec& exec, const NormInput<X>& a, const NormI
   T *const mean_d = found.data(), *const slope_a = mean_d + lanes, *const slope_b = slope_a + lanes;
   const double *const d = total.data(), *const d_ax = d + d_out.c, *const d_bx = d_ax + d_out.c;
   const TwoBranchNumbers<X> numbers{{a}, {b}};
-  sum_channels<3>(exec, shape, numbers, {a.x.data, b.x.data, d_out.data}, GradientSums2(), total.data(),
-                  FinishGradient2<X>{{a, d, d_ax, count, to_a.d_gamma, to_a.d_beta, mean_d, slope_a},
-                                     {b, d, d_bx, count, to_b.d_gamma, to_b.d_beta, mean_d, slope_b}});
+  sum_channels<3>(exec, shape, numbers, {a.x.data, b.x.data, d_out.data}, TwoBranchGradientSums(), total.data(),
+                  TwoBranchFinishGradient<X>{{a, d, d_ax, count, to_a.d_gamma, to_a.d_beta, mean_d, slope_a},
+                                             {b, d, d_bx, count, to_b.d_gamma, to_b.d_beta, mean_d, slope_b}});
   map_features(exec, shape, WithTable<TwoBranchNumbers<X>, 3>{numbers, {mean_d, lanes}},
-               {a.x.data, b.x.data, d_out.data}, {to_a.d_x.data, to_b.d_x.data}, InputGradient2());
+               {a.x.data, b.x.data, d_out.data}, {to_a.d_x.data, to_b.d_x.data}, TwoBranchInputGradient());
 }
 
 #define BASIN_INSTANTIATE(X)                                                                                           \

@@ -85,7 +85,7 @@ struct ScaleToNorm {
   float* value;
 
   BASIN_HD void operator()(int64_t i) const {
-    if (*square > norm * norm) value[i] = float(double(value[i]) * (norm / sqrt(*square)));
+    if (*square > norm * norm && *square < HUGE_VAL) value[i] = float(double(value[i]) * (norm / sqrt(*square)));
   }
 };
 

@@ -55,14 +55,19 @@ void Stepper::step(const Batch& batch, int64_t step, double rate, double progres
   if (const Graph* graph = graph_for(batch, which)) return graph->run(exec_);
   const size_t before = memory_ ? memory_->use().system_calls : 0;
   put_step(batch, which);
-  settled_ = memory_ && memory_->use().system_calls == before;
-  if (!settled_) recorded_.clear();  // the pool may have freed the memory that they write to
+  const bool found_all = memory_ && memory_->use().system_calls == before;
+  if (!found_all) settled_.clear(), recorded_.clear();  // the pool may have freed the memory that they write to
+  if (found_all && !is_settled(which)) settled_.push_back(which);
+}
+
+bool Stepper::is_settled(Part part) const {
+  return std::find(settled_.begin(), settled_.end(), part) != settled_.end();
 }
 
 /// Null if the step is not to be captured, or not yet: during capture no memory can be allocated from the system, and
 /// cuDNN cannot measure its algorithms.
 const Graph* Stepper::graph_for(const Batch& batch, Part part) {
-  if (!options_.graph || !settled_) return nullptr;
+  if (!options_.graph || !is_settled(part)) return nullptr;
   const auto at = std::find_if(recorded_.begin(), recorded_.end(),
                                [&](const Recorded& r) { return r.part == part && same_memory(r.batch, batch); });
   if (at != recorded_.end()) return &at->graph;
@@ -73,7 +78,7 @@ const Graph* Stepper::graph_for(const Batch& batch, Part part) {
 
 void Stepper::release() {
   recorded_.clear();
-  settled_ = false;
+  settled_.clear();
   if (memory_) memory_->trim();
 }
 

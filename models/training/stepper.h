@@ -56,6 +56,7 @@ class Stepper {
     Part part;
     Graph graph;
   };
+  bool is_settled(Part) const;
   const Graph* graph_for(const Batch&, Part);
   void put_step(const Batch&, Part);
 
@@ -70,7 +71,7 @@ class Stepper {
   Tensor sums_;   // f64, one per loss
   Tensor seed_;   // the gradient of a step's loss with respect to the loss of one batch
   std::vector<std::string> names_;
-  bool settled_ = false;  // the last step found all its memory in the pool
+  std::vector<Part> settled_;  // the parts that have found all their memory in the pool since it last grew
   std::vector<Recorded> recorded_;
 };
 

@@ -66,6 +66,24 @@ TEST_CASE("graph: replayed training steps give the same results as steps launche
     }
 }
 
+TEST_CASE("graph: with several batches a step, each part is recorded after it has run once") {
+  for (Exec exec : execs()) {
+    exec.deterministic = true;
+    const Batch batches[] = {batch_of(exec, 1), batch_of(exec, 2)};
+    const auto values_with = [&](bool graph) {
+      VectorFields method(small());
+      method.params().allocate(exec);
+      method.params().init(exec, 3);
+      Stepper stepper(exec, method, {.graph = graph, .accumulate = 3, .clip = 1});
+      for (int k = 0; k < 12; ++k)
+        stepper.step(batches[k % 2], k / 3, 1e-3, 0, k % 3);
+      CHECK((stepper.recorded() > 0) == (graph && exec.device != Device::cpu));
+      return method.params().values().to_host<float>(exec);
+    };
+    CHECK(values_with(true) == values_with(false));
+  }
+}
+
 TEST_CASE("graph: a replayed step detects a NaN loss and reports the step at which it occurred") {
   for (const Exec& exec : execs()) {
     const Batch batch = batch_of(exec, 1);

@@ -105,3 +105,21 @@ TEST_CASE("adam: after a gradient with NaN or inf no parameter changes, and the 
       CHECK(state.first_bad == 1);
     }
 }
+
+TEST_CASE("clipping: a gradient longer than the norm is scaled to it; a shorter one, NaN and infinity stay") {
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN(), infinite = std::numeric_limits<float>::infinity();
+  for (const Exec& exec : execs()) {
+    const auto clipped = [&](double norm, const std::vector<float>& values) {
+      const Tensor gradient = Tensor::from(exec, {int64_t(values.size())}, values);
+      kernels::clip_to_norm(exec, norm, gradient.view<float, 1>());
+      return gradient.to_host<float>(exec);
+    };
+    CHECK(clipped(5, {3, -4}) == std::vector<float>{3, -4});
+    CHECK(clipped(2.5, {3, -4}) == std::vector<float>{1.5f, -2});
+    CHECK(clipped(1, {0, 0}) == std::vector<float>{0, 0});
+    CHECK(clipped(1, {2, infinite}) == std::vector<float>{2, infinite});
+    const std::vector<float> with_nan = clipped(1, {2, nan});
+    CHECK(with_nan[0] == 2);
+    CHECK(std::isnan(with_nan[1]));
+  }
+}

@@ -64,7 +64,7 @@ TEST_CASE("conv: the weight gradient from few channels in plain layout matches t
     });
     check_at_any_thread_count(want, [&] {
       return weight_gradient<float>(c, blocked_by(c.block), [&](auto x, auto d_out, auto d_weight) {
-        CHECK(kernels::conv_few_backward_weight(cpu, x, d_out, d_weight));
+        CHECK(kernels::conv_first_layer_backward_weight(cpu, x, d_out, d_weight));
       });
     });
   }
@@ -75,7 +75,7 @@ TEST_CASE("conv: the kernel for few channels declines other cases and changes no
   const auto takes = [&](const ConvCase& c, Layout layout) {
     bool taken = true;
     const std::vector<float> left = weight_gradient<float>(c, layout, [&](auto x, auto d_out, auto d_weight) {
-      taken = kernels::conv_few_backward_weight(cpu, x, d_out, d_weight);
+      taken = kernels::conv_first_layer_backward_weight(cpu, x, d_out, d_weight);
     });
     if (!taken) CHECK(left == std::vector<float>(left.size(), 1.f));
     return taken;
@@ -120,7 +120,7 @@ TEST_CASE("conv: the transposed convolution to few channels in plain layout matc
     });
     check_at_any_thread_count(want, [&] {
       return transposed<float>(c, 2, blocked_by(c.block), [&](auto weight, auto d_out, auto d_x) {
-        CHECK(kernels::conv_few_backward_data(cpu, weight, d_out, d_x));
+        CHECK(kernels::conv_last_layer_backward_data(cpu, weight, d_out, d_x));
       });
     });
   }
@@ -131,7 +131,7 @@ TEST_CASE("conv: the kernel for a last layer of few channels declines other case
   const auto takes = [&](const ConvCase& c, int stride, Layout layout) {
     bool taken = true;
     const std::vector<float> left = transposed<float>(c, stride, layout, [&](auto weight, auto d_out, auto d_x) {
-      taken = kernels::conv_few_backward_data(cpu, weight, d_out, d_x);
+      taken = kernels::conv_last_layer_backward_data(cpu, weight, d_out, d_x);
     });
     if (!taken) CHECK(left == std::vector<float>(left.size(), 1.f));
     return taken;
