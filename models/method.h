@@ -194,6 +194,8 @@ class Method {
   virtual double scheduled(double /*progress*/) const { return 0; }
   /// Whether scheduled() varies, so that the length of a run matters from its first step on.
   virtual bool is_scheduled() const { return false; }
+  /// Whether training on a GPU can give the same bits on every run, as Exec::deterministic asks.
+  virtual bool can_be_deterministic() const { return true; }
   /// False if shapes depend on the data, so that a step cannot be captured as a CUDA graph.
   virtual bool capturable() const { return true; }
 
@@ -203,7 +205,7 @@ class Method {
   virtual bool has_scalable_maps() const { return false; }
   /// Whether the network sees every image as a whole, in training at the size of a crop: images are then not tiled.
   virtual bool sees_whole_images() const { return false; }
-  /// Whether it sees every image at one and the same size, so that scaling images has no effect.
+  /// Whether it sees every image at one and the same size, so that images need not be scaled for it.
   virtual bool sees_one_size() const { return false; }
   /// Whether the maps of an image are those of its eight views averaged, even where nobody asks for it.
   virtual bool averages_views() const { return false; }

@@ -32,6 +32,12 @@ std::string share_text(int64_t n, int64_t of) {
   return fmt::format("{} of {} object{} ({:.1f} %)", n, of, of == 1 ? "" : "s", 100 * double(n) / double(of));
 }
 
+/// A positive number rounded to one significant digit, never with an exponent: "0.3", "10".
+std::string one_digit(double value) {
+  const double unit = std::pow(10, std::floor(std::log10(value)));
+  return fmt::format("{:g}", std::round(value / unit) * unit);
+}
+
 class Checker {
  public:
   Checker(const std::vector<CheckedPair>& pairs, const CheckOptions& options) : pairs_(pairs), o_(options) {}
@@ -209,7 +215,7 @@ class Checker {
       return int64_t(sorted.end() - std::upper_bound(sorted.begin(), sorted.end(), limit));
     };
     const double median = sizes.diameter(0.5) * o_.scale;
-    const std::string fitting = fmt::format("{:.1g}", usual_diameter / sizes.diameter(0.5));
+    const std::string fitting = one_digit(usual_diameter / sizes.diameter(0.5));
     const int64_t cut = o_.crop > 0 ? above(sizes.lengths, o_.crop / o_.scale) : 0;
     if (cut > 0) {
       const double longest = sizes.lengths[size_t(0.99 * double(n - 1))] * o_.scale;

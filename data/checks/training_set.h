@@ -27,9 +27,9 @@ struct Finding {
   std::string advice;  // what to do, the same for all findings of a kind; may be empty
 };
 
-/// One line for each finding, "FILE: TEXT; ADVICE"; several of a kind share one heading, "KIND: N files; ADVICE", with
-/// a line for each of the first `max_files` of them (of notes at most three) and one for the rest. Errors come first,
-/// then warnings and notes.
+/// One line for each finding, "FILE: TEXT; ADVICE"; several of a kind share one heading, "KIND, in N files; ADVICE",
+/// with a line for each of the first `max_files` of them (of notes at most three) and one for the rest. Errors come
+/// first, then warnings and notes.
 std::vector<std::string> lines_of(const std::vector<Finding>&, size_t max_files);
 
 /// How training will see the images.

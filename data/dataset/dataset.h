@@ -36,8 +36,8 @@ struct Unpaired {
 ///   a .csv file              lines image,mask under an optional heading; paths relative to the list
 ///   images/ and masks/       equal stems
 ///   <id>/images, <id>/masks  one image, and one mask per object (DSB 2018)
-///   one folder               <stem>_img.* or <stem>.* with <stem>_masks.*; *_overlay.*, *_outlines.*, *_probability.*
-///                            and *_flows.* are ignored
+///   one folder               <stem>_img.* or <stem>.* with <stem>_masks.*; *_overlay.*, *_outlines.*, *_probability.*,
+///                            *_flow.* and *_flows.* are ignored
 /// Hidden files and folders are ignored. Files are paired by name, never by order; the ".ome" of *.ome.tif is not part
 /// of a stem. Throws one sentence that names the files: an image without labels, labels without an image, two files
 /// with one stem, labels in an unsupported format, or images in two layouts at once; or the folder, if it contains no
@@ -161,8 +161,6 @@ struct Example {
   double weight = 1;                         // relative frequency with which training draws it; 0: never
   NoteList notes = {};                       // what reading them changed or left out
   std::optional<StoredLabels> ignored = {};  // 1 at pixels that are neither object nor background; `labels` are 0 there
-
-  int32_t id(int y, int x) const { return labels(y, x); }
 };
 
 /// The number of images that were converted between grey and RGB.

@@ -75,7 +75,7 @@ std::vector<ViewPicture> pictures_of_map(const std::string& name, const Array& m
     refuse(where, ": contains values that are not finite");
   const int channels = int(map.shape[0]), height = int(map.shape[1]), width = int(map.shape[2]);
   const size_t n = size_t(height) * size_t(width);
-  if (channels == 2) {
+  if (name == "field" && channels == 2) {
     Image image{height, width, 3, PixelType::u8, std::vector<std::byte>(3 * n)};
     uint8_t* to = image.as<uint8_t>();
     for (size_t i = 0; i < n; ++i) {

@@ -20,10 +20,10 @@ struct ViewPicture {
 /// Integers of 8 and 16 bits are kept. Others are rounded to 65,536 values from their least to their greatest.
 std::vector<ViewPicture> pictures_of(const Image&);
 
-/// The pictures of a map of the network, [channels, height, width]: a vector field (x, y) as one in colour, the hue for
-/// its direction (red: to the right; then yellow, green and so on clockwise on the screen) and the brightness for its
-/// length, bright from 1 on; otherwise one for each channel. Throws one sentence that begins with `where` if the map
-/// has other dimensions or values that are not finite.
+/// The pictures of a map of the network, [channels, height, width]: the vector field (x, y) named "field" as one in
+/// colour, the hue for its direction (red: to the right; then yellow, green and so on clockwise on the screen) and the
+/// brightness for its length, bright from 1 on; otherwise one for each channel. Throws one sentence that begins with
+/// `where` if the map has other dimensions or values that are not finite.
 std::vector<ViewPicture> pictures_of_map(const std::string& name, const Array& map, const std::string& where);
 
 /// Labels as numbers of 16 bits, or if there are more than 65,535 as RGB with the highest byte in red.

@@ -20,7 +20,7 @@ std::vector<int64_t> areas_of(const Labels& labels) {
   return areas;
 }
 
-/// The few pixels far above the rest, if there are any: those above the half of the way from the middle to the 99.8th
+/// The few pixels far above the rest, if there are any: those more than half-way from the middle to the 99.8th
 /// percentile. The rest has to show something bright too, or they are simply the objects of a nearly empty image.
 void find_specks(std::vector<double>& values, Brightness& b) {
   const double top = at_share(values, 0.998), half = (b.middle + top) / 2;

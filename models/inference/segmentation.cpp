@@ -6,6 +6,16 @@
 
 namespace basin {
 
+SegmentationPlan default_plan(const Method& method, const Json& info) {
+  SegmentationPlan plan;
+  plan.norm = method.sample_spec().normalisation;
+  plan.trained = appearance_in(info);
+  if (method.sees_one_size()) return plan;
+  plan.finds_scale = searches_scale(info);
+  plan.options.scale = stored_scale(info);
+  return plan;
+}
+
 FoundObjects find_objects(const Exec& exec, const Method& method, const Predictor& predictor, const Source& source,
                           const SegmentationPlan& plan, double scale, const std::function<void(const Maps&)>& see) {
   SegmentOptions options = plan.options;

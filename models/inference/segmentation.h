@@ -21,6 +21,10 @@ struct SegmentationPlan {
   ObjectFilter filter;
 };
 
+/// How images are segmented without any option: normalised as in training, at the scale that the model file gives, or
+/// searched for if it says so. Throws one sentence if that scale is invalid.
+SegmentationPlan default_plan(const Method&, const Json& info);
+
 /// The objects of one image that the filter keeps.
 struct FoundObjects {
   Instances instances;

@@ -280,7 +280,8 @@ class ObjectGuided::Network : public Predictor {
     };
     GuidedMaps maps{map_of(found.heat), map_of(found.size), map_of(found.offset), {}, {}};
     ObjectGuidedDecoding all;
-    all.confidence = min_confidence, all.max_objects = max_guided_objects;
+    all.confidence = min_confidence;
+    all.max_objects = max_guided_objects + 1;  // decoding then knows whether there are more
     maps.boxes = without_excess(decode_boxes(exec, maps.heat, maps.size, maps.offset, all), height, width);
     const OgRegions regions = og_regions(exec, boxes_of(maps.boxes), OgDetector::levels);
     if (regions.count() > 0) maps.masks = masks_in_order(tape, found.pyramid, regions, boxes_of(maps.boxes));
@@ -322,9 +323,12 @@ Instances ObjectGuided::decode(const Exec& exec, Maps maps) const {
   const int frame_height = maps["heat"].dim(1) * down, frame_width = maps["heat"].dim(2) * down;
   const std::vector<float> table = maps["boxes"].to_host<float>(exec);
   std::vector<ScoredBox> boxes;
-  for (size_t k = 0; k + 5 <= table.size() && int(boxes.size()) < options_->decoding.max_objects; k += 5) {
+  bool are_all = true;
+  for (size_t k = 0; k + 5 <= table.size(); k += 5) {
     const float* b = &table[k];
     if (double(b[4]) <= options_->decoding.confidence) break;  // boxes are sorted by descending score
+    are_all = int(boxes.size()) < options_->decoding.max_objects;
+    if (!are_all) break;
     boxes.push_back({{0, double(b[0]), double(b[1]), double(b[2]), double(b[3])}, double(b[4])});
   }
   const RoiList regions = roi_list({}, boxes_of(boxes), 0);
@@ -334,7 +338,7 @@ Instances ObjectGuided::decode(const Exec& exec, Maps maps) const {
   ScoredLabels found =
       paint(decode_masks(boxes, regions, masks, frame_height, frame_width, height, width, options_->decoding));
   Instances instances{std::move(found.labels), std::move(found.scores), {}};
-  if (int(boxes.size()) == options_->decoding.max_objects)
+  if (!are_all)
     instances.remarks.push_back("only the " + std::to_string(boxes.size()) +
                                 " boxes with the highest scores are kept (max_objects); cut the image into smaller "
                                 "ones to find more objects");

@@ -39,6 +39,7 @@ class ObjectGuided : public Method {
   TargetSpec targets() const override;
   void make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets&) const override;
   LossTerms loss(Tape&, const Batch&, const StepState*) const override;
+  bool can_be_deterministic() const override { return false; }  // points of several boxes add to one pixel
   bool capturable() const override { return false; }
 
   std::vector<MapSpec> maps() const override;

@@ -113,7 +113,7 @@ double iou(const Instance& a, const Instance& b) {
 
 }  // namespace
 
-GuidedObjects guided_objects(const Labels& labels) {
+GuidedObjects guided_objects(const Labels& labels, int max_objects) {
   const size_t n = labels.ids.size();
   std::vector<FloodedPiece> largest(size_t(labels.count) + 1);
   std::vector<uint8_t> seen(n, 0);
@@ -127,7 +127,7 @@ GuidedObjects guided_objects(const Labels& labels) {
   GuidedObjects objects{{labels.height, labels.width, 0, std::vector<int32_t>(n, 0)}, {}};
   std::fill(seen.begin(), seen.end(), uint8_t(0));
   for (const FloodedPiece& p : largest) {
-    if (p.area == 0 || objects.pieces.count == max_guided_objects) continue;
+    if (p.area == 0 || objects.pieces.count == max_objects) continue;
     const int width = p.x1 - p.x0 + 1, height = p.y1 - p.y0 + 1;
     if (std::min(width, height) <= narrow_guided_object) continue;
     flood(labels, p.first, seen, pixels);
@@ -154,10 +154,10 @@ std::vector<ScoredBox> decode_boxes(const Exec& exec, const Tensor& heat, const 
   for (int32_t cell = 0; cell < cells; ++cell)
     if (double(p[size_t(cell)]) > o.confidence && is_local_maximum(p, height, width, cell)) peaks.push_back(cell);
   std::stable_sort(peaks.begin(), peaks.end(), [&](int32_t a, int32_t b) { return p[size_t(a)] > p[size_t(b)]; });
-  if (int64_t(peaks.size()) > o.max_objects) peaks.resize(size_t(o.max_objects));
   std::vector<ScoredBox> boxes;
   constexpr double down = kernels::detection_down;
   for (const int32_t cell : peaks) {
+    if (int(boxes.size()) == o.max_objects) break;
     const size_t at = size_t(cell), beside = at + size_t(cells);
     const auto rounded = [](double value) { return double(float(value)); };
     const RoiBox box{0, rounded(down * (cell % width + double(shift[at]))),
@@ -215,7 +215,7 @@ GuidedMaps object_guided_oracle(const Labels& labels, int frame_height, int fram
   constexpr int down = kernels::detection_down;
   BASIN_CHECK(frame_height % down == 0 && frame_width % down == 0, "a frame of ", frame_height, "x", frame_width);
   const Exec cpu;
-  const GuidedObjects objects = guided_objects(resized(labels, frame_height, frame_width));
+  const GuidedObjects objects = guided_objects(resized(labels, frame_height, frame_width), max_guided_objects + 1);
   const int height = frame_height / down, width = frame_width / down, count = int(objects.boxes.size());
   std::vector<float> table;
   for (const RoiBox& b : objects.boxes)

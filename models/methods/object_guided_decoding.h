@@ -14,8 +14,8 @@ struct GuidedObjects {
 constexpr int max_guided_objects = 500;
 constexpr int narrow_guided_object = 3;  // px
 /// Keeps the largest 4-connected piece of each object (of equally large ones the first in raster order), and drops
-/// objects whose piece is at most `narrow_guided_object` wide or high, and all beyond the first `max_guided_objects`.
-GuidedObjects guided_objects(const Labels&);
+/// objects whose piece is at most `narrow_guided_object` wide or high, and all beyond the first `max_objects`.
+GuidedObjects guided_objects(const Labels&, int max_objects = max_guided_objects);
 
 /// A box that a network found.
 struct ScoredBox {

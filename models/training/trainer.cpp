@@ -28,8 +28,8 @@
 namespace basin {
 namespace {
 
-constexpr size_t remembered_batches = 64;
 constexpr int64_t check_every = 8;  // steps between checks for NaN and infinity, which the device records
+constexpr size_t remembered_steps = 64;
 
 /// A hash of the values and running statistics, as 16 hexadecimal digits.
 std::string fingerprint_of(const Exec& exec, const Params& params) {
@@ -100,26 +100,32 @@ ValidationScores validate(const Exec& exec, const Method& method, const std::vec
   return validation_scores(scores);
 }
 
-[[noreturn]] void stop_on_bad_loss(const Exec& exec, const Method& method, int64_t bad,
-                                   const std::deque<std::pair<int64_t, std::string>>& recent) {
-  double square = 0;
-  for (const float v : method.params().values().to_host<float>(exec))
-    square += double(v) * double(v);
-  std::string images = "an earlier batch";
-  for (const auto& [step, names] : recent)
-    if (step == bad) images = names;
-  refuse(
-      "training diverged: the loss, its gradient, a running statistic or Adam's moments became NaN or infinite at "
-      "step ",
-      bad, " (images ", images, "; parameter norm ", std::sqrt(square),
-      "): try a lower --lr, lower weights of the losses or less --weight-decay, or check these images");
-}
+/// The images of all batches of a step.
+struct StepImages {
+  int64_t step;
+  std::vector<std::string> images;
+};
 
 std::string joined(const std::vector<std::string>& names) {
   std::string all;
   for (const std::string& n : names)
     all += (all.empty() ? "" : ", ") + n;
   return all;
+}
+
+[[noreturn]] void stop_on_bad_loss(const Exec& exec, const Method& method, int64_t bad,
+                                   const std::deque<StepImages>& recent) {
+  double square = 0;
+  for (const float v : method.params().values().to_host<float>(exec))
+    square += double(v) * double(v);
+  std::string images = "an earlier batch";
+  for (const StepImages& step : recent)
+    if (step.step == bad) images = joined(step.images);
+  refuse(
+      "training diverged: the loss, its gradient, a running statistic or Adam's moments became NaN or infinite at "
+      "step ",
+      bad, " (images ", images, "; parameter norm ", std::sqrt(square),
+      "): try a lower --lr, lower weights of the losses or less --weight-decay, or check these images");
 }
 
 /// Why a model that the run has written cannot be used: it is lost or damaged. Empty if it can.
@@ -221,7 +227,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
   std::optional<EventFile> events;
   if (o.tensorboard) events.emplace(files.events(), at.step);
   Progress progress(at.step, o.steps);
-  std::deque<std::pair<int64_t, std::string>> recent;
+  std::deque<StepImages> recent;
   // Memory of a step is idle between steps: free it, so that validation and saving do not need more on top of it.
   const auto release = [&] {
     stepper.release();
@@ -231,10 +237,11 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
   std::vector<double> row_sums;
 
   for (int64_t step = at.step; step < o.steps; ++step) {
+    recent.push_back({step, {}});
+    if (recent.size() > remembered_steps) recent.pop_front();
     for (int part = 0; part < accumulate; ++part) {
       const Feed::Item& item = feed.next();
-      recent.emplace_back(step, joined(item.stems));
-      if (recent.size() > remembered_batches) recent.pop_front();
+      recent.back().images.insert(recent.back().images.end(), item.stems.begin(), item.stems.end());
       stepper.step(item.batch, step, learning_rate(o.rate, step, o.steps), double(step) / double(o.steps), part);
       if (step + 1 < o.steps || part + 1 < accumulate) feed.prefetch();
       ++since_look, ++since_row;

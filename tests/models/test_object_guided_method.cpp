@@ -78,7 +78,7 @@ TEST_CASE("object-guided: boxes of any size cover an image at most eight times, 
   CHECK(contains(found.remarks[0], "cover the image many times"));
 }
 
-TEST_CASE("object-guided: a result with as many boxes as an image may have is remarked on") {
+TEST_CASE("object-guided: it is remarked on if an image has more boxes than are kept") {
   Labels many{160, 160, 0, std::vector<int32_t>(160 * 160, 0)};
   for (int y = 2; y < 156; y += 6)
     for (int x = 2; x < 156; x += 6) {
@@ -94,6 +94,18 @@ TEST_CASE("object-guided: a result with as many boxes as an image may have is re
   const Instances found = method.decode({}, method.oracle({}, many));
   REQUIRE(found.remarks.size() == 1);
   CHECK(contains(found.remarks[0], "only the 500 boxes with the highest scores are kept (max_objects)"));
+
+  Labels few{160, 160, 9, std::vector<int32_t>(160 * 160, 0)};
+  for (int y = 0; y < 150; ++y)
+    for (int x = 0; x < 150; ++x)
+      if (y % 50 < 30 && x % 50 < 30) few.ids[size_t(y * 160 + x)] = y / 50 * 3 + x / 50 + 1;
+  for (const int kept : {8, 9}) {
+    options.decoding.max_objects = kept;
+    const ObjectGuided limited(options);
+    const Instances some = limited.decode({}, limited.oracle({}, few));
+    CHECK(some.labels.count == kept);
+    CHECK(some.remarks.size() == (kept < 9 ? 1 : 0));
+  }
 }
 
 TEST_CASE("object-guided: the maps of a perfect network give back the labels, resized or not") {

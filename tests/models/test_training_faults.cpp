@@ -103,6 +103,16 @@ TEST_CASE("training: a lost best model is reported on --resume, and the next bes
   CHECK(load_model(folder / "best.safetensors", {}).info["step"] == 8);
 }
 
+TEST_CASE("training: a step that diverged names the images of all its batches") {
+  TrainOptions o = few_steps(8);
+  o.rate.rate = 1e30, o.step.accumulate = 5, o.batch = 1;
+  const Folder folder;
+  const std::string why = refusal([&] { run(folder.path(), o, false); });
+  const size_t begin = why.find("(images "), end = why.find(';', begin);
+  REQUIRE(end != std::string::npos);
+  CHECK_MESSAGE(occurrences(why.substr(begin, end - begin), "image") == 6, why);  // five and "images"
+}
+
 TEST_CASE("training: moments of Adam that overflow stop the run, and a state with them is refused") {
   for (const Exec& exec : execs()) {
     const Folder folder;

@@ -42,6 +42,30 @@ TEST_CASE("check-data: a valid data set is described in a table and as JSON") {
   CHECK(run_basin(folder, "check-data good --json good/0_img.png").code == 1);
 }
 
+TEST_CASE("check-data and train: a part of each set is held out") {
+  const Folder folder;
+  for (const char* set : {"one", "two"})
+    put_pair(folder, std::string(set) + "/" + set[0], set[0]);
+  CHECK(contains(run_basin(folder, "check-data one two").out, "training    2 images with labels"));
+  for (const char* name : {"b", "c", "d"})
+    put_pair(folder, "two/" + std::string(name), name[0]);
+  const Ran ran = run_basin(folder, "check-data one two --val-fraction 0.5 --json facts.json");
+  CHECK(ran.code == 0);
+  const Ran train = run_basin(folder,
+                              "train --data one --data two --val-fraction 0.5 --width 2 --crop 32 --batch 1 --steps 1 "
+                              "--device cpu --report-images 0 --out run");
+  CHECK_MESSAGE(contains(train.err, "validation: 2 images with labels"), train.err);
+  for (const Json& image : json_in(folder / "facts.json")["images"]) {
+    CAPTURE(image["image"].get<std::string>());
+    const std::string name = std::filesystem::path(image["image"].get<std::string>()).filename().string();
+    const size_t validation = train.err.find("validation: ");
+    if (image["image"].get<std::string>().starts_with("two"))
+      CHECK((train.err.find("  " + name, validation) != std::string::npos) == image["validation"].get<bool>());
+    else
+      CHECK(image["validation"] == false);
+  }
+}
+
 TEST_CASE("check-data: problems that train refuses are errors, and every file is named") {
   const Folder folder;
   put_pair(folder, "bad/fits", 0);

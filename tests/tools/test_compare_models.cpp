@@ -89,6 +89,21 @@ TEST_CASE("compare-models: with labels, the table has the same scores as segment
   CHECK(fs::exists(folder / "t.json.run.json"));
 }
 
+TEST_CASE("compare-models: a set of labelled images may begin with one without objects") {
+  const Folder folder;
+  fs::copy_file(sample + "_img.png", folder / "in/a/images/a.png");
+  fs::create_directories(folder / "in/a/masks");
+  fs::copy_file(sample + "_img.png", folder / "in/b/images/b.png");
+  const Image image = read_image(sample + "_img.png");
+  std::vector<std::byte> mask(size_t(image.height) * size_t(image.width));
+  mask[0] = mask[1] = std::byte(255);
+  write_png(folder / "in/b/masks/1.png", {image.height, image.width, 1, PixelType::u8, mask});
+  put_model(folder / "poor.safetensors");
+  const Ran ran = run_basin(folder, "compare-models in --models poor.safetensors --json t.json --device cpu");
+  REQUIRE_MESSAGE(ran.code == 0, ran.err);
+  CHECK(json_in(folder / "t.json")["labels"] == true);
+}
+
 TEST_CASE("compare-models: the page shows the table, and what each model finds in each image") {
   const Folder folder;
   for (const char* name : {"a", "b"}) {

@@ -51,6 +51,7 @@ TEST_CASE("segment: an image that needs more than --max-memory is segmented in b
   const Ran whole = run_basin(folder, "segment x.tif --out whole --save labels,zarr" + blocks + filters);
   REQUIRE_MESSAGE(whole.code == 0, whole.err);
   CHECK(!contains(whole.err, "blocks"));
+  write_bytes(folder / "parts/x_overlay.tif", "of a stack with the same name");
   const Ran parts =
       run_basin(folder, "segment x.tif --out parts --save labels,zarr,overlay --max-memory 135M" + blocks + filters);
   REQUIRE_MESSAGE(parts.code == 0, parts.err);
@@ -71,6 +72,7 @@ TEST_CASE("segment: an image that needs more than --max-memory is segmented in b
           read_bytes((folder / "whole/x_masks.ome.zarr") / file));
   const Image overlay = read_image(folder / "parts/x_overlay.png");
   CHECK(overlay.width == 768);
+  CHECK(!fs::exists(folder / "parts/x_overlay.tif"));
   CHECK(!fs::exists(folder / "parts/.x.blocks"));
   const Json one = json_in(folder / "whole/run.json"), other = json_in(folder / "parts/run.json");
   CHECK(one["dropped"] == other["dropped"]);

@@ -57,6 +57,8 @@ TEST_CASE("train: invalid numbers, unsuitable labels and a run whose state is mi
   const std::string few = " --width 8 --crop 32 --steps 1 --device cpu --out ";
   CHECK(contains(run_basin(folder, "train --data binary" + few + "r1").err,
                  "a single object in 2 pieces; if each piece is an object, number them"));
+  CHECK(contains(run_basin(folder, "train --data data --val-fraction 0 --patience 2" + few + "r5").err,
+                 "--patience 2: there are no validation images whose score could improve"));
   const Ran empty = run_basin(folder, "train --data none" + few + "r2");
   CHECK_MESSAGE(empty.code == 0, empty.err);
   CHECK(contains(empty.err, "none: no training image contains an object: the model learns nothing but background"));

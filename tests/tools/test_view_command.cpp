@@ -115,6 +115,8 @@ TEST_CASE("view: a vector field is shown by hue and brightness, other maps in gr
   CHECK(std::vector<int>(p, p + 9) == std::vector<int>{255, 0, 0, 0, 255, 255, 0, 0, 0});
   field.shape = {6, 1, 1};
   CHECK(pictures_of_map("logit", field, "f.npy").size() == 6);
+  field.shape = {2, 1, 3};
+  CHECK(pictures_of_map("colours", field, "f.npy").size() == 2);
   field.shape = {2, 3};
   CHECK(contains(refusal([&] { pictures_of_map("x", field, "f.npy"); }), "f.npy: expected an array"));
   field.shape = {2, 1, 3};

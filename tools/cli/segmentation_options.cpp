@@ -104,9 +104,8 @@ std::vector<std::string> SegmentationOptions::unused_options(const Method& metho
   return unused;
 }
 
-/// The scale at which the network sees images: as given, or so that objects of the given diameter, or pixels of the
-/// given size, look as large as those the model was trained on. Without either, as the model was trained, or searched
-/// for each image if it says so.
+/// Changes the default scale to the one that is given, or to that at which objects of the given diameter, or pixels of
+/// the given size, look as large as those the model was trained on.
 void SegmentationOptions::choose_scale(SegmentationPlan& plan, const Json& info, const std::string& name) const {
   const auto need_sizes = [&](const char* option) {
     if (!has_object_sizes(info))
@@ -115,6 +114,8 @@ void SegmentationOptions::choose_scale(SegmentationPlan& plan, const Json& info,
   };
   plan.scale_from_size = diameter_ || pixel_size_;
   plan.pixel_size = pixel_size_.value_or(0);
+  if (!diameter_ && !pixel_size_ && scale_.empty()) return;
+  plan.finds_scale = false;
   if (diameter_) {
     need_sizes("--diameter");
     plan.options.scale = plan.trained->diameter / *diameter_;
@@ -127,34 +128,26 @@ void SegmentationOptions::choose_scale(SegmentationPlan& plan, const Json& info,
     if (!(plan.options.scale >= min_scale && plan.options.scale <= max_scale))
       refuse("--pixel-size ", *pixel_size_, ": the model was trained on pixels of ", plan.trained->pixel_size,
              " um; images would be scaled by ", plan.options.scale, ", expected ", min_scale, " to ", max_scale);
-  } else if (scale_.empty()) {
-    plan.finds_scale = searches_scale(info);
-    plan.options.scale = with_name(name, [&] { return stored_scale(info); });
   } else if (scale_ == "auto") {
     need_sizes("--scale auto");
     plan.finds_scale = true;
   } else {
     plan.options.scale = parse_scale(scale_);
   }
-  resolve_setting("scale", plan.finds_scale ? Json("auto") : Json(plan.options.scale));
 }
 
 SegmentationPlan SegmentationOptions::plan(Method& method, const Json& info, const std::string& name) const {
-  SegmentationPlan plan;
   settings_.apply_to(method);
-  plan.norm = norm_.empty() ? method.sample_spec().normalisation : parse_normalisation(norm_);
+  SegmentationPlan plan = with_name(name, [&] { return default_plan(method, info); });
+  if (!norm_.empty()) plan.norm = parse_normalisation(norm_);
   plan.options.tiling = chosen_tiling();
   check(plan.options.tiling, method.sample_spec().multiple);
   if (plan.options.tiling.tiling == Tiling::resize && !method.sees_whole_images() && has_lengths(method))
     refuse("--tiling resize: the maps of ", method.name(),
            " contain lengths, which it would change; use another tiling, such as dynamic");
   resolve_setting("tiling", to_string(plan.options.tiling.tiling));
-  plan.trained = appearance_in(info);
-  choose_scale(plan, info, name);
-  if (method.sees_one_size()) {
-    plan.finds_scale = plan.scale_from_size = false, plan.options.scale = 1, plan.pixel_size = 0;
-    resolve_setting("scale", 1);
-  }
+  if (!method.sees_one_size()) choose_scale(plan, info, name);
+  resolve_setting("scale", plan.finds_scale ? Json("auto") : Json(plan.options.scale));
   check_tta(tta_, method);
   plan.options.tta = tta_;
   check(filter_);

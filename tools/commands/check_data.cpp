@@ -152,15 +152,13 @@ void run(const CheckDataArguments& o) {
   set_threads(o.threads);
   std::vector<Finding> findings;
   std::vector<Pair> train, held;
-  for (const std::string& folder : o.folders)
-    for (Pair& pair : pairs_in(folder, findings))
-      train.push_back(std::move(pair));
-  if (!o.val.empty()) {
-    held = pairs_in(o.val, findings);
-  } else {
-    Split split = split_for_validation(train, o.val_fraction);
-    train = std::move(split.kept), held = std::move(split.held_out);
+  for (const std::string& folder : o.folders) {  // a part of each is held out, as in training
+    Split split{pairs_in(folder, findings), {}};
+    if (o.val.empty()) split = split_for_validation(split.kept, o.val_fraction);
+    train.insert(train.end(), split.kept.begin(), split.kept.end());
+    held.insert(held.end(), split.held_out.begin(), split.held_out.end());
   }
+  if (!o.val.empty()) held = pairs_in(o.val, findings);
   choose(train, o.choice), choose(held, o.choice);
   const std::vector<CheckedPair> pairs = read_checked(train, held, options.normalisation, findings);
   for (Finding& f : check(pairs, options))

@@ -13,6 +13,7 @@
 #include "models/inference/agreement.h"
 #include "models/inference/model_file.h"
 #include "models/inference/scale_search.h"
+#include "models/inference/segmentation.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
@@ -81,6 +82,11 @@ std::vector<Pair> images_of(const CompareModelsArguments& o) {
   return all;
 }
 
+/// Whether the images have labels: an image without any object may have no masks of objects.
+bool is_labelled(const std::vector<Pair>& images) {
+  return images.front().one_object_each || !images.front().masks.empty();
+}
+
 /// How many of the images a model was trained on; none if it does not record them.
 std::optional<int64_t> count_seen(const Json& info, const std::vector<std::string>& images) {
   const std::optional<std::set<std::string>> seen = training_images(info);
@@ -135,8 +141,8 @@ Row row_of(const Exec& exec, const CompareModelsArguments& o, const std::string&
   const Model model = load_model(row.file, exec);
   row.method = model.method->name();
   const SampleSpec spec = model.method->sample_spec();
-  const std::optional<Appearance> trained = appearance_in(model.info);
-  const bool labelled = !images.front().masks.empty();
+  const SegmentationPlan plan = with_name(name, [&] { return default_plan(*model.method, model.info); });
+  const bool labelled = is_labelled(images);
   std::vector<Example> examples;
   if (labelled) {
     examples = read_examples(images, spec.channels, spec.normalisation);
@@ -148,10 +154,9 @@ Row row_of(const Exec& exec, const CompareModelsArguments& o, const std::string&
   double objects = 0, seconds = 0;
   const auto compare = [&](size_t k, const Source& source, const Example* example) {
     const double start = clock_seconds();
-    SegmentOptions options;
-    options.scale = stored_scale(model.info);  // as segment does by default
-    if (searches_scale(model.info))
-      options.scale = find_scale(exec, *model.method, *model.predictor, source, *trained).scale;
+    SegmentOptions options = plan.options;
+    if (plan.finds_scale)
+      options.scale = find_scale(exec, *model.method, *model.predictor, source, *plan.trained).scale;
     const Labels labels = segment_source(exec, *model.method, *model.predictor, source, options).instances.labels;
     seconds += clock_seconds() - start;
     objects += labels.count;
@@ -256,7 +261,7 @@ void run(const CompareModelsArguments& o) {
     OutputFile{file};  // that it can be written is known before the work
   }
   check_channels_of(channels, images);
-  const bool labelled = !images.front().masks.empty();
+  const bool labelled = is_labelled(images);
   const Exec exec = make_exec(o.common);
   std::vector<Row> rows;
   std::vector<ReportItem> items(o.report.empty() ? 0 : std::min(images.size(), size_t(o.report_images)));

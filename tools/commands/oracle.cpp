@@ -12,6 +12,7 @@
 #include "tools/cli/label_inputs.h"
 #include "tools/cli/run_json.h"
 #include "tools/cli/setting_options.h"
+#include "tools/results/result_files.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;
@@ -32,8 +33,8 @@ void run(const OracleArguments& o) {
   const std::map<std::string, Pair> inputs = labels_of_inputs(o.inputs, o.choice);
   make_folder(o.out);
   for (const auto& [stem, pair] : inputs)
-    for (const fs::path& mask : pair.masks)
-      keep_inputs(fs::path(o.out) / (stem + "_masks.png"), {mask});
+    for (const char* suffix : masks_suffixes)
+      keep_inputs(fs::path(o.out) / (stem + suffix), pair.masks);
   NoteList notes;
   for (const auto& [stem, pair] : inputs) {
     const Labels labels = read_pair_labels(pair);

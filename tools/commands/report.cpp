@@ -151,8 +151,7 @@ void add_report(Command& program) {
   command
       .add("--pred", settings->prediction,
            "predicted labels, one for each of IMAGES, as for evaluate; pixels of overlapping objects are divided among "
-           "them"
-           "")
+           "them")
       .repeatable()
       .required();
   command.add("--truth", settings->truth, "true labels, one for each of IMAGES: adds the true objects and scores")

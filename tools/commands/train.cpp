@@ -111,6 +111,8 @@ void run(const TrainArguments& o) {
   if (o.data.ignore_label && !method->ignore_negative_labels())
     refuse("--ignore-label ", *o.data.ignore_label, ": the method ", method->name(),
            " cannot leave pixels out of its losses");
+  if (exec.deterministic && exec.device != Device::cpu && !method->can_be_deterministic())
+    refuse("--deterministic: on a GPU the method ", method->name(), " adds up gradients in a varying order");
   const SampleSpec wanted = method->sample_spec();
   const int crop = o.crop.value_or(method->training_defaults().crop), batch = o.batch.value_or(defaults.batch);
   const int accumulate = o.accumulate.value_or(defaults.accumulate);
@@ -186,9 +188,11 @@ void run(const TrainArguments& o) {
   TrainingReport report(files, o.report_images);
   t.scored = [&](const Example& e, const Labels& found, const ImageScore& score) { report.add(e, found, score); };
   t.saved = [&] { report.write(); };
-  if (val_set.empty())
+  if (val_set.empty()) {
+    if (o.patience > 0) refuse("--patience ", o.patience, ": there are no validation images whose score could improve");
     std::fprintf(stderr, "no validation images: no scores are computed and %s is not written\n",
                  files.best().filename().c_str());
+  }
   const bool begun = fs::exists(files.state());
   if (o.resume && !begun && (fs::exists(files.last()) || fs::exists(files.best())))
     refuse(o.out, ": contains models, but --resume also needs the training state, ", files.state().filename().string());

@@ -109,6 +109,8 @@ void run(const TuneArguments& o) {
   Model model = load_model(model_path, exec);
   resolve_setting("model", model_path.string());
   Method& method = *model.method;
+  if (o.scale == "auto" && method.sees_one_size())
+    refuse("--scale auto: the network of ", method.name(), " sees every image at one size");
   if (o.scale == "auto" && !has_object_sizes(model.info))
     refuse("--scale auto: ", o.model, " does not record the size of the objects that it was trained on");
   check_tta(o.tta, method);

@@ -8,6 +8,7 @@
 #include "data/objects/write_stack.h"
 #include "data/report/overlay.h"
 #include "tools/results/large_objects.h"
+#include "tools/results/savers.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;
@@ -94,6 +95,8 @@ void write_large_results(const std::set<std::string>& save, const LargeResults& 
   write_pictures(save, image, labels, r.band_bytes, files);
   write_large_maps(save, r.maps, files);
   write_large_objects(save, r, files);
+  for (const Saver& saver : savers())  // files of a stack with the same name
+    if (save.contains(saver.kind) && saver.kind != std::string("labels")) files.remove_unwritten(saver.endings);
   files.keep();
   if (save.contains("labels")) files.remove_other_labels("_masks.tif", save.contains("scores"));
 }

@@ -69,6 +69,14 @@ void ImageFiles::remove_others(const std::vector<std::string>& suffixes, const s
     if (suffix != kept && fs::is_regular_file(path(suffix), none)) fs::remove(path(suffix), none);
 }
 
+void ImageFiles::remove_unwritten(const std::vector<std::string>& suffixes) {
+  std::error_code none;
+  for (const std::string& suffix : suffixes) {
+    const bool is_new = std::find(written_.begin(), written_.end(), path(suffix)) != written_.end();
+    if (!is_new && fs::is_regular_file(path(suffix), none)) fs::remove(path(suffix), none);
+  }
+}
+
 void ImageFiles::remove_other_labels(const std::string& kept_masks, bool keep_scores) {
   remove_others({std::begin(masks_suffixes), std::end(masks_suffixes)}, kept_masks);
   if (!keep_scores) remove_others({scores_suffix}, "");

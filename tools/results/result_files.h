@@ -50,6 +50,8 @@ class ImageFiles {
   std::filesystem::path path(const std::string& suffix) const { return base_.string() + suffix; }
   /// Removes files that an earlier run wrote under other suffixes of the same kind than `kept`.
   void remove_others(const std::vector<std::string>& suffixes, const std::string& kept);
+  /// Removes files with these suffixes that were not written before keep().
+  void remove_unwritten(const std::vector<std::string>& suffixes);
   /// Removes label images that an earlier run wrote under other suffixes than `kept_masks`, so that only one stays, and
   /// unless `keep_scores` the scores of its objects.
   void remove_other_labels(const std::string& kept_masks, bool keep_scores);

@@ -135,7 +135,12 @@ int64_t parse_bytes(const std::string& option, const std::string& text) {
   for (const char* c = end; c != text.data() + text.size(); ++c)
     if (*c != ' ') unit += char(std::toupper(static_cast<unsigned char>(*c)));
   if (unit.ends_with('B')) unit.pop_back();
-  const double factor = unit == "K" ? 1e3 : unit == "M" ? 1e6 : unit == "G" ? 1e9 : unit == "T" ? 1e12 : unit.empty();
+  const double factor = unit == "K"    ? 1e3
+                        : unit == "M"  ? 1e6
+                        : unit == "G"  ? 1e9
+                        : unit == "T"  ? 1e12
+                        : unit.empty() ? 1
+                                       : 0;
   if (error != std::errc() || factor == 0 || !(number * factor < 1e18))
     refuse(option, ' ', text, ": expected bytes, such as 2G or 500M");
   if (!(number * factor >= 1e6)) refuse(option, ' ', text, ": expected at least 1M, with a unit, such as 2G or 500M");
