@@ -78,7 +78,7 @@ CASES = {
     "fc-published": Case("fc", 1500, 4, 1e-3, "cosine", 100, dict(colours=4, radius=10, inter_weight=4, guide_weight=0)),
     "wn": Case("wn", 1000, 4, 5e-4, "cosine", 100, dict(width=16, pixel_mean="true"), scale=0.5, held_out=0.15, score="SBD",
                channels=3),
-    "og": Case("og", 300, 2, 1.25e-4, "constant", 0, {}, tolerance=0.02, loss_tolerance=0.05, channels=3, crop=256,
+    "og": Case("og", 300, 1, 1.25e-4, "constant", 0, {}, tolerance=0.02, loss_tolerance=0.05, channels=3, crop=256,
                norm="divide", overfits=16, same_start=True),
 }
 
