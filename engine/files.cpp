@@ -85,6 +85,11 @@ std::vector<std::byte> read_file(const fs::path& path) {
   return bytes;
 }
 
+std::string read_text(const fs::path& path) {
+  const std::vector<std::byte> bytes = read_file(path);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
 OutputFile::OutputFile(const fs::path& path) : path_(path) {
   std::error_code none;
   if (fs::is_symlink(path_, none)) path_ = fs::weakly_canonical(path_, none);

@@ -23,6 +23,7 @@ File open_file(const std::filesystem::path&);
 
 /// Reads a whole file. Throws like open_file.
 std::vector<std::byte> read_file(const std::filesystem::path&);
+std::string read_text(const std::filesystem::path&);
 
 /// A file being written: under a temporary name in the same folder until commit() renames it. Without commit() it is
 /// removed, so that an incomplete file never appears under the final name. A path that is a device or a pipe

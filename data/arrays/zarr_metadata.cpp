@@ -20,8 +20,7 @@ constexpr int64_t max_side = int64_t(1) << 40;
 constexpr int64_t max_chunks_in_shard = int64_t(1) << 24;
 
 Json read_json(const fs::path& path) {
-  const std::vector<std::byte> bytes = read_file(path);
-  Json json = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  Json json = parse_json(read_text(path));
   if (!json.is_object()) refuse(path.string(), ": is damaged: it is not a JSON object");
   return json;
 }

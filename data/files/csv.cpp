@@ -48,8 +48,8 @@ std::optional<std::string> utf8_of_utf16(std::string_view bytes, bool big_endian
 }  // namespace
 
 std::vector<std::string> csv_lines(const std::filesystem::path& path) {
-  const std::vector<std::byte> bytes = read_file(path);
-  std::string_view raw(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const std::string file = read_text(path);
+  const std::string_view raw = file;
   std::optional<std::string> text;
   if (raw.starts_with("\xff\xfe") || raw.starts_with("\xfe\xff"))
     text = utf8_of_utf16(raw.substr(2), raw[0] == '\xfe');

@@ -102,6 +102,14 @@ Labels labels_from(const Array& a, const std::string& name) {
   return labels;
 }
 
+std::vector<int64_t> areas_of(const Labels& labels) {
+  std::vector<int64_t> areas(size_t(labels.count) + 1);
+  for (const int32_t id : labels.ids)
+    ++areas[size_t(id)];
+  areas[0] = 0;
+  return areas;
+}
+
 Labels compact(int height, int width, std::vector<int64_t> ids) {
   BASIN_CHECK(height >= 0 && width >= 0 && ids.size() == size_t(height) * size_t(width), height, " x ", width);
   return compact_ids(height, width, ids.data(), "label image");

@@ -23,6 +23,9 @@ struct Labels {
 /// Renumbers arbitrary ids (order preserved, 0 stays background, negative is refused) to 1..count.
 Labels compact(int height, int width, std::vector<int64_t> ids);
 
+/// The number of pixels of each object, [count + 1]; that of 0 is 0.
+std::vector<int64_t> areas_of(const Labels&);
+
 /// The source pixel of pixel d on a resized axis, by centred nearest neighbours: floor((d + 1/2) old / resized).
 inline int nearest_source(int d, int old, int resized) {
   return int((2 * int64_t(d) + 1) * old / (2 * int64_t(resized)));

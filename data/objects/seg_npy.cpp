@@ -171,9 +171,8 @@ void write_seg_npy(const std::filesystem::path& path, const LabelRows& labels, c
 }
 
 void write_seg_npy(const std::filesystem::path& path, const Labels& labels, const std::filesystem::path& image) {
-  LabelRows rows{labels.height, labels.width, std::vector<int64_t>(size_t(labels.count)), {}};
-  for (const int32_t id : labels.ids)
-    if (id > 0) ++rows.areas[size_t(id) - 1];
+  const std::vector<int64_t> areas = areas_of(labels);
+  LabelRows rows{labels.height, labels.width, {areas.begin() + 1, areas.end()}, {}};
   rows.read = [&](int y, int32_t* to) {
     std::copy_n(labels.ids.data() + size_t(y) * size_t(labels.width), labels.width, to);
   };

@@ -8,13 +8,6 @@
 namespace basin {
 namespace {
 
-std::vector<int64_t> areas_of_objects(const Labels& labels) {
-  std::vector<int64_t> areas(size_t(labels.count) + 1);
-  for (const int32_t id : labels.ids)
-    ++areas[size_t(id)];
-  return areas;
-}
-
 /// Two objects that share pixels.
 struct Overlap {
   int32_t earlier, later;
@@ -50,7 +43,7 @@ std::vector<int32_t> Stitcher::add(const Labels& plane) {
   if (!last_.ids.empty()) {
     BASIN_CHECK(plane.height == last_.height && plane.width == last_.width, plane.height, " x ", plane.width, " after ",
                 last_.height, " x ", last_.width);
-    const std::vector<int64_t> before = areas_of_objects(last_), now = areas_of_objects(plane);
+    const std::vector<int64_t> before = areas_of(last_), now = areas_of(plane);
     struct Candidate {
       double iou;
       int32_t number, earlier, later;

@@ -111,8 +111,7 @@ std::string encoded(const ScalarEvent& event) {
 EventFile::EventFile(std::filesystem::path path, int64_t resumed_step) : path_(std::move(path)) {
   std::string kept;
   if (std::error_code none; resumed_step > 0 && std::filesystem::file_size(path_, none) > 0 && !none) {
-    const std::vector<std::byte> bytes = read_file(path_);
-    kept = records_up_to({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, resumed_step);
+    kept = records_up_to(read_text(path_), resumed_step);
   }
   if (kept.empty()) kept = tf_record(double_field(1, 0) + text_field(3, "brain.Event:2"));
   write_atomically(path_, kept);

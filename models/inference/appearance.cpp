@@ -12,14 +12,6 @@
 namespace basin {
 namespace {
 
-std::vector<int64_t> areas_of(const Labels& labels) {
-  std::vector<int64_t> areas(size_t(labels.count) + 1);
-  for (const int32_t id : labels.ids)
-    ++areas[size_t(id)];
-  areas[0] = 0;
-  return areas;
-}
-
 /// The few pixels far above the rest, if there are any: those more than half-way from the middle to the 99.8th
 /// percentile. The rest has to show something bright too, or they are simply the objects of a nearly empty image.
 void find_specks(std::vector<double>& values, Brightness& b) {

@@ -38,10 +38,7 @@ struct Look {
 };
 
 std::vector<double> whole_diameters(const Labels& labels) {
-  std::vector<int64_t> areas(size_t(labels.count) + 1);
-  for (const int32_t id : labels.ids)
-    ++areas[size_t(id)];
-  areas[0] = 0;
+  std::vector<int64_t> areas = areas_of(labels);
   for (int y = 0; y < labels.height; ++y)
     areas[size_t(labels(y, 0))] = areas[size_t(labels(y, labels.width - 1))] = 0;
   for (int x = 0; x < labels.width; ++x)

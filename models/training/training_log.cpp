@@ -12,8 +12,7 @@ namespace basin {
 
 MetricsFile::MetricsFile(std::filesystem::path path, int64_t resumed_step) : path_(std::move(path)) {
   if (resumed_step == 0 || !std::filesystem::exists(path_)) return;
-  const std::vector<std::byte> bytes = read_file(path_);
-  std::istringstream lines(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  std::istringstream lines(read_text(path_));
   for (std::string line; std::getline(lines, line);)
     if (text_.empty() || std::atoll(line.c_str()) <= resumed_step) text_ += line + '\n';
 }

@@ -66,8 +66,7 @@ void write_run_json(const std::filesystem::path& path, Json settings) {
 Json read_run_json(const std::filesystem::path& path) {
   if (!std::filesystem::is_regular_file(path)) return nullptr;
   try {
-    const std::vector<std::byte> bytes = read_file(path);  // throws if the file is empty
-    Json run = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    Json run = parse_json(read_text(path));  // throws if the file is empty
     return run.is_object() ? run : Json(nullptr);
   } catch (const std::exception&) {
     return nullptr;

@@ -20,10 +20,6 @@ void for_each_setting(const F& f) {
   }
 }
 
-bool has(const Settings& settings, const std::string& key) {
-  return std::any_of(settings.all().begin(), settings.all().end(), [&](const Setting& s) { return s.key == key; });
-}
-
 std::vector<std::string> split(const std::string& text) {
   std::vector<std::string> parts;
   for (size_t begin = 0, end; begin <= text.size(); begin = end + 1) {
@@ -58,8 +54,7 @@ std::vector<Assignment> SettingOptions::assignments(const Settings& settings, co
   std::vector<Assignment> all;
   for (const Value& value : values_) {
     if (value.text.empty()) continue;
-    const auto key =
-        std::find_if(value.keys.begin(), value.keys.end(), [&](const auto& k) { return has(settings, k); });
+    const auto key = std::find_if(value.keys.begin(), value.keys.end(), [&](const auto& k) { return settings.has(k); });
     if (key == value.keys.end()) refuse(value.option, ": the method ", method, " has no such setting");
     all.push_back({*key, value.text, value.option + " " + value.text});
   }
@@ -105,7 +100,7 @@ DecodingGrid CandidateOptions::grid(const Settings& settings, const std::string&
   };
   for (const Values& v : values_) {
     if (v.texts.empty()) continue;
-    if (!has(settings, v.key)) refuse(v.option, ": the method ", method, " has no such setting");
+    if (!settings.has(v.key)) refuse(v.option, ": the method ", method, " has no such setting");
     replace({v.key, v.texts, v.option});
   }
   for (const std::string& text : tries_) {

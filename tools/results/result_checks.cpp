@@ -78,16 +78,11 @@ void read_picture(const fs::path& file) {
     (void)raster::read(file, raster::Purpose::image);
 }
 
-std::string text_of_file(const fs::path& file) {
-  const std::vector<std::byte> bytes = read_file(file);
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 [[noreturn]] void refuse_cut(const fs::path& file) { refuse(file.string(), ": is damaged: its end is missing"); }
 
 /// The rows of a table, without its heading.
 int64_t count_rows(const fs::path& table) {
-  const std::string text = text_of_file(table);
+  const std::string text = read_text(table);
   if (!text.ends_with('\n')) refuse_cut(table);
   return std::count(text.begin(), text.end(), '\n') - 1;
 }
@@ -95,21 +90,21 @@ int64_t count_rows(const fs::path& table) {
 /// Of a zip archive without a comment, as Basin writes it.
 void check_zip(const fs::path& file) {
   constexpr size_t end_record = 22;
-  const std::string text = text_of_file(file);
+  const std::string text = read_text(file);
   if (text.size() < end_record || !std::string_view(text).substr(text.size() - end_record).starts_with("PK\5\6"))
     refuse_cut(file);
 }
 
 /// Of Cellpose's file, whose dictionary is pickled: the last operation of a pickle is a full stop.
 void check_pickle(const fs::path& file) {
-  if (!text_of_file(file).ends_with('.')) refuse_cut(file);
+  if (!read_text(file).ends_with('.')) refuse_cut(file);
 }
 
 void read_back(const fs::path& file) {
   const std::string extension = lower_extension(file), name = file.filename().string();
   if (extension == ".zip")
     check_zip(file);
-  else if (extension == ".geojson" && parse_json(text_of_file(file)).is_discarded())
+  else if (extension == ".geojson" && parse_json(read_text(file)).is_discarded())
     refuse(file.string(), ": is damaged: it is not JSON");
   else if (name.ends_with("_seg.npy"))
     check_pickle(file);

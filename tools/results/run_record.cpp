@@ -98,8 +98,7 @@ std::vector<std::string> texts_in(const Json& record, const char* key) {
 }  // namespace
 
 Json read_record(const std::filesystem::path& path) {
-  const std::vector<std::byte> bytes = read_file(path);
-  Json record = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  Json record = parse_json(read_text(path));
   if (record.is_discarded()) refuse(path.string(), ": is damaged: it is not JSON in UTF-8");
   if (!record.is_object()) refuse(path.string(), ": is damaged: it is JSON, but not an object");
   return record;

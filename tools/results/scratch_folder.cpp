@@ -47,8 +47,7 @@ int64_t room_for(const fs::path& scratch) {
 bool prepare_scratch(const fs::path& scratch, const Json& record, bool resume, const std::string& name) {
   const fs::path path = scratch / state_name;
   if (resume && fs::exists(path)) {
-    const std::vector<std::byte> bytes = read_file(path);
-    const Json found = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    const Json found = parse_json(read_text(path));
     if (found == record) return true;
     if (!found.is_object()) refuse(path.string(), ": is damaged; start again without --resume");
     std::string differing;

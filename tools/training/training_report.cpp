@@ -17,11 +17,6 @@
 namespace basin::tools {
 namespace {
 
-std::string text_of(const std::filesystem::path& path) {
-  const std::vector<std::byte> bytes = read_file(path);
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 struct Column {
   std::string name;
   std::vector<double> values;  // NaN for an empty cell
@@ -29,7 +24,7 @@ struct Column {
 
 /// The columns of metrics.csv.
 std::vector<Column> read_metrics(const std::filesystem::path& path) {
-  std::istringstream lines(text_of(path));
+  std::istringstream lines(read_text(path));
   std::string line, cell;
   std::vector<Column> table;
   std::getline(lines, line);
@@ -135,7 +130,7 @@ void TrainingReport::add(const Example& e, const Labels& prediction, const Image
 void TrainingReport::write() {
   complete_ = true;
   const std::vector<Column> table = read_metrics(files_.metrics());
-  const Json run = parse_json(text_of(files_.folder / "run.json"));
+  const Json run = parse_json(read_text(files_.folder / "run.json"));
   const std::vector<double> steps = values_of(table, "step"), scores = values_of(table, "val_AP50_95");
   Report page{"Training of " + run.value("model", std::string("a model")), "", {}, {}};
   page.summary = fmt::format("Step {:.0f} of {}, {} for training.", steps.back(), run.value("steps", int64_t(0)),
