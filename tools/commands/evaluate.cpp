@@ -87,7 +87,7 @@ std::vector<LabelPair> chosen_planes(LabelPair pair, const PlaneChoice& choice) 
 
 /// Pairs the labels of every subset, refuses outputs that would overwrite them, and reports predictions without a
 /// truth.
-void find_pairs(const EvaluateArguments& options, Evaluation& e) {
+void pair_subsets(const EvaluateArguments& options, Evaluation& e) {
   if (options.prediction.size() != options.truth.size())
     refuse("evaluate: ", options.prediction.size(), " --pred and ", options.truth.size(),
            " --truth; give the same number of each");
@@ -117,7 +117,7 @@ void find_pairs(const EvaluateArguments& options, Evaluation& e) {
 Evaluation evaluate(const EvaluateArguments& options) {
   Evaluation e;
   e.dialect = parse_dialect(options.dialect);
-  find_pairs(options, e);
+  pair_subsets(options, e);
   Given given;
   for (const LabelPair& pair : e.pairs)
     given.confidences = given.confidences || std::filesystem::exists(confidence_path(pair.prediction));
