@@ -212,6 +212,8 @@ class Method {
   /// The map of which one channel is the logit of the probability that a pixel is foreground; empty if there is none.
   virtual std::string foreground_logit() const { return {}; }
   virtual int foreground_channel() const { return 0; }
+  /// Whether the network can compute in bfloat16, as Exec::precision asks.
+  virtual bool supports_bfloat16() const { return false; }
   /// Whether instances have scores.
   virtual bool gives_scores() const { return false; }
   virtual std::unique_ptr<Predictor> predictor(const Exec&) const = 0;

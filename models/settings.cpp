@@ -131,13 +131,13 @@ bool Settings::has(const std::string& key) const {
   return std::any_of(all_.begin(), all_.end(), [&](const Setting& s) { return s.key == key; });
 }
 
-const Setting& Settings::find(const std::string& key) const {
+const Setting& Settings::find(const std::string& key, const std::string& origin) const {
   std::string keys;
   for (const Setting& s : all_) {
     if (s.key == key) return s;
     keys += (keys.empty() ? "" : ", ") + s.key;
   }
-  refuse("--set ", key, ": this method has no such setting; its settings are ", keys);
+  refuse(origin.empty() ? "--set " + key : origin, ": this method has no such setting; its settings are ", keys);
 }
 
 void Settings::set(const Assignment& assignment, std::initializer_list<Use> uses) {

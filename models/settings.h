@@ -85,8 +85,9 @@ class Settings {
 
   const std::vector<Setting>& all() const { return all_; }
   bool has(const std::string& key) const;
-  /// Throws one sentence that lists the settings if there is none with this key.
-  const Setting& find(const std::string& key) const;
+  /// Throws one sentence that begins with `origin`, by default "--set KEY", and lists the settings if there is none
+  /// with this key.
+  const Setting& find(const std::string& key, const std::string& origin = {}) const;
   /// Throws one sentence for an unknown key, an invalid value, or a setting whose use is not in `uses`.
   void set(const Assignment&, std::initializer_list<Use> uses);
 

@@ -4,13 +4,13 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <exception>
 #include <optional>
 
 #include "data/dataset/ignored.h"
 #include "data/files/stack_planes.h"
 #include "engine/files.h"
 #include "engine/fingerprint.h"
+#include "kernels/runtime/parallel_errors.h"
 #include "kernels/runtime/platform.h"
 
 namespace basin {
@@ -42,22 +42,6 @@ std::vector<std::byte> narrow(const std::vector<int32_t>& ids) {
   std::vector<std::byte> bytes(ids.size() * sizeof(T));
   std::copy(ids.begin(), ids.end(), reinterpret_cast<T*>(bytes.data()));
   return bytes;
-}
-
-/// Calls f(i) for every i < n on all cores; then throws the error of the lowest i that failed, if any.
-template <class F>
-void for_each_parallel(size_t n, F f) {
-  std::vector<std::exception_ptr> errors(n);
-#pragma omp parallel for schedule(dynamic)
-  for (size_t i = 0; i < n; ++i) {
-    try {
-      f(i);
-    } catch (...) {
-      errors[i] = std::current_exception();
-    }
-  }
-  for (const std::exception_ptr& e : errors)
-    if (e) std::rethrow_exception(e);
 }
 
 /// The planes that the choice of a pair leaves open in its image and in its labels; a single one unless both have the

@@ -186,8 +186,8 @@ NormalisationSurvey::NormalisationSurvey(int channels, const Normalisation& norm
     : channels_(channels),
       norm_(norm),
       name_(name),
-      least_(std::numeric_limits<double>::infinity()),
-      most_(-least_),
+      low_(std::numeric_limits<double>::infinity()),
+      high_(-low_),
       percentiles_(norm.kind == Normalisation::Kind::percentile ? size_t(channels) : 0) {}
 
 NormalisationSurvey::~NormalisationSurvey() = default;
@@ -197,7 +197,7 @@ void NormalisationSurvey::add(const Image& part) {
   type_ = part.type, image_channels_ = part.channels;
   if (norm_.kind == Normalisation::Kind::divide) {
     const auto [least, most] = range_of(part);
-    least_ = std::min(least_, least), most_ = std::max(most_, most);
+    low_ = std::min(low_, least), high_ = std::max(high_, most);
   }
   const size_t pixels = size_t(part.height) * size_t(part.width);
   for (size_t c = 0; c < percentiles_.size() && (c == 0 || part.channels > 1); ++c)
@@ -223,7 +223,7 @@ void NormalisationSurvey::end_pass() {
 std::vector<Affine> NormalisationSurvey::result(std::vector<std::string>& notes) const {
   std::vector<Affine> affine(static_cast<size_t>(channels_));
   if (norm_.kind == Normalisation::Kind::divide)
-    std::fill(affine.begin(), affine.end(), Affine{0, divisor(type_, least_, most_, name_, notes)});
+    std::fill(affine.begin(), affine.end(), Affine{0, divisor(type_, low_, high_, name_, notes)});
   for (size_t c = 0; c < percentiles_.size(); ++c) {
     const Percentiles& p = percentiles_[image_channels_ == 1 ? 0 : c];
     affine[c] = p.ranks->affine(p.finder.values());

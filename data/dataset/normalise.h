@@ -89,7 +89,7 @@ class NormalisationSurvey {
   std::string name_;
   PixelType type_ = PixelType::u8;
   int image_channels_ = 0;
-  double least_, most_;
+  double low_, high_;
   std::vector<Percentiles> percentiles_;  // of each channel of the model
 };
 

@@ -1,27 +1,21 @@
 #pragma once
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
-namespace basin {
+#include "kernels/runtime/elementary.h"
 
-/// Order-preserving bijection between floats (no NaN) and unsigned integers.
-inline uint32_t order_key(float v) {
-  const uint32_t bits = std::bit_cast<uint32_t>(v);
-  return bits >> 31 ? ~bits : bits | 0x80000000u;
-}
-inline float value_of_key(uint32_t key) { return std::bit_cast<float>(key >> 31 ? key & 0x7fffffffu : ~key); }
+namespace basin {
 
 /// Finds the values at four ranks of sorted values that are added in two passes: histograms of the upper 16 bits of the
 /// key, then of the lower 16 within the bins that contain the ranks.
 class RankFinder {
  public:
   /// First pass.
-  void add_upper(float v) { ++upper_[order_key(v) >> 16]; }
+  void add_upper(float v) { ++upper_[kernels::order_key(v) >> 16]; }
   uint64_t count() const {
     uint64_t n = 0;
     for (const uint64_t in_bin : upper_)
@@ -42,7 +36,7 @@ class RankFinder {
   }
   /// Second pass.
   void add_lower(float v) {
-    const uint32_t key = order_key(v), bin = key >> 16;
+    const uint32_t key = kernels::order_key(v), bin = key >> 16;
     for (size_t k = 0; k < 4; ++k)
       if (bin == bins_[k]) {
         ++lower_[of_bin_[k]][key & 65535];
@@ -57,7 +51,7 @@ class RankFinder {
       uint32_t low = 0;
       for (uint64_t left = rest_[k]; left >= lower[low]; ++low)
         left -= lower[low];
-      found[k] = value_of_key(bins_[k] << 16 | low);
+      found[k] = kernels::value_of_key(bins_[k] << 16 | low);
     }
     return found;
   }

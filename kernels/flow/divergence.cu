@@ -2,8 +2,8 @@
 
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 
+#include "kernels/runtime/elementary.h"
 #include "kernels/runtime/parallel.h"
 #include "kernels/runtime/scratch.h"
 #include "kernels/runtime/sort.h"
@@ -24,19 +24,6 @@ struct UnitOnMask {
   }
 };
 
-/// An unsigned number with the same order as the float.
-BASIN_HD uint32_t key_of(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  return bits >> 31 ? ~bits : bits | 0x80000000u;
-}
-BASIN_HD float value_of(uint32_t key) {
-  const uint32_t bits = key >> 31 ? key & 0x7fffffffu : ~key;
-  float value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
 struct Divergence {
   View<const float, 3> unit;
   float* divergence;
@@ -53,7 +40,7 @@ struct Divergence {
     const float d = slope(unit.data + i, x == 0, x == width - 1, 1) +
                     slope(unit.data + height * width + i, y == 0, y == height - 1, width);
     divergence[i] = d;
-    key[i] = key_of(d);
+    key[i] = order_key(d);
     index[i] = int32_t(i);
   }
 };
@@ -68,7 +55,7 @@ struct Percentiles {
   BASIN_HD void operator()(int64_t i) const {
     const double rank = (i == 0 ? range.low : range.high) / 100 * (n - 1);
     const int below = int(rank), above = below + 1 < n ? below + 1 : n - 1;
-    const double a = value_of(key[below]), b = value_of(key[above]);
+    const double a = value_of_key(key[below]), b = value_of_key(key[above]);
     value[i] = a + (rank - double(below)) * (b - a);
   }
 };

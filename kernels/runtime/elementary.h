@@ -1,10 +1,25 @@
 #pragma once
 #include <cmath>
+#include <cstdint>
+#include <cstring>
 
 #include "kernels/runtime/platform.h"
 
 /// Scalar functions, computed in the precision of their argument, on any device.
 namespace basin::kernels {
+
+/// An unsigned number with the same order as the float, which is not NaN, and the float of such a number.
+BASIN_HD inline uint32_t order_key(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits >> 31 ? ~bits : bits | 0x80000000u;
+}
+BASIN_HD inline float value_of_key(uint32_t key) {
+  const uint32_t bits = key >> 31 ? key & 0x7fffffffu : ~key;
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
 
 BASIN_HD inline float exp_of(float x) { return expf(x); }
 BASIN_HD inline double exp_of(double x) { return exp(x); }

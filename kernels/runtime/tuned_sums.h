@@ -153,8 +153,8 @@ void sum_features(const Exec& exec, const FeatureShape& shape, const Numbers& nu
   const int64_t wanted = std::clamp<int64_t>(shape.n * pixels * shape.c / 1024, sum_threads * 4, sum_threads * 32);
   const int64_t least = std::max(wanted / columns, (pixels + max_chunks - 1) / max_chunks);
   const int64_t size = (std::max<int64_t>(least, 1) + unit - 1) / unit * unit;
-  const int64_t chunks = (pixels + size - 1) / size, most_samples = std::max<int64_t>(1, max_chunks / chunks);
-  const int64_t samples = std::min({int64_t(shape.n), most_samples, (shape.n * pixels + size - 1) / size});
+  const int64_t chunks = (pixels + size - 1) / size, max_samples = std::max<int64_t>(1, max_chunks / chunks);
+  const int64_t samples = std::min({int64_t(shape.n), max_samples, (shape.n * pixels + size - 1) / size});
   const dim3 grid(unsigned(chunks), unsigned((shape.c + columns - 1) / columns), unsigned(samples));
   const dim3 block{unsigned(across), unsigned(down)};
   const Temp<double> partial(exec, int64_t(S) * shape.c * chunks * samples);

@@ -46,6 +46,7 @@ class VectorFields : public Method {
   std::vector<MapSpec> maps() const override;
   MemoryNeeds memory_needs() const override;
   bool has_scalable_maps() const override { return true; }
+  bool supports_bfloat16() const override { return true; }
   std::string foreground_logit() const override { return "logit"; }
   std::unique_ptr<Predictor> predictor(const Exec&) const override;
   Instances decode(const Exec&, Maps) const override;

@@ -144,6 +144,12 @@ TEST_CASE("memory: running out of GPU memory gives one sentence that names the o
   }
 }
 
+TEST_CASE("memory: a name in front of an error keeps its type") {
+  CHECK_THROWS_WITH_AS(with_name("a.png", []() -> int { throw OutOfMemory("no room"); }), "a.png: no room",
+                       OutOfMemory);
+  CHECK_THROWS_WITH_AS(with_name("a.png", []() -> int { refuse("damaged"); }), "a.png: damaged", Error);
+}
+
 TEST_CASE("memory: tensors without elements occupy no bytes in any layout") {
   for (const Exec& exec : execs())
     for (const Layout layout : {Layout::nchw, Layout::nhwc, Layout::blocked8, Layout::blocked16})

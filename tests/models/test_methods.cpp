@@ -9,6 +9,7 @@
 #include "engine/json.h"
 #include "models/inference/model_file.h"
 #include "models/inference/segmenter.h"
+#include "models/methods/vector_fields.h"
 #include "models/registry.h"
 #include "models/training/trainer.h"
 #include "tests/support/file_support.h"
@@ -78,6 +79,10 @@ std::vector<std::vector<float>> predicted(const Predictor& predictor, const Tens
     values.push_back(map.to_host<float>({}));
   return values;
 }
+
+// Networks and settings refer to members of their method.
+static_assert(!std::is_move_constructible_v<VectorFields> && !std::is_copy_constructible_v<VectorFields>);
+static_assert(!std::is_move_constructible_v<UNet> && !std::is_move_constructible_v<Params>);
 
 const char* const names[] = {"vf-h1", "vf-h2", "es", "wn", "fc", "og"};
 

@@ -55,9 +55,9 @@ TEST_CASE("training: a run resumed on a GPU uses the cuDNN algorithms that were 
           skip_without_gpu()) {
   for (const Exec& exec : deterministic_execs()) {
     if (exec.device == Device::cpu) continue;
-    kernels::ConvAlgorithmCache& ledger = kernels::conv_algorithm_cache();
+    kernels::ConvAlgorithmCache& cache = kernels::conv_algorithm_cache();
     const int cudnn = kernels::cudnn_versions().found;
-    const auto forget = [&] { ledger.hand_in({}, cudnn); };  // as in a new process
+    const auto forget = [&] { cache.hand_in({}, cudnn); };  // as in a new process
     const auto steps = [](int64_t n) {
       TrainOptions o = few_steps(n);
       o.validate_every = 2;
@@ -67,12 +67,12 @@ TEST_CASE("training: a run resumed on a GPU uses the cuDNN algorithms that were 
     forget();
     run(measured.path(), steps(2), false, exec);
     // Simulates that cuDNN chose other algorithms before the stop than it would choose now.
-    kernels::ConvAlgorithms other = ledger.choices();
+    kernels::ConvAlgorithms other = cache.choices();
     for (auto& [key, choice] : other)
       if (key.problem.pass == kernels::ConvPass::forward) choice.algorithm = 1, choice.workspace = 64 << 20;
-    ledger.hand_in(other, cudnn);
+    cache.hand_in(other, cudnn);
     run(whole.path(), steps(4), false, exec);
-    const kernels::ConvAlgorithms taken = ledger.choices();
+    const kernels::ConvAlgorithms taken = cache.choices();
     run(parts.path(), steps(2), false, exec);
     if (is_emulated()) {
       CHECK(taken == other);
@@ -80,7 +80,7 @@ TEST_CASE("training: a run resumed on a GPU uses the cuDNN algorithms that were 
     }
     forget();
     run(parts.path(), steps(4), true, exec);
-    CHECK(ledger.choices() == taken);
+    CHECK(cache.choices() == taken);
     for (const char* name : {"last.safetensors", "last.state.safetensors"}) {
       CAPTURE(name);
       CHECK(read_bytes(whole / name) == read_bytes(parts / name));

@@ -168,6 +168,9 @@ TEST_CASE("segment: options that have no effect are reported") {
       said("--scale 0.5 --norm none"),
       "basin: --scale is not used: the network of og sees every image at one size; give --set resize=false\n"));
   CHECK(!contains(said("--scale 0.5 --norm none --set resize=false"), "--scale is not used"));
+  CHECK(contains(said("--norm none --precision bf16"),
+                 multiplies_bfloat16() ? "--precision bf16 is not used: the network of og computes in fp32"
+                                       : "--precision bf16: this device does not support it"));
 }
 
 TEST_CASE("segment: tiles of a resized image are refused where the maps contain lengths") {

@@ -59,6 +59,10 @@ TEST_CASE("train: invalid numbers, unsuitable labels and a run whose state is mi
                  "a single object in 2 pieces; if each piece is an object, number them"));
   CHECK(contains(run_basin(folder, "train --data data --val-fraction 0 --patience 2" + few + "r5").err,
                  "--patience 2: there are no validation images whose score could improve"));
+  const std::string og = "train --data data --model og --width 2 --steps 1 --device cpu --out r6 ";
+  CHECK(contains(run_basin(folder, og + "--crop 48").err, "--crop 48: expected a multiple of 32"));
+  CHECK(contains(run_basin(folder, og + "--crop 64 --set crop=96").err,
+                 "--set crop=96: this setting is given twice, also by --crop 64"));
   const Ran empty = run_basin(folder, "train --data none" + few + "r2");
   CHECK_MESSAGE(empty.code == 0, empty.err);
   CHECK(contains(empty.err, "none: no training image contains an object: the model learns nothing but background"));

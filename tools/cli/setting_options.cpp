@@ -106,7 +106,7 @@ DecodingGrid CandidateOptions::grid(const Settings& settings, const std::string&
   for (const std::string& text : tries_) {
     const size_t at = text.find('=');
     if (at == std::string::npos || at == 0) refuse("--try ", text, ": expected KEY=A,B,...");
-    const Setting& setting = settings.find(text.substr(0, at));
+    const Setting& setting = settings.find(text.substr(0, at), "--try " + text);
     if (setting.use != Setting::Use::decoding) refuse("--try ", text, ": not a setting of the decoding");
     replace({setting.key, split(text.substr(at + 1))});
   }

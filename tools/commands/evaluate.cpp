@@ -1,10 +1,10 @@
 #include <cstdio>
-#include <exception>
 #include <filesystem>
 #include <memory>
 
 #include "engine/files.h"
 #include "engine/json.h"
+#include "kernels/runtime/parallel_errors.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/evaluation.h"
@@ -49,16 +49,7 @@ ImageScore score_pair(const LabelPair& pair, bool with_confidence, NoteList& not
 std::vector<ImageScore> score_pairs(const std::vector<LabelPair>& pairs, bool with_confidence) {
   std::vector<ImageScore> scores(pairs.size());
   std::vector<NoteList> notes(pairs.size());
-  std::vector<std::exception_ptr> errors(pairs.size());
-#pragma omp parallel for schedule(dynamic)
-  for (size_t k = 0; k < pairs.size(); ++k)
-    try {
-      scores[k] = score_pair(pairs[k], with_confidence, notes[k]);
-    } catch (...) {
-      errors[k] = std::current_exception();
-    }
-  for (const std::exception_ptr& error : errors)
-    if (error) std::rethrow_exception(error);
+  for_each_parallel(pairs.size(), [&](size_t k) { scores[k] = score_pair(pairs[k], with_confidence, notes[k]); });
   NoteList all;
   for (const NoteList& of_pair : notes)
     all.add(of_pair);

@@ -65,7 +65,13 @@ Work prepare(const SegmentArguments& o, const fs::path& model_path) {
   if (!o.max_memory.empty()) work.max_memory = parse_bytes("--max-memory", o.max_memory);
   work.resume = o.resume;
   work.model_fingerprint = fingerprint_of_file(model_path);
-  work.precision = o.common.precision;
+  if (work.exec.precision == Precision::bf16 && !method.supports_bfloat16()) {
+    std::fprintf(stderr, "basin: --precision bf16 is not used: the network of %s computes in fp32\n",
+                 method.name().c_str());
+    work.exec.precision = Precision::fp32;
+    resolve_setting("precision", name_of(work.exec.precision));
+  }
+  work.precision = name_of(work.exec.precision);
   for (const std::string& unused : o.segmentation.unused_options(method))
     std::fprintf(stderr, "basin: %s\n", unused.c_str());
   if (work.model.info.contains("source"))  // a checkpoint that Basin did not write

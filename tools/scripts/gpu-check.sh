@@ -114,7 +114,7 @@ kernel_tests() {
   done
   within 120 "$build/basin_tests" "--source-file=$(IFS=,; echo "${files[*]}")" && return "$code"
 }
-checked() { # TOOL SECONDS: what has no time is told; that nothing had is a failure
+checked() { # TOOL SECONDS: what has no time is reported; that nothing had is a failure
   local test most code=1 bad=0 end=$((SECONDS + $2)) without=()
   for test in "${kernels[@]}"; do
     test_exists "$test" || { bad=1; continue; }

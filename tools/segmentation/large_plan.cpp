@@ -164,8 +164,8 @@ std::optional<LargePlan> plan_large(const Work& work, const fs::path& path, cons
   const int64_t network =
       asked ? network_bytes(method, tile_pixels(method, work.plan.options.tiling, sizes.seen_height, sizes.seen_width))
             : 0;
-  constexpr int64_t most_per_channel = 8;
-  if (bytes_in_one_piece(method, sizes, most_per_channel * std::max(1, planes.stack.samples)) + network <= limit)
+  constexpr int64_t max_per_channel = 8;
+  if (bytes_in_one_piece(method, sizes, max_per_channel * std::max(1, planes.stack.samples)) + network <= limit)
     return {};
   const std::string why = reason_for_whole_image(work);
   if (!why.empty() && !asked) return {};
