@@ -141,6 +141,8 @@ class ObjectGuidedPeer:
         maps = {name: value.float() if value.is_floating_point() else value for name, value in truth.maps.items()}
         rois = [[roi.astype(numpy.float32) for roi in rois] for rois in truth.rois]
         found = self.network({"image": batch["image"] - 0.5, "gt_bboxes": truth.boxes, "gt_rois": rois})
+        for name in ("gt_rois", "gt_pts_class0", "gt_pts_class1"):  # interpolated masks, which rounding may take above 1
+            found[name] = [values.clamp(0, 1) for values in found[name]]
         return self.code.CtdetLoss()(maps, found)
 
     def tensors(self, network):
