@@ -65,9 +65,11 @@ void refuse_missing(const fs::path& path) {
 
 File open_file(const fs::path& path) {
   if (is_address(path)) refuse_missing(path);
+  struct stat s;  // looked at first, because opening a pipe waits for its other end
+  if (stat(path.c_str(), &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode))
+    refuse(path.string(), ": is not a regular file");
   File file(std::fopen(path.c_str(), "rb"));
   if (!file) refuse(path.string(), ": cannot be opened (", why(errno), ")");
-  struct stat s;
   if (fstat(fileno(file.get()), &s) != 0) refuse(path.string(), ": cannot be read (", why(errno), ")");
   if (S_ISDIR(s.st_mode)) refuse(path.string(), ": is a folder, not a file");
   if (!S_ISREG(s.st_mode)) refuse(path.string(), ": is not a regular file");

@@ -85,7 +85,8 @@ Image image_of_picture(const fs::path& path, raster::Picture picture, const Plan
   image.stack = std::move(picture.stack);
   image.notes = std::move(picture.notes);
   image.offers_channels = choice.offers_channels;
-  if (image.stack.images > 1) image.notes.insert(image.notes.begin(), "read as " + to_text(image.stack));
+  if (image.stack.images > 1)
+    image.notes.insert(image.notes.begin(), "read as " + to_text(with_axes(image.stack, choice, path.string())));
   return image;
 }
 

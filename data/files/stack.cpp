@@ -45,8 +45,13 @@ std::vector<StackAxis> parse_axes(const std::string& text, int64_t images, const
   std::vector<StackAxis> axes;
   int64_t product = 1;
   int open = -1;
+  std::string in_image;  // those of Y and X so far
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = char(std::toupper(static_cast<unsigned char>(text[i])));
+    if (c == 'Y' || c == 'X') in_image += c;
+    if ((!in_image.empty() && c != 'Y' && c != 'X' && is_axis(c) && c != 'C') || in_image.starts_with('X') ||
+        in_image.size() > 2)
+      refuse(name, ": --axes ", text, ": the axes within an image, Y and X, come last and in this order");
     if (c == ' ' || c == ',' || c == 'Y' || c == 'X' || c == 'S') continue;
     if (!is_axis(c)) wrong();
     int64_t size = 0;

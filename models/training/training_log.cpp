@@ -7,12 +7,16 @@
 
 #include "engine/clock.h"
 #include "engine/files.h"
+#include "kernels/runtime/platform.h"
 
 namespace basin {
 
 MetricsFile::MetricsFile(std::filesystem::path path, int64_t resumed_step) : path_(std::move(path)) {
   if (resumed_step == 0 || !std::filesystem::exists(path_)) return;
-  std::istringstream lines(read_text(path_));
+  const std::string before = read_text(path_);
+  if (!before.starts_with("step,"))
+    refuse(path_.string(), ": is damaged: its first line does not name its columns; without it, it is begun anew");
+  std::istringstream lines(before);
   for (std::string line; std::getline(lines, line);)
     if (text_.empty() || std::atoll(line.c_str()) <= resumed_step) text_ += line + '\n';
 }

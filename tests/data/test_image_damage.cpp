@@ -1,4 +1,5 @@
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -115,6 +116,12 @@ TEST_CASE("image: a JPEG whose Huffman tables are missing or too long is refused
       CHECK(contains(image_refusal(write_bytes(folder / "a.jpg", missing)), "a.jpg: is a truncated or damaged JPEG"));
     CHECK(contains(image_refusal(write_bytes(folder / "b.jpg", long_one)), "b.jpg: is a truncated or damaged JPEG"));
   }
+}
+
+TEST_CASE("image: a pipe is refused at once") {
+  const Folder folder;
+  REQUIRE(mkfifo((folder / "pipe.png").c_str(), 0600) == 0);
+  CHECK(contains(refusal([&] { read_image(folder / "pipe.png"); }), "pipe.png: is not a regular file"));
 }
 
 TEST_CASE("image: a truncated file is refused; a file with any byte changed is read or refused") {

@@ -146,6 +146,11 @@ TEST_CASE("stack: the planes are those along T and Z that the choice leaves open
   CHECK(times.frames == 3);
   CHECK(images_of_plane(times, 2, named, "a.tif") == std::vector<int64_t>{4, 5});
   CHECK(contains(refusal([&] { planes_of(unknown, {"Z=3,Z=2", {}, ""}, "a.tif"); }), "--axes Z=3,Z=2 does not match"));
+  for (const char* turned : {"ZXY", "YXZ", "XYZ", "YZX", "ZYXY"})
+    CHECK(contains(refusal([&] {
+                     planes_of(unknown, {turned, {}, ""}, "a.tif");
+                   }),
+                   "the axes within an image, Y and X, come last and in this order"));
 }
 
 TEST_CASE("stack: the label images of all planes are written as one TIFF with axes and pixel size") {

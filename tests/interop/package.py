@@ -69,8 +69,10 @@ def check_errors(model, image):
     raises(basin.ArgumentError, "expected [H, W]", model.segment, numpy.zeros(30))
     raises(basin.ArgumentError, "complex128", model.segment, image + 1j)
     raises(basin.ArgumentError, "NaN", model.segment, numpy.full((32, 32), numpy.nan))
-    raises(basin.ArgumentError, "pixels, but its truth", basin.evaluate, image, image[:20])
-    raises(basin.OptionError, "dialect", basin.evaluate, image, image, dialect="none")
+    raises(basin.ArgumentError, "may be 3 planes or 3 channels", model.segment, numpy.zeros((3, 30, 30)))
+    labels = numpy.zeros((30, 30), int)
+    raises(basin.ArgumentError, "pixels, but its truth", basin.evaluate, labels, labels[:20])
+    raises(basin.OptionError, "dialect", basin.evaluate, labels, labels, dialect="none")
     raises(basin.Error, "no such command", basin.run, "sing")
 
 

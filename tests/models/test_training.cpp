@@ -51,6 +51,16 @@ TEST_CASE("training: a stopped and resumed run ends with the same bytes as an un
   }
 }
 
+TEST_CASE("training: a damaged metrics.csv is reported before a resumed run goes on") {
+  const Folder folder;
+  run(folder.path(), few_steps(2), false);
+  write_bytes(folder / "metrics.csv", "x\n");
+  CHECK(contains(refusal([&] { run(folder.path(), few_steps(4), true); }),
+                 "metrics.csv: is damaged: its first line does not name its columns"));
+  std::filesystem::remove(folder / "metrics.csv");
+  CHECK_NOTHROW(run(folder.path(), few_steps(4), true));
+}
+
 TEST_CASE("training: a run resumed on a GPU uses the cuDNN algorithms that were chosen before the stop" *
           skip_without_gpu()) {
   for (const Exec& exec : deterministic_execs()) {

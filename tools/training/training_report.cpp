@@ -43,7 +43,7 @@ std::vector<Column> read_metrics(const std::filesystem::path& path) {
 
 const std::vector<double>& values_of(const std::vector<Column>& table, const std::string& name) {
   const auto at = std::find_if(table.begin(), table.end(), [&](const Column& c) { return c.name == name; });
-  BASIN_CHECK(at != table.end(), "metrics.csv has no column ", name);
+  if (at == table.end()) refuse("metrics.csv: is damaged: it has no column ", name);
   return at->values;
 }
 

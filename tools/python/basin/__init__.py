@@ -89,12 +89,18 @@ class Model:
     def segment(self, image, channel_axis=None, details=False, **options):
         """Segments an image [H, W], [C, H, W] or [H, W, C] of integers or floats; returns its labels, int32 [H, W].
 
-        channel_axis: where the channels are; by default the first or last axis, whichever has at most 4 elements.
+        channel_axis: where the channels are; by default the first or last axis, whichever has at most 4 elements. It must
+        be given if the first axis has another number of elements than the model takes channels, because it may be a stack.
         details: return (labels, Details). Otherwise remarks are warnings of the class Remark.
         Options: those of `basin segment` that decide how an image becomes labels: scale, diameter, norm, tta, tiling, tile,
         overlap, min_size, max_size, exclude_edges, fill_holes, set, eps, threads and so on.
         """
-        described = _library.describe(_pixels(image, channel_axis))
+        pixels = _pixels(image, channel_axis)
+        shape = numpy.shape(image)
+        if channel_axis is None and pixels.ndim == 3 and shape[0] == len(pixels) != shape[-1] and shape[0] != self.channels:
+            raise ArgumentError(f"an image of shape {shape}: may be {shape[0]} planes or {shape[0]} channels, and the model "
+                                f"takes {self.channels}; segment planes one by one, or give channel_axis=0")
+        described = _library.describe(pixels)
         labels = numpy.empty(described.owner.shape[-2:], numpy.int32)
         given, count = _library.options_of(options)
         result = ctypes.c_void_p()
