@@ -1,7 +1,10 @@
 #include "kernels/conv/conv_plan_onednn.h"
 
 #include <bit>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <new>
 
 #include "kernels/conv/conv_onednn.h"
 #include "kernels/runtime/prepared_weights.h"
@@ -107,6 +110,13 @@ bool takes_winograd(const OneDnnProblem& k) {
          k.out_block == 16 && k.in >= 16 && k.out >= 16;
 }
 
+/// Throws std::bad_alloc where memory runs out: the library crashes if it cannot allocate the code that it generates.
+void check_spare_memory() {
+  constexpr size_t spare = size_t(16) << 20;
+  const std::unique_ptr<void, decltype(&std::free)> memory(std::malloc(spare), std::free);
+  if (!memory) throw std::bad_alloc();
+}
+
 /// The form of a reordered weight, in numbers that differ for different forms.
 std::vector<int64_t> numbers_of(const memory::desc& form) {
 #if DNNL_VERSION_MAJOR >= 3
@@ -165,6 +175,7 @@ void OneDnnPlan::execute(const Exec& exec, dnnl::stream& stream, const void* x, 
 }
 
 bool OneDnnPlan::make(const OneDnnProblem& key, algorithm a) {
+  check_spare_memory();
   const Descriptions d(key);
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
