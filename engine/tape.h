@@ -38,6 +38,11 @@ class Tape {
   const Exec& exec() const { return exec_; }
   bool training() const { return mode_ == Mode::train; }
 
+  /// Makes batch normalisations store the statistics of the batch in place of the running ones, so that those of
+  /// several processes can be combined.
+  void keep_batch_statistics() { keeps_batch_statistics_ = true; }
+  bool keeps_batch_statistics() const { return keeps_batch_statistics_; }
+
   /// While this object exists, a training tape evaluates: nothing is recorded, and batch normalisations use running
   /// statistics. For the frozen first layers of a network.
   class Evaluating {
@@ -121,6 +126,7 @@ class Tape {
 
   Exec exec_;
   Mode mode_;
+  bool keeps_batch_statistics_ = false;
   std::vector<Node> nodes_;
 };
 

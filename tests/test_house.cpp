@@ -50,6 +50,7 @@ const Fence fences[] = {
     {"zlib, Zstandard or Blosc", "(zlib|zstd|blosc)\\.h", "data/arrays/\\w+\\.cpp|tests/data/test_zarr\\.cpp", 2},
     {"the JSON library", "nlohmann/.*", "engine/json(_fwd)?\\.h", 2},
     {"CLI11", "CLI/.*", "tools/cli/options\\.cpp", 1},
+    {"MPI", "mpi\\.h", "tools/mpi\\.cpp", 1},
 };
 
 struct Source {

@@ -89,7 +89,7 @@ void Loader::work() {
     slot.ready = false;
     lock.unlock();
     try {
-      fill(slot.batch, step, workspace);
+      fill(slot.batch, step * options_.stride + options_.offset, workspace);
     } catch (...) {
       lock.lock();
       error_ = std::current_exception();

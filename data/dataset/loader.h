@@ -20,6 +20,7 @@ struct LoaderOptions {
   DrawBy draw_by = DrawBy::images;
   int64_t draws = 0;  // samples per epoch; 0: draws_per_epoch()
   uint64_t seed = 0;
+  int64_t stride = 1, offset = 0;  // prepares the batches of steps offset, offset + stride, ...: a rank's share of them
   Augmentation augment;
   bool raw = false;  // leave batches to be prepared on a GPU; not with whole_image
   int workers = 1;
@@ -48,7 +49,8 @@ int64_t steps_per_epoch(int64_t draws, int batch);
 /// allocated once and reused.
 class Loader {
  public:
-  /// Starts with the batch of step `first`. `examples` must outlive the loader. Throws if a thread cannot be started.
+  /// Starts with the batch of step `first`, or with batch `first` of its share. `examples` must outlive the loader.
+  /// Throws if a thread cannot be started.
   Loader(const std::vector<Example>& examples, const LoaderOptions&, MakeTargets, int64_t first = 0);
   ~Loader() { stop(); }
   Loader(const Loader&) = delete;
@@ -64,7 +66,7 @@ class Loader {
  private:
   struct Slot {
     LoadedBatch batch;
-    int64_t step = -1;  // the step whose batch it holds or will hold
+    int64_t step = -1;  // the step, counted within the share, whose batch it holds or will hold
     bool ready = false;
   };
   struct Workspace {  // of one worker

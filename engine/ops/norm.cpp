@@ -38,8 +38,9 @@ Tensor statistics_for(Tape& tape, const Var& x, const NormParameters& p) {
     stats = Tensor::empty(tape.exec(), {2, x.value.dim(1)}, dtype_of<T>);
     T *const mean = p.running_mean.data<T>(), *const var = p.running_var.data<T>();
     if (tape.training())
-      kernels::norm_statistics<X>(tape.exec(), x.value.features<const X>(), T(p.epsilon), T(p.momentum),
-                                  stats_of<T>(stats), mean, var);
+      kernels::norm_statistics<X>(tape.exec(), x.value.features<const X>(), T(p.epsilon),
+                                  tape.keeps_batch_statistics() ? T(1) : T(batch_norm_momentum), stats_of<T>(stats),
+                                  mean, var);
     else
       kernels::running_statistics<T>(tape.exec(), mean, var, x.value.dim(1), T(p.epsilon), stats_of<T>(stats));
   });

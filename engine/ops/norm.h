@@ -8,11 +8,14 @@
 
 namespace basin {
 
-/// A batch normalisation's parameters. epsilon and momentum as in PyTorch.
+/// How far a batch moves the running statistics, as in PyTorch.
+constexpr double batch_norm_momentum = 0.1;
+
+/// A batch normalisation's parameters. epsilon as in PyTorch.
 struct NormParameters {
   Parameter gamma, beta;
   Tensor running_mean, running_var;
-  double epsilon = 1e-5, momentum = 0.1;
+  double epsilon = 1e-5;
 };
 /// relu(batch norm(x)), which can be recomputed. Saves x and the statistics.
 Var norm_relu(Tape&, const Var& x, const NormParameters&);

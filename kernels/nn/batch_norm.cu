@@ -17,6 +17,21 @@ struct FirstValue {
   BASIN_HD Value operator()(int, int channel) const { return channel < x.c ? Value(x(0, channel, 0, 0)) : Value(0); }
 };
 
+/// A running statistic after one more batch.
+template <class T>
+BASIN_HD T blended(T running, T batch, T momentum) {
+  return momentum == 1 ? batch : running + momentum * (batch - running);
+}
+
+template <class T>
+struct UpdateRunning {
+  View<const T, 1> batch;
+  View<T, 1> running;
+  T momentum;
+
+  BASIN_HD void operator()(int64_t i) const { running(i) = blended(running(i), batch(i), momentum); }
+};
+
 /// Sums of (x - pivot) and of its square. The pivot avoids cancellation.
 struct Moments {
   template <class T>
@@ -44,8 +59,8 @@ struct FinishMoments {
     stats.mean[c] = T(mean);
     stats.inverse_std[c] = T(1 / sqrt(variance + double(epsilon)));
     const double unbiased = count > 1 ? variance * count / (count - 1) : variance;
-    running_mean[c] += momentum * (T(mean) - running_mean[c]);
-    running_var[c] += momentum * (T(unbiased) - running_var[c]);
+    running_mean[c] = blended(running_mean[c], T(mean), momentum);
+    running_var[c] = blended(running_var[c], T(unbiased), momentum);
   }
 };
 
@@ -136,6 +151,13 @@ void norm_statistics(const Exec& exec, FeatureView<const X> x, Arithmetic<X> eps
                   FinishMoments<X>{pivot, total.data(), pixels_per_channel(x), epsilon, momentum, stats, running_mean,
                                    running_var});
 }
+
+template <class T>
+void update_running(const Exec& exec, T momentum, View<const T, 1> batch, View<T, 1> running) {
+  BASIN_CHECK(batch.dim[0] == running.dim[0], "batch ", batch, ", running ", running);
+  for_each(exec, running.dim[0], UpdateRunning<T>{batch, running, momentum});
+}
+template void update_running<float>(const Exec&, float, View<const float, 1>, View<float, 1>);
 
 template <class X>
 void norm_relu(const Exec& exec, const NormInput<X>& in, FeatureView<X> out) {

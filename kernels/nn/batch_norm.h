@@ -15,11 +15,17 @@ struct NormStats {
   T* inverse_std = nullptr;  // 1 / sqrt(biased variance + epsilon)
 };
 
-/// The statistics of x over the batch. running = (1 - momentum) running + momentum batch, with the unbiased variance.
+/// The statistics of x over the batch. running += momentum (batch - running), with the unbiased variance; with a
+/// momentum of 1 the running statistics become exactly those of the batch.
 /// Same bits at any thread count.
 template <class X>
 void norm_statistics(const Exec&, FeatureView<const X> x, Arithmetic<X> epsilon, Arithmetic<X> momentum,
                      NormStats<Arithmetic<X>> stats, Arithmetic<X>* running_mean, Arithmetic<X>* running_var);
+
+/// The same update of running statistics [n] by those of a batch, as norm_statistics() leaves them with a momentum
+/// of 1.
+template <class T>
+void update_running(const Exec&, T momentum, View<const T, 1> batch, View<T, 1> running);
 
 /// One branch of a normalisation: its input, statistics and affine parameters.
 template <class X>

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 
 #include "engine/files.h"
@@ -31,7 +32,26 @@ std::vector<std::pair<const char*, const Tensor*>> tensors_of(const Checkpoint& 
   return all;
 }
 
-void refuse_changes(const Json& now, const Json& then, const std::string& file) {
+/// Whether a step averages over as many crops as before, but another number of ranks, or another --accumulate, splits
+/// them differently.
+bool splits_differently(const Json& now, const Json& then) {
+  const auto part = [](const Json& all) { return all.value("batch", int64_t(0)); };
+  const auto parts = [](const Json& all) { return all.value("accumulate", int64_t(1)); };
+  return part(now) != part(then) && part(now) * parts(now) == part(then) * parts(then);
+}
+
+void refuse_changes(Json now, const Json& then, const std::string& file) {
+  if (splits_differently(now, then)) {
+    std::fprintf(
+        stderr,
+        "the crops of a step are processed %lld at a time, before the stop %lld: batch normalisations see other "
+        "batches from here on\n",
+        now["batch"].get<long long>(), then["batch"].get<long long>());
+    for (const char* key : {"batch", "accumulate"}) {
+      now.erase(key);
+      if (then.contains(key)) now[key] = then[key];
+    }
+  }
   std::string changes;
   const auto text_of = [](const Json& all, const std::string& key) {
     return all.contains(key) ? to_text(all[key]) : "unset";

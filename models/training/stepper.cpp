@@ -31,6 +31,11 @@ Stepper::Stepper(const Exec& exec, Method& method, const StepperOptions& options
       sums_(Tensor::zeros(exec, {max_losses}, DType::f64)),
       seed_(Tensor::from<float>(exec, {1}, {1.f / float(options.accumulate)})) {
   BASIN_CHECK(options.accumulate > 0, "accumulate ", options.accumulate);
+  if (options.ranks) {
+    BASIN_CHECK(exec.device == Device::cpu && options.accumulate % options.ranks->count() == 0, "accumulate ",
+                options.accumulate, " on ", options.ranks->count(), " ranks");
+    together_.emplace(*options.ranks, method.params());
+  }
   options_.graph = options.graph && exec.device == Device::cuda && exec.stream && method.capturable();
   const StepState fresh;
   state_.copy_from_host(exec, &fresh);
@@ -49,7 +54,8 @@ void Stepper::start_average() {
 }
 
 void Stepper::step(const Batch& batch, int64_t step, double rate, double progress, int part) {
-  const Part which{part == 0, part + 1 == options_.accumulate};
+  const int parts = options_.accumulate / (together_ ? together_->ranks() : 1);
+  const Part which{part == 0, part + 1 == parts};
   kernels::begin_step(exec_, step, float(rate), float(method_.scheduled(progress)),
                       static_cast<StepState*>(state_.raw()));
   if (const Graph* graph = graph_for(batch, which)) return graph->run(exec_);
@@ -85,24 +91,17 @@ void Stepper::release() {
 void Stepper::put_step(const Batch& batch, Part part) {
   auto* state = static_cast<StepState*>(state_.raw());
   Params& params = method_.params();
-  if (part.first) params.gradients().zero(exec_);
   Tape tape(exec_);
-  const LossTerms loss = method_.loss(tape, batch, state);
-  const int count = int(loss.terms.size()) + 1;
-  BASIN_CHECK(count <= max_losses, "a method has ", loss.terms.size(), " losses; at most ", max_losses - 1,
-              " are supported");
-  if (names_.empty()) {
-    for (const auto& term : loss.terms)
-      names_.push_back(term.first);
-    names_.push_back("loss");
+  if (together_) {
+    together_->begin(part.first);
+    tape.keep_batch_statistics();
+  } else if (part.first) {
+    params.gradients().zero(exec_);
   }
-  const float* values[max_losses];
-  for (int k = 0; k + 1 < count; ++k)
-    values[k] = loss.terms[size_t(k)].second.value.data<const float>();
-  values[count - 1] = loss.total.value.data<const float>();
-  kernels::add_losses(exec_, values, count, sums_.data<double>());
-  kernels::note_bad(exec_, values[count - 1], 1, state);
+  const LossTerms loss = method_.loss(tape, batch, state);
+  add_losses(loss);
   tape.backward(loss.total, seed_);
+  if (together_) together_->combine();
 
   const auto note_bad = [&](const Tensor& t) {
     kernels::note_bad(exec_, t.data<const float>(), t.shape().size(), state);
@@ -124,6 +123,32 @@ void Stepper::put_step(const Batch& batch, Part part) {
                           average_values_.view<float, 1>());
   kernels::moving_average(exec_, options_.average, params.running().view<const float, 1>(),
                           average_running_.view<float, 1>());
+}
+
+/// Adds the losses of a batch to the sums, and notes if the total is NaN or infinite.
+void Stepper::add_losses(const LossTerms& loss) {
+  const int count = int(loss.terms.size()) + 1;
+  BASIN_CHECK(count <= max_losses, "a method has ", loss.terms.size(), " losses; at most ", max_losses - 1,
+              " are supported");
+  if (names_.empty()) {
+    for (const auto& term : loss.terms)
+      names_.push_back(term.first);
+    names_.push_back("loss");
+  }
+  const float* values[max_losses];
+  for (int k = 0; k + 1 < count; ++k)
+    values[k] = loss.terms[size_t(k)].second.value.data<const float>();
+  values[count - 1] = loss.total.value.data<const float>();
+  const auto add = [&](const float* const* all) {
+    kernels::add_losses(exec_, all, count, sums_.data<double>());
+    kernels::note_bad(exec_, all[count - 1], 1, static_cast<StepState*>(state_.raw()));
+  };
+  if (!together_) return add(values);
+  for (const std::vector<float>& row : together_->losses(values, count)) {
+    for (int k = 0; k < count; ++k)
+      values[k] = &row[size_t(k)];
+    add(values);
+  }
 }
 
 std::vector<double> Stepper::take_sums() {

@@ -1,16 +1,19 @@
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/graph.h"
 #include "engine/pool.h"
 #include "models/method.h"
+#include "models/training/data_parallel.h"
 
 namespace basin {
 
 struct StepperOptions {
-  bool graph = true;   // on a GPU: capture a step as a CUDA graph and launch it as a whole
-  int accumulate = 1;  // batches whose gradients are averaged before the parameters change
+  bool graph = true;       // on a GPU: capture a step as a CUDA graph and launch it as a whole
+  int accumulate = 1;      // batches whose gradients are averaged before the parameters change
+  Ranks* ranks = nullptr;  // on the CPU: share these batches, each rank taking every count()-th; null: one process
   kernels::AdamOptions adam = {};
   double clip = 0;     // largest norm of all gradients together; larger ones are scaled down to it; 0: no clipping
   double average = 0;  // decay of the moving average of the weights; 0: none
@@ -23,8 +26,9 @@ class Stepper {
  public:
   Stepper(const Exec&, Method&, const StepperOptions& = {});
 
-  /// Processes batch `part` of the `accumulate` batches of a step; the parameters change with the last one. Adds the
-  /// losses of the batch to the sums. `progress`: fraction of the training that is done. Nothing is copied to the host.
+  /// Processes batch `part` of the `accumulate` batches of a step, or of a rank's share of them; the parameters change
+  /// with the last one. Adds the losses of the batch, or of those of all ranks, to the sums. `progress`: fraction of
+  /// the training that is done. Nothing is copied to the host.
   void step(const Batch&, int64_t step, double rate, double progress = 0, int part = 0);
 
   /// The names of the losses, the total last; empty before the first step.
@@ -59,10 +63,12 @@ class Stepper {
   bool is_settled(Part) const;
   const Graph* graph_for(const Batch&, Part);
   void put_step(const Batch&, Part);
+  void add_losses(const LossTerms&);
 
   Exec exec_;
   Method& method_;
   StepperOptions options_;
+  std::optional<DataParallel> together_;
   Pool pool_;     // for the GPU's steps only, if exec has no pool: a captured graph keeps using the same addresses
   Pool* memory_;  // the pool that steps allocate from; null if it is not a Pool
   Tensor m_, v_;  // moments of Adam

@@ -106,6 +106,27 @@ struct StepImages {
   std::vector<std::string> images;
 };
 
+/// Throws one sentence that names the first rank whose text differs from that of rank 0.
+void check_equal(Ranks& ranks, const std::string& text) {
+  Fingerprint hash;
+  hash.add(std::as_bytes(std::span(text)));
+  const std::string mine = hash.digits();
+  std::string all(mine.size() * size_t(ranks.count()), ' ');
+  ranks.gather(mine.data(), mine.size(), all.data());
+  for (int r = 1; r < ranks.count(); ++r)
+    if (all.compare(size_t(r) * mine.size(), mine.size(), all, 0, mine.size()) != 0)
+      refuse("rank ", r, " has read other images, labels or settings than rank 0; give all ranks the same files");
+}
+
+/// The scores that rank 0 has computed, on every rank.
+ValidationScores scores_of_first(Ranks& ranks, const std::optional<ValidationScores>& mine) {
+  const ValidationScores own = mine.value_or(ValidationScores());
+  std::vector<ValidationScores> all(size_t(ranks.count()));
+  static_assert(std::is_trivially_copyable_v<ValidationScores>);
+  ranks.gather(&own, sizeof own, all.data());
+  return all[0];
+}
+
 std::string joined(const std::vector<std::string>& names) {
   std::string all;
   for (const std::string& n : names)
@@ -173,11 +194,15 @@ class Averaged {
 
 void train(const Exec& exec, Method& method, const std::vector<Example>& originals,
            const std::vector<Example>& validation, const TrainOptions& o, const RunFiles& files, bool resume) {
+  Ranks* const ranks = o.step.ranks;
+  const int rank = ranks ? ranks->rank() : 0, rank_count = ranks ? ranks->count() : 1;
+  const bool writes = rank == 0;
   const SampleSpec spec = method.sample_spec();
   if (o.crop % spec.multiple != 0 || o.crop < spec.multiple)
     refuse("--crop ", o.crop, ": expected a multiple of ", spec.multiple);
   const Json chosen = settings(o, exec, method, fingerprint(originals), fingerprint(validation));
   const std::vector<std::string> seen = image_fingerprints(originals);
+  if (ranks) check_equal(*ranks, to_text(chosen));
   std::vector<Example> scaled;
   if (o.segment.scale != 1) scaled = scaled_examples(originals, o.segment.scale);
   const std::vector<Example>& examples = o.segment.scale != 1 ? scaled : originals;
@@ -209,23 +234,25 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
     std::fprintf(stderr, "nothing to do: all %lld steps are already done\n", static_cast<long long>(at.step));
     return;
   }
-  if (o.accepted) o.accepted();
+  if (o.accepted && writes) o.accepted();
   if (at.step > 0)
     std::fprintf(stderr, "continues after step %lld of %lld\n", static_cast<long long>(at.step),
                  static_cast<long long>(o.steps));
   // A state is written before any model, so that models without a state are known to be from an older run.
-  if (at.step == 0) save_checkpoint(files.state(), exec, method.params(), at, chosen);
+  if (at.step == 0 && writes) save_checkpoint(files.state(), exec, method.params(), at, chosen);
 
   LoaderOptions load = loader_options(exec, method);
   load.batch = o.batch, load.crop = o.crop, load.draw_by = o.draw_by, load.draws = o.draws;
   load.seed = o.seed, load.augment = o.augment, load.workers = std::max(1, o.workers);
   if (exec.device != Device::cpu && o.workers == 0) load.workers = std::clamp(omp_get_max_threads() - 1, 1, 8);
-  const int accumulate = o.step.accumulate;
-  Loader loader(examples, load, target_maker(method), at.step * accumulate);
+  const int accumulate = o.step.accumulate, parts = accumulate / rank_count;
+  load.stride = rank_count, load.offset = rank;
+  Loader loader(examples, load, target_maker(method), at.step * parts);
   Feed feed(exec, loader);
-  MetricsFile metrics(files.metrics(), at.step);
+  std::optional<MetricsFile> metrics;
+  if (writes) metrics.emplace(files.metrics(), at.step);
   std::optional<EventFile> events;
-  if (o.tensorboard) events.emplace(files.events(), at.step);
+  if (o.tensorboard && writes) events.emplace(files.events(), at.step);
   Progress progress(at.step, o.steps);
   std::deque<StepImages> recent;
   // Memory of a step is idle between steps: free it, so that validation and saving do not need more on top of it.
@@ -239,13 +266,13 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
   for (int64_t step = at.step; step < o.steps; ++step) {
     recent.push_back({step, {}});
     if (recent.size() > remembered_steps) recent.pop_front();
-    for (int part = 0; part < accumulate; ++part) {
+    for (int part = 0; part < parts; ++part) {
       const Feed::Item& item = feed.next();
       recent.back().images.insert(recent.back().images.end(), item.stems.begin(), item.stems.end());
       stepper.step(item.batch, step, learning_rate(o.rate, step, o.steps), double(step) / double(o.steps), part);
-      if (step + 1 < o.steps || part + 1 < accumulate) feed.prefetch();
-      ++since_look, ++since_row;
+      if (step + 1 < o.steps || part + 1 < parts) feed.prefetch();
     }
+    since_look += accumulate, since_row += accumulate;
 
     const bool last = step + 1 == o.steps, save = last || (o.save_every > 0 && (step + 1) % o.save_every == 0);
     if (!save && since_look < check_every * accumulate) continue;
@@ -275,31 +302,34 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
     }
     since_row = 0;
     std::optional<ValidationScores> s;
-    if (scored) {
+    if (scored && writes) {
       const Averaged averaged(method.params(), stepper);
       s = validate(exec, method, validation, o, at.step);
       release();
       std::fprintf(stderr, "step %lld  validation AP50 %.4f  AP75 %.4f  AP90 %.4f  AP50:95 %.4f\n",
                    static_cast<long long>(at.step), s->ap50, s->ap75, s->ap90, s->ap);
       info["validation"] = to_json(*s);
-      if (s->ap > at.best) {
-        at.best = s->ap, at.best_step = at.step;
-        save_model(files.best(), exec, method, info);
-      }
+      if (s->ap > at.best) save_model(files.best(), exec, method, info);
+    }
+    if (scored) {
+      if (ranks) s = scores_of_first(*ranks, s);
+      if (s->ap > at.best) at.best = s->ap, at.best_step = at.step;
     }
     const auto add_score = [&](const char* name, double ValidationScores::*score) {
       row.values.emplace_back(name, s ? std::optional<double>((*s).*score) : std::nullopt);
     };
     add_score("val_AP50", &ValidationScores::ap50), add_score("val_AP75", &ValidationScores::ap75);
     add_score("val_AP90", &ValidationScores::ap90), add_score("val_AP50_95", &ValidationScores::ap);
-    {
-      const Averaged averaged(method.params(), stepper);
-      save_model(files.last(), exec, method, info);
+    if (writes) {
+      {
+        const Averaged averaged(method.params(), stepper);
+        save_model(files.last(), exec, method, info);
+      }
+      metrics->add(row);
+      if (events) events->add(to_event(row, double(std::time(nullptr))));
+      save_checkpoint(files.state(), exec, method.params(), at, chosen);
+      if (o.saved) o.saved();
     }
-    metrics.add(row);
-    if (events) events->add(to_event(row, double(std::time(nullptr))));
-    save_checkpoint(files.state(), exec, method.params(), at, chosen);
-    if (o.saved) o.saved();
     if (o.stop_after > 0 && at.step >= o.stop_after) return;
     if (o.patience > 0 && scored && at.step - at.best_step >= o.patience * o.validate_every) {
       std::fprintf(stderr, "training stops: no better score since step %lld\n", static_cast<long long>(at.best_step));

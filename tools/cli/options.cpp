@@ -14,6 +14,7 @@
 #include <set>
 
 #include "engine/json.h"
+#include "engine/ranks.h"
 #include "kernels/runtime/platform.h"
 #include "tools/cli/run_json.h"
 
@@ -110,6 +111,7 @@ struct OptionValues {
     }
   };
 
+  bool on_ranks = false;  // see runs_on_ranks()
   std::vector<std::pair<std::string, std::function<Json()>>> options;
   std::map<std::string, Alone> alone;
   std::map<std::string, std::vector<std::string>> choices;
@@ -240,8 +242,13 @@ Option Command::flag(const std::string& name, bool& value, const std::string& he
   return Option(app_->add_flag(name, value, help), values_.get());
 }
 
+void Command::runs_on_ranks() { values_->on_ranks = true; }
+
 void Command::runs(std::function<void()> work) {
   app_->callback([name = app_->get_name(), values = values_, work = std::move(work)] {
+    if (ranks_of_run() && !values->on_ranks)
+      refuse(name, ": runs in one process, but was started as ", ranks_of_run()->count(),
+             "; start it without mpirun, and share images among jobs by `segment --shard`");
     remember_settings(name, values->json());
     work();
   });

@@ -83,6 +83,8 @@ class Command {
   template <class T>
   Option add(const std::string& name, T& value, const std::string& help);
   Option flag(const std::string& name, bool& value, const std::string& help);
+  /// Lets several ranks run the command together. Other commands refuse to be started as several ranks.
+  void runs_on_ranks();
   /// Sets what the command does. The values of its options are first remembered for run.json.
   void runs(std::function<void()>);
 

@@ -6,6 +6,7 @@
 #include "data/dataset/loader.h"
 #include "engine/files.h"
 #include "engine/json.h"
+#include "engine/ranks.h"
 #include "models/inference/appearance.h"
 #include "models/inference/model_file.h"
 #include "models/registry.h"
@@ -118,8 +119,13 @@ void run(const TrainArguments& o) {
   if (exec.deterministic && exec.device != Device::cpu && !method->can_be_deterministic())
     refuse("--deterministic: on a GPU the method ", method->name(), " adds up gradients in a varying order");
   const SampleSpec wanted = method->sample_spec();
-  const int crop = o.crop.value_or(method->training_defaults().crop), batch = o.batch.value_or(defaults.batch);
-  const int accumulate = o.accumulate.value_or(defaults.accumulate);
+  const int crop = o.crop.value_or(method->training_defaults().crop);
+  // Ranks share a batch like the batches whose gradients one process averages.
+  const int whole_batch = o.batch.value_or(defaults.batch), shares = ranks_of_run() ? ranks_of_run()->count() : 1;
+  if (whole_batch % shares != 0)
+    refuse("--batch ", whole_batch, ": the ", shares, " ranks share a batch equally; give a multiple of ", shares);
+  if (shares > 1 && exec.device != Device::cpu) refuse("several ranks train on the CPU: give --device cpu");
+  const int batch = whole_batch / shares, accumulate = o.accumulate.value_or(defaults.accumulate) * shares;
   check_options(*method, crop, o.scale.value_or(1));  // before any image is read
   const Augmentation augment = parse_augmentation(o.augment.empty() ? defaults.augment : o.augment);
   const DrawBy draw_by = parse_draw_by(o.sampling);
@@ -161,10 +167,16 @@ void run(const TrainArguments& o) {
   if (o.data.ignore_label) t.ignore_label = *o.data.ignore_label;
   t.freeze_encoder = !o.freeze.empty();
   if (start.method) t.start = &start.method->params();
-  t.step = {.graph = !o.no_graph, .accumulate = accumulate, .adam = defaults.adam, .clip = o.clip, .average = o.ema};
+  t.step = {.graph = !o.no_graph,
+            .accumulate = accumulate,
+            .ranks = ranks_of_run(),
+            .adam = defaults.adam,
+            .clip = o.clip,
+            .average = o.ema};
   if (o.weight_decay) t.step.adam.weight_decay = *o.weight_decay;
 
-  const std::string crops = (accumulate > 1 ? std::to_string(accumulate) + " times " : "") + counted(t.batch, "crop");
+  const std::string crops = (accumulate > 1 ? std::to_string(accumulate) + " times " : "") + counted(t.batch, "crop") +
+                            (shares > 1 ? " on " + std::to_string(shares) + " ranks" : "");
   std::fprintf(stderr, "training on %s with %s, validating on %s with %s: %s of %s of %d x %d px, %s\n",
                counted(int64_t(train_set.size()), "image").c_str(), counted(objects(train_set), "object").c_str(),
                counted(int64_t(val_set.size()), "image").c_str(), counted(objects(val_set), "object").c_str(),
@@ -174,9 +186,10 @@ void run(const TrainArguments& o) {
   resolve_setting("model", method->name());
   resolve_setting("channels", channels);
   resolve_setting("epochs", o.steps > 0 ? Json(nullptr) : Json(t.steps / per_epoch));
-  resolve_setting("batch", batch);
+  resolve_setting("batch", whole_batch);
   resolve_setting("crop", crop);
-  resolve_setting("accumulate", accumulate);
+  resolve_setting("accumulate", accumulate / shares);
+  if (shares > 1) resolve_setting("ranks", shares);
   resolve_setting("scale", t.segment.scale);
   resolve_setting("lr", t.rate.rate);
   resolve_setting("schedule", to_string(t.rate.schedule));
@@ -208,6 +221,7 @@ void run(const TrainArguments& o) {
 
 void add_train(Command& program) {
   Command command = program.subcommand("train", "train a model on labelled images");
+  command.runs_on_ranks();
   auto o = std::make_shared<TrainArguments>();
   command
       .add("--data", o->data.data,
@@ -231,7 +245,7 @@ void add_train(Command& program) {
   const Option epochs =
       command.add("--epochs", o->epochs, "total number of epochs; default: the method's").within(1, max_count);
   command.add("--steps", o->steps, "total number of steps, instead of epochs").within(1, max_count).excludes(epochs);
-  command.add("--batch", o->batch, "crops per batch; default: the method's").within(1, 4096);
+  command.add("--batch", o->batch, "crops per batch, of all ranks together; default: the method's").within(1, 4096);
   command.add("--accumulate", o->accumulate, "batches whose gradients are averaged in one step; default: the method's")
       .within(1, 4096);
   command.add("--crop", o->crop, "side of a crop, px; default: the method's").within(8, 16384);

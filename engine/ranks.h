@@ -1,0 +1,29 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace basin {
+
+/// Processes that work on one task together, numbered 0 to count() - 1. All ranks call the functions below in the same
+/// order. If a rank ends or fails, the others end too.
+class Ranks {
+ public:
+  virtual ~Ranks() = default;
+  virtual int rank() const = 0;
+  virtual int count() const = 0;
+
+  /// Copies `bytes` bytes of each rank to `all` on every rank, those of rank 0 first.
+  virtual void gather(const void* mine, size_t bytes, void* all) = 0;
+  /// `mine` has `bytes` bytes for each rank. Copies those for this rank to `parts`, from rank 0 first.
+  virtual void exchange(const void* mine, size_t bytes, void* parts) = 0;
+
+  /// to[i] += mine[i] of rank 0, then of rank 1, and so on, with the rounding of a process that adds them in this
+  /// order. `to` holds the same values on all ranks before and after.
+  void add_in_order(const float* mine, float* to, int64_t n);
+};
+
+/// The ranks of this run, if it was started as several processes; otherwise null.
+Ranks* ranks_of_run();
+void set_ranks_of_run(Ranks*);
+
+}  // namespace basin

@@ -1,0 +1,46 @@
+#include "models/training/data_parallel.h"
+
+#include "engine/ops/norm.h"
+#include "kernels/nn/batch_norm.h"
+
+namespace basin {
+
+DataParallel::DataParallel(Ranks& ranks, Params& params) : ranks_(ranks), params_(params) {
+  const Exec cpu;
+  gradients_ = Tensor::zeros(cpu, params.gradients().shape());
+  running_ = Tensor::zeros(cpu, params.running().shape());
+}
+
+void DataParallel::begin(bool first) {
+  const Exec cpu;
+  if (first) gradients_.zero(cpu);
+  params_.gradients().zero(cpu);
+  running_.copy_from(cpu, params_.running());
+}
+
+void DataParallel::combine() {
+  const Exec cpu;
+  ranks_.add_in_order(params_.gradients().data<const float>(), gradients_.data<float>(), gradients_.shape().size());
+  params_.gradients().copy_from(cpu, gradients_);
+
+  const int64_t n = running_.shape().size();
+  std::vector<float> all(size_t(n * ranks_.count()));
+  ranks_.gather(params_.running().data<const float>(), size_t(n) * sizeof(float), all.data());
+  for (int r = 0; r < ranks_.count(); ++r)
+    kernels::update_running<float>(cpu, float(batch_norm_momentum), {all.data() + r * n, {int(n)}},
+                                   running_.view<float, 1>());
+  params_.running().copy_from(cpu, running_);
+}
+
+std::vector<std::vector<float>> DataParallel::losses(const float* const* values, int count) {
+  std::vector<float> mine, all(size_t(count * ranks_.count()));
+  for (int k = 0; k < count; ++k)
+    mine.push_back(*values[k]);
+  ranks_.gather(mine.data(), mine.size() * sizeof(float), all.data());
+  std::vector<std::vector<float>> rows;
+  for (auto row = all.begin(); row != all.end(); row += count)
+    rows.emplace_back(row, row + count);
+  return rows;
+}
+
+}  // namespace basin

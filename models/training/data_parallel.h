@@ -1,0 +1,30 @@
+#pragma once
+#include <vector>
+
+#include "engine/params.h"
+#include "engine/ranks.h"
+
+namespace basin {
+
+/// Combines what several ranks compute of one batch each, so that all of them go on as one process would that had
+/// processed the batches one after the other, in the order of the ranks: with the same bits of gradients, running
+/// statistics and losses. On the CPU. The tapes must keep_batch_statistics().
+class DataParallel {
+ public:
+  DataParallel(Ranks&, Params&);
+
+  int ranks() const { return ranks_.count(); }
+  /// Call it before the forward pass of a batch; `first`: of the first batch of a step.
+  void begin(bool first);
+  /// Call it after the backward pass. Afterwards gradients() contains the sum over the batches of the step so far.
+  void combine();
+  /// The losses of all ranks, in their order: [ranks][count].
+  std::vector<std::vector<float>> losses(const float* const* values, int count);
+
+ private:
+  Ranks& ranks_;
+  Params& params_;
+  Tensor gradients_, running_;  // over the batches so far
+};
+
+}  // namespace basin
