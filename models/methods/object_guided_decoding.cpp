@@ -245,7 +245,9 @@ GuidedMaps object_guided_oracle(const Labels& labels, int frame_height, int fram
       maps.offset.data<float>()[c * cells + at] = shifts.data<float>()[2 * k + c];
     }
   }
-  maps.boxes = decode_boxes(cpu, maps.heat, maps.size, maps.offset, {});
+  ObjectGuidedDecoding all;
+  all.max_objects = max_guided_objects + 1;
+  maps.boxes = decode_boxes(cpu, maps.heat, maps.size, maps.offset, all);
   std::vector<RoiBox> regions_of;
   std::vector<int32_t> ids;
   for (const ScoredBox& b : maps.boxes) {
