@@ -68,8 +68,10 @@ class Case:
         return rate * (step + 1) / self.warm_up if step < self.warm_up else rate
 
     def assignments(self):
-        return [f"{key}={value}" for key, value in
-                {**self.settings, "channels": self.channels, "normalisation": self.norm}.items()]
+        settings = {**self.settings, "channels": self.channels, "normalisation": self.norm}
+        if self.method == "og":
+            settings["crop"] = self.crop  # `train` takes it from --crop
+        return [f"{key}={value}" for key, value in settings.items()]
 
 
 CASES = {
