@@ -14,6 +14,7 @@ Ranks* ranks_of_run() { return of_run; }
 void set_ranks_of_run(Ranks* ranks) { of_run = ranks; }
 
 void Ranks::add_in_order(const float* mine, float* to, int64_t n) {
+  if (n == 0) return;
   // Each rank adds up one part of the values, so that it sends and receives about twice their size, however many ranks
   // there are.
   const int64_t part = (n + count() - 1) / count();

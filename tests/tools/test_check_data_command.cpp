@@ -55,7 +55,8 @@ TEST_CASE("check-data and train: a part of each set is held out") {
                               "train --data one --data two --val-fraction 0.5 --width 2 --crop 32 --batch 1 --steps 1 "
                               "--device cpu --report-images 0 --out run");
   CHECK_MESSAGE(contains(train.err, "validation: 2 images with labels"), train.err);
-  for (const Json& image : json_in(folder / "facts.json")["images"]) {
+  const Json facts = json_in(folder / "facts.json");
+  for (const Json& image : facts["images"]) {
     CAPTURE(image["image"].get<std::string>());
     const std::string name = std::filesystem::path(image["image"].get<std::string>()).filename().string();
     const size_t validation = train.err.find("validation: ");
