@@ -24,6 +24,7 @@ void DataParallel::combine() {
   params_.gradients().copy_from(cpu, gradients_);
 
   const int64_t n = running_.shape().size();
+  if (n == 0) return;
   std::vector<float> all(size_t(n * ranks_.count()));
   ranks_.gather(params_.running().data<const float>(), size_t(n) * sizeof(float), all.data());
   for (int r = 0; r < ranks_.count(); ++r)
