@@ -1,6 +1,8 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
+#include <vector>
 
 namespace basin {
 
@@ -21,6 +23,15 @@ class Ranks {
   /// order. `to` holds the same values on all ranks before and after.
   void add_in_order(const float* mine, float* to, int64_t n);
 };
+
+/// The value of rank 0, on every rank.
+template <class T>
+T value_of_first(Ranks& ranks, const T& mine) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  std::vector<T> all(size_t(ranks.count()));
+  ranks.gather(&mine, sizeof mine, all.data());
+  return all[0];
+}
 
 /// The ranks of this run, if it was started as several processes; otherwise null.
 Ranks* ranks_of_run();

@@ -49,8 +49,9 @@ std::vector<StackAxis> parse_axes(const std::string& text, int64_t images, const
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = char(std::toupper(static_cast<unsigned char>(text[i])));
     if (c == 'Y' || c == 'X') in_image += c;
-    if ((!in_image.empty() && c != 'Y' && c != 'X' && is_axis(c) && c != 'C') || in_image.starts_with('X') ||
-        in_image.size() > 2)
+    const bool is_turned = !std::string_view("YX").starts_with(in_image);
+    const bool follows_image = !in_image.empty() && is_axis(c) && c != 'C';
+    if (is_turned || follows_image)
       refuse(name, ": --axes ", text, ": the axes within an image, Y and X, come last and in this order");
     if (c == ' ' || c == ',' || c == 'Y' || c == 'X' || c == 'S') continue;
     if (!is_axis(c)) wrong();

@@ -1,5 +1,8 @@
 #include "models/training/data_parallel.h"
 
+#include <span>
+
+#include "engine/fingerprint.h"
 #include "engine/ops/norm.h"
 #include "kernels/nn/batch_norm.h"
 
@@ -42,6 +45,17 @@ std::vector<std::vector<float>> DataParallel::losses(const float* const* values,
   for (auto row = all.begin(); row != all.end(); row += count)
     rows.emplace_back(row, row + count);
   return rows;
+}
+
+void check_equal(Ranks& ranks, const std::string& text) {
+  Fingerprint hash;
+  hash.add(std::as_bytes(std::span(text)));
+  const std::string mine = hash.digits();
+  std::string all(mine.size() * size_t(ranks.count()), ' ');
+  ranks.gather(mine.data(), mine.size(), all.data());
+  for (int r = 1; r < ranks.count(); ++r)
+    if (all.compare(size_t(r) * mine.size(), mine.size(), all, 0, mine.size()) != 0)
+      refuse("rank ", r, " has read other images, labels or settings than rank 0; give all ranks the same files");
 }
 
 }  // namespace basin

@@ -1,4 +1,5 @@
 #pragma once
+#include <string>
 #include <vector>
 
 #include "engine/params.h"
@@ -26,5 +27,9 @@ class DataParallel {
   Params& params_;
   Tensor gradients_, running_;  // over the batches so far
 };
+
+/// Throws one sentence that names the first rank whose text, of its images, labels and settings, differs from that of
+/// rank 0.
+void check_equal(Ranks&, const std::string& text);
 
 }  // namespace basin

@@ -106,27 +106,6 @@ struct StepImages {
   std::vector<std::string> images;
 };
 
-/// Throws one sentence that names the first rank whose text differs from that of rank 0.
-void check_equal(Ranks& ranks, const std::string& text) {
-  Fingerprint hash;
-  hash.add(std::as_bytes(std::span(text)));
-  const std::string mine = hash.digits();
-  std::string all(mine.size() * size_t(ranks.count()), ' ');
-  ranks.gather(mine.data(), mine.size(), all.data());
-  for (int r = 1; r < ranks.count(); ++r)
-    if (all.compare(size_t(r) * mine.size(), mine.size(), all, 0, mine.size()) != 0)
-      refuse("rank ", r, " has read other images, labels or settings than rank 0; give all ranks the same files");
-}
-
-/// The scores that rank 0 has computed, on every rank.
-ValidationScores scores_of_first(Ranks& ranks, const std::optional<ValidationScores>& mine) {
-  const ValidationScores own = mine.value_or(ValidationScores());
-  std::vector<ValidationScores> all(size_t(ranks.count()));
-  static_assert(std::is_trivially_copyable_v<ValidationScores>);
-  ranks.gather(&own, sizeof own, all.data());
-  return all[0];
-}
-
 std::string joined(const std::vector<std::string>& names) {
   std::string all;
   for (const std::string& n : names)
@@ -312,7 +291,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
       if (s->ap > at.best) save_model(files.best(), exec, method, info);
     }
     if (scored) {
-      if (ranks) s = scores_of_first(*ranks, s);
+      if (ranks) s = value_of_first(*ranks, s.value_or(ValidationScores()));
       if (s->ap > at.best) at.best = s->ap, at.best_step = at.step;
     }
     const auto add_score = [&](const char* name, double ValidationScores::*score) {

@@ -102,8 +102,7 @@ void run(const TrainArguments& o) {
   if (start.method) refuse_other_shapes(o.finetune, *start.method, given);
   assignments.insert(assignments.end(), given.begin(), given.end());
   // A method may need to know the size of the samples that it was trained with.
-  if (o.crop && *o.crop % method->sample_spec().multiple != 0)
-    refuse("--crop ", *o.crop, ": expected a multiple of ", method->sample_spec().multiple);
+  if (o.crop) check_options(*method, *o.crop, o.scale.value_or(1));  // before a setting takes its value
   for (const Assignment& a : given)
     if (o.crop && a.key == "crop") refuse(a.origin, ": this setting is given twice, also by --crop ", *o.crop);
   if (o.crop && method->settings().has("crop"))

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <map>
-#include <utility>
 
 #include "data/files/csv.h"
 #include "engine/files.h"
@@ -14,13 +13,11 @@ namespace {
 
 fs::path table_of(const fs::path& folder, const std::string& stem) { return folder / (stem + table_suffix); }
 
-/// The first line of a table, which names its columns, and the others. Throws if there is none.
-std::pair<std::string, std::vector<std::string>> heading_and_rows(const fs::path& table) {
+/// The lines of a table, of which the first names its columns. Throws if there is none.
+std::vector<std::string> lines_of(const fs::path& table) {
   std::vector<std::string> lines = csv_lines(table);
   if (lines.empty()) refuse(table.string(), ": is empty");
-  std::string heading = std::move(lines.front());
-  lines.erase(lines.begin());
-  return {std::move(heading), std::move(lines)};
+  return lines;
 }
 
 /// The columns of the joined table, and for each heading that occurs where its columns are.
@@ -70,7 +67,7 @@ class Columns {
 void join_object_tables(const fs::path& folder, const std::vector<std::string>& stems, const fs::path& joined) {
   Columns columns;
   for (const std::string& stem : stems)
-    columns.add(heading_and_rows(table_of(folder, stem)).first);
+    columns.add(lines_of(table_of(folder, stem)).front());
   OutputFile file(joined);
   std::string text = "image";
   for (const std::string& name : columns.names())
@@ -78,12 +75,13 @@ void join_object_tables(const fs::path& folder, const std::vector<std::string>& 
   text += '\n';
   for (const std::string& stem : stems) {
     const fs::path path = table_of(folder, stem);
-    const auto [heading, rows] = heading_and_rows(path);
+    const std::vector<std::string> lines = lines_of(path);
+    const std::string& heading = lines.front();
     const std::string name = csv_field(stem) + ',';
     const bool whole = columns.is_whole(heading);
-    for (const std::string& row : rows) {
+    for (size_t k = 1; k < lines.size(); ++k) {
       text += name;
-      text += whole ? row : columns.placed(heading, row, path.string());
+      text += whole ? lines[k] : columns.placed(heading, lines[k], path.string());
       text += '\n';
       if (text.size() < size_t(1) << 20) continue;
       file.write(text);
