@@ -65,8 +65,11 @@ struct MapSpec {
 struct Instances {
   Labels labels;                          // where objects overlap, the one with the higher score is on top
   std::vector<float> scores;              // of objects 1, 2, ...; empty if the method gives none
-  std::optional<Planes> planes;           // one plane per object, if objects may share pixels
+  std::optional<Planes> planes = {};      // the whole mask of each object, if objects share pixels
   std::vector<std::string> remarks = {};  // sentences about objects that may be missing or wrong
+
+  /// Keeps the scores and masks of the objects with these numbers alone, after the labels were renumbered.
+  void keep(const std::vector<int32_t>& numbers);
 };
 
 /// How training samples are cut from images.
@@ -216,6 +219,8 @@ class Method {
   virtual bool supports_bfloat16() const { return false; }
   /// Whether instances have scores.
   virtual bool gives_scores() const { return false; }
+  /// Whether objects may share pixels, so that Instances::planes has what the labels cannot show.
+  virtual bool may_share_pixels() const { return false; }
   virtual std::unique_ptr<Predictor> predictor(const Exec&) const = 0;
   /// Decodes maps into instances. Maps whose memory is not shared are freed as soon as they are no longer needed,
   /// because an image may fill the memory.

@@ -37,7 +37,7 @@ struct Unpaired {
 ///   images/ and masks/       equal stems
 ///   <id>/images, <id>/masks  one image, and one mask per object (DSB 2018)
 ///   one folder               <stem>_img.* or <stem>.* with <stem>_masks.*; *_overlay.*, *_outlines.*, *_probability.*,
-///                            *_flow.* and *_flows.* are ignored
+///                            *_instances.*, *_flow.* and *_flows.* are ignored
 /// Hidden files and folders are ignored. Files are paired by name, never by order; the ".ome" of *.ome.tif is not part
 /// of a stem. Throws one sentence that names the files: an image without labels, labels without an image, two files
 /// with one stem, labels in an unsupported format, or images in two layouts at once; or the folder, if it contains no
@@ -48,8 +48,8 @@ std::vector<Pair> find_pairs(const std::filesystem::path&, std::vector<std::stri
 
 /// Labels by their stem, with or without images beside them: those of every layout that find_pairs knows; in a folder
 /// of files <stem>_masks.*, or if no name ends like that every label image except pictures of results (*_overlay.* and
-/// others, see find_pairs); or a single label image. An image without labels in a folder of files is not an error here.
-/// Otherwise throws like find_pairs.
+/// others, see find_pairs), and <stem>_instances.* (a stack of masks) of stems without another file; or a single file.
+/// An image without labels in a folder of files is not an error here. Otherwise throws like find_pairs.
 std::map<std::string, Pair> find_labels(const std::filesystem::path&);
 
 /// The path of a pair's labels: the label image, or the folder of binary masks.
@@ -97,7 +97,9 @@ std::string role_by_name(const std::filesystem::path&);
 std::string and_more(const std::vector<std::filesystem::path>&);
 /// The name without its extension and without a trailing "_img" or ".ome".
 std::string stem_of(const std::filesystem::path&);
-/// The stem that labels share with their image: without a trailing "_masks" or "_img".
+/// Whether the file holds a mask for each object, by its name *_instances.*.
+bool is_instances(const std::filesystem::path&);
+/// The stem that labels share with their image: without a trailing "_masks", "_instances" or "_img".
 std::string labels_stem(const std::filesystem::path&);
 
 /// The labels of a pair, which must have this size. Binary masks are numbered in the order of their file names; where

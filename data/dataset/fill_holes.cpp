@@ -74,4 +74,22 @@ Labels fill_holes(const Labels& labels) {
   return filled;
 }
 
+Planes fill_holes(const Planes& planes) {
+  Planes filled{planes.height, planes.width, {}};
+  HoleFiller filler;
+  for (const auto& object : planes.objects) {
+    const int64_t top = object.front().begin / planes.width, bottom = (object.back().end - 1) / planes.width;
+    const int rows = int(bottom - top + 1);
+    std::vector<int32_t> mask(size_t(rows) * size_t(planes.width));
+    for (const Planes::Run& run : object)
+      std::fill(mask.begin() + (run.begin - top * planes.width), mask.begin() + (run.end - top * planes.width), 1);
+    filler.fill(1, rows, planes.width, mask.data(), planes.width);
+    std::vector<Planes::Run>& runs = filled.objects.emplace_back();
+    const Planes one = masks_of({rows, planes.width, 1, std::move(mask)});
+    for (const Planes::Run& run : one.objects[0])
+      runs.push_back({run.begin + top * planes.width, run.end + top * planes.width});
+  }
+  return filled;
+}
+
 }  // namespace basin

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "data/files/labels.h"
+#include "data/files/planes.h"
 
 namespace basin {
 
@@ -11,6 +12,8 @@ namespace basin {
 /// with the smallest bounding box, the innermost; on a tie to the lower id. Background that reaches the image's border
 /// is not a hole.
 Labels fill_holes(const Labels&);
+/// The same for masks of their own, each by itself.
+Planes fill_holes(const Planes&);
 
 /// What fill_holes() consists of, for labels that are larger than memory: the holes of one object after the other are
 /// filled in place, in the order of filling_order().

@@ -30,7 +30,7 @@ std::string bare_name(const fs::path& path) {
 }
 bool is_derived(const fs::path& path) {
   const std::string s = bare_name(path);
-  constexpr std::string_view ends[] = {"_overlay", "_outlines", "_probability", "_flow", "_flows"};
+  constexpr std::string_view ends[] = {"_instances", "_overlay", "_outlines", "_probability", "_flow", "_flows"};
   return std::any_of(std::begin(ends), std::end(ends), [&](std::string_view end) { return ends_with(s, end); });
 }
 bool is_masks(const fs::path& path) { return ends_with(bare_name(path), "_masks"); }
@@ -151,8 +151,9 @@ std::vector<Pair> pair_flat(const fs::path& folder, std::vector<Unpaired>* unpai
 
 /// The label images of one folder, with or without images beside them.
 std::map<std::string, Pair> labels_of_folder(const fs::path& folder) {
-  std::vector<fs::path> files, others;
+  std::vector<fs::path> files, others, instances;
   for (const fs::path& file : entries_of(folder)) {
+    if (is_file(file) && is_instances(file) && has_label_extension(file)) instances.push_back(file);
     if (!is_file(file) || is_derived(file)) continue;
     (has_label_extension(file) ? files : others).push_back(file);
   }
@@ -166,6 +167,8 @@ std::map<std::string, Pair> labels_of_folder(const fs::path& folder) {
   }
   for (const fs::path& file : others)
     if ((!suffixed || is_masks(file)) && !by_stem.contains(labels_stem(file))) refuse_unread_labels(file);
+  for (const fs::path& file : instances)
+    if (!by_stem.contains(labels_stem(file))) insert_labels(by_stem, file);
   std::map<std::string, Pair> labels;
   for (const auto& [stem, file] : by_stem)
     labels[stem] = {stem, {}, {file}, false};
@@ -337,6 +340,8 @@ class Tree {
 
 }  // namespace
 
+bool is_instances(const fs::path& path) { return ends_with(bare_name(path), "_instances"); }
+
 bool is_label_folder(const fs::path& folder) {
   static const std::set<std::string> names{"masks", "mask", "labels", "label", "gt", "groundtruth", "ground_truth"};
   const fs::path path = without_slash(fs::absolute(folder).lexically_normal());
@@ -358,9 +363,10 @@ std::string stem_of(const fs::path& path) {
 }
 
 std::string labels_stem(const fs::path& path) {
-  constexpr std::string_view masks = "_masks";
   const std::string stem = bare_name(path);
-  return ends_with(stem, masks) ? stem.substr(0, stem.size() - masks.size()) : stem_of(path);
+  for (const std::string_view end : {"_masks", "_instances"})
+    if (ends_with(stem, end)) return stem.substr(0, stem.size() - end.size());
+  return stem_of(path);
 }
 
 std::vector<Pair> find_pairs(const fs::path& source, std::vector<std::string>* left_out,

@@ -115,7 +115,7 @@ Labels compact(int height, int width, std::vector<int64_t> ids) {
   return compact_ids(height, width, ids.data(), "label image");
 }
 
-Labels resized(const Labels& labels, int height, int width) {
+Labels resized(const Labels& labels, int height, int width, std::vector<int32_t>* kept) {
   const auto sources = [](int to, int from) {
     std::vector<size_t> all(static_cast<size_t>(to));
     for (int d = 0; d < to; ++d)
@@ -128,6 +128,14 @@ Labels resized(const Labels& labels, int height, int width) {
   for (const size_t y : rows)
     for (const size_t x : columns)
       ids.push_back(labels.ids[y * size_t(labels.width) + x]);
+  if (kept) {
+    std::vector<bool> present(size_t(labels.count) + 1);
+    for (const int64_t id : ids)
+      present[size_t(id)] = true;
+    kept->clear();
+    for (int32_t id = 1; id <= labels.count; ++id)
+      if (present[size_t(id)]) kept->push_back(id);
+  }
   return compact(height, width, std::move(ids));
 }
 

@@ -32,8 +32,8 @@ inline int nearest_source(int d, int old, int resized) {
 }
 
 /// Labels resized by centred nearest neighbours, see nearest_source(). Objects that lose all their pixels are removed;
-/// the others are renumbered in their order.
-Labels resized(const Labels&, int height, int width);
+/// the others are renumbered in their order. `kept`: is given the earlier numbers of the objects that are left.
+Labels resized(const Labels&, int height, int width, std::vector<int32_t>* kept = nullptr);
 
 /// Evidence that numbers are not labels.
 struct LabelEvidence {

@@ -29,6 +29,15 @@ void check_one_value(const Array& mask, const std::string& where) {
   });
 }
 
+/// The same pixels in runs that end where a row of the image does.
+std::vector<Planes::Run> within_rows(const std::vector<Planes::Run>& runs, int64_t width) {
+  std::vector<Planes::Run> spans;
+  for (const Planes::Run& run : runs)
+    for (int64_t begin = run.begin; begin < run.end; begin = spans.back().end)
+      spans.push_back({begin, std::min(run.end, (begin / width + 1) * width)});
+  return spans;
+}
+
 }  // namespace
 
 void Planes::add(const Array& mask, const std::string& where) {
@@ -50,6 +59,64 @@ void Planes::add(const Array& mask, const std::string& where) {
     }
   });
   if (!runs.empty()) objects.push_back(std::move(runs));
+}
+
+void append_run(std::vector<Planes::Run>& runs, int64_t begin, int64_t end) {
+  if (!runs.empty() && runs.back().end == begin)
+    runs.back().end = end;
+  else
+    runs.push_back({begin, end});
+}
+
+Planes masks_of(const Labels& labels) {
+  Planes planes{labels.height, labels.width, std::vector<std::vector<Planes::Run>>(size_t(labels.count))};
+  const int64_t pixels = int64_t(labels.ids.size());
+  for (int64_t i = 0; i < pixels;) {
+    const int64_t begin = i;
+    const int32_t id = labels.ids[size_t(i)];
+    while (i < pixels && labels.ids[size_t(i)] == id)
+      ++i;
+    if (id > 0) append_run(planes.objects[size_t(id) - 1], begin, i);
+  }
+  return planes;
+}
+
+Planes selected(const Planes& planes, const std::vector<int32_t>& numbers) {
+  Planes some{planes.height, planes.width, {}};
+  for (const int32_t number : numbers)
+    some.objects.push_back(planes.objects.at(size_t(number) - 1));
+  return some;
+}
+
+Planes resized(const Planes& planes, int height, int width) {
+  // The pixels that come from the source pixels [a, b) of an axis are [first[a], first[b]).
+  const auto first_from = [](int to, int from) {
+    std::vector<int64_t> first(size_t(from) + 1, to);
+    for (int d = to; d-- > 0;)
+      first[size_t(nearest_source(d, from, to))] = d;
+    for (size_t s = size_t(from); s-- > 0;)
+      first[s] = std::min(first[s], first[s + 1]);
+    return first;
+  };
+  const std::vector<int64_t> rows = first_from(height, planes.height), columns = first_from(width, planes.width);
+  Planes result{height, width, {}};
+  for (const auto& object : planes.objects) {
+    std::vector<Planes::Run>& runs = result.objects.emplace_back();
+    const std::vector<Planes::Run> spans = within_rows(object, planes.width);
+    for (auto first = spans.begin(); first != spans.end();) {
+      const int64_t row = first->begin / planes.width;
+      const auto last =
+          std::find_if(first, spans.end(), [&](const Planes::Run& s) { return s.begin / planes.width != row; });
+      for (int64_t y = rows[size_t(row)]; y < rows[size_t(row) + 1]; ++y)
+        for (auto span = first; span != last; ++span) {
+          const int64_t x0 = columns[size_t(span->begin - row * planes.width)];
+          const int64_t x1 = columns[size_t(span->end - row * planes.width)];
+          if (x0 < x1) append_run(runs, y * width + x0, y * width + x1);
+        }
+      first = last;
+    }
+  }
+  return result;
 }
 
 Labels flatten(const Planes& planes) {

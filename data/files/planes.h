@@ -24,6 +24,18 @@ struct Planes {
   void add(const Array& mask, const std::string& where);
 };
 
+/// Extends runs in raster order by the pixels [begin, end), which come after theirs. Neighbouring runs become one.
+void append_run(std::vector<Planes::Run>&, int64_t begin, int64_t end);
+
+/// The objects of a label image, each with a mask of its own.
+Planes masks_of(const Labels&);
+
+/// The objects with these numbers (1, 2, ...), in this order.
+Planes selected(const Planes&, const std::vector<int32_t>& numbers);
+
+/// Resized like resized(Labels): objects that lose all their pixels are left without a run.
+Planes resized(const Planes&, int height, int width);
+
 /// One label image of all objects, numbered in their order; where two share a pixel, the first keeps it. An object that
 /// keeps no pixel is lost.
 Labels flatten(const Planes&);

@@ -10,13 +10,6 @@ namespace {
 
 using OverlapPair = Overlap::Pair;
 
-int64_t foreground(const std::vector<int64_t>& area) {
-  int64_t sum = 0;
-  for (size_t k = 1; k < area.size(); ++k)
-    sum += area[k];
-  return sum;
-}
-
 /// For each true object the pair of greatest IoU, the first on a tie; null: it overlaps no prediction.
 std::vector<const OverlapPair*> best_prediction(const Overlap& table) {
   std::vector<const OverlapPair*> best(table.truth_area.size(), nullptr);
@@ -135,7 +128,7 @@ ImageScore score(const Overlap& table, std::span<const double> confidence) {
   }
 
   const double common = double(table.common_pixels);
-  const double both = double(table.truth_pixels + foreground(table.prediction_area));
+  const double both = double(table.truth_pixels + table.prediction_pixels);
   s.semantic_iou = {common, both - common};
   s.semantic_f1 = {2 * common, both};
   s.aji = aggregated_jaccard(table, found);

@@ -70,6 +70,29 @@ Overlap empty_table(int truths, int predictions) {
   return table;
 }
 
+/// The pixels of all objects, as one object; of none if there are none.
+Labels foreground(const Planes& planes) {
+  Labels any{planes.height, planes.width, 0, std::vector<int32_t>(size_t(planes.height) * size_t(planes.width), 0)};
+  for (const auto& object : planes.objects)
+    for (const Planes::Run& run : object) {
+      std::fill(any.ids.begin() + ptrdiff_t(run.begin), any.ids.begin() + ptrdiff_t(run.end), 1);
+      any.count = 1;
+    }
+  return any;
+}
+
+bool share_rows_and_columns(const Box& a, const Box& b) {
+  return a.left <= b.right && b.left <= a.right && a.top <= b.bottom && b.top <= a.bottom;
+}
+
+/// The number of pixels in both of two sorted lists of runs.
+int64_t common_pixels(const std::vector<Planes::Run>& a, const std::vector<Planes::Run>& b) {
+  int64_t pixels = 0;
+  for (auto i = a.begin(), j = b.begin(); i != a.end() && j != b.end(); i->end < j->end ? ++i : ++j)
+    pixels += std::max<int64_t>(0, std::min(i->end, j->end) - std::max(i->begin, j->begin));
+  return pixels;
+}
+
 }  // namespace
 
 Overlap overlap(const Labels& truth, const Labels& prediction) {
@@ -90,6 +113,7 @@ Overlap overlap(const Labels& truth, const Labels& prediction) {
     if (i > 0) table.truth_box[size_t(i)].add(int64_t(begin), int64_t(p), truth.width);
     if (j > 0) table.prediction_box[size_t(j)].add(int64_t(begin), int64_t(p), truth.width);
     if (i > 0) table.truth_pixels += length;
+    if (j > 0) table.prediction_pixels += length;
     if (i > 0 && j > 0) {
       table.common_pixels += length;
       runs.push_back({i, j, length});
@@ -109,21 +133,13 @@ Overlap overlap(const Labels& truth, const Labels& prediction) {
 
 Overlap overlap(const Planes& truth, const Labels& prediction) {
   // The areas and boxes of the predicted objects, and the pixels that they share with any true object.
-  const Labels foreground = [&] {
-    Labels any{truth.height, truth.width, 0, std::vector<int32_t>(size_t(truth.height) * size_t(truth.width), 0)};
-    for (const auto& object : truth.objects)
-      for (const Planes::Run& run : object) {
-        std::fill(any.ids.begin() + ptrdiff_t(run.begin), any.ids.begin() + ptrdiff_t(run.end), 1);
-        any.count = 1;
-      }
-    return any;
-  }();
-  const Overlap whole = overlap(foreground, prediction);
+  const Overlap whole = overlap(foreground(truth), prediction);
 
   Overlap table = empty_table(int(truth.objects.size()), prediction.count);
   table.prediction_area = whole.prediction_area;
   table.prediction_box = whole.prediction_box;
   table.truth_pixels = whole.truth_pixels;
+  table.prediction_pixels = whole.prediction_pixels;
   table.common_pixels = whole.common_pixels;
   table.truth_area[0] = whole.truth_area[0];
   table.from_planes = true;
@@ -136,6 +152,38 @@ Overlap overlap(const Planes& truth, const Labels& prediction) {
         if (const int32_t j = prediction.ids[size_t(p)]) row.add(j, 1);
     }
     row.flush(int32_t(k) + 1);
+  }
+  return table;
+}
+
+Overlap overlap(const Labels& truth, const Planes& prediction) {
+  Overlap table = overlap(prediction, truth);  // with the roles exchanged
+  std::swap(table.truth_area, table.prediction_area);
+  std::swap(table.truth_box, table.prediction_box);
+  std::swap(table.truth_pixels, table.prediction_pixels);
+  for (Overlap::Pair& pair : table.pairs)
+    std::swap(pair.truth, pair.prediction);
+  std::stable_sort(table.pairs.begin(), table.pairs.end(),
+                   [](const Overlap::Pair& a, const Overlap::Pair& b) { return a.truth < b.truth; });
+  table.from_planes = false;
+  return table;
+}
+
+Overlap overlap(const Planes& truth, const Planes& prediction) {
+  // The areas and boxes of either side come from a comparison with the pixels of the other.
+  const Overlap of_truth = overlap(truth, foreground(prediction));
+  Overlap table = overlap(foreground(truth), prediction);
+  table.truth_area = of_truth.truth_area;
+  table.truth_box = of_truth.truth_box;
+  table.from_planes = true;
+  table.pairs.clear();
+  Row row(table);
+  for (size_t i = 0; i < truth.objects.size(); ++i) {
+    for (size_t j = 0; j < prediction.objects.size(); ++j)
+      if (share_rows_and_columns(table.truth_box[i + 1], table.prediction_box[j + 1]))
+        if (const int64_t pixels = common_pixels(truth.objects[i], prediction.objects[j]))
+          row.add(int32_t(j) + 1, pixels);
+    row.flush(int32_t(i) + 1);
   }
   return table;
 }

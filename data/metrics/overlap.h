@@ -20,7 +20,8 @@ struct Overlap {
   std::vector<int64_t> truth_area, prediction_area;  // pixels of each id; [0] is the background
   std::vector<Box> truth_box, prediction_box;        // of each id; [0] is unused
   std::vector<Pair> pairs;                           // objects that share a pixel, by truth, then by prediction
-  int64_t truth_pixels = 0, common_pixels = 0;       // pixels in a true object; in a true and a predicted one
+  int64_t truth_pixels = 0, prediction_pixels = 0;   // pixels in any true object; in any predicted one
+  int64_t common_pixels = 0;                         // in a true and in a predicted one
   bool from_planes = false;                          // true objects may share pixels
 
   int truth_count() const { return int(truth_area.size()) - 1; }
@@ -31,8 +32,10 @@ struct Overlap {
 /// (true, predicted) ids: time proportional to pixels + pairs, memory to runs + objects.
 Overlap overlap(const Labels& truth, const Labels& prediction);
 
-/// The same for true objects that may share pixels. Time proportional to the pixels of the image plus those of the
-/// objects.
+/// The same for objects that may share pixels. Time proportional to the pixels of the image plus those of the objects,
+/// and for planes on both sides to the pairs of true and predicted objects.
 Overlap overlap(const Planes& truth, const Labels& prediction);
+Overlap overlap(const Labels& truth, const Planes& prediction);
+Overlap overlap(const Planes& truth, const Planes& prediction);
 
 }  // namespace basin

@@ -47,15 +47,4 @@ void check(const ObjectFilter& filter) {
     refuse("--max-size ", filter.max_size, ": expected at least --min-size ", filter.min_size);
 }
 
-Dropped filter_objects(const ObjectFilter& filter, Labels& labels, std::vector<float>& scores) {
-  if (!filter.does_anything()) return {};
-  std::vector<int32_t> kept;
-  const Dropped dropped = drop_objects(filter, labels, kept);
-  if (scores.empty()) return dropped;
-  for (size_t k = 0; k < kept.size(); ++k)
-    scores[k] = scores[size_t(kept[k]) - 1];
-  scores.resize(kept.size());
-  return dropped;
-}
-
 }  // namespace basin

@@ -33,7 +33,4 @@ Dropped drop_objects(const ObjectFilter&, Labels&, std::vector<int32_t>& kept);
 /// Throws if no object can have a size that the filter keeps.
 void check(const ObjectFilter&);
 
-/// Applies the filter, if it does anything, to labels and to the scores of their objects, which may be empty.
-Dropped filter_objects(const ObjectFilter&, Labels&, std::vector<float>& scores);
-
 }  // namespace basin

@@ -60,6 +60,36 @@ void PictureStack::commit() {
   writer_->tiff->commit();
 }
 
+void write_instances(const std::filesystem::path& path, const Planes& planes, const Stack& of_image) {
+  StackPlanes axes;
+  axes.stack.pixel_size = of_image.pixel_size;
+  axes.slices = std::max<int64_t>(1, int64_t(planes.objects.size()));
+  // Deflate needs a few bytes for every 258 equal ones, and for every run.
+  int64_t bytes = axes.slices * planes.height * planes.width / 64;
+  for (const auto& object : planes.objects)
+    bytes += 16 * int64_t(object.size());
+  raster::TiffWriter tiff(path, bytes > classic_limit);
+  std::vector<uint8_t> row(static_cast<size_t>(planes.width));
+  const std::vector<Planes::Run> none;
+  for (int64_t k = 0; k < axes.slices; ++k) {
+    const std::vector<Planes::Run>& runs = planes.objects.empty() ? none : planes.objects[size_t(k)];
+    auto run = runs.begin();
+    const auto row_of = [&](int y) -> const void* {  // asked for in order
+      const int64_t first = int64_t(y) * planes.width, end = first + planes.width;
+      std::fill(row.begin(), row.end(), uint8_t(0));
+      for (; run != runs.end() && run->begin < end; ++run) {
+        std::fill(row.begin() + (std::max(run->begin, first) - first), row.begin() + (std::min(run->end, end) - first),
+                  uint8_t(255));
+        if (run->end > end) break;  // it goes on in the next row
+      }
+      return row.data();
+    };
+    tiff.add({.height = planes.height, .width = planes.width, .channels = 1, .bits = 8, .row = row_of},
+             imagej_description(axes, 255), pixels_per_um(axes));
+  }
+  tiff.commit();
+}
+
 void LabelStack::add(const Labels& labels, const std::vector<int32_t>& numbers) {
   BASIN_CHECK(numbers.size() == size_t(labels.count), numbers.size(), " numbers of ", labels.count, " objects");
   if (runs_.empty()) height_ = labels.height, width_ = labels.width;

@@ -9,6 +9,7 @@
 
 #include "data/files/image.h"
 #include "data/files/labels.h"
+#include "data/files/planes.h"
 #include "data/files/stack_planes.h"
 #include "engine/plane_file.h"
 
@@ -32,6 +33,11 @@ class PictureStack {
   struct Writer;
   std::unique_ptr<Writer> writer_;
 };
+
+/// Writes a TIFF with one 8-bit image per object, 255 in its mask and 0 elsewhere, and the pixel size of the image; a
+/// single empty image if there are no objects. BigTIFF where 4 GB could be too little. Written under a temporary name
+/// and renamed. read_stack() reads it.
+void write_instances(const std::filesystem::path&, const Planes&, const Stack& of_image);
 
 /// A label image that may be larger than memory. read(step, part, to) gives the numbers of every step-th pixel of every
 /// step-th row: of a part of that lower resolution, in its pixels.

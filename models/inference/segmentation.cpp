@@ -4,7 +4,21 @@
 
 #include <cmath>
 
+#include "data/dataset/fill_holes.h"
+
 namespace basin {
+namespace {
+
+Dropped filter_instances(const ObjectFilter& filter, Instances& instances) {
+  if (!filter.does_anything()) return {};
+  std::vector<int32_t> kept;
+  const Dropped dropped = drop_objects(filter, instances.labels, kept);
+  instances.keep(kept);
+  if (instances.planes && filter.fill_holes) instances.planes = fill_holes(*instances.planes);
+  return dropped;
+}
+
+}  // namespace
 
 SegmentationPlan default_plan(const Method& method, const Json& info) {
   SegmentationPlan plan;
@@ -28,7 +42,7 @@ FoundObjects find_objects(const Exec& exec, const Method& method, const Predicto
     found.remarks.push_back(std::move(remark));
   for (const std::string& remark : s.instances.remarks)
     found.remarks.push_back(remark);
-  found.dropped = filter_objects(plan.filter, s.instances.labels, s.instances.scores);
+  found.dropped = filter_instances(plan.filter, s.instances);
   found.instances = std::move(s.instances);
   found.network_seconds = s.network_seconds, found.decode_seconds = s.decode_seconds;
   return found;

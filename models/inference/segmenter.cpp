@@ -161,7 +161,11 @@ Instances decode_to_size(const Exec& exec, const Method& method, Maps maps) {
 
 Instances at_size(Instances instances, int height, int width) {
   Labels& labels = instances.labels;
-  if (height > 0 && (labels.height != height || labels.width != width)) labels = resized(labels, height, width);
+  if (height <= 0 || (labels.height == height && labels.width == width)) return instances;
+  std::vector<int32_t> kept;
+  labels = resized(labels, height, width, &kept);
+  if (instances.planes) instances.planes = resized(*instances.planes, height, width);
+  instances.keep(kept);
   return instances;
 }
 

@@ -73,7 +73,8 @@ std::vector<float> field_of(const Exec&, const Method&, const Maps&);
 /// Decodes maps and brings the instances to the size that the maps ask for.
 Instances decode_to_size(const Exec&, const Method&, Maps);
 
-/// Resizes the labels by centred nearest neighbours if their size differs; a size of 0 leaves them unchanged.
+/// Resizes labels and masks by centred nearest neighbours if their size differs; a size of 0 leaves them unchanged.
+/// Objects without a visible pixel at that size are left out.
 Instances at_size(Instances, int height, int width);
 
 }  // namespace basin

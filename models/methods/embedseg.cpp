@@ -153,7 +153,9 @@ std::unique_ptr<Predictor> EmbedSeg::predictor(const Exec& exec) const {
 }
 
 Instances EmbedSeg::decode(const Exec& exec, Maps maps) const {
-  return {basin::decode(exec, maps["raw"], options_.decoding), {}, {}};
+  Instances found;
+  found.labels = basin::decode(exec, maps["raw"], options_.decoding, &found.planes);
+  return found;
 }
 
 Maps EmbedSeg::oracle(const Exec& exec, const Labels& labels) const {

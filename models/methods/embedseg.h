@@ -43,6 +43,7 @@ class EmbedSeg : public Method {
   /// The seed map: near 1 at the middle of an object, and falling to its border.
   std::string foreground_logit() const override { return "raw"; }
   int foreground_channel() const override { return 4; }
+  bool may_share_pixels() const override { return true; }
   std::unique_ptr<Predictor> predictor(const Exec&) const override;
   Instances decode(const Exec&, Maps) const override;
   Maps oracle(const Exec&, const Labels&) const override;

@@ -99,20 +99,29 @@ std::vector<float> smoothed(const std::vector<float>& map, int height, int width
   return all;
 }
 
-/// Renumbers the remaining ids in raster order.
-void renumber(Labels& labels, int32_t most) {
-  std::vector<int32_t> number(size_t(most) + 1, 0);
+/// Renumbers the remaining ids, of `count`, in raster order. Returns the new number of each id, or 0.
+std::vector<int32_t> renumber(Labels& labels, size_t count) {
+  std::vector<int32_t> number(count + 1, 0);
   for (int32_t& id : labels.ids) {
     if (id == 0) continue;
     int32_t& to = number[size_t(id)];
     if (to == 0) to = ++labels.count;
     id = to;
   }
+  return number;
+}
+
+std::vector<Planes::Run> runs_of(std::vector<int32_t>& pixels) {
+  std::sort(pixels.begin(), pixels.end());
+  std::vector<Planes::Run> runs;
+  for (const int32_t i : pixels)
+    append_run(runs, i, i + 1);
+  return runs;
 }
 
 }  // namespace
 
-Labels decode(const Exec& exec, const Tensor& raw, const EmbedSegDecoding& o) {
+Labels decode(const Exec& exec, const Tensor& raw, const EmbedSegDecoding& o, std::optional<Planes>* whole) {
   BASIN_CHECK(raw.shape().rank() == 3 && raw.dim(0) == 5, "maps ", raw.shape());
   BASIN_CHECK(o.grid > 1, "grid ", o.grid);
   const int height = raw.dim(1), width = raw.dim(2);
@@ -149,7 +158,8 @@ Labels decode(const Exec& exec, const Tensor& raw, const EmbedSegDecoding& o) {
   Labels labels{height, width, 0, std::vector<int32_t>(pixels, 0)};
   std::vector<uint8_t> claimed(pixels, 0);
   std::vector<int32_t> proposal;
-  int32_t id = 0;
+  std::vector<std::vector<int32_t>> objects;  // the accepted proposals
+  bool share_pixels = false;
   for (const int32_t j : order) {
     const size_t seed = size_t(pixel_of(j));
     if (!by_maxima) {
@@ -164,13 +174,20 @@ Labels decode(const Exec& exec, const Tensor& raw, const EmbedSegDecoding& o) {
     pointed_at.find(e_x[size_t(j)], e_y[size_t(j)], half_axis(2), half_axis(3), proposal);
     const auto free = std::count_if(proposal.begin(), proposal.end(), [&](int32_t i) { return !claimed[size_t(i)]; });
     const bool accepted = int64_t(proposal.size()) > o.min_size && double(free) > o.unclaimed * double(proposal.size());
-    if (accepted) ++id;
+    if (accepted) objects.push_back(proposal);
     for (const int32_t i : proposal) {
-      if (accepted) labels.ids[size_t(i)] = id;
+      int32_t& id = labels.ids[size_t(i)];
+      share_pixels = share_pixels || (accepted && id != 0);
+      if (accepted) id = int32_t(objects.size());
       if (accepted || !by_maxima) claimed[size_t(i)] = 1;
     }
   }
-  renumber(labels, id);
+  const std::vector<int32_t> number = renumber(labels, objects.size());
+  if (whole && share_pixels) {
+    *whole = Planes{height, width, std::vector<std::vector<Planes::Run>>(size_t(labels.count))};
+    for (size_t k = 0; k < objects.size(); ++k)
+      if (number[k + 1] > 0) (*whole)->objects[size_t(number[k + 1]) - 1] = runs_of(objects[k]);
+  }
   return labels;
 }
 

@@ -1,5 +1,8 @@
 #pragma once
+#include <optional>
+
 #include "data/files/labels.h"
+#include "data/files/planes.h"
 #include "engine/tensor.h"
 #include "kernels/embedding/objects.h"
 
@@ -25,7 +28,8 @@ struct EmbedSegDecoding {
 /// pixels i with exp(-sum exp(10 sigma_j) (e_i - e_j)^2) > 1/2, and an accepted proposal overwrites earlier objects.
 /// Objects are numbered in raster order of their first pixels. Exact; pixels are looked up by the points that they
 /// point to, so that a proposal costs little more than its own size. NaN is background.
-Labels decode(const Exec&, const Tensor& raw, const EmbedSegDecoding&);
+/// `whole`: is given the accepted proposals if some of them share pixels, each with all of its pixels.
+Labels decode(const Exec&, const Tensor& raw, const EmbedSegDecoding&, std::optional<Planes>* whole = nullptr);
 
 /// The raw maps of a perfect network for these labels: every pixel of an object points to its centre, seed
 /// probabilities are 1 and 0, and sigma is such that only points within half a pixel of the centre belong to the

@@ -335,9 +335,12 @@ Instances ObjectGuided::decode(const Exec& exec, Maps maps) const {
   std::vector<float> masks = maps["box_masks"].to_host<float>(exec);
   masks.resize(size_t(regions.points));  // the masks of the boxes left out come last
   const int height = maps.height > 0 ? maps.height : frame_height, width = maps.width > 0 ? maps.width : frame_width;
-  ScoredLabels found =
+  PaintedMasks found =
       paint(decode_masks(boxes, regions, masks, frame_height, frame_width, height, width, options_->decoding));
-  Instances instances{std::move(found.labels), std::move(found.scores), {}};
+  Instances instances{std::move(found.labels), std::move(found.scores), std::move(found.planes)};
+  if (found.hidden > 0)
+    instances.remarks.push_back("objects that lie entirely under others with higher scores are left out: " +
+                                std::to_string(found.hidden));
   if (!are_all)
     instances.remarks.push_back("only the " + std::to_string(boxes.size()) +
                                 " boxes with the highest scores are kept (max_objects); cut the image into smaller "

@@ -47,6 +47,7 @@ class ObjectGuided : public Method {
   bool gives_scores() const override { return true; }
   bool sees_whole_images() const override { return true; }
   bool sees_one_size() const override { return options_->resize; }
+  bool may_share_pixels() const override { return true; }
   std::unique_ptr<Predictor> predictor(const Exec&) const override;
   Instances decode(const Exec&, Maps) const override;
   Maps oracle(const Exec&, const Labels&) const override;

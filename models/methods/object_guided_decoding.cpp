@@ -111,6 +111,21 @@ double iou(const Instance& a, const Instance& b) {
   return double(common) / double(a.area + b.area - common);
 }
 
+std::vector<Planes::Run> runs_of(const Instance& object, int64_t width) {
+  std::vector<Planes::Run> runs;
+  for (int row = 0; row < object.height; ++row) {
+    const uint8_t* mask = object.mask.data() + size_t(row) * size_t(object.width);
+    const int64_t start = (object.y + row) * width + object.x;
+    for (int x = 0; x < object.width;) {
+      const int begin = x;
+      while (x < object.width && mask[x] == mask[begin])
+        ++x;
+      if (mask[begin]) append_run(runs, start + begin, start + x);
+    }
+  }
+  return runs;
+}
+
 }  // namespace
 
 GuidedObjects guided_objects(const Labels& labels, int max_objects) {
@@ -192,23 +207,24 @@ ScoredMasks decode_masks(const std::vector<ScoredBox>& boxes, const RoiList& reg
   return result;
 }
 
-ScoredLabels paint(const ScoredMasks& instances) {
-  std::vector<int64_t> ids(size_t(instances.height) * size_t(instances.width), 0);
-  for (size_t k = instances.objects.size(); k-- > 0;) {
-    const Instance& object = instances.objects[k];
-    for (int y = 0; y < object.height; ++y)
-      for (int x = 0; x < object.width; ++x)
-        if (object.mask[size_t(y) * size_t(object.width) + size_t(x)])
-          ids[size_t(object.y + y) * size_t(instances.width) + size_t(object.x + x)] = int64_t(k) + 1;
+PaintedMasks paint(const ScoredMasks& found) {
+  PaintedMasks painted;
+  Planes all{found.height, found.width, {}};
+  for (const Instance& object : found.objects)
+    all.objects.push_back(runs_of(object, found.width));
+  painted.labels = flatten(all);
+  painted.hidden = int(found.objects.size()) - painted.labels.count;
+  std::vector<bool> is_hidden(found.objects.size(), false);
+  if (painted.hidden > 0)
+    for (const size_t k : covered(all))
+      is_hidden[k] = true;
+  painted.planes = {found.height, found.width, {}};
+  for (size_t k = 0; k < found.objects.size(); ++k) {
+    if (is_hidden[k]) continue;
+    painted.scores.push_back(float(found.objects[k].score));
+    painted.planes.objects.push_back(std::move(all.objects[k]));
   }
-  std::vector<bool> visible(instances.objects.size() + 1, false);
-  for (const int64_t id : ids)
-    visible[size_t(id)] = true;
-  ScoredLabels result;
-  for (size_t k = 0; k < instances.objects.size(); ++k)
-    if (visible[k + 1]) result.scores.push_back(float(instances.objects[k].score));
-  result.labels = compact(instances.height, instances.width, std::move(ids));
-  return result;
+  return painted;
 }
 
 GuidedMaps object_guided_oracle(const Labels& labels, int frame_height, int frame_width) {

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "data/files/labels.h"
+#include "data/files/planes.h"
 #include "engine/ops/roi.h"
 
 namespace basin {
@@ -57,13 +58,14 @@ std::vector<ScoredBox> decode_boxes(const Exec&, const Tensor& heat, const Tenso
 ScoredMasks decode_masks(const std::vector<ScoredBox>& boxes, const RoiList& regions, const std::vector<float>& masks,
                          int frame_height, int frame_width, int height, int width, const ObjectGuidedDecoding&);
 
-/// A label image in which objects with higher scores cover those with lower ones, and the scores of its labels. Objects
-/// without a visible pixel are left out.
-struct ScoredLabels {
+/// A label image in which objects with higher scores cover those with lower ones.
+struct PaintedMasks {
   Labels labels;
-  std::vector<float> scores;
+  std::vector<float> scores;  // of objects 1, 2, ...
+  Planes planes;              // their whole masks
+  int hidden = 0;             // objects without a visible pixel, which are left out
 };
-ScoredLabels paint(const ScoredMasks&);
+PaintedMasks paint(const ScoredMasks&);
 
 /// The network's output for an image resized to a frame.
 struct GuidedMaps {

@@ -1,8 +1,12 @@
+#include <algorithm>
 #include <optional>
+#include <random>
 
 #include "data/arrays/npy.h"
 #include "data/dataset/dataset.h"
+#include "data/dataset/fill_holes.h"
 #include "data/metrics/metrics.h"
+#include "data/objects/write_stack.h"
 #include "kernels/runtime/platform.h"
 #include "tests/support/file_support.h"
 #include "tests/support/score_support.h"
@@ -135,15 +139,130 @@ TEST_CASE("planes: scores of true objects that share pixels") {
 TEST_CASE("planes: planes made from a label image score the same as the label image") {
   for (unsigned seed = 0; seed < 10; ++seed) {
     const Labels truth = random_blocks(40, 30, 5, 0.8, seed), prediction = random_blocks(40, 30, 5, 0.8, seed + 60);
-    Planes planes{truth.height, truth.width, std::vector<std::vector<Planes::Run>>(size_t(truth.count))};
-    for (size_t p = 0; p < truth.ids.size(); ++p)
-      if (truth.ids[p]) planes.objects[size_t(truth.ids[p]) - 1].push_back({int64_t(p), int64_t(p) + 1});
+    const Planes planes = masks_of(truth), predicted = masks_of(prediction);
     CHECK(!share_pixels(planes));
     CHECK(flatten(planes).ids == truth.ids);
-    const ImageScore s = score(overlap(truth, prediction)), t = score(overlap(planes, prediction));
-    for (const Metric& m : metrics(Dialect::dsb2018))
-      CHECK_MESSAGE(m.value(s) == m.value(t), m.key);
+    const ImageScore s = score(overlap(truth, prediction));
+    for (const ImageScore& t :
+         {score(overlap(planes, prediction)), score(overlap(truth, predicted)), score(overlap(planes, predicted))})
+      for (const Metric& m : metrics(Dialect::dsb2018))
+        CHECK_MESSAGE(m.value(s) == m.value(t), m.key);
   }
+}
+
+namespace {
+
+/// Rectangles that may share pixels.
+Planes random_planes(int height, int width, int objects, unsigned seed) {
+  std::mt19937 rng(seed);
+  Planes planes{height, width, {}};
+  for (int k = 0; k < objects; ++k) {
+    const int y0 = int(rng() % unsigned(height)), x0 = int(rng() % unsigned(width));
+    const int y1 = std::min(height, y0 + 1 + int(rng() % 9)), x1 = std::min(width, x0 + 1 + int(rng() % 9));
+    std::vector<Planes::Run>& runs = planes.objects.emplace_back();
+    for (int y = y0; y < y1; ++y)
+      append_run(runs, int64_t(y) * width + x0, int64_t(y) * width + x1);
+  }
+  return planes;
+}
+
+std::vector<bool> pixels_of(const Planes& planes, size_t object) {
+  std::vector<bool> inside(size_t(planes.height) * size_t(planes.width), false);
+  for (const Planes::Run& run : planes.objects[object])
+    for (int64_t i = run.begin; i < run.end; ++i)
+      inside[size_t(i)] = true;
+  return inside;
+}
+
+}  // namespace
+
+TEST_CASE("planes: the overlap of masks that share pixels equals counting their pixels") {
+  for (unsigned seed = 0; seed < 10; ++seed) {
+    const Planes truth = random_planes(30, 20, 25, seed), prediction = random_planes(30, 20, 30, seed + 100);
+    const Overlap table = overlap(truth, prediction);
+    CHECK(table.from_planes);
+    std::vector<bool> any_true(600, false), any_predicted(600, false);
+    auto next = table.pairs.begin();
+    for (size_t i = 0; i < truth.objects.size(); ++i) {
+      const std::vector<bool> a = pixels_of(truth, i);
+      CHECK(table.truth_area[i + 1] == std::count(a.begin(), a.end(), true));
+      for (size_t p = 0; p < 600; ++p)
+        if (a[p]) any_true[p] = true;
+      for (size_t j = 0; j < prediction.objects.size(); ++j) {
+        const std::vector<bool> b = pixels_of(prediction, j);
+        int64_t common = 0, either = 0;
+        for (size_t p = 0; p < 600; ++p) {
+          common += a[p] && b[p], either += a[p] || b[p];
+          if (b[p]) any_predicted[p] = true;
+        }
+        if (common == 0) continue;
+        REQUIRE(next != table.pairs.end());
+        CHECK((next->truth == int32_t(i) + 1 && next->prediction == int32_t(j) + 1));
+        CHECK(next->pixels == common);
+        CHECK(next->iou == double(common) / double(either));
+        ++next;
+      }
+    }
+    CHECK(next == table.pairs.end());
+    int64_t common = 0;
+    for (size_t p = 0; p < 600; ++p)
+      common += any_true[p] && any_predicted[p];
+    CHECK(table.truth_pixels == std::count(any_true.begin(), any_true.end(), true));
+    CHECK(table.prediction_pixels == std::count(any_predicted.begin(), any_predicted.end(), true));
+    CHECK(table.common_pixels == common);
+  }
+  // Two predictions that share pixels and one true object, which only the better one matches.
+  const Planes twice{1, 8, {{{0, 4}}, {{0, 3}}}};
+  const Counts n = counts(score(overlap(boxes(1, 8, {{0, 1, 0, 4}}), twice)), 0.5, Dialect::stardist);
+  CHECK((n.true_positive == 1 && n.false_positive == 1 && n.false_negative == 0));
+  CHECK_THROWS_AS(overlap(twice, Planes{1, 9, {{{0, 4}}}}), Error);
+}
+
+TEST_CASE("planes: masks are resized and filled one by one") {
+  for (unsigned seed = 0; seed < 6; ++seed) {
+    const Planes planes = random_planes(23, 17, 12, seed);
+    for (const auto& [height, width] : std::vector<std::pair<int, int>>{{23, 17}, {9, 31}, {50, 5}, {40, 40}}) {
+      const Planes small = resized(planes, height, width);
+      REQUIRE(small.objects.size() == planes.objects.size());
+      for (size_t k = 0; k < planes.objects.size(); ++k) {
+        const Planes one = masks_of(resized(flatten(Planes{23, 17, {planes.objects[k]}}), height, width));
+        CHECK(small.objects[k] == (one.objects.empty() ? std::vector<Planes::Run>() : one.objects[0]));
+      }
+    }
+  }
+  // Two frames of 5 x 5 pixels in an image of 7 x 9, which share two pixels.
+  const auto frame = [](int y0, int x0) {
+    std::vector<Planes::Run> runs;
+    for (int y = 0; y < 5; ++y)
+      for (int x = 0; x < 5; ++x)
+        if (y == 0 || x == 0 || y == 4 || x == 4) append_run(runs, (y0 + y) * 9 + x0 + x, (y0 + y) * 9 + x0 + x + 1);
+    return runs;
+  };
+  const Planes filled = fill_holes(Planes{7, 9, {frame(0, 0), frame(2, 3)}});
+  std::vector<Planes::Run> square;
+  for (int y = 2; y < 7; ++y)
+    square.push_back({y * 9 + 3, y * 9 + 8});
+  CHECK(filled.objects[1] == square);
+  CHECK(selected(filled, {2}).objects == std::vector<std::vector<Planes::Run>>{square});
+}
+
+TEST_CASE("planes: a file of instances is read back, also without objects, with one, and with runs of several rows") {
+  const Folder f;
+  for (const int objects : {2, 40}) {
+    const Planes planes = random_planes(30, 20, objects, 7);
+    write_instances(f / "a_instances.tif", planes, {});
+    CHECK(read_stack(f / "a_instances.tif")->objects == planes.objects);
+  }
+  const Planes rows{3, 4, {{{0, 12}}, {{2, 9}, {11, 12}}}};
+  write_instances(f / "rows.tif", rows, {});
+  CHECK(read_stack(f / "rows.tif")->objects == rows.objects);
+  const Pair pair = find_labels(f / "a_instances.tif").at("a");
+  CHECK(std::get<Planes>(read_pair_objects(pair)).objects.size() == 40);
+  write_instances(f / "none.tif", Planes{3, 4, {}}, {});
+  CHECK(read_labels(f / "none.tif").count == 0);
+  write_instances(f / "one.tif", Planes{3, 4, {{{1, 3}}}}, {});
+  CHECK(read_labels(f / "one.tif").ids == std::vector<int32_t>{0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0});
+  CHECK(role_by_name(f / "a_instances.tif") == "a result");
 }
 
 TEST_CASE("metrics: the mean over subsets gives each subset the same weight") {

@@ -2,9 +2,11 @@
 
 #include "data/synth/synth.h"
 #include "engine/json.h"
+#include "models/inference/segmentation.h"
 #include "models/methods/vector_fields.h"
 #include "models/registry.h"
 #include "tests/support/command_support.h"
+#include "tests/support/fake_method.h"
 #include "tests/support/paths.h"
 #include "tests/support/support.h"
 
@@ -107,4 +109,32 @@ TEST_CASE("decoding: the noise rule is stored in the model's settings; true and 
   Json config = VectorFields(o).config();
   config["decoding"]["snap_noise"] = "sometimes";
   CHECK(contains(refusal([&] { make_method(config); }), "sometimes"));
+}
+
+TEST_CASE("decoding: masks and scores of objects follow their labels through a filter and another size") {
+  // A bar of 12 x 2 pixels in row 0 and 1, a single pixel, and a block that the bar covers with two of its pixels.
+  const auto found = [](const Exec&, const Maps&) {
+    const Planes planes{8, 12, {{{0, 24}}, {{6 * 12 + 1, 6 * 12 + 2}}, {{12, 14}, {24, 26}, {36, 38}}}};
+    return Instances{flatten(planes), {.9f, .8f, .7f}, planes};
+  };
+  const FakeMethod method(
+      {}, [](const Exec&, const Tensor&) { return Maps(); }, found);
+  Maps maps;
+  maps.height = 4, maps.width = 6;
+  const Instances half = decode_to_size({}, method, maps);
+  CHECK(half.labels.count == 2);  // the pixel in column 1 and row 6 is not looked at
+  CHECK(half.scores == std::vector<float>{.9f, .7f});
+  REQUIRE(half.planes);
+  CHECK(half.planes->objects == std::vector<std::vector<Planes::Run>>{{{0, 6}}, {{0, 1}, {6, 7}}});
+
+  const Image image{8, 12, 1, PixelType::u8, std::vector<std::byte>(8 * 12)};
+  const Source source(image, 1, {}, "x");
+  SegmentationPlan plan;
+  plan.filter.min_size = 2;
+  const FoundObjects kept = find_objects({}, method, *method.predictor({}), source, plan, 1);
+  CHECK(kept.dropped.too_small == 1);
+  CHECK(kept.instances.scores == std::vector<float>{.9f, .7f});
+  REQUIRE(kept.instances.planes);
+  CHECK(kept.instances.planes->objects.size() == 2);
+  CHECK(kept.instances.planes->objects[1].size() == 3);
 }

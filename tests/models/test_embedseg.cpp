@@ -148,10 +148,17 @@ TEST_CASE("EmbedSeg: a later object overwrites earlier ones unless most of it is
   CHECK(first(0, 11) == 1);
   CHECK(first(0, 16) == 0);
   CHECK(first(0, 45) == 2);
+  std::optional<Planes> none;
+  decode(cpu, Tensor::from(cpu, {5, 1, width}, raw), any_size(), &none);
+  CHECK(!none);  // the objects share no pixels
   raw[size_t(4 * width + 16)] = 1;
   raw[size_t(4 * width + 17)] = 8;  // proposes 12..22: 6 of 11 are left
-  const Labels second = decode(cpu, Tensor::from(cpu, {5, 1, width}, raw), any_size());
+  std::optional<Planes> whole;
+  const Labels second = decode(cpu, Tensor::from(cpu, {5, 1, width}, raw), any_size(), &whole);
   CHECK(second.count == 3);
+  // The first object keeps the pixels 12..15, which the second one covers in the labels.
+  REQUIRE(whole);
+  CHECK(whole->objects == std::vector<std::vector<Planes::Run>>{{{5, 16}}, {{12, 23}}, {{35, 46}}});
   CHECK(second(0, 11) == 1);
   CHECK(second(0, 12) == 2);
   raw[size_t(4 * width + 40)] = 2;  // a probability of .88

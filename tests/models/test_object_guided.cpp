@@ -111,17 +111,29 @@ TEST_CASE("object-guided: overlapping objects are suppressed, and the best of th
   REQUIRE(found.objects.size() == 2);
   CHECK(found.objects[0].score == .9);
   CHECK(found.objects[1].score == .6);
-  const ScoredLabels painted = paint(found);
+  const PaintedMasks painted = paint(found);
   CHECK(painted.labels.count == 2);
   CHECK(painted.labels(20, 32) == 1);
   CHECK(painted.labels(20, 50) == 2);
   CHECK(painted.scores == std::vector<float>{.9f, .6f});
+  CHECK(painted.hidden == 0);
+  // The second one keeps its whole mask, of 23 x 23 pixels, of which the first one covers 5 columns.
+  REQUIRE(painted.planes.objects.size() == 2);
+  int64_t whole = 0;
+  const int64_t visible = areas_of(painted.labels)[2];
+  for (const Planes::Run& run : painted.planes.objects[1])
+    whole += run.end - run.begin;
+  CHECK(whole == found.objects[1].area);
+  CHECK(whole == 23 * 23);
+  CHECK(visible == 23 * 18);
   o.max_overlap = .99;
   CHECK(paste(boxes, 1, 64, o, 64, 64).objects.size() == 3);
   // The second box is completely hidden by the first.
   o.max_overlap = 1;
-  const ScoredLabels hidden =
+  const PaintedMasks hidden =
       paint(paste({{{0, 20, 20, 20, 20}, .5}, {{0, 20, 20, 16, 16}, .4}, {{0, 50, 50, 8, 8}, .3}}, 1, 64, o, 64, 64));
   CHECK(hidden.labels.count == 2);
   CHECK(hidden.scores == std::vector<float>{.5f, .3f});
+  CHECK(hidden.planes.objects.size() == 2);
+  CHECK(hidden.hidden == 1);
 }

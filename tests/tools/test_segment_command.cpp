@@ -2,6 +2,7 @@
 #include <sstream>
 
 #include "data/files/image.h"
+#include "data/files/planes.h"
 #include "engine/json.h"
 #include "kernels/runtime/isa.h"
 #include "models/inference/model_file.h"
@@ -76,6 +77,23 @@ TEST_CASE("segment: scores are written beside the labels if the method gives the
   const Ran evaluated = run_basin(folder, "evaluate --pred out --truth out");
   CHECK_MESSAGE(evaluated.code == 0, evaluated.err);
   CHECK(contains(evaluated.out, "VOC_AP50"));
+  // The whole masks, which share pixels, have the same numbers and scores.
+  const Ran masks = run_basin(
+      folder,
+      "segment a.png --model og.safetensors --out whole --save instances,labels --device cpu --set confidence=0.2");
+  CHECK_MESSAGE(masks.code == 0, masks.err);
+  CHECK(read_bytes(folder / "whole/a_scores.csv") == scores);
+  const std::optional<Planes> instances = read_stack(folder / "whole/a_instances.tif");
+  REQUIRE(instances);
+  CHECK(share_pixels(*instances));
+  CHECK(flatten(*instances).ids == read_labels(folder / "whole/a_masks.png").ids);
+  fs::remove(folder / "whole/a_masks.png");
+  const Ran whole = run_basin(folder, "evaluate --pred whole --truth whole/a_instances.tif --json whole.json");
+  CHECK_MESSAGE(whole.code == 0, whole.err);
+  CHECK(json_in(folder / "whole.json")["metrics"]["VOC_AP95"]["pooled"] == 1);
+  const Ran refused = run_basin(folder, "segment a.png --model vf.safetensors --out no --save instances --device cpu");
+  CHECK(refused.code == 1);
+  CHECK(contains(refused.err, "--save instances"));
   const Ran tiled = run_basin(folder, "segment a.png --tile 256 --model og.safetensors" + more + "confidence=1");
   CHECK(tiled.code == 0);
   CHECK_MESSAGE(contains(tiled.err, "basin: --tile is not used: the network of og sees whole images\n"), tiled.err);

@@ -20,27 +20,28 @@ struct EvaluateArguments {
   int threads = 0;
 };
 
-void check_size(const LabelPair& pair, int height, int width, const Labels& prediction) {
-  if (height != prediction.height || width != prediction.width)
-    refuse(labels_path(pair.prediction).string(), ": ", prediction.width, " x ", prediction.height, " pixels, but ",
-           labels_path(pair.truth).string(), " has ", width, " x ", height);
+/// Those of a label image, or of a stack of masks if its name says that it is one.
+Objects predicted_objects(const Pair& prediction) {
+  if (is_instances(labels_path(prediction))) return read_pair_objects(prediction);
+  return read_pair_labels(prediction);
 }
 
 /// `notes`: what reading the labels changed or left out is added to them.
 ImageScore score_pair(const LabelPair& pair, bool with_confidence, NoteList& notes) {
-  const Labels prediction = read_pair_labels(pair.prediction);
-  notes.add(labels_path(pair.prediction).string(), prediction.notes);
-  const Objects objects = read_pair_objects(pair.truth);
-  if (const auto* truth = std::get_if<Labels>(&objects)) notes.add(labels_path(pair.truth).string(), truth->notes);
+  const Objects predictions = predicted_objects(pair.prediction), truths = read_pair_objects(pair.truth);
+  for (const auto& [file, objects] : {std::pair(pair.prediction, &predictions), std::pair(pair.truth, &truths)})
+    if (const auto* labels = std::get_if<Labels>(objects)) notes.add(labels_path(file).string(), labels->notes);
   const Overlap table = std::visit(
-      [&](const auto& truth) {
-        check_size(pair, truth.height, truth.width, prediction);
+      [&](const auto& truth, const auto& prediction) {
+        if (truth.height != prediction.height || truth.width != prediction.width)
+          refuse(labels_path(pair.prediction).string(), ": ", prediction.width, " x ", prediction.height,
+                 " pixels, but ", labels_path(pair.truth).string(), " has ", truth.width, " x ", truth.height);
         return overlap(truth, prediction);
       },
-      objects);
+      truths, predictions);
   std::vector<double> confidence;
-  if (with_confidence && prediction.count > 0)
-    confidence = read_confidence(confidence_path(pair.prediction), prediction.count, chosen_plane(pair.prediction));
+  if (const int count = table.prediction_count(); with_confidence && count > 0)
+    confidence = read_confidence(confidence_path(pair.prediction), count, chosen_plane(pair.prediction));
   return score(table, confidence);
 }
 
@@ -57,8 +58,12 @@ std::vector<ImageScore> score_pairs(const std::vector<LabelPair>& pairs, bool wi
   return scores;
 }
 
-/// The pairs of the planes that are scored: one, or each of two stacks.
+/// The pairs of the planes that are scored: one, or each of two stacks. Masks of objects are one plane.
 std::vector<LabelPair> chosen_planes(LabelPair pair, const PlaneChoice& choice) {
+  if (is_instances(labels_path(pair.prediction))) {
+    pair.truth.choice = choice;
+    return {pair};
+  }
   std::vector<Pair> truths{pair.truth}, predictions{pair.prediction};
   choose(truths, choice), choose(predictions, choice);
   if (truths.size() == 1 || predictions.size() == 1) {
@@ -136,7 +141,9 @@ void run(const EvaluateArguments& options) {
 void add_evaluate(Command& program) {
   Command command = program.subcommand("evaluate", "score predicted label images against true ones");
   const auto options = std::make_shared<EvaluateArguments>();
-  command.add("--pred", options->prediction, "predicted label images: a folder, or one file; may be repeated")
+  command
+      .add("--pred", options->prediction,
+           "predicted label images, or stacks of masks *_instances.tif: a folder, or one file; may be repeated")
       .repeatable()
       .required();
   command

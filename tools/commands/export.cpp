@@ -88,7 +88,8 @@ void run(const ExportArguments& o) {
     if (results.image && (labels.height != image.height || labels.width != image.width))
       refuse(labels_path(pair).string(), ": is ", labels.width, " x ", labels.height, " pixels, but its image ",
              results.path.string(), " is ", image.width, " x ", image.height);
-    const Dropped gone = filter_objects(o.filter, labels, results.scores);
+    std::vector<int32_t> kept;
+    const Dropped gone = drop_objects(o.filter, labels, kept);
     results.labels = &labels;
     ImageFiles files(fs::path(o.out) / stem);
     save_results(save, results, files);

@@ -55,11 +55,12 @@ Work prepare(const SegmentArguments& o, const fs::path& model_path) {
   work.plan = o.segmentation.plan(*work.model.method, work.model.info, o.model);
   work.save = {o.save.begin(), o.save.end()};
   check_kinds(work.save, method);
-  if (work.save.contains("scores") && !work.save.contains("labels"))
+  const bool saves_objects = work.save.contains("labels") || work.save.contains("instances");
+  if (work.save.contains("scores") && !saves_objects)
     refuse(
         "--save scores: the scores are those of the objects in a label image; save labels too: --save labels,scores");
   if (work.save.contains("table")) work.save.insert("csv");
-  if (work.save.contains("labels") && method.gives_scores()) work.save.insert("scores");
+  if (saves_objects && method.gives_scores()) work.save.insert("scores");
   work.choice = o.choice;
   work.stitch = o.stitch;
   if (!o.max_memory.empty()) work.max_memory = parse_bytes("--max-memory", o.max_memory);
@@ -208,7 +209,8 @@ void add_segment(Command& program) {
       .add(
           "--save", o->save,
           "what to write: labels (with scores if the method gives them), scores (of the objects; for vector fields and "
-          "es their mean foreground probability), zarr (labels as OME-Zarr), overlay, outlines, rois (ImageJ), geojson "
+          "es their mean foreground probability), instances (a mask for each object, of es and og, whose objects may "
+          "share pixels), zarr (labels as OME-Zarr), overlay, outlines, rois (ImageJ), geojson "
           "(QuPath), csv (measurements), table (those of all images in one file), npy (Cellpose), probability (of "
           "vector fields and es), flow (the field of vector fields as a picture), and maps of the network such as "
           "field "

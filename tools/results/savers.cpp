@@ -85,6 +85,13 @@ const std::vector<Saver>& savers() {
        {scores_suffix},
        [](R) { return scores_suffix; },
        [](P path, R r) { write_scores(path, r.object_scores()); }},
+      {"instances",
+       Needs::masks,
+       {"_instances.tif"},
+       [](R) { return "_instances.tif"; },
+       [](P path, R r) {
+         write_instances(path, r.planes ? *r.planes : masks_of(*r.labels), r.image ? r.image->stack : Stack());
+       }},
       {"zarr",
        Needs::labels,
        {zarr_masks_suffix},
@@ -139,6 +146,7 @@ bool can_save(const Saver& saver, const Method& method) {
   const bool has_foreground = !method.foreground_logit().empty();
   if (saver.needs == Needs::foreground) return has_foreground;
   if (saver.needs == Needs::scores) return has_foreground || method.gives_scores();
+  if (saver.needs == Needs::masks) return method.may_share_pixels();
   if (saver.needs == Needs::field) return !field_map(method).empty();
   return true;
 }

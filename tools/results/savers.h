@@ -20,6 +20,7 @@ class Results {
   std::filesystem::path path;      // of the image, or without one of the labels
   const Image* image = nullptr;    // as read; null: unknown
   const Labels* labels = nullptr;  // never null when it is saved
+  const Planes* planes = nullptr;  // the whole masks of the objects; null: they share no pixels
   std::vector<float> scores;       // of the objects, from the method; empty: none
   std::vector<float> foreground;   // probability of each pixel; empty: unknown
   std::vector<float> field;        // [2, height, width], x and y; empty: unknown
@@ -40,8 +41,9 @@ class Results {
 
 /// One kind of file that --save can name.
 struct Saver {
-  /// image: and labels; foreground: a probability; scores: the method's, or a foreground probability.
-  enum class Needs { labels, image, foreground, field, scores };
+  /// image: and labels; foreground: a probability; scores: the method's, or a foreground probability; masks: of a
+  /// method whose objects may share pixels.
+  enum class Needs { labels, image, foreground, field, scores, masks };
 
   const char* kind;
   Needs needs;
@@ -49,7 +51,7 @@ struct Saver {
   const char* (*suffix)(const Results&);
   void (*write)(const std::filesystem::path&, const Results&);
 };
-/// All of them: labels, scores, zarr, overlay, outlines, rois, geojson, csv, npy, probability, flow.
+/// All of them: labels, scores, instances, zarr, overlay, outlines, rois, geojson, csv, npy, probability, flow.
 const std::vector<Saver>& savers();
 
 /// Whether a method produces what a saver needs.

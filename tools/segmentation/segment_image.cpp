@@ -87,6 +87,7 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
   const double begin = clock_seconds();
   results.path = path, results.image = &source.image(), results.labels = &labels;
   results.scores = std::move(found.instances.scores);
+  if (found.instances.planes) results.planes = &*found.instances.planes;
   save_results(work.save, results, files);
   files.keep();
   remove_scratch(scratch_folder(files.path("")));  // of an interrupted run in blocks, which these results replace
