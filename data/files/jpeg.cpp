@@ -62,7 +62,8 @@ bool read_header(JpegCodec& codec, const unsigned char* bytes, size_t size) {
   jpeg_create_decompress(&codec.info);
   codec.info.client_data = &codec;
   jpeg_mem_src(&codec.info, bytes, size);
-  jpeg_save_markers(&codec.info, JPEG_APP0 + 1, 0xffff);
+  jpeg_save_markers(&codec.info, JPEG_APP0 + 1, 0xffff);  // Exif
+  jpeg_save_markers(&codec.info, JPEG_APP0 + 2, 0xffff);  // the multi-picture format
   jpeg_read_header(&codec.info, TRUE);
   const int channels = codec.info.num_components;
   codec.info.out_color_space = channels == 1 ? JCS_GRAYSCALE : channels == 3 ? JCS_RGB : JCS_CMYK;
@@ -86,6 +87,13 @@ int orientation_of(const jpeg_decompress_struct& info) {
     if (m->data_length > 6 && std::memcmp(m->data, "Exif\0\0", 6) == 0)
       return exif_orientation(m->data + 6, m->data_length - 6);
   return 1;
+}
+
+/// Whether the file has an index of several pictures (CIPA DC-007, files *.mpo).
+bool has_more_pictures(const jpeg_decompress_struct& info) {
+  for (jpeg_saved_marker_ptr m = info.marker_list; m; m = m->next)
+    if (m->marker == JPEG_APP0 + 2 && m->data_length > 4 && std::memcmp(m->data, "MPF\0", 4) == 0) return true;
+  return false;
 }
 
 /// Converts Adobe's CMYK, stored as 255 - ink, to RGB.
@@ -125,6 +133,7 @@ Decoded read_jpeg(const fs::path& path) {
   Decoded d;
   d.lossy = true;
   d.orientation = orientation_of(codec.info);
+  if (has_more_pictures(codec.info)) d.notes.push_back("contains several pictures, of which the first is read");
   d.pixels = allocate(path, ElementType::u8, codec.info.output_height, codec.info.output_width, channels);
   if (!read_rows(codec, reinterpret_cast<unsigned char*>(d.pixels.bytes.data()),
                  d.pixels.bytes.size() / codec.info.output_height))

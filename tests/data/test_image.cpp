@@ -153,6 +153,12 @@ TEST_CASE("image: PNG, JPEG and BMP files from other programs are read") {
   for (const char* name : {"smooth.jpg", "smooth_progressive.jpg"})
     check_smooth_file(name, 3);
   check_smooth_file("smooth_grey.jpg", 1);
+  // The index of a second picture, as cameras with two lenses write it, behind the first marker.
+  const Folder folder;
+  const std::string one = read_bytes(samples / "smooth.jpg"), index{"\xff\xe2\0\x08MPF\0xx", 10};
+  const Image both = read_image(write_bytes(folder / "two.jpg", one.substr(0, 2) + index + one.substr(2)));
+  CHECK(both.notes == std::vector<std::string>{"contains several pictures, of which the first is read"});
+  CHECK(read_image(samples / "smooth.jpg").notes.empty());
   const Image bits = read_image(samples / "bits.png");
   REQUIRE(bits.channels == 1);
   CHECK(bits.as<uint8_t>()[0] == 0);

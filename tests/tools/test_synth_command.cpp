@@ -103,6 +103,16 @@ TEST_CASE("synth: the command requires an empty folder") {
   CHECK(!fs::exists(out + "/run.json"));
 }
 
+TEST_CASE("synth: labels without their image do not remain where the disk is full") {
+  const Folder folder;
+  const Ran ran =
+      run_basin(folder, "synth --kind bacteria --count 2 --size 256 --out out", "trap '' XFSZ; ulimit -f 20;");
+  CHECK(ran.code == 1);
+  CHECK_MESSAGE(contains(ran.err, "_img.png"), ran.err);
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "out"))
+    FAIL_CHECK(entry.path().string());
+}
+
 TEST_CASE("synth: the command refuses invalid options") {
   const SynthFolder folder;
   const fs::path log = folder.path / "log";

@@ -16,8 +16,10 @@
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
+#include "tools/results/result_files.h"
 
 namespace basin::tools {
+namespace fs = std::filesystem;
 namespace {
 
 const std::map<std::string, SynthKind> kinds{{"bacteria", SynthKind::bacteria},
@@ -75,8 +77,10 @@ void synth(SynthArguments settings) {
     try {
       const Synthetic made = make_synthetic(options, index);
       const std::string stem = fmt::format("{}_{:03}", settings.kind, index);
-      write_labels(settings.out / (stem + masks_suffix(made.labels)), made.labels);
-      write_png(settings.out / (stem + "_img.png"), made.image);
+      ImageFiles files(settings.out / stem);
+      files.write(masks_suffix(made.labels), [&](const fs::path& file) { write_labels(file, made.labels); });
+      files.write("_img.png", [&](const fs::path& file) { write_png(file, made.image); });
+      files.keep();
       objects += made.labels.count;
     } catch (...) {
       if (!failed.exchange(true)) failure = std::current_exception();
