@@ -6,9 +6,10 @@ namespace basin {
 
 /// The targets of the spatial embedding loss, for N crops with up to K objects each.
 struct InstanceTargets {
-  Tensor labels;  // i32 [N, H, W], compact
+  Tensor labels;  // i32 [N, L, H, W], compact
   Tensor area;    // i32 [N, K]
   Tensor box;     // i32 [N, K, 4]
+  Tensor layer;   // i32 [N, K]
   Tensor count;   // i32 [N]
   Tensor centre;  // f64 [N, K, 2]
 

@@ -18,7 +18,7 @@ BASIN_HD T gaussian_exponent(T s_x, T s_y, T dx, T dy) {
 template <class T>
 struct Gaussians {
   View<const T, 4> raw;             // [N, 5, H, W]
-  View<const int32_t, 3> labels;    // [N, H, W]
+  View<const int32_t, 4> labels;    // [N, L, H, W]
   ObjectTable table;                // [N, K]
   View<const double, 3> centre_px;  // [N, K, 2]
   int grid;
@@ -35,6 +35,8 @@ struct Gaussians {
   BASIN_HD int64_t pixels() const { return int64_t(height()) * width(); }
   BASIN_HD int pieces() const { return piece_box.dim[2]; }
   BASIN_HD bool has(int n, int k) const { return k < table.count(n) && table.area(n, k) > 0; }
+  /// Row y of the layer that contains object k: the object's pixels have the label k + 1.
+  BASIN_HD const int32_t* labels_of(int n, int k, int y) const { return &labels(n, table.layer(n, k), y, 0); }
   BASIN_HD T exponent(int n, int k, T e_x, T e_y) const {
     return gaussian_exponent(s(n, k, 0), s(n, k, 1), e_x - centre(n, k, 0), e_y - centre(n, k, 1));
   }
@@ -102,9 +104,10 @@ struct SigmaOfRow {
 
   BASIN_HD void operator()(int64_t i) const {
     with_row(g, i, [&](int n, int k, int y, int first, int last) {
+      const int32_t* label = g.labels_of(n, k, y);
       double sum[2] = {};
       for (int x = first; x <= last; ++x)
-        if (g.labels(n, y, x) == k + 1)
+        if (label[x] == k + 1)
           for (int c = 0; c < 2; ++c)
             sum[c] += double(g.raw(n, 2 + c, y, x));
       sums[2 * i] = sum[0];
@@ -141,9 +144,10 @@ struct NearestOfRow {
 
   BASIN_HD void operator()(int64_t i) const {
     with_row(g, i, [&](int n, int k, int y, int first, int last) {
+      const int32_t* label = g.labels_of(n, k, y);
       T u = T(1e30);
       for (int x = first; x <= last; ++x)
-        if (g.labels(n, y, x) == k + 1) {
+        if (label[x] == k + 1) {
           const T of_pixel = g.exponent_at(n, k, y, x);
           if (of_pixel < u) u = of_pixel;
         }

@@ -68,7 +68,8 @@ struct SumObject {
   }
 };
 
-/// A pixel's contribution to the seed and variance terms, and their gradient with respect to its sigma and seed.
+/// A pixel's contribution to the seed and variance terms, and their gradient with respect to its sigma and seed: the
+/// sum over the objects that it belongs to.
 template <class T>
 struct PixelTerms {
   Gaussians<T> g;
@@ -77,46 +78,62 @@ struct PixelTerms {
   View<T, 4> gradient;
 
   struct Pixel {
-    int n, y, x, k;
-    bool own;
-    double objects, area, d;
-  };
-  BASIN_HD Pixel pixel(int64_t i) const {
-    const int64_t row = quotient(i, g.width());
-    const int n = int(quotient(row, g.height())), y = int(row - int64_t(n) * g.height());
-    Pixel p{n, y, int(i - row * g.width()), 0, false, 1, 1, 0};
-    p.k = g.labels(n, y, p.x) - 1;
-    p.own = p.k >= 0 && g.has(n, p.k);
-    if (!p.own) return p;
-    p.objects = g.table.count(n);
-    p.area = g.table.area(n, p.k);
-    p.d = double(exp_of(-g.exponent_at(n, p.k, y, p.x)));
-    return p;
-  }
-  BASIN_HD void operator()(int64_t i, double (&t)[2]) const {
-    const Pixel p = pixel(i);
-    const double miss = double(Sigmoid<T>(g.raw(p.n, 4, p.y, p.x)).p) - p.d;
-    t[0] = (p.own ? o.foreground : 1) * miss * miss;
-    t[1] = 0;
-    for (int c = 0; c < 2 && p.own; ++c) {
-      const double off = double(g.raw(p.n, 2 + c, p.y, p.x)) - double(g.sigma(p.n, p.k, c));
-      t[1] += off * off / (2 * p.area * p.objects);
+    int n, y, x;
+
+    BASIN_HD Pixel(const Gaussians<T>& g, int64_t i) {
+      const int64_t row = quotient(i, g.width());
+      n = int(quotient(row, g.height()));
+      y = int(row - int64_t(n) * g.height());
+      x = int(i - row * g.width());
     }
+  };
+  /// Calls f(k, d of object k at the pixel) for each object that the pixel belongs to, and returns how many there are.
+  template <class F>
+  BASIN_HD int each_object(const Pixel& p, const F& f) const {
+    int found = 0;
+    for (int layer = 0; layer < g.labels.dim[1]; ++layer) {
+      const int k = g.labels(p.n, layer, p.y, p.x) - 1;
+      if (k < 0 || !g.has(p.n, k)) continue;
+      ++found;
+      f(k, double(exp_of(-g.exponent_at(p.n, k, p.y, p.x))));
+    }
+    return found;
+  }
+  BASIN_HD double off_mean(const Pixel& p, int k, int c) const {
+    return double(g.raw(p.n, 2 + c, p.y, p.x)) - double(g.sigma(p.n, k, c));
+  }
+
+  BASIN_HD void operator()(int64_t i, double (&t)[2]) const {
+    const Pixel p(g, i);
+    const double phi = double(Sigmoid<T>(g.raw(p.n, 4, p.y, p.x)).p), objects = g.table.count(p.n);
+    t[0] = t[1] = 0;
+    const int owners = each_object(p, [&](int k, double d) {
+      const double miss = phi - d, area = g.table.area(p.n, k);
+      t[0] += o.foreground * miss * miss;
+      for (int c = 0; c < 2; ++c) {
+        const double off = off_mean(p, k, c);
+        t[1] += off * off / (2 * area * objects);
+      }
+    });
+    if (owners == 0) t[0] = phi * phi;
   }
   BASIN_HD void operator()(int64_t i) const {
-    const Pixel p = pixel(i);
+    const Pixel p(g, i);
     const Sigmoid<T> phi(g.raw(p.n, 4, p.y, p.x));
-    const double per_seed = o.seed / (double(g.pixels()) * g.crops()) * (p.own ? o.foreground : 1);
-    gradient(p.n, 4, p.y, p.x) = T(2 * per_seed * (double(phi.p) - p.d) * double(phi.slope()));
-    for (int c = 0; c < 2; ++c) {
-      double d_sigma = 0;
-      if (p.own) {
-        const double off = double(g.raw(p.n, 2 + c, p.y, p.x)) - double(g.sigma(p.n, p.k, c));
-        const double of_mean = of_object[3 * (int64_t(p.n) * g.table.capacity() + p.k) + 1 + c];
-        d_sigma = (o.instance * of_mean + o.variance * off) / (p.area * p.objects * g.crops());
+    const double per_seed = o.seed / (double(g.pixels()) * g.crops()), objects = g.table.count(p.n);
+    double d_seed = 0, d_sigma[2] = {};
+    const int owners = each_object(p, [&](int k, double d) {
+      const double area = g.table.area(p.n, k);
+      d_seed += 2 * (per_seed * o.foreground) * (double(phi.p) - d) * double(phi.slope());
+      for (int c = 0; c < 2; ++c) {
+        const double of_mean = of_object[3 * (int64_t(p.n) * g.table.capacity() + k) + 1 + c];
+        d_sigma[c] += (o.instance * of_mean + o.variance * off_mean(p, k, c)) / (area * objects * g.crops());
       }
-      gradient(p.n, 2 + c, p.y, p.x) = T(d_sigma);
-    }
+    });
+    if (owners == 0) d_seed = 2 * per_seed * double(phi.p) * double(phi.slope());
+    gradient(p.n, 4, p.y, p.x) = T(d_seed);
+    for (int c = 0; c < 2; ++c)
+      gradient(p.n, 2 + c, p.y, p.x) = T(d_sigma[c]);
   }
 };
 
@@ -183,12 +200,12 @@ struct Value {
 }  // namespace
 
 template <class T>
-void instance_loss(const Exec& exec, View<const T, 4> raw, View<const int32_t, 3> labels, const ObjectTable& table,
+void instance_loss(const Exec& exec, View<const T, 4> raw, View<const int32_t, 4> labels, const ObjectTable& table,
                    View<const double, 3> centre, const InstanceLossOptions& o, T* value, View<T, 4> gradient) {
   const int crops = raw.dim[0], height = raw.dim[2], width = raw.dim[3], capacity = table.capacity();
-  BASIN_CHECK(raw.dim[1] == 5 && labels.dim[0] == crops && labels.dim[1] == height && labels.dim[2] == width &&
-                  raw.size() > 0 && table.area.dim[0] == crops && centre.dim[0] == crops && centre.dim[1] == capacity &&
-                  centre.dim[2] == 2 && (!gradient.data || gradient.size() == raw.size()),
+  BASIN_CHECK(raw.dim[1] == 5 && labels.dim[0] == crops && labels.dim[1] > 0 && labels.dim[2] == height &&
+                  labels.dim[3] == width && raw.size() > 0 && table.area.dim[0] == crops && centre.dim[0] == crops &&
+                  centre.dim[1] == capacity && centre.dim[2] == 2 && (!gradient.data || gradient.size() == raw.size()),
               "maps ", raw, ", labels ", labels, ", areas ", table.area, ", centres ", centre, ", gradient ", gradient);
   BASIN_CHECK(o.grid > 1 && o.slots_per_pixel > 0, "grid ", o.grid, ", slots per pixel ", o.slots_per_pixel);
   const int pieces = (width + piece_width - 1) / piece_width;
@@ -249,9 +266,9 @@ void instance_loss(const Exec& exec, View<const T, 4> raw, View<const int32_t, 3
   for_each(exec, int64_t(crops) * height * pieces, OffsetGradient<T>{g, slots, o.instance, gradient}, 32);
   for_each(exec, pixels, terms);
 }
-template void instance_loss<float>(const Exec&, View<const float, 4>, View<const int32_t, 3>, const ObjectTable&,
+template void instance_loss<float>(const Exec&, View<const float, 4>, View<const int32_t, 4>, const ObjectTable&,
                                    View<const double, 3>, const InstanceLossOptions&, float*, View<float, 4>);
-template void instance_loss<double>(const Exec&, View<const double, 4>, View<const int32_t, 3>, const ObjectTable&,
+template void instance_loss<double>(const Exec&, View<const double, 4>, View<const int32_t, 4>, const ObjectTable&,
                                     View<const double, 3>, const InstanceLossOptions&, double*, View<double, 4>);
 
 }  // namespace basin::kernels

@@ -14,14 +14,15 @@ struct InstanceLossOptions {
 };
 
 /// The loss of spatial embeddings (Neven et al., CVPR 2019; Lalit et al., EmbedSeg, Medical Image Analysis 81 (2022))
-/// for maps raw [N, 5, H, W] = o_x, o_y, sigma_x, sigma_y, seed, against labels [N, H, W] with compact ids.
+/// for maps raw [N, 5, H, W] = o_x, o_y, sigma_x, sigma_y, seed, against labels [N, L, H, W] with compact ids. Objects
+/// that share pixels lie in different layers; the background is where no layer has an object.
 ///
 /// A pixel (x, y) points to e = (x / (grid - 1) + tanh o_x, y / (grid - 1) + tanh o_y); phi = sigmoid(seed). An object
 /// k with the pixels S and the centre C (centre [N, K, 2], px; here in grid units) has sigma_k = mean of sigma over S,
 /// s = exp(10 sigma_k) for x and y, and at every pixel of its crop d = exp(-sum_c s_c (e_c - C_c)^2).
 ///   instance = mean over the objects of the Lovasz hinge of 2 d - 1 against S, over all pixels of the crop
 ///   variance = mean over the objects of the mean over S and both channels of (sigma - sigma_k)^2
-///   seed     = (sum over the background of phi^2 + foreground * sum over objects of (phi - d)^2) / (H W)
+///   seed     = (sum over the background of phi^2 + foreground * sum over objects and S of (phi - d)^2) / (H W)
 /// Each is the mean over the N crops; a crop without objects has only the seed term. No gradient flows through the
 /// centres, the sigma_k of the variance term or the d of the seed term.
 ///
@@ -31,7 +32,7 @@ struct InstanceLossOptions {
 /// round trip to the host. value is NaN if a map contains NaN, if an object is missing in the table, or if there are
 /// not enough slots.
 template <class T>
-void instance_loss(const Exec&, View<const T, 4> raw, View<const int32_t, 3> labels, const ObjectTable&,
+void instance_loss(const Exec&, View<const T, 4> raw, View<const int32_t, 4> labels, const ObjectTable&,
                    View<const double, 3> centre, const InstanceLossOptions&, T* value, View<T, 4> gradient);
 
 }  // namespace basin::kernels

@@ -54,7 +54,7 @@ struct PixelsNear {
   int32_t own;
 
   BASIN_HD PixelsNear(const Gaussians<T>& g, const PieceOfObject& at)
-      : label(&g.labels(at.n, at.y, 0)),
+      : label(g.labels_of(at.n, at.k, at.y)),
         e_x(&g.e(at.n, 0, at.y, 0)),
         e_y(&g.e(at.n, 1, at.y, 0)),
         centre_x(g.centre(at.n, at.k, 0)),

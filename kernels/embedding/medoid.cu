@@ -13,13 +13,12 @@ struct Pixel {
 
 /// One object within its bounding box.
 struct ObjectPixels {
-  View<const int32_t, 3> labels;
-  int n;
+  View<const int32_t, 2> labels;  // the layer that contains it
   int32_t label;
   int x0, y0, x1, y1;
 
-  BASIN_HD bool has(int y, int x) const { return labels(n, y, x) == label; }
-  BASIN_HD int64_t at(int y, int x) const { return (int64_t(n) * labels.dim[1] + y) * labels.dim[2] + x; }
+  BASIN_HD bool has(int y, int x) const { return labels(y, x) == label; }
+  BASIN_HD int64_t at(int y, int x) const { return int64_t(y) * labels.dim[1] + x; }
   /// Calls f(y, x) for each pixel of the object in raster order.
   template <class F>
   BASIN_HD void each(const F& f) const {
@@ -47,6 +46,7 @@ struct DistanceSum {
 };
 
 /// Kelley's cutting-plane method on the pixels of the object: the next pixel to try is the one with the smallest bound.
+/// bound: memory as large as the layer.
 BASIN_HD Pixel medoid(const ObjectPixels& object, Pixel start, double* bound) {
   constexpr double equal = 1e-10, tried = 1e300;
   object.each([&](int y, int x) { bound[object.at(y, x)] = 0; });
@@ -92,10 +92,10 @@ BASIN_HD Pixel nearest(const ObjectPixels& object, int twice_x, int twice_y) {
 }
 
 struct Centre {
-  View<const int32_t, 3> labels;
+  View<const int32_t, 4> labels;
   ObjectTable table;
   CentreKind kind;
-  double* bound;  // [N, H, W], for the medoid
+  double* bound;  // [N, L, H, W], for the medoid
   View<double, 3> centre;
 
   BASIN_HD void operator()(int64_t i) const {
@@ -104,7 +104,9 @@ struct Centre {
     to[0] = to[1] = 0;
     if (area == 0) return;
     const int32_t* box = table.box.data + 4 * i;
-    const ObjectPixels object{labels, n, k + 1, box[0], box[1], box[2], box[3]};
+    const int height = labels.dim[2], width = labels.dim[3];
+    const int64_t first = (int64_t(n) * labels.dim[1] + table.layer(n, k)) * height * width;
+    const ObjectPixels object{{labels.data + first, {height, width}}, k + 1, box[0], box[1], box[2], box[3]};
     int64_t sum_x = 0, sum_y = 0;
     object.each([&](int y, int x) { sum_x += x, sum_y += y; });
     const double mean_x = double(sum_x) / area, mean_y = double(sum_y) / area;
@@ -117,7 +119,7 @@ struct Centre {
     }
     Pixel p;
     if (kind == CentreKind::medoid) {
-      p = medoid(object, nearest(object, int(rint(2 * mean_x)), int(rint(2 * mean_y))), bound);
+      p = medoid(object, nearest(object, int(rint(2 * mean_x)), int(rint(2 * mean_y))), bound + first);
     } else {
       const int x = twice_median(area, object.x0, [&](int column) {
         int count = 0;
@@ -140,10 +142,10 @@ struct Centre {
 
 }  // namespace
 
-void object_centres(const Exec& exec, View<const int32_t, 3> labels, const ObjectTable& table, CentreKind kind,
+void object_centres(const Exec& exec, View<const int32_t, 4> labels, const ObjectTable& table, CentreKind kind,
                     View<double, 3> centre) {
   BASIN_CHECK(centre.dim[0] == labels.dim[0] && centre.dim[1] == table.capacity() && centre.dim[2] == 2 &&
-                  table.area.dim[0] == labels.dim[0],
+                  table.area.dim[0] == labels.dim[0] && table.layer.dim[0] == labels.dim[0],
               "labels ", labels, ", areas ", table.area, ", centres ", centre);
   const Temp<double> bound(exec, kind == CentreKind::medoid ? labels.size() : 0);
   const Centre f{labels, table, kind, bound.data(), centre};

@@ -25,7 +25,7 @@ struct Clear {
   ObjectTable table;
   int height, width;
   BASIN_HD void operator()(int64_t i) const {
-    table.area.data[i] = 0;
+    table.area.data[i] = table.layer.data[i] = 0;
     int32_t* box = table.box.data + 4 * i;
     box[0] = width, box[1] = height, box[2] = box[3] = -1;
     if (i % table.capacity() == 0) table.count.data[i / table.capacity()] = 0;
@@ -33,15 +33,17 @@ struct Clear {
 };
 
 struct Enter {
-  View<const int32_t, 3> labels;
+  View<const int32_t, 4> labels;
   ObjectTable table;
   BASIN_HD void operator()(int64_t i) const {
     const int32_t label = labels.data[i];
     if (label <= 0) return;
-    const int64_t row = quotient(i, labels.dim[2]);
-    const int x = int(i - row * labels.dim[2]), n = int(quotient(row, labels.dim[1])), y = int(row % labels.dim[1]);
+    const int64_t row = quotient(i, labels.dim[3]), plane = quotient(row, labels.dim[2]);
+    const int x = int(i - row * labels.dim[3]), y = int(row - plane * labels.dim[2]);
+    const int n = int(quotient(plane, labels.dim[1])), layer = int(plane - int64_t(n) * labels.dim[1]);
     raise(table.count(n), label);
     if (label > table.capacity()) return;
+    if (layer > 0) raise(table.layer(n, label - 1), layer);
     add(table.area(n, label - 1), 1);
     int32_t* box = &table.box(n, label - 1, 0);
     lower(box[0], x);
@@ -60,13 +62,15 @@ struct RefuseMore {
 
 }  // namespace
 
-void object_table(const Exec& exec, View<const int32_t, 3> labels, const ObjectTable& table) {
+void object_table(const Exec& exec, View<const int32_t, 4> labels, const ObjectTable& table) {
   const int crops = labels.dim[0];
   BASIN_CHECK(table.area.dim[0] == crops && table.box.dim[0] == crops && table.count.dim[0] == crops &&
-                  table.area.dim[1] == table.box.dim[1] && table.area.dim[1] > 0 && table.box.dim[2] == 4,
-              "labels ", labels, ", areas ", table.area, ", boxes ", table.box, ", counts ", table.count);
-  for_each(exec, table.area.size(), Clear{table, labels.dim[1], labels.dim[2]});
-  for_each_in_groups(exec, crops, int64_t(labels.dim[1]) * labels.dim[2], Enter{labels, table});
+                  table.area.dim[1] == table.box.dim[1] && table.area.dim[1] > 0 && table.box.dim[2] == 4 &&
+                  table.layer.dim[0] == crops && table.layer.dim[1] == table.area.dim[1],
+              "labels ", labels, ", areas ", table.area, ", boxes ", table.box, ", layers ", table.layer, ", counts ",
+              table.count);
+  for_each(exec, table.area.size(), Clear{table, labels.dim[2], labels.dim[3]});
+  for_each_in_groups(exec, crops, int64_t(labels.dim[1]) * labels.dim[2] * labels.dim[3], Enter{labels, table});
   for_each(exec, crops, RefuseMore{table});
 }
 

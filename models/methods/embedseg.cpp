@@ -104,8 +104,7 @@ void EmbedSeg::make_targets(const Exec&, View<const int32_t, 2> labels, const Sa
 
 LossTerms EmbedSeg::loss(Tape& tape, const Batch& batch, const StepState* state) const {
   const Var raw = net_.forward(tape, {batch["image"]}, state);
-  const InstanceTargets targets =
-      instance_targets(tape.exec(), without_channel(batch["labels"]), options_.capacity, options_.centre);
+  const InstanceTargets targets = instance_targets(tape.exec(), batch["labels"], options_.capacity, options_.centre);
   const InstanceLoss loss = instance_loss(tape, raw, targets, options_.loss);
   const auto term = [&](int k) {
     return Var{Tensor::borrow(loss.terms.owner(), loss.terms.data<float>() + k, loss.terms.device(), {1}, DType::f32)};

@@ -200,7 +200,7 @@ Tensor embedseg_oracle(const Exec& exec, const Labels& labels, kernels::CentreKi
   std::fill(raw.begin() + std::ptrdiff_t(2 * pixels), raw.begin() + std::ptrdiff_t(4 * pixels), sigma);
   std::fill(raw.begin() + std::ptrdiff_t(4 * pixels), raw.end(), -20.f);
   if (labels.count > 0) {
-    const Tensor ids = Tensor::from(cpu, {1, labels.height, labels.width}, labels.ids);
+    const Tensor ids = Tensor::from(cpu, {1, 1, labels.height, labels.width}, labels.ids);
     const std::vector<double> centre = instance_targets(cpu, ids, labels.count, kind).centre.to_host<double>(cpu);
     for (size_t i = 0; i < pixels; ++i) {
       if (labels.ids[i] == 0) continue;

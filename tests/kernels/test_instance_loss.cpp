@@ -5,30 +5,12 @@
 
 #include "engine/ops/instance.h"
 #include "kernels/embedding/lovasz.h"
-#include "tests/support/field_support.h"
-#include "tests/support/support.h"
+#include "tests/support/instance_support.h"
 
 using namespace basin;
 using namespace basin::test;
 
 namespace {
-
-/// A grid's labels, renumbered to 1, 2, ...
-std::vector<int32_t> compact_ids(const Grid& g) {
-  std::vector<int32_t> ids = g.ids, seen;
-  for (int32_t id : ids)
-    if (id > 0) seen.push_back(id);
-  std::sort(seen.begin(), seen.end());
-  seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
-  for (int32_t& id : ids)
-    if (id > 0) id = int32_t(std::lower_bound(seen.begin(), seen.end(), id) - seen.begin()) + 1;
-  return ids;
-}
-
-InstanceTargets targets_of(const Exec& exec, const Grid& g, int capacity,
-                           kernels::CentreKind kind = kernels::CentreKind::medoid) {
-  return instance_targets(exec, Tensor::from(exec, {1, g.height, g.width}, compact_ids(g)), capacity, kind);
-}
 
 std::vector<double> centre_of(const Exec& exec, const Grid& g, kernels::CentreKind kind, int k = 0) {
   const std::vector<double> all = targets_of(exec, g, 8, kind).centre.to_host<double>(exec);
@@ -51,66 +33,6 @@ std::vector<double> medoid_by_all_pairs(const Grid& g, const std::vector<int32_t
   for (size_t i = 0; i < pixels.size(); ++i)
     if (sums[i] <= least * (1 + 1e-10)) return {double(pixels[i].first), double(pixels[i].second)};
   return {};
-}
-
-struct LossValues {
-  double total, instance, variance, seed;
-};
-
-/// The published formulas for one crop; all pixels are sorted for each object.
-LossValues loss_by_formula(const Grid& g, const std::vector<double>& raw, const std::vector<double>& centre,
-                           int objects, const std::vector<int32_t>& ids) {
-  const size_t n = ids.size();
-  const auto e = [&](size_t i, int c) {
-    return double(c == 0 ? i % size_t(g.width) : i / size_t(g.width)) / 1023 + std::tanh(raw[size_t(c) * n + i]);
-  };
-  LossValues v{};
-  std::vector<double> own_d(n, 0);
-  for (int k = 1; k <= objects; ++k) {
-    const double area = double(std::count(ids.begin(), ids.end(), k));
-    double mean[2] = {}, spread = 0;
-    for (int c = 0; c < 2; ++c) {
-      for (size_t i = 0; i < n; ++i)
-        if (ids[i] == k) mean[c] += raw[size_t(2 + c) * n + i] / area;
-      for (size_t i = 0; i < n; ++i)
-        if (ids[i] == k) spread += std::pow(raw[size_t(2 + c) * n + i] - mean[c], 2) / (2 * area);
-    }
-    std::vector<std::pair<double, int>> errors;
-    for (size_t i = 0; i < n; ++i) {
-      double u = 0;
-      for (int c = 0; c < 2; ++c)
-        u += std::exp(10 * mean[c]) * std::pow(e(i, c) - centre[size_t(2 * (k - 1) + c)] / 1023, 2);
-      const double d = std::exp(-u);
-      if (ids[i] == k) own_d[i] = d;
-      errors.push_back({-(1 - (2 * d - 1) * (ids[i] == k ? 1 : -1)), ids[i] == k});
-    }
-    std::sort(errors.begin(), errors.end());
-    double in = 0, out = 0, before = 0, hinge = 0;
-    for (const auto& [minus_error, own] : errors) {
-      (own ? in : out) += 1;
-      const double j = 1 - (area - in) / (area + out);
-      hinge += -minus_error * (j - before);
-      before = j;
-    }
-    v.instance += hinge / objects;
-    v.variance += spread / objects;
-  }
-  for (size_t i = 0; i < n; ++i) {
-    const double phi = 1 / (1 + std::exp(-raw[4 * n + i]));
-    v.seed += (ids[i] > 0 ? 10 : 1) * std::pow(phi - own_d[i], 2) / double(n);
-  }
-  v.total = v.instance + 10 * v.variance + v.seed;
-  return v;
-}
-
-/// Maps with values in the ranges that a network has during training.
-std::vector<double> raw_maps(size_t pixels, double offset, double sigma, double spread, unsigned seed) {
-  std::vector<double> raw = uniform<double>(2 * pixels, -offset, offset, seed);
-  const std::vector<double> sigmas = uniform<double>(2 * pixels, sigma - spread, sigma + spread, seed + 1);
-  const std::vector<double> seeds = uniform<double>(pixels, -3, 3, seed + 2);
-  raw.insert(raw.end(), sigmas.begin(), sigmas.end());
-  raw.insert(raw.end(), seeds.begin(), seeds.end());
-  return raw;
 }
 
 }  // namespace
@@ -159,7 +81,7 @@ TEST_CASE("Lovasz hinge: sorting all segments at once gives the same weights as 
 
 TEST_CASE("objects: areas, boxes and counts; labels beyond the capacity are reported") {
   for (const Exec& exec : execs()) {
-    const Tensor labels = Tensor::from<int32_t>(exec, {2, 2, 4}, {0, 2, 2, 0, 1, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0});
+    const Tensor labels = Tensor::from<int32_t>(exec, {2, 1, 2, 4}, {0, 2, 2, 0, 1, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0});
     const InstanceTargets t = instance_targets(exec, labels, 3, kernels::CentreKind::medoid);
     CHECK(t.area.to_host<int32_t>(exec) == std::vector<int32_t>{1, 3, 0, 0, 0, 0});
     CHECK(t.count.to_host<int32_t>(exec) == std::vector<int32_t>{2, 0});
@@ -213,7 +135,7 @@ TEST_CASE("instance loss: equals the formulas, computed pixel by pixel") {
     CAPTURE(name);
     const std::vector<int32_t> ids = compact_ids(g);
     const int objects = *std::max_element(ids.begin(), ids.end());
-    const Tensor labels = Tensor::from(cpu, {1, g.height, g.width}, ids);
+    const Tensor labels = Tensor::from(cpu, {1, 1, g.height, g.width}, ids);
     const InstanceTargets targets = instance_targets(cpu, labels, objects + 2, kernels::CentreKind::medoid);
     const std::vector<double> centre = targets.centre.to_host<double>(cpu);
     for (double offset : {0.0, .004, .02})
@@ -260,7 +182,7 @@ TEST_CASE("instance loss: the initial loss, when an untrained network's pixels p
 
 TEST_CASE("instance loss: gradients in double") {
   const Exec cpu;
-  const Tensor labels = Tensor::from(cpu, {2, 5, 7}, compact_ids(ellipses(10, 7, 4, 3, 4)));
+  const Tensor labels = Tensor::from(cpu, {2, 1, 5, 7}, compact_ids(ellipses(10, 7, 4, 3, 4)));
   for (kernels::CentreKind kind : {kernels::CentreKind::medoid, kernels::CentreKind::centroid}) {
     std::vector<int32_t> ids = labels.to_host<int32_t>(cpu);
     const InstanceTargets targets = instance_targets(cpu, labels, 6, kind);
@@ -307,7 +229,7 @@ TEST_CASE("instance loss: no object, one pixel, and NaN for too many objects and
       Tape tape(exec);
       const Var in = tape.leaf(Tensor::from(exec, {1, 5, 1, width}, raw));
       const InstanceTargets t =
-          instance_targets(exec, Tensor::from(exec, {1, 1, width}, ids), capacity, kernels::CentreKind::medoid);
+          instance_targets(exec, Tensor::from(exec, {1, 1, 1, width}, ids), capacity, kernels::CentreKind::medoid);
       const InstanceLoss l = instance_loss(tape, in, t);
       tape.backward(l.total, Tensor::from<float>(exec, {1}, {1}));
       if (gradient) *gradient = tape.grad(in).to_host<float>(exec);

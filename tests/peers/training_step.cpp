@@ -190,6 +190,11 @@ void train(const Exec& exec, const Folder& folder, const Json& request) {
   }
 }
 
+/// Labels [N, H, W] as [N, 1, H, W].
+Tensor in_one_layer(const Tensor& t) {
+  return Tensor::borrow(t.owner(), t.raw(), t.device(), {t.dim(0), 1, t.dim(1), t.dim(2)}, t.dtype());
+}
+
 /// The loss of maps before their activation, computed with the operations that the method's own loss() uses.
 Var loss_of_maps(Tape& tape, const Var& maps, const Tensor& labels, const Json& config, const float& scheduled) {
   const std::string method = config.at("method").get<std::string>();
@@ -199,7 +204,7 @@ Var loss_of_maps(Tape& tape, const Var& maps, const Tensor& labels, const Json& 
     const auto centre = name == "medoid"     ? kernels::CentreKind::medoid
                         : name == "centroid" ? kernels::CentreKind::centroid
                                              : kernels::CentreKind::approximate_medoid;
-    return instance_loss(tape, maps, instance_targets(tape.exec(), labels, capacity, centre)).total;
+    return instance_loss(tape, maps, instance_targets(tape.exec(), in_one_layer(labels), capacity, centre)).total;
   }
   const ObjectTables tables = object_tables(tape.exec(), labels, capacity, config.at("radius").get<double>());
   kernels::EmbeddingLossOptions options = method == "wn" ? kernels::wnet_loss : kernels::fcrnet_loss;
