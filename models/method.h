@@ -77,6 +77,7 @@ struct SampleSpec {
   int channels = 1;
   int multiple = 1;            // the sides of a crop are multiples of this
   int32_t beyond = 0;          // label of pixels outside the image; -1 tells them from background
+  int layers = 1;              // of labels: with more than one, objects that share pixels are kept whole
   int margin = 0;              // width of the border of labels around a crop that the targets need, px
   bool whole_objects = false;  // targets depend on whole objects: the margin then covers the image
   bool host_targets = false;   // the CPU computes the targets, whatever the device
@@ -188,9 +189,10 @@ class Method {
   virtual ObjectLimits object_limits() const { return {}; }
   /// The targets of a sample, in the order in which they are computed.
   virtual TargetSpec targets() const = 0;
-  /// Computes the targets of one crop [H, W] from labels [H + 2 margin, W + 2 margin], with the margin of sample_spec()
-  /// or a wider one: see MakeTargets. Called by several threads at once, and on a GPU if the loader leaves samples raw.
-  virtual void make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets&) const = 0;
+  /// Computes the targets of one crop [H, W] from labels [layers, H + 2 margin, W + 2 margin], with the margin of
+  /// sample_spec() or a wider one: see MakeTargets. Called by several threads at once, and on a GPU if the loader
+  /// leaves samples raw.
+  virtual void make_targets(const Exec&, View<const int32_t, 3> labels, const SampleTargets&) const = 0;
   /// Runs the networks on a training tape.
   virtual LossTerms loss(Tape&, const Batch&, const StepState*) const = 0;
   /// A parameter of the loss that depends on the training progress, 0 to 1. loss() reads it from StepState::scheduled.

@@ -151,7 +151,8 @@ void Settings::set(const Assignment& assignment, std::initializer_list<Use> uses
 
 void Settings::write(Json& config) const {
   for (const Setting& s : all_)
-    if (s.use != Use::decoding) config[s.key] = s.value();
+    if (s.use != Use::decoding && (s.unwritten.empty() || s.text_of(s.value()) != s.unwritten))
+      config[s.key] = s.value();
   config["decoding"] = decoding();
 }
 
@@ -172,7 +173,7 @@ void Settings::read(const Json& config) {
       values = &config["decoding"];
     }
     if (!values->contains(s.key)) {
-      if (s.optional) continue;
+      if (s.optional || !s.unwritten.empty()) continue;
       refuse("the model's settings contain no valid ", s.key);
     }
     const Json& value = (*values)[s.key];

@@ -26,6 +26,7 @@ struct Setting {
   bool changes_maps = false;                          // of decoding: the maps of the network depend on it too
   bool only_limits = false;                           // changes no result, only which images are accepted
   bool optional = false;                              // may be missing in models of earlier versions
+  std::string unwritten = {};                         // the value, as a text, that is left out of model files
   std::string option = {};                            // command-line option that sets it; empty: only --set
   std::string bare = {};                              // the value of that option when it is given without one
   std::vector<std::string> words = {};                // the values that are names, such as "none"

@@ -328,6 +328,7 @@ std::vector<CheckedPair> read_checked(const std::vector<Pair>& train, const std:
   for (const Pair& pair : validation)
     all.push_back({pair, true, {}, {}});
   std::vector<std::vector<Finding>> errors(all.size());
+  std::vector<int> layers_needed(all.size(), 1);
 #pragma omp parallel for schedule(dynamic)
   for (size_t i = 0; i < all.size(); ++i) {
     CheckedPair& p = all[i];
@@ -339,12 +340,19 @@ std::vector<CheckedPair> read_checked(const std::vector<Pair>& train, const std:
         errors[i].push_back({Severity::note, note, image_file(p), note, ""});
       for (const std::string& note : read.labels.notes)
         errors[i].push_back({Severity::note, note, label_file(p), note, ""});
+      layers_needed[i] = read.layers_needed;
       const int channels = read.image.channels;
       Source(std::move(read.image), channels, normalisation, image_file(p));
     } catch (const std::exception& e) {
       errors[i].push_back({Severity::error, "files that cannot be used", "", e.what(), ""});
     }
   }
+  const int most = all.empty() ? 1 : *std::max_element(layers_needed.begin(), layers_needed.end());
+  for (size_t i = 0; i < all.size(); ++i)
+    if (layers_needed[i] > 1) {
+      const std::string note = overlap_note(1, most);
+      errors[i].push_back({Severity::note, note, label_file(all[i]), note, ""});
+    }
   for (const std::vector<Finding>& of_pair : errors)
     findings.insert(findings.end(), of_pair.begin(), of_pair.end());
   return all;

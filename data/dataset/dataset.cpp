@@ -105,7 +105,8 @@ Split split_for_validation(const std::vector<Pair>& pairs, double fraction) {
 }
 
 StoredLabels::StoredLabels(const Labels& labels)
-    : width_(labels.width),
+    : height_(labels.height),
+      width_(labels.width),
       id_bytes_(labels.count < 256     ? 1
                 : labels.count < 65536 ? 2
                                        : 4),
@@ -122,15 +123,16 @@ void StoredLabels::row(int y, int x0, int n, int32_t* ids) const {
   if (id_bytes_ == 4) std::copy_n(reinterpret_cast<const int32_t*>(from), n, ids);
 }
 
-Labels true_labels(const Example& e) {
-  const int height = e.source.height(), width = e.source.width();
-  Labels labels{height, width, e.labels.count(), std::vector<int32_t>(size_t(height) * size_t(width))};
-  for (int y = 0; y < height; ++y)
-    e.labels.row(y, 0, width, labels.ids.data() + size_t(y) * size_t(width));
+Labels StoredLabels::labels() const {
+  Labels labels{height_, width_, count_, std::vector<int32_t>(size_t(height_) * size_t(width_))};
+  for (int y = 0; y < height_; ++y)
+    row(y, 0, width_, labels.ids.data() + size_t(y) * size_t(width_));
   return labels;
 }
 
-LabelledImage read_pair(const Pair& pair, std::optional<int64_t> ignore) {
+Labels true_labels(const Example& e) { return e.labels.labels(); }
+
+LabelledImage read_pair(const Pair& pair, std::optional<int64_t> ignore, int layers) {
   if (!pair.one_object_each && same_content(pair.image, pair.masks[0]))
     refuse(pair.masks[0].string(), ": is a copy of the image, not its labels");
   LabelledImage read{read_image(pair.image, pair.choice), {}, {}};
@@ -139,23 +141,32 @@ LabelledImage read_pair(const Pair& pair, std::optional<int64_t> ignore) {
     PartialLabels partial = read_partial_labels(pair, height, width, *ignore);
     read.labels = std::move(partial.labels), read.ignored = std::move(partial.ignored);
   } else {
-    read.labels = read_pair_labels(pair, height, width);
+    TrainingLabels of_pair = read_training_labels(pair, height, width, std::max(layers, 1));
+    read.labels = std::move(of_pair.flat), read.layers = std::move(of_pair.layers);
+    read.layers_needed = of_pair.layers_needed;
   }
   return read;
 }
 
 std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels, const Normalisation& norm,
-                                   std::optional<int64_t> ignore) {
+                                   std::optional<int64_t> ignore, int layers) {
   std::vector<Image> images(pairs.size());
-  std::vector<std::optional<StoredLabels>> labels(pairs.size()), ignored(pairs.size());
+  std::vector<std::optional<StoredLabels>> labels(pairs.size()), ignored(pairs.size()), layered(pairs.size());
   std::vector<NoteList> notes(pairs.size());
+  std::vector<int> needed(pairs.size());
   for_each_parallel(pairs.size(), [&](size_t i) {
-    LabelledImage read = read_pair(pairs[i], ignore);
+    LabelledImage read = read_pair(pairs[i], ignore, layers);
     images[i] = std::move(read.image);
     labels[i] = StoredLabels(read.labels);
     if (read.ignored.count > 0) ignored[i] = StoredLabels(read.ignored);
+    if (read.layers) layered[i] = StoredLabels(*read.layers);
+    needed[i] = read.layers_needed;
     notes[i].add(labels_path(pairs[i]).string(), read.labels.notes);
   });
+  const int most_needed = pairs.empty() ? 1 : *std::max_element(needed.begin(), needed.end());
+  for (size_t i = 0; i < pairs.size(); ++i)
+    if (needed[i] > std::max(layers, 1))
+      notes[i].add(labels_path(pairs[i]).string(), {overlap_note(layers, most_needed)});
   if (channels == 0)
     for (const Image& image : images)
       channels = std::max(channels, image.channels);
@@ -167,8 +178,8 @@ std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels,
   examples.reserve(pairs.size());
   for (size_t i = 0; i < pairs.size(); ++i) {
     notes[i].add(pairs[i].image.string(), sources[i]->image().notes);
-    examples.push_back(
-        {pairs[i].stem, std::move(*sources[i]), std::move(*labels[i]), 1, std::move(notes[i]), std::move(ignored[i])});
+    examples.push_back({pairs[i].stem, std::move(*sources[i]), std::move(*labels[i]), 1, std::move(notes[i]),
+                        std::move(ignored[i]), std::move(layered[i])});
   }
   return examples;
 }
@@ -206,7 +217,7 @@ std::vector<std::string> notes_of(const std::vector<Example>& examples) {
 int64_t objects(const std::vector<Example>& examples) {
   int64_t n = 0;
   for (const Example& e : examples)
-    n += e.labels.count();
+    n += e.layered().count();
   return n;
 }
 
@@ -223,6 +234,7 @@ std::string fingerprint(const std::vector<Example>& examples) {
     add(hash, e.source.image());
     hash.add(e.labels.bytes());
     if (e.ignored) hash.add(e.ignored->bytes());
+    if (e.layers) hash.add(e.layers->bytes());
     if (e.weight != 1) hash.add(std::bit_cast<uint64_t>(e.weight));
     hashes.push_back(hash.value());
   }

@@ -108,6 +108,32 @@ Labels read_pair_labels(const Pair&, int height, int width);
 /// The same at the size of the masks, or of the image if there are none.
 Labels read_pair_labels(const Pair&);
 
+/// Objects that may share pixels, in layers of labels: two that share a pixel are in different layers.
+struct LayeredLabels {
+  Labels labels;             // [layers * height, width]: the layers one below the other; each id is in one layer only
+  std::vector<size_t> lost;  // the objects that have no pixel, by their index
+};
+constexpr int max_label_layers = 8;
+/// Puts the objects into layers, in their order: each into the one in which most of its pixels are free, the lowest if
+/// there are several, and gives it these pixels. With layers_needed() layers all objects are whole; with a single one
+/// this is flatten(). Ids are in the order of the objects.
+LayeredLabels layered(const Planes&, int layers);
+/// The number of layers that keep all objects whole; max_label_layers + 1 if more than max_label_layers are needed.
+int layers_needed(const Planes&);
+
+/// A note on images whose objects need up to `needed` layers, more than the `layers` that samples of the method have;
+/// 0: the images are not for training.
+std::string overlap_note(int layers, int needed);
+
+/// The labels of a pair as training reads them.
+struct TrainingLabels {
+  Labels flat;                   // as read_pair_labels returns them
+  std::optional<Labels> layers;  // the objects in layers, if they share pixels and may have several layers
+  int layers_needed = 1;         // to keep all objects whole
+};
+/// Like read_pair_labels, but also with up to `layers` layers.
+TrainingLabels read_training_labels(const Pair&, int height, int width, int layers);
+
 /// The true objects of an image: without overlap, or as planes that may share pixels.
 using Objects = std::variant<Labels, Planes>;
 /// Like read_pair_labels, but keeps overlaps: binary masks that share pixels are returned as planes, and so is a stack
@@ -130,6 +156,9 @@ class StoredLabels {
  public:
   explicit StoredLabels(const Labels&);
   int count() const { return count_; }  // objects: ids are 1..count
+  int height() const { return height_; }
+  /// The labels as they were stored, without notes.
+  Labels labels() const;
   int32_t operator()(int y, int x) const {
     int32_t id = 0;
     row(y, x, 1, &id);
@@ -140,7 +169,7 @@ class StoredLabels {
   const std::vector<std::byte>& bytes() const { return bytes_; }
 
  private:
-  int width_, id_bytes_, count_;
+  int height_, width_, id_bytes_, count_;
   std::vector<std::byte> bytes_;
 };
 
@@ -163,6 +192,12 @@ struct Example {
   double weight = 1;                         // relative frequency with which training draws it; 0: never
   NoteList notes = {};                       // what reading them changed or left out
   std::optional<StoredLabels> ignored = {};  // 1 at pixels that are neither object nor background; `labels` are 0 there
+  std::optional<StoredLabels> layers = {};   // of objects that share pixels (LayeredLabels), for samples: `labels` are
+                                             // those of validation, in which the first object keeps the pixel
+
+  /// The labels that samples are cut from, one or more layers [layers * height, width].
+  const StoredLabels& layered() const { return layers ? *layers : labels; }
+  int layer_count() const { return layers ? layers->height() / source.height() : 1; }
 };
 
 /// The number of images that were converted between grey and RGB.
@@ -174,7 +209,7 @@ std::vector<std::string> notes_of(const std::vector<Example>&);
 /// The total number of objects.
 int64_t objects(const std::vector<Example>&);
 
-/// The labels of an example as Labels.
+/// The labels of an example as Labels, without overlap.
 Labels true_labels(const Example&);
 
 /// An image and its labels, as training reads them.
@@ -182,15 +217,19 @@ struct LabelledImage {
   Image image;
   Labels labels;
   Labels ignored;  // 1 at pixels that are neither object nor background; without pixels if `ignore` was not given
+  std::optional<Labels> layers = {};  // see TrainingLabels
+  int layers_needed = 1;
 };
 /// Reads a pair. Throws like read_image and read_pair_labels, also if labels and image differ in size, or if the labels
 /// are a copy of the image. `ignore`: the value of pixels in label images that are neither object nor background.
-LabelledImage read_pair(const Pair&, std::optional<int64_t> ignore = {});
+/// `layers`: see read_training_labels.
+LabelledImage read_pair(const Pair&, std::optional<int64_t> ignore = {}, int layers = 1);
 
 /// Reads the pairs with read_pair on all cores. Throws the first error in the order of the pairs. `channels`: number of
-/// channels of the sources; 0: that of the image with the most.
+/// channels of the sources; 0: that of the image with the most. `layers`: the number of label layers of training
+/// samples, or 0 if the examples are not for training. Images with objects that share pixels and need more have a note.
 std::vector<Example> read_examples(const std::vector<Pair>&, int channels, const Normalisation&,
-                                   std::optional<int64_t> ignore = {});
+                                   std::optional<int64_t> ignore = {}, int layers = 0);
 
 /// A hash of names, sizes, pixels, labels, ignored pixels and weights, as 16 hexadecimal digits. Independent of the
 /// order of the examples and of the file formats.

@@ -27,9 +27,12 @@ Loader::Loader(const std::vector<Example>& examples, const LoaderOptions& option
               first);
   BASIN_CHECK(!options.raw || !options.whole_image,
               "raw batches cannot contain labels of whole images, which differ in size");
-  for (const Example& e : examples)
+  for (const Example& e : examples) {
     BASIN_CHECK(e.source.channels() == examples[0].source.channels(), e.stem, " has ", e.source.channels(),
                 " channels, but ", examples[0].stem, " has ", examples[0].source.channels());
+    BASIN_CHECK(e.layer_count() <= options.layers, e.stem, " has ", e.layer_count(), " layers of labels, samples have ",
+                options.layers);
+  }
   Exec cpu;
   cpu.scratch = options.memory;
   const int64_t n = options.batch, c = options.crop;
@@ -38,7 +41,7 @@ Loader::Loader(const std::vector<Example>& examples, const LoaderOptions& option
     s.batch.image = Tensor::zeros(cpu, {n, examples[0].source.channels(), c, c});
     if (options.raw) {
       const int64_t size = c + 2 * options.margin;
-      s.batch.labels = Tensor::zeros(cpu, {n, size, size}, DType::i32);
+      s.batch.labels = Tensor::zeros(cpu, {n, options.layers, size, size}, DType::i32);
     } else {
       s.batch.targets = make_target_tensors(cpu, options.targets, n, c, c);
     }
@@ -128,11 +131,13 @@ void Loader::fill_sample(LoadedBatch& batch, int n, uint32_t epoch, uint64_t pos
   batch.transforms[size_t(n)] = drawn.transform;
 
   const int margin = options_.margin + (options_.whole_image ? margin_of_whole_image(from, height, width) : 0);
-  const int size = crop + 2 * margin;
+  const int size = crop + 2 * margin, layers = options_.layers;
+  const int64_t pixels = int64_t(size) * size;
   const auto cut = [&](int32_t* ids, View<float, 3> image) {
-    cut_labels(example, from, margin, workspace.cut, ids, options_.beyond);
-    if (from.mirror && reaches_beyond(from, height, width)) separate_pieces(size, workspace.cut, ids);
-    if (options_.sampling.renumbers()) tidy_labels(options_.sampling.min_object_pixels, int64_t(size) * size, ids);
+    for (int layer = 0; layer < layers; ++layer)
+      cut_labels(example, from, margin, workspace.cut, ids + layer * pixels, options_.beyond, layer);
+    if (from.mirror && reaches_beyond(from, height, width)) separate_pieces(layers, size, workspace.cut, ids);
+    if (options_.sampling.renumbers()) tidy_labels(options_.sampling.min_object_pixels, layers * pixels, ids);
     const Inside within = inside(from, height, width, workspace.cut);
     ValueChanger values(key, drawn.transform, drawn.change, within, crop);
     for (int c = 0; c < source.channels(); ++c) {
@@ -141,13 +146,13 @@ void Loader::fill_sample(LoadedBatch& batch, int n, uint32_t epoch, uint64_t pos
     }
   };
   const View<float, 3> image = image_of<float>(batch.image, n);
-  if (options_.raw) return cut(&batch.labels.view<int32_t, 3>()(n, 0, 0), image);
-  workspace.labels.resize(size_t(size) * size_t(size));
+  if (options_.raw) return cut(&batch.labels.view<int32_t, 4>()(n, 0, 0, 0), image);
+  workspace.labels.resize(size_t(layers * pixels));
   workspace.image.resize(size_t(image.size()));
   const View<float, 3> unturned{workspace.image.data(), {source.channels(), crop, crop}};
   cut(workspace.labels.data(), unturned);
   with_name(example.stem, [&] {
-    prepare(Exec(), {unturned, {workspace.labels.data(), {size, size}}, drawn.transform}, make_targets_, image,
+    prepare(Exec(), {unturned, {workspace.labels.data(), {layers, size, size}}, drawn.transform}, make_targets_, image,
             SampleTargets(batch.targets, n));
   });
 }

@@ -14,6 +14,7 @@ namespace basin {
 struct LoaderOptions {
   int batch = 2, crop = 256, margin = 0;
   int32_t beyond = 0;  // label of pixels outside the image
+  int layers = 1;      // of labels in a sample; no example has more
   TargetSpec targets;
   bool whole_image = false;  // widen the margin so that crop and margin cover the whole image
   Sampling sampling;
@@ -32,7 +33,7 @@ struct LoaderOptions {
 struct LoadedBatch {
   Tensor image;           // [N, C, crop, crop]: normalised, augmented; 0 outside the image. Raw: not yet rotated
   TargetTensors targets;  // the targets of the options; none if raw
-  Tensor labels;          // if raw: [N, crop + 2 margin, crop + 2 margin] int32, not rotated or flipped yet
+  Tensor labels;          // if raw: [N, layers, crop + 2 margin, crop + 2 margin] int32, not rotated or flipped yet
   std::vector<Transform> transforms;
   std::vector<std::string> stems;
   int64_t step = 0;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 
 #include "data/dataset/dataset.h"
 #include "data/files/image.h"
@@ -70,24 +71,96 @@ Masks read_masks(const Pair& pair) {
   return read_masks(pair, frame_of(pair, image.height, image.width));
 }
 
+/// The notes on the masks, also on those of them that were lost.
+std::vector<std::string> notes_on(const Masks& masks, const std::vector<size_t>& lost) {
+  std::vector<std::string> notes = masks.notes;
+  std::vector<fs::path> files;
+  for (const size_t k : lost)
+    files.push_back(masks.files[k]);
+  note_masks(notes, files, "lie under earlier ones with all their pixels and are lost");
+  return notes;
+}
+
 Labels flatten(const Masks& masks) {
   Labels labels = flatten(masks.planes);
-  labels.notes = masks.notes;
-  std::vector<fs::path> lost;
-  for (const size_t k : covered(masks.planes))
-    lost.push_back(masks.files[k]);
-  note_masks(labels.notes, lost, "lie under earlier ones with all their pixels and are lost");
+  labels.notes = notes_on(masks, covered(masks.planes));
   return labels;
+}
+
+template <class F>
+void for_each_pixel(const std::vector<Planes::Run>& object, F f) {
+  for (const Planes::Run& run : object)
+    for (int64_t i = run.begin; i < run.end; ++i)
+      f(size_t(i));
 }
 
 }  // namespace
 
+int layers_needed(const Planes& planes) {
+  static_assert(max_label_layers == 8);
+  std::vector<uint8_t> taken(size_t(planes.height) * size_t(planes.width));  // bit k: by an object of layer k
+  int needed = 1;
+  for (const auto& object : planes.objects) {
+    uint8_t shared = 0;
+    for_each_pixel(object, [&](size_t i) { shared |= taken[i]; });
+    const int layer = std::countr_one(shared);
+    if (layer == max_label_layers) return max_label_layers + 1;
+    needed = std::max(needed, layer + 1);
+    for_each_pixel(object, [&](size_t i) { taken[i] |= uint8_t(1 << layer); });
+  }
+  return needed;
+}
+
+LayeredLabels layered(const Planes& planes, int layers) {
+  BASIN_CHECK(layers > 0, layers, " layers");
+  const size_t pixels = size_t(planes.height) * size_t(planes.width);
+  std::vector<int64_t> ids(size_t(layers) * pixels);
+  LayeredLabels result;
+  for (size_t k = 0; k < planes.objects.size(); ++k) {
+    std::vector<int64_t> free(size_t(layers), 0);
+    for (size_t layer = 0; layer < free.size(); ++layer)
+      for_each_pixel(planes.objects[k], [&](size_t i) { free[layer] += ids[layer * pixels + i] == 0; });
+    const size_t best = size_t(std::max_element(free.begin(), free.end()) - free.begin());
+    if (free[best] == 0) result.lost.push_back(k);
+    for_each_pixel(planes.objects[k], [&](size_t i) {
+      int64_t& id = ids[best * pixels + i];
+      if (id == 0) id = int64_t(k) + 1;
+    });
+  }
+  result.labels = compact(layers * planes.height, planes.width, std::move(ids));
+  return result;
+}
+
+std::string overlap_note(int layers, int needed) {
+  const bool suffices = needed <= max_label_layers;
+  const std::string set = "--set layers=" + std::to_string(std::min(needed, max_label_layers));
+  const std::string note = "its objects overlap; where they do, the first keeps the pixel";
+  if (layers == 0) return note;
+  if (layers == 1)
+    return note + " (methods es and og can learn " + (suffices ? "them" : "most of them") + " whole: " + set + ")";
+  return "its objects overlap in more than " + std::to_string(layers) +
+         " layers; where they do, an earlier one keeps " + "the pixel" +
+         (suffices ? " (" + set + " keeps all of them whole)" : "");
+}
+
 Labels read_pair_labels(const Pair& pair, int height, int width) {
+  return read_training_labels(pair, height, width, 1).flat;
+}
+
+TrainingLabels read_training_labels(const Pair& pair, int height, int width, int layers) {
   const Frame frame = frame_of(pair, height, width);
-  if (pair.one_object_each) return flatten(read_masks(pair, frame));
-  Labels labels = read_labels(pair.masks[0], pair.choice);
-  frame.check(pair.masks[0], labels.height, labels.width);
-  return labels;
+  if (!pair.one_object_each) {
+    Labels labels = read_labels(pair.masks[0], pair.choice);
+    frame.check(pair.masks[0], labels.height, labels.width);
+    return {std::move(labels), {}};
+  }
+  const Masks masks = read_masks(pair, frame);
+  TrainingLabels read{flatten(masks), {}, layers_needed(masks.planes)};
+  if (layers == 1 || read.layers_needed == 1) return read;
+  LayeredLabels whole = layered(masks.planes, std::min(layers, read.layers_needed));
+  read.flat.notes = notes_on(masks, whole.lost);
+  read.layers = std::move(whole.labels);
+  return read;
 }
 
 Labels read_pair_labels(const Pair& pair) {

@@ -155,11 +155,15 @@ int margin_of_whole_image(const Placement& p, int height, int width) {
   return p.kind == PlacementKind::window ? int(margin) : int(std::ceil(margin + double(p.displacement.max))) + 1;
 }
 
-void cut_labels(const Example& example, const Placement& p, int margin, CutMemory& memory, int32_t* ids,
-                int32_t beyond) {
+void cut_labels(const Example& example, const Placement& p, int margin, CutMemory& memory, int32_t* ids, int32_t beyond,
+                int layer) {
   const int height = example.source.height(), width = example.source.width(), n = p.size + 2 * margin;
+  const bool has_layer = layer < example.layer_count();
   const auto read_row = [&](int y, int x, int count, int32_t* to) {
-    example.labels.row(y, x, count, to);
+    if (has_layer)
+      example.layered().row(layer * height + y, x, count, to);
+    else
+      std::fill_n(to, count, 0);
     for (int i = 0; example.ignored && i < count; ++i)
       if ((*example.ignored)(y, x + i)) to[i] = -1;
   };
@@ -222,12 +226,16 @@ bool reaches_beyond(const Placement& p, int height, int width) {
   return box.y_begin < 0 || box.x_begin < 0 || box.y_end > height || box.x_end > width;
 }
 
-void separate_pieces(int size, CutMemory& memory, int32_t* ids) {
+void separate_pieces(int layers, int size, CutMemory& memory, int32_t* ids) {
   const size_t n = size_t(size) * size_t(size);
   memory.ids.resize(n);
-  kernels::components_of_labels({}, {ids, {size, size}}, 8, {memory.ids.data(), {size, size}});
-  for (size_t i = 0; i < n; ++i)
-    if (ids[i] > 0) ids[i] = memory.ids[i];
+  int32_t before = 0;  // pieces of earlier layers
+  for (int layer = 0; layer < layers; ++layer, ids += n) {
+    const int64_t pieces = kernels::components_of_labels({}, {ids, {size, size}}, 8, {memory.ids.data(), {size, size}});
+    for (size_t i = 0; i < n; ++i)
+      if (ids[i] > 0) ids[i] = before + memory.ids[i];
+    before += int32_t(pieces);
+  }
 }
 
 int tidy_labels(int min_pixels, int64_t n, int32_t* ids) {

@@ -45,8 +45,10 @@ struct CutMemory {
   std::vector<int32_t> ids;
 };
 
-/// Cuts the labels [size + 2 margin, size + 2 margin] of a sample. Pixels outside the image get `beyond`.
-void cut_labels(const Example&, const Placement&, int margin, CutMemory&, int32_t* ids, int32_t beyond = 0);
+/// Cuts one layer of the labels of a sample, [size + 2 margin, size + 2 margin]. Pixels outside the image get `beyond`.
+/// Layers that the example does not have are background.
+void cut_labels(const Example&, const Placement&, int margin, CutMemory&, int32_t* ids, int32_t beyond = 0,
+                int layer = 0);
 /// Cuts the normalised values [size, size] of one channel of a sample. Outside an image without mirroring, a warp
 /// repeats its edge; ValueChanger then replaces that with zeros.
 void cut_channel(const Source&, int channel, const Placement&, CutMemory&, float* values);
@@ -54,9 +56,10 @@ void cut_channel(const Source&, int channel, const Placement&, CutMemory&, float
 /// Whether a sample contains pixels outside the image, or may do so.
 bool reaches_beyond(const Placement&, int height, int width);
 
-/// Gives each 8-connected piece of an object in labels [size, size] a number of its own: an image that is continued by
-/// its mirror image contains objects several times, and each copy has a centre of its own. Negative ids stay.
-void separate_pieces(int size, CutMemory&, int32_t* ids);
+/// Gives each 8-connected piece of an object in labels [layers, size, size] a number of its own: an image that is
+/// continued by its mirror image contains objects several times, and each copy has a centre of its own. Negative ids
+/// stay.
+void separate_pieces(int layers, int size, CutMemory&, int32_t* ids);
 
 /// Removes objects with fewer than `min_pixels` pixels and renumbers the others to 1..n in the order of their ids.
 /// Returns n. Negative ids stay.

@@ -47,14 +47,14 @@ const Tensor& SampleTargets::tensor(const std::string& name) const {
 
 void prepare(const Exec& exec, const RawSample& raw, const MakeTargets& make_targets, View<float, 3> image,
              const SampleTargets& targets) {
-  const int size = raw.labels.dim[0], crop = raw.image.dim[1];
-  BASIN_CHECK(raw.labels.dim[1] == size && raw.image.dim[2] == crop && crop > 0 && size >= crop, "the image is ",
+  const int layers = raw.labels.dim[0], size = raw.labels.dim[1], crop = raw.image.dim[1];
+  BASIN_CHECK(raw.labels.dim[2] == size && raw.image.dim[2] == crop && crop > 0 && size >= crop, "the image is ",
               raw.image, " and the labels are ", raw.labels);
-  const Temp<int32_t> memory(exec, int64_t(size) * size);
-  kernels::move_pixels<int32_t>(exec, square_map(raw.transform, size), {raw.labels.data, {1, size, size}},
-                                {memory.data(), {1, size, size}});
+  const Temp<int32_t> memory(exec, raw.labels.size());
+  const View<int32_t, 3> labels{memory.data(), {layers, size, size}};
+  kernels::move_pixels<int32_t>(exec, square_map(raw.transform, size), raw.labels, labels);
   kernels::move_pixels<float>(exec, square_map(raw.transform, crop), raw.image, image);
-  make_targets(exec, {memory.data(), {size, size}}, targets);
+  make_targets(exec, labels, targets);
 }
 
 }  // namespace basin

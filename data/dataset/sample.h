@@ -69,16 +69,22 @@ class SampleTargets {
   int n_;
 };
 
-/// Computes the targets of a crop from labels [h + 2 margin, w + 2 margin] on the device of exec. Pixels outside the
-/// image have the label that the method's SampleSpec says, usually 0, so that objects end at the image's border, but
-/// not at a crop's: with a margin as wide as the targets reach, they equal those of the whole image, cropped. Must
-/// write every element of every map; tables and counts are zero beforehand.
-using MakeTargets = std::function<void(const Exec&, View<const int32_t, 2> labels, const SampleTargets& to)>;
+/// Computes the targets of a crop from labels [layers, h + 2 margin, w + 2 margin] on the device of exec. There is one
+/// layer, unless the method's SampleSpec asks for more: then objects that share pixels are in different layers, and
+/// each is in one. Pixels outside the image have the label that the method's SampleSpec says, usually 0, so that
+/// objects end at the image's border, but not at a crop's: with a margin as wide as the targets reach, they equal those
+/// of the whole image, cropped. Must write every element of every map; tables and counts are zero beforehand.
+using MakeTargets = std::function<void(const Exec&, View<const int32_t, 3> labels, const SampleTargets& to)>;
+
+/// The first layer of labels [layers, h, w].
+inline View<const int32_t, 2> first_layer(View<const int32_t, 3> labels) {
+  return {labels.data, {labels.dim[1], labels.dim[2]}};
+}
 
 /// A crop before rotation and flips.
 struct RawSample {
   View<const float, 3> image;     // [C, crop, crop]
-  View<const int32_t, 2> labels;  // [crop + 2 margin, crop + 2 margin]
+  View<const int32_t, 3> labels;  // [layers, crop + 2 margin, crop + 2 margin]
   Transform transform;
 };
 

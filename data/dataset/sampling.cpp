@@ -84,8 +84,8 @@ std::string to_string(DrawBy by) { return name_in(draw_by_names, by); }
 int64_t draws_per_epoch(const std::vector<Example>& examples, const Sampling& sampling) {
   int64_t draws = 0;
   for (const Example& e : examples)
-    if (e.labels.count() >= sampling.min_objects)
-      draws += sampling.kind == SamplingKind::object_crop ? e.labels.count() : 1;
+    if (e.layered().count() >= sampling.min_objects)
+      draws += sampling.kind == SamplingKind::object_crop ? e.layered().count() : 1;
   return draws;
 }
 
@@ -99,7 +99,7 @@ Sampler::Sampler(const std::vector<Example>& examples, const SamplerOptions& opt
   for (size_t i = 0; i < examples.size(); ++i) {
     const Example& e = examples[i];
     if (!(e.weight >= 0 && e.weight < 1e9)) refuse(e.stem, " has the weight ", e.weight, "; expected 0 or more");
-    if (e.weight == 0 || e.labels.count() < s.min_objects) continue;
+    if (e.weight == 0 || e.layered().count() < s.min_objects) continue;
     weighted_ |= !images_.empty() && e.weight != examples[size_t(images_[0])].weight;
     images_.push_back(int(i));
     image_weights_.push_back((image_weights_.empty() ? 0 : image_weights_.back()) + e.weight);
@@ -118,10 +118,12 @@ void Sampler::find_objects() {
   std::vector<int32_t> row;
   for (const int image : images_) {
     const Example& e = examples_[size_t(image)];
-    std::vector<Object> found(size_t(e.labels.count()), Object{image, 0, 0, 0});
+    const StoredLabels& labels = e.layered();
+    std::vector<Object> found(size_t(labels.count()), Object{image, 0, 0, 0});
     row.resize(size_t(e.source.width()));
-    for (int y = 0; y < e.source.height(); ++y) {
-      e.labels.row(y, 0, e.source.width(), row.data());
+    for (int at = 0; at < labels.height(); ++at) {
+      labels.row(at, 0, e.source.width(), row.data());
+      const int y = at % e.source.height();
       for (int x = 0; x < e.source.width(); ++x) {
         if (row[size_t(x)] == 0) continue;
         Object& o = found[size_t(row[size_t(x)] - 1)];

@@ -25,6 +25,7 @@ void publish(EmbedSegOptions& o, Settings& s) {
   s.add(normalisation_setting(o.normalisation));
   s.choice(Use::training, "centre", o.centre, centres, "the point of an object that its pixels point to");
   publish_capacity(o.capacity, s);
+  publish_layers(o.layers, s);
   s.number(Use::training, "instance_weight", o.loss.instance, 0, 1e6, "weight of the loss of the objects' masks");
   s.number(Use::training, "variance_weight", o.loss.variance, 0, 1e6, "weight of the loss of the objects' sizes");
   s.number(Use::training, "seed_weight", o.loss.seed, 0, 1e6, "weight of the loss of the seed map");
@@ -89,17 +90,17 @@ SampleSpec EmbedSeg::sample_spec() const {
   SampleSpec spec;
   spec.channels = options_.channels;
   spec.multiple = ErfNet::multiple;
+  spec.layers = options_.layers;
   spec.normalisation = options_.normalisation;
   spec.sampling.kind = Sampling::Kind::object_crop;
   spec.host_targets = true;
   return spec;
 }
 
-TargetSpec EmbedSeg::targets() const { return {{{"labels", 1, DType::i32}}, {}}; }
+TargetSpec EmbedSeg::targets() const { return {{{"labels", options_.layers, DType::i32}}, {}}; }
 
-void EmbedSeg::make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets& to) const {
-  const View<int32_t, 3> target = to.map<int32_t>("labels");
-  check_capacity(cut_compact(labels, {target.data, {target.dim[1], target.dim[2]}}), options_.capacity);
+void EmbedSeg::make_targets(const Exec&, View<const int32_t, 3> labels, const SampleTargets& to) const {
+  check_capacity(cut_compact(labels, to.map<int32_t>("labels")), options_.capacity);
 }
 
 LossTerms EmbedSeg::loss(Tape& tape, const Batch& batch, const StepState* state) const {

@@ -12,6 +12,7 @@ struct EmbedSegOptions {
   Normalisation normalisation;
   kernels::CentreKind centre = kernels::CentreKind::medoid;
   int capacity = 256;  // largest number of objects in a crop
+  int layers = 1;      // of labels; objects that share pixels are in different ones
   kernels::InstanceLossOptions loss;
   bool views = true;  // average the maps of the eight views of an image
   EmbedSegDecoding decoding;
@@ -19,8 +20,8 @@ struct EmbedSegOptions {
 
 /// EmbedSeg (Lalit et al. 2022): every pixel predicts the centre of its object and how close to it other pixels have to
 /// point to belong to the same object. Objects are formed around the pixels with the highest seed probabilities.
-/// Target: "labels" [1,H,W], int32, compact. Map: "raw" [5,H,W] = o_x, o_y, sigma_x, sigma_y, seed, before tanh and
-/// sigmoid.
+/// Target: "labels" [layers,H,W], int32, compact. Map: "raw" [5,H,W] = o_x, o_y, sigma_x, sigma_y, seed, before tanh
+/// and sigmoid.
 class EmbedSeg : public Method {
  public:
   /// `config`: the config of a model file, or null for the defaults.
@@ -34,7 +35,7 @@ class EmbedSeg : public Method {
   SampleSpec sample_spec() const override;
   ObjectLimits object_limits() const override { return {.in_crop = options_.capacity}; }
   TargetSpec targets() const override;
-  void make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets&) const override;
+  void make_targets(const Exec&, View<const int32_t, 3> labels, const SampleTargets&) const override;
   LossTerms loss(Tape&, const Batch&, const StepState*) const override;
 
   std::vector<MapSpec> maps() const override;

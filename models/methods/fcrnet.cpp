@@ -96,10 +96,10 @@ TargetSpec FcrNet::targets() const {
   return spec;
 }
 
-void FcrNet::make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets& to) const {
+void FcrNet::make_targets(const Exec&, View<const int32_t, 3> labels, const SampleTargets& to) const {
   const View<int32_t, 3> target = to.map<int32_t>("labels");
-  check_capacity(cut_compact(labels, {target.data, {target.dim[1], target.dim[2]}}), options_.capacity);
-  if (options_.guide_weight > 0) make_guide({target.data, {target.dim[1], target.dim[2]}}, to.map<float>("guide"));
+  check_capacity(cut_compact(labels, target), options_.capacity);
+  if (options_.guide_weight > 0) make_guide(first_layer(target), to.map<float>("guide"));
 }
 
 void FcrNet::make_guide(View<const int32_t, 2> labels, View<float, 3> guide) const {

@@ -42,7 +42,7 @@ class FcrNet : public Method {
   SampleSpec sample_spec() const override;
   ObjectLimits object_limits() const override { return {.in_crop = options_.capacity}; }
   TargetSpec targets() const override;
-  void make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets&) const override;
+  void make_targets(const Exec&, View<const int32_t, 3> labels, const SampleTargets&) const override;
   LossTerms loss(Tape&, const Batch&, const StepState*) const override;
   double scheduled(double progress) const override;
   bool is_scheduled() const override { return true; }

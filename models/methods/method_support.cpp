@@ -29,15 +29,24 @@ void publish_capacity(int& value, Settings& settings) {
       .only_limits = true;
 }
 
-int cut_compact(View<const int32_t, 2> labels, View<int32_t, 2> to) {
-  const int margin_y = (labels.dim[0] - to.dim[0]) / 2, margin_x = (labels.dim[1] - to.dim[1]) / 2;
+void publish_layers(int& value, Settings& settings) {
+  Setting& layers = settings.integer(
+      Setting::Use::training, "layers", value, 1, max_label_layers,
+      "layers of labels of a training sample; with 2 or more, objects that share pixels are learnt whole");
+  layers.unwritten = "1";
+}
+
+int cut_compact(View<const int32_t, 3> labels, View<int32_t, 3> to) {
+  BASIN_CHECK(labels.dim[0] == to.dim[0], labels.dim[0], " layers of labels, and a target of ", to.dim[0]);
+  const int margin_y = (labels.dim[1] - to.dim[1]) / 2, margin_x = (labels.dim[2] - to.dim[2]) / 2;
   std::vector<int32_t> ids;
-  for (int y = 0; y < to.dim[0]; ++y) {
-    const int32_t* row = &labels(y + margin_y, margin_x);
-    std::copy_n(row, to.dim[1], &to(y, 0));
-    for (int x = 0; x < to.dim[1]; ++x)
-      if (row[x] > 0 && (x == 0 || row[x] != row[x - 1])) ids.push_back(row[x]);
-  }
+  for (int layer = 0; layer < to.dim[0]; ++layer)
+    for (int y = 0; y < to.dim[1]; ++y) {
+      const int32_t* row = &labels(layer, y + margin_y, margin_x);
+      std::copy_n(row, to.dim[2], &to(layer, y, 0));
+      for (int x = 0; x < to.dim[2]; ++x)
+        if (row[x] > 0 && (x == 0 || row[x] != row[x - 1])) ids.push_back(row[x]);
+    }
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   int32_t last = 0, compact = 0;

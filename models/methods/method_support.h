@@ -9,12 +9,15 @@ namespace basin {
 /// The setting "normalisation", with the option --norm.
 Setting normalisation_setting(Normalisation&);
 
-/// Copies the middle of the labels, of the size of `to`, with ids renumbered to 1, 2, ... in order; negative ids become
-/// 0. In host memory. Returns the number of objects.
-int cut_compact(View<const int32_t, 2> labels, View<int32_t, 2> to);
+/// Copies the middle of the labels [layers, h, w], of the size of `to`, with ids renumbered to 1, 2, ... in order, over
+/// all layers; negative ids become 0. In host memory. Returns the number of objects.
+int cut_compact(View<const int32_t, 3> labels, View<int32_t, 3> to);
 
 /// Publishes the setting "capacity", the largest number of objects in a crop.
 void publish_capacity(int& value, Settings&);
+
+/// Publishes the setting "layers", the number of label layers of training samples (SampleSpec::layers).
+void publish_layers(int& value, Settings&);
 
 /// Throws a sentence that names the setting `capacity` if a crop has more objects than the loss has room for.
 void check_capacity(int objects, int capacity);

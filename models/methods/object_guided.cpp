@@ -167,10 +167,10 @@ TargetSpec ObjectGuided::targets() const {
   return {{{"pieces", 1, DType::i32}}, {{"boxes", max_guided_objects, 4, DType::f32}}};
 }
 
-void ObjectGuided::make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets& to) const {
+void ObjectGuided::make_targets(const Exec&, View<const int32_t, 3> labels, const SampleTargets& to) const {
   const View<int32_t, 3> pieces = to.map<int32_t>("pieces");
   Labels given{pieces.dim[1], pieces.dim[2], 0, std::vector<int32_t>(size_t(pieces.size()))};
-  cut_compact(labels, {given.ids.data(), {given.height, given.width}});
+  cut_compact(labels, {given.ids.data(), {1, given.height, given.width}});
   given.count = *std::max_element(given.ids.begin(), given.ids.end());
   const GuidedObjects objects = guided_objects(given);
   std::copy(objects.pieces.ids.begin(), objects.pieces.ids.end(), pieces.data);

@@ -37,7 +37,7 @@ class ObjectGuided : public Method {
   SampleSpec sample_spec() const override;
   ObjectLimits object_limits() const override;
   TargetSpec targets() const override;
-  void make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets&) const override;
+  void make_targets(const Exec&, View<const int32_t, 3> labels, const SampleTargets&) const override;
   LossTerms loss(Tape&, const Batch&, const StepState*) const override;
   bool can_be_deterministic() const override { return false; }  // points of several boxes add to one pixel
   bool capturable() const override { return false; }

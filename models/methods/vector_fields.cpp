@@ -182,7 +182,8 @@ TargetSpec VectorFields::targets() const {
   return spec;
 }
 
-void VectorFields::make_targets(const Exec& exec, View<const int32_t, 2> given, const SampleTargets& to) const {
+void VectorFields::make_targets(const Exec& exec, View<const int32_t, 3> layers, const SampleTargets& to) const {
+  const View<const int32_t, 2> given = first_layer(layers);
   const Temp<int32_t> cleared(exec, has_ignored_ ? given.size() : 0);
   View<const int32_t, 2> labels = given;
   if (has_ignored_) {
@@ -291,7 +292,7 @@ Maps VectorFields::oracle(const Exec& exec, const Labels& labels) const {
       logit.view<float, 3>()(0, y, x) = labels(y, x) ? 10.f : -10.f;
     }
   const TargetTensors sample = make_target_tensors(cpu, targets(), 1, height, width);
-  make_targets(cpu, ids, SampleTargets(sample, 0));
+  make_targets(cpu, {ids.data, {1, ids.dim[0], ids.dim[1]}}, SampleTargets(sample, 0));
   const Tensor& target = sample.at("target");
   const Tensor field = Tensor::borrow(target.owner(), target.raw(), Device::cpu, {2, height, width}, DType::f32);
   return {{{"logit", logit.to_device(exec)}, {"field", field.to_device(exec)}}};

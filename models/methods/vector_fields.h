@@ -40,7 +40,7 @@ class VectorFields : public Method {
   SampleSpec sample_spec() const override;
   ObjectLimits object_limits() const override;
   TargetSpec targets() const override;
-  void make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets&) const override;
+  void make_targets(const Exec&, View<const int32_t, 3> layers, const SampleTargets&) const override;
   LossTerms loss(Tape&, const Batch&, const StepState*) const override;
 
   std::vector<MapSpec> maps() const override;

@@ -87,15 +87,15 @@ SampleSpec WNet::sample_spec() const {
 
 TargetSpec WNet::targets() const { return {{{"labels", 1, DType::i32}, {"distance", 1}}, {}}; }
 
-void WNet::make_targets(const Exec& exec, View<const int32_t, 2> labels, const SampleTargets& to) const {
-  const View<int32_t, 3> target = to.map<int32_t>("labels");
-  check_capacity(cut_compact(labels, {target.data, {target.dim[1], target.dim[2]}}), options_.capacity);
+void WNet::make_targets(const Exec& exec, View<const int32_t, 3> layers, const SampleTargets& to) const {
+  check_capacity(cut_compact(layers, to.map<int32_t>("labels")), options_.capacity);
   const View<float, 3> distance = to.map<float>("distance");
+  const View<const int32_t, 2> labels = first_layer(layers);
   // Ids of the whole image may be large, so they are renumbered.
   const Temp<int32_t> ids(exec, labels.size());
   const Temp<float> whole(exec, labels.size());
   const View<int32_t, 2> all{ids.data(), {labels.dim[0], labels.dim[1]}};
-  cut_compact(labels, all);
+  cut_compact(layers, {all.data, {1, all.dim[0], all.dim[1]}});
   const int count = *std::max_element(all.data, all.data + all.size());
   for (int64_t i = 0; i < all.size(); ++i)
     if (labels.data[i] < 0) all.data[i] = -1;

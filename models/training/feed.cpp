@@ -19,14 +19,14 @@ Batch batch_of(const Tensor& image, const TargetTensors& targets) {
 LoaderOptions loader_options(const Exec& exec, const Method& method) {
   const SampleSpec spec = method.sample_spec();
   LoaderOptions o;
-  o.margin = spec.margin, o.beyond = spec.beyond, o.targets = method.targets();
+  o.margin = spec.margin, o.beyond = spec.beyond, o.layers = spec.layers, o.targets = method.targets();
   o.whole_image = spec.whole_objects, o.sampling = spec.sampling;
   if (exec.device != Device::cpu) o.memory = &pinned_memory(), o.raw = !spec.whole_objects && !spec.host_targets;
   return o;
 }
 
 MakeTargets target_maker(const Method& method) {
-  return [&method](const Exec& exec, View<const int32_t, 2> labels, const SampleTargets& to) {
+  return [&method](const Exec& exec, View<const int32_t, 3> labels, const SampleTargets& to) {
     method.make_targets(exec, labels, to);
   };
 }
@@ -111,11 +111,11 @@ class Feed::Copies {
 
   void prepare_all(const std::vector<Transform>& transforms, const Slot& slot) const {
     clear_tables(beside_, loader_.options().targets, slot.targets);
-    const int size = labels_.dim(1);
+    const int layers = labels_.dim(1), size = labels_.dim(2);
     for (int n = 0; n < labels_.dim(0); ++n)
       prepare(beside_,
               {image_of<float>(image_, n),
-               {labels_.data<const int32_t>() + int64_t(n) * size * size, {size, size}},
+               {labels_.data<const int32_t>() + int64_t(n) * layers * size * size, {layers, size, size}},
                transforms[size_t(n)]},
               loader_.make_targets(), image_of<float>(slot.item.batch["image"], n), SampleTargets(slot.targets, n));
   }

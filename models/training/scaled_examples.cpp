@@ -29,13 +29,9 @@ std::vector<Example> scaled_examples(const std::vector<Example>& examples, doubl
     const int height = int(values.dim(1)), width = int(values.dim(2));
     all.push_back(
         {e.stem, source_of(e.stem, values), StoredLabels(resized(true_labels(e), height, width)), e.weight, e.notes});
-    if (e.ignored) {
-      Labels ignored{e.source.height(), e.source.width(), 1, {}};
-      ignored.ids.resize(size_t(ignored.height) * size_t(ignored.width));
-      for (int y = 0; y < ignored.height; ++y)
-        e.ignored->row(y, 0, ignored.width, ignored.ids.data() + size_t(y) * size_t(ignored.width));
-      all.back().ignored = StoredLabels(resized(ignored, height, width));
-    }
+    if (e.ignored) all.back().ignored = StoredLabels(resized(e.ignored->labels(), height, width));
+    // Rows of one layer never become rows of another: all layers have the same height, before and after.
+    if (e.layers) all.back().layers = StoredLabels(resized(e.layers->labels(), e.layer_count() * height, width));
   }
   return all;
 }

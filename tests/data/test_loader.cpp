@@ -30,11 +30,11 @@ Example coded(const std::string& stem, int height, int width, int channels = 1) 
 
 /// A target that consists of the labels themselves, without the margin.
 MakeTargets copy_labels(int margin) {
-  return [margin](const Exec&, View<const int32_t, 2> labels, const SampleTargets& to) {
+  return [margin](const Exec&, View<const int32_t, 3> labels, const SampleTargets& to) {
     const View<float, 3> target = to.map<float>("target");
     for (int y = 0; y < target.dim[1]; ++y)
       for (int x = 0; x < target.dim[2]; ++x)
-        target(0, y, x) = float(labels(y + margin, x + margin));
+        target(0, y, x) = float(labels(0, y + margin, x + margin));
   };
 }
 
@@ -132,7 +132,7 @@ TEST_CASE("loader: targets by name: maps of two types and sizes, and tables that
   LoaderOptions o = options_of(2, 8);
   o.targets = {{{"coarse", 3, DType::f32, 4}, {"ids", 1, DType::i32}}, {{"rows", 5, 2}, {"numbers", 4, 1, DType::i32}}};
   std::atomic<int> calls{0};
-  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 2> labels, const SampleTargets& to) {
+  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 3> labels, const SampleTargets& to) {
     const View<float, 3> coarse = to.map<float>("coarse");
     const View<int32_t, 3> ids = to.map<int32_t>("ids");
     for (int64_t i = 0; i < coarse.size(); ++i)
@@ -254,7 +254,8 @@ TEST_CASE("loader: with a margin, the field of a crop equals the whole image's f
   examples.push_back({"a", Source(image, 1, none, "a"), StoredLabels(labels)});
   LoaderOptions o = options_of(1, crop, "flip,rotate");
   o.margin = margin, o.targets.maps[0].channels = 2;
-  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 2> window, const SampleTargets& to) {
+  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 3> layers, const SampleTargets& to) {
+    const View<const int32_t, 2> window = first_layer(layers);
     const View<float, 3> target = to.map<float>("target");
     std::vector<float> field(size_t(2) * size_t(window.size()));
     kernels::sdf_field(Exec{}, window, sdf, View<float, 3>{field.data(), {2, window.dim[0], window.dim[1]}});
@@ -301,9 +302,9 @@ TEST_CASE("loader: targets that need whole objects get the labels of the whole i
   o.margin = 1, o.whole_image = true;
   std::set<int> sizes;
   std::mutex mutex;
-  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 2> labels, const SampleTargets&) {
+  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 3> labels, const SampleTargets&) {
     const std::lock_guard lock(mutex);
-    sizes.insert(labels.dim[0]);
+    sizes.insert(labels.dim[1]);
     int64_t area = 0;
     for (int64_t i = 0; i < labels.size(); ++i)
       area += labels.data[i] == 1;
@@ -353,7 +354,7 @@ TEST_CASE("loader: a worker's exception is thrown by next, after the batches tha
   std::atomic<int> calls{0};
   LoaderOptions o = options_of(2, 8);
   o.prefetch = 2;
-  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 2>, const SampleTargets&) {
+  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 3>, const SampleTargets&) {
     if (++calls == 5) refuse("the fifth sample");
   });
   CHECK(loader.next().step == 0);

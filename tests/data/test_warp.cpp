@@ -208,7 +208,8 @@ TEST_CASE("warp: targets that need whole objects get the warped labels of the wh
   }));
   LoaderOptions o = options_of(24, "flip,scale,angle,shear,elastic");
   o.margin = 1, o.whole_image = true;
-  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 2> labels, const SampleTargets&) {
+  Loader loader(examples, o, [&](const Exec&, View<const int32_t, 3> layers, const SampleTargets&) {
+    const View<const int32_t, 2> labels = first_layer(layers);
     int64_t area[5] = {};
     for (int64_t i = 0; i < labels.size(); ++i)
       ++area[labels.data[i]];

@@ -147,7 +147,7 @@ TEST_CASE("ignored pixels: targets equal those of labels with background at igno
     const auto targets_of = [&](const std::vector<int32_t>& labels) {
       const Tensor on = Tensor::from<int32_t>(exec, {size, size}, labels);
       const TargetTensors to = make_target_tensors(exec, method.targets(), 1, side, side);
-      method.make_targets(exec, {on.data<const int32_t>(), {size, size}}, SampleTargets(to, 0));
+      method.make_targets(exec, {on.data<const int32_t>(), {1, size, size}}, SampleTargets(to, 0));
       return to;
     };
     const TargetTensors all = targets_of(cleared);

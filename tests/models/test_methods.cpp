@@ -57,7 +57,7 @@ TargetTensors targets_of(const Method& method, const Labels& truth) {
   LoaderOptions load;
   load.batch = 1, load.crop = 64, load.margin = spec.margin, load.beyond = spec.beyond;
   load.targets = method.targets(), load.whole_image = spec.whole_objects, load.workers = 1;
-  Loader loader(examples, load, [&](const Exec& exec, View<const int32_t, 2> labels, const SampleTargets& to) {
+  Loader loader(examples, load, [&](const Exec& exec, View<const int32_t, 3> labels, const SampleTargets& to) {
     method.make_targets(exec, labels, to);
   });
   return loader.next().targets;

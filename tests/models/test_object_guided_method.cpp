@@ -28,7 +28,7 @@ Batch batch_of(const Exec& exec, const Method& method, const Labels& labels, con
   const Exec cpu;
   const TargetTensors targets = make_target_tensors(cpu, method.targets(), 1, labels.height, labels.width);
   clear_tables(cpu, method.targets(), targets);
-  method.make_targets(cpu, {labels.ids.data(), {labels.height, labels.width}}, SampleTargets(targets, 0));
+  method.make_targets(cpu, {labels.ids.data(), {1, labels.height, labels.width}}, SampleTargets(targets, 0));
   Batch batch;
   for (const auto& [name, target] : targets)
     batch.tensors[name] = target.to_device(exec);

@@ -40,7 +40,7 @@ class Toy : public Method {
     return spec;
   }
   TargetSpec targets() const override { return {{{"mask", 1}}, {}}; }
-  void make_targets(const Exec&, View<const int32_t, 2> labels, const SampleTargets& to) const override {
+  void make_targets(const Exec&, View<const int32_t, 3> labels, const SampleTargets& to) const override {
     const View<float, 3> mask = to.map<float>("mask");
     for (int64_t i = 0; i < labels.size(); ++i)
       mask.data[i] = labels.data[i] ? 1.f : 0.f;

@@ -124,7 +124,7 @@ TargetTensors targets_of(const Exec& exec, const Method& method, const Tensor& l
   TargetTensors targets = make_target_tensors(exec, method.targets(), n, height, width);
   clear_tables(exec, method.targets(), targets);
   for (int k = 0; k < n; ++k)
-    method.make_targets(exec, {labels.data<int32_t>() + int64_t(k) * height * width, {height, width}},
+    method.make_targets(exec, {labels.data<int32_t>() + int64_t(k) * height * width, {1, height, width}},
                         SampleTargets(targets, k));
   return targets;
 }
@@ -348,7 +348,7 @@ void targets(const Exec& exec, const Folder& folder, const Json& request) {
   const Tensor labels = folder.read<int32_t>(exec, "labels", shape);
   const Shape crop = request.contains("crop") ? shape_of(request["crop"]) : shape;
   const TargetTensors made = make_target_tensors(exec, method->targets(), 1, crop[0], crop[1]);
-  method->make_targets(exec, labels.view<const int32_t, 2>(), SampleTargets(made, 0));
+  method->make_targets(exec, {labels.data<const int32_t>(), {1, labels.dim(0), labels.dim(1)}}, SampleTargets(made, 0));
   for (const auto& [name, tensor] : made)
     if (tensor.dtype() == DType::f32) folder.write(exec, name, tensor);
 }

@@ -23,7 +23,7 @@ class FakeMethod : public Method {
   std::string name() const override { return "fake"; }
   SampleSpec sample_spec() const override { return {}; }
   TargetSpec targets() const override { return {}; }
-  void make_targets(const Exec&, View<const int32_t, 2>, const SampleTargets&) const override {}
+  void make_targets(const Exec&, View<const int32_t, 3>, const SampleTargets&) const override {}
   LossTerms loss(Tape&, const Batch&, const StepState*) const override { return {}; }
   std::vector<MapSpec> maps() const override { return maps_; }
   std::unique_ptr<Predictor> predictor(const Exec&) const override {

@@ -259,3 +259,39 @@ TEST_CASE("train: --scale resizes images for the network, and segment applies th
   CHECK(boxes.code == 1);
   CHECK_MESSAGE(contains(boxes.err, "--scale 0.5: the method og resizes whole images to --crop"), boxes.err);
 }
+
+TEST_CASE("train: --set layers learns objects that share pixels whole, and images that need more layers are named") {
+  const Folder folder;
+  const auto put = [&](const std::string& path, int y0, int y1, int x0, int x1) {
+    Image mask{64, 64, 1, PixelType::u8, std::vector<std::byte>(64 * 64)};
+    for (int y = y0; y < y1; ++y)
+      for (int x = x0; x < x1; ++x)
+        mask.pixels[size_t(64 * y + x)] = std::byte(200);
+    write_png(folder / path, mask);
+  };
+  for (const std::string id : {"a", "b"}) {
+    put("data/" + id + "/images/" + id + ".png", 0, 30, 0, id == "a" ? 30 : 40);
+    put("data/" + id + "/masks/1.png", 20, 32, 4, 60), put("data/" + id + "/masks/2.png", 4, 60, 20, 32);
+  }
+  const std::string common = "train --data data --val-fraction 0 --crop 64 --steps 1 --accumulate 1 --device cpu ";
+  const std::string overlap = "masks and 1 more: its objects overlap";
+  for (const std::string model : {"es --width 4"}) {
+    const Ran flat = run_basin(folder, common + "--model " + model + " --out flat");
+    REQUIRE_MESSAGE(flat.code == 0, flat.err);
+    CHECK_MESSAGE(contains(flat.err, overlap), flat.err);
+    CHECK_MESSAGE(contains(flat.err, "(methods es and og can learn them whole: --set layers=2)"), flat.err);
+    const Ran whole = run_basin(folder, common + "--model " + model + " --set layers=2 --out whole");
+    REQUIRE_MESSAGE(whole.code == 0, whole.err);
+    CHECK_MESSAGE(!contains(whole.err, "overlap"), whole.err);
+    CHECK(!load_model(folder / "flat/last.safetensors", {}).method->config().contains("layers"));
+    CHECK(load_model(folder / "whole/last.safetensors", {}).method->config()["layers"] == 2);
+    CHECK(read_bytes(folder / "flat/metrics.csv") != read_bytes(folder / "whole/metrics.csv"));
+    const Ran again = run_basin(folder, common + "--finetune whole/last.safetensors --out again");
+    REQUIRE_MESSAGE(again.code == 0, again.err);
+    CHECK(!contains(again.err, "overlap"));
+    for (const char* run : {"flat", "whole", "again"})
+      std::filesystem::remove_all(folder / run);
+  }
+  CHECK(contains(run_basin(folder, common + "--model vf-h1 --set layers=2 --out none").err, "layers"));
+  CHECK(contains(run_basin(folder, "check-data data").out, "its objects overlap"));
+}

@@ -130,8 +130,7 @@ void run(const TrainArguments& o) {
   const DrawBy draw_by = parse_draw_by(o.sampling);
   if (draw_by == DrawBy::objects && wanted.sampling.kind != Sampling::Kind::crop)
     refuse("--sampling objects: the method ", method->name(), " has its own sampling; omit --sampling");
-  const TrainingData data =
-      read_training_data(o.data, start.method ? wanted.channels : o.channels, wanted.normalisation, wanted.sampling);
+  const TrainingData data = read_training_data(o.data, start.method ? wanted.channels : o.channels, wanted);
   const std::vector<Example>&train_set = data.train, &val_set = data.validation;
   const int channels = train_set.front().source.channels();
   const double scale =

@@ -78,8 +78,7 @@ CheckOptions check_options(const Method& method, int crop, double scale) {
   return check;
 }
 
-TrainingData read_training_data(const TrainingDataOptions& options, int channels, const Normalisation& normalisation,
-                                const Sampling& sampling) {
+TrainingData read_training_data(const TrainingDataOptions& options, int channels, const SampleSpec& spec) {
   TrainingData data;
   std::vector<TrainingSet> sets;
   std::vector<Pair> pairs, held;
@@ -111,8 +110,8 @@ TrainingData read_training_data(const TrainingDataOptions& options, int channels
 
   std::optional<int64_t> ignore;
   if (options.ignore_label) ignore = *options.ignore_label;
-  std::vector<Example> train = read_examples(pairs, channels, normalisation, ignore);
-  std::vector<Example> validation = read_examples(held, train.front().source.channels(), normalisation, ignore);
+  std::vector<Example> train = read_examples(pairs, channels, spec.normalisation, ignore, spec.layers);
+  std::vector<Example> validation = read_examples(held, train.front().source.channels(), spec.normalisation, ignore);
   if (ignore && !any_ignored(train))
     std::fprintf(stderr, "--ignore-label %d: no %slabel image contains this value%s\n", *options.ignore_label,
                  any_ignored(validation) ? "training " : "",
@@ -122,7 +121,7 @@ TrainingData read_training_data(const TrainingDataOptions& options, int channels
   report_repeated(train, validation);
   std::vector<std::vector<Example>> lists = divided(std::move(train), data.images);
   report_shared(lists);
-  MergedSets merged = merge_sets(std::move(lists), sets, sampling);
+  MergedSets merged = merge_sets(std::move(lists), sets, spec.sampling);
   data.train = std::move(merged.examples), data.shares = std::move(merged.shares);
   std::vector<TrainingSet> places(held_of_set.size());
   for (size_t k = 0; options.val.empty() && k < places.size(); ++k)

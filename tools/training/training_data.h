@@ -36,7 +36,8 @@ CheckOptions check_options(const Method&, int crop, double scale);
 
 /// Reads the images, merged by merge_sets(), and reports on stderr which files were paired, converted or left out, and
 /// what is suspicious about them: validation images that are also training images, images that occur in several sets,
-/// and labels that seem to be binary masks. `channels`: of all images; 0: as many as the image with the most.
-TrainingData read_training_data(const TrainingDataOptions&, int channels, const Normalisation&, const Sampling&);
+/// and labels that seem to be binary masks. `channels`: of all images; 0: as many as the image with the most. Of the
+/// method's samples, normalisation, sampling and layers count.
+TrainingData read_training_data(const TrainingDataOptions&, int channels, const SampleSpec&);
 
 }  // namespace basin::tools
