@@ -140,7 +140,7 @@ Tensor roi_mask_sample(const Exec& exec, const Tensor& labels, const std::vector
   const Tensor sheet = Tensor::empty(exec, {1, 1, rois.sheet_h, rois.sheet_w}, dtype);
   const Tensor there = Tensor::from(exec, {int64_t(label.size())}, label);
   with_real(dtype, [&]<class T>(T) {
-    kernels::roi_mask_sample<T>(exec, labels.view<const int32_t, 3>(), there.view<const int32_t, 1>(), rois.view(),
+    kernels::roi_mask_sample<T>(exec, labels.view<const int32_t, 4>(), there.view<const int32_t, 1>(), rois.view(),
                                 sheet.features<T>());
   });
   return sheet;

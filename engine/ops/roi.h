@@ -48,7 +48,7 @@ RoiList roi_list(const Exec&, const std::vector<RoiBox>&, int level);
 
 /// See kernels::roi_sample: the sheet of maps [N, C, H, W], in their layout. Keeps only the shape of the maps.
 Var roi_sample(Tape&, const Var& maps, const RoiList&);
-/// See kernels::roi_mask_sample: the masks of label[r], [R], in labels [N, H, W].
+/// See kernels::roi_mask_sample: the masks of label[r], [R], in labels [N, L, H, W].
 Tensor roi_mask_sample(const Exec&, const Tensor& labels, const std::vector<int32_t>& label, const RoiList&, DType);
 /// See kernels::roi_resize: the regions of `rois` on their sheet, from those of the same numbers in `low`. Keeps
 /// nothing.

@@ -67,7 +67,7 @@ struct SampleBackward {
 
 template <class T>
 struct SampleMask {
-  View<const int32_t, 3> labels;
+  View<const int32_t, 4> labels;
   const int32_t* label;
   Rois rois;
   FeatureView<T> sheet;
@@ -76,8 +76,9 @@ struct SampleMask {
     const RoiPoint p(rois, i);
     const GridPosition position(rois, p);
     T sum = 0;
-    Corners<T>(position.x, position.y).each(labels.dim[1], labels.dim[2], [&](int y, int x, T weight) {
-      if (labels(p.place[0], y, x) == label[p.roi]) sum += weight;
+    Corners<T>(position.x, position.y).each(labels.dim[2], labels.dim[3], [&](int y, int x, T weight) {
+      for (int layer = 0; layer < labels.dim[1]; ++layer)
+        if (labels(p.place[0], layer, y, x) == label[p.roi]) sum += weight;
     });
     *lanes_of_pixel(sheet, 0, p.pixel) = sum;
   }
@@ -156,7 +157,7 @@ void roi_sample_backward(const Exec& exec, const Rois& rois, FeatureView<const T
 }
 
 template <class T>
-void roi_mask_sample(const Exec& exec, View<const int32_t, 3> labels, View<const int32_t, 1> label, const Rois& rois,
+void roi_mask_sample(const Exec& exec, View<const int32_t, 4> labels, View<const int32_t, 1> label, const Rois& rois,
                      FeatureView<T> sheet) {
   check_sheet(rois, sheet);
   BASIN_CHECK(sheet.c == 1 && sheet.block == 1 && label.dim[0] == rois.count(), rois.count(), " regions, labels ",
@@ -182,7 +183,7 @@ void point_sample_backward(const Exec& exec, const Rois& rois, const RoiPoints& 
 #define BASIN_INSTANTIATE(T)                                                                                   \
   template void roi_sample<T>(const Exec&, FeatureView<const T>, const Rois&, FeatureView<T>);                 \
   template void roi_sample_backward<T>(const Exec&, const Rois&, FeatureView<const T>, FeatureView<T>);        \
-  template void roi_mask_sample<T>(const Exec&, View<const int32_t, 3>, View<const int32_t, 1>, const Rois&,   \
+  template void roi_mask_sample<T>(const Exec&, View<const int32_t, 4>, View<const int32_t, 1>, const Rois&,   \
                                    FeatureView<T>);                                                            \
   template void point_sample<T>(const Exec&, FeatureView<const T>, const Rois&, const RoiPoints&, View<T, 2>); \
   template void point_sample_backward<T>(const Exec&, const Rois&, const RoiPoints&, View<const T, 2>, FeatureView<T>)

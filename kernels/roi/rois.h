@@ -73,9 +73,9 @@ template <class T>
 void roi_sample_backward(const Exec&, const Rois&, FeatureView<const T> d_sheet, FeatureView<T> d_maps);
 
 /// sheet [1, 1, h, w] = the bilinear values, in [0, 1], of the mask of label[r] at the points of each region r, 0 in
-/// the gaps; labels [N, H, W].
+/// the gaps; labels [N, L, H, W], each in one of L layers.
 template <class T>
-void roi_mask_sample(const Exec&, View<const int32_t, 3> labels, View<const int32_t, 1> label, const Rois&,
+void roi_mask_sample(const Exec&, View<const int32_t, 4> labels, View<const int32_t, 1> label, const Rois&,
                      FeatureView<T> sheet);
 
 /// `to` = the values of the points from `first` on; other pixels do not change. May be in place.

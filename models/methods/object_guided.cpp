@@ -34,6 +34,7 @@ void publish(ObjectGuidedOptions& o, Settings& s) {
   s.integer(Use::network, "crop", o.crop, OgDetector::multiple, 16384,
             "side of the training samples, and of the square to which images are resized for segmentation, px");
   s.add(normalisation_setting(o.normalisation));
+  publish_layers(o.layers, s);
   s.number(Use::training, "size_weight", o.size_weight, 0, 1e6, "weight of the loss of the widths and heights");
   s.number(Use::training, "offset_weight", o.offset_weight, 0, 1e6, "weight of the loss of the offsets of centres");
   s.number(Use::training, "mask_weight", o.mask_weight, 0, 1e6, "weight of the loss of the masks");
@@ -153,6 +154,7 @@ SampleSpec ObjectGuided::sample_spec() const {
   SampleSpec spec;
   spec.channels = options_->channels;
   spec.multiple = OgDetector::multiple;
+  spec.layers = options_->layers;
   spec.normalisation = options_->normalisation;
   spec.sampling.kind = Sampling::Kind::affine;
   spec.host_targets = true;
@@ -164,15 +166,15 @@ ObjectLimits ObjectGuided::object_limits() const {
 }
 
 TargetSpec ObjectGuided::targets() const {
-  return {{{"pieces", 1, DType::i32}}, {{"boxes", max_guided_objects, 4, DType::f32}}};
+  return {{{"pieces", options_->layers, DType::i32}}, {{"boxes", max_guided_objects, 4, DType::f32}}};
 }
 
 void ObjectGuided::make_targets(const Exec&, View<const int32_t, 3> labels, const SampleTargets& to) const {
   const View<int32_t, 3> pieces = to.map<int32_t>("pieces");
-  Labels given{pieces.dim[1], pieces.dim[2], 0, std::vector<int32_t>(size_t(pieces.size()))};
-  cut_compact(labels, {given.ids.data(), {1, given.height, given.width}});
-  given.count = *std::max_element(given.ids.begin(), given.ids.end());
-  const GuidedObjects objects = guided_objects(given);
+  const int layers = pieces.dim[0], height = pieces.dim[1], width = pieces.dim[2];
+  Labels given{layers * height, width, 0, std::vector<int32_t>(size_t(pieces.size()))};
+  given.count = cut_compact(labels, {given.ids.data(), {layers, height, width}});
+  const GuidedObjects objects = guided_objects(given, max_guided_objects, layers);
   std::copy(objects.pieces.ids.begin(), objects.pieces.ids.end(), pieces.data);
   const View<float, 2> boxes = to.table<float>("boxes");
   for (int k = 0; k < objects.pieces.count; ++k) {
@@ -219,7 +221,7 @@ LossTerms ObjectGuided::loss(Tape& tape, const Batch& batch, const StepState* st
     std::vector<int32_t> label;
     for (const int k : regions.source)
       label.push_back(piece[size_t(k)]);
-    const Var truth{roi_mask_sample(exec, without_channel(batch["pieces"]), label, list, DType::f32)};
+    const Var truth{roi_mask_sample(exec, batch["pieces"], label, list, DType::f32)};
     const OgMasks::Features features = masks_.forward(tape, found.pyramid, regions);
     mask = segment_bce_loss(tape, features.logits, roi_values(tape, truth, list).value, list.before, list.count());
     const RoiPlaces uncertain =

@@ -12,6 +12,7 @@ struct ObjectGuidedOptions {
   int channels = 3, width = 64;
   uint64_t seed = 0;
   int crop = 512;
+  int layers = 1;  // of labels; objects that share pixels are in different ones
   Normalisation normalisation;
   double size_weight = 0.1, offset_weight = 1, mask_weight = 2, point_weight = 1;
   bool resize = true;
@@ -20,9 +21,9 @@ struct ObjectGuidedOptions {
 
 /// Object-guided segmentation with feature refinement (Yi et al., IEEE TMI 40 (2021)): a network finds the bounding
 /// boxes of objects by their centres, and a second one gives the mask of each box. Objects have scores and may overlap.
-/// Targets: the map "pieces" [1, H, W], int32, and the table "boxes" with x, y of the centre, width and height of each
-/// piece in px (GuidedObjects). Maps: "heat" [1, h, w], "size" and "offset" [2, h, w], where h and w are a quarter of
-/// the network's frame; "boxes" [1, B, 5] = x, y, width and height in the frame and the score, by descending score;
+/// Targets: the map "pieces" [layers, H, W], int32, and the table "boxes" with x, y of the centre, width and height of
+/// each piece in px (GuidedObjects). Maps: "heat" [1, h, w], "size" and "offset" [2, h, w], where h and w are a quarter
+/// of the network's frame; "boxes" [1, B, 5] = x, y, width and height in the frame and the score, by descending score;
 /// "box_masks" [1, 1, P], the probabilities at the points of the boxes' regions.
 class ObjectGuided : public Method {
  public:

@@ -128,7 +128,7 @@ std::vector<Planes::Run> runs_of(const Instance& object, int64_t width) {
 
 }  // namespace
 
-GuidedObjects guided_objects(const Labels& labels, int max_objects) {
+GuidedObjects guided_objects(const Labels& labels, int max_objects, int layers) {
   const size_t n = labels.ids.size();
   std::vector<FloodedPiece> largest(size_t(labels.count) + 1);
   std::vector<uint8_t> seen(n, 0);
@@ -149,7 +149,8 @@ GuidedObjects guided_objects(const Labels& labels, int max_objects) {
     ++objects.pieces.count;
     for (int32_t pixel : pixels)
       objects.pieces.ids[size_t(pixel)] = objects.pieces.count;
-    objects.boxes.push_back({0, (p.x0 + p.x1) / 2.0, (p.y0 + p.y1) / 2.0, double(width), double(height)});
+    const int layer_height = labels.height / layers, top = p.y0 / layer_height * layer_height;
+    objects.boxes.push_back({0, (p.x0 + p.x1) / 2.0, (p.y0 + p.y1) / 2.0 - top, double(width), double(height)});
   }
   return objects;
 }
@@ -272,7 +273,7 @@ GuidedMaps object_guided_oracle(const Labels& labels, int frame_height, int fram
   }
   const RoiList regions = roi_list(cpu, regions_of, 0);
   Tape tape(cpu, Tape::Mode::evaluate);
-  const Tensor pieces = Tensor::from(cpu, {1, frame_height, frame_width}, objects.pieces.ids);
+  const Tensor pieces = Tensor::from(cpu, {1, 1, frame_height, frame_width}, objects.pieces.ids);
   const Tensor sheet = roi_mask_sample(cpu, pieces, ids, regions, DType::f32);
   maps.masks = roi_values(tape, {sheet}, regions).value.to_host<float>(cpu);
   return maps;

@@ -9,14 +9,15 @@ namespace basin {
 
 /// The objects of an image that object-guided segmentation is trained on.
 struct GuidedObjects {
-  Labels pieces;              // the largest piece of each object, numbered as `boxes`
+  Labels pieces;              // the largest piece of each object, numbered as `boxes`; in layers like the objects
   std::vector<RoiBox> boxes;  // of sample 0; centre and number of pixels along each side
 };
 constexpr int max_guided_objects = 500;
 constexpr int narrow_guided_object = 3;  // px
 /// Keeps the largest 4-connected piece of each object (of equally large ones the first in raster order), and drops
-/// objects whose piece is at most `narrow_guided_object` wide or high, and all beyond the first `max_objects`.
-GuidedObjects guided_objects(const Labels&, int max_objects = max_guided_objects);
+/// objects whose piece is at most `narrow_guided_object` wide or high, and all beyond the first `max_objects`. The
+/// labels may consist of several layers, one below the other (LayeredLabels); boxes are in a layer.
+GuidedObjects guided_objects(const Labels&, int max_objects = max_guided_objects, int layers = 1);
 
 /// A box that a network found.
 struct ScoredBox {

@@ -113,11 +113,18 @@ TEST_CASE("regions: sampling is bilinear, and 0 outside the maps, in any layout"
 TEST_CASE("regions: a region's mask samples its own label only") {
   for (const Exec& exec : execs()) {
     const RoiList rois = roi_list(exec, {{0, 1.5, 1, 2, 2}, {0, 1.5, 1, 2, 2}}, 0);  // 2 x 2 points: .4, 2.6; -.1, 2.1
-    const Tensor labels = Tensor::from<int32_t>(exec, {1, 3, 4}, {7, 7, 9, 9, 7, 7, 9, 9, 7, 7, 9, 9});
+    const Tensor labels = Tensor::from<int32_t>(exec, {1, 1, 3, 4}, {7, 7, 9, 9, 7, 7, 9, 9, 7, 7, 9, 9});
     Tape tape(exec);
-    const Var sheet{roi_mask_sample(exec, labels, {7, 9}, rois, DType::f32)};
-    check_close<float>(roi_values(tape, sheet, rois).value.to_host<float>(exec), {.9f, 0, .9f, 0, 0, .9f, 0, .9f}, 1e-6,
-                       0);
+    const auto values = [&](const Tensor& of, const std::vector<int32_t>& label) {
+      const Var sheet{roi_mask_sample(exec, of, label, rois, DType::f32)};
+      return roi_values(tape, sheet, rois).value.to_host<float>(exec);
+    };
+    check_close<float>(values(labels, {7, 9}), {.9f, 0, .9f, 0, 0, .9f, 0, .9f}, 1e-6, 0);
+    // Labels in layers: 8 lies on all of 7 and 9.
+    const Tensor layers = Tensor::from<int32_t>(
+        exec, {1, 2, 3, 4}, {7, 7, 9, 9, 7, 7, 9, 9, 7, 7, 9, 9, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8});
+    check_close<float>(values(layers, {7, 8}), {.9f, 0, .9f, 0, .9f, .9f, .9f, .9f}, 1e-6, 0);
+    check_close<float>(values(layers, {8, 9}), {.9f, .9f, .9f, .9f, 0, .9f, 0, .9f}, 1e-6, 0);
   }
 }
 

@@ -287,7 +287,7 @@ TEST_CASE("layers: objects of images that are scaled for the network are whole t
 }
 
 TEST_CASE("layers: a setting of the methods that is in model files only if there is more than one") {
-  for (const std::string name : {"es"}) {
+  for (const std::string name : {"es", "og"}) {
     CAPTURE(name);
     const std::unique_ptr<Method> one = make_method(name, {});
     CHECK(one->sample_spec().layers == 1);
@@ -302,4 +302,29 @@ TEST_CASE("layers: a setting of the methods that is in model files only if there
     CHECK(contains(refusal([&] { make_method(config); }), "layers is 9; expected 1 to 8"));
   }
   CHECK(!make_method("vf-h1", {})->settings().has("layers"));
+}
+
+TEST_CASE("layers: og's targets of two crossing objects are those of each object alone") {
+  const std::unique_ptr<Method> method = make_method("og", {{"layers", "2", "--set layers=2"}});
+  const Planes planes = rectangles(64, 64, {{14, 22, 4, 60}, {2, 40, 24, 32}});
+  const auto targets_of = [&](const Planes& of) {
+    Labels labels = layered(of, 2).labels;
+    TargetTensors to = make_target_tensors({}, method->targets(), 1, 64, 64);
+    clear_tables({}, method->targets(), to);
+    method->make_targets({}, {labels.ids.data(), {2, 64, 64}}, SampleTargets(to, 0));
+    return to;
+  };
+  const TargetTensors both = targets_of(planes);
+  CHECK(both.at("boxes_count").data<int32_t>()[0] == 2);
+  const std::vector<float> boxes(both.at("boxes").data<float>(), both.at("boxes").data<float>() + 8);
+  CHECK(boxes == std::vector<float>{31.5f, 17.5f, 56, 8, 27.5f, 20.5f, 8, 38});
+  const View<int32_t, 4> pieces = both.at("pieces").view<int32_t, 4>();
+  const std::vector<std::vector<bool>> masks = masks_in(pieces);
+  REQUIRE(masks.size() == 2);
+  for (size_t k = 0; k < 2; ++k) {
+    CHECK(masks[k] == mask_of(planes, k));
+    const TargetTensors one = targets_of({64, 64, {planes.objects[k]}});
+    CHECK(one.at("boxes_count").data<int32_t>()[0] == 1);
+    CHECK(std::equal(&boxes[4 * k], &boxes[4 * k] + 4, one.at("boxes").data<float>()));
+  }
 }

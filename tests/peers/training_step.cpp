@@ -271,7 +271,7 @@ void guided_loss(const Exec& exec, const Folder& folder, const Json& request) {
     std::vector<int32_t> label;
     for (const int k : regions.source)
       label.push_back(piece[size_t(k)]);
-    const Var truth{roi_mask_sample(exec, without_channel(batch["pieces"]), label, list, DType::f32)};
+    const Var truth{roi_mask_sample(exec, batch["pieces"], label, list, DType::f32)};
     given.push_back({"masks", tape.leaf(folder.read<float>(exec, "masks", {list.points}))});
     terms.push_back(
         {segment_bce_loss(tape, given[3].second, roi_values(tape, truth, list).value, list.before, list.count()),

@@ -275,7 +275,7 @@ TEST_CASE("train: --set layers learns objects that share pixels whole, and image
   }
   const std::string common = "train --data data --val-fraction 0 --crop 64 --steps 1 --accumulate 1 --device cpu ";
   const std::string overlap = "masks and 1 more: its objects overlap";
-  for (const std::string model : {"es --width 4"}) {
+  for (const std::string model : {"es --width 4", "og --width 2"}) {
     const Ran flat = run_basin(folder, common + "--model " + model + " --out flat");
     REQUIRE_MESSAGE(flat.code == 0, flat.err);
     CHECK_MESSAGE(contains(flat.err, overlap), flat.err);
