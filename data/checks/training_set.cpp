@@ -367,7 +367,10 @@ std::vector<std::string> training_warnings(const std::vector<Example>& examples,
 #pragma omp parallel for schedule(dynamic)
   for (size_t i = 0; i < examples.size(); ++i) {
     const Example& e = examples[i];
-    pairs[i] = {{e.stem, e.stem, {e.stem}, false}, false, facts_of(e.source.image()), facts_of(true_labels(e))};
+    LabelFacts labels = facts_of(e.layered().labels());
+    for (ObjectFacts& object : labels.objects)
+      object.smallest.y %= e.source.height();  // in its layer
+    pairs[i] = {{e.stem, e.stem, {e.stem}, false}, false, facts_of(e.source.image()), std::move(labels)};
   }
   std::vector<Finding> findings = check(pairs, options);
   std::erase_if(findings, [](const Finding& f) { return f.severity != Severity::warning; });

@@ -2,6 +2,7 @@
 #include <map>
 #include <set>
 
+#include "data/checks/training_set.h"
 #include "data/dataset/loader.h"
 #include "engine/json.h"
 #include "models/registry.h"
@@ -267,6 +268,24 @@ TEST_CASE("layers: of overlapping masks of a DSB folder; what a sample cannot ho
   CHECK(objects(whole) == 3 + 4 + 2);
   CHECK(fingerprint(whole) != fingerprint(flat));
   CHECK(fingerprint(flat) == fingerprint(read_examples(pairs, 1, {})));
+}
+
+TEST_CASE("layers: warnings are about the objects as samples contain them") {
+  Planes planes = rectangles(42, 64, {{14, 22, 4, 60}, {2, 40, 24, 32}});  // flattened, the second is in two pieces
+  std::vector<Example> flat, whole;
+  flat.push_back(example_of(planes, 1)), whole.push_back(example_of(planes, 2));
+  const auto warnings = [](const std::vector<Example>& examples) {
+    std::string all;
+    for (const std::string& line : training_warnings(examples, {}))
+      all += line + '\n';
+    return all;
+  };
+  CHECK_MESSAGE(contains(warnings(flat), "1 of 2 objects (50.0 %); the smallest piece has 96 px, at x 24, y 2"),
+                warnings(flat));
+  CHECK(!contains(warnings(whole), "pieces"));
+  planes.objects[1].push_back({41 * 64 + 24, 41 * 64 + 26});
+  whole[0] = example_of(planes, 2);
+  CHECK_MESSAGE(contains(warnings(whole), "the smallest piece has 2 px, at x 24, y 41"), warnings(whole));
 }
 
 TEST_CASE("layers: objects of images that are scaled for the network are whole too") {
