@@ -102,10 +102,10 @@ bool is_instances(const std::filesystem::path&);
 /// The stem that labels share with their image: without a trailing "_masks", "_instances" or "_img".
 std::string labels_stem(const std::filesystem::path&);
 
-/// The labels of a pair, which must have this size. Binary masks are numbered in the order of their file names; where
-/// two overlap, the first keeps the pixel.
+/// The labels of a pair, which must have this size. Binary masks are numbered in the order of their file names, or of
+/// their images in a stack (read_stack); where two overlap, the first keeps the pixel.
 Labels read_pair_labels(const Pair&, int height, int width);
-/// The same at the size of the masks, or of the image if there are none.
+/// The same at the size of the masks, or of the image if there are none. A stack is refused.
 Labels read_pair_labels(const Pair&);
 
 /// Objects that may share pixels, in layers of labels: two that share a pixel are in different layers.

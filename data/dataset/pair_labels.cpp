@@ -71,6 +71,23 @@ Masks read_masks(const Pair& pair) {
   return read_masks(pair, frame_of(pair, image.height, image.width));
 }
 
+/// The masks of a stack given instead of a label image, whose pages are the objects; none if the file is no such stack.
+std::optional<Masks> masks_of_stack(const Pair& pair, const Frame& frame) {
+  const fs::path& file = pair.masks[0];
+  Masks read;
+  try {
+    std::optional<Planes> stack = read_stack(file, pair.choice);
+    if (!stack) return {};
+    read.planes = std::move(*stack);
+  } catch (const Error&) {
+    return {};  // read_labels() says what is wrong with it
+  }
+  frame.check(file, read.planes.height, read.planes.width);
+  for (size_t k = 0; k < read.planes.objects.size(); ++k)
+    read.files.push_back(file.string() + ": object " + std::to_string(k + 1));
+  return read;
+}
+
 /// The notes on the masks, also on those of them that were lost.
 std::vector<std::string> notes_on(const Masks& masks, const std::vector<size_t>& lost) {
   std::vector<std::string> notes = masks.notes;
@@ -149,12 +166,13 @@ Labels read_pair_labels(const Pair& pair, int height, int width) {
 
 TrainingLabels read_training_labels(const Pair& pair, int height, int width, int layers) {
   const Frame frame = frame_of(pair, height, width);
-  if (!pair.one_object_each) {
+  const std::optional<Masks> given = pair.one_object_each ? read_masks(pair, frame) : masks_of_stack(pair, frame);
+  if (!given) {
     Labels labels = read_labels(pair.masks[0], pair.choice);
     frame.check(pair.masks[0], labels.height, labels.width);
     return {std::move(labels), {}};
   }
-  const Masks masks = read_masks(pair, frame);
+  const Masks& masks = *given;
   TrainingLabels read{flatten(masks), {}, layers_needed(masks.planes)};
   if (layers == 1 || read.layers_needed == 1) return read;
   LayeredLabels whole = layered(masks.planes, std::min(layers, read.layers_needed));

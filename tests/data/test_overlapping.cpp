@@ -364,3 +364,28 @@ TEST_CASE("planes: masks of a DSB folder that are no object of their own are rep
   REQUIRE(std::holds_alternative<Planes>(planes));
   CHECK(std::get<Planes>(planes).objects.size() == 3);
 }
+
+TEST_CASE("planes: training reads a stack of masks, and refuses a stack of label images as before") {
+  const Folder f;
+  write_png(f / "x_img.png", Image{2, 3, 1, PixelType::u8, std::vector<std::byte>(6)});
+  const auto put = [&](const Planes& planes) { write_instances(f / "x_masks.tif", planes, {}); };
+  const auto read = [&](int layers) { return read_training_labels(find_pairs(f.path())[0], 2, 3, layers); };
+  put({2, 3, {{{0, 2}}, {{1, 3}}, {{1, 2}}, {{5, 6}}}});
+  const TrainingLabels flat = read(1);
+  CHECK(flat.flat.ids == std::vector<int32_t>{1, 1, 2, 0, 0, 3});
+  CHECK(flat.layers_needed == 3);
+  CHECK(!flat.layers);
+  CHECK(flat.flat.notes ==
+        std::vector<std::string>{"1 of its masks, such as x_masks.tif: object 3, lie under earlier ones with all their "
+                                 "pixels and are lost"});
+  const TrainingLabels whole = read(3);
+  REQUIRE(whole.layers);
+  CHECK(whole.layers->ids == std::vector<int32_t>{1, 1, 0, 0, 0, 4, 0, 2, 2, 0, 0, 0, 0, 3, 0, 0, 0, 0});
+  CHECK(whole.flat.notes.empty());
+  put({3, 3, {{{0, 2}}, {{1, 3}}}});
+  CHECK(contains(refusal([&] { read(1); }), "x_masks.tif: is 3 x 3 pixels, but its image x_img.png is 3 x 2"));
+  const int32_t labels[] = {1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3};
+  std::filesystem::remove(f / "x_masks.tif");
+  write_npy(f / "x_masks.npy", {2, 2, 3}, labels);
+  CHECK(contains(refusal([&] { read(1); }), "x_masks.npy: is not a label image"));
+}

@@ -1,6 +1,5 @@
 #include "tests/emulate/device.h"
 
-#include <setjmp.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 
@@ -10,6 +9,11 @@
 #include <numeric>
 #include <random>
 #include <vector>
+
+#if BASIN_SANITIZE
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
 
 namespace emulate {
 namespace {
@@ -32,12 +36,38 @@ bool same(const Place& a, const Place& b) {
   return a.line() == b.line() && a.column() == b.column() && std::strcmp(a.file_name(), b.file_name()) == 0;
 }
 
+/// A place in a function to which jump() returns. Unlike the C library's, the compiler's own jumps may go to another
+/// stack, and the address sanitizer leaves them alone.
+using JumpPlace = void* [5];
+[[gnu::noinline, noreturn]] void jump(JumpPlace& to) { __builtin_longjmp(to, 1); }
+
+/// A stack that execution leaves and returns to, for the address sanitizer, which must know on which one it is.
+struct Stack {
+  const void* bottom = nullptr;
+  size_t size = 0;
+  void* saved = nullptr;
+
+  /// Called on this stack, right before the jump to another one.
+  void leave_for([[maybe_unused]] const Stack& other) {
+#if BASIN_SANITIZE
+    __sanitizer_start_switch_fiber(&saved, other.bottom, other.size);
+#endif
+  }
+  /// Called on this stack, right after the jump from another one, whose place is stored there.
+  void arrive_from([[maybe_unused]] Stack& other) {
+#if BASIN_SANITIZE
+    __sanitizer_finish_switch_fiber(saved, &other.bottom, &other.size);
+#endif
+  }
+};
+
 /// A stack on which threads run one after another.
 struct Fiber {
   ucontext_t first{};
-  jmp_buf at{};
+  JumpPlace at = {};
   bool started = false;
-  void* stack = nullptr;
+  void* memory = nullptr;
+  Stack stack;
 };
 
 struct Block;
@@ -81,7 +111,8 @@ struct Machine {
   std::vector<Fiber*> idle;
   Thread* running = nullptr;
   const std::function<void()>* body = nullptr;
-  jmp_buf scheduler;
+  JumpPlace scheduler = {};
+  Stack host;
   std::string failure, reason;
 };
 Machine machine;
@@ -90,10 +121,15 @@ thread_local bool inside = false;  // whether this host thread is running the de
 size_t below(size_t n) { return size_t(machine.random() % n); }
 
 [[gnu::noinline]] void back_to_scheduler() {
-  if (_setjmp(machine.running->fiber->at) == 0) _longjmp(machine.scheduler, 1);
+  if (__builtin_setjmp(machine.running->fiber->at) == 0) {
+    machine.running->fiber->stack.leave_for(machine.host);
+    jump(machine.scheduler);
+  }
+  machine.running->fiber->stack.arrive_from(machine.host);
 }
 
 void fiber_main() {
+  machine.running->fiber->stack.arrive_from(machine.host);
   for (;;) {
     try {
       (*machine.body)();
@@ -110,9 +146,10 @@ void fiber_main() {
 Fiber* take_fiber() {
   if (machine.idle.empty()) {
     auto fiber = std::make_unique<Fiber>();
-    fiber->stack =
+    fiber->memory =
         mmap(nullptr, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (fiber->stack == MAP_FAILED) std::abort();
+    if (fiber->memory == MAP_FAILED) std::abort();
+    fiber->stack.bottom = fiber->memory, fiber->stack.size = stack_size;
     machine.idle.push_back(fiber.get());
     machine.fibers.push_back(std::move(fiber));
   }
@@ -127,15 +164,18 @@ Fiber* take_fiber() {
   const unsigned number = unsigned(t.number);
   threadIdx = {number % blockDim.x, number / blockDim.x % blockDim.y, number / blockDim.x / blockDim.y};
   blockIdx = t.block->index;
-  if (_setjmp(machine.scheduler) == 0) {
-    if (t.fiber->started) _longjmp(t.fiber->at, 1);
+  if (__builtin_setjmp(machine.scheduler) == 0) {
+    machine.host.leave_for(t.fiber->stack);
+    if (t.fiber->started) jump(t.fiber->at);
     t.fiber->started = true;
+    t.fiber->stack.saved = nullptr;
     getcontext(&t.fiber->first);
-    t.fiber->first.uc_stack.ss_sp = t.fiber->stack;
+    t.fiber->first.uc_stack.ss_sp = t.fiber->memory;
     t.fiber->first.uc_stack.ss_size = stack_size;
     makecontext(&t.fiber->first, fiber_main, 0);
     setcontext(&t.fiber->first);
   }
+  machine.host.arrive_from(t.fiber->stack);
   machine.running = nullptr;
 }
 
@@ -239,6 +279,9 @@ bool run_grid(dim3 grid, dim3 block, const std::function<void()>& thread) {
   machine.failure = machine.reason;
   machine.idle.clear();  // some fibers hold unfinished threads: discard all of them
   for (const auto& fiber : machine.fibers) {
+#if BASIN_SANITIZE
+    __asan_unpoison_memory_region(fiber->memory, stack_size);
+#endif
     fiber->started = false;
     machine.idle.push_back(fiber.get());
   }
