@@ -333,9 +333,9 @@ std::vector<CheckedPair> read_checked(const std::vector<Pair>& train, const std:
   for (size_t i = 0; i < all.size(); ++i) {
     CheckedPair& p = all[i];
     try {
-      LabelledImage read = read_pair(p.pair);
+      LabelledImage read = read_pair(p.pair, {}, max_label_layers);
       p.image = facts_of(read.image);
-      p.labels = facts_of(read.labels);
+      p.labels = facts_of(read.layers ? *read.layers : read.labels);  // whole objects, where they share pixels
       for (const std::string& note : read.image.notes)
         errors[i].push_back({Severity::note, note, image_file(p), note, ""});
       for (const std::string& note : read.labels.notes)

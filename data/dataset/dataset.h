@@ -47,8 +47,8 @@ std::vector<Pair> find_pairs(const std::filesystem::path&, std::vector<std::stri
                              std::vector<Unpaired>* unpaired = nullptr);
 
 /// Labels by their stem, with or without images beside them: those of every layout that find_pairs knows; in a folder
-/// of files <stem>_masks.*, or if no name ends like that every label image except pictures of results (*_overlay.* and
-/// others, see find_pairs), and <stem>_instances.* (a stack of masks) of stems without another file; or a single file.
+/// of files <stem>_masks.*, or where there are none <stem>_instances.* (a stack of masks), or if no name ends like that
+/// every label image except pictures of results (*_overlay.* and others, see find_pairs); or a single file.
 /// An image without labels in a folder of files is not an error here. Otherwise throws like find_pairs.
 std::map<std::string, Pair> find_labels(const std::filesystem::path&);
 
@@ -99,8 +99,10 @@ std::string and_more(const std::vector<std::filesystem::path>&);
 std::string stem_of(const std::filesystem::path&);
 /// Whether the file holds a mask for each object, by its name *_instances.*.
 bool is_instances(const std::filesystem::path&);
-/// The stem that labels share with their image: without a trailing "_masks", "_instances" or "_img".
+/// The stem that labels share with their image: without a trailing "_masks" or "_img".
 std::string labels_stem(const std::filesystem::path&);
+/// The stem that a file of predicted objects shares with its scores: the same, but also without "_instances".
+std::string result_stem(const std::filesystem::path&);
 
 /// The labels of a pair, which must have this size. Binary masks are numbered in the order of their file names, or of
 /// their images in a stack (read_stack); where two overlap, the first keeps the pixel.
@@ -118,7 +120,7 @@ constexpr int max_label_layers = 8;
 /// there are several, and gives it these pixels. With layers_needed() layers all objects are whole; with a single one
 /// this is flatten(). Ids are in the order of the objects.
 LayeredLabels layered(const Planes&, int layers);
-/// The number of layers that keep all objects whole; max_label_layers + 1 if more than max_label_layers are needed.
+/// The number of layers with which layered() keeps all objects whole; max_label_layers + 1 if these are not enough.
 int layers_needed(const Planes&);
 
 /// A note on images whose objects need up to `needed` layers, more than the `layers` that samples of the method have;
@@ -130,14 +132,15 @@ struct TrainingLabels {
   Labels flat;                   // as read_pair_labels returns them
   std::optional<Labels> layers;  // the objects in layers, if they share pixels and may have several layers
   int layers_needed = 1;         // to keep all objects whole
+  bool from_masks = false;       // of one object each, and not from a label image
 };
 /// Like read_pair_labels, but also with up to `layers` layers.
 TrainingLabels read_training_labels(const Pair&, int height, int width, int layers);
 
 /// The true objects of an image: without overlap, or as planes that may share pixels.
 using Objects = std::variant<Labels, Planes>;
-/// Like read_pair_labels, but keeps overlaps: binary masks that share pixels are returned as planes, and so is a stack
-/// of masks (read_stack) given instead of a label image, unless a plane of it is chosen.
+/// Like read_pair_labels, but keeps overlaps: masks that share pixels are returned as planes, also those of a stack
+/// (read_stack) given instead of a label image, unless a plane of it is chosen.
 Objects read_pair_objects(const Pair&);
 
 /// Which pairs are held out for validation: the round(fraction n) with the lowest hash of their stem (64-bit FNV-1a,

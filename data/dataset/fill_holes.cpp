@@ -78,6 +78,7 @@ Planes fill_holes(const Planes& planes) {
   Planes filled{planes.height, planes.width, {}};
   HoleFiller filler;
   for (const auto& object : planes.objects) {
+    BASIN_CHECK(!object.empty(), "an object without pixels");
     const int64_t top = object.front().begin / planes.width, bottom = (object.back().end - 1) / planes.width;
     const int rows = int(bottom - top + 1);
     std::vector<int32_t> mask(size_t(rows) * size_t(planes.width));

@@ -5,9 +5,10 @@
 namespace basin {
 
 PartialLabels read_partial_labels(const Pair& pair, int height, int width, int64_t ignore) {
-  if (pair.one_object_each)
+  const TrainingLabels read = read_training_labels(pair, height, width, 1);
+  if (read.from_masks)
     refuse(labels_path(pair).string(), ": has one mask for each object; --ignore-label needs label images");
-  const Labels all = read_pair_labels(pair, height, width);
+  const Labels& all = read.flat;
   const std::vector<int64_t> values = read_label_array(pair.masks[0], nullptr, pair.choice).values<int64_t>();
   std::vector<int64_t> ids(all.ids.begin(), all.ids.end());
   PartialLabels partial{{}, {height, width, 0, std::vector<int32_t>(ids.size())}};

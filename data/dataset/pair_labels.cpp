@@ -38,30 +38,42 @@ void note_masks(std::vector<std::string>& notes, const std::vector<fs::path>& ma
                     what);
 }
 
-/// Reads binary masks in the order of their names. Of several with the same pixels the first is kept.
+/// Of several masks with the same pixels the first is kept.
+Masks without_repeated(Planes planes, const std::vector<fs::path>& files) {
+  Masks kept;
+  kept.planes.height = planes.height, kept.planes.width = planes.width;
+  std::vector<std::vector<Planes::Run>>& objects = kept.planes.objects;
+  std::vector<fs::path> repeated;
+  for (size_t k = 0; k < planes.objects.size(); ++k) {
+    if (std::find(objects.begin(), objects.end(), planes.objects[k]) != objects.end()) {
+      repeated.push_back(files[k]);
+      continue;
+    }
+    objects.push_back(std::move(planes.objects[k]));
+    kept.files.push_back(files[k]);
+  }
+  note_masks(kept.notes, repeated, "repeat another one pixel by pixel and are left out");
+  return kept;
+}
+
+/// Reads binary masks in the order of their names.
 Masks read_masks(const Pair& pair, Frame frame) {
-  Masks read;
-  std::vector<fs::path> empty, repeated;
-  std::vector<std::vector<Planes::Run>>& objects = read.planes.objects;
+  Planes planes;
+  std::vector<fs::path> files, empty;
   for (const fs::path& file : pair.masks) {
     const Array mask = read_label_array(file, nullptr, pair.choice);
     if (frame.owner.empty()) frame = {mask.shape[0], mask.shape[1], file.filename().string()};
     frame.check(file, mask.shape[0], mask.shape[1]);
-    const size_t known = objects.size();
-    read.planes.add(mask, file.string() + ":");
-    if (objects.size() == known) {
-      empty.push_back(file);
-    } else if (std::find(objects.begin(), objects.end() - 1, objects.back()) != objects.end() - 1) {
-      objects.pop_back();
-      repeated.push_back(file);
-    } else {
-      read.files.push_back(file);
-    }
+    const size_t known = planes.objects.size();
+    planes.add(mask, file.string() + ":");
+    (planes.objects.size() == known ? empty : files).push_back(file);
   }
-  read.planes.height = int(frame.height), read.planes.width = int(frame.width);
-  note_masks(read.notes, empty, "contain no object");
-  note_masks(read.notes, repeated, "repeat another one pixel by pixel and are left out");
-  return read;
+  planes.height = int(frame.height), planes.width = int(frame.width);
+  Masks masks = without_repeated(std::move(planes), files);
+  std::vector<std::string> notes;
+  note_masks(notes, empty, "contain no object");
+  masks.notes.insert(masks.notes.begin(), notes.begin(), notes.end());
+  return masks;
 }
 
 /// The same at their own size, or at that of the image if there are none.
@@ -71,21 +83,26 @@ Masks read_masks(const Pair& pair) {
   return read_masks(pair, frame_of(pair, image.height, image.width));
 }
 
-/// The masks of a stack given instead of a label image, whose pages are the objects; none if the file is no such stack.
+/// The masks of a stack given instead of a label image, one for each object; none if the file is a label image.
 std::optional<Masks> masks_of_stack(const Pair& pair, const Frame& frame) {
   const fs::path& file = pair.masks[0];
-  Masks read;
+  std::optional<Planes> planes;
+  std::vector<int64_t> images;
   try {
-    std::optional<Planes> stack = read_stack(file, pair.choice);
-    if (!stack) return {};
-    read.planes = std::move(*stack);
-  } catch (const Error&) {
-    return {};  // read_labels() says what is wrong with it
+    planes = read_stack(file, pair.choice, &images);
+  } catch (const Error& no_masks) {
+    try {
+      read_labels(file, pair.choice);
+    } catch (const Error& no_labels) {
+      refuse(no_labels.what(), "; nor is it a stack with the mask of one object in each image: ", no_masks.what());
+    }
   }
-  frame.check(file, read.planes.height, read.planes.width);
-  for (size_t k = 0; k < read.planes.objects.size(); ++k)
-    read.files.push_back(file.string() + ": object " + std::to_string(k + 1));
-  return read;
+  if (!planes) return {};
+  frame.check(file, planes->height, planes->width);
+  std::vector<fs::path> names;
+  for (const int64_t image : images)
+    names.push_back(file.string() + ": image " + std::to_string(image));
+  return without_repeated(std::move(*planes), names);
 }
 
 /// The notes on the masks, also on those of them that were lost.
@@ -154,9 +171,9 @@ std::string overlap_note(int layers, int needed) {
   const std::string note = "its objects overlap; where they do, the first keeps the pixel";
   if (layers == 0) return note;
   if (layers == 1)
-    return note + " (methods es and og can learn " + (suffices ? "them" : "most of them") + " whole: " + set + ")";
-  return "its objects overlap in more than " + std::to_string(layers) +
-         " layers; where they do, an earlier one keeps " + "the pixel" +
+    return note + " (methods es and og can learn " + (suffices ? "them" : "more of them") + " whole: " + set + ")";
+  return "its objects need more than " + std::to_string(layers) +
+         " layers to be whole; where they overlap, an earlier one keeps the pixel" +
          (suffices ? " (" + set + " keeps all of them whole)" : "");
 }
 
@@ -173,7 +190,7 @@ TrainingLabels read_training_labels(const Pair& pair, int height, int width, int
     return {std::move(labels), {}};
   }
   const Masks& masks = *given;
-  TrainingLabels read{flatten(masks), {}, layers_needed(masks.planes)};
+  TrainingLabels read{flatten(masks), {}, layers_needed(masks.planes), true};
   if (layers == 1 || read.layers_needed == 1) return read;
   LayeredLabels whole = layered(masks.planes, std::min(layers, read.layers_needed));
   read.flat.notes = notes_on(masks, whole.lost);
@@ -182,6 +199,8 @@ TrainingLabels read_training_labels(const Pair& pair, int height, int width, int
 }
 
 Labels read_pair_labels(const Pair& pair) {
+  if (!pair.one_object_each && is_instances(pair.masks[0]))
+    refuse(pair.masks[0].string(), ": has a mask for each object, and these may overlap; give a label image");
   return pair.one_object_each ? flatten(read_masks(pair)) : read_labels(pair.masks[0], pair.choice);
 }
 
@@ -191,8 +210,10 @@ Objects read_pair_objects(const Pair& pair) {
     if (share_pixels(masks.planes)) return std::move(masks.planes);
     return flatten(masks);
   }
-  if (std::optional<Planes> stack = read_stack(pair.masks[0], pair.choice)) return std::move(*stack);
-  return read_labels(pair.masks[0], pair.choice);
+  std::optional<Planes> stack = read_stack(pair.masks[0], pair.choice);
+  if (!stack) return read_labels(pair.masks[0], pair.choice);
+  if (!share_pixels(*stack)) return flatten(*stack);
+  return std::move(*stack);
 }
 
 }  // namespace basin

@@ -28,9 +28,11 @@ std::string bare_name(const fs::path& path) {
   if (ends_with(stem, ".ome") && stem.size() > 4) stem.resize(stem.size() - 4);
   return stem;
 }
+constexpr std::string_view instances_end = "_instances";
+
 bool is_derived(const fs::path& path) {
   const std::string s = bare_name(path);
-  constexpr std::string_view ends[] = {"_instances", "_overlay", "_outlines", "_probability", "_flow", "_flows"};
+  constexpr std::string_view ends[] = {instances_end, "_overlay", "_outlines", "_probability", "_flow", "_flows"};
   return std::any_of(std::begin(ends), std::end(ends), [&](std::string_view end) { return ends_with(s, end); });
 }
 bool is_masks(const fs::path& path) { return ends_with(bare_name(path), "_masks"); }
@@ -160,7 +162,7 @@ std::map<std::string, Pair> labels_of_folder(const fs::path& folder) {
   const auto all_with_suffix = [](const std::vector<fs::path>& some) {
     return std::any_of(some.begin(), some.end(), is_masks);
   };
-  const bool suffixed = all_with_suffix(files) || all_with_suffix(others);
+  const bool suffixed = all_with_suffix(files) || all_with_suffix(others) || !instances.empty();
   ByStem by_stem;
   for (const fs::path& file : files) {
     if (!suffixed || is_masks(file)) insert_labels(by_stem, file);
@@ -168,7 +170,7 @@ std::map<std::string, Pair> labels_of_folder(const fs::path& folder) {
   for (const fs::path& file : others)
     if ((!suffixed || is_masks(file)) && !by_stem.contains(labels_stem(file))) refuse_unread_labels(file);
   for (const fs::path& file : instances)
-    if (!by_stem.contains(labels_stem(file))) insert_labels(by_stem, file);
+    if (!by_stem.contains(result_stem(file))) insert(by_stem, result_stem(file), file);
   std::map<std::string, Pair> labels;
   for (const auto& [stem, file] : by_stem)
     labels[stem] = {stem, {}, {file}, false};
@@ -340,7 +342,7 @@ class Tree {
 
 }  // namespace
 
-bool is_instances(const fs::path& path) { return ends_with(bare_name(path), "_instances"); }
+bool is_instances(const fs::path& path) { return ends_with(bare_name(path), instances_end); }
 
 bool is_label_folder(const fs::path& folder) {
   static const std::set<std::string> names{"masks", "mask", "labels", "label", "gt", "groundtruth", "ground_truth"};
@@ -363,10 +365,14 @@ std::string stem_of(const fs::path& path) {
 }
 
 std::string labels_stem(const fs::path& path) {
+  constexpr std::string_view masks = "_masks";
   const std::string stem = bare_name(path);
-  for (const std::string_view end : {"_masks", "_instances"})
-    if (ends_with(stem, end)) return stem.substr(0, stem.size() - end.size());
-  return stem_of(path);
+  return ends_with(stem, masks) ? stem.substr(0, stem.size() - masks.size()) : stem_of(path);
+}
+
+std::string result_stem(const fs::path& path) {
+  const std::string stem = bare_name(path);
+  return is_instances(path) ? stem.substr(0, stem.size() - instances_end.size()) : labels_stem(path);
 }
 
 std::vector<Pair> find_pairs(const fs::path& source, std::vector<std::string>* left_out,
@@ -395,7 +401,7 @@ std::map<std::string, Pair> find_labels(const fs::path& source) {
   if (!fs::exists(source)) refuse_missing(source);
   const bool has_files = is_folder(source);
   if (!has_files && lower_extension(source) != ".csv") {
-    const std::string stem = labels_stem(source);
+    const std::string stem = result_stem(source);
     return {{stem, {stem, {}, {source}, false}}};
   }
   std::map<std::string, Pair> labels;

@@ -154,17 +154,19 @@ bool share_pixels(const Planes& planes) {
   return false;
 }
 
-std::optional<Planes> read_stack(const fs::path& path, const PlaneChoice& choice) {
+std::optional<Planes> read_stack(const fs::path& path, const PlaneChoice& choice, std::vector<int64_t>* numbers) {
   Planes planes;
   int64_t images = 0;
   const auto add = [&](const Array& plane) {
     const std::string where = path.string() + ": image " + std::to_string(++images);
+    const size_t known = planes.objects.size();
     if (plane.shape[2] != 1) refuse(where, " has ", plane.shape[2], " channels; a mask must have one");
     if (images == 1) planes.height = int(plane.shape[0]), planes.width = int(plane.shape[1]);
     if (plane.shape[0] != planes.height || plane.shape[1] != planes.width)
       refuse(where, " is ", plane.shape[1], " x ", plane.shape[0], " pixels, but the first is ", planes.width, " x ",
              planes.height);
     planes.add(plane, where);
+    if (numbers && planes.objects.size() > known) numbers->push_back(images);
   };
   if (lower_extension(path) != ".npy") {
     const PlaneChoice own = choice_for_labels(path, choice);

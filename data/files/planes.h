@@ -17,7 +17,7 @@ struct Planes {
     bool operator==(const Run&) const = default;
   };
   int height = 0, width = 0;
-  std::vector<std::vector<Run>> objects;  // for each object its runs in order; none is empty
+  std::vector<std::vector<Run>> objects;  // for each object its runs in order; none is empty, except after resized()
 
   /// Adds the object formed by the pixels [height, width, channels] that are not 0 in any channel; nothing if all are
   /// 0. Throws one sentence that begins with `where` if its pixels have different values: these are several objects.
@@ -50,6 +50,8 @@ bool share_pixels(const Planes&);
 /// outside its object and one number inside; images without an object are skipped. No value if the file contains a
 /// single image, or if the choice names a plane. Throws one sentence with the file's name if the file cannot be read or
 /// is not a stack of masks.
-std::optional<Planes> read_stack(const std::filesystem::path&, const PlaneChoice& choice = {});
+/// `images`: is given the number in the file, from 1, of each object's image.
+std::optional<Planes> read_stack(const std::filesystem::path&, const PlaneChoice& choice = {},
+                                 std::vector<int64_t>* images = nullptr);
 
 }  // namespace basin

@@ -19,11 +19,12 @@ namespace basin {
 ///   cellpose   IoU >= t  undefined                                      mean over images
 ///   dsb2018    IoU > t   0                                              mean over images
 ///
-/// torchvf counts predictions that have some match; at t >= 0.5 and IoU > t that is one to one.
+/// torchvf counts predictions that have some match; at t >= 0.5 and IoU > t that is one to one unless predictions share
+/// pixels, and then Basin matches one to one all the same.
 ///
-/// If true objects may share pixels (Overlap::from_planes), a prediction may match several: FN are the true objects
-/// without a match, FP the predicted ones, TP = true objects - FN (Lalit et al., Medical Image Analysis 81 (2022)), for
-/// torchvf predictions - FP.
+/// If true objects may share pixels and predictions may not (Overlap::from_planes), a prediction may match several: FN
+/// are the true objects without a match, FP the predicted ones, TP = true objects - FN (Lalit et al., Medical Image
+/// Analysis 81 (2022)), for torchvf predictions - FP.
 enum class Dialect { stardist, torchvf, cellpose, dsb2018 };
 std::string name_of(Dialect);
 /// The names of all dialects, and the dialect with a name; an unknown name throws one sentence.
@@ -72,8 +73,9 @@ struct Counts {
   int64_t true_positive, false_positive, false_negative;
 };
 
-/// For thresholds in [0.5, 1]: there any pair that matches at t is also matched at 0.5, because two objects can overlap
-/// the same third one that much only with an IoU of exactly one half each.
+/// For thresholds in [0.5, 1]. Pairs are matched at 0.5. Where true or predicted objects share no pixels, any pair that
+/// matches at t is among these: an object can have an IoU of at least one half with two disjoint ones only if it is
+/// exactly one half with each.
 Counts counts(const ImageScore&, double threshold, Dialect);
 
 /// TP / (TP + FP + FN) of one image, or of a pool. No value if the dialect leaves it undefined.

@@ -61,7 +61,7 @@ LabelPairs pair_labels(const fs::path& prediction, const fs::path& truth) {
 
 fs::path confidence_path(const Pair& prediction) {
   const fs::path labels = labels_path(prediction);
-  return labels.parent_path() / (labels_stem(labels) + "_scores.csv");
+  return labels.parent_path() / (result_stem(labels) + "_scores.csv");
 }
 
 std::optional<int64_t> chosen_plane(const Pair& labels) {

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "data/metrics/assignment.h"
 #include "data/metrics/metrics.h"
@@ -9,6 +10,11 @@ namespace basin {
 namespace {
 
 using OverlapPair = Overlap::Pair;
+
+/// Whether objects share pixels: then they have more pixels than their foreground.
+bool share_pixels(const std::vector<int64_t>& areas, int64_t foreground) {
+  return std::accumulate(areas.begin() + 1, areas.end(), int64_t(0)) > foreground;
+}
 
 /// For each true object the pair of greatest IoU, the first on a tie; null: it overlaps no prediction.
 std::vector<const OverlapPair*> best_prediction(const Overlap& table) {
@@ -88,13 +94,19 @@ void add_dice(const Overlap& table, ImageScore& s) {
 }
 
 /// SEG and DET of the Cell Tracking Challenge: a prediction detects the true objects of which it covers more than half.
-/// Ulman et al., Nature Methods 14 (2017); Matula et al., PLoS ONE 10 (2015).
+/// Of several predictions that share pixels and cover the same object, the one of greatest IoU does. Ulman et al.,
+/// Nature Methods 14 (2017); Matula et al., PLoS ONE 10 (2015).
 void add_cell_tracking(const Overlap& table, ImageScore& s) {
-  std::vector<int64_t> found(table.prediction_area.size(), 0);
+  std::vector<const OverlapPair*> covers(table.truth_area.size(), nullptr);
   for (const OverlapPair& pair : table.pairs) {
-    if (2 * pair.pixels <= table.truth_area[size_t(pair.truth)]) continue;
-    s.seg.above += pair.iou;
-    ++found[size_t(pair.prediction)];
+    const OverlapPair*& best = covers[size_t(pair.truth)];
+    if (2 * pair.pixels > table.truth_area[size_t(pair.truth)] && (!best || pair.iou > best->iou)) best = &pair;
+  }
+  std::vector<int64_t> found(table.prediction_area.size(), 0);
+  for (const OverlapPair* pair : covers) {
+    if (!pair) continue;
+    s.seg.above += pair->iou;
+    ++found[size_t(pair->prediction)];
   }
   int64_t missed = s.truth, spurious = 0, splits = 0;
   for (size_t j = 1; j < found.size(); ++j) {
@@ -136,6 +148,9 @@ ImageScore score(const Overlap& table, std::span<const double> confidence) {
   s.aji_cellpose = {0, both - common};
   for (const OverlapPair* pair : pairs)
     if (pair) s.aji_cellpose.above += double(pair->pixels);
+  if (share_pixels(table.truth_area, table.truth_pixels) &&
+      share_pixels(table.prediction_area, table.prediction_pixels))
+    s.aji_cellpose = s.aji_plus;  // intersections that share pixels cannot be compared with a foreground
   add_dice(table, s);
   add_cell_tracking(table, s);
 

@@ -175,7 +175,6 @@ Overlap overlap(const Planes& truth, const Planes& prediction) {
   Overlap table = overlap(foreground(truth), prediction);
   table.truth_area = of_truth.truth_area;
   table.truth_box = of_truth.truth_box;
-  table.from_planes = true;
   table.pairs.clear();
   Row row(table);
   for (size_t i = 0; i < truth.objects.size(); ++i) {

@@ -22,7 +22,7 @@ struct Overlap {
   std::vector<Pair> pairs;                           // objects that share a pixel, by truth, then by prediction
   int64_t truth_pixels = 0, prediction_pixels = 0;   // pixels in any true object; in any predicted one
   int64_t common_pixels = 0;                         // in a true and in a predicted one
-  bool from_planes = false;                          // true objects may share pixels
+  bool from_planes = false;                          // only the true objects may share pixels
 
   int truth_count() const { return int(truth_area.size()) - 1; }
   int prediction_count() const { return int(prediction_area.size()) - 1; }

@@ -9,8 +9,10 @@
 namespace basin {
 namespace {
 
-Dropped filter_instances(const ObjectFilter& filter, Instances& instances) {
+Dropped filter_instances(const ObjectFilter& filter, bool may_share_pixels, Instances& instances) {
   if (!filter.does_anything()) return {};
+  // Each whole mask is filled by itself, also where an object lies in the hole of another.
+  if (filter.fill_holes && may_share_pixels && !instances.planes) instances.planes = masks_of(instances.labels);
   std::vector<int32_t> kept;
   const Dropped dropped = drop_objects(filter, instances.labels, kept);
   instances.keep(kept);
@@ -42,7 +44,7 @@ FoundObjects find_objects(const Exec& exec, const Method& method, const Predicto
     found.remarks.push_back(std::move(remark));
   for (const std::string& remark : s.instances.remarks)
     found.remarks.push_back(remark);
-  found.dropped = filter_instances(plan.filter, s.instances);
+  found.dropped = filter_instances(plan.filter, method.may_share_pixels(), s.instances);
   found.instances = std::move(s.instances);
   found.network_seconds = s.network_seconds, found.decode_seconds = s.decode_seconds;
   return found;

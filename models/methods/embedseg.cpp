@@ -121,7 +121,7 @@ std::vector<MapSpec> EmbedSeg::maps() const {
 
 MemoryNeeds EmbedSeg::memory_needs() const {
   return {
-      .per_pixel = 51, .per_tile_pixel = 13 * options_.width, .tiles = {ErfNet::multiple, ErfNet::receptive_radius}};
+      .per_pixel = 55, .per_tile_pixel = 13 * options_.width, .tiles = {ErfNet::multiple, ErfNet::receptive_radius}};
 }
 
 /// A copy of the network with its own weights.
@@ -140,7 +140,7 @@ class EmbedSeg::Network : public Predictor {
       Tape tape(exec, Tape::Mode::evaluate);
       return std::vector<Tensor>{method_.net_.forward(tape, {tiles}, nullptr).value};
     };
-    return {{{"raw", run_tiled(exec, image, tiling, {ErfNet::multiple, ErfNet::receptive_radius}, {false}, run)[0]}}};
+    return {{{"raw", run_tiled(exec, image, tiling, method_.memory_needs().tiles, {false}, run)[0]}}};
   }
 
  private:

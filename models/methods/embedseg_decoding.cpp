@@ -158,7 +158,8 @@ Labels decode(const Exec& exec, const Tensor& raw, const EmbedSegDecoding& o, st
   Labels labels{height, width, 0, std::vector<int32_t>(pixels, 0)};
   std::vector<uint8_t> claimed(pixels, 0);
   std::vector<int32_t> proposal;
-  std::vector<std::vector<int32_t>> objects;  // the accepted proposals
+  std::vector<std::vector<int32_t>> objects;  // the accepted proposals, if they are asked for
+  int32_t count = 0;                          // of accepted proposals
   bool share_pixels = false;
   for (const int32_t j : order) {
     const size_t seed = size_t(pixel_of(j));
@@ -174,15 +175,16 @@ Labels decode(const Exec& exec, const Tensor& raw, const EmbedSegDecoding& o, st
     pointed_at.find(e_x[size_t(j)], e_y[size_t(j)], half_axis(2), half_axis(3), proposal);
     const auto free = std::count_if(proposal.begin(), proposal.end(), [&](int32_t i) { return !claimed[size_t(i)]; });
     const bool accepted = int64_t(proposal.size()) > o.min_size && double(free) > o.unclaimed * double(proposal.size());
-    if (accepted) objects.push_back(proposal);
+    if (accepted) ++count;
+    if (accepted && whole) objects.push_back(proposal);
     for (const int32_t i : proposal) {
       int32_t& id = labels.ids[size_t(i)];
       share_pixels = share_pixels || (accepted && id != 0);
-      if (accepted) id = int32_t(objects.size());
+      if (accepted) id = count;
       if (accepted || !by_maxima) claimed[size_t(i)] = 1;
     }
   }
-  const std::vector<int32_t> number = renumber(labels, objects.size());
+  const std::vector<int32_t> number = renumber(labels, size_t(count));
   if (whole && share_pixels) {
     *whole = Planes{height, width, std::vector<std::vector<Planes::Run>>(size_t(labels.count))};
     for (size_t k = 0; k < objects.size(); ++k)

@@ -149,7 +149,7 @@ class FcrNet::Network : public Predictor {
       const Var e = method_.head_.forward(tape, method_.net_.forward(tape, {{tiles}}), Layout::nchw);
       return std::vector<Tensor>{power_activation(tape, e, alpha_).value};
     };
-    return {{{"colours", run_tiled(exec, image, tiling, {PlainUNet::multiple, receptive_radius}, {false}, run)[0]}}};
+    return {{{"colours", run_tiled(exec, image, tiling, method_.memory_needs().tiles, {false}, run)[0]}}};
   }
 
  private:

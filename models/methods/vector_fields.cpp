@@ -129,19 +129,19 @@ VectorFieldOptions options_of(const std::string& name) {
   return options;
 }
 
+constexpr NetworkNeeds tile_needs{UNet::multiple, UNet::receptive_radius};
+
 /// A predictor for a network whose batch norms are folded into its convolutions.
 class FieldPredictor : public Predictor {
  public:
   FieldPredictor(const Exec& exec, const UNet& net) : net_(exec, net) {}
 
   Maps predict(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const override {
-    std::vector<Tensor> maps = run_tiled(exec, image, tiling, *needs_of_exact_tiles(), {false, true},
+    std::vector<Tensor> maps = run_tiled(exec, image, tiling, tile_needs, {false, true},
                                          [&](const Tensor& tiles) { return net_(exec, tiles); });
     return {{{"logit", maps[0]}, {"field", maps[1]}}};
   }
-  std::optional<NetworkNeeds> needs_of_exact_tiles() const override {
-    return NetworkNeeds{UNet::multiple, UNet::receptive_radius};
-  }
+  std::optional<NetworkNeeds> needs_of_exact_tiles() const override { return tile_needs; }
 
  private:
   UNet::Folded net_;
@@ -236,8 +236,7 @@ std::vector<MapSpec> VectorFields::maps() const {
 }
 
 MemoryNeeds VectorFields::memory_needs() const {
-  return {
-      .per_pixel = 29, .per_tile_pixel = 28 * options_.net.width, .tiles = {UNet::multiple, UNet::receptive_radius}};
+  return {.per_pixel = 29, .per_tile_pixel = 28 * options_.net.width, .tiles = tile_needs};
 }
 
 std::unique_ptr<Predictor> VectorFields::predictor(const Exec& exec) const {

@@ -149,8 +149,7 @@ class WNet::Network : public Predictor {
       const Outputs out = method_.forward(tape, tiles);
       return std::vector<Tensor>{out.distance.value, out.embedding.value};
     };
-    const std::vector<Tensor> maps =
-        run_tiled(exec, image, tiling, {PlainUNet::multiple, receptive_radius}, {false, false}, run);
+    const std::vector<Tensor> maps = run_tiled(exec, image, tiling, method_.memory_needs().tiles, {false, false}, run);
     return {{{"distance", maps[0]}, {"embedding", maps[1]}}};
   }
 

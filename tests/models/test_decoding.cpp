@@ -138,3 +138,31 @@ TEST_CASE("decoding: masks and scores of objects follow their labels through a f
   CHECK(kept.instances.planes->objects.size() == 2);
   CHECK(kept.instances.planes->objects[1].size() == 3);
 }
+
+TEST_CASE("decoding: whole masks are filled one by one, also around another object") {
+  // A frame of 5 x 5 pixels with another object of one pixel in its hole.
+  Labels labels{5, 5, 2, std::vector<int32_t>(25, 1)};
+  for (int y = 1; y < 4; ++y)
+    for (int x = 1; x < 4; ++x)
+      labels.ids[size_t(5 * y + x)] = 0;
+  labels.ids[12] = 2;
+  const Image image{5, 5, 1, PixelType::u8, std::vector<std::byte>(25)};
+  const Source source(image, 1, {}, "x");
+  SegmentationPlan plan;
+  plan.filter.fill_holes = true;
+  for (const bool have_planes : {false, true}) {
+    FakeMethod method(
+        {}, [](const Exec&, const Tensor&) { return Maps(); },
+        [&](const Exec&, const Maps&) {
+          Instances found{labels, {}};
+          if (have_planes) found.planes = masks_of(labels);
+          return found;
+        });
+    method.shares_pixels = true;
+    const FoundObjects kept = find_objects({}, method, *method.predictor({}), source, plan, 1);
+    REQUIRE(kept.instances.planes);
+    CHECK(kept.instances.planes->objects == std::vector<std::vector<Planes::Run>>{{{0, 25}}, {{12, 13}}});
+    CHECK(kept.instances.labels(1, 1) == 1);
+    CHECK(kept.instances.labels(2, 2) == 2);
+  }
+}

@@ -252,9 +252,10 @@ TEST_CASE("layers: of overlapping masks of a DSB folder; what a sample cannot ho
   CHECK(notes(0) == std::vector<std::string>{overlap, lost});
   CHECK(notes(1) ==
         std::vector<std::string>{overlap + " (methods es and og can learn them whole: --set layers=3)", lost});
-  CHECK(notes(2) == std::vector<std::string>{of_n + "its objects overlap in more than 2 layers; where they do, an "
-                                                    "earlier one keeps the pixel (--set layers=3 keeps all of them "
-                                                    "whole)"});
+  CHECK(notes(2) ==
+        std::vector<std::string>{of_n + "its objects need more than 2 layers to be whole; where they overlap, an "
+                                        "earlier one keeps the pixel (--set layers=3 keeps all of them "
+                                        "whole)"});
   CHECK(notes(3).empty());
 
   const std::vector<Example> flat = read_examples(pairs, 1, {}, {}, 1), whole = read_examples(pairs, 1, {}, {}, 3);

@@ -18,7 +18,7 @@ class FakeMethod : public Method {
   FakeMethod(std::vector<MapSpec> maps, Predict predict, Decode decode = {})
       : maps_(std::move(maps)), predict_(std::move(predict)), decode_(std::move(decode)) {}
 
-  bool scalable = false;
+  bool scalable = false, shares_pixels = false;
 
   std::string name() const override { return "fake"; }
   SampleSpec sample_spec() const override { return {}; }
@@ -39,6 +39,7 @@ class FakeMethod : public Method {
   }
   Instances decode(const Exec& exec, Maps maps) const override { return decode_(exec, maps); }
   bool has_scalable_maps() const override { return scalable; }
+  bool may_share_pixels() const override { return shares_pixels; }
   Maps oracle(const Exec&, const Labels&) const override { return {}; }
 
  private:

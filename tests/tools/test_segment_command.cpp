@@ -91,6 +91,22 @@ TEST_CASE("segment: scores are written beside the labels if the method gives the
   const Ran whole = run_basin(folder, "evaluate --pred whole --truth whole/a_instances.tif --json whole.json");
   CHECK_MESSAGE(whole.code == 0, whole.err);
   CHECK(json_in(folder / "whole.json")["metrics"]["VOC_AP95"]["pooled"] == 1);
+  // Another number of masks than of scores: one of them was changed. A run that saves labels alone removes the masks.
+  const std::string again =
+      "segment a.png --model og.safetensors --out whole --skip-existing --device cpu --set confidence=0.2 --save ";
+  CHECK(contains(run_basin(folder, again + "instances").out, "1 image skipped"));
+  write_bytes(folder / "whole/a_scores.csv", "label,score\n1,0.5\n");
+  const Ran contradiction = run_basin(folder, again + "instances");
+  CHECK(contradiction.code == 1);
+  CHECK_MESSAGE(contains(contradiction.err, "a_scores.csv: has 1 row, but a_instances.tif has"), contradiction.err);
+  CHECK(run_basin(folder, "segment a.png --model vf.safetensors --out whole --device cpu --save labels").code == 0);
+  CHECK(!fs::exists(folder / "whole/a_instances.tif"));
+  // Masks that Basin did not write are not overwritten.
+  fs::create_directories(folder / "true");
+  write_bytes(folder / "true/a_instances.tif", "true");
+  const Ran kept = run_basin(folder, "segment a.png --model og.safetensors --out true --device cpu --save instances");
+  CHECK(contains(kept.err, "a_instances.tif: already exists and may hold true labels"));
+  CHECK(read_bytes(folder / "true/a_instances.tif") == "true");
   const Ran refused = run_basin(folder, "segment a.png --model vf.safetensors --out no --save instances --device cpu");
   CHECK(refused.code == 1);
   CHECK(contains(refused.err, "--save instances"));
@@ -133,7 +149,7 @@ TEST_CASE("segment: --save scores of a method without scores of its own are mean
   // Scores without their labels could lie beside those of another run.
   const Ran alone = run_basin(folder, "segment a.png --model m.safetensors --out out --save scores --device cpu");
   CHECK(alone.code == 1);
-  CHECK_MESSAGE(contains(alone.err, "save labels too: --save labels,scores"), alone.err);
+  CHECK_MESSAGE(contains(alone.err, "save it too: --save labels,scores"), alone.err);
   CHECK(!std::getline(objects, object));
   const Ran evaluated = run_basin(folder, "evaluate --pred out --truth out");
   CHECK_MESSAGE(evaluated.code == 0, evaluated.err);

@@ -57,8 +57,8 @@ Work prepare(const SegmentArguments& o, const fs::path& model_path) {
   check_kinds(work.save, method);
   const bool saves_objects = work.save.contains("labels") || work.save.contains("instances");
   if (work.save.contains("scores") && !saves_objects)
-    refuse(
-        "--save scores: the scores are those of the objects in a label image; save labels too: --save labels,scores");
+    refuse("--save scores: the scores are those of the objects in another file; save it too: --save labels,scores",
+           method.may_share_pixels() ? " or --save instances,scores" : "");
   if (work.save.contains("table")) work.save.insert("csv");
   if (saves_objects && method.gives_scores()) work.save.insert("scores");
   work.choice = o.choice;

@@ -137,25 +137,28 @@ Endings result_endings(const std::set<std::string>& save) {
 ResultFault fault_of_results(const fs::path& base, const Endings& all) {
   ResultFault fault;
   try {
-    std::optional<int64_t> objects;
-    fs::path labels;
+    std::vector<std::pair<fs::path, int64_t>> counted_files;  // label images and stacks of masks, and their objects
     std::vector<fs::path> tables;
     for (const std::vector<std::string>& endings : all) {
       const fs::path file = file_of(base, endings);
       const std::string name = file.filename().string();
       if (name.ends_with(".csv"))
         tables.push_back(file);
-      else if (endings[0].starts_with("_masks."))
-        objects = count_objects(file), labels = file;
+      else if (endings[0].starts_with("_masks.") || endings[0] == instances_suffix)
+        counted_files.emplace_back(file, count_objects(file));
       else
         read_back(file);
     }
-    for (const fs::path& table : tables) {
-      const int64_t rows = count_rows(table);
-      if (objects && rows != *objects)
-        fault.contradiction = table.string() + ": has " + counted(rows, "row") + ", but " + labels.filename().string() +
-                              " has " + counted(*objects, "object");
-    }
+    const auto compare = [&](const fs::path& file, int64_t n, const char* what) {
+      if (counted_files.empty() || n == counted_files[0].second) return;
+      const auto& [first, objects] = counted_files[0];
+      fault.contradiction = file.string() + ": has " + counted(n, what) + ", but " + first.filename().string() +
+                            " has " + counted(objects, "object");
+    };
+    for (const auto& [file, objects] : counted_files)
+      compare(file, objects, "object");
+    for (const fs::path& table : tables)
+      compare(table, count_rows(table), "row");
   } catch (const Error& e) {
     fault.damage = e.what();
   }

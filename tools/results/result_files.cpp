@@ -43,7 +43,10 @@ void keep_labels(const std::string& stem, const fs::path& out, bool filled_befor
                ": is a label image by its folder, and a second one of its image would lie beside it; "
                "give another --out");
   }
-  if (kinds.contains("labels")) std::for_each(std::begin(masks_suffixes), std::end(masks_suffixes), keep);
+  if (kinds.contains("labels") || kinds.contains("instances")) {
+    std::for_each(std::begin(masks_suffixes), std::end(masks_suffixes), keep);
+    keep(instances_suffix);
+  }
   if (kinds.contains("zarr")) keep(zarr_masks_suffix);
   if (kinds.contains("npy")) keep("_seg.npy");
 }
@@ -77,9 +80,11 @@ void ImageFiles::remove_unwritten(const std::vector<std::string>& suffixes) {
   }
 }
 
-void ImageFiles::remove_other_labels(const std::string& kept_masks, bool keep_scores) {
-  remove_others({std::begin(masks_suffixes), std::end(masks_suffixes)}, kept_masks);
-  if (!keep_scores) remove_others({scores_suffix}, "");
+void ImageFiles::remove_other_objects(const std::set<std::string>& kept) {
+  std::vector<std::string> suffixes(std::begin(masks_suffixes), std::end(masks_suffixes));
+  suffixes.insert(suffixes.end(), {instances_suffix, scores_suffix});
+  for (const std::string& suffix : suffixes)
+    if (!kept.contains(suffix)) remove_others({suffix}, "");
 }
 
 }  // namespace basin::tools

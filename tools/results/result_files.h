@@ -15,13 +15,16 @@ void write_scores(const std::filesystem::path&, const std::vector<float>& scores
 /// The ends of the names of label images.
 inline constexpr const char* masks_suffixes[] = {"_masks.png", "_masks.tif", "_masks.tiff", "_masks.npy"};
 
+/// The end of the name of a stack with a mask for each object.
+inline constexpr const char* instances_suffix = "_instances.tif";
+
 /// The end of the name of a label image in OME-Zarr.
 inline constexpr const char* zarr_masks_suffix = "_masks.ome.zarr";
 
-/// Refuses to overwrite labels that may be the only true ones, if `kinds` contains "labels", "zarr" or "npy"
-/// (Cellpose's file, which holds corrections by hand): those beside an image of their name, or in a folder that this
-/// command has not filled before (`filled_before`). Refuses labels beside those of a data set in folders
-/// images and masks, which would be taken for a part of it.
+/// Refuses to overwrite labels that may be the only true ones, if `kinds` contains "labels", "instances", "zarr" or
+/// "npy" (Cellpose's file, which holds corrections by hand): those beside an image of their name, or in a folder that
+/// this command has not filled before (`filled_before`). Refuses labels beside those of a data set in folders images
+/// and masks, which would be taken for a part of it.
 void keep_labels(const std::string& stem, const std::filesystem::path& out, bool filled_before,
                  const std::set<std::string>& kinds);
 
@@ -52,9 +55,9 @@ class ImageFiles {
   void remove_others(const std::vector<std::string>& suffixes, const std::string& kept);
   /// Removes files with these suffixes that were not written before keep().
   void remove_unwritten(const std::vector<std::string>& suffixes);
-  /// Removes label images that an earlier run wrote under other suffixes than `kept_masks`, so that only one stays, and
-  /// unless `keep_scores` the scores of its objects.
-  void remove_other_labels(const std::string& kept_masks, bool keep_scores);
+  /// Removes label images, stacks of masks and scores of other objects that an earlier run wrote: those under other
+  /// suffixes than the `kept` ones.
+  void remove_other_objects(const std::set<std::string>& kept);
 
  private:
   std::filesystem::path base_;

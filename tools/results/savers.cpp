@@ -87,8 +87,8 @@ const std::vector<Saver>& savers() {
        [](P path, R r) { write_scores(path, r.object_scores()); }},
       {"instances",
        Needs::masks,
-       {"_instances.tif"},
-       [](R) { return "_instances.tif"; },
+       {instances_suffix},
+       [](R) { return instances_suffix; },
        [](P path, R r) {
          write_instances(path, r.planes ? *r.planes : masks_of(*r.labels), r.image ? r.image->stack : Stack());
        }},

@@ -82,7 +82,7 @@ class StackResults {
     if (saves("zarr")) files.write(zarr_masks_suffix, [&](const fs::path& p) { labels_.write_zarr(p); });
     if (saves("labels")) files.write("_masks.tif", [&](const fs::path& p) { labels_.write(p); });
     files.keep();
-    if (saves("labels")) files.remove_other_labels("_masks.tif", saves("scores"));
+    if (saves("labels")) files.remove_other_objects({"_masks.tif", saves("scores") ? scores_suffix : ""});
     for (const Saver& saver : savers())
       if (pictures_.contains(saver.kind)) files.remove_others(saver.endings, suffix_of(saver.kind));
   }
