@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <bit>
+#include <map>
 
 #include "data/dataset/dataset.h"
 #include "data/files/image.h"
@@ -60,8 +61,12 @@ Masks without_repeated(Planes planes, const std::vector<fs::path>& files) {
 Masks read_masks(const Pair& pair, Frame frame) {
   Planes planes;
   std::vector<fs::path> files, empty;
+  std::map<std::string, std::vector<fs::path>> changed;  // by what reading changed
   for (const fs::path& file : pair.masks) {
-    const Array mask = read_label_array(file, nullptr, pair.choice);
+    std::vector<std::string> changes;
+    const Array mask = read_label_array(file, &changes, pair.choice);
+    for (const std::string& change : changes)
+      changed[change].push_back(file);
     if (frame.owner.empty()) frame = {mask.shape[0], mask.shape[1], file.filename().string()};
     frame.check(file, mask.shape[0], mask.shape[1]);
     const size_t known = planes.objects.size();
@@ -71,6 +76,8 @@ Masks read_masks(const Pair& pair, Frame frame) {
   planes.height = int(frame.height), planes.width = int(frame.width);
   Masks masks = without_repeated(std::move(planes), files);
   std::vector<std::string> notes;
+  for (const auto& [change, of_files] : changed)
+    note_masks(notes, of_files, ("were changed: " + change).c_str());
   note_masks(notes, empty, "contain no object");
   masks.notes.insert(masks.notes.begin(), notes.begin(), notes.end());
   return masks;

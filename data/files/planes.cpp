@@ -13,7 +13,7 @@ namespace basin {
 namespace fs = std::filesystem;
 namespace {
 
-/// A mask with several values other than 0 is not the mask of one object.
+/// A mask with several values other than 0, or with one below it, is not the mask of one object.
 void check_one_value(const Array& mask, const std::string& where) {
   const size_t channels = size_t(mask.shape[2]);
   with_element(mask.type, [&](auto zero) {
@@ -22,6 +22,8 @@ void check_one_value(const Array& mask, const std::string& where) {
     for (; p != end; p += channels) {
       if (std::all_of(p, p + channels, [](T v) { return v == T(0); })) continue;
       if (!inside) inside = p;
+      if (!std::all_of(p, p + channels, [](T v) { return v >= T(0); }))
+        refuse(where, " contains ", +*p, "; the mask of an object must be 0 outside and a positive number inside");
       if (!std::equal(p, p + channels, inside))
         refuse(where, " contains several numbers, such as ", +*inside, " and ", +*p,
                "; the mask of an object must be 0 outside and a single number inside");

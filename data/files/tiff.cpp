@@ -1,5 +1,6 @@
 // Reads TIFF: which images a file contains, and what their descriptions say. Only tiff_handle.h includes libtiff.
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "data/files/decoders.h"
@@ -59,7 +60,7 @@ class Reader {
       read_chunks(tiff_, l, path_, uint32_t(part.y), uint32_t(part.x), d.pixels);
     if (l.is_packed()) d.bits = l.bits;
     if (l.photometric == PHOTOMETRIC_PALETTE) read_palette(tiff_.handle, l, name_, d);
-    d.white_is_zero = l.photometric == PHOTOMETRIC_MINISWHITE;
+    d.white_is_zero = l.photometric == PHOTOMETRIC_MINISWHITE && !(tifffile_ && l.bits == 1);
     d.orientation = l.orientation;
     d.lossy = loses(tiff_.handle, l.compression);
     d.imagej = imagej_;
@@ -149,6 +150,9 @@ class Reader {
 
   void describe() {
     const std::string description = description_of(entries_[0]);
+    const char* software = nullptr;
+    tifffile_ =
+        TIFFGetField(tiff_.handle, TIFFTAG_SOFTWARE, &software) && std::string_view(software).starts_with("tifffile");
     uint16_t samples = 1, planar = PLANARCONFIG_CONTIG;
     TIFFGetFieldDefaulted(tiff_.handle, TIFFTAG_SAMPLESPERPIXEL, &samples);
     TIFFGetFieldDefaulted(tiff_.handle, TIFFTAG_PLANARCONFIG, &planar);
@@ -193,6 +197,8 @@ class Reader {
   std::optional<Stack> series_;  // the chosen one of several
   Stack stack_;
   bool imagej_ = false;
+  bool tifffile_ =
+      false;  // written by Python's tifffile, which marks boolean arrays as 0 = white but does not invert them
 };
 
 }  // namespace

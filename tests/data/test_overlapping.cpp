@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <random>
 
@@ -340,6 +341,17 @@ TEST_CASE("planes: each image of a mask stack is read as one object") {
   CHECK((tiff->objects[0][0].begin == 1 && tiff->objects[0][0].end == 3));
   CHECK((tiff->objects[1][0].begin == 2 && tiff->objects[1][0].end == 3));
 
+  // Two boolean arrays as tifffile writes them: marked as 0 = white, but not inverted.
+  const std::optional<Planes> booleans = read_stack(samples / "bool_stack.tif");
+  REQUIRE(booleans);
+  CHECK(booleans->objects ==
+        std::vector<std::vector<Planes::Run>>{{{11, 14}, {20, 23}}, {{22, 26}, {31, 35}, {40, 44}}});
+  const int16_t negative[] = {0, -9, -9, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+  write_npy(f / "negative.npy", {2, 2, 3}, negative);
+  CHECK(contains(refusal([&] { read_stack(f / "negative.npy"); }), "negative.npy: image 1 contains -9; the mask"));
+  const float nan[] = {0, NAN, 0, 0};
+  write_npy(f / "nan.npy", {1, 2, 2}, nan);
+  CHECK(contains(refusal([&] { read_stack(f / "nan.npy"); }), "nan.npy: image 1 contains nan; the mask"));
   write_npy(f / "one.npy", {2, 3}, stack);
   CHECK(!read_stack(f / "one.npy"));
   CHECK(!read_stack(samples / "u8_strips.tif"));

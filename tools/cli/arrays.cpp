@@ -5,7 +5,9 @@
 #include <limits>
 
 #include "data/arrays/npy.h"
+#include "data/dataset/dataset.h"
 #include "data/files/labels.h"
+#include "tools/cli/command.h"
 
 namespace basin::tools {
 namespace {
@@ -88,7 +90,11 @@ Tensor to_tensor(const Exec& exec, const Array& array, DType dtype, Shape shape)
 }
 
 Mask read_mask(const std::string& path, const PlaneChoice& choice) {
-  const Array array = read_label_array(path, nullptr, choice);
+  std::vector<std::string> changes;
+  const Array array = read_label_array(path, &changes, choice);
+  NoteList notes;
+  notes.add(path, changes);
+  report_notes(notes.lines());
   const int64_t height = array.shape[0], width = array.shape[1], channels = array.shape[2];
   if (height * width > INT32_MAX) refuse(path, ": has 2^31 pixels or more, which is too large");
   refuse_photograph(array, path);
