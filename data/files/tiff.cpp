@@ -197,8 +197,8 @@ class Reader {
   std::optional<Stack> series_;  // the chosen one of several
   Stack stack_;
   bool imagej_ = false;
-  bool tifffile_ =
-      false;  // written by Python's tifffile, which marks boolean arrays as 0 = white but does not invert them
+  /// Written by Python's tifffile, which marks boolean arrays as 0 = white but does not invert them.
+  bool tifffile_ = false;
 };
 
 }  // namespace

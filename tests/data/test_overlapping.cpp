@@ -10,6 +10,7 @@
 #include "data/objects/write_stack.h"
 #include "kernels/runtime/platform.h"
 #include "tests/support/file_support.h"
+#include "tests/support/mask_support.h"
 #include "tests/support/score_support.h"
 
 using namespace basin;
@@ -367,12 +368,7 @@ TEST_CASE("planes: each image of a mask stack is read as one object") {
 
 TEST_CASE("planes: overlapping masks of a DSB folder are kept as planes") {
   const Folder f;
-  const auto put = [&](const std::string& name, std::vector<size_t> pixels) {
-    Image mask{2, 3, 1, PixelType::u8, std::vector<std::byte>(6)};
-    for (const size_t p : pixels)
-      mask.pixels[p] = std::byte{255};
-    write_png(f / name, mask);
-  };
+  const auto put = [&](const std::string& name, const std::vector<size_t>& pixels) { put_mask(f, name, pixels); };
   put("n/images/n.png", {}), put("n/masks/a.png", {0, 1}), put("n/masks/b.png", {2, 5}), put("n/masks/c.png", {});
   const Pair apart = find_pairs(f.path())[0];
   const Objects labels = read_pair_objects(apart);
@@ -388,11 +384,8 @@ TEST_CASE("planes: overlapping masks of a DSB folder are kept as planes") {
 
 TEST_CASE("planes: masks of a DSB folder that are no object of their own are reported") {
   const Folder f;
-  const auto put = [&](const std::string& name, std::vector<size_t> pixels, int value = 255) {
-    Image mask{2, 3, 1, PixelType::u8, std::vector<std::byte>(6)};
-    for (const size_t p : pixels)
-      mask.pixels[p] = std::byte(value);
-    write_png(f / name, mask);
+  const auto put = [&](const std::string& name, const std::vector<size_t>& pixels, int value = 255) {
+    put_mask(f, name, pixels, value);
   };
   put("n/images/n.png", {}), put("n/masks/a.png", {0, 1}), put("n/masks/b.png", {2, 5}),
       put("n/masks/c.png", {0, 1}, 7);

@@ -8,6 +8,7 @@
 #include "models/registry.h"
 #include "models/training/scaled_examples.h"
 #include "tests/support/file_support.h"
+#include "tests/support/mask_support.h"
 #include "tests/support/sampling_support.h"
 
 using namespace basin;
@@ -233,12 +234,7 @@ TEST_CASE("layers: samples of labels without overlap have empty further layers, 
 
 TEST_CASE("layers: of overlapping masks of a DSB folder; what a sample cannot hold is said once") {
   const Folder f;
-  const auto put = [&](const std::string& name, std::vector<size_t> pixels) {
-    Image mask{2, 3, 1, PixelType::u8, std::vector<std::byte>(6)};
-    for (const size_t p : pixels)
-      mask.pixels[p] = std::byte{255};
-    write_png(f / name, mask);
-  };
+  const auto put = [&](const std::string& name, const std::vector<size_t>& pixels) { put_mask(f, name, pixels); };
   for (const std::string name : {"m", "n", "o"})
     put(name + "/images/" + name + ".png", {}), put(name + "/masks/a.png", {0, 1}), put(name + "/masks/b.png", {2, 5});
   put("m/masks/c.png", {1, 4}), put("n/masks/c.png", {1, 2}), put("n/masks/d.png", {0, 1, 2, 3});
