@@ -83,15 +83,13 @@ struct BoxPiece {
     const int end = begin + piece_width < g.width() ? begin + piece_width : g.width();
     for (int c = 0; c < 2; ++c) {
       const T* e = &g.e(n, c, y, 0);
-      T least = e[begin], greatest = least;
-      bool is_number = true;
-      for (int x = begin; x < end; ++x) {
+      T least = T(1e30), greatest = T(-1e30);
+      for (int x = begin; x < end; ++x) {  // NaN does not change them
         least = e[x] < least ? e[x] : least;
         greatest = e[x] > greatest ? e[x] : greatest;
-        is_number = is_number && e[x] == e[x];
       }
-      g.piece_box.data[4 * i + c] = is_number ? least : T(-1e30);  // NaN counts as near to everything
-      g.piece_box.data[4 * i + 2 + c] = is_number ? greatest : T(1e30);
+      g.piece_box.data[4 * i + c] = least;
+      g.piece_box.data[4 * i + 2 + c] = greatest;
     }
   }
 };

@@ -116,6 +116,8 @@ struct PixelTerms {
       }
     });
     if (owners == 0) t[0] = phi * phi;
+    const T position = g.e(p.n, 0, p.y, p.x) + g.e(p.n, 1, p.y, p.x);
+    if (position != position) t[0] = double(position);  // NaN outside objects is in no other term
   }
   BASIN_HD void operator()(int64_t i) const {
     const Pixel p(g, i);

@@ -29,8 +29,8 @@ struct InstanceLossOptions {
 /// value [4]: the weighted sum, then the three terms. gradient [N, 5, H, W]: of value[0] with respect to raw; an empty
 /// view if not needed. Pixels whose hinge rounds to 0, or that come after all pixels of the object, have no weight and
 /// are not sorted. The CPU's result has the same bits at any number of threads; sums are in double. On a GPU without a
-/// round trip to the host. value is NaN if a map contains NaN, if an object is missing in the table, or if there are
-/// not enough slots.
+/// round trip to the host. value is NaN if an offset, a seed or the sigma of an object is NaN, if an object is missing
+/// in the table, or if there are not enough slots.
 template <class T>
 void instance_loss(const Exec&, View<const T, 4> raw, View<const int32_t, 4> labels, const ObjectTable&,
                    View<const double, 3> centre, const InstanceLossOptions&, T* value, View<T, 4> gradient);

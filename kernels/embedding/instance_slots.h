@@ -41,7 +41,7 @@ struct PieceOfObject {
       const T centre = g.centre(n, k, c);
       nearest[c] = centre < of[c] ? of[c] : centre > of[2 + c] ? of[2 + c] : centre;
     }
-    return !(g.exponent(n, k, nearest[0], nearest[1]) >= g.reach(n, k));
+    return g.exponent(n, k, nearest[0], nearest[1]) < g.reach(n, k);
   }
 };
 
@@ -64,7 +64,8 @@ struct PixelsNear {
         reach(g.reach(at.n, at.k)),
         own(at.k + 1) {}
   BASIN_HD T exponent(int x) const { return gaussian_exponent(s_x, s_y, e_x[x] - centre_x, e_y[x] - centre_y); }
-  BASIN_HD bool counts(int x) const { return (label[x] == own) | !(exponent(x) >= reach); }  // NaN counts
+  /// NaN is near to no object but its own: in a training that has diverged, every pixel would be near to every object.
+  BASIN_HD bool counts(int x) const { return (label[x] == own) | (exponent(x) < reach); }
 };
 
 template <class T>
