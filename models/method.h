@@ -65,7 +65,7 @@ struct MapSpec {
 struct Instances {
   Labels labels;                          // where objects overlap, the one that the method puts on top
   std::vector<float> scores;              // of objects 1, 2, ...; empty if the method gives none
-  std::optional<Planes> planes = {};      // the whole mask of each object; none if objects share no pixels
+  std::optional<Planes> planes = {};      // the whole mask of each object; none if the labels show all of it
   std::vector<std::string> remarks = {};  // sentences about objects that may be missing or wrong
 
   /// Keeps the scores and masks of the objects with these numbers alone, after the labels were renumbered.

@@ -178,7 +178,8 @@ std::string overlap_note(int layers, int needed) {
   const std::string note = "its objects overlap; where they do, the first keeps the pixel";
   if (layers == 0) return note;
   if (layers == 1)
-    return note + " (methods es and og can learn " + (suffices ? "them" : "more of them") + " whole: " + set + ")";
+    return note + " (a method with the setting layers can learn " + (suffices ? "them" : "more of them") +
+           " whole: " + set + ")";
   return "its objects need more than " + std::to_string(layers) +
          " layers to be whole; where they overlap, an earlier one keeps the pixel" +
          (suffices ? " (" + set + " keeps all of them whole)" : "");

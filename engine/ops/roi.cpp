@@ -249,7 +249,7 @@ RoiPlaces RoiPlaces::first(int n) const {
 
 kernels::RoiPoints RoiPlaces::view() const { return {at.view<double, 2>(), roi.view<int32_t, 1>()}; }
 
-RoiPlaces uncertain_points(const Exec& exec, const Tensor& logit, const RoiList& rois, uint64_t seed, uint32_t step) {
+RoiPlaces uncertain_points(const Exec& exec, const Tensor& logit, const RoiList& rois, uint64_t seed, uint32_t batch) {
   std::vector<int32_t> drawn{0};
   RoiPlaces places;
   places.before_on_host.push_back(0);
@@ -266,7 +266,7 @@ RoiPlaces uncertain_points(const Exec& exec, const Tensor& logit, const RoiList&
   const Tensor drawn_before = Tensor::from(exec, {rois.count() + 1}, drawn);
   with_real(logit.dtype(), [&]<class T>(T) {
     kernels::uncertain_points<T>(exec, flat<const T>(logit), rois.view(), places.before.view<const int32_t, 1>(),
-                                 drawn_before.view<const int32_t, 1>(), drawn.back(), seed, step,
+                                 drawn_before.view<const int32_t, 1>(), drawn.back(), seed, batch,
                                  places.at.view<double, 2>(), places.roi.view<int32_t, 1>());
   });
   return places;

@@ -75,7 +75,7 @@ struct RoiPlaces {
   kernels::RoiPoints view() const;
 };
 /// See kernels::uncertain_points: logit [points].
-RoiPlaces uncertain_points(const Exec&, const Tensor& logit, const RoiList&, uint64_t seed, uint32_t step);
+RoiPlaces uncertain_points(const Exec&, const Tensor& logit, const RoiList&, uint64_t seed, uint32_t batch);
 
 /// See kernels::point_sample: [1, C, 1, P]. Keeps nothing.
 Var point_sample(Tape&, const Var& sheet, const RoiList&, const RoiPlaces&);

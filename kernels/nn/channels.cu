@@ -71,7 +71,7 @@ struct ChannelDropoutMask {
   BASIN_HD void operator()(int64_t i) const {
     const int64_t n = i / lanes, c = i % lanes, index = n * channels + c;
     const Philox four(seed, uint64_t(index >> 2),
-                      uint64_t(state->step) << 16 ^ uint64_t(layer) << 8 ^ uint64_t(Purpose::dropout));
+                      uint64_t(state->batch) << 16 ^ uint64_t(layer) << 8 ^ uint64_t(Purpose::dropout));
     mask[i] = c < channels && four.word[index & 3] >= threshold ? scale : T(0);
   }
 };

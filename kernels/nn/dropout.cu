@@ -51,7 +51,7 @@ struct Dropout {
   }
   BASIN_HD Philox random(int64_t element) const {
     return Philox(seed, uint64_t(element >> 2),
-                  uint64_t(state->step) << 16 ^ uint64_t(layer) << 8 ^ uint64_t(Purpose::dropout));
+                  uint64_t(state->batch) << 16 ^ uint64_t(layer) << 8 ^ uint64_t(Purpose::dropout));
   }
 };
 

@@ -53,14 +53,13 @@ struct NoteBad {
 };
 
 struct BeginStep {
-  int64_t step;
-  float rate, scheduled;
+  StepState next;
   StepState* state;
 
   BASIN_HD void operator()(int64_t) const {
-    state->step = step;
-    state->rate = rate;
-    state->scheduled = scheduled;
+    const int64_t first_bad = state->first_bad;
+    *state = next;
+    state->first_bad = first_bad;
   }
 };
 
@@ -99,8 +98,8 @@ struct MovingAverage {
 
 }  // namespace
 
-void begin_step(const Exec& exec, int64_t step, float rate, float scheduled, StepState* state) {
-  for_each(exec, 1, BeginStep{step, rate, scheduled, state});
+void begin_step(const Exec& exec, const StepState& next, StepState* state) {
+  for_each(exec, 1, BeginStep{next, state});
 }
 
 void add_losses(const Exec& exec, const float* const* values, int count, double* sums) {

@@ -13,6 +13,7 @@ namespace basin {
 /// stays valid for the next step.
 struct StepState {
   int64_t step = 0;     // number of optimizer steps before this one
+  int64_t batch = 0;    // number of batches before this one, of all steps and ranks: it selects the random numbers
   float rate = 0;       // the learning rate of this step
   float scheduled = 0;  // a parameter of the loss that depends on the progress of the training
   /// The first step at which a loss, a gradient, a running statistic or a moment was NaN or infinite, or -1; from then
@@ -24,8 +25,8 @@ struct StepState {
 
 namespace basin::kernels {
 
-/// state->step = step, state->rate = rate, state->scheduled = scheduled; first_bad does not change.
-void begin_step(const Exec&, int64_t step, float rate, float scheduled, StepState* state);
+/// Copies everything but first_bad from `next` to the state.
+void begin_step(const Exec&, const StepState& next, StepState* state);
 
 /// sums[k] += *values[k] for k < count <= 8.
 void add_losses(const Exec&, const float* const* values, int count, double* sums);

@@ -132,11 +132,11 @@ void point_sample_backward(const Exec&, const Rois&, const RoiPoints&, View<cons
 /// Selects in each region r, of `height` times `width` points, floor(.75 n) uncertain points (Kirillov et al.,
 /// PointRend, CVPR 2020, with k = 3 and beta = .75): of 3 n random points, n = floor(height * width / 8), uniform over
 /// the region, those with the largest bilinear value of -|2 p - 1|. p = sigmoid(logit), logit [points]. The random
-/// points depend only on seed, step and the number of the region. chosen_before and drawn_before [R + 1]: the sums of
+/// points depend only on seed, batch and the number of the region. chosen_before and drawn_before [R + 1]: the sums of
 /// floor(.75 n) and of 3 n over the earlier regions; at and roi have chosen_before[R] points, as in RoiPoints.
 template <class T>
 void uncertain_points(const Exec&, View<const T, 1> logit, const Rois&, View<const int32_t, 1> chosen_before,
-                      View<const int32_t, 1> drawn_before, int32_t drawn, uint64_t seed, uint32_t step,
+                      View<const int32_t, 1> drawn_before, int32_t drawn, uint64_t seed, uint32_t batch,
                       View<double, 2> at, View<int32_t, 1> roi);
 
 }  // namespace basin::kernels

@@ -26,12 +26,12 @@ struct Draw {
   Rois rois;
   View<const int32_t, 1> drawn_before;
   uint64_t seed;
-  uint32_t step;
+  uint32_t batch;
 
   BASIN_HD int operator()(int32_t i, double& x, double& y) const {
     const int roi = last_at_most(drawn_before, i);
     const uint64_t sample = uint64_t(roi) << 32 | uint64_t(i - drawn_before(roi));
-    Random random(seed, Purpose::noise, step, sample);
+    Random random(seed, Purpose::noise, batch, sample);
     x = double(random.uniform());
     y = double(random.uniform());
     return roi;
@@ -79,7 +79,7 @@ struct KeepDraw {
 
 template <class T>
 void uncertain_points(const Exec& exec, View<const T, 1> logit, const Rois& rois, View<const int32_t, 1> chosen_before,
-                      View<const int32_t, 1> drawn_before, int32_t drawn, uint64_t seed, uint32_t step,
+                      View<const int32_t, 1> drawn_before, int32_t drawn, uint64_t seed, uint32_t batch,
                       View<double, 2> at, View<int32_t, 1> roi) {
   BASIN_CHECK(logit.dim[0] == rois.points() && chosen_before.dim[0] == rois.count() + 1 &&
                   drawn_before.dim[0] == rois.count() + 1 && at.dim[0] == roi.dim[0] && at.dim[1] == 2,
@@ -87,7 +87,7 @@ void uncertain_points(const Exec& exec, View<const T, 1> logit, const Rois& rois
   if (roi.dim[0] == 0) return;
   const Temp<uint64_t> keys(exec, drawn);
   const Temp<int32_t> order(exec, drawn);
-  const Draw draw{rois, drawn_before, seed, step};
+  const Draw draw{rois, drawn_before, seed, batch};
   for_each(exec, drawn, RateDraw<T>{draw, logit.data, keys.data(), order.data()});
   int bits = 32;
   while (rois.count() >> (bits - 32) > 0)

@@ -23,7 +23,7 @@ void publish(FcrNetOptions& o, Settings& s) {
   s.integer(Use::network, "width", o.width, 1, 1024, "channels of the first network stage").option = "--width";
   s.integer(Use::network, "colours", o.colours, 2, 64,
             "number of colours, one of them for the background; published: 4");
-  s.seed(Use::network, "seed", o.seed, "unused by this method");
+  s.seed(Use::network, "seed", o.seed, "seed of the dropout masks");
   s.add(normalisation_setting(o.normalisation));
   s.number(Use::training, "radius", o.radius, 1, 64,
            "objects within this distance should have different colours, px; published: 10");
@@ -34,6 +34,12 @@ void publish(FcrNetOptions& o, Settings& s) {
            "weight of the difference from a colouring by a fixed rule, which shortens the training; published: 0")
       .optional = true;
   s.numbers(Use::training, "alphas", o.alphas, "exponents of the activation, one for each fifth of the training");
+  s.number(Use::training, "block_dropout", o.block_dropout, 0, 0.95,
+           "dropout of the features of the two coarsest stages; in the paper 0.2, in the authors' runs inactive")
+      .optional = true;
+  s.number(Use::training, "head_dropout", o.head_dropout, 0, 0.95,
+           "dropout before the head; in the paper 0.5, in the authors' runs inactive")
+      .optional = true;
   s.choice(Use::decoding, "background", o.decoding.background, background_rules,
            "how the colour of the background is found")
       .candidates = {"most_frequent", "border"};
@@ -111,8 +117,14 @@ void FcrNet::make_guide(View<const int32_t, 2> labels, View<float, 3> guide) con
 
 double FcrNet::scheduled(double progress) const { return options_.alphas[size_t(std::clamp(int(progress * 5), 0, 4))]; }
 
+Var FcrNet::forward(Tape& tape, const Tensor& image, const StepState* state) const {
+  const Var features = net_.forward(tape, {{image}}, {options_.block_dropout, options_.seed, 0}, state);
+  return head_.forward(tape, optional_dropout(tape, features, {options_.head_dropout, options_.seed, 2}, state),
+                       Layout::nchw);
+}
+
 LossTerms FcrNet::loss(Tape& tape, const Batch& batch, const StepState* state) const {
-  const Var e = head_.forward(tape, net_.forward(tape, {{batch["image"]}}), Layout::nchw);
+  const Var e = forward(tape, batch["image"], state);
   Var h = power_activation(tape, e, scheduled_number(tape.exec(), state));
   kernels::EmbeddingLossOptions options = options_.cosine ? kernels::fcrnet_cosine_loss : kernels::fcrnet_loss;
   options.inter_weight = options_.inter_weight;
@@ -146,7 +158,7 @@ class FcrNet::Network : public Predictor {
   Maps predict(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const override {
     const auto run = [&](const Tensor& tiles) {
       Tape tape(exec, Tape::Mode::evaluate);
-      const Var e = method_.head_.forward(tape, method_.net_.forward(tape, {{tiles}}), Layout::nchw);
+      const Var e = method_.forward(tape, tiles, nullptr);
       return std::vector<Tensor>{power_activation(tape, e, alpha_).value};
     };
     return {{{"colours", run_tiled(exec, image, tiling, method_.memory_needs().tiles, {false}, run)[0]}}};

@@ -11,12 +11,13 @@ struct FcrNetOptions {
   int channels = 1, width = 16;
   uint64_t seed = 0;
   Normalisation normalisation;
-  int colours = 5;           // published: 4
-  double radius = 3;         // objects within this distance, in px, are neighbours and should differ; published: 10
-  int capacity = 512;        // largest number of objects in a crop
-  bool cosine = false;       // use the paper's loss instead of that of the authors' code
-  double inter_weight = 1;   // published: 4
-  double guide_weight = 30;  // published: 0, without a guide
+  int colours = 5;          // published: 4
+  double radius = 3;        // objects within this distance, in px, are neighbours and should differ; published: 10
+  int capacity = 512;       // largest number of objects in a crop
+  bool cosine = false;      // use the paper's loss instead of that of the authors' code
+  double inter_weight = 1;  // published: 4
+  double block_dropout = 0, head_dropout = 0;
+  double guide_weight = 30;                     // published: 0, without a guide
   std::array<double, 5> alphas{2, 2, 4, 6, 8};  // of the activation, each for one fifth of the training steps
   ColourDecoding decoding;
 };
@@ -58,6 +59,8 @@ class FcrNet : public Method {
 
   class Network;
   explicit FcrNet(const FcrNetOptions&);
+  /// The network's output before its activation. `state`: of the training step; null for inference.
+  Var forward(Tape&, const Tensor& image, const StepState* state) const;
 
   /// Writes the guide of compact labels.
   void make_guide(View<const int32_t, 2> labels, View<float, 3> guide) const;

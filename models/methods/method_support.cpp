@@ -1,5 +1,7 @@
 #include "models/methods/method_support.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -24,8 +26,10 @@ Setting normalisation_setting(Normalisation& value) {
   return s;
 }
 
+constexpr int max_capacity = 65535;
+
 void publish_capacity(int& value, Settings& settings) {
-  settings.integer(Setting::Use::training, "capacity", value, 1, 65535, "largest number of objects in a crop")
+  settings.integer(Setting::Use::training, "capacity", value, 1, max_capacity, "largest number of objects in a crop")
       .only_limits = true;
 }
 
@@ -63,9 +67,11 @@ int cut_compact(View<const int32_t, 3> labels, View<int32_t, 3> to) {
 }
 
 void check_capacity(int objects, int capacity) {
-  if (objects > capacity)
-    refuse("a crop of this image has ", objects, " objects, and there is room for ", capacity,
-           "; train with --set capacity=", 2 * objects, ", or with a smaller --crop");
+  if (objects <= capacity) return;
+  const std::string larger =
+      objects > max_capacity ? "" : fmt::format("--set capacity={}, or with ", std::min(2 * objects, max_capacity));
+  refuse("a crop of this image has ", objects, " objects, and there is room for ", capacity, "; train with ", larger,
+         "a smaller --crop");
 }
 
 bool is_local_maximum(const std::vector<float>& map, int height, int width, int32_t pixel) {

@@ -22,7 +22,7 @@ void publish_layers(int& value, Settings&);
 /// Throws a sentence that names the setting `capacity` if a crop has more objects than the loss has room for.
 void check_capacity(int objects, int capacity);
 
-/// Whether no pixel around it, of the eight, has a larger value than a pixel of a map [height, width].
+/// Whether a pixel of a map [height, width] is at least as large as each of its eight neighbours.
 bool is_local_maximum(const std::vector<float>& map, int height, int width, int32_t pixel);
 
 /// A view of a tensor [N, 1, H, W] as [N, H, W].

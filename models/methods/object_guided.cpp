@@ -21,7 +21,7 @@ constexpr std::pair<VoteRule, const char*> vote_rules[] = {{VoteRule::normalised
 /// The network computes masks only for boxes with a higher score than this, so decoding cannot use boxes below it.
 constexpr double min_confidence = 0.1;
 
-/// Boxes are left out with which all boxes would cover an image more often than this.
+/// All boxes together may cover the frame at most this many times.
 constexpr double max_coverage = 8;
 
 void publish(ObjectGuidedOptions& o, Settings& s) {
@@ -44,6 +44,9 @@ void publish(ObjectGuidedOptions& o, Settings& s) {
          "resize images to the size of the training samples, as published; otherwise they keep their size, rounded up "
          "to a multiple of 32 px")
       .changes_maps = true;
+  Setting& letterbox = s.flag(Use::decoding, "letterbox", o.letterbox,
+                              "resize images with their aspect ratio, as training samples are, between bars of zeros");
+  letterbox.changes_maps = letterbox.optional = true;
   s.number(Use::decoding, "confidence", o.decoding.confidence, min_confidence, 1, "boxes have a higher score than this")
       .candidates = {"0.2", "0.3", "0.4", "0.5"};
   s.integer(Use::decoding, "max_objects", o.decoding.max_objects, 1, max_guided_objects,
@@ -64,20 +67,39 @@ Tensor centred(const Exec& exec, const Tensor& image) {
   return shifted;
 }
 
-/// Height and width of the frame to which an image of this size is brought for the network.
-std::pair<int, int> frame_of(const ObjectGuidedOptions& o, int height, int width) {
-  if (o.resize) return {o.crop, o.crop};
+/// The frame for an image of this size.
+GuidedFrame frame_of(const ObjectGuidedOptions& o, int height, int width) {
   const auto rounded_up = [](int n) {
     return (n + OgDetector::multiple - 1) / OgDetector::multiple * OgDetector::multiple;
   };
-  return {rounded_up(height), rounded_up(width)};
+  if (!o.resize) return GuidedFrame::filled(rounded_up(height), rounded_up(width));
+  GuidedFrame frame = GuidedFrame::filled(o.crop, o.crop);
+  if (!o.letterbox) return frame;
+  const double scale = double(o.crop) / std::max(height, width);
+  PixelRect& image = frame.image;
+  image.height = std::clamp(int(std::lround(height * scale)), 1, o.crop);
+  image.width = std::clamp(int(std::lround(width * scale)), 1, o.crop);
+  image.y = (o.crop - image.height) / 2, image.x = (o.crop - image.width) / 2;
+  return frame;
 }
 
-uint32_t step_of(const Exec& exec, const StepState* state) {
+/// The image [1, C, height, width] as the network sees it.
+Tensor in_frame(const Exec& exec, const Tensor& image, const GuidedFrame& frame) {
+  const auto of_size = [&](int height, int width) { return Tensor::empty(exec, {1, image.dim(0), height, width}); };
+  const Tensor scaled = of_size(frame.image.height, frame.image.width);
+  kernels::resize_map(exec, image.view<const float, 3>(), 1, 1, image_of<float>(scaled, 0));
+  if (frame.image.pixels() == int64_t(frame.height) * frame.width) return scaled;
+  const Tensor whole = of_size(frame.height, frame.width);
+  kernels::cut_tile(exec, image_of<const float>(scaled, 0), -frame.image.y, -frame.image.x, kernels::Outside::zero,
+                    kernels::Outside::zero, image_of<float>(whole, 0));
+  return whole;
+}
+
+uint32_t batch_of(const Exec& exec, const StepState* state) {
   StepState host;
   Tensor::borrow({}, const_cast<StepState*>(state), exec.device, {int64_t(sizeof host)}, DType::u8)
       .copy_to_host(exec, &host);
-  return uint32_t(host.step);
+  return uint32_t(host.batch);
 }
 
 std::vector<RoiBox> boxes_of(const std::vector<ScoredBox>& scored) {
@@ -95,8 +117,9 @@ double coverage_of(const std::vector<RoiBox>& boxes, int height, int width) {
   return pixels / (double(height) * width);
 }
 
-/// Removes boxes with which those of higher scores would cover the frame more than `max_coverage` times: the sizes that
-/// a network gives for an image unlike those that it was trained on may be of any magnitude, and so would memory.
+/// Keeps boxes by descending score, and skips each one that would take their coverage of the frame above
+/// `max_coverage`: for an image unlike those of its training a network may predict boxes of any size, which would need
+/// any amount of memory.
 std::vector<ScoredBox> without_excess(const std::vector<ScoredBox>& boxes, int height, int width) {
   std::vector<ScoredBox> kept;
   double covered = 0;
@@ -139,6 +162,8 @@ ObjectGuided::ObjectGuided(const std::string&, const Json& config)
 void ObjectGuided::check_settings() const {
   if (options_->crop % OgDetector::multiple != 0)
     refuse("--set crop=", options_->crop, ": expected a multiple of ", OgDetector::multiple);
+  if (options_->letterbox && !options_->resize)
+    refuse("--set letterbox=true: images that keep their size (resize=false) keep their aspect ratio too");
 }
 
 TrainingDefaults ObjectGuided::training_defaults() const {
@@ -225,7 +250,7 @@ LossTerms ObjectGuided::loss(Tape& tape, const Batch& batch, const StepState* st
     const OgMasks::Features features = masks_.forward(tape, found.pyramid, regions);
     mask = segment_bce_loss(tape, features.logits, roi_values(tape, truth, list).value, list.before, list.count());
     const RoiPlaces uncertain =
-        uncertain_points(exec, features.logits.value, list, options_->seed, step_of(exec, state));
+        uncertain_points(exec, features.logits.value, list, options_->seed, batch_of(exec, state));
     const std::vector<OgMasks::PointLogits> refined = masks_.refine(tape, features, regions, uncertain);
     double terms = 0;
     for (const OgMasks::PointLogits& p : refined)
@@ -271,11 +296,9 @@ class ObjectGuided::Network : public Predictor {
   Maps predict(const Exec& given, const Tensor& image, const TilingOptions&) const override {
     Exec exec = given;
     exec.prepared = prepared_.get();
-    const auto [height, width] = frame_of(*options_, image.dim(1), image.dim(2));
-    const Tensor frame = Tensor::empty(exec, {1, image.dim(0), height, width});
-    kernels::resize_map(exec, image.view<const float, 3>(), 1, 1, image_of<float>(frame, 0));
+    const GuidedFrame frame = frame_of(*options_, image.dim(1), image.dim(2));
     Tape tape(exec, Tape::Mode::evaluate);
-    const OgDetector::Result found = method_.detector_.forward(tape, {centred(exec, frame)});
+    const OgDetector::Result found = method_.detector_.forward(tape, {centred(exec, in_frame(exec, image, frame))});
     const auto map_of = [](const Var& v) {
       const Tensor& t = v.value;
       return Tensor::borrow(t.owner(), t.raw(), t.device(), {t.dim(1), t.dim(2), t.dim(3)}, t.dtype());
@@ -284,7 +307,7 @@ class ObjectGuided::Network : public Predictor {
     ObjectGuidedDecoding all;
     all.confidence = min_confidence;
     all.max_objects = max_guided_objects + 1;  // decoding then knows whether there are more
-    maps.boxes = without_excess(decode_boxes(exec, maps.heat, maps.size, maps.offset, all), height, width);
+    maps.boxes = without_excess(decode_boxes(exec, maps.heat, maps.size, maps.offset, all), frame.height, frame.width);
     const OgRegions regions = og_regions(exec, boxes_of(maps.boxes), OgDetector::levels);
     if (regions.count() > 0) maps.masks = masks_in_order(tape, found.pyramid, regions, boxes_of(maps.boxes));
     return maps_of(exec, maps, image.dim(1), image.dim(2));
@@ -337,8 +360,10 @@ Instances ObjectGuided::decode(const Exec& exec, Maps maps) const {
   std::vector<float> masks = maps["box_masks"].to_host<float>(exec);
   masks.resize(size_t(regions.points));  // the masks of the boxes left out come last
   const int height = maps.height > 0 ? maps.height : frame_height, width = maps.width > 0 ? maps.width : frame_width;
-  PaintedMasks found =
-      paint(decode_masks(boxes, regions, masks, frame_height, frame_width, height, width, options_->decoding));
+  // Without bars the size of the image plays no part, which may have been scaled before.
+  const GuidedFrame frame =
+      options_->letterbox ? frame_of(*options_, height, width) : GuidedFrame::filled(frame_height, frame_width);
+  PaintedMasks found = paint(decode_masks(boxes, regions, masks, frame, height, width, options_->decoding));
   Instances instances{std::move(found.labels), std::move(found.scores), std::move(found.planes)};
   if (found.hidden > 0)
     instances.remarks.push_back("objects that lie entirely under others with higher scores are left out: " +
@@ -355,8 +380,8 @@ Instances ObjectGuided::decode(const Exec& exec, Maps maps) const {
 }
 
 Maps ObjectGuided::oracle(const Exec& exec, const Labels& labels) const {
-  const auto [height, width] = frame_of(*options_, labels.height, labels.width);
-  return maps_of(exec, object_guided_oracle(labels, height, width), labels.height, labels.width);
+  const GuidedFrame frame = frame_of(*options_, labels.height, labels.width);
+  return maps_of(exec, object_guided_oracle(labels, frame), labels.height, labels.width);
 }
 
 Json recognise_object_guided(const SafeTensors& content, const std::string& file) {

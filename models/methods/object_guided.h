@@ -15,6 +15,7 @@ struct ObjectGuidedOptions {
   int layers = 1;  // of labels; objects that share pixels are in different ones
   Normalisation normalisation;
   double size_weight = 0.1, offset_weight = 1, mask_weight = 2, point_weight = 1;
+  bool letterbox = false;  // with resize: keep the aspect ratio
   bool resize = true;
   ObjectGuidedDecoding decoding;
 };

@@ -79,13 +79,16 @@ std::pair<int, int> resized_range(int begin, int end, int from, int to) {
   return {low, std::min(int(int64_t(end) * to / from) + 2, to)};
 }
 
-Instance instance_of(const Votes& votes, double score, int frame_height, int frame_width, int height, int width,
+/// `image`: the rectangle of the frame that the image of height x width px fills.
+Instance instance_of(const Votes& votes, double score, const PixelRect& image, int height, int width,
                      ObjectGuidedDecoding::Votes rule) {
-  const auto [top, bottom] = resized_range(votes.y0, votes.y0 + votes.height, frame_height, height);
-  const auto [left, right] = resized_range(votes.x0, votes.x0 + votes.width, frame_width, width);
+  const int votes_y = votes.y0 - image.y, votes_x = votes.x0 - image.x;
+  const auto [top, bottom] = resized_range(votes_y, votes_y + votes.height, image.height, height);
+  const auto [left, right] = resized_range(votes_x, votes_x + votes.width, image.width, width);
   int x0 = width, y0 = height, x1 = -1, y1 = -1;
   const auto elect = [&](int y, int x) {
-    return votes.elect(nearest_source(y, frame_height, height), nearest_source(x, frame_width, width), rule);
+    return votes.elect(image.y + nearest_source(y, image.height, height),
+                       image.x + nearest_source(x, image.width, width), rule);
   };
   for (int y = top; y < bottom; ++y)
     for (int x = left; x < right; ++x)
@@ -98,6 +101,16 @@ Instance instance_of(const Votes& votes, double score, int frame_height, int fra
       object.mask.push_back(elect(y, x));
   object.area = std::count(object.mask.begin(), object.mask.end(), 1);
   return object;
+}
+
+/// The labels of an image in the frame.
+Labels placed(const Labels& labels, const GuidedFrame& frame) {
+  const Labels image = resized(labels, frame.image.height, frame.image.width);
+  Labels all{frame.height, frame.width, image.count, std::vector<int32_t>(size_t(frame.height) * size_t(frame.width))};
+  for (int y = 0; y < image.height; ++y)
+    std::copy_n(&image.ids[size_t(y) * size_t(image.width)], image.width,
+                &all.ids[size_t(frame.image.y + y) * size_t(all.width) + size_t(frame.image.x)]);
+  return all;
 }
 
 double iou(const Instance& a, const Instance& b) {
@@ -187,15 +200,15 @@ std::vector<ScoredBox> decode_boxes(const Exec& exec, const Tensor& heat, const 
 }
 
 ScoredMasks decode_masks(const std::vector<ScoredBox>& boxes, const RoiList& regions, const std::vector<float>& masks,
-                         int frame_height, int frame_width, int height, int width, const ObjectGuidedDecoding& o) {
+                         const GuidedFrame& frame, int height, int width, const ObjectGuidedDecoding& o) {
   BASIN_CHECK(regions.count() == int(boxes.size()) && regions.points == int(masks.size()), boxes.size(), " boxes, ",
               regions.count(), " regions of ", regions.points, " points, ", masks.size(), " values");
   std::vector<Instance> found(boxes.size());
 #pragma omp parallel for schedule(dynamic, 1)
   for (size_t r = 0; r < boxes.size(); ++r) {
     const RoiList::Region& region = regions.regions[r];
-    const Votes votes(region, masks.data() + region.offset, frame_height, frame_width);
-    found[r] = instance_of(votes, boxes[r].score, frame_height, frame_width, height, width, o.votes);
+    const Votes votes(region, masks.data() + region.offset, frame.height, frame.width);
+    found[r] = instance_of(votes, boxes[r].score, frame.image, height, width, o.votes);
   }
   std::stable_sort(found.begin(), found.end(), [](const Instance& a, const Instance& b) { return a.score > b.score; });
   ScoredMasks result{height, width, {}};
@@ -228,12 +241,12 @@ PaintedMasks paint(const ScoredMasks& found) {
   return painted;
 }
 
-GuidedMaps object_guided_oracle(const Labels& labels, int frame_height, int frame_width) {
+GuidedMaps object_guided_oracle(const Labels& labels, const GuidedFrame& frame) {
   constexpr int down = kernels::detection_down;
-  BASIN_CHECK(frame_height % down == 0 && frame_width % down == 0, "a frame of ", frame_height, "x", frame_width);
+  BASIN_CHECK(frame.height % down == 0 && frame.width % down == 0, "a frame of ", frame.height, "x", frame.width);
   const Exec cpu;
-  const GuidedObjects objects = guided_objects(resized(labels, frame_height, frame_width), max_guided_objects + 1);
-  const int height = frame_height / down, width = frame_width / down, count = int(objects.boxes.size());
+  const GuidedObjects objects = guided_objects(placed(labels, frame), max_guided_objects + 1);
+  const int height = frame.height / down, width = frame.width / down, count = int(objects.boxes.size());
   std::vector<float> table;
   for (const RoiBox& b : objects.boxes)
     table.insert(table.end(), {float(b.x), float(b.y), float(b.width), float(b.height)});
@@ -273,7 +286,7 @@ GuidedMaps object_guided_oracle(const Labels& labels, int frame_height, int fram
   }
   const RoiList regions = roi_list(cpu, regions_of, 0);
   Tape tape(cpu, Tape::Mode::evaluate);
-  const Tensor pieces = Tensor::from(cpu, {1, 1, frame_height, frame_width}, objects.pieces.ids);
+  const Tensor pieces = Tensor::from(cpu, {1, 1, frame.height, frame.width}, objects.pieces.ids);
   const Tensor sheet = roi_mask_sample(cpu, pieces, ids, regions, DType::f32);
   maps.masks = roi_values(tape, {sheet}, regions).value.to_host<float>(cpu);
   return maps;

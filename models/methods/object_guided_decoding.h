@@ -4,6 +4,7 @@
 #include "data/files/labels.h"
 #include "data/files/planes.h"
 #include "engine/ops/roi.h"
+#include "engine/plane_file.h"
 
 namespace basin {
 
@@ -47,17 +48,25 @@ struct ObjectGuidedDecoding {
   double max_overlap = 0.2;  // objects with a higher IoU with one of higher score are suppressed
 };
 
+/// The frame that the network sees, and the rectangle of it that the resized image fills; the rest is 0.
+struct GuidedFrame {
+  int height = 0, width = 0;
+  PixelRect image;
+
+  static GuidedFrame filled(int height, int width) { return {height, width, {0, 0, height, width}}; }
+};
+
 /// Boxes at the peaks of the centre map: heat (logits) [1, h, w], size and offset [2, h, w], float32 on any device. A
 /// peak is the largest of its 3x3 neighbourhood. Sorted by descending score, ties by cell. Boxes that are too small for
 /// a region are left out. Coordinates are rounded to float32.
 std::vector<ScoredBox> decode_boxes(const Exec&, const Tensor& heat, const Tensor& size, const Tensor& offset,
                                     const ObjectGuidedDecoding&);
 
-/// Pastes masks onto a frame of frame_height x frame_width px by bilinear votes, resizes them to height x width, and
-/// suppresses objects that overlap one of higher score. The masks are the probabilities at the points of `regions`, the
-/// boxes' regions on level 0 in the order of the boxes.
+/// Pastes masks onto a frame by bilinear votes, resizes its image to height x width, and suppresses objects that
+/// overlap one of higher score. The masks are the probabilities at the points of `regions`, the boxes' regions on level
+/// 0 in the order of the boxes.
 ScoredMasks decode_masks(const std::vector<ScoredBox>& boxes, const RoiList& regions, const std::vector<float>& masks,
-                         int frame_height, int frame_width, int height, int width, const ObjectGuidedDecoding&);
+                         const GuidedFrame&, int height, int width, const ObjectGuidedDecoding&);
 
 /// A label image in which objects with higher scores cover those with lower ones.
 struct PaintedMasks {
@@ -75,6 +84,6 @@ struct GuidedMaps {
   std::vector<float> masks;      // probabilities at the points of the boxes' regions on level 0
 };
 /// The maps of a perfect network for these labels; the sides of the frame are multiples of 4.
-GuidedMaps object_guided_oracle(const Labels&, int frame_height, int frame_width);
+GuidedMaps object_guided_oracle(const Labels&, const GuidedFrame&);
 
 }  // namespace basin

@@ -21,13 +21,20 @@ void publish(WNetOptions& o, Settings& s) {
   s.integer(Use::network, "channels", o.channels, 1, 1024, "input channels");
   s.integer(Use::network, "width", o.width, 1, 1024, "channels of the first network stage").option = "--width";
   s.integer(Use::network, "embedding", o.embedding, 2, 64, "channels of the embedding");
-  s.seed(Use::network, "seed", o.seed, "unused by this method");
+  s.seed(Use::network, "seed", o.seed, "seed of the dropout masks");
   s.add(normalisation_setting(o.normalisation));
   s.number(Use::training, "radius", o.radius, 1, 64,
            "objects within this distance should have different embeddings, px");
   publish_capacity(o.capacity, s);
   s.number(Use::training, "inter_weight", o.inter_weight, 0, 1e6, "weight of the loss between objects");
   s.flag(Use::training, "pixel_mean", o.pixel_mean, "weight the loss by pixel instead of by object");
+  s.number(Use::training, "block_dropout", o.block_dropout, 0, 0.95,
+           "dropout of the features of the two coarsest stages; in the paper 0.5, in the authors' runs inactive")
+      .optional = true;
+  s.number(Use::training, "head_dropout", o.head_dropout, 0, 0.95,
+           "dropout before the heads and before what the second network sees; in the paper 0.5, in the authors' runs "
+           "inactive")
+      .optional = true;
   s.number(Use::decoding, "sigma", o.decoding.sigma, 0, kernels::max_sigma,
            "standard deviation of the smoothing of the distance map, px; published: 3")
       .candidates = {"0", "0.5", "1", "2"};
@@ -105,17 +112,21 @@ void WNet::make_targets(const Exec& exec, View<const int32_t, 3> layers, const S
                     kernels::Outside::zero, distance);
 }
 
-WNet::Outputs WNet::forward(Tape& tape, const Tensor& image) const {
+WNet::Outputs WNet::forward(Tape& tape, const Tensor& image, const StepState* state) const {
   const Layout layout = first_.layout(tape.exec());
-  const Var features = first_.forward(tape, {{image}});
-  const Var forwarded = normalise_pixels(tape, forwarded_.forward(tape, features, layout));
-  const Var second = second_.forward(tape, {{image}, forwarded});
-  return {distance_.forward(tape, features, Layout::nchw, true),
-          unit_vectors(tape, embedding_.forward(tape, second, Layout::nchw))};
+  const auto blocks = [&](uint32_t layer) { return DropoutOptions{options_.block_dropout, options_.seed, layer}; };
+  const auto dropped = [&](const Var& features, uint32_t layer) {
+    return optional_dropout(tape, features, {options_.head_dropout, options_.seed, layer}, state);
+  };
+  const Var features = first_.forward(tape, {{image}}, blocks(0), state);
+  const Var forwarded = normalise_pixels(tape, forwarded_.forward(tape, dropped(features, 4), layout));
+  const Var second = second_.forward(tape, {{image}, forwarded}, blocks(2), state);
+  return {distance_.forward(tape, dropped(features, 5), Layout::nchw, true),
+          unit_vectors(tape, embedding_.forward(tape, dropped(second, 6), Layout::nchw))};
 }
 
-LossTerms WNet::loss(Tape& tape, const Batch& batch, const StepState*) const {
-  const Outputs out = forward(tape, batch["image"]);
+LossTerms WNet::loss(Tape& tape, const Batch& batch, const StepState* state) const {
+  const Outputs out = forward(tape, batch["image"], state);
   const Var distance = mse_loss(tape, out.distance, batch["distance"]);
   kernels::EmbeddingLossOptions options = kernels::wnet_loss;
   options.inter_weight = options_.inter_weight;
@@ -146,7 +157,7 @@ class WNet::Network : public Predictor {
   Maps predict(const Exec& exec, const Tensor& image, const TilingOptions& tiling) const override {
     const auto run = [&](const Tensor& tiles) {
       Tape tape(exec, Tape::Mode::evaluate);
-      const Outputs out = method_.forward(tape, tiles);
+      const Outputs out = method_.forward(tape, tiles, nullptr);
       return std::vector<Tensor>{out.distance.value, out.embedding.value};
     };
     const std::vector<Tensor> maps = run_tiled(exec, image, tiling, method_.memory_needs().tiles, {false, false}, run);

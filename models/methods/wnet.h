@@ -13,6 +13,7 @@ struct WNetOptions {
   double radius = 10;  // objects within this distance, in px, are neighbours and should have different directions
   int capacity = 512;  // largest number of objects in a crop
   double inter_weight = 1;
+  double block_dropout = 0, head_dropout = 0;
   bool pixel_mean = true;  // weight pixels equally, as the authors' code does, instead of objects, as the paper does
   SeedDecoding decoding;
 };
@@ -49,7 +50,8 @@ class WNet : public Method {
     Var distance, embedding;
   };
   explicit WNet(const WNetOptions&);
-  Outputs forward(Tape&, const Tensor& image) const;
+  /// `state`: of the training step; null for inference.
+  Outputs forward(Tape&, const Tensor& image, const StepState* state) const;
 
   WNetOptions options_;
   PlainUNet first_;

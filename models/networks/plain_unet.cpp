@@ -39,7 +39,8 @@ Var PlainUNet::conv_relu(Tape& tape, const std::vector<Var>& parts, const Conv& 
               {.geometry = ConvGeometry::same(3, 3), .layout = layout(tape.exec()), .relu = true});
 }
 
-Var PlainUNet::forward(Tape& tape, const std::vector<Var>& inputs) const {
+Var PlainUNet::forward(Tape& tape, const std::vector<Var>& inputs, const DropoutOptions& dropout,
+                       const StepState* state) const {
   const Tensor& image = inputs.at(0).value;
   BASIN_CHECK(image.dim(2) % multiple == 0 && image.dim(3) % multiple == 0, "image ", image.shape());
   std::optional<Tape::Evaluating> frozen;
@@ -48,6 +49,8 @@ Var PlainUNet::forward(Tape& tape, const std::vector<Var>& inputs) const {
   for (int k = 0; k < stages; ++k) {
     x = conv_relu(tape, k == 0 ? inputs : std::vector<Var>{x}, encoder_[k][0]);
     x = conv_relu(tape, {x}, encoder_[k][1]);
+    if (k >= stages - 2)
+      x = optional_dropout(tape, x, {dropout.p, dropout.seed, dropout.layer + uint32_t(k - (stages - 2))}, state);
     if (k == stages - 1) break;
     skips[k] = x;
     x = max_pool(tape, x);
@@ -59,6 +62,10 @@ Var PlainUNet::forward(Tape& tape, const std::vector<Var>& inputs) const {
     x = conv_relu(tape, {x}, decoder_[k][1]);
   }
   return x;
+}
+
+Var optional_dropout(Tape& tape, const Var& x, const DropoutOptions& o, const StepState* state) {
+  return o.p > 0 && tape.training() ? dropout(tape, x, o, state) : x;
 }
 
 MapHead::MapHead(Params& params, const std::string& name, int in, int out)

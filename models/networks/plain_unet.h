@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/ops/maps.h"
 #include "engine/ops/nn.h"
 
 namespace basin {
@@ -21,8 +22,10 @@ class PlainUNet {
   PlainUNet& operator=(const PlainUNet&) = delete;
 
   /// Maps [N, width, H, W] in network_layout() from inputs [N, C, H, W], which are treated as concatenated along their
-  /// channels; H and W are multiples of 16.
-  Var forward(Tape&, const std::vector<Var>& inputs) const;
+  /// channels; H and W are multiples of 16. `dropout`: of the features of the two coarsest stages, whose masks are
+  /// those of layers `dropout.layer` and `dropout.layer` + 1.
+  Var forward(Tape&, const std::vector<Var>& inputs, const DropoutOptions& dropout = {.p = 0},
+              const StepState* = nullptr) const;
   /// The layout of the network's maps.
   Layout layout(const Exec&) const;
 
@@ -44,6 +47,9 @@ class PlainUNet {
   Conv encoder_[stages][2];
   Conv up_[stages - 1], decoder_[stages - 1][2];
 };
+
+/// Element-wise dropout, where it is wanted: not if its probability is 0, and only on a training tape.
+Var optional_dropout(Tape&, const Var& x, const DropoutOptions&, const StepState*);
 
 /// A 3x3 convolution with bias that computes maps from the features of a network.
 class MapHead {

@@ -54,10 +54,13 @@ void Stepper::start_average() {
 }
 
 void Stepper::step(const Batch& batch, int64_t step, double rate, double progress, int part) {
-  const int parts = options_.accumulate / (together_ ? together_->ranks() : 1);
-  const Part which{part == 0, part + 1 == parts};
-  kernels::begin_step(exec_, step, float(rate), float(method_.scheduled(progress)),
-                      static_cast<StepState*>(state_.raw()));
+  const int ranks = options_.ranks ? options_.ranks->count() : 1, rank = options_.ranks ? options_.ranks->rank() : 0;
+  const Part which{part == 0, (part + 1) * ranks == options_.accumulate};
+  const StepState next{.step = step,
+                       .batch = step * options_.accumulate + part * ranks + rank,
+                       .rate = float(rate),
+                       .scheduled = float(method_.scheduled(progress))};
+  kernels::begin_step(exec_, next, static_cast<StepState*>(state_.raw()));
   if (const Graph* graph = graph_for(batch, which)) return graph->run(exec_);
   const size_t before = memory_ ? memory_->use().system_calls : 0;
   put_step(batch, which);

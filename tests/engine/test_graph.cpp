@@ -26,6 +26,21 @@ Batch batch_of(const Exec& exec, unsigned seed) {
            {"target", Tensor::from(exec, {2, 2, 16, 16}, uniform<float>(2 * 2 * 16 * 16, -2, 2, seed + 2))}}};
 }
 
+/// Records the numbers of its batches.
+class NumberedBatches : public VectorFields {
+ public:
+  using VectorFields::VectorFields;
+  mutable std::vector<int64_t> numbers;
+
+  LossTerms loss(Tape& tape, const Batch& batch, const StepState* state) const override {
+    StepState host;
+    Tensor::borrow({}, const_cast<StepState*>(state), tape.exec().device, {int64_t(sizeof host)}, DType::u8)
+        .copy_to_host(tape.exec(), &host);
+    numbers.push_back(host.batch);
+    return VectorFields::loss(tape, batch, state);
+  }
+};
+
 struct Trained {
   std::vector<float> values;
   std::vector<double> sums;
@@ -81,6 +96,19 @@ TEST_CASE("graph: with several batches a step, each part is recorded after it ha
       return method.params().values().to_host<float>(exec);
     };
     CHECK(values_with(true) == values_with(false));
+  }
+}
+
+TEST_CASE("graph: every batch of a step has its own number, by which dropout draws") {
+  for (const Exec& exec : execs()) {
+    const Batch batch = batch_of(exec, 1);
+    NumberedBatches method(small());
+    method.params().allocate(exec);
+    method.params().init(exec, 3);
+    Stepper stepper(exec, method, {.graph = false, .accumulate = 3});
+    for (int k = 0; k < 6; ++k)
+      stepper.step(batch, 7 + k / 3, 1e-3, 0, k % 3);
+    CHECK(method.numbers == std::vector<int64_t>{21, 22, 23, 24, 25, 26});
   }
 }
 

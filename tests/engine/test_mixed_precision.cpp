@@ -146,7 +146,7 @@ double difference(const std::vector<float>& got, const std::vector<float>& want)
 TEST_CASE("mixed precision: each operation in bfloat16 equals the one in float32, rounded once") {
   for (const Exec& exec : execs()) {
     const Tensor state = Tensor::empty(exec, {int64_t(sizeof(StepState))}, DType::u8);
-    const StepState third{.step = 3};
+    const StepState third{.step = 3, .batch = 3};
     state.copy_from_host(exec, &third);
     const auto norm = [&](const Parameter& gamma, const Parameter& beta) {
       return NormParameters{gamma, beta, Tensor::zeros(exec, {5}), Tensor::zeros(exec, {5})};

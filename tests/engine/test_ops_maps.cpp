@@ -112,7 +112,7 @@ TEST_CASE("maps: each pixel's vector is divided by its length: values by hand, a
 TEST_CASE("maps: channel dropout drops whole channels of a sample, the same ones in any layout") {
   const Shape shape{40, 11, 3, 2};
   StepState host;
-  host.step = 5;
+  host.batch = 5;
   for (const Exec& exec : execs()) {
     const Tensor state = Tensor::empty(exec, {int64_t(sizeof host)}, DType::u8);
     state.copy_from_host(exec, &host);

@@ -46,7 +46,7 @@ struct Many {
   std::vector<double> step(const kernels::AdamOptions& o, int64_t step, double g, double rate) {
     gradient = Tensor::from(exec, {n}, std::vector<double>(n, g));
     auto* s = static_cast<StepState*>(state.raw());
-    kernels::begin_step(exec, step, float(rate), 0, s);
+    kernels::begin_step(exec, {.step = step, .rate = float(rate)}, s);
     kernels::note_bad<double>(exec, gradient.data<const double>(), 1, s);
     kernels::adam<double>(exec, o, s, gradient.view<const double, 1>(), value.view<double, 1>(), m.view<double, 1>(),
                           v.view<double, 1>());

@@ -9,11 +9,11 @@ using namespace basin::test;
 namespace {
 
 std::vector<float> drop(const Exec& exec, const std::vector<float>& x, const Shape& shape, Layout layout, double p,
-                        int64_t step, uint32_t layer = 0, uint64_t seed = 1) {
+                        int64_t batch, uint32_t layer = 0, uint64_t seed = 1) {
   const Tensor in = to_layout(exec, Tensor::from(exec, shape, x), layout);
   const Tensor out = Tensor::empty(exec, shape, DType::f32, layout);
   StepState now;
-  now.step = step;
+  now.batch = batch;
   const Tensor state = Tensor::empty(exec, {int64_t(sizeof(StepState))}, DType::u8);
   state.copy_from_host(exec, &now);
   kernels::dropout<float>(exec, in.features<const float>(), p, seed, layer, static_cast<StepState*>(state.raw()),
@@ -52,7 +52,7 @@ TEST_CASE("dropout: keeps a fraction 1 - p of the values, scaled to preserve the
     }
 }
 
-TEST_CASE("dropout: the mask is the same in every layout, and changes with the step, layer and seed") {
+TEST_CASE("dropout: the mask is the same in every layout, and changes with the batch, layer and seed") {
   const Shape shape{2, 24, 6, 10};
   const std::vector<float> x = uniform<float>(size_t(shape.size()), 1, 2, 1);
   for (const Exec& exec : execs()) {

@@ -121,7 +121,7 @@ Found run(const Exec& exec, const Shape& shape, Layout layout, int skipped, cons
   const Maps<X> sum = filled(shape, 10), dropped = maps(shape);
   kernels::add_to<X>(exec, x.view(), sum.view());
   StepState now;
-  now.step = 3;
+  now.batch = 3;
   const Tensor state = Tensor::empty(exec, {int64_t(sizeof now)}, DType::u8);
   state.copy_from_host(exec, &now);
   kernels::dropout<X>(exec, x.view(), .5, 1, 2, static_cast<StepState*>(state.raw()), dropped.view());

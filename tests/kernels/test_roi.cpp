@@ -213,7 +213,7 @@ TEST_CASE("regions: combining two levels on sheets equals combining them for eac
     }
 }
 
-TEST_CASE("uncertain points: the most uncertain of the random candidates, determined by seed, step and region") {
+TEST_CASE("uncertain points: the most uncertain of the random candidates, determined by seed, batch and region") {
   for (const Exec& exec : execs()) {
     // The probability rises from left to right and is .5 in the middle column.
     const RoiList rois = roi_list(exec, {{0, 50, 50, 3.7, 1.9}, {0, 50, 50, 41 / 1.1, 30}, {0, 9, 9, 20, 19}}, 0);

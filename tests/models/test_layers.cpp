@@ -246,8 +246,8 @@ TEST_CASE("layers: of overlapping masks of a DSB folder; what a sample cannot ho
                            "are lost";
   const std::string overlap = and_more + "its objects overlap; where they do, the first keeps the pixel";
   CHECK(notes(0) == std::vector<std::string>{overlap, lost});
-  CHECK(notes(1) ==
-        std::vector<std::string>{overlap + " (methods es and og can learn them whole: --set layers=3)", lost});
+  CHECK(notes(1) == std::vector<std::string>{
+                        overlap + " (a method with the setting layers can learn them whole: --set layers=3)", lost});
   CHECK(notes(2) ==
         std::vector<std::string>{of_n + "its objects need more than 2 layers to be whole; where they overlap, an "
                                         "earlier one keeps the pixel (--set layers=3 keeps all of them "

@@ -156,6 +156,40 @@ TEST_CASE("methods: FCRNet's loss is the published one plus the weighted guide, 
   }
 }
 
+TEST_CASE("methods: dropout of W-Net and FCRNet changes with the batch, is off in inference and by default") {
+  const Exec cpu;
+  const Labels truth = make_synthetic({.kind = SynthKind::nuclei, .size = 64, .seed = 8}, 0).labels;
+  const std::vector<float> pixels(truth.ids.begin(), truth.ids.end());
+  for (const std::string name : {"wn", "fc"}) {
+    CAPTURE(name);
+    struct Outcome {
+      float loss;
+      std::vector<std::vector<float>> maps;
+    };
+    const auto with = [&](const std::string& dropout, int64_t number) {
+      const std::unique_ptr<Method> method = method_with(name, {"width=4", "channels=1", dropout});
+      method->params().allocate(cpu);
+      method->params().init(cpu, 1);
+      Batch batch{targets_of(*method, truth)};
+      batch.tensors["image"] = Tensor::from<float>(cpu, {1, 1, 64, 64}, pixels);
+      const StepState state{.batch = number, .scheduled = 2};
+      Tape tape(cpu);
+      const float loss = method->loss(tape, batch, &state).total.value.to_host<float>(cpu)[0];
+      return Outcome{loss, predicted(*method->predictor(cpu), Tensor::from<float>(cpu, {1, 64, 64}, pixels))};
+    };
+    const Outcome none = with("seed=0", 0);
+    CHECK(with("seed=0", 1).loss == none.loss);
+    for (const std::string where : {"block_dropout=0.5", "head_dropout=0.5"}) {
+      CAPTURE(where);
+      const Outcome some = with(where, 0);
+      CHECK(some.loss != none.loss);
+      CHECK(with(where, 1).loss != some.loss);
+      CHECK(with(where, 0).loss == some.loss);
+      CHECK(some.maps == none.maps);
+    }
+  }
+}
+
 TEST_CASE("methods: an FCRNet predicts with the exponent that its training ends with") {
   const auto colours = [](const std::string& alphas) {
     const std::unique_ptr<Method> method = method_with("fc", {"width=4", "channels=1", alphas});

@@ -19,7 +19,8 @@ ScoredMasks paste(const std::vector<ScoredBox>& boxes, float value, int side, co
   for (const ScoredBox& b : boxes)
     all.push_back(b.box);
   const RoiList regions = roi_list(cpu, all, 0);
-  return decode_masks(boxes, regions, std::vector<float>(size_t(regions.points), value), side, side, height, width, o);
+  return decode_masks(boxes, regions, std::vector<float>(size_t(regions.points), value),
+                      GuidedFrame::filled(side, side), height, width, o);
 }
 
 }  // namespace

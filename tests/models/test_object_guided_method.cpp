@@ -113,7 +113,9 @@ TEST_CASE("object-guided: the maps of a perfect network give back the labels, re
   CHECK(truth.count > 8);
   ObjectGuidedOptions native = small(1, 256);
   native.resize = false;
-  for (const ObjectGuidedOptions& options : {small(1, 256), native}) {
+  ObjectGuidedOptions with_bars = small(1, 256);
+  with_bars.letterbox = true;
+  for (const ObjectGuidedOptions& options : {small(1, 256), native, with_bars}) {
     const Labels got = decoded_oracle(options, truth);
     CHECK(*average_precision(score(truth, got), .75, Dialect::stardist) == 1);
   }
@@ -330,6 +332,38 @@ TEST_CASE("object-guided: losses and maps are the same on every device") {
     check_close(losses, first_losses, 1e-3, 0);
     check_close(heat, first_heat, 1e-3, 1e-4);
   }
+}
+
+TEST_CASE("object-guided: letterbox keeps the aspect ratio of an image, between bars of zeros") {
+  const Exec cpu;
+  ObjectGuided method(small(1, 64));
+  method.params().allocate(cpu);
+  method.init(cpu, 1);
+  const auto maps_of_image = [&](const char* letterbox, int height, const std::vector<float>& pixels) {
+    method.settings().set({"letterbox", letterbox, "test"}, {Setting::Use::decoding});
+    Maps maps = method.predictor(cpu)->predict(cpu, Tensor::from(cpu, {1, height, 64}, pixels), {});
+    return std::pair(maps["heat"].to_host<float>(cpu), maps["boxes"].to_host<float>(cpu));
+  };
+  const std::vector<float> wide = uniform<float>(31 * 64, 0, 1, 4);
+  std::vector<float> square(64 * 64, 0.f);
+  std::copy(wide.begin(), wide.end(), square.begin() + 16 * 64);  // of 33 rows of bars, 16 lie above the image
+  CHECK(maps_of_image("true", 31, wide) == maps_of_image("false", 64, square));
+  CHECK(maps_of_image("true", 31, wide) != maps_of_image("false", 31, wide));
+
+  // Boxes of a round object are square in the frame.
+  method.settings().set({"letterbox", "true", "test"}, {Setting::Use::decoding});
+  Labels disc{40, 120, 1, std::vector<int32_t>(40 * 120, 0)};
+  for (int y = 0; y < 40; ++y)
+    for (int x = 0; x < 120; ++x)
+      if ((y - 20) * (y - 20) + (x - 90) * (x - 90) <= 225) disc.ids[size_t(y * 120 + x)] = 1;
+  const std::vector<float> box = method.oracle(cpu, disc)["boxes"].to_host<float>(cpu);
+  REQUIRE(box.size() == 5);
+  CHECK(box[2] == doctest::Approx(box[3]).epsilon(.07));
+  CHECK(box[1] == doctest::Approx(32).epsilon(.02));
+  CHECK(box[0] == doctest::Approx(90 * 64 / 120.).epsilon(.02));
+
+  method.settings().set({"resize", "false", "test"}, {Setting::Use::decoding});
+  CHECK_THROWS_WITH_AS(method.check_settings(), doctest::Contains("letterbox=true"), Error);
 }
 
 TEST_CASE("object-guided: a predictor obeys later changes of the resize setting") {

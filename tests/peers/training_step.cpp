@@ -171,7 +171,7 @@ void train(const Exec& exec, const Folder& folder, const Json& request) {
   const Tensor m = Tensor::zeros(exec, params.values().shape()), v = Tensor::zeros(exec, params.values().shape());
   StepState state{.rate = request.value("rate", 0.f), .scheduled = request.value("scheduled", 0.f)};
   const Json settings = method->config();
-  for (const int steps = request.value("steps", 1); state.step < steps; ++state.step) {
+  for (const int steps = request.value("steps", 1); state.step < steps; ++state.step, ++state.batch) {
     const std::string number = std::to_string(state.step);
     for (const Json& dropout : request.value("dropout", Json::array()))
       folder.write("dropout" + std::to_string(dropout.at("layer").get<int>()) + '-' + number,
@@ -319,7 +319,7 @@ void objects(const Exec& exec, const Folder& folder, const Json& request) {
   const ObjectGuidedDecoding decoding{.votes = request.at("published") ? Votes::published : Votes::normalised};
   const ScoredMasks found =
       decode_masks(rows.scored, list, folder.read<float>(exec, "masks", {list.points}).to_host<float>(exec),
-                   int(frame[0]), int(frame[1]), int(shape[0]), int(shape[1]), decoding);
+                   GuidedFrame::filled(int(frame[0]), int(frame[1])), int(shape[0]), int(shape[1]), decoding);
   std::vector<float> table;
   std::vector<int32_t> pixels;
   for (const Instance& o : found.objects) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/runtime/exec.h"
+#include "models/registry.h"
 
 namespace basin::tools {
 
@@ -13,11 +14,11 @@ struct BenchOptions {
   Exec exec;
   std::string input;  // the file with the input data; empty: generated from the seed
   uint64_t seed = 0;
-  int reps = 0;                 // 0: as many as fit into `seconds`, at least 5
-  double seconds = 2;           // approximate duration of one benchmark
-  int side = 256;               // height and width of the images of infer, train-step and the benchmarks of methods, px
-  int batch = 2;                // images in a step of method-train
-  std::string model = "vf-h1";  // the method of method-train and method-segment
+  int reps = 0;        // 0: as many as fit into `seconds`, at least 5
+  double seconds = 2;  // approximate duration of one benchmark
+  int side = 256;      // height and width of the images of infer, train-step and the benchmarks of methods, px
+  int batch = 2;       // images in a step of method-train
+  std::string model = default_method();  // the method of method-train and method-segment
   std::vector<std::string> assignments;  // KEY=VALUE, for its settings
 };
 

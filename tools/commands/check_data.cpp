@@ -22,7 +22,7 @@ constexpr size_t max_lines = 10;  // files that are listed of each kind of findi
 
 struct CheckDataArguments {
   std::vector<std::string> folders;
-  std::string val, method = "vf-h1", norm, json;
+  std::string val, method = default_method(), norm, json;
   double val_fraction = 0.1, scale = 1;
   std::optional<int> crop;
   PlaneChoice choice;

@@ -21,7 +21,7 @@ namespace {
 struct OracleArguments {
   Common common;
   std::vector<std::string> inputs;
-  std::string model = "vf-h1", out;
+  std::string model = default_method(), out;
   PlaneChoice choice;
   SettingOptions settings;
 };

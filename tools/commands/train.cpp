@@ -30,7 +30,7 @@ constexpr int max_count = 1'000'000'000;  // of steps, epochs and samples: produ
 struct TrainArguments {
   Common common;
   TrainingDataOptions data;
-  std::string model = "vf-h1", finetune, freeze, out, augment, schedule, sampling = "images";
+  std::string model = default_method(), finetune, freeze, out, augment, schedule, sampling = "images";
   std::optional<double> lr, weight_decay, scale, pixel_size;
   double clip = 0, ema = 0;
   bool tensorboard = false, resume = false, deterministic = false, no_graph = false;
@@ -238,7 +238,8 @@ void add_train(Command& program) {
       .excludes(val);
   command
       .add("--ignore-label", o->data.ignore_label,
-           "value of pixels in label images that are neither object nor background: no loss sees them (vector fields)")
+           "value of pixels in label images that are neither object nor background: no loss sees them (" +
+               methods_that([](Method& m) { return m.ignore_negative_labels(); }) + ")")
       .within(1, 2147483647);
   const Option epochs =
       command.add("--epochs", o->epochs, "total number of epochs; default: the method's").within(1, max_count);
