@@ -21,7 +21,7 @@ constexpr std::pair<VoteRule, const char*> vote_rules[] = {{VoteRule::normalised
 /// The network computes masks only for boxes with a higher score than this, so decoding cannot use boxes below it.
 constexpr double min_confidence = 0.1;
 
-/// Boxes are left out with which all boxes would cover an image more often than this.
+/// The areas of all boxes together are at most this many times that of the image: see without_excess().
 constexpr double max_coverage = 8;
 
 void publish(ObjectGuidedOptions& o, Settings& s) {
@@ -64,7 +64,7 @@ Tensor centred(const Exec& exec, const Tensor& image) {
   return shifted;
 }
 
-/// Height and width of the frame to which an image of this size is brought for the network.
+/// Height and width of the frame to which an image of this size is resized or padded for the network.
 std::pair<int, int> frame_of(const ObjectGuidedOptions& o, int height, int width) {
   if (o.resize) return {o.crop, o.crop};
   const auto rounded_up = [](int n) {
@@ -87,7 +87,7 @@ std::vector<RoiBox> boxes_of(const std::vector<ScoredBox>& scored) {
   return boxes;
 }
 
-/// How often the boxes cover the frame.
+/// The total area of the boxes over that of the frame.
 double coverage_of(const std::vector<RoiBox>& boxes, int height, int width) {
   double pixels = 0;
   for (const RoiBox& b : boxes)
@@ -95,8 +95,8 @@ double coverage_of(const std::vector<RoiBox>& boxes, int height, int width) {
   return pixels / (double(height) * width);
 }
 
-/// Removes boxes with which those of higher scores would cover the frame more than `max_coverage` times: the sizes that
-/// a network gives for an image unlike those that it was trained on may be of any magnitude, and so would memory.
+/// Removes boxes that, together with those of higher scores, would cover the frame more than `max_coverage` times. For
+/// images unlike the training images a network may predict boxes of any size, and masks need memory for all of them.
 std::vector<ScoredBox> without_excess(const std::vector<ScoredBox>& boxes, int height, int width) {
   std::vector<ScoredBox> kept;
   double covered = 0;

@@ -32,8 +32,8 @@ std::vector<std::pair<const char*, const Tensor*>> tensors_of(const Checkpoint& 
   return all;
 }
 
-/// Whether a step averages over as many crops as before, but another number of ranks, or another --accumulate, splits
-/// them differently.
+/// Whether a step averages over as many crops as before, but in batches of another size, because the number of ranks or
+/// --accumulate has changed.
 bool splits_differently(const Json& now, const Json& then) {
   const auto part = [](const Json& all) { return all.value("batch", int64_t(0)); };
   const auto parts = [](const Json& all) { return all.value("accumulate", int64_t(1)); };
@@ -44,8 +44,8 @@ void refuse_changes(Json now, const Json& then, const std::string& file) {
   if (splits_differently(now, then)) {
     std::fprintf(
         stderr,
-        "the crops of a step are processed %lld at a time, before the stop %lld: batch normalisations see other "
-        "batches from here on\n",
+        "the crops of a step are now processed %lld at a time instead of %lld, so that batch normalisation sees "
+        "batches of another size from here on\n",
         now["batch"].get<long long>(), then["batch"].get<long long>());
     for (const char* key : {"batch", "accumulate"}) {
       now.erase(key);

@@ -56,7 +56,7 @@ TEST_CASE("training: a damaged metrics.csv is reported before a resumed run goes
   run(folder.path(), few_steps(2), false);
   write_bytes(folder / "metrics.csv", "x\n");
   CHECK(contains(refusal([&] { run(folder.path(), few_steps(4), true); }),
-                 "metrics.csv: is damaged: its first line does not name its columns"));
+                 "metrics.csv is damaged: its first line does not name its columns"));
   std::filesystem::remove(folder / "metrics.csv");
   CHECK_NOTHROW(run(folder.path(), few_steps(4), true));
 }
