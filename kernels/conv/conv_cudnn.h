@@ -10,9 +10,9 @@
 // padding: for others, x is copied into larger maps of zeros, or its gradient out of them. The first call for a shape
 // measures cuDNN's algorithms on the GPU and keeps the fastest; with exec.deterministic the lowest-numbered
 // deterministic one. This first call must not be captured in a graph; later calls may. The choices are cached in
-// conv_algorithm_cache() (kernels/conv/conv_algorithms.h), or come from there if they were handed in. Other cuDNN
-// objects are created once per shape; the 4096 most recently used shapes are cached. Not thread-safe. Throws if shapes
-// do not match (check_convolution), and always in a build without CUDA.
+// conv_algorithm_cache() (kernels/conv/conv_algorithms.h), which may also contain choices restored from a file. Other
+// cuDNN objects are created once per shape; the 4096 most recently used shapes are cached. Not thread-safe. Throws if
+// shapes do not match (check_convolution), and always in a build without CUDA.
 
 namespace basin::kernels {
 

@@ -118,7 +118,7 @@ void load_checkpoint(const std::filesystem::path& path, const Exec& exec, const 
   std::memcpy(&at.step, step->bytes.data(), 8);
   at.best = info.value("best_AP50_95", -1.0);  // states of earlier versions hold a best AP50 instead
   at.best_step = info.value("best_step", int64_t(0));
-  if (keeps_choices(exec)) kernels::conv_algorithm_cache().hand_in(std::move(choices), kernels::cudnn_versions().found);
+  if (keeps_choices(exec)) kernels::conv_algorithm_cache().restore(std::move(choices), kernels::cudnn_versions().found);
 }
 
 }  // namespace basin

@@ -67,7 +67,7 @@ TEST_CASE("training: a run resumed on a GPU uses the cuDNN algorithms that were 
     if (exec.device == Device::cpu) continue;
     kernels::ConvAlgorithmCache& cache = kernels::conv_algorithm_cache();
     const int cudnn = kernels::cudnn_versions().found;
-    const auto forget = [&] { cache.hand_in({}, cudnn); };  // as in a new process
+    const auto forget = [&] { cache.restore({}, cudnn); };  // as in a new process
     const auto steps = [](int64_t n) {
       TrainOptions o = few_steps(n);
       o.validate_every = 2;
@@ -80,7 +80,7 @@ TEST_CASE("training: a run resumed on a GPU uses the cuDNN algorithms that were 
     kernels::ConvAlgorithms other = cache.choices();
     for (auto& [key, choice] : other)
       if (key.problem.pass == kernels::ConvPass::forward) choice.algorithm = 1, choice.workspace = 64 << 20;
-    cache.hand_in(other, cudnn);
+    cache.restore(other, cudnn);
     run(whole.path(), steps(4), false, exec);
     const kernels::ConvAlgorithms taken = cache.choices();
     run(parts.path(), steps(2), false, exec);
