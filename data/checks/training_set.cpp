@@ -97,7 +97,7 @@ class Checker {
     if (o_.limits.in_crop > 0 && n > o_.limits.in_crop && !p.validation)
       add(Severity::warning, "crowded images", file,
           fmt::format("has {} objects, and a crop may have at most {}", n, o_.limits.in_crop),
-          fmt::format("training ends at a crop with more: give --set capacity={}, or a smaller --crop", n));
+          fmt::format("training stops at a crop with more: give --set capacity={}, or a smaller --crop", n));
     int64_t split = 0, stray = 0;
     const Piece* smallest = nullptr;
     for (const ObjectFacts& object : labels.objects) {
@@ -238,7 +238,7 @@ class Checker {
           fmt::format("{} more than {} px wide{}: the field of vectors is 0 farther than {} px from their border",
                       share_text(hollow, n), 2 * reach, at_scale(), reach),
           "if most objects are that large, choose a smaller --scale, or a larger --set " + o_.limits.reach_setting);
-    if (o_.resized_to > 0) return;  // for which --scale is not offered
+    if (o_.resized_to > 0) return;  // such methods have no --scale
     if (median > wide_diameter)
       add(Severity::note, "scale", "",
           fmt::format("half of the objects are wider than {:.0f} px{}", median, at_scale()),
@@ -249,7 +249,8 @@ class Checker {
           "--scale " + fitting + " may find them better");
   }
 
-  /// Objects as small as a method with boxes leaves out where whole images are resized, and images with too many.
+  /// Finds objects that a method with boxes leaves out because they are too small in resized images, and images with
+  /// too many objects.
   void check_resized_objects() {
     int64_t all = 0, lost = 0;
     for (const CheckedPair& p : pairs_) {
@@ -274,7 +275,7 @@ class Checker {
 
   bool divides() const { return o_.normalisation.kind == Normalisation::Kind::divide; }
   std::string too_dark() const {
-    return divides() ? "too dark for --norm divide, with which it would be trained on; give --norm percentile:1,99.8"
+    return divides() ? "too dark for --norm divide, which training would use; give --norm percentile:1,99.8"
                      : "fine with --norm percentile:1,99.8, but too dark for --norm divide";
   }
   std::string at_scale() const { return o_.scale == 1 ? "" : fmt::format(" at --scale {}", o_.scale); }

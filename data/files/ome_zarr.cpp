@@ -250,7 +250,7 @@ void read_zarr_planes(const fs::path& path, const PlaneChoice& choice, const std
     plane.is_part = !whole;
     std::byte* to = plane.pixels.bytes.data();
     const bool stored = whole ? image.array.read_plane(index, to) : image.array.read_window(index, part, to);
-    if (!stored && whole) plane.notes.push_back("no pixel of the plane is stored, so all have the store's fill value");
+    if (!stored && whole) plane.notes.push_back("no pixel of the plane is stored, so all have the array's fill value");
     f(std::move(plane));
   }
 }

@@ -241,9 +241,7 @@ TEST_CASE("layers: of overlapping masks of a DSB folder; what a sample cannot ho
   const std::vector<Pair> pairs = find_pairs(f.path());
   const auto notes = [&](int layers) { return notes_of(read_examples(pairs, 1, {}, {}, layers)); };
   const std::string and_more = (f / "m/masks").string() + " and 1 more: ", of_n = (f / "n/masks").string() + ": ";
-  const std::string lost = of_n +
-                           "1 of its masks, such as c.png, lie under earlier ones with all their pixels and "
-                           "are lost";
+  const std::string lost = of_n + "1 of its masks, c.png, is completely covered by earlier ones and lost";
   const std::string overlap = and_more + "its objects overlap; where they do, the first keeps the pixel";
   CHECK(notes(0) == std::vector<std::string>{overlap, lost});
   CHECK(notes(1) ==

@@ -173,7 +173,7 @@ TEST_CASE("segment: files listed on the command line, and files of the same name
   CHECK(fs::exists(folder / "both/b/i_masks.png"));
   const Ran alone = run_basin(folder, "segment a/i_masks.png --model m.safetensors --out never");
   CHECK(alone.code == 1);
-  CHECK_MESSAGE(contains(alone.err, "a/i_masks.png: by its name it is not an image but a label image"), alone.err);
+  CHECK_MESSAGE(contains(alone.err, "a/i_masks.png: is taken for a label image because of its name"), alone.err);
   CHECK(!fs::exists(folder / "never"));
 }
 
