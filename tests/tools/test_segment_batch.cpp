@@ -188,7 +188,7 @@ TEST_CASE("segment --skip-existing: an interrupted run is continued, and results
   fs::last_write_time(folder / "else/a.png", fs::last_write_time(folder / "in/a.png") - std::chrono::hours(1));
   const std::string elsewhere = "segment else --out out --save labels,csv,field --skip-existing" + common;
   const Ran other = run_basin(folder, elsewhere);
-  CHECK_MESSAGE(contains(other.err, "else/a.png: the results of this name in out are those of "), other.err);
+  CHECK_MESSAGE(contains(other.err, "else/a.png: the results with this name in out are those of "), other.err);
   CHECK_MESSAGE(contains(other.out, "else/a.png: "), other.out);
   fs::rename(folder / "else", folder / "moved");
   CHECK(contains(run_basin(folder, "segment moved --out out --save labels,csv,field --skip-existing" + common).out,
@@ -201,7 +201,7 @@ TEST_CASE("segment --skip-existing: an interrupted run is continued, and results
   REQUIRE(run_basin(folder, "segment more/z.png" + kept_results).code == 0);
   CHECK(json_in(folder / "out/run.json")["earlier_inputs"].size() == 1);
   const Ran after = run_basin(folder, "segment moved" + kept_results);
-  CHECK_MESSAGE(contains(after.err, "moved/a.png: the results of this name in out are those of "), after.err);
+  CHECK_MESSAGE(contains(after.err, "moved/a.png: the results with this name in out are those of "), after.err);
   CHECK(!json_in(folder / "out/run.json").contains("earlier_inputs"));
   CHECK(contains(lines(), "a"));
   // Files that an earlier run with other settings has left are not results of this one.
@@ -217,7 +217,7 @@ TEST_CASE("segment --skip-existing: an interrupted run is continued, and results
   // Label images beside their images, or of someone else, are never taken for results.
   write_bytes(folder / "others/a_masks.png", read_bytes(folder / "out/a_masks.png"));
   const Ran kept = run_basin(folder, "segment in --out others --save labels --skip-existing" + common);
-  CHECK_MESSAGE(contains(kept.err, "others/a_masks.png: already exists and may hold true labels"), kept.err);
+  CHECK_MESSAGE(contains(kept.err, "others/a_masks.png: already exists and may contain true labels"), kept.err);
   // A damaged record is named: whether labels are results cannot be known.
   write_bytes(folder / "out/run.json", "{\"command\": ");
   const Ran damaged = run_basin(folder, words);

@@ -105,7 +105,7 @@ TEST_CASE("segment: scores are written beside the labels if the method gives the
   fs::create_directories(folder / "true");
   write_bytes(folder / "true/a_instances.tif", "true");
   const Ran kept = run_basin(folder, "segment a.png --model og.safetensors --out true --device cpu --save instances");
-  CHECK(contains(kept.err, "a_instances.tif: already exists and may hold true labels"));
+  CHECK(contains(kept.err, "a_instances.tif: already exists and may contain true labels"));
   CHECK(read_bytes(folder / "true/a_instances.tif") == "true");
   const Ran refused = run_basin(folder, "segment a.png --model vf.safetensors --out no --save instances --device cpu");
   CHECK(refused.code == 1);
@@ -357,7 +357,7 @@ TEST_CASE("segment: masks beside their image are not overwritten") {
   const std::string before = read_bytes(folder / "in/a_masks.png");
   const Ran ran = run_basin(folder, "segment in --model m.safetensors --out in --device cpu");
   CHECK(ran.code == 1);
-  CHECK_MESSAGE(contains(ran.err, "in/a_masks.png: already exists and may hold true labels"), ran.err);
+  CHECK_MESSAGE(contains(ran.err, "in/a_masks.png: already exists and may contain true labels"), ran.err);
   CHECK(run_basin(folder, "segment in --model m.safetensors --out in --save overlay --device cpu").code == 0);
   // A run.json is not enough if the image lies beside its masks, nor is that of another command.
   write_bytes(folder / "in/run.json", "{\"subcommand\": \"segment\"}");
@@ -389,7 +389,7 @@ TEST_CASE("segment: labels are not written beside those of a data set in folders
   const std::string words = "segment set/images --model m.safetensors --device cpu --out set/masks --save ";
   const Ran ran = run_basin(folder, words + "labels");
   CHECK(ran.code == 1);
-  CHECK_MESSAGE(contains(ran.err, "set/masks/a.png: is a label image by its folder"), ran.err);
+  CHECK_MESSAGE(contains(ran.err, "set/masks/a.png: this label image belongs to a data set"), ran.err);
   CHECK(!fs::exists(folder / "set/masks/a_masks.png"));
   CHECK(run_basin(folder, words + "overlay").code == 0);
   fs::remove(folder / "set/masks/a.png");

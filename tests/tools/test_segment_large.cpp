@@ -55,7 +55,7 @@ TEST_CASE("segment: an image that needs more than --max-memory is segmented in b
   const Ran parts =
       run_basin(folder, "segment x.tif --out parts --save labels,zarr,overlay --max-memory 135M" + blocks + filters);
   REQUIRE_MESSAGE(parts.code == 0, parts.err);
-  CHECK_MESSAGE(contains(parts.err, "768 x 512 pixels would need 171 MB of memory in one piece, and may use 135 MB"),
+  CHECK_MESSAGE(contains(parts.err, "768 x 512 pixels would need 171 MB of memory in one piece, but may use 135 MB"),
                 parts.err);
   CHECK(contains(parts.err, "network 100 %"));
   CHECK(contains(parts.err, "decoding 100 %"));
@@ -389,7 +389,7 @@ TEST_CASE("segment: what cannot be done in blocks is refused in one sentence") {
     CHECK(!fs::exists(folder / "out/x_masks.tif"));
   };
   refused("--max-memory 135M --snap-noise majority", "--snap-noise majority looks for neighbours in the whole image");
-  refused("--max-memory 50M", "50 MB are too little to segment it in blocks");
+  refused("--max-memory 50M", "50 MB are not enough to segment it in blocks");
   refused("--max-memory much", "--max-memory much: expected bytes, such as 2G or 500M");
   const Ran huge = run_basin(folder, "segment x.tif --out out --scale 90" + tiles);
   CHECK(huge.code != 0);
@@ -443,5 +443,5 @@ TEST_CASE("segment: an image that is read as a whole is refused where it needs m
   if (double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGESIZE)) > 55e9) return;
   refused("y.png --scale 100", "y.png: needs about 60.6 GB of memory at scale 100, and only ");
   refused("y.png --scale 100",
-          "allow more memory or give a smaller --scale; --max-memory 60637M tries it all the same\n");
+          "allow more memory or give a smaller --scale; to try it anyway, give --max-memory 60637M\n");
 }

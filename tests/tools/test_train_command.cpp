@@ -112,7 +112,7 @@ TEST_CASE(
     CHECK(ran.code == 1);
     CHECK_MESSAGE(contains(ran.err, why), ran.err);
   };
-  refused("--set channels=3", "--set channels=3: the images give the number of channels, or --channels");
+  refused("--set channels=3", "--set channels=3: the number of channels is that of the images, or of --channels");
   refused("--width 8 --set width=16", "--set width=16: this setting is given twice, also by --width 8");
   refused("--set truncate=5 --set truncate=6",
           "--set truncate=6: this setting is given twice, also by --set truncate=5");
