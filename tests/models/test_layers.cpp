@@ -155,7 +155,7 @@ TEST_CASE("layers: a sample contains the same part of each object as a sample of
     }
 }
 
-TEST_CASE("layers: object crops are drawn around the objects of all layers, and copies in a mirror are others") {
+TEST_CASE("layers: object crops are drawn around the objects of all layers, and mirrored copies are other objects") {
   const Planes planes = rectangles(42, 64, worms);
   std::vector<Example> examples;
   examples.push_back(example_of(planes, 3));
@@ -232,7 +232,7 @@ TEST_CASE("layers: samples of labels without overlap have empty further layers, 
   CHECK_THROWS_AS(Loader(examples, layer_options(Kind::crop, 32, 2, "none"), copy_ids), Error);
 }
 
-TEST_CASE("layers: of overlapping masks of a DSB folder; what a sample cannot hold is said once") {
+TEST_CASE("layers: of overlapping masks of a DSB folder; objects that do not fit into a sample are reported once") {
   const Folder f;
   const auto put = [&](const std::string& name, const std::vector<size_t>& pixels) { put_mask(f, name, pixels); };
   for (const std::string name : {"m", "n", "o"})

@@ -15,7 +15,7 @@ namespace {
 
 const std::string sample = source_dir() + "/data/samples/nuclei_000";
 
-/// The connected components of what is bright, in the columns of the left if `left`.
+/// The connected components of the bright pixels, or of those in the left half if `left`.
 Instances bright(const Exec& exec, const Maps& maps, bool left) {
   const Tensor& map = maps["brightness"];
   const std::vector<float> values = map.to_host<float>(exec);

@@ -204,7 +204,7 @@ TEST_CASE("segment --skip-existing: an interrupted run is continued, and results
   CHECK_MESSAGE(contains(after.err, "moved/a.png: the results with this name in out are those of "), after.err);
   CHECK(!json_in(folder / "out/run.json").contains("earlier_inputs"));
   CHECK(contains(lines(), "a"));
-  // Files that an earlier run with other settings has left are not results of this one.
+  // Files of an earlier run with other settings are not taken for results of this one.
   const Ran refused = run_basin(folder, words + "--min-size 5");
   CHECK(refused.code == 1);
   CHECK_MESSAGE(contains(refused.err, "out were made with another min_size; give another --out"), refused.err);
@@ -214,11 +214,11 @@ TEST_CASE("segment --skip-existing: an interrupted run is continued, and results
   CHECK(run_basin(folder, "segment in/a.png --out out --save labels,csv,field --min-size 5" + common).code == 0);
   CHECK(lines("--min-size 5") == "bc");
   CHECK(lines("--min-size 5") == "");
-  // Label images beside their images, or of someone else, are never taken for results.
+  // Label images beside their images, and those that Basin did not write, are never taken for results.
   write_bytes(folder / "others/a_masks.png", read_bytes(folder / "out/a_masks.png"));
   const Ran kept = run_basin(folder, "segment in --out others --save labels --skip-existing" + common);
   CHECK_MESSAGE(contains(kept.err, "others/a_masks.png: already exists and may contain true labels"), kept.err);
-  // A damaged record is named: whether labels are results cannot be known.
+  // A damaged record is reported, because without it labels cannot be recognised as results.
   write_bytes(folder / "out/run.json", "{\"command\": ");
   const Ran damaged = run_basin(folder, words);
   CHECK(damaged.code == 1);

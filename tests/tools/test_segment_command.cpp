@@ -91,7 +91,8 @@ TEST_CASE("segment: scores are written beside the labels if the method gives the
   const Ran whole = run_basin(folder, "evaluate --pred whole --truth whole/a_instances.tif --json whole.json");
   CHECK_MESSAGE(whole.code == 0, whole.err);
   CHECK(json_in(folder / "whole.json")["metrics"]["VOC_AP95"]["pooled"] == 1);
-  // Another number of masks than of scores: one of them was changed. A run that saves labels alone removes the masks.
+  // If the numbers of masks and scores differ, one of the files was changed. A run that saves only labels removes the
+  // masks.
   const std::string again =
       "segment a.png --model og.safetensors --out whole --skip-existing --device cpu --set confidence=0.2 --save ";
   CHECK(contains(run_basin(folder, again + "instances").out, "1 image skipped"));

@@ -129,7 +129,7 @@ TEST_CASE(
       CHECK((read_bytes(folder / ("parts" + out) / file) == want));
     }
   }
-  // Scores of an earlier run are not those of new objects.
+  // The scores of an earlier run are removed, because they are not those of the new objects.
   REQUIRE(run_basin(folder, "segment x.tif --out parts1 --save labels --max-memory 138M" + blocks).code == 0);
   CHECK(!fs::exists(folder / "parts1/x_scores.csv"));
 }
@@ -324,14 +324,14 @@ TEST_CASE("segment: with all views an image in blocks has the bytes of the image
     CHECK((read_bytes(folder / "parts" / file) == read_bytes(folder / "whole" / file)));
 }
 
-TEST_CASE("segment: an image in blocks that was killed again and again is continued, to the same bytes") {
+TEST_CASE("segment: a run that was killed repeatedly continues an image in blocks, to the same bytes") {
   const Folder folder;
   put_bacteria(folder / "x.tif");
   const std::string words = "segment x.tif --save labels,csv --fill-holes --max-memory 138M --scale 0.5 --tta" + tiles;
   REQUIRE(run_basin(folder, words + "--out once").code == 0);
   int killed = 0, continued = 0;
   Ran ran{-1, "", ""};
-  // Ever later, as a run begins by reading the image.
+  // The run is killed later and later, because at first it only reads the image.
   for (int tenths = 3; ran.code != 0 && tenths < 300; tenths += tenths / 2 + 1) {
     const std::string seconds = std::to_string(tenths / 10) + "." + std::to_string(tenths % 10);
     ran = run_basin(folder, words + "--out often --resume", "timeout -s KILL " + seconds);
@@ -346,7 +346,7 @@ TEST_CASE("segment: an image in blocks that was killed again and again is contin
   CHECK(!fs::exists(folder / "often/.x.blocks"));
 }
 
-TEST_CASE("segment: decoding that was interrupted is continued only with the same settings; filters may be others") {
+TEST_CASE("segment: decoding that was interrupted is continued only with the same settings; filters may differ") {
   const Folder folder;
   put_bacteria(folder / "x.tif");
   const std::string words =
@@ -439,7 +439,8 @@ TEST_CASE("segment: an image that is read as a whole is refused where it needs m
   refused("x.png --max-memory 2", "--max-memory 2: expected at least 1M, with a unit, such as 2G or 500M");
   CHECK(run_basin(folder, "segment x.png --model m.safetensors --device cpu --out good --max-memory 1G").code == 0);
 
-  // Without a limit, what needs more than all free memory is refused: here more than the machine has.
+  // Without a limit, an image is refused if it needs more than the free memory; here it needs more than the machine
+  // has.
   if (double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGESIZE)) > 55e9) return;
   refused("y.png --scale 100", "y.png: needs about 60.6 GB of memory at scale 100, and only ");
   refused("y.png --scale 100",

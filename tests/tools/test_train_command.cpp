@@ -122,7 +122,7 @@ TEST_CASE("segment: an interrupted run says how it is continued") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   write_png(folder / "x.png", make_synthetic({.size = 512, .seed = 1}, 0).image);
-  // Ever later, as a run begins by loading the model.
+  // The run is stopped later and later, because at first it only loads the model.
   Ran stopped{0, "", ""};
   for (const char* seconds : {"0.5", "1", "2", "4", "8", "16"}) {
     stopped = run_basin(folder, "segment x.png --model m.safetensors --out out --device cpu --threads 1 --scale 16",
@@ -170,7 +170,7 @@ TEST_CASE("train: --finetune takes method, settings and weights from a model") {
   CHECK(contains(run, "\"colours\": 4"));
   CHECK(contains(run, "\"normalisation\": \"divide\""));
 
-  // Before the data are read.
+  // These are refused before the data are read.
   for (const auto& [words, why] :
        {std::pair("--width 16",
                   "--width 16: width cannot be changed with --finetune; it is 8 in first/last.safetensors"),
@@ -199,7 +199,7 @@ TEST_CASE("train: --scale resizes images for the network, and segment applies th
   // The sizes that a model records are those that its network sees.
   const double median = scaled["appearance"]["diameter"][1], before = unscaled["appearance"]["diameter"][1];
   CHECK(median == doctest::Approx(before / 2).epsilon(0.1));
-  // Its images are known by their fingerprints as files, so that none is tuned on.
+  // Images are recorded by the fingerprints of their files, which do not depend on the scale.
   CHECK(scaled["trained_on"] == unscaled["trained_on"]);
 
   const auto scale_of = [&](const std::string& words) {
