@@ -113,7 +113,8 @@ class Checker {
           "erase stray pixels, and give pieces that are objects their own numbers; parts of one object may stay");
     if (stray > 0)
       add(Severity::warning, "stray pixels", file,
-          fmt::format("{} of fewer than {} px", share_text(stray, n), stray_area), "erase them if they are no objects");
+          fmt::format("{} of fewer than {} px", share_text(stray, n), stray_area),
+          "erase them if they are not objects");
   }
 
   void check_channels_of_all() {

@@ -85,7 +85,7 @@ fs::path image_group(const fs::path& store, const PlaneChoice& planes) {
   if (series.size() > max_listed) names += ", ...";
   refuse(name, ": contains ", series.size(), " images (", names, ")",
          planes.offered ? "; choose one with --series, such as --series " + series[0]
-                        : ", but one image is expected here; save the one that you mean as a store of its own");
+                        : ", but one image is expected here; save the one that you want as a separate store");
 }
 
 struct Axis {

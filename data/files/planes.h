@@ -27,7 +27,7 @@ struct Planes {
 /// Extends runs in raster order by the pixels [begin, end), which come after theirs. Neighbouring runs become one.
 void append_run(std::vector<Planes::Run>&, int64_t begin, int64_t end);
 
-/// The objects of a label image, each with a mask of its own.
+/// The objects of a label image, each with its own mask.
 Planes masks_of(const Labels&);
 
 /// The objects with these numbers (1, 2, ...), in this order.

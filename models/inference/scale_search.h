@@ -8,7 +8,7 @@ namespace basin {
 /// The scale at which a network should see an image, and why.
 struct FoundScale {
   double scale = 1;     // rounded to three digits
-  double diameter = 0;  // median of the objects that were looked at, in pixels of the image; 0: none was found
+  double diameter = 0;  // median diameter of the objects in pixels of the image; 0: no objects were found
 };
 
 /// Searches for the scale at which the objects of an image have about the size of the training objects. At scales from

@@ -32,7 +32,7 @@ struct NetworkNeeds {
   int receptive_radius = 51;  // for Tiling::exact
 };
 
-/// Throws an Error if the side of a tile is no multiple of `multiple`, or if the overlap is invalid.
+/// Throws an Error if the side of a tile is not a multiple of `multiple`, or if the overlap is invalid.
 void check(const TilingOptions&, int multiple);
 
 /// Runs the network tile by tile over an image [C, H, W] of any size and merges its maps into [channels, H, W] each.

@@ -24,7 +24,7 @@ std::string choices_text() {
   return to_text(to_json(choices));
 }
 
-/// The tensors of a training state beside parameters and running statistics.
+/// The tensors of a training state besides parameters and running statistics.
 std::vector<std::pair<const char*, const Tensor*>> tensors_of(const Checkpoint& at) {
   std::vector<std::pair<const char*, const Tensor*>> all{{"adam.m", &at.m}, {"adam.v", &at.v}};
   if (at.average_values)

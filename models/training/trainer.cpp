@@ -145,7 +145,7 @@ void check_models(const RunFiles& files, Checkpoint& at, int64_t steps) {
   if (at.step >= steps)
     for (const std::string& fault : {lost, fault_of_model(files.last())})
       if (!fault.empty())
-        refuse(fault, ". All ", at.step, " steps are done, so that it is not written anew; give more --steps");
+        refuse(fault, ". All ", at.step, " steps are done, so that no step would write it again; give more --steps");
   if (lost.empty()) return;
   std::fprintf(stderr, "basin: %s. It was the best model, of step %lld; the best of the remaining steps replaces it\n",
                lost.c_str(), static_cast<long long>(at.best_step));

@@ -305,7 +305,7 @@ TEST_CASE("zarr: axes, channel names, pixel size and the planes of chunks that h
   PlaneChoice choice;
   choice.plane = "T=1,Z=2", choice.channels = {"GFP"};
   CHECK(pixels_of<uint8_t>(read_image(store, choice)) == std::vector<uint8_t>{124, 125});
-  CHECK(contains(image_refusal(store), "save the one that you mean as a file of its own"));
+  CHECK(contains(image_refusal(store), "save the one that you want as a separate file"));
   choice = {};
   choice.offered = true;
   CHECK(contains(refusal([&] { read_image(store, choice); }), "; choose one with --plane T=N,Z=N"));

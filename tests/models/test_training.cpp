@@ -173,7 +173,7 @@ TEST_CASE("training: the learning rate falls along half a cosine or is constant"
 
 namespace {
 
-/// A column of metrics.csv beside the steps, in rows that have a value.
+/// The steps and values of a column of metrics.csv, for the rows that have a value.
 std::vector<std::pair<int64_t, double>> column_of(const std::filesystem::path& path, const std::string& name) {
   std::istringstream lines(read_bytes(path));
   std::string line, cell;

@@ -270,7 +270,7 @@ void run(const CompareModelsArguments& o) {
   const std::string what =
       counted(int64_t(images.size()), "image") +
       (labelled ? ", with labels: AP by the rules of " + o.dialect + ", count error: |predicted - true|"
-                : ", without labels: the share of objects that are found again, which is no accuracy");
+                : ", without labels: the fraction of objects that are found again, which does not measure accuracy");
   fmt::print("{}\n", what);
   print(rows);
   if (!o.report.empty()) {

@@ -17,7 +17,7 @@ namespace basin::tools {
 namespace fs = std::filesystem;
 namespace {
 
-/// A shard's file, and what it says.
+/// The run.json of a shard.
 struct ReadShard {
   std::string name;
   Json run;

@@ -48,7 +48,7 @@ struct LargeBlocks {
   int64_t window = 0;   // pixels of a block and its surroundings
   int64_t needed = 0;   // bytes of memory, at least, with bands of this size
   int64_t peak = 0;     // bytes of memory that are used
-  int64_t left = 0;     // bytes beside the fixed ones
+  int64_t left = 0;     // bytes of the limit besides `fixed`
   int64_t disk = 0;     // bytes
 
   /// `limit`: bytes of memory.

@@ -93,7 +93,7 @@ class Segmenting {
     if (blocks.needed <= plan_.limit) return true;
     if (!asked_) return false;
     refuse(name_, ": ", plan_.limit / 1'000'000, " MB are not enough to segment it in blocks; ",
-           megabytes(blocks.enough_memory(work_, plan_)), " MB are",
+           megabytes(blocks.enough_memory(work_, plan_)), " MB suffice",
            blocks.tiles.front().tile.seen.pixels() > 256 * 256 ? ", and less with --tiling exact --tile 256" : "");
   }
   bool has_disk(const LargeBlocks& blocks) const {
