@@ -79,7 +79,7 @@ std::optional<Stack> stack_of_ome(const std::string& description, const std::str
                                   const PlaneChoice& choice = {});
 
 /// Micrometres per unit of length, as ImageJ, OME-XML or OME-Zarr name it ("um", "micron", "nanometer"); 0 if it is not
-/// one of these, or an inch, which is no unit of microscopes.
+/// one of these, or if it is an inch, which is not a unit of microscopes.
 double micrometres_per(const std::string& unit);
 
 /// Removes the axes of size 1 and counts the images.

@@ -20,8 +20,8 @@ struct ViewImage {
 };
 
 /// A folder with a page for looking through images and their objects. The page, index.html, is opened as a file and
-/// needs no server and no network. The folder is written under a temporary name beside the final one, which it takes at
-/// commit(); without that nothing is changed.
+/// needs no server and no network. The folder is written under a temporary name beside the final one, and
+/// renamed by commit(); without commit() nothing changes.
 class ViewFolder {
  public:
   explicit ViewFolder(std::filesystem::path);

@@ -291,7 +291,7 @@ TEST_CASE("planes: a file of instances is read back, also without objects, with 
   CHECK(read_labels(f / "one.tif").ids == std::vector<int32_t>{0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0});
   CHECK(role_by_name(f / "a_instances.tif") == "a result");
   CHECK(contains(refusal([&] { read_pair_labels(pair); }), "a_instances.tif: has a mask for each object"));
-  // In a folder, beside pictures that are no labels; label images are preferred.
+  // In a folder, beside pictures that are not labels; label images are preferred.
   const Folder out;
   write_instances(out / "a_instances.tif", rows, {});
   write_png(out / "a.png", Image{3, 4, 1, PixelType::u8, std::vector<std::byte>(12)});

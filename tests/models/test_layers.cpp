@@ -123,7 +123,7 @@ TEST_CASE("layers: objects that share pixels are whole, each in the lowest layer
   pile.objects.push_back({{8, 9}});
   CHECK(layers_needed(pile) == 9);
   pile.objects.push_back({{8, 10}});
-  CHECK(layers_needed(pile) == 9);  // no more than one more than there may be
+  CHECK(layers_needed(pile) == 9);  // counting stops at one more than is allowed
 }
 
 TEST_CASE("layers: a sample contains the same part of each object as a sample of this object alone") {
@@ -170,7 +170,7 @@ TEST_CASE("layers: object crops are drawn around the objects of all layers, and 
     };
     want.insert(1 + (start(r.y0, r.y1, 42) + crop / 2) * 64 + start(r.x0, r.x1, 64) + crop / 2);
   }
-  // Each pixel of the image has a value of its own, so that samples show from where they were cut.
+  // Each pixel of the image has its own value, which shows where a sample was cut out.
   for (int step = 0; step < 60; ++step) {
     const LoadedBatch& b = loader.next();
     const View<float, 4> image = b.image.view<float, 4>();

@@ -266,7 +266,7 @@ TEST_CASE("segment: an error that concerns all images is reported once, and no f
   refused("a.png b.png --tile 100", "--tile 100: expected a multiple of 8", 1);
   refused("a.png b.png --tile 64 --overlap 64", "--overlap 64: expected less than --tile 64", 1);
   refused("a.png b.png --norm loud", "--norm loud", 1);
-  put_image(folder / "a.tif");  // a PNG all the same
+  put_image(folder / "a.tif");  // a PNG despite its name
   refused("a.png a.tif", "its results would have the same names as those of", 1);
   write_bytes(folder / "file", "x");
   refused("a.png --out file", "file: is a file, not a folder", 1);

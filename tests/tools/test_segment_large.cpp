@@ -168,7 +168,7 @@ TEST_CASE("segment: at any scale an image in blocks has the labels of the image 
   fs::remove_all(folder / "again/x_objects.csv");
   const Ran other = run_basin(folder, words + "--scale 0.8 --resume");
   CHECK(other.code != 0);
-  CHECK_MESSAGE(contains(other.err, "was begun with other settings (scale)"), other.err);
+  CHECK_MESSAGE(contains(other.err, "was started with different settings (scale)"), other.err);
   const Ran same = run_basin(folder, words + "--scale 0.7 --resume");
   CHECK_MESSAGE(same.code == 0, same.err);
   CHECK_MESSAGE(contains(same.err, "continues after 6 of 6 tiles"), same.err);
@@ -397,7 +397,7 @@ TEST_CASE("segment: what cannot be done in blocks is refused in one sentence") {
   // Scratch files of other settings.
   fs::create_directories(folder / "out/.x.blocks");
   write_bytes(folder / "out/.x.blocks/state.json", "{\"norm\": \"none\"}");
-  refused("--max-memory 135M --resume", "was begun with other settings");
+  refused("--max-memory 135M --resume", "was started with different settings");
   CHECK(run_basin(folder, "segment x.tif --out out --max-memory 135M" + blocks).code == 0);
 }
 
