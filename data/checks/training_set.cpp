@@ -164,8 +164,8 @@ class Checker {
     if (known == 0) return;
     const double least = finest->image->pixel_size, most = coarsest->image->pixel_size;
     const bool agree = most <= same_size * least;
-    const std::string sizes = agree ? fmt::format("the files give {:.4g} um a pixel", least)
-                                    : fmt::format("the files give from {:.4g} ({}) to {:.4g} um ({}) a pixel", least,
+    const std::string sizes = agree ? fmt::format("the files give {:.4g} um per pixel", least)
+                                    : fmt::format("the files give from {:.4g} ({}) to {:.4g} um ({}) per pixel", least,
                                                   image_file(*finest), most, image_file(*coarsest));
     if (o_.pixel_size > 0) {
       if (most > same_size * o_.pixel_size || same_size * least < o_.pixel_size)

@@ -178,13 +178,13 @@ TEST_CASE("checks: pixel sizes that differ, or that contradict the given one, ar
   CHECK(found({0, 0}, 0).empty());
   CHECK(found({0, 0}, 0.5).empty());
   CHECK(found({0.25, 0.25}, 0.25).empty());
-  CHECK(found({0.25, 0.5, 0.3}, 0) == Lines{"warning : the files give from 0.25 (a.png) to 0.5 um (b.png) a pixel"});
+  CHECK(found({0.25, 0.5, 0.3}, 0) == Lines{"warning : the files give from 0.25 (a.png) to 0.5 um (b.png) per pixel"});
   CHECK(found({0.25, 0.5}, 0, true).empty());  // the model records that of its training images
-  CHECK(found({0.25, 0.25}, 0.5) == Lines{"warning : the files give 0.25 um a pixel"});
-  CHECK(found({0.25, 0.25}, 0.125) == Lines{"warning : the files give 0.25 um a pixel"});
-  CHECK(found({0.25, 0.5}, 0.5) == Lines{"warning : the files give from 0.25 (a.png) to 0.5 um (b.png) a pixel"});
+  CHECK(found({0.25, 0.25}, 0.5) == Lines{"warning : the files give 0.25 um per pixel"});
+  CHECK(found({0.25, 0.25}, 0.125) == Lines{"warning : the files give 0.25 um per pixel"});
+  CHECK(found({0.25, 0.5}, 0.5) == Lines{"warning : the files give from 0.25 (a.png) to 0.5 um (b.png) per pixel"});
   CHECK(found({0.25, 0}, 0) ==
-        Lines{"note : the files give 0.25 um a pixel for 1 of 2 images, and none for the others"});
+        Lines{"note : the files give 0.25 um per pixel for 1 of 2 images, and none for the others"});
 }
 
 TEST_CASE("checks: problems of single images and labels are found") {

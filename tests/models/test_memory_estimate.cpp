@@ -57,7 +57,7 @@ TEST_CASE("memory: maps with more channels need more memory") {
   Json fc = config_of("fc"), wn = config_of("wn");
   const double of_fc = estimate(fc, 512), of_wn = estimate(wn, 512);
   fc["colours"] = 64, wn["embedding"] = 64;
-  // 59 more maps of 4 bytes a pixel, and 56 embeddings that are smoothed too.
+  // 59 more maps of 4 bytes per pixel, and 56 embeddings that are smoothed too.
   CHECK(estimate(fc, 512) - of_fc == doctest::Approx(512. * 512 * 59 * 4).epsilon(0.02));
   CHECK(estimate(wn, 512) - of_wn == doctest::Approx(512. * 512 * 56 * 8).epsilon(0.02));
 }

@@ -97,7 +97,7 @@ def torch_train(train, fields, options, seed, checkpoints):
         optimizer.step()
         if step % 50 == 0 or step == 10:
             rate = (time.time() - start) / step
-            print(f"torchvf seed {seed} step {step}: loss {value.item():.3f}, {rate:.2f} s a step", flush=True)
+            print(f"torchvf seed {seed} step {step}: loss {value.item():.3f}, {rate:.2f} s per step", flush=True)
         if step in files:
             state = {name: value.contiguous() for name, value in network.state_dict().items()}
             safetensors_torch.save_file(state, files[step])

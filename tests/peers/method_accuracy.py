@@ -215,7 +215,7 @@ def torch_train(case, data, seed, options):
             losses.append(loss.item())
             if (step + 1) % options.report == 0 or step + 1 == case.steps:
                 rows.append(f"{step + 1},{numpy.mean(losses)}")
-                print(f"PyTorch, seed {seed}: {rows[-1]}, {(time.time() - start) / (step + 1):.2f} s a step", flush=True)
+                print(f"PyTorch, seed {seed}: {rows[-1]}, {(time.time() - start) / (step + 1):.2f} s per step", flush=True)
                 losses.clear()
         run = options.out / f"torch-run-{seed}"
         run.mkdir(exist_ok=True)
@@ -256,7 +256,7 @@ def basin_train(case, data, seed, options):
                  threads=options.threads)
     for line in (run / "metrics.csv").read_text().splitlines():
         print(f"Basin, seed {seed}: {line}")
-    print(f"Basin, seed {seed}: {(time.time() - start) / case.steps:.2f} s a step", flush=True)
+    print(f"Basin, seed {seed}: {(time.time() - start) / case.steps:.2f} s per step", flush=True)
     (run / "last.safetensors").rename(options.out / f"basin-{seed}.safetensors")
 
 

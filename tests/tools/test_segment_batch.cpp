@@ -115,10 +115,10 @@ TEST_CASE("segment --shard: shards together write the same files as one run, and
   Json other = json_in(folder / "kept.json");
   other["norm"] = "none";
   write_bytes(folder / "many/run.shard-2-of-3.json", to_text(other));
-  refused("this shard was run with another norm than shard 1");
+  refused("this shard was run with a different norm than shard 1");
   put_scaled_image(folder / "in/y.png", 29);
   CHECK(shard("2/3").code == 1);
-  refused("this shard saw other images than shard 1");
+  refused("this shard was run with different inputs than shard 1");
   shard("1/2");
   refused("contains shards of several runs, one of 2 and one of 3");
   CHECK(contains(run_basin(folder, "merge in").err, "in: contains no run.shard-I-of-N.json"));
@@ -207,10 +207,10 @@ TEST_CASE("segment --skip-existing: an interrupted run is continued, and results
   // Files of an earlier run with other settings are not taken for results of this one.
   const Ran refused = run_basin(folder, words + "--min-size 5");
   CHECK(refused.code == 1);
-  CHECK_MESSAGE(contains(refused.err, "out were made with another min_size; give another --out"), refused.err);
+  CHECK_MESSAGE(contains(refused.err, "out were made with a different min_size; give another --out"), refused.err);
   save_model(folder / "other.safetensors", {}, Untrained({}, 2).method, Json::object());
   const Ran model = run_basin(folder, "segment in --out out --skip-existing --model other.safetensors");
-  CHECK_MESSAGE(contains(model.err, "out were made with another model; give another --out"), model.err);
+  CHECK_MESSAGE(contains(model.err, "out were made with a different model; give another --out"), model.err);
   CHECK(run_basin(folder, "segment in/a.png --out out --save labels,csv,field --min-size 5" + common).code == 0);
   CHECK(lines("--min-size 5") == "bc");
   CHECK(lines("--min-size 5") == "");

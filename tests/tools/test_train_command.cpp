@@ -225,11 +225,11 @@ TEST_CASE("train: --scale resizes images for the network, and segment applies th
   const std::string um = " --val-fraction 0 --crop 32 --batch 1 --width 4 --device cpu --steps 1 ";
   const Ran agrees = run_basin(folder, "train --data um --pixel-size 0.25 --out agrees" + um);
   REQUIRE_MESSAGE(agrees.code == 0, agrees.err);
-  CHECK_MESSAGE(!contains(agrees.err, "um a pixel"), agrees.err);
+  CHECK_MESSAGE(!contains(agrees.err, "um per pixel"), agrees.err);
   const Ran contradicts = run_basin(folder, "train --data um --pixel-size 0.5 --out contradicts" + um);
   REQUIRE_MESSAGE(contradicts.code == 0, contradicts.err);
   CHECK_MESSAGE(
-      contains(contradicts.err, "the files give 0.25 um a pixel; the model records 0.5 um, as --pixel-size says"),
+      contains(contradicts.err, "the files give 0.25 um per pixel; the model records 0.5 um, as --pixel-size says"),
       contradicts.err);
   CHECK(info_of("contradicts/last.safetensors")["appearance"]["pixel_size"] == 0.5);
   put_sized(folder, "um/c", 0.5);

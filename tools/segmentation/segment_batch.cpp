@@ -117,7 +117,7 @@ std::optional<EarlierResults> earlier_results(const fs::path& out, const Shard& 
     for (const char* setting : result_settings)
       if (run.value(setting, Json()) != record.value(setting, Json()))
         refuse("--skip-existing: according to ", path.string(), " the results in ", out.string(),
-               " were made with another ", name_of_setting(setting),
+               " were made with a different ", name_of_setting(setting),
                "; give another --out, or leave out --skip-existing to make them again");
     if (!results) results.emplace().since = INT64_MAX;
     results->since = std::min(results->since, run.value(since_key, time_of(path)));
