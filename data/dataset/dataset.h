@@ -240,7 +240,7 @@ std::string fingerprint(const std::vector<Example>&);
 
 /// A hash of the size and the pixels of an image, independent of its file name, as 16 hexadecimal digits.
 std::string fingerprint(const Image&);
-/// The same of the image of each example.
+/// The fingerprints of the images of the examples.
 std::vector<std::string> image_fingerprints(const std::vector<Example>&);
 
 }  // namespace basin

@@ -22,7 +22,7 @@ class Convolution {
   /// `bias` may be empty.
   void forward(const Tensor& x, const Tensor& weight, int first, const Tensor& bias, const kernels::ConvEpilogue&,
                const Tensor& out) const;
-  /// d_weight is added to, d_x overwritten.
+  /// backward_weight adds to d_weight; backward_data overwrites d_x.
   void backward_weight(const Tensor& x, const Tensor& d_out, const Tensor& d_weight, int first) const;
   void backward_data(const Tensor& weight, int first, const Tensor& d_out, const Tensor& d_x) const;
 

@@ -20,11 +20,11 @@ namespace basin::kernels {
 template <class X>
 void conv_cudnn(const Exec&, FeatureView<const X> x, ConvWeight<const float> weight, View<const float, 1> bias,
                 const ConvEpilogue&, FeatureView<X> out);
-/// d_x is overwritten.
+/// Overwrites d_x.
 template <class X>
 void conv_cudnn_backward_data(const Exec&, ConvWeight<const float> weight, FeatureView<const X> d_out,
                               FeatureView<X> d_x);
-/// d_weight is added to.
+/// Adds to d_weight.
 template <class X>
 void conv_cudnn_backward_weight(const Exec&, FeatureView<const X> x, FeatureView<const X> d_out,
                                 ConvWeight<float> d_weight);

@@ -49,8 +49,8 @@ struct ExactTile {
   PixelRect seen, own;
 };
 
-/// The tiles of run_tiled with Tiling::fit or Tiling::exact, row by row. A tile gives the same maps when the network
-/// sees it alone, as an image.
+/// The tiles of run_tiled with Tiling::fit or Tiling::exact, row by row. A tile has the same maps as an image that
+/// consists of this tile alone.
 std::vector<ExactTile> exact_tiles(int height, int width, const TilingOptions&, const NetworkNeeds&);
 
 /// The number of tiles of this size in a batch.
