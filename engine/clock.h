@@ -12,7 +12,7 @@ inline double clock_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-/// A moment in the work of a device: on the CPU the present one, on a GPU when its stream finishes all work queued so
+/// A point in time in the work of a device: on the CPU now, on a GPU when its stream has finished all work queued so
 /// far.
 class DeviceTimestamp {
  public:
@@ -20,7 +20,7 @@ class DeviceTimestamp {
   ~DeviceTimestamp();
   DeviceTimestamp(const DeviceTimestamp&) = delete;
   DeviceTimestamp& operator=(const DeviceTimestamp&) = delete;
-  /// Waits until the device has reached this moment.
+  /// Waits until the device has reached this point.
   double seconds_since(const DeviceTimestamp& earlier) const;
 
  private:

@@ -7,7 +7,7 @@
 namespace basin {
 
 /// A 32-bit cyclic redundancy check with this reflected polynomial, and an initial value and final XOR of 0xffffffff.
-/// `before`: the check of the bytes that these follow; 0 if there are none.
+/// `before`: the check of the bytes that precede these; 0 if there are none.
 template <uint32_t polynomial>
 uint32_t crc(std::string_view bytes, uint32_t before = 0) {
   constexpr size_t at_once = 8;

@@ -29,7 +29,7 @@ std::string why(int error) { return std::strerror(error); }
 const std::string temporary_prefix = ".basin-", temporary_suffix = ".tmp";
 std::atomic<unsigned> temporaries{0};
 
-/// A name that no other call has given.
+/// A name that no other call returns.
 fs::path temporary_beside(const fs::path& path) {
   const std::string unique = std::to_string(getpid()) + "-" + std::to_string(temporaries++);
   return path.parent_path() / (temporary_prefix + unique + temporary_suffix);
@@ -65,7 +65,7 @@ void refuse_missing(const fs::path& path) {
 
 File open_file(const fs::path& path) {
   if (is_address(path)) refuse_missing(path);
-  struct stat s;  // looked at first, because opening a pipe waits for its other end
+  struct stat s;  // checked first, because opening a pipe would wait for its other end
   if (stat(path.c_str(), &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode))
     refuse(path.string(), ": is not a regular file");
   File file(std::fopen(path.c_str(), "rb"));
@@ -100,8 +100,8 @@ OutputFile::OutputFile(const fs::path& path) : path_(path) {
   if (fs::exists(status) && !fs::is_regular_file(status)) {
     descriptor_ = open(path_.c_str(), O_WRONLY | O_CLOEXEC);
   } else {
-    // A process that was killed may have left a file with this name: in a container the process number is often the
-    // same every time.
+    // A killed process may have left a file with this name: in a container the process number is often the same on
+    // every run.
     do {
       temporary_ = temporary_beside(path_);
       descriptor_ = open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);

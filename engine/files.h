@@ -52,8 +52,8 @@ class OutputFile {
   int error_ = 0;  // errno of the first write that failed
 };
 
-/// A folder being written, which is one result: under a temporary name beside it until commit() renames it and removes
-/// what was there before. Without commit() it is removed. Errors are one sentence with the final name.
+/// An output folder, written under a temporary name beside the final one: commit() renames it and removes what was
+/// there before. Without commit() it is removed. Errors are one sentence with the final name.
 class OutputFolder {
  public:
   explicit OutputFolder(const std::filesystem::path&);

@@ -28,8 +28,8 @@ class Fingerprint {
   uint64_t value_ = offset;
 };
 
-/// A hash of a name: 64-bit FNV-1a by bytes, with the finaliser of MurmurHash3. By itself FNV hardly changes its high
-/// bits with the last letters, so that consecutively numbered names would stay together.
+/// A hash of a name: 64-bit FNV-1a by bytes, with the finaliser of MurmurHash3. In FNV alone the last letters hardly
+/// affect the high bits, so that consecutively numbered names would have similar hashes.
 uint64_t hash_of_name(std::string_view);
 
 /// The fingerprint of the bytes of a file. Throws like read_file.

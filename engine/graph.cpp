@@ -20,7 +20,7 @@ Graph::~Graph() {
 
 Graph Graph::record(const Exec& exec, const std::function<void()>& work) {
   BASIN_CHECK(exec.device == Device::cuda && exec.stream, "capturing a graph needs a GPU with its own stream");
-  // Restricts the capture to this thread: those that prepare batches may call the runtime meanwhile.
+  // The capture is restricted to this thread, because others, which prepare batches, may call the runtime meanwhile.
   BASIN_CUDA_CHECK(cudaStreamBeginCapture(exec.stream, cudaStreamCaptureModeThreadLocal));
   cudaGraph_t graph = nullptr;
   try {

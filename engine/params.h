@@ -73,8 +73,8 @@ class Params {
   const Tensor& values() const { return values_; }
   const Tensor& gradients() const { return gradients_; }
   const Tensor& running() const { return running_; }
-  /// For inference: with this in their Exec, convolutions keep the forms of the values that they compute with. From
-  /// then on the values must not change.
+  /// For inference: with this in Exec::prepared, convolutions cache the weights in the forms that they compute with, so
+  /// that the values must no longer change.
   std::unique_ptr<PreparedWeights> prepared_weights() const;
   /// Swaps the values and the running statistics with others of the same shapes, such as moving averages.
   void exchange(Tensor& values, Tensor& running);

@@ -11,20 +11,20 @@ struct PixelRect {
 
   int64_t pixels() const { return int64_t(height) * width; }
   bool contains(int row, int column) const { return row >= y && row < y + height && column >= x && column < x + width; }
-  /// This rectangle with `margin` more pixels on each side, as far as the image goes.
+  /// This rectangle with `margin` more pixels on each side, cut off at the sides of the image.
   PixelRect grown(int margin, int image_height, int image_width) const;
 
   bool operator==(const PixelRect&) const = default;
 };
 
-/// Planes of an image in a scratch file, [planes][height][width], which are written and read by rectangles and may be
-/// larger than memory. Elements are plain numbers of `element` bytes in this machine's byte order; those never written
-/// are 0. Errors, such as a full disk, are one sentence with the file's name.
+/// Planes of an image in a scratch file, [planes][height][width], which may be larger than memory and are written and
+/// read in rectangles. Elements are plain numbers of `element` bytes in this machine's byte order, initially 0. Errors,
+/// such as a full disk, are one sentence with the file's name.
 class PlaneFile {
  public:
-  /// Opens the file, keeping what is in it if it has the right size already and `keep` is set.
+  /// Opens the file. Keeps its content if `keep` is set and the file exists with the right size.
   PlaneFile(const std::filesystem::path&, int planes, int height, int width, size_t element, bool keep = false);
-  /// Whether it has kept what was in the file.
+  /// Whether the file existed and its content was kept.
   bool kept() const { return kept_; }
   ~PlaneFile();
   PlaneFile(const PlaneFile&) = delete;
@@ -34,7 +34,7 @@ class PlaneFile {
   void read(int plane, const PixelRect&, void* to) const;
   /// Writes a rectangle whose rows begin `stride` elements apart.
   void write(int plane, const PixelRect&, const void* from, int64_t stride);
-  /// Waits until all is on the disk, so that it survives a crash of the machine.
+  /// Waits until everything written is on the disk, so that it survives a crash of the machine.
   void flush();
 
  private:

@@ -35,9 +35,9 @@ void* from_system(Device device, size_t bytes) {
 }
 
 [[noreturn]] void refuse_memory(Device device, size_t bytes, const char* advice) {
-  throw OutOfMemory((device == Device::cuda ? "the GPU has not enough free memory for another "
-                                            : "not enough free memory for another ") +
-                    std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB" + advice);
+  throw OutOfMemory(
+      (device == Device::cuda ? "not enough free GPU memory for another " : "not enough free memory for another ") +
+      std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB" + advice);
 }
 
 void to_system(Device device, void* block) noexcept {

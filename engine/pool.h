@@ -24,8 +24,8 @@ class Pool : public Scratch {
   void give(void* block, size_t bytes) noexcept override;
   /// Returns all free blocks to the system.
   void trim() noexcept;
-  /// The same, if they hold more than twice what was ever in use at once: then most of them have sizes of work that is
-  /// over, such as that on images of other sizes.
+  /// The same, if all blocks together are more than twice as large as what was ever in use at once: then most of them
+  /// have sizes that are no longer needed, such as those for images of other sizes.
   void trim_excess() noexcept;
 
   struct Use {
@@ -43,9 +43,9 @@ class Pool : public Scratch {
   Use use_;
 };
 
-/// `exec` with memory for buffers as large as an image, if it has none. On the CPU they are allocated from and freed to
-/// the system: a pool would keep them for the next image, which has another size. On a GPU they come from the shared
-/// pool, because freeing waits for all work there.
+/// `exec` with a source of memory for buffers as large as an image, unless it has one. On the CPU buffers come directly
+/// from the system and are returned to it, because a pool would keep them for the next image, which has another size.
+/// On a GPU they come from the shared pool, because there freeing waits for all work.
 Exec for_images(Exec exec);
 
 /// Page-locked host memory, from which a GPU copies asynchronously, if the build has CUDA; otherwise ordinary memory.

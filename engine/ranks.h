@@ -16,11 +16,11 @@ class Ranks {
 
   /// Copies `bytes` bytes of each rank to `all` on every rank, those of rank 0 first.
   virtual void gather(const void* mine, size_t bytes, void* all) = 0;
-  /// `mine` has `bytes` bytes for each rank. Copies those for this rank to `parts`, from rank 0 first.
+  /// `mine` has `bytes` bytes for each rank. Copies what each rank has for this one to `parts`, that of rank 0 first.
   virtual void exchange(const void* mine, size_t bytes, void* parts) = 0;
 
-  /// to[i] += mine[i] of rank 0, then of rank 1, and so on, with the rounding of a process that adds them in this
-  /// order. `to` holds the same values on all ranks before and after.
+  /// Adds mine[i] of rank 0 to to[i], then that of rank 1, and so on, rounding like a single process that adds them in
+  /// this order. `to` has the same values on all ranks, before and after.
   void add_in_order(const float* mine, float* to, int64_t n);
 };
 

@@ -7,19 +7,18 @@
 
 namespace basin {
 
-/// A file of records, by which work that was interrupted is continued. A record is on the disk as a whole, or it is not
-/// there: what a crash cut short is dropped when the file is opened again. Errors are one sentence with the file's
-/// name.
+/// A file of records, from which interrupted work is continued. When the file is opened again, it contains only
+/// complete records: one that a crash cut short is removed. Errors are one sentence with the file's name.
 class RecordFile {
  public:
-  /// Keeps the records of an earlier run if `keep` is set and the file was begun with the same key, which is what they
-  /// depend on. Otherwise it begins again.
+  /// Keeps the records of an earlier run if `keep` is set and the file has the same key, which describes everything
+  /// that the records depend on. Otherwise starts an empty file.
   RecordFile(std::filesystem::path, std::string key, bool keep);
 
   bool kept() const { return kept_; }
-  /// Those that were kept.
+  /// The records that were kept.
   const std::vector<std::vector<std::byte>>& records() const { return records_; }
-  /// Begins again.
+  /// Starts an empty file.
   void restart();
   /// Returns when the record is on the disk.
   void append(std::span<const std::byte> record);

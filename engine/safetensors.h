@@ -29,13 +29,13 @@ struct SafeTensors {
   void add(std::string name, std::vector<int64_t> shape, const int64_t* values);
 };
 
-/// Eight hexadecimal digits, a CRC-32 of the metadata, but for the key `checksum`, and of the tensors in order: their
-/// names, types, shapes and values.
+/// The CRC-32, as eight hexadecimal digits, of the metadata except for the key `checksum`, and of the names, types,
+/// shapes and values of the tensors in order.
 std::string checksum_of(const SafeTensors&);
-/// Adds the checksum to the metadata, and its kind, by which its absence shows if the key of the checksum is damaged.
+/// Adds the checksum to the metadata, and in another key its kind, so that a damaged key of the checksum is noticed.
 void add_checksum(SafeTensors&);
-/// Throws one sentence that begins with `file` if the content has a checksum that it does not match. Files of other
-/// programs and of earlier versions have none.
+/// Throws one sentence that begins with `file` if the content does not match its checksum. Files of other programs and
+/// of earlier versions have no checksum.
 void verify_checksum(const SafeTensors&, const std::string& file);
 
 /// The same content gives the same bytes; tensors keep their order.

@@ -43,8 +43,8 @@ class Tape {
   void keep_batch_statistics() { keeps_batch_statistics_ = true; }
   bool keeps_batch_statistics() const { return keeps_batch_statistics_; }
 
-  /// While this object exists, a training tape evaluates: nothing is recorded, and batch normalisations use running
-  /// statistics. For the frozen first layers of a network.
+  /// While this object exists, a training tape behaves like an evaluating one: nothing is recorded, and batch
+  /// normalisations use running statistics. For the frozen first layers of a network.
   class Evaluating {
    public:
     explicit Evaluating(Tape& tape) : tape_(tape), before_(tape.mode_) { tape.mode_ = Mode::evaluate; }

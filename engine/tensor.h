@@ -65,7 +65,7 @@ class Tensor {
   void copy_to_host(const Exec&, void*) const;
   /// Copies the elements of another tensor with the same shape, type, layout and device.
   void copy_from(const Exec&, const Tensor&) const;
-  /// A copy in memory of its own.
+  /// A copy that does not share its memory.
   Tensor clone(const Exec&) const;
   void zero(const Exec&) const;
   /// The tensor itself if it lies in the memory of `exec`'s device, otherwise a copy there of a row-major host tensor.

@@ -10,17 +10,17 @@ namespace basin {
 
 struct Maps;
 
-/// What decoding an image block by block needs: see Method::decode_blocks().
+/// The input and output of decoding an image block by block: see Method::decode_blocks().
 struct BlockDecoding {
   int height = 0, width = 0;                        // of the image
   int64_t window_pixels = 0;                        // of a block and its surroundings, at most
   float largest = 0;                                // magnitude of any component of the vector field
   double scale = 1;                                 // of the maps: see Maps::scale
   std::function<Maps(const PixelRect&)> maps = {};  // of a part of the image
-  PlaneFile* clusters = nullptr;                    // int32, one plane of zeros: memory of the decoding
+  PlaneFile* clusters = nullptr;                    // int32, one plane of zeros: scratch memory of the decoding
   PlaneFile* labels = nullptr;                      // int32, one plane of zeros: receives the labels
-  /// Finished blocks, if they are to be kept. With the records of an earlier run, and its clusters and labels, decoding
-  /// continues after them.
+  /// Records finished blocks; may be null. With the records, clusters and labels of an interrupted run, decoding
+  /// continues after its last block.
   RecordFile* records = nullptr;
   std::function<void(double)> progress = {};  // called with the share that is done, 0 to 1, at the start and after each
 };

@@ -40,7 +40,7 @@ struct Maps : NamedTensors {
   /// Pixels of these maps per pixel that the network saw: above 1 if an image was shrunk for the network and its maps
   /// were enlarged again. Lengths in decoding settings are in pixels that the network saw.
   double scale = 1;
-  /// The size to which the instances are to be brought; 0: that of the maps.
+  /// The size to which the instances are resized after decoding; 0: that of the maps.
   int height = 0, width = 0;
 };
 
@@ -51,7 +51,7 @@ struct MapSpec {
     vector,  // pairs of channels x, y: a field; of maps that can be resized, in pixels
     offset,  // pairs of channels x, y: the way from a pixel to a point, in a unit that resizing does not change
     extent,  // pairs of channels that are lengths along x and y, in such a unit
-    code,    // tells objects apart and may be any other one in another view, so that views cannot be averaged
+    code,    // values that tell objects apart and may differ between views, so that views cannot be averaged
   };
   std::string name;
   int channels = 1;
@@ -76,7 +76,7 @@ struct Instances {
 struct SampleSpec {
   int channels = 1;
   int multiple = 1;            // the sides of a crop are multiples of this
-  int32_t beyond = 0;          // label of pixels outside the image; -1 tells them from background
+  int32_t beyond = 0;          // label of pixels outside the image; -1 distinguishes them from background
   int layers = 1;              // of labels: with more than one, objects that share pixels are kept whole
   int margin = 0;              // width of the border of labels around a crop that the targets need, px
   bool whole_objects = false;  // targets depend on whole objects: the margin then covers the image
@@ -120,7 +120,7 @@ struct LossTerms {
   Var total;
 };
 
-/// What segmentation of an image on the CPU needs of memory, apart from the image and the program: as measured, and
+/// The memory that segmentation of an image on the CPU needs besides the image and the program: measured values,
 /// rounded up.
 struct MemoryNeeds {
   int64_t per_pixel = 0;       // bytes of the maps and of decoding them, per pixel of the image or of the maps, if more
@@ -179,13 +179,13 @@ class Method {
   /// false if the method cannot.
   virtual bool ignore_negative_labels() { return false; }
 
-  /// How the names of the encoder's tensors begin, for `train --freeze encoder`; empty if no part of the network comes
-  /// before all others.
+  /// The prefix of the names of the encoder's tensors, for `train --freeze encoder`; empty if the network has no single
+  /// encoder.
   virtual std::string encoder() const { return {}; }
 
   virtual TrainingDefaults training_defaults() const { return {}; }
   virtual SampleSpec sample_spec() const = 0;
-  /// What the method, with the present settings, cannot learn or find, for warnings about a training set.
+  /// Which objects the method cannot learn or find with the present settings, for warnings about a training set.
   virtual ObjectLimits object_limits() const { return {}; }
   /// The targets of a sample, in the order in which they are computed.
   virtual TargetSpec targets() const = 0;
@@ -210,9 +210,9 @@ class Method {
   virtual bool has_scalable_maps() const { return false; }
   /// Whether the network sees every image as a whole, in training at the size of a crop: images are then not tiled.
   virtual bool sees_whole_images() const { return false; }
-  /// Whether it sees every image at one and the same size, so that images need not be scaled for it.
+  /// Whether the network sees every image at one fixed size, so that a scale has no effect.
   virtual bool sees_one_size() const { return false; }
-  /// Whether the maps of an image are those of its eight views averaged, even where nobody asks for it.
+  /// Whether the maps of an image are always averaged over its eight views, even without test-time augmentation.
   virtual bool averages_views() const { return false; }
   /// The map of which one channel is the logit of the probability that a pixel is foreground; empty if there is none.
   virtual std::string foreground_logit() const { return {}; }

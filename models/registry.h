@@ -33,7 +33,7 @@ void add_method(MethodEntry);
 
 /// Throws one sentence for a method or a setting that this version does not support.
 std::unique_ptr<Method> make_method(const Json& config);
-/// The method with this name and these assignments, of any use, applied to its default settings.
+/// The method with this name, with these assignments, of any kind, applied to its default settings.
 std::unique_ptr<Method> make_method(const std::string& name, const std::vector<Assignment>& assignments);
 /// The method of a config with these assignments applied to its settings.
 std::unique_ptr<Method> reconfigure(const Json& config, const std::vector<Assignment>& assignments);

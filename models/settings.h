@@ -24,7 +24,7 @@ struct Setting {
   std::function<bool(const Json&)> assign;            // returns false and changes nothing if the value is out of range
   std::function<Json(const std::string&)> parse;      // parses a text from the command line; discarded if invalid
   bool changes_maps = false;                          // of decoding: the maps of the network depend on it too
-  bool only_limits = false;                           // changes no result, only which images are accepted
+  bool only_limits = false;                           // changes which images are accepted, but no results
   bool optional = false;                              // may be missing in models of earlier versions
   std::string unwritten = {};                         // the value, as a text, that is left out of model files
   std::string option = {};                            // command-line option that sets it; empty: only --set

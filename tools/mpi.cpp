@@ -49,7 +49,7 @@ bool is_launched() {
   return std::any_of(std::begin(marks), std::end(marks), [](const char* name) { return std::getenv(name) != nullptr; });
 }
 
-int stderr_of_rank = -1;  // of a rank other than 0, whose usual stderr leads nowhere
+int stderr_of_rank = -1;  // the original stderr of a rank other than 0, whose stderr is redirected to /dev/null
 
 }  // namespace
 

@@ -44,7 +44,7 @@ grep -E '^(AP50|AP75|AP90|\|?DiC\|?) ' quickstart/scores.txt
 images=(quickstart/test) predictions=(--pred quickstart/segmented) truths=(--truth quickstart/test)
 for kind_model in bacteria:bacteria nuclei:nuclei-fluo; do
   kind=${kind_model%:*} model=${kind_model#*:}
-  step "segment the sample images of $kind with the model that comes along"
+  step "segment the sample images of $kind with the shipped model"
   mkdir -p "quickstart/samples/$kind"
   cp data/samples/"$kind"_* "quickstart/samples/$kind/"
   run $basin segment "quickstart/samples/$kind" --model "$model" --out "quickstart/samples/$kind.out" --save labels,overlay

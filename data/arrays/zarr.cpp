@@ -141,7 +141,7 @@ bool ZarrArray::read_window(const std::vector<int64_t>& index, const PixelRect& 
   BASIN_CHECK(part.y >= 0 && part.x >= 0 && bottom <= shape_[leading] && right <= shape_[leading + 1], "part ", part.y,
               ", ", part.x, " of ", part.height, " x ", part.width);
   Place place(rank);
-  bool other_planes = false;  // in the chunks; of a part of a plane they are not kept
+  bool other_planes = false;  // whether chunks contain other planes too; ignored if only a part of a plane is read
   const bool whole = part.height == shape_[leading] && part.width == shape_[leading + 1];
   for (size_t d = 0; d < leading; ++d) {
     BASIN_CHECK(index[d] >= 0 && index[d] < shape_[d], "index ", index[d]);

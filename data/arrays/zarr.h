@@ -14,8 +14,8 @@
 
 namespace basin {
 
-/// Whether this is a Zarr store: a folder whose name ends in .zarr, with or without a slash behind it. Everywhere a
-/// store is read as one file.
+/// Whether this is a Zarr store: a folder whose name ends in .zarr, with or without a slash after it. Stores are
+/// treated like files everywhere.
 bool is_zarr(const std::filesystem::path&);
 /// Whether this is a folder of files: any folder that is not a Zarr store.
 bool is_folder(const std::filesystem::path&);
@@ -42,7 +42,7 @@ class ZarrArray {
   /// stored have the fill value; returns whether any chunk of the plane is stored. Chunks that contain other planes too
   /// are kept for the next call, up to a gigabyte.
   bool read_plane(const std::vector<int64_t>& index, std::byte* to);
-  /// The same of a part of the plane, into `to` [part.height][part.width].
+  /// The same for a part of the plane, into `to` [part.height][part.width].
   bool read_window(const std::vector<int64_t>& index, const PixelRect& part, std::byte* to);
 
  private:

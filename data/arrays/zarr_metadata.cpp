@@ -143,7 +143,7 @@ void ZarrArray::read_version_3(const Json& json) {
     codecs_ = codecs_of(list);
     return;
   }
-  if (list.size() > 1) refuse(metadata_.string(), ": has shards that are packed once more, which is not supported");
+  if (list.size() > 1) refuse(metadata_.string(), ": has codecs for whole shards, which are not supported");
   read_shards(member(list[0], "configuration"));
 }
 

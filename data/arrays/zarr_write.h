@@ -20,8 +20,8 @@ class ZarrWriter {
   ZarrWriter(OutputFolder&, const std::string& name, ElementType, const std::vector<int64_t>& shape);
   /// Writes the plane [height][width] at an index of the dimensions before.
   void write_plane(const std::vector<int64_t>& index, const std::byte* plane);
-  /// The same of a plane that may be larger than memory: read(part, to) writes a part of it into to [part.height]
-  /// [part.width].
+  /// The same for a plane that may be larger than memory: read(part, to) fills `to` [part.height][part.width] with a
+  /// part of it.
   void write_plane(const std::vector<int64_t>& index, const std::function<void(const PixelRect&, std::byte*)>& read);
 
  private:

@@ -40,7 +40,7 @@ struct LabelFacts {
 };
 LabelFacts facts_of(const Labels&);
 
-/// Whether there is a single object, and that in several pieces: most likely a binary mask.
+/// Whether there is a single object that consists of several pieces: most likely this is a binary mask.
 bool looks_binary(const LabelFacts&);
 /// Whether many border pixels have numbers between those beside them, as after interpolation or anti-aliasing, but too
 /// few for read_labels() to refuse the file.

@@ -97,7 +97,7 @@ class Checker {
     if (o_.limits.in_crop > 0 && n > o_.limits.in_crop && !p.validation)
       add(Severity::warning, "crowded images", file,
           fmt::format("has {} objects, and a crop may have at most {}", n, o_.limits.in_crop),
-          fmt::format("training ends at a crop with more: give --set capacity={}, or a smaller --crop", n));
+          fmt::format("training stops at a crop with more: give --set capacity={}, or a smaller --crop", n));
     int64_t split = 0, stray = 0;
     const Piece* smallest = nullptr;
     for (const ObjectFacts& object : labels.objects) {
@@ -113,7 +113,8 @@ class Checker {
           "erase stray pixels, and give pieces that are objects their own numbers; parts of one object may stay");
     if (stray > 0)
       add(Severity::warning, "stray pixels", file,
-          fmt::format("{} of fewer than {} px", share_text(stray, n), stray_area), "erase them if they are no objects");
+          fmt::format("{} of fewer than {} px", share_text(stray, n), stray_area),
+          "erase them if they are not objects");
   }
 
   void check_channels_of_all() {
@@ -163,8 +164,8 @@ class Checker {
     if (known == 0) return;
     const double least = finest->image->pixel_size, most = coarsest->image->pixel_size;
     const bool agree = most <= same_size * least;
-    const std::string sizes = agree ? fmt::format("the files give {:.4g} um a pixel", least)
-                                    : fmt::format("the files give from {:.4g} ({}) to {:.4g} um ({}) a pixel", least,
+    const std::string sizes = agree ? fmt::format("the files give {:.4g} um per pixel", least)
+                                    : fmt::format("the files give from {:.4g} ({}) to {:.4g} um ({}) per pixel", least,
                                                   image_file(*finest), most, image_file(*coarsest));
     if (o_.pixel_size > 0) {
       if (most > same_size * o_.pixel_size || same_size * least < o_.pixel_size)
@@ -238,7 +239,7 @@ class Checker {
           fmt::format("{} more than {} px wide{}: the field of vectors is 0 farther than {} px from their border",
                       share_text(hollow, n), 2 * reach, at_scale(), reach),
           "if most objects are that large, choose a smaller --scale, or a larger --set " + o_.limits.reach_setting);
-    if (o_.resized_to > 0) return;  // for which --scale is not offered
+    if (o_.resized_to > 0) return;  // such methods have no --scale
     if (median > wide_diameter)
       add(Severity::note, "scale", "",
           fmt::format("half of the objects are wider than {:.0f} px{}", median, at_scale()),
@@ -249,7 +250,8 @@ class Checker {
           "--scale " + fitting + " may find them better");
   }
 
-  /// Objects as small as a method with boxes leaves out where whole images are resized, and images with too many.
+  /// Finds objects that a method with boxes leaves out because they are too small in resized images, and images with
+  /// too many objects.
   void check_resized_objects() {
     int64_t all = 0, lost = 0;
     for (const CheckedPair& p : pairs_) {
@@ -274,7 +276,7 @@ class Checker {
 
   bool divides() const { return o_.normalisation.kind == Normalisation::Kind::divide; }
   std::string too_dark() const {
-    return divides() ? "too dark for --norm divide, with which it would be trained on; give --norm percentile:1,99.8"
+    return divides() ? "too dark for --norm divide, which training would use; give --norm percentile:1,99.8"
                      : "fine with --norm percentile:1,99.8, but too dark for --norm divide";
   }
   std::string at_scale() const { return o_.scale == 1 ? "" : fmt::format(" at --scale {}", o_.scale); }

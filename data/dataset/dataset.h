@@ -21,9 +21,9 @@ struct Pair {
   bool one_object_each = false;
   PlaneChoice choice = {};  // of what is read of its files, if these contain several images
 };
-/// Makes it the choice of all pairs. Where this leaves several planes along T or Z open, of which a pair has both the
-/// image and the labels, or the one of them that it has, the pair becomes one for each plane: "x (T=2,Z=0)". Files that
-/// cannot be read are refused when they are read.
+/// Sets the choice of all pairs. If it leaves several planes along T or Z open, a pair is replaced by one pair for each
+/// plane that its files (image and labels, or the only one) contain: "x (T=2,Z=0)". Files that cannot be read are
+/// refused later, when they are read.
 void choose(std::vector<Pair>&, const PlaneChoice&);
 
 /// A file for which find_pairs found no partner.
@@ -46,24 +46,24 @@ struct Unpaired {
 std::vector<Pair> find_pairs(const std::filesystem::path&, std::vector<std::string>* left_out = nullptr,
                              std::vector<Unpaired>* unpaired = nullptr);
 
-/// Labels by their stem, with or without images beside them: those of every layout that find_pairs knows; in a folder
-/// of files <stem>_masks.*, or where there are none <stem>_instances.* (a stack of masks), or if no name ends like that
-/// every label image except pictures of results (*_overlay.* and others, see find_pairs); or a single file.
-/// An image without labels in a folder of files is not an error here. Otherwise throws like find_pairs.
+/// Labels by their stem, with or without images beside them. The source may have any layout that find_pairs knows, or
+/// be a single file. In a folder of files, the labels are <stem>_masks.*; if there are none, <stem>_instances.* (stacks
+/// of masks); if there are none either, all label images except pictures of results (*_overlay.* and others, see
+/// find_pairs). Images without labels in a folder of files are not an error. Otherwise throws like find_pairs.
 std::map<std::string, Pair> find_labels(const std::filesystem::path&);
 
 /// The path of a pair's labels: the label image, or the folder of binary masks.
 std::filesystem::path labels_path(const Pair&);
 
-/// What messages add to the name of a pair's file to say which plane of it is read: " (T=2,Z=0)"; empty if the choice
-/// leaves that open.
+/// A suffix for the names of a pair's files in messages, which tells which plane is read: " (T=2,Z=0)"; empty if the
+/// choice does not determine one.
 std::string plane_suffix(const Pair&);
 
-/// For messages: the number of pairs, and one line with the file names for each of the first `max_listed` pairs, or one
-/// more if that is the last.
+/// For messages: the number of pairs, and a line with the file names of each of the first `max_listed` pairs (or of one
+/// more if that is the last).
 std::string describe_pairs(const std::vector<Pair>&, size_t max_listed = 5);
 
-/// An image and the stem that its results and its labels are named by.
+/// An image and its stem, which is also that of its labels and results.
 struct ImageFile {
   std::string stem;
   std::filesystem::path path;
@@ -74,7 +74,7 @@ struct ImageFile {
 std::vector<ImageFile> find_images(const std::filesystem::path&, std::vector<std::string>* left_out = nullptr);
 
 /// The images of a folder and of all folders below it, whatever their layout, each with the path of its stem relative
-/// to the folder ("sub/x"); or the file itself. Folders of labels (is_label_folder) are left out, and links to folders
+/// to the folder ("sub/x"); or the file itself. Leaves out folders of labels (is_label_folder), and links to folders
 /// that are searched anyway. Otherwise like find_images. Sorted within each folder; linked folders come last.
 std::vector<ImageFile> find_images_below(const std::filesystem::path&, std::vector<std::string>* left_out = nullptr);
 
@@ -83,15 +83,15 @@ struct InputImages {
   std::filesystem::path input;
   std::vector<ImageFile> images;
 };
-/// The images of several inputs; one that is given twice counts once, unless links give it several stems. Files named
-/// like labels or results, and those in folders of labels, are left out, and refused if no other input is given. If
-/// images of two folders have the same stem, all stems are prefixed with their folder's path below the deepest common
-/// folder, so that results are laid out like the images. Two images with one stem in one folder are refused; the stems
-/// of the result differ.
+/// The images of several inputs. An image that is given twice occurs once, unless links give it several stems. Files
+/// that are named like labels or results, and those in folders of labels, are left out, or refused if there are no
+/// other inputs. If images of two folders have the same stem, all stems are prefixed with the path of their folder
+/// below the deepest common folder, so that results are laid out like the images. Two images with one stem in one
+/// folder are refused. All stems of the result are different.
 std::vector<ImageFile> merge_images(const std::vector<InputImages>&, std::vector<std::string>& left_out);
-/// Whether a folder is one of label images by its name, masks, labels or the like, and a folder images beside it.
+/// Whether a folder is named masks, labels or the like, and there is a folder images beside it.
 bool is_label_folder(const std::filesystem::path&);
-/// What a file is by its name if it is not an image: "a label image" or "a result"; empty otherwise.
+/// "a label image" or "a result" if the name of a file is that of one; otherwise empty.
 std::string role_by_name(const std::filesystem::path&);
 /// "a/x.png and 3 more"; there is at least one path.
 std::string and_more(const std::vector<std::filesystem::path>&);
@@ -116,9 +116,9 @@ struct LayeredLabels {
   std::vector<size_t> lost;  // the objects that have no pixel, by their index
 };
 constexpr int max_label_layers = 8;
-/// Puts the objects into layers, in their order: each into the one in which most of its pixels are free, the lowest if
-/// there are several, and gives it these pixels. With layers_needed() layers all objects are whole; with a single one
-/// this is flatten(). Ids are in the order of the objects.
+/// Puts the objects into layers, one after another: each goes into the layer in which most of its pixels are free, the
+/// lowest on a tie, and gets the free ones. With layers_needed() layers all objects are whole; with one layer this is
+/// flatten(). Ids are in the order of the objects.
 LayeredLabels layered(const Planes&, int layers);
 /// The number of layers with which layered() keeps all objects whole; max_label_layers + 1 if these are not enough.
 int layers_needed(const Planes&);
@@ -131,8 +131,8 @@ std::string overlap_note(int layers, int needed);
 struct TrainingLabels {
   Labels flat;                   // as read_pair_labels returns them
   std::optional<Labels> layers;  // the objects in layers, if they share pixels and may have several layers
-  int layers_needed = 1;         // to keep all objects whole
-  bool from_masks = false;       // of one object each, and not from a label image
+  int layers_needed = 1;         // how many layers keep all objects whole
+  bool from_masks = false;       // read from masks of one object each instead of a label image
 };
 /// Like read_pair_labels, but also with up to `layers` layers.
 TrainingLabels read_training_labels(const Pair&, int height, int width, int layers);
@@ -240,7 +240,7 @@ std::string fingerprint(const std::vector<Example>&);
 
 /// A hash of the size and the pixels of an image, independent of its file name, as 16 hexadecimal digits.
 std::string fingerprint(const Image&);
-/// The same of the image of each example.
+/// The fingerprints of the images of the examples.
 std::vector<std::string> image_fingerprints(const std::vector<Example>&);
 
 }  // namespace basin

@@ -12,14 +12,14 @@ namespace basin {
 /// with the smallest bounding box, the innermost; on a tie to the lower id. Background that reaches the image's border
 /// is not a hole.
 Labels fill_holes(const Labels&);
-/// The same for masks of their own, each by itself.
+/// The same for objects that may share pixels; the holes of each mask are filled independently.
 Planes fill_holes(const Planes&);
 
-/// What fill_holes() consists of, for labels that are larger than memory: the holes of one object after the other are
-/// filled in place, in the order of filling_order().
+/// One step of fill_holes(), for labels that are larger than memory: fill() must be called for all objects in the order
+/// of filling_order().
 class HoleFiller {
  public:
-  /// Fills the holes of an object in the labels of its bounding box, height rows that begin `stride` labels apart.
+  /// Fills the holes of an object in place, in the labels of its bounding box, whose rows begin `stride` labels apart.
   /// Returns the number of pixels that became part of it.
   int64_t fill(int32_t object, int height, int width, int32_t* labels, int64_t stride);
 

@@ -3,7 +3,7 @@
 
 namespace basin {
 
-/// Labels without the pixels that a data set says nothing about, and these pixels.
+/// Labels of a data set that leaves some pixels unlabelled, and these pixels.
 struct PartialLabels {
   Labels labels;   // 0 at pixels that are ignored
   Labels ignored;  // 1 there, otherwise 0

@@ -20,31 +20,31 @@ bool is_among_labels(const fs::path& input) {
   return is_label_folder(is_folder(path) ? path : path.parent_path());
 }
 
-/// Leaves out the inputs that are not images but labels or results, by their names or their places. Throws one sentence
-/// if nothing else is left.
+/// The inputs without those that are labels or results, judged by their names and folders. Throws one sentence if
+/// nothing is left.
 std::vector<const InputImages*> images_among(const std::vector<InputImages>& inputs,
                                              std::vector<std::string>& left_out) {
   std::vector<const InputImages*> images;
   std::vector<fs::path> among_labels;
   for (const InputImages& input : inputs) {
     if (const std::string role = role_by_name(input.input); !role.empty())
-      left_out.push_back("left out " + input.input.string() + ", because by its name it is not an image but " + role);
+      left_out.push_back("left out " + input.input.string() + ", taken for " + role + " because of its name");
     else if (is_among_labels(input.input))
       among_labels.push_back(input.input);
     else
       images.push_back(&input);
   }
   if (!among_labels.empty())
-    left_out.push_back("left out " + and_more(among_labels) + ": by the place beside a folder images " +
-                       (among_labels.size() > 1 ? "they are labels" : "these are labels"));
+    left_out.push_back("left out " + and_more(among_labels) + ", taken for labels because of a folder images beside " +
+                       (among_labels.size() > 1 ? "them" : "it"));
   if (!images.empty() || inputs.empty()) return images;
   const std::string first = inputs[0].input.string(), role = role_by_name(first);
   if (role.empty())
-    refuse(first, ": by the place beside a folder images these are labels; if they are images, rename the folder");
-  refuse(first, ": by its name it is not an image but ", role, "; if it is an image, rename it");
+    refuse(first, ": is taken for labels because of a folder images beside it; if it has images, rename the folder");
+  refuse(first, ": is taken for ", role, " because of its name; if it is an image, rename it");
 }
 
-/// Says which image is the same file as an earlier one.
+/// Finds images that are the same file as an earlier one.
 class Repeated {
  public:
   /// Links to one file are different images if their stems differ.

@@ -55,8 +55,8 @@ float divisor(PixelType type, double least, double most, const std::string& name
   }
 }
 
-/// Calls f(value), where value(pixel) is the raw value of `channel` as a model with `channels` channels takes it.
-/// Instantiated for each kind of image, so that there is one loop per kind instead of a choice per pixel.
+/// Calls f(value), where value(pixel) is the raw value of `channel` after conversion to the `channels` of the model. f
+/// is instantiated for each kind of image, so that its loop does not decide for each pixel.
 template <class F>
 void with_values(const Image& image, int channels, int channel, F f) {
   with_pixels(image.type, [&](auto zero) {

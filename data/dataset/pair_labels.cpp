@@ -29,17 +29,18 @@ Frame frame_of(const Pair& pair, int height, int width) {
 struct Masks {
   Planes planes;
   std::vector<fs::path> files;     // of each object
-  std::vector<std::string> notes;  // about masks that are no object of their own
+  std::vector<std::string> notes;  // about masks that were changed or left out
 };
 
-/// Notes that some masks, if any, are no object of their own: "2 of its masks, such as a.png, WHAT".
-void note_masks(std::vector<std::string>& notes, const std::vector<fs::path>& masks, const char* what) {
+/// Notes what reading did with some masks, if any: "2 of its masks, such as a.png, are WHAT".
+void note_masks(std::vector<std::string>& notes, const std::vector<fs::path>& masks, const std::string& what) {
+  const bool one = masks.size() == 1;
   if (!masks.empty())
-    notes.push_back(std::to_string(masks.size()) + " of its masks, such as " + masks[0].filename().string() + ", " +
-                    what);
+    notes.push_back(std::to_string(masks.size()) + " of its masks, " + (one ? "" : "such as ") +
+                    masks[0].filename().string() + (one ? ", is " : ", are ") + what);
 }
 
-/// Of several masks with the same pixels the first is kept.
+/// Keeps only the first of several masks with the same pixels.
 Masks without_repeated(Planes planes, const std::vector<fs::path>& files) {
   Masks kept;
   kept.planes.height = planes.height, kept.planes.width = planes.width;
@@ -53,7 +54,7 @@ Masks without_repeated(Planes planes, const std::vector<fs::path>& files) {
     objects.push_back(std::move(planes.objects[k]));
     kept.files.push_back(files[k]);
   }
-  note_masks(kept.notes, repeated, "repeat another one pixel by pixel and are left out");
+  note_masks(kept.notes, repeated, "identical to another one and left out");
   return kept;
 }
 
@@ -77,8 +78,8 @@ Masks read_masks(const Pair& pair, Frame frame) {
   Masks masks = without_repeated(std::move(planes), files);
   std::vector<std::string> notes;
   for (const auto& [change, of_files] : changed)
-    note_masks(notes, of_files, ("were changed: " + change).c_str());
-  note_masks(notes, empty, "contain no object");
+    note_masks(notes, of_files, "changed: " + change);
+  note_masks(notes, empty, "empty");
   masks.notes.insert(masks.notes.begin(), notes.begin(), notes.end());
   return masks;
 }
@@ -112,13 +113,13 @@ std::optional<Masks> masks_of_stack(const Pair& pair, const Frame& frame) {
   return without_repeated(std::move(*planes), names);
 }
 
-/// The notes on the masks, also on those of them that were lost.
+/// The notes on the masks, including those that were lost.
 std::vector<std::string> notes_on(const Masks& masks, const std::vector<size_t>& lost) {
   std::vector<std::string> notes = masks.notes;
   std::vector<fs::path> files;
   for (const size_t k : lost)
     files.push_back(masks.files[k]);
-  note_masks(notes, files, "lie under earlier ones with all their pixels and are lost");
+  note_masks(notes, files, "completely covered by earlier ones and lost");
   return notes;
 }
 

@@ -298,8 +298,8 @@ class Tree {
   Tree(const fs::path& root, std::vector<std::string>* left_out) : left_out_(left_out) {
     search(root, {});
     if (!label_folders_.empty())
-      note(left_out_,
-           "left out " + and_more(label_folders_) + ": by their place beside a folder images these are labels");
+      note(left_out_, "left out " + and_more(label_folders_) + ", taken for labels because of a folder images beside " +
+                          (label_folders_.size() > 1 ? "them" : "it"));
   }
   std::vector<ImageFile> images;
 
@@ -429,7 +429,7 @@ std::string describe_pairs(const std::vector<Pair>& pairs, size_t max_listed) {
   };
   const size_t n = pairs.size();
   std::string text = std::to_string(n) + (n == 1 ? " image with labels:\n" : " images with labels:\n");
-  const size_t shown = n <= max_listed + 1 ? n : max_listed;  // one more line says no more than one more pair
+  const size_t shown = n <= max_listed + 1 ? n : max_listed;  // "and 1 more" would take as much space as the pair
   for (size_t i = 0; i < shown; ++i)
     text += line(pairs[i]);
   if (shown < n) text += "  and " + std::to_string(n - shown) + " more\n";

@@ -56,9 +56,8 @@ void cut_channel(const Source&, int channel, const Placement&, CutMemory&, float
 /// Whether a sample contains pixels outside the image, or may do so.
 bool reaches_beyond(const Placement&, int height, int width);
 
-/// Gives each 8-connected piece of an object in labels [layers, size, size] a number of its own: an image that is
-/// continued by its mirror image contains objects several times, and each copy has a centre of its own. Negative ids
-/// stay.
+/// Gives each 8-connected piece of an object in labels [layers, size, size] its own number: an image that is padded by
+/// mirroring contains objects several times, and each copy has its own centre. Negative ids do not change.
 void separate_pieces(int layers, int size, CutMemory&, int32_t* ids);
 
 /// Removes objects with fewer than `min_pixels` pixels and renumbers the others to 1..n in the order of their ids.

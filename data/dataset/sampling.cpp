@@ -154,7 +154,8 @@ void Sampler::order(int64_t epoch, std::vector<int>& images) const {
   Random random(options_.seed, Purpose::order, uint32_t(epoch));
   shuffle(random, images);
   if (!weighted_) return;
-  // In a random order, images lie along a line, each as long as its weight; equidistant marks choose them.
+  // Systematic sampling: the images, in random order, divide a line into segments as long as their weights, and
+  // equidistant marks with a random start choose the images in whose segments they are.
   const double length = image_weights_.back();
   const double first = fine_uniform(random);
   std::vector<int> chosen;
@@ -164,7 +165,7 @@ void Sampler::order(int64_t epoch, std::vector<int>& images) const {
     while (int64_t(chosen.size()) < draws_ && (double(chosen.size()) + first) * length < end * double(draws_))
       chosen.push_back(image);
   }
-  while (int64_t(chosen.size()) < draws_)  // a mark that rounding moved past the end
+  while (int64_t(chosen.size()) < draws_)  // rounding may move a mark past the end
     chosen.push_back(images.back());
   shuffle(random, chosen);
   images = std::move(chosen);

@@ -54,9 +54,9 @@ int exif_orientation(const unsigned char* tiff, size_t size);
 /// added to the notes.
 Decoded as_intensities(const std::filesystem::path&, Decoded);
 
-/// Interprets the numbers as labels or masks: 0 is background. A palette matters only if its number 0 is not black and
-/// another one is, which then is the background. Pure black and white with 0 as white is inverted unless ImageJ wrote
-/// it. Lossy files are refused.
+/// Interprets the numbers as labels or masks: 0 is background. A palette matters only if its number 0 is not black but
+/// another number is, which then is the background. Pure black and white with 0 as white is inverted unless ImageJ
+/// wrote it. Lossy files are refused.
 Decoded as_labels(const std::filesystem::path&, Decoded);
 
 }  // namespace basin::raster

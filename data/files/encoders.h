@@ -21,8 +21,8 @@ std::vector<std::byte> encode_png(const Rows&);
 /// One channel, compressed by deflate.
 void write_tiff(const std::filesystem::path&, const Rows&);
 
-/// A grey image that is written tile by tile, with its lower resolutions: of each, every second pixel of every second
-/// row of the one before, down to sides of 1024 pixels.
+/// A grey image that is written tile by tile, together with lower resolutions. Each of these consists of every second
+/// pixel of every second row of the one before, until no side is longer than 1024 pixels.
 struct Pyramid {
   int height = 0, width = 0, bits = 16;  // bits: 16 or 32
   std::string description;               // as in TiffWriter::add
@@ -45,7 +45,7 @@ class TiffWriter {
 
   /// A description and a resolution in pixels per unit of length (0: unknown) are stored with the first page.
   void add(const Rows&, const std::string& description = "", double pixels_per_unit = 0);
-  /// Without it no file appears.
+  /// Without it there will be no file.
   void commit();
 
  private:

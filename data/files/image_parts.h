@@ -6,9 +6,10 @@
 
 namespace basin {
 
-/// Reads a part of an image in a TIFF file or an OME-Zarr store, without reading more strips, tiles or chunks than have
-/// pixels of it: the same pixels as those that read_image() gives. Throws like read_image(), and one sentence for what
-/// cannot be read in parts: other formats, palettes of colours, and images that are to be turned.
+/// Reads a part of an image in a TIFF file or an OME-Zarr store. Its pixels are those that read_image() gives; strips,
+/// tiles and chunks without a pixel of the part are not read. Throws like read_image(), and one sentence for what
+/// cannot be read in parts: other formats, colour palettes, and images with an orientation tag that rotates or mirrors
+/// them.
 Image read_image_part(const std::filesystem::path&, const PlaneChoice&, const PixelRect&);
 
 }  // namespace basin

@@ -184,7 +184,8 @@ double equivalent_diameter(double area) { return 2 * std::sqrt(area / std::numbe
 
 namespace {
 
-/// Which objects have a core, a pixel whose four neighbours are theirs too; the background counts as one. [count + 1]
+/// [count + 1]: which objects have a core, that is a pixel whose four neighbours belong to the same object. The
+/// background counts as an object with a core.
 std::vector<bool> with_core(const Labels& labels) {
   std::vector<bool> has(size_t(labels.count) + 1);
   has[0] = true;
@@ -197,22 +198,23 @@ std::vector<bool> with_core(const Labels& labels) {
   return has;
 }
 
-/// The pixels inside a run of rising or falling numbers in a row or a column that has a core at one end, the background
-/// included, and a core or a gentle turn at the other. Smoothing makes such runs across the border of an object;
-/// objects one pixel wide, side by side and in order, make runs that end in the middle of nowhere, at the edge of the
-/// image, or in a single step to the background. [height * width]
+/// [height * width]: the pixels inside runs of rising or falling numbers, along rows and columns, as smoothing makes
+/// across the borders of objects: one end of the run belongs to an object with a core (or to the background), the other
+/// end, too, or there the numbers turn without a single step. Objects that are one pixel wide, side by side and in
+/// order, also make runs, but these end at an object without a core, at the edge of the image, or in a single step to
+/// the background.
 std::vector<bool> inside_runs(const Labels& labels) {
   const std::vector<bool> core = with_core(labels);
   const size_t width = size_t(labels.width), none = labels.ids.size();
   std::vector<bool> inside(labels.ids.size());
   struct Run {
     size_t begin;
-    size_t waiting = 0;     // where the run before begins, if its other end counts unless this run is a step to a core
-    bool is_abrupt = true;  // begins at an edge, or behind a single step from a core
+    size_t waiting = 0;     // start of the previous run, if that is to be marked unless this run is a step to a core
+    bool is_abrupt = true;  // begins at an edge of the image, or after a single step from a core
     int direction = 0;
   };
   const auto has_core = [&](size_t i) { return bool(core[size_t(labels.ids[i])]); };
-  // Goes on to pixel i, `step` after the one before it.
+  // Continues with pixel i; the previous one is i - step.
   const auto go_on = [&](Run& run, size_t i, size_t step, bool ends) {
     const size_t last = i - step;
     const int32_t before = labels.ids[last], id = ends ? before : labels.ids[i];

@@ -70,7 +70,7 @@ size_t chosen_series(const std::vector<pugi::xml_node>& series, const PlaneChoic
   if (!wanted.empty()) refuse(name, ": --series ", wanted, " is not one of its images; it ", several);
   refuse(name, ": ", several,
          choice.offered ? "; choose one with --series, such as --series 0"
-                        : ", but one image is expected here; save the one that you mean as a file of its own");
+                        : ", but one image is expected here; save the one that you want as a separate file");
 }
 
 /// Refuses a data set whose images lie in several files.

@@ -85,7 +85,7 @@ fs::path image_group(const fs::path& store, const PlaneChoice& planes) {
   if (series.size() > max_listed) names += ", ...";
   refuse(name, ": contains ", series.size(), " images (", names, ")",
          planes.offered ? "; choose one with --series, such as --series " + series[0]
-                        : ", but one image is expected here; save the one that you mean as a store of its own");
+                        : ", but one image is expected here; save the one that you want as a separate store");
 }
 
 struct Axis {
@@ -250,7 +250,7 @@ void read_zarr_planes(const fs::path& path, const PlaneChoice& choice, const std
     plane.is_part = !whole;
     std::byte* to = plane.pixels.bytes.data();
     const bool stored = whole ? image.array.read_plane(index, to) : image.array.read_window(index, part, to);
-    if (!stored && whole) plane.notes.push_back("no pixel of the plane is stored, so all have the store's fill value");
+    if (!stored && whole) plane.notes.push_back("no pixel of the plane is stored, so all have the array's fill value");
     f(std::move(plane));
   }
 }

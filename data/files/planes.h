@@ -27,7 +27,7 @@ struct Planes {
 /// Extends runs in raster order by the pixels [begin, end), which come after theirs. Neighbouring runs become one.
 void append_run(std::vector<Planes::Run>&, int64_t begin, int64_t end);
 
-/// The objects of a label image, each with a mask of its own.
+/// The objects of a label image, each with its own mask.
 Planes masks_of(const Labels&);
 
 /// The objects with these numbers (1, 2, ...), in this order.
@@ -36,8 +36,8 @@ Planes selected(const Planes&, const std::vector<int32_t>& numbers);
 /// Resized like resized(Labels): objects that lose all their pixels are left without a run.
 Planes resized(const Planes&, int height, int width);
 
-/// One label image of all objects, numbered in their order; where two share a pixel, the first keeps it. An object that
-/// keeps no pixel is lost.
+/// One label image of all objects, numbered in their order; where two share a pixel, the first keeps it. An object
+/// without a remaining pixel is lost.
 Labels flatten(const Planes&);
 
 /// The objects that lose all their pixels in flatten(), by their index.

@@ -22,8 +22,8 @@ struct Picture {
 };
 
 /// Reads PNG, JPEG, BMP or TIFF, recognised by its first bytes, or an OME-Zarr store; for an image the chosen channels
-/// of one plane. Of TIFF and OME-Zarr a part may be read, unless its height is 0: the same pixels as in the whole
-/// image. Every error is one sentence with the file's name.
+/// of one plane. If the height of `part` is not 0, only that part of a TIFF or OME-Zarr image is read, with the same
+/// pixels as in the whole image. Every error is one sentence with the file's name.
 Picture read(const std::filesystem::path&, Purpose, const PlaneChoice& = {}, const PixelRect& part = {});
 
 /// The stack in a file: see stack_in() in stack_planes.h.
@@ -34,11 +34,11 @@ StackPlanes planes_in(const std::filesystem::path&, const PlaneChoice&);
 void read_planes(const std::filesystem::path&, const StackPlanes&, const PlaneChoice&,
                  const std::function<void(Picture)>& f);
 
-/// Whether a file contains several images that are no stack, of which the choice's series names one.
+/// Whether a file contains several independent images, one of which is chosen by the series of the choice.
 bool holds_series(const std::filesystem::path&);
 
 /// The number of images in a file, not counting reduced copies and masks: more than one only for TIFF
-/// and OME-Zarr. Of the choice only the series has an effect.
+/// and OME-Zarr. Only the series of the choice has an effect.
 int64_t count_images(const std::filesystem::path&, const PlaneChoice&);
 /// Calls f with each image in turn, interpreted as labels.
 void for_each_image(const std::filesystem::path&, const PlaneChoice&, const std::function<void(const Array&)>& f);

@@ -207,7 +207,7 @@ std::vector<int64_t> chosen_images(const Stack& s, const PlaneChoice& choice, co
     const std::string what = named ? fmt::format("(a stack of {})", to_text(shown)) : "(a stack) without named axes";
     if (!choice.offered)
       refuse(name, ": contains ", s.images, " images ", what,
-             ", but one image is expected here; save the one that you mean as a file of its own");
+             ", but one image is expected here; save the one that you want as a separate file");
     if (!named)
       refuse(name, ": contains ", s.images, " images ", what, "; choose one with --plane N, or name the axes with ",
              "--axes, such as CYX for channels");

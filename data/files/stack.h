@@ -54,8 +54,8 @@ std::vector<int> chosen_samples(const Stack&, const PlaneChoice&, const std::str
 
 /// Parses ImageJ's description of a TIFF ("ImageJ=1.53t\nimages=10\nchannels=2\n..."). `columns_per_unit` and
 /// `rows_per_unit` are the file's XResolution and YResolution; 0: unknown. A resolution per inch, and one per
-/// centimetre that is_print(), is no pixel size: ImageJ copies them from the tags for printing. None if the text is not
-/// ImageJ's.
+/// centimetre that is_print(), is not a pixel size: ImageJ copies them from the tags for printing. None if the text is
+/// not ImageJ's.
 std::optional<Stack> stack_of_imagej(const std::string& description, double columns_per_unit, double rows_per_unit);
 
 /// The size of each image of a TIFF, and the samples of a pixel, interleaved or as planes, alpha included.
@@ -79,7 +79,7 @@ std::optional<Stack> stack_of_ome(const std::string& description, const std::str
                                   const PlaneChoice& choice = {});
 
 /// Micrometres per unit of length, as ImageJ, OME-XML or OME-Zarr name it ("um", "micron", "nanometer"); 0 if it is not
-/// one of these, or an inch, which is no unit of microscopes.
+/// one of these, or if it is an inch, which is not a unit of microscopes.
 double micrometres_per(const std::string& unit);
 
 /// Removes the axes of size 1 and counts the images.

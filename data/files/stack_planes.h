@@ -24,15 +24,15 @@ struct StackPlanes {
   std::string name_of(int64_t plane) const;
 };
 
-/// The planes of a stack. Throws one sentence that begins with `name`, with the options that settle it, if an open axis
-/// other than C is neither T nor Z, and if the choice does not fit the stack.
+/// The planes of a stack. Throws one sentence that begins with `name` if the choice does not fit the stack, or if it
+/// leaves an axis open that is not T, Z or C; the sentence then names the options that determine it.
 StackPlanes planes_of(const Stack&, const PlaneChoice&, const std::string& name);
 
 /// The indices in the file of the channels of one plane, as chosen_images gives them.
 std::vector<int64_t> images_of_plane(const StackPlanes&, int64_t plane, const PlaneChoice&, const std::string& name);
 
-/// The stack in a file, of which `choice` names the series and the axes. Of a format without stacks a single image of
-/// unknown size.
+/// The stack in a file, with the series and the axes of `choice`. For formats without stacks a single image of unknown
+/// size.
 Stack stack_in(const std::filesystem::path&, const PlaneChoice& choice);
 
 /// The planes of a file: one unless it is a TIFF or an OME-Zarr store with several images. Throws like read_image.

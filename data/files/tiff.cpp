@@ -93,7 +93,8 @@ class Reader {
     return TIFFGetField(tiff_.handle, TIFFTAG_IMAGEDESCRIPTION, &text) && text ? text : "";
   }
 
-  /// Of a file with several images of an OME data set, keeps those of the chosen one, in the order of its axes.
+  /// If the file contains several images of an OME data set, keeps the planes of the chosen one, in the order of its
+  /// axes.
   void keep_series(const PlaneChoice& choice) {
     const std::string description = description_of(entries_[0]);
     const int64_t several = count_ome_series(description);

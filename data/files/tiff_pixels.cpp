@@ -60,14 +60,14 @@ ElementType element_type(const TiffLayout& l, const std::string& name) {
       "), which is not supported; supported are integers and floats of 8 to 64 bits, and unsigned integers of 1 to 31");
 }
 
-/// An entry of the current directory as the file has it.
+/// An entry of the current directory, as it is stored in the file.
 struct DirectoryEntry {
   uint64_t count = 0;  // of its values; 0: there is no such entry
   uint64_t value = 0;  // if it is a single one of 16 or 32 bits
 };
 
-/// The entry of a tag, for what libtiff hides: it drops tags that a compression does not define, and appends zeros to
-/// lists that are too short.
+/// Reads the entry of a tag from the file, because libtiff does not show all of it: it drops tags that a compression
+/// does not define, and appends zeros to lists that are too short.
 DirectoryEntry entry_of(TIFF* tiff, const fs::path& path, uint16_t tag) {
   const bool big = TIFFIsBigTIFF(tiff), reversed = TIFFIsBigEndian(tiff);
   const auto number = [&](const unsigned char* from, int bytes) {
@@ -90,8 +90,7 @@ DirectoryEntry entry_of(TIFF* tiff, const fs::path& path, uint16_t tag) {
   return {};
 }
 
-/// Refuses a predictor that belongs to a compression for which TIFF defines none: some programs undo it, others, like
-/// libtiff, do not.
+/// Refuses a predictor for a compression that has none in TIFF: some programs undo it, others, like libtiff, do not.
 void check_predictor(TIFF* tiff, const TiffLayout& l, const fs::path& path) {
   const TIFFField* const field = TIFFFindField(tiff, TIFFTAG_PREDICTOR, TIFF_ANY);
   if (field && !TIFFFieldPassCount(field)) return;  // libtiff undoes it
@@ -204,14 +203,14 @@ constexpr uint64_t max_bytes_of_chunk = uint64_t(256) << 20;  // unpacked, when 
 
 std::string chunks_text(uint32_t count, bool tiled) { return std::to_string(count) + (tiled ? " tiles" : " strips"); }
 
-/// Whether the file holds the pixels of a strip or a tile. GDAL and tifffile leave out empty ones, with 0 as their
-/// place and as their size.
+/// Whether the file contains the pixels of a strip or a tile. GDAL and tifffile leave out empty ones and store 0 as
+/// their offset and size.
 bool is_stored(TIFF* tiff, const TiffLayout& l, uint32_t number, const std::string& name) {
-  if (l.compression == COMPRESSION_OJPEG) return true;  // whose pixels may have their place in other tags
+  if (l.compression == COMPRESSION_OJPEG) return true;  // the offset of its pixels may be in other tags
   const bool placed = TIFFGetStrileOffset(tiff, number) != 0, sized = TIFFGetStrileByteCount(tiff, number) != 0;
   if (placed != sized)
     refuse(name, ": is a truncated or damaged TIFF file (its ", TIFFIsTiled(tiff) ? "tile " : "strip ", number, " has ",
-           placed ? "no size" : "no place", ")");
+           placed ? "no size" : "no offset", ")");
   return placed;
 }
 
@@ -227,7 +226,7 @@ bool note_missing(TIFF* tiff, const TiffLayout& l, const fs::path& path, std::ve
   if (missing == 0) return false;
   const DirectoryEntry places = entry_of(tiff, path, tiled ? TIFFTAG_TILEOFFSETS : TIFFTAG_STRIPOFFSETS);
   const uint64_t rows = entry_of(tiff, path, TIFFTAG_ROWSPERSTRIP).value;
-  const bool single = !tiled && !l.has_planes() && (rows == 0 || rows >= l.height);  // which libtiff may divide
+  const bool single = !tiled && !l.has_planes() && (rows == 0 || rows >= l.height);  // libtiff may divide that strip
   if (places.count < (single ? 1 : all))
     refuse(name, ": is a truncated or damaged TIFF file (it lists ", places.count, " of its ", chunks_text(all, tiled),
            ")");

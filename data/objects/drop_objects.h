@@ -16,7 +16,7 @@ struct ObjectFilter {
   bool does_anything() const { return min_size > 1 || max_size > 0 || exclude_edges || fill_holes; }
 };
 
-/// The number of dropped objects by reason. One that has several counts for the first.
+/// The number of dropped objects by reason; an object with several reasons is counted for the first.
 struct Dropped {
   int64_t at_edge = 0, too_small = 0, too_large = 0;
 

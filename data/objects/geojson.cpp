@@ -35,7 +35,7 @@ void append(std::string& text, const Polygon& polygon) {
   text += ']';
 }
 
-/// `place`: null if the image is no stack.
+/// `place`: null if the image is not a stack.
 void append(std::string& text, const std::vector<Polygon>& object, const ObjectPlace* place) {
   if (object.size() == 1) {
     text += "{\"type\":\"Polygon\",\"coordinates\":";

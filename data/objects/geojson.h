@@ -9,10 +9,9 @@ namespace basin {
 
 /// A GeoJSON FeatureCollection (RFC 7946) of outlines, as QuPath imports it: one feature for each object, a Polygon
 /// with its holes or a MultiPolygon, in pixels from the image's upper left corner. Its properties are objectType
-/// "detection", the label as name, and the other columns of its table as measurements. The geometry of an object of a
-/// stack
-/// (`places`) has the member "plane" with its indices from 0, as in files of QuPath. Written part by part under a
-/// temporary name, and renamed by commit().
+/// "detection", the label as name, and the other columns of its table as measurements. In a stack (`places`) the
+/// geometry of an object has the member "plane" with its indices from 0, as in QuPath's files. Written part by part
+/// under a temporary name, and renamed by commit().
 class GeoJson {
  public:
   explicit GeoJson(const std::filesystem::path&, ObjectPlaces places = {});

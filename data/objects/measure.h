@@ -35,16 +35,16 @@ struct Measurements {
   std::vector<double> foreground;    // mean foreground probability; empty if there is none
 };
 
-/// Which part of an image labels are: that from pixel (y, x) on, of an image of height x width pixels. A height of 0:
-/// they are the whole image.
+/// The position of labels of a part of an image of height x width pixels: their first pixel is (y, x). A height of 0:
+/// they are those of the whole image.
 struct ImagePart {
   int y = 0, x = 0, height = 0, width = 0;
 };
 
-/// Measures all objects. `image`, if not null, and `foreground`, if not empty, have the labels' size. Rows of pixels
-/// are collected per object in one pass over the labels, and each object is then measured by one thread: the same for
-/// any number of threads. Objects that lie as a whole in a part of an image have the measurements that they have in the
-/// whole image, to the bit.
+/// Measures all objects. `image`, if not null, and `foreground`, if not empty, have the labels' size. One pass over the
+/// labels collects the rows of pixels of each object, and one thread then measures the object, so that results do not
+/// depend on the number of threads. Objects that are completely inside a part of an image have the same bits there as
+/// in the whole image.
 ///
 /// Perimeter (Benkrid and Crookes 2000, as in regionprops): border pixels are those with one of 4 neighbours outside
 /// the object; each counts 1, sqrt 2 or (1 + sqrt 2) / 2, according to how many of its neighbours are border pixels.

@@ -23,7 +23,7 @@ constexpr std::array<Corner, 4> steps{{{1, 0}, {0, 1}, {-1, 0}, {0, -1}}};  // r
 
 /// Follows a border from the upper edge of pixel (y, x) to the right, the piece on its right-hand side. At a corner
 /// where two pixels of the piece meet diagonally it goes on to the other pixel: a hole that touches the outer border
-/// there gets a ring of its own. `seen` marks the pixels whose upper edges were passed. `origin` is added to corners.
+/// there gets its own ring. `seen` marks the pixels whose upper edges were passed. `origin` is added to corners.
 Ring follow(const Pieces& pieces, int y, int x, const Corner& origin, std::vector<uint8_t>& seen) {
   const int32_t piece = pieces.at(y, x);
   Ring ring;

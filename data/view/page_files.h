@@ -4,12 +4,12 @@
 
 namespace basin {
 
-/// A file of the page, as it lies in data/view/page.
+/// A file of data/view/page.
 struct PageFile {
   std::string_view name, text;
 };
 
-/// The files of the page, which the build puts into the program.
+/// The files of the page, which the build embeds in the program.
 const std::vector<PageFile>& page_files();
 
 }  // namespace basin

@@ -19,9 +19,9 @@ struct ViewImage {
   ObjectTable table;  // a row for each object, its number in the first column; numbers that are not finite are left out
 };
 
-/// A folder with a page to look through images and their objects. The page, index.html, is opened as a file; it needs
-/// no server and no network. The folder is written under a temporary name beside its own, and takes its place when it
-/// is complete; without commit() nothing is changed.
+/// A folder with a page for looking through images and their objects. The page, index.html, is opened as a file and
+/// needs no server and no network. The folder is written under a temporary name beside the final one, and
+/// renamed by commit(); without commit() nothing changes.
 class ViewFolder {
  public:
   explicit ViewFolder(std::filesystem::path);

@@ -30,7 +30,7 @@ Convolution::Convolution(const Exec& exec, const Tensor& x, const Tensor& out, c
   if (exec.device == Device::cuda && dense(x) && dense(out)) library_ = Library::cudnn;
 }
 
-/// Calls f with maps in this layout, then has what it wrote there in `maps`. `adds`: f adds to what is there.
+/// Calls f with maps in this layout, and copies the result to `maps` if these have another. `adds`: f adds to `maps`.
 template <class F>
 void Convolution::write(const Tensor& maps, Layout layout, bool adds, const F& f) const {
   if (maps.layout() == layout) return f(maps);

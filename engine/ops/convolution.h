@@ -1,5 +1,5 @@
 #pragma once
-// What the convolutions of engine/ops/conv.h share.
+// Shared by the convolutions of engine/ops/conv.h.
 #include "engine/params.h"
 #include "engine/tape.h"
 #include "kernels/conv/conv.h"
@@ -12,9 +12,9 @@ inline kernels::ConvGeometry same_geometry(const Tensor& weight) {
 }
 
 /// A convolution between maps of these layouts: by oneDNN or cuDNN where they are supported, otherwise by the plain
-/// kernels. x is convolved with the input channels of the weight from `first` on. oneDNN needs blocked maps: where only
-/// one of the two is blocked, it works on a blocked copy of the other. It also reads an x of up to 3 plain channels, as
-/// the first layer of a network has; for the gradients of such an x it has only its reference kernel.
+/// kernels. x is convolved with the input channels of the weight from `first` on. oneDNN needs blocked maps: if only x
+/// or only the result is blocked, a blocked copy of the other is used. oneDNN can also read an x of up to 3 plain
+/// channels, as in the first layer of a network, but for the gradient of such an x it has only its reference kernel.
 class Convolution {
  public:
   Convolution(const Exec&, const Tensor& x, const Tensor& out, const kernels::ConvGeometry&);
@@ -22,7 +22,7 @@ class Convolution {
   /// `bias` may be empty.
   void forward(const Tensor& x, const Tensor& weight, int first, const Tensor& bias, const kernels::ConvEpilogue&,
                const Tensor& out) const;
-  /// d_weight is added to, d_x overwritten.
+  /// backward_weight adds to d_weight; backward_data overwrites d_x.
   void backward_weight(const Tensor& x, const Tensor& d_out, const Tensor& d_weight, int first) const;
   void backward_data(const Tensor& weight, int first, const Tensor& d_out, const Tensor& d_x) const;
 

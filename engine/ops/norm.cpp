@@ -28,7 +28,7 @@ kernels::NormGradient<X> gradient_to(const GradientSink& d_x, const NormParamete
   return {d_x.tensor().features<X>(), p.gamma.gradient.data<T>(), p.beta.gradient.data<T>()};
 }
 
-/// On a training tape the statistics of the batch, with which the running ones are updated; on an evaluating tape the
+/// On a training tape the statistics of the batch, which also update the running statistics; on an evaluating tape the
 /// running statistics.
 Tensor statistics_for(Tape& tape, const Var& x, const NormParameters& p) {
   BASIN_CHECK(tape.training() || x.node < 0, "running statistics have no gradient");
@@ -47,7 +47,7 @@ Tensor statistics_for(Tape& tape, const Var& x, const NormParameters& p) {
   return stats;
 }
 
-/// relu(mask batch norm(x) + residual): all but the normalisation may be missing. Keeps `mask`.
+/// relu(mask batch norm(x) + residual). The ReLU, the mask and the residual are optional. Keeps `mask`.
 Var norm_tail(Tape& tape, const Var& x, const NormParameters& p, const Var& residual, const Tensor& mask, bool relu) {
   const Tensor stats = statistics_for(tape, x, p);
   const auto tail_of = [relu, mask]<class X>(const Tensor& added, X) {
@@ -68,7 +68,7 @@ Var norm_tail(Tape& tape, const Var& x, const NormParameters& p, const Var& resi
                                        const bool added = residual.value.shape().rank() > 0;
                                        std::optional<GradientSink> d_residual;
                                        if (added) d_residual.emplace(tape, residual, d_out);
-                                       // Not in place if there is a residual: d_out is its gradient.
+                                       // In place only without a residual, whose gradient is d_out.
                                        std::optional<GradientSink> d_x;
                                        added ? d_x.emplace(tape, x) : d_x.emplace(tape, x, d_out);
                                        with_map(d_out.dtype(), [&]<class X>(X) {

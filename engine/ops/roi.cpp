@@ -23,7 +23,7 @@ int sheet_side(int n) {
       if (k * unit >= n) return k * unit;
 }
 
-/// Lays the regions out in rows, the highest first, and sets the size of the sheet.
+/// Arranges the regions in rows, highest regions first, and sets the size of the sheet.
 void lay_out(RoiList& list) {
   std::vector<int> order(list.regions.size());
   std::iota(order.begin(), order.end(), 0);

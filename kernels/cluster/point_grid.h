@@ -115,7 +115,7 @@ class PointGrid {
   /// fits() must hold for it. view().n counts all points. Masked points come last and have the key `keys`, or 2 `keys`
   /// if there are labels.
   PointGrid(const Exec&, View<const T, 2> points, double eps, const MaskedPoints&, View<const int32_t, 1> labels = {});
-  /// Whether the number of cells of a box is small enough for a table beside n points.
+  /// Whether a box has so few cells that a table of them is small compared with n points.
   static bool fits(const Bounds& box, double eps, int64_t n);
 
   GridView<T> view() const;

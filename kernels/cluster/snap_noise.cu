@@ -46,8 +46,8 @@ struct Nearest {
   }
 };
 
-/// Searches row by row away from a noise point's own row, and in each row away from its own column, as long as a nearer
-/// point may be found. Empty rows cost two look-ups.
+/// Searches for the nearest points of a noise point: row by row, starting with the point's own row, and in each row
+/// starting with its own column, until no nearer point can be found. An empty row costs two look-ups.
 template <class T>
 struct Snap {
   GridView<T> grid;
@@ -154,7 +154,8 @@ template <class T>
 void snap_to_majority(const Exec& exec, View<const T, 2> points, View<int32_t, 1> labels) {
   const Bounds b = bounds_of(exec, points);
   const double width = b.x_max / 2 - b.x_min / 2, height = b.y_max / 2 - b.y_min / 2;
-  // Cells with a few points each if points were spread evenly; then smaller until that holds for the actual points.
+  // The first size gives cells with a few points each if points are spread evenly. Otherwise cells are made smaller
+  // until they have few points.
   double eps = 4 * std::max(std::sqrt(width) * std::sqrt(height), std::max(width, height) / points.dim[0]);
   eps /= std::sqrt(double(points.dim[0]));
   std::optional<PointGrid<T>> sorted;

@@ -8,12 +8,12 @@
 
 namespace basin::kernels {
 
-/// What becomes of noise points (label < 0):
-///   none      they stay noise
-///   majority  each takes the most frequent label among its 5 nearest points that are not noise: of fewer, where fewer
-///             exist; of equally frequent ones the smallest. If all points are noise they stay so
-///   omnipose  as in Omnipose's code: each takes the label of the first that is not noise among the 5
-///             points nearest to it, if that is nearer than eps, and otherwise stays noise
+/// The rule for noise points (label < 0):
+///   none      They stay noise.
+///   majority  Each gets the most frequent label of the 5 nearest points that are not noise, or of all such points if
+///             there are fewer; of equally frequent labels the smallest. If all points are noise, they stay noise.
+///   omnipose  As in Omnipose's code: each gets the label of the nearest point that is not noise among its 5 nearest
+///             points, if that is nearer than eps; otherwise it stays noise.
 enum class NoiseRule { none, majority, omnipose };
 inline constexpr std::pair<NoiseRule, const char*> noise_rules[] = {
     {NoiseRule::none, "none"}, {NoiseRule::majority, "majority"}, {NoiseRule::omnipose, "omnipose"}};

@@ -50,8 +50,7 @@ struct ConvBackwardData {
       for (int o = 0; o < d_out.c; ++o)
         for (int v = 0; v < g.kernel_h; ++v)
           for (int u = 0; u < g.kernel_w; ++u) {
-            // The output pixel in which this tap multiplies this pixel, if there is one, is at a multiple of the
-            // stride.
+            // This tap multiplies this pixel only if the position of the output pixel is a multiple of the stride.
             const int down = y + g.top - v * g.dilation, right = at.x + g.left - u * g.dilation;
             const int yy = down / g.stride, xx = right / g.stride;
             if (down >= 0 && right >= 0 && down == yy * g.stride && right == xx * g.stride && yy < d_out.h &&

@@ -44,10 +44,10 @@ struct ConvEpilogue {
 template <class T>
 void conv_plain(const Exec&, FeatureView<const T> x, ConvWeight<const T> weight, View<const T, 1> bias,
                 const ConvEpilogue&, FeatureView<T> out);
-/// d_x is overwritten.
+/// Overwrites d_x.
 template <class T>
 void conv_plain_backward_data(const Exec&, ConvWeight<const T> weight, FeatureView<const T> d_out, FeatureView<T> d_x);
-/// d_weight is added to. Same bits at any thread count.
+/// Adds to d_weight. Same bits at any thread count.
 template <class T>
 void conv_plain_backward_weight(const Exec&, FeatureView<const T> x, FeatureView<const T> d_out,
                                 ConvWeight<T> d_weight);

@@ -52,32 +52,32 @@ using ConvAlgorithms = std::map<ConvKey, ConvAlgorithm>;
 /// The choices for one GPU. Entries are small and never evicted. Not thread-safe.
 class ConvAlgorithmCache {
  public:
-  /// The choice for `key`, the same at every call: the one that was handed in, if `works(choice)`, otherwise the result
-  /// of `measure()`. If that throws, nothing is stored.
+  /// The choice for `key`, the same at every call: the restored one if there is one and `works(choice)`, otherwise the
+  /// result of `measure()`. If that throws, nothing is stored.
   template <class Works, class Measure>
   ConvAlgorithm get(const ConvKey& key, const Works& works, const Measure& measure) {
     if (const auto at = made_.find(key); at != made_.end()) return at->second;
-    const auto given = given_.find(key);
-    const ConvAlgorithm choice = given != given_.end() && works(given->second) ? given->second : measure();
+    const auto restored = restored_.find(key);
+    const ConvAlgorithm choice = restored != restored_.end() && works(restored->second) ? restored->second : measure();
     return made_[key] = choice;
   }
 
-  /// All choices, including those that were handed in and not used yet.
+  /// All choices, including restored ones that have not been used yet.
   ConvAlgorithms choices() const {
     ConvAlgorithms all = made_;
-    all.insert(given_.begin(), given_.end());
+    all.insert(restored_.begin(), restored_.end());
     return all;
   }
 
   /// Replaces all choices by these, except those made with another version of cuDNN.
-  void hand_in(ConvAlgorithms choices, int cudnn) {
+  void restore(ConvAlgorithms choices, int cudnn) {
     std::erase_if(choices, [&](const auto& c) { return c.second.cudnn != cudnn; });
     made_.clear();
-    given_ = std::move(choices);
+    restored_ = std::move(choices);
   }
 
  private:
-  ConvAlgorithms made_, given_;
+  ConvAlgorithms made_, restored_;
 };
 
 /// The process-wide cache, for the current GPU.

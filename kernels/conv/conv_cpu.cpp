@@ -11,7 +11,7 @@
 namespace basin::kernels {
 namespace {
 
-/// Rewrites a dilated kernel of one row or one column as one of one column without dilation.
+/// Rewrites a convolution with a dilated kernel of one row or one column as one without dilation, see conv_cpu.h.
 class Undilated {
  public:
   explicit Undilated(const ConvGeometry& g) : d_(g.dilation), along_rows_(g.kernel_w == 1) {
@@ -20,7 +20,7 @@ class Undilated {
                g == ConvGeometry::same(g.kernel_h, g.kernel_w, d_);
   }
   bool applies() const { return applies_; }
-  /// The rows and columns to add so that their number is a multiple of the dilation, and at least `least` times it.
+  /// The rows or columns to add so that there are at least `least` times the dilation, and a multiple of it.
   template <class T>
   Margin margin(const FeatureView<T>& maps, int least = 1) const {
     if (!applies_) return {};
@@ -38,7 +38,7 @@ class Undilated {
   int slices(const FeatureView<T>& maps) const {
     return applies_ && !along_rows_ ? maps.h : 1;
   }
-  /// The same memory: the values of a row become those of a column.
+  /// The same weight without dilation; a row becomes a column. The memory is the same.
   template <class T>
   ConvWeight<T> weight(ConvWeight<T> w) const {
     if (!applies_) return w;
@@ -53,14 +53,14 @@ class Undilated {
   bool along_rows_, applies_;
 };
 
-/// Whether our kernel is to be used for a convolution between these maps, x and out.
+/// Whether our own Winograd kernel should compute a convolution between the maps x and out.
 template <class X, class Out, class W>
 bool takes_winograd(const X& x, const ConvWeight<W>& weight, const Out& out) {
   const bool onednn_is_as_fast = onednn_has_winograd(x.block) && weight.geometry == ConvGeometry::same(3, 3);
   return winograd_applies(weight.geometry, x.block, out.block, x.c, out.c) && !onednn_is_as_fast;
 }
 
-/// Maps x and a weight with as many input channels as x has lanes.
+/// Maps x and a weight whose padding lanes count as input channels; their weights are 0.
 template <class T, class W>
 class WholeBlocks {
  public:
@@ -79,7 +79,7 @@ class WholeBlocks {
   }
   const FeatureView<T>& x() const { return x_; }
   const ConvWeight<W>& weight() const { return weight_; }
-  /// Adds the gradient to that of the weight.
+  /// Adds the gradient, without the padding lanes, to that of the original weight.
   void add_to(const ConvWeight<float>& w) const {
     if (!needed_) return;
     for_each_part(w, [](const float* mine, float* theirs, size_t n) {

@@ -14,10 +14,10 @@ namespace basin::kernels {
 template <class T>
 void conv_cpu(const Exec&, FeatureView<const T> x, ConvWeight<const float> weight, View<const float, 1> bias,
               const ConvEpilogue&, FeatureView<T> out);
-/// d_x is overwritten.
+/// Overwrites d_x.
 void conv_cpu_backward_data(const Exec&, ConvWeight<const float> weight, FeatureView<const float> d_out,
                             FeatureView<float> d_x);
-/// d_weight is added to.
+/// Adds to d_weight.
 void conv_cpu_backward_weight(const Exec&, FeatureView<const float> x, FeatureView<const float> d_out,
                               ConvWeight<float> d_weight);
 

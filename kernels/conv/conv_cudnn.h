@@ -10,9 +10,9 @@
 // padding: for others, x is copied into larger maps of zeros, or its gradient out of them. The first call for a shape
 // measures cuDNN's algorithms on the GPU and keeps the fastest; with exec.deterministic the lowest-numbered
 // deterministic one. This first call must not be captured in a graph; later calls may. The choices are cached in
-// conv_algorithm_cache() (kernels/conv/conv_algorithms.h), or come from there if they were handed in. Other cuDNN
-// objects are created once per shape; the 4096 most recently used shapes are cached. Not thread-safe. Throws if shapes
-// do not match (check_convolution), and always in a build without CUDA.
+// conv_algorithm_cache() (kernels/conv/conv_algorithms.h), which may also contain choices restored from a file. Other
+// cuDNN objects are created once per shape; the 4096 most recently used shapes are cached. Not thread-safe. Throws if
+// shapes do not match (check_convolution), and always in a build without CUDA.
 
 namespace basin::kernels {
 
@@ -20,11 +20,11 @@ namespace basin::kernels {
 template <class X>
 void conv_cudnn(const Exec&, FeatureView<const X> x, ConvWeight<const float> weight, View<const float, 1> bias,
                 const ConvEpilogue&, FeatureView<X> out);
-/// d_x is overwritten.
+/// Overwrites d_x.
 template <class X>
 void conv_cudnn_backward_data(const Exec&, ConvWeight<const float> weight, FeatureView<const X> d_out,
                               FeatureView<X> d_x);
-/// d_weight is added to.
+/// Adds to d_weight.
 template <class X>
 void conv_cudnn_backward_weight(const Exec&, FeatureView<const X> x, FeatureView<const X> d_out,
                                 ConvWeight<float> d_weight);

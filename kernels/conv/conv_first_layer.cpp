@@ -55,7 +55,7 @@ struct Band {
           sum[v * K + u] += value(v, at * stride + u - padding) * d;
     };
     const auto checked = [&](int v, int at) { return source[v] && at >= 0 && at < x.w ? source[v][at] : 0.f; };
-    // From `first` to before `last` all taps lie within the row.
+    // For pixels [first, last) all taps lie within the row.
     const int room = x.w - K + padding, width = d_out.w;
     const int first = inside ? std::min((padding + stride - 1) / stride, width) : width;
     const int last = std::clamp(room < 0 ? 0 : room / stride + 1, first, width);

@@ -11,8 +11,8 @@ namespace {
 
 constexpr int max_channels = 8, patch = 2 * 2;
 
-/// One row of d_out: the 2x2 pixels of d_x over each of its pixels are computed as a product of matrices, whose columns
-/// are [channel of d_x][v][u], and then written row by row.
+/// Processes one row of d_out: a product of matrices with columns [channel of d_x][v][u] gives the 2x2 pixels of d_x of
+/// each pixel, which are then written row by row.
 template <int Block>
 struct RowOfPatches {
   static constexpr int at_once = 8;  // pixels

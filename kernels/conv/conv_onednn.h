@@ -26,10 +26,10 @@ std::string onednn_version();
 template <class T>
 void conv_onednn(const Exec&, FeatureView<const T> x, ConvWeight<const float> weight, View<const float, 1> bias,
                  const ConvEpilogue&, FeatureView<T> out, int slices = 1);
-/// d_x is overwritten.
+/// Overwrites d_x.
 void conv_onednn_backward_data(const Exec&, ConvWeight<const float> weight, FeatureView<const float> d_out,
                                FeatureView<float> d_x, int slices = 1);
-/// d_weight is added to.
+/// Adds to d_weight.
 void conv_onednn_backward_weight(const Exec&, FeatureView<const float> x, FeatureView<const float> d_out,
                                  ConvWeight<float> d_weight, int slices = 1);
 

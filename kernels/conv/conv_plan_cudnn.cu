@@ -108,7 +108,7 @@ class Plan {
                                                       dilation_w, CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
     set_math(p_.bf16 ? CUDNN_TENSOR_OP_MATH : key.tf32 ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH);
   }
-  /// With the algorithm to run.
+  /// A plan that runs this algorithm.
   Plan(int gpu, const ConvKey& key, const ConvAlgorithm& choice) : Plan(gpu, key) {
     algorithm_ = choice.algorithm, workspace_ = size_t(choice.workspace);
     set_math(cudnnMathType_t(choice.math));
@@ -138,7 +138,7 @@ class Plan {
     }
   }
 
-  /// Whether cuDNN offers this algorithm on this GPU: it may have been chosen on another one.
+  /// Whether cuDNN offers this algorithm, which may have been chosen on another GPU, on this one.
   bool offers(const ConvAlgorithm& c) {
     size_t needed = 0;
     return c.algorithm < algorithms_of(p_.pass) && c.math <= CUDNN_FMA_MATH && is_allowed(c.math, key_) &&

@@ -13,8 +13,8 @@ CudnnVersions cudnn_versions();
 
 /// Runs one pass. forward: out = beta out + the convolution of x. backward_data: the same for x, from out.
 /// backward_weight: for the weight, from x and out. Sums are float32 and rounded once, when they are stored. The
-/// algorithm is the one in conv_algorithm_cache(); one that was handed in there is used if cuDNN offers it on this GPU
-/// within its recorded workspace size. Throws if the padding of the problem is not symmetric.
+/// algorithm is the one in conv_algorithm_cache(); a restored one is used if cuDNN offers it on this GPU with at most
+/// the recorded workspace size. Throws if the padding of the problem is not symmetric.
 void run_cudnn(const Exec&, const ConvProblem&, void* x, void* weight, void* out, float beta);
 
 }  // namespace basin::kernels

@@ -22,7 +22,8 @@ memory::format_tag tag_of(int block, int channels, const OneDnnProblem& k) {
   const bool flat = k.slices == 1;
   if (k.bf16 && block == channels) return flat ? tag::nhwc : tag::ndhwc;
   if (block == 1) return flat ? tag::nchw : tag::ncdhw;
-  // Not nhwc if that is the same memory: a single nhwc among blocked maps leaves only oneDNN's reference convolution.
+  // These maps are called blocked even if they have one block only and could be called nhwc: for nhwc maps together
+  // with blocked ones oneDNN has only its reference convolution.
   if (block == 8) return flat ? tag::nChw8c : tag::nCdhw8c;
   if (block == 16) return flat ? tag::nChw16c : tag::nCdhw16c;
   BASIN_CHECK(block == channels, "block ", block);
@@ -196,7 +197,7 @@ bool OneDnnPlan::make(const OneDnnProblem& key, algorithm a) {
     if (key.relu) post.append_eltwise(1.f, algorithm::eltwise_relu, 0.f, 0.f);
 #endif
     attr.set_post_ops(post);
-    // For inference Winograd's weights are transformed beforehand; not every part of a weight can be.
+    // For inference, weights are transformed beforehand. oneDNN cannot do this for every part of a weight.
     Forward pd;
     dnnl::reorder::primitive_desc reorder;
     for (const prop_kind kind : {prop_kind::forward_inference, prop_kind::forward_training}) {

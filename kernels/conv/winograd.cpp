@@ -58,7 +58,7 @@ struct Division {
   template <class Tiles>
   Division(const Tiles& tiles, int in_lanes, int out_lanes, int groups, int rows) {
     const int threads = omp_get_max_threads();
-    // All transformed weights are read for each block: the more there are, the larger it should be.
+    // Each block of tiles reads all transformed weights, so that with more weights it should have more tiles.
     const int least = Tiles::frequencies == reach ? 48 : tiles.parts() == 1 ? 24 : 96;
     const int fit = std::clamp(tiles_that_fit(Tiles::frequencies, in_lanes + out_lanes), least, 2 * least);
     blocks = int((tiles.count() + fit - 1) / fit);
@@ -69,7 +69,7 @@ struct Division {
   }
 };
 
-/// Some tiles of the convolution.
+/// Computes the output of one block of tiles for one slab of the groups of output channels.
 template <class Tiles, int Block, int Rows>
 struct Forward {
   static constexpr int frequencies = Tiles::frequencies;
@@ -108,7 +108,7 @@ struct Forward {
     }
   }
 
-  /// The products of one frequency for groups [first, last) of the outputs, added to those of the parts before.
+  /// The products of one frequency for groups [first, last) of the outputs, added to those of earlier parts.
   void multiply_groups(int part, int f, int count, int first, int last, float* inputs, float* products) const {
     const int rows = rounded_up(count, Rows);
     const int64_t weight_stride = padded(int64_t(in_lanes()) * out.groups() * Block);

@@ -8,8 +8,8 @@
 namespace basin::kernels {
 namespace {
 
-/// The gradient of the taps of one part of the kernel, from a share of the tiles, in the domain of the products:
-/// partial[share][f][output][input]. A task is a share, for a slab of the groups of output channels.
+/// The gradient of the taps of one part of the kernel in the domain of the products, summed over one share of the
+/// tiles: partial[share][f][output][input]. A task is one share and one slab of the groups of output channels.
 template <class Tiles, int Block, int Rows>
 struct BackwardWeight {
   static constexpr int frequencies = Tiles::frequencies;
@@ -93,7 +93,7 @@ void run_backward_weight(const Exec& exec, FeatureView<const float> x, FeatureVi
   constexpr int rows = Block == 8 ? 4 : 8;
   const int in_lanes = x.groups() * Block, out_lanes = d_out.groups() * Block;
   const Tiles tiles(d_out, d_weight.geometry);
-  // The order of the sums depends on the shares, so they are a function of the problem alone.
+  // The order of the sums depends on the shares, so these must not depend on the number of threads.
   const int shares = int(std::clamp<int64_t>(tiles.count() / 128, 1, 16));
   const int at_once = int(std::min<int64_t>((tiles.count() + shares - 1) / shares,
                                             std::max(128, tiles_that_fit(Tiles::frequencies, in_lanes + out_lanes))));

@@ -6,8 +6,8 @@ namespace basin::kernels {
 namespace {
 
 /// F(4, 3): tiles of 4 outputs along one axis, for kernels of 3x1 and 1x3 taps with any dilation d and the padding that
-/// keeps the size of the image. The outputs of a tile are d pixels apart, as the taps are: pixels whose distance is not
-/// a multiple of d do not meet. Functions as those of SquareTiles.
+/// keeps the size of the image. Like the taps, the outputs of a tile are d pixels apart, because only pixels at
+/// multiples of d from each other interact. The functions are those of SquareTiles.
 class LineTiles {
  public:
   static constexpr int frequencies = reach;
@@ -27,7 +27,7 @@ class LineTiles {
   struct Place {
     int image, y, x, position;
   };
-  /// Tiles are numbered as the pixels at which they start.
+  /// Tiles are numbered in the order of the pixels at which they start.
   Place place(int64_t tile) const {
     const int image = int(tile / (int64_t(along_) * across())), in_image = int(tile % (int64_t(along_) * across()));
     const int k = vertical_ ? in_image / w_ : in_image % along_;

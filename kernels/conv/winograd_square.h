@@ -5,8 +5,8 @@
 namespace basin::kernels {
 namespace {
 
-/// The transform of the rows of a square [In][In], then of its columns. read(i, row) gives row i of the square;
-/// write(j, column) takes column j of the result.
+/// Transforms the rows of a square [In][In], then its columns. read(i, row) reads row i of the square; write(j, column)
+/// stores column j of the result.
 template <class V, int In, int Out, class Read, class Write>
 void transform_square(void (&transform)(const V (&)[In], V (&)[Out]), const Read& read, const Write& write) {
   V half[In][Out];
@@ -28,7 +28,7 @@ void transform_square(void (&transform)(const V (&)[In], V (&)[Out]), const Read
 }
 
 /// F(4x4, 3x3): tiles of 4x4 outputs of maps, numbered row by row, for square kernels of odd sizes and the padding that
-/// keeps the size of the image. A kernel is a sum of 3x3 ones, its parts, whose taps beyond the last of it are 0.
+/// keeps the size of the image. A kernel is cut into parts of 3x3 taps; taps of a part beyond the kernel are 0.
 class SquareTiles {
  public:
   static constexpr int frequencies = reach * reach;
@@ -50,7 +50,7 @@ class SquareTiles {
     return {int(tile / columns_ / rows_), row * side, column * side};
   }
 
-  /// The transform of the 6x6 inputs of a tile for one part. Frequency f is stored at to + f * stride, as everywhere.
+  /// The transform of the 6x6 inputs of a tile for one part. Like in all transforms, frequency f is at to + f * stride.
   template <int Block>
   void transform_inputs(const FeatureView<const float>& maps, int part, const Place& p, int group, float* to,
                         int64_t stride) const {

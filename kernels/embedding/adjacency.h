@@ -25,9 +25,9 @@ struct AdjacencyOptions {
 /// neighbours [N, slots, words_for(slots)]: bit b of row a, counted from the lowest bit of the first word, is set if
 /// the objects a and b of a sample are neighbours: if a pixel of b lies in a disc around a pixel of a, which is
 /// symmetric. The disc is OpenCV's ellipse, all offsets with |dy| <= radius and |dx| <= round(radius sqrt(1 - dy^2 /
-/// radius^2)), as in W-Net and FCRNet, but without their limit of 32 neighbours. labels [N, H, W] >= 0. Images without
-/// background and missing labels are allowed: what has no pixel has no neighbour. The same on any device at any thread
-/// count. Without a round trip to the host.
+/// radius^2)), as in W-Net and FCRNet, but without their limit of 32 neighbours. labels [N, H, W] >= 0. The background
+/// and any label may be missing; they then have no neighbours. The same on any device at any thread count. Without a
+/// round trip to the host.
 void adjacency(const Exec&, View<const int32_t, 3> labels, AdjacencyOptions, View<int32_t, 3> neighbours);
 
 }  // namespace basin::kernels

@@ -154,8 +154,9 @@ struct NearestOfRow {
   }
 };
 
-/// 2 d - 1 rounds to -1 if d is below half the unit roundoff, so that the hinge of other pixels is 0; such a pixel also
-/// has no weight if it comes after all of the object's own, that is if its d is below 1 - d of the object's nearest.
+/// The exponent from which on pixels of other objects do not contribute to an object's hinge. If d is below half the
+/// unit roundoff, 2 d - 1 rounds to -1 and the hinge is 0. A pixel also has no weight if it comes after all pixels of
+/// the object, that is if its d is below 1 - d, with d of the object's pixel that is nearest to the centre.
 template <class T>
 struct Reach {
   Gaussians<T> g;

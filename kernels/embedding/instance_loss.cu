@@ -213,7 +213,7 @@ void instance_loss(const Exec& exec, View<const T, 4> raw, View<const int32_t, 4
   const int pieces = (width + piece_width - 1) / piece_width;
   const int64_t objects = int64_t(crops) * capacity, rows = objects * height, all_pieces = rows * pieces;
   BASIN_CHECK(all_pieces < INT32_MAX, objects, " objects of ", height, " rows");
-  // A GPU adds up the numbers of pairs without a round trip to the host.
+  // On a GPU the numbers of pairs are added up as int32 without a round trip to the host, which could check the sum.
   if (exec.device != Device::cpu && objects * height * width > INT32_MAX)
     refuse(crops, " crops of ", height, " x ", width, " pixels with room for ", capacity,
            " objects each may have more than 2^31 pairs of an object and a pixel; give a smaller --batch or --crop, or "

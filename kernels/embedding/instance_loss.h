@@ -10,7 +10,7 @@ struct InstanceLossOptions {
   double instance = 1, variance = 10, seed = 1;  // weights of the three terms
   double foreground = 10;                        // weight of an object's pixels in the seed term
   int slots_per_pixel = 32;  // on a GPU: capacity for pairs of an object and a pixel near it, per pixel of the crops;
-                             // never more than the table has objects, which suffices always
+                             // at most the capacity of the table, which is always enough
 };
 
 /// The loss of spatial embeddings (Neven et al., CVPR 2019; Lalit et al., EmbedSeg, Medical Image Analysis 81 (2022))

@@ -3,9 +3,9 @@
 
 namespace basin::kernels {
 
-/// Neighbouring pixels of one sample of [N, C, H, W] that a functor processes at once. On the CPU there are many, and
-/// loops over them are inside those over channels: planes are often a power of two apart, so that the channels of one
-/// pixel would evict each other from the cache. On a GPU a thread processes one pixel.
+/// Neighbouring pixels of one sample of [N, C, H, W] that a functor processes at once. On the CPU a span has many
+/// pixels, and the loop over them is the inner one: planes are often a power of two apart, so that in a loop over
+/// channels the values of one pixel would evict each other from the cache. On a GPU a thread processes one pixel.
 struct PixelSpan {
   int64_t first, plane;  // offset of channel 0 of the first pixel, and distance between channels
   int count;

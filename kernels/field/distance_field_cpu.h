@@ -72,8 +72,9 @@ class SdfTile {
     along_columns(work, object, width, height);
   }
 
-  /// Squared distance along the column to the nearest pixel of the other kind: `inside` on the object, `outside` off
-  /// it, the other of the two 0. Pixels beyond the reach are too far away to matter.
+  /// Squared distance along the column from pixels of the object to the nearest other pixel (`inside`), and from other
+  /// pixels to the nearest pixel of the object (`outside`); 0 for the other pixels of each. Distances beyond the reach
+  /// do not matter.
   void columns(Workspace& work, const TileLabels& labels, const TileObject& object, int width, int height) const {
     const int16_t far = int16_t(reach_ + 1);
     const int32_t id = object.id;

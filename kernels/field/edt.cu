@@ -73,7 +73,7 @@ struct RowEnvelope {
       while (top >= 0 && cost(start[top], site[top]) > cost(start[top], x))
         --top;
       int64_t from = begin;
-      if (top >= 0) {  // at start[top] its site is nearer than or as near as x: the crossing is there or later
+      if (top >= 0) {  // the top site is not farther than x at start[top], so that x can only be nearer after that
         const int64_t s = site[top];
         from = (int64_t(x) * x - s * s + height(x) - height(site[top])) / (2 * (x - s)) + 1;
       }

@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(sdf_threads)
     if (lane == 0) of_object[row] = uint64_t(right) << 32 | left;
   };
   if (thread > 0 && thread <= sdf_max_window) inverse[thread] = (1u << 20) / unsigned(thread) + 1;
-  // First for all objects together.
+  // First the bits of all objects together.
   for (int k = 0; k < sdf_side / sdf_warps; ++k) {
     const int row = warp + k * sdf_warps;
     int32_t id[2];
@@ -80,7 +80,7 @@ __global__ void __launch_bounds__(sdf_threads)
   }
   __syncthreads();
 
-  // Every warp finds the same object.
+  // Every warp finds the same next object.
   while (const uint32_t rows_left = __ballot_sync(~0u, rest != 0)) {
     const int top = __ffs(int(rows_left)) - 1;
     const int32_t id = label[(sdf_halo + top) * sdf_side + sdf_halo + __ffs(int(__shfl_sync(~0u, rest, top))) - 1];

@@ -73,8 +73,8 @@ void integrate_in(const Exec& exec, const Field& field, View<T, 2> points, const
 }  // namespace
 
 double reach(const IntegrateOptions& options, double largest, int side) {
-  // Of Dormand and Prince's method: the sum of the magnitudes of the coefficients of its result, and the largest sum of
-  // those of a stage, whose step is at most 1.
+  // For Dormand and Prince's method: the sum of the magnitudes of the coefficients of the result, and the largest such
+  // sum of a stage. The step of a trial is at most 1.
   constexpr double result = 1.65, stage = 25;
   const double time = options.step * options.steps, bounded = std::abs(largest);
   const double moved = options.solver == Solver::dopri5 ? time * bounded * result + bounded * stage : time * bounded;

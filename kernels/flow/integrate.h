@@ -40,8 +40,8 @@ struct IntegrateOptions {
 /// Throws one sentence if options contradict each other.
 void check(const IntegrateOptions&);
 
-/// Which part of an image's field a field is: that from pixel (y, x) on, of an image of height x width pixels. A height
-/// of 0: it is the whole field.
+/// The position of a field that is a part of the field of an image of height x width pixels: its first pixel is (y, x).
+/// A height of 0: it is the whole field.
 struct FieldWindow {
   int y = 0, x = 0, height = 0, width = 0;
 };
@@ -61,9 +61,9 @@ double reach(const IntegrateOptions&, double largest, int side);
 /// *= 0.9 (tolerance / error)^(1/5) within [0.2, 5], h within [1e-3, 1]; after 200 trials a point stops where it is.
 ///
 /// All arithmetic is in T. Points are independent, so the same bits at any number of threads and with any instruction
-/// set. Points whose `mask` [N], if given, is 0 do not move. Of a window of a field, points have positions in the whole
-/// image and end where they would in the whole field, to the bit. Each must be further than reach() from the window's
-/// sides, except those that are sides of the image, or samples lie outside the memory of the field.
+/// set. Points whose `mask` [N], if given, is 0 do not move. If the field is a window of a larger one, points are given
+/// and returned in the whole image, with the same bits as for the whole field. Each must be further than reach() from
+/// the sides of the window that are not sides of the image; otherwise samples lie outside the memory of the field.
 template <class T>
 void integrate(const Exec&, View<const T, 3> field, View<T, 2> points, const IntegrateOptions& = {},
                View<const uint8_t, 1> mask = {}, const FieldWindow& = {});

@@ -154,7 +154,7 @@ struct Band {
     }
   }
 
-  /// The first step has its full weight on its own pixel, to which no other trajectory writes here: it initialises the
+  /// The first step starts at the pixel itself and depends on no other, so that its contribution initialises the
   /// gradient.
   void finish(const Work<T>& at, const Step<T>& step, int image, int y, int x, int n) const {
     T* dx = &d_predicted(image, 0, y, x);
@@ -177,7 +177,7 @@ struct Band {
   }
 };
 
-/// Distributes the cells of the four positions around a pixel to it, one row at a time.
+/// Adds to each pixel of a row the contributions from the four cells around it.
 template <class T>
 struct Collect {
   const T* cells;

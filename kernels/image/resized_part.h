@@ -15,15 +15,15 @@ struct ImageWindow {
   int y = 0, x = 0, height = 0, width = 0;
 };
 
-/// Which parts of an image and of the resized image two views are, so that an image can be resized part by part: each
-/// pixel has the bits that it has when the whole image is resized at once. `from` has all pixels that those of `to`
-/// need; `rows`, of the resized image, are those that are computed, all of `to` if there are none.
+/// Which part of the image and of the resized image the two views contain, for resizing an image part by part: each
+/// pixel has the same bits as when the whole image is resized at once. `from` must contain all pixels that those of
+/// `to` depend on. Only `rows`, counted in the resized image, are computed, or all rows of `to` if `rows` is empty.
 struct ResizedPart {
   ImageWindow from, to;
   PixelRange rows;
 };
 
-/// The part with what it leaves out filled in and checked.
+/// The part, checked, with its defaults replaced by actual numbers.
 template <class T>
 ResizedPart completed(const ResizedPart& part, View<const T, 3> from, View<T, 3> to) {
   BASIN_CHECK(from.dim[0] == to.dim[0] && from.size() > 0 && to.size() > 0, "images ", from, " and ", to);

@@ -43,7 +43,7 @@ void norm_relu(const Exec&, const NormInput<X>&, FeatureView<X> out);
 template <class X>
 void norm_add_relu(const Exec&, const NormInput<X>& a, const NormInput<X>& b, FeatureView<X> out);
 
-/// The gradients of one branch: d_x is overwritten and may be d_out; d_gamma and d_beta [C] are added to.
+/// The gradients of one branch: they overwrite d_x, which may be d_out, and are added to d_gamma and d_beta [C].
 template <class X>
 struct NormGradient {
   FeatureView<X> d_x;

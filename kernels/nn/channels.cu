@@ -24,7 +24,7 @@ struct CopyChannels {
   }
 };
 
-/// Runs over the rows of the copied channels, so that no element has to be asked for its channel.
+/// Runs over the rows of the copied channels, so that the channel is not computed for each element.
 template <class X>
 struct CopyRows {
   FeatureView<const X> from;

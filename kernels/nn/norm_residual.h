@@ -6,8 +6,8 @@
 
 namespace basin::kernels {
 
-/// The operations after norm(x). Without data, the mask is 1 and the residual 0. A ReLU needs a residual, and a mask
-/// needs a ReLU: other combinations, which no network has, are not compiled.
+/// The operations after norm(x). Without data, the mask is 1 and the residual 0. A ReLU requires a residual, and a mask
+/// requires a ReLU; other combinations occur in no network and are not supported.
 template <class X>
 struct NormTail {
   FeatureView<const X> residual;

@@ -12,7 +12,7 @@ namespace basin::kernels {
 template <class X, class T = Arithmetic<X>>
 void pointwise(const Exec&, FeatureView<const X> x, View<const T, 2> weight, View<const T, 1> bias, View<T, 4> out);
 
-/// d_x is overwritten; d_weight and d_bias are added to. Same bits at any thread count.
+/// Overwrites d_x, and adds to d_weight and d_bias. Same bits at any thread count.
 template <class X, class T = Arithmetic<X>>
 void pointwise_backward(const Exec&, FeatureView<const X> x, View<const T, 2> weight, View<const T, 4> d_out,
                         FeatureView<X> d_x, View<T, 2> d_weight, View<T, 1> d_bias);

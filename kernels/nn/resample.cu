@@ -185,8 +185,8 @@ bool halves(const FeatureView<A>& half, const FeatureView<B>& whole) {
   return half.n == whole.n && half.h * 2 == whole.h && half.w * 2 == whole.w && half.block == whole.block;
 }
 
-/// The channels of low from `first` on whose up-sampling is `whole`: whole groups, of which low's last may be partly
-/// padding.
+/// The channels of `low` from `first` on that are up-sampled to `whole`. They are whole groups; only the last group of
+/// `low` may contain padding.
 template <class A, class B>
 FeatureShape part_of(const FeatureView<A>& low, int first, const FeatureView<B>& whole) {
   const int end = first + whole.c;

@@ -31,8 +31,8 @@ void begin_step(const Exec&, const StepState& next, StepState* state);
 /// sums[k] += *values[k] for k < count <= 8.
 void add_losses(const Exec&, const float* const* values, int count, double* sums);
 
-/// Sets state->first_bad = state->step if it is unset and any of the `n` values is NaN or of a greater magnitude than
-/// `limit`, by default infinite.
+/// Sets state->first_bad = state->step if it is unset and any of the `n` values is NaN or has a magnitude above
+/// `limit`, or without a limit is infinite.
 template <class T>
 void note_bad(const Exec&, const T* values, int64_t n, StepState* state, T limit = std::numeric_limits<T>::max());
 

@@ -9,8 +9,8 @@ namespace {
 
 constexpr double min_overlap = 0.7;
 
-/// CornerNet's three cases: the box sticks out of the object's at one corner, lies inside it, or around it. As
-/// published, the first two are not divided by 2a; in practice the third is the smallest.
+/// CornerNet's three cases: the box overlaps the object's box at one corner, lies inside it, or contains it. As in the
+/// published code, the first two are not divided by 2a; in practice the third radius is the smallest.
 BASIN_HD int radius_of(int height, int width) {
   const double sum = height + width, area = double(height) * width, o = min_overlap;
   const double c1 = area * (1 - o) / (1 + o), r1 = (sum + sqrt(sum * sum - 4 * c1)) / 2;

@@ -9,10 +9,10 @@ namespace basin::kernels {
 /// R regions of interest, each a grid of points over its box in one of N maps. Point (row, column) of region r lies at
 /// (x0 + column * step_x, y0 + row * step_y) of the maps. The points are listed region by region, row by row.
 ///
-/// Their values lie on a sheet: feature maps [1, C, sheet_h, sheet_w] in any layout, in which each region is a
-/// rectangle of height x width pixels with its upper left corner at (top, left). At least one row or column of gap
-/// separates two regions. As long as the gaps are 0, one 3x3 convolution of the sheet is that of each region padded
-/// with zeros.
+/// Their values are stored on a sheet: feature maps [1, C, sheet_h, sheet_w] in any layout, on which each region is a
+/// rectangle of height x width pixels with its upper left corner at (top, left). Two regions are separated by a gap of
+/// at least one row or column. As long as the gaps are 0, a 3x3 convolution of the sheet convolves each region as if it
+/// were padded with zeros.
 struct Rois {
   View<const int32_t, 2> place;  // [R, 6]: sample, height, width, offset (the points of earlier regions), top, left
   View<const double, 2> grid;    // [R, 4]: x0, y0, step_x, step_y

@@ -1,7 +1,7 @@
 #pragma once
 #include "kernels/roi/rois.h"
 
-// What the kernels that run over the points of sheets share.
+// Shared by the kernels that run over the points of sheets.
 
 namespace basin::kernels {
 

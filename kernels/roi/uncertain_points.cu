@@ -17,7 +17,7 @@ BASIN_HD inline int last_at_most(View<const int32_t, 1> before, int32_t i) {
     const int middle = (low + high) / 2;
     (before(middle) <= i ? low : high) = middle;
   }
-  // Of several that begin here all but the last are empty, and the search ends at the last.
+  // If several regions begin here, all but the last are empty, and the search finds the last.
   return low;
 }
 

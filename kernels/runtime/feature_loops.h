@@ -27,8 +27,8 @@ void for_each_row_on_cpu(int64_t rows, const F& f) {
 
 namespace detail {
 
-/// Networks compute in double precision only in gradient checks. Their loops are compiled once, for blocks of any size,
-/// which gives the same bits.
+/// Double precision is used only by gradient checks, so its loops are compiled only once, for blocks of any size. This
+/// gives the same bits.
 template <class Numbers>
 constexpr bool is_for_gradient_checks = std::is_same_v<typename Numbers::Value, double>;
 

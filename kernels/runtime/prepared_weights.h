@@ -11,17 +11,17 @@
 
 namespace basin {
 
-/// The weights of a network that no longer change, in the forms that convolutions on the CPU compute with. Each form is
-/// made at its first use and kept, instead of being made again for every image. An Exec refers to one for inference.
-/// Thread-safe.
+/// Caches the weights of a network in the forms that convolutions on the CPU compute with, such as reordered or
+/// transformed ones, so that these are not made again for every image. For inference, when weights no longer change;
+/// see Exec::prepared. Thread-safe.
 class PreparedWeights {
  public:
-  /// The weights lie among these `count` values, which must neither move nor change as long as this exists.
+  /// For weights among these `count` values, which must neither move nor change as long as this object exists.
   PreparedWeights(const float* values, int64_t count) : begin_(values), end_(values + count) {}
 
   bool contain(const float* weight) const { return !std::less<>()(weight, begin_) && std::less<>()(weight, end_); }
-  /// A form of the weight that begins at `weight`: `bytes` bytes, aligned to 64, that make(address) has written. `form`
-  /// holds all numbers that the form depends on.
+  /// A form of the weight that begins at `weight`: `bytes` bytes, aligned to 64, which make(address) writes at the
+  /// first call. `form` identifies the form: it contains all numbers that the form depends on.
   template <class Make>
   std::byte* get(const float* weight, const std::vector<int64_t>& form, size_t bytes, const Make& make) {
     const std::lock_guard lock(mutex_);

@@ -25,7 +25,7 @@ class Temp {
       const cudaError_t e = cudaMallocAsync(reinterpret_cast<void**>(&data_), bytes_, exec_.stream);
       if (e == cudaErrorMemoryAllocation) {
         (void)cudaGetLastError();  // otherwise the next launch reports this error
-        throw OutOfMemory("the GPU has not enough free memory for another " + std::to_string(bytes_ >> 20) + " MiB");
+        throw OutOfMemory("not enough free GPU memory for another " + std::to_string(bytes_ >> 20) + " MiB");
       }
       BASIN_CUDA_CHECK(e);
       return;

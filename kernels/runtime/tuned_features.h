@@ -23,9 +23,9 @@ inline unsigned grid_size(int64_t n) { return unsigned(std::clamp<int64_t>(n, 1,
 /// How many elements or packs each thread processes in turn: more than one only if enough threads remain.
 inline int turns_for(int64_t n) { return int(std::clamp<int64_t>(n >> 17, 1, 8)); }
 
-/// nchw, one element at a time: neighbouring threads take neighbouring pixels of a row and then the next rows. Every
-/// sample and channel has blocks of its own. feature_rows_kernel would do the same, but its loops over samples,
-/// channels and lanes cost a thread more than the work on a few elements.
+/// nchw, one element at a time: neighbouring threads take neighbouring pixels of a row and then the next rows. Each
+/// sample and channel has its own blocks. feature_rows_kernel does the same, but its loops over samples, channels and
+/// lanes take longer than the work on the few elements of a thread.
 template <class Numbers, class F>
 __global__ void feature_plane_rows_kernel(FeatureShape shape, Numbers numbers, F f) {
   const int n = int(blockIdx.z), channel = int(blockIdx.y), step = int(gridDim.x * blockDim.y);

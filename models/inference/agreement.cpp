@@ -38,7 +38,7 @@ Agreement agreement_of(const Exec& exec, const Method& method, const Predictor& 
   };
   std::vector<std::optional<double>> flips, scales;
   for (const bool rows : {false, true}) {
-    if (method.averages_views()) break;  // whose maps agree in mirrored images by construction
+    if (method.averages_views()) break;  // then the maps of mirrored images agree by construction
     Image image = source.image();
     image.pixels =
         mirrored(image.pixels, image.height, image.width, size_t(image.channels) * size_of(image.type), rows);
@@ -47,7 +47,7 @@ Agreement agreement_of(const Exec& exec, const Method& method, const Predictor& 
     flips.push_back(object_f1(score(labels, found), 0.5));
   }
   for (const double factor : {0.8, 1.25}) {
-    if (method.sees_one_size()) break;  // whatever the scale
+    if (method.sees_one_size()) break;  // then the scale changes nothing
     SegmentOptions scaled = options;
     scaled.scale *= factor;
     scales.push_back(object_f1(score(labels, found_in(source, scaled)), 0.5));

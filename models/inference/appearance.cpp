@@ -13,7 +13,7 @@ namespace basin {
 namespace {
 
 /// The few pixels far above the rest, if there are any: those more than half-way from the middle to the 99.8th
-/// percentile. The rest has to show something bright too, or they are simply the objects of a nearly empty image.
+/// percentile. The rest must contain something bright too; otherwise they are the objects of a nearly empty image.
 void find_specks(std::vector<double>& values, Brightness& b) {
   const double top = at_share(values, 0.998), half = (b.middle + top) / 2;
   std::vector<double> rest;
@@ -22,7 +22,7 @@ void find_specks(std::vector<double>& values, Brightness& b) {
   if (share > 0.02 || rest.empty()) return;
   const double above = at_share(rest, 0.99) - b.middle, below = b.middle - at_share(rest, 0.01);
   if (!(above > 0) || above < 3 * below) return;
-  // Nuclei are lost from about 12 times on. Blurred rims are those of objects more often than of dust.
+  // From about 12 times on, nuclei are missed. Blurred edges are more often those of objects than of dust.
   const auto in_between = std::count_if(rest.begin(), rest.end(), [&](double v) { return v > b.middle + 2 * above; });
   const bool is_sharp = double(in_between) / double(values.size()) < share / 3;
   if (top - b.middle < (is_sharp ? 12 : 20) * above) return;

@@ -51,18 +51,18 @@ struct Brightness {
   double speck_share = 0, speck_distance = 0;
 };
 Brightness brightness_of(const Source&);
-/// The largest number of rows and columns of an image that are examined, evenly spaced from the first one on.
+/// At most this many rows and columns of an image are examined, evenly spaced from the first one on.
 inline constexpr int examined_rows = 256, examined_columns = 256;
 
-/// Warnings about a segmented image, as sentences without the image's name: that its normalised values are nearly
-/// black, flat or far too contrasty, that few pixels far above the others make these look dark, that its background is
-/// bright where that of the training is dark or the reverse, that no object was found, or that objects are far smaller
-/// or larger than in training. `scale`: the scale at which the network saw the image. `advises_diameter`: whether the
-/// last warning names --diameter, which is of no use if the user has given it. Without an Appearance only the warnings
-/// that do not need one are given.
+/// Warnings about a segmented image, as sentences without the image's name: its normalised values are nearly black,
+/// flat or have far too much contrast; a few very bright pixels make all others dark; its background is bright although
+/// that of the training images is dark, or the reverse; no object was found; objects are far smaller or larger than in
+/// training. `scale`: the scale at which the network saw the image. `advises_diameter`: whether the last warning
+/// suggests --diameter, which does not help if the user has given it. Without an Appearance only the warnings that need
+/// none.
 std::vector<std::string> remarks_on(const Source&, const Labels&, const std::optional<Appearance>&, double scale,
                                     const Normalisation&, bool advises_diameter = true);
-/// The same of an image whose objects have these areas.
+/// The same for an image whose objects have these areas.
 std::vector<std::string> remarks_on(const Brightness&, const std::vector<int64_t>& areas,
                                     const std::optional<Appearance>&, double scale, const Normalisation&,
                                     bool advises_diameter = true);

@@ -7,7 +7,7 @@
 #include "engine/tensor.h"
 #include "models/inference/appearance.h"
 
-// What a search for the scale has to know about an image before it runs the network.
+// What the search for the scale needs to know about an image before it runs the network.
 
 namespace basin {
 
@@ -15,23 +15,24 @@ namespace basin {
 struct SearchedImage {
   int height, width, channels;
   Brightness brightness;
-  std::function<void(int channel, int y, float* to)> row;  // rows are read from the top down
+  std::function<void(int channel, int y, float* to)> row;  // called for the rows from the top down
   std::function<Tensor(const PixelRect&)> part;            // [C, height, width], where the model is
 };
 
-/// Where the image differs most from its middle value: sums over rectangles of min(|value - middle|, contrast), from
-/// cells of at most 256 x 256 along the sides. Also how smooth the image is from pixel to pixel.
+/// Where the image differs most from its middle value: sums of min(|value - middle|, contrast) over rectangles made of
+/// cells, of which there are at most 256 x 256. Also how smooth the image is from pixel to pixel.
 class ImageContent {
  public:
   explicit ImageContent(const SearchedImage&);
 
-  /// The fullest square window of this side in another window, of whose sides it has those that are smaller.
+  /// The square of this side within `in` that has the largest sum. Sides are cut to those of `in` if it is smaller.
   PixelRect fullest(int side, const PixelRect& in) const;
   PixelRect whole() const { return {0, 0, image_.height, image_.width}; }
 
-  /// The mean squared difference of neighbours two pixels apart over that of neighbours one pixel apart, of rows and of
-  /// columns, the smaller ratio: 4 where the image is smooth, about 2.5 with edges as sharp as pixels can show, and 1
-  /// where each pixel has noise of its own. 0 in an image of one value, or of fewer than three pixels along a side.
+  /// The mean squared difference of pixels that are two apart over that of pixels that are one apart; the smaller of
+  /// the ratios along rows and along columns. It is 4 if the image is smooth, about 2.5 if its edges are as sharp as
+  /// pixels can show, and 1 if the noise of each pixel is independent. 0 if all pixels are equal or a side has fewer
+  /// than three.
   double smoothness() const { return std::min(along_rows_.ratio(), along_columns_.ratio()); }
 
  private:

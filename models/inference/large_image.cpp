@@ -62,7 +62,7 @@ LargeImage::LargeImage(Read read, int height, int width, int channels, const Nor
       survey.add(band);
       if (pass > 0) continue;
       examined.add(band, y);
-      for (int row = 0; row < band.height; ++row)  // by rows, so that it does not depend on the number of rows at once
+      for (int row = 0; row < band.height; ++row)  // row by row, so that the size of bands does not matter
         fingerprint.add({band.pixels.data() + int64_t(row) * row_bytes_, size_t(row_bytes_)});
     }
     survey.end_pass();
@@ -76,7 +76,7 @@ Source LargeImage::part(const PixelRect& rect) const { return Source(read_(rect)
 
 int LargeImage::rows_within(int64_t bytes) const {
   int64_t rows = std::max<int64_t>(1, bytes / row_bytes_);
-  for (const int64_t even : {1024, 512, 256, 128, 64, 32, 16})  // tiles of files end there
+  for (const int64_t even : {1024, 512, 256, 128, 64, 32, 16})  // so that bands end where tiles of the file end
     if (rows >= even) {
       rows = even;
       break;

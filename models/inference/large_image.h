@@ -10,8 +10,8 @@
 
 namespace basin {
 
-/// An image that is read in parts, because it may be larger than memory, normalised like a whole one: parts of it equal
-/// those of a Source with the whole image.
+/// An image that is read in parts, because it may be larger than memory. It is normalised like a whole image: its parts
+/// equal those of a Source with the whole image.
 class LargeImage {
  public:
   using Read = std::function<Image(const PixelRect&)>;
@@ -28,7 +28,7 @@ class LargeImage {
   Source part(const PixelRect&) const;
   Image raw_part(const PixelRect& rect) const { return read_(rect); }
   int64_t row_bytes() const { return row_bytes_; }
-  /// Rows of the whole width that take at most so many bytes; at least one.
+  /// The number of full rows that fit into this many bytes; at least 1.
   int rows_within(int64_t bytes) const;
   const Brightness& brightness() const { return brightness_; }
   /// What reading and normalising it changed or left out.

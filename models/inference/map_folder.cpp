@@ -175,7 +175,7 @@ std::vector<float> field_of(const Method& method, const MapFolder& maps, double 
   const std::string name = field_map(method);
   const bool resizes = resizes_maps(method, scale);
   Maps part;
-  // Maps that are decoded at their own size keep their vectors when they are brought to the size of the image.
+  // Maps that are decoded at their own size keep the length of their vectors when they are resized for output.
   part.tensors[name] = resizes ? maps.part(name, r, height, width) : maps.part(MapSpec{name, 2}, r, height, width);
   part.height = r.height, part.width = r.width;
   if (resizes) part.scale = 1 / scale;

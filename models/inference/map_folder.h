@@ -15,9 +15,9 @@ namespace basin {
 
 class SeenImage;
 
-/// The maps of a large image in files of a scratch folder, computed tile by tile: those that the network gives for the
-/// whole image, or their mean over its views. Tiles that are done are recorded, so that an interrupted run can be
-/// continued: a tile is recorded after its maps are on the disk, and whatever is not recorded is computed again.
+/// The maps of a large image, in files of a scratch folder: those that the network gives for the whole image, or their
+/// mean over its views. They are computed tile by tile. A tile is recorded as soon as its maps are on the disk, so that
+/// an interrupted run can be continued: it computes the tiles that are not recorded.
 class MapFolder {
  public:
   /// `height`, `width`: of the image as the network sees it. `tiles`: those of view_tiles(). `resume`: keeps what is
@@ -30,12 +30,12 @@ class MapFolder {
 
   int64_t tiles() const { return int64_t(tiles_.size()); }
   int64_t done() const { return done_; }
-  /// A part of the maps of an image of height x width pixels, in host memory: resized like a part of what
-  /// at_image_size() gives, to the bit, if the network saw the image at another size.
+  /// A part of the maps of an image of height x width pixels, in host memory. If the network saw the image at another
+  /// size, the part is resized and has the bits of the same part of at_image_size().
   Maps part(const PixelRect&, int height, int width) const;
-  /// The same of one of the maps.
+  /// The same for one of the maps.
   Tensor part(const std::string& name, const PixelRect&, int height, int width) const;
-  /// The same of the map that `as` names, resized as one of that kind.
+  /// The same for the map with the name of `as`, resized as its kind requires.
   Tensor part(const MapSpec& as, const PixelRect&, int height, int width) const;
   /// A bound on the magnitude of the values of the vector field, resized in the same way; NaN if one is NaN.
   float largest(int height, int width) const;
@@ -49,7 +49,7 @@ class MapFolder {
   Tensor input_of(const Exec&, const ViewTile&, SeenImage&) const;
   /// Writes the maps of a tile, and records it.
   void add(const Exec&, const ViewTile&, const Maps&);
-  /// The pixels of a map that a tile gives; if there are several views, added to the mean of those before.
+  /// The pixels of a map that come from a tile; if there are several views, added to the mean of the earlier ones.
   Tensor own_part(const Exec&, const ViewTile&, size_t map, const Tensor& of_tile) const;
   size_t index_of(const std::string& name) const;
   const Files& complete_files() const { return files_[tiles_.back().view.index % 2]; }
@@ -58,7 +58,7 @@ class MapFolder {
   std::vector<MapSpec> specs_;
   std::string field_;
   std::vector<ViewTile> tiles_;
-  /// A view is added to one of two sets of files and written to the other, so that a tile may be computed again.
+  /// Each view is added to the values of one set of files and written to the other, so that a tile can be repeated.
   std::array<Files, 2> files_;
   RecordFile records_;
   int64_t done_ = 0;

@@ -28,7 +28,7 @@ std::string bad_value(const Params::Named& named, const float* values) {
   return {};
 }
 
-/// The config of a checkpoint of a method's public code, which does not have Basin's description.
+/// The config for a checkpoint of a method's public code, which has no description by Basin.
 Json recognise(const SafeTensors& content, const std::string& file) {
   for (const MethodEntry& entry : methods()) {
     if (!entry.recognise) continue;

@@ -10,22 +10,22 @@
 namespace basin {
 namespace {
 
-/// Scales that are looked at beside 1, the second list where nothing of the first is trusted enough.
+/// The scales that are tried besides 1; those of the second list only if none of the first is trusted enough.
 const std::vector<double> other_scales[] = {{0.5, 2, 0.25}, {4, 0.125}};
 constexpr double neighbour = 1.26;        // ratio of scales at which the same objects should be found
-constexpr int min_side = 80;              // of a part of the image as the network sees it, in pixels
-constexpr double diameters_a_side = 4.5;  // of typical objects that fit into it
-constexpr double max_share = 0.04;        // of the pixels of the image in it, where it is larger than min_side
-constexpr double spread = 0.7;            // of the logarithm of diameters that still fit
-constexpr double min_trust = 0.25;        // of a scale that is chosen
-constexpr double enough_trust = 0.6;      // of one that makes others needless
-constexpr double max_ratio = 8;           // of two scales at which the objects found are compared
-constexpr int max_compared = 2;           // scales of each list whose objects are compared with another scale's
-constexpr double min_smoothness = 3;      // of an image that loses little detail when it is reduced
-constexpr double great_smoothness =
-    3.3;                               // of one that has been enlarged, or is sampled far more finely than its detail
-constexpr double reduced = 0.85;       // median diameter to which that is reduced, over the training's
-constexpr double min_structure = 1.1;  // smoothness of an image that is more than noise of each pixel
+constexpr int min_side = 80;              // of the part of the image that is segmented, as the network sees it, px
+constexpr double diameters_a_side = 4.5;  // side of that part, in median diameters of the training objects
+constexpr double max_share = 0.04;        // area of that part over that of the image, unless min_side needs more
+constexpr double spread = 0.7;            // standard deviation of the logarithm of diameters in fit()
+constexpr double min_trust = 0.25;        // scales with less trust are not chosen
+constexpr double enough_trust = 0.6;      // with a scale trusted this much, no others are tried
+constexpr double max_ratio = 8;           // largest ratio of two scales whose objects are compared
+constexpr int max_compared = 2;           // how many scales of each list are compared with another scale
+constexpr double min_smoothness = 3;      // images at least this smooth lose little detail when they are reduced
+/// Images at least this smooth have been enlarged, or are sampled far more finely than their detail needs.
+constexpr double great_smoothness = 3.3;
+constexpr double reduced = 0.85;       // the median diameter in such an image is reduced to this times the training's
+constexpr double min_structure = 1.1;  // images less smooth than this are noise that differs from pixel to pixel
 
 /// The objects of a part of an image as the network sees it at a scale.
 struct Look {
@@ -48,7 +48,7 @@ std::vector<double> whole_diameters(const Labels& labels) {
   return all;
 }
 
-/// The labels of a look in a window that lies in its own.
+/// The labels of a look within a smaller window.
 Labels labels_in(const Look& look, const PixelRect& w) {
   const auto at = [&](int offset, int from, int to) { return int(int64_t(offset) * to / from); };
   const int y0 = at(w.y - look.window.y, look.window.height, look.labels.height);
@@ -62,7 +62,7 @@ Labels labels_in(const Look& look, const PixelRect& w) {
   return compact(height, width, std::move(ids));
 }
 
-/// The share of objects that are found in both of two looks, the second of which is at a part of the first.
+/// The F1 score of the objects of two looks within the window of the second, which is a part of the first's.
 double agreement(const Look& a, const Look& b) {
   const Labels of_a = labels_in(a, b.window);
   return object_f1(score(of_a, resized(b.labels, of_a.height, of_a.width)), 0.5).value_or(0);
@@ -128,7 +128,7 @@ class Search {
     return decode_to_size(exec_, method_, std::move(maps)).labels;
   }
 
-  /// 1 where the median diameter is that of the training, less the further it is from that.
+  /// 1 if the median diameter equals that of the training objects, and smaller the more they differ.
   double fit(const Look& l) const {
     const double off = std::log(l.median() / trained_.diameter) / spread;
     return std::exp(-off * off / 2);
@@ -142,7 +142,7 @@ class Search {
   bool is_noise() const { return content_.smoothness() < min_structure; }
   bool is_very_smooth() const { return content_.smoothness() >= great_smoothness; }
   bool is_smooth() const { return content_.smoothness() >= min_smoothness; }
-  /// The ends of the training's range, over its median.
+  /// Percentiles 5 and 95 of the diameters of the training objects, over their median.
   double smallest() const { return trained_.small_diameter > 0 ? trained_.small_diameter / trained_.diameter : 1; }
   double largest() const { return trained_.large_diameter > 0 ? trained_.large_diameter / trained_.diameter : 1; }
 
@@ -157,8 +157,9 @@ class Search {
   }
   bool fits(const Look& l) const { return !l.empty() && in_band(l.median() / l.scale); }
 
-  /// How far the diameter that a look found is to be believed: compared with another look at a part of its window, at
-  /// the scale that follows from that diameter, or where this is nearly the look's own at one beside it.
+  /// How reliable the median diameter of a look is: the agreement of its objects with those of another look at a part
+  /// of its window, at the scale that follows from that diameter, or, if this is nearly the same, at a neighbouring
+  /// scale.
   Trust trust(const Look& l) const {
     const double wanted = l.scale * std::clamp(trained_.diameter / l.median(), 1 / max_ratio, max_ratio);
     const bool far = std::abs(std::log(wanted / l.scale)) > std::log(neighbour) * 0.75;

@@ -8,30 +8,28 @@ namespace basin {
 /// The scale at which a network should see an image, and why.
 struct FoundScale {
   double scale = 1;     // rounded to three digits
-  double diameter = 0;  // median of the objects that were looked at, in pixels of the image; 0: none was found
+  double diameter = 0;  // median diameter of the objects in pixels of the image; 0: no objects were found
 };
 
-/// Looks for the scale at which the objects of an image have the size of those of the training. Parts of the image are
-/// segmented at scales from 1/4 to 4, each in as few pixels as hold several objects, where the image differs most from
-/// its middle value. A scale is trusted as far as the median diameter of what is found there fits the training's, and
-/// as far as the same objects are found at a neighbouring scale: objects that are far too large fall into other pieces
-/// at every scale, and those that are far too small merge into others. At the scale that is chosen, the network sees
-/// the median diameter half-way, on a logarithmic scale, between the one found and the training's: among the objects of
-/// training, too, the large ones look like those that are large here. It is brought nearer where half-way lies outside
-/// the training's range.
+/// Searches for the scale at which the objects of an image have about the size of the training objects. At scales from
+/// 1/8 to 4, a part of the image that differs much from its middle value and holds a few objects is segmented. A scale
+/// is trusted if the median diameter of the objects found there is close to that of the training objects, and if a
+/// neighbouring scale finds the same objects: objects that are far too large break into different pieces at each scale,
+/// and objects that are far too small merge differently. The chosen scale brings the median diameter half-way, on a
+/// logarithmic scale, to that of the training objects, because large training objects, too, look like objects that are
+/// large in this image. It brings it closer if half-way is outside the range of the training objects.
 ///
-/// Scale 1 is looked at first and kept where it fits: where the median that the network sees lies within the middle two
-/// thirds of the training's range on a logarithmic scale, or within a factor of 1.26 of its median. It is also kept
-/// where nothing is found at any scale. The same image gives the same scale on every run.
+/// Scale 1 is tried first, and kept if it fits: if the median diameter lies within the middle two thirds of the range
+/// of the training objects on a logarithmic scale, or within a factor of 1.26 of their median. It is also kept if
+/// nothing is found at any scale. The same image gives the same scale on every run.
 ///
-/// One rule comes before these: an image that is smooth from pixel to pixel, and whose median diameter is more
-/// than 1.26 times the training's, is reduced until it is the training's, even within the training's range. It is
-/// sampled more finely than its detail needs, while large objects of training images are sharp. A still smoother one
-/// whose median diameter is more than 0.85 times the training's is reduced to 0.85 times. And an image whose
-/// neighbouring pixels have nothing to do with each other is not enlarged: noise that is enlarged looks like small
-/// objects.
+/// Smooth and noisy images are exceptions. If neighbouring pixels are so similar that the image is sampled more finely
+/// than its detail needs, while large training objects are sharp, and its median diameter is more than 1.26 times that
+/// of the training objects, it is reduced to that of the training objects. A still smoother image whose median diameter
+/// is more than 0.85 times that of the training objects is reduced to 0.85 times. An image whose neighbouring pixels
+/// are unrelated is not enlarged, because enlarged noise looks like small objects.
 FoundScale find_scale(const Exec&, const Method&, const Predictor&, const Source&, const Appearance& trained);
-/// The same for an image that is read in parts, of which at most max_bytes of pixels are held at a time.
+/// The same for an image that is read in parts, with at most max_bytes of its pixels in memory at a time.
 FoundScale find_scale(const Exec&, const Method&, const Predictor&, const LargeImage&, const Appearance& trained,
                       int64_t max_bytes);
 

@@ -45,11 +45,11 @@ Tensor SeenImage::values(const Exec& exec, const PixelRect& r) {
 
 Tensor SeenImage::part(const Exec& exec, const PixelRect& r) {
   const PixelRect all = needed_for(r);
-  // Whole rows, if they fit: the parts beside this one need them too, and strips of a file have them.
+  // Full rows, if they fit: the parts to the left and right need them too, and strips of files consist of them.
   if (all.height * image_.row_bytes() <= max_bytes_) hold({all.y, 0, all.height, image_.width()});
   if (scale_ == 1) return values(exec, r);
   const Tensor to = Tensor::empty(for_images(exec), {channels(), r.height, r.width});
-  // Few enough rows at a time that their values fit.
+  // Only as many rows at a time as fit into memory as normalised values.
   const int64_t bytes_of_row = int64_t(all.width) * channels() * int64_t(sizeof(float));
   const int64_t rows_at_once = std::max<int64_t>(1, max_bytes_ / bytes_of_row * r.height / all.height);
   for (int64_t y = r.y; y < r.y + r.height; y += rows_at_once) {

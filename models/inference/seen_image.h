@@ -6,17 +6,17 @@
 
 namespace basin {
 
-/// A large image as the network sees it at a scale: parts of at_scale() of the whole image, to the bit.
+/// A large image as the network sees it at a scale. Its parts have the bits of the same parts of at_scale().
 class SeenImage {
  public:
-  /// At most about `max_bytes` of the image's pixels are in memory at a time, and as many of their values. Throws like
-  /// seen_size().
+  /// At most about `max_bytes` of the image's pixels are in memory at a time, and about as many bytes of normalised
+  /// values. Throws like seen_size().
   SeenImage(const LargeImage&, double scale, int64_t max_bytes);
 
   int height() const { return height_; }
   int width() const { return width_; }
   int channels() const { return image_.channels(); }
-  /// A part [C, height, width] on the device that segments. Parts beside each other read the image once.
+  /// A part [C, height, width] on the device that segments. For parts side by side the image is read only once.
   Tensor part(const Exec&, const PixelRect&);
 
  private:

@@ -38,12 +38,12 @@ struct FoundObjects {
 FoundObjects find_objects(const Exec&, const Method&, const Predictor&, const Source&, const SegmentationPlan&,
                           double scale, const std::function<void(const Maps&)>& see = {});
 
-/// What is reported of an image whose file gives another pixel size than the user; none if they agree within 1 %, or if
-/// one of them is unknown.
+/// A remark on an image whose file gives another pixel size than the user; none if they agree within 1 %, or if one of
+/// them is unknown.
 std::vector<std::string> pixel_size_remark(const Stack&, const SegmentationPlan&);
 
-/// What is reported of an image in which the search for the scale found no objects.
+/// The remark on an image in which the search for the scale found no objects.
 inline constexpr const char* no_scale_remark =
-    "the parts that were looked at show objects of the training's size at no scale, so it keeps scale 1";
+    "no scale was found at which its objects have the size of training objects, so scale 1 is used";
 
 }  // namespace basin

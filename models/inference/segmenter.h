@@ -42,12 +42,11 @@ std::pair<int, int> seen_size(int height, int width, double scale);
 /// An image [C, H, W] as the network sees it at a scale: low-pass filtered if it shrinks, its sides rounded.
 Tensor at_scale(const Exec&, const Tensor& image, double scale);
 
-/// Whether the maps are brought to the size of the image before they are decoded; if they have another size and are
-/// not, the labels are instead.
+/// Whether the maps are resized to the size of the image before they are decoded. Otherwise the labels are.
 bool resizes_maps(const Method&, double scale);
 
-/// A map, or the part of one that `part` says, resized to height x width pixels, which are all or a part of the image;
-/// vectors are scaled with the sides of the whole image.
+/// A map, or `part` of it, resized to height x width pixels, which are those of the image or a part of it. Vectors are
+/// scaled by the ratio of the sides of the whole image and the whole map.
 Tensor at_image_size(const Exec&, const Tensor& map, const MapSpec&, int height, int width,
                      const kernels::ResizedPart& part = {});
 
@@ -67,10 +66,10 @@ std::vector<float> foreground_probability(const Exec&, const Method&, const Maps
 
 /// The method's map that is a vector field, channels x and y; empty if there is none.
 std::string field_map(const Method&);
-/// The vectors of that map [2, height, width] at the size of the image, but in pixels that the network saw.
+/// That map [2, height, width] at the size of the image, but with lengths in pixels that the network saw.
 std::vector<float> field_of(const Exec&, const Method&, const Maps&);
 
-/// Decodes maps and brings the instances to the size that the maps ask for.
+/// Decodes maps and resizes the instances to Maps::height and width.
 Instances decode_to_size(const Exec&, const Method&, Maps);
 
 /// Resizes labels and masks by centred nearest neighbours if their size differs; a size of 0 leaves them unchanged.

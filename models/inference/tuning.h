@@ -31,8 +31,8 @@ std::vector<Json> decodings_to_try(Settings&, const DecodingGrid&);
 std::vector<ImageScore> score_decodings(const Exec&, const Method&, const Maps&, const Labels& truth,
                                         const std::vector<Json>& decodings);
 
-/// The scores of each decoding on labelled images, segmented with the options. The network runs once per image, or once
-/// per view. `seen` is called after each image.
+/// The scores of each decoding on labelled images, segmented with these options. The network runs once per image or
+/// view, not once per decoding. `seen` is called after each image.
 std::vector<ValidationScores> try_decodings(const Exec&, const Method&, const Predictor&, const std::vector<Example>&,
                                             const std::vector<Json>& decodings, Dialect, const SegmentOptions&,
                                             const std::function<void(const Example&)>& seen = {});

@@ -6,7 +6,7 @@
 
 namespace basin {
 
-/// Clusters of parts of the image, which become one where they turn out to be connected.
+/// Clusters that were found in parts of the image, and the sets of those that turned out to be connected.
 class ClusterSets {
  public:
   /// A new cluster whose smallest core point so far is at this pixel, in raster order. Numbers begin at 1.
@@ -15,7 +15,7 @@ class ClusterSets {
     first_.push_back(first_pixel);
     return parent_.back();
   }
-  /// Whether they were two before.
+  /// Unites the sets of two clusters. Returns false if they were one set already.
   bool unite(int32_t a, int32_t b) {
     a = find(a), b = find(b);
     if (a == b) return false;
@@ -23,7 +23,7 @@ class ClusterSets {
     parent_[size_t(b)] = a;
     return true;
   }
-  /// Of each cluster the number of its set from 0, in the order of their smallest core points.
+  /// The number of each cluster's set, from 0, in the order of the smallest core points of the sets.
   std::vector<int32_t> numbers() {
     std::vector<int32_t> roots;
     for (int32_t k = 1; k < int32_t(parent_.size()); ++k)

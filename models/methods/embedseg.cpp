@@ -46,7 +46,7 @@ void publish(EmbedSegOptions& o, Settings& s) {
            "smallest fraction of an object's pixels that no earlier object has");
 }
 
-/// The options, unless the first stage of the network has no channels beside those of the image.
+/// Returns the options; throws if the first stage of the network would add no channels to those of the image.
 const EmbedSegOptions& with_fitting_width(const EmbedSegOptions& o) {
   if (o.width <= o.channels)
     refuse("--width ", o.width, ": es needs more channels in its first stage than the ", o.channels,

@@ -18,8 +18,8 @@ struct EmbedSegOptions {
   EmbedSegDecoding decoding;
 };
 
-/// EmbedSeg (Lalit et al. 2022): every pixel predicts the centre of its object and how close to it other pixels have to
-/// point to belong to the same object. Objects are formed around the pixels with the highest seed probabilities.
+/// EmbedSeg (Lalit et al. 2022): every pixel predicts the centre of its object, and how close to it other pixels must
+/// point in order to belong to the same object. Objects form around the pixels with the highest seed probabilities.
 /// Target: "labels" [layers,H,W], int32, compact. Map: "raw" [5,H,W] = o_x, o_y, sigma_x, sigma_y, seed, before tanh
 /// and sigmoid.
 class EmbedSeg : public Method {

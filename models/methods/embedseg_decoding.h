@@ -18,7 +18,7 @@ struct EmbedSegDecoding {
   Seeds seeds = Seeds::seed_map;
   int grid = 1024;              // as in training
   double foreground = 0.5;      // pixels with a seed probability above it are foreground
-  double seed_threshold = 0.9;  // seed_map only: pixels below it are no seeds
+  double seed_threshold = 0.9;  // seed_map only: pixels below it are not seeds
   int min_size = 36;            // objects must have more pixels than this
   double unclaimed = 0.5;       // more than this fraction of an object must be unclaimed
 };

@@ -55,7 +55,7 @@ void publish(FcrNetOptions& o, Settings& s) {
       .candidates = {"0", "15", "25"};
 }
 
-/// Settings of model files from before the guide lack its weight.
+/// Model files from before the guide was introduced lack its weight.
 FcrNetOptions without_guide() {
   FcrNetOptions options;
   options.guide_weight = 0;

@@ -9,8 +9,8 @@ namespace basin {
 /// The setting "normalisation", with the option --norm.
 Setting normalisation_setting(Normalisation&);
 
-/// Copies the middle of the labels [layers, h, w], of the size of `to`, with ids renumbered to 1, 2, ... in order, over
-/// all layers; negative ids become 0. In host memory. Returns the number of objects.
+/// Copies the central part of labels [layers, h, w] that has the size of `to`, and renumbers the ids of all layers
+/// together to 1, 2, ... in their order; negative ids become 0. In host memory. Returns the number of objects.
 int cut_compact(View<const int32_t, 3> labels, View<int32_t, 3> to);
 
 /// Publishes the setting "capacity", the largest number of objects in a crop.
@@ -22,7 +22,7 @@ void publish_layers(int& value, Settings&);
 /// Throws a sentence that names the setting `capacity` if a crop has more objects than the loss has room for.
 void check_capacity(int objects, int capacity);
 
-/// Whether a pixel of a map [height, width] is at least as large as each of its eight neighbours.
+/// Whether none of the eight neighbours of a pixel of a map [height, width] has a larger value.
 bool is_local_maximum(const std::vector<float>& map, int height, int width, int32_t pixel);
 
 /// A view of a tensor [N, 1, H, W] as [N, H, W].

@@ -21,7 +21,7 @@ constexpr std::pair<VoteRule, const char*> vote_rules[] = {{VoteRule::normalised
 /// The network computes masks only for boxes with a higher score than this, so decoding cannot use boxes below it.
 constexpr double min_confidence = 0.1;
 
-/// All boxes together may cover the frame at most this many times.
+/// The areas of all boxes together are at most this many times that of the image: see without_excess().
 constexpr double max_coverage = 8;
 
 void publish(ObjectGuidedOptions& o, Settings& s) {
@@ -109,7 +109,7 @@ std::vector<RoiBox> boxes_of(const std::vector<ScoredBox>& scored) {
   return boxes;
 }
 
-/// How often the boxes cover the frame.
+/// The total area of the boxes over that of the frame.
 double coverage_of(const std::vector<RoiBox>& boxes, int height, int width) {
   double pixels = 0;
   for (const RoiBox& b : boxes)
@@ -117,9 +117,8 @@ double coverage_of(const std::vector<RoiBox>& boxes, int height, int width) {
   return pixels / (double(height) * width);
 }
 
-/// Keeps boxes by descending score, and skips each one that would take their coverage of the frame above
-/// `max_coverage`: for an image unlike those of its training a network may predict boxes of any size, which would need
-/// any amount of memory.
+/// Removes boxes that, together with those of higher scores, would cover the frame more than `max_coverage` times. For
+/// images unlike the training images a network may predict boxes of any size, and masks need memory for all of them.
 std::vector<ScoredBox> without_excess(const std::vector<ScoredBox>& boxes, int height, int width) {
   std::vector<ScoredBox> kept;
   double covered = 0;

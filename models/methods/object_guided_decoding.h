@@ -8,7 +8,7 @@
 
 namespace basin {
 
-/// The objects of an image that object-guided segmentation is trained on.
+/// The objects of an image as object-guided segmentation is trained on them.
 struct GuidedObjects {
   Labels pieces;              // the largest piece of each object, numbered as `boxes`; in layers like the objects
   std::vector<RoiBox> boxes;  // of sample 0; centre and number of pixels along each side

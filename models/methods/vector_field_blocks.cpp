@@ -41,7 +41,7 @@ void put(std::vector<std::byte>& record, const std::vector<T>& elements) {
   append(elements);
 }
 
-/// The elements at the beginning of a record, which loses them.
+/// Removes the elements at the beginning of a record and returns them.
 template <class T>
 std::vector<T> take(std::span<const std::byte>& record) {
   uint64_t count = 0;
@@ -62,8 +62,8 @@ class BlockDecoder {
     if (!(image.largest <= 1e30f))
       refuse("the network's vector field has values that are not finite or too large to be followed");
     const double farthest = reach(decoding.integrate, double(image.largest), std::max(image.height, image.width));
-    // A point may move towards the block's points, which may move towards it, and core points matter that are within
-    // eps of points within eps.
+    // Points meet if both move up to `farthest` towards each other. The labels of the block depend on core points
+    // within eps of its points, and whether these are core points depends on points within another eps.
     const double around = 2 * farthest + 2 * decoding.dbscan.eps + 1;
     const double all = around + farthest;
     const double side = std::floor(std::sqrt(double(image.window_pixels)) - 2 * std::ceil(all));
@@ -105,7 +105,7 @@ class BlockDecoder {
   }
 
  private:
-  /// Records that a block is finished whose results are in a file.
+  /// Records that a block is finished, after its results are in the file.
   void record(PlaneFile& file, const std::vector<std::byte>& content) {
     if (!image_.records) return;
     file.flush();
@@ -209,7 +209,7 @@ class BlockDecoder {
     });
     const std::vector<int32_t> known = known_clusters(p.window);
     p.for_each([&](int i, int y, int x) {
-      // An interrupted run may have left some in this block.
+      // Clusters within this block can only be those of an interrupted run, so they are not read.
       if (component[size_t(i)] < 0 || cluster[size_t(component[size_t(i)])] == 0 || block.contains(y, x)) return;
       const int32_t other = known[size_t(y - p.window.y) * size_t(p.window.width) + size_t(x - p.window.x)];
       const int32_t own = cluster[size_t(component[size_t(i)])];
@@ -252,7 +252,7 @@ class BlockDecoder {
   const BlockDecoding& image_;
   const VectorFieldDecoding& decoding_;
   Exec exec_;
-  int side_, around_, farthest_;  // of a block; of the points around it; of the maps around these
+  int side_, around_, farthest_;  // side of a block; margin of points around it; margin of maps around these
   ClusterSets clusters_;
   std::vector<ObjectExtent> extents_;
 };

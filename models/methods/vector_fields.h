@@ -61,7 +61,7 @@ class VectorFields : public Method {
  private:
   VectorFieldOptions options_;
   UNet net_;
-  bool has_ignored_ = false;  // targets tell which pixels count
+  bool has_ignored_ = false;  // there are ignored pixels, and the target "counted"
 };
 
 /// The losses of a predicted logit [N, 1, H, W] and field [N, 2, H, W] against the targets "mask" and "target". If

@@ -26,8 +26,8 @@ class ErfNet {
   /// multiples of 8. On a training tape with batch statistics and channel dropout, except in a frozen encoder.
   Var forward(Tape&, const Var& x, const StepState*) const;
 
-  /// For inference: multiplies the batch norms that follow a convolution into its parameters, which are overwritten.
-  /// From then on forward() takes only evaluating tapes, and gives the same maps up to rounding in less time.
+  /// For inference: folds the batch norms into the parameters of the convolutions before them, which are overwritten.
+  /// Afterwards forward() only accepts tapes for evaluation; its maps are the same up to rounding, and take less time.
   void fold_norms(const Exec&);
 
   static constexpr int multiple = 8;  // of H and W

@@ -23,7 +23,7 @@ class OgDetector {
   /// Runs the detector on images [N, C, H, W], H and W multiples of 32. On a training tape with batch statistics.
   Result forward(Tape&, const Var& image) const;
 
-  /// Multiplies the batch norms of the convolutions into their weights and biases, with the running statistics of now.
+  /// Folds the batch norms, with their present running statistics, into the weights and biases of the convolutions.
   /// Afterwards the network can only be used for inference; its maps change only by rounding.
   void fold_norms(const Exec&);
 

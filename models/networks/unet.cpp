@@ -10,8 +10,8 @@ constexpr double middle_dropout = 0.2;
 /// PyTorch's default initialisation of a convolution: U(-b, b) with b = 1 / sqrt(fan in).
 double bound(int in, int kernel) { return 1 / std::sqrt(double(in) * kernel * kernel); }
 
-/// The library's convolutions read up to 3 channels in plain layout; those in nhwc only one, where nchw and nhwc
-/// coincide. Images with more channels are converted to the layout of the network, once.
+/// The library's convolutions can read images of up to 3 channels in plain layout, or of one channel if they use nhwc,
+/// because then nchw and nhwc are the same. Images with more channels are converted once to the layout of the network.
 Tensor readable(const Exec& exec, const Tensor& image, Layout layout) {
   return image.dim(1) > (layout == Layout::nhwc ? 1 : 3) ? to_layout(exec, image, layout) : image;
 }

@@ -24,7 +24,7 @@ std::string choices_text() {
   return to_text(to_json(choices));
 }
 
-/// The tensors of a training state beside parameters and running statistics.
+/// The tensors of a training state besides parameters and running statistics.
 std::vector<std::pair<const char*, const Tensor*>> tensors_of(const Checkpoint& at) {
   std::vector<std::pair<const char*, const Tensor*>> all{{"adam.m", &at.m}, {"adam.v", &at.v}};
   if (at.average_values)
@@ -32,8 +32,8 @@ std::vector<std::pair<const char*, const Tensor*>> tensors_of(const Checkpoint& 
   return all;
 }
 
-/// Whether a step averages over as many crops as before, but another number of ranks, or another --accumulate, splits
-/// them differently.
+/// Whether a step averages over as many crops as before, but in batches of another size, because the number of ranks or
+/// --accumulate has changed.
 bool splits_differently(const Json& now, const Json& then) {
   const auto part = [](const Json& all) { return all.value("batch", int64_t(0)); };
   const auto parts = [](const Json& all) { return all.value("accumulate", int64_t(1)); };
@@ -44,8 +44,8 @@ void refuse_changes(Json now, const Json& then, const std::string& file) {
   if (splits_differently(now, then)) {
     std::fprintf(
         stderr,
-        "the crops of a step are processed %lld at a time, before the stop %lld: batch normalisations see other "
-        "batches from here on\n",
+        "the crops of a step are now processed %lld at a time instead of %lld, so that batch normalisation sees "
+        "batches of another size from here on\n",
         now["batch"].get<long long>(), then["batch"].get<long long>());
     for (const char* key : {"batch", "accumulate"}) {
       now.erase(key);
@@ -118,7 +118,7 @@ void load_checkpoint(const std::filesystem::path& path, const Exec& exec, const 
   std::memcpy(&at.step, step->bytes.data(), 8);
   at.best = info.value("best_AP50_95", -1.0);  // states of earlier versions hold a best AP50 instead
   at.best_step = info.value("best_step", int64_t(0));
-  if (keeps_choices(exec)) kernels::conv_algorithm_cache().hand_in(std::move(choices), kernels::cudnn_versions().found);
+  if (keeps_choices(exec)) kernels::conv_algorithm_cache().restore(std::move(choices), kernels::cudnn_versions().found);
 }
 
 }  // namespace basin

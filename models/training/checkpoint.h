@@ -6,7 +6,7 @@
 
 namespace basin {
 
-/// The state of a training run beside its parameters: only --resume needs it.
+/// The state of a training run besides its parameters: only --resume needs it.
 struct Checkpoint {
   int64_t step = 0;                        // number of steps done
   double best = -1;                        // the best AP50:95 of validation images so far

@@ -7,9 +7,9 @@
 
 namespace basin {
 
-/// Combines what several ranks compute of one batch each, so that all of them go on as one process would that had
-/// processed the batches one after the other, in the order of the ranks: with the same bits of gradients, running
-/// statistics and losses. On the CPU. The tapes must keep_batch_statistics().
+/// Combines the results of several ranks, each of which processes one batch. Afterwards all ranks have the same bits of
+/// gradients, running statistics and losses as one process that processes these batches one after the other, in the
+/// order of the ranks. On the CPU. The tapes must keep_batch_statistics().
 class DataParallel {
  public:
   DataParallel(Ranks&, Params&);

@@ -8,8 +8,8 @@
 
 namespace basin {
 
-/// How training samples of a method are loaded for this device: what its sample_spec() and targets() ask for. The size
-/// of batches and crops, the seed, the augmentation and the number of workers remain to be set.
+/// How training samples of a method are loaded for this device, as its sample_spec() and targets() require. The caller
+/// sets the size of batches and crops, the seed, the augmentation and the number of workers.
 LoaderOptions loader_options(const Exec&, const Method&);
 /// The method's targets, for a Loader. The method must outlive it.
 MakeTargets target_maker(const Method&);

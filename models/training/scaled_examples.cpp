@@ -30,7 +30,7 @@ std::vector<Example> scaled_examples(const std::vector<Example>& examples, doubl
     all.push_back(
         {e.stem, source_of(e.stem, values), StoredLabels(resized(true_labels(e), height, width)), e.weight, e.notes});
     if (e.ignored) all.back().ignored = StoredLabels(resized(e.ignored->labels(), height, width));
-    // Rows of one layer never become rows of another: all layers have the same height, before and after.
+    // No row becomes a row of another layer, because all layers have the same height, before and after.
     if (e.layers) all.back().layers = StoredLabels(resized(e.layers->labels(), e.layer_count() * height, width));
   }
   return all;

@@ -65,7 +65,7 @@ void Stepper::step(const Batch& batch, int64_t step, double rate, double progres
   const size_t before = memory_ ? memory_->use().system_calls : 0;
   put_step(batch, which);
   const bool found_all = memory_ && memory_->use().system_calls == before;
-  if (!found_all) settled_.clear(), recorded_.clear();  // the pool may have freed the memory that they write to
+  if (!found_all) settled_.clear(), recorded_.clear();  // the pool may have freed memory that the graphs use
   if (found_all && !is_settled(which)) settled_.push_back(which);
 }
 
@@ -73,8 +73,8 @@ bool Stepper::is_settled(Part part) const {
   return std::find(settled_.begin(), settled_.end(), part) != settled_.end();
 }
 
-/// Null if the step is not to be captured, or not yet: during capture no memory can be allocated from the system, and
-/// cuDNN cannot measure its algorithms.
+/// Null if the step is not or not yet captured. It is captured once it finds all its memory in the pool, because during
+/// capture memory cannot be allocated from the system, and cuDNN cannot measure its algorithms.
 const Graph* Stepper::graph_for(const Batch& batch, Part part) {
   if (!options_.graph || !is_settled(part)) return nullptr;
   const auto at = std::find_if(recorded_.begin(), recorded_.end(),
@@ -120,7 +120,7 @@ void Stepper::put_step(const Batch& batch, Part part) {
     kernels::adam<float>(exec_, options_.adam, state, part(params.gradients().view<const float, 1>()),
                          part(params.values().view<float, 1>()), part(m_.view<float, 1>()), part(v_.view<float, 1>()));
   }
-  note_bad(v_);  // squares of gradients may overflow, and Adam then stands still
+  note_bad(v_);  // squares of gradients may overflow, and then Adam's updates become zero
   if (!average_values_) return;
   kernels::moving_average(exec_, options_.average, params.values().view<const float, 1>(),
                           average_values_.view<float, 1>());
@@ -128,7 +128,7 @@ void Stepper::put_step(const Batch& batch, Part part) {
                           average_running_.view<float, 1>());
 }
 
-/// Adds the losses of a batch to the sums, and notes if the total is NaN or infinite.
+/// Adds the losses of a batch to the sums, and sets the bad-step flag if the total is NaN or infinite.
 void Stepper::add_losses(const LossTerms& loss) {
   const int count = int(loss.terms.size()) + 1;
   BASIN_CHECK(count <= max_losses, "a method has ", loss.terms.size(), " losses; at most ", max_losses - 1,

@@ -26,8 +26,8 @@ class Stepper {
  public:
   Stepper(const Exec&, Method&, const StepperOptions& = {});
 
-  /// Processes batch `part` of the `accumulate` batches of a step, or of a rank's share of them; the parameters change
-  /// with the last one. Adds the losses of the batch, or of those of all ranks, to the sums. `progress`: fraction of
+  /// Processes batch `part` of the `accumulate` batches of a step, or of a rank's share of them; the last one changes
+  /// the parameters. Adds the losses of the batch, or of the batches of all ranks, to the sums. `progress`: fraction of
   /// the training that is done. Nothing is copied to the host.
   void step(const Batch&, int64_t step, double rate, double progress = 0, int part = 0);
 
@@ -77,7 +77,7 @@ class Stepper {
   Tensor sums_;   // f64, one per loss
   Tensor seed_;   // the gradient of a step's loss with respect to the loss of one batch
   std::vector<std::string> names_;
-  std::vector<Part> settled_;  // the parts that have found all their memory in the pool since it last grew
+  std::vector<Part> settled_;  // the parts that have found all their memory in the pool since the pool last grew
   std::vector<Recorded> recorded_;
 };
 

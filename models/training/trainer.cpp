@@ -128,7 +128,7 @@ std::string joined(const std::vector<std::string>& names) {
       "): try a lower --lr, lower weights of the losses or less --weight-decay, or check these images");
 }
 
-/// Why a model that the run has written cannot be used: it is lost or damaged. Empty if it can.
+/// Why a model that the run wrote cannot be used: it is missing or damaged. Empty if it can be used.
 std::string fault_of_model(const std::filesystem::path& path) {
   try {
     load_model(path, {});
@@ -138,22 +138,22 @@ std::string fault_of_model(const std::filesystem::path& path) {
   }
 }
 
-/// Checks the models of a run that is resumed at this state. If the best one is lost, the next best is kept in its
-/// place. Throws one sentence if no step is left that would write it anew.
+/// Checks the models of a run that is resumed at this state. If the best one cannot be used, the best of the remaining
+/// steps replaces it. Throws one sentence if no steps remain to write a missing or damaged model again.
 void check_models(const RunFiles& files, Checkpoint& at, int64_t steps) {
   const std::string lost = at.best >= 0 ? fault_of_model(files.best()) : "";
   if (at.step >= steps)
     for (const std::string& fault : {lost, fault_of_model(files.last())})
       if (!fault.empty())
-        refuse(fault, ". All ", at.step, " steps are done, so that it is not written anew; give more --steps");
+        refuse(fault, ". All ", at.step, " steps are done, so that no step would write it again; give more --steps");
   if (lost.empty()) return;
   std::fprintf(stderr, "basin: %s. It was the best model, of step %lld; the best of the remaining steps replaces it\n",
                lost.c_str(), static_cast<long long>(at.best_step));
   at.best = -1, at.best_step = 0;
 }
 
-/// While this object exists, the method's parameters are the moving averages, if the run keeps them: these are scored
-/// and saved.
+/// While this object exists, the method's parameters are the moving averages, if the run keeps them, because these are
+/// what is scored and saved.
 class Averaged {
  public:
   Averaged(Params& params, Stepper& stepper) : params_(params), stepper_(stepper) { exchange(); }

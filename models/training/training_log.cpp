@@ -15,7 +15,7 @@ MetricsFile::MetricsFile(std::filesystem::path path, int64_t resumed_step) : pat
   if (resumed_step == 0 || !std::filesystem::exists(path_)) return;
   const std::string before = read_text(path_);
   if (!before.starts_with("step,"))
-    refuse(path_.string(), ": is damaged: its first line does not name its columns; without it, it is begun anew");
+    refuse(path_.string(), " is damaged: its first line does not name its columns; remove it to begin a new one");
   std::istringstream lines(before);
   for (std::string line; std::getline(lines, line);)
     if (text_.empty() || std::atoll(line.c_str()) <= resumed_step) text_ += line + '\n';

@@ -91,7 +91,7 @@ TEST_CASE("checks: statistics of labels by hand") {
 }
 
 TEST_CASE("checks: labels whose borders were smoothed by interpolation are recognised") {
-  // Blocks of one number with a seam of another one between them and the background, along part of their border.
+  // A block with the number 9; along part of its border, a seam with the number 4 lies between it and the background.
   const auto blocks = [](int seam_rows) {
     Labels labels{64, 64, 9, std::vector<int32_t>(64 * 64)};
     for (int y = 8; y < 56; ++y)
@@ -121,12 +121,13 @@ TEST_CASE("checks: objects one pixel wide, side by side and in order, are not ta
   CHECK(!is_refused([](int, int x) { return 90 - x; }));
   CHECK(!is_refused([](int y, int x) { return y + x + 1; }));
   CHECK(!is_refused([&](int y, int x) { return radius(y, x) < 38 ? radius(y, x) + 1 : 0; }));
-  // Beside a large object, and around one, numbered from it.
+  // Thin objects beside a large one, and rings around one, numbered from the inside.
   CHECK(!is_refused([](int y, int x) { return x < 40 ? 100 : y % 10 < 8 && x > 50 ? y + 1 : 0; }));
   CHECK(!is_refused([&](int y, int x) { return radius(y, x) < 10 ? 1 : radius(y, x) < 38 ? radius(y, x) : 0; }));
   // Spots without a plateau are smooth, whatever their numbers.
   CHECK(is_refused([&](int y, int x) { return std::max(0, 20 - int(std::hypot(y % 20 - 10, x % 20 - 10) * 2.2)); }));
-  // Smoothing makes steps between two objects, or between one and the background: of one to three pixels.
+  // Smoothing inserts one to three pixels with intermediate numbers between two objects, or an object and the
+  // background.
   for (const int wide : {1, 2, 3}) {
     CAPTURE(wide);
     const auto step = [&](int d, int low, int high) {
@@ -177,13 +178,13 @@ TEST_CASE("checks: pixel sizes that differ, or that contradict the given one, ar
   CHECK(found({0, 0}, 0).empty());
   CHECK(found({0, 0}, 0.5).empty());
   CHECK(found({0.25, 0.25}, 0.25).empty());
-  CHECK(found({0.25, 0.5, 0.3}, 0) == Lines{"warning : the files give from 0.25 (a.png) to 0.5 um (b.png) a pixel"});
+  CHECK(found({0.25, 0.5, 0.3}, 0) == Lines{"warning : the files give from 0.25 (a.png) to 0.5 um (b.png) per pixel"});
   CHECK(found({0.25, 0.5}, 0, true).empty());  // the model records that of its training images
-  CHECK(found({0.25, 0.25}, 0.5) == Lines{"warning : the files give 0.25 um a pixel"});
-  CHECK(found({0.25, 0.25}, 0.125) == Lines{"warning : the files give 0.25 um a pixel"});
-  CHECK(found({0.25, 0.5}, 0.5) == Lines{"warning : the files give from 0.25 (a.png) to 0.5 um (b.png) a pixel"});
+  CHECK(found({0.25, 0.25}, 0.5) == Lines{"warning : the files give 0.25 um per pixel"});
+  CHECK(found({0.25, 0.25}, 0.125) == Lines{"warning : the files give 0.25 um per pixel"});
+  CHECK(found({0.25, 0.5}, 0.5) == Lines{"warning : the files give from 0.25 (a.png) to 0.5 um (b.png) per pixel"});
   CHECK(found({0.25, 0}, 0) ==
-        Lines{"note : the files give 0.25 um a pixel for 1 of 2 images, and none for the others"});
+        Lines{"note : the files give 0.25 um per pixel for 1 of 2 images, and none for the others"});
 }
 
 TEST_CASE("checks: problems of single images and labels are found") {

@@ -181,12 +181,12 @@ TEST_CASE("dataset: files listed on the command line are treated like those of a
   std::vector<std::string> left_out;
   CHECK(merged({f / "x.png", f / "x_masks.png"}, left_out) == V{{"x", f / "x.png"}});
   REQUIRE(left_out.size() == 1);
-  CHECK(contains(left_out[0], "x_masks.png, because by its name it is not an image but a label image"));
+  CHECK(contains(left_out[0], "x_masks.png, taken for a label image because of its name"));
   // Given alone, it is not taken for an image either.
   CHECK(contains(refusal([&] { merged({f / "x_masks.png"}, left_out); }),
-                 "x_masks.png: by its name it is not an image but a label image; if it is an image, rename it"));
+                 "x_masks.png: is taken for a label image because of its name; if it is an image, rename it"));
   put_image(f / "x_overlay.png");
-  CHECK(contains(refusal([&] { merged({f / "x_overlay.png"}, left_out); }), "not an image but a result"));
+  CHECK(contains(refusal([&] { merged({f / "x_overlay.png"}, left_out); }), "is taken for a result because"));
   // The same names in two folders: results keep the folder structure of the images.
   CHECK(merged({f / "x.png", f / "more"}, left_out) ==
         V{{"x", f / "x.png"}, {"more/x", f / "more/x.png"}, {"more/y", f / "more/y.png"}});
@@ -241,17 +241,19 @@ TEST_CASE("dataset: links are images of their own, and folders of labels beside 
     left_out.clear();
     CHECK(merged({set / "images/x.png", x, y}, false, left_out) == "x ");
     REQUIRE(left_out.size() == 1);
-    CHECK(left_out[0] == "left out " + x.string() + " and 1 more: by the place beside a folder images they are labels");
+    CHECK(left_out[0] ==
+          "left out " + x.string() + " and 1 more, taken for labels because of a folder images beside them");
     left_out.clear();
     CHECK(merged({set / "images", set / labels}, false, left_out) == "x ");
-    CHECK(contains(left_out.at(0), "left out " + (set / labels).string() + ": by the place beside a folder images"));
+    const std::string folder = "left out " + (set / labels).string();
+    CHECK(left_out.at(0) == folder + ", taken for labels because of a folder images beside it");
     left_out.clear();
     CHECK(merged({set.path()}, true, left_out) == "images/x ");
-    CHECK(contains(left_out.at(0), "left out " + (set / labels).string() + ": by their place beside a folder images"));
+    CHECK(contains(left_out.at(0), folder + ", taken for labels because of a folder images beside it"));
     for (const fs::path& alone : {x, set / labels})
       CHECK(contains(
           refusal([&] { merged({alone}, false, left_out); }),
-          alone.string() + ": by the place beside a folder images these are labels; if they are images, rename"));
+          alone.string() + ": is taken for labels because of a folder images beside it; if it has images, rename"));
     fs::remove_all(set / "images");
     CHECK(merged({set / labels}, false, left_out) == "x y ");  // without a folder images beside it
   }

@@ -68,8 +68,8 @@ TEST_CASE("formats: a stack is refused or read plane by plane, however it is sto
   CHECK(contains(image_refusal(samples / "imagej_stack.tif"), "imagej_stack.tif: contains 5 images (a stack"));
   CHECK(contains(image_refusal(samples / "volume.tif"), "volume.tif: contains 5 images (a stack"));
   CHECK(contains(image_refusal(samples / "stack.tif"), "contains 2 images (a stack) without named axes"));
-  // Only where the command has options for it are these named.
-  const std::string one = "but one image is expected here; save the one that you mean as a file of its own";
+  // Options are suggested only if the command has them.
+  const std::string one = "but one image is expected here; save the one that you want as a separate file";
   CHECK(contains(image_refusal(samples / "slices.ome.tif"), "a stack of Z=2 C=2 Y X), " + one));
   CHECK(contains(image_refusal(samples / "stack.tif"), "without named axes, " + one));
   PlaneChoice offered;

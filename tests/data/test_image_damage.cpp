@@ -264,7 +264,7 @@ TEST_CASE("image: strips and tiles of a TIFF that are lost, or stand for missing
   const auto why = [&](const TiffFile& file) { return image_refusal(write_bytes(folder / "a.tif", file.bytes())); };
   TiffFile file = sparse(true, {1});
   file.tags[325][1] = 256;
-  CHECK(contains(why(file), "a.tif: is a truncated or damaged TIFF file (its tile 1 has no place)"));
+  CHECK(contains(why(file), "a.tif: is a truncated or damaged TIFF file (its tile 1 has no offset)"));
   file = sparse(false, {});
   file.tags[279][2] = 0;
   CHECK(contains(why(file), "(its strip 2 has no size)"));

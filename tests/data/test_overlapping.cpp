@@ -291,7 +291,7 @@ TEST_CASE("planes: a file of instances is read back, also without objects, with 
   CHECK(read_labels(f / "one.tif").ids == std::vector<int32_t>{0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0});
   CHECK(role_by_name(f / "a_instances.tif") == "a result");
   CHECK(contains(refusal([&] { read_pair_labels(pair); }), "a_instances.tif: has a mask for each object"));
-  // In a folder, beside pictures that are no labels; label images are preferred.
+  // In a folder, beside pictures that are not labels; label images are preferred.
   const Folder out;
   write_instances(out / "a_instances.tif", rows, {});
   write_png(out / "a.png", Image{3, 4, 1, PixelType::u8, std::vector<std::byte>(12)});
@@ -382,7 +382,7 @@ TEST_CASE("planes: overlapping masks of a DSB folder are kept as planes") {
   CHECK(read_pair_labels(crossing).ids == std::vector<int32_t>{1, 1, 2, 0, 3, 2});  // the first mask wins
 }
 
-TEST_CASE("planes: masks of a DSB folder that are no object of their own are reported") {
+TEST_CASE("planes: masks of a DSB folder that are left out or lost are reported") {
   const Folder f;
   const auto put = [&](const std::string& name, const std::vector<size_t>& pixels, int value = 255) {
     put_mask(f, name, pixels, value);
@@ -390,8 +390,7 @@ TEST_CASE("planes: masks of a DSB folder that are no object of their own are rep
   put("n/images/n.png", {}), put("n/masks/a.png", {0, 1}), put("n/masks/b.png", {2, 5}),
       put("n/masks/c.png", {0, 1}, 7);
   const Pair pair = find_pairs(f.path())[0];
-  const std::vector<std::string> repeated{
-      "1 of its masks, such as c.png, repeat another one pixel by pixel and are left out"};
+  const std::vector<std::string> repeated{"1 of its masks, c.png, is identical to another one and left out"};
   CHECK(read_pair_labels(pair).notes == repeated);
   CHECK(read_pair_labels(pair, 2, 3).notes == repeated);
   const Objects once = read_pair_objects(pair);
@@ -402,9 +401,8 @@ TEST_CASE("planes: masks of a DSB folder that are no object of their own are rep
   put("n/masks/c.png", {1, 2}), put("n/masks/d.png", {}), put("n/masks/e.png", {});
   const Pair more = find_pairs(f.path())[0];
   CHECK(read_pair_labels(more).notes ==
-        std::vector<std::string>{
-            "2 of its masks, such as d.png, contain no object",
-            "1 of its masks, such as c.png, lie under earlier ones with all their pixels and are lost"});
+        std::vector<std::string>{"2 of its masks, such as d.png, are empty",
+                                 "1 of its masks, c.png, is completely covered by earlier ones and lost"});
   const Objects planes = read_pair_objects(more);
   REQUIRE(std::holds_alternative<Planes>(planes));
   CHECK(std::get<Planes>(planes).objects.size() == 3);
@@ -421,8 +419,8 @@ TEST_CASE("planes: training reads a stack of masks, and refuses a stack of label
   CHECK(flat.layers_needed == 3);
   CHECK(!flat.layers);
   CHECK(flat.flat.notes ==
-        std::vector<std::string>{"1 of its masks, such as x_masks.tif: image 3, lie under earlier ones with all their "
-                                 "pixels and are lost"});
+        std::vector<std::string>{"1 of its masks, x_masks.tif: image 3, is completely covered by earlier ones "
+                                 "and lost"});
   const TrainingLabels whole = read(3);
   REQUIRE(whole.layers);
   CHECK(whole.layers->ids == std::vector<int32_t>{1, 1, 0, 0, 0, 4, 0, 2, 2, 0, 0, 0, 0, 3, 0, 0, 0, 0});
@@ -433,8 +431,7 @@ TEST_CASE("planes: training reads a stack of masks, and refuses a stack of label
   write_npy(f / "x_masks.npy", {4, 2, 3}, repeated);
   CHECK(read(2).flat.ids == std::vector<int32_t>{1, 1, 0, 0, 0, 2});
   CHECK(read(2).flat.notes ==
-        std::vector<std::string>{
-            "1 of its masks, such as x_masks.npy: image 3, repeat another one pixel by pixel and are left out"});
+        std::vector<std::string>{"1 of its masks, x_masks.npy: image 3, is identical to another one and left out"});
   std::filesystem::remove(f / "x_masks.npy");
   put({3, 3, {{{0, 2}}, {{1, 3}}}});
   CHECK(contains(refusal([&] { read(1); }), "x_masks.tif: is 3 x 3 pixels, but its image x_img.png is 3 x 2"));

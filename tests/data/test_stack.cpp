@@ -34,7 +34,7 @@ TEST_CASE("stack: a TIFF's resolution in centimetres is its pixel size, unless i
   CHECK(!size_of(40000, none));
 }
 
-TEST_CASE("stack: a resolution that ImageJ copied from the tags for printing is no pixel size") {
+TEST_CASE("stack: a resolution that ImageJ copied from the tags for printing is not a pixel size") {
   const auto size_of = [](const std::string& unit, double pixels_per_unit) {
     return stack_of_imagej("ImageJ=1.54f\nunit=" + unit + "\n", pixels_per_unit, pixels_per_unit)->pixel_size;
   };

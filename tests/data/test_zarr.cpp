@@ -305,7 +305,7 @@ TEST_CASE("zarr: axes, channel names, pixel size and the planes of chunks that h
   PlaneChoice choice;
   choice.plane = "T=1,Z=2", choice.channels = {"GFP"};
   CHECK(pixels_of<uint8_t>(read_image(store, choice)) == std::vector<uint8_t>{124, 125});
-  CHECK(contains(image_refusal(store), "save the one that you mean as a file of its own"));
+  CHECK(contains(image_refusal(store), "save the one that you want as a separate file"));
   choice = {};
   choice.offered = true;
   CHECK(contains(refusal([&] { read_image(store, choice); }), "; choose one with --plane T=N,Z=N"));
@@ -333,12 +333,12 @@ TEST_CASE("zarr: the full resolution is read, wherever it is in the list") {
   };
   put_ramp(store, nullptr, plain);
   put(store / "1/.zarray", to_text(zarray({1, 2}, {1, 2}, "<u2")));
-  for (const double scale : {0.5, 1.}) {  // of "1"; some writers give all the same
+  for (const double scale : {0.5, 1.}) {  // of "1"; some writers give every image the same scale
     CAPTURE(scale);
     list({{"1", scale}, {"0", 0.5}, {"2", scale}});
     CHECK(pixels_of<uint16_t>(read_image(store)) == ramp);
     CHECK(read_image(store).stack.pixel_size == doctest::Approx(0.5));
-    list({{"0", 0.5}, {"1", scale}, {"2", scale}});  // of which a copy has no "2"
+    list({{"0", 0.5}, {"1", scale}, {"2", scale}});  // "2" is listed but missing
     CHECK(pixels_of<uint16_t>(read_image(store)) == ramp);
   }
   list({{"1", 1}, {"2", 0.25}});

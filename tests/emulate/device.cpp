@@ -36,12 +36,13 @@ bool same(const Place& a, const Place& b) {
   return a.line() == b.line() && a.column() == b.column() && std::strcmp(a.file_name(), b.file_name()) == 0;
 }
 
-/// A place in a function to which jump() returns. Unlike the C library's, the compiler's own jumps may go to another
-/// stack, and the address sanitizer leaves them alone.
+/// A place in a function to which jump() returns. The jumps that are built into the compiler may go to another stack,
+/// which those of the C library may not, and the address sanitizer does not intercept them, which would make them slow.
 using JumpPlace = void* [5];
 [[gnu::noinline, noreturn]] void jump(JumpPlace& to) { __builtin_longjmp(to, 1); }
 
-/// A stack that execution leaves and returns to, for the address sanitizer, which must know on which one it is.
+/// A stack that execution leaves and returns to. Reports this to the address sanitizer, which must know the current
+/// stack.
 struct Stack {
   const void* bottom = nullptr;
   size_t size = 0;

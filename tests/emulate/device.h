@@ -41,7 +41,7 @@ void set_seed(uint64_t seed);
 
 /// Whether a device thread is running; otherwise the host is calling.
 bool on_device();
-/// Sometimes lets other threads run first.
+/// Lets other threads run first, at random.
 void stand_back();
 /// Memory of the running thread's block, zeroed when the block starts; one array for each place in the source. On a
 /// real device it would occupy `of_values` bytes.

@@ -13,7 +13,7 @@ using namespace basin::test;
 
 namespace {
 
-/// A network with parameters of its own.
+/// A network with its own parameters.
 struct Fixture {
   Params params;
   UNet net;

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Fuzzes the readers of files: ./tests/fuzz/run.sh [SECONDS [READER...]]; with `available` only says whether that is possible.
+# Fuzzes the readers of files: ./tests/fuzz/run.sh [SECONDS [READER...]]; `available` only checks whether that is possible.
 # Each reader (see fuzz_readers.cpp; default: all) gets damaged copies of the files in tests/samples and tests/fuzz/corpus for
 # SECONDS seconds (default 10), under the address and undefined-behaviour sanitizers. An input that a reader fails on is left in
-# build/fuzz/READER-crash-...; when the fault is mended, it goes into the corpus. Exits with 3 if clang++ or libFuzzer is absent
+# build/fuzz/READER-crash-...; add it to the corpus when the fault is fixed. Exits with 3 if clang++ or libFuzzer is missing
 # (Debian: clang, libclang-rt-14-dev or newer).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -57,7 +57,7 @@ fuzz() { # READER SECONDS
   rm -rf "$work"
   mkdir -p "$work"
   seeds_of "$1" | xargs -I{} cp {} "$work"
-  # The sanitizers' memory comes on top of what the reader takes: a file may announce 40,000 times its size.
+  # The sanitizers need memory in addition to the reader's: a file may announce 40,000 times its size.
   if BASIN_FUZZ=$1 ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 "$home/fuzz_readers" "$work" -max_total_time="$2" \
        -max_len=65536 -timeout=20 -rss_limit_mb=4096 -seed=1 -artifact_prefix="$home/$1-" >"$log" 2>&1; then
     echo "fuzz: $1: $(grep -c . <<<"$(ls "$work")") inputs kept, $(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' "$log") runs"

@@ -39,7 +39,7 @@ TEST_CASE("algorithm cache: each choice is measured once; restored choices are n
   CHECK(measured == 1);
 
   const ConvAlgorithms others{{a, {1, 2, 3, 9}}, {b, {4, 5, 6, 9}}, {c, {7, 8, 9, 8}}};
-  cache.hand_in(others, 9);
+  cache.restore(others, 9);
   CHECK(cache.choices() == ConvAlgorithms{{a, others.at(a)}, {b, others.at(b)}});  // c is from another cuDNN version
   CHECK(cache.get(a, always, measure) == others.at(a));
   CHECK(cache.get(a, never, measure) == others.at(a));  // accepted before, so not checked again
@@ -50,7 +50,7 @@ TEST_CASE("algorithm cache: each choice is measured once; restored choices are n
   CHECK(measured == 3);
   CHECK(cache.choices().at(a) == others.at(a));
   CHECK(cache.choices().at(b).algorithm == 11);
-  cache.hand_in({}, 9);
+  cache.restore({}, 9);
   CHECK(cache.choices().empty());
 }
 
@@ -126,7 +126,7 @@ TEST_CASE("algorithm cache: a GPU uses a restored algorithm, and measures again 
     };
     const int cudnn = kernels::cudnn_versions().found;
     ConvAlgorithmCache& cache = kernels::conv_algorithm_cache();
-    cache.hand_in({}, cudnn);
+    cache.restore({}, cudnn);
     const std::vector<float> want = convolved();
     const ConvAlgorithms measured = cache.choices();
     REQUIRE(measured.size() == 1);
@@ -135,13 +135,13 @@ TEST_CASE("algorithm cache: a GPU uses a restored algorithm, and measures again 
 
     const int second = first.algorithm == 0 ? 1 : 0;  // cuDNN supports both for every such problem
     const ConvAlgorithms other{{key, {second, first.math, 64 << 20, cudnn}}};
-    cache.hand_in(other, cudnn);
+    cache.restore(other, cudnn);
     const std::vector<float> got = convolved();
     CHECK(cache.choices() == other);
     check_close(got, want, 2e-5, 2e-5);
     if (is_emulated()) CHECK(got != want);
 
-    cache.hand_in({{key, {99, first.math, 64 << 20, cudnn}}}, cudnn);
+    cache.restore({{key, {99, first.math, 64 << 20, cudnn}}}, cudnn);
     CHECK(convolved() == want);
     CHECK(cache.choices() == measured);
   }

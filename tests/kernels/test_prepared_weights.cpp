@@ -68,7 +68,7 @@ TEST_CASE("prepared weights: a form is made once, and only of weights among the 
     const Layer layer(g, 32);  // whole blocks: others are convolved with a copy of the weight
     PreparedWeights prepared = layer.prepared(), of_others(others.data<const float>(), 8);
     const std::vector<float> once = layer.run(&prepared, 24), other = layer.run(&of_others, 24);
-    layer.double_weight();  // a promise broken on purpose
+    layer.double_weight();  // not allowed, but shows whether the old form is used
     std::vector<float> twice = other;
     for (float& v : twice)
       v *= 2;

@@ -146,7 +146,7 @@ TEST_CASE("ranks: a run is resumed with the same bytes, and by another number of
   CHECK_THROWS_WITH_AS(run(other, "vf-h1", 3, 1, 3, 0, true), doctest::Contains("accumulate is 3, was 4"), Error);
 }
 
-TEST_CASE("ranks: one that reads other images is named") {
+TEST_CASE("ranks: a rank that reads other images is named in the error") {
   const Folder folder;
   const std::vector<Example> examples = synthetic(5, 64);
   const auto train_on = [&](Ranks& rank) {

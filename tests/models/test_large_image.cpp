@@ -115,7 +115,7 @@ TEST_CASE(
   for (const char* name : {"u16_rgb_alpha_planes", "u8_grey_alpha_planes", "u8_rgb_alpha", "u16_lzw_predictor",
                            "f32_deflate_predictor", "f32_big_endian_tiles", "f16_deflate_predictor"})
     check_parts(samples / (std::string(name) + ".tif"), 19, 21);
-  // Values by the formula of make.py, so that a fault of both ways to read is found.
+  // Compared with the formula of make.py, which also finds faults that both ways of reading have in common.
   const auto at = [](const char* name, const PlaneChoice& choice = {}) {
     return read_image_part(samples / name, choice, {33, 41, 2, 3});
   };

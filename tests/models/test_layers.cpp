@@ -123,7 +123,7 @@ TEST_CASE("layers: objects that share pixels are whole, each in the lowest layer
   pile.objects.push_back({{8, 9}});
   CHECK(layers_needed(pile) == 9);
   pile.objects.push_back({{8, 10}});
-  CHECK(layers_needed(pile) == 9);  // no more than one more than there may be
+  CHECK(layers_needed(pile) == 9);  // counting stops at one more than is allowed
 }
 
 TEST_CASE("layers: a sample contains the same part of each object as a sample of this object alone") {
@@ -155,7 +155,7 @@ TEST_CASE("layers: a sample contains the same part of each object as a sample of
     }
 }
 
-TEST_CASE("layers: object crops are drawn around the objects of all layers, and copies in a mirror are others") {
+TEST_CASE("layers: object crops are drawn around the objects of all layers, and mirrored copies are other objects") {
   const Planes planes = rectangles(42, 64, worms);
   std::vector<Example> examples;
   examples.push_back(example_of(planes, 3));
@@ -170,7 +170,7 @@ TEST_CASE("layers: object crops are drawn around the objects of all layers, and 
     };
     want.insert(1 + (start(r.y0, r.y1, 42) + crop / 2) * 64 + start(r.x0, r.x1, 64) + crop / 2);
   }
-  // Each pixel of the image has a value of its own, so that samples show from where they were cut.
+  // Each pixel of the image has its own value, which shows where a sample was cut out.
   for (int step = 0; step < 60; ++step) {
     const LoadedBatch& b = loader.next();
     const View<float, 4> image = b.image.view<float, 4>();
@@ -232,7 +232,7 @@ TEST_CASE("layers: samples of labels without overlap have empty further layers, 
   CHECK_THROWS_AS(Loader(examples, layer_options(Kind::crop, 32, 2, "none"), copy_ids), Error);
 }
 
-TEST_CASE("layers: of overlapping masks of a DSB folder; what a sample cannot hold is said once") {
+TEST_CASE("layers: of overlapping masks of a DSB folder; objects that do not fit into a sample are reported once") {
   const Folder f;
   const auto put = [&](const std::string& name, const std::vector<size_t>& pixels) { put_mask(f, name, pixels); };
   for (const std::string name : {"m", "n", "o"})
@@ -241,9 +241,7 @@ TEST_CASE("layers: of overlapping masks of a DSB folder; what a sample cannot ho
   const std::vector<Pair> pairs = find_pairs(f.path());
   const auto notes = [&](int layers) { return notes_of(read_examples(pairs, 1, {}, {}, layers)); };
   const std::string and_more = (f / "m/masks").string() + " and 1 more: ", of_n = (f / "n/masks").string() + ": ";
-  const std::string lost = of_n +
-                           "1 of its masks, such as c.png, lie under earlier ones with all their pixels and "
-                           "are lost";
+  const std::string lost = of_n + "1 of its masks, c.png, is completely covered by earlier ones and lost";
   const std::string overlap = and_more + "its objects overlap; where they do, the first keeps the pixel";
   CHECK(notes(0) == std::vector<std::string>{overlap, lost});
   CHECK(notes(1) == std::vector<std::string>{

@@ -26,7 +26,7 @@ Json config_of(const std::string& name, int crop = 0) {
 
 }  // namespace
 
-TEST_CASE("memory: the estimates of each method lie close to what images have taken") {
+TEST_CASE("memory: the estimates for each method are close to measured values") {
   // Largest memory of `segment --scale 1 --save labels --device cpu --threads 1`, kB (/usr/bin/time), with models of
   // 10 training steps. Images of 1,024 and 2,048 pixels a side, in one tile or few, and with --tile 256 --overlap 48.
   struct Measured {
@@ -53,11 +53,11 @@ TEST_CASE("memory: the estimates of each method lie close to what images have ta
   CHECK(estimate(config_of("og", 512), 1024) == doctest::Approx(2.1410e9).epsilon(0.1));
 }
 
-TEST_CASE("memory: maps with more channels take more") {
+TEST_CASE("memory: maps with more channels need more memory") {
   Json fc = config_of("fc"), wn = config_of("wn");
   const double of_fc = estimate(fc, 512), of_wn = estimate(wn, 512);
   fc["colours"] = 64, wn["embedding"] = 64;
-  // 59 more maps of 4 bytes a pixel, and 56 embeddings that are smoothed too.
+  // 59 more maps of 4 bytes per pixel, and 56 embeddings that are smoothed too.
   CHECK(estimate(fc, 512) - of_fc == doctest::Approx(512. * 512 * 59 * 4).epsilon(0.02));
   CHECK(estimate(wn, 512) - of_wn == doctest::Approx(512. * 512 * 56 * 8).epsilon(0.02));
 }

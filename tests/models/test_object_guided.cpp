@@ -71,7 +71,7 @@ TEST_CASE("object-guided: boxes are decoded from the peaks of the centre map") {
     o.confidence = .2;
     o.max_objects = 2;
     CHECK(decode_boxes(exec, heat, sizes, offsets, o).size() == 2);
-    size[0] = NAN;  // a box that cannot be used takes no place of another
+    size[0] = NAN;  // an unusable box does not count as one of the boxes that are kept
     CHECK(decode_boxes(exec, heat, Tensor::from(exec, {2, 2, 6}, size), offsets, o).size() == 2);
     size[4] = -1, size[5] = 1e9f;
     CHECK(decode_boxes(exec, heat, Tensor::from(exec, {2, 2, 6}, size), offsets, {}).empty());

@@ -214,8 +214,8 @@ TEST_CASE("segment: finds each image's scale if the model records the object siz
   CHECK_MESSAGE(contains(found.out, " objects, scale 1\n"), found.out);
   CHECK(contains(found.out, "in/flat.png: 0 objects, scale 1\n"));
   CHECK_MESSAGE(contains(found.err,
-                         "in/flat.png: the parts that were looked at show objects of the training's size at no scale, "
-                         "so it keeps scale 1"),
+                         "in/flat.png: no scale was found at which its objects have the size of training objects, "
+                         "so scale 1 is used"),
                 found.err);
   CHECK(run_json("out")["scale"] == "auto");
   CHECK(run_json("out")["scales"] ==

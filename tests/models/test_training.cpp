@@ -56,7 +56,7 @@ TEST_CASE("training: a damaged metrics.csv is reported before a resumed run goes
   run(folder.path(), few_steps(2), false);
   write_bytes(folder / "metrics.csv", "x\n");
   CHECK(contains(refusal([&] { run(folder.path(), few_steps(4), true); }),
-                 "metrics.csv: is damaged: its first line does not name its columns"));
+                 "metrics.csv is damaged: its first line does not name its columns"));
   std::filesystem::remove(folder / "metrics.csv");
   CHECK_NOTHROW(run(folder.path(), few_steps(4), true));
 }
@@ -67,7 +67,7 @@ TEST_CASE("training: a run resumed on a GPU uses the cuDNN algorithms that were 
     if (exec.device == Device::cpu) continue;
     kernels::ConvAlgorithmCache& cache = kernels::conv_algorithm_cache();
     const int cudnn = kernels::cudnn_versions().found;
-    const auto forget = [&] { cache.hand_in({}, cudnn); };  // as in a new process
+    const auto forget = [&] { cache.restore({}, cudnn); };  // as in a new process
     const auto steps = [](int64_t n) {
       TrainOptions o = few_steps(n);
       o.validate_every = 2;
@@ -80,7 +80,7 @@ TEST_CASE("training: a run resumed on a GPU uses the cuDNN algorithms that were 
     kernels::ConvAlgorithms other = cache.choices();
     for (auto& [key, choice] : other)
       if (key.problem.pass == kernels::ConvPass::forward) choice.algorithm = 1, choice.workspace = 64 << 20;
-    cache.hand_in(other, cudnn);
+    cache.restore(other, cudnn);
     run(whole.path(), steps(4), false, exec);
     const kernels::ConvAlgorithms taken = cache.choices();
     run(parts.path(), steps(2), false, exec);
@@ -173,7 +173,7 @@ TEST_CASE("training: the learning rate falls along half a cosine or is constant"
 
 namespace {
 
-/// A column of metrics.csv beside the steps, in rows that have a value.
+/// The steps and values of a column of metrics.csv, for the rows that have a value.
 std::vector<std::pair<int64_t, double>> column_of(const std::filesystem::path& path, const std::string& name) {
   std::istringstream lines(read_bytes(path));
   std::string line, cell;

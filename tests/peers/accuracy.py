@@ -1,15 +1,15 @@
 """Compares the AP50, on validation images, of an H1 trained by Basin and one trained with torchvf's network and losses.
 
 Both see the same training images, the same number of steps (batch 2, crop 256, Adam, IVP + MSE + Tversky, flips with
-probability 1/4) and the same normalisation; what differs is the random numbers and the code. At a constant rate the
-score of a network goes up and down from step to step by more than what is to be seen here, so the weights of a few
-late steps are averaged. Each network is decoded by both programs, so that a difference can be placed: in the training
-or in the decoding. AP50 is StarDist's, averaged over images. Finished parts in --out are not done again.
+probability 1/4) and the same normalisation; only the random numbers and the code differ. At a constant learning
+rate the score of a network varies from step to step by more than the differences of interest, so the weights of a few
+late steps are averaged. Each network is decoded by both programs, to show whether a difference comes from the training
+or from the decoding. AP50 is StarDist's, averaged over images. Finished parts in --out are not repeated.
 
     TORCHVF=... python accuracy.py --data DIR --out DIR [--seeds 0,1,2] [--steps 500] [--rate 5e-4]
 
-DIR holds <id>_img.png and <id>_masks.png. Every fourth 256x256 grey image by name validates, the others train, unless
---validation names a file with one id a line.
+DIR contains <id>_img.png and <id>_masks.png. Every fourth 256x256 grey image by name is a validation image, and the
+others are training images, unless --validation names a file with one validation id per line.
 """
 import argparse
 import json
@@ -97,7 +97,7 @@ def torch_train(train, fields, options, seed, checkpoints):
         optimizer.step()
         if step % 50 == 0 or step == 10:
             rate = (time.time() - start) / step
-            print(f"torchvf seed {seed} step {step}: loss {value.item():.3f}, {rate:.2f} s a step", flush=True)
+            print(f"torchvf seed {seed} step {step}: loss {value.item():.3f}, {rate:.2f} s per step", flush=True)
         if step in files:
             state = {name: value.contiguous() for name, value in network.state_dict().items()}
             safetensors_torch.save_file(state, files[step])

@@ -49,8 +49,8 @@ def modules(*names):
 
 
 def randomise_batch_norm(network):
-    """Random weights, biases and running statistics for all batch norms of a PyTorch network, so that one that is
-    skipped shows."""
+    """Random weights, biases and running statistics for all batch norms of a PyTorch network, so that a
+    skipped one is noticed."""
     torch = modules("torch")
     for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):

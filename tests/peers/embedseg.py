@@ -1,8 +1,8 @@
 """EmbedSeg: Basin's method `es` against EmbedSeg's own code on PyTorch: network, eight views, centres, loss, decoding,
 training steps.
 
-Weights, batch-norm statistics and biases are random, so that whatever is skipped shows. EmbedSeg's code is run from a
-checkout and never copied: its licence is not commercial.
+Weights, batch-norm statistics and biases are random, so that a skipped one is noticed. EmbedSeg's code is run from a
+checkout and never copied, because its licence excludes commercial use.
 """
 import contextlib
 import copy

@@ -1,8 +1,9 @@
 """FCRNet: Basin's method `fc` against its authors' code on TensorFlow: network, loss, decoding.
 
-Two differences in the activation are on purpose, so that no pixel's gradient dies: Basin adds 1e-4 to every |e| before
-the power, and takes powers relative to the largest |e|, where the peer's sum of powers is cut off at 1e-7, which at
-alpha 8 no pixel with |e| below 0.13 reaches. The peer's power is given the same, and what it gives without is printed.
+The activation differs in two ways on purpose, so that no pixel's gradient vanishes. Basin adds 1e-4 to every |e| before
+the power, and takes powers relative to the largest |e|. The peer's sum of powers is at least 1e-7, which pixels with all
+|e| below 0.13 do not reach at alpha 8. For the comparison the peer's power is changed in the same way, and the
+difference from the unchanged power is printed.
 The settings are the published ones: 4 colours, and a loss without a guide.
 """
 import common

@@ -1,5 +1,5 @@
 """Integration of points through a field: `basin integrate` against torchvf's solvers, its dopri5 against scipy's RK45 (the
-same pair of methods with another control of the step), and --rescale against the definition written with numpy."""
+same pair of methods with a different step size control), and --rescale against the definition written with numpy."""
 import pathlib
 
 import common

@@ -1,20 +1,20 @@
 """Compares the accuracy of a method trained by Basin and of its authors' network and loss trained in PyTorch.
 
 Both sides take the same number of steps on the same batches in the same order, which basin_training_step writes, with the
-same learning rates and without augmentation. They differ in the first weights, in the dropout of es, and in the code.
-Of both the moving average of the weights is taken, since a single step's score varies, and both networks are decoded and
-scored by Basin on the same images. With --same-start, Basin begins with the peer's first weights, so that without dropout
-both sides have the same losses until rounding errors have grown.
+same learning rates and without augmentation. They differ in the initial weights, in the dropout of es, and in the code.
+Both networks use a moving average of their weights, since the score varies from step to step, and both are decoded and
+scored by Basin on the same images. With --same-start, Basin starts from the peer's initial weights, so that without
+dropout both sides have the same losses until rounding errors have grown.
 
 es and og: the authors' own network and loss. fc and wn: those of unet_methods.py, because the authors wrote for
-TensorFlow 1. fc has Basin's guide on both sides: with the published loss, which fc-published has, a network hardly learns
-anything in so few steps. og is too large for a CPU to train until it segments other images, so it learns 16 images by
-heart, on which it is scored, too; both sides begin with the same weights, and their losses at the end are compared.
+TensorFlow 1. fc has Basin's guide on both sides: with the published loss, which fc-published uses, a network hardly learns
+anything in so few steps. og is too large to be trained on a CPU until it generalises, so it learns 16 images by heart and
+is scored on these; both sides start from the same weights, and their final losses are compared.
 
     EMBEDSEG=... OBJGUIDED=... python method_accuracy.py METHOD --data DIR --out DIR [--seeds 1,2,3] [--steps N]
 
-DIR holds <id>_img.png and <id>_masks.png; what `train --val-fraction` would hold out is scored. Finished parts in --out
-are not done again.
+DIR contains <id>_img.png and <id>_masks.png; the images that `train --val-fraction` would hold out are scored. Finished
+parts in --out are not repeated.
 """
 import argparse
 import copy
@@ -215,7 +215,7 @@ def torch_train(case, data, seed, options):
             losses.append(loss.item())
             if (step + 1) % options.report == 0 or step + 1 == case.steps:
                 rows.append(f"{step + 1},{numpy.mean(losses)}")
-                print(f"PyTorch, seed {seed}: {rows[-1]}, {(time.time() - start) / (step + 1):.2f} s a step", flush=True)
+                print(f"PyTorch, seed {seed}: {rows[-1]}, {(time.time() - start) / (step + 1):.2f} s per step", flush=True)
                 losses.clear()
         run = options.out / f"torch-run-{seed}"
         run.mkdir(exist_ok=True)
@@ -256,7 +256,7 @@ def basin_train(case, data, seed, options):
                  threads=options.threads)
     for line in (run / "metrics.csv").read_text().splitlines():
         print(f"Basin, seed {seed}: {line}")
-    print(f"Basin, seed {seed}: {(time.time() - start) / case.steps:.2f} s a step", flush=True)
+    print(f"Basin, seed {seed}: {(time.time() - start) / case.steps:.2f} s per step", flush=True)
     (run / "last.safetensors").rename(options.out / f"basin-{seed}.safetensors")
 
 

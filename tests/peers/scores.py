@@ -156,7 +156,7 @@ def pick(values, indices):
     return [values[k] for k in indices]
 
 
-# The peers. Each raises ImportError where it is missing.
+# The peers. Each function raises ImportError if its peer is not installed.
 
 def alone(package, module, stand_ins):
     """One module of an installed package, without the rest of it, which may need a deep-learning framework.

@@ -1,5 +1,5 @@
-"""The network, losses and decoding of the vector-field method in PyTorch, written from its description alone: what
-torchvf_gpu.py times where no torchvf is at hand. Parameters have the names of torchvf's state_dict."""
+"""The network, losses and decoding of the vector-field method in PyTorch, written from its description alone, for
+torchvf_gpu.py, which does not need torchvf. Parameters have the names of torchvf's state_dict."""
 import torch
 from torch import nn
 from torch.nn import functional

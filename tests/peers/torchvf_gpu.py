@@ -3,12 +3,12 @@
     BASIN=build/cuda/basin python torchvf_gpu.py [NAME...] [--rounds 3] [--seconds 170] [--json FILE]
 
 NAME: train, infer, compiled (both under torch.compile, batch 2, which takes minutes to warm up), integrate, components,
-field, segment, dbscan. PyTorch runs in each of its settings, Basin in each precision that its device has; they take
-turns, so that what else the machine does disturbs all alike, and the median over all rounds counts. Where a result is
-determined it is compared before it is timed. Printed is a Markdown table of Basin's best against the peer's best of
-those that ran, alike in precision too, and what was left out and why; --json has it after every task, and the table
-lies beside it as .md. After --seconds nothing new is begun, and a compilation is broken off. `--device cpu --small`
-runs all of it on little work in about a minute: a test of this script.
+field, segment, dbscan. PyTorch runs in each of its settings, Basin in each precision that its device supports; they
+take turns, so that other work of the machine affects all equally, and the median over all rounds counts. Results that
+both sides must agree on are compared before they are timed. The output is a Markdown table of Basin's best time against
+the peer's best, both overall and at equal precision, and a list of what was left out and why. After every task, --json
+FILE is rewritten with all times, and the table is saved beside it as .md. After --seconds no new work is started, and a
+compilation is stopped. `--device cpu --small` runs everything on little work in about a minute, to test this script.
 """
 import argparse
 import contextlib
@@ -81,7 +81,7 @@ class Session:
         return series
 
     def bench(self, folder, *arguments, precision="fp32"):
-        """Rows of one `basin bench` by name and shape; none where there is no such precision."""
+        """Rows of one `basin bench` by name and shape; none if the device does not support the precision."""
         if (arguments[0], precision) in self.without:
             return {}
         out = folder / "bench.json"
@@ -98,7 +98,7 @@ class Session:
             self.ms.setdefault((task, side, what, precision), []).extend(series)
 
     def omit(self, task, side, what, precision, why):
-        """A row of the table without a time, unless there is or will be one."""
+        """Adds a row without a time to the table, unless the row has or will have one."""
         self.omitted.setdefault((task, side, what, precision), why)
 
     def precisions(self):
@@ -106,7 +106,7 @@ class Session:
 
     @contextlib.contextmanager
     def limited(self):
-        """Ends what takes longer than is left: compilation for a GPU may take minutes."""
+        """Stops work that takes longer than the time left: compilation for a GPU may take minutes."""
         def late(*_):
             raise TimeoutError("no time left")
         before = signal.signal(signal.SIGALRM, late)
@@ -529,8 +529,8 @@ def main():
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--small", action="store_true", help="little work, one round: a test of this script")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=600, help="nothing new is begun after this long")
-    parser.add_argument("--json", help="all the times, for a later look, and the table beside it")
+    parser.add_argument("--seconds", type=float, default=600, help="start no new work after this long")
+    parser.add_argument("--json", help="save all times to this file, and the table beside it")
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
         common.skip("this PyTorch finds no GPU; --device cpu --small tests the script without one")
@@ -551,7 +551,7 @@ def main():
             try:
                 tasks[task](session, pathlib.Path(folder))
             except TimeoutError:
-                session.note(f"{task}: broken off: no time left")
+                session.note(f"{task}: stopped: no time left")
             except (Exception, SystemExit) as ended:  # the other tasks still run
                 session.report.check(task, False, str(ended) or repr(ended))
             write(session, name)

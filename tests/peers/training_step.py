@@ -1,10 +1,10 @@
 """Training steps of H1 and H2: Basin's losses, gradients, running statistics and Adam against torchvf under autograd.
 
 Both start from Basin's initial weights, see the same batch, and drop the same elements in the dropout. Gradients are
-judged against torchvf's network in double precision, beside those of PyTorch in float32: a ReLU whose input is 0 up to
-rounding may go either way, so both are off by 1e-3 or so in norm where such an input is met, by 1e-5 where none is.
-Winograd convolution rounds differently and meets more of them. So the limits are narrow for direct convolution, which
-is what every machine with AVX2 can run, and wider for what this machine would choose.
+compared with those of torchvf's network in double precision, as are PyTorch's in float32: a ReLU whose input is 0 up to
+rounding may go either way, so both have a relative error of about 1e-3 in norm with such an input, and 1e-5 without.
+Winograd convolution rounds differently and has more such inputs. So the tolerance is narrow for direct convolution,
+which every machine with AVX2 can run, and wider for the algorithm that Basin chooses on this machine.
 """
 import copy
 

@@ -1,6 +1,6 @@
 """W-Net: Basin's method `wn` against its authors' code on TensorFlow: network, targets, losses, decoding.
 
-Nobody published the network of the paper as code. The peer is put together of the authors' own parts: the U-Nets, the
+The code of the paper's network was never published. The peer is assembled from the authors' own parts: the U-Nets, the
 concatenation and the embedding of their W-Net, and the distance head of the network that it came from, which reads the
 features of the first U-Net as in the paper. Their loss counts every pixel the same (`pixel_mean`); the one of the paper,
 which is Basin's default, is restated here.

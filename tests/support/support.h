@@ -10,7 +10,7 @@
 
 namespace basin::test {
 
-/// Whether the sanitizers watch: long tests then try less.
+/// Whether the tests run under sanitizers; long tests then do less.
 #ifdef __SANITIZE_ADDRESS__
 inline constexpr bool sanitized = true;
 #else

@@ -17,11 +17,11 @@ inline std::string little_endian(uint64_t v, int bytes) {
   return s;
 }
 
-/// The place of a strip or tile that is not stored: TiffFile writes 0.
+/// Stands for the offset of a strip or tile that is not stored; TiffFile writes 0.
 constexpr uint32_t nowhere = UINT32_MAX;
 
-/// A little-endian TIFF with one image: 32-bit tags with one value or more, tags of text, and behind them the pixels,
-/// relative to which the places of strips (273) and tiles (324) are given.
+/// A little-endian TIFF with one image: 32-bit tags with one value or more, tags of text, and after them the pixels.
+/// Offsets of strips (273) and tiles (324) are relative to the pixels.
 struct TiffFile {
   std::map<int, std::vector<uint32_t>> tags;
   std::string pixels;
@@ -29,7 +29,7 @@ struct TiffFile {
 
   std::string bytes() const {
     const size_t entries = tags.size() + texts.size(), directory = 8 + 2 + 12 * entries + 4;
-    size_t end = directory;  // of what is behind the directory
+    size_t end = directory;  // of the values after the directory, where the pixels begin
     for (const auto& [tag, values] : tags)
       end += values.size() > 1 ? 4 * values.size() : 0;
     for (const auto& [tag, text] : texts)

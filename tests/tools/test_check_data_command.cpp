@@ -88,7 +88,7 @@ TEST_CASE("check-data: problems that train refuses are errors, and every file is
   CHECK(contains(run_basin(folder, "check-data missing").out, "missing: no such file or folder"));
 }
 
-TEST_CASE("check-data, train and compare-models: labels that segment has written are not taken for the truth unsaid") {
+TEST_CASE("check-data, train and compare-models: labels that segment has written cause a warning") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   for (int k = 0; k < 4; ++k)

@@ -15,7 +15,7 @@ namespace {
 
 const std::string sample = source_dir() + "/data/samples/nuclei_000";
 
-/// The connected components of what is bright, in the columns of the left if `left`.
+/// The connected components of the bright pixels, or of those in the left half if `left`.
 Instances bright(const Exec& exec, const Maps& maps, bool left) {
   const Tensor& map = maps["brightness"];
   const std::vector<float> values = map.to_host<float>(exec);
@@ -145,7 +145,7 @@ TEST_CASE("compare-models: the page and the JSON say which models were trained o
                             "compare-models in --models unknown.safetensors,seen.safetensors,other.safetensors "
                             "--device cpu --json t.json --report page.html");
   REQUIRE_MESSAGE(ran.code == 0, ran.err);
-  const std::string sentence = "seen.safetensors was trained on 1 image of these, which flatters its scores";
+  const std::string sentence = "seen.safetensors was trained on 1 of these images, so its scores are too high";
   CHECK_MESSAGE(contains(ran.err, "basin: " + sentence), ran.err);
   CHECK(contains(read_bytes(folder / "page.html"), "<p class=\"note\">" + sentence + "</p>"));
   const Json rows = json_in(folder / "t.json")["models"];

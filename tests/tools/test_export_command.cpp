@@ -83,7 +83,7 @@ TEST_CASE("export and segment: labels and Cellpose files that Basin did not writ
        {"export a_masks.png --image a.png", "segment a.png --device cpu --model m.safetensors"}) {
     const Ran ran = run_basin(folder, words + " --save npy --out out");
     CHECK(ran.code == 1);
-    CHECK_MESSAGE(contains(ran.err, "out/a_seg.npy: already exists and may hold true labels; give another --out"),
+    CHECK_MESSAGE(contains(ran.err, "out/a_seg.npy: already exists and may contain true labels; give another --out"),
                   ran.err);
     CHECK(read_bytes(folder / "out/a_seg.npy") == "corrected by hand");
   }

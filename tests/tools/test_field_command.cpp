@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// A folder for one test, gone with it.
+/// A folder for one test, removed at its end.
 struct FieldFolder {
   fs::path path = fs::temp_directory_path() / ("basin-field-" + std::to_string(getpid()));
   FieldFolder() { fs::create_directories(path); }

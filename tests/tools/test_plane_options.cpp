@@ -91,7 +91,7 @@ void check_advice(const Folder& folder, const Case& c, const std::string& text) 
 
 }  // namespace
 
-TEST_CASE("planes: every command that reads images or labels takes one plane of a stack, and advises what it has") {
+TEST_CASE("planes: every command that reads images or labels takes a plane of a stack, and suggests only its options") {
   const Folder folder;
   put_pair(folder, "a"), put_pair(folder, "b");
   put_model(folder / "m.safetensors");
@@ -309,7 +309,7 @@ TEST_CASE("planes: too many channels are refused with --channel only where the c
                 one.err);
   CHECK(contains(refusal([&] { Source(read_image(folder / "in/a.ome.tif"), 1, {}, "a.tif"); }),
                  "to each other; give it an image of 1 of them"));
-  // compare-models finds out before any model has worked.
+  // compare-models refuses this before it runs the first model.
   VectorFieldOptions two;
   two.net.in_channels = 2;
   save_model(folder / "two.safetensors", {}, Untrained(two).method, Json::object());

@@ -115,10 +115,10 @@ TEST_CASE("segment --shard: shards together write the same files as one run, and
   Json other = json_in(folder / "kept.json");
   other["norm"] = "none";
   write_bytes(folder / "many/run.shard-2-of-3.json", to_text(other));
-  refused("this shard was run with another norm than shard 1");
+  refused("this shard was run with a different norm than shard 1");
   put_scaled_image(folder / "in/y.png", 29);
   CHECK(shard("2/3").code == 1);
-  refused("this shard saw other images than shard 1");
+  refused("this shard was run with different inputs than shard 1");
   shard("1/2");
   refused("contains shards of several runs, one of 2 and one of 3");
   CHECK(contains(run_basin(folder, "merge in").err, "in: contains no run.shard-I-of-N.json"));
@@ -188,7 +188,7 @@ TEST_CASE("segment --skip-existing: an interrupted run is continued, and results
   fs::last_write_time(folder / "else/a.png", fs::last_write_time(folder / "in/a.png") - std::chrono::hours(1));
   const std::string elsewhere = "segment else --out out --save labels,csv,field --skip-existing" + common;
   const Ran other = run_basin(folder, elsewhere);
-  CHECK_MESSAGE(contains(other.err, "else/a.png: the results of this name in out are those of "), other.err);
+  CHECK_MESSAGE(contains(other.err, "else/a.png: the results with this name in out are those of "), other.err);
   CHECK_MESSAGE(contains(other.out, "else/a.png: "), other.out);
   fs::rename(folder / "else", folder / "moved");
   CHECK(contains(run_basin(folder, "segment moved --out out --save labels,csv,field --skip-existing" + common).out,
@@ -201,24 +201,24 @@ TEST_CASE("segment --skip-existing: an interrupted run is continued, and results
   REQUIRE(run_basin(folder, "segment more/z.png" + kept_results).code == 0);
   CHECK(json_in(folder / "out/run.json")["earlier_inputs"].size() == 1);
   const Ran after = run_basin(folder, "segment moved" + kept_results);
-  CHECK_MESSAGE(contains(after.err, "moved/a.png: the results of this name in out are those of "), after.err);
+  CHECK_MESSAGE(contains(after.err, "moved/a.png: the results with this name in out are those of "), after.err);
   CHECK(!json_in(folder / "out/run.json").contains("earlier_inputs"));
   CHECK(contains(lines(), "a"));
-  // Files that an earlier run with other settings has left are not results of this one.
+  // Files of an earlier run with other settings are not taken for results of this one.
   const Ran refused = run_basin(folder, words + "--min-size 5");
   CHECK(refused.code == 1);
-  CHECK_MESSAGE(contains(refused.err, "out were made with another min_size; give another --out"), refused.err);
+  CHECK_MESSAGE(contains(refused.err, "out were made with a different min_size; give another --out"), refused.err);
   save_model(folder / "other.safetensors", {}, Untrained({}, 2).method, Json::object());
   const Ran model = run_basin(folder, "segment in --out out --skip-existing --model other.safetensors");
-  CHECK_MESSAGE(contains(model.err, "out were made with another model; give another --out"), model.err);
+  CHECK_MESSAGE(contains(model.err, "out were made with a different model; give another --out"), model.err);
   CHECK(run_basin(folder, "segment in/a.png --out out --save labels,csv,field --min-size 5" + common).code == 0);
   CHECK(lines("--min-size 5") == "bc");
   CHECK(lines("--min-size 5") == "");
-  // Label images beside their images, or of someone else, are never taken for results.
+  // Label images beside their images, and those that Basin did not write, are never taken for results.
   write_bytes(folder / "others/a_masks.png", read_bytes(folder / "out/a_masks.png"));
   const Ran kept = run_basin(folder, "segment in --out others --save labels --skip-existing" + common);
-  CHECK_MESSAGE(contains(kept.err, "others/a_masks.png: already exists and may hold true labels"), kept.err);
-  // A damaged record is named: whether labels are results cannot be known.
+  CHECK_MESSAGE(contains(kept.err, "others/a_masks.png: already exists and may contain true labels"), kept.err);
+  // A damaged record is reported, because without it labels cannot be recognised as results.
   write_bytes(folder / "out/run.json", "{\"command\": ");
   const Ran damaged = run_basin(folder, words);
   CHECK(damaged.code == 1);

@@ -91,7 +91,8 @@ TEST_CASE("segment: scores are written beside the labels if the method gives the
   const Ran whole = run_basin(folder, "evaluate --pred whole --truth whole/a_instances.tif --json whole.json");
   CHECK_MESSAGE(whole.code == 0, whole.err);
   CHECK(json_in(folder / "whole.json")["metrics"]["VOC_AP95"]["pooled"] == 1);
-  // Another number of masks than of scores: one of them was changed. A run that saves labels alone removes the masks.
+  // If the numbers of masks and scores differ, one of the files was changed. A run that saves only labels removes the
+  // masks.
   const std::string again =
       "segment a.png --model og.safetensors --out whole --skip-existing --device cpu --set confidence=0.2 --save ";
   CHECK(contains(run_basin(folder, again + "instances").out, "1 image skipped"));
@@ -105,7 +106,7 @@ TEST_CASE("segment: scores are written beside the labels if the method gives the
   fs::create_directories(folder / "true");
   write_bytes(folder / "true/a_instances.tif", "true");
   const Ran kept = run_basin(folder, "segment a.png --model og.safetensors --out true --device cpu --save instances");
-  CHECK(contains(kept.err, "a_instances.tif: already exists and may hold true labels"));
+  CHECK(contains(kept.err, "a_instances.tif: already exists and may contain true labels"));
   CHECK(read_bytes(folder / "true/a_instances.tif") == "true");
   const Ran refused = run_basin(folder, "segment a.png --model vf.safetensors --out no --save instances --device cpu");
   CHECK(refused.code == 1);
@@ -173,7 +174,7 @@ TEST_CASE("segment: files listed on the command line, and files of the same name
   CHECK(fs::exists(folder / "both/b/i_masks.png"));
   const Ran alone = run_basin(folder, "segment a/i_masks.png --model m.safetensors --out never");
   CHECK(alone.code == 1);
-  CHECK_MESSAGE(contains(alone.err, "a/i_masks.png: by its name it is not an image but a label image"), alone.err);
+  CHECK_MESSAGE(contains(alone.err, "a/i_masks.png: is taken for a label image because of its name"), alone.err);
   CHECK(!fs::exists(folder / "never"));
 }
 
@@ -265,7 +266,7 @@ TEST_CASE("segment: an error that concerns all images is reported once, and no f
   refused("a.png b.png --tile 100", "--tile 100: expected a multiple of 8", 1);
   refused("a.png b.png --tile 64 --overlap 64", "--overlap 64: expected less than --tile 64", 1);
   refused("a.png b.png --norm loud", "--norm loud", 1);
-  put_image(folder / "a.tif");  // a PNG all the same
+  put_image(folder / "a.tif");  // a PNG despite its name
   refused("a.png a.tif", "its results would have the same names as those of", 1);
   write_bytes(folder / "file", "x");
   refused("a.png --out file", "file: is a file, not a folder", 1);
@@ -357,7 +358,7 @@ TEST_CASE("segment: masks beside their image are not overwritten") {
   const std::string before = read_bytes(folder / "in/a_masks.png");
   const Ran ran = run_basin(folder, "segment in --model m.safetensors --out in --device cpu");
   CHECK(ran.code == 1);
-  CHECK_MESSAGE(contains(ran.err, "in/a_masks.png: already exists and may hold true labels"), ran.err);
+  CHECK_MESSAGE(contains(ran.err, "in/a_masks.png: already exists and may contain true labels"), ran.err);
   CHECK(run_basin(folder, "segment in --model m.safetensors --out in --save overlay --device cpu").code == 0);
   // A run.json is not enough if the image lies beside its masks, nor is that of another command.
   write_bytes(folder / "in/run.json", "{\"subcommand\": \"segment\"}");
@@ -389,7 +390,7 @@ TEST_CASE("segment: labels are not written beside those of a data set in folders
   const std::string words = "segment set/images --model m.safetensors --device cpu --out set/masks --save ";
   const Ran ran = run_basin(folder, words + "labels");
   CHECK(ran.code == 1);
-  CHECK_MESSAGE(contains(ran.err, "set/masks/a.png: is a label image by its folder"), ran.err);
+  CHECK_MESSAGE(contains(ran.err, "set/masks/a.png: this label image belongs to a data set"), ran.err);
   CHECK(!fs::exists(folder / "set/masks/a_masks.png"));
   CHECK(run_basin(folder, words + "overlay").code == 0);
   fs::remove(folder / "set/masks/a.png");

@@ -55,7 +55,7 @@ TEST_CASE("segment: an image that needs more than --max-memory is segmented in b
   const Ran parts =
       run_basin(folder, "segment x.tif --out parts --save labels,zarr,overlay --max-memory 135M" + blocks + filters);
   REQUIRE_MESSAGE(parts.code == 0, parts.err);
-  CHECK_MESSAGE(contains(parts.err, "768 x 512 pixels would need 171 MB of memory in one piece, and may use 135 MB"),
+  CHECK_MESSAGE(contains(parts.err, "768 x 512 pixels would need 171 MB of memory in one piece, but may use 135 MB"),
                 parts.err);
   CHECK(contains(parts.err, "network 100 %"));
   CHECK(contains(parts.err, "decoding 100 %"));
@@ -129,7 +129,7 @@ TEST_CASE(
       CHECK((read_bytes(folder / ("parts" + out) / file) == want));
     }
   }
-  // Scores of an earlier run are not those of new objects.
+  // The scores of an earlier run are removed, because they are not those of the new objects.
   REQUIRE(run_basin(folder, "segment x.tif --out parts1 --save labels --max-memory 138M" + blocks).code == 0);
   CHECK(!fs::exists(folder / "parts1/x_scores.csv"));
 }
@@ -168,7 +168,7 @@ TEST_CASE("segment: at any scale an image in blocks has the labels of the image 
   fs::remove_all(folder / "again/x_objects.csv");
   const Ran other = run_basin(folder, words + "--scale 0.8 --resume");
   CHECK(other.code != 0);
-  CHECK_MESSAGE(contains(other.err, "was begun with other settings (scale)"), other.err);
+  CHECK_MESSAGE(contains(other.err, "was started with different settings (scale)"), other.err);
   const Ran same = run_basin(folder, words + "--scale 0.7 --resume");
   CHECK_MESSAGE(same.code == 0, same.err);
   CHECK_MESSAGE(contains(same.err, "continues after 6 of 6 tiles"), same.err);
@@ -324,14 +324,14 @@ TEST_CASE("segment: with all views an image in blocks has the bytes of the image
     CHECK((read_bytes(folder / "parts" / file) == read_bytes(folder / "whole" / file)));
 }
 
-TEST_CASE("segment: an image in blocks that was killed again and again is continued, to the same bytes") {
+TEST_CASE("segment: a run that was killed repeatedly continues an image in blocks, to the same bytes") {
   const Folder folder;
   put_bacteria(folder / "x.tif");
   const std::string words = "segment x.tif --save labels,csv --fill-holes --max-memory 138M --scale 0.5 --tta" + tiles;
   REQUIRE(run_basin(folder, words + "--out once").code == 0);
   int killed = 0, continued = 0;
   Ran ran{-1, "", ""};
-  // Ever later, as a run begins by reading the image.
+  // The run is killed later and later, because at first it only reads the image.
   for (int tenths = 3; ran.code != 0 && tenths < 300; tenths += tenths / 2 + 1) {
     const std::string seconds = std::to_string(tenths / 10) + "." + std::to_string(tenths % 10);
     ran = run_basin(folder, words + "--out often --resume", "timeout -s KILL " + seconds);
@@ -346,7 +346,7 @@ TEST_CASE("segment: an image in blocks that was killed again and again is contin
   CHECK(!fs::exists(folder / "often/.x.blocks"));
 }
 
-TEST_CASE("segment: decoding that was interrupted is continued only with the same settings; filters may be others") {
+TEST_CASE("segment: decoding that was interrupted is continued only with the same settings; filters may differ") {
   const Folder folder;
   put_bacteria(folder / "x.tif");
   const std::string words =
@@ -389,7 +389,7 @@ TEST_CASE("segment: what cannot be done in blocks is refused in one sentence") {
     CHECK(!fs::exists(folder / "out/x_masks.tif"));
   };
   refused("--max-memory 135M --snap-noise majority", "--snap-noise majority looks for neighbours in the whole image");
-  refused("--max-memory 50M", "50 MB are too little to segment it in blocks");
+  refused("--max-memory 50M", "50 MB are not enough to segment it in blocks");
   refused("--max-memory much", "--max-memory much: expected bytes, such as 2G or 500M");
   const Ran huge = run_basin(folder, "segment x.tif --out out --scale 90" + tiles);
   CHECK(huge.code != 0);
@@ -397,7 +397,7 @@ TEST_CASE("segment: what cannot be done in blocks is refused in one sentence") {
   // Scratch files of other settings.
   fs::create_directories(folder / "out/.x.blocks");
   write_bytes(folder / "out/.x.blocks/state.json", "{\"norm\": \"none\"}");
-  refused("--max-memory 135M --resume", "was begun with other settings");
+  refused("--max-memory 135M --resume", "was started with different settings");
   CHECK(run_basin(folder, "segment x.tif --out out --max-memory 135M" + blocks).code == 0);
 }
 
@@ -439,9 +439,10 @@ TEST_CASE("segment: an image that is read as a whole is refused where it needs m
   refused("x.png --max-memory 2", "--max-memory 2: expected at least 1M, with a unit, such as 2G or 500M");
   CHECK(run_basin(folder, "segment x.png --model m.safetensors --device cpu --out good --max-memory 1G").code == 0);
 
-  // Without a limit, what needs more than all free memory is refused: here more than the machine has.
+  // Without a limit, an image is refused if it needs more than the free memory; here it needs more than the machine
+  // has.
   if (double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGESIZE)) > 55e9) return;
   refused("y.png --scale 100", "y.png: needs about 60.6 GB of memory at scale 100, and only ");
   refused("y.png --scale 100",
-          "allow more memory or give a smaller --scale; --max-memory 60637M tries it all the same\n");
+          "allow more memory or give a smaller --scale; to try it anyway, give --max-memory 60637M\n");
 }

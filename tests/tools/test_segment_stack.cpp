@@ -202,12 +202,12 @@ TEST_CASE("segment: a pixel size other than that of the file is reported, with t
     CHECK_MESSAGE(ran.code == 0, ran.err);
     return ran;
   };
-  const std::string said = "the file gives 0.5 um a pixel; --pixel-size 0.25 is used for the scale\n";
+  const std::string said = "the file gives 0.5 um per pixel; --pixel-size 0.25 is used for the scale\n";
   const Ran one = segmented("one.tif --pixel-size 0.25");
   CHECK_MESSAGE(contains(one.err, "basin: one.tif: " + said), one.err);
   CHECK_MESSAGE(contains(one.out, ", scale 1\n"), one.out);
   const Json remarks = json_in(folder / "out/run.json")["remarks"];
-  CHECK(contains(to_text(remarks), "the file gives 0.5 um a pixel"));
+  CHECK(contains(to_text(remarks), "the file gives 0.5 um per pixel"));
   const Ran two = segmented("two.tif --pixel-size 0.25");
   CHECK_MESSAGE(contains(two.err, "basin: two.tif: in 2 of 2 planes, first in Z=0: " + said), two.err);
   CHECK(contains(two.out, ", scale 1\n"));

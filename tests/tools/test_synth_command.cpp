@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// A folder for one test, gone with it.
+/// A folder for one test, removed at its end.
 struct SynthFolder {
   fs::path path = fs::temp_directory_path() / ("basin-synth-" + std::to_string(getpid()));
   SynthFolder() {

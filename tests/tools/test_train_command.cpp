@@ -112,7 +112,7 @@ TEST_CASE(
     CHECK(ran.code == 1);
     CHECK_MESSAGE(contains(ran.err, why), ran.err);
   };
-  refused("--set channels=3", "--set channels=3: the images give the number of channels, or --channels");
+  refused("--set channels=3", "--set channels=3: the number of channels is that of the images, or of --channels");
   refused("--width 8 --set width=16", "--set width=16: this setting is given twice, also by --width 8");
   refused("--set truncate=5 --set truncate=6",
           "--set truncate=6: this setting is given twice, also by --set truncate=5");
@@ -122,7 +122,7 @@ TEST_CASE("segment: an interrupted run says how it is continued") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   write_png(folder / "x.png", make_synthetic({.size = 512, .seed = 1}, 0).image);
-  // Ever later, as a run begins by loading the model.
+  // The run is stopped later and later, because at first it only loads the model.
   Ran stopped{0, "", ""};
   for (const char* seconds : {"0.5", "1", "2", "4", "8", "16"}) {
     stopped = run_basin(folder, "segment x.png --model m.safetensors --out out --device cpu --threads 1 --scale 16",
@@ -170,7 +170,7 @@ TEST_CASE("train: --finetune takes method, settings and weights from a model") {
   CHECK(contains(run, "\"colours\": 4"));
   CHECK(contains(run, "\"normalisation\": \"divide\""));
 
-  // Before the data are read.
+  // These are refused before the data are read.
   for (const auto& [words, why] :
        {std::pair("--width 16",
                   "--width 16: width cannot be changed with --finetune; it is 8 in first/last.safetensors"),
@@ -199,7 +199,7 @@ TEST_CASE("train: --scale resizes images for the network, and segment applies th
   // The sizes that a model records are those that its network sees.
   const double median = scaled["appearance"]["diameter"][1], before = unscaled["appearance"]["diameter"][1];
   CHECK(median == doctest::Approx(before / 2).epsilon(0.1));
-  // Its images are known by their fingerprints as files, so that none is tuned on.
+  // Images are recorded by the fingerprints of their files, which do not depend on the scale.
   CHECK(scaled["trained_on"] == unscaled["trained_on"]);
 
   const auto scale_of = [&](const std::string& words) {
@@ -225,11 +225,11 @@ TEST_CASE("train: --scale resizes images for the network, and segment applies th
   const std::string um = " --val-fraction 0 --crop 32 --batch 1 --width 4 --device cpu --steps 1 ";
   const Ran agrees = run_basin(folder, "train --data um --pixel-size 0.25 --out agrees" + um);
   REQUIRE_MESSAGE(agrees.code == 0, agrees.err);
-  CHECK_MESSAGE(!contains(agrees.err, "um a pixel"), agrees.err);
+  CHECK_MESSAGE(!contains(agrees.err, "um per pixel"), agrees.err);
   const Ran contradicts = run_basin(folder, "train --data um --pixel-size 0.5 --out contradicts" + um);
   REQUIRE_MESSAGE(contradicts.code == 0, contradicts.err);
   CHECK_MESSAGE(
-      contains(contradicts.err, "the files give 0.25 um a pixel; the model records 0.5 um, as --pixel-size says"),
+      contains(contradicts.err, "the files give 0.25 um per pixel; the model records 0.5 um, as --pixel-size says"),
       contradicts.err);
   CHECK(info_of("contradicts/last.safetensors")["appearance"]["pixel_size"] == 0.5);
   put_sized(folder, "um/c", 0.5);

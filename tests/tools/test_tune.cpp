@@ -67,7 +67,7 @@ TEST_CASE("tune: the current decoding comes first, then every other combination 
   grid[2] = {"width", {"8"}};
   CHECK(contains(refusal([&] { decodings_to_try(settings, grid); }), "--try width=8"));
 
-  // Nor can settings on which the maps depend be tried on one and the same maps.
+  // Settings that the maps depend on cannot be tried, because maps are computed only once.
   const std::unique_ptr<Method> es = make_method("es", {}), og = make_method("og", {});
   CHECK(contains(refusal([&] { decodings_to_try(es->settings(), {{"views", {"true", "false"}}}); }), "views"));
   CHECK(contains(refusal([&] { decodings_to_try(og->settings(), {{"resize", {"true", "false"}}}); }), "resize"));

@@ -93,7 +93,7 @@ TEST_CASE("segment: an OME-Zarr store is one image, and its labels and its field
   CHECK(contains(kept.err, "a.png: --series 1 is for OME-Zarr stores"));
   fs::remove(folder / "out/run.json");
   const Ran foreign = run_basin(folder, "segment in --model nuclei-fluo --save zarr --out out" + zarr_options);
-  CHECK(contains(foreign.err, "a_masks.ome.zarr: already exists and may hold true labels"));
+  CHECK(contains(foreign.err, "a_masks.ome.zarr: already exists and may contain true labels"));
 }
 
 TEST_CASE("segment: a time series in OME-Zarr gives stacks of labels and of pictures of the field") {

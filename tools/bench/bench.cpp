@@ -14,7 +14,7 @@
 namespace basin::tools {
 namespace {
 
-/// What is counted in a benchmark's rows, and thus which reference they are compared with.
+/// What the rows of a benchmark count, which decides the reference that they are compared with.
 enum class Counted { bytes, flops };
 
 struct Entry {
@@ -128,7 +128,7 @@ struct Run {
   bool asked;  // false: run only as a reference for others
 };
 
-/// The references that were asked for or that others need, then the rest in the order given.
+/// The references that were asked for or that other benchmarks need, then the other benchmarks in the order given.
 std::vector<Run> runs_of(const std::vector<const Entry*>& chosen) {
   std::vector<Run> runs;
   for (const Entry& e : entries()) {

@@ -133,9 +133,9 @@ struct DbscanWork {
 
 const DbscanOptions as_published{2.2, 15};
 
-/// The least memory traffic per point: its coordinates are read, written into the grid's cells and read there by the
-/// count and by the union. Then 4 bytes each for its cell and its slot (written, read), whether it is core, its parent
-/// (written, united, flattened), the rank of that and the label.
+/// The least memory traffic per point. Its coordinates are read, written to the grid's cells, and read there twice, for
+/// counting neighbours and for uniting cells. These take 4 bytes each: its cell and its slot (written and read),
+/// whether it is a core point, its parent (written, united and flattened), the rank of the parent, and the label.
 template <class T>
 constexpr double dbscan_bytes = 8 * sizeof(T) + 4 * 10;
 

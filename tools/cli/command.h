@@ -25,12 +25,12 @@ void add_device_options(Command&, Common&);
 void add_seed_option(Command&, Common&);
 void add_precision_option(Command&, Common&);
 
-/// What a command reads, of which the options of add_plane_options choose a part.
+/// What a command reads: this decides which options add_plane_options adds.
 enum class Reads { images, labels };
 /// Adds --axes, --plane and --series, which choose one image in files that contain several, and for images --channel.
-/// Notes their presence in the choice, so that refusals name the options that the command has.
+/// The choice records which of these exist, so that error messages only suggest options that the command has.
 void add_plane_options(Command&, PlaneChoice&, Reads = Reads::images);
-/// --tta: maps are averaged over the eight views of an image. To be refused for a method without such maps.
+/// Adds --tta: maps are averaged over the eight views of an image. check_tta() throws if the method has no such maps.
 void add_tta_option(Command&, bool& tta);
 void check_tta(bool tta, const Method&);
 void add_threads_option(Command&, int& threads);
@@ -42,8 +42,8 @@ void set_threads(int);
 /// not support them, which is reported on stderr.
 Exec make_exec(const Common&, bool announce = true);
 
-/// Makes the GPU that --device names the current one of the calling thread, as make_exec does. A thread that uses an
-/// Exec of another thread calls it first. Does nothing in a build without CUDA.
+/// Makes the GPU of --device the current one of the calling thread, as make_exec does. A thread must call this before
+/// it uses an Exec that another thread made. Does nothing in a build without CUDA.
 void select_gpu(const std::string& device);
 
 /// Throws if `out` is one of the files that the command reads.

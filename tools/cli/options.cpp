@@ -66,8 +66,8 @@ struct Number<std::vector<T>> {
 template <class T>
 constexpr bool is_integer = std::is_integral_v<typename Number<T>::Type>;
 
-/// Brings a whole number to the form that CLI11 reads as decimal, because it takes a leading 0 for octal, and reports
-/// text that is not one or that does not fit T, which CLI11 would wrap or saturate.
+/// Removes leading zeros of a whole number, which CLI11 would read as octal, and refuses text that is not a whole
+/// number or does not fit into T, which CLI11 would wrap or saturate.
 template <class T>
 const CLI::Validator whole(
     [](std::string& text) {
@@ -99,8 +99,8 @@ std::string member_name(const std::string& option) {
 struct OptionValues {
   /// An option that may be given without a value.
   struct Alone {
-    std::string value;               // then
-    std::vector<std::string> words;  // values that it may be given as its next argument
+    std::string value;               // its value if it is given without one
+    std::vector<std::string> words;  // the values that it may be given as its next argument
 
     bool takes(const std::string& next) const {
       if (std::find(words.begin(), words.end(), next) != words.end()) return true;

@@ -42,7 +42,7 @@ std::string cli11_version();
 class Option {
  public:
   Option& required();
-  /// --help shows the default: the present value of the variable.
+  /// --help shows the default, which is the present value of the variable.
   Option& shown();
   Option& one_of(const std::vector<std::string>&);
   Option& one_of(std::initializer_list<int>);
@@ -54,9 +54,9 @@ class Option {
   Option& list(int count = 0);
   /// May be repeated; each occurrence takes one value.
   Option& repeatable();
-  /// The option may be given without a value and then has this one. In `--name X`, X is its value if it is one of
-  /// `words` or, where `value` is a list of numbers, such a list; otherwise X is the next argument. --name=X gives any
-  /// value.
+  /// The option may be given without a value and then has `value`. In `--name X`, X is its value if it is one of
+  /// `words`, or if `value` is a list of numbers and X is one, too; otherwise X is the next argument. --name=X gives
+  /// any value.
   Option& alone(const std::string& value, const std::vector<std::string>& words);
   Option& excludes(const Option&);
   /// Its value may be the name of a shipped model, which shells then complete.

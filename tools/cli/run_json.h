@@ -11,8 +11,8 @@ void remember_command(int argc, char** argv);
 
 /// Remembers the name of the command and the values of its options, for run.json.
 void remember_settings(const std::string& subcommand, Json values);
-/// Records the actual value of an option whose given value leaves it open, such as --threads 0. Does nothing if the
-/// command has no such option.
+/// Records the actual value of an option that does not determine it, such as --threads 0. Does nothing if the command
+/// has no such option.
 void resolve_setting(const std::string& name, Json value);
 
 /// What write_run_json writes: the command line and working directory that repeat the run, the version, and the values
@@ -28,7 +28,8 @@ Json read_run_json(const std::filesystem::path&);
 /// Whether this run.json was written by this command.
 bool made_by(const std::string& subcommand, const std::filesystem::path&);
 
-/// Whether `basin segment` has written results into this folder, by its run.json; and what to say of labels there.
+/// Whether the run.json of this folder says that `basin segment` has written results there; and the warning about
+/// labels in such a folder.
 bool holds_predictions(const std::filesystem::path& folder);
 inline constexpr const char* predictions_warning =
     "`basin segment` has written results here; its labels are predictions, not the truth";

@@ -11,7 +11,8 @@ namespace basin::tools {
 /// Settings of methods on a command line: --set KEY=VALUE for all, and their own options for some.
 class SettingOptions {
  public:
-  /// Adds them for the settings with one of these uses, of every method; --help says that the default is `instead`.
+  /// Adds the options for all settings of all methods that have one of these uses; `instead` is their default in
+  /// --help.
   void add_to(Command&, std::vector<Setting::Use> uses, const std::string& instead);
   /// The assignments that were given, for a method with these settings: first the options, then --set. An option for a
   /// setting that the method lacks is refused.

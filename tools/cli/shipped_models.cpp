@@ -52,7 +52,7 @@ bool is_file(const std::string& path) {
   return fs::is_regular_file(path, none);
 }
 
-/// A folder is no model, but that of a training run contains some.
+/// Refuses a folder as a model, and suggests a model in it if it is that of a training run.
 void refuse_folder(const std::string& given, const std::string& option) {
   std::error_code none;
   if (!fs::is_directory(given, none)) return;

@@ -11,8 +11,8 @@
 #include "kernels/flow/integrate.h"
 #include "tools/cli/options.h"
 
-// The steps of the vector field methods one by one, with their options. `name`, in each, is what messages call the
-// array: its file, or what it is.
+// The individual steps of the vector field methods, with their options. `name` is always the name of the array in
+// messages: its file, or what it is.
 namespace basin::tools {
 
 /// The vector field of a label image.

@@ -78,7 +78,7 @@ std::vector<Pair> images_of(const CompareModelsArguments& o) {
       all.push_back({image.stem, image.path, {}});
   }
   choose(all, o.choice);
-  if (all.empty()) refuse(o.images, ": holds no images");
+  if (all.empty()) refuse(o.images, ": contains no images");
   return all;
 }
 
@@ -94,13 +94,13 @@ std::optional<int64_t> count_seen(const Json& info, const std::vector<std::strin
   return std::count_if(images.begin(), images.end(), [&](const std::string& image) { return seen->contains(image); });
 }
 
-/// "poor.safetensors was trained on 2 images of these, which flatters its scores", for each model for which it is so.
+/// "poor.safetensors was trained on 2 of these images, so its scores are too high", for each model with such images.
 std::vector<std::string> seen_by(const std::vector<Row>& rows) {
   std::vector<std::string> sentences;
   for (const Row& row : rows)
     if (row.trained_on.value_or(0) > 0)
-      sentences.push_back(row.model + " was trained on " + counted(*row.trained_on, "image") +
-                          " of these, which flatters its scores");
+      sentences.push_back(row.model + " was trained on " + std::to_string(*row.trained_on) +
+                          " of these images, so its scores are too high");
   return sentences;
 }
 
@@ -248,7 +248,7 @@ void check_channels_of(const std::map<std::string, int>& wanted, const std::vect
 
 void run(const CompareModelsArguments& o) {
   std::map<std::string, int> channels;
-  for (const std::string& name : o.models)  // what is refused is known before the work of the first
+  for (const std::string& name : o.models)  // all models are checked before the work begins
     channels[name] = load_model(model_file(name, "--models"), {}).method->sample_spec().channels;
   const std::vector<std::string> written = files_to_write(o);
   for (const std::string& file : written)
@@ -258,7 +258,7 @@ void run(const CompareModelsArguments& o) {
   for (const std::string& file : written) {
     for (const Pair& image : images)
       keep_inputs(file, {image.image}), keep_inputs(file, image.masks);
-    OutputFile{file};  // that it can be written is known before the work
+    OutputFile{file};  // throws before the work begins if the file cannot be written
   }
   check_channels_of(channels, images);
   const bool labelled = is_labelled(images);
@@ -270,7 +270,7 @@ void run(const CompareModelsArguments& o) {
   const std::string what =
       counted(int64_t(images.size()), "image") +
       (labelled ? ", with labels: AP by the rules of " + o.dialect + ", count error: |predicted - true|"
-                : ", without labels: the share of objects that are found again, which is no accuracy");
+                : ", without labels: the fraction of objects that are found again, which does not measure accuracy");
   fmt::print("{}\n", what);
   print(rows);
   if (!o.report.empty()) {
@@ -295,7 +295,7 @@ void add_compare_models(Command& program) {
            "an image, a folder of images, or labelled images as train takes them, on which the models are scored")
       .required();
   command.add("--models", o->models, "model files, or names that `basin models` lists").list().required();
-  command.add("--dialect", o->dialect, "whose rules AP follows, as in evaluate").one_of(dialect_names()).shown();
+  command.add("--dialect", o->dialect, "the definition of AP to use, as in evaluate").one_of(dialect_names()).shown();
   command.add("--json", o->json, "write the table to this file");
   command.add("--report", o->report, "write an HTML page with the table, and pictures of what each model finds");
   command.add("--report-images", o->report_images, "images that the page shows, the first ones").not_negative().shown();

@@ -154,7 +154,7 @@ void add_evaluate(Command& program) {
       .required();
   command
       .add("--dialect", options->dialect,
-           "AP as this program computes it: stardist and cellpose match objects at IoU >= t, torchvf and dsb2018 at "
+           "the definition of AP to use: stardist and cellpose match objects at IoU >= t, torchvf and dsb2018 at "
            "IoU > t")
       .one_of(dialect_names())
       .shown();

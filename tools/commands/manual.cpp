@@ -50,7 +50,7 @@ std::string heading(const std::string& name, const std::string& help, const std:
                      troff(version), troff(name), troff(help));
 }
 
-/// What stands for an option's value: "TEXT"; the range that follows it is described apart.
+/// The placeholder of an option's value, such as "TEXT", without the range that follows it.
 std::string placeholder(const OptionInfo& o) { return o.value.substr(0, o.value.find(':')); }
 
 std::string entry(const OptionInfo& o) {

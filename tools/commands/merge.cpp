@@ -17,7 +17,7 @@ namespace basin::tools {
 namespace fs = std::filesystem;
 namespace {
 
-/// A shard's file, and what it says.
+/// The run.json of a shard.
 struct ReadShard {
   std::string name;
   Json run;
@@ -59,11 +59,12 @@ std::vector<ReadShard> read_shards(const fs::path& out) {
       const std::string& name = shard.name;
       const ReadShard& first = shards[0];
       if (shard.record.fingerprint != first.record.fingerprint)
-        refuse(name, ": this shard saw other images than shard 1; give all shards the same inputs");
+        refuse(name, ": this shard was run with different inputs than shard 1; give all shards the same inputs");
       for (const char* setting : result_settings)
         if (shard.run.value(setting, Json()) != first.run.value(setting, Json()))
-          refuse(name, ": this shard was run with another ", name_of_setting(setting), " than shard 1");
-      if (shard.run["save"] != first.run["save"]) refuse(name, ": this shard was run with another --save than shard 1");
+          refuse(name, ": this shard was run with a different ", name_of_setting(setting), " than shard 1");
+      if (shard.run["save"] != first.run["save"])
+        refuse(name, ": this shard was run with a different --save than shard 1");
     }
     shards.push_back(std::move(shard));
   }

@@ -30,7 +30,7 @@ void print_models() {
 }  // namespace
 
 void add_models(Command& program) {
-  Command command = program.subcommand("models", "the models that --model finds by name, and what they are for");
+  Command command = program.subcommand("models", "list the models that --model finds by name, and their purpose");
   command.runs(print_models);
 }
 

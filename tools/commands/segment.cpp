@@ -82,8 +82,8 @@ Work prepare(const SegmentArguments& o, const fs::path& model_path) {
   return work;
 }
 
-/// Whether the results of an image that is done can be kept. Damaged ones are reported and made again; results that
-/// contradict each other make the image a failed one, because one of them may have been edited.
+/// Whether the existing results of an image can be kept. Damaged ones are reported and not kept. If results contradict
+/// each other, one of them may have been edited: they are kept, and the image is noted as failed.
 bool keeps_results(const fs::path& base, const ImageFile& image, const Endings& endings, Outcome& outcome) {
   const ResultFault fault = fault_of_results(base, endings);
   if (!fault.contradiction.empty())
@@ -93,9 +93,9 @@ bool keeps_results(const fs::path& base, const ImageFile& image, const Endings& 
   return fault.damage.empty();
 }
 
-/// The images of the batch that are to be segmented: without those that are done, if these are to be skipped. Makes
-/// the output folder ready for them. `settings`: what run.json has beside the options of the command; it is extended by
-/// the time since which the results in the folder have these settings.
+/// Prepares the output folder, and returns the images that are to be segmented: all of the batch, or with
+/// --skip-existing those that are not done. `settings`: what run.json contains besides the options of the command; the
+/// time since which the results in the folder have these settings is added.
 std::vector<ImageFile> prepare_folder(const SegmentArguments& o, const Work& work, const Batch& batch, Json& settings,
                                       Outcome& outcome) {
   const fs::path out = o.out;
@@ -107,15 +107,15 @@ std::vector<ImageFile> prepare_folder(const SegmentArguments& o, const Work& wor
   if (o.skip_existing && filled) earlier = earlier_results(out, batch.shard, run_record(settings));
   const Endings endings = result_endings(work.save);
   std::vector<ImageFile> images;
-  int64_t since = earlier ? earlier->since : 0;  // from when on results in the folder are valid; 0: from this run on
+  int64_t since = earlier ? earlier->since : 0;  // the time since which results in the folder are valid; 0: from now on
   for (const ImageFile& image : batch.images) {
     const fs::path base = out / image.stem;
     // Results are not older than their image.
     if (earlier && is_done(base, endings, std::max(earlier->since, time_of(image.path)))) {
       if (const std::optional<fs::path> other = earlier->other_image(image)) {
-        std::fprintf(stderr, "basin: %s: the results of this name in %s are those of %s; they are made again\n",
+        std::fprintf(stderr, "basin: %s: the results with this name in %s are those of %s and are replaced\n",
                      image.path.c_str(), o.out.c_str(), other->c_str());
-        since = 0;  // the record of this run names other images: if it is interrupted, the next one begins anew
+        since = 0;  // the folder has results of other images: if this run is interrupted, the next one keeps none
       } else if (keeps_results(base, image, endings, outcome)) {
         continue;
       }
@@ -123,7 +123,7 @@ std::vector<ImageFile> prepare_folder(const SegmentArguments& o, const Work& wor
     images.push_back(image);
   }
   make_folder(out);
-  // A run that is killed leaves this record, by which the next one recognises the results in the folder.
+  // If this run is killed, the next one needs this record to recognise the results in the folder.
   const fs::path record = out / shard_file("run", ".json", batch.shard);
   if (since > 0) {
     Json others = Json::array();
@@ -163,7 +163,7 @@ void run(const SegmentArguments& o) {
   const std::vector<ImageFile> images = prepare_folder(o, work, batch, settings, outcome);
   const size_t skipped = batch.images.size() - images.size() - (outcome.failed.size() - failed_before);
   if (skipped > 0)
-    std::printf("%s skipped, whose results in %s are complete\n", counted(int64_t(skipped), "image").c_str(),
+    std::printf("%s skipped because of complete results in %s\n", counted(int64_t(skipped), "image").c_str(),
                 o.out.c_str());
   for (const ImageFile& image : images)
     attempt(outcome, image.path, [&] {

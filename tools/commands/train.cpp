@@ -88,7 +88,7 @@ void run(const TrainArguments& o) {
     refuse("--precision bf16: the CPU trains only in fp32");
   exec.deterministic = o.deterministic;
   refuse_used(o);
-  // Settings first, so that a mistake in them is reported before any image is read.
+  // Settings are checked first, so that mistakes in them are reported before any image is read.
   Model start;
   if (!o.finetune.empty()) start = load_model(model_file(o.finetune, "--finetune"), exec);
   std::unique_ptr<Method> method = start.method ? make_method(start.method->config()) : make_method(o.model, {});
@@ -98,10 +98,10 @@ void run(const TrainArguments& o) {
   if (!start.method) assignments.push_back({"normalisation", defaults.normalisation, "the default --norm"});
   const std::vector<Assignment> given = o.settings.assignments(method->settings(), method->name());
   for (const Assignment& a : given)
-    if (a.key == "channels") refuse(a.origin, ": the images give the number of channels, or --channels");
+    if (a.key == "channels") refuse(a.origin, ": the number of channels is that of the images, or of --channels");
   if (start.method) refuse_other_shapes(o.finetune, *start.method, given);
   assignments.insert(assignments.end(), given.begin(), given.end());
-  // A method may need to know the size of the samples that it was trained with.
+  // Some methods store the size of their training samples as a setting.
   if (o.crop) check_options(*method, *o.crop, o.scale.value_or(1));  // before a setting takes its value
   for (const Assignment& a : given)
     if (o.crop && a.key == "crop") refuse(a.origin, ": this setting is given twice, also by --crop ", *o.crop);
@@ -238,7 +238,7 @@ void add_train(Command& program) {
       .excludes(val);
   command
       .add("--ignore-label", o->data.ignore_label,
-           "value of pixels in label images that are neither object nor background: no loss sees them (" +
+           "value of pixels in label images that are neither object nor background and are left out of the losses (" +
                methods_that([](Method& m) { return m.ignore_negative_labels(); }) + ")")
       .within(1, 2147483647);
   const Option epochs =

@@ -184,14 +184,12 @@ void add_tune(Command& program) {
   command.add("--out", o->out, "the model with the best decoding; all scores are written to OUT.run.json").required();
   o->candidates.add_to(command);
   command.add("--by", o->by, "score to maximise, mean over images").one_of({"AP50:95", "AP50", "AP75", "AP90"}).shown();
-  command.add("--dialect", o->dialect, "AP as this program computes it, as in evaluate")
-      .one_of(dialect_names())
-      .shown();
+  command.add("--dialect", o->dialect, "the definition of AP to use, as in evaluate").one_of(dialect_names()).shown();
   add_tta_option(command, o->tta);
   command
       .add("--scale", o->scale,
-           "what `segment --scale` is by default with the stored model: 1, or auto; default: as the model has it. "
-           "Here all images are segmented at 1, or at the scale that the model was trained at")
+           "default of `segment --scale` in the stored model: 1 or auto; if not given, it stays as it is. tune itself "
+           "segments all images at 1, or at the scale that the model was trained at")
       .one_of({"1", "auto"});
   add_plane_options(command, o->choice);
   add_device_options(command, o->common);

@@ -206,7 +206,7 @@ void run(const Options& o) {
 }  // namespace
 
 void add_view(Command& program) {
-  Command command = program.subcommand("view", "write a page to look through the results of segment");
+  Command command = program.subcommand("view", "write a page for looking through the results of segment");
   auto o = std::make_shared<Options>();
   command.add("OUT", o->results, "the output folder of segment").required();
   command.add("--out", o->out, "folder of the page; an earlier page there is replaced; default: OUT/view");

@@ -8,13 +8,13 @@
  * be NULL if their count is 0. Functions that compute take "threads" (0: all), and those without a model also "device"
  * (auto, cpu, cuda, cuda:INDEX; auto by default).
  *
- * Threads: every function may be called by several threads at once, also with the same model, and computes what it
- * computes in one thread. On the CPU calls run side by side, each with its own "threads"; on a GPU they take turns, and a
- * process may use one GPU only, which becomes the calling thread's current one. A handle must not be freed while another
- * thread uses it.
+ * Threads: several threads may call any function at once, even with the same model, and the results are those of one
+ * thread. On the CPU calls run at the same time, each with its own "threads". On a GPU they take turns, and a process
+ * may use only one GPU, which becomes the calling thread's current one. A handle must not be freed while another thread
+ * uses it.
  *
  * Texts that are returned are UTF-8, and belong to the library or to the handle that they come from. They are never
- * NULL unless it says so below. Functions that only read from a handle accept NULL, and return 0, NULL or an empty text
+ * NULL unless stated below. Functions that only read from a handle accept NULL, and return 0, NULL or an empty text
  * for it. */
 #pragma once
 
@@ -126,7 +126,7 @@ BASIN_API void basin_free_result(basin_result*); /* NULL is allowed */
 
 /* -- Label images -- */
 
-/* Label images are [H, W] of integers: 0 is background, and every object has a number of its own. */
+/* Label images are [H, W] of integers: 0 is background, and every object has its own number. */
 
 /* Compares `images` pairs of label images. The rows are the mean over the images, the pool of all objects, and each
  * image; the columns are named as in the JSON of `basin evaluate`. An undefined value is NaN. Options: dialect,

@@ -17,17 +17,17 @@ class Threads {
   int before_;
 };
 
-/// Waits until no other thread uses a GPU, and makes others wait until the lock is released. On a GPU, memory that one
-/// call has given back is used by the next in the order of one stream, and the plans of cuDNN are shared, so that two
-/// calls at once would disturb each other. Locks nothing where there is no GPU.
+/// Waits until no other thread uses a GPU, and makes others wait until the lock is released. All calls share the plans
+/// of cuDNN and one pool of GPU memory, in which a freed block is reused in the order of one stream, so that two calls
+/// must not run at once. Locks nothing if there is no GPU.
 std::unique_lock<std::mutex> gpu_turn();
 
-/// The device of a call. A GPU is the calling thread's alone until this is destroyed; the CPU is shared.
+/// The device of a call. While this object exists, no other thread can use the GPU; the CPU is shared.
 class CallDevice {
  public:
   /// The device that the options ask for. Errors have BASIN_ERROR_DEVICE.
   explicit CallDevice(const tools::Common&);
-  /// A device that a CallDevice with these options gave before.
+  /// The device `exec` of an earlier CallDevice with the same options.
   CallDevice(const tools::Common&, const Exec&);
   const Exec& exec() const { return exec_; }
 

@@ -49,7 +49,7 @@ basin_status basin_run(int argument_count, const char* const* arguments) {
     static std::mutex one_at_a_time;
     const std::lock_guard lock(one_at_a_time);
     const std::unique_lock<std::mutex> turn = gpu_turn();  // the command may use one
-    const Threads threads(0);                              // what the command changes is changed back
+    const Threads threads(0);                              // restores the number of threads after the command
     const int code = tools::run_program(int(argv.size()), argv.data());
     std::fflush(stdout);
     if (code != 0) throw CallError(BASIN_ERROR_FAILED, "the command ended with code " + std::to_string(code));

@@ -9,7 +9,8 @@
 
 namespace basin::tools {
 
-/// The labels of the whole image in a scratch file, numbered as after dropping objects.
+/// The labels of the whole image, which are in a scratch file with the numbers of before objects were dropped. They are
+/// read with the final numbers.
 class LargeLabels {
  public:
   LargeLabels(const PlaneFile& file, std::vector<int32_t> numbers, int count)
@@ -35,8 +36,8 @@ class LargeLabels {
   int count_;
 };
 
-/// Writes labels of from_height x from_width pixels to a file of height x width pixels, resized like those of a whole
-/// image by resized(). Returns the extents that objects 1, 2, ... have there; one that loses all its pixels keeps its
+/// Writes labels of from_height x from_width pixels to a file of height x width pixels, resized like a whole image by
+/// resized(). Returns the extents of objects 1, 2, ... in the new file. An object that loses all its pixels keeps its
 /// number.
 std::vector<ObjectExtent> resize_labels(const PlaneFile& from, int from_height, int from_width, PlaneFile& to,
                                         int height, int width, int objects);
@@ -48,7 +49,7 @@ void copy_labels(const PlaneFile& from, int height, int width, PlaneFile& to);
 void renumber_labels(PlaneFile&, int height, int width, const std::vector<int32_t>& numbers);
 
 /// Fills the holes of objects in a file of labels like fill_holes(), and adds them to the areas of the objects. Throws
-/// one sentence if the bounding box of an object alone needs more than `memory` bytes.
+/// one sentence if the bounding box of a single object needs more than `memory` bytes.
 void fill_holes_in_file(PlaneFile&, std::vector<ObjectExtent>& objects, int64_t memory);
 
 /// The new numbers of objects 0, 1, ... after the filter: 0 of those that it drops, and of those without a pixel.

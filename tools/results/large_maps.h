@@ -27,8 +27,8 @@ struct LargeMaps {
   std::vector<LargeMap> maps;                                      // by their names
 };
 
-/// Writes those of probability, flow and the maps that `save` names, row by row, with the bytes of those of the image
-/// in one piece.
+/// Writes those of probability, flow and the maps that `save` names, row by row. The files have the same bytes as if
+/// the image were segmented in one piece.
 void write_large_maps(const std::set<std::string>& save, const LargeMaps&, ImageFiles&);
 
 }  // namespace basin::tools

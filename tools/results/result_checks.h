@@ -6,9 +6,11 @@
 
 namespace basin::tools {
 
-/// The endings of the files of one image, kind by kind: of each entry one file exists when the image is done.
+/// The possible endings of the files of one image, for each kind of file. The image is done when one file of each kind
+/// exists.
 using Endings = std::vector<std::vector<std::string>>;
-/// Those of what --save names: the kinds of savers(), `table`, which joins those of `csv`, and maps of the network.
+/// The endings for --save, which names kinds of savers(), `table` (the joined tables of `csv`), and maps of the
+/// network.
 Endings result_endings(const std::set<std::string>& save);
 
 /// What is wrong with the files of an image that is done. Both are one sentence with the name of a file, or empty.
@@ -17,8 +19,8 @@ struct ResultFault {
   std::string contradiction;  // a table with another number of rows than the label image has objects
 };
 
-/// Reads the files at `base` back: pictures, labels and arrays to their last value, which their formats' checksums
-/// cover, the structure of the others, and the number of rows of tables.
+/// Reads the files at `base` back: all values of pictures, labels and arrays, so that the checksums of their formats
+/// are checked, the structure of other files, and the number of rows of tables.
 ResultFault fault_of_results(const std::filesystem::path& base, const Endings&);
 
 }  // namespace basin::tools

@@ -32,7 +32,7 @@ void keep_labels(const std::string& stem, const fs::path& out, bool filled_befor
   };
   const auto keep = [&](const char* suffix) {
     if (const fs::path labels = out / (stem + suffix); fs::exists(labels) && !own())
-      refuse(labels.string(), ": already exists and may hold true labels; give another --out");
+      refuse(labels.string(), ": already exists and may contain true labels; give another --out");
   };
   const fs::path folder = (out / stem).parent_path();  // of a data set, with the images beside it
   if ((kinds.contains("labels") || kinds.contains("zarr")) && folder.filename() == "masks" &&
@@ -40,7 +40,7 @@ void keep_labels(const std::string& stem, const fs::path& out, bool filled_befor
     for (const char* suffix : image_suffixes)
       if (const fs::path labels = out / (stem + suffix); fs::exists(labels))
         refuse(labels.string(),
-               ": is a label image by its folder, and a second one of its image would lie beside it; "
+               ": this label image belongs to a data set, and a second one for its image would be written beside it; "
                "give another --out");
   }
   if (kinds.contains("labels") || kinds.contains("instances")) {

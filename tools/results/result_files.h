@@ -21,18 +21,19 @@ inline constexpr const char* instances_suffix = "_instances.tif";
 /// The end of the name of a label image in OME-Zarr.
 inline constexpr const char* zarr_masks_suffix = "_masks.ome.zarr";
 
-/// Refuses to overwrite labels that may be the only true ones, if `kinds` contains "labels", "instances", "zarr" or
-/// "npy" (Cellpose's file, which holds corrections by hand): those beside an image of their name, or in a folder that
-/// this command has not filled before (`filled_before`). Refuses labels beside those of a data set in folders images
-/// and masks, which would be taken for a part of it.
+/// Refuses to overwrite labels that may have been drawn by a person, if `kinds` contains "labels", "instances", "zarr"
+/// or "npy" (Cellpose's file, which may contain corrections): labels beside an image with their name, or in a folder to
+/// which this command has not written before (`filled_before`). In a data set with folders images and masks, also
+/// refuses to write labels beside those in masks, because they would be taken for a part of the data set.
 void keep_labels(const std::string& stem, const std::filesystem::path& out, bool filled_before,
                  const std::set<std::string>& kinds);
 
-/// Throws that `failed` of `all` inputs could not be segmented, and if there were others, which ones.
+/// Throws the sentence that `failed` of `all` inputs could not be segmented, which lists them unless there was only one
+/// input.
 [[noreturn]] void refuse_failed(const std::vector<std::string>& failed, size_t all);
 
-/// The output files of one image. Unless all are written, those that were are removed, even where they replaced files
-/// of an earlier run, so that no file of a failed image is taken for a result.
+/// The output files of one image. Unless keep() is called after all are written, they are removed again, even if they
+/// replaced files of an earlier run, so that no file of a failed image is taken for a result.
 class ImageFiles {
  public:
   /// `base`: the files' common path, without their suffixes.

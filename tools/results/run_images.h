@@ -29,14 +29,14 @@ struct RunResults {
 };
 
 /// The images among the inputs of a run of `segment`, with the stems of its results. `moved`: where the inputs are now;
-/// empty: where they were. Adds a sentence to the notes for each input that is no longer there, or throws it if `moved`
-/// names it.
+/// empty: where the run read them. An input that no longer exists adds a sentence to the notes; if `moved` contains it,
+/// the sentence is thrown.
 std::vector<ImageFile> recorded_images(const SegmentRecord&, const std::vector<std::string>& moved,
                                        std::vector<std::string>& notes);
 
-/// Reads the run.json of an output folder of `segment`, and finds the label images in it and the images that they
-/// belong to: among the inputs of the run, or if `images` names files or folders among these. Throws one sentence with
-/// a file's name if the folder has no run.json of `segment`, if that is damaged, and if there are no label images.
+/// Reads the run.json of an output folder of `segment`, and finds the label images in the folder and their images:
+/// among the files and folders `images`, or if these are empty among the inputs of the run. Throws one sentence with a
+/// file's name if the folder has no run.json of `segment`, if that is damaged, or if there are no label images.
 RunResults find_run_images(const std::filesystem::path& out, const std::vector<std::string>& images = {});
 
 }  // namespace basin::tools

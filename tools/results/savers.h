@@ -41,8 +41,8 @@ class Results {
 
 /// One kind of file that --save can name.
 struct Saver {
-  /// image: and labels; foreground: a probability; scores: the method's, or a foreground probability; masks: of a
-  /// method whose objects may share pixels.
+  /// What the saver needs. image: the image and the labels. foreground: a foreground probability. scores: scores of the
+  /// method, or a foreground probability. masks: the masks of a method whose objects may share pixels.
   enum class Needs { labels, image, foreground, field, scores, masks };
 
   const char* kind;

@@ -53,7 +53,7 @@ bool prepare_scratch(const fs::path& scratch, const Json& record, bool resume, c
     std::string differing;
     for (const auto& [key, value] : record.items())
       if (found.value(key, Json()) != value) differing += (differing.empty() ? "" : ", ") + key;
-    refuse(name, ": ", scratch.string(), " was begun with other settings (", differing,
+    refuse(name, ": ", scratch.string(), " was started with different settings (", differing,
            "); repeat these, or start again without --resume");
   }
   remove_scratch(scratch);

@@ -1,5 +1,5 @@
 #pragma once
-// The folder in which an image that is segmented in blocks keeps what it has computed so far.
+// The folder with the intermediate results of an image that is segmented in blocks.
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -12,14 +12,16 @@ namespace basin::tools {
 /// results.
 std::filesystem::path scratch_folder(const std::filesystem::path& base);
 
-/// Bytes on the disk that a scratch folder, which need not exist yet, may hold: those that are free and those it has.
+/// How large a scratch folder, which need not exist yet, may become: its present bytes and the free bytes on its disk.
 int64_t room_for(const std::filesystem::path& scratch);
 
-/// Prepares a scratch folder. `record`: what its files depend on. Returns whether it holds those of an earlier run to
-/// continue with. Throws one sentence that begins with `name` if it is to `resume` from files with another record.
+/// Prepares a scratch folder. `record`: everything that its files depend on. Returns whether the folder contains files
+/// of an earlier run from which this one continues. Throws one sentence that begins with `name` if it should `resume`,
+/// but the files have another record.
 bool prepare_scratch(const std::filesystem::path& scratch, const Json& record, bool resume, const std::string& name);
 
-/// Removes a scratch folder. Its state goes first, so that nothing continues from a folder that was removed in part.
+/// Removes a scratch folder. Its state is removed first, so that no run continues from a folder that was removed in
+/// part.
 void remove_scratch(const std::filesystem::path& scratch);
 
 }  // namespace basin::tools

@@ -9,14 +9,15 @@ tools/scripts/pascal-toolkit.sh kernels
 home=build/pascal
 
 # Kernels that may spill, each with its reason:
-#   CUB's scatter of the radix sort: the library's own number of keys a thread, and one kernel of seven in the sorting of
-#   points, cells and labels, once or twice an image. No training step sorts.
+#   The scatter of CUB's radix sort: the library chooses how many keys a thread has. It is one of seven kernels that sort
+#   points, cells and labels, once or twice per image. No training step sorts.
 may_spill='cub::DeviceRadixSortDownsweepKernel<'
 
 # Files that launch no kernels. Any other file without a kernel was not checked.
 no_kernels="conv_plan_cudnn.cu sort.cu"
 
-# One file needs cuDNN's headers. Their package is 700 MB with the libraries, so the check uses headers that are installed.
+# One file needs cuDNN's headers. Their package is 700 MB, because it contains the libraries, so it is not fetched for this
+# check, which uses headers that are already installed.
 headers=$home/check/cudnn
 rm -rf "$home/check"
 mkdir -p "$headers"
@@ -29,13 +30,13 @@ done
 files=()
 for file in kernels/*/*.cu; do
   if [ ! -f "$headers/cudnn.h" ] && grep -q '<cudnn.h>' "$file"; then
-    echo "not checked: $file, because no header of cuDNN is here before tools/scripts/build-pascal.sh has fetched it"
+    echo "not checked: $file, because it needs cuDNN's headers, which tools/scripts/build-pascal.sh fetches"
   else
     files+=("$file")
   fi
 done
 
-# clang looks into /usr/local/include before the toolkit that --cuda-path names, and another toolkit's headers may lie there.
+# clang searches /usr/local/include before the toolkit of --cuda-path, and another toolkit's headers may be there.
 export home headers
 compile() { # FILE
   local to
@@ -51,9 +52,10 @@ export -f compile
 began=$SECONDS
 printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -I{} bash -c 'compile {}' >&2
 
-# ptxas describes a function in three lines, a kernel in four: its name, its stack and spills, its registers and shared
-# memory. Warps, of our own kernels: blocks of 256 threads, as for_each and those in basin::tuned are launched; a quarter of
-# the 65,536 registers serves a quarter of the warps, in units of 256 for one; 96 KB of shared memory.
+# ptxas describes a function in three lines and a kernel in four: its name, its stack and spills, its registers and shared
+# memory. The number of warps is computed for our own kernels only, which have blocks of 256 threads. Each quarter of a
+# multiprocessor has a quarter of its 65,536 registers and of its warps, and gives registers to a warp in units of 256. Shared
+# memory is 96 KB.
 for log in "$home"/check/*.log; do
   awk -v file="$(basename "$log" .log).cu" '
     /Compiling entry function/ { split($0, quoted, "\047"); kernel = quoted[2] }

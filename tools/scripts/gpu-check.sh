@@ -27,7 +27,7 @@ build=build/gpu-check
 mkdir -p "$out" "$build"
 rm -f "$build"/*.log "$build"/bench*.json "$build"/peers.*
 
-# The methods beside the vector fields, which are what `bench` runs where no model is named.
+# The other methods: without a model file `bench` runs the vector fields.
 methods=(es fc wn og)
 
 passed=0 failed=0 not_run=0 rows=() items=()
@@ -121,7 +121,7 @@ checked() { # TOOL SECONDS: what has no time is reported; that nothing had is a 
     most=$((end - SECONDS))
     [ "$most" -ge 5 ] || { without+=("$test"); continue; }
     [ "$most" -le 60 ] || most=60
-    # doctest takes a comma for the end of a pattern, so none may be in it.
+    # doctest splits its patterns at commas, so a pattern must not contain one.
     within "$most" compute-sanitizer --tool "$1" --error-exitcode 9 "$build/basin_tests" "--source-file=*/test_$test.cpp" \
       '--test-case-exclude=*2 and 7 threads*'
     case $? in
@@ -160,7 +160,7 @@ done
 seconds=$(($(left) * 4 / 10))
 [ $seconds -le 150 ] || seconds=150
 if within 60 "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
-  # It stops by itself; the limit is for a compilation that does not react.
+  # It stops by itself; the limit is for a compilation that hangs.
   BASIN=$basin check "peers" timeout --kill-after=5 $((seconds + 30)) "$python" tests/peers/torchvf_gpu.py --rounds 2 \
     --seconds $seconds --json "$build/peers.json"
 else

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the packages of the distribution (Debian 12 and 13, Ubuntu 24.04) that Basin is built with, or the named packages,
-# if they are missing. ./tools/scripts/install-packages.sh [PACKAGE...]
+# Installs the packages of the distribution (Debian 12 and 13, Ubuntu 24.04) that building Basin needs, or the given ones, as
+# far as they are missing: ./tools/scripts/install-packages.sh [PACKAGE...]
 set -euo pipefail
 
 packages=("$@")
@@ -8,7 +8,7 @@ packages=("$@")
                           libzstd-dev libblosc-dev libpugixml-dev nlohmann-json3-dev libcli11-dev libfmt-dev doctest-dev)
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
-  echo "install-packages: this system has no apt-get; Basin needs what these Debian packages bring: ${packages[*]}" >&2
+  echo "install-packages: this system has no apt-get; install what these Debian packages contain: ${packages[*]}" >&2
   exit 0
 fi
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs in build/pascal a toolkit for the GTX 10 series (compute capability 6.1), which CUDA 13 no longer compiles
-# for: ./tools/scripts/pascal-toolkit.sh kernels|program
+# Installs in build/pascal a toolkit for the GTX 10 series (compute capability 6.1), which CUDA 13 no longer supports:
+# ./tools/scripts/pascal-toolkit.sh kernels|program
 # The compiler is the distribution's clang; headers, assembler and libraries are those of CUDA 12.4, from NVIDIA's packages
 # on PyPI. `kernels` (26 MB) is enough to compile kernels alone; `program` (1.2 GB) adds the libraries to link a program:
-# cuDNN 9.10.2, the last with Pascal, and clang's OpenMP. Existing files are not fetched again.
+# cuDNN 9.10.2, the last version for Pascal, and clang's OpenMP. Existing files are not fetched again.
 # Exits with 3 if a package is not available.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -9,8 +9,8 @@
 namespace basin::tools {
 namespace {
 
-/// Fills the holes of objects, in a copy of the labels if these are the decoded ones, which a later run may continue
-/// with.
+/// Fills the holes of objects. The decoded labels are not changed, because a later run may continue from them: if
+/// found.labels are these, a copy replaces them.
 void fill_holes_of(LargeFound& found) {
   const LargeSizes& sizes = found.sizes;
   if (!sizes.resizes_labels()) {
@@ -21,7 +21,7 @@ void fill_holes_of(LargeFound& found) {
   fill_holes_in_file(*found.labels, found.objects, found.blocks.left);
 }
 
-/// What the files to write need of the maps.
+/// The maps that the output files need.
 LargeMaps maps_to_write(const Work& work, const LargeFound& found) {
   const Method& method = *work.model.method;
   const LargeSizes& sizes = found.sizes;

@@ -114,7 +114,7 @@ int64_t LargeBlocks::band_within(int64_t limit) const {
 
 int64_t LargeBlocks::least_limit() const {
   int64_t limit = 0;
-  while (needed_within(limit) > limit)  // bands grow with the limit, and more memory is needed for them
+  while (needed_within(limit) > limit)  // repeated, because larger limits have larger bands, which need more memory
     limit = needed_within(limit);
   return limit;
 }
@@ -160,7 +160,7 @@ std::optional<LargePlan> plan_large(const Work& work, const fs::path& path, cons
   const double scale = found_scale ? *found_scale : work.plan.finds_scale ? 1 : work.plan.options.scale;
   const Method& method = *work.model.method;
   const LargeSizes sizes = with_name(path.string(), [&] { return LargeSizes(method, int(height), int(width), scale); });
-  // The network needs as much for its tiles in blocks. Where no limit was set, that alone is no reason for them.
+  // Blocks do not reduce the memory of the network, so it counts only if the user has set a limit.
   const int64_t network =
       asked ? network_bytes(method, tile_pixels(method, work.plan.options.tiling, sizes.seen_height, sizes.seen_width))
             : 0;
@@ -206,7 +206,7 @@ void check_memory(const Work& work, const std::string& name, const StackPlanes& 
     refuse(needs, ", more than --max-memory ", in_bytes(work.max_memory), why, advice_on_memory(has_parts, scale));
   if (without_network > available)
     refuse(needs, ", and only ", in_bytes(available), " are free", why, advice_on_memory(has_parts, scale),
-           "; --max-memory ", megabytes(needed), "M tries it all the same");
+           "; to try it anyway, give --max-memory ", megabytes(needed), "M");
   std::fprintf(stderr, "basin: %s, of %s that are free%s\n", needs.c_str(), in_bytes(available).c_str(), why.c_str());
 }
 

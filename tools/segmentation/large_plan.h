@@ -11,8 +11,8 @@
 
 namespace basin::tools {
 
-/// Bytes as a user writes them: "2G", "500M", "1.5 GB"; units of 1000. Throws one sentence that begins with `option`,
-/// also for less than a megabyte, which is a number without its unit.
+/// Parses a number of bytes: "2G", "500M", "1.5 GB"; units are powers of 1000. Throws one sentence that begins with
+/// `option`, also for less than a megabyte, because then the unit was probably forgotten.
 int64_t parse_bytes(const std::string& option, const std::string& text);
 
 /// An image that is segmented in blocks, and the memory for it.
@@ -20,7 +20,7 @@ struct LargePlan {
   int height = 0, width = 0;
   int64_t in_one_piece = 0;     // bytes that segmenting it in one piece would need
   int64_t limit = 0;            // bytes that may be used
-  std::optional<double> scale;  // at which the network sees it, if a search for it is over
+  std::optional<double> scale;  // at which the network sees it, if a search for the scale is done
 };
 
 /// The sizes of an image at a scale.
@@ -48,13 +48,13 @@ struct LargeBlocks {
   int64_t window = 0;   // pixels of a block and its surroundings
   int64_t needed = 0;   // bytes of memory, at least, with bands of this size
   int64_t peak = 0;     // bytes of memory that are used
-  int64_t left = 0;     // bytes beside the fixed ones
+  int64_t left = 0;     // bytes of the limit besides `fixed`
   int64_t disk = 0;     // bytes
 
   /// `limit`: bytes of memory.
   LargeBlocks(const Work&, const LargeSizes&, int64_t limit);
 
-  /// A limit with which the image is segmented, in blocks or in one piece, whatever scale a search finds.
+  /// A limit that is enough to segment the image, in blocks or in one piece, whatever scale a search finds.
   int64_t enough_memory(const Work&, const LargePlan&) const;
 
  private:
@@ -73,16 +73,16 @@ std::string in_bytes(int64_t bytes);
 /// Megabytes, rounded up.
 int64_t megabytes(int64_t bytes);
 
-/// Decides whether an image needs more memory in one piece than it may use, which is Work::max_memory or half of what
-/// is free. None if it does not, if its format can only be read as a whole, or, where the user has set no limit, if
-/// something of the run needs the whole image. Throws one sentence that names the reason if the user has set one.
-/// `found_scale`: that of a search that is over.
+/// Plans to segment an image in blocks if it needs more memory in one piece than the limit, which is Work::max_memory,
+/// or by default half of the free memory. Returns nothing if it needs less, or if its format can only be read as a
+/// whole. If the run needs the whole image for another reason, returns nothing if the limit is the default, and
+/// otherwise throws one sentence with the reason. `found_scale`: the result of the search for the scale, if it is done.
 std::optional<LargePlan> plan_large(const Work&, const std::filesystem::path&, const StackPlanes&,
                                     std::optional<double> found_scale = {});
 
-/// Throws one sentence that says what can be done if an image that was read, or each plane of a stack, needs more
-/// memory in one piece than Work::max_memory, or, where the user has set no limit, than the `available` bytes, those of
-/// the image among them. Warns on stderr if it needs more than half of these.
+/// Throws one sentence with advice if segmenting an image that has been read, or each plane of a stack, in one piece
+/// needs more memory than Work::max_memory, or without that limit more than the `available` bytes (which include those
+/// of the image). Without that limit, warns on stderr if it needs more than half of these.
 void check_memory(const Work&, const std::string& name, const StackPlanes&, const Image&, double scale,
                   int64_t available);
 

@@ -116,8 +116,9 @@ std::optional<EarlierResults> earlier_results(const fs::path& out, const Shard& 
     check_record(run, path.string());
     for (const char* setting : result_settings)
       if (run.value(setting, Json()) != record.value(setting, Json()))
-        refuse("--skip-existing: by ", path.string(), " the results in ", out.string(), " were made with another ",
-               name_of_setting(setting), "; give another --out, or leave out --skip-existing to make them again");
+        refuse("--skip-existing: according to ", path.string(), " the results in ", out.string(),
+               " were made with a different ", name_of_setting(setting),
+               "; give another --out, or leave out --skip-existing to make them again");
     if (!results) results.emplace().since = INT64_MAX;
     results->since = std::min(results->since, run.value(since_key, time_of(path)));
     if (run.contains("input")) inputs.insert(inputs_of(run));
@@ -136,7 +137,7 @@ std::optional<EarlierResults> earlier_results(const fs::path& out, const Shard& 
       for (const ImageFile& image : recorded_images(of_run, {}, notes))
         results->images[image.stem].push_back(image.path);
     } catch (const std::exception&) {
-      // What can no longer be listed is unknown: its results are taken for those of the images of their names.
+      // These inputs can no longer be listed, so their results are taken for those of images with the same names.
     }
   }
   return results;

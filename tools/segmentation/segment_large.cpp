@@ -92,16 +92,16 @@ class Segmenting {
   bool has_memory(const LargeBlocks& blocks) const {
     if (blocks.needed <= plan_.limit) return true;
     if (!asked_) return false;
-    refuse(name_, ": ", plan_.limit / 1'000'000, " MB are too little to segment it in blocks; ",
+    refuse(name_, ": ", plan_.limit / 1'000'000, " MB are not enough to segment it in blocks; ",
            megabytes(blocks.enough_memory(work_, plan_)), " MB suffice",
-           blocks.tiles.front().tile.seen.pixels() > 256 * 256 ? ", and fewer with --tiling exact --tile 256" : "");
+           blocks.tiles.front().tile.seen.pixels() > 256 * 256 ? ", and less with --tiling exact --tile 256" : "");
   }
   bool has_disk(const LargeBlocks& blocks) const {
     const int64_t available = room_for(scratch_);
     if (available >= blocks.disk) return true;
     if (!asked_) return false;
     refuse(name_, ": segmenting it in blocks needs ", in_bytes(blocks.disk), " of disk in ", scratch_.string(),
-           ", and only ", in_bytes(available), " are free");
+           ", but only ", in_bytes(available), " are free");
   }
 
   void print_plan(const LargeSizes& sizes, const LargeBlocks& blocks) const {
@@ -112,7 +112,7 @@ class Segmenting {
                                                               sizes.seen_width, sizes.seen_height);
     std::fprintf(
         stderr,
-        "basin: %s: %d x %d pixels would need %s of memory in one piece, and may use %s, so they are segmented%s in "
+        "basin: %s: %d x %d pixels would need %s of memory in one piece, but may use %s, so they are segmented%s in "
         "%s of %d x %d pixels, with at most %s of memory and %s of disk in %s\n",
         name_.c_str(), sizes.width, sizes.height, in_bytes(plan_.in_one_piece).c_str(), in_bytes(plan_.limit).c_str(),
         scaled.c_str(), tiles.c_str(), blocks.tiles[0].tile.seen.width, blocks.tiles[0].tile.seen.height,
@@ -133,7 +133,7 @@ class Segmenting {
     pool_of(work_.exec.device).trim();  // the memory of the network
   }
 
-  /// What decoded blocks depend on, beside the maps.
+  /// Describes everything but the maps that decoded blocks depend on.
   std::string decoding_key(const LargeBlocks& blocks) const {
     return to_text(Json{{"method", method_.config()}, {"window", blocks.window}});
   }
@@ -151,7 +151,7 @@ class Segmenting {
       return labels->kept() && clusters->kept();
     };
     RecordFile records(scratch_ / "decoding", decoding_key(blocks), resumed_);
-    // The key alone says nothing about the clusters: a run may have ended between the two.
+    // Without records the file of clusters may be incomplete: an earlier run may have been stopped before it wrote it.
     if (!open(records.kept() && !records.records().empty())) records.restart(), open(false);
     std::optional<Progress> progress;
     BlockDecoding image{height, width, blocks.window, maps.largest(height, width)};

@@ -9,9 +9,9 @@
 
 namespace basin::tools {
 
-/// Segments it in blocks, writes its files and returns what was found, in words. The results are those of the image in
-/// one piece. What the network computed is kept in a folder beside the results until they are complete, and with
-/// Work::resume taken from there. Returns nothing if memory or disk are too small for that and the user has set no
+/// Segments it in blocks, writes its files and returns what was found, in words. The results are the same as in one
+/// piece. Intermediate results are kept in a folder beside the results until these are complete; with Work::resume, the
+/// run continues from there. Returns nothing if there is too little memory or disk for blocks and the user has set no
 /// limit: the image must then be segmented in one piece.
 std::optional<std::string> segment_large(const Work&, const std::filesystem::path&, const LargePlan&, ImageFiles&,
                                          Outcome&);

@@ -23,7 +23,7 @@ struct Seconds {
   double read = 0, scale = 0, network = 0, decode = 0, write = 0;
 };
 
-/// What became of the inputs: one bad image does not stop the others.
+/// What happened to the inputs. An image that fails does not stop the others.
 struct Outcome {
   std::vector<std::string> failed;  // images and inputs
   size_t done = 0, converted = 0;   // converted: between grey and RGB
@@ -64,7 +64,7 @@ void attempt(Outcome& outcome, const std::filesystem::path& path, F f) {
   }
 }
 
-/// What segmentation of every image needs.
+/// What the segmentation of each image needs.
 struct Work {
   Exec exec;
   Model model;
@@ -83,14 +83,14 @@ struct Work {
     const bool needs_scores = save.contains("scores") && !model.method->gives_scores();
     return needs_scores || save.contains("probability") || save.contains("csv") || save.contains("geojson");
   }
-  /// What results need of the maps of an image.
+  /// Adds what the results need from the maps of an image.
   void keep_maps(const Maps& maps, Results& results) const {
     if (needs_foreground()) results.foreground = foreground_probability(exec, *model.method, maps);
     if (save.contains("flow")) results.field = field_of(exec, *model.method, maps);
   }
 };
 
-/// At which scale the network sees an image, where that is not fixed for all of them.
+/// Searches for the scale at which the network sees an image; for plans with SegmentationPlan::finds_scale.
 double find_scale_of(const Work&, const std::string& name, const Source&, Outcome&);
 
 /// ", scale 0.5": the scale of an image, unless the user or the model gave it as a number.

@@ -30,14 +30,14 @@ struct TrainingData {
   Json sets() const;
 };
 
-/// How a method will see the images, apart from their normalisation. Throws one sentence if it cannot be trained on
-/// crops of this size, or with this scale.
+/// How a method sees the images, apart from their normalisation. Throws one sentence if it cannot be trained on crops
+/// of this size, or with this scale.
 CheckOptions check_options(const Method&, int crop, double scale);
 
 /// Reads the images, merged by merge_sets(), and reports on stderr which files were paired, converted or left out, and
 /// what is suspicious about them: validation images that are also training images, images that occur in several sets,
-/// and labels that seem to be binary masks. `channels`: of all images; 0: as many as the image with the most. Of the
-/// method's samples, normalisation, sampling and layers count.
+/// and labels that seem to be binary masks. `channels`: of all images; 0: as many as the image with the most. Only the
+/// normalisation, sampling and layers of the SampleSpec are used.
 TrainingData read_training_data(const TrainingDataOptions&, int channels, const SampleSpec&);
 
 }  // namespace basin::tools

@@ -9,7 +9,7 @@ const basinView = {
   images: [],
   shown: [],  // the images that match the search, by their indices
   current: -1,
-  loading: 0,  // counts the images asked for, so that one that comes too late is dropped
+  loading: 0,  // counts requested images, so that one that arrives too late is dropped
 
   list(data) {
     this.images = data.images;

@@ -33,7 +33,7 @@ class Remark(UserWarning):
 
 
 class Details(typing.NamedTuple):
-    """What is known of a segmentation beside its labels."""
+    """What is known about a segmentation besides its labels."""
     scores: typing.Optional[numpy.ndarray]  # of objects 1, 2, ...; None if the method gives none
     scale: float  # at which the network saw the image
     remarks: typing.List[str]
@@ -136,7 +136,7 @@ def train(data, out, quiet=False, **options):
     """Trains a model as `basin train` does, and returns the path of the best one in the folder `out`.
 
     data: a folder of images and label images, or several. Options: those of `basin train`, for example model="es",
-    epochs=50, device="cpu", resume=True. The training runs in a process of its own, whose lines are printed unless `quiet`;
+    epochs=50, device="cpu", resume=True. The training runs in a separate process, whose lines are printed unless `quiet`;
     an interrupt ends it, and resume=True continues it.
     """
     folders = [data] if isinstance(data, (str, os.PathLike)) else data
