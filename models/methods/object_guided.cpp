@@ -156,7 +156,7 @@ SampleSpec ObjectGuided::sample_spec() const {
   spec.multiple = OgDetector::multiple;
   spec.layers = options_->layers;
   spec.normalisation = options_->normalisation;
-  spec.sampling.kind = Sampling::Kind::affine;
+  spec.sampling = Sampling::affine;
   spec.host_targets = true;
   return spec;
 }

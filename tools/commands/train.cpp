@@ -128,7 +128,7 @@ void run(const TrainArguments& o) {
   check_options(*method, crop, o.scale.value_or(1));  // before any image is read
   const Augmentation augment = parse_augmentation(o.augment.empty() ? defaults.augment : o.augment);
   const DrawBy draw_by = parse_draw_by(o.sampling);
-  if (draw_by == DrawBy::objects && wanted.sampling.kind != Sampling::Kind::crop)
+  if (draw_by == DrawBy::objects && wanted.sampling != Sampling::crop)
     refuse("--sampling objects: the method ", method->name(), " has its own sampling; omit --sampling");
   const TrainingData data = read_training_data(o.data, start.method ? wanted.channels : o.channels, wanted);
   const std::vector<Example>&train_set = data.train, &val_set = data.validation;
@@ -140,9 +140,7 @@ void run(const TrainArguments& o) {
   report_notes(training_warnings(train_set, check));
   if (objects(train_set) == 0) {
     const std::string none = in_words(data.paths) + ": no training image contains an object";
-    if (wanted.sampling.kind == Sampling::Kind::object_crop || wanted.sampling.min_objects > 0 ||
-        draw_by == DrawBy::objects)
-      refuse(none);
+    if (wanted.sampling == Sampling::object_crop || draw_by == DrawBy::objects) refuse(none);
     std::fprintf(stderr, "%s: the model learns nothing but background\n", none.c_str());
   }
   assignments.push_back({"channels", std::to_string(channels), "--channels"});
