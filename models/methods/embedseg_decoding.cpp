@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "engine/ops/instance.h"
+#include "kernels/embedding/instance_loss.h"
 #include "models/methods/method_support.h"
 
 namespace basin {
@@ -63,6 +64,8 @@ class PointedAt {
   float x0_ = 0, y0_ = 0, x1_ = 0, y1_ = 0;
   int columns_ = 1, rows_ = 1;
 };
+
+constexpr float spacing = kernels::coordinate_grid - 1;  // of the grid of coordinates, px per unit
 
 struct RawMaps {
   std::vector<float> values;
@@ -123,11 +126,9 @@ std::vector<Planes::Run> runs_of(std::vector<int32_t>& pixels) {
 
 Labels decode(const Exec& exec, const Tensor& raw, const EmbedSegDecoding& o, std::optional<Planes>* whole) {
   BASIN_CHECK(raw.shape().rank() == 3 && raw.dim(0) == 5, "maps ", raw.shape());
-  BASIN_CHECK(o.grid > 1, "grid ", o.grid);
   const int height = raw.dim(1), width = raw.dim(2);
   const size_t pixels = size_t(height) * size_t(width);
   const RawMaps maps{raw.to_host<float>(exec), pixels};
-  const float spacing = float(o.grid - 1);
 
   std::vector<float> phi(pixels), e_x, e_y;
   std::vector<int32_t> foreground;
@@ -193,10 +194,10 @@ Labels decode(const Exec& exec, const Tensor& raw, const EmbedSegDecoding& o, st
   return labels;
 }
 
-Tensor embedseg_oracle(const Exec& exec, const Labels& labels, kernels::CentreKind kind, int grid) {
+Tensor embedseg_oracle(const Exec& exec, const Labels& labels, kernels::CentreKind kind) {
   const Exec cpu;
   const size_t pixels = labels.ids.size();
-  const float spacing = float(grid - 1), half_axis = 0.5f / spacing;
+  const float half_axis = 0.5f / spacing;
   const float sigma = std::log(std::log(2.f) / (half_axis * half_axis)) / 10;
   std::vector<float> raw(5 * pixels, 0);
   std::fill(raw.begin() + std::ptrdiff_t(2 * pixels), raw.begin() + std::ptrdiff_t(4 * pixels), sigma);
@@ -210,7 +211,8 @@ Tensor embedseg_oracle(const Exec& exec, const Labels& labels, kernels::CentreKi
       const double at[2] = {double(i % size_t(labels.width)), double(i / size_t(labels.width))};
       for (size_t c = 0; c < 2; ++c) {
         const double to = (centre[2 * k + c] - at[c]) / double(spacing);
-        if (!(std::abs(to) < 1)) refuse("contains an object as wide as the coordinate grid of ", grid, " pixels");
+        if (!(std::abs(to) < 1))
+          refuse("contains an object as wide as the coordinate grid of ", kernels::coordinate_grid, " pixels");
         raw[c * pixels + i] = float(std::atanh(to));
       }
       raw[4 * pixels + i] = 20;
