@@ -4,6 +4,7 @@
 #include "kernels/runtime/elementary.h"
 #include "kernels/runtime/parallel.h"
 #include "kernels/runtime/reduce.h"
+#include "kernels/runtime/segments.h"
 
 namespace basin::kernels {
 namespace {
@@ -105,17 +106,16 @@ struct CellBackward {
 template <class T>
 struct SegmentBce {
   const T *logit, *truth;
-  View<const int32_t, 1> before;
+  Segments segments;
   double terms;
+
+  SegmentBce(View<const T, 1> logits, View<const T, 1> mask, View<const int32_t, 1> before, double n)
+      : logit(logits.data), truth(mask.data), segments{before.data, before.dim[0] - 1}, terms(n) {}
 
   /// The weight of an element's cross-entropy.
   BASIN_HD double weight(int64_t i) const {
-    int low = 0, high = before.dim[0] - 1;
-    while (high - low > 1) {
-      const int middle = (low + high) / 2;
-      (before(middle) <= i ? low : high) = middle;
-    }
-    return 1 / (terms * (before(low + 1) - before(low)));
+    const int s = segments.of(int32_t(i));
+    return 1 / (terms * (segments.end(s) - segments.begin(s)));
   }
   BASIN_HD void operator()(int64_t i, double (&t)[1]) const {
     t[0] = weight(i) * cross_entropy(double(logit[i]), double(truth[i]));
@@ -192,7 +192,7 @@ void segment_bce_loss(const Exec& exec, View<const T, 1> logit, View<const T, 1>
                       double terms, T* value) {
   check_segments(logit, truth, before, terms);
   const Temp<double> total(exec, 1);
-  sum<1>(exec, logit.dim[0], SegmentBce<T>{logit.data, truth.data, before, terms}, total.data());
+  sum<1>(exec, logit.dim[0], SegmentBce<T>(logit, truth, before, terms), total.data());
   for_each(exec, 1, Mean<T>{total.data(), 1, value});
 }
 
@@ -202,8 +202,7 @@ void segment_bce_loss_backward(const Exec& exec, View<const T, 1> logit, View<co
                                bool accumulate) {
   check_segments(logit, truth, before, terms);
   BASIN_CHECK(d_logit.dim[0] == logit.dim[0], "logits ", logit, ", gradient ", d_logit);
-  for_each(exec, logit.dim[0],
-           SegmentBceBackward<T>{{logit.data, truth.data, before, terms}, d_value, d_logit.data, accumulate});
+  for_each(exec, logit.dim[0], SegmentBceBackward<T>{{logit, truth, before, terms}, d_value, d_logit.data, accumulate});
 }
 
 #define BASIN_INSTANTIATE(T)                                                                                           \
