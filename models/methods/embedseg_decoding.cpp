@@ -6,6 +6,7 @@
 
 #include "engine/ops/instance.h"
 #include "kernels/embedding/instance_loss.h"
+#include "kernels/runtime/mirrored.h"
 #include "models/methods/method_support.h"
 
 namespace basin {
@@ -81,10 +82,6 @@ std::vector<float> smoothed(const std::vector<float>& map, int height, int width
   double weight[radius + 1], sum = 0;
   for (int d = 0; d <= radius; ++d)
     sum += (d == 0 ? 1 : 2) * (weight[d] = std::exp(-d * d / 2.0));
-  const auto reflected = [](int at, int n) {
-    const int twice = ((at % (2 * n)) + 2 * n) % (2 * n);
-    return twice < n ? twice : 2 * n - 1 - twice;
-  };
   std::vector<float> rows(map.size()), all(map.size());
   for (int pass = 0; pass < 2; ++pass) {
     const std::vector<float>& from = pass == 0 ? map : rows;
@@ -93,7 +90,8 @@ std::vector<float> smoothed(const std::vector<float>& map, int height, int width
       for (int x = 0; x < width; ++x) {
         double s = 0;
         for (int d = -radius; d <= radius; ++d) {
-          const int row = pass == 0 ? reflected(y + d, height) : y, column = pass == 0 ? x : reflected(x + d, width);
+          const int row = pass == 0 ? kernels::mirrored(y + d, height) : y;
+          const int column = pass == 0 ? x : kernels::mirrored(x + d, width);
           s += weight[std::abs(d)] * from[size_t(row) * size_t(width) + size_t(column)];
         }
         to[size_t(y) * size_t(width) + size_t(x)] = float(s / sum);
