@@ -2,6 +2,7 @@
 
 #include "kernels/roi/detection.h"
 #include "kernels/runtime/elementary.h"
+#include "kernels/runtime/gradient_out.h"
 #include "kernels/runtime/parallel.h"
 #include "kernels/runtime/reduce.h"
 #include "kernels/runtime/segments.h"
@@ -55,12 +56,10 @@ struct FocalBackward {
   const T *logit, *heat;
   const double* sums;
   const T* d_value;
-  T* d_logit;
-  bool accumulate;
+  GradientOut<T> d_logit;
   BASIN_HD void operator()(int64_t i) const {
     const double scale = double(*d_value) / focal_divisor(sums);
-    const T d = T(scale * Focal(double(logit[i]), double(heat[i])).d_logit);
-    d_logit[i] = accumulate ? d_logit[i] + d : d;
+    d_logit(i, T(scale * Focal(double(logit[i]), double(heat[i])).d_logit));
   }
 };
 
@@ -126,11 +125,9 @@ template <class T>
 struct SegmentBceBackward {
   SegmentBce<T> of;
   const T* d_value;
-  T* d_logit;
-  bool accumulate;
+  GradientOut<T> d_logit;
   BASIN_HD void operator()(int64_t i) const {
-    const T d = T(double(*d_value) * of.weight(i)) * (Sigmoid<T>(of.logit[i]).p - of.truth[i]);
-    d_logit[i] = accumulate ? d_logit[i] + d : d;
+    d_logit(i, T(double(*d_value) * of.weight(i)) * (Sigmoid<T>(of.logit[i]).p - of.truth[i]));
   }
 };
 
@@ -167,7 +164,7 @@ void centre_focal_loss_backward(const Exec& exec, View<const T, 4> logit, View<c
                                 const T* d_value, View<T, 4> d_logit, bool accumulate) {
   check_maps(logit, heat);
   check_maps<T>(logit, d_logit);
-  for_each(exec, logit.size(), FocalBackward<T>{logit.data, heat.data, sums, d_value, d_logit.data, accumulate});
+  for_each(exec, logit.size(), FocalBackward<T>{logit.data, heat.data, sums, d_value, {d_logit.data, accumulate}});
 }
 
 template <class T>
@@ -202,7 +199,8 @@ void segment_bce_loss_backward(const Exec& exec, View<const T, 1> logit, View<co
                                bool accumulate) {
   check_segments(logit, truth, before, terms);
   BASIN_CHECK(d_logit.dim[0] == logit.dim[0], "logits ", logit, ", gradient ", d_logit);
-  for_each(exec, logit.dim[0], SegmentBceBackward<T>{{logit, truth, before, terms}, d_value, d_logit.data, accumulate});
+  for_each(exec, logit.dim[0],
+           SegmentBceBackward<T>{{logit, truth, before, terms}, d_value, {d_logit.data, accumulate}});
 }
 
 #define BASIN_INSTANTIATE(T)                                                                                           \
