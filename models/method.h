@@ -81,7 +81,7 @@ struct SampleSpec {
   int margin = 0;              // width of the border of labels around a crop that the targets need, px
   bool whole_objects = false;  // targets depend on whole objects: the margin then covers the image
   bool host_targets = false;   // the CPU computes the targets, whatever the device
-  Sampling sampling;
+  Sampling sampling = Sampling::crop;
   Normalisation normalisation;
 };
 

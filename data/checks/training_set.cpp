@@ -349,12 +349,9 @@ std::vector<CheckedPair> read_checked(const std::vector<Pair>& train, const std:
       errors[i].push_back({Severity::error, "files that cannot be used", "", e.what(), ""});
     }
   }
-  const int max_needed = all.empty() ? 1 : *std::max_element(layers_needed.begin(), layers_needed.end());
+  const std::string overlaps = overlap_note(1, layers_needed);
   for (size_t i = 0; i < all.size(); ++i)
-    if (layers_needed[i] > 1) {
-      const std::string note = overlap_note(1, max_needed);
-      errors[i].push_back({Severity::note, note, label_file(all[i]), note, ""});
-    }
+    if (layers_needed[i] > 1) errors[i].push_back({Severity::note, overlaps, label_file(all[i]), overlaps, ""});
   for (const std::vector<Finding>& of_pair : errors)
     findings.insert(findings.end(), of_pair.begin(), of_pair.end());
   return all;

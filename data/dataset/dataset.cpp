@@ -163,10 +163,9 @@ std::vector<Example> read_examples(const std::vector<Pair>& pairs, int channels,
     needed[i] = read.layers_needed;
     notes[i].add(labels_path(pairs[i]).string(), read.labels.notes);
   });
-  const int max_needed = pairs.empty() ? 1 : *std::max_element(needed.begin(), needed.end());
+  const std::string note = overlap_note(layers, needed);
   for (size_t i = 0; i < pairs.size(); ++i)
-    if (needed[i] > std::max(layers, 1))
-      notes[i].add(labels_path(pairs[i]).string(), {overlap_note(layers, max_needed)});
+    if (needed[i] > std::max(layers, 1)) notes[i].add(labels_path(pairs[i]).string(), {note});
   if (channels == 0)
     for (const Image& image : images)
       channels = std::max(channels, image.channels);

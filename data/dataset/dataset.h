@@ -123,9 +123,9 @@ LayeredLabels layered(const Planes&, int layers);
 /// The number of layers with which layered() keeps all objects whole; max_label_layers + 1 if these are not enough.
 int layers_needed(const Planes&);
 
-/// A note on images whose objects need up to `needed` layers, more than the `layers` that samples of the method have;
-/// 0: the images are not for training.
-std::string overlap_note(int layers, int needed);
+/// A note on those images of a set whose objects need more layers than the `layers` that samples of the method have.
+/// `needed`: the numbers of layers that the images of the set need; layers = 0: the images are not for training.
+std::string overlap_note(int layers, const std::vector<int>& needed);
 
 /// The labels of a pair as training reads them.
 struct TrainingLabels {

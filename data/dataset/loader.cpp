@@ -126,7 +126,7 @@ void Loader::fill_sample(LoadedBatch& batch, int n, uint32_t epoch, uint64_t pos
   const int height = source.height(), width = source.width(), crop = options_.crop;
   const Drawn drawn = draw_augmentation(options_.augment, crop, choice);
   Placement from = sampler_.place(chosen, drawn.warp.scale, place);
-  if (drawn.warp.any()) from = warped(from, drawn.warp, height, width);
+  if (drawn.warp.any()) from = warped(from, drawn.warp);
   batch.stems[size_t(n)] = example.stem;
   batch.transforms[size_t(n)] = drawn.transform;
 
@@ -137,7 +137,7 @@ void Loader::fill_sample(LoadedBatch& batch, int n, uint32_t epoch, uint64_t pos
     for (int layer = 0; layer < layers; ++layer)
       cut_labels(example, from, margin, workspace.cut, ids + layer * pixels, options_.beyond, layer);
     if (from.mirror && reaches_beyond(from, height, width)) separate_pieces(layers, size, workspace.cut, ids);
-    if (options_.sampling.renumbers()) tidy_labels(options_.sampling.min_object_pixels, layers * pixels, ids);
+    if (options_.sampling != Sampling::crop) close_gaps(layers * pixels, ids);
     const Inside within = inside(from, height, width, workspace.cut);
     ValueChanger values(key, drawn.transform, drawn.change, within, crop);
     for (int c = 0; c < source.channels(); ++c) {

@@ -17,7 +17,7 @@ struct LoaderOptions {
   int layers = 1;      // of labels in a sample; no example has more
   TargetSpec targets;
   bool whole_image = false;  // widen the margin so that crop and margin cover the whole image
-  Sampling sampling;
+  Sampling sampling = Sampling::crop;
   DrawBy draw_by = DrawBy::images;
   int64_t draws = 0;  // samples per epoch; 0: draws_per_epoch()
   uint64_t seed = 0;

@@ -173,9 +173,10 @@ LayeredLabels layered(const Planes& planes, int layers) {
   return result;
 }
 
-std::string overlap_note(int layers, int needed) {
-  const bool suffices = needed <= max_label_layers;
-  const std::string set = "--set layers=" + std::to_string(std::min(needed, max_label_layers));
+std::string overlap_note(int layers, const std::vector<int>& needed) {
+  const int most = needed.empty() ? 1 : *std::max_element(needed.begin(), needed.end());
+  const bool suffices = most <= max_label_layers;
+  const std::string set = "--set layers=" + std::to_string(std::min(most, max_label_layers));
   const std::string note = "its objects overlap; where they do, the first keeps the pixel";
   if (layers == 0) return note;
   if (layers == 1)

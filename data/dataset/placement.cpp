@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <optional>
 
 #include "data/dataset/smooth_noise.h"
 #include "kernels/image/components.h"
-#include "kernels/image/tiles.h"
 
 namespace basin {
 namespace {
@@ -124,14 +124,10 @@ PlaneMap PlaneMap::inverse() const {
   return {turn.xx, turn.xy, -turn.x(x0, y0), turn.yx, turn.yy, -turn.y(x0, y0)};
 }
 
-Placement warped(const Placement& from, const Warp& warp, int height, int width) {
+Placement warped(const Placement& from, const Warp& warp) {
   Placement p = from;
   p.kind = PlacementKind::warp;
   if (from.kind == PlacementKind::window) p.map = {1, 0, double(from.x0), 0, 1, double(from.y0)};
-  if (from.kind == PlacementKind::resize) {
-    const double by_x = double(width) / from.size, by_y = double(height) / from.size;
-    p.map = {by_x, 0, by_x / 2 - 0.5, 0, by_y, by_y / 2 - 0.5};
-  }
   const double middle = (from.size - 1) / 2.;
   const double c = std::cos(double(warp.angle)) / warp.scale, s = std::sin(double(warp.angle)) / warp.scale;
   const PlaneMap turn{c, c * warp.shear - s, 0, s, s * warp.shear + c, 0};
@@ -143,7 +139,6 @@ Placement warped(const Placement& from, const Warp& warp, int height, int width)
 }
 
 int margin_of_whole_image(const Placement& p, int height, int width) {
-  if (p.kind == PlacementKind::resize) return 0;
   PlaneMap map = p.map;
   if (p.kind == PlacementKind::window) map = {1, 0, double(p.x0), 0, 1, double(p.y0)};
   const PlaneMap back = map.inverse();
@@ -171,16 +166,6 @@ void cut_labels(const Example& example, const Placement& p, int margin, CutMemor
     const Range2d box{p.y0 - margin, p.y0 - margin + n, p.x0 - margin, p.x0 - margin + n};
     return fill_box(box, height, width, p.mirror, beyond, read_row, ids);
   }
-  if (p.kind == PlacementKind::resize) {
-    std::fill_n(ids, int64_t(n) * n, beyond);
-    memory.ids.resize(size_t(width));
-    for (int y = 0; y < p.size; ++y) {
-      read_row(nearest_source(y, height, p.size), 0, width, memory.ids.data());
-      for (int x = 0; x < p.size; ++x)
-        ids[int64_t(y + margin) * n + x + margin] = memory.ids[size_t(nearest_source(x, width, p.size))];
-    }
-    return;
-  }
   const Range2d box = read_by(p, margin, height, width);
   memory.ids.resize(size_t(box.height()) * size_t(box.width()));
   fill_box(box, height, width, p.mirror, beyond, read_row, memory.ids.data());
@@ -196,11 +181,9 @@ void cut_channel(const Source& source, int channel, const Placement& p, CutMemor
   const auto read_row = [&](int y, int x, int count, float* to) { source.row(channel, y, x, count, to); };
   if (p.kind == PlacementKind::window)
     return fill_box({p.y0, p.y0 + p.size, p.x0, p.x0 + p.size}, height, width, p.mirror, 0.f, read_row, values);
-  const Range2d box = p.kind == PlacementKind::resize ? Range2d{0, height, 0, width} : read_by(p, 0, height, width);
+  const Range2d box = read_by(p, 0, height, width);
   memory.values.resize(size_t(box.height()) * size_t(box.width()));
   fill_box(box, height, width, p.mirror, 0.f, read_row, memory.values.data());
-  if (p.kind == PlacementKind::resize)
-    return kernels::resize_map({}, {memory.values.data(), {1, height, width}}, 1, 1, {values, {1, p.size, p.size}});
   // Without mirroring the edge is repeated.
   const float first_x = p.mirror ? 0 : float(-std::min(box.x_begin, 0));
   const float first_y = p.mirror ? 0 : float(-std::min(box.y_begin, 0));
@@ -220,7 +203,6 @@ void cut_channel(const Source& source, int channel, const Placement& p, CutMemor
 }
 
 bool reaches_beyond(const Placement& p, int height, int width) {
-  if (p.kind == PlacementKind::resize) return false;
   const Range2d box = p.kind == PlacementKind::window ? Range2d{p.y0, p.y0 + p.size, p.x0, p.x0 + p.size}
                                                       : read_by(p, 0, height, width);
   return box.y_begin < 0 || box.x_begin < 0 || box.y_end > height || box.x_end > width;
@@ -238,25 +220,19 @@ void separate_pieces(int layers, int size, CutMemory& memory, int32_t* ids) {
   }
 }
 
-int tidy_labels(int min_pixels, int64_t n, int32_t* ids) {
-  std::vector<int64_t> pixels;
-  for (int64_t i = 0; i < n; ++i) {
-    if (ids[i] < 0) continue;
-    if (size_t(ids[i]) >= pixels.size()) pixels.resize(size_t(ids[i]) + 1);
-    ++pixels[size_t(ids[i])];
-  }
-  std::vector<int32_t> number(pixels.size());
-  int count = 0;
-  for (size_t id = 1; id < pixels.size(); ++id)
-    if (pixels[id] > 0 && pixels[id] >= min_pixels) number[id] = ++count;
+void close_gaps(int64_t n, int32_t* ids) {
+  const int32_t most = n > 0 ? std::max(*std::max_element(ids, ids + n), 0) : 0;
+  std::vector<int32_t> number(size_t(most) + 1, 0);  // first 1 for each id that occurs
   for (int64_t i = 0; i < n; ++i)
-    if (ids[i] >= 0) ids[i] = number[size_t(ids[i])];
-  return count;
+    if (ids[i] > 0) number[size_t(ids[i])] = 1;
+  std::partial_sum(number.begin(), number.end(), number.begin());
+  for (int64_t i = 0; i < n; ++i)
+    if (ids[i] > 0) ids[i] = number[size_t(ids[i])];
 }
 
 Inside inside(const Placement& p, int height, int width, CutMemory& memory) {
   Inside in{0, p.size, 0, p.size, {}};
-  if (p.mirror || p.kind == PlacementKind::resize) return in;
+  if (p.mirror) return in;
   if (p.kind == PlacementKind::window) {
     in.y_begin = std::clamp(-p.y0, 0, p.size), in.y_end = std::clamp(height - p.y0, in.y_begin, p.size);
     in.x_begin = std::clamp(-p.x0, 0, p.size), in.x_end = std::clamp(width - p.x0, in.x_begin, p.size);

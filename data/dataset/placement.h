@@ -22,7 +22,6 @@ struct PlaneMap {
 struct Placement {
   enum class Kind {
     window,  // pixel (y, x) is pixel (y0 + y, x0 + x) of the image
-    resize,  // the whole image: bilinear as kernels::resize_map does it, labels from nearest_source()
     warp     // pixel p is at map(p + displacement(p)): bilinear, labels from the nearest pixel
   };
   Kind kind = Kind::window;
@@ -34,7 +33,7 @@ struct Placement {
 };
 
 /// The placement followed by a warp of the image about the middle of the sample.
-Placement warped(const Placement&, const Warp&, int height, int width);
+Placement warped(const Placement&, const Warp&);
 
 /// The margin that labels around the sample need to contain the whole image.
 int margin_of_whole_image(const Placement&, int height, int width);
@@ -60,9 +59,8 @@ bool reaches_beyond(const Placement&, int height, int width);
 /// mirroring contains objects several times, and each copy has its own centre. Negative ids do not change.
 void separate_pieces(int layers, int size, CutMemory&, int32_t* ids);
 
-/// Removes objects with fewer than `min_pixels` pixels and renumbers the others to 1..n in the order of their ids.
-/// Returns n. Negative ids stay.
-int tidy_labels(int min_pixels, int64_t n, int32_t* ids);
+/// Renumbers the objects in labels of n pixels to 1, 2, ... in the order of their ids. Negative ids stay.
+void close_gaps(int64_t n, int32_t* ids);
 
 /// The pixels of a sample that lie inside the image.
 struct Inside {

@@ -10,8 +10,6 @@
 namespace basin {
 namespace {
 
-using SamplingKind = Sampling::Kind;
-
 constexpr std::pair<DrawBy, const char*> draw_by_names[] = {{DrawBy::images, "images"}, {DrawBy::objects, "objects"}};
 
 void shuffle(Random& random, std::vector<int>& all) {
@@ -81,11 +79,10 @@ DrawBy parse_draw_by(const std::string& text) { return value_in(draw_by_names, "
 
 std::string to_string(DrawBy by) { return name_in(draw_by_names, by); }
 
-int64_t draws_per_epoch(const std::vector<Example>& examples, const Sampling& sampling) {
+int64_t draws_per_epoch(const std::vector<Example>& examples, Sampling sampling) {
   int64_t draws = 0;
   for (const Example& e : examples)
-    if (e.layered().count() >= sampling.min_objects)
-      draws += sampling.kind == SamplingKind::object_crop ? e.layered().count() : 1;
+    draws += sampling == Sampling::object_crop ? e.layered().count() : 1;
   return draws;
 }
 
@@ -93,27 +90,24 @@ Sampler::Sampler(const std::vector<Example>& examples, const SamplerOptions& opt
     : examples_(examples),
       options_(options),
       draws_(options.draws > 0 ? options.draws : draws_per_epoch(examples, options.sampling)) {
-  const Sampling& s = options.sampling;
-  BASIN_CHECK(options.draw_by == DrawBy::images || s.kind == SamplingKind::crop,
+  BASIN_CHECK(options.draw_by == DrawBy::images || options.sampling == Sampling::crop,
               "drawing by objects needs random crops");
   for (size_t i = 0; i < examples.size(); ++i) {
     const Example& e = examples[i];
     if (!(e.weight >= 0 && e.weight < 1e9)) refuse(e.stem, " has the weight ", e.weight, "; expected 0 or more");
-    if (e.weight == 0 || e.layered().count() < s.min_objects) continue;
+    if (e.weight == 0) continue;
     weighted_ |= !images_.empty() && e.weight != examples[size_t(images_[0])].weight;
     images_.push_back(int(i));
     image_weights_.push_back((image_weights_.empty() ? 0 : image_weights_.back()) + e.weight);
   }
-  if (images_.empty() && s.min_objects > 0)
-    refuse("no training image contains ", s.min_objects, s.min_objects == 1 ? " object" : " objects or more");
   if (images_.empty()) refuse("there are no training images");
-  if (s.kind == SamplingKind::object_crop || options.draw_by == DrawBy::objects) find_objects();
+  if (options.sampling == Sampling::object_crop || options.draw_by == DrawBy::objects) find_objects();
 }
 
 /// Lists the objects; object crops put all into one class.
 void Sampler::find_objects() {
   const auto class_of = [&](const Object& o) {
-    return options_.sampling.kind == SamplingKind::object_crop ? 0 : std::bit_width(uint64_t(o.pixels));
+    return options_.sampling == Sampling::object_crop ? 0 : std::bit_width(uint64_t(o.pixels));
   };
   std::vector<int32_t> row;
   for (const int image : images_) {
@@ -183,16 +177,12 @@ Sampler::Choice Sampler::choose(const std::vector<int>& order, uint64_t position
 Placement Sampler::place(const Choice& choice, float scale, Random& random) const {
   const Example& e = examples_[size_t(choice.image)];
   const int height = e.source.height(), width = e.source.width(), size = options_.crop;
+  if (options_.sampling == Sampling::affine) return affine_placement(height, width, size, random);
   Placement p;
   p.size = size;
-  if (options_.sampling.kind == SamplingKind::affine) return affine_placement(height, width, size, random);
-  if (options_.sampling.kind == SamplingKind::resize) {
-    p.kind = Placement::Kind::resize;
-    return p;
-  }
   // First a window at least as large as what the sample will show, then one of the sample's size with the same middle.
   const int wider = int(std::ceil((double(size) / double(scale) - size) / 2)), shown = size + 2 * wider;
-  if (options_.sampling.kind == SamplingKind::object_crop) {
+  if (options_.sampling == Sampling::object_crop) {
     const Object& o = objects_[size_t(choice.object)];
     p.mirror = true;
     p.y0 = crop_start_centred(height, shown, o.y), p.x0 = crop_start_centred(width, shown, o.x);

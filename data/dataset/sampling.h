@@ -7,27 +7,17 @@
 
 namespace basin {
 
-/// How a method's training samples are cut from images.
-struct Sampling {
-  enum class Kind {
-    /// A random window, inside the image if that is large enough; otherwise inside the image padded by ceil((crop -
-    /// side) / 2) zeros on each side.
-    crop,
-    /// A window around the centroid of a random object, shifted into the image; a smaller image is mirrored. All
-    /// objects of the training set are equally likely, and an epoch has as many samples as there are objects.
-    object_crop,
-    /// The image around a random centre, scaled so that 0.6 to 1.3 of its larger side fills the sample, flipped left to
-    /// right with p = 1/2; zeros outside it.
-    affine,
-    /// The whole image resized to the crop, ignoring its aspect ratio.
-    resize
-  };
-  Kind kind = Kind::crop;
-  int min_object_pixels = 0;  // objects with fewer pixels in a sample, including its margin, are removed from it
-  int min_objects = 0;        // images with fewer objects are not used for training
-
-  /// Whether the ids of a sample are renumbered to 1..n: true except for crops that remove no objects.
-  bool renumbers() const { return kind != Kind::crop || min_object_pixels > 0; }
+/// How a method's training samples are cut from images. The ids of a sample are renumbered to 1..n, except for `crop`.
+enum class Sampling {
+  /// A random window, inside the image if that is large enough; otherwise inside the image padded by ceil((crop - side)
+  /// / 2) zeros on each side.
+  crop,
+  /// A window around the centroid of a random object, shifted into the image; a smaller image is mirrored. All objects
+  /// of the training set are equally likely, and an epoch has as many samples as there are objects.
+  object_crop,
+  /// The image around a random centre, scaled so that 0.6 to 1.3 of its larger side fills the sample, flipped left to
+  /// right with p = 1/2; zeros outside it.
+  affine
 };
 
 /// How images are chosen. `images`: an epoch takes each image once, in a random order; if weights differ, each image in
@@ -40,15 +30,15 @@ DrawBy parse_draw_by(const std::string&);
 std::string to_string(DrawBy);
 
 struct SamplerOptions {
-  Sampling sampling;
-  DrawBy draw_by = DrawBy::images;  // objects: only for Kind::crop
+  Sampling sampling = Sampling::crop;
+  DrawBy draw_by = DrawBy::images;  // objects: only for Sampling::crop
   int64_t draws = 0;                // samples per epoch; 0: draws_per_epoch()
   int crop = 256;
   uint64_t seed = 0;
 };
 
 /// The default number of samples in an epoch: one per image, or for object crops one per object.
-int64_t draws_per_epoch(const std::vector<Example>&, const Sampling&);
+int64_t draws_per_epoch(const std::vector<Example>&, Sampling);
 
 /// Chooses image and position of each sample of each epoch, as a function of (seed, epoch, position) alone.
 /// Thread-safe.

@@ -22,7 +22,7 @@ TrainingSet parse_training_set(const std::string& text) {
 }
 
 MergedSets merge_sets(std::vector<std::vector<Example>> sets, const std::vector<TrainingSet>& weighted,
-                      const Sampling& sampling) {
+                      Sampling sampling) {
   BASIN_CHECK(sets.size() == weighted.size(), sets.size(), " sets, ", weighted.size(), " weights");
   std::vector<std::string> prints;
   for (const std::vector<Example>& set : sets)

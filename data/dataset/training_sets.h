@@ -31,7 +31,6 @@ struct MergedSets {
 /// set accordingly, with a mean of 1. Images that `sampling` never draws do not count, and a set without any other has
 /// the share 0. The result does not depend on the order of the sets: they are sorted by their fingerprints. Throws one
 /// sentence that names two sets with the same content. `sets`, `weighted`: of the same length.
-MergedSets merge_sets(std::vector<std::vector<Example>> sets, const std::vector<TrainingSet>& weighted,
-                      const Sampling&);
+MergedSets merge_sets(std::vector<std::vector<Example>> sets, const std::vector<TrainingSet>& weighted, Sampling);
 
 }  // namespace basin

@@ -24,18 +24,6 @@ constexpr int64_t table_limit = int64_t(1) << 26;
 
 constexpr int max_in_16_bits = 65535;
 
-/// Calls f(first, last, id) for each run of equal ids.
-template <class T, class F>
-void for_each_run(const T* ids, size_t n, F f) {
-  for (size_t i = 0; i < n;) {
-    size_t j = i + 1;
-    while (j < n && ids[j] == ids[i])
-      ++j;
-    f(i, j, ids[i]);
-    i = j;
-  }
-}
-
 template <class T>
 Labels compact_ids(int height, int width, const T* ids, const std::string& where) {
   Labels labels{height, width, 0, std::vector<int32_t>(size_t(height) * size_t(width))};

@@ -72,14 +72,9 @@ void append_run(std::vector<Planes::Run>& runs, int64_t begin, int64_t end) {
 
 Planes masks_of(const Labels& labels) {
   Planes planes{labels.height, labels.width, std::vector<std::vector<Planes::Run>>(size_t(labels.count))};
-  const int64_t pixels = int64_t(labels.ids.size());
-  for (int64_t i = 0; i < pixels;) {
-    const int64_t begin = i;
-    const int32_t id = labels.ids[size_t(i)];
-    while (i < pixels && labels.ids[size_t(i)] == id)
-      ++i;
-    if (id > 0) append_run(planes.objects[size_t(id) - 1], begin, i);
-  }
+  for_each_run(labels.ids.data(), labels.ids.size(), [&](size_t begin, size_t end, int32_t id) {
+    if (id > 0) planes.objects[size_t(id) - 1].push_back({int64_t(begin), int64_t(end)});
+  });
   return planes;
 }
 

@@ -27,27 +27,17 @@ struct Runs {
   }
 };
 
-template <class F>
-void for_each_run(const Labels& labels, const F& f) {
-  const int32_t* row = labels.ids.data();
-  for (int y = 0; y < labels.height; ++y, row += labels.width)
-    for (int x = 0; x < labels.width;) {
-      const int32_t id = row[x];
-      const int begin = x;
-      while (x < labels.width && row[x] == id)
-        ++x;
-      if (id > 0) f(id, Run{y, begin, x});
-    }
-}
-
 Runs runs_of(const Labels& labels) {
   std::vector<std::pair<int32_t, Run>> found;
   Runs runs{std::vector<size_t>(size_t(labels.count) + 2), {}};
-  for_each_run(labels, [&](int32_t id, const Run& run) {
-    BASIN_CHECK(id <= labels.count, "label ", id, " of ", labels.count);
-    found.push_back({id, run});
-    ++runs.first[size_t(id) + 1];
-  });
+  const size_t width = size_t(labels.width);
+  for (int y = 0; y < labels.height; ++y)
+    for_each_run(labels.ids.data() + size_t(y) * width, width, [&](size_t x0, size_t x1, int32_t id) {
+      if (id <= 0) return;
+      BASIN_CHECK(id <= labels.count, "label ", id, " of ", labels.count);
+      found.push_back({id, {y, int32_t(x0), int32_t(x1)}});
+      ++runs.first[size_t(id) + 1];
+    });
   for (size_t k = 1; k < runs.first.size(); ++k)
     runs.first[k] += runs.first[k - 1];
   runs.all.resize(found.size());

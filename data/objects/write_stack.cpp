@@ -95,15 +95,12 @@ void LabelStack::add(const Labels& labels, const std::vector<int32_t>& numbers) 
   if (runs_.empty()) height_ = labels.height, width_ = labels.width;
   BASIN_CHECK(labels.height == height_ && labels.width == width_, "planes of several sizes");
   std::vector<Run>& runs = runs_.emplace_back();
+  const size_t width = size_t(width_);
   for (int y = 0; y < height_; ++y)
-    for (int x = 0; x < width_;) {
-      const int32_t id = labels(y, x);
-      const int begin = x;
-      while (x < width_ && labels(y, x) == id)
-        ++x;
-      runs.push_back({id == 0 ? 0 : numbers[size_t(id) - 1], x - begin});
+    for_each_run(labels.ids.data() + size_t(y) * width, width, [&](size_t begin, size_t end, int32_t id) {
+      runs.push_back({id == 0 ? 0 : numbers[size_t(id) - 1], int(end - begin)});
       highest_ = std::max(highest_, runs.back().number);
-    }
+    });
 }
 
 void LabelStack::write(const std::filesystem::path& path) const {

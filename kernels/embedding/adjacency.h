@@ -1,14 +1,10 @@
 #pragma once
 #include "kernels/runtime/exec.h"
+#include "kernels/runtime/slots.h"
 #include "kernels/runtime/view.h"
 
-/// Which objects of a sample are near each other. Tables have a fixed capacity, so that a training step that uses them
-/// can be captured as a graph: row 0 is the background, rows 1 to `capacity` are the objects with these labels; in all
-/// there are `slots` = capacity + 1 rows.
+/// Which objects of a sample are near each other, in tables with a fixed number of slots, see runtime/slots.h.
 namespace basin::kernels {
-
-/// The row of a label in such a table. Objects beyond the capacity count as background.
-BASIN_HD inline int slot_of(int32_t label, int slots) { return label < slots ? label : 0; }
 
 /// The number of 32-bit words in a row of neighbours.
 constexpr int words_for(int slots) { return (slots + 31) / 32; }

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/embedding/adjacency.h"
+#include "kernels/runtime/gradient_out.h"
 #include "kernels/runtime/parallel.h"
 #include "kernels/runtime/scratch.h"
 
@@ -233,9 +234,7 @@ struct Spread {
     const int height = to.dim[2], channels = to.dim[1], slots = gradient.dim[2];
     const int64_t plane = quotient(row, height), n = quotient(plane, channels);
     const int y = int(row - plane * height), slot = slot_of(labels(n, y, x), slots);
-    const T g = T(double(*d_total) * gradient.data[plane * slots + slot]);
-    T& d = to.data[row * to.dim[3] + x];
-    d = accumulate ? d + g : g;
+    GradientOut<T>{to.data, accumulate}(row * to.dim[3] + x, T(double(*d_total) * gradient.data[plane * slots + slot]));
   }
 };
 

@@ -21,13 +21,12 @@ struct Gaussians {
   View<const int32_t, 4> labels;    // [N, L, H, W]
   ObjectTable table;                // [N, K]
   View<const double, 3> centre_px;  // [N, K, 2]
-  int grid;
-  View<T, 4> e;               // [N, 2, H, W]: the point that each pixel points to
-  View<T, 4> piece_box = {};  // [N, H, pieces, 4]: minimum of e_x, e_y, maximum of e_x, e_y
-  View<T, 3> sigma = {};      // [N, K, 2]: mean of the object
-  View<T, 3> s = {};          // [N, K, 2]
-  View<T, 3> centre = {};     // [N, K, 2], grid units
-  View<T, 2> reach = {};      // [N, K]: other pixels with an exponent of at least this do not contribute
+  View<T, 4> e;                     // [N, 2, H, W]: the point that each pixel points to
+  View<T, 4> piece_box = {};        // [N, H, pieces, 4]: minimum of e_x, e_y, maximum of e_x, e_y
+  View<T, 3> sigma = {};            // [N, K, 2]: mean of the object
+  View<T, 3> s = {};                // [N, K, 2]
+  View<T, 3> centre = {};           // [N, K, 2], grid units
+  View<T, 2> reach = {};            // [N, K]: other pixels with an exponent of at least this do not contribute
 
   BASIN_HD int crops() const { return raw.dim[0]; }
   BASIN_HD int height() const { return raw.dim[2]; }
@@ -63,7 +62,7 @@ struct Embed {
 
   BASIN_HD void operator()(int64_t row, int64_t x) const {  // row: n * H + y
     const int n = int(quotient(row, g.height())), y = int(row - int64_t(n) * g.height());
-    const T at[2] = {T(x) / T(g.grid - 1), T(y) / T(g.grid - 1)};
+    const T at[2] = {T(x) / T(coordinate_grid - 1), T(y) / T(coordinate_grid - 1)};
     for (int c = 0; c < 2; ++c) {
       const T t = tanh_of(g.raw(n, c, y, x));
       g.e(n, c, y, x) = at[c] + t;
@@ -129,7 +128,7 @@ struct Shape {
       const double mean = sum / g.table.area(n, k);
       g.sigma(n, k, c) = T(mean);
       g.s(n, k, c) = exp_of(T(10 * mean));
-      g.centre(n, k, c) = T(g.centre_px(n, k, c)) / T(g.grid - 1);
+      g.centre(n, k, c) = T(g.centre_px(n, k, c)) / T(coordinate_grid - 1);
     }
   }
 };

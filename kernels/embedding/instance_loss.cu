@@ -209,7 +209,7 @@ void instance_loss(const Exec& exec, View<const T, 4> raw, View<const int32_t, 4
                   labels.dim[3] == width && raw.size() > 0 && table.area.dim[0] == crops && centre.dim[0] == crops &&
                   centre.dim[1] == capacity && centre.dim[2] == 2 && (!gradient.data || gradient.size() == raw.size()),
               "maps ", raw, ", labels ", labels, ", areas ", table.area, ", centres ", centre, ", gradient ", gradient);
-  BASIN_CHECK(o.grid > 1 && o.slots_per_pixel > 0, "grid ", o.grid, ", slots per pixel ", o.slots_per_pixel);
+  BASIN_CHECK(o.slots_per_pixel > 0, "slots per pixel ", o.slots_per_pixel);
   const int pieces = (width + piece_width - 1) / piece_width;
   const int64_t objects = int64_t(crops) * capacity, rows = objects * height, all_pieces = rows * pieces;
   BASIN_CHECK(all_pieces < INT32_MAX, objects, " objects of ", height, " rows");
@@ -222,7 +222,7 @@ void instance_loss(const Exec& exec, View<const T, 4> raw, View<const int32_t, 4
   const Temp<T> e(exec, int64_t(crops) * 2 * height * width), piece_box(exec, int64_t(crops) * height * pieces * 4);
   const Temp<T> shapes(exec, objects * 7), least(exec, rows);
   const Temp<double> sigma_sums(exec, rows * 2);
-  Gaussians<T> g{raw, labels, table, centre, o.grid, {e.data(), {crops, 2, height, width}}};
+  Gaussians<T> g{raw, labels, table, centre, {e.data(), {crops, 2, height, width}}};
   g.piece_box = {piece_box.data(), {crops, height, pieces, 4}};
   g.sigma = {shapes.data(), {crops, capacity, 2}};
   g.s = {shapes.data() + objects * 2, {crops, capacity, 2}};

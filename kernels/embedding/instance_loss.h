@@ -5,8 +5,10 @@
 
 namespace basin::kernels {
 
+/// Points per unit of the grid of coordinates: neighbouring pixels are 1 / (coordinate_grid - 1) apart.
+constexpr int coordinate_grid = 1024;
+
 struct InstanceLossOptions {
-  int grid = 1024;  // points per unit of the coordinate grid: neighbouring pixels are 1 / (grid - 1) apart
   double instance = 1, variance = 10, seed = 1;  // weights of the three terms
   double foreground = 10;                        // weight of an object's pixels in the seed term
   int slots_per_pixel = 32;  // on a GPU: capacity for pairs of an object and a pixel near it, per pixel of the crops;
@@ -17,9 +19,10 @@ struct InstanceLossOptions {
 /// for maps raw [N, 5, H, W] = o_x, o_y, sigma_x, sigma_y, seed, against labels [N, L, H, W] with compact ids. Objects
 /// that share pixels lie in different layers; the background is where no layer has an object.
 ///
-/// A pixel (x, y) points to e = (x / (grid - 1) + tanh o_x, y / (grid - 1) + tanh o_y); phi = sigmoid(seed). An object
-/// k with the pixels S and the centre C (centre [N, K, 2], px; here in grid units) has sigma_k = mean of sigma over S,
-/// s = exp(10 sigma_k) for x and y, and at every pixel of its crop d = exp(-sum_c s_c (e_c - C_c)^2).
+/// A pixel (x, y) points to e = (x / (grid - 1) + tanh o_x, y / (grid - 1) + tanh o_y), where grid = coordinate_grid;
+/// phi = sigmoid(seed). An object k with the pixels S and the centre C (centre [N, K, 2], px; here in grid units) has
+/// sigma_k = mean of sigma over S, s = exp(10 sigma_k) for x and y, and at every pixel of its crop d = exp(-sum_c s_c
+/// (e_c - C_c)^2).
 ///   instance = mean over the objects of the Lovasz hinge of 2 d - 1 against S, over all pixels of the crop
 ///   variance = mean over the objects of the mean over S and both channels of (sigma - sigma_k)^2
 ///   seed     = (sum over the background of phi^2 + foreground * sum over objects and S of (phi - d)^2) / (H W)

@@ -97,16 +97,6 @@ struct SortSegment {
   }
 };
 
-/// The segment of position i in the list: the last one that begins at or before it.
-BASIN_HD inline int segment_of(const Segments& segments, int32_t i) {
-  int low = 0, high = segments.count;
-  while (high - low > 1) {
-    const int middle = (low + high) / 2;
-    (segments.begin(middle) <= i ? low : high) = middle;
-  }
-  return low;
-}
-
 /// For sorting all segments at once: the key of an element begins with its segment; elements without a segment come
 /// last.
 struct MakeKeys {
@@ -116,7 +106,7 @@ struct MakeKeys {
   int32_t* order;
   BASIN_HD void operator()(int64_t i) const {
     const bool in_list = i < segments.begin(segments.count);
-    const int segment = in_list ? segment_of(segments, int32_t(i)) : segments.count;
+    const int segment = in_list ? segments.of(int32_t(i)) : segments.count;
     keys[i] = uint64_t(segment) << KeyOf<float>::bits | (in_list ? falling_key(error[i]) : 0u);
     order[i] = int32_t(i);
   }
@@ -145,7 +135,7 @@ struct WeightInOrder {
       weight[slot] = 0;
       return;
     }
-    const int segment = segment_of(segments, int32_t(i)), begin = segments.begin(segment);
+    const int segment = segments.of(int32_t(i)), begin = segments.begin(segment);
     const int end = segments.end(segment) < n ? segments.end(segment) : n;
     const int positives = before[i] - before[begin];
     weight[slot] =

@@ -1,18 +1,9 @@
 #pragma once
 #include "kernels/runtime/exec.h"
+#include "kernels/runtime/segments.h"
 #include "kernels/runtime/view.h"
 
 namespace basin::kernels {
-
-/// The `count` segments of a list: segment s is [offset[s * stride], offset[(s + 1) * stride]), and the last one ends
-/// at offset[count * stride]. In device memory; the host does not read it.
-struct Segments {
-  const int32_t* offset = nullptr;
-  int count = 0, stride = 1;
-
-  BASIN_HD int32_t begin(int s) const { return offset[int64_t(s) * stride]; }
-  BASIN_HD int32_t end(int s) const { return begin(s + 1); }
-};
 
 /// The weights of the Lovasz hinge (Berman, Triki, Blaschko, CVPR 2018) of each segment. With the elements of a segment
 /// in order of decreasing error, J of the first m is 1 minus their Jaccard index, and the weight of the m-th is J(m) -

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "kernels/runtime/mirrored.h"
 #include "kernels/runtime/parallel.h"
 
 namespace basin::kernels {
@@ -16,12 +17,6 @@ struct Disc {
       half_width[dy] = int(std::sqrt(double(r * r - dy * dy)));
   }
 };
-
-BASIN_HD inline int mirrored(int i, int n) {
-  i = i < 0 ? -1 - i : i;
-  i %= 2 * n;
-  return i < n ? i : 2 * n - 1 - i;
-}
 
 /// Up to `most` neighbouring pixels of a row: i = y * spans + span.
 template <int most>

@@ -1,16 +1,12 @@
 #include "kernels/embedding/unit_vectors.h"
 
-#include <cmath>
-
 #include "kernels/embedding/pixel_spans.h"
+#include "kernels/runtime/unit_vector.h"
 
 namespace basin::kernels {
 namespace {
 
 constexpr double min_length = 1e-6;
-
-BASIN_HD inline float root(float x) { return sqrtf(x); }
-BASIN_HD inline double root(double x) { return sqrt(x); }
 
 template <class T, int pixels>
 struct Unit {
@@ -28,10 +24,8 @@ struct Unit {
         inverse[x] += from[x] * from[x];
     }
 #pragma omp simd
-    for (int x = 0; x < at.count; ++x) {
-      const T length = root(inverse[x]);
-      inverse[x] = 1 / (length < T(min_length) ? T(min_length) : length);
-    }
+    for (int x = 0; x < at.count; ++x)
+      inverse[x] = UnitVector<T>(inverse[x], T(min_length)).inverse;
     for (int k = 0; k < v.dim[1]; ++k) {
       const T* from = v.data + at.first + k * at.plane;
       T* to = u + at.first + k * at.plane;
@@ -52,28 +46,27 @@ struct UnitBackward {
 
   BASIN_HD void operator()(int64_t i) const {
     const PixelSpan at(v, most, i);
-    T inverse[most] = {}, share[most] = {};  // first the squared length and v d_u
+    T inverse[most] = {}, along[most] = {};  // first the squared length and v d_u
     for (int k = 0; k < v.dim[1]; ++k) {
       const T *from = v.data + at.first + k * at.plane, *d_out = d_u + at.first + k * at.plane;
 #pragma omp simd
       for (int x = 0; x < at.count; ++x) {
         inverse[x] += from[x] * from[x];
-        share[x] += from[x] * d_out[x];
+        along[x] += from[x] * d_out[x];
       }
     }
 #pragma omp simd
     for (int x = 0; x < at.count; ++x) {
-      const T length = root(inverse[x]);
-      const bool is_short = length < T(min_length);
-      inverse[x] = 1 / (is_short ? T(min_length) : length);
-      share[x] = is_short ? T(0) : share[x] * inverse[x] * inverse[x];  // of v that d_u has along it
+      const UnitVector<T> unit(inverse[x], T(min_length));
+      inverse[x] = unit.inverse;
+      along[x] = unit.is_short ? T(0) : along[x] * unit.inverse * unit.inverse;
     }
     for (int k = 0; k < v.dim[1]; ++k) {
       const T *from = v.data + at.first + k * at.plane, *d_out = d_u + at.first + k * at.plane;
       T* to = d_v + at.first + k * at.plane;
 #pragma omp simd
       for (int x = 0; x < at.count; ++x)
-        to[x] = (accumulate ? to[x] : T(0)) + (d_out[x] - from[x] * share[x]) * inverse[x];
+        to[x] = (accumulate ? to[x] : T(0)) + unit_vector_backward(from[x], d_out[x], along[x], inverse[x]);
     }
   }
 };

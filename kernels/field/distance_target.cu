@@ -6,11 +6,10 @@
 #include "kernels/field/edt.h"
 #include "kernels/runtime/parallel.h"
 #include "kernels/runtime/scratch.h"
+#include "kernels/runtime/slots.h"
 
 namespace basin::kernels {
 namespace {
-
-BASIN_HD inline int slot_of_label(int32_t label, int slots) { return label < slots ? label : 0; }
 
 /// 1 at pixels of objects that are not on a boundary, and at those outside the image, so that no distance ends there.
 struct Interior {
@@ -20,9 +19,9 @@ struct Interior {
 
   BASIN_HD void operator()(int64_t row, int64_t column) const {
     const int height = labels.dim[0], width = labels.dim[1], y = int(row), x = int(column);
-    const int own = slot_of_label(labels(y, x), slots);
+    const int own = slot_of(labels(y, x), slots);
     int32_t inside = own != 0;
-    const auto differs = [&](int32_t label) { return label >= 0 && slot_of_label(label, slots) != own; };
+    const auto differs = [&](int32_t label) { return label >= 0 && slot_of(label, slots) != own; };
     for (int v = y > 0 ? y - 1 : 0; v <= (y + 1 < height ? y + 1 : y); ++v)
       for (int u = x > 0 ? x - 1 : 0; u <= (x + 1 < width ? x + 1 : x); ++u)
         inside &= !differs(labels(v, u));
@@ -57,7 +56,7 @@ struct LargestOfObject {
       int32_t most = 0;
       for (end = begin; end < right && label[end] == label[begin]; ++end)
         most = squared(y, end) > most ? squared(y, end) : most;
-      if (most > 0 && label[begin] >= 0) raise_to(largest(slot_of_label(label[begin], largest.dim[0])), most);
+      if (most > 0 && label[begin] >= 0) raise_to(largest(slot_of(label[begin], largest.dim[0])), most);
     }
   }
 };
@@ -69,7 +68,7 @@ struct Normalise {
   float* distance;
 
   BASIN_HD void operator()(int64_t i) const {
-    const int32_t label = labels.data[i], most = label < 0 ? 0 : largest(slot_of_label(label, largest.dim[0]));
+    const int32_t label = labels.data[i], most = label < 0 ? 0 : largest(slot_of(label, largest.dim[0]));
     distance[i] = most > 0 ? float(scale * sqrt(double(squared.data[i]) / most)) : 0.f;
   }
 };

@@ -1,9 +1,8 @@
 #include "kernels/nn/channels.h"
 
-#include <cmath>
-
 #include "kernels/runtime/feature_loops.h"
 #include "kernels/runtime/philox.h"
+#include "kernels/runtime/unit_vector.h"
 
 namespace basin::kernels {
 namespace {
@@ -107,10 +106,10 @@ struct PixelVector {
         f(at, Arithmetic<X>(x.data[at]));
       }
   }
-  BASIN_HD double length() const {
+  BASIN_HD double square() const {
     double sum = 0;
     for_each([&](int64_t, double v) { sum += v * v; });
-    return sqrt(sum);
+    return sum;
   }
 };
 
@@ -122,13 +121,11 @@ struct NormalisePixels {
 
   BASIN_HD void operator()(int64_t row, int64_t i) const {
     const PixelVector<X> pixel(x, row, i);
-    const double length = pixel.length();
-    const T scale = T(1 / (length < double(epsilon) ? double(epsilon) : length));
+    const T scale = T(UnitVector<double>(pixel.square(), double(epsilon)).inverse);
     pixel.for_each([&](int64_t at, T v) { out[at] = v * scale; });
   }
 };
 
-/// d_x = (d_out - y (y . d_out)) / |v| with y = v / |v|; d_out / epsilon if |v| is below epsilon.
 template <class X, class T = Arithmetic<X>>
 struct NormalisePixelsBackward {
   FeatureView<const X> x;
@@ -138,14 +135,14 @@ struct NormalisePixelsBackward {
 
   BASIN_HD void operator()(int64_t row, int64_t i) const {
     const PixelVector<X> pixel(x, row, i);
-    const double length = pixel.length();
-    double along = 0, scale = 1 / double(epsilon);
-    if (!(length < double(epsilon))) {
-      scale = 1 / length;
+    const UnitVector<double> unit(pixel.square(), double(epsilon));
+    double along = 0;
+    if (!unit.is_short) {
       pixel.for_each([&](int64_t at, double v) { along += v * double(T(d_out[at])); });
-      along *= scale * scale;
+      along *= unit.inverse * unit.inverse;
     }
-    pixel.for_each([&](int64_t at, double v) { d_x[at] = T((double(T(d_out[at])) - v * along) * scale); });
+    pixel.for_each(
+        [&](int64_t at, double v) { d_x[at] = T(unit_vector_backward(v, double(T(d_out[at])), along, unit.inverse)); });
   }
 };
 

@@ -1,5 +1,6 @@
 #include "kernels/nn/ignored.h"
 
+#include "kernels/runtime/gradient_out.h"
 #include "kernels/runtime/parallel.h"
 #include "kernels/runtime/platform.h"
 #include "kernels/runtime/reduce.h"
@@ -39,13 +40,11 @@ struct KeepCounted {
 template <class T>
 struct KeepCountedBackward {
   const T *counted, *d_out;
-  T* d_x;
-  bool accumulate;
+  GradientOut<T> d_x;
   int64_t channels, size;
 
   BASIN_HD void operator()(int64_t row, int64_t i) const {
-    const T d = counted[row / channels * size + i] != 0 ? d_out[row * size + i] : T(0);
-    d_x[row * size + i] = accumulate ? d_x[row * size + i] + d : d;
+    d_x(row * size + i, counted[row / channels * size + i] != 0 ? d_out[row * size + i] : T(0));
   }
 };
 
@@ -66,12 +65,8 @@ struct Factor {
 template <class T>
 struct Times {
   const T *value, *factor;
-  T* out;
-  bool accumulate;
-  BASIN_HD void operator()(int64_t) const {
-    const T product = *value * *factor;
-    *out = accumulate ? *out + product : product;
-  }
+  GradientOut<T> out;
+  BASIN_HD void operator()(int64_t) const { out(0, *value * *factor); }
 };
 
 template <class T>
@@ -119,7 +114,7 @@ void keep_counted_backward(const Exec& exec, View<const T, 4> counted, View<cons
   check_same<T>(d_out, d_x);
   const int64_t size = int64_t(d_x.dim[2]) * d_x.dim[3];
   for_each_row(exec, int64_t(d_x.dim[0]) * d_x.dim[1], size,
-               KeepCountedBackward<T>{counted.data, d_out.data, d_x.data, accumulate, d_x.dim[1], size});
+               KeepCountedBackward<T>{counted.data, d_out.data, {d_x.data, accumulate}, d_x.dim[1], size});
 }
 
 template <class T>
@@ -131,7 +126,7 @@ void counted_factor(const Exec& exec, View<const T, 4> counted, T* factor) {
 
 template <class T>
 void times(const Exec& exec, const T* value, const T* factor, T* out, bool accumulate) {
-  for_each(exec, 1, Times<T>{value, factor, out, accumulate});
+  for_each(exec, 1, Times<T>{value, factor, {out, accumulate}});
 }
 
 #define BASIN_INSTANTIATE(T)                                                                                 \

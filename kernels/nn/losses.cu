@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "kernels/runtime/elementary.h"
+#include "kernels/runtime/gradient_out.h"
 #include "kernels/runtime/parallel.h"
 #include "kernels/runtime/platform.h"
 #include "kernels/runtime/reduce.h"
@@ -23,14 +24,6 @@ struct SquaredError {
     const double d = double(predicted[i]) - double(truth[i]);
     t[0] = d * d;
   }
-};
-
-/// Writes one element of a gradient.
-template <class T>
-struct GradientOut {
-  T* d;
-  bool accumulate;
-  BASIN_HD void operator()(int64_t i, T g) const { d[i] = accumulate ? d[i] + g : g; }
 };
 
 template <class T>

@@ -8,15 +8,6 @@
 namespace basin::kernels {
 namespace {
 
-/// The value between four neighbours, of which the first are above.
-template <class T>
-BASIN_HD T interpolate(const Neighbours<T>& y, const Neighbours<T>& x, T above_first, T above_second, T below_first,
-                       T below_second) {
-  const T above = (1 - x.weight) * above_first + x.weight * above_second;
-  const T below = (1 - x.weight) * below_first + x.weight * below_second;
-  return (1 - y.weight) * above + y.weight * below;
-}
-
 template <class X, class T = Arithmetic<X>>
 struct ResizeBilinear {
   FeatureView<const X> in;

@@ -2,8 +2,10 @@
 
 #include "kernels/roi/detection.h"
 #include "kernels/runtime/elementary.h"
+#include "kernels/runtime/gradient_out.h"
 #include "kernels/runtime/parallel.h"
 #include "kernels/runtime/reduce.h"
+#include "kernels/runtime/segments.h"
 
 namespace basin::kernels {
 namespace {
@@ -54,12 +56,10 @@ struct FocalBackward {
   const T *logit, *heat;
   const double* sums;
   const T* d_value;
-  T* d_logit;
-  bool accumulate;
+  GradientOut<T> d_logit;
   BASIN_HD void operator()(int64_t i) const {
     const double scale = double(*d_value) / focal_divisor(sums);
-    const T d = T(scale * Focal(double(logit[i]), double(heat[i])).d_logit);
-    d_logit[i] = accumulate ? d_logit[i] + d : d;
+    d_logit(i, T(scale * Focal(double(logit[i]), double(heat[i])).d_logit));
   }
 };
 
@@ -105,17 +105,16 @@ struct CellBackward {
 template <class T>
 struct SegmentBce {
   const T *logit, *truth;
-  View<const int32_t, 1> before;
+  Segments segments;
   double terms;
+
+  SegmentBce(View<const T, 1> logits, View<const T, 1> mask, View<const int32_t, 1> before, double n)
+      : logit(logits.data), truth(mask.data), segments{before.data, before.dim[0] - 1}, terms(n) {}
 
   /// The weight of an element's cross-entropy.
   BASIN_HD double weight(int64_t i) const {
-    int low = 0, high = before.dim[0] - 1;
-    while (high - low > 1) {
-      const int middle = (low + high) / 2;
-      (before(middle) <= i ? low : high) = middle;
-    }
-    return 1 / (terms * (before(low + 1) - before(low)));
+    const int s = segments.of(int32_t(i));
+    return 1 / (terms * (segments.end(s) - segments.begin(s)));
   }
   BASIN_HD void operator()(int64_t i, double (&t)[1]) const {
     t[0] = weight(i) * cross_entropy(double(logit[i]), double(truth[i]));
@@ -126,11 +125,9 @@ template <class T>
 struct SegmentBceBackward {
   SegmentBce<T> of;
   const T* d_value;
-  T* d_logit;
-  bool accumulate;
+  GradientOut<T> d_logit;
   BASIN_HD void operator()(int64_t i) const {
-    const T d = T(double(*d_value) * of.weight(i)) * (Sigmoid<T>(of.logit[i]).p - of.truth[i]);
-    d_logit[i] = accumulate ? d_logit[i] + d : d;
+    d_logit(i, T(double(*d_value) * of.weight(i)) * (Sigmoid<T>(of.logit[i]).p - of.truth[i]));
   }
 };
 
@@ -167,7 +164,7 @@ void centre_focal_loss_backward(const Exec& exec, View<const T, 4> logit, View<c
                                 const T* d_value, View<T, 4> d_logit, bool accumulate) {
   check_maps(logit, heat);
   check_maps<T>(logit, d_logit);
-  for_each(exec, logit.size(), FocalBackward<T>{logit.data, heat.data, sums, d_value, d_logit.data, accumulate});
+  for_each(exec, logit.size(), FocalBackward<T>{logit.data, heat.data, sums, d_value, {d_logit.data, accumulate}});
 }
 
 template <class T>
@@ -192,7 +189,7 @@ void segment_bce_loss(const Exec& exec, View<const T, 1> logit, View<const T, 1>
                       double terms, T* value) {
   check_segments(logit, truth, before, terms);
   const Temp<double> total(exec, 1);
-  sum<1>(exec, logit.dim[0], SegmentBce<T>{logit.data, truth.data, before, terms}, total.data());
+  sum<1>(exec, logit.dim[0], SegmentBce<T>(logit, truth, before, terms), total.data());
   for_each(exec, 1, Mean<T>{total.data(), 1, value});
 }
 
@@ -203,7 +200,7 @@ void segment_bce_loss_backward(const Exec& exec, View<const T, 1> logit, View<co
   check_segments(logit, truth, before, terms);
   BASIN_CHECK(d_logit.dim[0] == logit.dim[0], "logits ", logit, ", gradient ", d_logit);
   for_each(exec, logit.dim[0],
-           SegmentBceBackward<T>{{logit.data, truth.data, before, terms}, d_value, d_logit.data, accumulate});
+           SegmentBceBackward<T>{{logit, truth, before, terms}, d_value, {d_logit.data, accumulate}});
 }
 
 #define BASIN_INSTANTIATE(T)                                                                                           \

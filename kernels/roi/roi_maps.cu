@@ -62,11 +62,8 @@ struct Resize {
     const T *a = pixel(y.first, x.first), *b = pixel(y.first, x.second);
     const T *c = pixel(y.second, x.first), *d = pixel(y.second, x.second);
     T* to = lanes_of_pixel(out, at.group, p.pixel);
-    for (int lane = 0; lane < out.block; ++lane) {
-      const T above = (1 - x.weight) * a[lane] + x.weight * b[lane];
-      const T below = (1 - x.weight) * c[lane] + x.weight * d[lane];
-      to[lane] = (1 - y.weight) * above + y.weight * below;
-    }
+    for (int lane = 0; lane < out.block; ++lane)
+      to[lane] = interpolate<T>(y, x, a[lane], b[lane], c[lane], d[lane]);
   }
 };
 

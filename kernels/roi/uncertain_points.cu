@@ -6,19 +6,14 @@
 #include "kernels/runtime/parallel.h"
 #include "kernels/runtime/philox.h"
 #include "kernels/runtime/scratch.h"
+#include "kernels/runtime/segments.h"
 #include "kernels/runtime/sort.h"
 
 namespace basin::kernels {
 namespace {
 
 BASIN_HD inline int last_at_most(View<const int32_t, 1> before, int32_t i) {
-  int low = 0, high = before.dim[0] - 1;
-  while (high - low > 1) {
-    const int middle = (low + high) / 2;
-    (before(middle) <= i ? low : high) = middle;
-  }
-  // If several regions begin here, all but the last are empty, and the search finds the last.
-  return low;
+  return Segments{before.data, before.dim[0] - 1}.of(i);
 }
 
 /// The position of draw i of a region, in columns and rows of its grid.

@@ -23,6 +23,8 @@ BASIN_HD inline float value_of_key(uint32_t key) {
 
 BASIN_HD inline float exp_of(float x) { return expf(x); }
 BASIN_HD inline double exp_of(double x) { return exp(x); }
+BASIN_HD inline float sqrt_of(float x) { return sqrtf(x); }
+BASIN_HD inline double sqrt_of(double x) { return sqrt(x); }
 BASIN_HD inline float tanh_of(float x) { return tanhf(x); }
 BASIN_HD inline double tanh_of(double x) { return ::tanh(x); }  // not that of a Tape
 

@@ -23,6 +23,15 @@ struct Neighbours {
   BASIN_HD T of(int i) const { return (first == i ? 1 - weight : T(0)) + (second == i ? weight : T(0)); }
 };
 
+/// The value between four neighbours, of which the first are above.
+template <class T>
+BASIN_HD T interpolate(const Neighbours<T>& y, const Neighbours<T>& x, T above_first, T above_second, T below_first,
+                       T below_second) {
+  const T above = (1 - x.weight) * above_first + x.weight * above_second;
+  const T below = (1 - x.weight) * below_first + x.weight * below_second;
+  return (1 - y.weight) * above + y.weight * below;
+}
+
 /// A range that contains all output coordinates with i as a neighbour: those within (i - 1, i + 1), one more on either
 /// side for rounding, and at the edges those that are clamped to them.
 struct OutputRange {

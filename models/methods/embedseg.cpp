@@ -92,7 +92,7 @@ SampleSpec EmbedSeg::sample_spec() const {
   spec.multiple = ErfNet::multiple;
   spec.layers = options_.layers;
   spec.normalisation = options_.normalisation;
-  spec.sampling.kind = Sampling::Kind::object_crop;
+  spec.sampling = Sampling::object_crop;
   spec.host_targets = true;
   return spec;
 }

@@ -5,6 +5,8 @@
 #include <numeric>
 
 #include "engine/ops/instance.h"
+#include "kernels/embedding/instance_loss.h"
+#include "kernels/runtime/mirrored.h"
 #include "models/methods/method_support.h"
 
 namespace basin {
@@ -64,13 +66,38 @@ class PointedAt {
   int columns_ = 1, rows_ = 1;
 };
 
+constexpr float spacing = kernels::coordinate_grid - 1;  // of the grid of coordinates, px per unit
+
 struct RawMaps {
   std::vector<float> values;
   size_t pixels;
   const float* operator[](int c) const { return values.data() + size_t(c) * pixels; }
 };
 
+/// The foreground, and where it points to.
+struct Foreground {
+  std::vector<float> phi;       // the seed probability of every pixel of the image; 0 where a map is NaN
+  std::vector<int32_t> pixels;  // of the foreground, in raster order
+  std::vector<float> x, y;      // the point that each of them points to, px
+};
+
 float probability(float seed) { return 1 / (1 + std::exp(-seed)); }
+
+Foreground foreground_of(const RawMaps& maps, int width, double threshold) {
+  Foreground found{std::vector<float>(maps.pixels), {}, {}, {}};
+  for (size_t i = 0; i < maps.pixels; ++i) {
+    float& phi = found.phi[i] = probability(maps[4][i]);
+    const float x = float(i % size_t(width)) + spacing * std::tanh(maps[0][i]);
+    const float y = float(i / size_t(width)) + spacing * std::tanh(maps[1][i]);
+    const bool is_number = !std::isnan(x + y + maps[2][i] + maps[3][i] + phi);
+    if (!is_number) phi = 0;
+    if (!is_number || !(double(phi) > threshold)) continue;
+    found.pixels.push_back(int32_t(i));
+    found.x.push_back(x);
+    found.y.push_back(y);
+  }
+  return found;
+}
 
 /// A Gaussian of sigma 1, cut off at 4 px; rows and columns are reflected about their outer edges.
 std::vector<float> smoothed(const std::vector<float>& map, int height, int width) {
@@ -78,10 +105,6 @@ std::vector<float> smoothed(const std::vector<float>& map, int height, int width
   double weight[radius + 1], sum = 0;
   for (int d = 0; d <= radius; ++d)
     sum += (d == 0 ? 1 : 2) * (weight[d] = std::exp(-d * d / 2.0));
-  const auto reflected = [](int at, int n) {
-    const int twice = ((at % (2 * n)) + 2 * n) % (2 * n);
-    return twice < n ? twice : 2 * n - 1 - twice;
-  };
   std::vector<float> rows(map.size()), all(map.size());
   for (int pass = 0; pass < 2; ++pass) {
     const std::vector<float>& from = pass == 0 ? map : rows;
@@ -90,7 +113,8 @@ std::vector<float> smoothed(const std::vector<float>& map, int height, int width
       for (int x = 0; x < width; ++x) {
         double s = 0;
         for (int d = -radius; d <= radius; ++d) {
-          const int row = pass == 0 ? reflected(y + d, height) : y, column = pass == 0 ? x : reflected(x + d, width);
+          const int row = pass == 0 ? kernels::mirrored(y + d, height) : y;
+          const int column = pass == 0 ? x : kernels::mirrored(x + d, width);
           s += weight[std::abs(d)] * from[size_t(row) * size_t(width) + size_t(column)];
         }
         to[size_t(y) * size_t(width) + size_t(x)] = float(s / sum);
@@ -119,29 +143,64 @@ std::vector<Planes::Run> runs_of(std::vector<int32_t>& pixels) {
   return runs;
 }
 
+/// The objects that are accepted from one proposal after another.
+class Accepted {
+ public:
+  Accepted(int height, int width, const EmbedSegDecoding& o, bool keep_whole)
+      : o_(o),
+        keep_whole_(keep_whole),
+        labels_{height, width, 0, std::vector<int32_t>(size_t(height) * size_t(width))} {
+    claimed_.resize(labels_.ids.size());
+  }
+
+  bool claimed(size_t pixel) const { return claimed_[pixel] != 0; }
+  void claim(size_t pixel) { claimed_[pixel] = 1; }
+
+  /// Accepts a proposal that is large enough, and of which enough is unclaimed.
+  void propose(const std::vector<int32_t>& proposal) {
+    const auto free = std::count_if(proposal.begin(), proposal.end(), [&](int32_t i) { return !claimed(size_t(i)); });
+    const bool accepted =
+        int64_t(proposal.size()) > o_.min_size && double(free) > o_.unclaimed * double(proposal.size());
+    if (accepted) ++count_;
+    if (accepted && keep_whole_) whole_.push_back(proposal);
+    for (const int32_t i : proposal) {
+      int32_t& id = labels_.ids[size_t(i)];
+      share_pixels_ = share_pixels_ || (accepted && id != 0);
+      if (accepted) id = count_;
+      if (accepted || o_.seeds == EmbedSegDecoding::Seeds::seed_map) claim(size_t(i));
+    }
+  }
+
+  /// The labels of the objects that keep a pixel. `whole` as in decode().
+  Labels finish(std::optional<Planes>* whole) {
+    const std::vector<int32_t> number = renumber(labels_, size_t(count_));
+    if (whole && share_pixels_) {
+      *whole = Planes{labels_.height, labels_.width, std::vector<std::vector<Planes::Run>>(size_t(labels_.count))};
+      for (size_t k = 0; k < whole_.size(); ++k)
+        if (number[k + 1] > 0) (*whole)->objects[size_t(number[k + 1]) - 1] = runs_of(whole_[k]);
+    }
+    return std::move(labels_);
+  }
+
+ private:
+  const EmbedSegDecoding& o_;
+  bool keep_whole_, share_pixels_ = false;
+  Labels labels_;
+  std::vector<uint8_t> claimed_;
+  std::vector<std::vector<int32_t>> whole_;  // the accepted proposals, if they are kept
+  int32_t count_ = 0;                        // of accepted proposals
+};
+
 }  // namespace
 
 Labels decode(const Exec& exec, const Tensor& raw, const EmbedSegDecoding& o, std::optional<Planes>* whole) {
   BASIN_CHECK(raw.shape().rank() == 3 && raw.dim(0) == 5, "maps ", raw.shape());
-  BASIN_CHECK(o.grid > 1, "grid ", o.grid);
   const int height = raw.dim(1), width = raw.dim(2);
-  const size_t pixels = size_t(height) * size_t(width);
-  const RawMaps maps{raw.to_host<float>(exec), pixels};
-  const float spacing = float(o.grid - 1);
+  const RawMaps maps{raw.to_host<float>(exec), size_t(height) * size_t(width)};
+  const Foreground found = foreground_of(maps, width, o.foreground);
+  const std::vector<float>& phi = found.phi;
+  const std::vector<int32_t>& foreground = found.pixels;
 
-  std::vector<float> phi(pixels), e_x, e_y;
-  std::vector<int32_t> foreground;
-  for (size_t i = 0; i < pixels; ++i) {
-    phi[i] = probability(maps[4][i]);
-    const float x = float(i % size_t(width)) + spacing * std::tanh(maps[0][i]);
-    const float y = float(i / size_t(width)) + spacing * std::tanh(maps[1][i]);
-    const bool is_number = !std::isnan(x + y + maps[2][i] + maps[3][i] + phi[i]);
-    if (!is_number) phi[i] = 0;
-    if (!is_number || !(double(phi[i]) > o.foreground)) continue;
-    foreground.push_back(int32_t(i));
-    e_x.push_back(x);
-    e_y.push_back(y);
-  }
   std::vector<int32_t> order(foreground.size());  // indices into `foreground`
   std::iota(order.begin(), order.end(), 0);
   const bool by_maxima = o.seeds == EmbedSegDecoding::Seeds::local_maxima;
@@ -154,49 +213,30 @@ Labels decode(const Exec& exec, const Tensor& raw, const EmbedSegDecoding& o, st
   std::stable_sort(order.begin(), order.end(),
                    [&](int32_t a, int32_t b) { return phi[size_t(pixel_of(a))] > phi[size_t(pixel_of(b))]; });
 
-  const PointedAt pointed_at(e_x, e_y, foreground);
-  Labels labels{height, width, 0, std::vector<int32_t>(pixels, 0)};
-  std::vector<uint8_t> claimed(pixels, 0);
+  const PointedAt pointed_at(found.x, found.y, foreground);
+  Accepted accepted(height, width, o, whole != nullptr);
   std::vector<int32_t> proposal;
-  std::vector<std::vector<int32_t>> objects;  // the accepted proposals, if they are asked for
-  int32_t count = 0;                          // of accepted proposals
-  bool share_pixels = false;
   for (const int32_t j : order) {
     const size_t seed = size_t(pixel_of(j));
     if (!by_maxima) {
-      if (claimed[seed]) continue;
-      claimed[seed] = 1;
+      if (accepted.claimed(seed)) continue;
+      accepted.claim(seed);
     }
     // exp(-s r^2) > 1/2 inside the half-axes sqrt(ln 2 / s), here in px
     const auto half_axis = [&](int c) {
       return double(spacing) * std::sqrt(std::log(2.0) / std::exp(10.0 * maps[c][seed]));
     };
     proposal.clear();
-    pointed_at.find(e_x[size_t(j)], e_y[size_t(j)], half_axis(2), half_axis(3), proposal);
-    const auto free = std::count_if(proposal.begin(), proposal.end(), [&](int32_t i) { return !claimed[size_t(i)]; });
-    const bool accepted = int64_t(proposal.size()) > o.min_size && double(free) > o.unclaimed * double(proposal.size());
-    if (accepted) ++count;
-    if (accepted && whole) objects.push_back(proposal);
-    for (const int32_t i : proposal) {
-      int32_t& id = labels.ids[size_t(i)];
-      share_pixels = share_pixels || (accepted && id != 0);
-      if (accepted) id = count;
-      if (accepted || !by_maxima) claimed[size_t(i)] = 1;
-    }
+    pointed_at.find(found.x[size_t(j)], found.y[size_t(j)], half_axis(2), half_axis(3), proposal);
+    accepted.propose(proposal);
   }
-  const std::vector<int32_t> number = renumber(labels, size_t(count));
-  if (whole && share_pixels) {
-    *whole = Planes{height, width, std::vector<std::vector<Planes::Run>>(size_t(labels.count))};
-    for (size_t k = 0; k < objects.size(); ++k)
-      if (number[k + 1] > 0) (*whole)->objects[size_t(number[k + 1]) - 1] = runs_of(objects[k]);
-  }
-  return labels;
+  return accepted.finish(whole);
 }
 
-Tensor embedseg_oracle(const Exec& exec, const Labels& labels, kernels::CentreKind kind, int grid) {
+Tensor embedseg_oracle(const Exec& exec, const Labels& labels, kernels::CentreKind kind) {
   const Exec cpu;
   const size_t pixels = labels.ids.size();
-  const float spacing = float(grid - 1), half_axis = 0.5f / spacing;
+  const float half_axis = 0.5f / spacing;
   const float sigma = std::log(std::log(2.f) / (half_axis * half_axis)) / 10;
   std::vector<float> raw(5 * pixels, 0);
   std::fill(raw.begin() + std::ptrdiff_t(2 * pixels), raw.begin() + std::ptrdiff_t(4 * pixels), sigma);
@@ -210,7 +250,8 @@ Tensor embedseg_oracle(const Exec& exec, const Labels& labels, kernels::CentreKi
       const double at[2] = {double(i % size_t(labels.width)), double(i / size_t(labels.width))};
       for (size_t c = 0; c < 2; ++c) {
         const double to = (centre[2 * k + c] - at[c]) / double(spacing);
-        if (!(std::abs(to) < 1)) refuse("contains an object as wide as the coordinate grid of ", grid, " pixels");
+        if (!(std::abs(to) < 1))
+          refuse("contains an object as wide as the coordinate grid of ", kernels::coordinate_grid, " pixels");
         raw[c * pixels + i] = float(std::atanh(to));
       }
       raw[4 * pixels + i] = 20;

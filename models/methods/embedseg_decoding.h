@@ -16,7 +16,6 @@ struct EmbedSegDecoding {
   /// it, and seeds that are already claimed propose objects too.
   enum class Seeds { seed_map, local_maxima };
   Seeds seeds = Seeds::seed_map;
-  int grid = 1024;              // as in training
   double foreground = 0.5;      // pixels with a seed probability above it are foreground
   double seed_threshold = 0.9;  // seed_map only: pixels below it are not seeds
   int min_size = 36;            // objects must have more pixels than this
@@ -33,7 +32,8 @@ Labels decode(const Exec&, const Tensor& raw, const EmbedSegDecoding&, std::opti
 
 /// The raw maps of a perfect network for these labels: every pixel of an object points to its centre, seed
 /// probabilities are 1 and 0, and sigma is such that only points within half a pixel of the centre belong to the
-/// object. [5, H, W] on exec's device. Objects as wide as the grid are refused.
-Tensor embedseg_oracle(const Exec&, const Labels&, kernels::CentreKind = kernels::CentreKind::medoid, int grid = 1024);
+/// object. [5, H, W] on exec's device. Objects as wide as the grid of coordinates are
+/// refused.
+Tensor embedseg_oracle(const Exec&, const Labels&, kernels::CentreKind = kernels::CentreKind::medoid);
 
 }  // namespace basin

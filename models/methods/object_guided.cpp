@@ -102,6 +102,27 @@ uint32_t batch_of(const Exec& exec, const StepState* state) {
   return uint32_t(host.batch);
 }
 
+/// The boxes of a batch's objects, and the number of each one's piece in its sample.
+struct TrueBoxes {
+  std::vector<RoiBox> boxes;
+  std::vector<int32_t> piece;
+};
+
+TrueBoxes true_boxes(const Exec& exec, const Batch& batch) {
+  const Tensor &boxes = batch["boxes"], &count = batch["boxes_count"];
+  const int samples = boxes.dim(0), capacity = boxes.dim(1);
+  const std::vector<float> table = boxes.to_host<float>(exec);
+  const std::vector<int32_t> counts = count.to_host<int32_t>(exec);
+  TrueBoxes all;
+  for (int n = 0; n < samples; ++n)
+    for (int k = 0; k < counts[size_t(n)]; ++k) {
+      const float* b = &table[4 * (size_t(n) * size_t(capacity) + size_t(k))];
+      all.boxes.push_back({n, double(b[0]), double(b[1]), double(b[2]), double(b[3])});
+      all.piece.push_back(k + 1);
+    }
+  return all;
+}
+
 std::vector<RoiBox> boxes_of(const std::vector<ScoredBox>& scored) {
   std::vector<RoiBox> boxes;
   for (const ScoredBox& b : scored)
@@ -180,7 +201,7 @@ SampleSpec ObjectGuided::sample_spec() const {
   spec.multiple = OgDetector::multiple;
   spec.layers = options_->layers;
   spec.normalisation = options_->normalisation;
-  spec.sampling.kind = Sampling::Kind::affine;
+  spec.sampling = Sampling::affine;
   spec.host_targets = true;
   return spec;
 }
@@ -226,45 +247,40 @@ LossTerms ObjectGuided::loss(Tape& tape, const Batch& batch, const StepState* st
   std::vector<WeightedVar> weighted{{loss.terms[0].second, 1},
                                     {loss.terms[1].second, options_->size_weight},
                                     {loss.terms[2].second, options_->offset_weight}};
-
-  // In training, regions come from the true boxes.
-  const std::vector<float> table = boxes.to_host<float>(exec);
-  const std::vector<int32_t> counts = count.to_host<int32_t>(exec);
-  std::vector<RoiBox> all;
-  std::vector<int32_t> piece;
-  for (int n = 0; n < samples; ++n)
-    for (int k = 0; k < counts[size_t(n)]; ++k) {
-      const float* b = &table[4 * (size_t(n) * size_t(capacity) + size_t(k))];
-      all.push_back({n, double(b[0]), double(b[1]), double(b[2]), double(b[3])});
-      piece.push_back(k + 1);
-    }
-  const OgRegions regions = og_regions(exec, all, OgDetector::levels);
-  Var mask{Tensor::zeros(exec, {1})}, points{Tensor::zeros(exec, {1})};
-  if (regions.count() > 0) {
-    const RoiList& list = regions.levels[0];
-    std::vector<int32_t> label;
-    for (const int k : regions.source)
-      label.push_back(piece[size_t(k)]);
-    const Var truth{roi_mask_sample(exec, batch["pieces"], label, list, DType::f32)};
-    const OgMasks::Features features = masks_.forward(tape, found.pyramid, regions);
-    mask = segment_bce_loss(tape, features.logits, roi_values(tape, truth, list).value, list.before, list.count());
-    const RoiPlaces uncertain =
-        uncertain_points(exec, features.logits.value, list, options_->seed, batch_of(exec, state));
-    const std::vector<OgMasks::PointLogits> refined = masks_.refine(tape, features, regions, uncertain);
-    double terms = 0;
-    for (const OgMasks::PointLogits& p : refined)
-      terms += p.places.regions;
-    std::vector<WeightedVar> heads;
-    for (const OgMasks::PointLogits& p : refined)
-      heads.push_back(
-          {segment_bce_loss(tape, p.value, point_sample(tape, truth, list, p.places).value, p.places.before, terms)});
-    if (!heads.empty()) points = weighted_sum(tape, heads);
-  }
-  loss.terms.push_back({"mask", mask});
-  loss.terms.push_back({"points", points});
-  weighted.push_back({mask, options_->mask_weight});
-  weighted.push_back({points, options_->point_weight});
+  const RegionLosses regions = region_losses(tape, batch, found.pyramid, state);
+  loss.terms.push_back({"mask", regions.mask});
+  loss.terms.push_back({"points", regions.points});
+  weighted.push_back({regions.mask, options_->mask_weight});
+  weighted.push_back({regions.points, options_->point_weight});
   loss.total = weighted_sum(tape, weighted);
+  return loss;
+}
+
+ObjectGuided::RegionLosses ObjectGuided::region_losses(Tape& tape, const Batch& batch, const std::vector<Var>& pyramid,
+                                                       const StepState* state) const {
+  const Exec& exec = tape.exec();
+  const TrueBoxes truths = true_boxes(exec, batch);
+  const OgRegions regions = og_regions(exec, truths.boxes, OgDetector::levels);
+  RegionLosses loss{{Tensor::zeros(exec, {1})}, {Tensor::zeros(exec, {1})}};
+  if (regions.count() == 0) return loss;
+  const RoiList& list = regions.levels[0];
+  std::vector<int32_t> label;
+  for (const int k : regions.source)
+    label.push_back(truths.piece[size_t(k)]);
+  const Var truth{roi_mask_sample(exec, batch["pieces"], label, list, DType::f32)};
+  const OgMasks::Features features = masks_.forward(tape, pyramid, regions);
+  loss.mask = segment_bce_loss(tape, features.logits, roi_values(tape, truth, list).value, list.before, list.count());
+  const RoiPlaces uncertain =
+      uncertain_points(exec, features.logits.value, list, options_->seed, batch_of(exec, state));
+  const std::vector<OgMasks::PointLogits> refined = masks_.refine(tape, features, regions, uncertain);
+  double terms = 0;
+  for (const OgMasks::PointLogits& p : refined)
+    terms += p.places.regions;
+  std::vector<WeightedVar> heads;
+  for (const OgMasks::PointLogits& p : refined)
+    heads.push_back(
+        {segment_bce_loss(tape, p.value, point_sample(tape, truth, list, p.places).value, p.places.before, terms)});
+  if (!heads.empty()) loss.points = weighted_sum(tape, heads);
   return loss;
 }
 

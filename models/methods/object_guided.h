@@ -57,6 +57,12 @@ class ObjectGuided : public Method {
  private:
   class Network;
 
+  /// The losses of the masks in the regions of the true boxes, and of their uncertain points.
+  struct RegionLosses {
+    Var mask, points;
+  };
+  RegionLosses region_losses(Tape&, const Batch&, const std::vector<Var>& pyramid, const StepState*) const;
+
   // Shared with the predictors, so that changes of the setting `resize` apply to them.
   const std::shared_ptr<ObjectGuidedOptions> options_;
   OgDetector detector_;

@@ -129,12 +129,9 @@ std::vector<Planes::Run> runs_of(const Instance& object, int64_t width) {
   for (int row = 0; row < object.height; ++row) {
     const uint8_t* mask = object.mask.data() + size_t(row) * size_t(object.width);
     const int64_t start = (object.y + row) * width + object.x;
-    for (int x = 0; x < object.width;) {
-      const int begin = x;
-      while (x < object.width && mask[x] == mask[begin])
-        ++x;
-      if (mask[begin]) append_run(runs, start + begin, start + x);
-    }
+    for_each_run(mask, size_t(object.width), [&](size_t begin, size_t end, uint8_t inside) {
+      if (inside) append_run(runs, start + int64_t(begin), start + int64_t(end));
+    });
   }
   return runs;
 }

@@ -1,7 +1,5 @@
 #include "models/methods/seed_decoding.h"
 
-#include <cmath>
-
 #include "engine/pool.h"
 #include "kernels/embedding/region_growing.h"
 #include "kernels/embedding/smooth_embedding.h"
@@ -30,22 +28,6 @@ struct SeedPixels {
 };
 
 }  // namespace
-
-SeedDecoding SeedDecoding::published() {
-  SeedDecoding o;
-  o.sigma = 3;
-  o.peaks.border = 10;
-  return o;
-}
-
-SeedDecoding SeedDecoding::paper() {
-  SeedDecoding o;
-  o.sigma = 0;
-  o.embedding_radius = 0;
-  o.min_cosine = std::sqrt(.5);
-  o.weak = {0, 0};
-  return o;
-}
 
 Labels decode_seeds(const Exec& exec, const Tensor& distance, const Tensor& embedding, const SeedDecoding& o) {
   const int height = embedding.dim(1), width = embedding.dim(2), channels = embedding.dim(0);

@@ -18,11 +18,6 @@ struct SeedDecoding {
   int embedding_radius = 3;    // of the disc over which embeddings are averaged, in px
   double min_cosine = .7;      // between a pixel's embedding and the direction of the seed that it joins
   kernels::WeakLabels weak;    // regions to drop, by the smoothed distance map
-
-  /// The settings of the authors' code.
-  static SeedDecoding published();
-  /// The settings of the paper: no smoothing of distances or embeddings, 45 degrees, and no regions dropped.
-  static SeedDecoding paper();
 };
 
 /// The instances of an image. distance [1, H, W] is 0 at boundaries of objects and on the background, and large inside

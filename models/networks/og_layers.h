@@ -54,8 +54,6 @@ class OgLayers {
   /// The image in a layout that the library's convolutions can read.
   Var readable(Tape&, const Var& image) const;
 
-  const OgOptions& options() const { return options_; }
-
  private:
   Params& params_;
   OgOptions options_;

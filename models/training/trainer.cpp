@@ -5,23 +5,19 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <ctime>
 #include <deque>
-#include <optional>
 #include <span>
+#include <utility>
 
-#include "data/dataset/ignored.h"
 #include "data/dataset/loader.h"
 #include "engine/fingerprint.h"
 #include "engine/json.h"
-#include "engine/pool.h"
 #include "models/inference/appearance.h"
 #include "models/inference/model_file.h"
-#include "models/inference/segmenter.h"
-#include "models/inference/validation.h"
 #include "models/training/checkpoint.h"
 #include "models/training/feed.h"
 #include "models/training/learning_rate.h"
+#include "models/training/recorder.h"
 #include "models/training/scaled_examples.h"
 #include "models/training/training_log.h"
 
@@ -79,25 +75,18 @@ Json settings(const TrainOptions& o, const Exec& exec, const Method& method, con
   return j;
 }
 
-ValidationScores validate(const Exec& exec, const Method& method, const std::vector<Example>& examples,
-                          const TrainOptions& options, int64_t step) {
-  const auto segment = [&](const Predictor& predictor, const Source& source) {
-    try {
-      return segment_source(exec, method, predictor, source, options.segment).instances.labels;
-    } catch (const UnusableMaps& e) {
-      refuse("training diverged: after step ", step, ' ', e.what(), "; try a lower --lr");
-    }
-  };
-  const std::unique_ptr<Predictor> predictor = method.predictor(exec);
-  std::vector<ImageScore> scores;
-  for (const Example& e : examples)
-    with_name(e.stem, [&] {
-      Labels found = segment(*predictor, e.source);
-      if (e.ignored) found = without_ignored(found, *e.ignored);
-      scores.push_back(score(true_labels(e), found));
-      if (options.scored) options.scored(e, found, scores.back());
-    });
-  return validation_scores(scores);
+/// What model files say about the run; the step is given at each save.
+Json description_of(const std::vector<Example>& originals, const std::vector<Example>& examples, const TrainOptions& o,
+                    const Json& chosen) {
+  Appearance appearance = appearance_of(examples);
+  appearance.pixel_size = (o.pixel_size > 0 ? o.pixel_size : common_pixel_size(originals)) / o.segment.scale;
+  Json info{{"training", chosen},
+            {"trained_on", image_fingerprints(originals)},
+            {"appearance", to_json(appearance)},
+            {"step", 0},
+            {"software", "basin " BASIN_VERSION}};
+  if (o.segment.scale != 1) info["scale"] = o.segment.scale;
+  return info;
 }
 
 /// The images of all batches of a step.
@@ -152,42 +141,71 @@ void check_models(const RunFiles& files, Checkpoint& at, int64_t steps) {
   at.best = -1, at.best_step = 0;
 }
 
-/// While this object exists, the method's parameters are the moving averages, if the run keeps them, because these are
-/// what is scored and saved.
-class Averaged {
+/// The first values of parameters and averages, or those of the run that is resumed.
+void start_or_resume(const Exec& exec, Method& method, Stepper& stepper, const TrainOptions& o, const RunFiles& files,
+                     const Json& chosen, bool resume, Checkpoint& at) {
+  at.m = stepper.first_moment(), at.v = stepper.second_moment();
+  at.average_values = stepper.average_values(), at.average_running = stepper.average_running();
+  if (resume && std::filesystem::exists(files.state())) {
+    load_checkpoint(files.state(), exec, method.params(), at, chosen);
+    check_models(files, at, o.steps);
+    return;
+  }
+  if (o.start)
+    method.params().copy_from(exec, *o.start);
+  else
+    method.init(exec, o.seed);
+  stepper.start_average();
+}
+
+/// The batches of this rank.
+LoaderOptions loader_options(const Exec& exec, const Method& method, const TrainOptions& o) {
+  LoaderOptions load = loader_options(exec, method);
+  load.batch = o.batch, load.crop = o.crop, load.draw_by = o.draw_by, load.draws = o.draws;
+  load.seed = o.seed, load.augment = o.augment, load.workers = std::max(1, o.workers);
+  if (exec.device != Device::cpu && o.workers == 0) load.workers = std::clamp(omp_get_max_threads() - 1, 1, 8);
+  if (o.step.ranks) load.stride = o.step.ranks->count(), load.offset = o.step.ranks->rank();
+  return load;
+}
+
+/// Sums of losses over the batches since the last look at them, and since the last row of metrics.
+class LossSums {
  public:
-  Averaged(Params& params, Stepper& stepper) : params_(params), stepper_(stepper) { exchange(); }
-  ~Averaged() { exchange(); }
-  Averaged(const Averaged&) = delete;
-  Averaged& operator=(const Averaged&) = delete;
+  void count(int batches) { since_look_ += batches, since_row_ += batches; }
+  int64_t since_look() const { return since_look_; }
+  /// Adds the sums since the last look; returns the mean of the total loss since then.
+  double look(const std::vector<double>& sums) {
+    sums_.resize(sums.size());
+    for (size_t k = 0; k < sums.size(); ++k)
+      sums_[k] += sums[k];
+    return sums.back() / double(std::exchange(since_look_, 0));
+  }
+  /// Adds the mean losses to a row, and starts the next one.
+  void finish(const std::vector<std::string>& names, MetricsRow& row) {
+    for (size_t k = 0; k < sums_.size(); ++k)
+      row.values.emplace_back(names[k], sums_[k] / double(since_row_));
+    std::fill(sums_.begin(), sums_.end(), 0);
+    since_row_ = 0;
+  }
 
  private:
-  void exchange() {
-    if (stepper_.average_values()) params_.exchange(stepper_.average_values(), stepper_.average_running());
-  }
-  Params& params_;
-  Stepper& stepper_;
+  int64_t since_look_ = 0, since_row_ = 0;
+  std::vector<double> sums_;
 };
 
 }  // namespace
 
 void train(const Exec& exec, Method& method, const std::vector<Example>& originals,
            const std::vector<Example>& validation, const TrainOptions& o, const RunFiles& files, bool resume) {
-  Ranks* const ranks = o.step.ranks;
-  const int rank = ranks ? ranks->rank() : 0, rank_count = ranks ? ranks->count() : 1;
-  const bool writes = rank == 0;
+  const bool writes = writes_files(o);
   const SampleSpec spec = method.sample_spec();
   if (o.crop % spec.multiple != 0 || o.crop < spec.multiple)
     refuse("--crop ", o.crop, ": expected a multiple of ", spec.multiple);
   const Json chosen = settings(o, exec, method, fingerprint(originals), fingerprint(validation));
-  const std::vector<std::string> seen = image_fingerprints(originals);
-  if (ranks) check_equal(*ranks, to_text(chosen));
+  if (o.step.ranks) check_equal(*o.step.ranks, to_text(chosen));
   std::vector<Example> scaled;
   if (o.segment.scale != 1) scaled = scaled_examples(originals, o.segment.scale);
   const std::vector<Example>& examples = o.segment.scale != 1 ? scaled : originals;
-  Appearance seen_as = appearance_of(examples);
-  seen_as.pixel_size = (o.pixel_size > 0 ? o.pixel_size : common_pixel_size(originals)) / o.segment.scale;
-  const Json appearance = to_json(seen_as);
   if (o.ignore_label && !method.ignore_negative_labels())
     refuse("--ignore-label ", *o.ignore_label, ": the method ", method.name(),
            " cannot leave pixels out of its losses");
@@ -197,18 +215,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
   }
   Stepper stepper(exec, method, o.step);
   Checkpoint at;
-  at.m = stepper.first_moment(), at.v = stepper.second_moment();
-  at.average_values = stepper.average_values(), at.average_running = stepper.average_running();
-  if (resume && std::filesystem::exists(files.state())) {
-    load_checkpoint(files.state(), exec, method.params(), at, chosen);
-    check_models(files, at, o.steps);
-  } else {
-    if (o.start)
-      method.params().copy_from(exec, *o.start);
-    else
-      method.init(exec, o.seed);
-    stepper.start_average();
-  }
+  start_or_resume(exec, method, stepper, o, files, chosen, resume, at);
   if (at.step >= o.steps) {
     std::fprintf(stderr, "nothing to do: all %lld steps are already done\n", static_cast<long long>(at.step));
     return;
@@ -220,95 +227,35 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
   // A state is written before any model, so that models without a state are known to be from an older run.
   if (at.step == 0 && writes) save_checkpoint(files.state(), exec, method.params(), at, chosen);
 
-  LoaderOptions load = loader_options(exec, method);
-  load.batch = o.batch, load.crop = o.crop, load.draw_by = o.draw_by, load.draws = o.draws;
-  load.seed = o.seed, load.augment = o.augment, load.workers = std::max(1, o.workers);
-  if (exec.device != Device::cpu && o.workers == 0) load.workers = std::clamp(omp_get_max_threads() - 1, 1, 8);
-  const int accumulate = o.step.accumulate, parts = accumulate / rank_count;
-  load.stride = rank_count, load.offset = rank;
-  Loader loader(examples, load, target_maker(method), at.step * parts);
+  const int accumulate = o.step.accumulate, parts = accumulate / (o.step.ranks ? o.step.ranks->count() : 1);
+  Loader loader(examples, loader_options(exec, method, o), target_maker(method), at.step * parts);
   Feed feed(exec, loader);
-  std::optional<MetricsFile> metrics;
-  if (writes) metrics.emplace(files.metrics(), at.step);
-  std::optional<EventFile> events;
-  if (o.tensorboard && writes) events.emplace(files.events(), at.step);
+  Recorder recorder(exec, method, stepper, o, files, chosen, description_of(originals, examples, o, chosen), at);
   Progress progress(at.step, o.steps);
   std::deque<StepImages> recent;
-  // Memory of a step is idle between steps: free it, so that validation and saving do not need more on top of it.
-  const auto release = [&] {
-    stepper.release();
-    pool_of(exec.device).trim();
-  };
-  int64_t since_row = 0, since_look = 0;
-  std::vector<double> row_sums;
-
+  LossSums losses;
   for (int64_t step = at.step; step < o.steps; ++step) {
+    const double rate = learning_rate(o.rate, step, o.steps);
     recent.push_back({step, {}});
     if (recent.size() > remembered_steps) recent.pop_front();
     for (int part = 0; part < parts; ++part) {
       const Feed::Item& item = feed.next();
       recent.back().images.insert(recent.back().images.end(), item.stems.begin(), item.stems.end());
-      stepper.step(item.batch, step, learning_rate(o.rate, step, o.steps), double(step) / double(o.steps), part);
+      stepper.step(item.batch, step, rate, double(step) / double(o.steps), part);
       if (step + 1 < o.steps || part + 1 < parts) feed.prefetch();
     }
-    since_look += accumulate, since_row += accumulate;
+    losses.count(accumulate);
 
     const bool last = step + 1 == o.steps, save = last || (o.save_every > 0 && (step + 1) % o.save_every == 0);
-    if (!save && since_look < check_every * accumulate) continue;
+    if (!save && losses.since_look() < check_every * accumulate) continue;
     if (stepper.first_bad() >= 0) stop_on_bad_loss(exec, method, stepper.first_bad(), recent);
-    const std::vector<double> sums = stepper.take_sums();
-    row_sums.resize(sums.size());
-    for (size_t k = 0; k < sums.size(); ++k)
-      row_sums[k] += sums[k];
-    progress.show(step + 1, sums.back() / double(since_look), o.batch * accumulate);
-    since_look = 0;
+    progress.show(step + 1, losses.look(stepper.take_sums()), o.batch * accumulate);
     if (!save) continue;
 
-    release();
     at.step = step + 1;
-    const bool scored = !validation.empty() && (last || (o.validate_every > 0 && at.step % o.validate_every == 0));
-    Json info{{"training", chosen},
-              {"trained_on", seen},
-              {"appearance", appearance},
-              {"step", at.step},
-              {"software", "basin " BASIN_VERSION}};
-    if (o.segment.scale != 1) info["scale"] = o.segment.scale;
-    MetricsRow row{at.step, (at.step - 1) * accumulate / loader.steps_per_epoch(), {}};
-    row.values.emplace_back("rate", learning_rate(o.rate, step, o.steps));
-    for (size_t k = 0; k < row_sums.size(); ++k) {
-      row.values.emplace_back(stepper.names()[k], row_sums[k] / double(since_row));
-      row_sums[k] = 0;
-    }
-    since_row = 0;
-    std::optional<ValidationScores> s;
-    if (scored && writes) {
-      const Averaged averaged(method.params(), stepper);
-      s = validate(exec, method, validation, o, at.step);
-      release();
-      std::fprintf(stderr, "step %lld  validation AP50 %.4f  AP75 %.4f  AP90 %.4f  AP50:95 %.4f\n",
-                   static_cast<long long>(at.step), s->ap50, s->ap75, s->ap90, s->ap);
-      info["validation"] = to_json(*s);
-      if (s->ap > at.best) save_model(files.best(), exec, method, info);
-    }
-    if (scored) {
-      if (ranks) s = value_of_first(*ranks, s.value_or(ValidationScores()));
-      if (s->ap > at.best) at.best = s->ap, at.best_step = at.step;
-    }
-    const auto add_score = [&](const char* name, double ValidationScores::*score) {
-      row.values.emplace_back(name, s ? std::optional<double>((*s).*score) : std::nullopt);
-    };
-    add_score("val_AP50", &ValidationScores::ap50), add_score("val_AP75", &ValidationScores::ap75);
-    add_score("val_AP90", &ValidationScores::ap90), add_score("val_AP50_95", &ValidationScores::ap);
-    if (writes) {
-      {
-        const Averaged averaged(method.params(), stepper);
-        save_model(files.last(), exec, method, info);
-      }
-      metrics->add(row);
-      if (events) events->add(to_event(row, double(std::time(nullptr))));
-      save_checkpoint(files.state(), exec, method.params(), at, chosen);
-      if (o.saved) o.saved();
-    }
+    MetricsRow row{at.step, step * accumulate / loader.steps_per_epoch(), {{"rate", rate}}};
+    losses.finish(stepper.names(), row);
+    const bool scored = recorder.save(std::move(row), validation, last);
     if (o.stop_after > 0 && at.step >= o.stop_after) return;
     if (o.patience > 0 && scored && at.step - at.best_step >= o.patience * o.validate_every) {
       std::fprintf(stderr, "training stops: no better score since step %lld\n", static_cast<long long>(at.best_step));

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <optional>
 #include <random>
 
@@ -243,6 +244,21 @@ TEST_CASE("planes: where masks overlap on both sides, no score exceeds 1, and ma
   const ImageScore s = score(overlap(boxes(1, 10, {{0, 1, 0, 10}}), twice));
   CHECK(value("SEG", s) == near(0.8));
   CHECK(value("DET", s) == near(1 - 1 / 10.0));
+}
+
+TEST_CASE("labels: resizing takes the pixel nearest to each centre, exactly at every size") {
+  for (int in = 1; in <= 40; in += 3) {
+    Labels labels{1, in, in, std::vector<int32_t>(size_t(in))};
+    std::iota(labels.ids.begin(), labels.ids.end(), 1);
+    for (int out = 1; out <= 40; ++out) {
+      std::vector<int32_t> kept;
+      const Labels got = resized(labels, 2, out, &kept);
+      int wrong = 0;
+      for (int d = 0; d < out; ++d)
+        wrong += kept[size_t(got(1, d)) - 1] != 1 + (2 * d + 1) * in / (2 * out);
+      REQUIRE(wrong == 0);
+    }
+  }
 }
 
 TEST_CASE("planes: masks are resized and filled one by one") {

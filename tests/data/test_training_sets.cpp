@@ -93,8 +93,7 @@ TEST_CASE("training sets: without weights all images count equally; with weights
 }
 
 TEST_CASE("training sets: with object crops the shares refer to objects, and unused images do not count") {
-  Sampling sampling;
-  sampling.kind = Sampling::Kind::object_crop;
+  const Sampling sampling = Sampling::object_crop;
   MergedSets merged = merge_sets({images("a", 2, 8), images("b", 4, 1)}, {set_of("a", 3), set_of("b", 1)}, sampling);
   CHECK(merged.shares == std::vector<double>{0.75, 0.25});
   for (const Example& e : merged.examples)

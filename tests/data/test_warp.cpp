@@ -59,10 +59,10 @@ LoaderOptions options_of(int crop, const std::string& augment) {
 
 }  // namespace
 
-TEST_CASE("warp: the identity warp gives the window, also beyond the image, and the resized image") {
+TEST_CASE("warp: the identity warp gives the window, also beyond the image") {
   const Example e = equal_example(50, 50, numbered);
   for (const Placement& p : {window(12, 7, 9), window(12, -5, 44), window(13, 60, 3), window(60, -5, -4)}) {
-    const Placement w = warped(p, {}, 50, 50);
+    const Placement w = warped(p, {});
     CHECK(labels_at(e, w, 3) == labels_at(e, p, 3));
     CutMemory memory;
     const Inside in = inside(w, 50, 50, memory), rectangle = inside(p, 50, 50, memory);
@@ -78,13 +78,6 @@ TEST_CASE("warp: the identity warp gives the window, also beyond the image, and 
       }
     CHECK(wrong == 0);
   }
-  const Example small = equal_example(15, 12, numbered);
-  Placement whole;
-  whole.kind = Placement::Kind::resize, whole.size = 20;
-  CHECK(labels_at(small, warped(whole, {}, 15, 12)) == labels_at(small, whole));
-  const std::vector<float> got = values_of(small, warped(whole, {}, 15, 12)), want = values_of(small, whole);
-  for (size_t i = 0; i < got.size(); ++i)
-    REQUIRE(got[i] == doctest::Approx(want[i]).epsilon(1e-5));
 }
 
 TEST_CASE("warp: a quarter rotation, a scale of two and a shear by hand") {
@@ -95,15 +88,15 @@ TEST_CASE("warp: a quarter rotation, a scale of two and a shear by hand") {
   // The angle rotates the positions that are read from x to y, so the image rotates counter-clockwise as displayed.
   kernels::move_pixels<int32_t>({}, square_map({.rotation = 1}, 8), {ids.data(), {1, 8, 8}},
                                 {turned.data(), {1, 8, 8}});
-  CHECK(labels_at(e, warped(p, {.angle = 1.57079633f}, 50, 50)) == turned);
+  CHECK(labels_at(e, warped(p, {.angle = 1.57079633f})) == turned);
 
   // A pixel of the sample is half a pixel of the image; the centre, at 3.5, is fixed.
-  const Placement twice = warped(p, {.scale = 2}, 50, 50);
+  const Placement twice = warped(p, {.scale = 2});
   CHECK(values_of(e, twice)[0] == doctest::Approx(numbered(21, 11) + 50 * 0.75 + 0.75));
   CHECK(labels_at(e, twice)[0] == numbered(22, 12));
 
   // Each row is shifted by a quarter of a pixel relative to the row above.
-  const Placement sheared = warped(p, {.shear = 0.25f}, 50, 50);
+  const Placement sheared = warped(p, {.shear = 0.25f});
   CHECK(values_of(e, sheared)[0] == doctest::Approx(numbered(20, 10) - 0.875));
   CHECK(values_of(e, sheared)[63] == doctest::Approx(numbered(27, 17) + 0.875));
 }
@@ -151,7 +144,7 @@ TEST_CASE("warp: labels in the margin of a crop are warped too") {
   Warp warp{.scale = 0.8f, .angle = 0.7f, .shear = 0.1f};
   for (const float most : {0.f, 4.f}) {
     warp.displacement = {most, 30, 77};
-    const Placement p = warped(window(10, 20, 22), warp, 50, 50);
+    const Placement p = warped(window(10, 20, 22), warp);
     const int margin = 6, wide = 22;
     const std::vector<int32_t> middle = labels_at(e, p), all = labels_at(e, p, margin);
     SmoothNoise right(77, 30, -margin, wide), down(~uint64_t(77), 30, -margin, wide);

@@ -71,10 +71,10 @@ std::vector<std::vector<bool>> masks_in(View<int32_t, 4> ids) {
   return all;
 }
 
-LoaderOptions layer_options(Sampling::Kind kind, int crop, int layers, const std::string& augment) {
+LoaderOptions layer_options(Sampling sampling, int crop, int layers, const std::string& augment) {
   LoaderOptions o;
   o.batch = 1, o.crop = crop, o.seed = 4, o.layers = layers;
-  o.sampling.kind = kind, o.augment = parse_augmentation(augment);
+  o.sampling = sampling, o.augment = parse_augmentation(augment);
   o.targets.maps = {{"ids", layers, DType::i32}};
   return o;
 }
@@ -127,20 +127,19 @@ TEST_CASE("layers: objects that share pixels are whole, each in the lowest layer
 }
 
 TEST_CASE("layers: a sample contains the same part of each object as a sample of this object alone") {
-  using Kind = Sampling::Kind;
   const Planes planes = rectangles(42, 64, worms);
-  for (const Kind kind : {Kind::crop, Kind::affine, Kind::resize})
+  for (const Sampling sampling : {Sampling::crop, Sampling::affine})
     for (const std::string augment : {"flip,rotate", "flip,rotate,scale,angle,shear,elastic"}) {
-      CAPTURE(int(kind));
+      CAPTURE(int(sampling));
       CAPTURE(augment);
       std::vector<Example> all;
       all.push_back(example_of(planes, 3));
-      Loader loader(all, layer_options(kind, 32, 3, augment), copy_ids);
+      Loader loader(all, layer_options(sampling, 32, 3, augment), copy_ids);
       std::vector<std::vector<std::vector<bool>>> want(30);
       for (size_t k = 0; k < planes.objects.size(); ++k) {
         std::vector<Example> alone;
         alone.push_back(example_of({planes.height, planes.width, {planes.objects[k]}}, 1));
-        Loader of_one(alone, layer_options(kind, 32, 1, augment), copy_ids);
+        Loader of_one(alone, layer_options(sampling, 32, 1, augment), copy_ids);
         for (auto& masks : want)
           for (const std::vector<bool>& mask : masks_in(ids_of(of_one.next())))
             masks.push_back(mask);
@@ -161,7 +160,7 @@ TEST_CASE("layers: object crops are drawn around the objects of all layers, and 
   examples.push_back(example_of(planes, 3));
   CHECK(objects(examples) == 5);
   const int crop = 16;
-  Loader loader(examples, layer_options(Sampling::Kind::object_crop, crop, 3, "none"), copy_ids);
+  Loader loader(examples, layer_options(Sampling::object_crop, crop, 3, "none"), copy_ids);
   CHECK(loader.steps_per_epoch() == 5);
   std::set<int> middles, want;
   for (const Rectangle& r : worms) {
@@ -190,7 +189,7 @@ TEST_CASE("layers: object crops are drawn around the objects of all layers, and 
   const Planes small = rectangles(12, 12, {{4, 8, 2, 10}, {2, 10, 4, 8}});
   examples.clear();
   examples.push_back(example_of(small, 2));
-  Loader wider(examples, layer_options(Sampling::Kind::object_crop, 32, 2, "flip,rotate"), copy_ids);
+  Loader wider(examples, layer_options(Sampling::object_crop, 32, 2, "flip,rotate"), copy_ids);
   for (int step = 0; step < 8; ++step) {
     const LoadedBatch& b = wider.next();
     const View<float, 4> image = b.image.view<float, 4>();
@@ -215,13 +214,12 @@ TEST_CASE("layers: object crops are drawn around the objects of all layers, and 
 }
 
 TEST_CASE("layers: samples of labels without overlap have empty further layers, and the same first one") {
-  using Kind = Sampling::Kind;
   const Planes planes = rectangles(42, 64, {worms[0], worms[4]});
   std::vector<Example> examples;
   examples.push_back(example_of(planes, 1));
-  for (const Kind kind : {Kind::crop, Kind::object_crop, Kind::affine, Kind::resize}) {
-    Loader one(examples, layer_options(kind, 32, 1, "flip,rotate,angle"), copy_ids);
-    Loader two(examples, layer_options(kind, 32, 2, "flip,rotate,angle"), copy_ids);
+  for (const Sampling sampling : {Sampling::crop, Sampling::object_crop, Sampling::affine}) {
+    Loader one(examples, layer_options(sampling, 32, 1, "flip,rotate,angle"), copy_ids);
+    Loader two(examples, layer_options(sampling, 32, 2, "flip,rotate,angle"), copy_ids);
     for (int step = 0; step < 10; ++step) {
       const View<int32_t, 4> a = ids_of(one.next()), b = ids_of(two.next());
       CHECK(std::equal(a.data, a.data + a.size(), b.data));
@@ -229,7 +227,7 @@ TEST_CASE("layers: samples of labels without overlap have empty further layers, 
     }
   }
   examples[0].layers = StoredLabels(layered(rectangles(42, 64, worms), 3).labels);
-  CHECK_THROWS_AS(Loader(examples, layer_options(Kind::crop, 32, 2, "none"), copy_ids), Error);
+  CHECK_THROWS_AS(Loader(examples, layer_options(Sampling::crop, 32, 2, "none"), copy_ids), Error);
 }
 
 TEST_CASE("layers: of overlapping masks of a DSB folder; objects that do not fit into a sample are reported once") {

@@ -81,6 +81,140 @@ void refuse_other_shapes(const std::string& model, Method& start, const std::vec
   }
 }
 
+/// The method to train, and what its settings are based on.
+struct ChosenMethod {
+  Model start;                          // that of --finetune; otherwise without a method
+  Json config;                          // the settings before those that were given
+  std::vector<Assignment> assignments;  // those that were given
+  std::unique_ptr<Method> method;
+  TrainingDefaults defaults;
+};
+
+ChosenMethod choose_method(const TrainArguments& o, const Exec& exec) {
+  ChosenMethod chosen;
+  if (!o.finetune.empty()) chosen.start = load_model(model_file(o.finetune, "--finetune"), exec);
+  Method* const start = chosen.start.method.get();
+  chosen.method = start ? make_method(start->config()) : make_method(o.model, {});
+  chosen.config = chosen.method->config();
+  chosen.defaults = chosen.method->training_defaults();
+  std::vector<Assignment>& assignments = chosen.assignments;
+  assignments = {{"seed", std::to_string(o.common.seed), "--seed"}};
+  if (!start) assignments.push_back({"normalisation", chosen.defaults.normalisation, "the default --norm"});
+  const std::vector<Assignment> given = o.settings.assignments(chosen.method->settings(), chosen.method->name());
+  for (const Assignment& a : given)
+    if (a.key == "channels") refuse(a.origin, ": the number of channels is that of the images, or of --channels");
+  if (start) refuse_other_shapes(o.finetune, *start, given);
+  assignments.insert(assignments.end(), given.begin(), given.end());
+  // Some methods store the size of their training samples as a setting.
+  if (o.crop) check_options(*chosen.method, *o.crop, o.scale.value_or(1));  // before a setting takes its value
+  for (const Assignment& a : given)
+    if (o.crop && a.key == "crop") refuse(a.origin, ": this setting is given twice, also by --crop ", *o.crop);
+  if (o.crop && chosen.method->settings().has("crop"))
+    assignments.push_back({"crop", std::to_string(*o.crop), "--crop " + std::to_string(*o.crop)});
+  chosen.method = reconfigure(chosen.config, assignments);
+  return chosen;
+}
+
+void refuse_unsuitable(const TrainArguments& o, const Exec& exec, const ChosenMethod& chosen) {
+  Method& method = *chosen.method;
+  if (!o.freeze.empty() && !chosen.start.method)
+    refuse("--freeze ", o.freeze, ": a frozen encoder needs trained weights; give them with --finetune");
+  if (!o.freeze.empty() && method.encoder().empty())
+    refuse("--freeze ", o.freeze, ": the method ", method.name(), " has no single encoder");
+  if (o.data.ignore_label && !method.ignore_negative_labels())
+    refuse("--ignore-label ", *o.data.ignore_label, ": the method ", method.name(),
+           " cannot leave pixels out of its losses");
+  if (exec.deterministic && exec.device != Device::cpu && !method.can_be_deterministic())
+    refuse("--deterministic: on a GPU the method ", method.name(), " adds up gradients in a varying order");
+}
+
+/// The batches of a step. Ranks share a batch like the batches whose gradients one process averages.
+struct Batches {
+  int whole;       // crops of a batch of all ranks together
+  int shares;      // the number of ranks
+  int batch;       // crops of a rank's share of a batch
+  int accumulate;  // shares whose gradients are averaged
+};
+
+Batches batches_of(const TrainArguments& o, const Exec& exec, const TrainingDefaults& defaults) {
+  const int whole = o.batch.value_or(defaults.batch), shares = ranks_of_run() ? ranks_of_run()->count() : 1;
+  if (whole % shares != 0)
+    refuse("--batch ", whole, ": the ", shares, " ranks share a batch equally; give a multiple of ", shares);
+  if (shares > 1 && exec.device != Device::cpu) refuse("several ranks train on the CPU: give --device cpu");
+  return {whole, shares, whole / shares, o.accumulate.value_or(defaults.accumulate) * shares};
+}
+
+/// Reports what is unfavourable about the training images, and refuses to draw objects where there are none.
+void check_images(const TrainingData& data, const CheckOptions& check, bool needs_objects) {
+  report_notes(training_warnings(data.train, check));
+  if (objects(data.train) > 0) return;
+  const std::string none = in_words(data.paths) + ": no training image contains an object";
+  if (needs_objects) refuse(none);
+  std::fprintf(stderr, "%s: the model learns nothing but background\n", none.c_str());
+}
+
+TrainOptions options_of(const TrainArguments& o, const TrainingDefaults& defaults, const Batches& batches,
+                        int64_t per_epoch) {
+  TrainOptions t;
+  t.steps = o.steps > 0 ? o.steps : (o.epochs > 0 ? o.epochs : defaults.epochs) * per_epoch;
+  t.save_every = o.save_every > 0 ? o.save_every : per_epoch;
+  // About every five epochs, not a fraction of the total steps: a resumed run may ask for more of them.
+  t.validate_every = (5 * per_epoch + t.save_every - 1) / t.save_every * t.save_every;
+  t.batch = batches.batch, t.seed = o.common.seed;
+  t.rate = learning_rate_of(o, defaults.rate);
+  t.draws = o.draws;
+  t.patience = o.patience, t.tensorboard = o.tensorboard;
+  t.pixel_size = o.pixel_size.value_or(0);
+  if (o.data.ignore_label) t.ignore_label = *o.data.ignore_label;
+  t.freeze_encoder = !o.freeze.empty();
+  t.step = {.graph = !o.no_graph,
+            .accumulate = batches.accumulate,
+            .ranks = ranks_of_run(),
+            .adam = defaults.adam,
+            .clip = o.clip,
+            .average = o.ema};
+  if (o.weight_decay) t.step.adam.weight_decay = *o.weight_decay;
+  return t;
+}
+
+void announce(const TrainingData& data, const TrainOptions& t, const Batches& batches, const Method& method) {
+  const std::string crops = (batches.accumulate > 1 ? std::to_string(batches.accumulate) + " times " : "") +
+                            counted(t.batch, "crop") +
+                            (batches.shares > 1 ? " on " + std::to_string(batches.shares) + " ranks" : "");
+  std::fprintf(stderr, "training on %s with %s, validating on %s with %s: %s of %s of %d x %d px, %s\n",
+               counted(int64_t(data.train.size()), "image").c_str(), counted(objects(data.train), "object").c_str(),
+               counted(int64_t(data.validation.size()), "image").c_str(),
+               counted(objects(data.validation), "object").c_str(), counted(t.steps, "step").c_str(), crops.c_str(),
+               t.crop, t.crop, counted(method.params().count(), "parameter").c_str());
+}
+
+/// Writes the values of options that were left out to run.json.
+void resolve_settings(const TrainArguments& o, const TrainOptions& t, const Batches& batches, const Method& method,
+                      int channels, int64_t per_epoch) {
+  if (o.data.data.size() == 1) resolve_setting("data", o.data.data[0]);
+  resolve_setting("model", method.name());
+  resolve_setting("channels", channels);
+  resolve_setting("epochs", o.steps > 0 ? Json(nullptr) : Json(t.steps / per_epoch));
+  resolve_setting("batch", batches.whole);
+  resolve_setting("crop", t.crop);
+  resolve_setting("accumulate", batches.accumulate / batches.shares);
+  if (batches.shares > 1) resolve_setting("ranks", batches.shares);
+  resolve_setting("scale", t.segment.scale);
+  resolve_setting("lr", t.rate.rate);
+  resolve_setting("schedule", to_string(t.rate.schedule));
+  resolve_setting("augment", to_string(t.augment));
+  resolve_setting("weight_decay", t.step.adam.weight_decay);
+  resolve_setting("norm", to_string(method.sample_spec().normalisation));
+}
+
+/// Says what a run in this folder starts from, if that is not what was asked for.
+void check_resumed(const TrainArguments& o, const RunFiles& files) {
+  if (!o.resume || fs::exists(files.state())) return;
+  if (fs::exists(files.last()) || fs::exists(files.best()))
+    refuse(o.out, ": contains models, but --resume also needs the training state, ", files.state().filename().string());
+  std::fprintf(stderr, "%s: no state to resume from; starting at step 0\n", o.out.c_str());
+}
+
 void run(const TrainArguments& o) {
   explain_interrupt("the same command with --resume continues after the last save");
   Exec exec = make_exec(o.common);
@@ -89,111 +223,38 @@ void run(const TrainArguments& o) {
   exec.deterministic = o.deterministic;
   refuse_used(o);
   // Settings are checked first, so that mistakes in them are reported before any image is read.
-  Model start;
-  if (!o.finetune.empty()) start = load_model(model_file(o.finetune, "--finetune"), exec);
-  std::unique_ptr<Method> method = start.method ? make_method(start.method->config()) : make_method(o.model, {});
-  const Json config = method->config();
-  const TrainingDefaults defaults = method->training_defaults();
-  std::vector<Assignment> assignments{{"seed", std::to_string(o.common.seed), "--seed"}};
-  if (!start.method) assignments.push_back({"normalisation", defaults.normalisation, "the default --norm"});
-  const std::vector<Assignment> given = o.settings.assignments(method->settings(), method->name());
-  for (const Assignment& a : given)
-    if (a.key == "channels") refuse(a.origin, ": the number of channels is that of the images, or of --channels");
-  if (start.method) refuse_other_shapes(o.finetune, *start.method, given);
-  assignments.insert(assignments.end(), given.begin(), given.end());
-  // Some methods store the size of their training samples as a setting.
-  if (o.crop) check_options(*method, *o.crop, o.scale.value_or(1));  // before a setting takes its value
-  for (const Assignment& a : given)
-    if (o.crop && a.key == "crop") refuse(a.origin, ": this setting is given twice, also by --crop ", *o.crop);
-  if (o.crop && method->settings().has("crop"))
-    assignments.push_back({"crop", std::to_string(*o.crop), "--crop " + std::to_string(*o.crop)});
-  method = reconfigure(config, assignments);
-  if (!o.freeze.empty() && !start.method)
-    refuse("--freeze ", o.freeze, ": a frozen encoder needs trained weights; give them with --finetune");
-  if (!o.freeze.empty() && method->encoder().empty())
-    refuse("--freeze ", o.freeze, ": the method ", method->name(), " has no single encoder");
-  if (o.data.ignore_label && !method->ignore_negative_labels())
-    refuse("--ignore-label ", *o.data.ignore_label, ": the method ", method->name(),
-           " cannot leave pixels out of its losses");
-  if (exec.deterministic && exec.device != Device::cpu && !method->can_be_deterministic())
-    refuse("--deterministic: on a GPU the method ", method->name(), " adds up gradients in a varying order");
+  ChosenMethod chosen = choose_method(o, exec);
+  std::unique_ptr<Method>& method = chosen.method;
+  const Method* const start = chosen.start.method.get();
+  refuse_unsuitable(o, exec, chosen);
   const SampleSpec wanted = method->sample_spec();
   const int crop = o.crop.value_or(method->training_defaults().crop);
-  // Ranks share a batch like the batches whose gradients one process averages.
-  const int whole_batch = o.batch.value_or(defaults.batch), shares = ranks_of_run() ? ranks_of_run()->count() : 1;
-  if (whole_batch % shares != 0)
-    refuse("--batch ", whole_batch, ": the ", shares, " ranks share a batch equally; give a multiple of ", shares);
-  if (shares > 1 && exec.device != Device::cpu) refuse("several ranks train on the CPU: give --device cpu");
-  const int batch = whole_batch / shares, accumulate = o.accumulate.value_or(defaults.accumulate) * shares;
+  const Batches batches = batches_of(o, exec, chosen.defaults);
   check_options(*method, crop, o.scale.value_or(1));  // before any image is read
-  const Augmentation augment = parse_augmentation(o.augment.empty() ? defaults.augment : o.augment);
+  const Augmentation augment = parse_augmentation(o.augment.empty() ? chosen.defaults.augment : o.augment);
   const DrawBy draw_by = parse_draw_by(o.sampling);
-  if (draw_by == DrawBy::objects && wanted.sampling.kind != Sampling::Kind::crop)
+  if (draw_by == DrawBy::objects && wanted.sampling != Sampling::crop)
     refuse("--sampling objects: the method ", method->name(), " has its own sampling; omit --sampling");
-  const TrainingData data = read_training_data(o.data, start.method ? wanted.channels : o.channels, wanted);
-  const std::vector<Example>&train_set = data.train, &val_set = data.validation;
-  const int channels = train_set.front().source.channels();
+
+  const TrainingData data = read_training_data(o.data, start ? wanted.channels : o.channels, wanted);
   const double scale =
-      o.scale.value_or(start.method ? with_name(o.finetune, [&] { return stored_scale(start.info); }) : 1);
+      o.scale.value_or(start ? with_name(o.finetune, [&] { return stored_scale(chosen.start.info); }) : 1);
   CheckOptions check = check_options(*method, crop, scale);
   check.pixel_size = o.pixel_size.value_or(0);
-  report_notes(training_warnings(train_set, check));
-  if (objects(train_set) == 0) {
-    const std::string none = in_words(data.paths) + ": no training image contains an object";
-    if (wanted.sampling.kind == Sampling::Kind::object_crop || wanted.sampling.min_objects > 0 ||
-        draw_by == DrawBy::objects)
-      refuse(none);
-    std::fprintf(stderr, "%s: the model learns nothing but background\n", none.c_str());
-  }
-  assignments.push_back({"channels", std::to_string(channels), "--channels"});
-  method = reconfigure(config, assignments);
+  check_images(data, check, wanted.sampling == Sampling::object_crop || draw_by == DrawBy::objects);
+  const int channels = data.train.front().source.channels();
+  chosen.assignments.push_back({"channels", std::to_string(channels), "--channels"});
+  method = reconfigure(chosen.config, chosen.assignments);
   method->params().allocate(exec);
 
-  TrainOptions t;
-  const int64_t draws = o.draws > 0 ? o.draws : draws_per_epoch(train_set, method->sample_spec().sampling);
-  const int64_t per_epoch = std::max<int64_t>(1, steps_per_epoch(draws, batch) / accumulate);
-  t.steps = o.steps > 0 ? o.steps : (o.epochs > 0 ? o.epochs : defaults.epochs) * per_epoch;
-  t.save_every = o.save_every > 0 ? o.save_every : per_epoch;
-  // About every five epochs, not a fraction of the total steps: a resumed run may ask for more of them.
-  t.validate_every = (5 * per_epoch + t.save_every - 1) / t.save_every * t.save_every;
-  t.batch = batch, t.crop = crop, t.seed = o.common.seed;
-  t.rate = learning_rate_of(o, defaults.rate);
-  t.augment = augment;
-  t.draw_by = draw_by, t.draws = o.draws;
-  t.patience = o.patience, t.tensorboard = o.tensorboard;
-  t.segment.scale = scale, t.pixel_size = o.pixel_size.value_or(0);
-  if (o.data.ignore_label) t.ignore_label = *o.data.ignore_label;
-  t.freeze_encoder = !o.freeze.empty();
-  if (start.method) t.start = &start.method->params();
-  t.step = {.graph = !o.no_graph,
-            .accumulate = accumulate,
-            .ranks = ranks_of_run(),
-            .adam = defaults.adam,
-            .clip = o.clip,
-            .average = o.ema};
-  if (o.weight_decay) t.step.adam.weight_decay = *o.weight_decay;
-
-  const std::string crops = (accumulate > 1 ? std::to_string(accumulate) + " times " : "") + counted(t.batch, "crop") +
-                            (shares > 1 ? " on " + std::to_string(shares) + " ranks" : "");
-  std::fprintf(stderr, "training on %s with %s, validating on %s with %s: %s of %s of %d x %d px, %s\n",
-               counted(int64_t(train_set.size()), "image").c_str(), counted(objects(train_set), "object").c_str(),
-               counted(int64_t(val_set.size()), "image").c_str(), counted(objects(val_set), "object").c_str(),
-               counted(t.steps, "step").c_str(), crops.c_str(), t.crop, t.crop,
-               counted(method->params().count(), "parameter").c_str());
-  if (o.data.data.size() == 1) resolve_setting("data", o.data.data[0]);
-  resolve_setting("model", method->name());
-  resolve_setting("channels", channels);
-  resolve_setting("epochs", o.steps > 0 ? Json(nullptr) : Json(t.steps / per_epoch));
-  resolve_setting("batch", whole_batch);
-  resolve_setting("crop", crop);
-  resolve_setting("accumulate", accumulate / shares);
-  if (shares > 1) resolve_setting("ranks", shares);
-  resolve_setting("scale", t.segment.scale);
-  resolve_setting("lr", t.rate.rate);
-  resolve_setting("schedule", to_string(t.rate.schedule));
-  resolve_setting("augment", to_string(augment));
-  resolve_setting("weight_decay", t.step.adam.weight_decay);
-  resolve_setting("norm", to_string(wanted.normalisation));
+  const int64_t draws = o.draws > 0 ? o.draws : draws_per_epoch(data.train, wanted.sampling);
+  const int64_t per_epoch = std::max<int64_t>(1, steps_per_epoch(draws, batches.batch) / batches.accumulate);
+  TrainOptions t = options_of(o, chosen.defaults, batches, per_epoch);
+  t.crop = crop, t.augment = augment, t.draw_by = draw_by;
+  t.segment.scale = scale;
+  if (start) t.start = &start->params();
+  announce(data, t, batches, *method);
+  resolve_settings(o, t, batches, *method, channels, per_epoch);
   t.accepted = [&] {
     make_folder(o.out);
     remove_temporaries(o.out);
@@ -203,16 +264,13 @@ void run(const TrainArguments& o) {
   TrainingReport report(files, o.report_images);
   t.scored = [&](const Example& e, const Labels& found, const ImageScore& score) { report.add(e, found, score); };
   t.saved = [&] { report.write(); };
-  if (val_set.empty()) {
+  if (data.validation.empty()) {
     if (o.patience > 0) refuse("--patience ", o.patience, ": there are no validation images whose score could improve");
     std::fprintf(stderr, "no validation images: no scores are computed and %s is not written\n",
                  files.best().filename().c_str());
   }
-  const bool begun = fs::exists(files.state());
-  if (o.resume && !begun && (fs::exists(files.last()) || fs::exists(files.best())))
-    refuse(o.out, ": contains models, but --resume also needs the training state, ", files.state().filename().string());
-  if (o.resume && !begun) std::fprintf(stderr, "%s: no state to resume from; starting at step 0\n", o.out.c_str());
-  train(exec, *method, train_set, val_set, t, files, o.resume);
+  check_resumed(o, files);
+  train(exec, *method, data.train, data.validation, t, files, o.resume);
 }
 
 }  // namespace
