@@ -1,9 +1,9 @@
 #pragma once
+#include "kernels/runtime/elementary.h"
 #include "kernels/runtime/exec.h"
-#include "kernels/runtime/slots.h"
 #include "kernels/runtime/view.h"
 
-/// Which objects of a sample are near each other, in tables with a fixed number of slots, see runtime/slots.h.
+/// Which objects of a sample are near each other, in tables with a fixed number of slots, see slot_of().
 namespace basin::kernels {
 
 /// The number of 32-bit words in a row of neighbours.

@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "kernels/runtime/mirrored.h"
 #include "kernels/runtime/parallel.h"
 
 namespace basin::kernels {

@@ -1,7 +1,7 @@
 #include "kernels/embedding/unit_vectors.h"
 
 #include "kernels/embedding/pixel_spans.h"
-#include "kernels/runtime/unit_vector.h"
+#include "kernels/runtime/elementary.h"
 
 namespace basin::kernels {
 namespace {

@@ -4,9 +4,9 @@
 #include <cmath>
 
 #include "kernels/field/edt.h"
+#include "kernels/runtime/elementary.h"
 #include "kernels/runtime/parallel.h"
 #include "kernels/runtime/scratch.h"
-#include "kernels/runtime/slots.h"
 
 namespace basin::kernels {
 namespace {

@@ -1,8 +1,8 @@
 #include "kernels/nn/channels.h"
 
+#include "kernels/runtime/elementary.h"
 #include "kernels/runtime/feature_loops.h"
 #include "kernels/runtime/philox.h"
-#include "kernels/runtime/unit_vector.h"
 
 namespace basin::kernels {
 namespace {

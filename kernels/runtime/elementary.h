@@ -47,4 +47,30 @@ struct Sigmoid {
   BASIN_HD T slope() const { return p * q; }
 };
 
+/// Divides a vector v by its length: u = v * inverse, where inverse = 1 / max(|v|, shortest).
+template <class T>
+struct UnitVector {
+  T inverse;
+  bool is_short;
+
+  /// `square`: |v|^2.
+  BASIN_HD UnitVector(T square, T shortest) {
+    const T length = sqrt_of(square);
+    is_short = length < shortest;
+    inverse = 1 / (is_short ? shortest : length);
+  }
+};
+
+/// The gradient of a component of v, from that of the same component of u = v * inverse. `along`: (v d_u) / |v|^2, or 0
+/// if v is shorter than the shortest length.
+template <class T>
+BASIN_HD T unit_vector_backward(T v, T d_u, T along, T inverse) {
+  return (d_u - v * along) * inverse;
+}
+
+/// The row of a label in a table of the objects of a sample. Tables have a fixed capacity, so that a training step that
+/// uses them can be captured as a graph: row 0 is the background, rows 1 to `capacity` are the objects with these
+/// labels; in all there are `slots` = capacity + 1 rows. Objects beyond the capacity count as background.
+BASIN_HD inline int slot_of(int32_t label, int slots) { return label < slots ? label : 0; }
+
 }  // namespace basin::kernels

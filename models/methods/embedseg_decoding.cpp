@@ -6,7 +6,7 @@
 
 #include "engine/ops/instance.h"
 #include "kernels/embedding/instance_loss.h"
-#include "kernels/runtime/mirrored.h"
+#include "kernels/embedding/smooth_embedding.h"
 #include "models/methods/method_support.h"
 
 namespace basin {
