@@ -26,7 +26,7 @@ std::vector<int32_t> grown(const Exec& exec, Shape shape, const std::vector<floa
   return labels.to_host<int32_t>(exec);
 }
 
-int mirrored(int i, int n) {
+int mirrored_index(int i, int n) {
   while (i < 0 || i >= n)
     i = i < 0 ? -1 - i : 2 * n - 1 - i;
   return i;
@@ -64,8 +64,8 @@ TEST_CASE("smooth embedding: equals a pixel-by-pixel mean on every device") {
             for (int dy = -radius; dy <= radius; ++dy)
               for (int dx = -radius; dx <= radius; ++dx)
                 if (dx * dx + dy * dy <= radius * radius)
-                  sum[size_t(k)] += double(
-                      e[size_t((k * shape[1] + mirrored(y + dy, shape[1])) * shape[2] + mirrored(x + dx, shape[2]))]);
+                  sum[size_t(k)] += double(e[size_t((k * shape[1] + mirrored_index(y + dy, shape[1])) * shape[2] +
+                                                    mirrored_index(x + dx, shape[2]))]);
             square += sum[size_t(k)] * sum[size_t(k)];
           }
           for (const double s : sum)
