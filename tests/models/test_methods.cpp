@@ -10,9 +10,9 @@
 #include "models/inference/model_file.h"
 #include "models/inference/segmenter.h"
 #include "models/methods/vector_fields.h"
-#include "models/registry.h"
 #include "models/training/trainer.h"
 #include "tests/support/file_support.h"
+#include "tests/support/method_support.h"
 #include "tests/support/support.h"
 
 // Requirements for every method: the published number of parameters, exact resumption, images of awkward sizes, and
@@ -22,13 +22,6 @@ using namespace basin;
 using namespace basin::test;
 
 namespace {
-
-std::unique_ptr<Method> method_with(const std::string& name, const std::vector<std::string>& assignments) {
-  std::vector<Assignment> all;
-  for (const std::string& a : assignments)
-    all.push_back(parse_assignment(a));
-  return make_method(name, all);
-}
 
 int64_t parameters(const std::string& name, const std::vector<std::string>& assignments) {
   return method_with(name, assignments)->params().count();

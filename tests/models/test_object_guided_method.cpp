@@ -15,6 +15,7 @@
 #include "tests/support/field_support.h"
 #include "tests/support/file_support.h"
 #include "tests/support/gpu_support.h"
+#include "tests/support/method_support.h"
 #include "tests/support/model_support.h"
 #include "tests/support/support.h"
 
@@ -23,23 +24,18 @@ using namespace basin::test;
 
 namespace {
 
-/// The method's training targets for labels, as a batch of one image [1, C, H, W].
-Batch batch_of(const Exec& exec, const Method& method, const Labels& labels, const std::vector<float>& pixels) {
-  const Exec cpu;
-  const TargetTensors targets = make_target_tensors(cpu, method.targets(), 1, labels.height, labels.width);
-  clear_tables(cpu, method.targets(), targets);
-  method.make_targets(cpu, {labels.ids.data(), {1, labels.height, labels.width}}, SampleTargets(targets, 0));
-  Batch batch;
-  for (const auto& [name, target] : targets)
-    batch.tensors[name] = target.to_device(exec);
-  batch.tensors["image"] = Tensor::from(exec, {1, 1, labels.height, labels.width}, pixels);
-  return batch;
-}
-
 ObjectGuidedOptions small(int width, int crop) {
   ObjectGuidedOptions o;
   o.channels = 1, o.width = width, o.crop = crop;
   return o;
+}
+
+/// An image of bright objects, with some texture.
+std::vector<float> pixels_of(const Labels& truth) {
+  std::vector<float> pixels;
+  for (size_t i = 0; i < truth.ids.size(); ++i)
+    pixels.push_back((truth.ids[i] ? .8f : .1f) + float(i * 7 % 13) / 100);
+  return pixels;
 }
 
 Labels decoded_oracle(const ObjectGuidedOptions& options, const Labels& truth) {
@@ -268,9 +264,7 @@ TEST_CASE("object-guided: training on one image lowers the loss, and its objects
     return rows;
   }()));
   REQUIRE(truth.count == 5);
-  std::vector<float> pixels;
-  for (size_t i = 0; i < truth.ids.size(); ++i)
-    pixels.push_back((truth.ids[i] ? .8f : .1f) + float(i * 7 % 13) / 100);
+  const std::vector<float> pixels = pixels_of(truth);
   std::vector<double> cpu_losses;
   for (const Exec& exec : execs()) {
     if (is_emulated() && exec.device == Device::cuda) {
@@ -309,9 +303,7 @@ TEST_CASE("object-guided: training on one image lowers the loss, and its objects
 
 TEST_CASE("object-guided: losses and maps are the same on every device") {
   const Labels truth = labels_of(ellipses(32, 64, 3, 12, 5));
-  std::vector<float> pixels;
-  for (size_t i = 0; i < truth.ids.size(); ++i)
-    pixels.push_back((truth.ids[i] ? .8f : .1f) + float(i * 7 % 13) / 100);
+  const std::vector<float> pixels = pixels_of(truth);
   std::vector<double> first_losses;
   std::vector<float> first_heat;
   for (const Exec& exec : execs()) {
