@@ -93,6 +93,48 @@ TEST_CASE("methods: the numbers of parameters equal the published ones") {
   CHECK(parameters("og", {}) == 62293960);
 }
 
+TEST_CASE("methods: the defaults of training are the published ones, but for what docs/methods.md says") {
+  struct Published {
+    const char* name;
+    double rate;
+    Schedule schedule;
+    int batch, accumulate, crop;
+    int64_t epochs;
+    double weight_decay;
+    bool epsilon_inside;  // Adam of TensorFlow 1
+    const char *augment, *normalisation;
+  };
+  const char* const percentiles = "percentile:1,99.8";
+  // vf: torchvf trains for 1,000 epochs. es: Lalit et al., with the weight decay of their code. wn and fc: their
+  // authors' code for TensorFlow 1. og: the code of Yi et al.
+  const Published all[] = {
+      {"vf-h1", 2e-4, Schedule::constant, 2, 1, 256, 100, 0, false, "flip", percentiles},
+      {"vf-h2", 2e-4, Schedule::constant, 2, 1, 256, 100, 0, false, "flip", percentiles},
+      {"es", 5e-4, Schedule::polynomial, 2, 8, 256, 200, 1e-4, false, "rotate,flip", percentiles},
+      {"wn", 1e-4, Schedule::step, 4, 1, 256, 500, 0, true, "flip", percentiles},
+      {"fc", 1e-4, Schedule::step, 4, 1, 256, 600, 0, true, "flip", percentiles},
+      {"og", 1.25e-4, Schedule::constant, 8, 1, 512, 100, 0, false, "none", "divide"},
+  };
+  for (const Published& want : all) {
+    CAPTURE(want.name);
+    const TrainingDefaults d = method_with(want.name, {})->training_defaults();
+    CHECK(d.rate.rate == want.rate);
+    CHECK(d.rate.schedule == want.schedule);
+    CHECK(d.rate.warm_up == 0);
+    CHECK(d.batch == want.batch);
+    CHECK(d.accumulate == want.accumulate);
+    CHECK(d.crop == want.crop);
+    CHECK(d.epochs == want.epochs);
+    CHECK(d.adam.beta1 == 0.9);
+    CHECK(d.adam.beta2 == 0.999);
+    CHECK(d.adam.epsilon == 1e-8);
+    CHECK(d.adam.weight_decay == want.weight_decay);
+    CHECK(d.adam.epsilon_inside == want.epsilon_inside);
+    CHECK(d.augment == want.augment);
+    CHECK(d.normalisation == want.normalisation);
+  }
+}
+
 TEST_CASE("methods: W-Net's training target equals its oracle's distance map, also at the image border") {
   const Exec cpu;
   const std::unique_ptr<Method> method = method_with("wn", {"width=4", "channels=1"});
@@ -146,6 +188,18 @@ TEST_CASE("methods: FCRNet's loss is the published one plus the weighted guide, 
     CHECK(with["guide"] > 0.01);
     CHECK(with["total"] == doctest::Approx(without["total"] + 7 * with["guide"]).epsilon(1e-6));
     CHECK(with["intra"] == without["intra"]);
+  }
+}
+
+TEST_CASE("methods: FCRNet's exponents are each used for a fifth of the training; by default the published ones") {
+  const double alphas[][2] = {{0, 1},  {.19, 1}, {.2, 2}, {.39, 2},  {.4, 3},
+                              {.6, 4}, {.79, 4}, {.8, 5}, {.999, 5}, {1, 5}};
+  const std::unique_ptr<Method> method = method_with("fc", {"alphas=1,2,3,4,5"}), published = method_with("fc", {});
+  CHECK(method->is_scheduled());
+  for (const auto& [progress, alpha] : alphas) {
+    CAPTURE(progress);
+    CHECK(method->scheduled(progress) == alpha);
+    CHECK(published->scheduled(progress) == std::max(2., 2 * (alpha - 1)));  // 2, 2, 4, 6, 8
   }
 }
 
