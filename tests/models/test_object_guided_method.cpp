@@ -324,6 +324,47 @@ TEST_CASE("object-guided: losses and maps are the same on every device") {
   }
 }
 
+TEST_CASE("object-guided: the loss is the sum of its weighted terms, by default with the published weights") {
+  const Labels truth = labels_of(ellipses(32, 64, 3, 12, 5));
+  const std::pair<std::vector<std::string>, std::vector<double>> cases[] = {
+      {{}, {1, .1, 1, 2, 1}},  // of the public code
+      {{"size_weight=3", "offset_weight=5", "mask_weight=7", "point_weight=11"}, {1, 3, 5, 7, 11}}};
+  for (const Exec& exec : execs())
+    for (const auto& [given, weights] : cases) {
+      std::vector<std::string> settings{"channels=1", "width=1", "crop=32"};
+      settings.insert(settings.end(), given.begin(), given.end());
+      const std::unique_ptr<Method> method = method_with("og", settings);
+      method->params().allocate(exec);
+      method->init(exec, 1);
+      Stepper stepper(exec, *method);
+      stepper.step(batch_of(exec, *method, truth, pixels_of(truth)), 0, 1e-3);
+      REQUIRE(stepper.names() == std::vector<std::string>{"heat", "size", "offset", "mask", "points", "loss"});
+      const std::vector<double> losses = stepper.take_sums();
+      double total = 0;
+      for (size_t k = 0; k < 5; ++k) {
+        CHECK(losses[k] > 0.01);
+        total += weights[k] * losses[k];
+      }
+      CHECK(losses[5] == doctest::Approx(total).epsilon(1e-6));
+    }
+}
+
+TEST_CASE("object-guided: a fresh network gives centres a probability of 0.1, and sizes and offsets no bias") {
+  const Exec cpu;
+  ObjectGuided method(small(2, 32));
+  method.params().allocate(cpu);
+  method.init(cpu, 1);
+  std::set<std::string> found;
+  for (const Params::Named& n : method.params().learnt()) {
+    const bool is_centre = n.name == "hm.2.bias", is_zero = n.name.starts_with("wh.") || n.name.starts_with("reg.");
+    if (!is_centre && (!is_zero || !n.name.ends_with(".bias"))) continue;
+    const std::vector<float> bias = method.params().value_slice(n).to_host<float>(cpu);
+    CHECK_MESSAGE(bias == std::vector<float>(bias.size(), is_centre ? -2.19f : 0.f), n.name);
+    found.insert(n.name);
+  }
+  CHECK(found == std::set<std::string>{"hm.2.bias", "reg.0.bias", "reg.2.bias", "wh.0.bias", "wh.2.bias"});
+}
+
 TEST_CASE("object-guided: a predictor obeys later changes of the resize setting") {
   const Exec cpu;
   ObjectGuided method(small(1, 64));
