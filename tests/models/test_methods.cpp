@@ -2,7 +2,9 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <cmath>
 #include <future>
+#include <sstream>
 
 #include "data/dataset/loader.h"
 #include "data/synth/synth.h"
@@ -63,6 +65,17 @@ TrainOptions few_steps(const Method& method, int64_t steps) {
   o.rate = d.rate, o.step.adam = d.adam, o.step.accumulate = 2;
   o.augment = parse_augmentation("flip,rotate");
   return o;
+}
+
+/// The numbers of all rows of a table.
+std::vector<double> numbers_of(const std::filesystem::path& csv) {
+  std::string text = read_bytes(csv);
+  std::replace(text.begin(), text.end(), ',', ' ');
+  std::istringstream cells(text.substr(text.find('\n')));
+  std::vector<double> numbers;
+  for (std::string cell; cells >> cell;)
+    numbers.push_back(std::stod(cell));
+  return numbers;
 }
 
 /// The values of all maps of an image.
@@ -298,12 +311,27 @@ TEST_CASE(
     const std::unique_ptr<Method> method = method_with(name, {"width=4", "channels=1"});
     method->params().allocate(cpu);
     train(cpu, *method, awkward, {}, few_steps(*method, 4), {folder.path()}, false);
+    const std::vector<double> metrics = numbers_of(folder / "metrics.csv");
+    CHECK(metrics.size() > 4 * 4);  // step, epoch, rate and losses after each step
+    CHECK(std::all_of(metrics.begin(), metrics.end(), [](double v) { return std::isfinite(v); }));
     const Model model = load_model(folder / "last.safetensors", cpu);
+    size_t scores = 0;
     for (const Example& e : awkward) {
-      const Labels found = segment_source(cpu, *model.method, *model.predictor, e.source, {}).instances.labels;
-      CHECK(found.height == e.source.height());
-      CHECK(found.width == e.source.width());
+      CAPTURE(e.stem);
+      // The second network is a perfect one: the first may find nothing.
+      for (const Instances& found : {segment_source(cpu, *model.method, *model.predictor, e.source, {}).instances,
+                                     method->decode(cpu, method->oracle(cpu, true_labels(e)))}) {
+        const auto [least, most] = std::minmax_element(found.labels.ids.begin(), found.labels.ids.end());
+        CHECK(found.labels.height == e.source.height());
+        CHECK(found.labels.width == e.source.width());
+        CHECK(int(found.labels.ids.size()) == found.labels.height * found.labels.width);
+        CHECK(*least >= 0);
+        CHECK(*most <= found.labels.count);
+        CHECK(int(found.scores.size()) == (method->gives_scores() ? found.labels.count : 0));
+        scores += found.scores.size();
+      }
     }
+    CHECK((scores > 0) == method->gives_scores());
   }
 }
 
