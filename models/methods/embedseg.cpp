@@ -67,14 +67,17 @@ void EmbedSeg::init(const Exec& exec, uint64_t seed) {
   params_.init(exec, seed);
   // The last layer of the first decoder gets weights of 0 and biases of 0 and 1, so that all offsets start at 0 and all
   // sigmas at 1, a half-margin of 5.7 px.
+  const std::string layer = "decoders.0.output_conv.";
+  int found = 0;
   for (const Params::Named& n : params_.learnt()) {
+    const bool is_bias = n.name == layer + "bias";
+    if (!is_bias && n.name != layer + "weight") continue;
     std::vector<float> values(size_t(n.shape.size()), 0.f);
-    if (n.name == "decoders.0.output_conv.bias")
-      values[2] = values[3] = 1;
-    else if (n.name != "decoders.0.output_conv.weight")
-      continue;
+    if (is_bias) values[2] = values[3] = 1;
     params_.value_slice(n).copy_from_host(exec, values.data());
+    ++found;
   }
+  BASIN_CHECK(found == 2, found, " tensors are named ", layer, "weight or ", layer, "bias");
 }
 
 TrainingDefaults EmbedSeg::training_defaults() const {

@@ -6,6 +6,7 @@
 #include "models/methods/embedseg_decoding.h"
 #include "models/networks/erfnet.h"
 #include "tests/support/field_support.h"
+#include "tests/support/method_support.h"
 #include "tests/support/model_support.h"
 #include "tests/support/support.h"
 
@@ -244,6 +245,24 @@ TEST_CASE("fill_holes: holes enclosed by one object are filled, except where oth
         "2222222/2222222/2211122/2211122/2211122/2222222/2222222/");
   CHECK(filled({"12", "2."}) == "12/2./");
   CHECK(filled({"."}) == "./");
+}
+
+TEST_CASE(
+    "es: the maps of a fresh network have offsets of 0 and sigmas of 1, whatever the image, and a varied seed map") {
+  for (const Exec& exec : execs()) {
+    const std::unique_ptr<Method> method = method_with("es", {"width=8", "channels=2"});
+    method->params().allocate(exec);
+    method->init(exec, 3);
+    const Tensor image = Tensor::from(exec, {2, 24, 32}, uniform<float>(2 * 24 * 32, 0, 1, 4));
+    const std::vector<float> raw = method->predictor(exec)->predict(exec, image, {})["raw"].to_host<float>(exec);
+    const auto channels = [&](int first, int last) {
+      return std::vector<float>(raw.begin() + first * 24 * 32, raw.begin() + last * 24 * 32);
+    };
+    CHECK(channels(0, 2) == std::vector<float>(2 * 24 * 32, 0.f));
+    CHECK(channels(2, 4) == std::vector<float>(2 * 24 * 32, 1.f));
+    const std::vector<float> seeds = channels(4, 5);
+    CHECK(*std::max_element(seeds.begin(), seeds.end()) > *std::min_element(seeds.begin(), seeds.end()) + 0.01f);
+  }
 }
 
 TEST_CASE("es: folding the batch norms into the convolutions changes the maps only by rounding") {

@@ -15,6 +15,7 @@
 #include "tests/support/field_support.h"
 #include "tests/support/file_support.h"
 #include "tests/support/gpu_support.h"
+#include "tests/support/method_support.h"
 #include "tests/support/model_support.h"
 #include "tests/support/support.h"
 
@@ -23,23 +24,18 @@ using namespace basin::test;
 
 namespace {
 
-/// The method's training targets for labels, as a batch of one image [1, C, H, W].
-Batch batch_of(const Exec& exec, const Method& method, const Labels& labels, const std::vector<float>& pixels) {
-  const Exec cpu;
-  const TargetTensors targets = make_target_tensors(cpu, method.targets(), 1, labels.height, labels.width);
-  clear_tables(cpu, method.targets(), targets);
-  method.make_targets(cpu, {labels.ids.data(), {1, labels.height, labels.width}}, SampleTargets(targets, 0));
-  Batch batch;
-  for (const auto& [name, target] : targets)
-    batch.tensors[name] = target.to_device(exec);
-  batch.tensors["image"] = Tensor::from(exec, {1, 1, labels.height, labels.width}, pixels);
-  return batch;
-}
-
 ObjectGuidedOptions small(int width, int crop) {
   ObjectGuidedOptions o;
   o.channels = 1, o.width = width, o.crop = crop;
   return o;
+}
+
+/// An image of bright objects, with some texture.
+std::vector<float> pixels_of(const Labels& truth) {
+  std::vector<float> pixels;
+  for (size_t i = 0; i < truth.ids.size(); ++i)
+    pixels.push_back((truth.ids[i] ? .8f : .1f) + float(i * 7 % 13) / 100);
+  return pixels;
 }
 
 Labels decoded_oracle(const ObjectGuidedOptions& options, const Labels& truth) {
@@ -270,9 +266,7 @@ TEST_CASE("object-guided: training on one image lowers the loss, and its objects
     return rows;
   }()));
   REQUIRE(truth.count == 5);
-  std::vector<float> pixels;
-  for (size_t i = 0; i < truth.ids.size(); ++i)
-    pixels.push_back((truth.ids[i] ? .8f : .1f) + float(i * 7 % 13) / 100);
+  const std::vector<float> pixels = pixels_of(truth);
   std::vector<double> cpu_losses;
   for (const Exec& exec : execs()) {
     if (is_emulated() && exec.device == Device::cuda) {
@@ -311,9 +305,7 @@ TEST_CASE("object-guided: training on one image lowers the loss, and its objects
 
 TEST_CASE("object-guided: losses and maps are the same on every device") {
   const Labels truth = labels_of(ellipses(32, 64, 3, 12, 5));
-  std::vector<float> pixels;
-  for (size_t i = 0; i < truth.ids.size(); ++i)
-    pixels.push_back((truth.ids[i] ? .8f : .1f) + float(i * 7 % 13) / 100);
+  const std::vector<float> pixels = pixels_of(truth);
   std::vector<double> first_losses;
   std::vector<float> first_heat;
   for (const Exec& exec : execs()) {
@@ -364,6 +356,47 @@ TEST_CASE("object-guided: letterbox keeps the aspect ratio of an image, between 
 
   method.settings().set({"resize", "false", "test"}, {Setting::Use::decoding});
   CHECK_THROWS_WITH_AS(method.check_settings(), doctest::Contains("letterbox=true"), Error);
+}
+
+TEST_CASE("object-guided: the loss is the sum of its weighted terms, by default with the published weights") {
+  const Labels truth = labels_of(ellipses(32, 64, 3, 12, 5));
+  const std::pair<std::vector<std::string>, std::vector<double>> cases[] = {
+      {{}, {1, .1, 1, 2, 1}},  // of the public code
+      {{"size_weight=3", "offset_weight=5", "mask_weight=7", "point_weight=11"}, {1, 3, 5, 7, 11}}};
+  for (const Exec& exec : execs())
+    for (const auto& [given, weights] : cases) {
+      std::vector<std::string> settings{"channels=1", "width=1", "crop=32"};
+      settings.insert(settings.end(), given.begin(), given.end());
+      const std::unique_ptr<Method> method = method_with("og", settings);
+      method->params().allocate(exec);
+      method->init(exec, 1);
+      Stepper stepper(exec, *method);
+      stepper.step(batch_of(exec, *method, truth, pixels_of(truth)), 0, 1e-3);
+      REQUIRE(stepper.names() == std::vector<std::string>{"heat", "size", "offset", "mask", "points", "loss"});
+      const std::vector<double> losses = stepper.take_sums();
+      double total = 0;
+      for (size_t k = 0; k < 5; ++k) {
+        CHECK(losses[k] > 0.01);
+        total += weights[k] * losses[k];
+      }
+      CHECK(losses[5] == doctest::Approx(total).epsilon(1e-6));
+    }
+}
+
+TEST_CASE("object-guided: a fresh network gives centres a probability of 0.1, and sizes and offsets no bias") {
+  const Exec cpu;
+  ObjectGuided method(small(2, 32));
+  method.params().allocate(cpu);
+  method.init(cpu, 1);
+  std::set<std::string> found;
+  for (const Params::Named& n : method.params().learnt()) {
+    const bool is_centre = n.name == "hm.2.bias", is_zero = n.name.starts_with("wh.") || n.name.starts_with("reg.");
+    if (!is_centre && (!is_zero || !n.name.ends_with(".bias"))) continue;
+    const std::vector<float> bias = method.params().value_slice(n).to_host<float>(cpu);
+    CHECK_MESSAGE(bias == std::vector<float>(bias.size(), is_centre ? -2.19f : 0.f), n.name);
+    found.insert(n.name);
+  }
+  CHECK(found == std::set<std::string>{"hm.2.bias", "reg.0.bias", "reg.2.bias", "wh.0.bias", "wh.2.bias"});
 }
 
 TEST_CASE("object-guided: a predictor obeys later changes of the resize setting") {
