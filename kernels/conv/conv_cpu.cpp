@@ -56,7 +56,7 @@ class Undilated {
 /// Whether our own Winograd kernel should compute a convolution between the maps x and out.
 template <class X, class Out, class W>
 bool takes_winograd(const X& x, const ConvWeight<W>& weight, const Out& out) {
-  const bool onednn_is_as_fast = onednn_has_winograd(x.block) && weight.geometry == ConvGeometry::same(3, 3);
+  const bool onednn_is_as_fast = onednn_has_winograd(x.block, x.c) && weight.geometry == ConvGeometry::same(3, 3);
   return winograd_applies(weight.geometry, x.block, out.block, x.c, out.c) && !onednn_is_as_fast;
 }
 

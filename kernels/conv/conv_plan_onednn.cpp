@@ -107,8 +107,8 @@ BackwardWeight describe_weight(const Descriptions& d, algorithm a, const Forward
 /// Winograd F(4x4, 3x3) if the library supports it (oneDNN 2.x with AVX-512): half the time of direct convolution with
 /// no larger error, but `convolution_auto` does not choose it.
 bool takes_winograd(const OneDnnProblem& k) {
-  return onednn_has_winograd(k.in_block) && !k.bf16 && k.slices == 1 && k.geometry == ConvGeometry::same(3, 3) &&
-         k.out_block == 16 && k.in >= 16 && k.out >= 16;
+  return onednn_has_winograd(k.in_block, k.in) && !k.bf16 && k.slices == 1 && k.geometry == ConvGeometry::same(3, 3) &&
+         k.out_block == 16 && k.out >= 16;
 }
 
 /// Throws std::bad_alloc where memory runs out: the library crashes if it cannot allocate the code that it generates.
