@@ -68,7 +68,7 @@ class Checker {
                  "remove the pair, or save the image again");
     const int bits = int(8 * size_of(image.type));
     if (image.type == PixelType::f32) return;
-    if (image.type == PixelType::u16 && image.bits_used > 8 && image.bits_used < bits)
+    if (image.type == PixelType::u16 && image.bits_used > 8 && image.bits_used + 2 < bits)
       add(Severity::note, "bit depth", file, fmt::format("uses {} of {} bits", image.bits_used, bits), too_dark());
     else if (image.type != PixelType::u8 && image.bits_used <= 8)
       add(Severity::note, "bit depth", file, fmt::format("uses {} of {} bits", image.bits_used, bits),

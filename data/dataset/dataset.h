@@ -51,6 +51,9 @@ std::vector<Pair> find_pairs(const std::filesystem::path&, std::vector<std::stri
 /// of masks); if there are none either, all label images except pictures of results (*_overlay.* and others, see
 /// find_pairs). Images without labels in a folder of files are not an error. Otherwise throws like find_pairs.
 std::map<std::string, Pair> find_labels(const std::filesystem::path&);
+/// The label images `<stem>_masks.*` and stacks of masks `<stem>_instances.*` in a folder and in those below it, by
+/// their paths from the folder without the end of the name: plate1/x. Links to folders are not followed.
+std::map<std::string, Pair> find_labels_below(const std::filesystem::path& folder);
 
 /// The path of a pair's labels: the label image, or the folder of binary masks.
 std::filesystem::path labels_path(const Pair&);

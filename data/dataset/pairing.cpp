@@ -415,6 +415,24 @@ std::map<std::string, Pair> find_labels(const fs::path& source) {
   return labels;
 }
 
+std::map<std::string, Pair> find_labels_below(const fs::path& folder) {
+  std::map<std::string, Pair> labels;
+  const auto search = [&](const auto& self, const fs::path& at, const fs::path& prefix) -> void {
+    bool has_labels = false;
+    for (const fs::path& entry : entries_of(at)) {
+      if (is_file(entry))
+        has_labels = has_labels || is_masks(entry) || is_instances(entry);
+      else if (!fs::is_symlink(entry))
+        self(self, entry, prefix / entry.filename());
+    }
+    if (!has_labels) return;
+    for (auto& [stem, pair] : labels_of_folder(at))
+      labels[(prefix / stem).string()] = std::move(pair);
+  };
+  search(search, folder, {});
+  return labels;
+}
+
 fs::path labels_path(const Pair& pair) {
   return pair.one_object_each ? pair.image.parent_path().parent_path() / "masks" : pair.masks[0];
 }

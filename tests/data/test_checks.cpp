@@ -193,12 +193,16 @@ TEST_CASE("checks: problems of single images and labels are found") {
   std::vector<uint16_t> camera(1024);
   for (size_t i = 0; i < camera.size(); ++i)
     camera[i] = uint16_t(4 * i);
+  std::vector<uint16_t> bright = camera;  // 15 bits are half of the range
+  for (uint16_t& value : bright)
+    value = uint16_t(8 * value);
   Labels strays = object;
   strays.ids[0] = 2, strays.ids[31] = 1, strays.count = 2;
   const std::vector<CheckedPair> pairs{
       pair_of("good", plain, object),
       pair_of("constant", image_of(2, 2, 1, PixelType::u8, std::vector<uint8_t>(4, 7)), centred_square(2, 2)),
       pair_of("camera", image_of(32, 32, 1, PixelType::u16, camera), object),
+      pair_of("bright", image_of(32, 32, 1, PixelType::u16, bright), object),
       pair_of("dark", image_of(2, 2, 1, PixelType::u8, std::vector<uint8_t>{1, 2, 3, 4}), centred_square(2, 2)),
       pair_of("none", ramp(32, 1), centred_square(32, 0)),
       pair_of("binary", ramp(32, 2), labels_of({"1.1"})),

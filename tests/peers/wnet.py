@@ -3,7 +3,7 @@
 The code of the paper's network was never published. The peer is assembled from the authors' own parts: the U-Nets, the
 concatenation and the embedding of their W-Net, and the distance head of the network that it came from, which reads the
 features of the first U-Net as in the paper. Their loss counts every pixel the same (`pixel_mean`); the one of the paper,
-which is Basin's default, is restated here.
+which `pixel_mean=false` selects, is restated here.
 """
 import functools
 

@@ -73,6 +73,47 @@ TEST_CASE("evaluate: true labels are read in every layout that train supports") 
   }
 }
 
+TEST_CASE("evaluate: results in the folders of segment --recursive are paired by the paths of their images") {
+  const auto put = [](const fs::path& path, const Labels& labels) {
+    fs::create_directories(path.parent_path());
+    write_labels(path, labels);
+  };
+  const auto picture = [](const fs::path& path) {
+    fs::create_directories(path.parent_path());
+    write_png(path, {24, 24, 1, PixelType::u8, std::vector<std::byte>(24 * 24)});
+  };
+  SUBCASE("Data Science Bowl") {
+    const ScoreFolder folder("evaluate_below_dsb");
+    for (const char* id : {"a", "b"}) {
+      picture(folder.path / "truth" / id / "images" / (std::string(id) + ".png"));
+      put(folder.path / "truth" / id / "masks/1.png", square);
+      put(folder.path / "prediction" / id / "images" / (std::string(id) + "_masks.png"), square);
+      picture(folder.path / "prediction" / id / "images" / (std::string(id) + "_overlay.png"));
+    }
+    const Json json = evaluate_json(folder);
+    CHECK(json["images"] == 2);
+    CHECK(json["metrics"]["AP50"]["mean"] == 1);
+    fs::remove(folder.path / "prediction/b/images/b_masks.png");
+    mentions(refusal(folder), "prediction/b/images/b_masks.*: missing");
+  }
+  SUBCASE("images/ and masks/") {
+    const ScoreFolder folder("evaluate_below_siblings");
+    picture(folder.path / "truth/images/a.png"), put(folder.path / "truth/masks/a.png", square);
+    put(folder.path / "prediction/images/a_masks.png", square);
+    CHECK(evaluate_json(folder)["metrics"]["AP50"]["mean"] == 1);
+  }
+  SUBCASE("labels beside images in several folders, with equal names") {
+    const ScoreFolder folder("evaluate_below_plates");
+    for (const char* plate : {"p1", "p2"})
+      put(folder.path / "truth" / plate / "x_masks.tif", std::string(plate) == "p1" ? square : nothing);
+    put(folder.path / "prediction/p1/x_masks.png", square), put(folder.path / "prediction/p2/x_masks.png", nothing);
+    const Json json = evaluate_json(folder);
+    CHECK(json["per_image"][1]["image"] == "p2/x");
+    CHECK(json["objects"]["true"] == 1);
+    CHECK(json["objects"]["predicted"] == 1);
+  }
+}
+
 TEST_CASE("evaluate: true objects may be stored as one plane per object") {
   const ScoreFolder folder("evaluate_planes");
   // Two worms that cross in 7 x 7 pixels, and a plane that is empty. The second loses the pixel that they share.

@@ -43,6 +43,10 @@ TEST_CASE("oracle: bad input is refused in one sentence") {
   CHECK(contains(run_basin(folder, "oracle missing --out out").err, "missing"));
   CHECK(contains(run_basin(folder, "oracle truth --out truth").err, "this input file would be overwritten"));
   CHECK(contains(run_basin(folder, "oracle truth --out out --set eps=-1").err, "--set eps=-1: expected"));
+  CHECK(run_basin(folder, "oracle truth --out out").code == 0);  // replaces its own results
+  std::filesystem::create_directories(folder / "drawn");
+  write_labels(folder / "drawn/n_masks.png", Labels{4, 6, 1, std::vector<int32_t>(24, 1)});
+  CHECK(contains(run_basin(folder, "oracle truth --out drawn").err, "already exists and may contain true labels"));
 }
 
 TEST_CASE("methods: lists the methods, and the settings of one method with their defaults") {

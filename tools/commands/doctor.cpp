@@ -4,6 +4,7 @@
 #include "kernels/conv/conv_plan_cudnn.h"
 #include "kernels/runtime/isa.h"
 #include "tools/cli/command.h"
+#include "tools/cli/counted.h"
 #include "tools/cli/gpu_fit.h"
 #include "tools/cli/machine.h"
 #include "tools/cli/version.h"
@@ -46,7 +47,8 @@ void print_report() {
   std::printf("processor     %s\n", processor_name().c_str());
   std::printf("instructions  %s\n", name_of(isa()));
   std::printf("bf16          %s\n", multiplies_bfloat16() ? "bfloat16 instructions" : "no bfloat16 instructions");
-  std::printf("cores         %u, %d threads used\n", std::thread::hardware_concurrency(), threads_in_use());
+  std::printf("cores         %u, %s used\n", std::thread::hardware_concurrency(),
+              counted(threads_in_use(), "thread").c_str());
   std::printf("memory        %.1f GiB, %.1f GiB free\n", gib(memory_total()), gib(memory_available()));
   std::printf("convolution   %s\n", kernels::onednn_version().c_str());
   print_gpu_lines();

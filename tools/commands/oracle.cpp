@@ -31,10 +31,13 @@ void run(const OracleArguments& o) {
   const std::unique_ptr<Method> method = make_method(o.model, o.settings.assignments(defaults->settings(), o.model));
   const Exec exec = make_exec(o.common);
   const std::map<std::string, Pair> inputs = labels_of_inputs(o.inputs, o.choice);
-  make_folder(o.out);
-  for (const auto& [stem, pair] : inputs)
+  const bool filled_before = made_by("oracle", fs::path(o.out) / "run.json");
+  for (const auto& [stem, pair] : inputs) {
     for (const char* suffix : masks_suffixes)
       keep_inputs(fs::path(o.out) / (stem + suffix), pair.masks);
+    keep_labels(stem, o.out, filled_before, {"labels"});
+  }
+  make_folder(o.out);
   NoteList notes;
   for (const auto& [stem, pair] : inputs) {
     const Labels labels = read_pair_labels(pair);
