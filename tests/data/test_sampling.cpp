@@ -123,11 +123,11 @@ TEST_CASE("sampling: an image smaller than the crop is padded by mirroring, and 
   CHECK((*ids.begin() == 1 && *ids.rbegin() == 256));
 
   // The left one of two objects lies at the border, so that it and its copy are one object.
-  examples.clear();
-  examples.push_back(same("b", 12, 12, [](int y, int x) {
+  std::vector<Example> at_border;  // the first loader still reads its own examples
+  at_border.push_back(same("b", 12, 12, [](int y, int x) {
     return y < 4 || y > 7 ? 0 : x < 3 ? 1 : x > 5 && x < 9 ? 2 : 0;
   }));
-  Loader wider(examples, options_of(Sampling::object_crop, 24), copy_ids);
+  Loader wider(at_border, options_of(Sampling::object_crop, 24), copy_ids);
   const LoadedBatch& padded = wider.next();
   std::map<int, std::vector<int>> columns;  // of each object in the row through its middle
   for (int x = 0; x < 24; ++x)

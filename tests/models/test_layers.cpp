@@ -187,9 +187,9 @@ TEST_CASE("layers: object crops are drawn around the objects of all layers, and 
   CHECK(middles == want);
 
   const Planes small = rectangles(12, 12, {{4, 8, 2, 10}, {2, 10, 4, 8}});
-  examples.clear();
-  examples.push_back(example_of(small, 2));
-  Loader wider(examples, layer_options(Sampling::object_crop, 32, 2, "flip,rotate"), copy_ids);
+  std::vector<Example> narrow;  // the first loader still reads its own examples
+  narrow.push_back(example_of(small, 2));
+  Loader wider(narrow, layer_options(Sampling::object_crop, 32, 2, "flip,rotate"), copy_ids);
   for (int step = 0; step < 8; ++step) {
     const LoadedBatch& b = wider.next();
     const View<float, 4> image = b.image.view<float, 4>();
