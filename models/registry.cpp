@@ -54,16 +54,6 @@ std::vector<std::string> method_names() {
 
 std::string default_method() { return entries().front().name; }
 
-std::string methods_that(bool (*holds)(Method&)) {
-  std::string names;
-  for (auto e = entries().rbegin(); e != entries().rend(); ++e)
-    if (holds(*e->make(e->name, Json()))) {
-      const char* between = names.empty() ? "" : names.find(' ') == std::string::npos ? " and " : ", ";
-      names = e->name + between + names;
-    }
-  return names;
-}
-
 void add_method(MethodEntry entry) {
   for (const MethodEntry& e : entries())
     BASIN_CHECK(e.name != entry.name, "two methods are named ", e.name);

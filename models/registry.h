@@ -26,8 +26,6 @@ const std::vector<MethodEntry>& methods();
 std::vector<std::string> method_names();
 /// The method of commands that are given none.
 std::string default_method();
-/// The names of the methods of which this holds with their default settings, for sentences: "es and og".
-std::string methods_that(bool (*holds)(Method&));
 /// For extensions and tests; the name must be new.
 void add_method(MethodEntry);
 

@@ -6,15 +6,23 @@
 using namespace basin;
 using namespace basin::test;
 
+namespace {
+
+/// An image of 24 x 24 px, in folders that are created.
+void put_image(const fs::path& path) {
+  fs::create_directories(path.parent_path());
+  write_png(path, {24, 24, 1, PixelType::u8, std::vector<std::byte>(24 * 24)});
+}
+
+/// A label image, in folders that are created.
+void put_labels(const fs::path& path, const Labels& labels) {
+  fs::create_directories(path.parent_path());
+  write_labels(path, labels);
+}
+
+}  // namespace
+
 TEST_CASE("evaluate: true labels are read in every layout that train supports") {
-  const auto picture = [](const fs::path& path) {
-    fs::create_directories(path.parent_path());
-    write_png(path, {24, 24, 1, PixelType::u8, std::vector<std::byte>(24 * 24)});
-  };
-  const auto put = [](const fs::path& path, const Labels& labels) {
-    fs::create_directories(path.parent_path());
-    write_labels(path, labels);
-  };
   // Image a has three objects, image e none; what is predicted for a has an AP75 of .4, for e of 1.
   const auto check = [](const ScoreFolder& folder) {
     folder.labels("prediction/a_masks.npy", predicted_a, {1, 2, 3, 40});
@@ -29,44 +37,44 @@ TEST_CASE("evaluate: true labels are read in every layout that train supports") 
   };
   SUBCASE("<stem>_masks.* beside <stem>_img.* or <stem>.*") {
     const ScoreFolder folder("evaluate_flat");
-    picture(folder.path / "truth/a_img.png"), put(folder.path / "truth/a_masks.tif", true_a);
-    picture(folder.path / "truth/e.png"), put(folder.path / "truth/e_masks.png", nothing);
+    put_image(folder.path / "truth/a_img.png"), put_labels(folder.path / "truth/a_masks.tif", true_a);
+    put_image(folder.path / "truth/e.png"), put_labels(folder.path / "truth/e_masks.png", nothing);
     mentions(check(folder), "truth/a_masks.tif");
   }
   SUBCASE("images/ and masks/") {
     const ScoreFolder folder("evaluate_siblings");
-    picture(folder.path / "truth/images/a.png"), put(folder.path / "truth/masks/a.png", true_a);
-    picture(folder.path / "truth/images/e.png"), put(folder.path / "truth/masks/e.tif", nothing);
+    put_image(folder.path / "truth/images/a.png"), put_labels(folder.path / "truth/masks/a.png", true_a);
+    put_image(folder.path / "truth/images/e.png"), put_labels(folder.path / "truth/masks/e.tif", nothing);
     mentions(check(folder), "truth/masks/a.png");
-    put(folder.path / "truth/masks/f.png", nothing);
+    put_labels(folder.path / "truth/masks/f.png", nothing);
     mentions(refusal(folder), "f.png (no image)");
   }
   SUBCASE("folders of the Data Science Bowl, one without an object") {
     const ScoreFolder folder("evaluate_dsb");
-    picture(folder.path / "truth/a/images/a.png"), picture(folder.path / "truth/e/images/e.png");
+    put_image(folder.path / "truth/a/images/a.png"), put_image(folder.path / "truth/e/images/e.png");
     fs::create_directories(folder.path / "truth/e/masks");
     for (int k = 1; k <= 3; ++k) {
       Labels one = true_a;
       for (int32_t& id : one.ids)
         id = id == k;
       one.count = 1;
-      put(folder.path / ("truth/a/masks/" + std::to_string(k) + ".png"), one);
+      put_labels(folder.path / ("truth/a/masks/" + std::to_string(k) + ".png"), one);
     }
     mentions(check(folder), "truth/a/masks");
-    put(folder.path / "truth/a/masks/4.png", boxes(25, 24, {}));
+    put_labels(folder.path / "truth/a/masks/4.png", boxes(25, 24, {}));
     mentions(refusal(folder), "4.png: is 24 x 25 pixels, but 1.png is 24 x 24");
   }
   SUBCASE("a CSV list") {
     ScoreFolder folder("evaluate_csv");
-    picture(folder.path / "truth/raw/a_img.png"), put(folder.path / "truth/labels/1.png", true_a);
-    picture(folder.path / "truth/raw/e.png"), put(folder.path / "truth/labels/2.png", nothing);
+    put_image(folder.path / "truth/raw/a_img.png"), put_labels(folder.path / "truth/labels/1.png", true_a);
+    put_image(folder.path / "truth/raw/e.png"), put_labels(folder.path / "truth/labels/2.png", nothing);
     folder.truth = "truth/list.csv";
     folder.text(folder.truth, "image,mask\nraw/e.png,labels/2.png\nraw/a_img.png,labels/1.png\n");
     mentions(check(folder), "truth/labels/1.png");
   }
   SUBCASE("one label image against a folder") {
     ScoreFolder folder("evaluate_single");
-    put(folder.path / "truth/a_masks.png", true_a);
+    put_labels(folder.path / "truth/a_masks.png", true_a);
     folder.labels("prediction/a_masks.npy", predicted_a), folder.labels("prediction/e_masks.npy", nothing);
     folder.truth = "truth/a_masks.png";
     CHECK(evaluate_json(folder)["images"] == 1);
@@ -74,21 +82,13 @@ TEST_CASE("evaluate: true labels are read in every layout that train supports") 
 }
 
 TEST_CASE("evaluate: results in the folders of segment --recursive are paired by the paths of their images") {
-  const auto put = [](const fs::path& path, const Labels& labels) {
-    fs::create_directories(path.parent_path());
-    write_labels(path, labels);
-  };
-  const auto picture = [](const fs::path& path) {
-    fs::create_directories(path.parent_path());
-    write_png(path, {24, 24, 1, PixelType::u8, std::vector<std::byte>(24 * 24)});
-  };
   SUBCASE("Data Science Bowl") {
     const ScoreFolder folder("evaluate_below_dsb");
     for (const char* id : {"a", "b"}) {
-      picture(folder.path / "truth" / id / "images" / (std::string(id) + ".png"));
-      put(folder.path / "truth" / id / "masks/1.png", square);
-      put(folder.path / "prediction" / id / "images" / (std::string(id) + "_masks.png"), square);
-      picture(folder.path / "prediction" / id / "images" / (std::string(id) + "_overlay.png"));
+      put_image(folder.path / "truth" / id / "images" / (std::string(id) + ".png"));
+      put_labels(folder.path / "truth" / id / "masks/1.png", square);
+      put_labels(folder.path / "prediction" / id / "images" / (std::string(id) + "_masks.png"), square);
+      put_image(folder.path / "prediction" / id / "images" / (std::string(id) + "_overlay.png"));
     }
     const Json json = evaluate_json(folder);
     CHECK(json["images"] == 2);
@@ -98,15 +98,16 @@ TEST_CASE("evaluate: results in the folders of segment --recursive are paired by
   }
   SUBCASE("images/ and masks/") {
     const ScoreFolder folder("evaluate_below_siblings");
-    picture(folder.path / "truth/images/a.png"), put(folder.path / "truth/masks/a.png", square);
-    put(folder.path / "prediction/images/a_masks.png", square);
+    put_image(folder.path / "truth/images/a.png"), put_labels(folder.path / "truth/masks/a.png", square);
+    put_labels(folder.path / "prediction/images/a_masks.png", square);
     CHECK(evaluate_json(folder)["metrics"]["AP50"]["mean"] == 1);
   }
   SUBCASE("labels beside images in several folders, with equal names") {
     const ScoreFolder folder("evaluate_below_plates");
     for (const char* plate : {"p1", "p2"})
-      put(folder.path / "truth" / plate / "x_masks.tif", std::string(plate) == "p1" ? square : nothing);
-    put(folder.path / "prediction/p1/x_masks.png", square), put(folder.path / "prediction/p2/x_masks.png", nothing);
+      put_labels(folder.path / "truth" / plate / "x_masks.tif", std::string(plate) == "p1" ? square : nothing);
+    put_labels(folder.path / "prediction/p1/x_masks.png", square),
+        put_labels(folder.path / "prediction/p2/x_masks.png", nothing);
     const Json json = evaluate_json(folder);
     CHECK(json["per_image"][1]["image"] == "p2/x");
     CHECK(json["objects"]["true"] == 1);

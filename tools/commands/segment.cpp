@@ -5,7 +5,6 @@
 
 #include "engine/files.h"
 #include "engine/fingerprint.h"
-#include "models/registry.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/interrupt.h"
@@ -210,13 +209,12 @@ void add_segment(Command& program) {
       .add(
           "--save", o->save,
           "what to write: labels (with scores if the method gives them), scores (of the objects; their mean foreground "
-          "probability if the method gives none), instances (a mask for each object, of " +
-              methods_that([](Method& m) { return m.may_share_pixels(); }) +
-              ", whose objects may share pixels), zarr (labels as OME-Zarr), overlay, outlines, rois (ImageJ), geojson "
-              "(QuPath), csv (measurements), table (those of all images in one file), npy (Cellpose), probability "
-              "(of " +
-              methods_that([](Method& m) { return !m.foreground_logit().empty(); }) +
-              "), flow (the vector field as a picture), and maps of the network such as field and logit")
+          "probability if the method gives none), instances (a mask for each object, of methods whose objects may "
+          "share "
+          "pixels), zarr (labels as OME-Zarr), overlay, outlines, rois (ImageJ), geojson (QuPath), csv (measurements), "
+          "table (those of all images in one file), npy (Cellpose), probability (of methods that compute it), flow "
+          "(the "
+          "vector field as a picture), and maps of the network such as field and logit")
       .list()
       .shown();
   o->segmentation.add_to(command);

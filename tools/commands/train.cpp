@@ -296,8 +296,8 @@ void add_train(Command& program) {
       .excludes(val);
   command
       .add("--ignore-label", o->data.ignore_label,
-           "value of pixels in label images that are neither object nor background and are left out of the losses (" +
-               methods_that([](Method& m) { return m.ignore_negative_labels(); }) + ")")
+           "value of pixels in label images that are neither object nor background and are left out of the losses, if "
+           "the method can do this")
       .within(1, 2147483647);
   const Option epochs =
       command.add("--epochs", o->epochs, "total number of epochs; default: the method's").within(1, max_count);
