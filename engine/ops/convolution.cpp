@@ -61,6 +61,16 @@ void Convolution::forward(const Tensor& x, const Tensor& weight, int first, cons
   });
 }
 
+bool Convolution::forward_upsampled(const Tensor& low, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                    const kernels::ConvEpilogue& end, const Tensor& out) const {
+  const Layout layout = out.layout();
+  if (library_ != Library::onednn || out.dtype() != DType::f32 || low.layout() != layout || x.layout() != layout)
+    return false;
+  return kernels::conv_cpu_upsampled(
+      exec_, low.features<const float>(), x.features<const float>(), {weight.view<const float, 4>(), 0, geometry_},
+      bias ? bias.view<const float, 1>() : View<const float, 1>(), end, out.features<float>());
+}
+
 void Convolution::backward_weight(const Tensor& x, const Tensor& d_out, const Tensor& d_weight, int first) const {
   if (reads_plain_x_ && first_layer_backward_weight(x, d_out, d_weight, first)) return;
   const Tensor from = to_layout(exec_, x, x_layout_), d_from = to_layout(exec_, d_out, out_layout_);

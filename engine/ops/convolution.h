@@ -22,6 +22,9 @@ class Convolution {
   /// `bias` may be empty.
   void forward(const Tensor& x, const Tensor& weight, int first, const Tensor& bias, const kernels::ConvEpilogue&,
                const Tensor& out) const;
+  /// The convolution of [up(low), x] at once, where up repeats each pixel 2x2; false if this is not supported.
+  bool forward_upsampled(const Tensor& low, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                         const kernels::ConvEpilogue&, const Tensor& out) const;
   /// backward_weight adds to d_weight; backward_data overwrites d_x.
   void backward_weight(const Tensor& x, const Tensor& d_out, const Tensor& d_weight, int first) const;
   void backward_data(const Tensor& weight, int first, const Tensor& d_out, const Tensor& d_x) const;

@@ -53,11 +53,10 @@ class Undilated {
   bool along_rows_, applies_;
 };
 
-/// Whether our own Winograd kernel should compute a convolution between the maps x and out.
+/// Whether our Winograd kernel should compute a convolution between the maps x and out.
 template <class X, class Out, class W>
 bool takes_winograd(const X& x, const ConvWeight<W>& weight, const Out& out) {
-  const bool onednn_is_as_fast = onednn_has_winograd(x.block, x.c) && weight.geometry == ConvGeometry::same(3, 3);
-  return winograd_applies(weight.geometry, x.block, out.block, x.c, out.c) && !onednn_is_as_fast;
+  return winograd_applies(weight.geometry, x.block, out.block, x.c, out.c);
 }
 
 /// Maps x and a weight whose padding lanes count as input channels; their weights are 0.
@@ -124,6 +123,16 @@ template void conv_cpu<float>(const Exec&, FeatureView<const float>, ConvWeight<
                               const ConvEpilogue&, FeatureView<float>);
 template void conv_cpu<bfloat16>(const Exec&, FeatureView<const bfloat16>, ConvWeight<const float>,
                                  View<const float, 1>, const ConvEpilogue&, FeatureView<bfloat16>);
+
+bool conv_cpu_upsampled(const Exec& exec, FeatureView<const float> low, FeatureView<const float> x,
+                        ConvWeight<const float> weight, View<const float, 1> bias, const ConvEpilogue& epilogue,
+                        FeatureView<float> out) {
+  if (weight.geometry != ConvGeometry::same(3, 3) || low.block != x.block || low.c % low.block != 0 ||
+      !winograd_applies(weight.geometry, x.block, out.block, low.c + x.c, out.c))
+    return false;
+  conv_winograd_upsampled(exec, low, x, weight, bias, epilogue, out);
+  return true;
+}
 
 void conv_cpu_backward_data(const Exec& exec, ConvWeight<const float> weight, FeatureView<const float> d_out,
                             FeatureView<float> d_x) {

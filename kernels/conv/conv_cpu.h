@@ -14,6 +14,11 @@ namespace basin::kernels {
 template <class T>
 void conv_cpu(const Exec&, FeatureView<const T> x, ConvWeight<const float> weight, View<const float, 1> bias,
               const ConvEpilogue&, FeatureView<T> out);
+/// The convolution of [up(low), x] as in conv_winograd_upsampled(), if that is supported and faster than convolving the
+/// parts one by one; otherwise does nothing and returns false.
+bool conv_cpu_upsampled(const Exec&, FeatureView<const float> low, FeatureView<const float> x,
+                        ConvWeight<const float> weight, View<const float, 1> bias, const ConvEpilogue&,
+                        FeatureView<float> out);
 /// Overwrites d_x.
 void conv_cpu_backward_data(const Exec&, ConvWeight<const float> weight, FeatureView<const float> d_out,
                             FeatureView<float> d_x);

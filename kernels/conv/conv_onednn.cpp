@@ -55,10 +55,6 @@ void guarded(const F& work) {
 
 int onednn_block() { return isa() == Isa::avx512 ? 16 : 8; }
 
-bool onednn_has_winograd(int block, int in_channels) {
-  return DNNL_VERSION_MAJOR < 3 && block == 16 && in_channels > 16;
-}
-
 std::string onednn_version() {
   const dnnl_version_t* v = dnnl_version();
   return "oneDNN " + std::to_string(v->major) + '.' + std::to_string(v->minor) + '.' + std::to_string(v->patch);

@@ -16,9 +16,6 @@ namespace basin::kernels {
 
 /// The block size that suits the instruction set best: 16 with AVX-512, otherwise 8.
 int onednn_block();
-/// Whether oneDNN has a fast form of Winograd's algorithm for maps with this block and so many input channels: 2.x, with
-/// AVX-512. With 16 channels its form takes several times as long as direct convolution or our own kernel.
-bool onednn_has_winograd(int block, int in_channels);
 /// "oneDNN 2.6.3".
 std::string onednn_version();
 

@@ -31,6 +31,7 @@ memory::format_tag tag_of(int block, int channels, const OneDnnProblem& k) {
 }
 
 constexpr auto f32 = memory::data_type::f32;
+constexpr auto direct = algorithm::convolution_direct;
 
 /// The memory descriptors shared by the three passes of one convolution. Slices become the depth of a 3-D convolution
 /// whose kernel has a depth of one.
@@ -69,47 +70,39 @@ using BackwardData = dnnl::convolution_backward_data::primitive_desc;
 using BackwardWeight = dnnl::convolution_backward_weights::primitive_desc;
 
 #if DNNL_VERSION_MAJOR >= 3
-Forward describe(const Descriptions& d, prop_kind kind, algorithm a, bool bias, const dnnl::primitive_attr& attr) {
+Forward describe(const Descriptions& d, prop_kind kind, bool bias, const dnnl::primitive_attr& attr) {
   const dnnl::engine& e = onednn_engine();
   if (bias)
-    return Forward(e, kind, a, d.x, d.any_weight, d.bias, d.out, d.strides, d.dilates, d.before, d.after, attr, true);
-  return Forward(e, kind, a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after, attr, true);
+    return Forward(e, kind, direct, d.x, d.any_weight, d.bias, d.out, d.strides, d.dilates, d.before, d.after, attr,
+                   true);
+  return Forward(e, kind, direct, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after, attr, true);
 }
-BackwardData describe_data(const Descriptions& d, algorithm a, const Forward& hint, const dnnl::primitive_attr& attr) {
-  return BackwardData(onednn_engine(), a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after, hint, attr,
-                      true);
+BackwardData describe_data(const Descriptions& d, const Forward& hint, const dnnl::primitive_attr& attr) {
+  return BackwardData(onednn_engine(), direct, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after, hint,
+                      attr, true);
 }
-BackwardWeight describe_weight(const Descriptions& d, algorithm a, const Forward& hint,
-                               const dnnl::primitive_attr& attr) {
-  return BackwardWeight(onednn_engine(), a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after, hint,
-                        attr, true);
+BackwardWeight describe_weight(const Descriptions& d, const Forward& hint, const dnnl::primitive_attr& attr) {
+  return BackwardWeight(onednn_engine(), direct, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after,
+                        hint, attr, true);
 }
 #else
-Forward describe(const Descriptions& d, prop_kind kind, algorithm a, bool bias, const dnnl::primitive_attr& attr) {
+Forward describe(const Descriptions& d, prop_kind kind, bool bias, const dnnl::primitive_attr& attr) {
   using Desc = dnnl::convolution_forward::desc;
-  const Desc desc = bias ? Desc(kind, a, d.x, d.any_weight, d.bias, d.out, d.strides, d.dilates, d.before, d.after)
-                         : Desc(kind, a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after);
+  const Desc desc = bias ? Desc(kind, direct, d.x, d.any_weight, d.bias, d.out, d.strides, d.dilates, d.before, d.after)
+                         : Desc(kind, direct, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before, d.after);
   return Forward(desc, attr, onednn_engine(), true);
 }
-BackwardData describe_data(const Descriptions& d, algorithm a, const Forward& hint, const dnnl::primitive_attr& attr) {
-  const dnnl::convolution_backward_data::desc desc(a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before,
+BackwardData describe_data(const Descriptions& d, const Forward& hint, const dnnl::primitive_attr& attr) {
+  const dnnl::convolution_backward_data::desc desc(direct, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before,
                                                    d.after);
   return BackwardData(desc, attr, onednn_engine(), hint, true);
 }
-BackwardWeight describe_weight(const Descriptions& d, algorithm a, const Forward& hint,
-                               const dnnl::primitive_attr& attr) {
-  const dnnl::convolution_backward_weights::desc desc(a, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before,
+BackwardWeight describe_weight(const Descriptions& d, const Forward& hint, const dnnl::primitive_attr& attr) {
+  const dnnl::convolution_backward_weights::desc desc(direct, d.x, d.any_weight, d.out, d.strides, d.dilates, d.before,
                                                       d.after);
   return BackwardWeight(desc, attr, onednn_engine(), hint, true);
 }
 #endif
-
-/// Winograd F(4x4, 3x3) if the library supports it (oneDNN 2.x with AVX-512): half the time of direct convolution with
-/// no larger error, but `convolution_auto` does not choose it.
-bool takes_winograd(const OneDnnProblem& k) {
-  return onednn_has_winograd(k.in_block, k.in) && !k.bf16 && k.slices == 1 && k.geometry == ConvGeometry::same(3, 3) &&
-         k.out_block == 16 && k.out >= 16;
-}
 
 /// Throws std::bad_alloc where memory runs out: the library crashes if it cannot allocate the code that it generates.
 void check_spare_memory() {
@@ -140,11 +133,7 @@ const dnnl::engine& onednn_engine() {
 }
 
 OneDnnPlan::OneDnnPlan(const OneDnnProblem& key) : prepared_(key.prepared) {
-  for (const algorithm a : {algorithm::convolution_winograd, algorithm::convolution_direct}) {
-    if (a == algorithm::convolution_winograd && !takes_winograd(key)) continue;
-    if (make(key, a)) return;
-  }
-  refuse("oneDNN has no convolution for ", key.in, " to ", key.out, " channels, ", key.geometry);
+  if (!make(key)) refuse("oneDNN has no convolution for ", key.in, " to ", key.out, " channels, ", key.geometry);
 }
 
 void OneDnnPlan::execute(const Exec& exec, dnnl::stream& stream, const void* x, const void* weight, const void* bias,
@@ -175,7 +164,7 @@ void OneDnnPlan::execute(const Exec& exec, dnnl::stream& stream, const void* x, 
   stream.wait();
 }
 
-bool OneDnnPlan::make(const OneDnnProblem& key, algorithm a) {
+bool OneDnnPlan::make(const OneDnnProblem& key) {
   check_spare_memory();
   const Descriptions d(key);
   dnnl::primitive_attr attr;
@@ -202,7 +191,7 @@ bool OneDnnPlan::make(const OneDnnProblem& key, algorithm a) {
     dnnl::reorder::primitive_desc reorder;
     for (const prop_kind kind : {prop_kind::forward_inference, prop_kind::forward_training}) {
       if (kind == prop_kind::forward_inference && !key.prepared) continue;
-      pd = describe(d, kind, a, key.bias, attr);
+      pd = describe(d, kind, key.bias, attr);
       if (!pd) return false;
       reorder = dnnl::reorder::primitive_desc(e, d.weight, e, pd.weights_desc(), {}, true);
       if (reorder) break;
@@ -215,10 +204,10 @@ bool OneDnnPlan::make(const OneDnnProblem& key, algorithm a) {
     if (key.bias) arguments_[DNNL_ARG_BIAS] = bias_ = memory(d.bias, e, nullptr);
     return true;
   }
-  const Forward hint = describe(d, prop_kind::forward_training, a, false, attr);
+  const Forward hint = describe(d, prop_kind::forward_training, false, attr);
   if (!hint) return false;
   if (key.pass == ConvPass::backward_data) {
-    const BackwardData pd = describe_data(d, a, hint, attr);
+    const BackwardData pd = describe_data(d, hint, attr);
     if (!pd) return false;
     const memory::desc packed = keep(pd, pd.weights_desc(), DNNL_ARG_WEIGHTS);
     before_ = dnnl::reorder(dnnl::reorder::primitive_desc(e, d.weight, e, packed));
@@ -226,7 +215,7 @@ bool OneDnnPlan::make(const OneDnnProblem& key, algorithm a) {
     arguments_[DNNL_ARG_DIFF_SRC] = x_, arguments_[DNNL_ARG_DIFF_DST] = out_;
     return true;
   }
-  const BackwardWeight pd = describe_weight(d, a, hint, attr);
+  const BackwardWeight pd = describe_weight(d, hint, attr);
   if (!pd) return false;
   const memory::desc packed = keep(pd, pd.diff_weights_desc(), DNNL_ARG_DIFF_WEIGHTS);
   dnnl::primitive_attr sum;

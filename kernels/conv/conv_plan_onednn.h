@@ -38,7 +38,7 @@ class OneDnnPlan {
   void execute(const Exec&, dnnl::stream&, const void* x, const void* weight, const void* bias, const void* out);
 
  private:
-  bool make(const OneDnnProblem&, dnnl::algorithm);
+  bool make(const OneDnnProblem&);
 
   bool prepared_;
   std::optional<dnnl::primitive> primitive_;

@@ -59,7 +59,7 @@ struct Division {
   Division(const Tiles& tiles, int in_lanes, int out_lanes, int groups, int rows) {
     const int threads = omp_get_max_threads();
     // Each block of tiles reads all transformed weights, so that with more weights it should have more tiles.
-    const int least = Tiles::frequencies == reach ? 48 : tiles.parts() == 1 ? 24 : 96;
+    const int least = tiles.parts() == 1 ? 48 : 96;
     const int fit = std::clamp(tiles_that_fit(Tiles::frequencies, in_lanes + out_lanes), least, 2 * least);
     blocks = int((tiles.count() + fit - 1) / fit);
     if (blocks > threads) blocks = rounded_up(blocks, threads);
@@ -69,11 +69,23 @@ struct Division {
   }
 };
 
+/// What a convolution reads: maps, which may be preceded by the channels of maps of half the size with each pixel
+/// repeated 2x2.
+struct Inputs {
+  FeatureView<const float> maps;
+  FeatureView<const float> low = {};  // without data if there are none
+
+  int channels() const { return low.c + maps.c; }
+  int low_groups() const { return low.data ? low.groups() : 0; }
+  int groups() const { return low_groups() + maps.groups(); }
+};
+
 /// Computes the output of one block of tiles for one slab of the groups of output channels.
 template <class Tiles, int Block, int Rows>
 struct Forward {
   static constexpr int frequencies = Tiles::frequencies;
-  FeatureView<const float> x;
+  static constexpr bool has_low = std::is_same_v<Tiles, SquareTiles>;
+  Inputs x;
   FeatureView<float> out;
   Tiles tiles;
   Division division;
@@ -95,7 +107,10 @@ struct Forward {
     const int first = groups * slab / division.slabs, last = groups * (slab + 1) / division.slabs;
     for (int part = 0; part < tiles.parts(); ++part) {
       const auto transform = [&](const typename Tiles::Place& place, int group, float* to, int64_t stride) {
-        tiles.template transform_inputs<Block>(x, part, place, group, to, stride);
+        if constexpr (has_low)
+          if (group < x.low_groups())
+            return tiles.template transform_repeated_inputs<Block>(x.low, place, group, to, stride);
+        tiles.template transform_inputs<Block>(x.maps, part, place, group - x.low_groups(), to, stride);
       };
       transform_tiles<Block>(tiles, transform, x.groups(), begin, end, input_stride(), inputs);
       for (int f = 0; f < frequencies; ++f)
@@ -111,19 +126,24 @@ struct Forward {
   /// The products of one frequency for groups [first, last) of the outputs, added to those of earlier parts.
   void multiply_groups(int part, int f, int count, int first, int last, float* inputs, float* products) const {
     const int rows = rounded_up(count, Rows);
+    // The transforms of repeated pixels need not be multiplied where they vanish.
+    int skipped = 0;
+    if constexpr (has_low)
+      if (Tiles::vanishes_if_repeated(f)) skipped = x.low_groups() * Block;
+    const int depth = in_lanes() - skipped;
     const int64_t weight_stride = padded(int64_t(in_lanes()) * out.groups() * Block);
     const int64_t b_column = int64_t(in_lanes()) * Block, c_column = int64_t(division.at_once) * Block;
     float* const a = inputs + f * input_stride();
     std::fill(a + int64_t(count) * in_lanes(), a + int64_t(rows) * in_lanes(), 0.f);  // rows without a tile
     for (int g = first; g < last; g += 2) {
-      const float* const b = weight + (part * frequencies + f) * weight_stride + g * b_column;
+      const float* const b = weight + (part * frequencies + f) * weight_stride + g * b_column + skipped * Block;
       float* const c = products + f * product_stride() + g * c_column;
       for (int r = 0; r < rows; r += Rows)
         if (g + 1 < last)
-          multiply<Block, Rows, 2>(a + r * in_lanes(), in_lanes(), 1, b, Block, b_column, in_lanes(), part > 0,
+          multiply<Block, Rows, 2>(a + r * in_lanes() + skipped, in_lanes(), 1, b, Block, b_column, depth, part > 0,
                                    c + r * Block, Block, c_column);
         else
-          multiply<Block, Rows, 1>(a + r * in_lanes(), in_lanes(), 1, b, Block, b_column, in_lanes(), part > 0,
+          multiply<Block, Rows, 1>(a + r * in_lanes() + skipped, in_lanes(), 1, b, Block, b_column, depth, part > 0,
                                    c + r * Block, Block, c_column);
     }
   }
@@ -143,12 +163,12 @@ struct Forward {
 };
 
 template <class Tiles, int Block>
-void run_forward(const Exec& exec, FeatureView<const float> x, ConvWeight<const float> weight, bool flipped,
+void run_forward(const Exec& exec, const Inputs& x, ConvWeight<const float> weight, bool flipped,
                  View<const float, 1> bias, const ConvEpilogue& epilogue, FeatureView<float> out) {
   constexpr int rows = Block == 8 ? 6 : 12;  // with two columns, as many sums as registers can hold
   const int in_lanes = x.groups() * Block, out_lanes = out.groups() * Block;
   const Tiles tiles(out, weight.geometry);
-  TransformWeight<Tiles, Block> transform{weight, tiles, flipped, in_lanes, out_lanes, x.c, out.c, nullptr};
+  TransformWeight<Tiles, Block> transform{weight, tiles, flipped, in_lanes, out_lanes, x.channels(), out.c, nullptr};
   const int64_t size = tiles.parts() * Tiles::frequencies * transform.stride();
   const float* const first = &weight.whole(0, weight.first, 0, 0);
   const bool keep = !flipped && exec.prepared && exec.prepared->contain(first);
@@ -159,7 +179,7 @@ void run_forward(const Exec& exec, FeatureView<const float> x, ConvWeight<const 
   };
   if (keep) {
     const ConvGeometry& g = weight.geometry;
-    const std::vector<int64_t> form{winograd_form, Block, g.kernel_h, g.kernel_w, x.c, out.c};
+    const std::vector<int64_t> form{winograd_form, Block, g.kernel_h, g.kernel_w, x.channels(), out.c};
     transform.to =
         reinterpret_cast<float*>(exec.prepared->get(first, form, size_t(size) * sizeof(float), transform_to));
   } else {
@@ -173,10 +193,10 @@ void run_forward(const Exec& exec, FeatureView<const float> x, ConvWeight<const 
 }
 
 /// The forward pass, or with `flipped` that of the gradient of the input.
-void run(const Exec& exec, FeatureView<const float> x, ConvWeight<const float> weight, bool flipped,
-         View<const float, 1> bias, const ConvEpilogue& epilogue, FeatureView<float> out) {
+void run(const Exec& exec, const Inputs& x, ConvWeight<const float> weight, bool flipped, View<const float, 1> bias,
+         const ConvEpilogue& epilogue, FeatureView<float> out) {
   with_winograd_tiles(weight.geometry, [&]<class Tiles>() {
-    if (x.block == 8) return run_forward<Tiles, 8>(exec, x, weight, flipped, bias, epilogue, out);
+    if (out.block == 8) return run_forward<Tiles, 8>(exec, x, weight, flipped, bias, epilogue, out);
     run_forward<Tiles, 16>(exec, x, weight, flipped, bias, epilogue, out);
   });
 }
@@ -199,13 +219,25 @@ bool winograd_applies(const ConvGeometry& geometry, int in_block, int out_block,
 void conv_winograd(const Exec& exec, FeatureView<const float> x, ConvWeight<const float> weight,
                    View<const float, 1> bias, const ConvEpilogue& epilogue, FeatureView<float> out) {
   check_convolution(x, weight, out);
-  run(exec, x, weight, false, bias, epilogue, out);
+  run(exec, {x}, weight, false, bias, epilogue, out);
+}
+
+void conv_winograd_upsampled(const Exec& exec, FeatureView<const float> low, FeatureView<const float> x,
+                             ConvWeight<const float> weight, View<const float, 1> bias, const ConvEpilogue& epilogue,
+                             FeatureView<float> out) {
+  BASIN_CHECK(low.n == x.n && 2 * low.h == x.h && 2 * low.w == x.w && low.block == x.block && low.c % low.block == 0 &&
+                  weight.geometry == ConvGeometry::same(taps, taps),
+              "low ", low, ", x ", x, ", ", weight.geometry);
+  ConvWeight<const float> of_x = weight;
+  of_x.first += low.c;
+  check_convolution(x, of_x, out);
+  run(exec, {x, low}, weight, false, bias, epilogue, out);
 }
 
 void conv_winograd_backward_data(const Exec& exec, ConvWeight<const float> weight, FeatureView<const float> d_out,
                                  FeatureView<float> d_x) {
   check_convolution(d_x, weight, d_out);
-  run(exec, d_out, weight, true, {}, {}, d_x);
+  run(exec, {d_out}, weight, true, {}, {}, d_x);
 }
 
 }  // namespace basin::kernels

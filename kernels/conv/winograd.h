@@ -19,6 +19,12 @@ bool winograd_applies(const ConvGeometry&, int in_block, int out_block, int in_c
 /// As conv_plain(), conv_plain_backward_data() and conv_plain_backward_weight(), where winograd_applies().
 void conv_winograd(const Exec&, FeatureView<const float> x, ConvWeight<const float> weight, View<const float, 1> bias,
                    const ConvEpilogue&, FeatureView<float> out);
+/// The convolution of the concatenation [up(low), x] with a 3x3 kernel, where up repeats each pixel 2x2. The number of
+/// channels of `low` must be a multiple of the block. Nothing is concatenated or repeated in memory, and 11 of 36
+/// products are left out for the channels of `low`, because they are 0.
+void conv_winograd_upsampled(const Exec&, FeatureView<const float> low, FeatureView<const float> x,
+                             ConvWeight<const float> weight, View<const float, 1> bias, const ConvEpilogue&,
+                             FeatureView<float> out);
 void conv_winograd_backward_data(const Exec&, ConvWeight<const float> weight, FeatureView<const float> d_out,
                                  FeatureView<float> d_x);
 void conv_winograd_backward_weight(const Exec&, FeatureView<const float> x, FeatureView<const float> d_out,

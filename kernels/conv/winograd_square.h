@@ -57,6 +57,16 @@ class SquareTiles {
     transform_pixels<Block>(transform_input<Lanes<Block>>, maps, p.image, group, p.y + tap_y(part) - size_ / 2,
                             p.x + tap_x(part) - size_ / 2, to, stride);
   }
+  /// The same for a 3x3 kernel and inputs that are `low` with each pixel repeated 2x2. 0 where
+  /// vanishes_if_repeated().
+  template <int Block>
+  void transform_repeated_inputs(const FeatureView<const float>& low, const Place& p, int group, float* to,
+                                 int64_t stride) const {
+    transform_pixels<Block>(transform_repeated_input<Lanes<Block>>, low, p.image, group, p.y / 2 - 1, p.x / 2 - 1, to,
+                            stride);
+  }
+  /// Whether the transform of repeated pixels is 0 at a frequency, see transform_repeated_input().
+  static constexpr bool vanishes_if_repeated(int frequency) { return frequency / reach == 2 || frequency % reach == 2; }
   /// The transform of the 4x4 gradients of the outputs of a tile.
   template <int Block>
   void transform_gradients(const FeatureView<const float>& maps, const Place& p, int group, float* to,

@@ -25,6 +25,17 @@ void transform_input(const V (&d)[6], V (&o)[6]) {
   o[4] = e - f;
   o[5] = 4 * d[1] - 5 * d[3] + d[5];
 }
+/// B^T d for d = (p[0], p[1], p[1], p[2], p[2], p[3]): inputs that lie in four pixels, each repeated. o[2] is always 0.
+template <class V>
+void transform_repeated_input(const V (&p)[4], V (&o)[6]) {
+  const V step = p[2] - p[1];
+  o[0] = 4 * p[0] - 5 * p[1] + p[2];
+  o[1] = 2 * (p[2] - 4 * p[1]);
+  o[2] = V{};
+  o[3] = 3 * step;
+  o[4] = -step;
+  o[5] = 4 * p[1] - 5 * p[2] + p[3];
+}
 /// A^T m
 template <class V>
 void transform_output(const V (&m)[6], V (&y)[4]) {

@@ -40,7 +40,7 @@ struct Layer {
   }
 };
 
-// One by oneDNN alone, one by its own Winograd where it has one, and three by ours: square and along one axis.
+// Two by oneDNN, and four by our Winograd kernels: square and along one axis.
 const ConvGeometry geometries[] = {ConvGeometry::square(3, 2, 1), ConvGeometry::same(3, 3),
                                    ConvGeometry::same(1, 1),      ConvGeometry::same(7, 7),
                                    ConvGeometry::same(1, 3),      ConvGeometry::same(3, 1, 2)};

@@ -127,6 +127,50 @@ TEST_CASE("winograd: the three passes match the plain ones in double") {
     }
 }
 
+TEST_CASE("winograd: a convolution of up-sampled and other maps matches that of their concatenation in double") {
+  struct UpsampledCase {
+    int n, low, skip, out, h, w;  // h and w of `low`
+  };
+  for (const UpsampledCase& c : {UpsampledCase{1, 16, 16, 16, 4, 4},
+                                 {2, 32, 20, 24, 5, 9},
+                                 {1, 48, 16, 40, 1, 1},
+                                 {1, 16, 3, 12, 7, 2},
+                                 {3, 64, 32, 32, 6, 17}})
+    for (const int block : {8, 16}) {
+      CAPTURE(c.low);
+      CAPTURE(c.h);
+      CAPTURE(block);
+      const Problem low({c.n, c.low, c.out, c.h, c.w, 0}, block);
+      const Problem whole({c.n, c.low + c.skip, c.out, 2 * c.h, 2 * c.w, 0}, block);
+      const std::vector<float> all = whole.plain_layout(whole.x_blocked), few = low.plain_layout(low.x_blocked);
+      std::vector<float> joined = all, skip;
+      const size_t plane = size_t(4) * c.h * c.w, channels = size_t(c.low + c.skip);
+      for (size_t i = 0; i < all.size(); ++i) {
+        const size_t image = i / plane / channels, channel = i / plane % channels;
+        const size_t y = i % plane / (2 * c.w), x = i % (2 * c.w);
+        if (channel < size_t(c.low))
+          joined[i] = few[(image * c.low + channel) * (plane / 4) + y / 2 * c.w + x / 2];
+        else
+          skip.push_back(all[i]);
+      }
+      const Tensor x = Tensor::from(whole.cpu, whole.x.shape(), std::vector<double>(joined.begin(), joined.end()));
+      const Tensor skip_blocked =
+          to_layout(whole.cpu, Tensor::from(whole.cpu, {c.n, c.skip, 2 * c.h, 2 * c.w}, skip), whole.layout);
+      for (const bool add : {false, true}) {
+        const Tensor got = Tensor::empty(whole.cpu, whole.out_blocked.shape(), DType::f32, whole.layout);
+        got.copy_from(whole.cpu, whole.out_blocked);
+        const Tensor want = Tensor::from(whole.cpu, whole.out.shape(), whole.out.to_host<double>(whole.cpu));
+        kernels::conv_winograd_upsampled(
+            whole.cpu, low.x_blocked.features<const float>(), skip_blocked.features<const float>(), whole.w32(),
+            whole.bias_f32.view<const float, 1>(), {.add = add, .relu = true}, got.features<float>());
+        kernels::conv_plain<double>(whole.cpu, x.features<const double>(), whole.w64(),
+                                    whole.bias.view<const double, 1>(), {.add = add, .relu = true},
+                                    want.features<double>());
+        check_near({whole.plain_layout(got), want.to_host<double>(whole.cpu)});
+      }
+    }
+}
+
 TEST_CASE("winograd: padding lanes stay 0") {
   const Problem p({1, 20, 12, 6, 5, 0}, 8);
   const Tensor out = Tensor::empty(p.cpu, p.out_blocked.shape(), DType::f32, p.layout);
