@@ -52,8 +52,22 @@ std::vector<Pair> find_pairs(const std::filesystem::path&, std::vector<std::stri
 /// find_pairs). Images without labels in a folder of files are not an error. Otherwise throws like find_pairs.
 std::map<std::string, Pair> find_labels(const std::filesystem::path&);
 /// The label images `<stem>_masks.*` and stacks of masks `<stem>_instances.*` in a folder and in those below it, by
-/// their paths from the folder without the end of the name: plate1/x. Links to folders are not followed.
+/// their paths from the folder without the end of the name: plate1/x. A folder to which several links lead is searched
+/// once.
 std::map<std::string, Pair> find_labels_below(const std::filesystem::path& folder);
+
+/// The labels of a source by name.
+struct FoundLabels {
+  std::map<std::string, Pair> labels;
+  bool below = false;  // they are in folders below the source, as `segment --recursive` writes them
+};
+/// Like find_labels_below if the source is a folder that is no data set and contains no labels itself, or results of
+/// `segment --recursive`, as its run.json says, and if it or folders below it contain labels. Otherwise like
+/// find_labels.
+FoundLabels find_labels_in_or_below(const std::filesystem::path&);
+/// True labels under the names of predictions: by stem like find_labels or, if the predictions are below their folder,
+/// by the paths of their images from `truth`, whose labels may be in any layout, or below it too.
+std::map<std::string, Pair> find_labels_like(const FoundLabels& predictions, const std::filesystem::path& truth);
 
 /// The path of a pair's labels: the label image, or the folder of binary masks.
 std::filesystem::path labels_path(const Pair&);
@@ -139,6 +153,9 @@ struct TrainingLabels {
 };
 /// Like read_pair_labels, but also with up to `layers` layers.
 TrainingLabels read_training_labels(const Pair&, int height, int width, int layers);
+/// The same at the size of the labels, or of the image if there are none. A stack in which no plane is chosen has the
+/// mask of one object in each image.
+TrainingLabels read_training_labels(const Pair&, int layers);
 
 /// The true objects of an image: without overlap, or as planes that may share pixels.
 using Objects = std::variant<Labels, Planes>;

@@ -1,11 +1,10 @@
-#include "data/dataset/pair_list.h"
-
 #include <cctype>
 #include <map>
 #include <set>
 #include <utility>
 
 #include "data/arrays/zarr.h"
+#include "data/dataset/pairing.h"
 #include "data/files/csv.h"
 #include "kernels/runtime/platform.h"
 

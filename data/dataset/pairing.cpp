@@ -1,3 +1,5 @@
+#include "data/dataset/pairing.h"
+
 #include <algorithm>
 #include <cctype>
 #include <map>
@@ -7,7 +9,6 @@
 
 #include "data/arrays/zarr.h"
 #include "data/dataset/dataset.h"
-#include "data/dataset/pair_list.h"
 #include "data/files/foreign.h"
 #include "engine/files.h"
 #include "kernels/runtime/platform.h"
@@ -35,27 +36,6 @@ bool is_derived(const fs::path& path) {
   constexpr std::string_view ends[] = {instances_end, "_overlay", "_outlines", "_probability", "_flow", "_flows"};
   return std::any_of(std::begin(ends), std::end(ends), [&](std::string_view end) { return ends_with(s, end); });
 }
-bool is_masks(const fs::path& path) { return ends_with(bare_name(path), "_masks"); }
-
-/// Also for a Zarr store, and for a broken link, which is reported when it is read.
-bool is_file(const fs::path& path) { return !is_folder(path); }
-
-/// The entries of a folder, sorted by name, without hidden ones: macOS writes a file ._NAME beside NAME on foreign
-/// disks.
-std::vector<fs::path> entries_of(const fs::path& folder) {
-  std::error_code error;
-  std::vector<fs::path> entries;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-    if (!it->path().filename().string().starts_with('.')) entries.push_back(it->path());
-  if (error) refuse(folder.string(), ": cannot be read (", error.message(), ")");
-  std::sort(entries.begin(), entries.end());
-  return entries;
-}
-
-bool is_picture(const fs::path& path) {
-  return is_file(path) && is_image_file(path) && !is_masks(path) && !is_derived(path);
-}
-
 /// The first picture directly in a folder; empty if there is none.
 fs::path first_picture(const fs::path& folder) {
   for (const fs::path& entry : entries_of(folder))
@@ -67,29 +47,6 @@ fs::path first_picture(const fs::path& folder) {
 void refuse_unread_labels(const fs::path& file) {
   if (raster::has_foreign_extension(file) || is_image_file(file))
     refuse(file.string(), ": labels in this format are not supported; save them as PNG, TIFF, BMP, .npy or OME-Zarr");
-}
-
-void note(std::vector<std::string>* notes, const std::string& text) {
-  if (notes) notes->push_back(text);
-}
-
-/// Notes images in unsupported formats, unless a supported one has the same stem, and unless `searches_subfolders`
-/// folders of images that are not searched.
-void note_left_out(const fs::path& folder, std::vector<std::string>* notes, bool searches_subfolders = false) {
-  if (!notes) return;
-  const std::vector<fs::path> entries = entries_of(folder);
-  std::set<std::string> stems;
-  for (const fs::path& entry : entries)
-    if (is_picture(entry)) stems.insert(stem_of(entry));
-  for (const fs::path& entry : entries) {
-    if (raster::has_foreign_extension(entry)) {
-      if (!is_file(entry) || !stems.contains(stem_of(entry)))
-        note(notes, "left out " + entry.string() + ", because its format is not supported");
-    } else if (!is_file(entry) && !searches_subfolders && !fs::exists(entry / "run.json") &&
-               !first_picture(entry).empty()) {
-      note(notes, "left out the images in " + entry.string() + ": subfolders are not searched");
-    }
-  }
 }
 
 using ByStem = std::map<std::string, fs::path>;
@@ -149,32 +106,6 @@ std::vector<Pair> pair_flat(const fs::path& folder, std::vector<Unpaired>* unpai
     }
   }
   return join(images, masks, unpaired);
-}
-
-/// The label images of one folder, with or without images beside them.
-std::map<std::string, Pair> labels_of_folder(const fs::path& folder) {
-  std::vector<fs::path> files, others, instances;
-  for (const fs::path& file : entries_of(folder)) {
-    if (is_file(file) && is_instances(file) && has_label_extension(file)) instances.push_back(file);
-    if (!is_file(file) || is_derived(file)) continue;
-    (has_label_extension(file) ? files : others).push_back(file);
-  }
-  const auto all_with_suffix = [](const std::vector<fs::path>& some) {
-    return std::any_of(some.begin(), some.end(), is_masks);
-  };
-  const bool suffixed = all_with_suffix(files) || all_with_suffix(others) || !instances.empty();
-  ByStem by_stem;
-  for (const fs::path& file : files) {
-    if (!suffixed || is_masks(file)) insert_labels(by_stem, file);
-  }
-  for (const fs::path& file : others)
-    if ((!suffixed || is_masks(file)) && !by_stem.contains(labels_stem(file))) refuse_unread_labels(file);
-  for (const fs::path& file : instances)
-    if (!by_stem.contains(result_stem(file))) insert(by_stem, result_stem(file), file);
-  std::map<std::string, Pair> labels;
-  for (const auto& [stem, file] : by_stem)
-    labels[stem] = {stem, {}, {file}, false};
-  return labels;
 }
 
 std::vector<Pair> pair_siblings(const fs::path& folder, std::vector<Unpaired>* unpaired) {
@@ -292,55 +223,67 @@ void check_alone(const fs::path& folder) {
   refuse(folder.string(), ": contains no images");
 }
 
-/// The images of a folder and of the folders below it.
-class Tree {
- public:
-  Tree(const fs::path& root, std::vector<std::string>* left_out) : left_out_(left_out) {
-    search(root, {});
-    if (!label_folders_.empty())
-      note(left_out_, "left out " + and_more(label_folders_) + ", taken for labels because of a folder images beside " +
-                          (label_folders_.size() > 1 ? "them" : "it"));
-  }
-  std::vector<ImageFile> images;
-
- private:
-  /// The stems of its images begin with `prefix`, the path of the folder below the root.
-  void search(const fs::path& folder, const fs::path& prefix) {
-    std::error_code error;
-    const fs::path real = fs::canonical(folder, error);
-    if (error) refuse(folder.string(), ": cannot be read (", error.message(), ")");
-    const auto [before, is_new] = searched_.emplace(real, folder);
-    if (!is_new)
-      return note(left_out_,
-                  "left out " + folder.string() + ", because it is the same folder as " + before->second.string());
-    std::vector<fs::path> links;  // last, so that a link to a folder here is left out, and not the folder
-    for (const fs::path& entry : entries_of(folder)) {
-      if (is_picture(entry))
-        images.push_back({(prefix / stem_of(entry)).string(), entry});
-      else if (is_file(entry) || raster::has_foreign_extension(entry))
-        continue;
-      else if (is_label_folder(entry))
-        label_folders_.push_back(entry);
-      else if (fs::is_symlink(entry))
-        links.push_back(entry);
-      else
-        search(entry, prefix / entry.filename());
-    }
-    for (const fs::path& link : links)
-      links_.emplace_back(link, prefix / link.filename());
-    note_left_out(folder, left_out_, true);
-    if (!prefix.empty()) return;
-    for (size_t k = 0; k < links_.size(); ++k)  // searching one may add more
-      search(fs::path(links_[k].first), fs::path(links_[k].second));
-  }
-
-  std::vector<std::string>* left_out_;
-  std::map<fs::path, fs::path> searched_;  // by their real paths
-  std::vector<fs::path> label_folders_;
-  std::vector<std::pair<fs::path, fs::path>> links_;  // to folders, with their prefixes
-};
-
 }  // namespace
+
+bool is_masks(const fs::path& path) { return ends_with(bare_name(path), "_masks"); }
+
+bool is_file(const fs::path& path) { return !is_folder(path); }
+
+std::vector<fs::path> entries_of(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::path> entries;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+    if (!it->path().filename().string().starts_with('.')) entries.push_back(it->path());
+  if (error) refuse(folder.string(), ": cannot be read (", error.message(), ")");
+  std::sort(entries.begin(), entries.end());
+  return entries;
+}
+
+bool is_picture(const fs::path& path) {
+  return is_file(path) && is_image_file(path) && !is_masks(path) && !is_derived(path);
+}
+
+void note_left_out(const fs::path& folder, std::vector<std::string>* notes, bool searches_subfolders) {
+  if (!notes) return;
+  const std::vector<fs::path> entries = entries_of(folder);
+  std::set<std::string> stems;
+  for (const fs::path& entry : entries)
+    if (is_picture(entry)) stems.insert(stem_of(entry));
+  for (const fs::path& entry : entries) {
+    if (raster::has_foreign_extension(entry)) {
+      if (!is_file(entry) || !stems.contains(stem_of(entry)))
+        notes->push_back("left out " + entry.string() + ", because its format is not supported");
+    } else if (!is_file(entry) && !searches_subfolders && !fs::exists(entry / "run.json") &&
+               !first_picture(entry).empty()) {
+      notes->push_back("left out the images in " + entry.string() + ": subfolders are not searched");
+    }
+  }
+}
+
+std::map<std::string, Pair> labels_of_folder(const fs::path& folder) {
+  std::vector<fs::path> files, others, instances;
+  for (const fs::path& file : entries_of(folder)) {
+    if (is_file(file) && is_instances(file) && has_label_extension(file)) instances.push_back(file);
+    if (!is_file(file) || is_derived(file)) continue;
+    (has_label_extension(file) ? files : others).push_back(file);
+  }
+  const auto all_with_suffix = [](const std::vector<fs::path>& some) {
+    return std::any_of(some.begin(), some.end(), is_masks);
+  };
+  const bool suffixed = all_with_suffix(files) || all_with_suffix(others) || !instances.empty();
+  ByStem by_stem;
+  for (const fs::path& file : files) {
+    if (!suffixed || is_masks(file)) insert_labels(by_stem, file);
+  }
+  for (const fs::path& file : others)
+    if ((!suffixed || is_masks(file)) && !by_stem.contains(labels_stem(file))) refuse_unread_labels(file);
+  for (const fs::path& file : instances)
+    if (!by_stem.contains(result_stem(file))) insert(by_stem, result_stem(file), file);
+  std::map<std::string, Pair> labels;
+  for (const auto& [stem, file] : by_stem)
+    labels[stem] = {stem, {}, {file}, false};
+  return labels;
+}
 
 bool is_instances(const fs::path& path) { return ends_with(bare_name(path), instances_end); }
 
@@ -415,24 +358,6 @@ std::map<std::string, Pair> find_labels(const fs::path& source) {
   return labels;
 }
 
-std::map<std::string, Pair> find_labels_below(const fs::path& folder) {
-  std::map<std::string, Pair> labels;
-  const auto search = [&](const auto& self, const fs::path& at, const fs::path& prefix) -> void {
-    bool has_labels = false;
-    for (const fs::path& entry : entries_of(at)) {
-      if (is_file(entry))
-        has_labels = has_labels || is_masks(entry) || is_instances(entry);
-      else if (!fs::is_symlink(entry))
-        self(self, entry, prefix / entry.filename());
-    }
-    if (!has_labels) return;
-    for (auto& [stem, pair] : labels_of_folder(at))
-      labels[(prefix / stem).string()] = std::move(pair);
-  };
-  search(search, folder, {});
-  return labels;
-}
-
 fs::path labels_path(const Pair& pair) {
   return pair.one_object_each ? pair.image.parent_path().parent_path() / "masks" : pair.masks[0];
 }
@@ -472,13 +397,6 @@ std::vector<ImageFile> find_images(const fs::path& input, std::vector<std::strin
   if (images.empty()) refuse_empty(input);
   note_left_out(input, left_out);
   return images;
-}
-
-std::vector<ImageFile> find_images_below(const fs::path& input, std::vector<std::string>* left_out) {
-  if (!is_folder(input)) return find_images(input, left_out);
-  Tree tree(input, left_out);
-  if (tree.images.empty()) refuse(input.string(), ": contains no images, and neither do the folders below it");
-  return std::move(tree.images);
 }
 
 }  // namespace basin

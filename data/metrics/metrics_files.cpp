@@ -40,46 +40,22 @@ T number(const std::vector<std::string>& row, size_t column, const char* what, c
   return value;
 }
 
-/// The labels of a source. If it is no data set, but folders below it contain labels, these: `are_below` is set.
-std::map<std::string, Pair> labels_in_or_below(const fs::path& source, bool& are_below) {
-  are_below = false;
-  try {
-    return find_labels(source);
-  } catch (const Error&) {
-    std::map<std::string, Pair> labels;
-    if (fs::is_directory(source)) labels = find_labels_below(source);
-    if (labels.empty()) throw;
-    are_below = true;
-    return labels;
-  }
-}
-
-/// The path of an image from the folder of its data set, without the end of its name.
-std::string path_within(const fs::path& folder, const Pair& pair) {
-  const fs::path file = pair.image.empty() ? pair.masks[0] : pair.image;
-  const std::string stem = pair.image.empty() ? labels_stem(file) : stem_of(file);
-  return (file.parent_path().lexically_relative(folder) / stem).lexically_normal().string();
-}
-
 }  // namespace
 
 LabelPairs pair_labels(const fs::path& prediction, const fs::path& truth) {
-  bool predictions_below = false, truths_below = false;
-  std::map<std::string, Pair> predicted = labels_in_or_below(prediction, predictions_below);
-  const std::map<std::string, Pair> truths =
-      predictions_below ? labels_in_or_below(truth, truths_below) : find_labels(truth);
+  FoundLabels predicted = find_labels_in_or_below(prediction);
   LabelPairs result;
-  for (const auto& [stem, labels] : truths) {
-    const std::string name = predictions_below && !truths_below ? path_within(truth, labels) : stem;
-    const auto found = is_single(prediction) && is_single(truth) ? predicted.begin() : predicted.find(name);
-    if (found == predicted.end())
+  for (const auto& [name, labels] : find_labels_like(predicted, truth)) {
+    const auto found =
+        is_single(prediction) && is_single(truth) ? predicted.labels.begin() : predicted.labels.find(name);
+    if (found == predicted.labels.end())
       refuse(is_folder(prediction) ? (prediction / (name + "_masks.*")).string() + ": missing; it would be"
                                    : prediction.string() + ": does not contain",
              " the prediction for ", labels_path(labels).string());
-    result.pairs.push_back({stem, labels, found->second});
-    predicted.erase(found);
+    result.pairs.push_back({name, labels, found->second});
+    predicted.labels.erase(found);
   }
-  for (const auto& [stem, labels] : predicted)
+  for (const auto& [name, labels] : predicted.labels)
     result.extra.push_back(labels_path(labels));
   return result;
 }

@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "data/arrays/zarr.h"
 #include "data/dataset/dataset.h"
@@ -29,21 +31,70 @@ struct ReportArguments {
   int limit = 24;
 };
 
-void keep_label_files(const fs::path& out, const std::map<std::string, Pair>& labels) {
-  for (const auto& [stem, pair] : labels)
-    keep_inputs(out, pair.masks);
-}
+/// An image, or a plane of a stack, with its labels. The pairs say what is read of the files.
+struct Card {
+  std::string name;
+  fs::path image;
+  Pair prediction;
+  std::optional<Pair> truth;
+};
 
-/// The labels of one image, from those found in a folder.
-Labels labels_of(const std::map<std::string, Pair>& labels, const fs::path& folder, const ImageFile& file,
-                 const Image& image, const PlaneChoice& choice) {
+/// The labels of an image, among those of a source.
+Pair labels_of(const ImageFile& file, const std::map<std::string, Pair>& labels, const fs::path& source) {
   const auto found = labels.find(file.stem);
   if (found == labels.end())
-    refuse(file.path.string(), ": ", folder.string(), is_folder(folder) ? " has no" : " is not the",
+    refuse(file.path.string(), ": ", source.string(), is_folder(source) ? " has no" : " is not the",
            " label image of the same stem, which would be named ", file.stem, "_masks.* or ", file.stem, ".*");
   Pair pair = found->second;
-  pair.image = file.path, pair.choice = choice;
-  return read_pair_labels(pair, image.height, image.width);
+  if (!pair.one_object_each) pair.image = file.path;
+  return pair;
+}
+
+/// The planes of a pair that a choice leaves open; the pair itself if there is only one.
+std::vector<Pair> open_planes(const Pair& pair, const PlaneChoice& choice) {
+  std::vector<Pair> planes{pair};
+  choose(planes, choice);
+  return planes;
+}
+
+/// One card for the image, or for each plane that its files have in common.
+void add_cards(Card whole, const PlaneChoice& choice, std::vector<Card>& cards) {
+  const std::vector<Pair> predictions = open_planes(whole.prediction, choice);
+  const std::vector<Pair> truths = whole.truth ? open_planes(*whole.truth, choice) : predictions;
+  if (truths.size() != predictions.size()) {
+    const bool in_truth = truths.size() < predictions.size();
+    refuse(labels_path(in_truth ? *whole.truth : whole.prediction).string(), ": does not have the ",
+           std::max(truths.size(), predictions.size()), " planes of ", whole.image.string(),
+           " and of its other labels; choose one with --plane");
+  }
+  for (size_t k = 0; k < predictions.size(); ++k) {
+    Card& card = cards.emplace_back(whole);
+    card.prediction = predictions[k];
+    if (predictions.size() > 1) card.name += plane_suffix(predictions[k]);
+    if (card.truth) card.truth = truths[k];
+  }
+}
+
+/// The images of one input with their labels, which may be in folders below those that are given.
+std::vector<Card> cards_of(const ReportArguments& settings, size_t set, std::vector<std::string>& left_out) {
+  const fs::path images = settings.images[set], prediction = settings.prediction[set];
+  const fs::path truth = settings.truth.empty() ? "" : settings.truth[set];
+  const FoundLabels predictions = find_labels_in_or_below(prediction);
+  std::map<std::string, Pair> truths;
+  if (!truth.empty()) truths = find_labels_like(predictions, truth);
+  for (const auto* labels : {&predictions.labels, &std::as_const(truths)})
+    for (const auto& [stem, pair] : *labels)
+      keep_inputs(settings.out, pair.masks);
+  std::vector<Card> cards;
+  for (const ImageFile& file :
+       predictions.below ? find_images_below(images, &left_out) : find_images(images, &left_out)) {
+    keep_inputs(settings.out, {file.path});
+    const std::string name = (fs::path(file.stem).parent_path() / file.path.filename()).string();
+    Card card{name, file.path, labels_of(file, predictions.labels, prediction), {}};
+    if (!truth.empty()) card.truth = labels_of(file, truths, truth);
+    add_cards(std::move(card), settings.choice, cards);
+  }
+  return cards;
 }
 
 /// An image that a browser can show: 8-bit RGB unchanged, anything else as stretched grey.
@@ -89,31 +140,24 @@ ReportTable time_table(const std::vector<std::string>& times) {
 
 /// Adds the images of one folder with their predictions and, if given, truths and scores.
 void add_images(const ReportArguments& settings, size_t set, Report& page) {
-  const fs::path images = settings.images[set], prediction_folder = settings.prediction[set];
-  const fs::path truth_folder = settings.truth.empty() ? "" : settings.truth[set];
-  const std::map<std::string, Pair> predictions = find_labels(prediction_folder);
-  std::map<std::string, Pair> truths;
-  if (!truth_folder.empty()) truths = find_labels(truth_folder);
-  keep_label_files(settings.out, predictions), keep_label_files(settings.out, truths);
   std::vector<ImageScore> scores;
   int shown = 0;
   std::vector<std::string> left_out;
   NoteList notes;
-  for (const ImageFile& file : find_images(images, &left_out)) {
-    keep_inputs(settings.out, {file.path});
-    const Image image = read_image(file.path, settings.choice);
-    notes.add(file.path.string(), image.notes);
-    const Labels prediction = labels_of(predictions, prediction_folder, file, image, settings.choice);
-    notes.add(labels_path(predictions.at(file.stem)).string(), prediction.notes);
-    ReportItem item{file.path.filename().string(), counted(prediction.count, "object"), {}};
+  for (const Card& card : cards_of(settings, set, left_out)) {
+    const Image image = read_image(card.image, card.prediction.choice);
+    notes.add(card.image.string(), image.notes);
+    const Labels prediction = read_pair_labels(card.prediction, image.height, image.width);
+    notes.add(labels_path(card.prediction).string(), prediction.notes);
+    ReportItem item{card.name, counted(prediction.count, "object"), {}};
     const bool show = shown < settings.limit;
     if (show)
       item.pictures = {
           {"input", "", encode_png(viewable(image))},
           {"prediction, " + counted(prediction.count, "object"), "", encode_png(overlay(image, prediction))}};
-    if (!truth_folder.empty()) {
-      const Labels truth = labels_of(truths, truth_folder, file, image, settings.choice);
-      notes.add(labels_path(truths.at(file.stem)).string(), truth.notes);
+    if (card.truth) {
+      const Labels truth = read_pair_labels(*card.truth, image.height, image.width);
+      notes.add(labels_path(*card.truth).string(), truth.notes);
       scores.push_back(score(truth, prediction));
       item.summary += fmt::format(", {} true; AP50 {}", truth.count,
                                   text_of(average_precision(scores.back(), 0.5, Dialect::stardist)));
@@ -125,7 +169,8 @@ void add_images(const ReportArguments& settings, size_t set, Report& page) {
   }
   report_notes(left_out), report_notes(notes.lines());
   if (!scores.empty())
-    page.tables.push_back(score_table(settings.images.size() > 1 ? images.string() + ": scores" : "Scores", scores));
+    page.tables.push_back(
+        score_table(settings.images.size() > 1 ? settings.images[set] + ": scores" : "Scores", scores));
 }
 
 void report(const ReportArguments& settings) {
@@ -161,7 +206,9 @@ void add_report(Command& program) {
   command.add("--summary", settings->summary, "sentence below the heading");
   command.add("--time", settings->times, "STAGE=SECONDS: adds a row to the table of times; may be repeated")
       .repeatable();
-  command.add("--limit", settings->limit, "images shown per folder; all are scored").not_negative().shown();
+  command.add("--limit", settings->limit, "images shown per folder, or planes of stacks; all are scored")
+      .not_negative()
+      .shown();
   add_plane_options(command, settings->choice);
   command.runs([settings] { report(*settings); });
 }
