@@ -30,6 +30,11 @@ std::vector<ObjectExtent> Method::decode_blocks(const BlockDecoding&) const {
   return {};
 }
 
+Maps Method::layered_oracle(const Exec&, const Labels&, int layers) const {
+  BASIN_CHECK(false, name(), " has no samples of ", layers, " layers");
+  return {};
+}
+
 std::unique_ptr<Decoder> Method::decoder(Maps maps) const {
   class Repeated : public Decoder {
    public:

@@ -237,6 +237,9 @@ class Method {
   virtual std::unique_ptr<Decoder> decoder(Maps) const;
   /// The maps of a perfect network for these labels, in the form that predict() returns.
   virtual Maps oracle(const Exec&, const Labels&) const = 0;
+  /// The same for objects that share pixels: labels in layers, one below the other (LayeredLabels). Only methods whose
+  /// samples have several layers implement it.
+  virtual Maps layered_oracle(const Exec&, const Labels&, int layers) const;
 
  protected:
   /// Allocates the parameters and copies them from a method of the same config, for a predictor that owns its weights.

@@ -16,7 +16,7 @@ struct Frame {
   std::string owner;
 
   void check(const fs::path& mask, int64_t rows, int64_t columns) const {
-    if (rows != height || columns != width)
+    if (!owner.empty() && (rows != height || columns != width))
       refuse(mask.string(), ": is ", columns, " x ", rows, " pixels, but ", owner, " is ", width, " x ", height);
   }
 };
@@ -136,6 +136,23 @@ void for_each_pixel(const std::vector<Planes::Run>& object, F f) {
       f(size_t(i));
 }
 
+/// See read_training_labels. A frame without an owner stands for any size.
+TrainingLabels read_layers(const Pair& pair, const Frame& frame, int layers) {
+  const std::optional<Masks> given = pair.one_object_each ? read_masks(pair, frame) : masks_of_stack(pair, frame);
+  if (!given) {
+    Labels labels = read_labels(pair.masks[0], pair.choice);
+    frame.check(pair.masks[0], labels.height, labels.width);
+    return {std::move(labels), {}};
+  }
+  const Masks& masks = *given;
+  TrainingLabels read{flatten(masks), {}, layers_needed(masks.planes), true};
+  if (layers == 1 || read.layers_needed == 1) return read;
+  LayeredLabels whole = layered(masks.planes, std::min(layers, read.layers_needed));
+  read.flat.notes = notes_on(masks, whole.lost);
+  read.layers = std::move(whole.labels);
+  return read;
+}
+
 }  // namespace
 
 int layers_needed(const Planes& planes) {
@@ -192,20 +209,13 @@ Labels read_pair_labels(const Pair& pair, int height, int width) {
 }
 
 TrainingLabels read_training_labels(const Pair& pair, int height, int width, int layers) {
-  const Frame frame = frame_of(pair, height, width);
-  const std::optional<Masks> given = pair.one_object_each ? read_masks(pair, frame) : masks_of_stack(pair, frame);
-  if (!given) {
-    Labels labels = read_labels(pair.masks[0], pair.choice);
-    frame.check(pair.masks[0], labels.height, labels.width);
-    return {std::move(labels), {}};
-  }
-  const Masks& masks = *given;
-  TrainingLabels read{flatten(masks), {}, layers_needed(masks.planes), true};
-  if (layers == 1 || read.layers_needed == 1) return read;
-  LayeredLabels whole = layered(masks.planes, std::min(layers, read.layers_needed));
-  read.flat.notes = notes_on(masks, whole.lost);
-  read.layers = std::move(whole.labels);
-  return read;
+  return read_layers(pair, frame_of(pair, height, width), layers);
+}
+
+TrainingLabels read_training_labels(const Pair& pair, int layers) {
+  if (!pair.one_object_each || !pair.masks.empty()) return read_layers(pair, {}, layers);
+  const Image image = read_image(pair.image, pair.choice);
+  return read_layers(pair, frame_of(pair, image.height, image.width), layers);
 }
 
 Labels read_pair_labels(const Pair& pair) {

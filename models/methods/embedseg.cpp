@@ -161,8 +161,10 @@ Instances EmbedSeg::decode(const Exec& exec, Maps maps) const {
   return found;
 }
 
-Maps EmbedSeg::oracle(const Exec& exec, const Labels& labels) const {
-  return {{{"raw", embedseg_oracle(exec, labels, options_.centre)}}};
+Maps EmbedSeg::oracle(const Exec& exec, const Labels& labels) const { return layered_oracle(exec, labels, 1); }
+
+Maps EmbedSeg::layered_oracle(const Exec& exec, const Labels& labels, int layers) const {
+  return {{{"raw", embedseg_oracle(exec, labels, options_.centre, layers)}}};
 }
 
 }  // namespace basin

@@ -48,6 +48,7 @@ class EmbedSeg : public Method {
   std::unique_ptr<Predictor> predictor(const Exec&) const override;
   Instances decode(const Exec&, Maps) const override;
   Maps oracle(const Exec&, const Labels&) const override;
+  Maps layered_oracle(const Exec&, const Labels&, int layers) const override;
 
  private:
   class Network;

@@ -233,20 +233,24 @@ Labels decode(const Exec& exec, const Tensor& raw, const EmbedSegDecoding& o, st
   return accepted.finish(whole);
 }
 
-Tensor embedseg_oracle(const Exec& exec, const Labels& labels, kernels::CentreKind kind) {
+Tensor embedseg_oracle(const Exec& exec, const Labels& labels, kernels::CentreKind kind, int layers) {
   const Exec cpu;
-  const size_t pixels = labels.ids.size();
+  const int height = labels.height / layers;
+  const size_t pixels = labels.ids.size() / size_t(layers);
   const float half_axis = 0.5f / spacing;
   const float sigma = std::log(std::log(2.f) / (half_axis * half_axis)) / 10;
   std::vector<float> raw(5 * pixels, 0);
   std::fill(raw.begin() + std::ptrdiff_t(2 * pixels), raw.begin() + std::ptrdiff_t(4 * pixels), sigma);
   std::fill(raw.begin() + std::ptrdiff_t(4 * pixels), raw.end(), -20.f);
   if (labels.count > 0) {
-    const Tensor ids = Tensor::from(cpu, {1, 1, labels.height, labels.width}, labels.ids);
+    const Tensor ids = Tensor::from(cpu, {1, layers, height, labels.width}, labels.ids);
     const std::vector<double> centre = instance_targets(cpu, ids, labels.count, kind).centre.to_host<double>(cpu);
     for (size_t i = 0; i < pixels; ++i) {
-      if (labels.ids[i] == 0) continue;
-      const size_t k = size_t(labels.ids[i] - 1);
+      size_t in_layer = i;
+      while (in_layer < labels.ids.size() && labels.ids[in_layer] == 0)
+        in_layer += pixels;
+      if (in_layer >= labels.ids.size()) continue;
+      const size_t k = size_t(labels.ids[in_layer] - 1);
       const double at[2] = {double(i % size_t(labels.width)), double(i / size_t(labels.width))};
       for (size_t c = 0; c < 2; ++c) {
         const double to = (centre[2 * k + c] - at[c]) / double(spacing);
@@ -257,7 +261,7 @@ Tensor embedseg_oracle(const Exec& exec, const Labels& labels, kernels::CentreKi
       raw[4 * pixels + i] = 20;
     }
   }
-  return Tensor::from(exec, {5, labels.height, labels.width}, raw);
+  return Tensor::from(exec, {5, height, labels.width}, raw);
 }
 
 }  // namespace basin

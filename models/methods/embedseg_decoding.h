@@ -32,8 +32,9 @@ Labels decode(const Exec&, const Tensor& raw, const EmbedSegDecoding&, std::opti
 
 /// The raw maps of a perfect network for these labels: every pixel of an object points to its centre, seed
 /// probabilities are 1 and 0, and sigma is such that only points within half a pixel of the centre belong to the
-/// object. [5, H, W] on exec's device. Objects as wide as the grid of coordinates are
-/// refused.
-Tensor embedseg_oracle(const Exec&, const Labels&, kernels::CentreKind = kernels::CentreKind::medoid);
+/// object. [5, H, W] on exec's device. Objects as wide as the grid of coordinates are refused. The labels may consist
+/// of several layers, one below the other (LayeredLabels): a pixel of several objects points to the centre of the one
+/// in the first layer.
+Tensor embedseg_oracle(const Exec&, const Labels&, kernels::CentreKind = kernels::CentreKind::medoid, int layers = 1);
 
 }  // namespace basin

@@ -394,9 +394,12 @@ Instances ObjectGuided::decode(const Exec& exec, Maps maps) const {
   return instances;
 }
 
-Maps ObjectGuided::oracle(const Exec& exec, const Labels& labels) const {
-  const GuidedFrame frame = frame_of(*options_, labels.height, labels.width);
-  return maps_of(exec, object_guided_oracle(labels, frame), labels.height, labels.width);
+Maps ObjectGuided::oracle(const Exec& exec, const Labels& labels) const { return layered_oracle(exec, labels, 1); }
+
+Maps ObjectGuided::layered_oracle(const Exec& exec, const Labels& labels, int layers) const {
+  const int height = labels.height / layers;
+  const GuidedFrame frame = frame_of(*options_, height, labels.width);
+  return maps_of(exec, object_guided_oracle(labels, frame, layers), height, labels.width);
 }
 
 Json recognise_object_guided(const SafeTensors& content, const std::string& file) {

@@ -53,6 +53,7 @@ class ObjectGuided : public Method {
   std::unique_ptr<Predictor> predictor(const Exec&) const override;
   Instances decode(const Exec&, Maps) const override;
   Maps oracle(const Exec&, const Labels&) const override;
+  Maps layered_oracle(const Exec&, const Labels&, int layers) const override;
 
  private:
   class Network;

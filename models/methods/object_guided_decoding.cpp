@@ -103,13 +103,16 @@ Instance instance_of(const Votes& votes, double score, const PixelRect& image, i
   return object;
 }
 
-/// The labels of an image in the frame.
-Labels placed(const Labels& labels, const GuidedFrame& frame) {
-  const Labels image = resized(labels, frame.image.height, frame.image.width);
-  Labels all{frame.height, frame.width, image.count, std::vector<int32_t>(size_t(frame.height) * size_t(frame.width))};
-  for (int y = 0; y < image.height; ++y)
+/// The labels of an image in the frame, layer by layer.
+Labels placed(const Labels& labels, const GuidedFrame& frame, int layers) {
+  const Labels image = resized(labels, layers * frame.image.height, frame.image.width);
+  const int height = layers * frame.height;
+  Labels all{height, frame.width, image.count, std::vector<int32_t>(size_t(height) * size_t(frame.width))};
+  for (int y = 0; y < image.height; ++y) {
+    const int row = y / frame.image.height * frame.height + frame.image.y + y % frame.image.height;
     std::copy_n(&image.ids[size_t(y) * size_t(image.width)], image.width,
-                &all.ids[size_t(frame.image.y + y) * size_t(all.width) + size_t(frame.image.x)]);
+                &all.ids[size_t(row) * size_t(all.width) + size_t(frame.image.x)]);
+  }
   return all;
 }
 
@@ -238,11 +241,11 @@ PaintedMasks paint(const ScoredMasks& found) {
   return painted;
 }
 
-GuidedMaps object_guided_oracle(const Labels& labels, const GuidedFrame& frame) {
+GuidedMaps object_guided_oracle(const Labels& labels, const GuidedFrame& frame, int layers) {
   constexpr int down = kernels::detection_down;
   BASIN_CHECK(frame.height % down == 0 && frame.width % down == 0, "a frame of ", frame.height, "x", frame.width);
   const Exec cpu;
-  const GuidedObjects objects = guided_objects(placed(labels, frame), max_guided_objects + 1);
+  const GuidedObjects objects = guided_objects(placed(labels, frame, layers), max_guided_objects + 1, layers);
   const int height = frame.height / down, width = frame.width / down, count = int(objects.boxes.size());
   std::vector<float> table;
   for (const RoiBox& b : objects.boxes)
@@ -283,7 +286,7 @@ GuidedMaps object_guided_oracle(const Labels& labels, const GuidedFrame& frame) 
   }
   const RoiList regions = roi_list(cpu, regions_of, 0);
   Tape tape(cpu, Tape::Mode::evaluate);
-  const Tensor pieces = Tensor::from(cpu, {1, 1, frame.height, frame.width}, objects.pieces.ids);
+  const Tensor pieces = Tensor::from(cpu, {1, layers, frame.height, frame.width}, objects.pieces.ids);
   const Tensor sheet = roi_mask_sample(cpu, pieces, ids, regions, DType::f32);
   maps.masks = roi_values(tape, {sheet}, regions).value.to_host<float>(cpu);
   return maps;

@@ -83,7 +83,8 @@ struct GuidedMaps {
   std::vector<ScoredBox> boxes;  // in the frame, by descending score
   std::vector<float> masks;      // probabilities at the points of the boxes' regions on level 0
 };
-/// The maps of a perfect network for these labels; the sides of the frame are multiples of 4.
-GuidedMaps object_guided_oracle(const Labels&, const GuidedFrame&);
+/// The maps of a perfect network for these labels; the sides of the frame are multiples of 4. The labels may consist of
+/// several layers, see guided_objects().
+GuidedMaps object_guided_oracle(const Labels&, const GuidedFrame&, int layers = 1);
 
 }  // namespace basin

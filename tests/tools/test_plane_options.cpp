@@ -123,7 +123,8 @@ TEST_CASE("planes: every command that reads images or labels takes a plane of a 
     for (const auto& entry : fs::directory_iterator(folder.path()))
       if (entry.path().filename().string().starts_with("o")) fs::remove_all(entry.path());
   };
-  const std::set<std::string> takes_planes{"train", "check-data", "tune", "compare-models", "evaluate"};
+  const std::set<std::string> takes_planes{"train",    "check-data", "tune",  "compare-models",
+                                           "evaluate", "report",     "oracle"};
   for (const Case& c : cases) {
     CAPTURE(c.command);
     const Ran open = run_basin(folder, words(c, "stacks", ".tif"));
