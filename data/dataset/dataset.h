@@ -26,10 +26,11 @@ struct Pair {
 /// refused later, when they are read.
 void choose(std::vector<Pair>&, const PlaneChoice&);
 
-/// A file for which find_pairs found no partner.
-struct Unpaired {
-  std::filesystem::path file;
-  bool is_image = false;  // otherwise a label image
+/// Why find_pairs cannot pair a file: "FILE: TEXT; ADVICE" is a sentence.
+struct PairingFault {
+  std::string kind;  // equal for faults of one kind: "images without labels"
+  std::string file;  // or a line of a CSV list
+  std::string text, advice;
 };
 
 /// The labelled images of a folder or a CSV list, sorted by stem. The layout is recognised by its contents:
@@ -41,10 +42,11 @@ struct Unpaired {
 /// Hidden files and folders are ignored. Files are paired by name, never by order; the ".ome" of *.ome.tif is not part
 /// of a stem. Throws one sentence that names the files: an image without labels, labels without an image, two files
 /// with one stem, labels in an unsupported format, or images in two layouts at once; or the folder, if it contains no
-/// images. `left_out`: sentences about images in unsupported formats and folders that are not searched. `unpaired`: if
-/// given, images without labels and labels without an image are added to it instead of refused.
+/// images. The sentence also says how many more files there are that cannot be paired. `left_out`: sentences about
+/// images in unsupported formats and folders that are not searched. `faults`: if given, what is wrong with single files
+/// is added to it instead of refused, and only the other files are paired.
 std::vector<Pair> find_pairs(const std::filesystem::path&, std::vector<std::string>* left_out = nullptr,
-                             std::vector<Unpaired>* unpaired = nullptr);
+                             std::vector<PairingFault>* faults = nullptr);
 
 /// Labels by their stem, with or without images beside them. The source may have any layout that find_pairs knows, or
 /// be a single file. In a folder of files, the labels are <stem>_masks.*; if there are none, <stem>_instances.* (stacks

@@ -30,7 +30,10 @@ bool is_heading(const std::vector<std::string>& cells) {
 
 }  // namespace
 
-std::vector<Pair> pair_list(const fs::path& list) {
+std::vector<Pair> pair_list(const fs::path& list, PairingFaults& faults) {
+  const auto add_fault = [&](const std::string& line, const std::string& text) {
+    faults.push_back({"lines that cannot be used", line, text, ""});
+  };
   std::map<std::string, Pair> pairs;
   bool first = true;
   int number = 0;
@@ -40,16 +43,21 @@ std::vector<Pair> pair_list(const fs::path& list) {
     const std::string where = list.string() + ": line " + std::to_string(number);
     const std::vector<std::string> cells = split_csv(line, where);
     if (std::exchange(first, false) && is_heading(cells)) continue;
-    if (cells.size() != 2 || cells[0].empty() || cells[1].empty()) refuse(where, ": expected two fields, image,mask");
+    if (cells.size() != 2 || cells[0].empty() || cells[1].empty()) {
+      add_fault(where, "expected two fields, image,mask");
+      continue;
+    }
     Pair pair{stem_of(cells[0]), list.parent_path() / cells[0], {list.parent_path() / cells[1]}, false};
-    for (const fs::path& file : {pair.image, pair.masks[0]}) {
-      if (!fs::is_regular_file(file) && !is_zarr(file))
-        refuse(where, ": there is no file ", file.string(), pairs.empty() ? " (a heading must be image,mask)" : "");
+    const auto missing = [](const fs::path& file) { return !fs::is_regular_file(file) && !is_zarr(file); };
+    if (const bool no_image = missing(pair.image); no_image || missing(pair.masks[0])) {
+      add_fault(where, "there is no file " + (no_image ? pair.image : pair.masks[0]).string() +
+                           (pairs.empty() && faults.empty() ? " (a heading must be image,mask)" : ""));
+      continue;
     }
     const auto [at, is_new] = pairs.emplace(pair.stem, pair);
     if (!is_new)
-      refuse(where, ": ", pair.image.string(), " has the same stem as ", at->second.image.string(),
-             ", and results would overwrite each other");
+      add_fault(where, pair.image.string() + " has the same stem as " + at->second.image.string() +
+                           ", and results would overwrite each other");
   }
   std::vector<Pair> sorted;
   for (auto& [stem, pair] : pairs)

@@ -1,5 +1,7 @@
 #include "data/dataset/pairing.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 #include <map>
@@ -43,84 +45,98 @@ fs::path first_picture(const fs::path& folder) {
   return {};
 }
 
-/// Refuses labels in an unsupported format by name, because every label file counts.
-void refuse_unread_labels(const fs::path& file) {
+constexpr const char *without_labels = "images without labels", *without_image = "labels without an image",
+                     *unsupported = "labels in an unsupported format";
+
+/// Refuses all faults in one sentence, if there are any.
+void refuse_faults(const PairingFaults& faults) {
+  if (faults.empty()) return;
+  const auto is_alone = [](const PairingFault& f) { return f.kind == without_labels || f.kind == without_image; };
+  if (!std::all_of(faults.begin(), faults.end(), is_alone)) {
+    const PairingFault& first = *std::find_if_not(faults.begin(), faults.end(), is_alone);
+    const size_t others = faults.size() - 1;
+    const std::string more = others == 0
+                                 ? ""
+                                 : fmt::format(" ({} more file{} cannot be paired: `basin check-data` lists {})",
+                                               others, others == 1 ? "" : "s", others == 1 ? "it" : "them");
+    refuse(first.file, ": ", first.text, first.advice.empty() ? "" : "; ", first.advice, more);
+  }
+  constexpr size_t named = 5;
+  std::string names;
+  for (size_t i = 0; i < std::min(faults.size(), named); ++i)
+    names += (i > 0 ? ", " : "") + faults[i].file + (faults[i].kind == without_labels ? " (no labels)" : " (no image)");
+  if (faults.size() > named) names += " and " + std::to_string(faults.size() - named) + " more";
+  refuse("images and labels are paired by equal stems, but these have no partner: ", names);
+}
+
+/// Whether a file holds labels in a format that is read. An unsupported one is a fault, because every label file
+/// counts.
+bool is_read(const fs::path& file, PairingFaults& faults) {
+  if (has_label_extension(file)) return true;
   if (raster::has_foreign_extension(file) || is_image_file(file))
-    refuse(file.string(), ": labels in this format are not supported; save them as PNG, TIFF, BMP, .npy or OME-Zarr");
+    faults.push_back({unsupported, file.string(), "labels in this format are not supported",
+                      "save them as PNG, TIFF, BMP, .npy or OME-Zarr"});
+  return false;
 }
 
 using ByStem = std::map<std::string, fs::path>;
 
-void insert(ByStem& files, const std::string& stem, const fs::path& file) {
+void insert(ByStem& files, const std::string& stem, const fs::path& file, PairingFaults& faults) {
   const auto [at, is_new] = files.emplace(stem, file);
-  if (!is_new) refuse(file.string(), ": has the same stem as ", at->second.filename().string(), "; remove one of them");
+  if (!is_new)
+    faults.push_back({"files with the stem of another one", file.string(),
+                      "has the same stem as " + at->second.filename().string(), "remove one of them"});
 }
 
 /// The same for labels, but a store STEM_masks.ome.zarr beside labels in another format is passed over.
-void insert_labels(ByStem& files, const fs::path& file) {
+void insert_labels(ByStem& files, const fs::path& file, PairingFaults& faults) {
   const auto is_copy = [](const fs::path& path) { return ends_with(path.filename().string(), "_masks.ome.zarr"); };
   const auto at = files.find(labels_stem(file));
   if (at != files.end() && is_copy(file) && !is_copy(at->second)) return;
   if (at != files.end() && is_copy(at->second) && !is_copy(file)) files.erase(at);
-  insert(files, labels_stem(file), file);
+  insert(files, labels_stem(file), file, faults);
 }
 
-/// Both maps must have the same stems, unless `unpaired` takes the files that have no partner.
-std::vector<Pair> join(const ByStem& images, const ByStem& masks, std::vector<Unpaired>* unpaired) {
+/// Images and labels of the same stem. A file without a partner is a fault, unless its labels are one themselves.
+std::vector<Pair> join(const ByStem& images, const ByStem& masks, PairingFaults& faults) {
+  std::set<std::string> unread;
+  for (const PairingFault& f : faults)
+    if (f.kind == unsupported) unread.insert(labels_stem(f.file));
   std::vector<Pair> pairs;
-  std::vector<Unpaired> alone;
   for (const auto& [stem, image] : images) {
-    const auto mask = masks.find(stem);
-    if (mask == masks.end())
-      alone.push_back({image, true});
-    else
+    if (const auto mask = masks.find(stem); mask != masks.end())
       pairs.push_back({stem, image, {mask->second}, false});
+    else if (!unread.contains(stem))
+      faults.push_back({without_labels, image.string(), "has no labels",
+                        "add a label image of the same stem, or move the image away"});
   }
-  for (const auto& [stem, mask] : masks) {
-    if (!images.contains(stem)) alone.push_back({mask, false});
-  }
-  if (unpaired) {
-    unpaired->insert(unpaired->end(), alone.begin(), alone.end());
-    return pairs;
-  }
-  constexpr size_t named = 5;
-  std::string names;
-  for (size_t i = 0; i < std::min(alone.size(), named); ++i)
-    names += (i > 0 ? ", " : "") + alone[i].file.string() + (alone[i].is_image ? " (no labels)" : " (no image)");
-  if (alone.size() > named) names += " and " + std::to_string(alone.size() - named) + " more";
-  if (!alone.empty()) refuse("images and labels are paired by equal stems, but these have no partner: ", names);
+  for (const auto& [stem, mask] : masks)
+    if (!images.contains(stem))
+      faults.push_back(
+          {without_image, mask.string(), "has no image", "add the image of the same stem, or move the labels away"});
   return pairs;
 }
 
-std::vector<Pair> pair_flat(const fs::path& folder, std::vector<Unpaired>* unpaired) {
+std::vector<Pair> pair_flat(const fs::path& folder, PairingFaults& faults) {
   ByStem images, masks;
   for (const fs::path& file : entries_of(folder)) {
     if (!is_file(file)) continue;
     if (is_masks(file)) {
-      if (has_label_extension(file))
-        insert_labels(masks, file);
-      else
-        refuse_unread_labels(file);
+      if (is_read(file, faults)) insert_labels(masks, file, faults);
     } else if (is_picture(file)) {
-      insert(images, stem_of(file), file);
+      insert(images, stem_of(file), file, faults);
     }
   }
-  return join(images, masks, unpaired);
+  return join(images, masks, faults);
 }
 
-std::vector<Pair> pair_siblings(const fs::path& folder, std::vector<Unpaired>* unpaired) {
+std::vector<Pair> pair_siblings(const fs::path& folder, PairingFaults& faults) {
   ByStem images, masks;
-  for (const fs::path& file : entries_of(folder / "images")) {
-    if (is_file(file) && is_image_file(file)) insert(images, stem_of(file), file);
-  }
-  for (const fs::path& file : entries_of(folder / "masks")) {
-    if (!is_file(file)) continue;
-    if (has_label_extension(file))
-      insert_labels(masks, file);
-    else
-      refuse_unread_labels(file);
-  }
-  return join(images, masks, unpaired);
+  for (const fs::path& file : entries_of(folder / "images"))
+    if (is_file(file) && is_image_file(file)) insert(images, stem_of(file), file, faults);
+  for (const fs::path& file : entries_of(folder / "masks"))
+    if (is_file(file) && is_read(file, faults)) insert_labels(masks, file, faults);
+  return join(images, masks, faults);
 }
 
 bool is_dsb(const fs::path& entry) { return fs::is_directory(entry / "images"); }
@@ -176,26 +192,30 @@ std::vector<fs::path> dsb_entries(const fs::path& folder) {
   return found;
 }
 
-fs::path image_of_dsb(const fs::path& entry) {
+/// The only image of an entry; empty, with a fault, if there is another number of them.
+fs::path image_of_dsb(const fs::path& entry, PairingFaults& faults) {
   const std::vector<fs::path> images = images_of_dsb(entry);
-  if (images.empty()) refuse((entry / "images").string(), ": contains no image");
-  if (images.size() > 1)
-    refuse(images[1].string(), ": only one image is expected here, but there is also ", images[0].filename().string());
-  return images[0];
+  if (images.size() == 1) return images[0];
+  constexpr const char* kind = "folders without a single image";
+  if (images.empty())
+    faults.push_back({kind, (entry / "images").string(), "contains no image", ""});
+  else
+    faults.push_back({kind, images[1].string(),
+                      "only one image is expected here, but there is also " + images[0].filename().string(), ""});
+  return {};
 }
 
-std::vector<Pair> pair_dsb(const std::vector<fs::path>& entries) {
+std::vector<Pair> pair_dsb(const std::vector<fs::path>& entries, PairingFaults& faults) {
   std::vector<Pair> pairs;
   for (const fs::path& entry : entries) {
-    Pair pair{entry.filename().string(), image_of_dsb(entry), {}, true};
-    if (!fs::is_directory(entry / "masks")) refuse(pair.image.string(), ": there is no masks folder for this image");
-    for (const fs::path& file : entries_of(entry / "masks")) {
-      if (!is_file(file)) continue;
-      if (has_label_extension(file))
-        pair.masks.push_back(file);
-      else
-        refuse_unread_labels(file);
+    Pair pair{entry.filename().string(), image_of_dsb(entry, faults), {}, true};
+    if (pair.image.empty()) continue;
+    if (!fs::is_directory(entry / "masks")) {
+      faults.push_back({"images without masks", pair.image.string(), "there is no masks folder for this image", ""});
+      continue;
     }
+    for (const fs::path& file : entries_of(entry / "masks"))
+      if (is_file(file) && is_read(file, faults)) pair.masks.push_back(file);
     pairs.push_back(std::move(pair));
   }
   return pairs;
@@ -272,13 +292,14 @@ std::map<std::string, Pair> labels_of_folder(const fs::path& folder) {
   };
   const bool suffixed = all_with_suffix(files) || all_with_suffix(others) || !instances.empty();
   ByStem by_stem;
-  for (const fs::path& file : files) {
-    if (!suffixed || is_masks(file)) insert_labels(by_stem, file);
-  }
+  PairingFaults faults;
+  for (const fs::path& file : files)
+    if (!suffixed || is_masks(file)) insert_labels(by_stem, file, faults);
   for (const fs::path& file : others)
-    if ((!suffixed || is_masks(file)) && !by_stem.contains(labels_stem(file))) refuse_unread_labels(file);
+    if ((!suffixed || is_masks(file)) && !by_stem.contains(labels_stem(file))) (void)is_read(file, faults);
   for (const fs::path& file : instances)
-    if (!by_stem.contains(result_stem(file))) insert(by_stem, result_stem(file), file);
+    if (!by_stem.contains(result_stem(file))) insert(by_stem, result_stem(file), file, faults);
+  refuse_faults(faults);
   std::map<std::string, Pair> labels;
   for (const auto& [stem, file] : by_stem)
     labels[stem] = {stem, {}, {file}, false};
@@ -319,24 +340,27 @@ std::string result_stem(const fs::path& path) {
 }
 
 std::vector<Pair> find_pairs(const fs::path& source, std::vector<std::string>* left_out,
-                             std::vector<Unpaired>* unpaired) {
+                             std::vector<PairingFault>* faults) {
   if (!fs::exists(source)) refuse_missing(source);
   std::vector<Pair> pairs;
+  PairingFaults found;
   if (!is_folder(source)) {
     if (lower_extension(source) != ".csv") refuse(source.string(), ": is neither a folder nor a .csv list of images");
-    pairs = pair_list(source);
+    pairs = pair_list(source, found);
   } else if (fs::is_directory(source / "images")) {
     if (!fs::is_directory(source / "masks")) refuse(source.string(), ": contains a folder images but no folder masks");
     check_alone(source);
-    pairs = pair_siblings(source, unpaired);
+    pairs = pair_siblings(source, found);
     note_left_out(source / "images", left_out);
   } else if (const std::vector<fs::path> entries = dsb_entries(source); !entries.empty()) {
-    pairs = pair_dsb(entries);
+    pairs = pair_dsb(entries, found);
   } else {
-    pairs = pair_flat(source, unpaired);
+    pairs = pair_flat(source, found);
     note_left_out(source, left_out);
   }
-  if (pairs.empty() && (!unpaired || unpaired->empty())) refuse_empty(source);
+  if (pairs.empty() && found.empty()) refuse_empty(source);
+  if (!faults) refuse_faults(found);
+  if (faults) faults->insert(faults->end(), found.begin(), found.end());
   return pairs;
 }
 
@@ -388,8 +412,10 @@ std::vector<ImageFile> find_images(const fs::path& input, std::vector<std::strin
   }
   std::vector<ImageFile> images;
   if (const std::vector<fs::path> entries = dsb_entries(input); !entries.empty()) {
+    PairingFaults faults;
     for (const fs::path& entry : entries)
-      images.push_back({entry.filename().string(), image_of_dsb(entry)});
+      images.push_back({entry.filename().string(), image_of_dsb(entry, faults)});
+    refuse_faults(faults);
     return images;
   }
   for (const fs::path& entry : entries_of(input))

@@ -24,8 +24,10 @@ std::map<std::string, Pair> labels_of_folder(const std::filesystem::path&);
 void note_left_out(const std::filesystem::path& folder, std::vector<std::string>* notes,
                    bool searches_subfolders = false);
 
+using PairingFaults = std::vector<PairingFault>;
+
 /// The pairs of a CSV list, sorted by stem: lines image,mask under an optional heading, with paths relative to the
-/// list. Throws one sentence that names the line if a file does not exist or two images have the same stem.
-std::vector<Pair> pair_list(const std::filesystem::path& list);
+/// list. A line is a fault if one of its files does not exist, or if an earlier line has an image of the same stem.
+std::vector<Pair> pair_list(const std::filesystem::path& list, PairingFaults&);
 
 }  // namespace basin

@@ -88,6 +88,67 @@ TEST_CASE("check-data: problems that train refuses are errors, and every file is
   CHECK(contains(run_basin(folder, "check-data missing").out, "missing: no such file or folder"));
 }
 
+TEST_CASE(
+    "check-data: every file that cannot be paired is an error, in every layout, and train says how many there are") {
+  const Folder folder;
+  const auto check = [&](const std::string& source, const std::vector<std::string>& faults,
+                         const std::string& refusal) {
+    CAPTURE(source);
+    const Ran ran = run_basin(folder, "check-data " + source + " --val-fraction 0 --json f.json");
+    CHECK(ran.code == 1);
+    for (const std::string& fault : faults)
+      CHECK_MESSAGE(contains(ran.out, fault), ran.out);
+    const Json json = json_in(folder / "f.json");
+    CHECK(json["errors"] == faults.size());
+    CHECK(json["images"].size() == 1);  // the other files are checked
+    CHECK_MESSAGE(contains(run_basin(folder, "train --data " + source + " --steps 1 --out t").err, refusal), ran.err);
+  };
+  for (const char* name : {"fits", "twice", "alone", "foreign"})
+    put_pair(folder, std::string("flat/") + name, name[0]);
+  std::filesystem::copy_file(folder / "flat/twice_img.png", folder / "flat/twice.png");
+  std::filesystem::copy_file(folder / "flat/twice_masks.png", folder / "flat/twice_masks.bmp");
+  std::filesystem::remove(folder / "flat/alone_masks.png");
+  std::filesystem::rename(folder / "flat/foreign_masks.png", folder / "flat/foreign_masks.jpg");
+  std::filesystem::remove(folder / "flat/fits_masks.png");
+  check("flat",
+        {"flat/twice_img.png: has the same stem as twice.png", "flat/twice_masks.png: has the same stem as",
+         "flat/alone_img.png: has no labels", "flat/fits_img.png: has no labels",
+         "flat/foreign_masks.jpg: labels in this format are not supported"},
+        "(4 more files cannot be paired: `basin check-data` lists them)");
+
+  for (const char* name : {"a", "b", "c", "d"}) {
+    put_pair(folder, std::string("pairs/") + name, name[0]);
+    const std::string id = std::string("dsb/") + name;
+    std::filesystem::create_directories(folder / (id + "/images"));
+    std::filesystem::create_directories(folder / (id + "/masks"));
+    if (*name != 'b')
+      std::filesystem::copy_file(folder / ("pairs/" + std::string(name) + "_img.png"), folder / (id + "/images/i.png"));
+  }
+  Labels one{32, 32, 1, std::vector<int32_t>(32 * 32)};
+  std::fill_n(one.ids.begin(), 64, 1);
+  write_labels(folder / "dsb/a/masks/1.png", one);
+  std::filesystem::remove_all(folder / "dsb/c/masks");
+  std::filesystem::copy_file(folder / "pairs/a_img.png", folder / "dsb/d/images/j.png");
+  check("dsb",
+        {"dsb/b/images: contains no image", "dsb/c/images/i.png: there is no masks folder for this image",
+         "dsb/d/images/j.png: only one image is expected here"},
+        "dsb/b/images: contains no image (2 more files cannot be paired");
+
+  write_bytes(folder / "pairs.csv",
+              "a_img.png\npairs/a_img.png,pairs/a_masks.png\npairs/none.png,pairs/a_masks.png\n"
+              "pairs/a_img.png,pairs/b_masks.png\n");
+  check("pairs.csv",
+        {"pairs.csv: line 1: expected two fields", "line 3: there is no file pairs/none.png",
+         "line 4: pairs/a_img.png has the same stem as"},
+        "line 1: expected two fields, image,mask (2 more files cannot be paired");
+
+  for (int k = 0; k < 13; ++k)
+    std::filesystem::copy_file(folder / "pairs/a_img.png", folder / ("pairs/" + std::to_string(k) + ".png"));
+  const Ran many = run_basin(folder, "check-data pairs");
+  CHECK_MESSAGE(contains(many.out, "error: images without labels, in 13 files; add a label image"), many.out);
+  CHECK_MESSAGE(contains(many.out, "\n  and 3 more\n"), many.out);
+}
+
 TEST_CASE("check-data, train and compare-models: labels that segment has written cause a warning") {
   const Folder folder;
   put_model(folder / "m.safetensors");

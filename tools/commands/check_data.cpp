@@ -33,19 +33,15 @@ struct CheckDataArguments {
 /// The pairs of a folder. What prevents pairing becomes a finding.
 std::vector<Pair> pairs_in(const fs::path& folder, std::vector<Finding>& findings) {
   std::vector<std::string> left_out;
-  std::vector<Unpaired> unpaired;
+  std::vector<PairingFault> faults;
   std::vector<Pair> pairs;
   try {
-    pairs = find_pairs(folder, &left_out, &unpaired);
+    pairs = find_pairs(folder, &left_out, &faults);
   } catch (const Error& e) {
     findings.push_back({Severity::error, "folders that cannot be used", "", e.what(), ""});
   }
-  for (const Unpaired& u : unpaired) {
-    const char* const advice = u.is_image ? "add a label image of the same stem, or move the image away"
-                                          : "add the image of the same stem, or move the labels away";
-    findings.push_back({Severity::error, u.is_image ? "images without labels" : "labels without an image",
-                        u.file.string(), u.is_image ? "has no labels" : "has no image", advice});
-  }
+  for (const PairingFault& f : faults)
+    findings.push_back({Severity::error, f.kind, f.file, f.text, f.advice});
   if (holds_predictions(folder))
     findings.push_back({Severity::warning, "labels that are predictions", folder.string(), predictions_warning,
                         "keep true labels in another folder"});
