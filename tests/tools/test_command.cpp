@@ -347,10 +347,18 @@ TEST_CASE("command: input files are never overwritten") {
   const std::string before = read_bytes(folder / "l.png");
   write_npy(folder / "f.npy", {2, 3, 4}, std::vector<float>(24).data());
   const std::string array = read_bytes(folder / "f.npy");
-  for (const char* command : {"integrate f.npy --mask l.png --out ./f.npy", "loss mse f.npy f.npy --out-grad f.npy"})
+  const auto pretend = [&](const std::string& words,
+                           const std::string& file) {  // that the command has written the file
+    write_bytes(folder / (file + ".run.json"), R"({"subcommand": ")" + words.substr(0, words.find(' ')) + R"("})");
+  };
+  for (const char* command : {"integrate f.npy --mask l.png --out ./f.npy", "loss mse f.npy f.npy --out-grad f.npy"}) {
+    CHECK_MESSAGE(contains(run_basin(folder, command).err, "f.npy: would be overwritten, but `basin "), command);
+    pretend(command, "f.npy");
     CHECK(contains(run_basin(folder, command).err, "f.npy: this input file would be overwritten"));
+  }
   CHECK(read_bytes(folder / "f.npy") == array);
   for (const char* command : {"components l.png --out l.png", "components l.png --out ./l.png"}) {
+    pretend(command, "l.png");
     const Ran ran = run_basin(folder, command);
     CHECK(ran.code == 1);
     CHECK_MESSAGE(contains(ran.err, "l.png: this input file would be overwritten"), ran.err);
@@ -362,10 +370,50 @@ TEST_CASE("command: input files are never overwritten") {
        {"evaluate --pred p.png --truth l.png --json l.png", "evaluate --pred p.png --truth l.png --csv p.png",
         "evaluate --pred list.csv --truth list.csv --csv list.csv", "report l.png --pred p.png --out p.png",
         "report l.png --pred p.png --out l.png", "bench components --input l.png --json l.png"}) {
+    for (const char* file : {"l.png", "p.png", "list.csv"})
+      pretend(words, file);
     const Ran ran = run_basin(folder, words);
     CHECK(ran.code == 1);
     CHECK_MESSAGE(contains(ran.err, ": this input file would be overwritten"), ran.err);
   }
   CHECK(read_bytes(folder / "l.png") == before);
   CHECK(read_bytes(folder / "p.png") == before);
+}
+
+TEST_CASE("command: files that the same command has not written are kept, and its own are replaced") {
+  const Folder folder;
+  write_labels(folder / "l.png", {2, 3, 1, {1, 1, 0, 0, 0, 0}});
+  std::filesystem::copy_file(folder / "l.png", folder / "p.png");
+  write_npy(folder / "field.npy", {2, 2, 3}, std::vector<float>(12).data());
+  write_npy(folder / "points.npy", {2, 2}, std::vector<float>(4).data());
+  const std::vector<std::string> commands = {
+      "components l.png --device cpu --out FILE.png",
+      "field l.png --device cpu --out FILE.npy",
+      "integrate field.npy --mask l.png --steps 1 --device cpu --out FILE.npy",
+      "cluster points.npy --eps 1 --min-samples 1 --device cpu --out FILE.npy",
+      "loss mse field.npy field.npy --device cpu --out-grad FILE.npy",
+      "evaluate --pred p.png --truth l.png --json FILE.json",
+      "evaluate --pred p.png --truth l.png --csv FILE.csv",
+      "evaluate --pred p.png --truth l.png --json other.json --csv FILE.csv",
+      "report l.png --pred l.png --out FILE.html",
+      "bench memory --reps 1 --device cpu --json FILE.json",
+  };
+  for (std::string words : commands) {
+    CAPTURE(words);
+    const size_t at = words.find("FILE");
+    const std::string file = "out" + words.substr(at + 4);
+    words.replace(at, std::string::npos, file);
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path()))
+      if (entry.path().filename().string().starts_with("out")) std::filesystem::remove(entry.path());
+    write_bytes(folder / file, "not Basin's");
+    const Ran kept = run_basin(folder, words);
+    CHECK(kept.code == 1);
+    CHECK_MESSAGE(contains(kept.err, file + ": would be overwritten, but `basin "), kept.err);
+    CHECK(read_bytes(folder / file) == "not Basin's");
+    write_bytes(folder / file, "");  // such as mktemp makes
+    const Ran first = run_basin(folder, words);
+    CHECK_MESSAGE(first.code == 0, first.err);
+    const Ran again = run_basin(folder, words);
+    CHECK_MESSAGE(again.code == 0, again.err);
+  }
 }

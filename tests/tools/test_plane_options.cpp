@@ -251,6 +251,7 @@ TEST_CASE("planes: one image of a store with several is chosen by --series, and 
   write_labels(folder / "x.png", squares(1));
   for (const std::string command : {"field", "components"}) {
     CAPTURE(command);
+    fs::remove(folder / "a.npy"), fs::remove(folder / "b.npy");
     const Ran open = run_basin(folder, command + " x.zarr --device cpu --out a.npy");
     CHECK(open.code == 1);
     CHECK_MESSAGE(contains(open.err, "choose one with --series, such as --series 0"), open.err);

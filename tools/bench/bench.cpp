@@ -174,10 +174,11 @@ void run(const Request& request) {
       if (!failure) failure = std::current_exception();
     }
     // Rewritten after each benchmark, so that a crash does not lose earlier results.
-    if (!request.json.empty() && !all.empty()) write_atomically(request.json, to_text(all, 2) + "\n");
+    if (request.json.empty() || all.empty()) continue;
+    write_atomically(request.json, to_text(all, 2) + "\n");
+    write_run_json_beside(request.json);
   }
   if (failure) std::rethrow_exception(failure);
-  if (!request.json.empty()) write_run_json_beside(request.json);
 }
 
 }  // namespace
@@ -189,7 +190,7 @@ void add_bench(Command& program) {
   command.add("NAME", request->names, "benchmarks to run; default: all of " + known_names());
   BenchOptions& options = request->options;
   command.add("--input", options.input, "for " + names_with_input() + ": the file with the input data");
-  command.add("--json", request->json, "also write the results as JSON");
+  command.add("--json", request->json, "also write the results as JSON").output();
   command.add("--model", options.model, "method of method-segment and method-train; `basin methods` lists them")
       .one_of(method_names())
       .shown();

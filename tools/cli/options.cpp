@@ -115,7 +115,8 @@ struct OptionValues {
   std::vector<std::pair<std::string, std::function<Json()>>> options;
   std::map<std::string, Alone> alone;
   std::map<std::string, std::vector<std::string>> choices;
-  std::set<std::string> models;  // options whose value may be the name of a shipped model
+  std::set<std::string> models;   // options whose value may be the name of a shipped model
+  std::set<std::string> outputs;  // members of run.json whose values are files that the command writes
   std::map<std::string, std::shared_ptr<OptionValues>> subcommands;
 
   template <class T>
@@ -137,6 +138,11 @@ Option& Option::required() {
 
 Option& Option::shown() {
   option_->capture_default_str();
+  return *this;
+}
+
+Option& Option::output() {
+  values_->outputs.insert(member_name(option_->get_name()));
   return *this;
 }
 
@@ -249,7 +255,10 @@ void Command::runs(std::function<void()> work) {
     if (ranks_of_run() && !values->on_ranks)
       refuse(name, ": runs in one process, but was started as ", ranks_of_run()->count(),
              "; start it without mpirun, and share images among jobs by `segment --shard`");
-    remember_settings(name, values->json());
+    const Json settings = values->json();
+    for (const std::string& output : values->outputs)
+      if (const std::string file = text_of(settings[output]); !file.empty()) keep_file_of_others(name, file);
+    remember_settings(name, settings);
     work();
   });
 }

@@ -59,6 +59,8 @@ class Option {
   /// any value.
   Option& alone(const std::string& value, const std::vector<std::string>& words);
   Option& excludes(const Option&);
+  /// Its value is a file that the command writes: see keep_file_of_others().
+  Option& output();
   /// Its value may be the name of a shipped model, which shells then complete.
   Option& model();
 

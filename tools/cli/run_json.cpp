@@ -2,6 +2,7 @@
 
 #include "engine/files.h"
 #include "engine/json.h"
+#include "kernels/runtime/platform.h"
 
 namespace basin::tools {
 namespace {
@@ -79,6 +80,15 @@ bool made_by(const std::string& subcommand, const std::filesystem::path& path) {
 }
 
 bool holds_predictions(const std::filesystem::path& folder) { return made_by("segment", folder / "run.json"); }
+
+void keep_file_of_others(const std::string& subcommand, const std::filesystem::path& file) {
+  std::error_code none;
+  if (!std::filesystem::is_regular_file(file, none) || std::filesystem::file_size(file, none) == 0) return;
+  const std::string record = file.string() + ".run.json";
+  if (!made_by(subcommand, record))
+    refuse(file.string(), ": would be overwritten, but `basin ", subcommand, "` has not written it, as ", record,
+           " would say; give another output name");
+}
 
 void write_run_json_beside(const std::filesystem::path& file) {
   if (std::filesystem::is_regular_file(file)) write_run_json(file.string() + ".run.json", Json::object());

@@ -34,8 +34,12 @@ bool holds_predictions(const std::filesystem::path& folder);
 inline constexpr const char* predictions_warning =
     "`basin segment` has written results here; its labels are predictions, not the truth";
 
+/// Throws one sentence if `file` exists and was not written by this command, as FILE.run.json beside it would say.
+/// Empty files, and what is not a regular file, such as /dev/stdout, may be written by every command.
+void keep_file_of_others(const std::string& subcommand, const std::filesystem::path& file);
+
 /// For a command that writes single files: writes the same with the values of the command's options as FILE.run.json
-/// beside the first of them. Writes nothing if `file` is not a regular file, such as /dev/stdout.
+/// beside one of them. Writes nothing if `file` is not a regular file, such as /dev/stdout.
 void write_run_json_beside(const std::filesystem::path& file);
 
 }  // namespace basin::tools

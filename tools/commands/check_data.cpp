@@ -218,7 +218,7 @@ void add_check_data(Command& program) {
   command.add("--channels", o->channels, "input channels of the network; 0: as many as the image with the most")
       .within(0, 1024);
   command.add("--norm", o->norm, "normalisation: divide, percentile:LOW,HIGH or none; default: the method's");
-  command.add("--json", o->json, "write all findings, and the facts of every image, to this file");
+  command.add("--json", o->json, "write all findings, and the facts of every image, to this file").output();
   command.flag("--strict", o->strict, "exit code 1 also if there are only warnings");
   add_plane_options(command, o->choice);
   add_threads_option(command, o->threads);

@@ -70,6 +70,7 @@ void add_cluster(Command& program) {
       .add("--out", settings->out,
            "labels [N], .npy of int64: clusters from 0, noise is -1. With --mask: a label image (.png, .tif or .npy), "
            "clusters from 1, noise is 0")
+      .output()
       .required();
   add_plane_options(command, settings->choice, Reads::labels);
   add_device_options(command, settings->common);

@@ -296,8 +296,9 @@ void add_compare_models(Command& program) {
       .required();
   command.add("--models", o->models, "model files, or names that `basin models` lists").list().required();
   command.add("--dialect", o->dialect, "the definition of AP to use, as in evaluate").one_of(dialect_names()).shown();
-  command.add("--json", o->json, "write the table to this file");
-  command.add("--report", o->report, "write an HTML page with the table, and pictures of what each model finds");
+  command.add("--json", o->json, "write the table to this file").output();
+  command.add("--report", o->report, "write an HTML page with the table, and pictures of what each model finds")
+      .output();
   command.add("--report-images", o->report_images, "images that the page shows, the first ones").not_negative().shown();
   add_plane_options(command, o->choice);
   add_device_options(command, o->common);

@@ -42,6 +42,7 @@ void add_components(Command& program) {
   command
       .add("--out", settings->out,
            "label image (.npy, .png or .tif): components numbered from 1 in raster order of their first pixel")
+      .output()
       .required();
   add_plane_options(command, settings->choice, Reads::labels);
   add_device_options(command, settings->common);

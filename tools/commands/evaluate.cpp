@@ -132,7 +132,8 @@ void run(const EvaluateArguments& options) {
   const Evaluation e = evaluate(options);
   if (!options.json.empty()) write_atomically(options.json, to_text(json_of(e), 1) + "\n");
   if (!options.csv.empty()) write_atomically(options.csv, table_of(e));
-  write_run_json_beside(std::filesystem::is_regular_file(options.json) ? options.json : options.csv);
+  for (const std::string& file : {options.json, options.csv})
+    write_run_json_beside(file);
   print(e);
 }
 
@@ -158,8 +159,8 @@ void add_evaluate(Command& program) {
            "IoU > t")
       .one_of(dialect_names())
       .shown();
-  command.add("--json", options->json, "write all scores to this JSON file");
-  command.add("--csv", options->csv, "write the scores of each image to this CSV file, one row per image");
+  command.add("--json", options->json, "write all scores to this JSON file").output();
+  command.add("--csv", options->csv, "write the scores of each image to this CSV file, one row per image").output();
   add_plane_options(command, options->choice, Reads::labels);
   add_threads_option(command, options->threads);
   command.runs([=] { run(*options); });

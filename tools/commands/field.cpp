@@ -37,7 +37,7 @@ void add_field(Command& program) {
   auto request = std::make_shared<FieldRequest>();
   command.add("LABELS", request->labels, "label image: .png, .tif or .npy [H,W]; 0 is background").required();
   request->step.add_to(command);
-  command.add("--out", request->out, "the field: .npy, float32 [2,H,W], x then y").required();
+  command.add("--out", request->out, "the field: .npy, float32 [2,H,W], x then y").output().required();
   add_plane_options(command, request->choice, Reads::labels);
   add_device_options(command, request->common);
   command.runs([request] { run(*request); });

@@ -88,7 +88,9 @@ void add_integrate(Command& program) {
            "percentiles "
            "are 0 and 1 (no value: 0.01,99.99); default: off")
       .alone("0.01,99.99", {});
-  command.add("--out", request->out, "final points: .npy [N,2], in the wider element type of the inputs").required();
+  command.add("--out", request->out, "final points: .npy [N,2], in the wider element type of the inputs")
+      .output()
+      .required();
   add_plane_options(command, request->choice, Reads::labels);
   add_device_options(command, request->common);
   command.runs([request] { run(*request); });

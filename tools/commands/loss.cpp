@@ -101,7 +101,8 @@ void add_loss(Command& program) {
       .list(2)
       .not_negative()
       .shown();
-  command.add("--out-grad", request->gradient, "also write the gradient of the loss with respect to PRED: .npy");
+  command.add("--out-grad", request->gradient, "also write the gradient of the loss with respect to PRED: .npy")
+      .output();
   add_plane_options(command, request->choice, Reads::labels);
   add_device_options(command, request->common);
   command.runs([request] { run(*request); });

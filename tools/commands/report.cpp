@@ -201,7 +201,7 @@ void add_report(Command& program) {
       .required();
   command.add("--truth", settings->truth, "true labels, one for each of IMAGES: adds the true objects and scores")
       .repeatable();
-  command.add("--out", settings->out, "the HTML file to write, such as report.html").required();
+  command.add("--out", settings->out, "the HTML file to write, such as report.html").output().required();
   command.add("--title", settings->title, "heading of the page").shown();
   command.add("--summary", settings->summary, "sentence below the heading");
   command.add("--time", settings->times, "STAGE=SECONDS: adds a row to the table of times; may be repeated")

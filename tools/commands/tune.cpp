@@ -181,7 +181,9 @@ void add_tune(Command& program) {
       .within(0., 0.9)
       .shown()
       .excludes(val);
-  command.add("--out", o->out, "the model with the best decoding; all scores are written to OUT.run.json").required();
+  command.add("--out", o->out, "the model with the best decoding; all scores are written to OUT.run.json")
+      .output()
+      .required();
   o->candidates.add_to(command);
   command.add("--by", o->by, "score to maximise, mean over images").one_of({"AP50:95", "AP50", "AP75", "AP90"}).shown();
   command.add("--dialect", o->dialect, "the definition of AP to use, as in evaluate").one_of(dialect_names()).shown();
