@@ -87,6 +87,9 @@ TEST_CASE("segment: scores are written beside the labels if the method gives the
   REQUIRE(instances);
   CHECK(share_pixels(*instances));
   CHECK(flatten(*instances).ids == read_labels(folder / "whole/a_masks.png").ids);
+  const std::string hint = "whole/a_masks.png: scored instead of *_instances.tif beside it";
+  CHECK(contains(run_basin(folder, "evaluate --pred whole --truth out").err, hint));
+  CHECK(!contains(run_basin(folder, "evaluate --pred whole/a_masks.png --truth out").err, hint));
   fs::remove(folder / "whole/a_masks.png");
   const Ran whole = run_basin(folder, "evaluate --pred whole --truth whole/a_instances.tif --json whole.json");
   CHECK_MESSAGE(whole.code == 0, whole.err);
@@ -100,7 +103,9 @@ TEST_CASE("segment: scores are written beside the labels if the method gives the
   const Ran contradiction = run_basin(folder, again + "instances");
   CHECK(contradiction.code == 1);
   CHECK_MESSAGE(contains(contradiction.err, "a_scores.csv: has 1 row, but a_instances.tif has"), contradiction.err);
-  CHECK(run_basin(folder, "segment a.png --model vf.safetensors --out whole --device cpu --save labels").code == 0);
+  const Ran other = run_basin(folder, "segment a.png --model vf.safetensors --out whole --device cpu --save labels");
+  CHECK(other.code == 0);
+  CHECK_MESSAGE(contains(other.err, "whole/a_instances.tif and 1 more: removed, because an earlier run"), other.err);
   CHECK(!fs::exists(folder / "whole/a_instances.tif"));
   // Masks that Basin did not write are not overwritten.
   fs::create_directories(folder / "true");

@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "data/arrays/zarr.h"
 #include "engine/files.h"
 #include "engine/json.h"
 #include "kernels/runtime/parallel_errors.h"
@@ -81,6 +82,20 @@ std::vector<LabelPair> chosen_planes(LabelPair pair, const PlaneChoice& choice) 
   return planes;
 }
 
+/// Says which label images of a folder are scored although there are masks of whole objects beside them.
+void note_instances(const std::vector<LabelPair>& pairs) {
+  NoteList notes;
+  for (const LabelPair& pair : pairs) {
+    const std::filesystem::path labels = labels_path(pair.prediction);
+    if (!is_instances(labels) &&
+        std::filesystem::exists(labels.parent_path() / (labels_stem(labels) + "_instances.tif")))
+      notes.add(labels.string(),
+                {"scored instead of *_instances.tif beside it; to score objects that overlap, give --pred "
+                 "that file, or a folder without *_masks.*"});
+  }
+  report_notes(notes.lines());
+}
+
 /// Pairs the labels of every subset, refuses outputs that would overwrite them, and reports predictions without a
 /// truth.
 void pair_subsets(const EvaluateArguments& options, Evaluation& e) {
@@ -98,6 +113,7 @@ void pair_subsets(const EvaluateArguments& options, Evaluation& e) {
         keep_inputs(out, {confidence_path(pair.prediction)});
       }
     }
+    if (is_folder(options.prediction[k])) note_instances(found.pairs);
     const size_t before = e.pairs.size();
     for (const LabelPair& pair : found.pairs)
       for (LabelPair& plane : chosen_planes(pair, options.choice))

@@ -1,6 +1,5 @@
 #include <cstdio>
 #include <filesystem>
-#include <iterator>
 #include <memory>
 #include <numeric>
 
@@ -54,15 +53,13 @@ OracleResult oracle_result(const Exec& exec, const Method& method, const Pair& p
   return {truth.layers ? truth.layers->count : truth.flat.count, std::move(found), truth.layers.has_value()};
 }
 
-/// Writes the file with this suffix, and removes one with the objects of the same image that an earlier run wrote under
-/// another name.
+/// Writes the file with this suffix, and removes those with objects of the same image that an earlier run wrote.
 template <class F>
-void write_objects(const fs::path& base, const std::string& suffix, const F& write) {
+void write_objects(const fs::path& base, const std::string& suffix, NoteList& notes, const F& write) {
   ImageFiles files(base);
   files.write(suffix, write);
   files.keep();
-  files.remove_others({std::begin(masks_suffixes), std::end(masks_suffixes)}, suffix);
-  files.remove_others({instances_suffix}, suffix);
+  files.remove_other_objects({suffix}, notes);
 }
 
 /// The result of one label image, or of a stack of masks of objects. Returns a line about it.
@@ -71,11 +68,11 @@ std::string decode_image(const Exec& exec, const Method& method, const Pair& pai
   const OracleResult one = oracle_result(exec, method, pair, notes);
   const Labels& labels = one.found.labels;
   if (one.overlap)
-    write_objects(base, instances_suffix, [&](const fs::path& file) {
+    write_objects(base, instances_suffix, notes, [&](const fs::path& file) {
       write_instances(file, one.found.planes ? *one.found.planes : masks_of(labels), {});
     });
   else
-    write_objects(base, masks_suffix(labels), [&](const fs::path& file) { write_labels(file, labels); });
+    write_objects(base, masks_suffix(labels), notes, [&](const fs::path& file) { write_labels(file, labels); });
   return counted(one.true_objects, "object") + ", " + counted(labels.count, "object") + " after decoding";
 }
 
@@ -91,7 +88,7 @@ std::string decode_stack(const Exec& exec, const Method& method, const std::vect
     stack.add(one.found.labels, numbers);
     true_objects += one.true_objects, objects += one.found.labels.count;
   }
-  write_objects(base, "_masks.tif", [&](const fs::path& file) { stack.write(file); });
+  write_objects(base, "_masks.tif", notes, [&](const fs::path& file) { stack.write(file); });
   return counted(int64_t(planes.size()), "plane") + ", " + counted(true_objects, "object") + ", " +
          counted(objects, "object") + " after decoding";
 }

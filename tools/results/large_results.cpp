@@ -80,7 +80,7 @@ void write_cellpose_file(const fs::path& path, const LargeResults& r) {
 
 }  // namespace
 
-void write_large_results(const std::set<std::string>& save, const LargeResults& r, ImageFiles& files) {
+void write_large_results(const std::set<std::string>& save, const LargeResults& r, ImageFiles& files, NoteList& notes) {
   const LargeImage& image = r.image;
   const LargeLabels& labels = r.labels;
   if (save.contains("labels"))
@@ -98,7 +98,8 @@ void write_large_results(const std::set<std::string>& save, const LargeResults& 
   for (const Saver& saver : savers())  // files of a stack with the same name
     if (save.contains(saver.kind) && saver.kind != std::string("labels")) files.remove_unwritten(saver.endings);
   files.keep();
-  if (save.contains("labels")) files.remove_other_objects({"_masks.tif", save.contains("scores") ? scores_suffix : ""});
+  if (save.contains("labels"))
+    files.remove_other_objects({"_masks.tif", save.contains("scores") ? scores_suffix : ""}, notes);
 }
 
 }  // namespace basin::tools

@@ -25,7 +25,7 @@ struct LargeResults {
   std::function<void(double)> progress;  // called with the share of the objects that is measured, 0 to 1
 };
 
-/// Writes the files of `save` part by part, and keeps them.
-void write_large_results(const std::set<std::string>& save, const LargeResults&, ImageFiles&);
+/// Writes the files of `save` part by part, and keeps them. `notes`: says which older files are removed.
+void write_large_results(const std::set<std::string>& save, const LargeResults&, ImageFiles&, NoteList& notes);
 
 }  // namespace basin::tools

@@ -80,11 +80,13 @@ void ImageFiles::remove_unwritten(const std::vector<std::string>& suffixes) {
   }
 }
 
-void ImageFiles::remove_other_objects(const std::set<std::string>& kept) {
+void ImageFiles::remove_other_objects(const std::set<std::string>& kept, NoteList& notes) {
   std::vector<std::string> suffixes(std::begin(masks_suffixes), std::end(masks_suffixes));
   suffixes.insert(suffixes.end(), {instances_suffix, scores_suffix});
+  std::error_code none;
   for (const std::string& suffix : suffixes)
-    if (!kept.contains(suffix)) remove_others({suffix}, "");
+    if (!kept.contains(suffix) && fs::is_regular_file(path(suffix), none) && fs::remove(path(suffix), none))
+      notes.add(path(suffix).string(), {"removed, because an earlier run wrote other objects there"});
 }
 
 }  // namespace basin::tools

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "data/dataset/dataset.h"
+
 namespace basin::tools {
 
 /// The end of the name of a file of scores, which belongs to a label image.
@@ -57,8 +59,8 @@ class ImageFiles {
   /// Removes files with these suffixes that were not written before keep().
   void remove_unwritten(const std::vector<std::string>& suffixes);
   /// Removes label images, stacks of masks and scores of other objects that an earlier run wrote: those under other
-  /// suffixes than the `kept` ones.
-  void remove_other_objects(const std::set<std::string>& kept);
+  /// suffixes than the `kept` ones. `notes`: says which.
+  void remove_other_objects(const std::set<std::string>& kept, NoteList& notes);
 
  private:
   std::filesystem::path base_;

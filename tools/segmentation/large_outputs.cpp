@@ -48,7 +48,7 @@ LargeMaps maps_to_write(const Work& work, const LargeFound& found) {
 
 }  // namespace
 
-LargeKept write_large_outputs(const Work& work, LargeFound found, ImageFiles& files) {
+LargeKept write_large_outputs(const Work& work, LargeFound found, ImageFiles& files, NoteList& notes) {
   const ObjectFilter& filter = work.plan.filter;
   LargeKept kept;
   if (filter.fill_holes) fill_holes_of(found);
@@ -71,7 +71,7 @@ LargeKept write_large_outputs(const Work& work, LargeFound found, ImageFiles& fi
                              found.blocks.band,
                              found.blocks.left,
                              [&](double share) { progress(share); }};
-  write_large_results(work.save, results, files);
+  write_large_results(work.save, results, files, notes);
   return kept;
 }
 

@@ -28,7 +28,8 @@ struct LargeKept {
   Dropped dropped;
 };
 
-/// Applies the filter of the plan, and writes the files. Exceptions do not name the image.
-LargeKept write_large_outputs(const Work&, LargeFound, ImageFiles&);
+/// Applies the filter of the plan, and writes the files. Exceptions do not name the image. `notes`: says which older
+/// files are removed.
+LargeKept write_large_outputs(const Work&, LargeFound, ImageFiles&, NoteList& notes);
 
 }  // namespace basin::tools

@@ -95,7 +95,7 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
   if (work.save.contains("labels")) objects.insert(masks_suffix(labels));
   if (work.save.contains("instances")) objects.insert(instances_suffix);
   if (work.save.contains("scores")) objects.insert(scores_suffix);
-  if (!objects.empty()) files.remove_other_objects(objects);
+  if (!objects.empty()) files.remove_other_objects(objects, outcome.notes);
   seconds.write += clock_seconds() - begin;
   for (const std::string& remark : found.remarks)
     outcome.remark(path.string(), remark);

@@ -189,7 +189,7 @@ class Segmenting {
       remarks.push_back(std::move(remark));
     const LargeKept kept = with_name(name_, [&] {
       LargeFound found{path_, scratch_, sizes, blocks, image, maps, std::move(labels), std::move(objects)};
-      return write_large_outputs(work_, std::move(found), files_);
+      return write_large_outputs(work_, std::move(found), files_, outcome_.notes);
     });
     remove_scratch(scratch_);
     lap(&Seconds::write);

@@ -71,7 +71,8 @@ class StackResults {
     scores_.insert(scores_.end(), scores.begin(), scores.end());
   }
 
-  void write(ImageFiles& files) {
+  /// `notes`: says which older files are removed.
+  void write(ImageFiles& files, NoteList& notes) {
     for (auto& picture : pictures_)
       files.write(suffix_of(picture.first), [&](const fs::path&) { picture.second.commit(); });
     if (saves("rois")) files.write("_rois.zip", [&](const fs::path& p) { write_rois(p, outlines_, places_); });
@@ -82,7 +83,7 @@ class StackResults {
     if (saves("zarr")) files.write(zarr_masks_suffix, [&](const fs::path& p) { labels_.write_zarr(p); });
     if (saves("labels")) files.write("_masks.tif", [&](const fs::path& p) { labels_.write(p); });
     files.keep();
-    if (saves("labels")) files.remove_other_objects({"_masks.tif", saves("scores") ? scores_suffix : ""});
+    if (saves("labels")) files.remove_other_objects({"_masks.tif", saves("scores") ? scores_suffix : ""}, notes);
     for (const Saver& saver : savers())
       if (pictures_.contains(saver.kind)) files.remove_others(saver.endings, suffix_of(saver.kind));
   }
@@ -227,7 +228,7 @@ std::string segment_stack(const Work& work, const fs::path& path, const StackPla
     seconds.write += lap();
     progress(double(plane + 1) / double(planes.count()));
   });
-  all.write(files);
+  all.write(files, outcome.notes);
   seconds.write += lap();
   remarks.report(path.string(), outcome);
   if (work.plan.filter.does_anything()) outcome.note_dropped(path.string(), dropped);
