@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <map>
+#include <sstream>
 
 #include "data/arrays/npy.h"
 #include "data/files/image.h"
@@ -39,6 +41,46 @@ TEST_CASE("command: version, help, and the refusal of unknown commands and argum
   refused("synth --out o --count 3 extra", "extra: unknown argument");
   refused("segment a.png --out o --model m --tile 0", "0: expected a number above 0");
   refused("train --data . --out o --lr abc", "abc");
+}
+
+TEST_CASE("command: the help of every option is a sentence in plain English, in lines of 100 characters") {
+  const Folder folder;
+  std::istringstream program(run_basin(folder, "--help").out);
+  std::string line;
+  while (line != "Commands:" && std::getline(program, line)) {
+  }
+  std::map<std::string, std::string> help;  // by command, with single blanks
+  for (std::string name; std::getline(program, line) && std::istringstream(line) >> name;) {
+    if (line.starts_with("   ")) continue;  // the rest of a description
+    std::istringstream lines(run_basin(folder, name + " --help").out);
+    for (std::string row; std::getline(lines, row);) {
+      if (!row.starts_with("Usage:")) CHECK_MESSAGE(row.size() <= 100, name << ": " << row);
+      std::istringstream words(row);
+      for (std::string word; words >> word;)
+        help[name] += word + ' ';
+    }
+    for (const char* jargon : {" in [", "REQUIRED", "Excludes", "FLOAT", "UINT", ":{", " x 2"})
+      CHECK_MESSAGE(!contains(help[name], jargon), name << ": " << help[name]);
+  }
+  CHECK(help.size() == 24);
+  CHECK(help["train"].starts_with("Train a model on labelled images. Usage: basin train [OPTIONS] Options: "));
+  for (const char* option : {"--batch INT Crops per batch, of all ranks together; default: the method's (1 to 4096) ",
+                             "--data TEXT Folder of images with masks, or a CSV list, with :WEIGHT after the path for "
+                             "its share of the samples "
+                             "(may be repeated; required) ",
+                             "--val-fraction NUMBER Fraction of --data held out for validation, chosen by file name (0 "
+                             "to 0.9; default: 0.1; "
+                             "not with --val) ",
+                             "--steps INT Total number of steps, instead of epochs (1 or more; not with --epochs) ",
+                             "--sampling TEXT images: each image once per epoch; "})
+    CHECK_MESSAGE(contains(help["train"], option), help["train"]);
+  CHECK(contains(help["loss"],
+                 "--tversky A,B Weights of false positives and of false negatives (0 or more; default: "
+                 "0.5,0.5) "));
+  CHECK(contains(help["loss"],
+                 "KIND ivp and mse compare two fields; tversky and bce compare logits with a mask (one of: "
+                 "ivp, mse, tversky, bce; required) "));
+  CHECK(contains(help["check-data"], "Arguments: FOLDER ... Folders of images with masks"));
 }
 
 TEST_CASE("command: whole numbers are decimal, and those that do not fit are refused") {

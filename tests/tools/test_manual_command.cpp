@@ -11,7 +11,7 @@ TEST_CASE("manual: there is a page for the program and for every command") {
   CHECK_MESSAGE(contains(whole.out, "\\fBbasin\\-train\\fR(1)\n"), whole.out);
   CHECK_MESSAGE(contains(train.out, "basin\\-train \\- train a model on labelled images\n"), train.out);
   CHECK_MESSAGE(contains(train.out, "\\fBbasin train\\fR \\fB\\-\\-data\\fR \\fITEXT\\fR"), train.out);
-  CHECK_MESSAGE(contains(train.out, "Range: INT in [8 \\- 16384].\n"), train.out);
+  CHECK_MESSAGE(contains(train.out, "Range: 8 to 16384.\n"), train.out);
   CHECK_MESSAGE(contains(train.out, "One of: images, objects.\nDefault: images.\n"), train.out);
   CHECK(contains(run_basin(folder, "manual cook").err, "cook: no such command"));
   CHECK(run_basin(folder, "manual --out pages").code == 0);

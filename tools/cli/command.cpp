@@ -47,7 +47,7 @@ bool multiplies(const Gpu* gpu, Precision precision) {
 }  // namespace
 
 void add_device_options(Command& command, Common& common) {
-  command.add("--device", common.device, "auto, cpu, cuda or cuda:INDEX").shown();
+  command.add("--device", common.device, "where to compute: auto, cpu, cuda or cuda:INDEX").shown();
   add_threads_option(command, common.threads);
 }
 

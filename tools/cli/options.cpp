@@ -1,5 +1,7 @@
 #include "tools/cli/options.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
@@ -12,10 +14,12 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <sstream>
 
 #include "engine/json.h"
 #include "engine/ranks.h"
 #include "kernels/runtime/platform.h"
+#include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
 
 namespace basin::tools {
@@ -86,6 +90,34 @@ const CLI::Validator whole(
     },
     "");
 
+/// "8 to 16384", or "1 or more" if the upper end is only what a variable holds.
+template <class T>
+std::string range_text(T low, T high) {
+  constexpr double unlimited = 1e9;
+  return double(high) >= unlimited ? fmt::format("{} or more", low) : fmt::format("{} to {}", low, high);
+}
+
+/// With a capital letter, unless the first word is among `values` of options.
+std::string capitalised(std::string text, const std::set<std::string>& values) {
+  if (!text.empty() && !values.contains(text.substr(0, text.find_first_of(" ,:"))))
+    text[0] = char(std::toupper(static_cast<unsigned char>(text[0])));
+  return text;
+}
+
+/// Broken between words into lines of at most `width` bytes, where words are not longer.
+std::string wrapped(const std::string& text, size_t width) {
+  std::string lines;
+  size_t begin = 0;
+  while (text.size() - begin > width) {
+    size_t space = text.rfind(' ', begin + width);
+    if (space == text.npos || space <= begin) space = text.find(' ', begin + width);
+    if (space == text.npos) break;
+    lines += text.substr(begin, space - begin) + '\n';
+    begin = space + 1;
+  }
+  return lines + text.substr(begin);
+}
+
 /// "--save-every" as a member of run.json: "save_every".
 std::string member_name(const std::string& option) {
   std::string name = option.substr(std::min(option.find_first_not_of('-'), option.size()));
@@ -115,13 +147,21 @@ struct OptionValues {
   std::vector<std::pair<std::string, std::function<Json()>>> options;
   std::map<std::string, Alone> alone;
   std::map<std::string, std::vector<std::string>> choices;
-  std::set<std::string> models;   // options whose value may be the name of a shipped model
+  std::set<std::string> models;  // options whose value may be the name of a shipped model
+  std::set<std::string> repeatable;
   std::set<std::string> outputs;  // members of run.json whose values are files that the command writes
   std::map<std::string, std::shared_ptr<OptionValues>> subcommands;
 
   template <class T>
   void add(const std::string& option, const T& value) {
     options.emplace_back(member_name(option), [&value] { return json_of(value); });
+  }
+  /// The values that options take, which are not capitalised at the beginning of a help text.
+  std::set<std::string> all_choices() const {
+    std::set<std::string> all;
+    for (const auto& [option, values] : choices)
+      all.insert(values.begin(), values.end());
+    return all;
   }
   Json json() const {
     Json all = Json::object();
@@ -130,6 +170,78 @@ struct OptionValues {
     return all;
   }
 };
+
+namespace {
+
+OptionInfo info_of(const CLI::Option& option, const OptionValues& values) {
+  const std::string name = option.get_name();
+  OptionInfo o{.name = name, .value = "", .help = capitalised(option.get_description(), values.all_choices())};
+  o.positional = option.get_positional();
+  o.required = option.get_required();
+  o.repeatable = values.repeatable.contains(name);
+  if (const auto choices = values.choices.find(name); choices != values.choices.end()) o.choices = choices->second;
+  if (option.get_items_expected_max() > 0) {
+    const std::string type = option.get_type_name();  // "INT:1 to 9"
+    const size_t colon = type.find(':');
+    o.value = type.substr(0, colon);
+    if (colon != type.npos && o.choices.empty()) o.range = type.substr(colon + 1);
+    o.fallback = option.get_default_str();
+    if (o.fallback.starts_with('[') && o.fallback.ends_with(']'))  // a list
+      o.fallback = o.fallback.substr(1, o.fallback.size() - 2);
+  }
+  for (const CLI::Option* other : option.get_excludes())
+    o.excludes.push_back(other->get_name());
+  std::sort(o.excludes.begin(), o.excludes.end());
+  o.model = values.models.contains(name);
+  return o;
+}
+
+/// The text of --help: "--batch INT   Crops per batch (1 to 64; default: 2)".
+class HelpFormatter : public CLI::Formatter {
+ public:
+  explicit HelpFormatter(std::shared_ptr<const OptionValues> values) : values_(std::move(values)) {
+    label("SUBCOMMAND", "COMMAND");
+    label("Positionals", "Arguments");
+  }
+  std::string make_option(const CLI::Option* option, bool is_positional) const override {
+    const OptionInfo o = info_of(*option, *values_);
+    std::string left = make_option_name(option, is_positional), facts;
+    if (is_positional && option->get_expected_max() == CLI::detail::expected_max_vector_size) left += " ...";
+    if (!is_positional && !o.value.empty()) left += ' ' + o.value;
+    for (const std::string& fact : facts_of(o, ""))
+      facts += (facts.empty() ? " (" : "; ") + fact;
+    return line(left, o.help + (facts.empty() ? "" : facts + ")"));
+  }
+  std::string make_subcommand(const CLI::App* command) const override {
+    return line(command->get_name(), capitalised(command->get_description(), {}));
+  }
+  std::string make_description(const CLI::App* command) const override {
+    return capitalised(command->get_description(), {}) + ".\n";
+  }
+
+ private:
+  std::string line(const std::string& left, const std::string& text) const {
+    constexpr size_t columns = 100;
+    std::stringstream out;
+    CLI::detail::format_help(out, left, wrapped(text, columns - get_column_width()), get_column_width());
+    return out.str();
+  }
+
+  std::shared_ptr<const OptionValues> values_;
+};
+
+}  // namespace
+
+std::vector<std::string> facts_of(const OptionInfo& o, const std::string& range_label) {
+  std::vector<std::string> facts;
+  if (!o.choices.empty()) facts.push_back("one of: " + in_words(o.choices));
+  if (!o.range.empty()) facts.push_back(range_label + o.range);
+  if (!o.fallback.empty()) facts.push_back("default: " + o.fallback);
+  if (o.repeatable) facts.push_back("may be repeated");
+  if (o.required) facts.push_back("required");
+  if (!o.excludes.empty()) facts.push_back("not with " + in_words(o.excludes));
+  return facts;
+}
 
 Option& Option::required() {
   option_->required();
@@ -165,12 +277,12 @@ Option& Option::one_of(std::initializer_list<int> values) {
 }
 
 Option& Option::within(int low, int high) {
-  option_->check(CLI::Range(low, high));
+  option_->check(CLI::Range(low, high, range_text(low, high)));
   return *this;
 }
 
 Option& Option::within(double low, double high) {
-  option_->check(CLI::Range(low, high));
+  option_->check(CLI::Range(low, high, range_text(low, high)));
   return *this;
 }
 
@@ -193,6 +305,7 @@ Option& Option::list(int count) {
 }
 
 Option& Option::repeatable() {
+  values_->repeatable.insert(option_->get_name());
   option_->allow_extra_args(false);
   return *this;
 }
@@ -209,15 +322,15 @@ Option& Option::excludes(const Option& other) {
 }
 
 Command::Command(const std::string& name, const std::string& help, std::function<std::string()> version)
-    : Command(std::make_shared<CLI::App>(help, name)) {
+    : Command(std::make_shared<CLI::App>(help, name), std::make_shared<OptionValues>()) {
+  app_->formatter(std::make_shared<HelpFormatter>(values_));
   app_->set_version_flag("--version", std::move(version), "print the version, how it was built, and its libraries");
 }
 
-Command::Command(std::shared_ptr<CLI::App> app) : app_(std::move(app)), values_(std::make_shared<OptionValues>()) {}
-
 Command Command::subcommand(const std::string& name, const std::string& help) {
   app_->require_subcommand(1);
-  Command command(std::shared_ptr<CLI::App>(app_, app_->add_subcommand(name, help)));
+  Command command(std::shared_ptr<CLI::App>(app_, app_->add_subcommand(name, help)), std::make_shared<OptionValues>());
+  command.app_->group("Commands")->formatter(std::make_shared<HelpFormatter>(command.values_));
   values_->subcommands[name] = command.values_;
   return command;
 }
@@ -226,6 +339,8 @@ template <class T>
 Option Command::add(const std::string& name, T& value, const std::string& help) {
   values_->add(name, value);
   CLI::Option* option = app_->add_option(name, value, help);
+  if constexpr (is_real<T>) option->type_name("NUMBER");
+  if constexpr (is_integer<T>) option->type_name("INT");
   if constexpr (is_real<T>) option->check(finite);
   if constexpr (is_integer<T>) option->transform(whole<typename Number<T>::Type>);
   return Option(option, values_.get());
@@ -265,24 +380,11 @@ void Command::runs(std::function<void()> work) {
 
 CommandInfo Command::info() const {
   CommandInfo info{app_->get_name(), app_->get_description(), {}, {}};
-  for (const CLI::Option* option : app_->get_options()) {
-    const std::string name = option->get_name();
-    OptionInfo o{.name = name, .value = "", .help = option->get_description()};
-    o.positional = option->get_positional();
-    o.required = option->get_required();
-    if (option->get_items_expected_max() > 0) {
-      o.value = option->get_type_name();
-      o.fallback = option->get_default_str();
-    }
-    if (const auto choices = values_->choices.find(name); choices != values_->choices.end())
-      o.choices = choices->second;
-    o.model = values_->models.contains(name);
-    info.options.push_back(std::move(o));
-  }
+  for (const CLI::Option* option : app_->get_options())
+    info.options.push_back(info_of(*option, *values_));
   for (CLI::App* sub : app_->get_subcommands(std::function<bool(CLI::App*)>())) {
-    Command command{std::shared_ptr<CLI::App>(app_, sub)};
-    command.values_ = values_->subcommands.at(sub->get_name());
-    info.subcommands.push_back(command.info());
+    info.subcommands.push_back(
+        Command(std::shared_ptr<CLI::App>(app_, sub), values_->subcommands.at(sub->get_name())).info());
   }
   return info;
 }

@@ -3,6 +3,7 @@
 #include <initializer_list>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 // The command line, parsed by CLI11. Only options.cpp includes it, because it takes longer to compile than any command.
@@ -17,16 +18,21 @@ namespace basin::tools {
 /// The options of a command and of its subcommands.
 struct OptionValues;
 
-/// An option as manual pages and completions describe it.
+/// An option as --help, manual pages and completions describe it.
 struct OptionInfo {
-  std::string name;   // "--out", or "IMAGE" of a positional argument
-  std::string value;  // placeholder and range of its value: "INT:INT in [1 - 9]"; empty: a flag
-  std::string help;
-  std::string fallback = {};              // the default; empty: not shown
-  std::vector<std::string> choices = {};  // the values that it takes; empty: any
-  bool positional = false, required = false;
+  std::string name;                        // "--out", or "IMAGE" of a positional argument
+  std::string value;                       // placeholder of its value: "INT"; empty: a flag
+  std::string help;                        // with a capital letter, and no full stop
+  std::string range = {};                  // of its value: "1 to 9"; empty: any
+  std::string fallback = {};               // the default; empty: not shown
+  std::vector<std::string> choices = {};   // the values that it takes; empty: any
+  std::vector<std::string> excludes = {};  // the options that it cannot be given with
+  bool positional = false, required = false, repeatable = false;
   bool model = false;  // its value may be the name of a shipped model
 };
+
+/// What is known of an option besides its help: "required", "default: 3". The range is labelled by `range_label`.
+std::vector<std::string> facts_of(const OptionInfo&, const std::string& range_label);
 
 /// A command with its options and its subcommands, in the order of --help.
 struct CommandInfo {
@@ -97,7 +103,8 @@ class Command {
   int parse(int argc, char** argv);
 
  private:
-  explicit Command(std::shared_ptr<CLI::App>);
+  Command(std::shared_ptr<CLI::App> app, std::shared_ptr<OptionValues> values)
+      : app_(std::move(app)), values_(std::move(values)) {}
 
   std::shared_ptr<CLI::App> app_;
   std::shared_ptr<OptionValues> values_;

@@ -160,7 +160,7 @@ void add_evaluate(Command& program) {
   const auto options = std::make_shared<EvaluateArguments>();
   command
       .add("--pred", options->prediction,
-           "predicted label images, or stacks of masks *_instances.tif: a folder, or one file; may be repeated")
+           "predicted label images, or stacks of masks *_instances.tif: a folder, or one file")
       .repeatable()
       .required();
   command

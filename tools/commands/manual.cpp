@@ -50,21 +50,13 @@ std::string heading(const std::string& name, const std::string& help, const std:
                      troff(version), troff(name), troff(help));
 }
 
-/// The placeholder of an option's value, such as "TEXT", without the range that follows it.
-std::string placeholder(const OptionInfo& o) { return o.value.substr(0, o.value.find(':')); }
-
 std::string entry(const OptionInfo& o) {
   std::string text = fmt::format(".TP\n{}", o.positional ? italic(o.name) : bold(o.name));
   if (!o.positional && !o.value.empty())
-    text += fmt::format("{}{}", o.value.starts_with('[') ? "" : " ", italic(placeholder(o)));
-  text += '\n' + troff(sentence(o.help)) + '\n';
-  const size_t colon = o.value.find(':');
-  if (!o.choices.empty())
-    text += troff(fmt::format("One of: {}.\n", in_words(o.choices)));
-  else if (colon != std::string::npos)
-    text += troff(fmt::format("Range: {}.\n", o.value.substr(colon + 1)));
-  if (!o.fallback.empty()) text += troff(fmt::format("Default: {}.\n", o.fallback));
-  if (o.required) text += "Required.\n";
+    text += fmt::format("{}{}", o.value.starts_with('[') ? "" : " ", italic(o.value));
+  text += '\n' + troff(o.help + '.') + '\n';
+  for (const std::string& fact : facts_of(o, "range: "))
+    text += troff(sentence(fact)) + '\n';
   return text;
 }
 
@@ -98,7 +90,7 @@ std::string manual_page(const CommandInfo& program, const CommandInfo& command, 
   for (const OptionInfo& o : command.options)
     if (o.positional) text += o.required ? fmt::format(" {}", italic(o.name)) : fmt::format(" [{}]", italic(o.name));
   for (const OptionInfo& o : command.options)
-    if (!o.positional && o.required) text += fmt::format(" {} {}", bold(o.name), italic(placeholder(o)));
+    if (!o.positional && o.required) text += fmt::format(" {} {}", bold(o.name), italic(o.value));
   text += fmt::format(" [{}]\n", italic("OPTIONS")) + options_section(command);
   text += fmt::format(".SH SEE ALSO\n{}(1)\n", bold(program.name));
   return text;

@@ -204,8 +204,7 @@ void add_report(Command& program) {
   command.add("--out", settings->out, "the HTML file to write, such as report.html").output().required();
   command.add("--title", settings->title, "heading of the page").shown();
   command.add("--summary", settings->summary, "sentence below the heading");
-  command.add("--time", settings->times, "STAGE=SECONDS: adds a row to the table of times; may be repeated")
-      .repeatable();
+  command.add("--time", settings->times, "STAGE=SECONDS: adds a row to the table of times").repeatable();
   command.add("--limit", settings->limit, "images shown per folder, or planes of stacks; all are scored")
       .not_negative()
       .shown();

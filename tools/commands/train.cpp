@@ -281,8 +281,7 @@ void add_train(Command& program) {
   auto o = std::make_shared<TrainArguments>();
   command
       .add("--data", o->data.data,
-           "folder of images with masks, or a CSV list; may be repeated, with :WEIGHT after the path for its share of "
-           "the samples")
+           "folder of images with masks, or a CSV list, with :WEIGHT after the path for its share of the samples")
       .repeatable()
       .required();
   const Option model =

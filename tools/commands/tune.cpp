@@ -175,7 +175,7 @@ void add_tune(Command& program) {
   auto o = std::make_shared<TuneArguments>();
   command.add("--model", o->model, "a .safetensors file, or a name that `basin models` lists").model().required();
   const Option val = command.add("--val", o->val, "folder of labelled images that the model was not trained on");
-  command.add("--data", o->data, "instead of --val: the training folder, of which the held-out part is used")
+  command.add("--data", o->data, "the training folder, of which the held-out part is used, instead of --val")
       .excludes(val);
   command.add("--val-fraction", o->val_fraction, "fraction of --data that training held out")
       .within(0., 0.9)

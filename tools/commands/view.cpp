@@ -210,9 +210,7 @@ void add_view(Command& program) {
   auto o = std::make_shared<Options>();
   command.add("OUT", o->results, "the output folder of segment").required();
   command.add("--out", o->out, "folder of the page; an earlier page there is replaced; default: OUT/view");
-  command
-      .add("--image", o->images,
-           "an image or a folder of images, if they are no longer where they were segmented; may be repeated")
+  command.add("--image", o->images, "an image or a folder of images, if they are no longer where they were segmented")
       .repeatable();
   add_threads_option(command, o->threads);
   command.runs([o] { run(*o); });
