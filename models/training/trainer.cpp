@@ -17,6 +17,7 @@
 #include "models/training/checkpoint.h"
 #include "models/training/feed.h"
 #include "models/training/learning_rate.h"
+#include "models/training/loss_watch.h"
 #include "models/training/recorder.h"
 #include "models/training/scaled_examples.h"
 #include "models/training/training_log.h"
@@ -173,12 +174,13 @@ class LossSums {
  public:
   void count(int batches) { since_look_ += batches, since_row_ += batches; }
   int64_t since_look() const { return since_look_; }
-  /// Adds the sums since the last look; returns the mean of the total loss since then.
-  double look(const std::vector<double>& sums) {
+  /// Adds the sums since the last look; returns the means since then.
+  std::vector<double> look(std::vector<double> sums) {
     sums_.resize(sums.size());
     for (size_t k = 0; k < sums.size(); ++k)
-      sums_[k] += sums[k];
-    return sums.back() / double(std::exchange(since_look_, 0));
+      sums_[k] += sums[k], sums[k] /= double(since_look_);
+    since_look_ = 0;
+    return sums;
   }
   /// Adds the mean losses to a row, and starts the next one.
   void finish(const std::vector<std::string>& names, MetricsRow& row) {
@@ -234,6 +236,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
   Progress progress(at.step, o.steps);
   std::deque<StepImages> recent;
   LossSums losses;
+  LossWatch watch;
   for (int64_t step = at.step; step < o.steps; ++step) {
     const double rate = learning_rate(o.rate, step, o.steps);
     recent.push_back({step, {}});
@@ -247,9 +250,12 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
     losses.count(accumulate);
 
     const bool last = step + 1 == o.steps, save = last || (o.save_every > 0 && (step + 1) % o.save_every == 0);
-    if (!save && losses.since_look() < check_every * accumulate) continue;
+    if (!save && !watch.needs_first() && losses.since_look() < check_every * accumulate) continue;
     if (stepper.first_bad() >= 0) stop_on_bad_loss(exec, method, stepper.first_bad(), recent);
-    progress.show(step + 1, losses.look(stepper.take_sums()), o.batch * accumulate);
+    const int64_t steps = losses.since_look() / accumulate;
+    const std::vector<double> means = losses.look(stepper.take_sums());
+    progress.show(step + 1, means.back(), o.batch * accumulate);
+    if (writes) progress.say(watch.add(stepper.names(), means, steps, step + 1));
     if (!save) continue;
 
     at.step = step + 1;
@@ -262,6 +268,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
       break;
     }
   }
+  if (writes) progress.say(watch.at_end());
 }
 
 }  // namespace basin

@@ -62,4 +62,8 @@ void Progress::show(int64_t step, double loss, int batch) {
   std::fflush(stderr);
 }
 
+void Progress::say(const std::string& sentence) const {
+  if (!sentence.empty()) std::fprintf(stderr, "%s%s\n", terminal_ ? "\r\x1b[K" : "", sentence.c_str());
+}
+
 }  // namespace basin

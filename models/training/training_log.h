@@ -38,6 +38,8 @@ class Progress {
  public:
   Progress(int64_t first_step, int64_t last_step);
   void show(int64_t step, double loss, int batch);
+  /// Writes a sentence, if it is not empty, on a line of its own.
+  void say(const std::string& sentence) const;
 
  private:
   int64_t first_, last_;
