@@ -94,17 +94,19 @@ Setting& Settings::flag(Use use, const std::string& key, bool& value, const std:
 }
 
 Setting& Settings::numbers(Use use, const std::string& key, double* values, size_t count, const std::string& help) {
-  return add({use, key, help, phrase(count, " numbers of 0 or more, separated by commas"),
-              [values, count] { return Json(std::vector<double>(values, values + count)); },
-              [values, count](const Json& j) {
-                if (!j.is_array() || j.size() != count) return false;
-                for (const Json& each : j)
-                  if (!each.is_number() || !(each.get<double>() >= 0)) return false;
-                for (size_t k = 0; k < count; ++k)
-                  values[k] = j[k].get<double>();
-                return true;
-              },
-              parse_numbers});
+  Setting& setting = add({use, key, help, phrase(count, " numbers of 0 or more, separated by commas"),
+                          [values, count] { return Json(std::vector<double>(values, values + count)); },
+                          [values, count](const Json& j) {
+                            if (!j.is_array() || j.size() != count) return false;
+                            for (const Json& each : j)
+                              if (!each.is_number() || !(each.get<double>() >= 0)) return false;
+                            for (size_t k = 0; k < count; ++k)
+                              values[k] = j[k].get<double>();
+                            return true;
+                          },
+                          parse_numbers});
+  setting.has_commas = count > 1;
+  return setting;
 }
 
 Setting& Settings::choice(Use use, const std::string& key, const std::vector<std::string>& names,

@@ -25,6 +25,7 @@ struct Setting {
   std::function<Json(const std::string&)> parse;      // parses a text from the command line; discarded if invalid
   bool changes_maps = false;                          // of decoding: the maps of the network depend on it too
   bool only_limits = false;                           // changes which images are accepted, but no results
+  bool has_commas = false;                            // a value may be a list, so that commas do not separate values
   bool optional = false;                              // may be missing in models of earlier versions
   std::string unwritten = {};                         // the value, as a text, that is left out of model files
   std::string option = {};                            // command-line option that sets it; empty: only --set

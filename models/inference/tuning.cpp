@@ -4,6 +4,20 @@
 #include <numeric>
 
 namespace basin {
+namespace {
+
+/// Why the method refuses a decoding; empty if it accepts it.
+std::string refusal_of(Method& method, const Json& decoding) {
+  method.settings().set_decoding(decoding);
+  try {
+    method.check_settings();
+    return {};
+  } catch (const Error& e) {
+    return e.what();
+  }
+}
+
+}  // namespace
 
 DecodingGrid proposed_grid(const Settings& settings) {
   DecodingGrid grid;
@@ -44,6 +58,28 @@ std::vector<Json> decodings_to_try(Settings& settings, const DecodingGrid& grid)
     if (decoding != present) all.push_back(std::move(decoding));
   }
   return all;
+}
+
+void check_decodings(Method& method, const DecodingGrid& grid, const std::vector<Json>& decodings) {
+  const Json present = method.settings().decoding();
+  for (Json decoding : decodings) {
+    std::string why = refusal_of(method, decoding);
+    if (why.empty()) continue;
+    std::string combination;
+    for (const Candidates& c : grid) {
+      Json without = decoding;
+      without[c.key] = present[c.key];
+      if (const std::string still = refusal_of(method, without); !still.empty()) {
+        decoding = without, why = still;
+        continue;
+      }
+      combination +=
+          (combination.empty() ? "" : ", ") + c.key + "=" + method.settings().find(c.key).text_of(decoding[c.key]);
+    }
+    method.settings().set_decoding(present);
+    refuse("tune cannot try ", combination, ": ", why);
+  }
+  method.settings().set_decoding(present);
 }
 
 std::vector<ImageScore> score_decodings(const Exec& exec, const Method& method, const Maps& maps, const Labels& truth,

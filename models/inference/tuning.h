@@ -27,6 +27,10 @@ DecodingGrid proposed_grid(const Settings&);
 /// Throws one sentence for values that cannot be used. Leaves the settings unchanged.
 std::vector<Json> decodings_to_try(Settings&, const DecodingGrid&);
 
+/// Throws one sentence that names a combination of values which the method refuses, with as few of the grid's settings
+/// as suffice for that. Leaves the settings unchanged.
+void check_decodings(Method&, const DecodingGrid&, const std::vector<Json>& decodings);
+
 /// Scores the instances that each decoding yields from the maps of one image.
 std::vector<ImageScore> score_decodings(const Exec&, const Method&, const Maps&, const Labels& truth,
                                         const std::vector<Json>& decodings);

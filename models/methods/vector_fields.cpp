@@ -45,7 +45,7 @@ Setting rescale_setting(std::optional<kernels::DivergenceRange>& value) {
     const kernels::DivergenceRange range = kernels::parse_divergence_range(text);
     return Json{range.low, range.high};
   };
-  s.optional = true;
+  s.optional = s.has_commas = true;
   s.option = "--rescale", s.bare = "0.01,99.99", s.words = {"none"};
   return s;
 }

@@ -1,3 +1,5 @@
+#include <set>
+
 #include "data/synth/synth.h"
 #include "engine/json.h"
 #include "models/inference/model_file.h"
@@ -71,6 +73,50 @@ TEST_CASE("tune: the current decoding comes first, then every other combination 
   const std::unique_ptr<Method> es = make_method("es", {}), og = make_method("og", {});
   CHECK(contains(refusal([&] { decodings_to_try(es->settings(), {{"views", {"true", "false"}}}); }), "views"));
   CHECK(contains(refusal([&] { decodings_to_try(og->settings(), {{"resize", {"true", "false"}}}); }), "resize"));
+}
+
+TEST_CASE("tune: a combination that the method refuses is named before any image is read, with what matters of it") {
+  VectorFields method{VectorFieldOptions{}};
+  const Json present = method.settings().decoding();
+  const DecodingGrid grid{{"eps", {"1", "3"}}, {"solver", {"euler", "rk4"}}, {"suppression", {"none", "paper"}}};
+  const std::vector<Json> all = decodings_to_try(method.settings(), grid);
+  CHECK(refusal([&] { check_decodings(method, grid, all); }) ==
+        "tune cannot try solver=rk4, suppression=paper: suppression paper works only with the solver euler, not with "
+        "rk4");
+  CHECK(method.settings().decoding() == present);
+  const DecodingGrid usable{{"eps", {"1", "3"}}, {"suppression", {"none", "paper"}}};
+  check_decodings(method, usable, decodings_to_try(method.settings(), usable));
+  CHECK(method.settings().decoding() == present);
+
+  const Folder folder;
+  fs::copy_file(nuclei, folder / "m.safetensors");
+  const Ran ran = run_basin(
+      folder, "tune --model m.safetensors --val nowhere --out o.safetensors --try solver=rk4 --try suppression=paper");
+  CHECK(ran.code == 1);
+  CHECK_MESSAGE(contains(ran.err, "tune cannot try solver=rk4, suppression=paper: "), ran.err);
+  CHECK(!fs::exists(folder / "o.safetensors"));
+}
+
+TEST_CASE("tune: --try may be repeated for a setting, and a value that contains commas is one value") {
+  const Folder folder;
+  copy_samples(folder.path() / "val");
+  fs::copy_file(nuclei, folder / "m.safetensors");
+  const std::string tune =
+      "tune --model m.safetensors --val val --out o.safetensors --device cpu --thresholds .5 --steps 25 "
+      "--min-samples 15 --snap-noise none ";
+  const Ran ran = run_basin(
+      folder, tune + "--try rescale=none --try rescale=0.01,99.99 --try rescale=1,99 --try eps=1,2 --try eps=3");
+  REQUIRE_MESSAGE(ran.code == 0, ran.err);
+  std::set<std::string> tried;
+  const Json run = json_in(folder / "o.safetensors.run.json");
+  for (const Json& j : run["decodings"])
+    tried.insert(to_text(j["rescale"]) + " " + to_text(j["eps"]));
+  for (const char* eps : {"1.0", "2.0", "3.0"})
+    for (const char* rescale : {"none", "0.01,99.99", "1.0,99.0"})
+      CHECK_MESSAGE(tried.contains("\"" + std::string(rescale) + "\" " + eps), rescale, " ", eps);
+  const Ran twice = run_basin(folder, tune + "--try steps=50");
+  CHECK(twice.code == 1);
+  CHECK_MESSAGE(contains(twice.err, "--try steps=50: the values of this setting are also given by --steps"), twice.err);
 }
 
 TEST_CASE("tune: a decoding gets the same score as when it is run on its own") {

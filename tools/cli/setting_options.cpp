@@ -84,7 +84,10 @@ void CandidateOptions::add_to(Command& command) {
       proposed += (proposed.empty() ? "" : ",") + text;
     command.add(values.option, values.texts, s.help + ": values to try; default: " + proposed).list();
   });
-  command.add("--try", tries_, "KEY=A,B,...: values of any decoding setting to try, in place of its default values")
+  command
+      .add("--try", tries_,
+           "KEY=A,B,...: values of any decoding setting to try, in place of its default values; if repeated for a "
+           "setting, all of these; where a value itself contains commas, as of rescale, give one value at a time")
       .repeatable();
 }
 
@@ -103,13 +106,25 @@ DecodingGrid CandidateOptions::grid(const Settings& settings, const std::string&
     if (!settings.has(v.key)) refuse(v.option, ": the method ", method, " has no such setting");
     replace({v.key, v.texts, v.option});
   }
+  DecodingGrid tried;
   for (const std::string& text : tries_) {
     const size_t at = text.find('=');
     if (at == std::string::npos || at == 0) refuse("--try ", text, ": expected KEY=A,B,...");
     const Setting& setting = settings.find(text.substr(0, at), "--try " + text);
     if (setting.use != Setting::Use::decoding) refuse("--try ", text, ": not a setting of the decoding");
-    replace({setting.key, split(text.substr(at + 1))});
+    for (const Values& v : values_)
+      if (v.key == setting.key && !v.texts.empty())
+        refuse("--try ", text, ": the values of this setting are also given by ", v.option);
+    const std::string given = text.substr(at + 1);
+    const std::vector<std::string> texts = setting.has_commas ? std::vector<std::string>{given} : split(given);
+    const auto same = std::find_if(tried.begin(), tried.end(), [&](const auto& c) { return c.key == setting.key; });
+    if (same == tried.end())
+      tried.push_back({setting.key, texts});
+    else
+      same->texts.insert(same->texts.end(), texts.begin(), texts.end());
   }
+  for (const Candidates& c : tried)
+    replace(c);
   return grid;
 }
 

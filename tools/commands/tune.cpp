@@ -117,6 +117,7 @@ void run(const TuneArguments& o) {
   const DecodingGrid grid = o.candidates.grid(method.settings(), method.name());
   if (grid.empty()) refuse(o.model, ": the method ", method.name(), " has no decoding to tune");
   const std::vector<Json> decodings = decodings_to_try(method.settings(), grid);
+  check_decodings(method, grid, decodings);
   const Table table(method.settings(), grid);
   std::vector<Pair> pairs = validation_pairs(o);
   choose(pairs, o.choice);
