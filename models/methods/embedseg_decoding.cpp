@@ -7,6 +7,7 @@
 #include "engine/ops/instance.h"
 #include "kernels/embedding/instance_loss.h"
 #include "kernels/embedding/smooth_embedding.h"
+#include "kernels/image/components.h"
 #include "models/methods/method_support.h"
 
 namespace basin {
@@ -123,6 +124,37 @@ std::vector<float> smoothed(const std::vector<float>& map, int height, int width
   return all;
 }
 
+/// The plateaus among local maxima, and which of their pixels earlier proposals contain. Without them, each pixel of a
+/// saturated seed map would propose an object, and the time would grow with the square of the number of pixels.
+class Plateaus {
+ public:
+  Plateaus() = default;
+  Plateaus(const std::vector<int32_t>& maxima, int height, int width)
+      : of_pixel_(size_t(height) * size_t(width), 0), spent_(of_pixel_.size(), 0) {
+    std::vector<uint8_t> mask(of_pixel_.size(), 0);
+    for (const int32_t i : maxima)
+      mask[size_t(i)] = 1;
+    const int64_t count = kernels::components({}, View<const uint8_t, 2>{mask.data(), {height, width}}, 8,
+                                              View<int32_t, 2>{of_pixel_.data(), {height, width}});
+    std::vector<int32_t> size(size_t(count) + 1, 0);
+    for (const int32_t plateau : of_pixel_)
+      ++size[size_t(plateau)];
+    for (int32_t& plateau : of_pixel_)
+      if (size[size_t(plateau)] == 1) plateau = 0;
+  }
+
+  bool is_spent(size_t pixel) const { return !spent_.empty() && spent_[pixel]; }
+  void propose(size_t seed, const std::vector<int32_t>& proposal) {
+    if (of_pixel_.empty() || of_pixel_[seed] == 0) return;
+    for (const int32_t i : proposal)
+      if (of_pixel_[size_t(i)] == of_pixel_[seed]) spent_[size_t(i)] = 1;
+  }
+
+ private:
+  std::vector<int32_t> of_pixel_;  // its plateau, or 0
+  std::vector<uint8_t> spent_;
+};
+
 /// Renumbers the remaining ids, of `count`, in raster order. Returns the new number of each id, or 0.
 std::vector<int32_t> renumber(Labels& labels, size_t count) {
   std::vector<int32_t> number(count + 1, 0);
@@ -210,6 +242,12 @@ Labels decode(const Exec& exec, const Tensor& raw, const EmbedSegDecoding& o, st
     return by_maxima ? !is_local_maximum(smooth, height, width, pixel_of(j))
                      : double(phi[size_t(pixel_of(j))]) < o.seed_threshold;
   });
+  Plateaus plateaus;
+  if (by_maxima) {
+    std::vector<int32_t> maxima(order.size());
+    std::transform(order.begin(), order.end(), maxima.begin(), pixel_of);
+    plateaus = Plateaus(maxima, height, width);
+  }
   std::stable_sort(order.begin(), order.end(),
                    [&](int32_t a, int32_t b) { return phi[size_t(pixel_of(a))] > phi[size_t(pixel_of(b))]; });
 
@@ -218,6 +256,7 @@ Labels decode(const Exec& exec, const Tensor& raw, const EmbedSegDecoding& o, st
   std::vector<int32_t> proposal;
   for (const int32_t j : order) {
     const size_t seed = size_t(pixel_of(j));
+    if (plateaus.is_spent(seed)) continue;
     if (!by_maxima) {
       if (accepted.claimed(seed)) continue;
       accepted.claim(seed);
@@ -228,6 +267,7 @@ Labels decode(const Exec& exec, const Tensor& raw, const EmbedSegDecoding& o, st
     };
     proposal.clear();
     pointed_at.find(found.x[size_t(j)], found.y[size_t(j)], half_axis(2), half_axis(3), proposal);
+    plateaus.propose(seed, proposal);
     accepted.propose(proposal);
   }
   return accepted.finish(whole);

@@ -13,7 +13,9 @@ struct EmbedSegDecoding {
   /// seed_map: the next seed is the pixel with the highest seed probability that no proposal has claimed yet.
   /// local_maxima: seeds are the local maxima of the seed map after a Gaussian of sigma 1, in the order of the
   /// unsmoothed map. In this mode a pixel, including the seed itself, stays unclaimed until an accepted object claims
-  /// it, and seeds that are already claimed propose objects too.
+  /// it, and seeds that are already claimed propose objects too; except on a plateau, that is, local maxima of the
+  /// foreground that touch, by a side or a corner, and thus are equal: there a pixel is no seed if an earlier proposal
+  /// of the same plateau contains it, accepted or not.
   enum class Seeds { seed_map, local_maxima };
   Seeds seeds = Seeds::seed_map;
   double foreground = 0.5;      // pixels with a seed probability above it are foreground
