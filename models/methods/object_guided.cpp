@@ -21,7 +21,7 @@ constexpr std::pair<VoteRule, const char*> vote_rules[] = {{VoteRule::normalised
 /// The network computes masks only for boxes with a higher score than this, so decoding cannot use boxes below it.
 constexpr double min_confidence = 0.1;
 
-/// The areas of all boxes together are at most this many times that of the image: see without_excess().
+/// The areas of all boxes together are at most this many times that of the image: see leave_out_excess().
 constexpr double max_coverage = 8;
 
 void publish(ObjectGuidedOptions& o, Settings& s) {
@@ -138,31 +138,37 @@ double coverage_of(const std::vector<RoiBox>& boxes, int height, int width) {
   return pixels / (double(height) * width);
 }
 
-/// Removes boxes that, together with those of higher scores, would cover the frame more than `max_coverage` times. For
-/// images unlike the training images a network may predict boxes of any size, and masks need memory for all of them.
-std::vector<ScoredBox> without_excess(const std::vector<ScoredBox>& boxes, int height, int width) {
+/// Leaves out boxes that, together with those of higher scores, would cover the frame more than `max_coverage` times.
+/// For images unlike the training images a network may predict boxes of any size, and masks need memory for all of
+/// them.
+void leave_out_excess(GuidedMaps& maps, int height, int width) {
   std::vector<ScoredBox> kept;
   double covered = 0;
-  for (const ScoredBox& b : boxes) {
+  for (const ScoredBox& b : maps.boxes) {
     const double coverage = coverage_of({b.box}, height, width);
-    if (covered + coverage > max_coverage) continue;
-    covered += coverage;
-    kept.push_back(b);
+    const bool fits = covered + coverage <= max_coverage;
+    if (fits) covered += coverage;
+    (fits ? kept : maps.left_out).push_back(b);
   }
-  return kept;
+  maps.boxes = std::move(kept);
 }
 
 Maps maps_of(const Exec& exec, const GuidedMaps& guided, int height, int width) {
   std::vector<float> table;
-  for (const auto& [box, score] : guided.boxes)
+  const auto add = [&](const RoiBox& box, double score) {
     table.insert(table.end(), {float(box.x), float(box.y), float(box.width), float(box.height), float(score)});
+  };
+  for (const auto& [box, score] : guided.boxes)
+    add(box, score);
+  for (const auto& [box, score] : guided.left_out)
+    add(box, -score);
   const Exec images = for_images(exec);
   // A network's maps are on the device already; the oracle's are on the CPU.
   const auto there = [&](const Tensor& map) { return map.device() == images.device ? map : map.to_device(images); };
   Maps maps({{"heat", there(guided.heat)},
              {"size", there(guided.size)},
              {"offset", there(guided.offset)},
-             {"boxes", Tensor::from(images, {1, int64_t(guided.boxes.size()), 5}, table)},
+             {"boxes", Tensor::from(images, {1, int64_t(table.size() / 5), 5}, table)},
              {"box_masks", Tensor::from(images, {1, 1, int64_t(guided.masks.size())}, guided.masks)}});
   maps.height = height, maps.width = width;
   return maps;
@@ -322,7 +328,8 @@ class ObjectGuided::Network : public Predictor {
     ObjectGuidedDecoding all;
     all.confidence = min_confidence;
     all.max_objects = max_guided_objects + 1;  // decoding then knows whether there are more
-    maps.boxes = without_excess(decode_boxes(exec, maps.heat, maps.size, maps.offset, all), frame.height, frame.width);
+    maps.boxes = decode_boxes(exec, maps.heat, maps.size, maps.offset, all);
+    leave_out_excess(maps, frame.height, frame.width);
     const OgRegions regions = og_regions(exec, boxes_of(maps.boxes), OgDetector::levels);
     if (regions.count() > 0) maps.masks = masks_in_order(tape, found.pyramid, regions, boxes_of(maps.boxes));
     return maps_of(exec, maps, image.dim(1), image.dim(2));
@@ -387,6 +394,13 @@ Instances ObjectGuided::decode(const Exec& exec, Maps maps) const {
     instances.remarks.push_back("only the " + std::to_string(boxes.size()) +
                                 " boxes with the highest scores are kept (max_objects); cut the image into smaller "
                                 "ones to find more objects");
+  int64_t left_out = 0;
+  for (size_t k = 0; k + 5 <= table.size(); k += 5)
+    left_out += -double(table[k + 4]) > options_->decoding.confidence;
+  if (left_out > 0)
+    instances.remarks.push_back(
+        "objects that are left out, because the boxes of all objects would cover the image too often: " +
+        std::to_string(left_out));
   if (coverage_of(boxes_of(boxes), frame_height, frame_width) > max_coverage / 2)
     instances.remarks.push_back(
         "the boxes of the objects cover the image many times, so that they are hardly objects: the image may be unlike "

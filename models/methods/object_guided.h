@@ -24,8 +24,9 @@ struct ObjectGuidedOptions {
 /// boxes of objects by their centres, and a second one gives the mask of each box. Objects have scores and may overlap.
 /// Targets: the map "pieces" [layers, H, W], int32, and the table "boxes" with x, y of the centre, width and height of
 /// each piece in px (GuidedObjects). Maps: "heat" [1, h, w], "size" and "offset" [2, h, w], where h and w are a quarter
-/// of the network's frame; "boxes" [1, B, 5] = x, y, width and height in the frame and the score, by descending score;
-/// "box_masks" [1, 1, P], the probabilities at the points of the boxes' regions.
+/// of the network's frame; "boxes" [1, B, 5] = x, y, width and height in the frame and the score, by descending score,
+/// and last, with negative scores, those that are left out because the boxes would cover the frame too often;
+/// "box_masks" [1, 1, P], the probabilities at the points of the regions of the others.
 class ObjectGuided : public Method {
  public:
   explicit ObjectGuided(const ObjectGuidedOptions&);

@@ -79,9 +79,10 @@ PaintedMasks paint(const ScoredMasks&);
 
 /// The network's output for an image resized to a frame.
 struct GuidedMaps {
-  Tensor heat, size, offset;     // see decode_boxes; h and w are a quarter of the frame's sides
-  std::vector<ScoredBox> boxes;  // in the frame, by descending score
-  std::vector<float> masks;      // probabilities at the points of the boxes' regions on level 0
+  Tensor heat, size, offset;             // see decode_boxes; h and w are a quarter of the frame's sides
+  std::vector<ScoredBox> boxes;          // in the frame, by descending score
+  std::vector<float> masks;              // probabilities at the points of the boxes' regions on level 0
+  std::vector<ScoredBox> left_out = {};  // boxes that would cover the frame too often
 };
 /// The maps of a perfect network for these labels; the sides of the frame are multiples of 4. The labels may consist of
 /// several layers, see guided_objects().

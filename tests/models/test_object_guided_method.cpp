@@ -68,10 +68,20 @@ TEST_CASE("object-guided: boxes of any size cover an image at most eight times, 
   CHECK(far["boxes"].dim(1) == 0);
   CHECK(method.decode(cpu, far).labels.count == 0);
   const std::vector<float> table = wide["boxes"].to_host<float>(cpu);
-  CHECK(table.size() / 5 == int64_t(8 * 64 * 64 / (50 * 50)));
+  int64_t kept = 0, left_out = 0;
+  for (size_t k = 0; k < table.size(); k += 5)
+    ++(table[k + 4] > 0 ? kept : left_out);
+  CHECK(kept == int64_t(8 * 64 * 64 / (50 * 50)));
+  REQUIRE(left_out > 0);
   const Instances found = method.decode(cpu, wide);
-  REQUIRE(found.remarks.size() == 1);
-  CHECK(contains(found.remarks[0], "cover the image many times"));
+  REQUIRE(found.remarks.size() == 2);
+  CHECK(found.remarks[0] ==
+        "objects that are left out, because the boxes of all objects would cover the image too often: " +
+            std::to_string(left_out));
+  CHECK(contains(found.remarks[1], "cover the image many times"));
+  // Boxes that the confidence excludes are not counted.
+  method.settings().set(parse_assignment("confidence=1"), {Setting::Use::decoding});
+  CHECK(method.decode(cpu, wide).remarks.empty());
 }
 
 TEST_CASE("object-guided: it is remarked on if an image has more boxes than are kept") {

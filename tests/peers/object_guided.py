@@ -102,6 +102,7 @@ def compare_network(report, folder, network, height, width, options):
                                                       "offset", "boxes", "box_masks", options=options)
     batch = torch.from_numpy(pixels).double().permute(2, 0, 1)[None] / 255 - 0.5
     boxes, masks = boxes[0].astype(float), masks[0, 0]
+    boxes = boxes[boxes[:, 4] > 0]  # the others are left out, and have no masks
     ends = numpy.cumsum([(1.1 * box[2:4]).astype(int).prod() for box in boxes])
     some = numpy.unique(numpy.linspace(0, len(boxes) - 1, 20).astype(int))
 
