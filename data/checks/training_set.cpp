@@ -52,6 +52,7 @@ class Checker {
     check_pixel_sizes();
     check_duplicates();
     check_objects();
+    if (o_.limits.in_crop > 0) check_crowded_images();
     if (o_.resized_to > 0) check_resized_objects();
     return std::move(found_);
   }
@@ -94,10 +95,6 @@ class Checker {
           fmt::format("{} of {} border pixels lie between the numbers beside them, as after smoothing",
                       labels.evidence.between, labels.evidence.borders),
           "save labels without anti-aliasing, and resize them by nearest neighbours");
-    if (o_.limits.in_crop > 0 && n > o_.limits.in_crop && !p.validation)
-      add(Severity::warning, "crowded images", file,
-          fmt::format("has {} objects, and a crop may have at most {}", n, o_.limits.in_crop),
-          fmt::format("training stops at a crop with more: give --set capacity={}, or a smaller --crop", n));
     int64_t split = 0, stray = 0;
     const Piece* smallest = nullptr;
     for (const ObjectFacts& object : labels.objects) {
@@ -248,6 +245,36 @@ class Checker {
       add(Severity::note, "scale", "",
           fmt::format("half of the objects are narrower than {:.0f} px{}", median, at_scale()),
           "--scale " + fitting + " may find them better");
+  }
+
+  /// The objects of an image with the copies in the mirror images that fill a crop: an estimate, or their exact number
+  /// if the image is as large as a crop.
+  int64_t with_mirrored(const CheckedPair& p) const {
+    const auto n = int64_t(p.labels->objects.size());
+    if (!o_.limits.counts_mirrored || !p.image || o_.crop == 0) return n;
+    const auto times = [&](int side) { return std::max(1., o_.crop / std::max(1., std::round(side * o_.scale))); };
+    return std::llround(double(n) * times(p.image->height) * times(p.image->width));
+  }
+
+  /// Finds images of which a crop may have more objects than the loss has room for.
+  void check_crowded_images() {
+    int64_t most = 0;
+    const auto is_crowded = [&](const CheckedPair& p) {
+      return p.labels && !p.validation && with_mirrored(p) > o_.limits.in_crop;
+    };
+    for (const CheckedPair& p : pairs_)
+      if (is_crowded(p)) most = std::max(most, with_mirrored(p));
+    for (const CheckedPair& p : pairs_) {
+      if (!is_crowded(p)) continue;
+      const auto n = int64_t(p.labels->objects.size());
+      const std::string copies =
+          with_mirrored(p) == n
+              ? ""
+              : fmt::format(", about {} with their mirrored copies in a crop of {} px", with_mirrored(p), o_.crop);
+      add(Severity::warning, "crowded images", label_file(p),
+          fmt::format("has {} objects{}, and a crop may have at most {}", n, copies, o_.limits.in_crop),
+          "training stops at a crop with more: " + capacity_advice(most));
+    }
   }
 
   /// Finds objects that a method with boxes leaves out because they are too small in resized images, and images with

@@ -103,7 +103,7 @@ SampleSpec EmbedSeg::sample_spec() const {
 TargetSpec EmbedSeg::targets() const { return {{{"labels", options_.layers, DType::i32}}, {}}; }
 
 void EmbedSeg::make_targets(const Exec&, View<const int32_t, 3> labels, const SampleTargets& to) const {
-  check_capacity(cut_compact(labels, to.map<int32_t>("labels")), options_.capacity);
+  check_capacity(cut_compact(labels, to.map<int32_t>("labels")), options_.capacity, object_limits().counts_mirrored);
 }
 
 LossTerms EmbedSeg::loss(Tape& tape, const Batch& batch, const StepState* state) const {

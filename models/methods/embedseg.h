@@ -33,7 +33,7 @@ class EmbedSeg : public Method {
 
   TrainingDefaults training_defaults() const override;
   SampleSpec sample_spec() const override;
-  ObjectLimits object_limits() const override { return {.in_crop = options_.capacity}; }
+  ObjectLimits object_limits() const override { return {.in_crop = options_.capacity, .counts_mirrored = true}; }
   TargetSpec targets() const override;
   void make_targets(const Exec&, View<const int32_t, 3> labels, const SampleTargets&) const override;
   LossTerms loss(Tape&, const Batch&, const StepState*) const override;

@@ -1,7 +1,5 @@
 #include "models/methods/method_support.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <vector>
 
@@ -25,8 +23,6 @@ Setting normalisation_setting(Normalisation& value) {
   s.option = "--norm";
   return s;
 }
-
-constexpr int max_capacity = 65535;
 
 void publish_capacity(int& value, Settings& settings) {
   settings.integer(Setting::Use::training, "capacity", value, 1, max_capacity, "largest number of objects in a crop")
@@ -66,12 +62,10 @@ int cut_compact(View<const int32_t, 3> labels, View<int32_t, 3> to) {
   return int(ids.size());
 }
 
-void check_capacity(int objects, int capacity) {
+void check_capacity(int objects, int capacity, bool mirrored) {
   if (objects <= capacity) return;
-  const std::string larger =
-      objects > max_capacity ? "" : fmt::format("--set capacity={}, or with ", std::min(2 * objects, max_capacity));
-  refuse("a crop of this image has ", objects, " objects, and there is room for ", capacity, "; train with ", larger,
-         "a smaller --crop");
+  refuse("a crop of this image has ", objects, " objects", mirrored ? ", mirrored copies included" : "",
+         ", and may have at most ", capacity, "; ", capacity_advice(objects));
 }
 
 bool is_local_maximum(const std::vector<float>& map, int height, int width, int32_t pixel) {

@@ -20,7 +20,8 @@ void publish_capacity(int& value, Settings&);
 void publish_layers(int& value, Settings&);
 
 /// Throws a sentence that names the setting `capacity` if a crop has more objects than the loss has room for.
-void check_capacity(int objects, int capacity);
+/// `mirrored`: as ObjectLimits::counts_mirrored.
+void check_capacity(int objects, int capacity, bool mirrored = false);
 
 /// Whether none of the eight neighbours of a pixel of a map [height, width] has a larger value.
 bool is_local_maximum(const std::vector<float>& map, int height, int width, int32_t pixel);

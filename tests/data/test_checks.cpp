@@ -309,3 +309,30 @@ TEST_CASE("checks: findings are grouped by kind, the most severe first") {
   CHECK(lines_of(found, 2) == Lines{"error: it failed; mend it", "warning: odd files, in 3 files; look", "  a: one",
                                     "  b: two", "  and 1 more", "note: a: small thing"});
 }
+
+TEST_CASE("checks: crowded images, mirrored copies included, get the advice of a training that stops at one") {
+  const auto dots = [](int size, int count) {  // single pixels
+    Labels labels{size, size, count, std::vector<int32_t>(size_t(size) * size_t(size))};
+    for (int k = 0; k < count; ++k)
+      labels.ids[size_t(2 * (k / 8) * size + 2 * (k % 8))] = k + 1;
+    return labels;
+  };
+  const std::vector<CheckedPair> pairs{pair_of("small", ramp(16, 1), dots(16, 10)),
+                                       pair_of("large", ramp(64, 2), dots(64, 10)),
+                                       pair_of("full", ramp(64, 3), dots(64, 60))};
+  const auto crowded = [&](bool counts_mirrored) {
+    return check(pairs, {.crop = 32, .limits = {.in_crop = 30, .counts_mirrored = counts_mirrored}});
+  };
+  CHECK(of_kind(crowded(false), "crowded images") ==
+        Lines{"warning full_masks.png: has 60 objects, and a crop may have at most 30"});
+  CHECK(of_kind(crowded(true), "crowded images") ==
+        Lines{"warning small_masks.png: has 10 objects, about 40 with their mirrored copies in a crop of 32 px, and a "
+              "crop may have at most 30",
+              "warning full_masks.png: has 60 objects, and a crop may have at most 30"});
+  for (const Finding& f : crowded(true))
+    if (f.kind == "crowded images") CHECK(f.advice == "training stops at a crop with more: " + capacity_advice(60));
+  CHECK(capacity_advice(60) == "give --set capacity=64, or a smaller --crop");
+  CHECK(capacity_advice(64) == "give --set capacity=64, or a smaller --crop");
+  CHECK(capacity_advice(65000) == "give --set capacity=65535, or a smaller --crop");
+  CHECK(capacity_advice(65536) == "give a smaller --crop, with fewer objects");
+}
