@@ -1,7 +1,6 @@
 #include "kernels/image/gaussian.h"
 
-#include <cmath>
-
+#include "kernels/runtime/elementary.h"
 #include "kernels/runtime/parallel.h"
 #include "kernels/runtime/scratch.h"
 
@@ -15,7 +14,7 @@ struct Weights {
   explicit Weights(double sigma) : radius(int(4 * sigma + .5)) {
     double sum = 0;
     for (int d = 0; d <= radius; ++d) {
-      weight[d] = d == 0 ? 1 : std::exp(-.5 * d * d / (sigma * sigma));
+      weight[d] = d == 0 ? 1 : reproducible_exp(-.5 * d * d / (sigma * sigma));
       sum += d == 0 ? 1 : 2 * weight[d];
     }
     for (int d = 0; d <= radius; ++d)

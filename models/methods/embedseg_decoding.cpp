@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <numeric>
 
 #include "engine/ops/instance.h"
 #include "kernels/embedding/instance_loss.h"
 #include "kernels/embedding/smooth_embedding.h"
 #include "kernels/image/components.h"
+#include "kernels/runtime/elementary.h"
 #include "models/methods/method_support.h"
 
 namespace basin {
@@ -82,20 +84,17 @@ struct Foreground {
   std::vector<float> x, y;      // the point that each of them points to, px
 };
 
-float probability(float seed) { return 1 / (1 + std::exp(-seed)); }
-
 Foreground foreground_of(const RawMaps& maps, int width, double threshold) {
   Foreground found{std::vector<float>(maps.pixels), {}, {}, {}};
   for (size_t i = 0; i < maps.pixels; ++i) {
-    float& phi = found.phi[i] = probability(maps[4][i]);
-    const float x = float(i % size_t(width)) + spacing * std::tanh(maps[0][i]);
-    const float y = float(i / size_t(width)) + spacing * std::tanh(maps[1][i]);
-    const bool is_number = !std::isnan(x + y + maps[2][i] + maps[3][i] + phi);
-    if (!is_number) phi = 0;
-    if (!is_number || !(double(phi) > threshold)) continue;
+    float& phi = found.phi[i] = float(kernels::reproducible_sigmoid(double(maps[4][i])));
+    const bool is_nan = std::isnan(maps[0][i]) || std::isnan(maps[1][i]) || std::isnan(maps[2][i] + maps[3][i] + phi);
+    if (is_nan) phi = 0;
+    if (is_nan || !(double(phi) > threshold)) continue;
+    const auto offset = [&](int c) { return spacing * float(kernels::reproducible_tanh(double(maps[c][i]))); };
     found.pixels.push_back(int32_t(i));
-    found.x.push_back(x);
-    found.y.push_back(y);
+    found.x.push_back(float(i % size_t(width)) + offset(0));
+    found.y.push_back(float(i / size_t(width)) + offset(1));
   }
   return found;
 }
@@ -105,7 +104,7 @@ std::vector<float> smoothed(const std::vector<float>& map, int height, int width
   constexpr int radius = 4;
   double weight[radius + 1], sum = 0;
   for (int d = 0; d <= radius; ++d)
-    sum += (d == 0 ? 1 : 2) * (weight[d] = std::exp(-d * d / 2.0));
+    sum += (d == 0 ? 1 : 2) * (weight[d] = kernels::reproducible_exp(-d * d / 2.0));
   std::vector<float> rows(map.size()), all(map.size());
   for (int pass = 0; pass < 2; ++pass) {
     const std::vector<float>& from = pass == 0 ? map : rows;
@@ -263,7 +262,7 @@ Labels decode(const Exec& exec, const Tensor& raw, const EmbedSegDecoding& o, st
     }
     // exp(-s r^2) > 1/2 inside the half-axes sqrt(ln 2 / s), here in px
     const auto half_axis = [&](int c) {
-      return double(spacing) * std::sqrt(std::log(2.0) / std::exp(10.0 * maps[c][seed]));
+      return double(spacing) * std::sqrt(std::numbers::ln2 / kernels::reproducible_exp(10 * double(maps[c][seed])));
     };
     proposal.clear();
     pointed_at.find(found.x[size_t(j)], found.y[size_t(j)], half_axis(2), half_axis(3), proposal);

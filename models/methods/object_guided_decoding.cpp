@@ -178,7 +178,7 @@ std::vector<ScoredBox> decode_boxes(const Exec& exec, const Tensor& heat, const 
   std::vector<float> p = heat.to_host<float>(exec);
   const std::vector<float> sides = size.to_host<float>(exec), shift = offset.to_host<float>(exec);
   for (float& z : p)
-    z = kernels::Sigmoid<float>(z).p;
+    z = float(kernels::reproducible_sigmoid(double(z)));
   std::vector<int32_t> peaks;
   for (int32_t cell = 0; cell < cells; ++cell)
     if (double(p[size_t(cell)]) > o.confidence && is_local_maximum(p, height, width, cell)) peaks.push_back(cell);
