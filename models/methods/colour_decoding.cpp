@@ -8,12 +8,13 @@
 #include "models/methods/object_colouring.h"
 
 namespace basin {
-Labels decode_colours(const Exec& exec, const Tensor& maps, const ColourDecoding& o) {
+Labels decode_colours(const Exec& exec, Tensor maps, const ColourDecoding& o) {
   const int height = maps.dim(1), width = maps.dim(2);
   const Exec room = for_images(exec);
   const Tensor colours = Tensor::empty(room, {height, width}, DType::i32);
-  const Tensor objects = Tensor::empty(room, {height, width}, DType::i32);
   kernels::object_colours(exec, maps.view<const float, 3>(), o.background, colours.view<int32_t, 2>());
+  maps = {};
+  const Tensor objects = Tensor::empty(room, {height, width}, DType::i32);
   int64_t count =
       kernels::components_of_labels(exec, colours.view<const int32_t, 2>(), o.connectivity, objects.view<int32_t, 2>());
   if (o.min_size > 1) count = kernels::drop_small_labels(exec, o.min_size, count, objects.view<int32_t, 2>());

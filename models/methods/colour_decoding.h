@@ -14,10 +14,10 @@ struct ColourDecoding {
   int min_size = 15;     // smallest object, in pixels; published: 0, with networks trained on objects of at least 25
 };
 
-/// The instances of an image: the colour of each pixel of maps [K, H, W] is its largest channel, one colour is the
-/// background, and objects are the connected components of the other colours, numbered in raster order of their first
-/// pixels.
-Labels decode_colours(const Exec&, const Tensor& maps, const ColourDecoding&);
+/// The instances of an image; its maps are freed as soon as they are no longer needed. The colour of each pixel of maps
+/// [K, H, W] is its largest channel, one colour is the background, and objects are the connected components of the
+/// other colours, numbered in raster order of their first pixels.
+Labels decode_colours(const Exec&, Tensor maps, const ColourDecoding&);
 
 /// The output of a perfect network for these labels: [colours, H, W], one-hot at each pixel. Channel 0 is the
 /// background, and neighbours within `radius` pixels have different channels as far as the other colours - 1 channels

@@ -157,7 +157,7 @@ std::unique_ptr<Predictor> EmbedSeg::predictor(const Exec& exec) const {
 
 Instances EmbedSeg::decode(const Exec& exec, Maps maps) const {
   Instances found;
-  found.labels = basin::decode(exec, maps["raw"], options_.decoding, &found.planes);
+  found.labels = basin::decode(exec, std::move(maps.tensors.at("raw")), options_.decoding, &found.planes);
   return found;
 }
 

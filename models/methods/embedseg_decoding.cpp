@@ -72,9 +72,9 @@ class PointedAt {
 constexpr float spacing = kernels::coordinate_grid - 1;  // of the grid of coordinates, px per unit
 
 struct RawMaps {
-  std::vector<float> values;
+  const float* values;
   size_t pixels;
-  const float* operator[](int c) const { return values.data() + size_t(c) * pixels; }
+  const float* operator[](int c) const { return values + size_t(c) * pixels; }
 };
 
 /// The foreground, and where it points to.
@@ -82,10 +82,11 @@ struct Foreground {
   std::vector<float> phi;       // the seed probability of every pixel of the image; 0 where a map is NaN
   std::vector<int32_t> pixels;  // of the foreground, in raster order
   std::vector<float> x, y;      // the point that each of them points to, px
+  std::vector<float> sigma[2];  // of each of them, along x and y
 };
 
 Foreground foreground_of(const RawMaps& maps, int width, double threshold) {
-  Foreground found{std::vector<float>(maps.pixels), {}, {}, {}};
+  Foreground found{std::vector<float>(maps.pixels), {}, {}, {}, {}};
   for (size_t i = 0; i < maps.pixels; ++i) {
     float& phi = found.phi[i] = float(kernels::reproducible_sigmoid(double(maps[4][i])));
     const bool is_nan = std::isnan(maps[0][i]) || std::isnan(maps[1][i]) || std::isnan(maps[2][i] + maps[3][i] + phi);
@@ -95,6 +96,8 @@ Foreground foreground_of(const RawMaps& maps, int width, double threshold) {
     found.pixels.push_back(int32_t(i));
     found.x.push_back(float(i % size_t(width)) + offset(0));
     found.y.push_back(float(i / size_t(width)) + offset(1));
+    found.sigma[0].push_back(maps[2][i]);
+    found.sigma[1].push_back(maps[3][i]);
   }
   return found;
 }
@@ -224,11 +227,12 @@ class Accepted {
 
 }  // namespace
 
-Labels decode(const Exec& exec, const Tensor& raw, const EmbedSegDecoding& o, std::optional<Planes>* whole) {
+Labels decode(const Exec& exec, Tensor raw, const EmbedSegDecoding& o, std::optional<Planes>* whole) {
   BASIN_CHECK(raw.shape().rank() == 3 && raw.dim(0) == 5, "maps ", raw.shape());
   const int height = raw.dim(1), width = raw.dim(2);
-  const RawMaps maps{raw.to_host<float>(exec), size_t(height) * size_t(width)};
-  const Foreground found = foreground_of(maps, width, o.foreground);
+  raw = raw.to_host(exec);
+  const Foreground found = foreground_of({raw.data<float>(), size_t(height) * size_t(width)}, width, o.foreground);
+  raw = {};
   const std::vector<float>& phi = found.phi;
   const std::vector<int32_t>& foreground = found.pixels;
 
@@ -262,10 +266,11 @@ Labels decode(const Exec& exec, const Tensor& raw, const EmbedSegDecoding& o, st
     }
     // exp(-s r^2) > 1/2 inside the half-axes sqrt(ln 2 / s), here in px
     const auto half_axis = [&](int c) {
-      return double(spacing) * std::sqrt(std::numbers::ln2 / kernels::reproducible_exp(10 * double(maps[c][seed])));
+      const double sigma = double(found.sigma[c][size_t(j)]);
+      return double(spacing) * std::sqrt(std::numbers::ln2 / kernels::reproducible_exp(10 * sigma));
     };
     proposal.clear();
-    pointed_at.find(found.x[size_t(j)], found.y[size_t(j)], half_axis(2), half_axis(3), proposal);
+    pointed_at.find(found.x[size_t(j)], found.y[size_t(j)], half_axis(0), half_axis(1), proposal);
     plateaus.propose(seed, proposal);
     accepted.propose(proposal);
   }

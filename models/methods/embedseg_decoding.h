@@ -24,13 +24,14 @@ struct EmbedSegDecoding {
   double unclaimed = 0.5;       // more than this fraction of an object must be unclaimed
 };
 
-/// raw [5, H, W] = o_x, o_y, sigma_x, sigma_y, seed, float32, on any device; decoded on the CPU. Seeds are processed
-/// one after another in order of decreasing seed probability, ties in raster order: a seed j proposes all foreground
-/// pixels i with exp(-sum exp(10 sigma_j) (e_i - e_j)^2) > 1/2, and an accepted proposal overwrites earlier objects.
-/// Objects are numbered in raster order of their first pixels. Exact; pixels are looked up by the points that they
-/// point to, so that a proposal costs little more than its own size. NaN is background.
+/// raw [5, H, W] = o_x, o_y, sigma_x, sigma_y, seed, float32, on any device; freed as soon as it is no longer needed.
+/// Decoded on the CPU. Seeds are processed one after another in order of decreasing seed probability, ties in raster
+/// order: a seed j proposes all foreground pixels i with exp(-sum exp(10 sigma_j) (e_i - e_j)^2) > 1/2, and an accepted
+/// proposal overwrites earlier objects. Objects are numbered in raster order of their first pixels. Exact; pixels are
+/// looked up by the points that they point to, so that a proposal costs little more than its own size. NaN is
+/// background.
 /// `whole`: is given the accepted proposals if some of them share pixels, each with all of its pixels.
-Labels decode(const Exec&, const Tensor& raw, const EmbedSegDecoding&, std::optional<Planes>* whole = nullptr);
+Labels decode(const Exec&, Tensor raw, const EmbedSegDecoding&, std::optional<Planes>* whole = nullptr);
 
 /// The raw maps of a perfect network for these labels: every pixel of an object points to its centre, seed
 /// probabilities are 1 and 0, and sigma is such that only points within half a pixel of the centre belong to the

@@ -172,7 +172,7 @@ class FcrNet::Network : public Predictor {
 std::unique_ptr<Predictor> FcrNet::predictor(const Exec& exec) const { return std::make_unique<Network>(exec, *this); }
 
 Instances FcrNet::decode(const Exec& exec, Maps maps) const {
-  return {decode_colours(exec, maps["colours"], options_.decoding), {}, {}};
+  return {decode_colours(exec, std::move(maps.tensors.at("colours")), options_.decoding), {}, {}};
 }
 
 Maps FcrNet::oracle(const Exec& exec, const Labels& labels) const {

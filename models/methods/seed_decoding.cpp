@@ -29,23 +29,27 @@ struct SeedPixels {
 
 }  // namespace
 
-Labels decode_seeds(const Exec& exec, const Tensor& distance, const Tensor& embedding, const SeedDecoding& o) {
+Labels decode_seeds(const Exec& exec, Tensor distance, Tensor embedding, const SeedDecoding& o) {
   const int height = embedding.dim(1), width = embedding.dim(2), channels = embedding.dim(0);
   const View<const float, 2> map{distance.data<const float>(), {height, width}};
   BASIN_CHECK(distance.shape() == (Shape{1, height, width}), "distance ", distance.shape(), ", embedding ",
               embedding.shape());
   const Exec room = for_images(exec);
-  const Tensor smooth = Tensor::empty(room, {height, width}), peaks = Tensor::empty(room, {height, width}, DType::u8);
+  const Tensor smooth = Tensor::empty(room, {height, width});
+  kernels::gaussian(exec, map, o.sigma, smooth.view<float, 2>());
+  distance = {};
+  Tensor peaks = Tensor::empty(room, {height, width}, DType::u8);
   const Tensor regions = Tensor::empty(room, {height, width}, DType::i32);
   const View<const float, 2> smoothed = smooth.view<const float, 2>();
   const View<int32_t, 2> labels = regions.view<int32_t, 2>();
-  kernels::gaussian(exec, map, o.sigma, smooth.view<float, 2>());
   kernels::local_maxima(exec, smoothed, o.peaks, peaks.view<uint8_t, 2>());
   const int64_t seeds = kernels::components(exec, peaks.view<const uint8_t, 2>(), 8, labels);
+  peaks = {};
   if (seeds == 0) return {height, width, 0, std::vector<int32_t>(size_t(height) * size_t(width), 0)};
 
-  const Tensor unit = Tensor::empty(room, {height, width, channels});
+  Tensor unit = Tensor::empty(room, {height, width, channels});
   kernels::smooth_embedding(exec, embedding.view<const float, 3>(), o.embedding_radius, unit.view<float, 3>());
+  embedding = {};
   const SeedPixels of_seeds(regions.to_host<int32_t>(exec), seeds);
   const Tensor pixels = Tensor::from(exec, {int64_t(of_seeds.pixels.size())}, of_seeds.pixels);
   const Tensor first = Tensor::from(exec, {seeds + 1}, of_seeds.first);
@@ -53,6 +57,7 @@ Labels decode_seeds(const Exec& exec, const Tensor& distance, const Tensor& embe
   kernels::seed_directions(exec, unit.view<const float, 3>(), pixels.view<const int32_t, 1>(),
                            first.view<const int32_t, 1>(), directions.view<float, 2>());
   kernels::grow_regions(exec, unit.view<const float, 3>(), directions.view<const float, 2>(), o.min_cosine, labels);
+  unit = {};
   kernels::drop_weak_labels(exec, o.weak, smoothed, seeds, labels);
   const Tensor objects = Tensor::empty(room, {height, width}, DType::i32);
   const int64_t count =

@@ -20,11 +20,12 @@ struct SeedDecoding {
   kernels::WeakLabels weak;    // regions to drop, by the smoothed distance map
 };
 
-/// The instances of an image. distance [1, H, W] is 0 at boundaries of objects and on the background, and large inside
-/// objects; embedding [C, H, W] need not have unit length. Peaks of the distance that touch are one seed; seeds are
-/// numbered in raster order and grow over the pixels whose embeddings point in their direction (kernels::grow_regions);
-/// weak regions are dropped, and the connected components of the others are numbered.
-Labels decode_seeds(const Exec&, const Tensor& distance, const Tensor& embedding, const SeedDecoding&);
+/// The instances of an image; its maps are freed as soon as they are no longer needed. distance [1, H, W] is 0 at
+/// boundaries of objects and on the background, and large inside objects; embedding [C, H, W] need not have unit
+/// length. Peaks of the distance that touch are one seed; seeds are numbered in raster order and grow over the pixels
+/// whose embeddings point in their direction (kernels::grow_regions); weak regions are dropped, and the connected
+/// components of the others are numbered.
+Labels decode_seeds(const Exec&, Tensor distance, Tensor embedding, const SeedDecoding&);
 
 struct SeedMaps {
   Tensor distance;   // [1, H, W]

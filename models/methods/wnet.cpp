@@ -171,7 +171,10 @@ class WNet::Network : public Predictor {
 std::unique_ptr<Predictor> WNet::predictor(const Exec& exec) const { return std::make_unique<Network>(exec, *this); }
 
 Instances WNet::decode(const Exec& exec, Maps maps) const {
-  return {decode_seeds(exec, maps["distance"], maps["embedding"], options_.decoding), {}, {}};
+  return {decode_seeds(exec, std::move(maps.tensors.at("distance")), std::move(maps.tensors.at("embedding")),
+                       options_.decoding),
+          {},
+          {}};
 }
 
 Maps WNet::oracle(const Exec& exec, const Labels& labels) const {

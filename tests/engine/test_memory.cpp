@@ -2,9 +2,11 @@
 #include <memory>
 
 #include "data/synth/synth.h"
+#include "engine/json.h"
 #include "engine/pool.h"
 #include "kernels/runtime/lru_cache.h"
 #include "models/inference/segmenter.h"
+#include "models/registry.h"
 #include "tests/support/file_support.h"
 #include "tests/support/gpu_support.h"
 #include "tests/support/model_support.h"
@@ -49,7 +51,7 @@ Labels discs(int percent) {
 }
 
 /// Peak memory of decoding, including the maps, in bytes per pixel of the image.
-double peak_of(const VectorFields& method, const Labels& labels) {
+double peak_of(const Method& method, const Labels& labels) {
   Counting memory;
   Exec exec;
   exec.scratch = &memory;
@@ -76,6 +78,14 @@ TEST_CASE("memory: decoding frees intermediate results as soon as they are no lo
   CHECK(peak_of(method, sixty) < 33);
   method.decoding().rescale = kernels::DivergenceRange{};
   CHECK(peak_of(method, sixty) < 38);
+}
+
+TEST_CASE("memory: decoding fc and wn frees the network's maps as soon as they are no longer needed") {
+  const Labels sixty = discs(60);
+  const std::unique_ptr<Method> fc = make_method("fc", {}), wn = make_method("wn", {});
+  const int colours = fc->config()["colours"].get<int>(), channels = wn->config()["embedding"].get<int>();
+  CHECK(peak_of(*fc, sixty) < 4 * colours + 4.5);       // the maps and the colours, but not the objects beside them
+  CHECK(peak_of(*wn, sixty) < 2 * 4 * channels + 8.5);  // embeddings, the smoothed distance and regions, no distance
 }
 
 TEST_CASE("memory: segmentation passes the predicted maps to its callback once, before decoding them") {
