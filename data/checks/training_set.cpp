@@ -350,7 +350,8 @@ std::vector<std::string> lines_of(const std::vector<Finding>& findings, size_t m
 }
 
 std::vector<CheckedPair> read_checked(const std::vector<Pair>& train, const std::vector<Pair>& validation,
-                                      const Normalisation& normalisation, std::vector<Finding>& findings) {
+                                      const Normalisation& normalisation, std::vector<Finding>& findings,
+                                      std::optional<int64_t> ignore) {
   std::vector<CheckedPair> all;
   for (const Pair& pair : train)
     all.push_back({pair, false, {}, {}});
@@ -362,9 +363,10 @@ std::vector<CheckedPair> read_checked(const std::vector<Pair>& train, const std:
   for (size_t i = 0; i < all.size(); ++i) {
     CheckedPair& p = all[i];
     try {
-      LabelledImage read = read_pair(p.pair, {}, max_label_layers);
+      LabelledImage read = read_pair(p.pair, ignore, max_label_layers);
       p.image = facts_of(read.image);
       p.labels = facts_of(read.layers ? *read.layers : read.labels);  // whole objects, where they share pixels
+      p.ignored = std::count(read.ignored.ids.begin(), read.ignored.ids.end(), 1);
       for (const std::string& note : read.image.notes)
         errors[i].push_back({Severity::note, note, image_file(p), note, ""});
       for (const std::string& note : read.labels.notes)

@@ -50,11 +50,13 @@ struct CheckedPair {
   bool validation = false;
   std::optional<ImageFacts> image;
   std::optional<LabelFacts> labels;
+  int64_t ignored = 0;  // pixels that are neither object nor background
 };
 
 /// Reads all pairs on all cores, as training does. What training refuses is added to the findings instead of thrown.
+/// `ignore`: see read_pair.
 std::vector<CheckedPair> read_checked(const std::vector<Pair>& train, const std::vector<Pair>& validation,
-                                      const Normalisation&, std::vector<Finding>&);
+                                      const Normalisation&, std::vector<Finding>&, std::optional<int64_t> ignore = {});
 /// What is unusual in single files, in images that occur twice, and in the sizes of images and objects, by the order of
 /// the pairs.
 std::vector<Finding> check(const std::vector<CheckedPair>&, const CheckOptions&);

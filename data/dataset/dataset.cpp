@@ -213,6 +213,10 @@ std::vector<std::string> notes_of(const std::vector<Example>& examples) {
   return all.lines();
 }
 
+bool any_ignored(const std::vector<Example>& examples) {
+  return std::any_of(examples.begin(), examples.end(), [](const Example& e) { return e.ignored.has_value(); });
+}
+
 int64_t objects(const std::vector<Example>& examples) {
   int64_t n = 0;
   for (const Example& e : examples)

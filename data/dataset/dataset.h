@@ -164,6 +164,14 @@ using Objects = std::variant<Labels, Planes>;
 /// Like read_pair_labels, but keeps overlaps: masks that share pixels are returned as planes, also those of a stack
 /// (read_stack) given instead of a label image, unless a plane of it is chosen.
 Objects read_pair_objects(const Pair&);
+/// Whether the labels of a pair are masks of one object each, in a folder or a stack, instead of a label image.
+bool has_masks(const Pair&);
+/// The number of objects.
+int count_of(const Objects&);
+/// What reading the objects changed or left out.
+const std::vector<std::string>& notes_on(const Objects&);
+/// Throws one sentence with the name of the labels if the objects of a pair do not have the size of its image.
+void check_size(const Pair&, const Objects&, int height, int width);
 
 /// Which pairs are held out for validation: the round(fraction n) with the lowest hash of their stem (64-bit FNV-1a,
 /// then the finaliser of MurmurHash3), at least one and not all. Depends only on the names, not on their order, and
@@ -230,6 +238,9 @@ int64_t converted(const std::vector<Example>&);
 
 /// The notes from reading images and labels, formatted by NoteList.
 std::vector<std::string> notes_of(const std::vector<Example>&);
+
+/// Whether any image has pixels that are neither object nor background.
+bool any_ignored(const std::vector<Example>&);
 
 /// The total number of objects.
 int64_t objects(const std::vector<Example>&);

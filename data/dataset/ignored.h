@@ -10,11 +10,18 @@ struct PartialLabels {
 };
 
 /// The labels of a pair, whose pixels of value `ignore` in the label image are neither object nor background. Throws
-/// like read_pair_labels, and for binary masks, which have no values.
+/// like read_pair_labels, and for masks of one object each, which have no values.
 PartialLabels read_partial_labels(const Pair&, int height, int width, int64_t ignore);
 
-/// Found objects as they are scored against partial labels: objects with more than half of their pixels in the ignored
-/// part are removed, others lose their ignored pixels.
-Labels without_ignored(const Labels& found, const StoredLabels& ignored);
+/// What is known of an image, to score predictions by: its true objects, and the pixels about which nothing is known.
+struct Truth {
+  Objects objects;
+  std::optional<StoredLabels> ignored = {};  // 1 at pixels that are neither object nor background; none if no pixel is
+};
+
+/// The truth of a pair. `ignore`: as for read_partial_labels; otherwise throws like read_pair_objects.
+Truth read_truth(const Pair&, std::optional<int64_t> ignore);
+/// The truth of an example, whose objects do not overlap (see true_labels).
+Truth truth_of(const Example&);
 
 }  // namespace basin

@@ -91,13 +91,12 @@ Masks read_masks(const Pair& pair) {
   return read_masks(pair, frame_of(pair, image.height, image.width));
 }
 
-/// The masks of a stack given instead of a label image, one for each object; none if the file is a label image.
-std::optional<Masks> masks_of_stack(const Pair& pair, const Frame& frame) {
+/// A stack of masks given instead of a label image, and the number in the file of each object's image; none if the file
+/// is a label image.
+std::optional<Planes> stack_of(const Pair& pair, std::vector<int64_t>* images = nullptr) {
   const fs::path& file = pair.masks[0];
-  std::optional<Planes> planes;
-  std::vector<int64_t> images;
   try {
-    planes = read_stack(file, pair.choice, &images);
+    return read_stack(file, pair.choice, images);
   } catch (const Error& no_masks) {
     try {
       read_labels(file, pair.choice);
@@ -105,6 +104,14 @@ std::optional<Masks> masks_of_stack(const Pair& pair, const Frame& frame) {
       refuse(no_labels.what(), "; nor is it a stack with the mask of one object in each image: ", no_masks.what());
     }
   }
+  return {};
+}
+
+/// The masks of such a stack, which must have this size.
+std::optional<Masks> masks_of_stack(const Pair& pair, const Frame& frame) {
+  const fs::path& file = pair.masks[0];
+  std::vector<int64_t> images;
+  std::optional<Planes> planes = stack_of(pair, &images);
   if (!planes) return {};
   frame.check(file, planes->height, planes->width);
   std::vector<fs::path> names;
@@ -227,13 +234,30 @@ Labels read_pair_labels(const Pair& pair) {
 Objects read_pair_objects(const Pair& pair) {
   if (pair.one_object_each) {
     Masks masks = read_masks(pair);
-    if (share_pixels(masks.planes)) return std::move(masks.planes);
-    return flatten(masks);
+    if (!share_pixels(masks.planes)) return flatten(masks);
+    masks.planes.notes = std::move(masks.notes);
+    return std::move(masks.planes);
   }
-  std::optional<Planes> stack = read_stack(pair.masks[0], pair.choice);
+  std::optional<Planes> stack = stack_of(pair);
   if (!stack) return read_labels(pair.masks[0], pair.choice);
   if (!share_pixels(*stack)) return flatten(*stack);
   return std::move(*stack);
+}
+
+bool has_masks(const Pair& pair) { return pair.one_object_each || stack_of(pair); }
+
+int count_of(const Objects& objects) {
+  if (const auto* planes = std::get_if<Planes>(&objects)) return int(planes->objects.size());
+  return std::get<Labels>(objects).count;
+}
+
+const std::vector<std::string>& notes_on(const Objects& objects) {
+  return std::visit([](const auto& o) -> const std::vector<std::string>& { return o.notes; }, objects);
+}
+
+void check_size(const Pair& pair, const Objects& objects, int height, int width) {
+  std::visit([&](const auto& o) { frame_of(pair, height, width).check(labels_path(pair), o.height, o.width); },
+             objects);
 }
 
 }  // namespace basin

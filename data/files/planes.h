@@ -18,6 +18,7 @@ struct Planes {
   };
   int height = 0, width = 0;
   std::vector<std::vector<Run>> objects;  // for each object its runs in order; none is empty, except after resized()
+  std::vector<std::string> notes = {};    // what reading them changed or left out
 
   /// Adds the object formed by the pixels [height, width, channels] that are not 0 in any channel; nothing if all are
   /// 0. Throws one sentence that begins with `where` if its pixels have different values: these are several objects.

@@ -65,6 +65,8 @@ struct ImageScore {
 /// Scores one image. `confidence`, if given, has one value per predicted object, by id; only VOC2010 needs it.
 ImageScore score(const Overlap&, std::span<const double> confidence = {});
 ImageScore score(const Labels& truth, const Labels& prediction);
+/// Sets the scores of foreground pixels, semantic_iou and semantic_f1, to those of another table.
+void set_pixel_scores(const Overlap&, ImageScore&);
 
 /// The statistics of all images together.
 ImageScore pool(std::span<const ImageScore>);

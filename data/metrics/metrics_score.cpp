@@ -122,6 +122,13 @@ void add_cell_tracking(const Overlap& table, ImageScore& s) {
 
 }  // namespace
 
+void set_pixel_scores(const Overlap& table, ImageScore& s) {
+  const double common = double(table.common_pixels);
+  const double both = double(table.truth_pixels + table.prediction_pixels);
+  s.semantic_iou = {common, both - common};
+  s.semantic_f1 = {2 * common, both};
+}
+
 ImageScore score(const Labels& truth, const Labels& prediction) { return score(overlap(truth, prediction)); }
 
 ImageScore score(const Overlap& table, std::span<const double> confidence) {
@@ -139,13 +146,10 @@ ImageScore score(const Overlap& table, std::span<const double> confidence) {
       s.matched.push_back(m.iou);
   }
 
-  const double common = double(table.common_pixels);
-  const double both = double(table.truth_pixels + table.prediction_pixels);
-  s.semantic_iou = {common, both - common};
-  s.semantic_f1 = {2 * common, both};
+  set_pixel_scores(table, s);
   s.aji = aggregated_jaccard(table, found);
   s.aji_plus = aggregated_jaccard(table, pairs);
-  s.aji_cellpose = {0, both - common};
+  s.aji_cellpose = {0, s.semantic_iou.below};
   for (const OverlapPair* pair : pairs)
     if (pair) s.aji_cellpose.above += double(pair->pixels);
   if (share_pixels(table.truth_area, table.truth_pixels) &&

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "data/metrics/truth_score.h"
+
 namespace basin {
 namespace {
 
@@ -82,12 +84,13 @@ void check_decodings(Method& method, const DecodingGrid& grid, const std::vector
   method.settings().set_decoding(present);
 }
 
-std::vector<ImageScore> score_decodings(const Exec& exec, const Method& method, const Maps& maps, const Labels& truth,
+std::vector<ImageScore> score_decodings(const Exec& exec, const Method& method, const Maps& maps, const Truth& truth,
                                         const std::vector<Json>& decodings) {
+  const Labels& objects = std::get<Labels>(truth.objects);
   std::vector<ImageScore> scores;
   const std::unique_ptr<Decoder> decoder = method.decoder(maps);
   for (const Json& decoding : decodings)
-    scores.push_back(score(truth, at_size(decoder->decode(exec, decoding), truth.height, truth.width).labels));
+    scores.push_back(score(truth, at_size(decoder->decode(exec, decoding), objects.height, objects.width).labels));
   return scores;
 }
 
@@ -99,7 +102,7 @@ std::vector<ValidationScores> try_decodings(const Exec& exec, const Method& meth
   for (const Example& e : examples) {
     const std::vector<ImageScore> of_image = with_name(e.stem, [&] {
       const Maps maps = predict_source(exec, method, predictor, e.source, options);
-      return score_decodings(exec, method, maps, true_labels(e), decodings);
+      return score_decodings(exec, method, maps, truth_of(e), decodings);
     });
     for (size_t k = 0; k < decodings.size(); ++k)
       scores[k].push_back(of_image[k]);

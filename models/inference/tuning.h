@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset/dataset.h"
+#include "data/dataset/ignored.h"
 #include "engine/json.h"
 #include "models/inference/segmenter.h"
 #include "models/inference/validation.h"
@@ -31,8 +31,8 @@ std::vector<Json> decodings_to_try(Settings&, const DecodingGrid&);
 /// as suffice for that. Leaves the settings unchanged.
 void check_decodings(Method&, const DecodingGrid&, const std::vector<Json>& decodings);
 
-/// Scores the instances that each decoding yields from the maps of one image.
-std::vector<ImageScore> score_decodings(const Exec&, const Method&, const Maps&, const Labels& truth,
+/// Scores the instances that each decoding yields from the maps of one image, whose true objects do not overlap.
+std::vector<ImageScore> score_decodings(const Exec&, const Method&, const Maps&, const Truth&,
                                         const std::vector<Json>& decodings);
 
 /// The scores of each decoding on labelled images, segmented with these options. The network runs once per image or

@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <ctime>
 
-#include "data/dataset/ignored.h"
+#include "data/metrics/truth_score.h"
 #include "engine/pool.h"
 #include "models/inference/model_file.h"
 #include "models/inference/segmenter.h"
@@ -24,10 +24,10 @@ ValidationScores validate(const Exec& exec, const Method& method, const std::vec
   std::vector<ImageScore> scores;
   for (const Example& e : examples)
     with_name(e.stem, [&] {
-      Labels found = segment(*predictor, e.source);
-      if (e.ignored) found = without_ignored(found, *e.ignored);
-      scores.push_back(score(true_labels(e), found));
-      if (options.scored) options.scored(e, found, scores.back());
+      const Truth truth = truth_of(e);
+      const Objects found = segment(*predictor, e.source);
+      scores.push_back(score(truth, found));
+      if (options.scored) options.scored(e, std::get<Labels>(counted_objects(truth, found).objects), scores.back());
     });
   return validation_scores(scores);
 }

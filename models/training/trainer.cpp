@@ -197,6 +197,11 @@ class LossSums {
 
 }  // namespace
 
+void leave_out_label(Method& method, std::optional<int64_t> value) {
+  if (value && !method.ignore_negative_labels())
+    refuse("--ignore-label ", *value, ": the method ", method.name(), " cannot leave pixels out of its losses");
+}
+
 void train(const Exec& exec, Method& method, const std::vector<Example>& originals,
            const std::vector<Example>& validation, const TrainOptions& o, const RunFiles& files, bool resume) {
   const bool writes = writes_files(o);
@@ -208,9 +213,7 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
   std::vector<Example> scaled;
   if (o.segment.scale != 1) scaled = scaled_examples(originals, o.segment.scale);
   const std::vector<Example>& examples = o.segment.scale != 1 ? scaled : originals;
-  if (o.ignore_label && !method.ignore_negative_labels())
-    refuse("--ignore-label ", *o.ignore_label, ": the method ", method.name(),
-           " cannot leave pixels out of its losses");
+  leave_out_label(method, o.ignore_label);
   if (o.freeze_encoder) {
     if (method.encoder().empty()) refuse("--freeze encoder: the method ", method.name(), " has no single encoder");
     method.params().freeze(method.encoder());

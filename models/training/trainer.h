@@ -47,6 +47,10 @@ struct RunFiles {
   std::filesystem::path events() const { return folder / "events.out.tfevents.basin"; }
 };
 
+/// Tells the method that pixels with the value of --ignore-label, if it is given, are left out of its losses. Throws
+/// one sentence if the method cannot do that.
+void leave_out_label(Method&, std::optional<int64_t> value);
+
 /// Trains `method`, whose parameters must be allocated, on `train` and scores it on `validation`, which may be empty.
 /// `resume`: continues from state() if it exists, with the same bytes in every .safetensors as an uninterrupted run;
 /// refuses changed settings by name. More steps than before extend the run: last() has the same bytes as that of a

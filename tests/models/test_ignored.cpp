@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "data/dataset/ignored.h"
+#include "data/metrics/truth_score.h"
 #include "engine/json.h"
 #include "models/methods/vector_fields.h"
 #include "tests/support/command_support.h"
@@ -181,11 +181,51 @@ TEST_CASE("ignored pixels: are read from a label value, stored apart from the la
   CHECK(with[0].labels.count() == 2);
   CHECK(fingerprint(plain) != fingerprint(with));
   CHECK(!read_examples(pairs, 1, {}, 9)[0].ignored);  // no pixel has this value
+  CHECK(!truth_of(plain[0]).ignored);
+  CHECK(truth_of(with[0]).ignored->bytes() == with[0].ignored->bytes());
+  const Truth truth = read_truth(pairs[0], 2);
+  CHECK(std::get<Labels>(truth.objects).ids == partial.labels.ids);
+  CHECK(truth.ignored->labels().ids == partial.ignored.ids);
+  CHECK(!read_truth(pairs[0], 9).ignored);
+  CHECK(std::get<Labels>(read_truth(pairs[0], {}).objects).count == 3);
+}
 
+TEST_CASE("ignored pixels: predicted objects lose them, and do not count if most of them are ignored") {
   // Object 1 loses most of its pixels, 2 one of three, and 3 half of them.
   const Labels found{2, 5, 3, {3, 1, 2, 2, 1, 3, 1, 2, 0, 0}};
-  const Labels ignored{2, 5, 1, {0, 1, 0, 0, 0, 1, 1, 1, 0, 0}};
-  CHECK(without_ignored(found, StoredLabels(ignored)).ids == std::vector<int32_t>{2, 0, 1, 1, 0, 0, 0, 0, 0, 0});
+  const StoredLabels ignored(Labels{2, 5, 1, {0, 1, 0, 0, 0, 1, 1, 1, 0, 0}});
+  const Truth none{Labels{2, 5, 0, std::vector<int32_t>(10)}, ignored};
+  const CountedObjects counted = counted_objects(none, found);
+  CHECK(std::get<Labels>(counted.objects).ids == std::vector<int32_t>{2, 0, 1, 1, 0, 0, 0, 0, 0, 0});
+  CHECK(std::get<Labels>(counted.objects).count == 2);
+  CHECK(counted.numbers == std::vector<int32_t>{2, 3});
+  const CountedObjects masks = counted_objects(none, masks_of(found));
+  CHECK(masks.numbers == counted.numbers);
+  CHECK(flatten(std::get<Planes>(masks.objects)).ids == std::get<Labels>(counted.objects).ids);
+
+  // What remains of object 1 matches a true object, or covers no more than half of one.
+  const auto numbers = [&](std::vector<int32_t> ids, const Objects& objects) {
+    return counted_objects({Labels{2, 5, 1, std::move(ids)}, ignored}, objects).numbers;
+  };
+  for (const Objects& objects : {Objects(found), Objects(masks_of(found))}) {
+    CHECK(numbers({0, 0, 0, 0, 1, 0, 0, 0, 0, 0}, objects) == std::vector<int32_t>{1, 2, 3});
+    CHECK(numbers({0, 0, 0, 0, 1, 0, 0, 0, 0, 1}, objects) == std::vector<int32_t>{2, 3});
+  }
+  // Objects that are ignored as a whole do not count, and without ignored pixels all do.
+  const StoredLabels all(Labels{2, 5, 1, std::vector<int32_t>(10, 1)});
+  CHECK(counted_objects({none.objects, all}, found).numbers.empty());
+  CHECK(counted_objects({none.objects}, found).numbers == std::vector<int32_t>{1, 2, 3});
+  CHECK_THROWS_AS(counted_objects(none, Labels{5, 2, 1, std::vector<int32_t>(10, 1)}), Error);
+
+  const std::vector<double> confidence{0.9, 0.8, 0.7};
+  const ImageScore s = score(none, found, confidence);
+  CHECK(s.prediction == 2);
+  REQUIRE(s.detections.size() == 2);
+  CHECK(s.detections[0].confidence == 0.8);
+  CHECK(s.detections[1].confidence == 0.7);
+  CHECK(s.semantic_iou.below == 4);  // with the pixel of object 1 that is not ignored
+  CHECK(s.aji.below == 3);
+  CHECK(score({none.objects}, found, confidence).semantic_iou.below == 8);
 }
 
 TEST_CASE("train: --ignore-label is recorded and kept when resuming, and refused for methods without support") {

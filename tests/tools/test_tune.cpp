@@ -129,7 +129,7 @@ TEST_CASE("tune: a decoding gets the same score as when it is run on its own") {
   const DecodingGrid grid{
       {"threshold", {"0.5"}}, {"steps", {"0", "25"}}, {"eps", {"1", "2.25"}}, {"min_samples", {"5", "9"}}};
   const std::vector<Json> decodings = decodings_to_try(method.settings(), grid);
-  const std::vector<ImageScore> scores = score_decodings(cpu, method, maps, truth, decodings);
+  const std::vector<ImageScore> scores = score_decodings(cpu, method, maps, {truth}, decodings);
   REQUIRE(scores.size() == decodings.size());
   std::vector<ValidationScores> by_itself;
   for (size_t k = 0; k < decodings.size(); ++k) {

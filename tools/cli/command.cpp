@@ -1,5 +1,6 @@
 #include "tools/cli/command.h"
 
+#include <fmt/format.h>
 #include <omp.h>
 
 #include <charconv>
@@ -54,6 +55,18 @@ void add_device_options(Command& command, Common& common) {
 void add_threads_option(Command& command, int& threads) {
   constexpr int max_threads = 1024;  // more than any machine has; each thread takes memory of its own
   command.add("--threads", threads, "CPU threads; 0: all").within(0, max_threads).shown();
+}
+
+void add_ignore_label_option(Command& command, std::optional<int>& value, const std::string& use) {
+  command
+      .add("--ignore-label", value,
+           "value of pixels in label images that are neither object nor background and are left out of " + use)
+      .within(1, 2147483647);
+}
+
+std::string unused_label(int value, bool in_validation) {
+  return fmt::format("--ignore-label {}: no {}label image contains this value{}", value,
+                     in_validation ? "training " : "", in_validation ? ", only those of validation do" : "");
 }
 
 void add_tta_option(Command& command, bool& tta) {

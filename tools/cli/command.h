@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,11 @@ void add_plane_options(Command&, PlaneChoice&, Reads = Reads::images);
 void add_tta_option(Command&, bool& tta);
 void check_tta(bool tta, const Method&);
 void add_threads_option(Command&, int& threads);
+/// Adds --ignore-label, a value of label images. `use`: what its pixels are left out of, for --help.
+void add_ignore_label_option(Command&, std::optional<int>& value, const std::string& use = "the scores");
+/// A sentence that says which label images do not contain the value of --ignore-label: all, or if `in_validation` only
+/// those for training.
+std::string unused_label(int value, bool in_validation = false);
 
 /// 0: as many as the machine has, or OMP_NUM_THREADS.
 void set_threads(int);

@@ -118,6 +118,7 @@ Json json_of(const Evaluation& e) {
                {"truth", given(e, &Subset::truth)},      {"images", e.pairs.size()},
                {"objects", objects_of(pooled)},          {"metrics", metrics_of(e)},
                {"counts", counts_of(pooled, e.dialect)}, {"curve", curves_of(e, pooled)}};
+  if (e.ignore_label) json["ignore_label"] = *e.ignore_label;
   json["per_image"] = images_of(e);
   return json;
 }

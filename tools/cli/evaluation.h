@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct Evaluation {
   Dialect dialect = Dialect::stardist;
   std::vector<Metric> metrics;
   std::vector<Curve> curves;
+  std::optional<int> ignore_label;  // the value of true label images whose pixels are left out of the scores
 
   /// The number of images of each subset.
   std::vector<size_t> sizes() const;

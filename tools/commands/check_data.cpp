@@ -9,6 +9,7 @@
 #include "engine/json.h"
 #include "models/inference/appearance.h"
 #include "models/registry.h"
+#include "models/training/trainer.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
@@ -24,7 +25,7 @@ struct CheckDataArguments {
   std::vector<std::string> folders;
   std::string val, method = default_method(), norm, json;
   double val_fraction = 0.1, scale = 1;
-  std::optional<int> crop;
+  std::optional<int> crop, ignore_label;
   PlaneChoice choice;
   int channels = 0, threads = 0;
   bool strict = false;
@@ -73,6 +74,11 @@ int64_t objects_in(const std::vector<CheckedPair>& pairs, bool validation) {
   return n;
 }
 
+bool has_ignored(const std::vector<CheckedPair>& pairs, bool validation) {
+  return std::any_of(pairs.begin(), pairs.end(),
+                     [&](const CheckedPair& p) { return p.ignored > 0 && p.validation == validation; });
+}
+
 void print_part(const char* name, const std::vector<CheckedPair>& pairs, bool validation) {
   const int64_t n =
       std::count_if(pairs.begin(), pairs.end(), [&](const CheckedPair& p) { return p.validation == validation; });
@@ -119,6 +125,7 @@ Json describe(const CheckedPair& p) {
     for (const ObjectFacts& object : p.labels->objects)
       areas.push_back(object.area), pieces += object.pieces;
     j.update({{"objects", p.labels->objects.size()}, {"pieces", pieces}, {"areas", areas}});
+    if (p.ignored > 0) j["ignored_pixels"] = p.ignored;
   }
   return j;
 }
@@ -136,6 +143,7 @@ Json describe(const ObjectSizes& sizes) {
 /// How the method sees the images with the defaults of `train`, or with the options given here.
 CheckOptions options_for(const CheckDataArguments& o) {
   const std::unique_ptr<Method> method = make_method(o.method, {});
+  leave_out_label(*method, o.ignore_label);
   const TrainingDefaults defaults = method->training_defaults();
   CheckOptions check = check_options(*method, o.crop.value_or(defaults.crop), o.scale);
   check.channels = o.channels;
@@ -156,7 +164,11 @@ void run(const CheckDataArguments& o) {
   }
   if (!o.val.empty()) held = pairs_in(o.val, findings);
   choose(train, o.choice), choose(held, o.choice);
-  const std::vector<CheckedPair> pairs = read_checked(train, held, options.normalisation, findings);
+  const std::vector<CheckedPair> pairs = read_checked(train, held, options.normalisation, findings, o.ignore_label);
+  if (o.ignore_label && !has_ignored(pairs, false))
+    findings.push_back({Severity::warning, "ignored pixels", "",
+                        unused_label(*o.ignore_label, has_ignored(pairs, true)),
+                        "train uses all pixels; check the value"});
   for (Finding& f : check(pairs, options))
     findings.push_back(std::move(f));
 
@@ -220,6 +232,7 @@ void add_check_data(Command& program) {
   command.add("--norm", o->norm, "normalisation: divide, percentile:LOW,HIGH or none; default: the method's");
   command.add("--json", o->json, "write all findings, and the facts of every image, to this file").output();
   command.flag("--strict", o->strict, "exit code 1 also if there are only warnings");
+  add_ignore_label_option(command, o->ignore_label, "the losses, as by train");
   add_plane_options(command, o->choice);
   add_threads_option(command, o->threads);
   command.runs([o] { run(*o); });

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "data/arrays/zarr.h"
+#include "data/metrics/truth_score.h"
 #include "engine/files.h"
 #include "engine/json.h"
 #include "kernels/runtime/parallel_errors.h"
@@ -18,6 +19,7 @@ struct EvaluateArguments {
   std::vector<std::string> prediction, truth;  // prediction[k] is scored against truth[k]
   std::string json, csv, dialect = "stardist";
   PlaneChoice choice;
+  std::optional<int> ignore_label;
   int threads = 0;
 };
 
@@ -27,35 +29,50 @@ Objects predicted_objects(const Pair& prediction) {
   return read_pair_labels(prediction);
 }
 
-/// `notes`: what reading the labels changed or left out is added to them.
-ImageScore score_pair(const LabelPair& pair, bool with_confidence, NoteList& notes) {
-  const Objects predictions = predicted_objects(pair.prediction), truths = read_pair_objects(pair.truth);
-  for (const auto& [file, objects] : {std::pair(pair.prediction, &predictions), std::pair(pair.truth, &truths)})
-    if (const auto* labels = std::get_if<Labels>(objects)) notes.add(labels_path(file).string(), labels->notes);
-  const Overlap table = std::visit(
-      [&](const auto& truth, const auto& prediction) {
-        if (truth.height != prediction.height || truth.width != prediction.width)
-          refuse(labels_path(pair.prediction).string(), ": ", prediction.width, " x ", prediction.height,
-                 " pixels, but ", labels_path(pair.truth).string(), " has ", truth.width, " x ", truth.height);
-        return overlap(truth, prediction);
+/// What is known of one image.
+struct ScoredPair {
+  ImageScore score;
+  NoteList notes;            // what reading the labels changed or left out
+  bool has_ignored = false;  // the truth has ignored pixels
+};
+
+ScoredPair score_pair(const LabelPair& pair, bool with_confidence, std::optional<int> ignore) {
+  const Objects predictions = predicted_objects(pair.prediction);
+  const Truth truth = read_truth(pair.truth, ignore);
+  ScoredPair scored;
+  scored.notes.add(labels_path(pair.prediction).string(), notes_on(predictions));
+  scored.notes.add(labels_path(pair.truth).string(), notes_on(truth.objects));
+  scored.has_ignored = truth.ignored.has_value();
+  std::visit(
+      [&](const auto& t, const auto& p) {
+        if (t.height != p.height || t.width != p.width)
+          refuse(labels_path(pair.prediction).string(), ": ", p.width, " x ", p.height, " pixels, but ",
+                 labels_path(pair.truth).string(), " has ", t.width, " x ", t.height);
       },
-      truths, predictions);
+      truth.objects, predictions);
   std::vector<double> confidence;
-  if (const int count = table.prediction_count(); with_confidence && count > 0)
+  if (const int count = count_of(predictions); with_confidence && count > 0)
     confidence = read_confidence(confidence_path(pair.prediction), count, chosen_plane(pair.prediction));
-  return score(table, confidence);
+  scored.score = score(truth, predictions, confidence);
+  return scored;
 }
 
 /// The scores of all pairs; reports the notes on their files. If several files fail, the error is that of the first one
 /// in the order of the pairs.
-std::vector<ImageScore> score_pairs(const std::vector<LabelPair>& pairs, bool with_confidence) {
-  std::vector<ImageScore> scores(pairs.size());
-  std::vector<NoteList> notes(pairs.size());
-  for_each_parallel(pairs.size(), [&](size_t k) { scores[k] = score_pair(pairs[k], with_confidence, notes[k]); });
-  NoteList all;
-  for (const NoteList& of_pair : notes)
-    all.add(of_pair);
-  report_notes(all.lines());
+std::vector<ImageScore> score_pairs(const std::vector<LabelPair>& pairs, bool with_confidence,
+                                    std::optional<int> ignore) {
+  std::vector<ScoredPair> scored(pairs.size());
+  for_each_parallel(pairs.size(), [&](size_t k) { scored[k] = score_pair(pairs[k], with_confidence, ignore); });
+  std::vector<ImageScore> scores;
+  NoteList notes;
+  bool any_ignored = false;
+  for (ScoredPair& of_pair : scored) {
+    scores.push_back(std::move(of_pair.score));
+    notes.add(of_pair.notes);
+    any_ignored = any_ignored || of_pair.has_ignored;
+  }
+  report_notes(notes.lines());
+  if (ignore && !any_ignored) report_notes({unused_label(*ignore)});
   return scores;
 }
 
@@ -129,11 +146,12 @@ void pair_subsets(const EvaluateArguments& options, Evaluation& e) {
 Evaluation evaluate(const EvaluateArguments& options) {
   Evaluation e;
   e.dialect = parse_dialect(options.dialect);
+  e.ignore_label = options.ignore_label;
   pair_subsets(options, e);
   Given given;
   for (const LabelPair& pair : e.pairs)
     given.confidences = given.confidences || std::filesystem::exists(confidence_path(pair.prediction));
-  e.scores = score_pairs(e.pairs, given.confidences);
+  e.scores = score_pairs(e.pairs, given.confidences, options.ignore_label);
   for (const ImageScore& s : e.scores)
     given.planes = given.planes || s.from_planes;
   e.metrics = metrics(e.dialect, given);
@@ -177,6 +195,7 @@ void add_evaluate(Command& program) {
       .shown();
   command.add("--json", options->json, "write all scores to this JSON file").output();
   command.add("--csv", options->csv, "write the scores of each image to this CSV file, one row per image").output();
+  add_ignore_label_option(command, options->ignore_label);
   add_plane_options(command, options->choice, Reads::labels);
   add_threads_option(command, options->threads);
   command.runs([=] { run(*options); });

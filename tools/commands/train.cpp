@@ -121,9 +121,7 @@ void refuse_unsuitable(const TrainArguments& o, const Exec& exec, const ChosenMe
     refuse("--freeze ", o.freeze, ": a frozen encoder needs trained weights; give them with --finetune");
   if (!o.freeze.empty() && method.encoder().empty())
     refuse("--freeze ", o.freeze, ": the method ", method.name(), " has no single encoder");
-  if (o.data.ignore_label && !method.ignore_negative_labels())
-    refuse("--ignore-label ", *o.data.ignore_label, ": the method ", method.name(),
-           " cannot leave pixels out of its losses");
+  leave_out_label(method, o.data.ignore_label);
   if (exec.deterministic && exec.device != Device::cpu && !method.can_be_deterministic())
     refuse("--deterministic: on a GPU the method ", method.name(), " adds up gradients in a varying order");
 }
@@ -293,11 +291,7 @@ void add_train(Command& program) {
       .within(0., 0.9)
       .shown()
       .excludes(val);
-  command
-      .add("--ignore-label", o->data.ignore_label,
-           "value of pixels in label images that are neither object nor background and are left out of the losses, if "
-           "the method can do this")
-      .within(1, 2147483647);
+  add_ignore_label_option(command, o->data.ignore_label, "the losses, if the method can do this");
   const Option epochs =
       command.add("--epochs", o->epochs, "total number of epochs; default: the method's").within(1, max_count);
   command.add("--steps", o->steps, "total number of steps, instead of epochs").within(1, max_count).excludes(epochs);

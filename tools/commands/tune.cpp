@@ -25,6 +25,7 @@ struct TuneArguments {
   double val_fraction = 0.1;
   CandidateOptions candidates;
   PlaneChoice choice;
+  std::optional<int> ignore_label;
   bool tta = false;
 };
 
@@ -125,7 +126,8 @@ void run(const TuneArguments& o) {
   for (const Pair& pair : pairs)
     keep_inputs(o.out, {pair.image}), keep_inputs(o.out, pair.masks);
   const SampleSpec spec = method.sample_spec();
-  std::vector<Example> examples = read_examples(pairs, spec.channels, spec.normalisation);
+  std::vector<Example> examples = read_examples(pairs, spec.channels, spec.normalisation, o.ignore_label);
+  if (o.ignore_label && !any_ignored(examples)) report_notes({unused_label(*o.ignore_label)});
   leave_out_seen(o, model.info, examples);
   report_converted(converted(examples), spec.channels);
 
@@ -153,6 +155,7 @@ void run(const TuneArguments& o) {
   info["tuning"] = {
       {"by", by},     {"images", examples.size()}, {"data", fingerprint(examples)}, {"decodings", decodings.size()},
       {"tta", o.tta}, {"before", before}};
+  if (o.ignore_label) info["tuning"]["ignore_label"] = *o.ignore_label;
   save_model(o.out, exec, method, info);
   fmt::print("{}: {}\n", o.out,
              best == 0 ? "keeps the model's decoding, the best of those tried" : "stored decoding 1 of the table");
@@ -188,6 +191,7 @@ void add_tune(Command& program) {
   o->candidates.add_to(command);
   command.add("--by", o->by, "score to maximise, mean over images").one_of({"AP50:95", "AP50", "AP75", "AP90"}).shown();
   command.add("--dialect", o->dialect, "the definition of AP to use, as in evaluate").one_of(dialect_names()).shown();
+  add_ignore_label_option(command, o->ignore_label);
   add_tta_option(command, o->tta);
   command
       .add("--scale", o->scale,

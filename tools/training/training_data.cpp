@@ -41,10 +41,6 @@ void report_shared(const std::vector<std::vector<Example>>& sets) {
                  counted(shared, "training image").c_str());
 }
 
-bool any_ignored(const std::vector<Example>& examples) {
-  return std::any_of(examples.begin(), examples.end(), [](const Example& e) { return e.ignored.has_value(); });
-}
-
 /// Moves `examples` into lists of these lengths.
 std::vector<std::vector<Example>> divided(std::vector<Example> examples, const std::vector<size_t>& lengths) {
   std::vector<std::vector<Example>> lists;
@@ -112,10 +108,7 @@ TrainingData read_training_data(const TrainingDataOptions& options, int channels
   if (options.ignore_label) ignore = *options.ignore_label;
   std::vector<Example> train = read_examples(pairs, channels, spec.normalisation, ignore, spec.layers);
   std::vector<Example> validation = read_examples(held, train.front().source.channels(), spec.normalisation, ignore);
-  if (ignore && !any_ignored(train))
-    std::fprintf(stderr, "--ignore-label %d: no %slabel image contains this value%s\n", *options.ignore_label,
-                 any_ignored(validation) ? "training " : "",
-                 any_ignored(validation) ? ", only those of validation do" : "");
+  if (ignore && !any_ignored(train)) report_notes({unused_label(*options.ignore_label, any_ignored(validation))});
   report_notes(notes_of(train)), report_notes(notes_of(validation));
   report_converted(converted(train) + converted(validation), train.front().source.channels());
   report_repeated(train, validation);
