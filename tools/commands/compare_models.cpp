@@ -4,8 +4,7 @@
 #include <cstdio>
 
 #include "data/arrays/zarr.h"
-#include "data/dataset/dataset.h"
-#include "data/metrics/metrics.h"
+#include "data/metrics/truth_score.h"
 #include "engine/clock.h"
 #include "engine/files.h"
 #include "engine/fingerprint.h"
@@ -29,6 +28,7 @@ struct CompareModelsArguments {
   std::string images, json, report, dialect = "stardist";
   std::vector<std::string> models;
   PlaneChoice choice;
+  std::optional<int> ignore_label;
   int report_images = 6;
 };
 
@@ -53,6 +53,7 @@ struct Row {
   std::string method;
   std::optional<int64_t> trained_on;  // how many of the images; none if it does not record its training images
   std::vector<Cell> cells;
+  bool any_ignored = false;  // some labels have pixels with the value of --ignore-label
 };
 
 /// Whether labels lie beside the images, in any of the layouts of training data.
@@ -108,8 +109,11 @@ std::vector<std::string> seen_by(const std::vector<Row>& rows) {
 void add_scores(std::vector<Cell>& cells, const std::vector<ImageScore>& scores, Dialect dialect) {
   constexpr std::pair<const char*, const char*> columns[] = {
       {"AP50", "AP50"}, {"AP75", "AP75"}, {"count_MAE", "count error"}};
+  Given given;
+  for (const ImageScore& s : scores)
+    given.planes = given.planes || s.from_planes;
   for (const auto& [key, column] : columns)
-    for (const Metric& m : metrics(dialect))
+    for (const Metric& m : metrics(dialect, given))
       if (m.key == key)
         cells.push_back({column, full_name(m, Aggregation::mean), aggregate(m, Aggregation::mean, scores)});
 }
@@ -117,13 +121,13 @@ void add_scores(std::vector<Cell>& cells, const std::vector<ImageScore>& scores,
 /// What the page shows of one image; the picture of each model is added when that model has segmented it. `scored`:
 /// only used with a truth.
 void add_picture(const CompareModelsArguments& o, const std::string& model, const Pair& pair, const Image& image,
-                 const Labels* truth, const Labels& found, const ImageScore& scored, ReportItem& item) {
+                 const Truth* truth, const Labels& found, const ImageScore& scored, ReportItem& item) {
   if (item.pictures.empty()) {
     item.name = pair.image.filename().string() + plane_suffix(pair);
     item.summary = fmt::format("{} x {} px", image.width, image.height);
     if (!PictureWindow(image.height, image.width).is_whole)
       item.summary += fmt::format("; the middle {} px are shown", PictureWindow::max_side);
-    if (truth) item.pictures.push_back(objects_picture("truth", image, *truth));
+    if (truth) item.pictures.push_back(objects_picture("truth", image, truth->objects));
   }
   if (!truth) {
     item.pictures.push_back(objects_picture(model, image, found));
@@ -145,14 +149,15 @@ Row row_of(const Exec& exec, const CompareModelsArguments& o, const std::string&
   const bool labelled = is_labelled(images);
   std::vector<Example> examples;
   if (labelled) {
-    examples = read_examples(images, spec.channels, spec.normalisation);
+    examples = read_examples(images, spec.channels, spec.normalisation, o.ignore_label);
+    row.any_ignored = any_ignored(examples);
     row.trained_on = count_seen(model.info, image_fingerprints(examples));
     report_notes(seen_by({row}));
   }
   std::vector<ImageScore> scores;                    // of images with labels
   std::vector<std::optional<double>> flips, scales;  // of images without
   double objects = 0, seconds = 0;
-  const auto compare = [&](size_t k, const Source& source, const Example* example) {
+  const auto compare = [&](size_t k, const Source& source) {
     const double start = clock_seconds();
     SegmentOptions options = plan.options;
     if (plan.finds_scale)
@@ -160,8 +165,8 @@ Row row_of(const Exec& exec, const CompareModelsArguments& o, const std::string&
     const Labels labels = segment_source(exec, *model.method, *model.predictor, source, options).instances.labels;
     seconds += clock_seconds() - start;
     objects += labels.count;
-    std::optional<Labels> truth;
-    if (example) truth = true_labels(*example);
+    std::optional<Truth> truth;  // whole objects, which an example does not have
+    if (labelled) truth = read_truth(images[k], o.ignore_label);
     const ImageScore scored = truth ? score(*truth, labels) : ImageScore();
     if (k < items.size())
       add_picture(o, name, images[k], source.image(), truth ? &*truth : nullptr, labels, scored, items[k]);
@@ -176,9 +181,9 @@ Row row_of(const Exec& exec, const CompareModelsArguments& o, const std::string&
   for (size_t k = 0; k < images.size(); ++k) {
     const std::string file = images[k].image.string();
     if (labelled)
-      with_name(file, [&] { compare(k, examples[k].source, &examples[k]); });
+      with_name(file, [&] { compare(k, examples[k].source); });
     else
-      compare(k, Source(read_image(file, images[k].choice), spec.channels, spec.normalisation, file), nullptr);
+      compare(k, Source(read_image(file, images[k].choice), spec.channels, spec.normalisation, file));
     std::fprintf(stderr, "%s: %zu of %zu\n", name.c_str(), k + 1, images.size());
   }
   if (labelled) {
@@ -262,11 +267,14 @@ void run(const CompareModelsArguments& o) {
   }
   check_channels_of(channels, images);
   const bool labelled = is_labelled(images);
+  if (o.ignore_label && !labelled)
+    refuse("--ignore-label ", *o.ignore_label, ": ", o.images, " has no labels to score by");
   const Exec exec = make_exec(o.common);
   std::vector<Row> rows;
   std::vector<ReportItem> items(o.report.empty() ? 0 : std::min(images.size(), size_t(o.report_images)));
   for (const std::string& name : o.models)
     rows.push_back(row_of(exec, o, name, images, items));
+  if (o.ignore_label && !rows.front().any_ignored) report_notes({unused_label(*o.ignore_label)});
   const std::string what =
       counted(int64_t(images.size()), "image") +
       (labelled ? ", with labels: AP by the rules of " + o.dialect + ", count error: |predicted - true|"
@@ -279,6 +287,7 @@ void run(const CompareModelsArguments& o) {
   }
   if (o.json.empty()) return;
   Json all{{"images", images.size()}, {"labels", labelled}, {"models", Json::array()}};
+  if (o.ignore_label) all["ignore_label"] = *o.ignore_label;
   for (const Row& row : rows)
     all["models"].push_back(json_of(row));
   write_atomically(o.json, to_text(all, 1) + "\n");
@@ -300,6 +309,7 @@ void add_compare_models(Command& program) {
   command.add("--report", o->report, "write an HTML page with the table, and pictures of what each model finds")
       .output();
   command.add("--report-images", o->report_images, "images that the page shows, the first ones").not_negative().shown();
+  add_ignore_label_option(command, o->ignore_label);
   add_plane_options(command, o->choice);
   add_device_options(command, o->common);
   command.runs([o] { run(*o); });

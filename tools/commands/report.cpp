@@ -10,13 +10,13 @@
 #include <utility>
 
 #include "data/arrays/zarr.h"
-#include "data/dataset/dataset.h"
-#include "data/metrics/metrics.h"
+#include "data/metrics/truth_score.h"
 #include "data/report/overlay.h"
 #include "kernels/runtime/platform.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
+#include "tools/results/report_pictures.h"
 
 namespace basin::tools {
 namespace {
@@ -28,6 +28,7 @@ struct ReportArguments {
   std::string title = "Basin", summary;
   std::vector<std::string> times;  // STAGE=SECONDS
   PlaneChoice choice;
+  std::optional<int> ignore_label;
   int limit = 24;
 };
 
@@ -97,6 +98,14 @@ std::vector<Card> cards_of(const ReportArguments& settings, size_t set, std::vec
   return cards;
 }
 
+/// The predicted objects, which have the size of the image: those of *_instances.* may share pixels.
+Objects predicted_of(const Pair& pair, const Image& image) {
+  if (!is_instances(labels_path(pair))) return read_pair_labels(pair, image.height, image.width);
+  Objects objects = read_pair_objects(pair);
+  check_size(pair, objects, image.height, image.width);
+  return objects;
+}
+
 /// An image that a browser can show: 8-bit RGB unchanged, anything else as stretched grey.
 Image viewable(const Image& image) {
   if (image.type == PixelType::u8 && image.channels == 3) return image;
@@ -138,31 +147,36 @@ ReportTable time_table(const std::vector<std::string>& times) {
   return table;
 }
 
-/// Adds the images of one folder with their predictions and, if given, truths and scores.
-void add_images(const ReportArguments& settings, size_t set, Report& page) {
+/// Adds the images of one folder with their predictions and, if given, truths and scores. Returns whether a truth has
+/// ignored pixels.
+bool add_images(const ReportArguments& settings, size_t set, Report& page) {
   std::vector<ImageScore> scores;
   int shown = 0;
+  bool any_ignored = false;
   std::vector<std::string> left_out;
   NoteList notes;
   for (const Card& card : cards_of(settings, set, left_out)) {
     const Image image = read_image(card.image, card.prediction.choice);
     notes.add(card.image.string(), image.notes);
-    const Labels prediction = read_pair_labels(card.prediction, image.height, image.width);
-    notes.add(labels_path(card.prediction).string(), prediction.notes);
-    ReportItem item{card.name, counted(prediction.count, "object"), {}};
+    const Objects prediction = predicted_of(card.prediction, image);
+    notes.add(labels_path(card.prediction).string(), notes_on(prediction));
+    ReportItem item{card.name, counted(count_of(prediction), "object"), {}};
     const bool show = shown < settings.limit;
     if (show)
-      item.pictures = {
-          {"input", "", encode_png(viewable(image))},
-          {"prediction, " + counted(prediction.count, "object"), "", encode_png(overlay(image, prediction))}};
+      item.pictures = {{"input", "", encode_png(viewable(image))},
+                       {caption_of("prediction", prediction), "", encode_png(overlay(image, drawn(prediction)))}};
     if (card.truth) {
-      const Labels truth = read_pair_labels(*card.truth, image.height, image.width);
-      notes.add(labels_path(*card.truth).string(), truth.notes);
+      const Truth truth = read_truth(*card.truth, settings.ignore_label);
+      check_size(*card.truth, truth.objects, image.height, image.width);
+      notes.add(labels_path(*card.truth).string(), notes_on(truth.objects));
+      any_ignored = any_ignored || truth.ignored;
       scores.push_back(score(truth, prediction));
-      item.summary += fmt::format(", {} true; AP50 {}", truth.count,
+      if (truth.ignored) item.summary += fmt::format(" ({} counted)", scores.back().prediction);
+      item.summary += fmt::format(", {} true; AP50 {}", count_of(truth.objects),
                                   text_of(average_precision(scores.back(), 0.5, Dialect::stardist)));
       if (show)
-        item.pictures.push_back({"truth, " + counted(truth.count, "object"), "", encode_png(overlay(image, truth))});
+        item.pictures.push_back(
+            {caption_of("truth", truth.objects), "", encode_png(overlay(image, drawn(truth.objects)))});
     }
     if (show) page.items.push_back(std::move(item));
     shown += show;
@@ -171,6 +185,7 @@ void add_images(const ReportArguments& settings, size_t set, Report& page) {
   if (!scores.empty())
     page.tables.push_back(
         score_table(settings.images.size() > 1 ? settings.images[set] + ": scores" : "Scores", scores));
+  return any_ignored;
 }
 
 void report(const ReportArguments& settings) {
@@ -178,9 +193,13 @@ void report(const ReportArguments& settings) {
   if (settings.prediction.size() != sets || (!settings.truth.empty() && settings.truth.size() != sets))
     refuse("report: ", counted(int64_t(sets), "input"), ", ", settings.prediction.size(), " --pred and ",
            settings.truth.size(), " --truth; give the same number of each");
+  if (settings.ignore_label && settings.truth.empty())
+    refuse("--ignore-label ", *settings.ignore_label, ": there are no true labels; give --truth");
+  bool any_ignored = false;
   Report page{settings.title, settings.summary, {}, {}};
   for (size_t set = 0; set < sets; ++set)
-    add_images(settings, set, page);
+    any_ignored = add_images(settings, set, page) || any_ignored;
+  if (settings.ignore_label && !any_ignored) report_notes({unused_label(*settings.ignore_label)});
   if (!settings.times.empty()) page.tables.push_back(time_table(settings.times));
   write_report(settings.out, page);
   write_run_json_beside(settings.out);
@@ -193,10 +212,7 @@ void add_report(Command& program) {
   Command command = program.subcommand("report", "write an HTML page with images, predictions, scores and times");
   auto settings = std::make_shared<ReportArguments>();
   command.add("IMAGES", settings->images, "folders of images, or images").required();
-  command
-      .add("--pred", settings->prediction,
-           "predicted labels, one for each of IMAGES, as for evaluate; pixels of overlapping objects are divided among "
-           "them")
+  command.add("--pred", settings->prediction, "predicted labels, one for each of IMAGES, as for evaluate")
       .repeatable()
       .required();
   command.add("--truth", settings->truth, "true labels, one for each of IMAGES: adds the true objects and scores")
@@ -208,6 +224,7 @@ void add_report(Command& program) {
   command.add("--limit", settings->limit, "images shown per folder, or planes of stacks; all are scored")
       .not_negative()
       .shown();
+  add_ignore_label_option(command, settings->ignore_label);
   add_plane_options(command, settings->choice);
   command.runs([settings] { report(*settings); });
 }

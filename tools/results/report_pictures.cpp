@@ -9,6 +9,41 @@
 #include "tools/cli/counted.h"
 
 namespace basin::tools {
+namespace {
+
+std::string about_overlap(const Objects& objects) {
+  return std::holds_alternative<Planes>(objects) ? "; pixels that objects share are drawn for the first of them" : "";
+}
+
+/// For each object of either side one that it matches, as counts() counts matches at an IoU of 0.5; 0: there is none.
+MatchedObjects matched_objects(const Overlap& table) {
+  MatchedObjects matched{std::vector<int32_t>(table.truth_area.size()),
+                         std::vector<int32_t>(table.prediction_area.size())};
+  const auto add = [&](int32_t truth, int32_t prediction) {
+    matched.truth[size_t(truth)] = prediction, matched.prediction[size_t(prediction)] = truth;
+  };
+  if (table.from_planes) {
+    for (const Overlap::Pair& pair : table.pairs)
+      if (pair.iou >= 0.5) add(pair.truth, pair.prediction);
+  } else {
+    for (const Match& m : match(table, 0.5))
+      add(m.truth, m.prediction);
+  }
+  return matched;
+}
+
+/// The partners of those objects that have a pixel in drawn(), [count + 1] of these. Whether there is a partner is all
+/// that a picture shows.
+std::vector<int32_t> of_drawn(const std::vector<int32_t>& partners, const Objects& objects) {
+  const auto* planes = std::get_if<Planes>(&objects);
+  const std::vector<size_t> hidden = planes ? covered(*planes) : std::vector<size_t>();
+  std::vector<int32_t> some;
+  for (size_t number = 0; number < partners.size(); ++number)
+    if (number == 0 || !std::binary_search(hidden.begin(), hidden.end(), number - 1)) some.push_back(partners[number]);
+  return some;
+}
+
+}  // namespace
 
 PictureWindow::PictureWindow(int image_height, int image_width)
     : y0(std::max(0, (image_height - max_side) / 2)),
@@ -34,24 +69,37 @@ Labels PictureWindow::of(const Labels& labels) const {
   return part;
 }
 
-ReportPicture objects_picture(const std::string& name, const Image& image, const Labels& labels) {
-  const PictureWindow window(labels.height, labels.width);
-  return {name + ", " + counted(labels.count, "object"), "", encode_png(overlay(window.of(image), window.of(labels)))};
+Labels drawn(const Objects& objects) {
+  if (const auto* planes = std::get_if<Planes>(&objects)) return flatten(*planes);
+  return std::get<Labels>(objects);
 }
 
-ReportPicture errors_picture(const std::string& name, const Image& image, const Labels& truth,
-                             const Labels& prediction) {
-  MatchedObjects matched{std::vector<int32_t>(size_t(truth.count) + 1),
-                         std::vector<int32_t>(size_t(prediction.count) + 1)};
-  int pairs = 0;
-  for (const Match& m : match(overlap(truth, prediction), 0.5)) {
-    matched.truth[size_t(m.truth)] = m.prediction, matched.prediction[size_t(m.prediction)] = m.truth;
-    ++pairs;
-  }
-  const PictureWindow window(truth.height, truth.width);
-  return {fmt::format("{}: {} matched (green), {} missed (orange), {} false (purple)", name, pairs, truth.count - pairs,
-                      prediction.count - pairs),
-          "", encode_png(overlay_errors(window.of(image), window.of(truth), window.of(prediction), matched))};
+std::string caption_of(const std::string& name, const Objects& objects) {
+  return name + ", " + counted(count_of(objects), "object") + about_overlap(objects);
+}
+
+ReportPicture objects_picture(const std::string& name, const Image& image, const Objects& objects) {
+  const Labels labels = drawn(objects);
+  const PictureWindow window(labels.height, labels.width);
+  return {caption_of(name, objects), "", encode_png(overlay(window.of(image), window.of(labels)))};
+}
+
+ReportPicture errors_picture(const std::string& name, const Image& image, const Truth& truth,
+                             const Objects& prediction) {
+  const CountedObjects kept = counted_objects(truth, prediction);
+  const MatchedObjects whole = matched_objects(overlap(truth.objects, kept.objects));
+  const auto unmatched = [](const std::vector<int32_t>& partners) {
+    return std::count(partners.begin() + 1, partners.end(), 0);
+  };
+  const auto missed = unmatched(whole.truth);
+  const Labels truths = drawn(truth.objects), predictions = drawn(kept.objects);
+  const PictureWindow window(truths.height, truths.width);
+  return {
+      fmt::format("{}: {} matched (green), {} missed (orange), {} false (purple){}", name,
+                  count_of(truth.objects) - missed, missed, unmatched(whole.prediction), about_overlap(truth.objects)),
+      "",
+      encode_png(overlay_errors(window.of(image), window.of(truths), window.of(predictions),
+                                {of_drawn(whole.truth, truth.objects), of_drawn(whole.prediction, kept.objects)}))};
 }
 
 }  // namespace basin::tools

@@ -124,7 +124,7 @@ void TrainingReport::add(const Example& e, const Labels& prediction, const Image
   items_.push_back({e.stem,
                     summary,
                     {objects_picture("truth", image, truth), objects_picture("prediction", image, prediction),
-                     errors_picture("errors", image, truth, prediction)}});
+                     errors_picture("errors", image, truth_of(e), prediction)}});
 }
 
 void TrainingReport::write() {
