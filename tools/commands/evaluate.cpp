@@ -2,7 +2,6 @@
 #include <filesystem>
 #include <memory>
 
-#include "data/arrays/zarr.h"
 #include "data/metrics/truth_score.h"
 #include "engine/files.h"
 #include "engine/json.h"
