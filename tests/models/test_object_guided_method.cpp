@@ -289,8 +289,8 @@ TEST_CASE("object-guided: training on one image lowers the loss, and its objects
     const Batch batch = batch_of(exec, method, truth, pixels);
     Stepper stepper(exec, method);
     std::vector<double> losses;
-    for (int step = 0; step < 70; ++step) {
-      stepper.step(batch, step, 3e-3);
+    for (int step = 0; step < 100; ++step) {
+      stepper.step(batch, step, step < 60 ? 3e-3 : 1e-3);
       losses.push_back(stepper.take_sums().back());
     }
     CHECK(stepper.first_bad() == -1);
