@@ -12,17 +12,16 @@ namespace {
 /// The channels of one group of a blocked layout.
 template <int Block>
 using Lanes [[gnu::vector_size(Block * sizeof(float))]] = float;
-/// The same in memory, which is aligned to single numbers.
+/// The channels at an address, which need not be aligned to more than a number.
 template <int Block>
-using StoredLanes [[gnu::vector_size(Block * sizeof(float)), gnu::aligned(sizeof(float)), gnu::may_alias]] = float;
-
-template <int Block>
-StoredLanes<Block>& lanes_at(float* at) {
-  return *reinterpret_cast<StoredLanes<Block>*>(at);
+Lanes<Block> load_lanes(const float* at) {
+  Lanes<Block> v;
+  __builtin_memcpy(&v, at, sizeof v);
+  return v;
 }
 template <int Block>
-const StoredLanes<Block>& lanes_at(const float* at) {
-  return *reinterpret_cast<const StoredLanes<Block>*>(at);
+void store_lanes(float* at, const Lanes<Block>& v) {
+  __builtin_memcpy(at, &v, sizeof v);
 }
 
 /// The pixel at (y, x) of a group of channels, which may lie outside the image.
@@ -41,12 +40,12 @@ void multiply(const float* a, int64_t a_row, int64_t a_step, const float* b, int
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
     for (int j = 0; j < Columns; ++j)
-      sum[r][j] = add ? Lanes<Block>(lanes_at<Block>(c + r * c_row + j * c_column)) : Lanes<Block>{};
+      sum[r][j] = add ? load_lanes<Block>(c + r * c_row + j * c_column) : Lanes<Block>{};
   for (int p = 0; p < depth; ++p) {
     Lanes<Block> right[Columns];
 #pragma GCC unroll 2
     for (int j = 0; j < Columns; ++j)
-      right[j] = lanes_at<Block>(b + p * b_step + j * b_column);
+      right[j] = load_lanes<Block>(b + p * b_step + j * b_column);
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
       const float left = a[r * a_row + p * a_step];
@@ -59,7 +58,7 @@ void multiply(const float* a, int64_t a_row, int64_t a_step, const float* b, int
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
     for (int j = 0; j < Columns; ++j)
-      lanes_at<Block>(c + r * c_row + j * c_column) = sum[r][j];
+      store_lanes<Block>(c + r * c_row + j * c_column, sum[r][j]);
 }
 
 }  // namespace

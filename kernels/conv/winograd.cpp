@@ -155,9 +155,9 @@ struct Forward {
         offset[lane] = bias(group * Block + lane);
     tiles.template outputs<Block>(products, product_stride(), out, place, group, [&](float* to, Lanes<Block> v) {
       v += offset;
-      if (epilogue.add) v += lanes_at<Block>(to);
+      if (epilogue.add) v += load_lanes<Block>(to);
       if (epilogue.relu) v = v < 0 ? Lanes<Block>{} : v;
-      lanes_at<Block>(to) = v;
+      store_lanes<Block>(to, v);
     });
   }
 };

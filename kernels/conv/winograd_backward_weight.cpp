@@ -78,7 +78,7 @@ struct FinishWeight {
       Lanes<Block> sums[frequencies] = {};
       for (int share = 0; share < shares; ++share)
         for (int f = 0; f < frequencies; ++f)
-          sums[f] += lanes_at<Block>(partial + (int64_t(share) * frequencies + f) * stride + o * in_lanes + i);
+          sums[f] += load_lanes<Block>(partial + (int64_t(share) * frequencies + f) * stride + o * in_lanes + i);
       tiles.template kernel_gradient<Block>(part, sums, [&](int v, int u, const Lanes<Block>& gradient) {
         for (int lane = 0; lane < std::min(Block, inputs - i); ++lane)
           d_weight.whole(int(o), d_weight.first + i + lane, v, u) += gradient[lane];

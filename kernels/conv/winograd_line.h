@@ -58,7 +58,7 @@ class LineTiles {
     Lanes<Block> in[reach], result[side];
 #pragma GCC unroll 6
     for (int f = 0; f < reach; ++f)
-      in[f] = lanes_at<Block>(products + f * stride);
+      in[f] = load_lanes<Block>(products + f * stride);
     transform_output(in, result);
     float* const at = pixel(maps, p.image, group, p.y, p.x);
 #pragma GCC unroll 4
@@ -95,19 +95,19 @@ class LineTiles {
     if (begin >= 0 && begin + (Size - 1) * dilation_ < length()) {
 #pragma GCC unroll 6
       for (int k = 0; k < Size; ++k)
-        to[k] = lanes_at<Block>(at + k * step() * Block);
+        to[k] = load_lanes<Block>(at + k * step() * Block);
       return;
     }
     for (int k = 0; k < Size; ++k) {
       const bool inside = begin + k * dilation_ >= 0 && begin + k * dilation_ < length();
-      to[k] = inside ? Lanes<Block>(lanes_at<Block>(at + k * step() * Block)) : Lanes<Block>{};
+      to[k] = inside ? load_lanes<Block>(at + k * step() * Block) : Lanes<Block>{};
     }
   }
   template <int Block>
   static void store(const Lanes<Block> (&values)[reach], float* to, int64_t stride) {
 #pragma GCC unroll 6
     for (int f = 0; f < reach; ++f)
-      lanes_at<Block>(to + f * stride) = values[f];
+      store_lanes<Block>(to + f * stride, values[f]);
   }
 
   int n_, h_, w_, dilation_;

@@ -84,7 +84,7 @@ class SquareTiles {
         [&](int i, Lanes<Block>(&row)[reach]) {
 #pragma GCC unroll 6
           for (int j = 0; j < reach; ++j)
-            row[j] = lanes_at<Block>(products + (i * reach + j) * stride);
+            row[j] = load_lanes<Block>(products + (i * reach + j) * stride);
         },
         [&](int j, const Lanes<Block>(&column)[side]) {
           if (j >= width) return;
@@ -106,7 +106,7 @@ class SquareTiles {
         },
         [&](int j, const Lanes<Block>(&column)[reach]) {
           for (int i = 0; i < reach; ++i)
-            lanes_at<Block>(to + (i * reach + j) * stride) = column[i];
+            store_lanes<Block>(to + (i * reach + j) * stride, column[i]);
         });
   }
   /// Calls add(v, u, gradient) for the taps of one part, from the sums of the products of all tiles.
@@ -136,20 +136,20 @@ class SquareTiles {
     const auto write = [&](int j, const Lanes<Block>(&column)[reach]) {
 #pragma GCC unroll 6
       for (int i = 0; i < reach; ++i)
-        lanes_at<Block>(to + (i * reach + j) * stride) = column[i];
+        store_lanes<Block>(to + (i * reach + j) * stride, column[i]);
     };
     if (y >= 0 && x >= 0 && y + Size <= maps.h && x + Size <= maps.w) {
       const auto read = [&](int i, Lanes<Block>(&row)[Size]) {
 #pragma GCC unroll 6
         for (int j = 0; j < Size; ++j)
-          row[j] = lanes_at<Block>(at + i * row_size + j * Block);
+          row[j] = load_lanes<Block>(at + i * row_size + j * Block);
       };
       return transform_square<Lanes<Block>>(transform, read, write);
     }
     const auto read_checked = [&](int i, Lanes<Block>(&row)[Size]) {
       for (int j = 0; j < Size; ++j) {
         const bool inside = y + i >= 0 && y + i < maps.h && x + j >= 0 && x + j < maps.w;
-        row[j] = inside ? Lanes<Block>(lanes_at<Block>(at + i * row_size + j * Block)) : Lanes<Block>{};
+        row[j] = inside ? load_lanes<Block>(at + i * row_size + j * Block) : Lanes<Block>{};
       }
     };
     transform_square<Lanes<Block>>(transform, read_checked, write);
