@@ -24,21 +24,21 @@ fi
 
 flags=(-std=c++20 -O1 -g1 -I. -DBASIN_CUDA=0 -DBASIN_NO_ISA -ffp-contract=off -fsanitize=fuzzer-no-link,address,undefined
        -fno-sanitize-recover=all -Wno-deprecated-declarations)
-newest_header=$(ls -t data/*/*.h engine/*.h kernels/runtime/*.h tools/results/run_record.h | sed -n 1p)
-export clang home newest_header
-compile() { # FILE FLAG...
-  local object
-  object=$home/$(echo "$1" | tr / _).o
-  [ "$object" -nt "$1" ] && [ "$object" -nt "$newest_header" ] || "$clang" "${@:2}" -c "$1" -o "$object"
+export clang home
+# The files of a room are compiled at once, because most of the time is spent on headers.
+rm -f "$home"/*.cpp "$home"/*.o
+include() { # ROOM FILE...
+  printf '#include "%s"\n' "${@:2}" >"$home/$1.cpp"
+}
+include arrays data/arrays/*.cpp
+include files data/files/*.cpp
+include readers tests/fuzz/fuzz_readers.cpp engine/files.cpp engine/json.cpp engine/safetensors.cpp tools/results/run_record.cpp
+compile() { # ROOM FLAG...
+  "$clang" "${@:2}" -c "$home/$1.cpp" -o "$home/$1.o"
 }
 export -f compile
-sources=(tests/fuzz/fuzz_readers.cpp data/arrays/*.cpp data/files/*.cpp engine/files.cpp engine/json.cpp engine/safetensors.cpp
-         tools/results/run_record.cpp)
-printf '%s\n' "${sources[@]}" | xargs -P "$(nproc)" -I{} bash -c 'compile "$@"' _ {} "${flags[@]}"
-objects=()
-for source in "${sources[@]}"; do
-  objects+=("$home/$(echo "$source" | tr / _).o")
-done
+printf '%s\n' files readers arrays | xargs -P "$(nproc)" -I{} bash -c 'compile "$@"' _ {} "${flags[@]}"
+objects=("$home"/{arrays,files,readers}.o)
 "$clang" -fsanitize=fuzzer,address,undefined "${objects[@]}" -o "$home/fuzz_readers" \
   -ltiff -lpng -ljpeg -lz -lzstd -lblosc -lpugixml -lfmt
 

@@ -54,8 +54,8 @@ std::vector<double> sdf_oracle(const Grid& g, int truncate, int kernel) {
         for (int j = -r; j <= r; ++j) {
           const double v = weight[size_t((i + r) * kernel + j + r)] / sum * d[size_t((y + i) * w + x + j)];
           const size_t at = size_t(y - r + top) * size_t(g.width) + size_t(x - r + left);
-          field[at] += (j > 0) - (j < 0) ? v * ((j > 0) - (j < 0)) : 0;
-          field[at + g.ids.size()] += (i > 0) - (i < 0) ? v * ((i > 0) - (i < 0)) : 0;
+          field[at] += j != 0 ? v * ((j > 0) - (j < 0)) : 0;
+          field[at + g.ids.size()] += i != 0 ? v * ((i > 0) - (i < 0)) : 0;
         }
   }
   return field;

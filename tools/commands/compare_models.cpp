@@ -246,8 +246,8 @@ Report page_of(const std::string& what, const std::vector<Row>& rows, std::vecto
 void check_channels_of(const std::map<std::string, int>& wanted, const std::vector<Pair>& images) {
   for (const Pair& pair : images) {
     const Image image = read_image(pair.image, pair.choice);
-    for (const auto& [model, channels] : wanted)
-      with_name(model, [&] { check_channels(channels_of(image), channels, pair.image.string()); });
+    for (const auto& wanted_by : wanted)
+      with_name(wanted_by.first, [&] { check_channels(channels_of(image), wanted_by.second, pair.image.string()); });
   }
 }
 
