@@ -42,7 +42,7 @@ struct PairingFault {
 /// Hidden files and folders are ignored. Files are paired by name, never by order; the ".ome" of *.ome.tif is not part
 /// of a stem. Throws one sentence that names the files: an image without labels, labels without an image, two files
 /// with one stem, labels in an unsupported format, or images in two layouts at once; or the folder, if it contains no
-/// images. The sentence also says how many more files there are that cannot be paired. `left_out`: sentences about
+/// images. The sentence also says how many more faults there are. `left_out`: sentences about
 /// images in unsupported formats and folders that are not searched. `faults`: if given, what is wrong with single files
 /// is added to it instead of refused, and only the other files are paired.
 std::vector<Pair> find_pairs(const std::filesystem::path&, std::vector<std::string>* left_out = nullptr,

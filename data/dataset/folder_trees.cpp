@@ -80,9 +80,19 @@ bool has_label_files(const fs::path& folder) {
 
 /// Whether `segment --recursive` has written the results in a folder and in those below it, as its record says.
 bool is_result_tree(const fs::path& folder) {
-  const fs::path record = folder / "run.json";
-  return fs::is_regular_file(record) && fs::file_size(record) > 0 &&
-         member(parse_json(read_text(record)), "recursive") == true;
+  const auto is_recursive = [](const fs::path& record) {
+    try {
+      return member(parse_json(read_text(record)), "recursive") == true;
+    } catch (const Error&) {
+      return false;  // no record of ours, or one that was not written to its end
+    }
+  };
+  const std::vector<fs::path> entries = entries_of(folder);
+  return std::any_of(entries.begin(), entries.end(), [&](const fs::path& entry) {
+    const std::string name = entry.filename().string();
+    const bool is_record = name == "run.json" || (name.starts_with("run.shard-") && name.ends_with(".json"));
+    return is_record && fs::is_regular_file(entry) && is_recursive(entry);
+  });
 }
 
 /// The path of an image from the folder of its data set, without the end of its name.

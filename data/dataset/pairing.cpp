@@ -55,10 +55,7 @@ void refuse_faults(const PairingFaults& faults) {
   if (!std::all_of(faults.begin(), faults.end(), is_alone)) {
     const PairingFault& first = *std::find_if_not(faults.begin(), faults.end(), is_alone);
     const size_t others = faults.size() - 1;
-    const std::string more = others == 0
-                                 ? ""
-                                 : fmt::format(" ({} more file{} cannot be paired: `basin check-data` lists {})",
-                                               others, others == 1 ? "" : "s", others == 1 ? "it" : "them");
+    const std::string more = others == 0 ? "" : fmt::format(" (and {} more fault{})", others, others == 1 ? "" : "s");
     refuse(first.file, ": ", first.text, first.advice.empty() ? "" : "; ", first.advice, more);
   }
   constexpr size_t named = 5;

@@ -21,7 +21,8 @@ struct LabelPairs {
 
 /// Pairs two sources of labels by stem. Each is read by find_labels: any layout of a data set, a folder of label
 /// images, a CSV list. Two single label images are a pair whatever their names. Results of `segment --recursive` in
-/// folders below `prediction` are paired by find_labels_like, and named by their paths. Throws one sentence with the name for whatever find_labels refuses, or if a truth has no prediction.
+/// folders below `prediction` are paired by find_labels_like, and named by their paths. Throws one sentence with the
+/// name for whatever find_labels refuses, or if a truth has no prediction.
 LabelPairs pair_labels(const std::filesystem::path& prediction, const std::filesystem::path& truth);
 
 /// The file with the confidences of predicted labels: `<stem>_scores.csv` beside the label image.

@@ -398,9 +398,8 @@ Instances ObjectGuided::decode(const Exec& exec, Maps maps) const {
   for (size_t k = 0; k + 5 <= table.size(); k += 5)
     left_out += -double(table[k + 4]) > options_->decoding.confidence;
   if (left_out > 0)
-    instances.remarks.push_back(
-        "objects that are left out, because the boxes of all objects would cover the image too often: " +
-        std::to_string(left_out));
+    instances.remarks.push_back("objects left out because the boxes of all objects overlap too much: " +
+                                std::to_string(left_out));
   if (coverage_of(boxes_of(boxes), frame_height, frame_width) > max_coverage / 2)
     instances.remarks.push_back(
         "the boxes of the objects cover the image many times, so that they are hardly objects: the image may be unlike "

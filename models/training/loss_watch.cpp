@@ -18,7 +18,8 @@ std::string LossWatch::add(const std::vector<std::string>& names, const std::vec
       continue;
     not_finite_.push_back(names[k]);
     return fmt::format(
-        "up to step {} the loss term {} is not finite, although the sum of the terms is: try a lower --lr, or --clip",
+        "by step {} the loss term {} is no longer finite, although the sum of the terms is: try a lower --lr, or "
+        "--clip",
         step, names[k]);
   }
   if (grown_ < 2 || said_) return {};

@@ -19,7 +19,7 @@ class LossWatch {
   static constexpr int64_t window = 8;  // steps
   static constexpr double many = 10, first_rise = 100;
 
-  /// Whether the next step is the very first one whose loss is needed on its own.
+  /// Whether no step with a positive loss has been added yet; until then each step is added on its own.
   bool needs_first() const { return !first_; }
 
   /// Adds the next `steps` steps, which end with step number `step`: `means` are the means of the losses over them, the

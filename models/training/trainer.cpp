@@ -258,7 +258,8 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
     const int64_t steps = losses.since_look() / accumulate;
     const std::vector<double> means = losses.look(stepper.take_sums());
     progress.show(step + 1, means.back(), o.batch * accumulate);
-    if (writes) progress.say(watch.add(stepper.names(), means, steps, step + 1));
+    const std::string warning = watch.add(stepper.names(), means, steps, step + 1);
+    if (writes) progress.say(warning);
     if (!save) continue;
 
     at.step = step + 1;

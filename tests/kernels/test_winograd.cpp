@@ -1,6 +1,9 @@
 #include <omp.h>
 
 #include "engine/ops/nn.h"
+#include "kernels/conv/conv_cpu.h"
+#include "kernels/conv/conv_onednn.h"
+#include "kernels/runtime/isa.h"
 #include "kernels/conv/winograd.h"
 #include "tests/support/gradient_support.h"
 
@@ -169,6 +172,18 @@ TEST_CASE("winograd: a convolution of up-sampled and other maps matches that of 
         check_near({whole.plain_layout(got), want.to_host<double>(whole.cpu)});
       }
     }
+}
+
+TEST_CASE("winograd: on a processor that it suits, a decoder stage is computed at once") {
+  const int block = kernels::onednn_block();
+  const Problem low({1, 16, 16, 4, 4, 0}, block), whole({1, 48, 16, 8, 8, 0}, block), x({1, 32, 16, 8, 8, 0}, block);
+  const auto stage = [&](const kernels::ConvWeight<const float>& weight) {
+    return kernels::conv_cpu_upsampled(whole.cpu, low.x_blocked.features<const float>(),
+                                       x.x_blocked.features<const float>(), weight, {}, {},
+                                       whole.out_blocked.features<float>());
+  };
+  CHECK(stage(whole.w32()) == (isa() != Isa::baseline));
+  CHECK(!stage({whole.weight_f32.view<const float, 4>(), 0, ConvGeometry::same(1, 1)}));
 }
 
 TEST_CASE("winograd: padding lanes stay 0") {

@@ -314,7 +314,7 @@ TEST_CASE("EmbedSeg: on a plateau of local maxima, a pixel that an earlier propo
       const auto start = std::chrono::steady_clock::now();
       const Labels labels = decode(cpu, Tensor::from(cpu, {5, side, side}, raw), maxima);
       const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-      CHECK(seconds.count() < 1);
+      CHECK(seconds.count() < 10);
       CHECK((labels.count > 0) == (min_size == 0));
     }
 }

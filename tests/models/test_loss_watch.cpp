@@ -83,9 +83,10 @@ TEST_CASE("loss watch: a term that is not finite is reported although the sum is
   const std::vector<std::string> names{"mask", "size", "loss"};
   CHECK(watch.add(names, {1, 2, 3}, 1, 1).empty());
   CHECK(watch.add(names, {1, NAN, 3}, 8, 9) ==
-        "up to step 9 the loss term size is not finite, although the sum of the terms is: try a lower --lr, or --clip");
+        "by step 9 the loss term size is no longer finite, although the sum of the terms is: try a lower --lr, or "
+        "--clip");
   CHECK(watch.add(names, {1, NAN, 3}, 8, 17).empty());
-  CHECK(contains(watch.add(names, {INFINITY, NAN, 3}, 8, 25), "the loss term mask is not finite"));
+  CHECK(contains(watch.add(names, {INFINITY, NAN, 3}, 8, 25), "the loss term mask is no longer finite"));
   CHECK(watch.at_end() == "loss terms that were not finite: size, mask; train again with a lower --lr, or with --clip");
 }
 

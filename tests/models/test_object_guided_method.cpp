@@ -76,8 +76,7 @@ TEST_CASE("object-guided: boxes of any size cover an image at most eight times, 
   const Instances found = method.decode(cpu, wide);
   REQUIRE(found.remarks.size() == 2);
   CHECK(found.remarks[0] ==
-        "objects that are left out, because the boxes of all objects would cover the image too often: " +
-            std::to_string(left_out));
+        "objects left out because the boxes of all objects overlap too much: " + std::to_string(left_out));
   CHECK(contains(found.remarks[1], "cover the image many times"));
   // Boxes that the confidence excludes are not counted.
   method.settings().set(parse_assignment("confidence=1"), {Setting::Use::decoding});

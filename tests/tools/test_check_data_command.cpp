@@ -114,7 +114,7 @@ TEST_CASE(
         {"flat/twice_img.png: has the same stem as twice.png", "flat/twice_masks.png: has the same stem as",
          "flat/alone_img.png: has no labels", "flat/fits_img.png: has no labels",
          "flat/foreign_masks.jpg: labels in this format are not supported"},
-        "(4 more files cannot be paired: `basin check-data` lists them)");
+        "(and 4 more faults)");
 
   for (const char* name : {"a", "b", "c", "d"}) {
     put_pair(folder, std::string("pairs/") + name, name[0]);
@@ -132,7 +132,7 @@ TEST_CASE(
   check("dsb",
         {"dsb/b/images: contains no image", "dsb/c/images/i.png: there is no masks folder for this image",
          "dsb/d/images/j.png: only one image is expected here"},
-        "dsb/b/images: contains no image (2 more files cannot be paired");
+        "dsb/b/images: contains no image (and 2 more faults");
 
   write_bytes(folder / "pairs.csv",
               "a_img.png\npairs/a_img.png,pairs/a_masks.png\npairs/none.png,pairs/a_masks.png\n"
@@ -140,7 +140,7 @@ TEST_CASE(
   check("pairs.csv",
         {"pairs.csv: line 1: expected two fields", "line 3: there is no file pairs/none.png",
          "line 4: pairs/a_img.png has the same stem as"},
-        "line 1: expected two fields, image,mask (2 more files cannot be paired");
+        "line 1: expected two fields, image,mask (and 2 more faults");
 
   for (int k = 0; k < 13; ++k)
     std::filesystem::copy_file(folder / "pairs/a_img.png", folder / ("pairs/" + std::to_string(k) + ".png"));

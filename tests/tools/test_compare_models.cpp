@@ -128,7 +128,9 @@ TEST_CASE("compare-models: the page shows the table, and what each model finds i
   CHECK(occurrences(read_bytes(folder / "alone.html"), "<figure>") == 2);
   const Ran refused = run_basin(folder, "compare-models in" + more + "in/a_img.png");
   CHECK(refused.code == 1);
-  CHECK(contains(refused.err, "in/a_img.png: would be overwritten, but `basin compare-models` has not"));
+  CHECK(
+      contains(refused.err,
+               "in/a_img.png: already exists, and no in/a_img.png.run.json says that `basin compare-models` wrote it"));
 }
 
 TEST_CASE("compare-models: the page and the JSON say which models were trained on the images") {
@@ -205,7 +207,7 @@ TEST_CASE("compare-models: without labels the agreement is reported; invalid arg
   }
   refused("none --models nuclei-fluo", "none: no such file or folder");
   for (const char* option : {"json", "report"})
-    refused("in --models nuclei-fluo --" + std::string(option) + " in/a.png", "in/a.png: would be overwritten, but");
+    refused("in --models nuclei-fluo --" + std::string(option) + " in/a.png", "in/a.png: already exists");
   write_bytes(folder / "in/a.png.run.json", R"({"subcommand": "compare-models"})");
   refused("in --models nuclei-fluo --json in/a.png", "in/a.png: this input file would be overwritten");
   refused("in", "--models is required");

@@ -81,6 +81,12 @@ TEST_CASE("report and evaluate: of segment --recursive, results in the folder it
   const Ran ran = run_basin(folder, "report data --pred found --truth data --out r.html");
   REQUIRE_MESSAGE(ran.code == 0, ran.err);
   CHECK(contains(read_bytes(folder / "r.html"), "Scores on 2 images"));
+  // The records of shards count too, and a record that was not written to its end does not.
+  fs::rename(folder / "found/run.json", folder / "found/run.shard-1-of-2.json");
+  write_bytes(folder / "found/run.json", "{");
+  CHECK(contains(run_basin(folder, evaluate).out, "2 images, 2 true"));
+  fs::remove(folder / "found/run.shard-1-of-2.json");
+  CHECK(contains(run_basin(folder, evaluate).out, "1 image, 1 true"));
   // Broken labels are named, even where folders below have others.
   fs::remove(folder / "found/run.json");
   write_labels(folder / "found/x_masks.tif", card_square(3));
@@ -96,6 +102,20 @@ TEST_CASE("report and evaluate: folders that are links are searched like segment
   write_labels(folder / "found/link/x_masks.png", card_square(3));
   const Ran ran = run_basin(folder, "evaluate --pred found --truth data");
   CHECK_MESSAGE(contains(ran.out, "1 image, 1 true and 1 predicted object"), ran.err);
+}
+
+TEST_CASE("report: --plane chooses a plane of the image, not one of the masks found in it") {
+  const Folder folder;
+  fs::create_directories(folder / "data");
+  PictureStack pictures(folder / "data/a.tif", planes_along_z(3));
+  for (int k = 0; k < 3; ++k)
+    pictures.add(card_image());
+  pictures.commit();
+  fs::create_directories(folder / "found");
+  put_card_labels(folder / "found/a_instances.tif", {3, 2});
+  const Ran ran = run_basin(folder, "report data --pred found --out r.html --plane Z=1");
+  REQUIRE_MESSAGE(ran.code == 0, ran.err);
+  CHECK(contains(read_bytes(folder / "r.html"), "prediction, 2 objects"));
 }
 
 TEST_CASE("report: each plane of a stack has a card and a score") {

@@ -217,7 +217,7 @@ TEST_CASE("tune: the command refuses in one sentence and writes nothing") {
     CHECK_MESSAGE(contains(ran.err, named), ran.err);
     CHECK(!fs::exists(folder / "out.safetensors"));
   };
-  refused("--val val --out m.safetensors", "m.safetensors: would be overwritten, but `basin tune` has not written it");
+  refused("--val val --out m.safetensors", "m.safetensors: already exists");
   write_bytes(folder / "m.safetensors.run.json", R"({"subcommand": "tune"})");
   refused("--val val --out m.safetensors", "m.safetensors: this input file would be overwritten");
   refused("--val val --out ./val/../m.safetensors", "this input file would be overwritten");
@@ -245,7 +245,7 @@ TEST_CASE("tune: the command refuses in one sentence and writes nothing") {
   fs::rename(folder / "val/nuclei_000_masks.png", folder / "other_masks.png");
   refused("--val val --out out.safetensors", "renamed: left out, because m.safetensors was trained on it");
   refused("--val val --out out.safetensors", "was trained on all of these images; give others");
-  refused("--val val --out val/renamed_masks.png", "val/renamed_masks.png: would be overwritten");
+  refused("--val val --out val/renamed_masks.png", "val/renamed_masks.png: already exists");
   fs::rename(folder / "other_img.png", folder / "val/other_img.png");
   fs::rename(folder / "other_masks.png", folder / "val/other_masks.png");
   const Ran other = run_basin(folder,

@@ -86,8 +86,8 @@ void keep_file_of_others(const std::string& subcommand, const std::filesystem::p
   if (!std::filesystem::is_regular_file(file, none) || std::filesystem::file_size(file, none) == 0) return;
   const std::string record = file.string() + ".run.json";
   if (!made_by(subcommand, record))
-    refuse(file.string(), ": would be overwritten, but `basin ", subcommand, "` has not written it, as ", record,
-           " would say; give another output name");
+    refuse(file.string(), ": already exists, and no ", record, " says that `basin ", subcommand,
+           "` wrote it; give another output name");
 }
 
 void write_run_json_beside(const std::filesystem::path& file) {

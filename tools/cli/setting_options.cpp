@@ -86,8 +86,8 @@ void CandidateOptions::add_to(Command& command) {
   });
   command
       .add("--try", tries_,
-           "KEY=A,B,...: values of any decoding setting to try, in place of its default values; if repeated for a "
-           "setting, all of these; where a value itself contains commas, as of rescale, give one value at a time")
+           "KEY=A,B,...: values of any decoding setting to try, in place of its default values; repeat it to add "
+           "values; if a value itself contains commas, such as those of rescale, give one value per --try")
       .repeatable();
 }
 

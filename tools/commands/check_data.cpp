@@ -232,7 +232,7 @@ void add_check_data(Command& program) {
   command.add("--norm", o->norm, "normalisation: divide, percentile:LOW,HIGH or none; default: the method's");
   command.add("--json", o->json, "write all findings, and the facts of every image, to this file").output();
   command.flag("--strict", o->strict, "exit code 1 also if there are only warnings");
-  add_ignore_label_option(command, o->ignore_label, "the losses, as by train");
+  add_ignore_label_option(command, o->ignore_label, "the losses, as in train");
   add_plane_options(command, o->choice);
   add_threads_option(command, o->threads);
   command.runs([o] { run(*o); });

@@ -36,6 +36,7 @@ struct ReportArguments {
 struct Card {
   std::string name;
   fs::path image;
+  PlaneChoice choice;  // of the image
   Pair prediction;
   std::optional<Pair> truth;
 };
@@ -60,7 +61,10 @@ std::vector<Pair> open_planes(const Pair& pair, const PlaneChoice& choice) {
 
 /// One card for the image, or for each plane that its files have in common.
 void add_cards(Card whole, const PlaneChoice& choice, std::vector<Card>& cards) {
-  const std::vector<Pair> predictions = open_planes(whole.prediction, choice);
+  // The pages of *_instances.* are masks of one image.
+  const bool masks = is_instances(labels_path(whole.prediction));
+  const std::vector<Pair> predictions =
+      masks ? std::vector<Pair>{whole.prediction} : open_planes(whole.prediction, choice);
   const std::vector<Pair> truths = whole.truth ? open_planes(*whole.truth, choice) : predictions;
   if (truths.size() != predictions.size()) {
     const bool in_truth = truths.size() < predictions.size();
@@ -71,6 +75,7 @@ void add_cards(Card whole, const PlaneChoice& choice, std::vector<Card>& cards) 
   for (size_t k = 0; k < predictions.size(); ++k) {
     Card& card = cards.emplace_back(whole);
     card.prediction = predictions[k];
+    card.choice = masks ? choice : predictions[k].choice;
     if (predictions.size() > 1) card.name += plane_suffix(predictions[k]);
     if (card.truth) card.truth = truths[k];
   }
@@ -91,7 +96,7 @@ std::vector<Card> cards_of(const ReportArguments& settings, size_t set, std::vec
        predictions.below ? find_images_below(images, &left_out) : find_images(images, &left_out)) {
     keep_inputs(settings.out, {file.path});
     const std::string name = (fs::path(file.stem).parent_path() / file.path.filename()).string();
-    Card card{name, file.path, labels_of(file, predictions.labels, prediction), {}};
+    Card card{name, file.path, {}, labels_of(file, predictions.labels, prediction), {}};
     if (!truth.empty()) card.truth = labels_of(file, truths, truth);
     add_cards(std::move(card), settings.choice, cards);
   }
@@ -156,7 +161,7 @@ bool add_images(const ReportArguments& settings, size_t set, Report& page) {
   std::vector<std::string> left_out;
   NoteList notes;
   for (const Card& card : cards_of(settings, set, left_out)) {
-    const Image image = read_image(card.image, card.prediction.choice);
+    const Image image = read_image(card.image, card.choice);
     notes.add(card.image.string(), image.notes);
     const Objects prediction = predicted_of(card.prediction, image);
     notes.add(labels_path(card.prediction).string(), notes_on(prediction));
