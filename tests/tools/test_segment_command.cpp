@@ -105,7 +105,7 @@ TEST_CASE("segment: scores are written beside the labels if the method gives the
   CHECK_MESSAGE(contains(contradiction.err, "a_scores.csv: has 1 row, but a_instances.tif has"), contradiction.err);
   const Ran other = run_basin(folder, "segment a.png --model vf.safetensors --out whole --device cpu --save labels");
   CHECK(other.code == 0);
-  CHECK_MESSAGE(contains(other.err, "whole/a_instances.tif and 1 more: removed, because an earlier run"), other.err);
+  CHECK_MESSAGE(contains(other.err, "whole/a_instances.tif and 1 more: removed, as results of an earlier run"), other.err);
   CHECK(!fs::exists(folder / "whole/a_instances.tif"));
   // Masks that Basin did not write are not overwritten.
   fs::create_directories(folder / "true");

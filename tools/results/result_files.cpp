@@ -86,7 +86,7 @@ void ImageFiles::remove_other_objects(const std::set<std::string>& kept, NoteLis
   std::error_code none;
   for (const std::string& suffix : suffixes)
     if (!kept.contains(suffix) && fs::is_regular_file(path(suffix), none) && fs::remove(path(suffix), none))
-      notes.add(path(suffix).string(), {"removed, because it belongs to the objects of an earlier run"});
+      notes.add(path(suffix).string(), {"removed, as results of an earlier run"});
 }
 
 }  // namespace basin::tools
