@@ -16,12 +16,32 @@ using namespace basin::test;
 
 namespace {
 
-/// The decoding as published: every step visits every pixel.
-Labels decode_plainly(const std::vector<float>& raw, int height, int width, const EmbedSegDecoding& o) {
+/// The foreground pixels whose embedding is near enough to that of a seed, in the Gaussian with the seed's width.
+template <class Foreground>
+std::vector<size_t> proposal_of(const std::vector<float>& raw, int height, int width, size_t seed,
+                                const Foreground& is_foreground) {
   const size_t n = size_t(height) * size_t(width);
   const auto e = [&](size_t i, size_t c) {
     return float(c == 0 ? i % size_t(width) : i / size_t(width)) + 1023 * std::tanh(raw[c * n + i]);
   };
+  std::vector<size_t> proposal;
+  for (size_t i = 0; i < n; ++i) {
+    double u = 0;
+    for (size_t c = 0; c < 2; ++c)
+      u += std::exp(10.0 * double(raw[(2 + c) * n + seed])) * std::pow(double(e(i, c) - e(seed, c)) / 1023, 2);
+    if (is_foreground(i) && std::exp(-u) > .5) proposal.push_back(i);
+  }
+  return proposal;
+}
+
+/// How many of these pixels are in a mask.
+size_t number_of(const std::vector<size_t>& pixels, const std::vector<bool>& mask) {
+  return size_t(std::count_if(pixels.begin(), pixels.end(), [&](size_t i) { return mask[i]; }));
+}
+
+/// The decoding as published: every step visits every pixel.
+Labels decode_plainly(const std::vector<float>& raw, int height, int width, const EmbedSegDecoding& o) {
+  const size_t n = size_t(height) * size_t(width);
   std::vector<float> phi(n);
   std::vector<bool> free(n), foreground(n);
   for (size_t i = 0; i < n; ++i) {
@@ -36,16 +56,9 @@ Labels decode_plainly(const std::vector<float>& raw, int height, int width, cons
       if (free[i] && (seed == n || phi[i] > phi[seed])) seed = i;
     if (seed == n || double(phi[seed]) < o.seed_threshold) break;
     free[seed] = false;
-    std::vector<size_t> proposal;
-    size_t unclaimed = 0;
-    for (size_t i = 0; i < n; ++i) {
-      double u = 0;
-      for (size_t c = 0; c < 2; ++c)
-        u += std::exp(10.0 * double(raw[(2 + c) * n + seed])) * std::pow(double(e(i, c) - e(seed, c)) / 1023, 2);
-      if (!foreground[i] || !(std::exp(-u) > .5)) continue;
-      proposal.push_back(i);
-      unclaimed += free[i];
-    }
+    const std::vector<size_t> proposal =
+        proposal_of(raw, height, width, seed, [&](size_t i) { return bool(foreground[i]); });
+    const size_t unclaimed = number_of(proposal, free);
     const bool accepted = int64_t(proposal.size()) > o.min_size && 2 * unclaimed > proposal.size();
     id += accepted;
     for (size_t i : proposal) {
@@ -59,9 +72,6 @@ Labels decode_plainly(const std::vector<float>& raw, int height, int width, cons
 /// The same for seeds at the local maxima of the smoothed seed map, on maps without plateaus.
 Labels decode_by_maxima_plainly(const std::vector<float>& raw, int height, int width, const EmbedSegDecoding& o) {
   const size_t n = size_t(height) * size_t(width);
-  const auto e = [&](size_t i, size_t c) {
-    return float(c == 0 ? i % size_t(width) : i / size_t(width)) + 1023 * std::tanh(raw[c * n + i]);
-  };
   std::vector<double> phi(n), smooth(n, 0);
   for (size_t i = 0; i < n; ++i)
     phi[i] = 1 / (1 + std::exp(-double(raw[4 * n + i])));
@@ -87,16 +97,8 @@ Labels decode_by_maxima_plainly(const std::vector<float>& raw, int height, int w
   std::vector<bool> free(n, true);
   int64_t id = 0;
   for (const size_t seed : seeds) {
-    std::vector<size_t> proposal;
-    size_t unclaimed = 0;
-    for (size_t i = 0; i < n; ++i) {
-      double u = 0;
-      for (size_t c = 0; c < 2; ++c)
-        u += std::exp(10.0 * double(raw[(2 + c) * n + seed])) * std::pow(double(e(i, c) - e(seed, c)) / 1023, 2);
-      if (!(phi[i] > .5) || !(std::exp(-u) > .5)) continue;
-      proposal.push_back(i);
-      unclaimed += free[i];
-    }
+    const std::vector<size_t> proposal = proposal_of(raw, height, width, seed, [&](size_t i) { return phi[i] > .5; });
+    const size_t unclaimed = number_of(proposal, free);
     if (int64_t(proposal.size()) <= o.min_size || 2 * unclaimed <= proposal.size()) continue;
     ++id;
     for (const size_t i : proposal)
