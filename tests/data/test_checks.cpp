@@ -10,7 +10,7 @@ using namespace basin::test;
 
 namespace {
 
-Labels labels_of(const std::vector<std::string>& rows) {
+Labels drawn_labels(const std::vector<std::string>& rows) {
   std::vector<int64_t> ids;
   for (const std::string& row : rows)
     for (const char c : row)
@@ -36,7 +36,7 @@ Labels centred_square(int size, int side) {
 }
 
 /// An image whose values are a ramp over the whole range of 8 bits, that differs from others by its first pixel.
-Image ramp(int size, int first) {
+Image ramp_image(int size, int first) {
   std::vector<uint8_t> values;
   for (int i = 0; i < size * size; ++i)
     values.push_back(uint8_t(i == 0 ? first : i % 256));
@@ -60,7 +60,7 @@ using Lines = std::vector<std::string>;
 }  // namespace
 
 TEST_CASE("checks: pieces are 8-connected, with their areas and first pixels") {
-  const std::vector<Piece> pieces = pieces_of(labels_of({"1.1.22", "111.2.", ".....2", "1..2.."}));
+  const std::vector<Piece> pieces = pieces_of(drawn_labels({"1.1.22", "111.2.", ".....2", "1..2.."}));
   REQUIRE(pieces.size() == 4);
   const auto is = [](const Piece& p, int id, int64_t area, int y, int x) {
     return p.id == id && p.area == area && p.y == y && p.x == x;
@@ -69,12 +69,12 @@ TEST_CASE("checks: pieces are 8-connected, with their areas and first pixels") {
   CHECK(is(pieces[1], 2, 4, 0, 4));  // around a corner, by diagonals
   CHECK(is(pieces[2], 1, 1, 3, 0));
   CHECK(is(pieces[3], 2, 1, 3, 3));
-  CHECK(pieces_of(labels_of({"..."})).empty());
-  CHECK(pieces_of(labels_of({"12"})).size() == 2);  // touching objects are separate pieces
+  CHECK(pieces_of(drawn_labels({"..."})).empty());
+  CHECK(pieces_of(drawn_labels({"12"})).size() == 2);  // touching objects are separate pieces
 }
 
 TEST_CASE("checks: statistics of labels by hand") {
-  const LabelFacts facts = facts_of(labels_of({"11....", "11..33", "...1.."}));
+  const LabelFacts facts = facts_of(drawn_labels({"11....", "11..33", "...1.."}));
   REQUIRE(facts.objects.size() == 2);
   CHECK(facts.objects[0].area == 5);
   CHECK(facts.objects[0].height == 3);
@@ -85,9 +85,9 @@ TEST_CASE("checks: statistics of labels by hand") {
   CHECK(facts.objects[1].area == 2);
   CHECK(facts.objects[1].width == 2);
   CHECK(!looks_binary(facts));
-  CHECK(looks_binary(facts_of(labels_of({"1.1"}))));
-  CHECK(!looks_binary(facts_of(labels_of({"111"}))));
-  CHECK(!looks_binary(facts_of(labels_of({"..."}))));
+  CHECK(looks_binary(facts_of(drawn_labels({"1.1"}))));
+  CHECK(!looks_binary(facts_of(drawn_labels({"111"}))));
+  CHECK(!looks_binary(facts_of(drawn_labels({"..."}))));
 }
 
 TEST_CASE("checks: labels whose borders were smoothed by interpolation are recognised") {
@@ -165,7 +165,7 @@ TEST_CASE("checks: pixel sizes that differ, or that contradict the given one, ar
   const auto found = [](const std::vector<double>& sizes, double given, bool last_validates = false) {
     std::vector<CheckedPair> pairs;
     for (size_t k = 0; k < sizes.size(); ++k) {
-      Image image = ramp(32, int(k));
+      Image image = ramp_image(32, int(k));
       if (sizes[k] > 0) image.stack.pixel_size = sizes[k];
       pairs.push_back(pair_of(std::string(1, char('a' + k)), image, centred_square(32, 16),
                               last_validates && k + 1 == sizes.size()));
@@ -189,7 +189,7 @@ TEST_CASE("checks: pixel sizes that differ, or that contradict the given one, ar
 
 TEST_CASE("checks: problems of single images and labels are found") {
   const Labels object = centred_square(32, 16);
-  const Image plain = ramp(32, 0);
+  const Image plain = ramp_image(32, 0);
   std::vector<uint16_t> camera(1024);
   for (size_t i = 0; i < camera.size(); ++i)
     camera[i] = uint16_t(4 * i);
@@ -204,9 +204,9 @@ TEST_CASE("checks: problems of single images and labels are found") {
       pair_of("camera", image_of(32, 32, 1, PixelType::u16, camera), object),
       pair_of("bright", image_of(32, 32, 1, PixelType::u16, bright), object),
       pair_of("dark", image_of(2, 2, 1, PixelType::u8, std::vector<uint8_t>{1, 2, 3, 4}), centred_square(2, 2)),
-      pair_of("none", ramp(32, 1), centred_square(32, 0)),
-      pair_of("binary", ramp(32, 2), labels_of({"1.1"})),
-      pair_of("strays", ramp(32, 3), strays)};
+      pair_of("none", ramp_image(32, 1), centred_square(32, 0)),
+      pair_of("binary", ramp_image(32, 2), drawn_labels({"1.1"})),
+      pair_of("strays", ramp_image(32, 3), strays)};
   const std::vector<Finding> found = check(pairs, {});
   CHECK(of_kind(found, "constant images") == Lines{"warning constant.png: all pixels have the value 7"});
   CHECK(of_kind(found, "bit depth") == Lines{"note camera.png: uses 12 of 16 bits"});
@@ -232,12 +232,12 @@ TEST_CASE("checks: problems of single images and labels are found") {
 }
 
 TEST_CASE("checks: label images without objects, and training sets without any object, are reported") {
-  const std::vector<Finding> found = check({pair_of("a", ramp(8, 0), centred_square(8, 0))}, {});
+  const std::vector<Finding> found = check({pair_of("a", ramp_image(8, 0), centred_square(8, 0))}, {});
   CHECK(of_kind(found, "labels without objects") == Lines{"warning a_masks.png: contains no object"});
   CHECK(of_kind(found, "no objects") == Lines{"error : no training image contains an object"});
   // Objects of validation images do not count.
-  CHECK(of_kind(check({pair_of("a", ramp(8, 0), centred_square(8, 0)),
-                       pair_of("b", ramp(8, 1), centred_square(8, 4), true)},
+  CHECK(of_kind(check({pair_of("a", ramp_image(8, 0), centred_square(8, 0)),
+                       pair_of("b", ramp_image(8, 1), centred_square(8, 4), true)},
                       {}),
                 "no objects")
             .size() == 1);
@@ -246,9 +246,9 @@ TEST_CASE("checks: label images without objects, and training sets without any o
 TEST_CASE("checks: duplicate images are reported") {
   const Labels object = centred_square(16, 8), other = centred_square(16, 6);
   const std::vector<Finding> found =
-      check({pair_of("a", ramp(16, 0), object), pair_of("b", ramp(16, 0), object), pair_of("c", ramp(16, 0), other),
-             pair_of("d", ramp(16, 1), object), pair_of("v", ramp(16, 1), object, true),
-             pair_of("w", ramp(16, 2), object, true)},
+      check({pair_of("a", ramp_image(16, 0), object), pair_of("b", ramp_image(16, 0), object),
+             pair_of("c", ramp_image(16, 0), other), pair_of("d", ramp_image(16, 1), object),
+             pair_of("v", ramp_image(16, 1), object, true), pair_of("w", ramp_image(16, 2), object, true)},
             {});
   CHECK(of_kind(found, "duplicate images") == Lines{"warning b.png: has the same pixels as a.png",
                                                     "warning c.png: has the same pixels as a.png, but other labels"});
@@ -274,9 +274,9 @@ TEST_CASE("checks: different numbers of channels are reported") {
 }
 
 TEST_CASE("checks: object sizes are computed at the training scale") {
-  const std::vector<CheckedPair> pairs{pair_of("a", ramp(128, 0), centred_square(128, 100)),
-                                       pair_of("b", ramp(128, 1), centred_square(128, 12)),
-                                       pair_of("c", ramp(128, 2), centred_square(128, 3))};
+  const std::vector<CheckedPair> pairs{pair_of("a", ramp_image(128, 0), centred_square(128, 100)),
+                                       pair_of("b", ramp_image(128, 1), centred_square(128, 12)),
+                                       pair_of("c", ramp_image(128, 2), centred_square(128, 3))};
   const ObjectSizes sizes = sizes_of(pairs);
   CHECK(sizes.lengths == std::vector<int>{3, 12, 100});
   CHECK(sizes.diameter(0) == doctest::Approx(3.3851));  // 2 sqrt(9 / pi)
@@ -317,9 +317,9 @@ TEST_CASE("checks: crowded images, mirrored copies included, get the advice of a
       labels.ids[size_t(2 * (k / 8) * size + 2 * (k % 8))] = k + 1;
     return labels;
   };
-  const std::vector<CheckedPair> pairs{pair_of("small", ramp(16, 1), dots(16, 10)),
-                                       pair_of("large", ramp(64, 2), dots(64, 10)),
-                                       pair_of("full", ramp(64, 3), dots(64, 60))};
+  const std::vector<CheckedPair> pairs{pair_of("small", ramp_image(16, 1), dots(16, 10)),
+                                       pair_of("large", ramp_image(64, 2), dots(64, 10)),
+                                       pair_of("full", ramp_image(64, 3), dots(64, 60))};
   const auto crowded = [&](bool counts_mirrored) {
     return check(pairs, {.crop = 32, .limits = {.in_crop = 30, .counts_mirrored = counts_mirrored}});
   };

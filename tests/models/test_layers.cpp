@@ -16,18 +16,18 @@ using namespace basin::test;
 
 namespace {
 
-struct Rectangle {
+struct PixelBox {
   int y0, y1, x0, x1;  // ends excluded
 };
-std::vector<Planes::Run> rectangle(const Rectangle& r, int width) {
+std::vector<Planes::Run> rectangle(const PixelBox& r, int width) {
   std::vector<Planes::Run> runs;
   for (int y = r.y0; y < r.y1; ++y)
     runs.push_back({int64_t(y) * width + r.x0, int64_t(y) * width + r.x1});
   return runs;
 }
-Planes rectangles(int height, int width, const std::vector<Rectangle>& all) {
+Planes rectangles(int height, int width, const std::vector<PixelBox>& all) {
   Planes planes{height, width, {}};
-  for (const Rectangle& r : all)
+  for (const PixelBox& r : all)
     planes.objects.push_back(rectangle(r, width));
   return planes;
 }
@@ -82,7 +82,7 @@ LoaderOptions layer_options(Sampling sampling, int crop, int layers, const std::
 View<int32_t, 4> ids_of(const LoadedBatch& b) { return b.targets.at("ids").view<int32_t, 4>(); }
 
 /// Two crossing bars, a square on their crossing, one within the first bar alone, and one elsewhere.
-const std::vector<Rectangle> worms{
+const std::vector<PixelBox> worms{
     {14, 22, 4, 60}, {2, 40, 24, 32}, {16, 20, 26, 30}, {16, 20, 40, 52}, {28, 36, 44, 56}};
 
 }  // namespace
@@ -163,7 +163,7 @@ TEST_CASE("layers: object crops are drawn around the objects of all layers, and 
   Loader loader(examples, layer_options(Sampling::object_crop, crop, 3, "none"), copy_ids);
   CHECK(loader.steps_per_epoch() == 5);
   std::set<int> middles, want;
-  for (const Rectangle& r : worms) {
+  for (const PixelBox& r : worms) {
     const auto start = [&](int begin, int end, int n) {
       return int(std::clamp((begin + end - 1) / 2. - crop / 2., 0., double(n - crop)));
     };

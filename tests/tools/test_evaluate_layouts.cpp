@@ -9,7 +9,7 @@ using namespace basin::test;
 namespace {
 
 /// An image of 24 x 24 px, in folders that are created.
-void put_image(const fs::path& path) {
+void put_blank_image(const fs::path& path) {
   fs::create_directories(path.parent_path());
   write_png(path, {24, 24, 1, PixelType::u8, std::vector<std::byte>(24 * 24)});
 }
@@ -37,21 +37,21 @@ TEST_CASE("evaluate: true labels are read in every layout that train supports") 
   };
   SUBCASE("<stem>_masks.* beside <stem>_img.* or <stem>.*") {
     const ScoreFolder folder("evaluate_flat");
-    put_image(folder.path / "truth/a_img.png"), put_labels(folder.path / "truth/a_masks.tif", true_a);
-    put_image(folder.path / "truth/e.png"), put_labels(folder.path / "truth/e_masks.png", nothing);
+    put_blank_image(folder.path / "truth/a_img.png"), put_labels(folder.path / "truth/a_masks.tif", true_a);
+    put_blank_image(folder.path / "truth/e.png"), put_labels(folder.path / "truth/e_masks.png", nothing);
     mentions(check(folder), "truth/a_masks.tif");
   }
   SUBCASE("images/ and masks/") {
     const ScoreFolder folder("evaluate_siblings");
-    put_image(folder.path / "truth/images/a.png"), put_labels(folder.path / "truth/masks/a.png", true_a);
-    put_image(folder.path / "truth/images/e.png"), put_labels(folder.path / "truth/masks/e.tif", nothing);
+    put_blank_image(folder.path / "truth/images/a.png"), put_labels(folder.path / "truth/masks/a.png", true_a);
+    put_blank_image(folder.path / "truth/images/e.png"), put_labels(folder.path / "truth/masks/e.tif", nothing);
     mentions(check(folder), "truth/masks/a.png");
     put_labels(folder.path / "truth/masks/f.png", nothing);
     mentions(refusal(folder), "f.png (no image)");
   }
   SUBCASE("folders of the Data Science Bowl, one without an object") {
     const ScoreFolder folder("evaluate_dsb");
-    put_image(folder.path / "truth/a/images/a.png"), put_image(folder.path / "truth/e/images/e.png");
+    put_blank_image(folder.path / "truth/a/images/a.png"), put_blank_image(folder.path / "truth/e/images/e.png");
     fs::create_directories(folder.path / "truth/e/masks");
     for (int k = 1; k <= 3; ++k) {
       Labels one = true_a;
@@ -66,8 +66,8 @@ TEST_CASE("evaluate: true labels are read in every layout that train supports") 
   }
   SUBCASE("a CSV list") {
     ScoreFolder folder("evaluate_csv");
-    put_image(folder.path / "truth/raw/a_img.png"), put_labels(folder.path / "truth/labels/1.png", true_a);
-    put_image(folder.path / "truth/raw/e.png"), put_labels(folder.path / "truth/labels/2.png", nothing);
+    put_blank_image(folder.path / "truth/raw/a_img.png"), put_labels(folder.path / "truth/labels/1.png", true_a);
+    put_blank_image(folder.path / "truth/raw/e.png"), put_labels(folder.path / "truth/labels/2.png", nothing);
     folder.truth = "truth/list.csv";
     folder.text(folder.truth, "image,mask\nraw/e.png,labels/2.png\nraw/a_img.png,labels/1.png\n");
     mentions(check(folder), "truth/labels/1.png");
@@ -85,10 +85,10 @@ TEST_CASE("evaluate: results in the folders of segment --recursive are paired by
   SUBCASE("Data Science Bowl") {
     const ScoreFolder folder("evaluate_below_dsb");
     for (const char* id : {"a", "b"}) {
-      put_image(folder.path / "truth" / id / "images" / (std::string(id) + ".png"));
+      put_blank_image(folder.path / "truth" / id / "images" / (std::string(id) + ".png"));
       put_labels(folder.path / "truth" / id / "masks/1.png", square);
       put_labels(folder.path / "prediction" / id / "images" / (std::string(id) + "_masks.png"), square);
-      put_image(folder.path / "prediction" / id / "images" / (std::string(id) + "_overlay.png"));
+      put_blank_image(folder.path / "prediction" / id / "images" / (std::string(id) + "_overlay.png"));
     }
     const Json json = evaluate_json(folder);
     CHECK(json["images"] == 2);
@@ -98,7 +98,7 @@ TEST_CASE("evaluate: results in the folders of segment --recursive are paired by
   }
   SUBCASE("images/ and masks/") {
     const ScoreFolder folder("evaluate_below_siblings");
-    put_image(folder.path / "truth/images/a.png"), put_labels(folder.path / "truth/masks/a.png", square);
+    put_blank_image(folder.path / "truth/images/a.png"), put_labels(folder.path / "truth/masks/a.png", square);
     put_labels(folder.path / "prediction/images/a_masks.png", square);
     CHECK(evaluate_json(folder)["metrics"]["AP50"]["mean"] == 1);
   }

@@ -76,10 +76,12 @@ TEST_CASE("oracle: a stack of labels is decoded plane by plane, and written as a
     const Labels alone = read_labels(folder / ("s/" + std::to_string(i) + "_masks.png"));
     CHECK(read_labels(folder / "o/x_masks.tif", choice).ids == alone.ids);
   }
-  // A run on one plane replaces the stack.
+  // A run on one plane replaces the stack, but nothing that the command does not write.
+  write_bytes(folder / "o/x_scores.csv", "scores of other origin");
   REQUIRE(run_basin(folder, "oracle x_masks.tif --plane T=1 --device cpu --out o").code == 0);
   CHECK(std::filesystem::exists(folder / "o/x_masks.png"));
   CHECK(!std::filesystem::exists(folder / "o/x_masks.tif"));
+  CHECK(std::filesystem::exists(folder / "o/x_scores.csv"));
 }
 
 TEST_CASE("oracle: objects that share pixels are whole for methods with layers, and else divided, which is said") {

@@ -53,13 +53,14 @@ OracleResult oracle_result(const Exec& exec, const Method& method, const Pair& p
   return {truth.layers ? truth.layers->count : truth.flat.count, std::move(found), truth.layers.has_value()};
 }
 
-/// Writes the file with this suffix, and removes those with objects of the same image that an earlier run wrote.
+/// Writes the file with this suffix, and removes those with objects of the same image that an earlier run wrote. Scores
+/// are of other origin, because this command writes none.
 template <class F>
 void write_objects(const fs::path& base, const std::string& suffix, NoteList& notes, const F& write) {
   ImageFiles files(base);
   files.write(suffix, write);
   files.keep();
-  files.remove_other_objects({suffix}, notes);
+  files.remove_other_objects({suffix, scores_suffix}, notes);
 }
 
 /// The result of one label image, or of a stack of masks of objects. Returns a line about it.
