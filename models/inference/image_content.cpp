@@ -5,10 +5,10 @@
 
 namespace basin {
 
-void ImageContent::Differences::add(int steps, const float* a, const float* b, int count) {
+void ImageContent::Differences::add(int k, const float* a, const float* b, int count) {
   for (int i = 0; i < count; ++i)
-    sum_[steps - 1] += (double(a[i]) - double(b[i])) * (double(a[i]) - double(b[i]));
-  count_[steps - 1] += count;
+    sum_[k] += (double(a[i]) - double(b[i])) * (double(a[i]) - double(b[i]));
+  count_[k] += count;
 }
 
 ImageContent::ImageContent(const SearchedImage& image) : image_(image) {
@@ -17,18 +17,20 @@ ImageContent::ImageContent(const SearchedImage& image) : image_(image) {
   sums_.assign(size_t(rows_ + 1) * size_t(columns_ + 1), 0);
   const Brightness b = image.brightness;
   std::vector<float> row(size_t(image.width));
-  std::vector<std::array<std::vector<float>, 2>> earlier(size_t(image.channels));  // the last two rows
+  constexpr int kept = 1 << (lags - 1);
+  std::vector<std::array<std::vector<float>, kept>> earlier(size_t(image.channels));  // the last rows
   for (int y = 0; y < image.height; ++y)
     for (int c = 0; c < image.channels; ++c) {
       image.row(c, y, row.data());
       for (int x = 0; x < image.width; ++x)
         sum(y / cell_ + 1, x / cell_ + 1) += std::min(std::abs(double(row[size_t(x)]) - b.middle), b.contrast);
-      for (int d = 1; d <= std::min(image.width - 1, 2); ++d)
-        along_rows_.add(d, row.data() + d, row.data(), image.width - d);
-      std::array<std::vector<float>, 2>& above = earlier[size_t(c)];
-      for (int d = 1; d <= std::min(y, 2); ++d)
-        along_columns_.add(d, row.data(), above[size_t((y - d) % 2)].data(), image.width);
-      above[size_t(y % 2)] = row;
+      std::array<std::vector<float>, kept>& above = earlier[size_t(c)];
+      for (int k = 0; k < lags; ++k) {
+        const int lag = 1 << k;
+        if (lag < image.width) along_rows_.add(k, row.data() + lag, row.data(), image.width - lag);
+        if (lag <= y) along_columns_.add(k, row.data(), above[size_t((y - lag) % kept)].data(), image.width);
+      }
+      above[size_t(y % kept)] = row;
     }
   for (int r = 1; r <= rows_; ++r)
     for (int k = 1; k <= columns_; ++k)

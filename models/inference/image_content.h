@@ -29,24 +29,32 @@ class ImageContent {
   PixelRect fullest(int side, const PixelRect& in) const;
   PixelRect whole() const { return {0, 0, image_.height, image_.width}; }
 
-  /// The mean squared difference of pixels that are two apart over that of pixels that are one apart; the smaller of
-  /// the ratios along rows and along columns. It is 4 if the image is smooth, about 2.5 if its edges are as sharp as
-  /// pixels can show, and 1 if the noise of each pixel is independent. 0 if all pixels are equal or a side has fewer
-  /// than three.
-  double smoothness() const { return std::min(along_rows_.ratio(), along_columns_.ratio()); }
+  /// How little neighbouring pixels differ: the mean squared difference of pixels that are two apart over that of
+  /// pixels that are one apart; the smaller of the ratios along rows and along columns. It is 4 if the image is smooth,
+  /// about 2.5 if its edges are as sharp as pixels can show, and 1 if the noise of each pixel is independent. 0 if all
+  /// pixels are equal or a side has fewer than three.
+  double smoothness() const { return ratio(0); }
+  /// The same for pixels that are four and two apart: near 4 if the image would lose no detail if it had half as many
+  /// rows and columns, whatever the noise of its pixels.
+  double smoothness_at_half_size() const { return ratio(1); }
 
  private:
-  /// Squared differences of pixels one and two steps apart.
+  static constexpr int lags = 3;  // pixels one, two and four apart
+  /// Squared differences of pixels at each lag.
   class Differences {
    public:
-    /// Of `count` pairs of pixels a[i] and b[i].
-    void add(int steps, const float* a, const float* b, int count);
-    double ratio() const { return sum_[0] > 0 && count_[1] > 0 ? sum_[1] / count_[1] / (sum_[0] / count_[0]) : 0; }
+    /// Of `count` pairs of pixels a[i] and b[i] that are 2^k apart.
+    void add(int k, const float* a, const float* b, int count);
+    /// The mean at lag 2^(k + 1) over that at lag 2^k.
+    double ratio(int k) const {
+      return sum_[k] > 0 && count_[k + 1] > 0 ? sum_[k + 1] / count_[k + 1] / (sum_[k] / count_[k]) : 0;
+    }
 
    private:
-    double sum_[2] = {}, count_[2] = {};
+    double sum_[lags] = {}, count_[lags] = {};
   };
 
+  double ratio(int k) const { return std::min(along_rows_.ratio(k), along_columns_.ratio(k)); }
   static constexpr int max_cells = 256;
   double& sum(int r, int k) { return sums_[size_t(r) * size_t(columns_ + 1) + size_t(k)]; }
   double sum(int r, int k) const { return sums_[size_t(r) * size_t(columns_ + 1) + size_t(k)]; }

@@ -12,18 +12,21 @@ namespace {
 
 /// The scales that are tried besides 1; those of the second list only if none of the first is trusted enough.
 const std::vector<double> other_scales[] = {{0.5, 2, 0.25}, {4, 0.125}};
-constexpr double neighbour = 1.26;        // ratio of scales at which the same objects should be found
-constexpr int min_side = 80;              // of the part of the image that is segmented, as the network sees it, px
-constexpr double diameters_a_side = 4.5;  // side of that part, in median diameters of the training objects
-constexpr double max_share = 0.04;        // area of that part over that of the image, unless min_side needs more
-constexpr double spread = 0.7;            // standard deviation of the logarithm of diameters in fit()
-constexpr double min_trust = 0.25;        // scales with less trust are not chosen
-constexpr double enough_trust = 0.6;      // with a scale trusted this much, no others are tried
-constexpr double max_ratio = 8;           // largest ratio of two scales whose objects are compared
-constexpr int max_compared = 2;           // how many scales of each list are compared with another scale
-constexpr double min_smoothness = 3;      // images at least this smooth lose little detail when they are reduced
+constexpr double neighbour = 1.26;           // ratio of scales at which the same objects should be found
+constexpr int min_side = 80;                 // of the part of the image that is segmented, as the network sees it, px
+constexpr double diameters_a_side = 4.5;     // side of that part, in median diameters of the training objects
+constexpr double max_share = 0.04;           // area of that part over that of the image, unless min_side needs more
+constexpr double enlarged = 1.5;             // at larger scales, parts of a small image are tiny, and
+constexpr size_t min_whole = 3;              // those with fewer whole objects are looked at twice as large
+constexpr double spread = 0.7;               // standard deviation of the logarithm of diameters in fit()
+constexpr double min_trust = 0.25;           // scales with less trust are not chosen
+constexpr double enough_native_trust = 0.4;  // if scale 1 is trusted this much, no others are tried
+constexpr double enough_trust = 0.6;         // if any other scale is trusted this much, no others are tried
+constexpr double max_ratio = 8;              // largest ratio of two scales whose objects are compared
+constexpr int max_compared = 2;              // how many scales of each list are compared with another scale
+constexpr double min_smoothness = 2.9;       // images at least this smooth lose little detail when they are reduced
 /// Images at least this smooth have been enlarged, or are sampled far more finely than their detail needs.
-constexpr double great_smoothness = 3.3;
+constexpr double great_smoothness = 3.1;
 constexpr double reduced = 0.85;       // the median diameter in such an image is reduced to this times the training's
 constexpr double min_structure = 1.1;  // images less smooth than this are noise that differs from pixel to pixel
 
@@ -34,6 +37,7 @@ struct Look {
   Labels labels;
   std::vector<double> diameters;  // of objects that the window does not cut, sorted
   bool empty() const { return diameters.empty(); }
+  bool cuts() const { return diameters.size() < size_t(labels.count); }
   double median() const { return diameters[diameters.size() / 2]; }
 };
 
@@ -83,8 +87,12 @@ class Search {
   FoundScale run() {
     std::vector<Look> looks{look(1)};
     const FoundScale native{1, fits(looks[0]) ? looks[0].median() : 0};
-    if (fits(looks[0]) && trust(looks[0]).value > min_trust) return native;
     Trust best;
+    if (fits(looks[0])) {
+      best = trust(looks[0]);
+      if (best.value >= enough_native_trust) return native;
+      looks.clear();
+    }
     for (const std::vector<double>& scales : other_scales) {
       for (const double scale : scales)
         if (scale < 1 || !is_noise()) looks.push_back(look(scale));
@@ -115,7 +123,18 @@ class Search {
 
   Look look(double scale) const { return look(scale, content_.whole()); }
   Look look(double scale, const PixelRect& in) const {
-    const PixelRect w = content_.fullest(std::max(1, int(std::lround(side_ / scale))), in);
+    const Look l = look(scale, in, side_);
+    return shows_too_little(l, in) ? look(scale, in, 2 * side_) : l;
+  }
+  /// Whether a part of `in` cuts so many of its objects that a larger part is needed. In a large image, where that
+  /// would take long, another scale will do.
+  bool shows_too_little(const Look& l, const PixelRect& in) const {
+    if (!l.cuts()) return false;
+    if (l.scale > enlarged && side_ == min_side) return l.diameters.size() < min_whole;
+    return l.empty() && in.width < image_.width;
+  }
+  Look look(double scale, const PixelRect& in, int side) const {
+    const PixelRect w = content_.fullest(std::max(1, int(std::lround(side / scale))), in);
     Look l{scale, w, {}, {}};
     l.labels = labels_of(at_scale(exec_, image_.part(w), scale));
     l.diameters = whole_diameters(l.labels);
@@ -140,8 +159,8 @@ class Search {
     return ratio >= std::min(bound(smallest()), 1 / neighbour) && ratio <= most;
   }
   bool is_noise() const { return content_.smoothness() < min_structure; }
-  bool is_very_smooth() const { return content_.smoothness() >= great_smoothness; }
-  bool is_smooth() const { return content_.smoothness() >= min_smoothness; }
+  bool is_very_smooth() const { return content_.smoothness_at_half_size() >= great_smoothness; }
+  bool is_smooth() const { return content_.smoothness_at_half_size() >= min_smoothness; }
   /// Percentiles 5 and 95 of the diameters of the training objects, over their median.
   double smallest() const { return trained_.small_diameter > 0 ? trained_.small_diameter / trained_.diameter : 1; }
   double largest() const { return trained_.large_diameter > 0 ? trained_.large_diameter / trained_.diameter : 1; }

@@ -19,15 +19,16 @@ struct FoundScale {
 /// logarithmic scale, to that of the training objects, because large training objects, too, look like objects that are
 /// large in this image. It brings it closer if half-way is outside the range of the training objects.
 ///
-/// Scale 1 is tried first, and kept if it fits: if the median diameter lies within the middle two thirds of the range
-/// of the training objects on a logarithmic scale, or within a factor of 1.26 of their median. It is also kept if
-/// nothing is found at any scale. The same image gives the same scale on every run.
+/// Scale 1 is tried first, and kept if it fits and is trusted enough: if the median diameter lies within the middle two
+/// thirds of the range of the training objects on a logarithmic scale, or within a factor of 1.26 of their median. It is
+/// also kept if nothing is found at any scale. A part of a small image that cuts nearly all of its objects is looked at
+/// twice as large. The same image gives the same scale on every run.
 ///
-/// Smooth and noisy images are exceptions. If neighbouring pixels are so similar that the image is sampled more finely
-/// than its detail needs, while large training objects are sharp, and its median diameter is more than 1.26 times that
-/// of the training objects, it is reduced to that of the training objects. A still smoother image whose median diameter
-/// is more than 0.85 times that of the training objects is reduced to 0.85 times. An image whose neighbouring pixels
-/// are unrelated is not enlarged, because enlarged noise looks like small objects.
+/// Smooth and noisy images are exceptions. If pixels that are two and four apart differ so little that the image is
+/// sampled more finely than its detail needs, while large training objects are sharp, and its median diameter is more
+/// than 1.26 times that of the training objects, it is reduced to that of the training objects. A still smoother image
+/// whose median diameter is more than 0.85 times that of the training objects is reduced to 0.85 times. An image whose
+/// neighbouring pixels are unrelated is not enlarged, because enlarged noise looks like small objects.
 FoundScale find_scale(const Exec&, const Method&, const Predictor&, const Source&, const Appearance& trained);
 /// The same for an image that is read in parts, with at most max_bytes of its pixels in memory at a time.
 FoundScale find_scale(const Exec&, const Method&, const Predictor&, const LargeImage&, const Appearance& trained,

@@ -16,8 +16,9 @@ namespace {
 constexpr double trained_diameter = 12;
 const Appearance trained{0, 0, 1, 1, 10, trained_diameter, 14};
 
-/// Imitates a network trained on objects of 12 px: returns the bright connected components, but misses smaller ones and
-/// breaks larger ones into pieces of 12 px.
+/// Imitates a network trained on objects of this diameter, 12 px by default: returns the bright connected components,
+/// but misses smaller ones and breaks larger ones into pieces of this size.
+template <int usual = int(trained_diameter)>
 Instances find_like_a_network(const Exec& exec, const Maps& maps) {
   const Tensor& map = maps["brightness"];
   const std::vector<float> values = map.to_host<float>(exec);
@@ -33,9 +34,9 @@ Instances find_like_a_network(const Exec& exec, const Maps& maps) {
   std::vector<int64_t> found;
   for (size_t i = 0; i < ids.size(); ++i) {
     const double diameter = 2 * std::sqrt(areas[size_t(ids[i])] / 3.14159265);
-    const int64_t piece = int64_t(i) / width / 12 * 1000 + int64_t(i) % width / 12;
-    const bool is_object = ids[i] > 0 && diameter > 0.6 * trained_diameter;
-    found.push_back(!is_object ? 0 : diameter < 1.6 * trained_diameter ? ids[i] : (piece + 1) * 1000 + ids[i]);
+    const int64_t piece = int64_t(i) / width / usual * 1000 + int64_t(i) % width / usual;
+    const bool is_object = ids[i] > 0 && diameter > 0.6 * usual;
+    found.push_back(!is_object ? 0 : diameter < 1.6 * usual ? ids[i] : (piece + 1) * 1000 + ids[i]);
   }
   return {compact(height, width, std::move(found)), {}, {}};
 }
@@ -45,7 +46,7 @@ const FakeMethod method(
     [](const Exec&, const Tensor& image) {
       return Maps({{"brightness", image}});
     },
-    find_like_a_network);
+    find_like_a_network<>);
 
 /// Bright discs of the given diameter at two of every three positions of a jittered grid. Their brightness falls to 0
 /// over this many pixels across the border: at one pixel, as sharply as pixels can show.
@@ -86,6 +87,23 @@ TEST_CASE("scale search: objects of 1/3 to 3 times the training size are rescale
     }
 }
 
+TEST_CASE("scale search: objects in an image so small that its enlarged parts would cut nearly all of them") {
+  const Exec cpu;
+  const FakeMethod large(
+      {{"brightness", 1}},
+      [](const Exec&, const Tensor& image) {
+        return Maps({{"brightness", image}});
+      },
+      find_like_a_network<40>);
+  for (const double ratio : {0.25, 1. / 3, 0.5}) {
+    CAPTURE(ratio);
+    const FoundScale found =
+        find_scale(cpu, large, *large.predictor(cpu), discs(ratio * 40, 84, 84), {0, 0, 1, 1, 35, 40, 45});
+    CHECK(found.diameter == doctest::Approx(ratio * 40).epsilon(0.1));
+    CHECK(found.scale == doctest::Approx(1 / ratio).epsilon(0.26));
+  }
+}
+
 TEST_CASE("scale search: scale 1 is kept where objects have about the training size") {
   const Exec cpu;
   for (const double ratio : {0.85, 1., 1.15}) {
@@ -118,7 +136,7 @@ TEST_CASE(
     return find_scale(cpu, method, *method.predictor(cpu), discs(ratio * trained_diameter, 300, 380, blur), wide);
   };
   CHECK(found(1.5, 1).scale == 1);
-  CHECK(found(0.95, 1.8).scale == 1);
+  CHECK(found(0.95, 3).scale == 1);
   const auto check_reduced = [&](double ratio, double blur, double to) {
     CAPTURE(ratio);
     CAPTURE(blur);
@@ -127,7 +145,7 @@ TEST_CASE(
     CHECK(smooth.scale == doctest::Approx(to * trained_diameter / smooth.diameter).epsilon(0.005));
   };
   for (const double ratio : {1.5, 3.})
-    check_reduced(ratio, 1.8, 1);
+    check_reduced(ratio, 3, 1);
   for (const double ratio : {0.95, 1.5, 3.})
     check_reduced(ratio, 8, 0.85);
   CHECK(found(0.7, 8).scale == 1);
@@ -163,7 +181,7 @@ TEST_CASE("scale search: runs the network on a fraction of the image's pixels") 
         pixels += int64_t(image.dim(1)) * image.dim(2);
         return Maps({{"brightness", image}});
       },
-      find_like_a_network);
+      find_like_a_network<>);
   for (const double ratio : {1. / 3, 1., 3.}) {
     pixels = 0;
     find_scale(cpu, counting, *counting.predictor(cpu), discs(ratio * trained_diameter, 520, 696), trained);
@@ -178,7 +196,7 @@ TEST_CASE("segment: maps of a shrunk image are enlarged before decoding, those o
       [](const Exec&, const Tensor& image) {
         return Maps({{"brightness", image}});
       },
-      find_like_a_network);
+      find_like_a_network<>);
   scalable.scalable = true;
   const Source source = discs(6, 40, 60);
   const auto maps_at = [&](double scale) {
