@@ -3,8 +3,9 @@
 #include "engine/ops/nn.h"
 #include "kernels/conv/conv_cpu.h"
 #include "kernels/conv/conv_onednn.h"
-#include "kernels/runtime/isa.h"
 #include "kernels/conv/winograd.h"
+#include "kernels/runtime/isa.h"
+#include "kernels/runtime/prepared_weights.h"
 #include "tests/support/gradient_support.h"
 
 using namespace basin;
@@ -184,6 +185,31 @@ TEST_CASE("winograd: on a processor that it suits, a decoder stage is computed a
   };
   CHECK(stage(whole.w32()) == (isa() != Isa::baseline));
   CHECK(!stage({whole.weight_f32.view<const float, 4>(), 0, ConvGeometry::same(1, 1)}));
+}
+
+TEST_CASE("winograd: a decoder stage uses weights that were prepared, and only of its own weight") {
+  const int block = kernels::onednn_block();
+  const Problem low({1, 32, 24, 9, 7, 0}, block), skip({1, 20, 24, 18, 14, 0}, block),
+      whole({1, 52, 24, 18, 14, 0}, block);
+  const auto stage = [&](PreparedWeights* prepared) {
+    Exec exec = whole.cpu;
+    exec.prepared = prepared;
+    const Tensor out = Tensor::empty(whole.cpu, whole.out_blocked.shape(), DType::f32, whole.layout);
+    kernels::conv_winograd_upsampled(exec, low.x_blocked.features<const float>(),
+                                     skip.x_blocked.features<const float>(), whole.w32(), {}, {},
+                                     out.features<float>());
+    return whole.plain_layout(out);
+  };
+  float* weight = whole.weight_f32.data<float>();
+  const int64_t count = whole.weight_f32.shape().size();
+  PreparedWeights prepared(weight, count), of_others(low.weight_f32.data<const float>(), 8);
+  const std::vector<float> first = stage(&prepared);
+  CHECK(first == stage(nullptr));
+  CHECK(first == stage(&of_others));
+  for (int64_t i = 0; i < count; ++i)
+    weight[i] *= 2;  // not allowed, but shows whether the old form is used
+  CHECK(stage(&prepared) == first);
+  CHECK(stage(&of_others) != first);
 }
 
 TEST_CASE("winograd: padding lanes stay 0") {

@@ -428,6 +428,8 @@ TEST_CASE("command: files that the same command has not written are kept, and it
   std::filesystem::copy_file(folder / "l.png", folder / "p.png");
   write_npy(folder / "field.npy", {2, 2, 3}, std::vector<float>(12).data());
   write_npy(folder / "points.npy", {2, 2}, std::vector<float>(4).data());
+  write_png(folder / "set/a_img.png", {2, 3, 1, PixelType::u8, std::vector<std::byte>(6)});
+  std::filesystem::copy_file(folder / "l.png", folder / "set/a_masks.png");
   const std::vector<std::string> commands = {
       "components l.png --device cpu --out FILE.png",
       "field l.png --device cpu --out FILE.npy",
@@ -438,6 +440,7 @@ TEST_CASE("command: files that the same command has not written are kept, and it
       "evaluate --pred p.png --truth l.png --csv FILE.csv",
       "evaluate --pred p.png --truth l.png --json other.json --csv FILE.csv",
       "report l.png --pred l.png --out FILE.html",
+      "check-data set --json FILE.json",
       "bench memory --reps 1 --device cpu --json FILE.json",
   };
   for (std::string words : commands) {
