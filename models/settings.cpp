@@ -139,7 +139,8 @@ const Setting& Settings::find(const std::string& key, const std::string& origin)
     if (s.key == key) return s;
     keys += (keys.empty() ? "" : ", ") + s.key;
   }
-  refuse(origin.empty() ? "--set " + key : origin, ": this method has no such setting; its settings are ", keys);
+  refuse(origin.empty() ? "--set " + key : origin, ": this method has no setting \"", key, "\"; its settings are ",
+         keys);
 }
 
 void Settings::set(const Assignment& assignment, std::initializer_list<Use> uses) {

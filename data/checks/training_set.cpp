@@ -105,8 +105,8 @@ class Checker {
     }
     if (split > 0)
       add(Severity::warning, "objects in several pieces", file,
-          fmt::format("{}; the smallest piece has {} px, at x {}, y {}", share_text(split, n), smallest->area,
-                      smallest->x, smallest->y),
+          fmt::format("{} in several pieces; the smallest piece has {} px, at x {}, y {}", share_text(split, n),
+                      smallest->area, smallest->x, smallest->y),
           "erase stray pixels, and give pieces that are objects their own numbers; parts of one object may stay");
     if (stray > 0)
       add(Severity::warning, "stray pixels", file,
@@ -252,7 +252,11 @@ class Checker {
   int64_t with_mirrored(const CheckedPair& p) const {
     const auto n = int64_t(p.labels->objects.size());
     if (!o_.limits.counts_mirrored || !p.image || o_.crop == 0) return n;
-    const auto times = [&](int side) { return std::max(1., o_.crop / std::max(1., std::round(side * o_.scale))); };
+    // Mirror images share their outermost pixels with what they mirror; those of one pixel are nothing new.
+    const auto times = [&](int side) {
+      const double period = std::round(side * o_.scale) - 1;
+      return period > 0 ? std::max(1., (o_.crop - 1) / period) : 1;
+    };
     return std::llround(double(n) * times(p.image->height) * times(p.image->width));
   }
 
@@ -272,7 +276,8 @@ class Checker {
               ? ""
               : fmt::format(", about {} with their mirrored copies in a crop of {} px", with_mirrored(p), o_.crop);
       add(Severity::warning, "crowded images", label_file(p),
-          fmt::format("has {} objects{}, and a crop may have at most {}", n, copies, o_.limits.in_crop),
+          fmt::format("has {} object{}{}, and a crop may have at most {}", n, n == 1 ? "" : "s", copies,
+                      o_.limits.in_crop),
           "training stops at a crop with more: " + capacity_advice(most));
     }
   }

@@ -1,5 +1,7 @@
 #include "models/methods/object_guided.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -23,6 +25,7 @@ constexpr double min_confidence = 0.1;
 
 /// The areas of all boxes together are at most this many times that of the image: see leave_out_excess().
 constexpr double max_coverage = 8;
+constexpr int shrunk_much = 2;  // an image shrunk by more than this is reported
 
 void publish(ObjectGuidedOptions& o, Settings& s) {
   using Use = Setting::Use;
@@ -169,7 +172,7 @@ Maps maps_of(const Exec& exec, const GuidedMaps& guided, int height, int width) 
              {"size", there(guided.size)},
              {"offset", there(guided.offset)},
              {"boxes", Tensor::from(images, {1, int64_t(table.size() / 5), 5}, table)},
-             {"box_masks", Tensor::from(images, {1, 1, int64_t(guided.masks.size())}, guided.masks)}});
+             {"box_probability", Tensor::from(images, {1, 1, int64_t(guided.masks.size())}, guided.masks)}});
   maps.height = height, maps.width = width;
   return maps;
 }
@@ -293,7 +296,7 @@ ObjectGuided::RegionLosses ObjectGuided::region_losses(Tape& tape, const Batch& 
 std::vector<MapSpec> ObjectGuided::maps() const {
   // Views have different boxes, so that their maps cannot be averaged.
   const auto code = MapSpec::Kind::code;
-  return {{"heat", 1, code}, {"size", 2, code}, {"offset", 2, code}, {"boxes", 1, code}, {"box_masks", 1, code}};
+  return {{"heat", 1, code}, {"size", 2, code}, {"offset", 2, code}, {"boxes", 1, code}, {"box_probability", 1, code}};
 }
 
 MemoryNeeds ObjectGuided::memory_needs() const {
@@ -379,7 +382,7 @@ Instances ObjectGuided::decode(const Exec& exec, Maps maps) const {
     boxes.push_back({{0, double(b[0]), double(b[1]), double(b[2]), double(b[3])}, double(b[4])});
   }
   const RoiList regions = roi_list({}, boxes_of(boxes), 0);
-  std::vector<float> masks = maps["box_masks"].to_host<float>(exec);
+  std::vector<float> masks = maps["box_probability"].to_host<float>(exec);
   masks.resize(size_t(regions.points));  // the masks of the boxes left out come last
   const int height = maps.height > 0 ? maps.height : frame_height, width = maps.width > 0 ? maps.width : frame_width;
   // Without bars the size of the image plays no part, which may have been scaled before.
@@ -387,6 +390,11 @@ Instances ObjectGuided::decode(const Exec& exec, Maps maps) const {
       options_->letterbox ? frame_of(*options_, height, width) : GuidedFrame::filled(frame_height, frame_width);
   PaintedMasks found = paint(decode_masks(boxes, regions, masks, frame, height, width, options_->decoding));
   Instances instances{std::move(found.labels), std::move(found.scores), std::move(found.planes)};
+  if (frame.height * shrunk_much < height || frame.width * shrunk_much < width)
+    instances.remarks.push_back(
+        fmt::format("it is shrunk from {} x {} to {} x {} pixels, so that small objects are lost; cut it into smaller "
+                    "images, or give --set resize=false",
+                    width, height, frame.width, frame.height));
   if (found.hidden > 0)
     instances.remarks.push_back("objects that lie entirely under others with higher scores are left out: " +
                                 std::to_string(found.hidden));

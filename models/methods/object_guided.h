@@ -26,7 +26,7 @@ struct ObjectGuidedOptions {
 /// each piece in px (GuidedObjects). Maps: "heat" [1, h, w], "size" and "offset" [2, h, w], where h and w are a quarter
 /// of the network's frame; "boxes" [1, B, 5] = x, y, width and height in the frame and the score, by descending score,
 /// and last, with negative scores, those that are left out because the boxes would cover the frame too often;
-/// "box_masks" [1, 1, P], the probabilities at the points of the regions of the others.
+/// "box_probability" [1, 1, P], the probabilities at the points of the regions of the others.
 class ObjectGuided : public Method {
  public:
   explicit ObjectGuided(const ObjectGuidedOptions&);

@@ -273,6 +273,9 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
     }
   }
   if (writes) progress.say(watch.at_end());
+  if (writes && at.best == 0)
+    progress.say(
+        "no object of the validation images was found at any validation: train longer, or try another --lr or --seed");
 }
 
 }  // namespace basin

@@ -223,7 +223,8 @@ TEST_CASE("checks: problems of single images and labels are found") {
   CHECK(contains(advice("divide"), "give --norm percentile:1,99.8"));
   CHECK(of_kind(found, "binary masks") == Lines{"warning binary_masks.png: a single object in 2 pieces"});
   CHECK(of_kind(found, "objects in several pieces") ==
-        Lines{"warning strays_masks.png: 1 of 2 objects (50.0 %); the smallest piece has 1 px, at x 31, y 0"});
+        Lines{"warning strays_masks.png: 1 of 2 objects (50.0 %) in several pieces; the smallest piece has 1 px, at x "
+              "31, y 0"});
   CHECK(of_kind(found, "stray pixels") ==
         Lines{"warning strays_masks.png: 1 of 2 objects (50.0 %) of fewer than 4 px"});
   CHECK(of_kind(found, "types of pixels").size() == 1);
@@ -326,9 +327,12 @@ TEST_CASE("checks: crowded images, mirrored copies included, get the advice of a
   CHECK(of_kind(crowded(false), "crowded images") ==
         Lines{"warning full_masks.png: has 60 objects, and a crop may have at most 30"});
   CHECK(of_kind(crowded(true), "crowded images") ==
-        Lines{"warning small_masks.png: has 10 objects, about 40 with their mirrored copies in a crop of 32 px, and a "
+        Lines{"warning small_masks.png: has 10 objects, about 43 with their mirrored copies in a crop of 32 px, and a "
               "crop may have at most 30",
               "warning full_masks.png: has 60 objects, and a crop may have at most 30"});
+  const CheckedPair pixel = pair_of("pixel", Image{1, 1, 1, PixelType::u8, {std::byte(7)}}, drawn_labels({"1"}));
+  CHECK(of_kind(check({pixel}, {.crop = 32, .limits = {.in_crop = 30, .counts_mirrored = true}}), "crowded images")
+            .empty());
   for (const Finding& f : crowded(true))
     if (f.kind == "crowded images") CHECK(f.advice == "training stops at a crop with more: " + capacity_advice(60));
   CHECK(capacity_advice(60) == "give --set capacity=64, or a smaller --crop");

@@ -106,6 +106,12 @@ TEST_CASE("methods: the numbers of parameters equal the published ones") {
   CHECK(parameters("og", {}) == 62293960);
 }
 
+TEST_CASE("methods: no file of a map has the name of a label image") {
+  for (const MethodEntry& entry : methods())
+    for (const MapSpec& map : make_method(entry.name, {})->maps())
+      CHECK_MESSAGE(!map.name.ends_with("_masks"), map.name);
+}
+
 TEST_CASE("methods: the defaults of training are the published ones, but for what docs/methods.md says") {
   struct Published {
     const char* name;

@@ -83,6 +83,19 @@ TEST_CASE("object-guided: boxes of any size cover an image at most eight times, 
   CHECK(method.decode(cpu, wide).remarks.empty());
 }
 
+TEST_CASE("object-guided: it is remarked on if an image is shrunk so much that small objects are lost") {
+  const ObjectGuided method(small(1, 64));
+  const auto remarks_on = [&](int height, int width) {
+    return method.decode({}, method.oracle({}, {height, width, 0, std::vector<int32_t>(size_t(height * width))}))
+        .remarks;
+  };
+  CHECK(remarks_on(128, 100).empty());
+  REQUIRE(remarks_on(100, 130).size() == 1);
+  CHECK(remarks_on(100, 130)[0] ==
+        "it is shrunk from 130 x 100 to 64 x 64 pixels, so that small objects are lost; cut it into smaller images, or "
+        "give --set resize=false");
+}
+
 TEST_CASE("object-guided: it is remarked on if an image has more boxes than are kept") {
   Labels many{160, 160, 0, std::vector<int32_t>(160 * 160, 0)};
   for (int y = 2; y < 156; y += 6)

@@ -99,7 +99,7 @@ def compare_network(report, folder, network, height, width, options):
     """Compares the maps, and the masks of 20 boxes, with the peer's in double precision."""
     pixels = numpy.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=numpy.uint8)
     heat, size, offset, boxes, masks = folder.segment(folder.path / "state_dict.safetensors", pixels, "heat", "size",
-                                                      "offset", "boxes", "box_masks", options=options)
+                                                      "offset", "boxes", "box_probability", options=options)
     batch = torch.from_numpy(pixels).double().permute(2, 0, 1)[None] / 255 - 0.5
     boxes, masks = boxes[0].astype(float), masks[0, 0]
     boxes = boxes[boxes[:, 4] > 0]  # the others are left out, and have no masks

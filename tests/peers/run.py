@@ -12,9 +12,11 @@ import sys
 import common
 
 HERE = pathlib.Path(__file__).resolve().parent
-SHARED = {"common.py", "run.py", "method_side.py", "tensorflow_side.py", "torch_peer.py", "torch_side.py"}
-BY_HAND = {"network_speed.py": "timings want a quiet machine", "stage_speed.py": "timings want a quiet machine",
-           "torchvf_gpu.py": "timings want a GPU that does nothing else", "accuracy.py": "trains networks for an hour or more"}
+SHARED = {"common.py", "run.py", "method_side.py", "tensorflow_side.py", "torch_peer.py", "torch_side.py", "unet_methods.py"}
+QUIET = "timings want a quiet machine"
+LONG = "trains networks for an hour or more"
+BY_HAND = {"network_speed.py": QUIET, "stage_speed.py": QUIET, "method_speed.py": QUIET, "segment_speed.py": QUIET,
+           "torchvf_gpu.py": "timings want a GPU that does nothing else", "accuracy.py": LONG, "method_accuracy.py": LONG}
 
 
 def run(script):

@@ -83,6 +83,16 @@ TEST_CASE("command: the help of every option is a sentence in plain English, in 
   CHECK(contains(help["check-data"], "Arguments: FOLDER ... Folders of images with masks"));
 }
 
+TEST_CASE("command: an option that is given twice, or has a word that it does not know, is refused in plain English") {
+  const Folder folder;
+  const auto err = [&](const std::string& words) { return run_basin(folder, words).err; };
+  CHECK(contains(err("train --data d --out o --crop 64 --crop 32"),
+                 "--crop: is given more than once, but has one value"));
+  const std::string model = err("train --data d --out o --model foo");
+  CHECK_MESSAGE(contains(model, "--model: foo: expected one of vf-h1, vf-h2"), model);
+  CHECK(!contains(run_basin(folder, "segment --help").out, "above 0:"));
+}
+
 TEST_CASE("command: whole numbers are decimal, and those that do not fit are refused") {
   const Folder folder;
   write_png(folder / "a.png", {16, 16, 1, PixelType::u8, std::vector<std::byte>(256, std::byte{9})});

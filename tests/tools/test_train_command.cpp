@@ -295,6 +295,19 @@ TEST_CASE("train: --set layers learns objects that share pixels whole, and image
   }
   const Ran none = run_basin(folder, common + "--model vf-h1 --set layers=2 --out none");
   CHECK(none.code == 1);
-  CHECK_MESSAGE(contains(none.err, "has no such setting"), none.err);
+  CHECK_MESSAGE(contains(none.err, "has no setting \"layers\""), none.err);
   CHECK(contains(run_basin(folder, "check-data data").out, "its objects overlap"));
+}
+
+TEST_CASE("train: a run that fails before it saves a model leaves nothing, so that its folder can be used again") {
+  const Folder folder;
+  REQUIRE(run_basin(folder, "synth --count 3 --size 64 --out data").code == 0);
+  const std::string words =
+      "train --data data --model vf-h1 --width 4 --crop 32 --batch 1 --steps 3 --device cpu --out out";
+  const Ran failed = run_basin(folder, words + " --lr 1e30");
+  REQUIRE(failed.code == 1);
+  CHECK_MESSAGE(contains(failed.err, "step"), failed.err);
+  CHECK(!std::filesystem::exists(folder / "out"));
+  const Ran again = run_basin(folder, words);
+  CHECK_MESSAGE(again.code == 0, again.err);
 }

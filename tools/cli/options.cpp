@@ -97,6 +97,21 @@ std::string range_text(T low, T high) {
   return double(high) >= unlimited ? fmt::format("{} or more", low) : fmt::format("{} to {}", low, high);
 }
 
+std::string joined(const std::vector<std::string>& words, const std::string& separator) {
+  std::string all;
+  for (const std::string& word : words)
+    all += (all.empty() ? "" : separator) + word;
+  return all;
+}
+
+/// What is wrong with the arguments. CLI11 says of an option that was given twice "--crop: At Most 1 required but
+/// received 2".
+std::string complaint_of(const CLI::ParseError& e) {
+  const std::string text = e.what();
+  const size_t name = text.find(": At Most 1 required but received ");
+  return name == std::string::npos ? text : text.substr(0, name) + ": is given more than once, but has one value";
+}
+
 /// With a capital letter, unless the first word is among `values` of options.
 std::string capitalised(std::string text, const std::set<std::string>& values) {
   if (!text.empty() && !values.contains(text.substr(0, text.find_first_of(" ,:"))))
@@ -264,16 +279,21 @@ Option& Option::model() {
 }
 
 Option& Option::one_of(const std::vector<std::string>& values) {
-  option_->check(CLI::IsMember(values));
+  option_->check(CLI::Validator(
+      [values](const std::string& text) {
+        const bool known = std::find(values.begin(), values.end(), text) != values.end();
+        return known ? std::string() : text + ": expected one of " + joined(values, ", ");
+      },
+      fmt::format("{{{}}}", joined(values, ","))));
   values_->choices[option_->get_name()] = values;
   return *this;
 }
 
 Option& Option::one_of(std::initializer_list<int> values) {
-  option_->check(CLI::IsMember(std::vector<int>(values)));
+  std::vector<std::string> texts;
   for (const int value : values)
-    values_->choices[option_->get_name()].push_back(std::to_string(value));
-  return *this;
+    texts.push_back(std::to_string(value));
+  return one_of(texts);
 }
 
 Option& Option::within(int low, int high) {
@@ -421,7 +441,7 @@ int Command::parse(int argc, char** argv) {
       for (const std::string& argument : app->remaining())
         unknown += (unknown.empty() ? "" : " ") + argument;
     if (!unknown.empty()) refuse(unknown, ": unknown argument (", help, " --help lists the options)");
-    refuse(e.what(), " (", help, " --help lists the options)");
+    refuse(complaint_of(e), " (", help, " --help lists the options)");
   }
 }
 

@@ -55,7 +55,8 @@ std::vector<Assignment> SettingOptions::assignments(const Settings& settings, co
   for (const Value& value : values_) {
     if (value.text.empty()) continue;
     const auto key = std::find_if(value.keys.begin(), value.keys.end(), [&](const auto& k) { return settings.has(k); });
-    if (key == value.keys.end()) refuse(value.option, ": the method ", method, " has no such setting");
+    if (key == value.keys.end())
+      refuse(value.option, ": the method ", method, " has no setting \"", value.keys.front(), '"');
     all.push_back({*key, value.text, value.option + " " + value.text});
   }
   for (const std::string& text : assignments_) {
@@ -103,7 +104,7 @@ DecodingGrid CandidateOptions::grid(const Settings& settings, const std::string&
   };
   for (const Values& v : values_) {
     if (v.texts.empty()) continue;
-    if (!settings.has(v.key)) refuse(v.option, ": the method ", method, " has no such setting");
+    if (!settings.has(v.key)) refuse(v.option, ": the method ", method, " has no setting \"", v.key, '"');
     replace({v.key, v.texts, v.option});
   }
   DecodingGrid tried;

@@ -66,6 +66,15 @@ void refuse_used(const TrainArguments& o) {
     refuse("--out ", o.out, " is not empty: use --resume to continue that run, or give another folder");
 }
 
+/// Removes what a run has left that failed before it saved a model, so that the folder can be used again.
+void remove_if_useless(const RunFiles& files) {
+  std::error_code none;
+  if (fs::exists(files.last(), none)) return;
+  for (const fs::path& file : {files.state(), files.metrics(), files.events(), files.folder / "run.json"})
+    fs::remove(file, none);
+  fs::remove(files.folder, none);  // if it is empty
+}
+
 /// Throws if an assignment changes the shape of the network, and thereby of the weights that --finetune starts from.
 void refuse_other_shapes(const std::string& model, Method& start, const std::vector<Assignment>& assignments) {
   const auto equal = [](const Params::Named& a, const Params::Named& b) {
@@ -253,7 +262,9 @@ void run(const TrainArguments& o) {
   if (start) t.start = &start->params();
   announce(data, t, batches, *method);
   resolve_settings(o, t, batches, *method, channels, per_epoch);
+  bool begun = false;
   t.accepted = [&] {
+    begun = true;
     make_folder(o.out);
     remove_temporaries(o.out);
     write_run_json(fs::path(o.out) / "run.json", describe(t, *method, data));
@@ -268,7 +279,12 @@ void run(const TrainArguments& o) {
                  files.best().filename().c_str());
   }
   check_resumed(o, files);
-  train(exec, *method, data.train, data.validation, t, files, o.resume);
+  try {
+    train(exec, *method, data.train, data.validation, t, files, o.resume);
+  } catch (...) {
+    if (begun && !o.resume) remove_if_useless(files);
+    throw;
+  }
 }
 
 }  // namespace
