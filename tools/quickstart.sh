@@ -55,6 +55,9 @@ step "show them on a page"
 run $basin report "${images[@]}" "${predictions[@]}" "${truths[@]}" --out quickstart/index.html \
   --title "Quickstart: synthetic images" --time "training=$training" "${times[@]}"
 
+run $basin view quickstart/segmented >/dev/null
+
 printf '\ntrained in %d s; ' "$training"
 tail -1 quickstart/segment.txt
 printf 'finished in %d s: open quickstart/index.html\n' $((SECONDS - began))
+printf '%s\n' 'to look through the objects of each image, open quickstart/segmented/view/index.html, which `basin view` made'

@@ -116,9 +116,7 @@ std::string to_string(const Normalisation& n) {
 }
 
 ChannelsOfImage channels_of(const Image& image) {
-  const std::vector<StackAxis>& axes = image.stack.axes;
-  const bool along_c = std::any_of(axes.begin(), axes.end(), [](const StackAxis& a) { return a.name == 'C'; });
-  return {image.channels, image.offers_channels, along_c && image.channels > 1};
+  return {image.channels, image.offers_channels, image.separate_channels};
 }
 
 void check_channels(const ChannelsOfImage& has, int wanted, const std::string& name) {

@@ -19,6 +19,7 @@ struct Stack {
   std::vector<StackAxis> axes;             // those longer than 1, slowest first
   int64_t height = 0, width = 0;           // of each image, px
   int samples = 1;                         // channels within each image
+  bool colours = true;                     // whether three of these are red, green and blue
   std::vector<std::string> channel_names;  // along C, or of the samples; empty if they have no names
   std::optional<double> pixel_size;        // um; none if it is unknown or pixels are not square
   std::optional<double> spacing;           // of neighbouring planes along Z, um

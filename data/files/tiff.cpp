@@ -188,6 +188,10 @@ class Reader {
     stack_.notes.insert(stack_.notes.begin(), notes.begin(), notes.end());
     stack_.height = entries_[0].height, stack_.width = entries_[0].width;
     stack_.samples = int(samples_without_alpha(tiff_.handle, samples).size());
+    uint16_t photometric = PHOTOMETRIC_MINISBLACK;
+    TIFFGetField(tiff_.handle, TIFFTAG_PHOTOMETRIC, &photometric);
+    const bool grey_planes = planar == PLANARCONFIG_SEPARATE && photometric <= PHOTOMETRIC_MINISBLACK;
+    stack_.colours = !grey_planes && stack_.samples <= 3;
   }
 
   fs::path path_;

@@ -232,4 +232,39 @@ void write_rois(const std::filesystem::path& path, const Outlines& outlines, con
   zip.commit();
 }
 
+void check_rois(const std::filesystem::path& path) {
+  constexpr size_t local_header = 30, directory_header = 46, end_record = 22;
+  const std::string text = read_text(path);
+  const std::string_view all = text;
+  const auto number = [&](size_t at, int bytes) {
+    uint64_t value = 0;
+    for (int i = 0; i < bytes; ++i)
+      value |= uint64_t(uint8_t(all[at + size_t(i)])) << 8 * i;
+    return size_t(value);
+  };
+  const auto expect = [&](bool holds) {
+    if (!holds) refuse(path.string(), ": is damaged: it is cut, or its contents have changed");
+  };
+  const auto is_at = [&](size_t at, std::string_view signature, size_t header) {
+    return at + header <= all.size() && all.substr(at).starts_with(signature);
+  };
+  size_t at = 0;
+  std::vector<size_t> entries;
+  while (is_at(at, "PK\3\4", local_header)) {
+    const size_t size = number(at + 18, 4), name = number(at + 26, 2), content = at + local_header + name;
+    expect(content + size <= all.size() && crc32(all.substr(content, size)) == number(at + 14, 4) &&
+           number(at + 28, 2) == 0);
+    entries.push_back(at);
+    at = content + size;
+  }
+  for (const size_t entry : entries) {
+    const size_t name = number(entry + 26, 2);
+    // The same method, time, checksum, sizes and name.
+    expect(is_at(at, "PK\1\2", directory_header + name) && all.substr(at + 8, 22) == all.substr(entry + 6, 22) &&
+           all.substr(at + directory_header, name) == all.substr(entry + local_header, name));
+    at += directory_header + name + number(at + 30, 2);
+  }
+  expect(all.size() >= at + end_record && is_at(all.size() - end_record, "PK\5\6", end_record));
+}
+
 }  // namespace basin

@@ -39,4 +39,7 @@ class RoiZip {
 /// Writes all objects to such a file.
 void write_rois(const std::filesystem::path&, const Outlines&, const ObjectPlaces& places = {});
 
+/// Throws one sentence with the name of a file that RoiZip wrote if it has been cut or an entry has changed.
+void check_rois(const std::filesystem::path&);
+
 }  // namespace basin

@@ -174,7 +174,7 @@ TEST_CASE("normalise: grey to RGB, RGB to grey, and separate percentiles for eac
 TEST_CASE("normalise: three channels of a stack are not colours, and are not mixed into grey") {
   Image image = image_of_values<uint8_t>(1, 2, 3, {10, 20, 30, 110, 120, 130});
   CHECK_NOTHROW(Source(image, 1, divide, "a.tif"));
-  image.stack.axes = {{'C', 3}};
+  image.separate_channels = true;
   CHECK_NOTHROW(Source(image, 3, divide, "a.tif"));
   const std::string why = refusal([&] { Source(image, 1, divide, "a.tif"); });
   CHECK_MESSAGE(contains(why, "a.tif has 3 channels, but the model takes 1; only grey and RGB are converted"), why);

@@ -80,6 +80,47 @@ TEST_CASE("stack: the shape that tifffile writes names the samples of a page too
     CHECK(image.as<uint8_t>()[3 * 11 + c] == 11 + 48 * c);
 }
 
+TEST_CASE("stack: channels along C, grey planes of a pixel, and three of more samples are not colours") {
+  const Folder folder;
+  const auto separate = [&](uint32_t photometric, uint32_t samples, bool planes, const std::vector<std::string>& some) {
+    std::vector<uint32_t> strips, sizes;
+    for (uint32_t k = 0; k < (planes ? samples : 1); ++k)
+      strips.push_back(12 * k), sizes.push_back(planes ? 12 : 12 * samples);
+    const TiffFile file{{{256, {4}},
+                         {257, {3}},
+                         {258, {8}},
+                         {262, {photometric}},
+                         {273, strips},
+                         {277, {samples}},
+                         {278, {3}},
+                         {279, sizes},
+                         {284, {planes ? 2u : 1u}}},
+                        std::string(12 * samples, 'a')};
+    PlaneChoice choice;
+    choice.channels = some;
+    return read_image(write_bytes(folder / "a.tif", file.bytes()), choice).separate_channels;
+  };
+  CHECK(separate(1, 3, true, {}));   // grey planes
+  CHECK(!separate(2, 3, true, {}));  // RGB in planes
+  CHECK(!separate(2, 3, false, {}));
+  CHECK(separate(1, 5, false, {"0", "1", "2"}));
+  CHECK(!separate(1, 3, true, {"1"}));
+
+  PictureStack pictures(folder / "c.tif", [] {
+    StackPlanes planes;
+    planes.slices = 3;
+    return planes;
+  }());
+  for (int k = 0; k < 3; ++k)
+    pictures.add(Image{3, 4, 1, PixelType::u8, std::vector<std::byte>(12, std::byte(k))});
+  pictures.commit();
+  PlaneChoice choice;
+  choice.axes = "CYX";
+  const Image image = read_image(folder / "c.tif", choice);
+  CHECK(image.channels == 3);
+  CHECK(image.separate_channels);
+}
+
 TEST_CASE("stack: pixels that are not square have no single pixel size, which is reported") {
   const std::string start = "ImageJ=1.53t\nunit=um\n";
   CHECK(stack_of_imagej(start, 4, 4)->pixel_size == 0.25);

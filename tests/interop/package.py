@@ -3,6 +3,7 @@ import concurrent.futures
 import copy
 import csv
 import ctypes
+import os
 import pathlib
 import subprocess
 import sys
@@ -140,7 +141,23 @@ def check_napari(model, image, labels, folder):
     (file,) = (folder / "napari").glob("*_masks.*")
     ((read, _, kind),) = _napari.reader_of(str(file))(str(file))
     assert kind == "labels" and (read == labels).all()
+    check_napari_window(image)
     print("package: napari", napari.__version__)
+
+
+def check_napari_window(image):
+    """The widget as napari opens it from its menu, where there is a display (`xvfb-run` provides one)."""
+    if not os.environ.get("DISPLAY"):
+        print("package: skipped napari's window: no display")
+        return
+    import napari
+
+    viewer = napari.Viewer(show=False)
+    viewer.add_image(image, name="cells")
+    _, widget = viewer.window.add_plugin_dock_widget("basin", "Segment")
+    widget(model="nuclei-fluo")
+    assert viewer.layers[-1].name == "cells objects" and viewer.layers[-1].data.any()
+    viewer.close()
 
 
 def main():

@@ -12,21 +12,25 @@ run("Duplicate...", "title=[basin input] duplicate");
 saveAs("Tiff", folder + "image.tif");
 close();
 
-command = newArray(program, "segment", folder + "image.tif", "--model", model, "--min-size", d2s(smallest, 0),
-                   "--save", "labels,rois", "--out", folder + "out");
+image = folder + "image.tif";
+out = folder + "out";
+size = d2s(smallest, 0);
 if (diameter > 0)
-  command = Array.concat(command, newArray("--diameter", d2s(diameter, 2)));
-output = exec(command);
+  output = exec(program, "segment", image, "--model", model, "--min-size", size, "--save", "labels,rois", "--out", out,
+                "--diameter", d2s(diameter, 2));
+else
+  output = exec(program, "segment", image, "--model", model, "--min-size", size, "--save", "labels,rois", "--out", out);
 
-rois = folder + "out" + File.separator + "image_rois.zip";
+rois = out + File.separator + "image_rois.zip";
 if (!File.exists(rois))
-  exit("Basin did not segment the image.\n" + output);
+  exit("Basin did not segment the image. To see why, run this in a terminal:\n" + program + " segment \"" + image +
+       "\" --model " + model + " --out \"" + out + "\"\n" + output);
 roiManager("reset");
 roiManager("open", rois);
 selectImage(title);
 roiManager("show all without labels");
-labels = folder + "out" + File.separator + "image_masks.tif";
+labels = out + File.separator + "image_masks.tif";
 if (!File.exists(labels))
-  labels = folder + "out" + File.separator + "image_masks.png";
+  labels = out + File.separator + "image_masks.png";
 open(labels);
 rename(title + " objects");

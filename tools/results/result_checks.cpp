@@ -10,6 +10,7 @@
 #include "data/arrays/zarr.h"
 #include "data/files/raster.h"
 #include "data/files/stack_planes.h"
+#include "data/objects/rois.h"
 #include "engine/files.h"
 #include "engine/json.h"
 #include "tools/cli/counted.h"
@@ -46,10 +47,19 @@ class DifferentNumbers {
 
 bool may_be_large(const fs::path& file) { return is_zarr(file) || lower_extension(file) == ".tif"; }
 
+/// Basin reads a store without this file, but other programs do not.
+void check_zarr_group(const fs::path& store) {
+  const fs::path group = store / ".zgroup";
+  const Json json = parse_json(read_text(group));
+  if (json.is_discarded() || !json.is_object() || json.value("zarr_format", 0) != 2)
+    refuse(group.string(), ": is damaged: it is not the description of a Zarr group");
+}
+
 /// The objects of a label image, or of all planes of a stack together, each plane counted by itself. An image that may
 /// be larger than memory is read in parts.
 int64_t count_objects(const fs::path& file) {
   const std::string name = file.string();
+  if (is_zarr(file)) check_zarr_group(file);
   const Stack stack = may_be_large(file) ? raster::stack_in(file, {}) : Stack();
   int64_t objects = 0;
   const auto count_plane = [&](const Array& plane) {
@@ -87,14 +97,6 @@ int64_t count_rows(const fs::path& table) {
   return std::count(text.begin(), text.end(), '\n') - 1;
 }
 
-/// Of a zip archive without a comment, as Basin writes it.
-void check_zip(const fs::path& file) {
-  constexpr size_t end_record = 22;
-  const std::string text = read_text(file);
-  if (text.size() < end_record || !std::string_view(text).substr(text.size() - end_record).starts_with("PK\5\6"))
-    refuse_cut(file);
-}
-
 /// Of Cellpose's file, whose dictionary is pickled: the last operation of a pickle is a full stop.
 void check_pickle(const fs::path& file) {
   if (!read_text(file).ends_with('.')) refuse_cut(file);
@@ -103,7 +105,7 @@ void check_pickle(const fs::path& file) {
 void read_back(const fs::path& file) {
   const std::string extension = lower_extension(file), name = file.filename().string();
   if (extension == ".zip")
-    check_zip(file);
+    check_rois(file);
   else if (extension == ".geojson" && parse_json(read_text(file)).is_discarded())
     refuse(file.string(), ": is damaged: it is not JSON");
   else if (name.ends_with("_seg.npy"))

@@ -35,15 +35,15 @@ def segment_layer(viewer, model, **options):
                              translate=layer.translate[-len(shape):])
 
 
-def segment_widget(napari_viewer):
-    """The widget, in which 0 leaves an option to the model."""
+def segment_widget():
+    """The widget, in which 0 leaves an option to the model. napari itself gives it its viewer, by the type of that argument."""
     import magicgui
 
     @magicgui.magicgui(call_button="Segment", model={"choices": basin.shipped_models() + ["a file"]}, file={"filter": "*.safetensors"},
                        diameter={"label": "diameter, px", "max": 10000.0}, min_size={"label": "smallest object, px", "max": 10**9})
-    def segment(model: str = "nuclei-fluo", file: pathlib.Path = pathlib.Path(), diameter: float = 0.0, min_size: int = 0,
+    def segment(viewer: "napari.viewer.Viewer", model: str = "nuclei-fluo", file: pathlib.Path = pathlib.Path(), diameter: float = 0.0, min_size: int = 0,
                 exclude_edges: bool = False):
-        segment_layer(napari_viewer, str(file) if model == "a file" else model, diameter=diameter or None,
+        segment_layer(viewer, str(file) if model == "a file" else model, diameter=diameter or None,
                       min_size=min_size or None, exclude_edges=exclude_edges)
 
     return segment
