@@ -23,6 +23,7 @@ struct ExportArguments {
   std::string image, out;
   PlaneChoice choice;
   ObjectFilter filter;
+  bool tiff = false;
   int threads = 0;
 };
 
@@ -91,10 +92,11 @@ void run(const ExportArguments& o) {
     std::vector<int32_t> kept;
     const Dropped gone = drop_objects(o.filter, labels, kept);
     results.labels = &labels;
+    results.tiff = o.tiff;
     ImageFiles files(fs::path(o.out) / stem);
     save_results(save, results, files);
     files.keep();
-    if (save.contains("labels")) files.remove_other_objects({masks_suffix(labels)}, notes);
+    if (save.contains("labels")) files.remove_other_objects({labels_suffix(results)}, notes);
     std::printf("%s: %s\n", labels_path(pair).string().c_str(), describe_objects(labels.count, o.filter, gone).c_str());
     Json entry{{"labels", labels_path(pair).string()}};
     entry.update(to_json(gone));
@@ -120,6 +122,7 @@ void add_export(Command& program) {
   command.add("--image", o->image,
               "the image of the labels, or a folder of images with the labels' stems: for pixel values, pixel size and "
               "pictures");
+  command.flag("--tiff", o->tiff, "write label images as TIFF, with the pixel size of --image, instead of PNG");
   command.add("--out", o->out, "output folder").required();
   add_filter_options(command, o->filter);
   add_plane_options(command, o->choice);

@@ -29,7 +29,7 @@ struct SegmentArguments {
   std::optional<double> stitch;
   SegmentationOptions segmentation;
   PlaneChoice choice;
-  bool recursive = false, skip_existing = false, resume = false;
+  bool recursive = false, skip_existing = false, resume = false, tiff = false;
 };
 
 /// Throws if --save names something that the method does not produce.
@@ -61,6 +61,7 @@ Work prepare(const SegmentArguments& o, const fs::path& model_path) {
            method.may_share_pixels() ? " or --save instances,scores" : "");
   if (work.save.contains("table")) work.save.insert("csv");
   if (saves_objects && method.gives_scores()) work.save.insert("scores");
+  work.tiff = o.tiff;
   work.choice = o.choice;
   work.stitch = o.stitch;
   if (!o.max_memory.empty()) work.max_memory = parse_bytes("--max-memory", o.max_memory);
@@ -104,7 +105,7 @@ std::vector<ImageFile> prepare_folder(const SegmentArguments& o, const Work& wor
     keep_labels(image.stem, out, filled, work.save);
   std::optional<EarlierResults> earlier;
   if (o.skip_existing && filled) earlier = earlier_results(out, batch.shard, run_record(settings));
-  const Endings endings = result_endings(work.save);
+  const Endings endings = result_endings(work.save, work.tiff);
   std::vector<ImageFile> images;
   int64_t since = earlier ? earlier->since : 0;  // the time since which results in the folder are valid; 0: from now on
   for (const ImageFile& image : batch.images) {
@@ -217,6 +218,7 @@ void add_segment(Command& program) {
           "vector field as a picture), and maps of the network such as field and logit")
       .list()
       .shown();
+  command.flag("--tiff", o->tiff, "write label images as TIFF, with the pixel size of the image, instead of PNG");
   o->segmentation.add_to(command);
   command.add("--max-memory", o->max_memory,
               "memory that an image may need, such as 2G; TIFF and OME-Zarr images that need more are segmented in "

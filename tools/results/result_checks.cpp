@@ -125,7 +125,7 @@ fs::path file_of(const fs::path& base, const std::vector<std::string>& endings) 
 
 }  // namespace
 
-Endings result_endings(const std::set<std::string>& save) {
+Endings result_endings(const std::set<std::string>& save, bool tiff) {
   Endings all;
   std::set<std::string> maps = save;
   if (maps.erase("table")) maps.insert("csv");
@@ -133,6 +133,8 @@ Endings result_endings(const std::set<std::string>& save) {
     if (maps.erase(saver.kind)) all.push_back(saver.endings);
   for (const std::string& map : maps)
     all.push_back({'_' + map + ".npy"});
+  for (std::vector<std::string>& endings : all)
+    if (tiff && endings[0] == "_masks.png") endings = {"_masks.tif"};
   return all;
 }
 

@@ -10,8 +10,8 @@ namespace basin::tools {
 /// exists.
 using Endings = std::vector<std::vector<std::string>>;
 /// The endings for --save, which names kinds of savers(), `table` (the joined tables of `csv`), and maps of the
-/// network.
-Endings result_endings(const std::set<std::string>& save);
+/// network. `tiff`: label images must be TIFF.
+Endings result_endings(const std::set<std::string>& save, bool tiff = false);
 
 /// What is wrong with the files of an image that is done. Both are one sentence with the name of a file, or empty.
 struct ResultFault {

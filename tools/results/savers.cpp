@@ -46,6 +46,8 @@ void write_masks(const fs::path& path, const Results& r) {
 
 }  // namespace
 
+const char* labels_suffix(const Results& r) { return r.tiff ? "_masks.tif" : masks_suffix(*r.labels); }
+
 Image probability_picture(int height, int width, const std::vector<float>& probability) {
   Image picture{height, width, 1, PixelType::u8, std::vector<std::byte>(probability.size())};
   std::transform(probability.begin(), probability.end(), picture.as<uint8_t>(),
@@ -79,7 +81,7 @@ const std::vector<Saver>& savers() {
   using R = const Results&;
   using P = const fs::path&;
   static const std::vector<Saver> all{
-      {"labels", Needs::labels, {"_masks.png", "_masks.tif"}, [](R r) { return masks_suffix(*r.labels); }, write_masks},
+      {"labels", Needs::labels, {"_masks.png", "_masks.tif"}, labels_suffix, write_masks},
       {"scores",
        Needs::scores,
        {scores_suffix},

@@ -24,6 +24,7 @@ class Results {
   std::vector<float> scores;       // of the objects, from the method; empty: none
   std::vector<float> foreground;   // probability of each pixel; empty: unknown
   std::vector<float> field;        // [2, height, width], x and y; empty: unknown
+  bool tiff = false;               // the label image is a TIFF, with the image's pixel size
 
   const Outlines& outlines() const;
   /// Shapes and values in pixels, and in micrometres if the image's pixel size is known.
@@ -53,6 +54,9 @@ struct Saver {
 };
 /// All of them: labels, scores, instances, zarr, overlay, outlines, rois, geojson, csv, npy, probability, flow.
 const std::vector<Saver>& savers();
+
+/// The ending of the label image: .png, or .tif if it is wanted or has more numbers than a PNG can hold.
+const char* labels_suffix(const Results&);
 
 /// Whether a method produces what a saver needs.
 bool can_save(const Saver&, const Method&);

@@ -86,13 +86,14 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
   const Labels& labels = found.instances.labels;
   const double begin = clock_seconds();
   results.path = path, results.image = &source.image(), results.labels = &labels;
+  results.tiff = work.tiff;
   results.scores = std::move(found.instances.scores);
   if (found.instances.planes) results.planes = &*found.instances.planes;
   save_results(work.save, results, files);
   files.keep();
   remove_scratch(scratch_folder(files.path("")));  // of an interrupted run in blocks, which these results replace
   std::set<std::string> objects;
-  if (work.save.contains("labels")) objects.insert(masks_suffix(labels));
+  if (work.save.contains("labels")) objects.insert(labels_suffix(results));
   if (work.save.contains("instances")) objects.insert(instances_suffix);
   if (work.save.contains("scores")) objects.insert(scores_suffix);
   if (!objects.empty()) files.remove_other_objects(objects, outcome.notes);

@@ -70,6 +70,7 @@ struct Work {
   Model model;
   SegmentationPlan plan;
   std::set<std::string> save;
+  bool tiff = false;  // label images are TIFF
   PlaneChoice choice;
   int64_t max_memory = 0;         // bytes that an image may need; 0: half of what is free
   bool resume = false;            // images segmented in blocks continue where an earlier run was interrupted
