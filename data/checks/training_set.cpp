@@ -206,8 +206,8 @@ class Checker {
       const bool any =
           std::any_of(pairs_.begin(), pairs_.end(), [](const CheckedPair& p) { return p.labels && !p.validation; });
       if (any)
-        add(Severity::warning, "no objects", "", "no training image contains an object",
-            "label some; otherwise a model learns nothing but background");
+        add(o_.needs_objects ? Severity::error : Severity::warning, "no objects", "",
+            "no training image contains an object", "label some; otherwise a model learns nothing but background");
       return;
     }
     const auto share = [&](int64_t count) { return count >= many * double(n) ? Severity::warning : Severity::note; };

@@ -37,11 +37,12 @@ struct CheckOptions {
   int channels = 0;  // of the network; 0: as many as the image with the most
   Normalisation normalisation{Normalisation::Kind::percentile};
   double scale = 1;
-  double pixel_size = 0;     // that the user gives for all images, um; 0: as their files say
-  int crop = 256;            // side of a crop, px; 0: whole images are resized
-  int resized_to = 0;        // where whole images are resized: side of the square into which they fit, px
-  int multiple = 1;          // the sides of a crop are multiples of this
-  ObjectLimits limits = {};  // of the method
+  double pixel_size = 0;       // that the user gives for all images, um; 0: as their files say
+  int crop = 256;              // side of a crop, px; 0: whole images are resized
+  int resized_to = 0;          // where whole images are resized: side of the square into which they fit, px
+  int multiple = 1;            // the sides of a crop are multiples of this
+  bool needs_objects = false;  // training draws crops around objects, and refuses a set without any
+  ObjectLimits limits = {};    // of the method
 };
 
 /// A pair as far as it could be read.

@@ -36,7 +36,7 @@ struct Affine {
 struct ChannelsOfImage {
   int count = 0;
   bool offered = false;   // whether --channel, which chooses channels, is an option of the command
-  bool separate = false;  // along the axis C or otherwise no colours, such as stains
+  bool separate = false;  // not red, green and blue: along the axis C, or stains
 };
 ChannelsOfImage channels_of(const Image&);
 

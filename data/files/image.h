@@ -41,7 +41,7 @@ struct Image {
   std::vector<std::byte> pixels;        // [height][width][channels]
   std::vector<std::string> notes = {};  // what reading changed or left out: "its alpha channel is left out"
   Stack stack = {};                     // axes, channels and pixel size according to the file
-  bool separate_channels = false;       // along the axis C or otherwise no colours, such as stains
+  bool separate_channels = false;       // not red, green and blue: along the axis C, or stains
   bool offers_channels = false;         // whether the command that reads it can choose among them by --channel
 
   template <class T>

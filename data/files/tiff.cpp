@@ -190,8 +190,9 @@ class Reader {
     stack_.samples = int(samples_without_alpha(tiff_.handle, samples).size());
     uint16_t photometric = PHOTOMETRIC_MINISBLACK;
     TIFFGetField(tiff_.handle, TIFFTAG_PHOTOMETRIC, &photometric);
-    const bool grey_planes = planar == PLANARCONFIG_SEPARATE && photometric <= PHOTOMETRIC_MINISBLACK;
-    stack_.colours = !grey_planes && stack_.samples <= 3;
+    // Three interleaved grey samples count as colours, because many programs write RGB without saying so.
+    const bool is_grey = photometric == PHOTOMETRIC_MINISBLACK || photometric == PHOTOMETRIC_MINISWHITE;
+    stack_.colours = !is_grey || (planar == PLANARCONFIG_CONTIG && stack_.samples <= 3);
   }
 
   fs::path path_;

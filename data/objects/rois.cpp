@@ -232,7 +232,7 @@ void write_rois(const std::filesystem::path& path, const Outlines& outlines, con
   zip.commit();
 }
 
-void check_rois(const std::filesystem::path& path) {
+bool check_rois(const std::filesystem::path& path) {
   constexpr size_t local_header = 30, directory_header = 46, end_record = 22;
   const std::string text = read_text(path);
   const std::string_view all = text;
@@ -248,9 +248,11 @@ void check_rois(const std::filesystem::path& path) {
   const auto is_at = [&](size_t at, std::string_view signature, size_t header) {
     return at + header <= all.size() && all.substr(at).starts_with(signature);
   };
+  expect(all.size() >= end_record && is_at(all.size() - end_record, "PK\5\6", end_record));
   size_t at = 0;
   std::vector<size_t> entries;
   while (is_at(at, "PK\3\4", local_header)) {
+    if (number(at + 6, 4) != 0) return false;  // flags and method
     const size_t size = number(at + 18, 4), name = number(at + 26, 2), content = at + local_header + name;
     expect(content + size <= all.size() && crc32(all.substr(content, size)) == number(at + 14, 4) &&
            number(at + 28, 2) == 0);
@@ -264,7 +266,9 @@ void check_rois(const std::filesystem::path& path) {
            all.substr(at + directory_header, name) == all.substr(entry + local_header, name));
     at += directory_header + name + number(at + 30, 2);
   }
-  expect(all.size() >= at + end_record && is_at(all.size() - end_record, "PK\5\6", end_record));
+  const size_t listed = number(all.size() - end_record + 10, 2);
+  expect(listed == std::min<size_t>(entries.size(), UINT16_MAX) && all.size() >= at + end_record);
+  return true;
 }
 
 }  // namespace basin

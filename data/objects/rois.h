@@ -39,7 +39,8 @@ class RoiZip {
 /// Writes all objects to such a file.
 void write_rois(const std::filesystem::path&, const Outlines&, const ObjectPlaces& places = {});
 
-/// Throws one sentence with the name of a file that RoiZip wrote if it has been cut or an entry has changed.
-void check_rois(const std::filesystem::path&);
+/// Whether RoiZip wrote a zip file: false if its entries are compressed or begin without their sizes, as other programs
+/// write them. Throws one sentence with the file's name if it has been cut or an entry has changed.
+bool check_rois(const std::filesystem::path&);
 
 }  // namespace basin

@@ -34,8 +34,8 @@ class ImageContent {
   /// about 2.5 if its edges are as sharp as pixels can show, and 1 if the noise of each pixel is independent. 0 if all
   /// pixels are equal or a side has fewer than three.
   double smoothness() const { return ratio(0); }
-  /// The same for pixels that are four and two apart: near 4 if the image would lose no detail if it had half as many
-  /// rows and columns, whatever the noise of its pixels.
+  /// The same for pixels that are four and two apart, which noise and interpolation affect less: near 4 if the image
+  /// would lose no detail if it had half as many rows and columns. 0 if a side has fewer than five pixels.
   double smoothness_at_half_size() const { return ratio(1); }
 
  private:

@@ -12,12 +12,13 @@ namespace {
 
 /// The scales that are tried besides 1; those of the second list only if none of the first is trusted enough.
 const std::vector<double> other_scales[] = {{0.5, 2, 0.25}, {4, 0.125}};
-constexpr double neighbour = 1.26;           // ratio of scales at which the same objects should be found
-constexpr int min_side = 80;                 // of the part of the image that is segmented, as the network sees it, px
-constexpr double diameters_a_side = 4.5;     // side of that part, in median diameters of the training objects
-constexpr double max_share = 0.04;           // area of that part over that of the image, unless min_side needs more
-constexpr double enlarged = 1.5;             // at larger scales, parts of a small image are tiny, and
-constexpr size_t min_whole = 3;              // those with fewer whole objects are looked at twice as large
+constexpr double neighbour = 1.26;          // ratio of scales at which the same objects should be found
+constexpr int min_side = 80;                // of the part of the image that is segmented, as the network sees it, px
+constexpr double diameters_a_side = 4.5;    // side of that part, in median diameters of the training objects
+constexpr double max_share = 0.04;          // area of that part over that of the image, unless min_side needs more
+constexpr int64_t small_image = 400 * 400;  // px; parts of such images are tiny at scales above `enlarged`
+constexpr double enlarged = 1.5;
+constexpr size_t min_whole = 3;              // such a part with fewer whole objects is looked at twice as large
 constexpr double spread = 0.7;               // standard deviation of the logarithm of diameters in fit()
 constexpr double min_trust = 0.25;           // scales with less trust are not chosen
 constexpr double enough_native_trust = 0.4;  // if scale 1 is trusted this much, no others are tried
@@ -89,10 +90,11 @@ class Search {
     const FoundScale native{1, fits(looks[0]) ? looks[0].median() : 0};
     Trust best;
     if (fits(looks[0])) {
-      best = trust(looks[0]);
+      best.value = trust(looks[0]).value;
       if (best.value >= enough_native_trust) return native;
       looks.clear();
     }
+    const double to_beat = std::max(best.value, min_trust);
     for (const std::vector<double>& scales : other_scales) {
       for (const double scale : scales)
         if (scale < 1 || !is_noise()) looks.push_back(look(scale));
@@ -104,7 +106,7 @@ class Search {
       }
       if (best.value >= enough_trust) break;
     }
-    if (best.value <= min_trust) return native;
+    if (best.value <= to_beat) return native;
     if (in_band(best.diameter)) return {1, best.diameter};
     return {scale_for(best.diameter), best.diameter};
   }
@@ -129,9 +131,10 @@ class Search {
   /// Whether a part of `in` cuts so many of its objects that a larger part is needed. In a large image, where that
   /// would take long, another scale will do.
   bool shows_too_little(const Look& l, const PixelRect& in) const {
-    if (!l.cuts()) return false;
-    if (l.scale > enlarged && side_ == min_side) return l.diameters.size() < min_whole;
-    return l.empty() && in.width < image_.width;
+    if (!l.cuts() || l.window.pixels() == in.pixels()) return false;
+    const int64_t pixels = int64_t(image_.height) * image_.width;
+    if (l.scale > enlarged && pixels <= small_image) return l.diameters.size() < min_whole;
+    return l.empty() && in.pixels() < pixels;
   }
   Look look(double scale, const PixelRect& in, int side) const {
     const PixelRect w = content_.fullest(std::max(1, int(std::lround(side / scale))), in);

@@ -390,11 +390,12 @@ Instances ObjectGuided::decode(const Exec& exec, Maps maps) const {
       options_->letterbox ? frame_of(*options_, height, width) : GuidedFrame::filled(frame_height, frame_width);
   PaintedMasks found = paint(decode_masks(boxes, regions, masks, frame, height, width, options_->decoding));
   Instances instances{std::move(found.labels), std::move(found.scores), std::move(found.planes)};
-  if (frame.height * shrunk_much < height || frame.width * shrunk_much < width)
-    instances.remarks.push_back(
-        fmt::format("it is shrunk from {} x {} to {} x {} pixels, so that small objects are lost; cut it into smaller "
-                    "images, or give --set resize=false",
-                    width, height, frame.width, frame.height));
+  const PixelRect& seen = frame.image;
+  if (options_->resize && (seen.height * shrunk_much < height || seen.width * shrunk_much < width))
+    instances.remarks.push_back(fmt::format(
+        "it is shrunk from {} x {} to {} x {} pixels, so that small objects are lost; cut it into smaller images, or "
+        "give --set {}resize=false",
+        width, height, seen.width, seen.height, options_->letterbox ? "letterbox=false --set " : ""));
   if (found.hidden > 0)
     instances.remarks.push_back("objects that lie entirely under others with higher scores are left out: " +
                                 std::to_string(found.hidden));

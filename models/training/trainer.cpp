@@ -272,10 +272,14 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
       break;
     }
   }
-  if (writes) progress.say(watch.at_end());
-  if (writes && at.best == 0)
+  if (!writes) return;
+  progress.say(watch.at_end());
+  const bool has_objects =
+      std::any_of(validation.begin(), validation.end(), [](const Example& e) { return e.labels.count() > 0; });
+  if (at.best == 0 && has_objects)
     progress.say(
-        "no object of the validation images was found at any validation: train longer, or try another --lr or --seed");
+        "no object of the validation images was matched at any validation: train longer, or try another --lr or "
+        "--seed");
 }
 
 }  // namespace basin

@@ -273,8 +273,9 @@ TEST_CASE("layers: warnings are about the objects as samples contain them") {
       all += line + '\n';
     return all;
   };
-  CHECK_MESSAGE(contains(warnings(flat), "1 of 2 objects (50.0 %) in several pieces; the smallest piece has 96 px, at x 24, y 2"),
-                warnings(flat));
+  CHECK_MESSAGE(
+      contains(warnings(flat), "1 of 2 objects (50.0 %) in several pieces; the smallest piece has 96 px, at x 24, y 2"),
+      warnings(flat));
   CHECK(!contains(warnings(whole), "pieces"));
   planes.objects[1].push_back({41 * 64 + 24, 41 * 64 + 26});
   whole[0] = example_of(planes, 2);

@@ -175,7 +175,8 @@ TEST_CASE("registry: unknown methods and settings are refused by name") {
     return refusal([&] { make_method(name, a); });
   };
   CHECK(contains(refusal_of("yolo", {}), "method yolo is unknown to this version of Basin; the methods are vf-h1"));
-  CHECK(contains(refusal_of("toy", {parse_assignment("eps=2")}), "--set eps: this method has no setting \"eps\"; its settings are "));
+  CHECK(
+      contains(refusal_of("toy", {parse_assignment("eps=2")}), "--set eps: this method has no setting \"eps\"; its "));
   CHECK(contains(refusal_of("toy", {parse_assignment("threshold=2")}), "--set threshold=2: expected 0.01 to 0.99"));
   CHECK(contains(refusal_of("toy", {parse_assignment("threshold=x")}), "--set threshold=x: expected 0.01 to 0.99"));
   CHECK(contains(refusal([] { parse_assignment("threshold"); }), "--set threshold: expected KEY=VALUE"));

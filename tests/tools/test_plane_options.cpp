@@ -321,3 +321,18 @@ TEST_CASE("planes: too many channels are refused with --channel only where the c
                 compared.err);
   CHECK_MESSAGE(!contains(compared.err, "1 of 2"), compared.err);
 }
+
+TEST_CASE("planes: values of --axes and --plane that no file could have are refused, also where no file needs them") {
+  const Folder folder;
+  write_labels(folder / "a_masks.png", squares(0));
+  for (const char* command : {"export a_masks.png --out o", "components a_masks.png --out c.png", "check-data ."}) {
+    CAPTURE(command);
+    for (const char* plane : {"abc", "Z=", "Z=1,", "Q=1"})
+      CHECK(contains(run_basin(folder, std::string(command) + " --plane " + plane).err,
+                     ": expected an index from 0 along each axis, such as Z=3,T=0"));
+    for (const char* axes : {",", "abc", "T=x"})
+      CHECK(contains(run_basin(folder, std::string(command) + " --axes " + axes).err,
+                     ": expected axes, such as ZYX or T=10,C=2"));
+  }
+  CHECK(run_basin(folder, "export a_masks.png --out o --plane z=0 --axes zyx").code == 0);
+}

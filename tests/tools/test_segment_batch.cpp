@@ -320,4 +320,12 @@ TEST_CASE("segment --skip-existing and merge: damaged results are named and made
   CHECK(run_basin(folder, words + "--shard 1/1 --skip-existing").code == 0);
   CHECK(run_basin(folder, "merge out").code == 0);
   CHECK(results_in(folder / "out") == whole);
+  // An archive of another program may have been corrected by hand.
+  std::string foreign = whole.at("b_rois.zip");
+  foreign[6] = 8;
+  write_bytes(folder / "out/b_rois.zip", foreign);
+  const Ran corrected = run_basin(folder, words + "--shard 1/1 --skip-existing");
+  CHECK(corrected.code == 1);
+  CHECK_MESSAGE(contains(corrected.err, "out/b_rois.zip: was written by another program"), corrected.err);
+  CHECK(read_bytes(folder / "out/b_rois.zip") == foreign);
 }

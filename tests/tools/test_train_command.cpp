@@ -307,7 +307,7 @@ TEST_CASE("train: a run that fails before it saves a model leaves nothing, so th
   const Ran failed = run_basin(folder, words + " --lr 1e30");
   REQUIRE(failed.code == 1);
   CHECK_MESSAGE(contains(failed.err, "step"), failed.err);
-  CHECK(!std::filesystem::exists(folder / "out"));
+  CHECK(std::filesystem::is_empty(folder / "out"));
   const Ran again = run_basin(folder, words);
   CHECK_MESSAGE(again.code == 0, again.err);
 }

@@ -82,9 +82,12 @@ void check_tta(bool tta, const Method& method) {
 void add_plane_options(Command& command, PlaneChoice& choice, Reads reads) {
   choice.offered = true;
   choice.offers_channels = reads == Reads::images;
-  command.add("--axes", choice.axes,
-              "axes of a stack that does not record them: ZYX, CYX; with sizes T=10,C=2 (slowest first)");
-  command.add("--plane", choice.plane, "plane of a stack, as an index from 0 along each axis: Z=3,T=0");
+  command
+      .add("--axes", choice.axes,
+           "axes of a stack that does not record them: ZYX, CYX; with sizes T=10,C=2 (slowest first)")
+      .matching("([TZCIYXS](=[0-9]+)?[ ,]*)+", "axes, such as ZYX or T=10,C=2");
+  command.add("--plane", choice.plane, "plane of a stack, as an index from 0 along each axis: Z=3,T=0")
+      .matching("([TZCI]=)?[0-9]+(,([TZCI]=)?[0-9]+)*", "an index from 0 along each axis, such as Z=3,T=0");
   command.add("--series", choice.series,
               "image of an OME-Zarr store or an OME-TIFF with several, such as a plate: its index from 0, its path in "
               "the store (B/3/0), or its name in the TIFF");

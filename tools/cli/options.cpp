@@ -13,6 +13,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <regex>
 #include <set>
 #include <sstream>
 
@@ -95,13 +96,6 @@ template <class T>
 std::string range_text(T low, T high) {
   constexpr double unlimited = 1e9;
   return double(high) >= unlimited ? fmt::format("{} or more", low) : fmt::format("{} to {}", low, high);
-}
-
-std::string joined(const std::vector<std::string>& words, const std::string& separator) {
-  std::string all;
-  for (const std::string& word : words)
-    all += (all.empty() ? "" : separator) + word;
-  return all;
 }
 
 /// What is wrong with the arguments. CLI11 says of an option that was given twice "--crop: At Most 1 required but
@@ -282,9 +276,9 @@ Option& Option::one_of(const std::vector<std::string>& values) {
   option_->check(CLI::Validator(
       [values](const std::string& text) {
         const bool known = std::find(values.begin(), values.end(), text) != values.end();
-        return known ? std::string() : text + ": expected one of " + joined(values, ", ");
+        return known ? std::string() : text + ": expected one of " + in_words(values);
       },
-      fmt::format("{{{}}}", joined(values, ","))));
+      ""));
   values_->choices[option_->get_name()] = values;
   return *this;
 }
@@ -303,6 +297,22 @@ Option& Option::within(int low, int high) {
 
 Option& Option::within(double low, double high) {
   option_->check(CLI::Range(low, high, range_text(low, high)));
+  return *this;
+}
+
+Option& Option::matching(const std::string& pattern, const std::string& expected) {
+  option_->check(CLI::Validator(
+      [pattern, expected](const std::string& text) {
+        const bool matches = std::regex_match(text, std::regex(pattern, std::regex::icase));
+        return matches ? std::string() : text + ": expected " + expected;
+      },
+      ""));
+  return *this;
+}
+
+Option& Option::above(double low, double high) {
+  const std::string range = fmt::format("above {}, up to {}", low, high);
+  option_->check(numeric([=](double v) { return v > low && v <= high; }, range, "expected a number " + range));
   return *this;
 }
 

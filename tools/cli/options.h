@@ -54,6 +54,10 @@ class Option {
   Option& one_of(std::initializer_list<int>);
   Option& within(int low, int high);
   Option& within(double low, double high);
+  /// Text must match the pattern, a regular expression; `expected` describes it in words.
+  Option& matching(const std::string& pattern, const std::string& expected);
+  /// Above `low`, up to `high`.
+  Option& above(double low, double high);
   Option& positive();
   Option& not_negative();
   /// Comma-separated values: `count` of them, or any number if 0.

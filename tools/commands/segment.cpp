@@ -230,7 +230,7 @@ void add_segment(Command& program) {
           "--stitch", o->stitch,
           "stacks: objects of neighbouring planes whose intersection over union is at least this get one number, along "
           "Z, or along T where there is no Z; default: the objects of each plane are numbered from 1")
-      .within(0., 1.);
+      .above(0, 1);
   add_precision_option(command, o->common);
   add_device_options(command, o->common);
   command.runs([o] { run(*o); });

@@ -69,10 +69,9 @@ void refuse_used(const TrainArguments& o) {
 /// Removes what a run has left that failed before it saved a model, so that the folder can be used again.
 void remove_if_useless(const RunFiles& files) {
   std::error_code none;
-  if (fs::exists(files.last(), none)) return;
+  if (fs::exists(files.last(), none) || fs::exists(files.best(), none)) return;
   for (const fs::path& file : {files.state(), files.metrics(), files.events(), files.folder / "run.json"})
     fs::remove(file, none);
-  fs::remove(files.folder, none);  // if it is empty
 }
 
 /// Throws if an assignment changes the shape of the network, and thereby of the weights that --finetune starts from.

@@ -23,8 +23,8 @@ else
 
 rois = out + File.separator + "image_rois.zip";
 if (!File.exists(rois))
-  exit("Basin did not segment the image. To see why, run this in a terminal:\n" + program + " segment \"" + image +
-       "\" --model " + model + " --out \"" + out + "\"\n" + output);
+  exit("Basin did not segment the image. To see why, run this in a terminal:\n\"" + program + "\" segment \"" + image +
+       "\" --model \"" + model + "\" --out \"" + out + "\"\n" + output);
 roiManager("reset");
 roiManager("open", rois);
 selectImage(title);

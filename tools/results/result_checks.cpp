@@ -51,7 +51,7 @@ bool may_be_large(const fs::path& file) { return is_zarr(file) || lower_extensio
 void check_zarr_group(const fs::path& store) {
   const fs::path group = store / ".zgroup";
   const Json json = parse_json(read_text(group));
-  if (json.is_discarded() || !json.is_object() || json.value("zarr_format", 0) != 2)
+  if (json.is_discarded() || !json.is_object() || !json.contains("zarr_format") || json["zarr_format"] != 2)
     refuse(group.string(), ": is damaged: it is not the description of a Zarr group");
 }
 
@@ -104,9 +104,7 @@ void check_pickle(const fs::path& file) {
 
 void read_back(const fs::path& file) {
   const std::string extension = lower_extension(file), name = file.filename().string();
-  if (extension == ".zip")
-    check_rois(file);
-  else if (extension == ".geojson" && parse_json(read_text(file)).is_discarded())
+  if (extension == ".geojson" && parse_json(read_text(file)).is_discarded())
     refuse(file.string(), ": is damaged: it is not JSON");
   else if (name.ends_with("_seg.npy"))
     check_pickle(file);
@@ -146,7 +144,9 @@ ResultFault fault_of_results(const fs::path& base, const Endings& all) {
     for (const std::vector<std::string>& endings : all) {
       const fs::path file = file_of(base, endings);
       const std::string name = file.filename().string();
-      if (name.ends_with(".csv"))
+      if (name.ends_with(".zip") && !check_rois(file))
+        fault.contradiction = file.string() + ": was written by another program, so that it may have been edited";
+      else if (name.ends_with(".csv"))
         tables.push_back(file);
       else if (endings[0].starts_with("_masks.") || endings[0] == instances_suffix)
         counted_files.emplace_back(file, count_objects(file));

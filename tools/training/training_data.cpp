@@ -70,6 +70,7 @@ CheckOptions check_options(const Method& method, int crop, double scale) {
   check.scale = scale, check.multiple = spec.multiple;
   check.crop = method.sees_whole_images() ? 0 : crop;
   check.resized_to = method.sees_whole_images() ? crop : 0;
+  check.needs_objects = spec.sampling == Sampling::object_crop;
   check.limits = method.object_limits();
   return check;
 }
