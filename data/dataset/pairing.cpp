@@ -85,12 +85,15 @@ void insert(ByStem& files, const std::string& stem, const fs::path& file, Pairin
                       "has the same stem as " + at->second.filename().string(), "remove one of them"});
 }
 
-/// The same for labels, but a store STEM_masks.ome.zarr beside labels in another format is passed over.
+/// The same for labels, but STEM_masks.ome.zarr and STEM_masks.ome.tif beside labels in another format are passed over.
 void insert_labels(ByStem& files, const fs::path& file, PairingFaults& faults) {
-  const auto is_copy = [](const fs::path& path) { return ends_with(path.filename().string(), "_masks.ome.zarr"); };
+  const auto is_copy = [](const fs::path& path) {
+    const std::string name = path.filename().string();
+    return ends_with(name, "_masks.ome.zarr") || ends_with(name, "_masks.ome.tif");
+  };
   const auto at = files.find(labels_stem(file));
-  if (at != files.end() && is_copy(file) && !is_copy(at->second)) return;
-  if (at != files.end() && is_copy(at->second) && !is_copy(file)) files.erase(at);
+  if (at != files.end() && is_copy(file)) return;
+  if (at != files.end() && is_copy(at->second)) files.erase(at);
   insert(files, labels_stem(file), file, faults);
 }
 

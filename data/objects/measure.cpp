@@ -136,6 +136,49 @@ struct Border {
   }
 };
 
+/// Where the border of an object lies, and whether a field points inwards there.
+class BorderFlow {
+ public:
+  BorderFlow(const Labels& labels, const ImagePart& part, std::span<const float> field)
+      : labels_(labels), part_(part), field_(field) {}
+
+  double mean(int32_t id, std::span<const Run> runs) const {
+    const size_t width = size_t(labels_.width), plane = labels_.ids.size();
+    double sum = 0;
+    int64_t pixels = 0;
+    for (const Run& run : runs)
+      for (int x = run.x0; x < run.x1; ++x) {
+        const auto [inward_y, inward_x] = normal(id, run.y, x);
+        if (inward_y == 0 && inward_x == 0) continue;
+        const size_t i = size_t(run.y) * width + size_t(x);
+        sum += (double(field_[i]) * inward_x + double(field_[plane + i]) * inward_y) / std::hypot(inward_y, inward_x);
+        ++pixels;
+      }
+    return pixels > 0 ? sum / double(pixels) : 0;
+  }
+
+ private:
+  static constexpr int reach = 2;  // px
+
+  /// A vector away from the pixels of others around a pixel of the object; 0 if there are none, or on all sides alike.
+  std::pair<int, int> normal(int32_t id, int y, int x) const {
+    int inward_y = 0, inward_x = 0;
+    for (int dy = -reach; dy <= reach; ++dy)
+      for (int dx = -reach; dx <= reach; ++dx)
+        if (dy * dy + dx * dx <= reach * reach && is_other(id, y + dy, x + dx)) inward_y -= dy, inward_x -= dx;
+    return {inward_y, inward_x};
+  }
+  bool is_other(int32_t id, int y, int x) const {
+    if (y >= 0 && x >= 0 && y < labels_.height && x < labels_.width) return labels_(y, x) != id;
+    y += part_.y, x += part_.x;
+    return y >= 0 && x >= 0 && y < part_.height && x < part_.width;
+  }
+
+  const Labels& labels_;
+  const ImagePart& part_;
+  std::span<const float> field_;
+};
+
 /// Area, bounding box, centroid in the bounding box, and the axes of the ellipse with the same moments.
 ObjectShape shape_of(std::span<const Run> runs) {
   ObjectShape s{.y0 = INT_MAX, .x0 = INT_MAX, .y1 = 0, .x1 = 0};
@@ -205,12 +248,13 @@ ObjectValues values_in(std::span<const Run> runs, int width, const F& f) {
 
 }  // namespace
 
-Measurements measure(const Labels& labels, const Image* image, std::span<const float> foreground,
-                     const ImagePart& part) {
+Measurements measure(const Labels& labels, const PixelValues& known, const ImagePart& part) {
+  const auto& [image, foreground, field] = known;
   const ImagePart of = part.height > 0 ? part : ImagePart{0, 0, labels.height, labels.width};
   BASIN_CHECK(!image || (image->height == labels.height && image->width == labels.width), "image ", image->width, " x ",
               image->height, ", labels ", labels.width, " x ", labels.height);
   BASIN_CHECK(foreground.empty() || foreground.size() == labels.ids.size(), foreground.size(), " probabilities");
+  BASIN_CHECK(field.empty() || field.size() == 2 * labels.ids.size(), field.size(), " components of a field");
   const Runs runs = runs_of(labels);
   const size_t count = size_t(labels.count), channels = image ? size_t(image->channels) : 0;
   Measurements m;
@@ -218,6 +262,7 @@ Measurements measure(const Labels& labels, const Image* image, std::span<const f
   m.channels = int(channels);
   m.values.resize(count * channels);
   if (!foreground.empty()) m.foreground.resize(count);
+  if (!field.empty()) m.border_flow.resize(count);
 #pragma omp parallel
   {
     Hull hull;
@@ -238,9 +283,15 @@ Measurements measure(const Labels& labels, const Image* image, std::span<const f
         });
       if (!foreground.empty())
         m.foreground[k] = values_in(own, labels.width, [&](size_t i) { return foreground[i]; }).mean;
+      if (!field.empty()) m.border_flow[k] = BorderFlow(labels, of, field).mean(int32_t(k) + 1, own);
     }
   }
   return m;
+}
+
+std::vector<float> scores_of(const Measurements& m) {
+  const std::vector<double>& known = m.border_flow.empty() ? m.foreground : m.border_flow;
+  return {known.begin(), known.end()};
 }
 
 ObjectTable table_of(const Measurements& m, const std::vector<float>& scores, double pixel_size, int64_t first) {
@@ -262,6 +313,7 @@ ObjectTable table_of(const Measurements& m, const std::vector<float>& scores, do
       add("intensity_max" + which, v.max), add("intensity_std" + which, v.std);
     }
     if (!m.foreground.empty()) add("foreground_mean", k < m.foreground.size() ? m.foreground[k] : 0);
+    if (!m.border_flow.empty()) add("border_flow", k < m.border_flow.size() ? m.border_flow[k] : 0);
     if (!scores.empty()) add("score", k < scores.size() ? double(scores[k]) : 0);
     if (pixel_size <= 0) return;
     add("centroid_y_um", s.centroid_y * pixel_size), add("centroid_x_um", s.centroid_x * pixel_size);

@@ -33,6 +33,14 @@ struct Measurements {
   int channels = 0;                  // of the image; 0 without one
   std::vector<ObjectValues> values;  // [objects][channels]
   std::vector<double> foreground;    // mean foreground probability; empty if there is none
+  std::vector<double> border_flow;   // about 1 where the field confirms the border; empty if there is no field
+};
+
+/// What is known of each pixel of labelled objects. All have the size of the labels.
+struct PixelValues {
+  const Image* image = nullptr;            // null: unknown
+  std::span<const float> foreground = {};  // probability, row by row; empty: unknown
+  std::span<const float> field = {};       // [2, height, width], x and y, unit vectors at borders; empty: unknown
 };
 
 /// The position of labels of a part of an image of height x width pixels: their first pixel is (y, x). A height of 0:
@@ -41,16 +49,21 @@ struct ImagePart {
   int y = 0, x = 0, height = 0, width = 0;
 };
 
-/// Measures all objects. `image`, if not null, and `foreground`, if not empty, have the labels' size. One pass over the
-/// labels collects the rows of pixels of each object, and one thread then measures the object, so that results do not
-/// depend on the number of threads. Objects that are completely inside a part of an image have the same bits there as
-/// in the whole image.
+/// Measures all objects. One pass over the labels collects the rows of pixels of each object, and one thread then
+/// measures the object, so that results do not depend on the number of threads. Objects that are completely inside a
+/// part of an image have the same bits there as in the whole image.
 ///
 /// Perimeter (Benkrid and Crookes 2000, as in regionprops): border pixels are those with one of 4 neighbours outside
 /// the object; each counts 1, sqrt 2 or (1 + sqrt 2) / 2, according to how many of its neighbours are border pixels.
 /// Convex hull: of the middles of the pixels' sides; pixels count whose centres lie in it or on its border.
-Measurements measure(const Labels&, const Image* image = nullptr, std::span<const float> foreground = {},
-                     const ImagePart& = {});
+/// Border flow: the mean component of the field along the inward normal, over the object's pixels that have a pixel of
+/// another object or of the background at a distance of at most 2. The normal points from the mean of these pixels
+/// inwards; pixels outside the image are not counted. 0 for an object without a border in the image.
+Measurements measure(const Labels&, const PixelValues& = {}, const ImagePart& = {});
+
+/// A score of each object, by which `evaluate` ranks objects: the border flow, or without a field the mean foreground
+/// probability. Empty if neither is known.
+std::vector<float> scores_of(const Measurements&);
 
 /// One row of numbers for each object, with the names of the columns.
 struct ObjectTable {

@@ -29,6 +29,23 @@ std::string imagej_description(const StackPlanes& planes, double highest) {
   return text + fmt::format("loop=false\nmin=0.0\nmax={:.1f}\n", highest);
 }
 
+std::string ome_description(const StackPlanes& planes, int height, int width, bool wide) {
+  std::string sizes;
+  if (planes.stack.pixel_size && *planes.stack.pixel_size > 0)
+    sizes = fmt::format(" PhysicalSizeX=\"{0:.10g}\" PhysicalSizeY=\"{0:.10g}\"", *planes.stack.pixel_size);
+  if (planes.stack.spacing && *planes.stack.spacing > 0 && planes.slices > 1)
+    sizes += fmt::format(" PhysicalSizeZ=\"{:.10g}\"", *planes.stack.spacing);
+  return fmt::format(
+      "<?xml version=\"1.0\" encoding=\"UTF-8\"?><OME xmlns=\"http://www.openmicroscopy.org/Schemas/OME/2016-06\" "
+      "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" "
+      "xsi:schemaLocation=\"http://www.openmicroscopy.org/Schemas/OME/2016-06 "
+      "http://www.openmicroscopy.org/Schemas/OME/2016-06/ome.xsd\"><Image ID=\"Image:0\"><Pixels ID=\"Pixels:0\" "
+      "DimensionOrder=\"XYZCT\" Type=\"{}\" SizeX=\"{}\" SizeY=\"{}\" SizeZ=\"{}\" SizeC=\"1\" SizeT=\"{}\"{}>"
+      "<Channel ID=\"Channel:0:0\" Name=\"labels\" SamplesPerPixel=\"1\"/><TiffData IFD=\"0\" PlaneCount=\"{}\"/>"
+      "</Pixels></Image></OME>",
+      wide ? "uint32" : "uint16", width, height, planes.slices, planes.frames, sizes, planes.count());
+}
+
 struct PictureStack::Writer {
   Writer(const std::filesystem::path& p, const StackPlanes& all) : path(p), planes(all) {}
 
@@ -103,12 +120,14 @@ void LabelStack::add(const Labels& labels, const std::vector<int32_t>& numbers) 
     });
 }
 
-void LabelStack::write(const std::filesystem::path& path) const {
+void LabelStack::write(const std::filesystem::path& path, TiffForm form) const {
   const bool wide = highest_ > max_in_16_bits;
   // Deflate stores a run in a few bytes, and needs a few more for every 258 bytes of equal ones.
   int64_t bytes = 0;
   for (const std::vector<Run>& runs : runs_)
     bytes += 12 * int64_t(runs.size()) + int64_t(height_) * width_ * (wide ? 4 : 2) / 32;
+  const std::string description =
+      form == TiffForm::ome ? ome_description(planes_, height_, width_, wide) : imagej_description(planes_, highest_);
   raster::TiffWriter tiff(path, bytes > classic_limit);
   std::vector<uint32_t> row(static_cast<size_t>(width_));
   std::vector<uint16_t> narrow(static_cast<size_t>(width_));
@@ -121,8 +140,8 @@ void LabelStack::write(const std::filesystem::path& path) const {
       std::copy(row.begin(), row.end(), narrow.begin());
       return narrow.data();
     };
-    tiff.add({.height = height_, .width = width_, .channels = 1, .bits = wide ? 32 : 16, .row = next_row},
-             imagej_description(planes_, highest_), pixels_per_um(planes_));
+    tiff.add({.height = height_, .width = width_, .channels = 1, .bits = wide ? 32 : 16, .row = next_row}, description,
+             pixels_per_um(planes_));
   }
   tiff.commit();
 }

@@ -20,6 +20,13 @@ namespace basin {
 /// known, and the highest value, so that labels are not displayed as black. Its first line is ImageJ=....
 std::string imagej_description(const StackPlanes&, double highest);
 
+/// The description of an OME-TIFF (OME-XML of the schema 2016-06) with one channel, 16-bit or if `wide` 32-bit: axes T
+/// and Z, and the pixel size and the spacing along Z as far as they are known.
+std::string ome_description(const StackPlanes&, int height, int width, bool wide);
+
+/// How a TIFF describes its axes and its pixel size.
+enum class TiffForm { imagej, ome };
+
 /// Writes 8-bit grey or RGB pictures of the planes of a stack as one TIFF. Appears under its name with commit().
 class PictureStack {
  public:
@@ -60,7 +67,7 @@ class LabelStack {
   int32_t highest() const { return highest_; }
   /// Writes all planes as one TIFF, 16-bit or, if a number is above 65,535, 32-bit; BigTIFF where 4 GB could be too
   /// little. Written under a temporary name and renamed.
-  void write(const std::filesystem::path&) const;
+  void write(const std::filesystem::path&, TiffForm = TiffForm::imagej) const;
   /// Writes all planes as a label image of OME-Zarr 0.4, 16-bit or 32-bit like write(), with axes T and Z as far as
   /// they are longer than 1, the pixel size, and lower resolutions of every second pixel down to sides of 1024 pixels.
   /// Written under a temporary name and renamed.

@@ -1,5 +1,6 @@
 #include "models/training/recorder.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 
@@ -11,21 +12,26 @@
 namespace basin {
 namespace {
 
-ValidationScores validate(const Exec& exec, const Method& method, const std::vector<Example>& examples,
-                          const TrainOptions& options, int64_t step) {
-  const auto segment = [&](const Predictor& predictor, const Source& source) {
+/// Runs f, which uses the network on an image, and names the image and the step if the maps are unusable.
+template <class F>
+auto use_network(const std::string& image, int64_t step, F f) {
+  return with_name(image, [&] {
     try {
-      return segment_source(exec, method, predictor, source, options.segment).instances.labels;
+      return f();
     } catch (const UnusableMaps& e) {
       refuse("training diverged: after step ", step, ' ', e.what(), "; try a lower --lr");
     }
-  };
+  });
+}
+
+ValidationScores validate(const Exec& exec, const Method& method, const std::vector<Example>& examples,
+                          const TrainOptions& options, int64_t step) {
   const std::unique_ptr<Predictor> predictor = method.predictor(exec);
   std::vector<ImageScore> scores;
   for (const Example& e : examples)
-    with_name(e.stem, [&] {
+    use_network(e.stem, step, [&] {
       const Truth truth = truth_of(e);
-      const Objects found = segment(*predictor, e.source);
+      const Objects found = segment_source(exec, method, *predictor, e.source, options.segment).instances.labels;
       scores.push_back(score(truth, found));
       if (options.scored) options.scored(e, std::get<Labels>(counted_objects(truth, found).objects), scores.back());
     });
@@ -54,7 +60,7 @@ class Averaged {
 bool writes_files(const TrainOptions& o) { return !o.step.ranks || o.step.ranks->rank() == 0; }
 
 Recorder::Recorder(const Exec& exec, Method& method, Stepper& stepper, const TrainOptions& options,
-                   const RunFiles& files, const Json& settings, Json info, Checkpoint& at)
+                   const RunFiles& files, const Json& settings, Json info, const Example& sample, Checkpoint& at)
     : exec_(exec),
       method_(method),
       stepper_(stepper),
@@ -62,6 +68,7 @@ Recorder::Recorder(const Exec& exec, Method& method, Stepper& stepper, const Tra
       files_(files),
       settings_(settings),
       info_(std::move(info)),
+      sample_(sample),
       at_(at),
       writes_(writes_files(options)) {
   if (writes_) metrics_.emplace(files.metrics(), at.step);
@@ -83,6 +90,8 @@ bool Recorder::save(MetricsRow row, const std::vector<Example>& validation, bool
                  static_cast<long long>(at_.step), s->ap50, s->ap75, s->ap90, s->ap);
     info["validation"] = to_json(*s);
     if (s->ap > at_.best) save_model(files_.best(), exec_, method_, info);
+  } else if (writes_) {
+    check_on_sample();
   }
   if (scored) {
     if (options_.step.ranks) s = value_of_first(*options_.step.ranks, s.value_or(ValidationScores()));
@@ -95,6 +104,19 @@ bool Recorder::save(MetricsRow row, const std::vector<Example>& validation, bool
   add_score("val_AP90", &ValidationScores::ap90), add_score("val_AP50_95", &ValidationScores::ap);
   if (writes_) write(row, info);
   return scored;
+}
+
+void Recorder::check_on_sample() {
+  constexpr int largest = 256;  // px
+  const Averaged averaged(method_.params(), stepper_);
+  const Source& source = sample_.source;
+  const std::unique_ptr<Predictor> predictor = method_.predictor(exec_);
+  use_network(sample_.stem, at_.step, [&] {
+    const Tensor part =
+        part_of(exec_, source, 0, 0, std::min(source.height(), largest), std::min(source.width(), largest));
+    check_maps(exec_, predictor->predict(exec_, part, options_.segment.tiling));
+  });
+  release_memory();
 }
 
 void Recorder::write(const MetricsRow& row, const Json& info) {

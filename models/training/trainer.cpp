@@ -235,7 +235,8 @@ void train(const Exec& exec, Method& method, const std::vector<Example>& origina
   const int accumulate = o.step.accumulate, parts = accumulate / (o.step.ranks ? o.step.ranks->count() : 1);
   Loader loader(examples, loader_options(exec, method, o), target_maker(method), at.step * parts);
   Feed feed(exec, loader);
-  Recorder recorder(exec, method, stepper, o, files, chosen, description_of(originals, examples, o, chosen), at);
+  Recorder recorder(exec, method, stepper, o, files, chosen, description_of(originals, examples, o, chosen),
+                    examples.front(), at);
   Progress progress(at.step, o.steps);
   std::deque<StepImages> recent;
   LossSums losses;

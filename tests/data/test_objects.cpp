@@ -60,7 +60,7 @@ TEST_CASE("objects: measurements of a rectangle by hand, also with large and nea
       labels.ids[size_t(8 * y + x)] = 1;
       image.as<float>()[8 * y + x] = float(1e6 + (x % 2));
     }
-  const Measurements m = measure(labels, &image);
+  const Measurements m = measure(labels, {.image = &image});
   const ObjectShape& s = m.shapes.at(0);
   CHECK(s.area == 15);
   CHECK(s.centroid_y == 2);
@@ -93,6 +93,49 @@ TEST_CASE("objects: diagonal border pixels, as of a plus sign, add sqrt 2 each t
   CHECK(single.shapes.at(0).perimeter == 0);
   CHECK(single.shapes[0].solidity == 1);
   CHECK(single.shapes[0].major_axis == 0);
+}
+
+TEST_CASE("objects: the border flow is the mean inward component of the field near the border") {
+  constexpr int height = 4, width = 10;
+  Labels labels{height, width, 1, std::vector<int32_t>(height * width)};
+  for (int y = 0; y < height; ++y)
+    for (int x = 0; x < 5; ++x)
+      labels.ids[size_t(y * width + x)] = 1;
+  std::vector<float> left(2 * labels.ids.size()), nowhere(left.size()), right(left.size());
+  std::fill_n(left.begin(), labels.ids.size(), -1.f), std::fill_n(right.begin(), labels.ids.size(), 1.f);
+  const auto flow = [](const Labels& l, const std::vector<float>& field) {
+    const Measurements m = measure(l, {nullptr, {}, field});
+    return m.border_flow.at(0);
+  };
+  // Columns 3 and 4 are near the border. In the corners of column 4, the normal is tilted: (-1, -4) and (1, -4).
+  const double expected = (6 + 2 * 4 / std::sqrt(17.0)) / 8;
+  CHECK(flow(labels, left) == Approx(expected));
+  CHECK(flow(labels, right) == Approx(-expected));
+  CHECK(flow(labels, nowhere) == 0);
+  std::vector<float> half = left;
+  for (float& v : half)
+    v /= 2;
+  CHECK(flow(labels, half) == Approx(expected / 2));
+  std::vector<float> down(left.size());  // along the border
+  std::fill(down.begin() + height * width, down.end(), 1.f);
+  CHECK(flow(labels, down) == Approx(0));
+  CHECK(flow(labels_of(2, 3, {1, 1, 1, 1, 1, 1}), std::vector<float>(12, 1.f)) == 0);  // no border in the image
+  // Another object is as much outside as the background.
+  Labels two = labels;
+  two.count = 2;
+  for (int32_t& id : two.ids)
+    id = id == 0 ? 2 : id;
+  CHECK(measure(two, {nullptr, {}, left}).border_flow.at(0) == Approx(expected));
+  CHECK(measure(two, {nullptr, {}, left}).border_flow.at(1) == Approx(-expected));
+}
+
+TEST_CASE("objects: scores are the border flow, or without a field the mean foreground probability") {
+  const Labels labels = labels_of(1, 4, {1, 0, 2, 2});
+  const std::vector<float> foreground{0.25f, 0, 0.5f, 1}, field{-1.5f, 0, -0.5f, 0.5f, 0, 0, 0, 0};
+  CHECK(scores_of(measure(labels)).empty());
+  CHECK(scores_of(measure(labels, {nullptr, foreground})) == std::vector{0.25f, 0.75f});
+  CHECK(scores_of(measure(labels, {nullptr, foreground, field})) == std::vector{1.5f, 0.f});
+  CHECK(measure(labels, {nullptr, foreground, field}).border_flow == std::vector{1.5, 0.0});
 }
 
 TEST_CASE("objects: a Cellpose file is a pickled array of one object") {
@@ -187,7 +230,8 @@ TEST_CASE("objects: measured and written part by part they give the bytes of the
         for (int column = x; column < x + 23; ++column)
           if (const size_t i = size_t(row * width + column); values[i] > 0.3f) labels.ids[i] = labels.count;
     }
-  const ObjectTable table = table_of(measure(labels, &image, values), {}, 0.3);
+  const std::vector<float> field = uniform<float>(2 * labels.ids.size(), -1, 1, 4);
+  const ObjectTable table = table_of(measure(labels, {&image, values, field}), {}, 0.3);
   write_objects_csv(folder / "whole.csv", table);
   write_geojson(folder / "whole.geojson", outlines_of(labels), table);
   write_rois(folder / "whole.zip", outlines_of(labels));
@@ -201,16 +245,18 @@ TEST_CASE("objects: measured and written part by part they give the bytes of the
               h = std::min(height, top + 20 + margin) - y, w = std::min(width, left + 23 + margin) - x;
     Labels part{h, w, 1, {}};
     Image pixels{h, w, 1, PixelType::f32, std::vector<std::byte>(size_t(h) * size_t(w) * sizeof(float))};
-    std::vector<float> foreground;
+    std::vector<float> foreground, vectors(size_t(2 * h) * size_t(w));
     for (int row = 0; row < h; ++row)
       for (int column = 0; column < w; ++column) {
         const size_t i = size_t((y + row) * width + x + column);
         part.ids.push_back(labels.ids[i] == int32_t(k) + 1);
         pixels.as<float>()[foreground.size()] = values[i];
+        for (size_t c = 0; c < 2; ++c)
+          vectors[c * size_t(h) * size_t(w) + foreground.size()] = field[c * labels.ids.size() + i];
         foreground.push_back(values[i]);
       }
     const ObjectTable rows =
-        table_of(measure(part, &pixels, foreground, {y, x, height, width}), {}, 0.3, int64_t(k) + 1);
+        table_of(measure(part, {&pixels, foreground, vectors}, {y, x, height, width}), {}, 0.3, int64_t(k) + 1);
     CHECK(std::equal(rows.numbers.begin(), rows.numbers.end(), table.row(k).begin()));  // not only as printed
     csv.add(rows);
     geojson.add(outlines_of(part, {x, y}), rows);

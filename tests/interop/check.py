@@ -79,13 +79,14 @@ def check_stacks(numpy, tifffile, roifile, folder, plane):
         details = {"axes": axes, "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25} if "ome" in form else {"axes": axes, "unit": "um"}
         tifffile.imwrite(folder / f"{stem}.tif", images, metadata=details, resolution=(4, 4), photometric="minisblack", **form)
         subprocess.run([BASIN, "segment", folder / f"{stem}.tif", "--model", "nuclei-fluo", "--scale", "1", "--device", "cpu",
-                        "--save", "labels,rois,csv", "--out", folder / "stacks"], check=True, stdout=subprocess.DEVNULL)
+                        "--save", "labels,ome,rois,csv", "--out", folder / "stacks"], check=True, stdout=subprocess.DEVNULL)
         with tifffile.TiffFile(folder / f"stacks/{stem}_masks.tif") as tiff:
             series, tags = tiff.series[0], tiff.pages[0].tags
             masks = series.asarray()
             check(f"stack {axes}: axes and size of the labels", (series.axes, series.shape) == (axes, images.shape))
             width = tags["XResolution"].value
             check(f"stack {axes}: pixel size", width[0] / width[1] == 4 and tiff.imagej_metadata["unit"] == "micron")
+        check_ome(numpy, tifffile, folder / f"stacks/{stem}_masks.ome.tif", axes, masks)
         found = [(p, l) for p, labels in enumerate(masks.reshape(-1, *plane.shape)) for l in numpy.unique(labels) if l > 0]
         rows = numpy.genfromtxt(folder / f"stacks/{stem}_objects.csv", delimiter=",", names=True)
         check(f"stack {axes}: a line for each object of each plane", found == list(zip(rows["plane"], rows["label"])))
@@ -93,6 +94,28 @@ def check_stacks(numpy, tifffile, roifile, folder, plane):
             rois = roifile.roiread(folder / f"stacks/{stem}_rois.zip")
             where = [(r.t_position - 1) * shape[1] + r.z_position - 1 if len(shape) > 1 else r.position - 1 for r in rois]
             check(f"stack {axes}: positions of the ROIs", where == [p for p, _ in found])
+
+
+def check_ome(numpy, tifffile, path, axes, labels):
+    """Labels as OME-TIFF: tifffile and ome-types find their axes, sizes, values and pixel size."""
+    with tifffile.TiffFile(path) as tiff:
+        series, xml = tiff.series[0], tiff.ome_metadata
+        check(f"ome {axes}: axes and values", tiff.is_ome and series.axes == axes and (series.asarray() == labels).all())
+    types = module("ome_types")
+    if types is None:
+        return
+    pixels = types.from_tiff(path).images[0].pixels
+    sizes = {"T": pixels.size_t, "Z": pixels.size_z, "C": pixels.size_c, "Y": pixels.size_y, "X": pixels.size_x}
+    check(f"ome {axes}: ome-types reads the sizes", sizes == {"T": 1, "Z": 1, "C": 1} | dict(zip(axes, labels.shape)), str(sizes))
+    check(f"ome {axes}: ome-types reads the type and the pixel size",
+          pixels.type.value == str(labels.dtype) and (pixels.physical_size_x, pixels.physical_size_y) == (0.25, 0.25) and
+          pixels.physical_size_x_unit.value == "\u00b5m")
+    try:
+        types.validate_xml(xml)
+        fault = ""
+    except Exception as error:  # of lxml or xmlschema, whichever is installed
+        fault = str(error)
+    check(f"ome {axes}: the description follows the schema", not fault, fault)
 
 
 def ome(axes, version, unit="micrometer"):

@@ -67,12 +67,14 @@ TEST_CASE("training: a NaN loss stops the run, reports step and images, and save
 
   // Previously saved files are unchanged.
   const Folder later;
-  o = few_steps(2);
-  o.rate.rate = 1e30, o.save_every = 1;
-  CHECK(contains(refusal([&] { run(later.path(), o, false); }), "NaN or infinite at step 1"));
+  o = few_steps(3);
+  o.rate.schedule = Schedule::step, o.rate.factor = 1e34, o.rate.every = 1;  // from the second step on
+  o.save_every = 1;
+  CHECK(contains(refusal([&] { run(later.path(), o, false); }), "training diverged: after step 2 the network's map"));
+  CHECK(load_model(later / "last.safetensors", {}).info["step"] == 1);
   const std::string saved = read_bytes(later / "last.safetensors"),
                     state = read_bytes(later / "last.state.safetensors");
-  CHECK(contains(refusal([&] { run(later.path(), o, true); }), "NaN or infinite at step 1"));
+  CHECK(contains(refusal([&] { run(later.path(), o, true); }), "training diverged: after step 2 the network's map"));
   CHECK(read_bytes(later / "last.safetensors") == saved);
   CHECK(read_bytes(later / "last.state.safetensors") == state);
 }
@@ -146,4 +148,13 @@ TEST_CASE("training: a network whose maps cannot be decoded stops the run with t
   const std::string why = refusal([&] { run(folder.path(), o, false); });
   CHECK_MESSAGE(contains(why, "image0: training diverged: after step 1 the network's map "), why);
   CHECK(contains(why, "try a lower --lr"));
+  CHECK(!std::filesystem::exists(folder / "last.safetensors"));
+  for (const Exec& exec : execs()) {  // without validation images
+    const Folder unscored;
+    VectorFields method(small_options());
+    method.params().allocate(exec);
+    const std::vector<Example> examples = synthetic(2, 64);
+    CHECK(refusal([&] { train(exec, method, examples, {}, o, {unscored.path()}, false); }) == why);
+    CHECK(!std::filesystem::exists(unscored / "last.safetensors"));
+  }
 }

@@ -20,9 +20,9 @@ TEST_CASE("export: writes files from labels, records filters in run.json, and re
     CHECK(bad.code == 1);
     CHECK_MESSAGE(contains(bad.err, why), bad.err);
   };
-  refused("--save overlay", "--save overlay: without --image, labels can be saved as labels, zarr, rois");
+  refused("--save overlay", "--save overlay: without --image, labels can be saved as labels, zarr, ome, rois");
   refused("--min-size 5 --max-size 4", "--max-size 4: expected at least --min-size 5");
-  refused("--save npy", "--save npy: without --image, labels can be saved as labels, zarr, rois");
+  refused("--save npy", "--save npy: without --image, labels can be saved as labels, zarr, ome, rois");
   CHECK(run_basin(folder, "export a_masks.png --out . --save labels").code == 1);
 }
 

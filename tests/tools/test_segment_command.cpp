@@ -105,7 +105,8 @@ TEST_CASE("segment: scores are written beside the labels if the method gives the
   CHECK_MESSAGE(contains(contradiction.err, "a_scores.csv: has 1 row, but a_instances.tif has"), contradiction.err);
   const Ran other = run_basin(folder, "segment a.png --model vf.safetensors --out whole --device cpu --save labels");
   CHECK(other.code == 0);
-  CHECK_MESSAGE(contains(other.err, "whole/a_instances.tif and 1 more: removed, as results of an earlier run"), other.err);
+  CHECK_MESSAGE(contains(other.err, "whole/a_instances.tif and 1 more: removed, as results of an earlier run"),
+                other.err);
   CHECK(!fs::exists(folder / "whole/a_instances.tif"));
   // Masks that Basin did not write are not overwritten.
   fs::create_directories(folder / "true");
@@ -124,7 +125,7 @@ TEST_CASE("segment: scores are written beside the labels if the method gives the
   CHECK(!fs::exists(folder / "out/a_scores.csv"));
 }
 
-TEST_CASE("segment: --save scores of a method without scores of its own are mean foreground probabilities") {
+TEST_CASE("segment: --save scores of vector fields are the border flow in the table of objects") {
   const Folder folder;
   put_model(folder / "m.safetensors");
   put_image(folder / "a.png");
@@ -143,7 +144,7 @@ TEST_CASE("segment: --save scores of a method without scores of its own are mean
     return all;
   };
   const std::vector<std::string> names = fields(object);
-  const auto column = size_t(std::find(names.begin(), names.end(), "foreground_mean") - names.begin());
+  const auto column = size_t(std::find(names.begin(), names.end(), "border_flow") - names.begin());
   REQUIRE(column < names.size());
   int rows = 0;
   for (; std::getline(scores, score); ++rows) {

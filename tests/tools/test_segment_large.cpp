@@ -48,12 +48,12 @@ TEST_CASE("segment: an image that needs more than --max-memory is segmented in b
   const Folder folder;
   put_bacteria(folder / "x.tif");
   const std::string filters = " --min-size 60 --exclude-edges ";
-  const Ran whole = run_basin(folder, "segment x.tif --out whole --save labels,zarr" + blocks + filters);
+  const Ran whole = run_basin(folder, "segment x.tif --out whole --save labels,zarr,ome" + blocks + filters);
   REQUIRE_MESSAGE(whole.code == 0, whole.err);
   CHECK(!contains(whole.err, "blocks"));
   write_bytes(folder / "parts/x_overlay.tif", "of a stack with the same name");
-  const Ran parts =
-      run_basin(folder, "segment x.tif --out parts --save labels,zarr,overlay --max-memory 135M" + blocks + filters);
+  const Ran parts = run_basin(
+      folder, "segment x.tif --out parts --save labels,zarr,ome,overlay --max-memory 135M" + blocks + filters);
   REQUIRE_MESSAGE(parts.code == 0, parts.err);
   CHECK_MESSAGE(contains(parts.err, "768 x 512 pixels would need 171 MB of memory in one piece, but may use 135 MB"),
                 parts.err);
@@ -66,7 +66,8 @@ TEST_CASE("segment: an image that needs more than --max-memory is segmented in b
   CHECK(a.count > 20);
   CHECK(b.count == a.count);
   CHECK(b.ids == a.ids);
-  CHECK(read_labels(folder / "parts/x_masks.ome.zarr").ids == a.ids);
+  for (const char* name : {"parts/x_masks.ome.zarr", "parts/x_masks.ome.tif", "whole/x_masks.ome.tif"})
+    CHECK(read_labels(folder / name).ids == a.ids);
   for (const std::string file : {".zattrs", "0/.zarray", "0/0/0"})
     CHECK(read_bytes((folder / "parts/x_masks.ome.zarr") / file) ==
           read_bytes((folder / "whole/x_masks.ome.zarr") / file));

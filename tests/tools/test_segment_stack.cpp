@@ -120,7 +120,7 @@ TEST_CASE("segment: channels of a stack are used as channels, and ambiguous axes
   refused(
       "c.ome.tif --channel 1 --save npy",
       "c.ome.tif: --save npy is for single images, and this is a stack of 2 planes; choose one with --plane, or save "
-      "labels, scores, zarr");
+      "labels, scores, zarr, ome");
   refused("c.ome.tif --stitch 1.5", "--stitch");
   refused("c.ome.tif --stitch 0", "--stitch");
   const Ran ran = run_basin(folder, "segment c.ome.tif --channel 1 --out out --save labels" + stack_options);

@@ -53,16 +53,19 @@ TEST_CASE("segment: an OME-Zarr store is one image, and its labels and its field
   const Folder folder;
   put_store(folder / "in/a.ome.zarr", 1);
   write_png(folder / "a.png", part_of_sample());
-  const std::string words = " --model nuclei-fluo --save labels,zarr,flow,field,csv --out ";
+  const std::string words = " --model nuclei-fluo --save labels,zarr,ome,flow,field,csv --out ";
   const Ran ran = run_basin(folder, "segment in" + words + "out" + zarr_options);
   REQUIRE_MESSAGE(ran.code == 0, ran.err);
   REQUIRE(run_basin(folder, "segment a.png" + words + "png" + zarr_options).code == 0);
   const Labels labels = read_labels(folder / "png/a_masks.png");
   CHECK(labels.count > 2);
   CHECK(read_labels(folder / "out/a_masks.png").ids == labels.ids);
-  CHECK(read_labels(folder / "out/a_masks.ome.zarr").ids == labels.ids);
-  CHECK(planes_in(folder / "out/a_masks.ome.zarr", {}).stack.pixel_size == doctest::Approx(0.25));
-  CHECK(!planes_in(folder / "png/a_masks.ome.zarr", {}).stack.pixel_size);
+  for (const std::string name : {"a_masks.ome.zarr", "a_masks.ome.tif"}) {
+    CAPTURE(name);
+    CHECK(read_labels(folder / "out" / name).ids == labels.ids);
+    CHECK(planes_in(folder / "out" / name, {}).stack.pixel_size == doctest::Approx(0.25));
+    CHECK(!planes_in(folder / "png" / name, {}).stack.pixel_size);
+  }
   CHECK(contains(read_bytes(folder / "out/a_objects.csv"), "area_um2"));
   const Ran score = run_basin(folder, "evaluate --pred out --truth png");
   CHECK_MESSAGE(score.code == 0, score.err);
@@ -92,23 +95,28 @@ TEST_CASE("segment: an OME-Zarr store is one image, and its labels and its field
   CHECK(kept.code == 1);
   CHECK(contains(kept.err, "a.png: --series 1 is for OME-Zarr stores"));
   fs::remove(folder / "out/run.json");
-  const Ran foreign = run_basin(folder, "segment in --model nuclei-fluo --save zarr --out out" + zarr_options);
-  CHECK(contains(foreign.err, "a_masks.ome.zarr: already exists and may contain true labels"));
+  for (const std::string kind : {"zarr", "ome"}) {
+    const Ran foreign =
+        run_basin(folder, "segment in --model nuclei-fluo --out out" + zarr_options + " --save " + kind);
+    CHECK(contains(foreign.err, kind == "zarr" ? "a_masks.ome.zarr: already exists and may contain true labels"
+                                               : "a_masks.ome.tif: already exists and may contain true labels"));
+  }
 }
 
 TEST_CASE("segment: a time series in OME-Zarr gives stacks of labels and of pictures of the field") {
   const Folder folder;
   put_store(folder / "a.ome.zarr", 2);
-  const Ran ran = run_basin(
-      folder, "segment a.ome.zarr/ --model nuclei-fluo --stitch 0.5 --save zarr,labels,flow --out out" + zarr_options);
+  const Ran ran =
+      run_basin(folder, "segment a.ome.zarr/ --model nuclei-fluo --stitch 0.5 --save zarr,ome,labels,flow --out out" +
+                            zarr_options);
   REQUIRE_MESSAGE(ran.code == 0, ran.err);
   CHECK(contains(ran.err, "read as T=2 Y X, 0.25 um/px; its 2 planes"));
-  for (const char* name : {"out/a_masks.ome.zarr", "out/a_masks.tif", "out/a_flow.tif"})
+  for (const char* name : {"out/a_masks.ome.zarr", "out/a_masks.ome.tif", "out/a_masks.tif", "out/a_flow.tif"})
     CHECK(to_text(planes_in(folder / name, {}).stack).starts_with("T=2 Y X"));
   PlaneChoice last;
   last.plane = "T=1";
-  CHECK(read_image(folder / "out/a_masks.ome.zarr", last).pixels ==
-        read_image(folder / "out/a_masks.tif", last).pixels);
+  for (const char* name : {"out/a_masks.ome.zarr", "out/a_masks.ome.tif"})
+    CHECK(read_image(folder / name, last).pixels == read_image(folder / "out/a_masks.tif", last).pixels);
   const Ran info = run_basin(folder, "info a.ome.zarr --plane T=0");
   CHECK(contains(info.out, "axes        T=2 Y X, 0.25 um/px"));
 }

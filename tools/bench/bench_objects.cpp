@@ -50,7 +50,7 @@ std::vector<BenchResult> bench_objects(const BenchOptions& options) {
   for (size_t i = 0; i < labels.ids.size(); ++i)
     image.as<uint16_t>()[i] = uint16_t(i * 40503u);
   const Outlines outlines = outlines_of(labels);
-  const ObjectTable table = table_of(measure(labels, &image), {}, 0);
+  const ObjectTable table = table_of(measure(labels, {.image = &image}), {}, 0);
   const double area = table.row(0)[3];
   for (size_t k = 0; k < outlines.size(); ++k)
     BASIN_CHECK(area_of(outlines[k]) == area && table.row(k)[3] == area, "object ", k + 1, ": area ", table.row(k)[3]);
@@ -62,7 +62,7 @@ std::vector<BenchResult> bench_objects(const BenchOptions& options) {
   const std::filesystem::path rois = file(".zip"), geojson = file(".geojson"), csv = file(".csv");
   std::vector<BenchResult> results{
       time_it(options, "objects, outlines", shape, [&] { outlines_of(labels); }),
-      time_it(options, "objects, measure", shape, [&] { table_of(measure(labels, &image), {}, 0); }),
+      time_it(options, "objects, measure", shape, [&] { table_of(measure(labels, {.image = &image}), {}, 0); }),
       time_it(options, "objects, ROI zip", shape, [&] { write_rois(rois, outlines); }),
       time_it(options, "objects, GeoJSON", shape, [&] { write_geojson(geojson, outlines, table); }),
       time_it(options, "objects, CSV", shape, [&] { write_objects_csv(csv, table); })};

@@ -68,6 +68,7 @@ void run(const ExportArguments& o) {
       for (const char* suffix : masks_suffixes)
         keep_inputs(fs::path(o.out) / (stem + suffix), pair.masks);
     if (save.contains("zarr")) keep_inputs(fs::path(o.out) / (stem + zarr_masks_suffix), pair.masks);
+    if (save.contains("ome")) keep_inputs(fs::path(o.out) / (stem + ome_masks_suffix), pair.masks);
     keep_labels(stem, o.out, filled_before, save);
   }
   make_folder(o.out);
@@ -115,7 +116,8 @@ void add_export(Command& program) {
   command.add("LABELS", o->inputs, "label images, or folders of label images").required();
   command
       .add("--save", o->save,
-           "what to write: rois (ImageJ), geojson (QuPath), csv (measurements), labels, zarr (labels as OME-Zarr), and "
+           "what to write: rois (ImageJ), geojson (QuPath), csv (measurements), labels, zarr and ome (labels as "
+           "OME-Zarr and OME-TIFF), and "
            "with --image npy (Cellpose), overlay and outlines")
       .list()
       .shown();

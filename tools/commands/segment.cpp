@@ -207,15 +207,15 @@ void add_segment(Command& program) {
               "I/N: only every N-th image, from the I-th on, so that N runs with the same arguments share the work; "
               "`basin merge` then joins their records and tables");
   command
-      .add(
-          "--save", o->save,
-          "what to write: labels (with scores if the method gives them), scores (of the objects; their mean foreground "
-          "probability if the method gives none), instances (a mask for each object, of methods whose objects may "
-          "share "
-          "pixels), zarr (labels as OME-Zarr), overlay, outlines, rois (ImageJ), geojson (QuPath), csv (measurements), "
-          "table (those of all images in one file), npy (Cellpose), probability (of methods that compute it), flow "
-          "(the "
-          "vector field as a picture), and maps of the network such as field and logit")
+      .add("--save", o->save,
+           "what to write: labels (with scores if the method gives them), scores (of the objects, by which "
+           "`evaluate` ranks them), instances (a mask for each object, of methods whose objects may "
+           "share "
+           "pixels), zarr and ome (labels as OME-Zarr and OME-TIFF), overlay, outlines, rois (ImageJ), geojson "
+           "(QuPath), csv (measurements), "
+           "table (those of all images in one file), npy (Cellpose), probability (of methods that compute it), flow "
+           "(the "
+           "vector field as a picture), and maps of the network such as field and logit")
       .list()
       .shown();
   command.flag("--tiff", o->tiff, "write label images as TIFF, with the pixel size of the image, instead of PNG");

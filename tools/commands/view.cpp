@@ -116,7 +116,7 @@ ViewImage view_of(const RunResults& run, const RunImage& from, const fs::path& o
   if (const fs::path path = base + scores_suffix; fs::is_regular_file(path))
     for (const double score : read_confidence(path, view.labels.count))
       scores.push_back(float(score));
-  view.table = table_of(measure(view.labels, image ? &*image : nullptr), scores,
+  view.table = table_of(measure(view.labels, {.image = image ? &*image : nullptr}), scores,
                         image ? image->stack.pixel_size.value_or(0) : 0);
   return view;
 }
@@ -140,7 +140,7 @@ ViewImage view_of_plane(const RunResults& run, const RunImage& from, const std::
   const PlaneChoice choice = planes ? choice_of_plane(*planes, plane, run.choice) : run.choice;
   const std::optional<Image> image = add_image(view, from, choice);
   view.table =
-      table_of(measure(view.labels, image ? &*image : nullptr), {}, image ? image->stack.pixel_size.value_or(0) : 0);
+      table_of(measure(view.labels, {.image = image ? &*image : nullptr}), {}, image ? image->stack.pixel_size.value_or(0) : 0);
   for (size_t k = 0; k < numbers.size(); ++k)
     view.table.numbers[k * view.table.names.size()] = double(numbers[k]);
   return view;

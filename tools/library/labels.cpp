@@ -101,7 +101,7 @@ basin_status basin_measure(const basin_array* labels, const basin_array* image, 
       throw CallError(BASIN_ERROR_ARGUMENT, "image: is " + std::to_string(i->width) + " x " +
                                                 std::to_string(i->height) + " pixels, but its labels are " +
                                                 std::to_string(l.width) + " x " + std::to_string(l.height));
-    ObjectTable measured = table_of(measure(l, i ? &*i : nullptr), {}, pixel_size);
+    ObjectTable measured = table_of(measure(l, {.image = i ? &*i : nullptr}), {}, pixel_size);
     *table = new basin_table{std::move(measured.names), std::move(measured.numbers)};
   });
 }

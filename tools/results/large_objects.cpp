@@ -12,7 +12,7 @@ namespace basin::tools {
 namespace {
 
 constexpr int64_t max_part_pixels = 12'000'000;  // larger parts save little
-constexpr int64_t bytes_per_pixel = 60;          // of a part, apart from the image: labels, probability and outlines
+constexpr int64_t bytes_per_pixel = 68;          // of a part, apart from the image: labels, maps and outlines
 
 /// Objects with consecutive numbers from `first` on, and a part of the image that contains them.
 struct Batch {
@@ -51,8 +51,8 @@ Labels labels_of(const LargeLabels& labels, const Batch& batch) {
 Measurements measured(const LargeResults& r, const Batch& batch, const Labels& labels) {
   const Image pixels = r.image.raw_part(batch.part);
   const std::vector<float> foreground = r.maps.foreground ? r.maps.foreground(batch.part) : std::vector<float>();
-  const ImagePart part{batch.part.y, batch.part.x, r.image.height(), r.image.width()};
-  return measure(labels, &pixels, foreground, part);
+  const std::vector<float> field = r.maps.field ? r.maps.field(batch.part) : std::vector<float>();
+  return measure(labels, {&pixels, foreground, field}, {batch.part.y, batch.part.x, r.image.height(), r.image.width()});
 }
 
 }  // namespace
@@ -66,7 +66,7 @@ void write_large_objects(const std::set<std::string>& save, const LargeResults& 
   if (save.contains("rois")) rois.emplace(files.path("_rois.zip"), int64_t(r.objects.size()));
   const bool scores = save.contains("scores");
   if (!csv && !geojson && !rois && !scores) return;
-  std::vector<float> means;  // of the foreground, which are the scores
+  std::vector<float> all_scores;
   const int64_t part_pixels = r.memory / (bytes_per_pixel + 2 * r.image.row_bytes() / r.image.width());
   const auto add = [&](const Batch& batch) {
     const Labels labels = labels_of(r.labels, batch);
@@ -78,7 +78,10 @@ void write_large_objects(const std::set<std::string>& save, const LargeResults& 
     if (csv) csv->add(table);
     if (geojson) geojson->add(outlines, table);
     if (rois) rois->add(outlines);
-    if (scores) means.insert(means.end(), found.foreground.begin(), found.foreground.end());
+    if (scores) {
+      const std::vector<float> own = scores_of(found);
+      all_scores.insert(all_scores.end(), own.begin(), own.end());
+    }
   };
   if (r.objects.empty()) add({0, 0, {0, 0, 1, 1}});  // the names of the columns
   for (size_t first = 0; first < r.objects.size();) {
@@ -95,7 +98,7 @@ void write_large_objects(const std::set<std::string>& save, const LargeResults& 
     if (file) files.write(suffix, [&](const std::filesystem::path&) { file->commit(); });
   };
   finish(table_suffix, csv), finish(".geojson", geojson), finish("_rois.zip", rois);
-  if (scores) files.write(scores_suffix, [&](const std::filesystem::path& file) { write_scores(file, means); });
+  if (scores) files.write(scores_suffix, [&](const std::filesystem::path& file) { write_scores(file, all_scores); });
 }
 
 }  // namespace basin::tools

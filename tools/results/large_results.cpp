@@ -42,10 +42,11 @@ StackPlanes planes_of(const LargeImage& image) {
   return planes;
 }
 
-void write_labels_in_tiles(const fs::path& path, const LargeImage& image, const LargeLabels& labels) {
+void write_labels_in_tiles(const fs::path& path, const LargeImage& image, const LargeLabels& labels, TiffForm form) {
   raster::Pyramid pyramid{image.height(), image.width(), labels.is_wide() ? 32 : 16, "", 0, {}};
   const StackPlanes planes = planes_of(image);
-  pyramid.description = imagej_description(planes, labels.count());
+  pyramid.description = form == TiffForm::ome ? ome_description(planes, image.height(), image.width(), labels.is_wide())
+                                              : imagej_description(planes, labels.count());
   if (planes.stack.pixel_size && *planes.stack.pixel_size > 0) pyramid.pixels_per_unit = 1 / *planes.stack.pixel_size;
   pyramid.read = [&](int step, const PixelRect& r, void* to) {
     labels.is_wide() ? labels.read(step, r, static_cast<uint32_t*>(to))
@@ -83,8 +84,11 @@ void write_cellpose_file(const fs::path& path, const LargeResults& r) {
 void write_large_results(const std::set<std::string>& save, const LargeResults& r, ImageFiles& files, NoteList& notes) {
   const LargeImage& image = r.image;
   const LargeLabels& labels = r.labels;
-  if (save.contains("labels"))
-    files.write("_masks.tif", [&](const fs::path& file) { write_labels_in_tiles(file, image, labels); });
+  const auto write_tiff = [&](const char* suffix, TiffForm form) {
+    files.write(suffix, [&](const fs::path& file) { write_labels_in_tiles(file, image, labels, form); });
+  };
+  if (save.contains("labels")) write_tiff("_masks.tif", TiffForm::imagej);
+  if (save.contains("ome")) write_tiff(ome_masks_suffix, TiffForm::ome);
   if (save.contains("zarr"))
     files.write(zarr_masks_suffix, [&](const fs::path& file) {
       write_zarr_labels(file, planes_of(image),

@@ -35,7 +35,7 @@ void keep_labels(const std::string& stem, const fs::path& out, bool filled_befor
       refuse(labels.string(), ": already exists and may contain true labels; give another --out");
   };
   const fs::path folder = (out / stem).parent_path();  // of a data set, with the images beside it
-  if ((kinds.contains("labels") || kinds.contains("zarr")) && folder.filename() == "masks" &&
+  if ((kinds.contains("labels") || kinds.contains("zarr") || kinds.contains("ome")) && folder.filename() == "masks" &&
       fs::is_directory(folder.parent_path() / "images")) {
     for (const char* suffix : image_suffixes)
       if (const fs::path labels = out / (stem + suffix); fs::exists(labels))
@@ -48,6 +48,7 @@ void keep_labels(const std::string& stem, const fs::path& out, bool filled_befor
     keep(instances_suffix);
   }
   if (kinds.contains("zarr")) keep(zarr_masks_suffix);
+  if (kinds.contains("ome")) keep(ome_masks_suffix);
   if (kinds.contains("npy")) keep("_seg.npy");
 }
 

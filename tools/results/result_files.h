@@ -20,13 +20,14 @@ inline constexpr const char* masks_suffixes[] = {"_masks.png", "_masks.tif", "_m
 /// The end of the name of a stack with a mask for each object.
 inline constexpr const char* instances_suffix = "_instances.tif";
 
-/// The end of the name of a label image in OME-Zarr.
+/// The ends of the names of a label image in OME-Zarr and in OME-TIFF.
 inline constexpr const char* zarr_masks_suffix = "_masks.ome.zarr";
+inline constexpr const char* ome_masks_suffix = "_masks.ome.tif";
 
-/// Refuses to overwrite labels that may have been drawn by a person, if `kinds` contains "labels", "instances", "zarr"
-/// or "npy" (Cellpose's file, which may contain corrections): labels beside an image with their name, or in a folder to
-/// which this command has not written before (`filled_before`). In a data set with folders images and masks, also
-/// refuses to write labels beside those in masks, because they would be taken for a part of the data set.
+/// Refuses to overwrite labels that may have been drawn by a person, if `kinds` contains "labels", "instances", "zarr",
+/// "ome" or "npy" (Cellpose's file, which may contain corrections): labels beside an image with their name, or in a
+/// folder to which this command has not written before (`filled_before`). In a data set with folders images and masks,
+/// also refuses to write labels beside those in masks, because they would be taken for a part of the data set.
 void keep_labels(const std::string& stem, const std::filesystem::path& out, bool filled_before,
                  const std::set<std::string>& kinds);
 

@@ -61,7 +61,7 @@ const Outlines& Results::outlines() const {
 }
 
 const Measurements& Results::measurements() const {
-  if (!measurements_) measurements_ = measure(*labels, image, foreground);
+  if (!measurements_) measurements_ = measure(*labels, {image, foreground, field});
   return *measurements_;
 }
 
@@ -72,8 +72,7 @@ const ObjectTable& Results::table() const {
 
 std::vector<float> Results::object_scores() const {
   if (!scores.empty() || labels->count == 0) return scores;
-  const std::vector<double>& means = measurements().foreground;
-  return {means.begin(), means.end()};
+  return scores_of(measurements());
 }
 
 const std::vector<Saver>& savers() {
@@ -99,6 +98,11 @@ const std::vector<Saver>& savers() {
        {zarr_masks_suffix},
        [](R) { return zarr_masks_suffix; },
        [](P path, R r) { stack_of(r).write_zarr(path); }},
+      {"ome",
+       Needs::labels,
+       {ome_masks_suffix},
+       [](R) { return ome_masks_suffix; },
+       [](P path, R r) { stack_of(r).write(path, TiffForm::ome); }},
       {"overlay",
        Needs::image,
        {"_overlay.png", "_overlay.tif"},

@@ -23,13 +23,13 @@ class Results {
   const Planes* planes = nullptr;  // the whole masks of the objects; null: they share no pixels
   std::vector<float> scores;       // of the objects, from the method; empty: none
   std::vector<float> foreground;   // probability of each pixel; empty: unknown
-  std::vector<float> field;        // [2, height, width], x and y; empty: unknown
+  std::vector<float> field;        // [2, height, width], x and y, in the network's pixels; empty: unknown
   bool tiff = false;               // the label image is a TIFF, with the image's pixel size
 
   const Outlines& outlines() const;
   /// Shapes and values in pixels, and in micrometres if the image's pixel size is known.
   const ObjectTable& table() const;
-  /// A score of each object: the method's, or the mean foreground probability of its pixels.
+  /// A score of each object: the method's, or that of scores_of().
   std::vector<float> object_scores() const;
 
  private:
@@ -52,7 +52,7 @@ struct Saver {
   const char* (*suffix)(const Results&);
   void (*write)(const std::filesystem::path&, const Results&);
 };
-/// All of them: labels, scores, instances, zarr, overlay, outlines, rois, geojson, csv, npy, probability, flow.
+/// All of them: labels, scores, instances, zarr, ome, overlay, outlines, rois, geojson, csv, npy, probability, flow.
 const std::vector<Saver>& savers();
 
 /// The ending of the label image: .png, or .tif if it is wanted or has more numbers than a PNG can hold.

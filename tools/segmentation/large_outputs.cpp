@@ -34,7 +34,7 @@ LargeMaps maps_to_write(const Work& work, const LargeFound& found) {
     all.foreground = [&, height, width](const PixelRect& part) {
       return foreground_probability(method, maps, part, height, width);
     };
-  if (work.save.contains("flow"))
+  if (work.needs_field())
     all.field = [&, height, width](const PixelRect& part) {
       return field_of(method, maps, sizes.scale, part, height, width);
     };

@@ -53,9 +53,9 @@ int64_t largest_tile(const TilingOptions& o) {
 }
 
 /// Bytes that an image with so many bytes per pixel needs in one piece, apart from the network.
-int64_t bytes_in_one_piece(const Method& method, const LargeSizes& sizes, int64_t image_bytes) {
-  return program_bytes + sizes.pixels() * image_bytes +
-         method.memory_needs().per_pixel * std::max(sizes.pixels(), sizes.decoded_pixels());
+int64_t bytes_in_one_piece(const Work& work, const LargeSizes& sizes, int64_t image_bytes) {
+  return program_bytes + sizes.pixels() * (image_bytes + work.kept_map_bytes()) +
+         work.model.method->memory_needs().per_pixel * std::max(sizes.pixels(), sizes.decoded_pixels());
 }
 
 /// Bytes of the results of a kind whose size does not follow from what they compress to, before the scratch files go.
@@ -165,14 +165,14 @@ std::optional<LargePlan> plan_large(const Work& work, const fs::path& path, cons
       asked ? network_bytes(method, tile_pixels(method, work.plan.options.tiling, sizes.seen_height, sizes.seen_width))
             : 0;
   constexpr int64_t max_per_channel = 8;
-  if (bytes_in_one_piece(method, sizes, max_per_channel * std::max(1, planes.stack.samples)) + network <= limit)
+  if (bytes_in_one_piece(work, sizes, max_per_channel * std::max(1, planes.stack.samples)) + network <= limit)
     return {};
   const std::string why = reason_for_whole_image(work);
   if (!why.empty() && !asked) return {};
   LargePlan plan{int(height), int(width), 0, limit, found_scale};
   try {
     const Image first = read_image_part(path, work.choice, {0, 0, 1, 1});
-    plan.in_one_piece = bytes_in_one_piece(method, sizes, first.channels * int64_t(size_of(first.type))) + network;
+    plan.in_one_piece = bytes_in_one_piece(work, sizes, first.channels * int64_t(size_of(first.type))) + network;
   } catch (const Error&) {
     if (asked) throw;
     return {};
@@ -191,7 +191,7 @@ void check_memory(const Work& work, const std::string& name, const StackPlanes& 
   if (!asked && (available <= 0 || work.exec.device != Device::cpu)) return;
   const Method& method = *work.model.method;
   const LargeSizes sizes = with_name(name, [&] { return LargeSizes(method, image.height, image.width, scale); });
-  const int64_t without_network = bytes_in_one_piece(method, sizes, image.channels * int64_t(size_of(image.type)));
+  const int64_t without_network = bytes_in_one_piece(work, sizes, image.channels * int64_t(size_of(image.type)));
   const int64_t needed = without_network + network_bytes(method, tile_pixels(method, work.plan.options.tiling,
                                                                              sizes.seen_height, sizes.seen_width));
   if (asked ? needed <= work.max_memory : without_network <= available / 2) return;

@@ -26,8 +26,8 @@ namespace fs = std::filesystem;
 namespace {
 
 /// What --save can name for a stack.
-const std::vector<std::string> stack_kinds{"labels",  "scores", "zarr",  "overlay",     "outlines", "rois",
-                                           "geojson", "csv",    "table", "probability", "flow"};
+const std::vector<std::string> stack_kinds{"labels", "scores",  "zarr", "ome",   "overlay",     "outlines",
+                                           "rois",   "geojson", "csv",  "table", "probability", "flow"};
 
 /// Those of them that a method produces.
 std::vector<std::string> kinds_for(const Method& method) {
@@ -81,6 +81,7 @@ class StackResults {
     if (saves("csv")) files.write(table_suffix, [&](const fs::path& p) { write_objects_csv(p, table_); });
     if (saves("scores")) files.write(scores_suffix, [&](const fs::path& p) { write_atomically(p, scores_text()); });
     if (saves("zarr")) files.write(zarr_masks_suffix, [&](const fs::path& p) { labels_.write_zarr(p); });
+    if (saves("ome")) files.write(ome_masks_suffix, [&](const fs::path& p) { labels_.write(p, TiffForm::ome); });
     if (saves("labels")) files.write("_masks.tif", [&](const fs::path& p) { labels_.write(p); });
     files.keep();
     if (saves("labels")) files.remove_other_objects({"_masks.tif", saves("scores") ? scores_suffix : ""}, notes);

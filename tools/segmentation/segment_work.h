@@ -78,16 +78,24 @@ struct Work {
   std::string precision;          // as given
   std::optional<double> stitch;   // the intersection over union from which objects of neighbouring planes are one
 
-  /// Whether the foreground probability is saved, or measured in objects.
-  bool needs_foreground() const {
-    if (model.method->foreground_logit().empty()) return false;
-    const bool needs_scores = save.contains("scores") && !model.method->gives_scores();
-    return needs_scores || save.contains("probability") || save.contains("csv") || save.contains("geojson");
+  /// Whether maps are measured in objects.
+  bool measures_maps() const {
+    return save.contains("csv") || save.contains("geojson") ||
+           (save.contains("scores") && !model.method->gives_scores());
   }
+  /// Whether the foreground probability, or the vector field, is saved or measured in objects.
+  bool needs_foreground() const {
+    return !model.method->foreground_logit().empty() && (measures_maps() || save.contains("probability"));
+  }
+  bool needs_field() const { return !field_map(*model.method).empty() && (measures_maps() || save.contains("flow")); }
   /// Adds what the results need from the maps of an image.
   void keep_maps(const Maps& maps, Results& results) const {
     if (needs_foreground()) results.foreground = foreground_probability(exec, *model.method, maps);
-    if (save.contains("flow")) results.field = field_of(exec, *model.method, maps);
+    if (needs_field()) results.field = field_of(exec, *model.method, maps);
+  }
+  /// Bytes per pixel of what keep_maps() adds.
+  int64_t kept_map_bytes() const {
+    return int64_t(sizeof(float)) * ((needs_foreground() ? 1 : 0) + (needs_field() ? 2 : 0));
   }
 };
 
