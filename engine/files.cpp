@@ -1,6 +1,7 @@
 #include "engine/files.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,6 +34,30 @@ std::atomic<unsigned> temporaries{0};
 fs::path temporary_beside(const fs::path& path) {
   const std::string unique = std::to_string(getpid()) + "-" + std::to_string(temporaries++);
   return path.parent_path() / (temporary_prefix + unique + temporary_suffix);
+}
+
+/// Locks a temporary file or folder as long as it is open, so that remove_abandoned() keeps it. Returns false if it was
+/// removed before it could be locked.
+bool claim(int descriptor, const fs::path& path) {
+  flock(descriptor, LOCK_EX);  // where this fails because the file system has no locks, it fails for all processes
+  std::error_code none;
+  return fs::exists(path, none);
+}
+
+/// Removes the temporary files and folders in a folder that no process has locked.
+void remove_abandoned(const fs::path& folder) {
+  std::error_code none;
+  std::vector<fs::path> left;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, none)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(temporary_prefix) && name.ends_with(temporary_suffix)) left.push_back(entry.path());
+  }
+  for (const fs::path& path : left) {
+    const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) continue;
+    if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) fs::remove_all(path, none);
+    close(descriptor);
+  }
 }
 
 /// Writes all bytes to an open file. Returns 0, or the number of the error.
@@ -105,7 +130,11 @@ OutputFile::OutputFile(const fs::path& path) : path_(path) {
     do {
       temporary_ = temporary_beside(path_);
       descriptor_ = open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    } while (descriptor_ < 0 && errno == EEXIST);
+      if (descriptor_ < 0) continue;
+      if (claim(descriptor_, temporary_)) break;
+      close(descriptor_);
+      errno = EEXIST;
+    } while (errno == EEXIST);
   }
   if (descriptor_ < 0) refuse(path_.string(), ": cannot be written (", why(errno), ")");
 }
@@ -151,7 +180,10 @@ OutputFolder::OutputFolder(const fs::path& path) : path_(path) {
     refuse(path.string(), ": is a file, so no folder can be written there");
   do {
     temporary_ = temporary_beside(path_);
-    if (fs::create_directory(temporary_, error)) return;
+    if (!fs::create_directory(temporary_, error)) continue;
+    descriptor_ = open(temporary_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor_ < 0 || claim(descriptor_, temporary_)) return;
+    close(descriptor_);
   } while (!error);
   refuse(path.string(), ": cannot be written (", error.message(), ")");
 }
@@ -159,6 +191,7 @@ OutputFolder::OutputFolder(const fs::path& path) : path_(path) {
 OutputFolder::~OutputFolder() {
   std::error_code none;
   if (!temporary_.empty()) fs::remove_all(temporary_, none);
+  if (descriptor_ >= 0) close(descriptor_);
 }
 
 void OutputFolder::write(const std::string& name, std::string_view content) {
@@ -211,17 +244,7 @@ void make_folder(const fs::path& path) {
   fs::create_directories(path, error);
   if (error) refuse(path.string(), ": cannot be created (", error.message(), ")");
   if (access(path.c_str(), W_OK | X_OK) != 0) refuse(path.string(), ": is not writable (", why(errno), ")");
-}
-
-void remove_temporaries(const fs::path& folder) {
-  std::error_code none;
-  std::vector<fs::path> left;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, none)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with(temporary_prefix) && name.ends_with(temporary_suffix)) left.push_back(entry.path());
-  }
-  for (const fs::path& file : left)
-    fs::remove_all(file, none);
+  remove_abandoned(path);
 }
 
 void write_atomically(const fs::path& path, std::string_view text) { write_atomically(path, text.data(), text.size()); }

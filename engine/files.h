@@ -67,6 +67,7 @@ class OutputFolder {
 
  private:
   std::filesystem::path path_, temporary_;
+  int descriptor_ = -1;  // of the temporary folder
 };
 
 /// OutputFile, write and commit in one call.
@@ -76,12 +77,10 @@ void write_atomically(const std::filesystem::path&, std::string_view text);
 /// Adds bytes at the end of a file, which is created if it is missing, and waits until they are on the disk.
 void append_to_file(const std::filesystem::path&, const void* bytes, size_t n);
 
-/// Creates an output folder if it does not exist. Throws one sentence with its name if that fails, if it is a file, or
-/// if it is not writable.
+/// Creates an output folder if it does not exist, and removes the temporary files and folders that killed processes
+/// left in it; those that a process is still writing are kept. Throws one sentence with its name if it cannot be
+/// created, if it is a file, or if it is not writable.
 void make_folder(const std::filesystem::path&);
-
-/// Removes temporary files and folders that killed processes left in a folder. No other process may be writing to it.
-void remove_temporaries(const std::filesystem::path& folder);
 
 /// A file name's extension in lower case, with its dot: ".png".
 std::string lower_extension(const std::filesystem::path&);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
 
 #include "engine/files.h"
 #include "engine/fingerprint.h"
@@ -165,9 +166,10 @@ void run(const SegmentArguments& o) {
   if (skipped > 0)
     std::printf("%s skipped because of complete results in %s\n", counted(int64_t(skipped), "image").c_str(),
                 o.out.c_str());
+  std::set<fs::path> folders{out};  // that exist
   for (const ImageFile& image : images)
     attempt(outcome, image.path, [&] {
-      if (image.stem.find('/') != std::string::npos) fs::create_directories((out / image.stem).parent_path());
+      if (const fs::path folder = (out / image.stem).parent_path(); folders.insert(folder).second) make_folder(folder);
       ImageFiles files(out / image.stem);
       const std::string found = segment_image(work, image.path, files, outcome);
       std::printf("%s: %s\n", image.path.string().c_str(), found.c_str());

@@ -265,7 +265,6 @@ void run(const TrainArguments& o) {
   t.accepted = [&] {
     begun = true;
     make_folder(o.out);
-    remove_temporaries(o.out);
     write_run_json(fs::path(o.out) / "run.json", describe(t, *method, data));
   };
   const RunFiles files{o.out};
