@@ -160,6 +160,14 @@ Source::Source(Image part, int channels, const Normalisation& norm, const std::v
   BASIN_CHECK(affine_.size() == size_t(channels), affine_.size(), " channels");
 }
 
+double Source::grey_levels() const {
+  if (!limited_ || image_.type == PixelType::f32) return 0;
+  double most = 0;
+  for (const Affine& a : affine_)
+    most = std::max(most, double(a.span));
+  return most;
+}
+
 void Source::row(int channel, int y, int x0, int n, float* to) const {
   const Affine a = affine_[size_t(channel)];
   const size_t first = size_t(y) * size_t(image_.width) + size_t(x0);

@@ -49,17 +49,18 @@ struct Brightness {
   /// Pixels far above the rest, such as a speck of dust or a scale bar: their share, at most 0.02, and how many times
   /// as far from the middle they are as the brightest of the others; 0: there are none.
   double speck_share = 0, speck_distance = 0;
+  double grey_levels = 0;  // those of the Source
 };
 Brightness brightness_of(const Source&);
 /// At most this many rows and columns of an image are examined, evenly spaced from the first one on.
 inline constexpr int examined_rows = 256, examined_columns = 256;
 
 /// Warnings about a segmented image, as sentences without the image's name: its normalised values are nearly black,
-/// flat or have far too much contrast; a few very bright pixels make all others dark; its background is bright although
-/// that of the training images is dark, or the reverse; no object was found; objects are far smaller or larger than in
-/// training. `scale`: the scale at which the network saw the image. `advises_diameter`: whether the last warning
-/// suggests --diameter, which does not help if the user has given it. Without an Appearance only the warnings that need
-/// none.
+/// flat or have far too much contrast; normalisation spreads a few grey levels over the whole range; a few very bright
+/// pixels make all others dark; its background is bright although that of the training images is dark, or the reverse;
+/// no object was found; objects are far smaller or larger than in training. `scale`: the scale at which the network saw
+/// the image. `advises_diameter`: whether the last warning suggests --diameter, which does not help if the user has
+/// given it. Without an Appearance only the warnings that need none.
 std::vector<std::string> remarks_on(const Source&, const Labels&, const std::optional<Appearance>&, double scale,
                                     const Normalisation&, bool advises_diameter = true);
 /// The same for an image whose objects have these areas.

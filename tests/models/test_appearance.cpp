@@ -111,6 +111,22 @@ TEST_CASE("appearance: segmentation reports how an image differs from the traini
   CHECK(joined(remarks_on(ramp(4095, divide), squares(2, 3), {}, 1, divide)) == "");
 }
 
+TEST_CASE("appearance: an image of few grey levels, which normalisation spreads over the whole range, is reported") {
+  const auto remarks = [&](int levels, const std::string& norm) {
+    std::vector<uint16_t> values(64 * 64);
+    for (size_t i = 0; i < values.size(); ++i)
+      values[i] = uint16_t(500 + int(i) % (levels + 1));
+    const Normalisation as = parse_normalisation(norm);
+    return joined(remarks_on(Source(image_of(64, 64, values), 1, as, "few"), squares(8, 5), {}, 1, as));
+  };
+  CHECK(remarks(3, "percentile:1,99.8") ==
+        "between the percentiles 1 and 99.8 its values differ by 3 only, which normalisation spreads over the whole "
+        "range: what was found may be noise\n");
+  CHECK(remarks(7, "percentile:1,99.8") != "");
+  CHECK(remarks(8, "percentile:1,99.8") == "");
+  CHECK(remarks(3, "none") == "");
+}
+
 TEST_CASE("appearance: a few pixels far above the rest are reported, the objects of a sparse image are not") {
   const Normalisation percentiles = parse_normalisation("percentile:1,99.8");
   // Noise, `objects` squares of 12 x 12 px that are `bright`, and a speck of `side` x `side` px with a rim.
