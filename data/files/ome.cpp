@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <numeric>
@@ -154,6 +155,9 @@ std::optional<Stack> stack_of_series(const pugi::xml_node& series, const std::st
   };
   const double width = length("PhysicalSizeX"), height = length("PhysicalSizeY");
   if (const double depth = length("PhysicalSizeZ"); depth > 0) s.spacing = depth;
+  const double interval = pixels.attribute("TimeIncrement").as_double(0) *
+                          seconds_per(pixels.attribute("TimeIncrementUnit").as_string("s"));
+  if (interval > 0 && std::isfinite(interval)) s.interval = interval;
   const bool has_unknown_unit = height == 0 && pixels.attribute("PhysicalSizeY").as_double(0) > 0;
   if (width > 0 && !has_unknown_unit) set_pixel_size(s, width, height);
   return s;

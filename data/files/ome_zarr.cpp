@@ -210,6 +210,8 @@ ZarrImage open_image(const fs::path& path, const PlaneChoice& choice) {
     if (letter == 'C') channels = shape[d];
     if (letter == 'Z')
       if (const double depth = scale[d] * micrometres_per(axes[d].unit); depth > 0) s.spacing = depth;
+    if (letter == 'T')
+      if (const double interval = scale[d] * seconds_per(axes[d].unit); interval > 0) s.interval = interval;
     s.axes.push_back({letter, shape[d]});
   }
   complete(s);

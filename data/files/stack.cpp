@@ -151,6 +151,16 @@ double micrometres_per(const std::string& unit) {
   return found == known.end() ? 0 : found->second;
 }
 
+double seconds_per(const std::string& unit) {
+  static const std::map<std::string, double> known = {
+      {"s", 1},       {"sec", 1},      {"second", 1},         {"seconds", 1},      {"ms", 1e-3}, {"msec", 1e-3},
+      {"min", 60},    {"minute", 60},  {"millisecond", 1e-3}, {"minutes", 60},     {"h", 3600},  {"hr", 3600},
+      {"hour", 3600}, {"us", 1e-6},    {"\xc2\xb5s", 1e-6},   {"hours", 3600},     {"d", 86400}, {"day", 86400},
+      {"ns", 1e-9},   {"days", 86400}, {"microsecond", 1e-6}, {"nanosecond", 1e-9}};
+  const auto found = known.find(unit);
+  return found == known.end() ? 0 : found->second;
+}
+
 void complete(Stack& s) {
   s.images = 1;
   for (const StackAxis& a : s.axes)
@@ -302,6 +312,11 @@ std::optional<Stack> stack_of_imagej(const std::string& description, double colu
   if (const auto spacing = values.find("spacing"); um > 0 && spacing != values.end())
     if (const double z = std::abs(std::strtod(spacing->second.c_str(), nullptr)); z > 0 && std::isfinite(z))
       s.spacing = um * z;
+  const auto unit_of_time = values.find("tunit");
+  const double seconds = unit_of_time == values.end() ? 1 : seconds_per(unit_of_time->second);
+  if (const auto interval = values.find("finterval"); interval != values.end())
+    if (const double t = std::strtod(interval->second.c_str(), nullptr) * seconds; t > 0 && std::isfinite(t))
+      s.interval = t;
   return s;
 }
 

@@ -23,6 +23,7 @@ struct Stack {
   std::vector<std::string> channel_names;  // along C, or of the samples; empty if they have no names
   std::optional<double> pixel_size;        // um; none if it is unknown or pixels are not square
   std::optional<double> spacing;           // of neighbouring planes along Z, um
+  std::optional<double> interval;          // between neighbouring planes along T, s
   std::vector<int64_t> order;              // the index in the file of the k-th image in the order of the axes; empty: k
   std::vector<std::string> notes;          // what was left out of the file
 };
@@ -82,6 +83,9 @@ std::optional<Stack> stack_of_ome(const std::string& description, const std::str
 /// Micrometres per unit of length, as ImageJ, OME-XML or OME-Zarr name it ("um", "micron", "nanometer"); 0 if it is not
 /// one of these, or if it is an inch, which is not a unit of microscopes.
 double micrometres_per(const std::string& unit);
+
+/// Seconds per unit of time, as these name it ("s", "sec", "minute", "ms"); 0 if it is not one of these.
+double seconds_per(const std::string& unit);
 
 /// Removes the axes of size 1 and counts the images.
 void complete(Stack&);

@@ -27,7 +27,7 @@ class Reader {
  public:
   Reader(const fs::path& path, const PlaneChoice& choice) : path_(path), name_(path.string()), options_(tiff_) {
     tiff_.handle = TIFFOpenExt(path.c_str(), "rm", options_.options);
-    if (!tiff_.handle) refuse(name_, ": is a truncated or damaged TIFF file (", tiff_.message, ")");
+    if (!tiff_.handle) refuse(name_, ": is a truncated or damaged TIFF file (", tiff_.reason(), ")");
     list_images();
     keep_series(choice);
     leave_out_copies();
@@ -42,7 +42,7 @@ class Reader {
     if (!behind && k >= int64_t(entries_.size()))
       refuse(name_, ": is a truncated or damaged TIFF file (image ", k + 1, " of its stack is missing)");
     if (!TIFFSetSubDirectory(tiff_.handle, entries_[behind ? 0 : size_t(k)].offset))
-      refuse(name_, ": is a truncated or damaged TIFF file (", tiff_.message, ")");
+      refuse(name_, ": is a truncated or damaged TIFF file (", tiff_.reason(), ")");
     Decoded d;
     const TiffLayout l = read_layout(tiff_.handle, path_, d.notes);
     d.is_part = part.height > 0;
@@ -88,7 +88,7 @@ class Reader {
 
   std::string description_of(const Entry& entry) {
     if (!TIFFSetSubDirectory(tiff_.handle, entry.offset))
-      refuse(name_, ": is a truncated or damaged TIFF file (", tiff_.message, ")");
+      refuse(name_, ": is a truncated or damaged TIFF file (", tiff_.reason(), ")");
     const char* text = nullptr;
     return TIFFGetField(tiff_.handle, TIFFTAG_IMAGEDESCRIPTION, &text) && text ? text : "";
   }

@@ -16,6 +16,8 @@ namespace basin::raster {
 struct Tiff {
   TIFF* handle = nullptr;
   char message[200] = "";
+  /// Why a read has failed: libtiff does not always report it.
+  const char* reason() const { return *message ? message : "a part of it cannot be read"; }
   Tiff() = default;
   Tiff(const Tiff&) = delete;
   ~Tiff() {

@@ -26,6 +26,7 @@ std::string imagej_description(const StackPlanes& planes, double highest) {
   if (pixels_per_um(planes) > 0) text += "unit=micron\n";
   if (pixels_per_um(planes) > 0 && planes.stack.spacing && planes.slices > 1)
     text += fmt::format("spacing={:.10g}\n", *planes.stack.spacing);
+  if (planes.stack.interval && planes.frames > 1) text += fmt::format("finterval={:.10g}\n", *planes.stack.interval);
   return text + fmt::format("loop=false\nmin=0.0\nmax={:.1f}\n", highest);
 }
 
@@ -35,6 +36,8 @@ std::string ome_description(const StackPlanes& planes, int height, int width, bo
     sizes = fmt::format(" PhysicalSizeX=\"{0:.10g}\" PhysicalSizeY=\"{0:.10g}\"", *planes.stack.pixel_size);
   if (planes.stack.spacing && *planes.stack.spacing > 0 && planes.slices > 1)
     sizes += fmt::format(" PhysicalSizeZ=\"{:.10g}\"", *planes.stack.spacing);
+  if (planes.stack.interval && planes.frames > 1)
+    sizes += fmt::format(" TimeIncrement=\"{:.10g}\"", *planes.stack.interval);
   return fmt::format(
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?><OME xmlns=\"http://www.openmicroscopy.org/Schemas/OME/2016-06\" "
       "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" "

@@ -16,12 +16,13 @@
 namespace basin {
 
 /// The description of a TIFF of grey or RGB planes in the form of ImageJ, which tifffile and Bio-Formats read too:
-/// axes T and Z as far as they are longer than 1, the unit micrometre and the spacing along Z if the pixel size is
-/// known, and the highest value, so that labels are not displayed as black. Its first line is ImageJ=....
+/// axes T and Z as far as they are longer than 1, the interval along T, the unit micrometre and the spacing along Z if
+/// the pixel size is known, and the highest value, so that labels are not displayed as black. Its first line is
+/// ImageJ=....
 std::string imagej_description(const StackPlanes&, double highest);
 
 /// The description of an OME-TIFF (OME-XML of the schema 2016-06) with one channel, 16-bit or if `wide` 32-bit: axes T
-/// and Z, and the pixel size and the spacing along Z as far as they are known.
+/// and Z, and the pixel size, the spacing along Z and the interval along T as far as they are known.
 std::string ome_description(const StackPlanes&, int height, int width, bool wide);
 
 /// How a TIFF describes its axes and its pixel size.

@@ -11,9 +11,10 @@ namespace {
 /// The largest sides of the smallest resolution.
 constexpr int64_t small_enough = 1024;
 
-Json axis(const char* name, const char* type, bool micrometres) {
+/// `unit`: empty if it is unknown.
+Json axis(const char* name, const char* type, const std::string& unit) {
   Json json{{"name", name}, {"type", type}};
-  if (micrometres) json["unit"] = "micrometer";
+  if (!unit.empty()) json["unit"] = unit;
   return json;
 }
 
@@ -32,18 +33,24 @@ class LabelStore {
  public:
   LabelStore(const std::filesystem::path& path, const StackPlanes& planes, int height, int width, int32_t highest)
       : path_(path), folder_(path), type_(highest > max_in_16_bits ? ElementType::u32 : ElementType::u16) {
-    const bool has_size = planes.stack.pixel_size.has_value(), has_spacing = planes.stack.spacing.has_value();
+    const auto unit_if = [](bool known, const char* unit) { return known ? unit : ""; };
+    const std::string size_unit = unit_if(planes.stack.pixel_size.has_value(), "micrometer"),
+                      spacing_unit = unit_if(planes.stack.spacing.has_value(), "micrometer"),
+                      time_unit = unit_if(planes.stack.interval.has_value(), "second");
     Json scale = Json::array();
     std::vector<int64_t> sides;
-    if (planes.frames > 1)
-      axes_.push_back(axis("t", "time", false)), scale.push_back(1.), sides.push_back(planes.frames);
+    if (planes.frames > 1) {
+      axes_.push_back(axis("t", "time", time_unit));
+      scale.push_back(planes.stack.interval.value_or(1));
+      sides.push_back(planes.frames);
+    }
     if (planes.slices > 1) {
-      axes_.push_back(axis("z", "space", has_spacing));
+      axes_.push_back(axis("z", "space", spacing_unit));
       scale.push_back(planes.stack.spacing.value_or(1));
       sides.push_back(planes.slices);
     }
     for (const char* name : {"y", "x"})
-      axes_.push_back(axis(name, "space", has_size));
+      axes_.push_back(axis(name, "space", size_unit));
     for (int64_t step = 1;; step *= 2, height = (height + 1) / 2, width = (width + 1) / 2) {
       const std::string name = std::to_string(levels_.size());
       std::vector<int64_t> shape = sides;

@@ -141,6 +141,13 @@ TEST_CASE("stack: pixels that are not square have no single pixel size, which is
   CHECK(ome("PhysicalSizeZ=\"300\" PhysicalSizeZUnit=\"nm\"").spacing == doctest::Approx(0.3));
   CHECK(stack_of_imagej("ImageJ=1.53t\nunit=nm\nspacing=250\n", 4, 4)->spacing == doctest::Approx(0.25));
   CHECK(!stack_of_imagej("ImageJ=1.53t\nspacing=250\n", 4, 4)->spacing);
+  CHECK(ome("TimeIncrement=\"2.5\"").interval == doctest::Approx(2.5));
+  CHECK(ome("TimeIncrement=\"2\" TimeIncrementUnit=\"min\"").interval == doctest::Approx(120));
+  CHECK(!ome("TimeIncrement=\"2\" TimeIncrementUnit=\"frames\"").interval);
+  CHECK(!ome("TimeIncrement=\"-1\"").interval);
+  CHECK(stack_of_imagej("ImageJ=1.53t\nframes=2\nfinterval=30.5\n", 0, 0)->interval == doctest::Approx(30.5));
+  CHECK(stack_of_imagej("ImageJ=1.53t\nfinterval=250\ntunit=ms\n", 0, 0)->interval == doctest::Approx(0.25));
+  CHECK(!stack_of_imagej("ImageJ=1.53t\nfinterval=0\n", 0, 0)->interval);
 }
 
 namespace {
@@ -197,18 +204,24 @@ TEST_CASE("stack: the planes are those along T and Z that the choice leaves open
 TEST_CASE("stack: the label images of all planes are written as one TIFF with axes and pixel size") {
   const Folder folder;
   Stack s = stack_with({{'T', 2}, {'Z', 3}});
-  s.pixel_size = 0.25, s.spacing = 1.5;
+  s.pixel_size = 0.25, s.spacing = 1.5, s.interval = 30;
   const StackPlanes planes = planes_of(s, {}, "a.tif");
   for (const int32_t highest : {65535, 65536}) {
     LabelStack stack(planes);
     for (int32_t k = 0; k < 6; ++k)
       stack.add(labels_of(2, 3, {0, 1, 1, 2, 0, 0}), {k + 1, k == 4 ? highest : 9});
     CHECK(stack.highest() == highest);
+    stack.write(folder / "a_masks.ome.tif", TiffForm::ome);
     stack.write(folder / "a_masks.tif");
+    for (const char* name : {"a_masks.tif", "a_masks.ome.tif"}) {
+      CAPTURE(name);
+      const Stack found = planes_in(folder / name, {}).stack;
+      CHECK(found.axes == s.axes);
+      CHECK(found.pixel_size == doctest::Approx(0.25));
+      CHECK(found.spacing == doctest::Approx(1.5));
+      CHECK(found.interval == doctest::Approx(30));
+    }
     const StackPlanes back = planes_in(folder / "a_masks.tif", {});
-    CHECK(back.stack.axes == s.axes);
-    CHECK(back.stack.pixel_size == doctest::Approx(0.25));
-    CHECK(back.stack.spacing == doctest::Approx(1.5));
     std::vector<std::vector<double>> values;
     read_image_planes(folder / "a_masks.tif", back, {}, [&](int64_t plane, Image image) {
       CHECK(plane == int64_t(values.size()));

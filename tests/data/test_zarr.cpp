@@ -457,7 +457,7 @@ TEST_CASE("zarr: label stores that are written are read as labels, with pixel si
   CHECK(smallest.read_plane({}, reinterpret_cast<std::byte*>(plane.data())));
   CHECK(plane[100 * 513 + 400] == labels(400, 1600));
 
-  planes.frames = 2, planes.slices = 2, planes.stack.spacing = 0.5;
+  planes.frames = 2, planes.slices = 2, planes.stack.spacing = 0.5, planes.stack.interval = 60;
   LabelStack stack(planes);
   for (int k = 0; k < 4; ++k)
     stack.add(labels_of(1, 2, {0, 1}), {70000 + k});
@@ -465,6 +465,7 @@ TEST_CASE("zarr: label stores that are written are read as labels, with pixel si
   const StackPlanes read = planes_in(folder / "s_masks.ome.zarr", {});
   CHECK(to_text(read.stack) == "T=2 Z=2 Y X, 0.25 um/px");
   CHECK(read.stack.spacing == doctest::Approx(0.5));
+  CHECK(read.stack.interval == doctest::Approx(60));
   PlaneChoice choice;
   choice.plane = "T=1,Z=0";
   CHECK(pixels_of<uint32_t>(read_image(folder / "s_masks.ome.zarr", choice)) == std::vector<uint32_t>{0, 70002});
