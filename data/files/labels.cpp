@@ -13,6 +13,7 @@
 #include "data/files/encoders.h"
 #include "data/files/raster.h"
 #include "engine/files.h"
+#include "kernels/image/runs.h"
 #include "kernels/runtime/platform.h"
 
 namespace basin {

@@ -23,16 +23,6 @@ struct Labels {
 /// Renumbers arbitrary ids (order preserved, 0 stays background, negative is refused) to 1..count.
 Labels compact(int height, int width, std::vector<int64_t> ids);
 
-/// Calls f(begin, end, id) for each run of equal ids among n: ids[begin] to ids[end - 1].
-template <class T, class F>
-void for_each_run(const T* ids, size_t n, const F& f) {
-  for (size_t begin = 0, end = 0; begin < n; begin = end) {
-    while (end < n && ids[end] == ids[begin])
-      ++end;
-    f(begin, end, ids[begin]);
-  }
-}
-
 /// The number of pixels of each object, [count + 1]; that of 0 is 0.
 std::vector<int64_t> areas_of(const Labels&);
 

@@ -7,6 +7,7 @@
 #include "data/arrays/npy.h"
 #include "data/files/raster.h"
 #include "engine/files.h"
+#include "kernels/image/runs.h"
 #include "kernels/runtime/platform.h"
 
 namespace basin {

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "kernels/image/runs.h"
 #include "kernels/runtime/platform.h"
 
 namespace basin {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "data/files/encoders.h"
+#include "kernels/image/runs.h"
 #include "kernels/runtime/platform.h"
 
 namespace basin {

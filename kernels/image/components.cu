@@ -95,6 +95,8 @@ int64_t components_of_labels(const Exec& exec, View<const int32_t, 2> image, int
                              View<int32_t, 2> labels) {
   check_components(image, connectivity, labels);
   if (image.size() == 0) return 0;
+  if (exec.device == Device::cpu && exec.variant == Variant::automatic)
+    return components_of_labels_by_runs(exec, image, connectivity == 8, labels);
   return components_by_pixels(exec, image, connectivity == 8, labels);
 }
 

@@ -18,5 +18,8 @@ struct Strips {
 
 /// components() on the CPU: by runs of foreground pixels instead of pixels, a strip of rows at a time.
 int64_t components_by_runs(const Exec&, View<const uint8_t, 2> mask, bool diagonals, View<int32_t, 2> labels);
+/// components_of_labels() in the same way.
+int64_t components_of_labels_by_runs(const Exec&, View<const int32_t, 2> image, bool diagonals,
+                                     View<int32_t, 2> labels);
 
 }  // namespace basin::kernels

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/image/runs.h"
 #include "kernels/runtime/elementary.h"
 #include "models/methods/method_support.h"
 

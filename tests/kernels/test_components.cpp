@@ -1,6 +1,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <map>
 
 #include "engine/tensor.h"
 #include "kernels/image/components.h"
@@ -108,6 +109,45 @@ TEST_CASE("components: random masks of awkward sizes match a flood fill") {
        {std::pair{1, 1}, {1, 130}, {130, 1}, {2, 2}, {3, 63}, {5, 64}, {7, 65}, {33, 129}, {64, 31}, {257, 200}})
     for (const double share : {0.0, 0.1, 0.4, 0.6, 0.75, 1.0})
       check_components(random_mask(height, width, share, ++seed));
+}
+
+TEST_CASE("components: pieces of labels match a flood fill of each label") {
+  std::mt19937 rng(5);
+  for (const auto& [height, width, labels] :
+       {std::tuple{1, 1, 1}, {1, 90, 2}, {90, 1, 2}, {65, 64, 2}, {140, 33, 3}, {257, 200, 4}, {200, 50, 40}}) {
+    std::vector<int32_t> image(size_t(height) * size_t(width));
+    for (int32_t& id : image)
+      id = int32_t(rng() % unsigned(labels + 1));
+    if (labels == 40)  // long runs and columns
+      for (size_t i = 0; i < image.size(); ++i)
+        image[i] = int32_t(i) / width % 9 < 5 ? 7 : int32_t(i) % width / 10;
+    for (const int connectivity : {4, 8}) {
+      // Pieces of each label on its own, in raster order of their first pixels.
+      std::vector<std::vector<int32_t>> own(size_t(labels) + 1);
+      for (int32_t id = 1; id <= labels; ++id) {
+        Mask mask{height, width, {}};
+        for (const int32_t other : image)
+          mask.pixels.push_back(other == id);
+        own[size_t(id)] = components_oracle(mask, connectivity);
+      }
+      std::vector<int32_t> want(image.size());
+      std::map<std::pair<int32_t, int32_t>, int32_t> numbers;
+      for (size_t i = 0; i < image.size(); ++i)
+        if (image[i] > 0)
+          want[i] =
+              numbers.try_emplace({image[i], own[size_t(image[i])][i]}, int32_t(numbers.size()) + 1).first->second;
+      for (Exec exec : test::execs())
+        for (const Variant variant : {Variant::plain, Variant::automatic}) {
+          exec.variant = variant;
+          const Tensor from = Tensor::from(exec, {height, width}, image);
+          const Tensor to = Tensor::empty(exec, {height, width}, DType::i32);
+          const int64_t count =
+              kernels::components_of_labels(exec, from.view<const int32_t, 2>(), connectivity, to.view<int32_t, 2>());
+          CHECK(count == int64_t(numbers.size()));
+          CHECK(to.to_host<int32_t>(exec) == want);
+        }
+    }
+  }
 }
 
 TEST_CASE("components: an image without pixels gives no labels") {
