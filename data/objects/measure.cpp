@@ -250,7 +250,8 @@ ObjectValues values_in(std::span<const Run> runs, int width, const F& f) {
 }  // namespace
 
 Measurements measure(const Labels& labels, const PixelValues& known, const ImagePart& part) {
-  const auto& [image, foreground, field] = known;
+  const Image* const image = known.image;
+  const std::span<const float> foreground = known.foreground, field = known.field;
   const ImagePart of = part.height > 0 ? part : ImagePart{0, 0, labels.height, labels.width};
   BASIN_CHECK(!image || (image->height == labels.height && image->width == labels.width), "image ", image->width, " x ",
               image->height, ", labels ", labels.width, " x ", labels.height);

@@ -33,7 +33,7 @@ struct Measurements {
   int channels = 0;                  // of the image; 0 without one
   std::vector<ObjectValues> values;  // [objects][channels]
   std::vector<double> foreground;    // mean foreground probability; empty if there is none
-  std::vector<double> border_flow;   // about 1 where the field confirms the border; empty if there is no field
+  std::vector<double> border_flow;   // large where the field confirms the border; empty if there is no field
 };
 
 /// What is known of each pixel of labelled objects. All have the size of the labels.

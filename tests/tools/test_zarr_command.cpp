@@ -98,9 +98,36 @@ TEST_CASE("segment: an OME-Zarr store is one image, and its labels and its field
   for (const std::string kind : {"zarr", "ome"}) {
     const Ran foreign =
         run_basin(folder, "segment in --model nuclei-fluo --out out" + zarr_options + " --save " + kind);
-    CHECK(contains(foreign.err, kind == "zarr" ? "a_masks.ome.zarr: already exists and may contain true labels"
-                                               : "a_masks.ome.tif: already exists and may contain true labels"));
+    CHECK_MESSAGE(contains(foreign.err, "a_masks.png: already exists and may contain true labels"), foreign.err);
   }
+}
+
+TEST_CASE("segment: labels in any format replace those that an earlier run wrote in another one") {
+  const Folder folder;
+  write_png(folder / "a.png", part_of_sample());
+  const std::vector<std::pair<std::string, std::vector<std::string>>> kinds{
+      {"labels,scores", {"a_masks.png", "a_scores.csv"}},
+      {"ome", {"a_masks.ome.tif"}},
+      {"zarr", {"a_masks.ome.zarr"}},
+      {"labels", {"a_masks.png"}}};
+  std::vector<std::string> before;
+  for (const auto& [save, files] : kinds) {
+    CAPTURE(save);
+    const Ran ran = run_basin(folder, "segment a.png --model nuclei-fluo --out out --save " + save + zarr_options);
+    REQUIRE_MESSAGE(ran.code == 0, ran.err);
+    for (const std::string& file : files)
+      CHECK(fs::exists(folder / "out" / file));
+    for (const std::string& file : before) {
+      CHECK(!fs::exists(folder / "out" / file));
+      CHECK_MESSAGE(contains(ran.err, "removed, as results of an earlier run"), ran.err);
+    }
+    before = files;
+  }
+  // Labels that the command did not write are kept, and said.
+  fs::copy(folder / "out/a_masks.png", folder / "other/a_masks.png");
+  const Ran kept = run_basin(folder, "segment a.png --model nuclei-fluo --out other --save ome" + zarr_options);
+  CHECK(kept.code == 1);
+  CHECK(contains(kept.err, "a_masks.png: already exists and may contain true labels"));
 }
 
 TEST_CASE("segment: a time series in OME-Zarr gives stacks of labels and of pictures of the field") {

@@ -97,7 +97,7 @@ void run(const ExportArguments& o) {
     ImageFiles files(fs::path(o.out) / stem);
     save_results(save, results, files);
     files.keep();
-    if (save.contains("labels")) files.remove_other_objects({labels_suffix(results)}, notes);
+    if (save.contains("labels")) files.remove_other_objects(object_files(save, labels_suffix(results)), notes);
     std::printf("%s: %s\n", labels_path(pair).string().c_str(), describe_objects(labels.count, o.filter, gone).c_str());
     Json entry{{"labels", labels_path(pair).string()}};
     entry.update(to_json(gone));

@@ -102,8 +102,7 @@ void write_large_results(const std::set<std::string>& save, const LargeResults& 
   for (const Saver& saver : savers())  // files of a stack with the same name
     if (save.contains(saver.kind) && saver.kind != std::string("labels")) files.remove_unwritten(saver.endings);
   files.keep();
-  if (save.contains("labels"))
-    files.remove_other_objects({"_masks.tif", save.contains("scores") ? scores_suffix : ""}, notes);
+  files.remove_other_objects(object_files(save, "_masks.tif"), notes);
 }
 
 }  // namespace basin::tools

@@ -52,6 +52,16 @@ void keep_labels(const std::string& stem, const fs::path& out, bool filled_befor
   if (kinds.contains("npy")) keep("_seg.npy");
 }
 
+std::set<std::string> object_files(const std::set<std::string>& kinds, const std::string& labels) {
+  std::set<std::string> files;
+  if (kinds.contains("labels")) files.insert(labels);
+  if (kinds.contains("instances")) files.insert(instances_suffix);
+  if (kinds.contains("scores")) files.insert(scores_suffix);
+  if (kinds.contains("zarr")) files.insert(zarr_masks_suffix);
+  if (kinds.contains("ome")) files.insert(ome_masks_suffix);
+  return files;
+}
+
 void refuse_failed(const std::vector<std::string>& failed, size_t all) {
   constexpr size_t max_names = 20;
   std::string names;
@@ -82,11 +92,12 @@ void ImageFiles::remove_unwritten(const std::vector<std::string>& suffixes) {
 }
 
 void ImageFiles::remove_other_objects(const std::set<std::string>& kept, NoteList& notes) {
+  if (kept.empty()) return;
   std::vector<std::string> suffixes(std::begin(masks_suffixes), std::end(masks_suffixes));
-  suffixes.insert(suffixes.end(), {instances_suffix, scores_suffix});
+  suffixes.insert(suffixes.end(), {instances_suffix, scores_suffix, ome_masks_suffix, zarr_masks_suffix});
   std::error_code none;
   for (const std::string& suffix : suffixes)
-    if (!kept.contains(suffix) && fs::is_regular_file(path(suffix), none) && fs::remove(path(suffix), none))
+    if (!kept.contains(suffix) && fs::exists(path(suffix), none) && fs::remove_all(path(suffix), none) > 0)
       notes.add(path(suffix).string(), {"removed, as results of an earlier run"});
 }
 

@@ -24,6 +24,10 @@ inline constexpr const char* instances_suffix = "_instances.tif";
 inline constexpr const char* zarr_masks_suffix = "_masks.ome.zarr";
 inline constexpr const char* ome_masks_suffix = "_masks.ome.tif";
 
+/// The suffixes of the files of these kinds that describe objects: label images, stacks of masks and scores.
+/// `labels`: the suffix of the label image, if that is one of the kinds.
+std::set<std::string> object_files(const std::set<std::string>& kinds, const std::string& labels);
+
 /// Refuses to overwrite labels that may have been drawn by a person, if `kinds` contains "labels", "instances", "zarr",
 /// "ome" or "npy" (Cellpose's file, which may contain corrections): labels beside an image with their name, or in a
 /// folder to which this command has not written before (`filled_before`). In a data set with folders images and masks,
@@ -59,8 +63,8 @@ class ImageFiles {
   void remove_others(const std::vector<std::string>& suffixes, const std::string& kept);
   /// Removes files with these suffixes that were not written before keep().
   void remove_unwritten(const std::vector<std::string>& suffixes);
-  /// Removes label images, stacks of masks and scores of other objects that an earlier run wrote: those under other
-  /// suffixes than the `kept` ones. `notes`: says which.
+  /// Removes label images in any format, stacks of masks and scores of other objects that an earlier run wrote: all but
+  /// the `kept` ones, and none if nothing is kept. `notes`: says which.
   void remove_other_objects(const std::set<std::string>& kept, NoteList& notes);
 
  private:

@@ -92,11 +92,7 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
   save_results(work.save, results, files);
   files.keep();
   remove_scratch(scratch_folder(files.path("")));  // of an interrupted run in blocks, which these results replace
-  std::set<std::string> objects;
-  if (work.save.contains("labels")) objects.insert(labels_suffix(results));
-  if (work.save.contains("instances")) objects.insert(instances_suffix);
-  if (work.save.contains("scores")) objects.insert(scores_suffix);
-  if (!objects.empty()) files.remove_other_objects(objects, outcome.notes);
+  files.remove_other_objects(object_files(work.save, labels_suffix(results)), outcome.notes);
   seconds.write += clock_seconds() - begin;
   for (const std::string& remark : found.remarks)
     outcome.remark(path.string(), remark);

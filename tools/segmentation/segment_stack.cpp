@@ -84,7 +84,7 @@ class StackResults {
     if (saves("ome")) files.write(ome_masks_suffix, [&](const fs::path& p) { labels_.write(p, TiffForm::ome); });
     if (saves("labels")) files.write("_masks.tif", [&](const fs::path& p) { labels_.write(p); });
     files.keep();
-    if (saves("labels")) files.remove_other_objects({"_masks.tif", saves("scores") ? scores_suffix : ""}, notes);
+    files.remove_other_objects(object_files(work_.save, "_masks.tif"), notes);
     for (const Saver& saver : savers())
       if (pictures_.contains(saver.kind)) files.remove_others(saver.endings, suffix_of(saver.kind));
   }
