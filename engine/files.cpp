@@ -247,6 +247,22 @@ void make_folder(const fs::path& path) {
   remove_abandoned(path);
 }
 
+FolderLock::FolderLock(const fs::path& path) {
+  struct stat locked, there;
+  for (;;) {
+    make_folder(path);
+    descriptor_ = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor_ < 0) refuse(path.string(), ": cannot be opened (", why(errno), ")");
+    held_ = flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+    const bool is_there = stat(path.c_str(), &there) == 0 && fstat(descriptor_, &locked) == 0 &&
+                          there.st_ino == locked.st_ino && there.st_dev == locked.st_dev;
+    if (!held_ || is_there) return;
+    close(descriptor_);  // whoever had the lock has removed the folder
+  }
+}
+
+FolderLock::~FolderLock() { close(descriptor_); }
+
 void write_atomically(const fs::path& path, std::string_view text) { write_atomically(path, text.data(), text.size()); }
 
 std::string lower_extension(const fs::path& path) {

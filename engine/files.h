@@ -82,6 +82,24 @@ void append_to_file(const std::filesystem::path&, const void* bytes, size_t n);
 /// created, if it is a file, or if it is not writable.
 void make_folder(const std::filesystem::path&);
 
+/// Locks a folder, which is created if it is missing, against others that lock it too: they may be in other processes
+/// or, where the file system has locks across the network, on other machines. The lock ends with this object, or with
+/// the process.
+class FolderLock {
+ public:
+  explicit FolderLock(const std::filesystem::path&);
+  ~FolderLock();
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+  /// False if another one has the lock.
+  bool held() const { return held_; }
+
+ private:
+  int descriptor_ = -1;
+  bool held_ = true;
+};
+
 /// A file name's extension in lower case, with its dot: ".png".
 std::string lower_extension(const std::filesystem::path&);
 

@@ -30,3 +30,15 @@ TEST_CASE("files: a new output folder loses what killed processes left, but noth
   CHECK(read_bytes(out / "b.zarr/0/0") == "whole too");
   CHECK(std::distance(fs::directory_iterator(out), {}) == 5);
 }
+
+TEST_CASE("files: a folder is locked by one at a time") {
+  const Folder folder;
+  {
+    const FolderLock first(folder / "scratch");
+    CHECK(first.held());
+    CHECK(!FolderLock(folder / "scratch").held());
+    fs::remove(folder / "scratch");  // a new folder of this name is another one
+    CHECK(FolderLock(folder / "scratch").held());
+  }
+  CHECK(FolderLock(folder / "scratch").held());
+}

@@ -7,6 +7,7 @@
 #include "data/dataset/fill_holes.h"
 #include "data/files/encoders.h"
 #include "data/synth/synth.h"
+#include "engine/files.h"
 #include "engine/json.h"
 #include "models/inference/model_file.h"
 #include "tests/support/command_support.h"
@@ -43,6 +44,23 @@ void put_bacteria(const fs::path& path) {
 }
 
 }  // namespace
+
+TEST_CASE("segment: an image that another run is segmenting in blocks is refused") {
+  const Folder folder;
+  put_bacteria(folder / "x.tif");
+  const std::string words = "segment x.tif --out out --save labels --max-memory 135M" + blocks;
+  {
+    const FolderLock other(folder / "out/.x.blocks");
+    const Ran ran = run_basin(folder, words);
+    CHECK(ran.code == 1);
+    CHECK_MESSAGE(
+        contains(ran.err, "x.tif: another run is segmenting it, with its intermediate results in out/.x.blocks"),
+        ran.err);
+    CHECK(fs::exists(folder / "out/.x.blocks"));
+  }
+  CHECK(run_basin(folder, words).code == 0);
+  CHECK(!fs::exists(folder / "out/.x.blocks"));
+}
 
 TEST_CASE("segment: an image that needs more than --max-memory is segmented in blocks, with the same labels") {
   const Folder folder;

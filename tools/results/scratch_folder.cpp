@@ -33,6 +33,13 @@ int64_t bytes_in(const fs::path& folder) {
   return bytes;
 }
 
+/// Removes the state first, so that no run continues from a folder that was emptied in part.
+void empty_scratch(const fs::path& scratch) {
+  fs::remove(scratch / state_name);
+  for (const fs::directory_entry& entry : fs::directory_iterator(scratch))
+    fs::remove_all(entry.path());
+}
+
 }  // namespace
 
 fs::path scratch_folder(const fs::path& base) {
@@ -56,15 +63,19 @@ bool prepare_scratch(const fs::path& scratch, const Json& record, bool resume, c
     refuse(name, ": ", scratch.string(), " was started with different settings (", differing,
            "); repeat these, or start again without --resume");
   }
-  remove_scratch(scratch);
-  make_folder(scratch);
+  empty_scratch(scratch);
   write_atomically(path, to_text(record, 2) + '\n');
   return false;
 }
 
 void remove_scratch(const fs::path& scratch) {
-  fs::remove(scratch / state_name);
-  fs::remove_all(scratch);
+  empty_scratch(scratch);
+  fs::remove(scratch);
+}
+
+void remove_abandoned_scratch(const fs::path& scratch) {
+  if (!fs::exists(scratch)) return;
+  if (const FolderLock lock(scratch); lock.held()) remove_scratch(scratch);
 }
 
 }  // namespace basin::tools

@@ -91,7 +91,8 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
   if (found.instances.planes) results.planes = &*found.instances.planes;
   save_results(work.save, results, files);
   files.keep();
-  remove_scratch(scratch_folder(files.path("")));  // of an interrupted run in blocks, which these results replace
+  remove_abandoned_scratch(
+      scratch_folder(files.path("")));  // of an interrupted run in blocks, which these results replace
   files.remove_other_objects(object_files(work.save, labels_suffix(results)), outcome.notes);
   seconds.write += clock_seconds() - begin;
   for (const std::string& remark : found.remarks)

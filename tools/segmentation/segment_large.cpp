@@ -7,6 +7,7 @@
 
 #include "data/files/image_parts.h"
 #include "engine/clock.h"
+#include "engine/files.h"
 #include "engine/json.h"
 #include "engine/pool.h"
 #include "kernels/runtime/isa.h"
@@ -77,6 +78,9 @@ class Segmenting {
     outcome_.notes.add(name_, image.notes());
     outcome_.converted += image.raw_part({0, 0, 1, 1}).channels != image.channels();
     print_plan(sizes, blocks);
+    const FolderLock lock(scratch_);
+    if (!lock.held())
+      refuse(name_, ": another run is segmenting it, with its intermediate results in ", scratch_.string());
     resumed_ = prepare_scratch(scratch_, scratch_record(work_, image, sizes.scale), work_.resume, name_);
     MapFolder maps(scratch_, method_, sizes.seen_height, sizes.seen_width, blocks.tiles, resumed_);
     predict(maps, image, sizes, blocks);
