@@ -122,6 +122,9 @@ TEST_CASE("segment: labels in any format replace those that an earlier run wrote
       CHECK_MESSAGE(contains(ran.err, "removed, as results of an earlier run"), ran.err);
     }
     before = files;
+    const Ran view = run_basin(folder, "view out");
+    CHECK_MESSAGE(view.code == 0, view.err);
+    CHECK(contains(read_bytes(folder / "out/view/image-1.js"), "\"area\""));
   }
   // Labels that the command did not write are kept, and said.
   fs::copy(folder / "out/a_masks.png", folder / "other/a_masks.png");

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "data/arrays/zarr.h"
 #include "data/dataset/dataset.h"
 #include "engine/json.h"
 #include "kernels/runtime/platform.h"
@@ -30,17 +31,27 @@ Json read_run(const fs::path& out) {
   return run;
 }
 
-/// The label images in a folder and below it by their stems, without those of other runs.
-std::map<std::string, fs::path> find_label_images(const fs::path& out) {
+/// The ends of the names of the label images that a run has written, in the most common of its formats; empty if it has
+/// written none.
+std::vector<std::string> label_suffixes_of(const RunResults& run) {
+  if (run.saved("labels")) return {std::begin(masks_suffixes), std::end(masks_suffixes)};
+  if (run.saved("ome")) return {ome_masks_suffix};
+  if (run.saved("zarr")) return {zarr_masks_suffix};
+  return {};
+}
+
+/// The label images with these suffixes in a folder and below it by their stems, without those of other runs.
+std::map<std::string, fs::path> find_label_images(const fs::path& out, const std::vector<std::string>& suffixes) {
   std::map<std::string, fs::path> found;
   for (fs::recursive_directory_iterator it(out), end; it != end; ++it) {
     const std::string name = it->path().filename().string();
+    if (is_zarr(it->path())) it.disable_recursion_pending();
     if (it->is_directory() && (name.starts_with('.') || fs::exists(it->path() / "run.json"))) {
       it.disable_recursion_pending();
       continue;
     }
-    for (const std::string suffix : masks_suffixes)
-      if (name.ends_with(suffix) && it->is_regular_file()) {
+    for (const std::string& suffix : suffixes)
+      if (name.ends_with(suffix) && (it->is_regular_file() || is_zarr(it->path()))) {
         const std::string path = it->path().lexically_relative(out).generic_string();
         found.emplace(path.substr(0, path.size() - suffix.size()), it->path());
       }
@@ -57,11 +68,11 @@ RunResults results_of(const SegmentRecord& run, const fs::path& out, const std::
   const fs::path folder = run.folder;
   RunResults results;
   results.model = run.model, results.save = run.save, results.choice = run.choice, results.finished = run.finished;
-  if (!results.saved("labels"))
-    refuse(out.string(), ": this run has not saved label images; segment with --save labels,...");
+  const std::vector<std::string> suffixes = label_suffixes_of(results);
+  if (suffixes.empty()) refuse(out.string(), ": this run has not saved label images; segment with --save labels,...");
 
   const std::vector<ImageFile> images = recorded_images(run, moved, results.notes);
-  std::map<std::string, fs::path> labels = find_label_images(out);
+  std::map<std::string, fs::path> labels = find_label_images(out, suffixes);
   std::map<std::string, std::vector<std::string>> remarks;  // by the places of the images
   for (const auto& [image, texts] : run.remarks)
     remarks[place_of(folder, image)] = texts;
