@@ -26,7 +26,7 @@ ImageFacts facts_of(const Image& image) {
     facts.bright = double(order_statistics(n, [&](size_t i) { return float(values[i]); }, {rank, rank, rank, rank})[0]);
     if constexpr (std::is_integral_v<T>) facts.bits_used = int(std::bit_width(*high));
   });
-  facts.pixel_size = image.stack.pixel_size.value_or(0);
+  facts.pixel_size = image.stack.pixel_size().value_or(0);
   facts.fingerprint = fingerprint(image);
   return facts;
 }

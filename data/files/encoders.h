@@ -10,6 +10,11 @@
 
 namespace basin::raster {
 
+/// Pixels per unit of length; 0: unknown.
+struct Resolution {
+  double columns = 0, rows = 0;
+};
+
 struct Rows {
   int height = 0, width = 0, channels = 1, bits = 8;  // bits: 8 or 16; TIFF also 32
   std::function<const void*(int y)> row;              // one row in this machine's byte order, valid until the next call
@@ -26,7 +31,7 @@ void write_tiff(const std::filesystem::path&, const Rows&);
 struct Pyramid {
   int height = 0, width = 0, bits = 16;  // bits: 16 or 32
   std::string description;               // as in TiffWriter::add
-  double pixels_per_unit = 0;
+  Resolution resolution = {};
   /// Writes every step-th pixel of every step-th row into `to`, from pixel (step * y, step * x) on: a rectangle in
   /// pixels of the lower resolution.
   std::function<void(int step, const PixelRect&, void* to)> read;
@@ -43,8 +48,8 @@ class TiffWriter {
   TiffWriter(const std::filesystem::path&, bool big);
   ~TiffWriter();
 
-  /// A description and a resolution in pixels per unit of length (0: unknown) are stored with the first page.
-  void add(const Rows&, const std::string& description = "", double pixels_per_unit = 0);
+  /// The description and the resolution are stored with the first page.
+  void add(const Rows&, const std::string& description = "", const Resolution& = {});
   /// Without it there will be no file.
   void commit();
 
@@ -53,7 +58,7 @@ class TiffWriter {
   struct File;
   [[noreturn]] void refuse_write() const;
   void set_grey(int height, int width, int bits);
-  void describe(const std::string& description, double pixels_per_unit);
+  void describe(const std::string& description, const Resolution&);
   void add_level(const Pyramid&, int step);
 
   std::unique_ptr<File> file_;

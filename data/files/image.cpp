@@ -85,12 +85,11 @@ Image image_of_picture(const fs::path& path, raster::Picture picture, const Plan
   image.stack = std::move(picture.stack);
   image.notes = std::move(picture.notes);
   image.offers_channels = choice.offers_channels;
-  std::vector<StackAxis> axes = image.stack.axes;
-  if (image.stack.images > 1) {
-    const Stack stack = with_axes(image.stack, choice, path.string());
-    image.notes.insert(image.notes.begin(), "read as " + to_text(stack));
-    axes = stack.axes;
-  }
+  const bool is_stack = image.stack.images > 1;
+  const Stack stack = is_stack ? with_axes(image.stack, choice, path.string()) : image.stack;
+  if (const std::string chosen = describe_choice(choice); is_stack || !chosen.empty())
+    image.notes.insert(image.notes.begin(), "read as " + to_text(stack) + chosen);
+  const std::vector<StackAxis>& axes = stack.axes;
   const bool along_c = std::any_of(axes.begin(), axes.end(), [](const StackAxis& a) { return a.name == 'C'; });
   image.separate_channels = image.channels > 1 && (along_c || !image.stack.colours);
   return image;

@@ -171,11 +171,16 @@ void complete(Stack& s) {
 bool is_print(double um) { return um >= 20; }  // 1200 pixels per inch are 21 um
 
 void set_pixel_size(Stack& s, double width, double height) {
-  if (height == 0 || std::abs(height - width) <= 1e-3 * width)
-    s.pixel_size = width;
-  else
+  if (height == 0 || std::abs(height - width) <= 1e-3 * width) height = width;
+  s.pixel = {width, height};
+  if (height != width)
     s.notes.push_back(
         fmt::format("its pixels are not square ({:.4g} x {:.4g} um), so all sizes are in pixels", width, height));
+}
+
+std::optional<double> Stack::pixel_size() const {
+  if (!pixel || pixel->width != pixel->height) return std::nullopt;
+  return pixel->width;
 }
 
 std::string to_text(const Stack& s) {
@@ -185,10 +190,17 @@ std::string to_text(const Stack& s) {
   text += "Y X";
   if (s.samples > 1) text += channels_along_stack(s.axes) ? " S=" : " C=";
   if (s.samples > 1) text += std::to_string(s.samples);
-  if (!s.pixel_size) return text;
-  char size[40];
-  std::snprintf(size, sizeof size, ", %.4g um/px", *s.pixel_size);
-  return text + size;
+  const std::optional<double> size = s.pixel_size();
+  return size ? text + fmt::format(", {:.4g} um/px", *size) : text;
+}
+
+std::string describe_choice(const PlaneChoice& choice) {
+  std::string text;
+  if (!choice.series.empty()) text += "; series " + choice.series;
+  for (size_t k = 0; k < choice.channels.size(); ++k)
+    text += (k > 0 ? ", " : choice.channels.size() > 1 ? "; channels " : "; channel ") + choice.channels[k];
+  if (!choice.plane.empty()) text += "; plane " + choice.plane;
+  return text;
 }
 
 Stack with_axes(Stack s, const PlaneChoice& choice, const std::string& name) {

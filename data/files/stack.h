@@ -13,6 +13,12 @@ struct StackAxis {
   bool operator==(const StackAxis&) const = default;
 };
 
+/// The width and the height of a pixel, um.
+struct PixelSides {
+  double width = 0, height = 0;
+  bool operator==(const PixelSides&) const = default;
+};
+
 /// The arrangement of the images of a file in a stack, and the file's metadata about them.
 struct Stack {
   int64_t images = 1;                      // the product of the axes' sizes
@@ -21,11 +27,14 @@ struct Stack {
   int samples = 1;                         // channels within each image
   bool colours = true;                     // whether three of these are red, green and blue
   std::vector<std::string> channel_names;  // along C, or of the samples; empty if they have no names
-  std::optional<double> pixel_size;        // um; none if it is unknown or pixels are not square
+  std::optional<PixelSides> pixel;         // none if they are unknown
   std::optional<double> spacing;           // of neighbouring planes along Z, um
   std::optional<double> interval;          // between neighbouring planes along T, s
   std::vector<int64_t> order;              // the index in the file of the k-th image in the order of the axes; empty: k
   std::vector<std::string> notes;          // what was left out of the file
+
+  /// The side of square pixels, um; none if it is unknown or pixels are not square.
+  std::optional<double> pixel_size() const;
 };
 
 /// "C=2 Z=5 Y X", and the pixel size if known: "C=2 Y X, 0.108 um/px". An axis of unknown meaning is "unnamed=5".
@@ -42,6 +51,9 @@ struct PlaneChoice {
   bool offers_channels = false;  // the same of --channel
   bool operator==(const PlaneChoice&) const = default;
 };
+
+/// What was chosen, behind the text of the stack: "; series 1; channels DAPI, 2; plane T=1". Empty if nothing was.
+std::string describe_choice(const PlaneChoice&);
 
 /// The indices in the file of the images that are the channels of the chosen image, in their order. Throws one sentence
 /// that begins with `name` if axes other than C are not determined, naming the options that determine them if these are
@@ -93,8 +105,8 @@ void complete(Stack&);
 /// Whether a pixel of this many um is rather that of a print: 20 um or more.
 bool is_print(double um);
 
-/// Sets the pixel size from the width and height of a pixel, um; a height of 0 is unknown, and taken to be the width.
-/// Pixels that are not square to one part in a thousand get no size, but a note.
+/// Sets the width and height of a pixel, um; a height of 0 is unknown, and taken to be the width. Pixels that are
+/// square to one part in a thousand get the same height as width; others have no pixel_size(), which is noted.
 void set_pixel_size(Stack&, double width, double height);
 
 }  // namespace basin

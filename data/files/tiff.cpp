@@ -22,6 +22,35 @@ struct Entry {
   bool reduced = false;
 };
 
+/// Whether a tag of the directory at `offset` that tells what the image is lies behind the end of the file, so that the
+/// file is cut: libtiff passes over such a tag with a warning.
+bool has_lost_tags(TIFF* tiff, uint64_t offset) {
+  constexpr uint64_t tags[] = {TIFFTAG_IMAGEDESCRIPTION, TIFFTAG_XRESOLUTION, TIFFTAG_YRESOLUTION};
+  const thandle_t file = TIFFClientdata(tiff);
+  const uint64_t end = TIFFGetSizeProc(tiff)(file);
+  const auto read = [&](std::vector<uint8_t>& bytes) {
+    return TIFFGetReadProc(tiff)(file, bytes.data(), tmsize_t(bytes.size())) == tmsize_t(bytes.size());
+  };
+  const auto number_at = [&](const uint8_t* p, size_t bytes) {
+    uint64_t number = 0;
+    for (size_t k = 0; k < bytes; ++k)
+      number = number << 8 | p[TIFFIsBigEndian(tiff) ? k : bytes - 1 - k];
+    return number;
+  };
+  const size_t wide = TIFFIsBigTIFF(tiff) ? 8 : 4;  // bytes of an offset
+  std::vector<uint8_t> count(wide == 8 ? 8 : 2), entry(4 + 2 * wide);
+  if (TIFFGetSeekProc(tiff)(file, offset, SEEK_SET) != offset || !read(count)) return false;
+  for (uint64_t left = number_at(count.data(), count.size()); left > 0 && read(entry); --left) {
+    const uint64_t tag = number_at(&entry[0], 2), values = number_at(&entry[4], wide);
+    const int bytes = TIFFDataWidth(TIFFDataType(number_at(&entry[2], 2)));
+    if (std::find(std::begin(tags), std::end(tags), tag) == std::end(tags) || bytes <= 0) continue;
+    if (values <= wide / uint64_t(bytes)) continue;  // they stand in the entry itself
+    if (values > end / uint64_t(bytes) || number_at(&entry[4 + wide], wide) > end - values * uint64_t(bytes))
+      return true;
+  }
+  return false;
+}
+
 /// An open file.
 class Reader {
  public:
@@ -29,6 +58,8 @@ class Reader {
     tiff_.handle = TIFFOpenExt(path.c_str(), "rm", options_.options);
     if (!tiff_.handle) refuse(name_, ": is a truncated or damaged TIFF file (", tiff_.reason(), ")");
     list_images();
+    if (has_lost_tags(tiff_.handle, entries_[0].offset))
+      refuse(name_, ": is a truncated TIFF file (its description or resolution is missing)");
     keep_series(choice);
     leave_out_copies();
     describe();

@@ -62,16 +62,16 @@ void TiffWriter::set_grey(int height, int width, int bits) {
   TIFFSetField(tiff, TIFFTAG_COMPRESSION, uint16_t(COMPRESSION_ADOBE_DEFLATE));
 }
 
-void TiffWriter::describe(const std::string& description, double pixels_per_unit) {
+void TiffWriter::describe(const std::string& description, const Resolution& resolution) {
   TIFF* tiff = file_->tiff.handle;
   if (!description.empty()) TIFFSetField(tiff, TIFFTAG_IMAGEDESCRIPTION, description.c_str());
-  if (!(pixels_per_unit > 0)) return;
-  TIFFSetField(tiff, TIFFTAG_XRESOLUTION, pixels_per_unit);
-  TIFFSetField(tiff, TIFFTAG_YRESOLUTION, pixels_per_unit);
+  if (!(resolution.columns > 0 && resolution.rows > 0)) return;
+  TIFFSetField(tiff, TIFFTAG_XRESOLUTION, resolution.columns);
+  TIFFSetField(tiff, TIFFTAG_YRESOLUTION, resolution.rows);
   TIFFSetField(tiff, TIFFTAG_RESOLUTIONUNIT, uint16_t(RESUNIT_NONE));
 }
 
-void TiffWriter::add(const Rows& rows, const std::string& description, double pixels_per_unit) {
+void TiffWriter::add(const Rows& rows, const std::string& description, const Resolution& resolution) {
   BASIN_CHECK(rows.channels == 1 || rows.channels == 3, rows.channels, " channels");
   TIFF* tiff = file_->tiff.handle;
   if (file_->pages++ > 0 && !TIFFWriteDirectory(tiff)) refuse_write();
@@ -79,7 +79,7 @@ void TiffWriter::add(const Rows& rows, const std::string& description, double pi
   set_grey(rows.height, rows.width, rows.bits);
   TIFFSetField(tiff, TIFFTAG_SAMPLESPERPIXEL, uint16_t(rows.channels));
   TIFFSetField(tiff, TIFFTAG_PHOTOMETRIC, uint16_t(rows.channels == 3 ? PHOTOMETRIC_RGB : PHOTOMETRIC_MINISBLACK));
-  if (file_->pages == 1) describe(description, pixels_per_unit);
+  if (file_->pages == 1) describe(description, resolution);
   const uint32_t strip = uint32_t(std::clamp<size_t>((size_t(1) << 18) / stride, 1, size_t(rows.height)));
   TIFFSetField(tiff, TIFFTAG_ROWSPERSTRIP, strip);
   std::vector<std::byte> buffer(stride * strip);
@@ -108,7 +108,7 @@ void TiffWriter::add_level(const Pyramid& p, int step) {
   TIFFSetField(tiff, TIFFTAG_TILELENGTH, uint32_t(pyramid_tile));
   if (step > 1) TIFFSetField(tiff, TIFFTAG_SUBFILETYPE, uint32_t(FILETYPE_REDUCEDIMAGE));
   if (step == 1) {
-    describe(p.description, p.pixels_per_unit);
+    describe(p.description, p.resolution);
     const std::vector<uint64_t> offsets(size_t(levels_of(p)) - 1);
     if (!offsets.empty()) TIFFSetField(tiff, TIFFTAG_SUBIFD, uint16_t(offsets.size()), offsets.data());
   }

@@ -13,19 +13,19 @@ namespace {
 
 constexpr int64_t classic_limit = int64_t(1) << 31;  // well below the 4 GB of a TIFF that is not BigTIFF
 
-double pixels_per_um(const StackPlanes& planes) {
-  return planes.stack.pixel_size && *planes.stack.pixel_size > 0 ? 1 / *planes.stack.pixel_size : 0;
-}
-
 }  // namespace
+
+raster::Resolution pixels_per_um(const Stack& stack) {
+  return stack.pixel ? raster::Resolution{1 / stack.pixel->width, 1 / stack.pixel->height} : raster::Resolution{};
+}
 
 std::string imagej_description(const StackPlanes& planes, double highest) {
   std::string text = fmt::format("ImageJ=1.53t\nimages={}\n", planes.count());
   if (planes.slices > 1) text += fmt::format("slices={}\n", planes.slices);
   if (planes.frames > 1) text += fmt::format("frames={}\n", planes.frames);
   if (planes.slices > 1 && planes.frames > 1) text += "hyperstack=true\n";
-  if (pixels_per_um(planes) > 0) text += "unit=micron\n";
-  if (pixels_per_um(planes) > 0 && planes.stack.spacing && planes.slices > 1)
+  if (planes.stack.pixel) text += "unit=micron\n";
+  if (planes.stack.pixel && planes.stack.spacing && planes.slices > 1)
     text += fmt::format("spacing={:.10g}\n", *planes.stack.spacing);
   if (planes.stack.interval && planes.frames > 1) text += fmt::format("finterval={:.10g}\n", *planes.stack.interval);
   return text + fmt::format("loop=false\nmin=0.0\nmax={:.1f}\n", highest);
@@ -33,8 +33,8 @@ std::string imagej_description(const StackPlanes& planes, double highest) {
 
 std::string ome_description(const StackPlanes& planes, int height, int width, bool wide) {
   std::string sizes;
-  if (planes.stack.pixel_size && *planes.stack.pixel_size > 0)
-    sizes = fmt::format(" PhysicalSizeX=\"{0:.10g}\" PhysicalSizeY=\"{0:.10g}\"", *planes.stack.pixel_size);
+  if (const std::optional<PixelSides>& pixel = planes.stack.pixel)
+    sizes = fmt::format(" PhysicalSizeX=\"{:.10g}\" PhysicalSizeY=\"{:.10g}\"", pixel->width, pixel->height);
   if (planes.stack.spacing && *planes.stack.spacing > 0 && planes.slices > 1)
     sizes += fmt::format(" PhysicalSizeZ=\"{:.10g}\"", *planes.stack.spacing);
   if (planes.stack.interval && planes.frames > 1)
@@ -73,7 +73,7 @@ void PictureStack::add(const Image& image) {
                       .channels = image.channels,
                       .bits = 8,
                       .row = [&](int y) { return image.pixels.data() + size_t(y) * stride; }},
-                     imagej_description(writer_->planes, 255), pixels_per_um(writer_->planes));
+                     imagej_description(writer_->planes, 255), pixels_per_um(writer_->planes.stack));
 }
 
 void PictureStack::commit() {
@@ -83,7 +83,7 @@ void PictureStack::commit() {
 
 void write_instances(const std::filesystem::path& path, const Planes& planes, const Stack& of_image) {
   StackPlanes axes;
-  axes.stack.pixel_size = of_image.pixel_size;
+  axes.stack.pixel = of_image.pixel;
   axes.slices = std::max<int64_t>(1, int64_t(planes.objects.size()));
   // Deflate needs a few bytes for every 258 equal ones, and for every run.
   int64_t bytes = axes.slices * planes.height * planes.width / 64;
@@ -106,7 +106,7 @@ void write_instances(const std::filesystem::path& path, const Planes& planes, co
       return row.data();
     };
     tiff.add({.height = planes.height, .width = planes.width, .channels = 1, .bits = 8, .row = row_of},
-             imagej_description(axes, 255), pixels_per_um(axes));
+             imagej_description(axes, 255), pixels_per_um(axes.stack));
   }
   tiff.commit();
 }
@@ -145,7 +145,7 @@ void LabelStack::write(const std::filesystem::path& path, TiffForm form) const {
       return narrow.data();
     };
     tiff.add({.height = height_, .width = width_, .channels = 1, .bits = wide ? 32 : 16, .row = next_row}, description,
-             pixels_per_um(planes_));
+             pixels_per_um(planes_.stack));
   }
   tiff.commit();
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "data/files/encoders.h"
 #include "data/files/image.h"
 #include "data/files/labels.h"
 #include "data/files/planes.h"
@@ -14,6 +15,9 @@
 #include "engine/plane_file.h"
 
 namespace basin {
+
+/// The resolution for a TIFF whose unit of length is the micrometre.
+raster::Resolution pixels_per_um(const Stack&);
 
 /// The description of a TIFF of grey or RGB planes in the form of ImageJ, which tifffile and Bio-Formats read too:
 /// axes T and Z as far as they are longer than 1, the interval along T, the unit micrometre and the spacing along Z if

@@ -34,7 +34,7 @@ class LabelStore {
   LabelStore(const std::filesystem::path& path, const StackPlanes& planes, int height, int width, int32_t highest)
       : path_(path), folder_(path), type_(highest > max_in_16_bits ? ElementType::u32 : ElementType::u16) {
     const auto unit_if = [](bool known, const char* unit) { return known ? unit : ""; };
-    const std::string size_unit = unit_if(planes.stack.pixel_size.has_value(), "micrometer"),
+    const std::string size_unit = unit_if(planes.stack.pixel.has_value(), "micrometer"),
                       spacing_unit = unit_if(planes.stack.spacing.has_value(), "micrometer"),
                       time_unit = unit_if(planes.stack.interval.has_value(), "second");
     Json scale = Json::array();
@@ -57,8 +57,8 @@ class LabelStore {
       shape.insert(shape.end(), {height, width});
       levels_.emplace_back(folder_, name, type_, shape);
       Json scales = scale;
-      for (int k = 0; k < 2; ++k)
-        scales.push_back(planes.stack.pixel_size.value_or(1) * double(step));
+      const PixelSides pixel = planes.stack.pixel.value_or(PixelSides{1, 1});
+      scales.push_back(pixel.height * double(step)), scales.push_back(pixel.width * double(step));
       const Json transformation{{"type", "scale"}, {"scale", scales}};
       datasets_.push_back({{"path", name}, {"coordinateTransformations", Json::array({transformation})}});
       if (std::max(height, width) <= small_enough) break;

@@ -87,7 +87,7 @@ Appearance appearance_of(const std::vector<Example>& examples) {
 double common_pixel_size(const std::vector<Example>& examples) {
   double smallest = 0, largest = 0;
   for (const Example& e : examples) {
-    const double size = e.source.image().stack.pixel_size.value_or(0);
+    const double size = e.source.image().stack.pixel_size().value_or(0);
     if (size <= 0) return 0;
     smallest = smallest > 0 ? std::min(smallest, size) : size, largest = std::max(largest, size);
   }

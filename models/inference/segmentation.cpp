@@ -51,9 +51,10 @@ FoundObjects find_objects(const Exec& exec, const Method& method, const Predicto
 }
 
 std::vector<std::string> pixel_size_remark(const Stack& stack, const SegmentationPlan& plan) {
-  if (plan.pixel_size <= 0 || !stack.pixel_size || std::abs(*stack.pixel_size / plan.pixel_size - 1) <= 0.01) return {};
-  return {fmt::format("the file gives {:g} um per pixel; --pixel-size {:g} is used for the scale", *stack.pixel_size,
-                      plan.pixel_size)};
+  const std::optional<double> size = stack.pixel_size();
+  if (plan.pixel_size <= 0 || !size || std::abs(*size / plan.pixel_size - 1) <= 0.01) return {};
+  return {
+      fmt::format("the file gives {:g} um per pixel; --pixel-size {:g} is used for the scale", *size, plan.pixel_size)};
 }
 
 }  // namespace basin

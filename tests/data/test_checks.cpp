@@ -166,7 +166,7 @@ TEST_CASE("checks: pixel sizes that differ, or that contradict the given one, ar
     std::vector<CheckedPair> pairs;
     for (size_t k = 0; k < sizes.size(); ++k) {
       Image image = ramp_image(32, int(k));
-      if (sizes[k] > 0) image.stack.pixel_size = sizes[k];
+      if (sizes[k] > 0) image.stack.pixel = PixelSides{sizes[k], sizes[k]};
       pairs.push_back(pair_of(std::string(1, char('a' + k)), image, centred_square(32, 16),
                               last_validates && k + 1 == sizes.size()));
     }

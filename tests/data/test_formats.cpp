@@ -103,8 +103,8 @@ TEST_CASE("formats: pages that hold the channels of one image are read as channe
   CHECK(ome.channels == 2);
   CHECK(ome.as<uint16_t>()[2 * (2 * 21 + 3) + 1] == base(2, 3) * 64 + 1000);
   CHECK(ome.stack.channel_names == std::vector<std::string>{"DAPI", "GFP"});
-  REQUIRE(ome.stack.pixel_size);
-  CHECK(*ome.stack.pixel_size == doctest::Approx(0.108));
+  REQUIRE(ome.stack.pixel_size());
+  CHECK(*ome.stack.pixel_size() == doctest::Approx(0.108));
   CHECK(noted(ome.notes, "read as C=2 Y X, 0.108 um/px"));
   const Image gfp = read_image(samples / "channels.ome.tif", {"", {"GFP"}, ""});
   CHECK(gfp.channels == 1);
@@ -119,8 +119,8 @@ TEST_CASE("formats: pages that hold the channels of one image are read as channe
   CHECK(slice.as<uint16_t>()[2 * 21 + 3] == base(2, 3) * 64 + 3000);
   const Image imagej = read_image(samples / "imagej_channels.tif");
   CHECK(imagej.channels == 2);
-  REQUIRE(imagej.stack.pixel_size);
-  CHECK(*imagej.stack.pixel_size == doctest::Approx(0.108));
+  REQUIRE(imagej.stack.pixel_size());
+  CHECK(*imagej.stack.pixel_size() == doctest::Approx(0.108));
   const Image green = read_image(samples / "u8_rgb.png", {"", {"1"}, ""});
   CHECK(green.channels == 1);
   CHECK(green.as<uint8_t>()[0] == 53);

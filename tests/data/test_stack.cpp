@@ -16,7 +16,7 @@ TEST_CASE("stack: a TIFF's resolution in centimetres is its pixel size, unless i
   const auto size_of = [&](double pixels_per_unit, char unit) {
     const uint8_t pixels[4] = {1, 2, 3, 4};
     raster::TiffWriter writer(folder / "a.tif", false);
-    writer.add({2, 2, 1, 8, [&](int y) { return pixels + 2 * y; }}, "", pixels_per_unit);
+    writer.add({2, 2, 1, 8, [&](int y) { return pixels + 2 * y; }}, "", {pixels_per_unit, pixels_per_unit});
     writer.commit();
     std::string bytes = read_bytes(folder / "a.tif");
     const std::string tag("\x28\x01\x03\x00\x01\x00\x00\x00", 8);  // ResolutionUnit, one 16-bit number
@@ -24,7 +24,7 @@ TEST_CASE("stack: a TIFF's resolution in centimetres is its pixel size, unless i
     REQUIRE(at != std::string::npos);
     bytes[at + tag.size()] = unit;
     write_bytes(folder / "a.tif", bytes);
-    return read_image(folder / "a.tif").stack.pixel_size;
+    return read_image(folder / "a.tif").stack.pixel_size();
   };
   constexpr char none = 1, inch = 2, centimetre = 3;
   REQUIRE(size_of(40000, centimetre));
@@ -36,7 +36,7 @@ TEST_CASE("stack: a TIFF's resolution in centimetres is its pixel size, unless i
 
 TEST_CASE("stack: a resolution that ImageJ copied from the tags for printing is not a pixel size") {
   const auto size_of = [](const std::string& unit, double pixels_per_unit) {
-    return stack_of_imagej("ImageJ=1.54f\nunit=" + unit + "\n", pixels_per_unit, pixels_per_unit)->pixel_size;
+    return stack_of_imagej("ImageJ=1.54f\nunit=" + unit + "\n", pixels_per_unit, pixels_per_unit)->pixel_size();
   };
   CHECK(!size_of("inch", 72));
   CHECK(!size_of("inch", 100000));  // as in other TIFFs
@@ -123,10 +123,11 @@ TEST_CASE("stack: channels along C, grey planes of a pixel, and three of more sa
 
 TEST_CASE("stack: pixels that are not square have no single pixel size, which is reported") {
   const std::string start = "ImageJ=1.53t\nunit=um\n";
-  CHECK(stack_of_imagej(start, 4, 4)->pixel_size == 0.25);
-  CHECK(stack_of_imagej(start, 4, 0)->pixel_size == 0.25);
+  CHECK(stack_of_imagej(start, 4, 4)->pixel_size() == 0.25);
+  CHECK(stack_of_imagej(start, 4, 0)->pixel_size() == 0.25);
   const Stack flat = *stack_of_imagej(start, 4, 2);
-  CHECK(!flat.pixel_size);
+  CHECK(!flat.pixel_size());
+  CHECK(flat.pixel == PixelSides{0.25, 0.5});
   CHECK(flat.notes ==
         std::vector<std::string>{"its pixels are not square (0.25 x 0.5 um), so all sizes are in pixels"});
   const auto ome = [](const std::string& sizes) {
@@ -134,10 +135,11 @@ TEST_CASE("stack: pixels that are not square have no single pixel size, which is
         "<OME><Image><Pixels SizeX=\"2\" SizeY=\"2\" SizeZ=\"1\" SizeC=\"1\" SizeT=\"1\" " + sizes + "/></Image></OME>",
         "a.tif");
   };
-  CHECK(ome("PhysicalSizeX=\"0.2\" PhysicalSizeY=\"200\" PhysicalSizeYUnit=\"nm\"").pixel_size == doctest::Approx(0.2));
-  CHECK(ome("PhysicalSizeX=\"0.2\"").pixel_size == doctest::Approx(0.2));
-  CHECK(!ome("PhysicalSizeX=\"0.2\" PhysicalSizeY=\"2\" PhysicalSizeYUnit=\"pixel\"").pixel_size);
-  CHECK(!ome("PhysicalSizeX=\"0.2\" PhysicalSizeY=\"0.3\"").pixel_size);
+  CHECK(ome("PhysicalSizeX=\"0.2\" PhysicalSizeY=\"200\" PhysicalSizeYUnit=\"nm\"").pixel_size() ==
+        doctest::Approx(0.2));
+  CHECK(ome("PhysicalSizeX=\"0.2\"").pixel_size() == doctest::Approx(0.2));
+  CHECK(!ome("PhysicalSizeX=\"0.2\" PhysicalSizeY=\"2\" PhysicalSizeYUnit=\"pixel\"").pixel_size());
+  CHECK(!ome("PhysicalSizeX=\"0.2\" PhysicalSizeY=\"0.3\"").pixel_size());
   CHECK(ome("PhysicalSizeZ=\"300\" PhysicalSizeZUnit=\"nm\"").spacing == doctest::Approx(0.3));
   CHECK(stack_of_imagej("ImageJ=1.53t\nunit=nm\nspacing=250\n", 4, 4)->spacing == doctest::Approx(0.25));
   CHECK(!stack_of_imagej("ImageJ=1.53t\nspacing=250\n", 4, 4)->spacing);
@@ -204,7 +206,9 @@ TEST_CASE("stack: the planes are those along T and Z that the choice leaves open
 TEST_CASE("stack: the label images of all planes are written as one TIFF with axes and pixel size") {
   const Folder folder;
   Stack s = stack_with({{'T', 2}, {'Z', 3}});
-  s.pixel_size = 0.25, s.spacing = 1.5, s.interval = 30;
+  SUBCASE("of square pixels") { s.pixel = PixelSides{0.25, 0.25}; }
+  SUBCASE("of other pixels") { s.pixel = PixelSides{0.25, 0.5}; }
+  s.spacing = 1.5, s.interval = 30;
   const StackPlanes planes = planes_of(s, {}, "a.tif");
   for (const int32_t highest : {65535, 65536}) {
     LabelStack stack(planes);
@@ -217,7 +221,9 @@ TEST_CASE("stack: the label images of all planes are written as one TIFF with ax
       CAPTURE(name);
       const Stack found = planes_in(folder / name, {}).stack;
       CHECK(found.axes == s.axes);
-      CHECK(found.pixel_size == doctest::Approx(0.25));
+      REQUIRE(found.pixel);
+      CHECK(found.pixel->width == doctest::Approx(s.pixel->width));
+      CHECK(found.pixel->height == doctest::Approx(s.pixel->height));
       CHECK(found.spacing == doctest::Approx(1.5));
       CHECK(found.interval == doctest::Approx(30));
     }
@@ -234,11 +240,39 @@ TEST_CASE("stack: the label images of all planes are written as one TIFF with ax
     REQUIRE(values.size() == 6);
     CHECK(values[2] == std::vector<double>{0, 3, 3, 9, 0, 0});
     CHECK(values[4] == std::vector<double>{0, 5, 5, double(highest), 0, 0});
-    CHECK(contains(image_refusal(folder / "a_masks.tif"), "a stack of T=2 Z=3 Y X, 0.25 um/px"));
+    CHECK(contains(image_refusal(folder / "a_masks.tif"), "a stack of T=2 Z=3 Y X"));
+    CHECK(contains(image_refusal(folder / "a_masks.tif"), "Y X, 0.25 um/px") == s.pixel_size().has_value());
   }
   LabelStack uneven(planes);
   uneven.add(labels_of(1, 2, {0, 1}), {1});
   CHECK_THROWS_AS(uneven.add(labels_of(2, 1, {0, 1}), {1}), Error);
+}
+
+TEST_CASE("stack: a label image that is cut anywhere is refused, and so is one whose description is lost") {
+  const Folder folder;
+  StackPlanes planes;
+  planes.stack.pixel = PixelSides{0.25, 0.25};
+  LabelStack stack(planes);
+  stack.add(labels_of(2, 3, {0, 1, 1, 2, 0, 0}), {1, 2});
+  for (const TiffForm form : {TiffForm::imagej, TiffForm::ome}) {
+    stack.write(folder / "a_masks.tif", form);
+    const std::string whole = read_bytes(folder / "a_masks.tif");
+    CHECK(read_labels(folder / "a_masks.tif").count == 2);
+    for (size_t n = 1; n < whole.size(); ++n) {
+      CAPTURE(n);
+      write_bytes(folder / "a_masks.tif", whole.substr(0, n));
+      CHECK(
+          refusal([&] { read_labels(folder / "a_masks.tif"); }).starts_with((folder / "a_masks.tif").string() + ": "));
+    }
+  }
+}
+
+TEST_CASE("stack: what was chosen is reported with what was read") {
+  const PlaneChoice choice{"", {"DAPI", "2"}, "T=1", "1"};
+  CHECK(describe_choice(choice) == "; series 1; channels DAPI, 2; plane T=1");
+  CHECK(describe_choice(PlaneChoice{}).empty());
+  const Image image = read_image(samples / "channels.ome.tif", {"", {"1"}, ""});
+  CHECK(image.notes.front() == "read as C=2 Y X, 0.108 um/px; channel 1");
 }
 
 namespace {
@@ -284,7 +318,7 @@ TEST_CASE("stack: of several images in an OME-TIFF one is chosen by its index, i
     for (const int z : {0, 1}) {
       const Image image = read_image(path, series("detail", "Z=" + std::to_string(z)));
       CHECK(image.width == 7);
-      CHECK(image.stack.pixel_size == 0.5);
+      CHECK(image.stack.pixel_size() == 0.5);
       CHECK(image.as<uint8_t>()[20] == (has_order ? 3 - z : 2 + z));
     }
     CHECK(planes_in(path, series("1")).count() == 2);

@@ -53,7 +53,7 @@ TEST_CASE("appearance: the common pixel size is that of all images, or unknown")
     std::vector<Example> examples;
     for (const std::optional<double>& size : sizes) {
       Image image = image_of(2, 2, {0, 20000, 40000, 60000});
-      image.stack.pixel_size = size;
+      if (size) image.stack.pixel = PixelSides{*size, *size};
       examples.push_back({"e", Source(image, 1, parse_normalisation("divide"), "e"), StoredLabels(squares(2, 1))});
     }
     return common_pixel_size(examples);

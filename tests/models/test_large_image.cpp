@@ -81,7 +81,7 @@ TEST_CASE("parts of images: strips, tiles and chunks give the pixels of the whol
   colours.add(rows(rgb));
   colours.commit();
   check_parts(folder / "rgb.tif", 300, 200);
-  raster::Pyramid pyramid{700, 1100, 16, "", 0, {}};
+  raster::Pyramid pyramid{700, 1100, 16, "", {}, {}};
   pyramid.read = [&](int step, const PixelRect& r, void* to) {
     auto* at = static_cast<uint16_t*>(to);
     for (int y = r.y; y < r.y + r.height; ++y)

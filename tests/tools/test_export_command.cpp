@@ -76,13 +76,15 @@ TEST_CASE("export: --plane chooses a plane of labels that are a stack, and of th
 TEST_CASE("export and segment --tiff: label images are TIFF with the pixel size of the image") {
   const Folder folder;
   StackPlanes one;
-  one.stack.pixel_size = 0.25;
+  one.stack.pixel = PixelSides{0.25, 0.25};
   PictureStack picture(folder / "a.tif", one);
   picture.add({64, 64, 1, PixelType::u8, std::vector<std::byte>(64 * 64, std::byte(7))});
   picture.commit();
   put_model(folder / "m.safetensors");
   write_labels(folder / "a_masks.png", labels_of(64, 64, std::vector<int64_t>(64 * 64, 1)));
-  const auto size_in = [&](const std::string& file) { return read_image(folder / file).stack.pixel_size.value_or(0); };
+  const auto size_in = [&](const std::string& file) {
+    return read_image(folder / file).stack.pixel_size().value_or(0);
+  };
   REQUIRE(run_basin(folder, "export a_masks.png --image a.tif --save labels --tiff --out e").code == 0);
   CHECK(size_in("e/a_masks.tif") == doctest::Approx(0.25));
   CHECK(!std::filesystem::exists(folder / "e/a_masks.png"));

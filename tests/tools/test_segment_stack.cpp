@@ -31,7 +31,7 @@ Image plane_image(int k) {
 void put_stack(const fs::path& path, int64_t frames, int64_t slices) {
   StackPlanes planes;
   planes.frames = frames, planes.slices = slices;
-  planes.stack.pixel_size = 0.5;
+  planes.stack.pixel = PixelSides{0.5, 0.5};
   PictureStack stack(path, planes);
   for (int k = 0; k < frames * slices; ++k)
     stack.add(plane_image(k));
@@ -69,7 +69,7 @@ TEST_CASE("segment: a stack is segmented plane by plane, as if each plane were a
   const auto overlays = planes_of_file(folder / "out/s_overlay.tif");
   REQUIRE(masks.size() == 4);
   CHECK(planes_in(folder / "out/s_masks.tif", {}).stack.axes == std::vector<StackAxis>{{'T', 2}, {'Z', 2}});
-  CHECK(planes_in(folder / "out/s_masks.tif", {}).stack.pixel_size == doctest::Approx(0.5));
+  CHECK(planes_in(folder / "out/s_masks.tif", {}).stack.pixel_size() == doctest::Approx(0.5));
   int objects = 0;
   for (int k = 0; k < 4; ++k) {
     write_png(folder / ("p" + std::to_string(k) + ".png"), plane_image(k));
@@ -125,7 +125,7 @@ TEST_CASE("segment: channels of a stack are used as channels, and ambiguous axes
   refused("c.ome.tif --stitch 0", "--stitch");
   const Ran ran = run_basin(folder, "segment c.ome.tif --channel 1 --out out --save labels" + stack_options);
   CHECK_MESSAGE(ran.code == 0, ran.err);
-  CHECK(contains(ran.err, "read as Z=2 C=2 Y X; its 2 planes"));
+  CHECK(contains(ran.err, "read as Z=2 C=2 Y X; channel 1; its 2 planes"));
   CHECK(planes_of_file(folder / "out/c_masks.tif").size() == 2);
   CHECK(run_basin(folder, "segment unknown.tif --axes TYX --out out --save labels" + stack_options).code == 0);
   CHECK(planes_in(folder / "out/unknown_masks.tif", {}).frames == 2);
@@ -189,7 +189,7 @@ TEST_CASE("segment: a pixel size other than that of the file is reported, with t
   put_stack(folder / "one.tif", 1, 1), put_stack(folder / "two.tif", 1, 2);
   PictureStack large(folder / "large.tif", [] {
     StackPlanes plane;
-    plane.stack.pixel_size = 0.5;
+    plane.stack.pixel = PixelSides{0.5, 0.5};
     return plane;
   }());
   Image image{512, 768, 1, PixelType::u8, std::vector<std::byte>(512 * 768)};

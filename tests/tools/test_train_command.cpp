@@ -18,7 +18,8 @@ void put_sized(const Folder& folder, const std::string& stem, double pixel_size)
   for (size_t i = 0; i < pixels.size(); ++i)
     pixels[i] = uint8_t(i * (stem.back() % 7 + 1));
   raster::TiffWriter writer(folder / (stem + ".tif"), false);
-  writer.add({32, 32, 1, 8, [&](int y) { return pixels.data() + 32 * y; }}, "ImageJ=1.53t\nunit=um\n", 1 / pixel_size);
+  writer.add({32, 32, 1, 8, [&](int y) { return pixels.data() + 32 * y; }}, "ImageJ=1.53t\nunit=um\n",
+             {1 / pixel_size, 1 / pixel_size});
   writer.commit();
   Labels labels{32, 32, 1, std::vector<int32_t>(32 * 32)};
   for (int y = 8; y < 20; ++y)

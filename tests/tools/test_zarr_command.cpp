@@ -63,8 +63,8 @@ TEST_CASE("segment: an OME-Zarr store is one image, and its labels and its field
   for (const std::string name : {"a_masks.ome.zarr", "a_masks.ome.tif"}) {
     CAPTURE(name);
     CHECK(read_labels(folder / "out" / name).ids == labels.ids);
-    CHECK(planes_in(folder / "out" / name, {}).stack.pixel_size == doctest::Approx(0.25));
-    CHECK(!planes_in(folder / "png" / name, {}).stack.pixel_size);
+    CHECK(planes_in(folder / "out" / name, {}).stack.pixel_size() == doctest::Approx(0.25));
+    CHECK(!planes_in(folder / "png" / name, {}).stack.pixel_size());
   }
   CHECK(contains(read_bytes(folder / "out/a_objects.csv"), "area_um2"));
   const Ran score = run_basin(folder, "evaluate --pred out --truth png");
@@ -162,7 +162,7 @@ TEST_CASE("export: label TIFFs have the pixel size of the image") {
   const Labels labels = labels_of(side, side, ids);
   write_labels(folder / "a_masks.npy", labels);
   StackPlanes planes;
-  planes.stack.pixel_size = 0.5;
+  planes.stack.pixel = PixelSides{0.5, 0.5};
   PictureStack image(folder / "a.tif", planes);
   image.add({side, side, 1, PixelType::u8, std::vector<std::byte>(side * side)});
   image.commit();
@@ -170,7 +170,7 @@ TEST_CASE("export: label TIFFs have the pixel size of the image") {
   REQUIRE_MESSAGE(ran.code == 0, ran.err);
   const Image written = read_image(folder / "out/a_masks.tif");
   CHECK(written.type == PixelType::u32);
-  CHECK(written.stack.pixel_size == doctest::Approx(0.5));
+  CHECK(written.stack.pixel_size() == doctest::Approx(0.5));
   CHECK(read_labels(folder / "out/a_masks.tif").ids == labels.ids);
 }
 

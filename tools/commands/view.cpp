@@ -117,7 +117,7 @@ ViewImage view_of(const RunResults& run, const RunImage& from, const fs::path& o
     for (const double score : read_confidence(path, view.labels.count))
       scores.push_back(float(score));
   view.table = table_of(measure(view.labels, {.image = image ? &*image : nullptr}), scores,
-                        image ? image->stack.pixel_size.value_or(0) : 0);
+                        image ? image->stack.pixel_size().value_or(0) : 0);
   return view;
 }
 
@@ -139,8 +139,8 @@ ViewImage view_of_plane(const RunResults& run, const RunImage& from, const std::
   view.labels = compact(numbered.height, numbered.width, std::move(ids));
   const PlaneChoice choice = planes ? choice_of_plane(*planes, plane, run.choice) : run.choice;
   const std::optional<Image> image = add_image(view, from, choice);
-  view.table =
-      table_of(measure(view.labels, {.image = image ? &*image : nullptr}), {}, image ? image->stack.pixel_size.value_or(0) : 0);
+  view.table = table_of(measure(view.labels, {.image = image ? &*image : nullptr}), {},
+                        image ? image->stack.pixel_size().value_or(0) : 0);
   for (size_t k = 0; k < numbers.size(); ++k)
     view.table.numbers[k * view.table.names.size()] = double(numbers[k]);
   return view;

@@ -72,7 +72,7 @@ void write_large_objects(const std::set<std::string>& save, const LargeResults& 
     const Labels labels = labels_of(r.labels, batch);
     const Measurements found = csv || geojson || scores ? measured(r, batch, labels) : Measurements();
     const ObjectTable table =
-        csv || geojson ? table_of(found, {}, r.image.stack().pixel_size.value_or(0), int64_t(batch.first) + 1)
+        csv || geojson ? table_of(found, {}, r.image.stack().pixel_size().value_or(0), int64_t(batch.first) + 1)
                        : ObjectTable();
     const Outlines outlines = geojson || rois ? outlines_of(labels, {batch.part.x, batch.part.y}) : Outlines();
     if (csv) csv->add(table);

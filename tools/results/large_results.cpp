@@ -38,16 +38,16 @@ Image reduced(const LargeImage& image, int step, int64_t max_bytes) {
 /// The pixel size of an image, as that of a stack of one plane.
 StackPlanes planes_of(const LargeImage& image) {
   StackPlanes planes;
-  planes.stack.pixel_size = image.stack().pixel_size, planes.stack.spacing = image.stack().spacing;
+  planes.stack.pixel = image.stack().pixel, planes.stack.spacing = image.stack().spacing;
   return planes;
 }
 
 void write_labels_in_tiles(const fs::path& path, const LargeImage& image, const LargeLabels& labels, TiffForm form) {
-  raster::Pyramid pyramid{image.height(), image.width(), labels.is_wide() ? 32 : 16, "", 0, {}};
+  raster::Pyramid pyramid{image.height(), image.width(), labels.is_wide() ? 32 : 16, "", {}, {}};
   const StackPlanes planes = planes_of(image);
   pyramid.description = form == TiffForm::ome ? ome_description(planes, image.height(), image.width(), labels.is_wide())
                                               : imagej_description(planes, labels.count());
-  if (planes.stack.pixel_size && *planes.stack.pixel_size > 0) pyramid.pixels_per_unit = 1 / *planes.stack.pixel_size;
+  pyramid.resolution = pixels_per_um(planes.stack);
   pyramid.read = [&](int step, const PixelRect& r, void* to) {
     labels.is_wide() ? labels.read(step, r, static_cast<uint32_t*>(to))
                      : labels.read(step, r, static_cast<uint16_t*>(to));

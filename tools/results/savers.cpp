@@ -29,7 +29,7 @@ void write_probability(const fs::path& path, const Results& r) {
 /// The labels as a stack of one plane, with the pixel size of the image.
 LabelStack stack_of(const Results& r) {
   StackPlanes planes;
-  if (r.image) planes.stack.pixel_size = r.image->stack.pixel_size, planes.stack.spacing = r.image->stack.spacing;
+  if (r.image) planes.stack.pixel = r.image->stack.pixel, planes.stack.spacing = r.image->stack.spacing;
   LabelStack stack(planes);
   std::vector<int32_t> numbers(size_t(r.labels->count));
   std::iota(numbers.begin(), numbers.end(), 1);
@@ -66,7 +66,7 @@ const Measurements& Results::measurements() const {
 }
 
 const ObjectTable& Results::table() const {
-  if (!table_) table_ = table_of(measurements(), scores, image ? image->stack.pixel_size.value_or(0) : 0);
+  if (!table_) table_ = table_of(measurements(), scores, image ? image->stack.pixel_size().value_or(0) : 0);
   return *table_;
 }
 

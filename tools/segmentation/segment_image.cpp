@@ -60,10 +60,7 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
   const Source& source = *held;
   check_memory(work, path.string(), planes, source.image(), scale,
                memory_available() + int64_t(source.image().pixels.size()));
-  std::vector<std::string> notes = source.image().notes;
-  for (std::string& note : notes)
-    if (note.starts_with("read as ") && !work.choice.plane.empty()) note += "; plane " + work.choice.plane;
-  outcome.notes.add(path.string(), notes);
+  outcome.notes.add(path.string(), source.image().notes);
   outcome.converted += source.image().channels != source.channels();
   const Model& model = work.model;
   Results results;

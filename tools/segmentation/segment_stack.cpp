@@ -188,7 +188,8 @@ std::string segment_stack(const Work& work, const fs::path& path, const StackPla
   const int channels = model.method->sample_spec().channels;
   Seconds& seconds = outcome.seconds;
   std::fprintf(stderr, "basin: %s: read as %s; its %s are segmented one by one\n", path.c_str(),
-               to_text(planes.stack).c_str(), counted(planes.count(), "plane").c_str());
+               (to_text(planes.stack) + describe_choice(work.choice)).c_str(),
+               counted(planes.count(), "plane").c_str());
   double scale = work.plan.options.scale;
   if (work.plan.finds_scale) {  // one for all planes, by the one in the middle
     const PlaneChoice middle = choice_of_plane(planes, planes.count() / 2, work.choice);
