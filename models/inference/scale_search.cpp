@@ -25,10 +25,9 @@ constexpr double enough_native_trust = 0.4;  // if scale 1 is trusted this much,
 constexpr double enough_trust = 0.6;         // if any other scale is trusted this much, no others are tried
 constexpr double max_ratio = 8;              // largest ratio of two scales whose objects are compared
 constexpr int max_compared = 2;              // how many scales of each list are compared with another scale
-constexpr double min_smoothness = 2.9;       // images at least this smooth lose little detail when they are reduced
-/// Images at least this smooth have been enlarged, or are sampled far more finely than their detail needs.
-constexpr double great_smoothness = 3.1;
-constexpr double reduced = 0.85;       // the median diameter in such an image is reduced to this times the training's
+/// Images at least this smooth have been enlarged, or are sampled more finely than their detail needs.
+constexpr double min_smoothness = 3;
+constexpr double reduced = 0.95;       // the median diameter in such an image is reduced to this times the training's
 constexpr double min_structure = 1.1;  // images less smooth than this are noise that differs from pixel to pixel
 
 /// The objects of a part of an image as the network sees it at a scale.
@@ -157,12 +156,10 @@ class Search {
   }
   bool in_band(double diameter) const {
     const double ratio = diameter / trained_.diameter;
-    const auto bound = [](double end) { return std::pow(end, 2. / 3); };
-    const double most = is_very_smooth() ? reduced : is_smooth() ? neighbour : std::max(bound(largest()), neighbour);
-    return ratio >= std::min(bound(smallest()), 1 / neighbour) && ratio <= most;
+    const double least = std::min(std::pow(smallest(), 2. / 3), 1 / neighbour);
+    return ratio >= least && ratio <= (is_smooth() ? reduced : std::max(largest(), neighbour));
   }
   bool is_noise() const { return content_.smoothness() < min_structure; }
-  bool is_very_smooth() const { return content_.smoothness_at_half_size() >= great_smoothness; }
   bool is_smooth() const { return content_.smoothness_at_half_size() >= min_smoothness; }
   /// Percentiles 5 and 95 of the diameters of the training objects, over their median.
   double smallest() const { return trained_.small_diameter > 0 ? trained_.small_diameter / trained_.diameter : 1; }
@@ -171,8 +168,7 @@ class Search {
   double scale_for(double diameter) const {
     const double ratio = diameter / trained_.diameter;
     if (ratio < 1 && is_noise()) return 1;
-    if (ratio > reduced && is_very_smooth()) return rounded(reduced / ratio);
-    if (ratio > 1 && is_smooth()) return rounded(1 / ratio);
+    if (ratio > reduced && is_smooth()) return rounded(reduced / ratio);
     const double seen =
         std::clamp(std::sqrt(ratio), std::min(smallest(), 1 / neighbour), std::max(largest(), neighbour));
     return rounded(seen / ratio);
