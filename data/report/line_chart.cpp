@@ -13,7 +13,7 @@
 namespace basin {
 namespace {
 
-constexpr double width = 440, height = 250, left = 52, right = 12, top = 12, bottom = 40;  // px; the plot lies between
+constexpr double width = 460, height = 250, left = 52, right = 32, top = 12, bottom = 40;  // px; the plot lies between
 // Okabe and Ito (2008), without yellow, which is hard to see on white.
 constexpr std::array<const char*, 6> curve_colours{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"};
 

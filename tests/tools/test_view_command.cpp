@@ -124,6 +124,19 @@ TEST_CASE("view: a vector field is shown by hue and brightness, other maps in gr
   CHECK(contains(refusal([&] { pictures_of_map("x", field, "f.npy"); }), "f.npy: contains values that are not finite"));
 }
 
+TEST_CASE("view: an image that could not be segmented is named with its folder below the input") {
+  const Folder folder;
+  put_viewed_image(folder / "images/p1/bad.png");
+  put_viewed_image(folder / "images/a.png");
+  write_labels(folder / "out/a_masks.png", labels_of(3, 4, two_objects));
+  put_run(folder, {{"recursive", true}, {"failed", {"images/p1/bad.png"}}});
+  const Ran ran = run_basin(folder, "view out");
+  CHECK_MESSAGE(ran.code == 0, ran.err);
+  const Json list = list_of(folder.path() / "out/view")["images"];
+  REQUIRE(list.size() == 2);
+  CHECK(list[1]["name"] == "p1/bad.png");
+}
+
 TEST_CASE("view: writes a page with images, labels, tables and remarks, whatever the names") {
   const Folder folder;
   put_viewed_image(folder / ("images/" + odd_name));

@@ -80,7 +80,8 @@ void print_image(const std::string& file, const PlaneChoice& choice) {
   std::printf("image       %d x %d px (width x height), %s%s, %s\n", image.width, image.height,
               planes > 1 ? (counted(planes, "plane") + " of ").c_str() : "", counted(image.channels, "channel").c_str(),
               name_of(image.type));
-  if (image.stack.images > 1 || image.stack.pixel) std::printf("axes        %s\n", to_text(image.stack).c_str());
+  if (image.stack.images > 1 || image.stack.pixel)
+    std::printf("axes        %s\n", to_text(with_axes(image.stack, choice, file)).c_str());
   for (const std::string& name : image.stack.channel_names)
     std::printf("channel     %s\n", name.c_str());
   for (const std::string& note : image.notes)

@@ -99,9 +99,14 @@ void add_maps(ViewImage& view, const RunResults& run, const std::string& base) {
   }
 }
 
+/// The name of an image below the folder that it was found in: "plate1/a.tif"; its stem if its file is unknown.
+std::string name_of(const RunImage& image) {
+  return image.image.empty() ? image.stem : fs::path(image.stem).replace_filename(image.image.filename()).string();
+}
+
 ViewImage view_of(const RunResults& run, const RunImage& from, const fs::path& out) {
   ViewImage view;
-  view.name = from.image.empty() ? from.stem : fs::path(from.stem).replace_filename(from.image.filename()).string();
+  view.name = name_of(from);
   view.remarks = from.remarks;
   view.labels = read_labels(from.labels);
   const std::optional<Image> image = add_image(view, from, run.choice);
@@ -181,7 +186,7 @@ void run(const Options& o) {
   for (const RunImage& image : run.images) {
     ++images;
     if (image.labels.empty()) {
-      folder.add_without_results(image.image.filename().string(), image.remarks);
+      folder.add_without_results(name_of(image), image.remarks);
       continue;
     }
     lost += image.image.empty();
