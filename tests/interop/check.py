@@ -3,9 +3,12 @@
     BASIN=build/cpu/basin python tests/interop/check.py [--strict]      --strict: a skipped check counts as failed
 """
 import importlib
+import importlib.util
 import json
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,6 +33,16 @@ def module(name):
     except ImportError as error:
         report("skipped", name, str(error))
         return None
+
+
+def bioformats():
+    """The command that starts a tool of Bio-Formats; None if Java or the package with its classes is missing."""
+    package = importlib.util.find_spec("bioformats")
+    jars = sorted(pathlib.Path(package.origin).parent.glob("jars/*.jar")) if package else []
+    if shutil.which("java") is None or not jars:
+        report("skipped", "Bio-Formats", "no java" if jars else "no module named 'bioformats'")
+        return None
+    return ["java", "-cp", str(jars[0])]
 
 
 def sample(numpy):
@@ -72,6 +85,7 @@ def check_csv(numpy, measure, path, labels, image):
 
 def check_stacks(numpy, tifffile, roifile, folder, plane):
     """Stacks of one sample image, shifted from plane to plane, as ImageJ and OME store them."""
+    java = bioformats()
     stacks = {"t": ("TYX", {"imagej": True}), "tz": ("TZYX", {"imagej": True}), "z": ("ZYX", {"ome": True})}
     for stem, (axes, form) in stacks.items():
         shape = (3, 2)[:len(axes) - 2]
@@ -87,6 +101,8 @@ def check_stacks(numpy, tifffile, roifile, folder, plane):
             width = tags["XResolution"].value
             check(f"stack {axes}: pixel size", width[0] / width[1] == 4 and tiff.imagej_metadata["unit"] == "micron")
         check_ome(numpy, tifffile, folder / f"stacks/{stem}_masks.ome.tif", axes, masks)
+        for name in (f"{stem}_masks.tif", f"{stem}_masks.ome.tif") if java else ():
+            check_bioformats(tifffile, java, folder / "stacks" / name, axes, masks)
         found = [(p, l) for p, labels in enumerate(masks.reshape(-1, *plane.shape)) for l in numpy.unique(labels) if l > 0]
         rows = numpy.genfromtxt(folder / f"stacks/{stem}_objects.csv", delimiter=",", names=True)
         check(f"stack {axes}: a line for each object of each plane", found == list(zip(rows["plane"], rows["label"])))
@@ -116,6 +132,37 @@ def check_ome(numpy, tifffile, path, axes, labels):
     except Exception as error:  # of lxml or xmlschema, whichever is installed
         fault = str(error)
     check(f"ome {axes}: the description follows the schema", not fault, fault)
+
+
+def check_bioformats(tifffile, java, path, axes, labels):
+    """Bio-Formats, the reader of Fiji, QuPath and OMERO, finds sizes and pixel size, and converts to equal values."""
+    shown = subprocess.run(java + ["loci.formats.tools.ImageInfo", "-nopix", "-no-upgrade", "-omexml", path],
+                           check=True, capture_output=True, text=True).stdout
+    pixels = dict(re.findall(r'(\w+)="([^"]*)"', re.search("<Pixels [^>]*>", shown)[0]))
+    sizes = {"Z": 1, "C": 1, "T": 1} | dict(zip(axes, labels.shape))
+    check(f"Bio-Formats, {path.name}: sizes", all(int(pixels["Size" + a]) == n for a, n in sizes.items()), str(sizes))
+    check(f"Bio-Formats, {path.name}: pixel size",
+          (float(pixels["PhysicalSizeX"]), float(pixels["PhysicalSizeY"])) == (0.25, 0.25))
+    copy = path.with_name("copy.tif")
+    subprocess.run(java + ["loci.formats.tools.ImageConverter", "-no-upgrade", "-overwrite", path, copy], check=True,
+                   stdout=subprocess.DEVNULL)
+    same = (tifffile.imread(copy).reshape(labels.shape) == labels).all()
+    check(f"Bio-Formats, {path.name}: values", same)
+
+
+def check_pyramid(numpy, tifffile, folder, plane):
+    """Labels of an image in blocks: Bio-Formats finds the lower resolutions of the OME-TIFF."""
+    java = bioformats()
+    if java is None:
+        return
+    tifffile.imwrite(folder / "large.tif", numpy.tile(plane, (7, 6)), tile=(256, 256), photometric="minisblack")
+    subprocess.run([BASIN, "segment", folder / "large.tif", "--model", "nuclei-fluo", "--scale", "1", "--device", "cpu",
+                    "--tiling", "exact", "--tile", "256", "--threads", "1", "--max-memory", "170M", "--save", "labels,ome", "--out",
+                    folder / "large"], check=True, stdout=subprocess.DEVNULL)
+    path = folder / "large/large_masks.ome.tif"
+    shown = subprocess.run(java + ["loci.formats.tools.ImageInfo", "-nopix", "-no-upgrade", "-noflat", path], check=True,
+                           capture_output=True, text=True).stdout
+    check("Bio-Formats, pyramid: resolutions", "Resolutions = 2" in shown and "sizeX[1] = 600" in shown)
 
 
 def ome(axes, version, unit="micrometer"):
@@ -312,6 +359,7 @@ def main():
         if pictures:
             plane = pictures.imread(ROOT / "data/samples/nuclei_000_img.png")[:160, :200]
             check_stacks(numpy, tifffile, roifile, folder, plane)
+            check_pyramid(numpy, tifffile, folder, plane)
     print(", ".join(f"{n} {what}" for what, n in counts.items()))
     sys.exit(counts["FAILED"] > 0 or ("--strict" in sys.argv and counts["skipped"] > 0))
 
