@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/json.h"
+#include "engine/text.h"
 #include "models/methods/embedseg.h"
 #include "models/methods/fcrnet.h"
 #include "models/methods/object_guided.h"
@@ -37,7 +38,7 @@ const MethodEntry& entry_of(const std::string& name) {
     if (e.name == name) return e;
   std::string names;
   for (const MethodEntry& e : entries())
-    names += (names.empty() ? "" : ", ") + e.name;
+    add_to_list(names, e.name);
   refuse("method ", name, " is unknown to this version of Basin; the methods are ", names);
 }
 

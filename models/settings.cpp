@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "engine/json.h"
+#include "engine/text.h"
 #include "kernels/runtime/platform.h"
 
 namespace basin {
@@ -137,7 +138,7 @@ const Setting& Settings::find(const std::string& key, const std::string& origin)
   std::string keys;
   for (const Setting& s : all_) {
     if (s.key == key) return s;
-    keys += (keys.empty() ? "" : ", ") + s.key;
+    add_to_list(keys, s.key);
   }
   refuse(origin.empty() ? "--set " + key : origin, ": this method has no setting \"", key, "\"; its settings are ",
          keys);

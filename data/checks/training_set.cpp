@@ -8,6 +8,7 @@
 #include <set>
 
 #include "data/dataset/order_statistics.h"
+#include "engine/text.h"
 #include "kernels/runtime/platform.h"
 
 namespace basin {
@@ -139,8 +140,7 @@ class Checker {
     std::set<PixelType> types;
     std::string names;
     for (const CheckedPair& p : pairs_)
-      if (p.image && types.insert(p.image->type).second)
-        names += (names.empty() ? "" : ", ") + std::string(name_of(p.image->type));
+      if (p.image && types.insert(p.image->type).second) add_to_list(names, name_of(p.image->type));
     if (types.size() > 1)
       add(Severity::note, "types of pixels", "", "the images have different types of pixels: " + names,
           divides() ? "each is divided by the largest value of its type; --norm percentile:1,99.8 suits any type"

@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "engine/text.h"
+
 namespace basin {
 namespace {
 
@@ -92,7 +94,7 @@ std::string to_string(const Augmentation& a) {
 std::string augmentation_names() {
   std::string all;
   for (const AugmentKind& k : kinds)
-    all += (all.empty() ? "" : ", ") + std::string(k.name);
+    add_to_list(all, k.name);
   return all;
 }
 

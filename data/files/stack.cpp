@@ -11,6 +11,7 @@
 
 #include "data/files/stack_planes.h"
 #include "engine/json.h"
+#include "engine/text.h"
 #include "kernels/runtime/platform.h"
 
 namespace basin {
@@ -122,10 +123,8 @@ std::vector<int> parse_channels(const PlaneChoice& choice, int64_t count, const 
     } else if (number && *number < count) {
       chosen.push_back(int(*number));
     } else {
-      std::string known;
-      for (const std::string& n : names)
-        known += (known.empty() ? ": " : ", ") + n;
-      refuse(name, ": has no channel ", channel, "; it has ", count, ", numbered from 0", known);
+      refuse(name, ": has no channel ", channel, "; it has ", count, ", numbered from 0",
+             names.empty() ? "" : ": " + joined(names));
     }
   }
   if (chosen.empty())
@@ -197,8 +196,8 @@ std::string to_text(const Stack& s) {
 std::string describe_choice(const PlaneChoice& choice) {
   std::string text;
   if (!choice.series.empty()) text += "; series " + choice.series;
-  for (size_t k = 0; k < choice.channels.size(); ++k)
-    text += (k > 0 ? ", " : choice.channels.size() > 1 ? "; channels " : "; channel ") + choice.channels[k];
+  if (!choice.channels.empty())
+    text += (choice.channels.size() > 1 ? "; channels " : "; channel ") + joined(choice.channels);
   if (!choice.plane.empty()) text += "; plane " + choice.plane;
   return text;
 }

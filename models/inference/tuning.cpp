@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "data/metrics/truth_score.h"
+#include "engine/text.h"
 
 namespace basin {
 namespace {
@@ -75,8 +76,7 @@ void check_decodings(Method& method, const DecodingGrid& grid, const std::vector
         decoding = without, why = still;
         continue;
       }
-      combination +=
-          (combination.empty() ? "" : ", ") + c.key + "=" + method.settings().find(c.key).text_of(decoding[c.key]);
+      add_to_list(combination, c.key + "=" + method.settings().find(c.key).text_of(decoding[c.key]));
     }
     method.settings().set_decoding(present);
     refuse("tune cannot try ", combination, ": ", why);

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/text.h"
+
 namespace basin {
 
 std::string LossWatch::add(const std::vector<std::string>& names, const std::vector<double>& means, int64_t steps,
@@ -47,10 +49,8 @@ std::string LossWatch::at_end() const {
         "lower --lr, or with --clip",
         whole.last_, first_step_, *first_);
   if (not_finite_.empty()) return {};
-  std::string names;
-  for (const std::string& name : not_finite_)
-    names += (names.empty() ? "" : ", ") + name;
-  return fmt::format("loss terms that were not finite: {}; train again with a lower --lr, or with --clip", names);
+  return fmt::format("loss terms that were not finite: {}; train again with a lower --lr, or with --clip",
+                     joined(not_finite_));
 }
 
 double LossWatch::reference() const {

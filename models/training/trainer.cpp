@@ -12,6 +12,7 @@
 #include "data/dataset/loader.h"
 #include "engine/fingerprint.h"
 #include "engine/json.h"
+#include "engine/text.h"
 #include "models/inference/appearance.h"
 #include "models/inference/model_file.h"
 #include "models/training/checkpoint.h"
@@ -95,13 +96,6 @@ struct StepImages {
   int64_t step;
   std::vector<std::string> images;
 };
-
-std::string joined(const std::vector<std::string>& names) {
-  std::string all;
-  for (const std::string& n : names)
-    all += (all.empty() ? "" : ", ") + n;
-  return all;
-}
 
 [[noreturn]] void stop_on_bad_loss(const Exec& exec, const Method& method, int64_t bad,
                                    const std::deque<StepImages>& recent) {

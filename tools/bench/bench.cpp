@@ -6,6 +6,7 @@
 
 #include "engine/files.h"
 #include "engine/json.h"
+#include "engine/text.h"
 #include "models/registry.h"
 #include "tools/cli/command.h"
 #include "tools/cli/machine.h"
@@ -47,7 +48,7 @@ const std::vector<Entry>& entries() {
 std::string names_of(bool (*wanted)(const Entry&)) {
   std::string names;
   for (const Entry& e : entries())
-    if (wanted(e)) names += (names.empty() ? "" : ", ") + std::string(e.name);
+    if (wanted(e)) add_to_list(names, e.name);
   return names;
 }
 std::string known_names() {

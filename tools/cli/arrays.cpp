@@ -7,6 +7,7 @@
 #include "data/arrays/npy.h"
 #include "data/dataset/dataset.h"
 #include "data/files/labels.h"
+#include "engine/text.h"
 #include "tools/cli/command.h"
 
 namespace basin::tools {
@@ -50,7 +51,7 @@ void refuse_photograph(const Array& array, const std::string& path) {
 std::string shape_text(const Array& array) {
   std::string text;
   for (const int64_t d : array.shape)
-    text += (text.empty() ? "" : ", ") + std::to_string(d);
+    add_to_list(text, std::to_string(d));
   return "[" + text + "]";
 }
 

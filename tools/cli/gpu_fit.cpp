@@ -4,6 +4,8 @@
 #include <regex>
 #include <sstream>
 
+#include "engine/text.h"
+
 namespace basin::tools {
 namespace {
 
@@ -17,11 +19,11 @@ std::string dotted(int major, int minor) { return std::to_string(major) + '.' + 
 
 bool is_of(const Architecture& a, int major, int minor) { return a.capability == 10 * major + minor; }
 
-std::string joined(const std::vector<Architecture>& all, const char* prefix) {
-  std::string text;
+std::string names_of(const std::vector<Architecture>& all, const char* prefix) {
+  std::string names;
   for (const Architecture& a : all)
-    text += (text.empty() ? "" : ", ") + (prefix + digits_of(a));
-  return text;
+    add_to_list(names, prefix + digits_of(a));
+  return names;
 }
 
 /// The newest architecture for which serves(architecture, major, minor) holds.
@@ -57,7 +59,7 @@ std::string to_string(const Architectures& all) {
   for (const Architecture& a : all.ptx)
     ptx += (ptx.empty() ? "PTX for " : ", ") + dotted(a.capability / 10, a.capability % 10) +
            (a.suffix ? std::string(1, a.suffix) : std::string());
-  const std::string machine = joined(all.machine, "sm_");
+  const std::string machine = names_of(all.machine, "sm_");
   if (machine.empty() && ptx.empty()) return "unknown";
   return machine + (machine.empty() || ptx.empty() ? "" : ", and ") + ptx;
 }

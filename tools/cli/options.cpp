@@ -19,8 +19,8 @@
 
 #include "engine/json.h"
 #include "engine/ranks.h"
+#include "engine/text.h"
 #include "kernels/runtime/platform.h"
-#include "tools/cli/counted.h"
 #include "tools/cli/run_json.h"
 
 namespace basin::tools {
@@ -243,12 +243,12 @@ class HelpFormatter : public CLI::Formatter {
 
 std::vector<std::string> facts_of(const OptionInfo& o, const std::string& range_label) {
   std::vector<std::string> facts;
-  if (!o.choices.empty()) facts.push_back("one of: " + in_words(o.choices));
+  if (!o.choices.empty()) facts.push_back("one of: " + joined(o.choices));
   if (!o.range.empty()) facts.push_back(range_label + o.range);
   if (!o.fallback.empty()) facts.push_back("default: " + o.fallback);
   if (o.repeatable) facts.push_back("may be repeated");
   if (o.required) facts.push_back("required");
-  if (!o.excludes.empty()) facts.push_back("not with " + in_words(o.excludes));
+  if (!o.excludes.empty()) facts.push_back("not with " + joined(o.excludes));
   return facts;
 }
 
@@ -276,7 +276,7 @@ Option& Option::one_of(const std::vector<std::string>& values) {
   option_->check(CLI::Validator(
       [values](const std::string& text) {
         const bool known = std::find(values.begin(), values.end(), text) != values.end();
-        return known ? std::string() : text + ": expected one of " + in_words(values);
+        return known ? std::string() : text + ": expected one of " + joined(values);
       },
       ""));
   values_->choices[option_->get_name()] = values;
@@ -427,7 +427,7 @@ int Command::parse(int argc, char** argv) {
   if (!arguments.empty() && !arguments[0].starts_with('-') && command == values_->subcommands.end()) {
     std::string names;
     for (const auto& [name, values] : values_->subcommands)
-      names += (names.empty() ? "" : ", ") + name;
+      add_to_list(names, name);
     refuse(arguments[0], ": no such command; the commands are ", names);
   }
   const std::string help = app_->get_name() + (command == values_->subcommands.end() ? "" : " " + arguments[0]);

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "engine/files.h"
+#include "engine/text.h"
 #include "kernels/runtime/platform.h"
 
 namespace basin::tools {
@@ -98,7 +99,7 @@ fs::path model_file(const std::string& given, const std::string& option) {
   if (given.find('/') != std::string::npos || lower_extension(given) == extension) return given;
   std::string names;
   for (const ShippedModel& model : models)
-    names += (names.empty() ? "" : ", ") + model.name;
+    add_to_list(names, model.name);
   refuse(option, " ", given, ": there is neither a file nor a shipped model of this name; ",
          names.empty() ? "no models were found, and $BASIN_MODELS may name a folder of them" : "there are " + names);
 }

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "engine/text.h"
 #include "tools/cli/command.h"
 
 namespace basin::tools {
@@ -25,13 +26,6 @@ std::string escaped(const std::string& text, const std::string& characters) {
   return out;
 }
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words)
-    text += (text.empty() ? "" : " ") + word;
-  return text;
-}
-
 /// Prints the names of the shipped models, from the output of `basin models`, in which they begin a line.
 constexpr const char* list_models = "models 2>/dev/null | sed -n 's/^\\([^ ][^ ]*\\) .*/\\1/p'";
 
@@ -41,7 +35,7 @@ std::string bash_command(const CommandInfo& command) {
   for (const OptionInfo& o : command.options) {
     std::string reply;
     if (!o.choices.empty())
-      reply = fmt::format("words={}; files=no", quoted(joined(o.choices)));
+      reply = fmt::format("words={}; files=no", quoted(joined(o.choices, " ")));
     else if (o.model)
       reply = fmt::format("words=$(\"${{COMP_WORDS[0]}}\" {})", list_models);
     if (o.positional) {
@@ -64,13 +58,13 @@ std::string bash_command(const CommandInfo& command) {
       "          else {}\n"
       "          fi ;;\n"
       "      esac ;;\n",
-      command.name, cases, quoted(joined(options)), positional);
+      command.name, cases, quoted(joined(options, " ")), positional);
 }
 
 /// The item of an option for _arguments of zsh.
 std::string zsh_item(const OptionInfo& o) {
   std::string action = o.model ? "_basin_models" : "_files";
-  if (!o.choices.empty()) action = fmt::format("({})", joined(o.choices));
+  if (!o.choices.empty()) action = fmt::format("({})", joined(o.choices, " "));
   if (o.positional) return quoted(fmt::format("*:{}:{}", escaped(o.name, ":[]"), action));
   const std::string help = escaped(o.help, "[]");
   return quoted(o.value.empty() ? fmt::format("{}[{}]", o.name, help)
@@ -97,7 +91,7 @@ std::string bash_completion(const CommandInfo& program) {
                      "  fi\n"
                      "  if [[ $COMP_CWORD == 1 ]]; then\n"
                      "    COMPREPLY=($(compgen -W " +
-                     quoted(joined(names)) +
+                     quoted(joined(names, " ")) +
                      " -- \"$current\"))\n"
                      "    return\n"
                      "  fi\n"

@@ -6,8 +6,8 @@
 #include "data/dataset/dataset.h"
 #include "engine/files.h"
 #include "engine/json.h"
+#include "engine/text.h"
 #include "tools/cli/command.h"
-#include "tools/cli/counted.h"
 #include "tools/cli/label_inputs.h"
 #include "tools/cli/run_json.h"
 #include "tools/cli/segmentation_options.h"
@@ -52,7 +52,7 @@ void check_kinds(const ExportArguments& o) {
   for (const std::string& kind : o.save)
     if (std::find(known.begin(), known.end(), kind) == known.end())
       refuse("--save ", kind, ": ", o.image.empty() ? "without --image, " : "", "labels can be saved as ",
-             in_words(known));
+             joined(known));
 }
 
 void run(const ExportArguments& o) {

@@ -10,6 +10,7 @@
 #include "data/metrics/label_statistics.h"
 #include "engine/files.h"
 #include "engine/json.h"
+#include "engine/text.h"
 #include "models/inference/model_file.h"
 #include "tools/cli/arrays.h"
 #include "tools/cli/command.h"
@@ -120,8 +121,7 @@ std::string listed(const Json& json, const char* skipped = "\n") {
   std::string text;
   for (const auto& [key, value] : json.items()) {
     if (key.rfind(skipped, 0) == 0) continue;
-    text += text.empty() ? "" : ", ";
-    text += plain(key) + ' ' + plain(value);
+    add_to_list(text, plain(key) + ' ' + plain(value));
   }
   return text;
 }
@@ -133,8 +133,7 @@ void print_model(const std::string& file) {
               static_cast<long long>(model.method->params().count()));
   std::string decoding;
   for (const Setting& s : model.method->settings().all())
-    if (s.use == Setting::Use::decoding)
-      decoding += (decoding.empty() ? "" : ", ") + s.key + ' ' + s.text_of(s.value());
+    if (s.use == Setting::Use::decoding) add_to_list(decoding, s.key + ' ' + s.text_of(s.value()));
   std::printf("decoding    %s\n", decoding.c_str());
   config.erase("method");
   config.erase("decoding");

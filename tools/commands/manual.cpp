@@ -6,7 +6,6 @@
 
 #include "engine/files.h"
 #include "tools/cli/command.h"
-#include "tools/cli/counted.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;

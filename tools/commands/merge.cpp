@@ -5,6 +5,7 @@
 
 #include "engine/files.h"
 #include "engine/json.h"
+#include "engine/text.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
 #include "tools/results/object_tables.h"
@@ -51,7 +52,7 @@ std::vector<ReadShard> read_shards(const fs::path& out) {
       ++next;
     else
       missing.push_back(std::to_string(index));
-  if (!missing.empty()) refuse(out.string(), ": of its ", count, " shards these are missing: ", in_words(missing));
+  if (!missing.empty()) refuse(out.string(), ": of its ", count, " shards these are missing: ", joined(missing));
   std::vector<ReadShard> shards;
   for (const ShardFile& file : files) {
     ReadShard shard = read_shard(file);

@@ -6,6 +6,7 @@
 
 #include "engine/files.h"
 #include "engine/fingerprint.h"
+#include "engine/text.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/interrupt.h"
@@ -43,7 +44,7 @@ void check_kinds(const std::set<std::string>& save, const Method& method) {
     known.push_back(map.name);
   for (const std::string& kind : save)
     if (std::find(known.begin(), known.end(), kind) == known.end())
-      refuse("--save ", kind, ": models of the method ", method.name(), " can save ", in_words(known));
+      refuse("--save ", kind, ": models of the method ", method.name(), " can save ", joined(known));
 }
 
 /// Reads the options into what the segmentation of every image needs.

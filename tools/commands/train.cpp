@@ -7,6 +7,7 @@
 #include "engine/files.h"
 #include "engine/json.h"
 #include "engine/ranks.h"
+#include "engine/text.h"
 #include "models/inference/appearance.h"
 #include "models/inference/model_file.h"
 #include "models/registry.h"
@@ -154,7 +155,7 @@ Batches batches_of(const TrainArguments& o, const Exec& exec, const TrainingDefa
 void check_images(const TrainingData& data, const CheckOptions& check, bool needs_objects) {
   report_notes(training_warnings(data.train, check));
   if (objects(data.train) > 0) return;
-  const std::string none = in_words(data.paths) + ": no training image contains an object";
+  const std::string none = joined(data.paths) + ": no training image contains an object";
   if (needs_objects) refuse(none);
   std::fprintf(stderr, "%s: the model learns nothing but background\n", none.c_str());
 }

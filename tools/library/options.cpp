@@ -1,5 +1,6 @@
 #include "tools/library/options.h"
 
+#include "engine/text.h"
 #include "tools/library/calls.h"
 
 namespace basin::library {
@@ -11,7 +12,7 @@ void expect_option(const std::string& name, const std::vector<tools::OptionInfo>
   for (const tools::OptionInfo& option : all) {
     if (!option.name.starts_with("--") || option.name == "--help" || option.name == "--version") continue;
     if (option.name == "--" + name) return;
-    names += (names.empty() ? "" : ", ") + option.name.substr(2);
+    add_to_list(names, option.name.substr(2));
   }
   throw CallError(BASIN_ERROR_OPTION, name + ": no such option; the options are " + names);
 }

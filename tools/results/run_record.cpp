@@ -8,8 +8,8 @@
 
 #include "engine/files.h"
 #include "engine/json.h"
+#include "engine/text.h"
 #include "kernels/runtime/platform.h"
-#include "tools/cli/counted.h"
 
 namespace basin::tools {
 namespace {
@@ -129,7 +129,7 @@ SegmentRecord segment_record_of(const Json& record, const std::string& name) {
                                       std::pair("at_edge", "at the edge")})
       if (const int64_t n = entry.value(key, int64_t(0)); n > 0) parts.push_back(fmt::format("{} {}", n, reason));
     if (!parts.empty())
-      run.remarks[entry["image"].get<std::string>()].push_back("objects that the filters dropped: " + in_words(parts));
+      run.remarks[entry["image"].get<std::string>()].push_back("objects that the filters dropped: " + joined(parts));
   }
   return run;
 }

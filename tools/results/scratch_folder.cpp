@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "engine/files.h"
+#include "engine/text.h"
 #include "kernels/runtime/platform.h"
 
 namespace basin::tools {
@@ -59,7 +60,7 @@ bool prepare_scratch(const fs::path& scratch, const Json& record, bool resume, c
     if (!found.is_object()) refuse(path.string(), ": is damaged; start again without --resume");
     std::string differing;
     for (const auto& [key, value] : record.items())
-      if (found.value(key, Json()) != value) differing += (differing.empty() ? "" : ", ") + key;
+      if (found.value(key, Json()) != value) add_to_list(differing, key);
     refuse(name, ": ", scratch.string(), " was started with different settings (", differing,
            "); repeat these, or start again without --resume");
   }

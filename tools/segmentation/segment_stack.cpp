@@ -14,6 +14,7 @@
 #include "data/report/overlay.h"
 #include "engine/clock.h"
 #include "engine/files.h"
+#include "engine/text.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/machine.h"
 #include "tools/cli/progress.h"
@@ -183,7 +184,7 @@ std::string segment_stack(const Work& work, const fs::path& path, const StackPla
     if (std::find(stack_kinds.begin(), stack_kinds.end(), kind) == stack_kinds.end())
       refuse(path.string(), ": --save ", kind, " is for single images, and this is a stack of ",
              counted(planes.count(), "plane"), "; choose one with --plane, or save ",
-             in_words(kinds_for(*work.model.method)));
+             joined(kinds_for(*work.model.method)));
   const Model& model = work.model;
   const int channels = model.method->sample_spec().channels;
   Seconds& seconds = outcome.seconds;
