@@ -32,4 +32,18 @@ void Ranks::add_in_order(const float* mine, float* to, int64_t n) {
   std::copy_n(padded.begin(), n, to);
 }
 
+std::vector<std::string> Ranks::gather_texts(const std::string& mine) {
+  const size_t size = mine.size(), ranks = size_t(count());
+  std::vector<size_t> sizes(ranks);
+  gather(&size, sizeof size, sizes.data());
+  const size_t longest = *std::max_element(sizes.begin(), sizes.end());
+  std::string padded = mine, all(longest * ranks, '\0');
+  padded.resize(longest);
+  gather(padded.data(), longest, all.data());
+  std::vector<std::string> texts;
+  for (size_t r = 0; r < ranks; ++r)
+    texts.push_back(all.substr(r * longest, sizes[r]));
+  return texts;
+}
+
 }  // namespace basin

@@ -18,14 +18,48 @@
 namespace basin::tools {
 namespace {
 
+/// The original stdout and stderr of a rank other than 0, for which /dev/null takes their place.
+int stdout_of_rank = -1, stderr_of_rank = -1;
+
 class MpiRanks : public Ranks {
  public:
   MpiRanks() {
     MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
     MPI_Comm_size(MPI_COMM_WORLD, &count_);
+    MPI_Comm here;
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here);
+    MPI_Comm_size(here, &count_here_);
+    MPI_Comm_free(&here);
+    int64_t* counter = nullptr;
+    MPI_Win_allocate(rank_ == 0 ? sizeof *counter : 0, sizeof *counter, MPI_INFO_NULL, MPI_COMM_WORLD, &counter,
+                     &counter_);
+    MPI_Win_lock_all(0, counter_);
+    if (rank_ == 0) *counter = 0;
+    MPI_Win_sync(counter_);
+    MPI_Barrier(MPI_COMM_WORLD);
   }
   int rank() const override { return rank_; }
   int count() const override { return count_; }
+  int count_here() const override { return count_here_; }
+
+  int64_t next() override {
+    const int64_t one = 1;
+    int64_t number = 0;
+    MPI_Fetch_and_op(&one, &number, MPI_INT64_T, 0, 0, MPI_SUM, counter_);
+    MPI_Win_flush(0, counter_);
+    return number;
+  }
+  void write_messages() override {
+    if (rank_ == 0) return;
+    std::fflush(stdout);
+    dup2(stdout_of_rank, STDOUT_FILENO);
+    dup2(stderr_of_rank, STDERR_FILENO);
+  }
+  /// Waits for the other ranks and releases what they share.
+  void leave() {
+    MPI_Win_unlock_all(counter_);
+    MPI_Win_free(&counter_);
+  }
 
   void gather(const void* mine, size_t bytes, void* all) override {
     MPI_Allgather(mine, in_int(bytes), MPI_BYTE, all, in_int(bytes), MPI_BYTE, MPI_COMM_WORLD);
@@ -39,8 +73,11 @@ class MpiRanks : public Ranks {
     BASIN_CHECK(bytes <= INT_MAX, bytes, " bytes for each rank are more than MPI takes at once");
     return int(bytes);
   }
-  int rank_ = 0, count_ = 1;
+  int rank_ = 0, count_ = 1, count_here_ = 1;
+  MPI_Win counter_ = MPI_WIN_NULL;  // what next() returns next, on rank 0
 };
+
+MpiRanks* all_ranks = nullptr;
 
 /// Whether a launcher has started this process as one of several. MPI is not initialised otherwise: that takes time,
 /// and fails on machines that are not set up for it.
@@ -49,8 +86,6 @@ bool is_launched() {
   return std::any_of(std::begin(marks), std::end(marks), [](const char* name) { return std::getenv(name) != nullptr; });
 }
 
-int stderr_of_rank = -1;  // the original stderr of a rank other than 0, whose stderr is redirected to /dev/null
-
 }  // namespace
 
 void join_by_mpi(int argc, char** argv) {
@@ -58,16 +93,17 @@ void join_by_mpi(int argc, char** argv) {
   int level = 0;
   MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &level);
   static MpiRanks all;
+  all_ranks = &all;
   if (all.count() == 1) return;
   set_ranks_of_run(&all);
   if (all.rank() == 0) return;
-  stderr_of_rank = dup(STDERR_FILENO);
+  stdout_of_rank = dup(STDOUT_FILENO), stderr_of_rank = dup(STDERR_FILENO);
   for (std::FILE* stream : {stdout, stderr})
     if (!std::freopen("/dev/null", "w", stream)) refuse("/dev/null cannot be opened");
 }
 
 void end_all_ranks(const char* sentence) {
-  if (!ranks_of_run()) return;
+  if (!ranks_of_run()) return leave_mpi();
   if (ranks_of_run()->rank() > 0) {
     std::this_thread::sleep_for(std::chrono::seconds(1));
     char host[MPI_MAX_PROCESSOR_NAME + 1] = "";
@@ -81,7 +117,9 @@ void end_all_ranks(const char* sentence) {
 void leave_mpi() {
   int initialised = 0;
   MPI_Initialized(&initialised);
-  if (initialised) MPI_Finalize();
+  if (!initialised) return;
+  all_ranks->leave();
+  MPI_Finalize();
 }
 
 }  // namespace basin::tools

@@ -1,14 +1,10 @@
 #include <doctest/doctest.h>
 
-#include <barrier>
-#include <cstring>
-#include <exception>
-#include <thread>
-
 #include "engine/json.h"
 #include "models/inference/model_file.h"
 #include "models/registry.h"
 #include "tests/support/support.h"
+#include "tests/support/thread_ranks.h"
 #include "tests/support/training_support.h"
 
 // Training by several ranks, which are threads here.
@@ -17,55 +13,6 @@ using namespace basin;
 using namespace basin::test;
 
 namespace {
-
-/// Ranks that are threads of this process.
-class Threads {
- public:
-  explicit Threads(int count) : here_(count), mine_(size_t(count)) {}
-
-  /// Calls f(Ranks&) on each of the threads, and rethrows what the first of them threw.
-  template <class F>
-  void run(const F& f) {
-    std::vector<std::exception_ptr> errors(mine_.size());
-    std::vector<std::thread> threads;
-    for (size_t r = 0; r < mine_.size(); ++r)
-      threads.emplace_back([&, r] {
-        Rank rank(*this, int(r));
-        try {
-          f(rank);
-        } catch (...) {
-          errors[r] = std::current_exception();
-        }
-      });
-    for (std::thread& t : threads)
-      t.join();
-    for (const std::exception_ptr& error : errors)
-      if (error) std::rethrow_exception(error);
-  }
-
- private:
-  class Rank : public Ranks {
-   public:
-    Rank(Threads& all, int rank) : all_(all), rank_(rank) {}
-    int rank() const override { return rank_; }
-    int count() const override { return int(all_.mine_.size()); }
-    void gather(const void* mine, size_t bytes, void* to) override { copy(mine, bytes, 0, to); }
-    void exchange(const void* mine, size_t bytes, void* to) override { copy(mine, bytes, size_t(rank_) * bytes, to); }
-
-   private:
-    void copy(const void* mine, size_t bytes, size_t from, void* to) {
-      all_.mine_[size_t(rank_)] = static_cast<const std::byte*>(mine);
-      all_.here_.arrive_and_wait();
-      for (size_t r = 0; r < all_.mine_.size(); ++r)
-        std::memcpy(static_cast<std::byte*>(to) + r * bytes, all_.mine_[r] + from, bytes);
-      all_.here_.arrive_and_wait();
-    }
-    Threads& all_;
-    int rank_;
-  };
-  std::barrier<> here_;
-  std::vector<const std::byte*> mine_;
-};
 
 TrainOptions options_of(const Method& method, int batch, int accumulate) {
   TrainOptions o = few_steps(4);
@@ -93,7 +40,7 @@ void run(const Folder& folder, const std::string& name, int ranks, int batch, in
     train({}, *method, examples, held, o, {folder.path()}, resume);
   };
   if (ranks == 0) return train_with(nullptr);
-  Threads(ranks).run([&](Ranks& rank) { train_with(&rank); });
+  ThreadRanks(ranks).run([&](Ranks& rank) { train_with(&rank); });
 }
 
 }  // namespace
@@ -110,7 +57,7 @@ TEST_CASE("ranks: sums of values are those of one process that adds them in the 
       for (const std::vector<float>& values : given)
         for (size_t i = 0; i < values.size(); ++i)
           expected[i] += values[i];
-      Threads(count).run([&](Ranks& rank) {
+      ThreadRanks(count).run([&](Ranks& rank) {
         std::vector<float> sum(size_t(n), 0.25f);
         rank.add_in_order(given[size_t(rank.rank())].data(), sum.data(), n);
         if (sum != expected) throw std::runtime_error("rank " + std::to_string(rank.rank()));
@@ -155,5 +102,5 @@ TEST_CASE("ranks: a rank that reads other images is named in the error") {
     o.step.ranks = &rank;
     train({}, *method, rank.rank() == 2 ? synthetic(4, 64) : examples, {}, o, {folder.path()}, false);
   };
-  CHECK_THROWS_WITH_AS(Threads(3).run(train_on), doctest::Contains("rank 2 has read other images"), Error);
+  CHECK_THROWS_WITH_AS(ThreadRanks(3).run(train_on), doctest::Contains("rank 2 has read other images"), Error);
 }

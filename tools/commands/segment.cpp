@@ -6,6 +6,7 @@
 
 #include "engine/files.h"
 #include "engine/fingerprint.h"
+#include "engine/ranks.h"
 #include "engine/text.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
@@ -19,6 +20,7 @@
 #include "tools/segmentation/segment_batch.h"
 #include "tools/segmentation/segment_large.h"
 #include "tools/segmentation/segment_work.h"
+#include "tools/segmentation/shared_batch.h"
 
 namespace basin::tools {
 namespace fs = std::filesystem;
@@ -68,6 +70,7 @@ Work prepare(const SegmentArguments& o, const fs::path& model_path) {
   work.stitch = o.stitch;
   if (!o.max_memory.empty()) work.max_memory = parse_bytes("--max-memory", o.max_memory);
   work.resume = o.resume;
+  if (const Ranks* const ranks = ranks_of_run()) work.processes = ranks->count_here();
   work.model_fingerprint = fingerprint_of_file(model_path);
   if (work.exec.precision == Precision::bf16 && !method.supports_bfloat16()) {
     std::fprintf(stderr, "basin: --precision bf16 is not used: the network of %s computes in fp32\n",
@@ -151,6 +154,40 @@ void print_times(const Outcome& outcome, bool finds_scale) {
               s.write);
 }
 
+/// Segments the images, or if this run has several ranks, those that this one takes from the list of rank 0.
+void segment_images(const Work& work, const fs::path& out, const std::vector<ImageFile>& images, Outcome& outcome) {
+  std::set<fs::path> folders{out};  // that exist
+  const auto segment = [&](const ImageFile& image) {
+    attempt(outcome, image.path, [&] {
+      if (const fs::path folder = (out / image.stem).parent_path(); folders.insert(folder).second) make_folder(folder);
+      ImageFiles files(out / image.stem);
+      const std::string found = segment_image(work, image.path, files, outcome);
+      std::printf("%s: %s\n", image.path.string().c_str(), found.c_str());
+      std::fflush(stdout);
+      ++outcome.done;
+    });
+  };
+  Ranks* const ranks = ranks_of_run();
+  if (!ranks) {
+    std::for_each(images.begin(), images.end(), segment);
+    return;
+  }
+  const std::vector<ImageFile> shared = share_images(*ranks, images);
+  ranks->write_messages();
+  for (int64_t k = ranks->next(); k < int64_t(shared.size()); k = ranks->next())
+    segment(shared[size_t(k)]);
+  if (ranks->rank() > 0) report_notes(outcome.notes.lines());
+  join_outcomes(*ranks, images, outcome);
+  set_ranks_of_run(nullptr);
+}
+
+/// Throws unless this run can be that of several ranks.
+void check_run_on_ranks(Ranks& ranks, const Work& work, const Shard& shard) {
+  if (!shard.is_whole) refuse("--shard: the ranks share the images already; leave it out");
+  if (work.exec.device != Device::cpu) refuse("several ranks segment on the CPU: give --device cpu");
+  check_ranks(ranks, work);
+}
+
 void run(const SegmentArguments& o) {
   explain_interrupt(
       "the results of finished images are complete; the same command with --skip-existing --resume does the others");
@@ -159,6 +196,11 @@ void run(const SegmentArguments& o) {
   const Work work = prepare(o, model_path);
   const Method& method = *work.model.method;
   Outcome outcome;
+  Ranks* const ranks = ranks_of_run();
+  if (ranks) {
+    check_run_on_ranks(*ranks, work, shard);
+    if (ranks->rank() > 0) return segment_images(work, out, {}, outcome);
+  }
   const Batch batch = plan_batch(o.inputs, o.recursive, shard, outcome);
   if (batch.images_of_all_shards == 0) refuse_failed(outcome.failed, outcome.failed.size());
   Json settings{
@@ -169,16 +211,7 @@ void run(const SegmentArguments& o) {
   if (skipped > 0)
     std::printf("%s skipped because of complete results in %s\n", counted(int64_t(skipped), "image").c_str(),
                 o.out.c_str());
-  std::set<fs::path> folders{out};  // that exist
-  for (const ImageFile& image : images)
-    attempt(outcome, image.path, [&] {
-      if (const fs::path folder = (out / image.stem).parent_path(); folders.insert(folder).second) make_folder(folder);
-      ImageFiles files(out / image.stem);
-      const std::string found = segment_image(work, image.path, files, outcome);
-      std::printf("%s: %s\n", image.path.string().c_str(), found.c_str());
-      std::fflush(stdout);
-      ++outcome.done;
-    });
+  segment_images(work, out, images, outcome);
   report_notes(outcome.notes.lines());
   report_converted(outcome.converted, method.sample_spec().channels);
   if (outcome.done > 0) print_times(outcome, work.plan.finds_scale);
@@ -192,6 +225,7 @@ void run(const SegmentArguments& o) {
   record.update(settings);
   record["seconds"] = seconds;
   if (o.skip_existing) record["skipped"] = skipped;
+  if (ranks) record["ranks"] = ranks->count();
   if (!shard.is_whole) record["shard_of"] = shard_record(batch);
   write_run_json(out / shard_file("run", ".json", shard), std::move(record));
   if (!outcome.failed.empty()) refuse_failed(outcome.failed, outcome.failed.size() + outcome.done + skipped);
@@ -238,6 +272,7 @@ void add_segment(Command& program) {
       .above(0, 1);
   add_precision_option(command, o->common);
   add_device_options(command, o->common);
+  command.runs_on_ranks();
   command.runs([o] { run(*o); });
 }
 

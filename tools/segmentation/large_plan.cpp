@@ -155,7 +155,7 @@ std::optional<LargePlan> plan_large(const Work& work, const fs::path& path, cons
       std::max(height, width) >= kernels::field_side_limit)
     return {};
   const bool asked = work.max_memory > 0;
-  const int64_t limit = asked ? work.max_memory : memory_available() / 2;
+  const int64_t limit = asked ? work.max_memory : memory_available() / 2 / work.processes;
   if (limit <= 0) return {};
   const double scale = found_scale ? *found_scale : work.plan.finds_scale ? 1 : work.plan.options.scale;
   const Method& method = *work.model.method;

@@ -72,7 +72,8 @@ struct Work {
   std::set<std::string> save;
   bool tiff = false;  // label images are TIFF
   PlaneChoice choice;
-  int64_t max_memory = 0;         // bytes that an image may need; 0: half of what is free
+  int64_t max_memory = 0;         // bytes that an image may need; 0: half of what is free, shared by the processes
+  int processes = 1;              // that segment images on this machine
   bool resume = false;            // images segmented in blocks continue where an earlier run was interrupted
   std::string model_fingerprint;  // of the model file
   std::string precision;          // as given

@@ -1,0 +1,111 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <mutex>
+
+#include "tests/support/file_support.h"
+#include "tests/support/thread_ranks.h"
+#include "tools/segmentation/shared_batch.h"
+
+using namespace basin;
+using namespace basin::test;
+using namespace basin::tools;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<ImageFile> put_files(const Folder& folder, const std::vector<size_t>& sizes) {
+  std::vector<ImageFile> images;
+  for (const size_t size : sizes) {
+    const std::string stem = "image " + std::to_string(images.size());
+    images.push_back({stem, write_bytes(folder / (stem + ".tif"), std::string(size, 'x'))});
+  }
+  return images;
+}
+
+std::vector<std::string> stems_of(const std::vector<ImageFile>& images) {
+  std::vector<std::string> stems;
+  for (const ImageFile& image : images)
+    stems.push_back(image.stem);
+  return stems;
+}
+
+}  // namespace
+
+TEST_CASE("ranks: texts of any length are gathered") {
+  for (const int count : {1, 3})
+    ThreadRanks(count).run([&](Ranks& ranks) {
+      const std::vector<std::string> texts = ranks.gather_texts(std::string(size_t(10 * ranks.rank()), 'a'));
+      REQUIRE(texts.size() == size_t(count));
+      for (int r = 0; r < count; ++r)
+        CHECK(texts[size_t(r)] == std::string(size_t(10 * r), 'a'));
+      CHECK(ranks.gather_texts("") == std::vector<std::string>(size_t(count)));
+    });
+}
+
+TEST_CASE("segment: ranks share the images of rank 0, the largest files first") {
+  const Folder folder;
+  std::vector<ImageFile> images = put_files(folder, {5, 20, 5, 7});
+  fs::create_directories(folder / "store.zarr");
+  images.push_back({"store", folder / "store.zarr"});
+  ThreadRanks(3).run([&](Ranks& ranks) {
+    const std::vector<ImageFile> shared = share_images(ranks, ranks.rank() == 0 ? images : std::vector<ImageFile>());
+    CHECK(stems_of(shared) == std::vector<std::string>{"store", "image 1", "image 3", "image 0", "image 2"});
+    CHECK(shared[1].path == images[1].path);
+    CHECK(share_images(ranks, {}).empty());
+  });
+}
+
+TEST_CASE("segment: what happened on all ranks is joined in the order of the images") {
+  const Folder folder;
+  const std::vector<ImageFile> images = put_files(folder, {1, 9, 2, 8, 3, 7, 4, 6, 5});
+  std::mutex mutex;
+  std::vector<std::string> taken;
+  Outcome all;
+  ThreadRanks(3).run([&](Ranks& ranks) {
+    Outcome outcome;
+    if (ranks.rank() == 0) outcome.failed = {"missing.tif"};
+    const std::vector<ImageFile> shared = share_images(ranks, ranks.rank() == 0 ? images : std::vector<ImageFile>());
+    for (int64_t k = ranks.next(); k < int64_t(shared.size()); k = ranks.next()) {
+      const ImageFile& image = shared[size_t(k)];
+      outcome.seconds.network += 1, outcome.converted += 2;
+      outcome.remarks.push_back({{"image", image.path.string()}, {"remark", "first"}});
+      outcome.remarks.push_back({{"image", image.path.string()}, {"remark", "second"}});
+      outcome.scales.push_back({{"image", image.path.string()}, {"scale", 0.5}});
+      if (image.stem < "image 2")
+        outcome.failed.push_back(image.path.string());
+      else
+        ++outcome.done;
+      const std::lock_guard lock(mutex);
+      taken.push_back(image.stem);
+    }
+    join_outcomes(ranks, images, outcome);
+    if (ranks.rank() == 0) all = outcome;
+  });
+  std::sort(taken.begin(), taken.end());
+  CHECK(taken == stems_of(images));
+  CHECK(all.done == 7);
+  CHECK(all.converted == 18);
+  CHECK(all.seconds.network == 9);
+  CHECK(all.seconds.read == 0);
+  CHECK(all.failed == std::vector<std::string>{"missing.tif", images[0].path.string(), images[1].path.string()});
+  REQUIRE(all.remarks.size() == 18);
+  REQUIRE(all.scales.size() == 9);
+  for (size_t k = 0; k < images.size(); ++k) {
+    CHECK(all.scales[k]["image"] == images[k].path.string());
+    CHECK(all.remarks[2 * k]["image"] == images[k].path.string());
+    CHECK(all.remarks[2 * k]["remark"] == "first");
+    CHECK(all.remarks[2 * k + 1]["remark"] == "second");
+  }
+}
+
+TEST_CASE("segment: a rank with another model is named") {
+  const std::string why = refusal([] {
+    ThreadRanks(3).run([](Ranks& ranks) {
+      Work work;
+      work.model_fingerprint = ranks.rank() == 2 ? "b" : "a";
+      check_ranks(ranks, work);
+    });
+  });
+  CHECK(why == "rank 2 has another version of Basin or another model than rank 0; give all ranks the same files");
+}
