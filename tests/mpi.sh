@@ -85,6 +85,7 @@ say "2 and 3 ranks segment like one process"
 find "$work/images/d" -name '*_masks.*' -delete
 rm "$work/images/c/cut.png"
 segment env -- --out "$work/whole" >/dev/null 2>&1
+: >"$work/halted.out"
 segment on 2 -- --out "$work/halted" >"$work/halted.out" 2>"$work/halted.log" &
 job=$!
 until [ "$(grep -c ': ' "$work/halted.out")" -gt 5 ]; do
