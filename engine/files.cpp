@@ -30,30 +30,41 @@ std::string why(int error) { return std::strerror(error); }
 const std::string temporary_prefix = ".basin-", temporary_suffix = ".tmp";
 std::atomic<unsigned> temporaries{0};
 
+/// What the names of temporary files of this machine begin with.
+std::string own_prefix() {
+  char host[256] = "";
+  gethostname(host, sizeof host - 1);
+  return temporary_prefix + host + '-';
+}
+
 /// A name that no other call returns.
 fs::path temporary_beside(const fs::path& path) {
   const std::string unique = std::to_string(getpid()) + "-" + std::to_string(temporaries++);
-  return path.parent_path() / (temporary_prefix + unique + temporary_suffix);
+  return path.parent_path() / (own_prefix() + unique + temporary_suffix);
 }
 
 /// Locks a temporary file or folder as long as it is open, so that remove_abandoned() keeps it. Returns false if it was
 /// removed before it could be locked.
 bool claim(int descriptor, const fs::path& path) {
-  flock(descriptor, LOCK_EX);  // where this fails because the file system has no locks, it fails for all processes
+  flock(descriptor, LOCK_EX);  // where this fails, it fails for all processes of this machine
   std::error_code none;
   return fs::exists(path, none);
 }
 
-/// Removes the temporary files and folders in a folder that no process has locked.
+/// Removes the temporary files and folders of this machine in a folder that no process has locked. Those of other
+/// machines are kept: file systems on the network do not lock folders across machines.
 void remove_abandoned(const fs::path& folder) {
   std::error_code none;
   std::vector<fs::path> left;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, none)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with(temporary_prefix) && name.ends_with(temporary_suffix)) left.push_back(entry.path());
+    if (!name.starts_with(own_prefix()) || !name.ends_with(temporary_suffix)) continue;
+    if (entry.is_regular_file(none) || entry.is_directory(none)) left.push_back(entry.path());
   }
   for (const fs::path& path : left) {
-    const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    // Some file systems lock only what is open for writing, which a folder cannot be.
+    const int mode = fs::is_directory(path, none) ? O_RDONLY | O_DIRECTORY : O_RDWR;
+    const int descriptor = open(path.c_str(), mode | O_CLOEXEC);
     if (descriptor < 0) continue;
     if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) fs::remove_all(path, none);
     close(descriptor);
@@ -197,6 +208,7 @@ OutputFolder::~OutputFolder() {
 void OutputFolder::write(const std::string& name, std::string_view content) {
   const fs::path file = temporary_ / name;
   std::error_code error;
+  if (!fs::is_directory(temporary_, error)) refuse(path_.string(), ": cannot be written (its folder was removed)");
   fs::create_directories(file.parent_path(), error);
   const int descriptor = open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   int failure = descriptor < 0 ? errno : write_all(descriptor, content);
@@ -251,13 +263,15 @@ FolderLock::FolderLock(const fs::path& path) {
   struct stat locked, there;
   for (;;) {
     make_folder(path);
-    descriptor_ = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor_ < 0) refuse(path.string(), ": cannot be opened (", why(errno), ")");
+    const fs::path file = path / lock_name;
+    descriptor_ = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (descriptor_ < 0 && errno == ENOENT) continue;  // the folder was removed
+    if (descriptor_ < 0) refuse(file.string(), ": cannot be opened (", why(errno), ")");
     held_ = flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
-    const bool is_there = stat(path.c_str(), &there) == 0 && fstat(descriptor_, &locked) == 0 &&
+    const bool is_there = stat(file.c_str(), &there) == 0 && fstat(descriptor_, &locked) == 0 &&
                           there.st_ino == locked.st_ino && there.st_dev == locked.st_dev;
     if (!held_ || is_there) return;
-    close(descriptor_);  // whoever had the lock has removed the folder
+    close(descriptor_);  // whoever had the lock has removed it with the folder
   }
 }
 

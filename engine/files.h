@@ -78,15 +78,17 @@ void write_atomically(const std::filesystem::path&, std::string_view text);
 void append_to_file(const std::filesystem::path&, const void* bytes, size_t n);
 
 /// Creates an output folder if it does not exist, and removes the temporary files and folders that killed processes
-/// left in it; those that a process is still writing are kept. Throws one sentence with its name if it cannot be
-/// created, if it is a file, or if it is not writable.
+/// left in it on this machine; those that a process is still writing are kept. Throws one sentence with its name if it
+/// cannot be created, if it is a file, or if it is not writable.
 void make_folder(const std::filesystem::path&);
 
 /// Locks a folder, which is created if it is missing, against others that lock it too: they may be in other processes
-/// or, where the file system has locks across the network, on other machines. The lock ends with this object, or with
-/// the process.
+/// or, where the file system has locks across the network, on other machines. The lock is that of a file in the folder,
+/// and ends with this object, or with the process.
 class FolderLock {
  public:
+  static constexpr const char* lock_name = ".lock";
+
   explicit FolderLock(const std::filesystem::path&);
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;

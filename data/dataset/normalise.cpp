@@ -160,7 +160,7 @@ Source::Source(Image part, int channels, const Normalisation& norm, const std::v
   BASIN_CHECK(affine_.size() == size_t(channels), affine_.size(), " channels");
 }
 
-double Source::grey_levels() const {
+double Source::grey_span() const {
   if (!limited_ || image_.type == PixelType::f32) return 0;
   double most = 0;
   for (const Affine& a : affine_)

@@ -59,9 +59,9 @@ class Source {
   /// Writes the normalised values of one channel, columns [x0, x0 + n) of row y.
   void row(int channel, int y, int x0, int n, float* to) const;
   const Image& image() const { return image_; }
-  /// The number of grey levels that become the values 0 to 1, in the channel that has most; 0 unless integers are
+  /// The span of grey levels that becomes the values 0 to 1, in the channel where it is largest; 0 unless integers are
   /// normalised by percentiles.
-  double grey_levels() const;
+  double grey_span() const;
 
  private:
   Image image_;

@@ -151,11 +151,21 @@ double micrometres_per(const std::string& unit) {
 }
 
 double seconds_per(const std::string& unit) {
-  static const std::map<std::string, double> known = {
-      {"s", 1},       {"sec", 1},      {"second", 1},         {"seconds", 1},      {"ms", 1e-3}, {"msec", 1e-3},
-      {"min", 60},    {"minute", 60},  {"millisecond", 1e-3}, {"minutes", 60},     {"h", 3600},  {"hr", 3600},
-      {"hour", 3600}, {"us", 1e-6},    {"\xc2\xb5s", 1e-6},   {"hours", 3600},     {"d", 86400}, {"day", 86400},
-      {"ns", 1e-9},   {"days", 86400}, {"microsecond", 1e-6}, {"nanosecond", 1e-9}};
+  static const std::map<std::string, double> known = [] {
+    std::map<std::string, double> all;
+    const auto add = [&](double seconds, std::initializer_list<const char*> names) {
+      for (const char* name : names)
+        all[name] = seconds;
+    };
+    add(1e-9, {"ns", "nanosecond", "nanoseconds"});
+    add(1e-6, {"us", "\xc2\xb5s", "\xce\xbcs", "\\u00B5s", "\xb5s", "microsecond", "microseconds"});
+    add(1e-3, {"ms", "msec", "millisecond", "milliseconds"});
+    add(1, {"s", "sec", "secs", "second", "seconds"});
+    add(60, {"min", "mins", "minute", "minutes"});
+    add(3600, {"h", "hr", "hrs", "hour", "hours"});
+    add(86400, {"d", "day", "days"});
+    return all;
+  }();
   const auto found = known.find(unit);
   return found == known.end() ? 0 : found->second;
 }

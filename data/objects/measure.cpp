@@ -263,8 +263,8 @@ Measurements measure(const Labels& labels, const PixelValues& known, const Image
   m.shapes.resize(count);
   m.channels = int(channels);
   m.values.resize(count * channels);
-  if (!foreground.empty()) m.foreground.resize(count);
-  if (!field.empty()) m.border_flow.resize(count);
+  if (!foreground.empty()) m.foreground.emplace(count);
+  if (!field.empty()) m.border_flow.emplace(count);
 #pragma omp parallel
   {
     Hull hull;
@@ -284,20 +284,21 @@ Measurements measure(const Labels& labels, const PixelValues& known, const Image
                           [at = image->as<decltype(zero)>() + c, channels](size_t i) { return at[i * channels]; });
         });
       if (!foreground.empty())
-        m.foreground[k] = values_in(own, labels.width, [&](size_t i) { return foreground[i]; }).mean;
-      if (!field.empty()) m.border_flow[k] = BorderFlow(labels, of, field).mean(int32_t(k) + 1, own);
+        (*m.foreground)[k] = values_in(own, labels.width, [&](size_t i) { return foreground[i]; }).mean;
+      if (!field.empty()) (*m.border_flow)[k] = BorderFlow(labels, of, field).mean(int32_t(k) + 1, own);
     }
   }
   return m;
 }
 
 std::vector<float> scores_of(const Measurements& m) {
-  const std::vector<double>& known = m.border_flow.empty() ? m.foreground : m.border_flow;
-  return {known.begin(), known.end()};
+  const std::optional<std::vector<double>>& known = m.border_flow ? m.border_flow : m.foreground;
+  return known ? std::vector<float>(known->begin(), known->end()) : std::vector<float>();
 }
 
-ObjectTable table_of(const Measurements& m, const std::vector<float>& scores, double pixel_size, int64_t first) {
-  BASIN_CHECK(scores.empty() || scores.size() == m.shapes.size(), scores.size(), " scores of ", m.shapes.size());
+ObjectTable table_of(const Measurements& m, const std::optional<std::vector<float>>& scores, double pixel_size,
+                     int64_t first) {
+  BASIN_CHECK(!scores || scores->size() == m.shapes.size(), scores->size(), " scores of ", m.shapes.size());
   ObjectTable table;
   const size_t channels = size_t(m.channels);
   const auto build = [&](const auto& add, size_t k, const ObjectShape& s) {
@@ -314,9 +315,10 @@ ObjectTable table_of(const Measurements& m, const std::vector<float>& scores, do
       add("intensity_mean" + which, v.mean), add("intensity_min" + which, v.min);
       add("intensity_max" + which, v.max), add("intensity_std" + which, v.std);
     }
-    if (!m.foreground.empty()) add("foreground_mean", k < m.foreground.size() ? m.foreground[k] : 0);
-    if (!m.border_flow.empty()) add("border_flow", k < m.border_flow.size() ? m.border_flow[k] : 0);
-    if (!scores.empty()) add("score", k < scores.size() ? double(scores[k]) : 0);
+    const auto add_known = [&](const char* name, const auto& of_objects) {
+      if (of_objects) add(name, k < of_objects->size() ? double((*of_objects)[k]) : 0);
+    };
+    add_known("foreground_mean", m.foreground), add_known("border_flow", m.border_flow), add_known("score", scores);
     if (pixel_size <= 0) return;
     add("centroid_y_um", s.centroid_y * pixel_size), add("centroid_x_um", s.centroid_x * pixel_size);
     add("area_um2", double(s.area) * pixel_size * pixel_size), add("perimeter_um", s.perimeter * pixel_size);

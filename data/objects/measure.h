@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,17 +31,17 @@ struct ObjectValues {
 /// Measurements of objects 1, 2, ...
 struct Measurements {
   std::vector<ObjectShape> shapes;
-  int channels = 0;                  // of the image; 0 without one
-  std::vector<ObjectValues> values;  // [objects][channels]
-  std::vector<double> foreground;    // mean foreground probability; empty if there is none
-  std::vector<double> border_flow;   // large where the field confirms the border; empty if there is no field
+  int channels = 0;                                // of the image; 0 without one
+  std::vector<ObjectValues> values;                // [objects][channels]
+  std::optional<std::vector<double>> foreground;   // mean foreground probability; none if it is unknown
+  std::optional<std::vector<double>> border_flow;  // large where the field confirms the border; none without a field
 };
 
 /// What is known of each pixel of labelled objects. All have the size of the labels.
 struct PixelValues {
   const Image* image = nullptr;            // null: unknown
   std::span<const float> foreground = {};  // probability, row by row; empty: unknown
-  std::span<const float> field = {};       // [2, height, width], x and y, unit vectors at borders; empty: unknown
+  std::span<const float> field = {};       // [2, height, width], x and y, large and inward at borders; empty: unknown
 };
 
 /// The position of labels of a part of an image of height x width pixels: their first pixel is (y, x). A height of 0:
@@ -58,7 +59,8 @@ struct ImagePart {
 /// Convex hull: of the middles of the pixels' sides; pixels count whose centres lie in it or on its border.
 /// Border flow: the mean component of the field along the inward normal, over the object's pixels that have a pixel of
 /// another object or of the background at a distance of at most 2. The normal points from the mean of these pixels
-/// inwards; pixels outside the image are not counted. 0 for an object without a border in the image.
+/// inwards; neighbours outside the image are not counted, nor are pixels whose neighbours lie around them evenly. 0 if
+/// no pixel counts.
 Measurements measure(const Labels&, const PixelValues& = {}, const ImagePart& = {});
 
 /// A score of each object, by which `evaluate` ranks objects: the border flow, or without a field the mean foreground
@@ -74,7 +76,9 @@ struct ObjectTable {
 };
 
 /// The measurements as a table, in pixels, and if `pixel_size` (um, 0: unknown) is known also in micrometres. `scores`
-/// of the objects may be empty. `first`: the label of the first object.
-ObjectTable table_of(const Measurements&, const std::vector<float>& scores, double pixel_size, int64_t first = 1);
+/// of the objects: none if the method gives none. `first`: the label of the first object. The columns depend on what is
+/// known, and not on whether there are objects.
+ObjectTable table_of(const Measurements&, const std::optional<std::vector<float>>& scores, double pixel_size,
+                     int64_t first = 1);
 
 }  // namespace basin

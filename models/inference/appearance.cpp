@@ -68,7 +68,7 @@ Brightness brightness_of(const Source& source) {
   const double low = at_share(values, 0.01), high = at_share(values, 0.998);
   Brightness b{at_share(values, 0.5), high - low};
   find_specks(values, b);
-  b.grey_levels = source.grey_levels();
+  b.grey_span = source.grey_span();
   return b;
 }
 
@@ -158,11 +158,11 @@ std::vector<std::string> remarks_on(const Brightness& b, const std::vector<int64
           brighter ? "far brighter" : "far darker", b.middle, trained->low_middle, trained->high_middle));
   }
   constexpr double few_levels = 8;
-  if (b.grey_levels > 0 && b.grey_levels < few_levels)
+  if (b.grey_span > 0 && b.grey_span < few_levels)
     remarks.push_back(fmt::format(
-        "between the percentiles {:g} and {:g} its values differ by {:.3g} only, which normalisation spreads over the "
+        "between the percentiles {:g} and {:g} its values differ by only {:.3g}, which normalisation spreads over the "
         "whole range: what was found may be noise",
-        normalisation.low, normalisation.high, b.grey_levels));
+        normalisation.low, normalisation.high, b.grey_span));
   if (by_percentiles && b.speck_share > 0)
     remarks.push_back(fmt::format(
         "{:.2g} % of the pixels are {:.0f} times as far above the middle value as the brightest others, which look "

@@ -49,7 +49,7 @@ struct Brightness {
   /// Pixels far above the rest, such as a speck of dust or a scale bar: their share, at most 0.02, and how many times
   /// as far from the middle they are as the brightest of the others; 0: there are none.
   double speck_share = 0, speck_distance = 0;
-  double grey_levels = 0;  // those of the Source
+  double grey_span = 0;  // those of the Source
 };
 Brightness brightness_of(const Source&);
 /// At most this many rows and columns of an image are examined, evenly spaced from the first one on.

@@ -75,7 +75,7 @@ TEST_CASE("objects: measurements of a rectangle by hand, also with large and nea
   CHECK(!s.touches_edge);
   CHECK(m.values.at(0).mean == Approx(1e6 + 0.4).epsilon(1e-12));
   CHECK(m.values.at(0).std == Approx(std::sqrt(0.24)).epsilon(1e-6));
-  const ObjectTable table = table_of(m, {0.5f}, 0.5);
+  const ObjectTable table = table_of(m, std::vector{0.5f}, 0.5);
   CHECK(table.names.back() == "axis_minor_length_um");
   CHECK(table.row(0)[3] == 15);
   CHECK(table.numbers.size() == table.names.size());
@@ -105,7 +105,7 @@ TEST_CASE("objects: the border flow is the mean inward component of the field ne
   std::fill_n(left.begin(), labels.ids.size(), -1.f), std::fill_n(right.begin(), labels.ids.size(), 1.f);
   const auto flow = [](const Labels& l, const std::vector<float>& field) {
     const Measurements m = measure(l, {nullptr, {}, field});
-    return m.border_flow.at(0);
+    return m.border_flow->at(0);
   };
   // Columns 3 and 4 are near the border. In the corners of column 4, the normal is tilted: (-1, -4) and (1, -4).
   const double expected = (6 + 2 * 4 / std::sqrt(17.0)) / 8;
@@ -119,20 +119,36 @@ TEST_CASE("objects: the border flow is the mean inward component of the field ne
   std::vector<float> down(left.size());  // along the border
   std::fill(down.begin() + height * width, down.end(), 1.f);
   CHECK(flow(labels, down) == Approx(0));
+  // The same object, transposed.
+  Labels top = labels;
+  top.height = width, top.width = height;
+  for (int y = 0; y < width; ++y)
+    for (int x = 0; x < height; ++x)
+      top.ids[size_t(y * height + x)] = labels.ids[size_t(x * width + y)];
+  std::vector<float> up(left.size());
+  std::fill(up.begin() + height * width, up.end(), -1.f);
+  CHECK(flow(top, up) == Approx(expected));
+  CHECK(flow(top, left) == Approx(0));
   CHECK(flow(labels_of(2, 3, {1, 1, 1, 1, 1, 1}), std::vector<float>(12, 1.f)) == 0);  // no border in the image
   // Another object is as much outside as the background.
   Labels two = labels;
   two.count = 2;
   for (int32_t& id : two.ids)
     id = id == 0 ? 2 : id;
-  CHECK(measure(two, {nullptr, {}, left}).border_flow.at(0) == Approx(expected));
-  CHECK(measure(two, {nullptr, {}, left}).border_flow.at(1) == Approx(-expected));
+  CHECK(measure(two, {nullptr, {}, left}).border_flow->at(0) == Approx(expected));
+  CHECK(measure(two, {nullptr, {}, left}).border_flow->at(1) == Approx(-expected));
 }
 
 TEST_CASE("objects: scores are the border flow, or without a field the mean foreground probability") {
   const Labels labels = labels_of(1, 4, {1, 0, 2, 2});
   const std::vector<float> foreground{0.25f, 0, 0.5f, 1}, field{-1.5f, 0, -0.5f, 0.5f, 0, 0, 0, 0};
   CHECK(scores_of(measure(labels)).empty());
+  const auto columns = [&](const Labels& of) {
+    const std::vector<float> values(of.ids.size()), vectors(2 * of.ids.size());
+    return table_of(measure(of, {nullptr, values, vectors}), std::vector<float>(size_t(of.count)), 0).names;
+  };
+  CHECK(columns(labels_of(1, 4, {0, 0, 0, 0})) == columns(labels));  // also without objects
+  CHECK(columns(labels).back() == "score");
   CHECK(scores_of(measure(labels, {nullptr, foreground})) == std::vector{0.25f, 0.75f});
   CHECK(scores_of(measure(labels, {nullptr, foreground, field})) == std::vector{1.5f, 0.f});
   CHECK(measure(labels, {nullptr, foreground, field}).border_flow == std::vector{1.5, 0.0});

@@ -150,6 +150,11 @@ TEST_CASE("stack: pixels that are not square have no single pixel size, which is
   CHECK(stack_of_imagej("ImageJ=1.53t\nframes=2\nfinterval=30.5\n", 0, 0)->interval == doctest::Approx(30.5));
   CHECK(stack_of_imagej("ImageJ=1.53t\nfinterval=250\ntunit=ms\n", 0, 0)->interval == doctest::Approx(0.25));
   CHECK(!stack_of_imagej("ImageJ=1.53t\nfinterval=0\n", 0, 0)->interval);
+  for (const char* unit : {"milliseconds", "ms"})
+    CHECK(seconds_per(unit) == 1e-3);
+  for (const char* unit : {"\xce\xbcs", "\xc2\xb5s", "\xb5s", "\\u00B5s", "microseconds"})
+    CHECK(seconds_per(unit) == 1e-6);
+  CHECK(seconds_per("hrs") == 3600);
 }
 
 namespace {

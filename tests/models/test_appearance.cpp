@@ -120,7 +120,7 @@ TEST_CASE("appearance: an image of few grey levels, which normalisation spreads 
     return joined(remarks_on(Source(image_of(64, 64, values), 1, as, "few"), squares(8, 5), {}, 1, as));
   };
   CHECK(remarks(3, "percentile:1,99.8") ==
-        "between the percentiles 1 and 99.8 its values differ by 3 only, which normalisation spreads over the whole "
+        "between the percentiles 1 and 99.8 its values differ by only 3, which normalisation spreads over the whole "
         "range: what was found may be noise\n");
   CHECK(remarks(7, "percentile:1,99.8") != "");
   CHECK(remarks(8, "percentile:1,99.8") == "");

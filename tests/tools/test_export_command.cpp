@@ -75,6 +75,49 @@ TEST_CASE("export: --plane chooses a plane of labels that are a stack, and of th
   CHECK(contains(run_basin(folder, "info unnamed.tif --axes TYX").out, "axes        T="));
 }
 
+TEST_CASE("segment and export: labels of another format that may be a person's are not removed") {
+  const Folder folder;
+  put_model(folder / "m.safetensors");
+  const Labels drawn = labels_of(64, 64, std::vector<int64_t>(64 * 64, 1));
+  const auto put = [&](const std::string& into, const std::string& suffix) {
+    write_png(folder / (into + "/a.png"), {64, 64, 1, PixelType::u8, std::vector<std::byte>(64 * 64, std::byte(7))});
+    LabelStack stack{StackPlanes()};
+    stack.add(drawn, {1});
+    const std::filesystem::path path = folder / (into + "/a" + suffix);
+    if (suffix == "_masks.png") write_labels(path, drawn);
+    if (suffix == "_masks.tif") stack.write(path);
+    if (suffix == "_masks.ome.tif") stack.write(path, TiffForm::ome);
+    if (suffix == "_masks.ome.zarr") stack.write_zarr(path);
+    if (suffix == "_scores.csv") write_bytes(path, "label,score\n1,0.5\n");
+  };
+  const std::vector<std::string> suffixes{"_masks.png", "_masks.tif", "_masks.ome.tif", "_masks.ome.zarr",
+                                          "_scores.csv"};
+  for (const std::string& suffix : suffixes)
+    for (const std::string kind : {"labels", "labels --tiff", "ome", "zarr"}) {
+      CAPTURE(suffix);
+      CAPTURE(kind);
+      const std::string into = "d" + suffix + kind.substr(0, 3) + std::to_string(kind.size());
+      put(into, suffix);
+      const Ran ran = run_basin(
+          folder, "segment " + into + "/a.png --model m.safetensors --device cpu --out " + into + " --save " + kind);
+      CHECK(ran.code == 1);
+      CHECK_MESSAGE(contains(ran.err, "a" + suffix + ": already exists and may contain true labels"), ran.err);
+      CHECK(std::filesystem::exists(folder / (into + "/a" + suffix)));
+    }
+  // An input of export is not removed, in its own folder and again after an earlier export.
+  put("e", "_masks.ome.zarr");
+  std::filesystem::remove(folder / "e/a.png");  // labels beside their image would be refused
+  CHECK(run_basin(folder, "export e/a_masks.ome.zarr --save labels --out e").code == 1);
+  for (int k = 0; k < 2; ++k)
+    CHECK(run_basin(folder, "export e/a_masks.ome.zarr --save ome,rois --out e").code == 0);
+  CHECK(read_labels(folder / "e/a_masks.ome.zarr").count == 1);
+  // Labels of an earlier export in another format would be taken for the new ones.
+  CHECK(run_basin(folder, "export e/a_masks.ome.zarr --save labels --out f").code == 0);
+  CHECK(run_basin(folder, "export e/a_masks.ome.zarr --save ome --out f").code == 0);
+  CHECK(!std::filesystem::exists(folder / "f/a_masks.png"));
+  CHECK(std::filesystem::exists(folder / "f/a_masks.ome.tif"));
+}
+
 TEST_CASE("export and segment --tiff: label images are TIFF with the pixel size of the image") {
   const Folder folder;
   StackPlanes one;

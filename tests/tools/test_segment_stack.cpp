@@ -105,6 +105,38 @@ TEST_CASE("segment: a stack is segmented plane by plane, as if each plane were a
   CHECK(contains(single.err, "s.tif: read as T=2 Z=2 Y X, 0.5 um/px; plane T=1,Z=0\n"));
 }
 
+TEST_CASE("segment: planes without objects have the columns of the others") {
+  const Folder folder;
+  StackPlanes planes;
+  planes.frames = 3;
+  PictureStack stack(folder / "s.tif", planes);
+  Image blank = plane_image(0);
+  std::fill(blank.pixels.begin(), blank.pixels.end(), std::byte(7));
+  for (const Image& plane : {blank, plane_image(0), blank})
+    stack.add(plane);
+  stack.commit();
+  write_png(folder / "blank.png", blank);
+  write_png(folder / "full.png", plane_image(0));
+  for (const std::string name : {"s.tif", "blank.png", "full.png"}) {
+    const Ran ran = run_basin(folder, "segment " + name + " --out out --save labels,csv,geojson" + stack_options);
+    CHECK_MESSAGE(ran.code == 0, ran.err);
+  }
+  const auto lines_of = [&](const char* file) {
+    std::istringstream text(read_bytes(folder / file));
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(text, line);)
+      lines.push_back(line);
+    return lines;
+  };
+  const std::vector<std::string> full = lines_of("out/full_objects.csv"), of_stack = lines_of("out/s_objects.csv");
+  CHECK(lines_of("out/blank_objects.csv") == std::vector<std::string>{full[0]});
+  REQUIRE(of_stack.size() == full.size());
+  REQUIRE(full.size() > 1);
+  CHECK(of_stack[0] == "label,plane,t" + full[0].substr(std::string("label").size()));
+  CHECK(of_stack[1] == "1,1,1" + full[1].substr(1));
+  CHECK(json_in(folder / "out/s.geojson")["features"].size() == full.size() - 1);
+}
+
 TEST_CASE("segment: channels of a stack are used as channels, and ambiguous axes are refused") {
   const Folder folder;
   fs::copy(samples / "slices.ome.tif", folder / "c.ome.tif");  // Z=2 C=2

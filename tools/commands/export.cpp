@@ -69,7 +69,7 @@ void run(const ExportArguments& o) {
         keep_inputs(fs::path(o.out) / (stem + suffix), pair.masks);
     if (save.contains("zarr")) keep_inputs(fs::path(o.out) / (stem + zarr_masks_suffix), pair.masks);
     if (save.contains("ome")) keep_inputs(fs::path(o.out) / (stem + ome_masks_suffix), pair.masks);
-    keep_labels(stem, o.out, filled_before, save);
+    keep_labels(stem, o.out, filled_before, save, save.contains("labels"));
   }
   make_folder(o.out);
   NoteList notes;
@@ -97,7 +97,8 @@ void run(const ExportArguments& o) {
     ImageFiles files(fs::path(o.out) / stem);
     save_results(save, results, files);
     files.keep();
-    if (save.contains("labels")) files.remove_other_objects(object_files(save, labels_suffix(results)), notes);
+    if (save.contains("labels") || filled_before)
+      files.remove_other_objects(object_files(save, labels_suffix(results)), notes, pair.masks);
     std::printf("%s: %s\n", labels_path(pair).string().c_str(), describe_objects(labels.count, o.filter, gone).c_str());
     Json entry{{"labels", labels_path(pair).string()}};
     entry.update(to_json(gone));

@@ -104,7 +104,7 @@ void run(const OracleArguments& o) {
     for (const char* suffix : masks_suffixes)
       keep_inputs(fs::path(o.out) / (stem + suffix), pair.masks);
     keep_inputs(fs::path(o.out) / (stem + instances_suffix), pair.masks);
-    keep_labels(stem, o.out, filled_before, {"labels"});
+    keep_labels(stem, o.out, filled_before, {"labels"}, true);
   }
   make_folder(o.out);
   NoteList notes;

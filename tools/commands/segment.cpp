@@ -106,10 +106,8 @@ std::vector<ImageFile> prepare_folder(const SegmentArguments& o, const Work& wor
   const fs::path out = o.out;
   if (o.skip_existing && fs::exists(out / "run.json")) read_record(out / "run.json");  // throws if it is damaged
   const bool filled = filled_before(out);
-  std::set<std::string> replaced = work.save;
-  if (replaced.contains("zarr") || replaced.contains("ome")) replaced.insert("labels");  // which would be removed
   for (const ImageFile& image : batch.images)
-    keep_labels(image.stem, out, filled, replaced);
+    keep_labels(image.stem, out, filled, work.save, true);
   std::optional<EarlierResults> earlier;
   if (o.skip_existing && filled) earlier = earlier_results(out, batch.shard, run_record(settings));
   const Endings endings = result_endings(work.save, work.tiff);

@@ -117,10 +117,11 @@ ViewImage view_of(const RunResults& run, const RunImage& from, const fs::path& o
       view.table = std::move(*table);
       return view;
     }
-  std::vector<float> scores;
-  if (const fs::path path = base + scores_suffix; fs::is_regular_file(path))
-    for (const double score : read_confidence(path, view.labels.count))
-      scores.push_back(float(score));
+  std::optional<std::vector<float>> scores;
+  if (const fs::path path = base + scores_suffix; fs::is_regular_file(path)) {
+    const std::vector<double> saved = read_confidence(path, view.labels.count);
+    scores.emplace(saved.begin(), saved.end());
+  }
   view.table = table_of(measure(view.labels, {.image = image ? &*image : nullptr}), scores,
                         image ? image->stack.pixel_size().value_or(0) : 0);
   return view;

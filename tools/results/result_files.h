@@ -30,10 +30,11 @@ std::set<std::string> object_files(const std::set<std::string>& kinds, const std
 
 /// Refuses to overwrite labels that may have been drawn by a person, if `kinds` contains "labels", "instances", "zarr",
 /// "ome" or "npy" (Cellpose's file, which may contain corrections): labels beside an image with their name, or in a
-/// folder to which this command has not written before (`filled_before`). In a data set with folders images and masks,
+/// folder to which this command has not written before (`filled_before`). With `replaces_all` other formats of labels
+/// are refused too, because remove_other_objects() would remove them. In a data set with folders images and masks,
 /// also refuses to write labels beside those in masks, because they would be taken for a part of the data set.
 void keep_labels(const std::string& stem, const std::filesystem::path& out, bool filled_before,
-                 const std::set<std::string>& kinds);
+                 const std::set<std::string>& kinds, bool replaces_all);
 
 /// Throws the sentence that `failed` of `all` inputs could not be segmented, which lists them unless there was only one
 /// input.
@@ -64,8 +65,10 @@ class ImageFiles {
   /// Removes files with these suffixes that were not written before keep().
   void remove_unwritten(const std::vector<std::string>& suffixes);
   /// Removes label images in any format, stacks of masks and scores of other objects that an earlier run wrote: all but
-  /// the `kept` ones, and none if nothing is kept. `notes`: says which.
-  void remove_other_objects(const std::set<std::string>& kept, NoteList& notes);
+  /// the `kept` ones and the inputs of this run, and none if nothing is kept. keep_labels() must have found before that
+  /// they are not a person's. `notes`: says which.
+  void remove_other_objects(const std::set<std::string>& kept, NoteList& notes,
+                            const std::vector<std::filesystem::path>& inputs = {});
 
  private:
   std::filesystem::path base_;

@@ -71,7 +71,7 @@ const ObjectTable& Results::table() const {
 }
 
 std::vector<float> Results::object_scores() const {
-  if (!scores.empty() || labels->count == 0) return scores;
+  if (scores) return *scores;
   return scores_of(measurements());
 }
 

@@ -17,14 +17,14 @@ namespace basin::tools {
 /// The objects of one image, with what can be computed from them on demand.
 class Results {
  public:
-  std::filesystem::path path;      // of the image, or without one of the labels
-  const Image* image = nullptr;    // as read; null: unknown
-  const Labels* labels = nullptr;  // never null when it is saved
-  const Planes* planes = nullptr;  // the whole masks of the objects; null: they share no pixels
-  std::vector<float> scores;       // of the objects, from the method; empty: none
-  std::vector<float> foreground;   // probability of each pixel; empty: unknown
-  std::vector<float> field;        // [2, height, width], x and y, in the network's pixels; empty: unknown
-  bool tiff = false;               // the label image is a TIFF, with the image's pixel size
+  std::filesystem::path path;                // of the image, or without one of the labels
+  const Image* image = nullptr;              // as read; null: unknown
+  const Labels* labels = nullptr;            // never null when it is saved
+  const Planes* planes = nullptr;            // the whole masks of the objects; null: they share no pixels
+  std::optional<std::vector<float>> scores;  // of the objects; none if the method gives none
+  std::vector<float> foreground;             // probability of each pixel; empty: unknown
+  std::vector<float> field;                  // [2, height, width], x and y, in the network's pixels; empty: unknown
+  bool tiff = false;                         // the label image is a TIFF, with the image's pixel size
 
   const Outlines& outlines() const;
   /// Shapes and values in pixels, and in micrometres if the image's pixel size is known.

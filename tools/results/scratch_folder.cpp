@@ -34,11 +34,11 @@ int64_t bytes_in(const fs::path& folder) {
   return bytes;
 }
 
-/// Removes the state first, so that no run continues from a folder that was emptied in part.
+/// Removes the state first, so that no run continues from a folder that was emptied in part, and keeps the lock.
 void empty_scratch(const fs::path& scratch) {
   fs::remove(scratch / state_name);
   for (const fs::directory_entry& entry : fs::directory_iterator(scratch))
-    fs::remove_all(entry.path());
+    if (entry.path().filename() != FolderLock::lock_name) fs::remove_all(entry.path());
 }
 
 }  // namespace
@@ -71,7 +71,7 @@ bool prepare_scratch(const fs::path& scratch, const Json& record, bool resume, c
 
 void remove_scratch(const fs::path& scratch) {
   empty_scratch(scratch);
-  fs::remove(scratch);
+  fs::remove_all(scratch);
 }
 
 void remove_abandoned_scratch(const fs::path& scratch) {

@@ -84,7 +84,7 @@ std::string segment_image(const Work& work, const fs::path& path, ImageFiles& fi
   const double begin = clock_seconds();
   results.path = path, results.image = &source.image(), results.labels = &labels;
   results.tiff = work.tiff;
-  results.scores = std::move(found.instances.scores);
+  if (model.method->gives_scores()) results.scores = std::move(found.instances.scores);
   if (found.instances.planes) results.planes = &*found.instances.planes;
   save_results(work.save, results, files);
   files.keep();

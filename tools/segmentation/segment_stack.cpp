@@ -117,6 +117,7 @@ class StackResults {
     if (planes_.frames > 1) names.push_back("t"), places.push_back(double(planes_.frame_of(plane)));
     if (planes_.slices > 1) names.push_back("z"), places.push_back(double(planes_.slice_of(plane)));
     names.insert(names.end(), plane_table.names.begin() + 1, plane_table.names.end());
+    BASIN_CHECK(table_.names.empty() || table_.names == names, "planes with different columns");
     table_.names = names;
     for (size_t k = 0; k < numbers.size(); ++k) {
       const std::span<const double> row = plane_table.row(k);
@@ -226,7 +227,7 @@ std::string segment_stack(const Work& work, const fs::path& path, const StackPla
     dropped.at_edge += of_plane.at_edge, dropped.too_small += of_plane.too_small;
     dropped.too_large += of_plane.too_large;
     results.path = path, results.image = &source.image(), results.labels = &labels;
-    results.scores = std::move(found.instances.scores);
+    if (model.method->gives_scores()) results.scores = std::move(found.instances.scores);
     all.add(plane, results);
     seconds.write += lap();
     progress(double(plane + 1) / double(planes.count()));
