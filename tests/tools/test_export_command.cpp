@@ -71,7 +71,7 @@ TEST_CASE("export: --plane chooses a plane of labels that are a stack, and of th
   CHECK_MESSAGE(contains(info.out, "axes        T=2 Z=3 Y X\n"), info.out);
   CHECK_MESSAGE(contains(info.out, "plane       the first one follows; --plane chooses another"), info.out);
   CHECK(contains(run_basin(folder, "info a_masks.tif --plane T=1,Z=2").out, "values      0 to 5, mean"));
-  fs::copy(samples / "stack.tif", folder / "unnamed.tif");
+  std::filesystem::copy(samples / "stack.tif", folder / "unnamed.tif");
   CHECK(contains(run_basin(folder, "info unnamed.tif --axes TYX").out, "axes        T="));
 }
 
