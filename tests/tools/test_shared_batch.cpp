@@ -9,7 +9,6 @@
 
 using namespace basin;
 using namespace basin::test;
-using namespace basin::tools;
 namespace fs = std::filesystem;
 
 namespace {
@@ -49,10 +48,11 @@ TEST_CASE("segment: ranks share the images of rank 0, the largest files first") 
   fs::create_directories(folder / "store.zarr");
   images.push_back({"store", folder / "store.zarr"});
   ThreadRanks(3).run([&](Ranks& ranks) {
-    const std::vector<ImageFile> shared = share_images(ranks, ranks.rank() == 0 ? images : std::vector<ImageFile>());
+    const std::vector<ImageFile> shared =
+        tools::share_images(ranks, ranks.rank() == 0 ? images : std::vector<ImageFile>());
     CHECK(stems_of(shared) == std::vector<std::string>{"store", "image 1", "image 3", "image 0", "image 2"});
     CHECK(shared[1].path == images[1].path);
-    CHECK(share_images(ranks, {}).empty());
+    CHECK(tools::share_images(ranks, {}).empty());
   });
 }
 
@@ -61,11 +61,12 @@ TEST_CASE("segment: what happened on all ranks is joined in the order of the ima
   const std::vector<ImageFile> images = put_files(folder, {1, 9, 2, 8, 3, 7, 4, 6, 5});
   std::mutex mutex;
   std::vector<std::string> taken;
-  Outcome all;
+  tools::Outcome all;
   ThreadRanks(3).run([&](Ranks& ranks) {
-    Outcome outcome;
+    tools::Outcome outcome;
     if (ranks.rank() == 0) outcome.failed = {"missing.tif"};
-    const std::vector<ImageFile> shared = share_images(ranks, ranks.rank() == 0 ? images : std::vector<ImageFile>());
+    const std::vector<ImageFile> shared =
+        tools::share_images(ranks, ranks.rank() == 0 ? images : std::vector<ImageFile>());
     for (int64_t k = ranks.next(); k < int64_t(shared.size()); k = ranks.next()) {
       const ImageFile& image = shared[size_t(k)];
       outcome.seconds.network += 1, outcome.converted += 2;
@@ -79,7 +80,7 @@ TEST_CASE("segment: what happened on all ranks is joined in the order of the ima
       const std::lock_guard lock(mutex);
       taken.push_back(image.stem);
     }
-    join_outcomes(ranks, images, outcome);
+    tools::join_outcomes(ranks, images, outcome);
     if (ranks.rank() == 0) all = outcome;
   });
   std::sort(taken.begin(), taken.end());
@@ -102,9 +103,9 @@ TEST_CASE("segment: what happened on all ranks is joined in the order of the ima
 TEST_CASE("segment: a rank with another model is named") {
   const std::string why = refusal([] {
     ThreadRanks(3).run([](Ranks& ranks) {
-      Work work;
+      tools::Work work;
       work.model_fingerprint = ranks.rank() == 2 ? "b" : "a";
-      check_ranks(ranks, work);
+      tools::check_ranks(ranks, work);
     });
   });
   CHECK(why == "rank 2 has another version of Basin or another model than rank 0; give all ranks the same files");
