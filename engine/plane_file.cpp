@@ -33,7 +33,15 @@ PlaneFile::PlaneFile(const std::filesystem::path& path, int planes, int height, 
   refuse(path.string(), ": cannot be written (", std::strerror(error), ")");
 }
 
-PlaneFile::~PlaneFile() { close(descriptor_); }
+PlaneFile::~PlaneFile() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
+void PlaneFile::reopen() {
+  close(descriptor_);
+  descriptor_ = open(path_.c_str(), O_RDWR | O_CLOEXEC);
+  if (descriptor_ < 0) refuse(path_.string(), ": cannot be opened again (", std::strerror(errno), ")");
+}
 
 void PlaneFile::check(int plane, const PixelRect& r) const {
   BASIN_CHECK(plane < planes_ && r.y >= 0 && r.x >= 0 && r.y + r.height <= height_ && r.x + r.width <= width_,

@@ -36,6 +36,8 @@ class PlaneFile {
   void write(int plane, const PixelRect&, const void* from, int64_t stride);
   /// Waits until everything written is on the disk, so that it survives a crash of the machine.
   void flush();
+  /// Opens the file again, so that file systems of several machines show what the others have written and flushed.
+  void reopen();
 
  private:
   void check(int plane, const PixelRect&) const;

@@ -1,6 +1,8 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <functional>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -16,9 +18,14 @@ class Ranks {
   virtual int count() const = 0;
   /// How many of them run on this machine.
   virtual int count_here() const = 0;
+  /// Names this rank for a reader: "rank 2 on node7".
+  virtual std::string name() const = 0;
 
-  /// The next number of 0, 1, 2, ...: no other rank gets the same. A rank calls it when it likes.
-  virtual int64_t next() = 0;
+  /// Shares tasks 0 to n - 1 among the ranks: calls task(k) with numbers that no other rank gets, in rising order, each
+  /// when this rank is free. Returns when all are done. If a task throws, no rank begins another one, and all throw as
+  /// in do_on_all(). Tasks must not use the ranks.
+  void share(int64_t n, const std::function<void(int64_t)>& task);
+
   /// From now on this rank writes to stdout and stderr too, as at first only rank 0 does. A rank calls it when it
   /// likes.
   virtual void write_messages() = 0;
@@ -33,15 +40,52 @@ class Ranks {
   void add_in_order(const float* mine, float* to, int64_t n);
   /// The text of each rank, on every rank.
   std::vector<std::string> gather_texts(const std::string& mine);
+
+ protected:
+  /// The next number of 0, 1, 2, ...: no other rank gets the same. A rank calls it when it likes.
+  virtual int64_t next() = 0;
+
+ private:
+  int64_t shared_ = 0;  // numbers that next() gave out for earlier tasks
 };
+
+/// Whether this process is rank 0, or there are no ranks.
+inline bool is_first(const Ranks* ranks) { return !ranks || ranks->rank() == 0; }
+
+/// Calls f on this rank, as on every rank. If it throws on one, all throw a JointError: the sentence of the lowest such
+/// rank and, unless that is rank 0, its name. So no rank waits for one that failed. f must not use the ranks. Without
+/// ranks, only calls f.
+void do_on_all(Ranks* ranks, const std::function<void()>& f);
+/// The same, but rank 0 calls f first, and the others when it is done.
+void do_first_on_one(Ranks* ranks, const std::function<void()>& f);
+/// Ranks::share(), or without ranks all tasks in order.
+void share_tasks(Ranks* ranks, int64_t n, const std::function<void(int64_t)>& task);
 
 /// The value of rank 0, on every rank.
 template <class T>
-T value_of_first(Ranks& ranks, const T& mine) {
+T value_of_first(Ranks* ranks, const T& mine) {
   static_assert(std::is_trivially_copyable_v<T>);
-  std::vector<T> all(size_t(ranks.count()));
-  ranks.gather(&mine, sizeof mine, all.data());
-  return all[0];
+  if (!ranks) return mine;
+  std::vector<std::byte> all(size_t(ranks->count()) * sizeof mine);
+  ranks->gather(&mine, sizeof mine, all.data());
+  T first = mine;
+  std::memcpy(&first, all.data(), sizeof first);
+  return first;
+}
+
+/// The elements of all ranks, those of rank 0 first, on every rank.
+template <class T>
+std::vector<T> gather_elements(Ranks* ranks, const std::vector<T>& mine) {
+  static_assert(std::is_trivially_copyable_v<T>);
+  if (!ranks) return mine;
+  std::vector<T> all;
+  const char* bytes = reinterpret_cast<const char*>(mine.data());
+  for (const std::string& part : ranks->gather_texts(std::string(bytes, bytes + mine.size() * sizeof(T)))) {
+    const size_t before = all.size();
+    all.resize(before + part.size() / sizeof(T));
+    if (!part.empty()) std::memcpy(static_cast<void*>(all.data() + before), part.data(), part.size());
+  }
+  return all;
 }
 
 /// The ranks of this run, if it was started as several processes; otherwise null. Also null once their common work is

@@ -9,6 +9,7 @@
 namespace basin {
 
 struct Maps;
+class Ranks;
 
 /// The input and output of decoding an image block by block: see Method::decode_blocks().
 struct BlockDecoding {
@@ -20,9 +21,12 @@ struct BlockDecoding {
   PlaneFile* clusters = nullptr;                    // int32, one plane of zeros: scratch memory of the decoding
   PlaneFile* labels = nullptr;                      // int32, one plane of zeros: receives the labels
   /// Records finished blocks; may be null. With the records, clusters and labels of an interrupted run, decoding
-  /// continues after its last block.
-  RecordFile* records = nullptr;
-  std::function<void(double)> progress = {};  // called with the share that is done, 0 to 1, at the start and after each
+  /// continues with the blocks that are missing.
+  SharedRecords* records = nullptr;
+  Ranks* ranks = nullptr;  // share the blocks, and the files of clusters and labels; all of them decode the image
+  /// Called with the share of the blocks that is done or has been begun by other ranks, 0 to 1, at the start and after
+  /// each block of this rank.
+  std::function<void(double)> progress = {};
 };
 
 /// The area of an object and its bounding box: rows y0 to y1 - 1, columns x0 to x1 - 1.
@@ -33,6 +37,8 @@ struct ObjectExtent {
   void add(int y, int x);
   /// Adds the pixels of a part of the object.
   void add(const ObjectExtent& part);
+
+  bool operator==(const ObjectExtent&) const = default;
 };
 
 /// The bounding box of an object with at least one pixel.

@@ -99,6 +99,114 @@ grep -q 'skipped because' "$work/halted.out" || fail "no finished image is kept:
 cmp <(files_of "$work/whole") <(files_of "$work/halted") || fail "a continued segmentation gives other results"
 say "a killed rank ends the segmentation, which continues with the same results"
 
+# Scoring: the same numbers as one process.
+"$basin" synth --kind nuclei --count 9 --size 128 --seed 7 --out "$work/scored" >/dev/null
+"$basin" segment "$work/scored" --model nuclei-fluo --threads 2 --device cpu --out "$work/predicted" --save labels >/dev/null 2>&1
+score() { "$@" "$basin" evaluate --pred "$work/predicted" --truth "$work/scored" --threads 1; }
+score env >"$work/score-one.out"
+for ranks in 2 3; do
+  score on $ranks >"$work/score.out" 2>"$work/score.log" || fail "$(cat "$work/score.log")"
+  cmp "$work/score-one.out" "$work/score.out" || fail "$ranks ranks score differently"
+done
+rm "$(find "$work/predicted" -name '*_masks.png' | head -1)"
+if score on 2 >/dev/null 2>"$work/score.log"; then fail "a missing prediction went unnoticed"; fi
+say "2 and 3 ranks score like one process"
+
+# One large image: all ranks share its tiles and blocks.
+python3 - "$work/large.tif" <<'END' || fail "no image"
+import random, struct, sys
+side, drawn = 1500, random.Random(1)
+pixels = bytearray(drawn.randrange(8) for _ in range(side * side))
+for _ in range(4000):  # disks, many of which touch
+    y, x, r, v = drawn.randrange(side), drawn.randrange(side), drawn.randrange(5, 14), drawn.randrange(60, 240)
+    for i in range(max(0, y - r), min(side, y + r)):
+        for j in range(max(0, x - r), min(side, x + r)):
+            if (i - y) ** 2 + (j - x) ** 2 < r * r: pixels[i * side + j] = v
+rows = 20  # of a strip; side is a multiple of it
+strips = side // rows
+tags = [(256, 4, 1, side), (257, 4, 1, side), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (277, 3, 1, 1), (278, 4, 1, rows)]
+lists = 8 + side * side
+tags += [(273, 4, strips, lists), (279, 4, strips, lists + 4 * strips)]
+tags.sort()
+with open(sys.argv[1], "wb") as f:
+    f.write(struct.pack("<2sHI", b"II", 42, lists + 8 * strips) + pixels)
+    f.write(struct.pack(f"<{strips}I", *(8 + k * rows * side for k in range(strips))))
+    f.write(struct.pack(f"<{strips}I", *([rows * side] * strips)))
+    f.write(struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *t) for t in tags) + struct.pack("<I", 0))
+END
+large() { # WORD...: words that start the program, then `--` and its further options
+  local start=()
+  while [ "$1" != -- ]; do start+=("$1"); shift; done
+  shift
+  "${start[@]}" "$basin" segment "$work/large.tif" --model nuclei-fluo --scale 1 --threads 1 --device cpu \
+    --tiling exact --tile 256 --save labels,csv --tiff "$@"
+}
+same_as_one() { # FOLDER
+  for file in large_masks.tif large_objects.csv; do
+    cmp "$work/large-one/$file" "$1/$file" || fail "$1 has another $file than one process"
+  done
+}
+large env -- --max-memory 170M --out "$work/large-one" >"$work/large.out" 2>&1 || fail "$(cat "$work/large.out")"
+for ranks in 2 3 4 7; do
+  for memory in 170M 180M 250M; do
+    rm -rf "$work/large-on"
+    large on $ranks -- --max-memory $memory --out "$work/large-on" >"$work/large.out" 2>"$work/large.log" ||
+      fail "$ranks ranks with $memory: $(cat "$work/large.log")"
+    grep -q "are shared by $ranks ranks" "$work/large.log" || fail "the image is not shared: $(cat "$work/large.log")"
+    [ "$(grep -c 'large.tif: ' "$work/large.out")" = 1 ] || fail "not reported once: $(cat "$work/large.out")"
+    same_as_one "$work/large-on"
+  done
+done
+say "2, 3, 4 and 7 ranks segment one image together, to the bytes of one process"
+
+# Killed at random moments, a run ends with a sentence that names the rank, and a later one continues it.
+kill_at_random() { # MARK COMMAND WORD...: kills one of the ranks with MARK in their command line after up to 6 s
+  local mark=$1
+  shift
+  "$@" >"$work/kill.out" 2>&1 &
+  local job=$! begin of_ranks
+  sleep "$((RANDOM % 6)).$((RANDOM % 10))"
+  mapfile -t of_ranks < <(pgrep -f -- "^$basin .*$mark")
+  if [ ${#of_ranks[@]} -gt 0 ]; then kill -9 "${of_ranks[RANDOM % ${#of_ranks[@]}]}" 2>/dev/null || true; fi
+  begin=$SECONDS
+  if wait "$job"; then return 1; fi  # it had ended before
+  [ $((SECONDS - begin)) -lt 60 ] || fail "the job took $((SECONDS - begin)) s to end"
+  grep -q 'rank' "$work/kill.out" || fail "no sentence names the killed rank: $(cat "$work/kill.out")"
+  pgrep -f -- "^$basin .*$mark" >/dev/null && fail "ranks are left running"
+  return 0
+}
+killed=0 continued=0
+for _ in $(seq "${BASIN_MPI_KILLS:-2}"); do
+  out=$work/large-killed
+  rm -rf "$out"
+  for _ in 1 2; do
+    kill_at_random "--out $out" large on $((RANDOM % 3 + 2)) -- --max-memory 170M --out "$out" --resume || break
+    killed=$((killed + 1))
+  done
+  large on 2 -- --max-memory 170M --out "$out" --resume >"$work/kill.out" 2>&1 || fail "$(cat "$work/kill.out")"
+  if grep -q 'continues after' "$work/kill.out"; then continued=$((continued + 1)); fi
+  same_as_one "$out"
+done
+[ "$killed" -gt 0 ] || fail "every run ended before it was killed"
+say "killed $killed times while segmenting one image, $continued runs continued: the same bytes"
+killed=0 continued=0
+train env -- --steps 60 --batch 2 --accumulate 2 --out "$work/train-one" 2>"$work/one.log"
+for _ in $(seq "${BASIN_MPI_KILLS:-2}"); do
+  out=$work/train-killed
+  rm -rf "$out"
+  for _ in 1 2; do
+    kill_at_random "--out $out" train on 2 -- --steps 60 --batch 4 --out "$out" --resume || break
+    killed=$((killed + 1))
+  done
+  train on 2 -- --steps 60 --batch 4 --out "$out" --resume >"$work/kill.out" 2>&1 || fail "$(cat "$work/kill.out")"
+  if grep -q 'continues after' "$work/kill.out"; then continued=$((continued + 1)); fi
+  for file in last last.state; do
+    cmp "$work/train-one/$file.safetensors" "$out/$file.safetensors" || fail "a continued training gives another $file"
+  done
+done
+[ "$killed" -gt 0 ] || fail "every training ended before it was killed"
+say "killed $killed times while training, $continued runs continued: the same bytes"
+
 # Bad input: one sentence, and an exit code that is not 0.
 if train on 3 -- --steps 6 --batch 4 --out "$work/no" 2>"$work/no.log"; then fail "a batch of 4 was shared by 3 ranks"; fi
 grep -q 'the 3 ranks share a batch equally; give a multiple of 3' "$work/no.log" || fail "$(cat "$work/no.log")"

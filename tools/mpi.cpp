@@ -1,5 +1,6 @@
 #include "tools/mpi.h"
 
+#include <fmt/format.h>
 #include <mpi.h>
 #include <unistd.h>
 
@@ -42,12 +43,11 @@ class MpiRanks : public Ranks {
   int count() const override { return count_; }
   int count_here() const override { return count_here_; }
 
-  int64_t next() override {
-    const int64_t one = 1;
-    int64_t number = 0;
-    MPI_Fetch_and_op(&one, &number, MPI_INT64_T, 0, 0, MPI_SUM, counter_);
-    MPI_Win_flush(0, counter_);
-    return number;
+  std::string name() const override {
+    char host[MPI_MAX_PROCESSOR_NAME + 1] = "";
+    int length = 0;
+    MPI_Get_processor_name(host, &length);
+    return fmt::format("rank {} on {}", rank_, host);
   }
   void write_messages() override {
     if (rank_ == 0) return;
@@ -66,6 +66,15 @@ class MpiRanks : public Ranks {
   }
   void exchange(const void* mine, size_t bytes, void* parts) override {
     MPI_Alltoall(mine, in_int(bytes), MPI_BYTE, parts, in_int(bytes), MPI_BYTE, MPI_COMM_WORLD);
+  }
+
+ protected:
+  int64_t next() override {
+    const int64_t one = 1;
+    int64_t number = 0;
+    MPI_Fetch_and_op(&one, &number, MPI_INT64_T, 0, 0, MPI_SUM, counter_);
+    MPI_Win_flush(0, counter_);
+    return number;
   }
 
  private:
@@ -106,10 +115,7 @@ void end_all_ranks(const char* sentence) {
   if (!ranks_of_run()) return leave_mpi();
   if (ranks_of_run()->rank() > 0) {
     std::this_thread::sleep_for(std::chrono::seconds(1));
-    char host[MPI_MAX_PROCESSOR_NAME + 1] = "";
-    int length = 0;
-    MPI_Get_processor_name(host, &length);
-    dprintf(stderr_of_rank, "basin: rank %d on %s: %s\n", ranks_of_run()->rank(), host, sentence);
+    dprintf(stderr_of_rank, "basin: %s: %s\n", ranks_of_run()->name().c_str(), sentence);
   }
   MPI_Abort(MPI_COMM_WORLD, 1);
 }

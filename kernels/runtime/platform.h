@@ -29,6 +29,11 @@ class OutOfMemory : public Error {
   using Error::Error;
 };
 
+/// An error that all processes of a run throw together, so that none waits for another: see do_on_all().
+class JointError : public Error {
+  using Error::Error;
+};
+
 /// Calls f. An exception is rethrown as the same type with the name of what it is about in front of its message.
 template <class F>
 auto with_name(const std::string& name, const F& f) {
@@ -36,6 +41,8 @@ auto with_name(const std::string& name, const F& f) {
     return f();
   } catch (const OutOfMemory& e) {
     throw OutOfMemory(name + ": " + e.what());
+  } catch (const JointError& e) {
+    throw JointError(name + ": " + e.what());
   } catch (const Error& e) {
     throw Error(name + ": " + e.what());
   }

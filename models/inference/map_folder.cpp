@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "engine/pool.h"
+#include "engine/ranks.h"
 #include "kernels/image/tiles.h"
 #include "models/inference/seen_image.h"
 
@@ -15,38 +16,54 @@ namespace {
 /// The larger one; NaN if one is NaN.
 float larger(float a, float b) { return std::isnan(a) || std::isnan(b) ? std::nanf("") : std::max(a, b); }
 
+/// A tile that is done, and the largest value of the vector field in it.
+struct TileRecord {
+  int32_t tile = 0;
+  float largest = 0;
+};
+
 }  // namespace
 
 MapFolder::MapFolder(const fs::path& folder, const Method& method, int height, int width, std::vector<ViewTile> tiles,
-                     bool resume)
+                     bool resume, Ranks* ranks)
     : height_(height),
       width_(width),
       specs_(method.maps()),
       field_(field_map(method)),
       tiles_(std::move(tiles)),
-      records_(folder / "tiles", "", resume) {
-  const auto open = [&](bool keep) {
-    bool kept = true;
-    for (int set = 0; set <= std::min(1, tiles_.back().view.index); ++set) {
-      files_[set].clear();
-      for (const MapSpec& spec : specs_) {
-        files_[set].push_back(std::make_unique<PlaneFile>(folder / (spec.name + (set > 0 ? "_views" : "")),
-                                                          spec.channels, height, width, sizeof(float), keep));
-        kept = kept && files_[set].back()->kept();
-      }
+      ranks_(ranks),
+      records_(folder / "tiles", "", resume, ranks, [this] { flush(); }),
+      done_(tiles_.size(), false) {
+  bool kept = !records_.records().empty();
+  do_first_on_one(ranks_, [&] { kept = open(folder, is_first(ranks_) ? kept : true); });
+  if (!value_of_first(ranks_, kept)) records_.restart();
+  for (const std::vector<std::byte>& bytes : records_.records()) {
+    TileRecord record;
+    BASIN_CHECK(bytes.size() == sizeof record, bytes.size(), " bytes");
+    std::memcpy(&record, bytes.data(), sizeof record);
+    BASIN_CHECK(record.tile >= 0 && record.tile < this->tiles(), "tile ", record.tile, " of ", this->tiles());
+    done_[size_t(record.tile)] = true;
+    largest_ = larger(largest_, record.largest);
+  }
+}
+
+bool MapFolder::open(const fs::path& folder, bool keep) {
+  bool kept = true;
+  for (int set = 0; set <= std::min(1, tiles_.back().view.index); ++set) {
+    files_[set].clear();
+    for (const MapSpec& spec : specs_) {
+      files_[set].push_back(std::make_unique<PlaneFile>(folder / (spec.name + (set > 0 ? "_views" : "")), spec.channels,
+                                                        height_, width_, sizeof(float), keep));
+      kept = kept && files_[set].back()->kept();
     }
-    return kept;
-  };
-  if (!open(records_.kept()) || records_.records().size() > tiles_.size()) {
-    records_.restart();
-    open(false);
   }
-  for (const std::vector<std::byte>& record : records_.records()) {
-    float largest = 0;
-    std::memcpy(&largest, record.data(), std::min(record.size(), sizeof largest));
-    largest_ = larger(largest_, largest);
-    ++done_;
-  }
+  return kept;
+}
+
+void MapFolder::flush() {
+  for (const Files& files : files_)
+    for (const std::unique_ptr<PlaneFile>& file : files)
+      file->flush();
 }
 
 Tensor MapFolder::input_of(const Exec& exec, const ViewTile& t, SeenImage& image) const {
@@ -68,15 +85,32 @@ Tensor MapFolder::input_of(const Exec& exec, const ViewTile& t, SeenImage& image
 
 void MapFolder::predict(const Exec& exec, const Predictor& predictor, SeenImage& image,
                         const std::function<void(int64_t)>& progress) {
-  while (done_ < tiles()) {
-    const ViewTile& t = tiles_[size_t(done_)];
-    // Larger than the tile, so that it is not cut again.
-    const TilingOptions whole{Tiling::exact, std::max(t.tile.seen.height, t.tile.seen.width)};
-    const Maps maps = predictor.predict(exec, input_of(exec, t, image), whole);
-    check_maps(exec, maps);
-    add(exec, t, maps);
-    if (progress) progress(done_);
+  for (int view = 0; view <= tiles_.back().view.index; ++view) {  // one after the other: a view is added to the last
+    std::vector<int64_t> missing;
+    for (int64_t k = 0; k < tiles(); ++k)
+      if (tiles_[size_t(k)].view.index == view && !done_[size_t(k)]) missing.push_back(k);
+    const int64_t before = done();
+    share_tasks(ranks_, int64_t(missing.size()), [&](int64_t k) {
+      const ViewTile& t = tiles_[size_t(missing[size_t(k)])];
+      // Larger than the tile, so that it is not cut again.
+      const TilingOptions whole{Tiling::exact, std::max(t.tile.seen.height, t.tile.seen.width)};
+      const Maps maps = predictor.predict(exec, input_of(exec, t, image), whole);
+      check_maps(exec, maps);
+      add(exec, missing[size_t(k)], maps);
+      if (progress) progress(before + k + 1);
+    });
+    for (const int64_t k : missing)
+      done_[size_t(k)] = true;
+    do_on_all(ranks_, [&] {
+      records_.settle();
+      if (!ranks_) return;
+      for (const Files& files : files_)
+        for (const std::unique_ptr<PlaneFile>& file : files)
+          file->reopen();
+    });
   }
+  for (const float largest : gather_elements(ranks_, std::vector<float>{largest_}))
+    largest_ = larger(largest_, largest);
 }
 
 Tensor MapFolder::own_part(const Exec& exec, const ViewTile& t, size_t map, const Tensor& of_tile) const {
@@ -95,7 +129,8 @@ Tensor MapFolder::own_part(const Exec& exec, const ViewTile& t, size_t map, cons
   return mean.to_host(exec);
 }
 
-void MapFolder::add(const Exec& exec, const ViewTile& t, const Maps& maps) {
+void MapFolder::add(const Exec& exec, int64_t tile, const Maps& maps) {
+  const ViewTile& t = tiles_[size_t(tile)];
   const Files& files = files_[t.view.index % 2];
   const bool is_last_view = t.view.index == tiles_.back().view.index;
   float largest = 0;
@@ -108,11 +143,10 @@ void MapFolder::add(const Exec& exec, const ViewTile& t, const Maps& maps) {
       for (int64_t i = 0; i < specs_[m].channels * t.own.pixels(); ++i)
         largest = larger(largest, std::abs(values[i]));
   }
-  for (const std::unique_ptr<PlaneFile>& file : files)
-    file->flush();
-  records_.append(std::as_bytes(std::span(&largest, 1)));
+  const TileRecord record{int32_t(tile), largest};
+  const auto bytes = std::as_bytes(std::span(&record, 1));
+  records_.append(std::vector<std::byte>(bytes.begin(), bytes.end()));
   largest_ = larger(largest_, largest);
-  ++done_;
 }
 
 Maps MapFolder::part(const PixelRect& rect, int height, int width) const {

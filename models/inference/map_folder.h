@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <functional>
@@ -13,6 +14,7 @@
 
 namespace basin {
 
+class Ranks;
 class SeenImage;
 
 /// The maps of a large image, in files of a scratch folder: those that the network gives for the whole image, or their
@@ -21,15 +23,16 @@ class SeenImage;
 class MapFolder {
  public:
   /// `height`, `width`: of the image as the network sees it. `tiles`: those of view_tiles(). `resume`: keeps what is
-  /// recorded in the folder.
+  /// recorded in the folder. `ranks` share the tiles and the folder; all of them construct it and call predict().
   MapFolder(const std::filesystem::path&, const Method&, int height, int width, std::vector<ViewTile> tiles,
-            bool resume);
+            bool resume, Ranks* ranks = nullptr);
 
-  /// Computes the tiles that are missing. `progress` is called with the number of tiles that are done after each.
+  /// Computes the tiles that are missing. `progress` is called after each tile of this rank with the number of tiles
+  /// that are done, or have been begun by other ranks.
   void predict(const Exec&, const Predictor&, SeenImage&, const std::function<void(int64_t)>& progress);
 
   int64_t tiles() const { return int64_t(tiles_.size()); }
-  int64_t done() const { return done_; }
+  int64_t done() const { return std::count(done_.begin(), done_.end(), true); }
   /// A part of the maps of an image of height x width pixels, in host memory. If the network saw the image at another
   /// size, the part is resized and has the bits of the same part of at_image_size().
   Maps part(const PixelRect&, int height, int width) const;
@@ -46,9 +49,13 @@ class MapFolder {
  private:
   using Files = std::vector<std::unique_ptr<PlaneFile>>;  // of each map
 
+  /// Opens the files, and returns whether all had content that was kept.
+  bool open(const std::filesystem::path& folder, bool keep);
+  /// Waits until everything written is on the disk.
+  void flush();
   Tensor input_of(const Exec&, const ViewTile&, SeenImage&) const;
   /// Writes the maps of a tile, and records it.
-  void add(const Exec&, const ViewTile&, const Maps&);
+  void add(const Exec&, int64_t tile, const Maps&);
   /// The pixels of a map that come from a tile; if there are several views, added to the mean of the earlier ones.
   Tensor own_part(const Exec&, const ViewTile&, size_t map, const Tensor& of_tile) const;
   size_t index_of(const std::string& name) const;
@@ -60,8 +67,9 @@ class MapFolder {
   std::vector<ViewTile> tiles_;
   /// Each view is added to the values of one set of files and written to the other, so that a tile can be repeated.
   std::array<Files, 2> files_;
-  RecordFile records_;
-  int64_t done_ = 0;
+  Ranks* ranks_;
+  SharedRecords records_;
+  std::vector<bool> done_;  // of each tile
   float largest_ = 0;
 };
 

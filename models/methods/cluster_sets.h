@@ -4,48 +4,51 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/runtime/platform.h"
+
 namespace basin {
 
-/// Clusters that were found in parts of the image, and the sets of those that turned out to be connected.
+/// Clusters that were found in parts of the image, and the sets of those that turned out to be connected. A cluster is
+/// named by its smallest core point, so that its name does not depend on the order in which parts are searched.
 class ClusterSets {
  public:
-  /// A new cluster whose smallest core point so far is at this pixel, in raster order. Numbers begin at 1.
-  int32_t add(int64_t first_pixel) {
-    parent_.push_back(int32_t(parent_.size()));
-    first_.push_back(first_pixel);
-    return parent_.back();
+  explicit ClusterSets(std::vector<int32_t> names) : names_(std::move(names)) {
+    std::sort(names_.begin(), names_.end());
+    names_.erase(std::unique(names_.begin(), names_.end()), names_.end());
+    parent_.resize(names_.size());
+    for (size_t k = 0; k < parent_.size(); ++k)
+      parent_[k] = k;
   }
-  /// Unites the sets of two clusters. Returns false if they were one set already.
-  bool unite(int32_t a, int32_t b) {
-    a = find(a), b = find(b);
-    if (a == b) return false;
-    if (first_[size_t(b)] < first_[size_t(a)]) std::swap(a, b);
-    parent_[size_t(b)] = a;
-    return true;
+  /// Unites the sets of two clusters.
+  void unite(int32_t a, int32_t b) {
+    const size_t root_a = root_of(place_of(a)), root_b = root_of(place_of(b));
+    parent_[std::max(root_a, root_b)] = std::min(root_a, root_b);
   }
-  /// The number of each cluster's set, from 0, in the order of the smallest core points of the sets.
-  std::vector<int32_t> numbers() {
-    std::vector<int32_t> roots;
-    for (int32_t k = 1; k < int32_t(parent_.size()); ++k)
-      if (parent_[size_t(k)] == k) roots.push_back(k);
-    std::sort(roots.begin(), roots.end(), [&](int32_t a, int32_t b) { return first_[size_t(a)] < first_[size_t(b)]; });
-    std::vector<int32_t> number(parent_.size());
-    for (size_t k = 0; k < roots.size(); ++k)
-      number[size_t(roots[k])] = int32_t(k);
-    for (int32_t k = 1; k < int32_t(parent_.size()); ++k)
-      number[size_t(k)] = number[size_t(find(k))];
-    return number;
+  /// Numbers the sets from 0 in the order of their smallest core points.
+  void number() {
+    numbers_.assign(names_.size(), 0);
+    int32_t count = 0;
+    for (size_t k = 0; k < names_.size(); ++k)  // a set's root is its smallest cluster, and comes first
+      numbers_[k] = parent_[k] == k ? count++ : numbers_[root_of(k)];
   }
+  /// The number of the set of a cluster.
+  int32_t number_of(int32_t name) const { return numbers_[place_of(name)]; }
 
  private:
-  int32_t find(int32_t k) {
-    for (; parent_[size_t(k)] != k; k = parent_[size_t(k)])
-      parent_[size_t(k)] = parent_[size_t(parent_[size_t(k)])];
+  size_t place_of(int32_t name) const {
+    const auto at = std::lower_bound(names_.begin(), names_.end(), name);
+    BASIN_CHECK(at != names_.end() && *at == name, "no cluster begins at ", name);
+    return size_t(at - names_.begin());
+  }
+  size_t root_of(size_t k) {
+    for (; parent_[k] != k; k = parent_[k])
+      parent_[k] = parent_[parent_[k]];
     return k;
   }
 
-  std::vector<int32_t> parent_{0};
-  std::vector<int64_t> first_{0};
+  std::vector<int32_t> names_;  // in rising order
+  std::vector<size_t> parent_;  // the place in `names` of another cluster of the set that is smaller, or its own
+  std::vector<int32_t> numbers_;
 };
 
 }  // namespace basin

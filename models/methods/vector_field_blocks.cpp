@@ -4,10 +4,12 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <unordered_map>
 
 #include "engine/pool.h"
+#include "engine/ranks.h"
 #include "kernels/cluster/border_points.h"
 #include "kernels/cluster/mask_points.h"
 #include "models/methods/cluster_sets.h"
@@ -17,9 +19,19 @@ namespace {
 
 constexpr int min_side = 32;  // of a block
 
-/// Two clusters that became one.
-struct United {
+/// The value of pixels in the file of clusters that are no core points. Others have the name of their cluster: the
+/// place of its first core point in the image, from 1, in raster order.
+constexpr int32_t no_cluster = 0;
+
+/// Core points of earlier blocks that belong to a cluster: columns x0 to x1 - 1 of a row.
+struct Contact {
+  int32_t cluster, y, x0, x1;
+};
+
+/// Two clusters that are one.
+struct Pair {
   int32_t a, b;
+  auto operator<=>(const Pair&) const = default;
 };
 
 /// The part of an object in a block.
@@ -28,7 +40,9 @@ struct ObjectPart {
   ObjectExtent extent;
 };
 
-// Records of blocks: numbers of elements and elements.
+// A record of a block: which pass over the blocks it belongs to and which block it is, and then lists of elements, each
+// after their number.
+enum class Pass : int64_t { find_cores, label };
 
 template <class T>
 void put(std::vector<std::byte>& record, const std::vector<T>& elements) {
@@ -78,52 +92,84 @@ class BlockDecoder {
   }
 
   std::vector<ObjectExtent> run() {
-    const int64_t blocks = blocks_along(image_.height) * blocks_along(image_.width);
-    const int64_t kept = image_.records ? int64_t(image_.records->records().size()) : 0;
-    BASIN_CHECK(kept <= 2 * blocks, kept, " records of ", blocks, " blocks");
-    int64_t number = 0;  // of a block in a pass
-    const auto report = [&] {
-      if (image_.progress && number >= kept) image_.progress(double(number) / double(2 * blocks));
-    };
-    const auto in_blocks = [&](const auto& repeat, const auto& compute) {
-      for_each_block([&](const PixelRect& block) {
-        if (number < kept)
-          repeat(std::span<const std::byte>(image_.records->records()[size_t(number)]));
-        else
-          compute(block);
-        ++number;
-        report();
-      });
-    };
-    report();
-    in_blocks([&](std::span<const std::byte> record) { repeat_cores(record); },
-              [&](const PixelRect& block) { find_cores(block); });
-    const std::vector<int32_t> numbers = clusters_.numbers();
-    in_blocks([&](std::span<const std::byte> record) { add_parts(take<ObjectPart>(record)); },
-              [&](const PixelRect& block) { label(block, numbers); });
-    return std::move(extents_);
+    take_records();
+    report(std::count(done_[0].begin(), done_[0].end(), true) + std::count(done_[1].begin(), done_[1].end(), true));
+    for_each_block(Pass::find_cores, [&](int64_t number) { find_cores(number); });
+    ClusterSets sets = join_clusters();
+    for_each_block(Pass::label, [&](int64_t number) { label(number, sets); });
+    std::vector<ObjectExtent> extents;
+    for (const ObjectPart& part : gather_elements(image_.ranks, parts_)) {
+      if (size_t(part.label) > extents.size()) extents.resize(size_t(part.label));
+      extents[size_t(part.label) - 1].add(part.extent);
+    }
+    return extents;
   }
 
  private:
+  int64_t blocks() const { return int64_t(blocks_along(image_.height)) * blocks_along(image_.width); }
+  int blocks_along(int side) const { return int((int64_t(side) + side_ - 1) / side_); }
+  int64_t number_of_block(int y, int x) const { return int64_t(y / side_) * blocks_along(image_.width) + x / side_; }
+  PixelRect block(int64_t number) const {
+    const int64_t y = number / blocks_along(image_.width) * side_, x = number % blocks_along(image_.width) * side_;
+    return {int(y), int(x), int(std::min<int64_t>(side_, image_.height - y)),
+            int(std::min<int64_t>(side_, image_.width - x))};
+  }
+
+  void report(int64_t done) const {
+    if (image_.progress) image_.progress(double(done) / double(2 * blocks()));
+  }
+
+  /// Shares those blocks among the ranks that are not recorded.
+  template <class F>
+  void for_each_block(Pass pass, const F& f) {
+    std::vector<bool>& done = done_[size_t(pass)];
+    std::vector<int64_t> missing;
+    for (int64_t number = 0; number < blocks(); ++number)
+      if (!done[size_t(number)]) missing.push_back(number);
+    const int64_t before = (pass == Pass::label ? 2 : 1) * blocks() - int64_t(missing.size());
+    share_tasks(image_.ranks, int64_t(missing.size()), [&](int64_t k) {
+      f(missing[size_t(k)]);
+      report(before + k + 1);
+    });
+    if (image_.records) do_on_all(image_.ranks, [&] { image_.records->settle(); });
+  }
+
   /// Records that a block is finished, after its results are in the file.
-  void record(PlaneFile& file, const std::vector<std::byte>& content) {
+  void record(Pass pass, int64_t number, const std::vector<std::byte>& lists) {
     if (!image_.records) return;
-    file.flush();
-    image_.records->append(content);
+    std::vector<std::byte> content;
+    put(content, std::vector<int64_t>{int64_t(pass), number});
+    content.insert(content.end(), lists.begin(), lists.end());
+    image_.records->append(std::move(content));
   }
 
-  void repeat_cores(std::span<const std::byte> record) {
-    for (const int64_t first : take<int64_t>(record))
-      clusters_.add(first);
-    for (const United& pair : take<United>(record))
-      clusters_.unite(pair.a, pair.b);
-  }
-
-  void add_parts(const std::vector<ObjectPart>& parts) {
-    for (const ObjectPart& part : parts) {
-      if (size_t(part.label) > extents_.size()) extents_.resize(size_t(part.label));
-      extents_[size_t(part.label) - 1].add(part.extent);
+  /// Continues from the recorded blocks, whose lists the ranks share.
+  void take_records() {
+    for (std::vector<bool>& done : done_)
+      done.assign(size_t(blocks()), false);
+    if (!image_.records) return;
+    const int64_t rank = image_.ranks ? image_.ranks->rank() : 0, ranks = image_.ranks ? image_.ranks->count() : 1;
+    for (const std::vector<std::byte>& bytes : image_.records->records()) {
+      std::span<const std::byte> record = bytes;
+      const std::vector<int64_t> head = take<int64_t>(record);
+      BASIN_CHECK(head.size() == 2 && (head[0] == 0 || head[0] == 1) && head[1] >= 0 && head[1] < blocks(),
+                  "a record of another image");
+      std::vector<bool>& done = done_[size_t(head[0])];
+      if (done[size_t(head[1])]) continue;
+      done[size_t(head[1])] = true;
+      if (head[1] % ranks != rank) continue;
+      if (Pass(head[0]) == Pass::label) {
+        append(parts_, take<ObjectPart>(record));
+      } else {
+        append(clusters_, take<int32_t>(record));
+        append(contacts_, take<Contact>(record));
+      }
     }
+  }
+
+  template <class T>
+  static void append(std::vector<T>& to, const std::vector<T>& elements) {
+    to.insert(to.end(), elements.begin(), elements.end());
   }
 
   /// The foreground pixels of a part of the image, and where they end.
@@ -144,16 +190,6 @@ class BlockDecoder {
           if (*m++) f(i++, y, x);
     }
   };
-
-  int64_t blocks_along(int side) const { return (int64_t(side) + side_ - 1) / side_; }
-
-  template <class F>
-  void for_each_block(const F& f) const {
-    for (int64_t y = 0; y < image_.height; y += side_)
-      for (int64_t x = 0; x < image_.width; x += side_)
-        f(PixelRect{int(y), int(x), int(std::min<int64_t>(side_, image_.height - y)),
-                    int(std::min<int64_t>(side_, image_.width - x))});
-  }
 
   Points points_around(const PixelRect& block) const {
     Points p;
@@ -183,51 +219,71 @@ class BlockDecoder {
     return p;
   }
 
-  std::vector<int32_t> known_clusters(const PixelRect& window) const {
-    std::vector<int32_t> known(size_t(window.pixels()));
-    image_.clusters->read(0, window, known.data());
-    return known;
-  }
-
-  void find_cores(const PixelRect& block) {
-    const Points p = points_around(block);
-    std::vector<int32_t> component(size_t(p.count())), cores(size_t(block.pixels()));
+  void find_cores(int64_t number) {
+    const PixelRect own = block(number);
+    const Points p = points_around(own);
+    std::vector<int32_t> component(size_t(p.count())), cores(size_t(own.pixels()), no_cluster);
     kernels::DbscanOptions options = decoding_.dbscan;
     options.border_points = false;
     const int64_t components = kernels::dbscan<float>(exec_, p.view(), options, {component.data(), {p.count()}});
-    std::vector<int32_t> cluster(size_t(components), 0);  // of each component that has a core point of the block
-    std::vector<int64_t> first;                           // pixels of new clusters
-    std::vector<United> united;
+    std::vector<int32_t> cluster(size_t(components), no_cluster);  // of each component with a core point of the block
+    std::vector<int32_t> clusters;
     p.for_each([&](int i, int y, int x) {
-      if (component[size_t(i)] < 0 || !block.contains(y, x)) return;
-      int32_t& own = cluster[size_t(component[size_t(i)])];
-      if (own == 0) {
-        first.push_back(int64_t(y) * image_.width + x);
-        own = clusters_.add(first.back());
-      }
-      cores[size_t(y - block.y) * size_t(block.width) + size_t(x - block.x)] = own;
+      if (component[size_t(i)] < 0 || !own.contains(y, x)) return;
+      int32_t& name = cluster[size_t(component[size_t(i)])];
+      if (name == no_cluster) clusters.push_back(name = int32_t(int64_t(y) * image_.width + x + 1));
+      cores[size_t(y - own.y) * size_t(own.width) + size_t(x - own.x)] = name;
     });
-    const std::vector<int32_t> known = known_clusters(p.window);
+    std::vector<Contact> contacts;
     p.for_each([&](int i, int y, int x) {
-      // Clusters within this block can only be those of an interrupted run, so they are not read.
-      if (component[size_t(i)] < 0 || cluster[size_t(component[size_t(i)])] == 0 || block.contains(y, x)) return;
-      const int32_t other = known[size_t(y - p.window.y) * size_t(p.window.width) + size_t(x - p.window.x)];
-      const int32_t own = cluster[size_t(component[size_t(i)])];
-      if (other != 0 && clusters_.unite(own, other)) united.push_back({own, other});
+      // Of two blocks, the later one finds all that connects them.
+      if (component[size_t(i)] < 0 || number_of_block(y, x) >= number) return;
+      const int32_t name = cluster[size_t(component[size_t(i)])];
+      if (name == no_cluster) return;
+      if (contacts.empty() || contacts.back().cluster != name || contacts.back().y != y || contacts.back().x1 != x)
+        contacts.push_back({name, y, x, x});
+      ++contacts.back().x1;
     });
-    image_.clusters->write(0, block, cores.data(), block.width);
-    std::vector<std::byte> content;
-    put(content, first), put(content, united);
-    record(*image_.clusters, content);
+    image_.clusters->write(0, own, cores.data(), own.width);
+    std::vector<std::byte> lists;
+    put(lists, clusters), put(lists, contacts);
+    record(Pass::find_cores, number, lists);
+    append(clusters_, clusters), append(contacts_, contacts);
   }
 
-  void label(const PixelRect& block, const std::vector<int32_t>& numbers) {
-    const Points p = points_around(block);
-    std::vector<int32_t> labels(size_t(p.count())), image(size_t(block.pixels()));
-    const std::vector<int32_t> known = known_clusters(p.window);
+  /// The sets of connected clusters, numbered, when all blocks have found theirs.
+  ClusterSets join_clusters() {
+    std::vector<Pair> pairs;
+    do_on_all(image_.ranks, [&] {
+      if (image_.ranks) image_.clusters->reopen();
+      std::vector<int32_t> others;
+      for (const Contact& c : contacts_) {
+        others.resize(size_t(c.x1 - c.x0));
+        image_.clusters->read(0, {c.y, c.x0, 1, c.x1 - c.x0}, others.data());
+        for (const int32_t other : others)
+          if (other != no_cluster && (pairs.empty() || pairs.back() != Pair{c.cluster, other}))
+            pairs.push_back({c.cluster, other});
+      }
+      std::sort(pairs.begin(), pairs.end());
+      pairs.erase(std::unique(pairs.begin(), pairs.end()), pairs.end());
+    });
+    ClusterSets sets(gather_elements(image_.ranks, clusters_));
+    for (const Pair& pair : gather_elements(image_.ranks, pairs))
+      sets.unite(pair.a, pair.b);
+    sets.number();
+    return sets;
+  }
+
+  void label(int64_t number, const ClusterSets& sets) {
+    const PixelRect own = block(number);
+    const Points p = points_around(own);
+    std::vector<int32_t> labels(size_t(p.count())), image(size_t(own.pixels())), clusters(size_t(p.window.pixels()));
+    image_.clusters->read(0, p.window, clusters.data());
+    int32_t last = no_cluster, last_number = -1;  // neighbouring pixels mostly have the same cluster
     p.for_each([&](int i, int y, int x) {
-      const int32_t cluster = known[size_t(y - p.window.y) * size_t(p.window.width) + size_t(x - p.window.x)];
-      labels[size_t(i)] = cluster == 0 ? -1 : numbers[size_t(cluster)];
+      const int32_t cluster = clusters[size_t(y - p.window.y) * size_t(p.window.width) + size_t(x - p.window.x)];
+      if (cluster != last) last = cluster, last_number = cluster == no_cluster ? -1 : sets.number_of(cluster);
+      labels[size_t(i)] = last_number;
     });
     const View<int32_t, 1> view{labels.data(), {p.count()}};
     kernels::join_border_points<float>(exec_, p.view(), decoding_.dbscan.eps, view);
@@ -236,25 +292,28 @@ class BlockDecoder {
     std::unordered_map<int32_t, size_t> part_of;  // of objects in the block
     p.for_each([&](int i, int y, int x) {
       const int32_t id = labels[size_t(i)] + 1;
-      if (id == 0 || !block.contains(y, x)) return;
-      image[size_t(y - block.y) * size_t(block.width) + size_t(x - block.x)] = id;
+      if (id == 0 || !own.contains(y, x)) return;
+      image[size_t(y - own.y) * size_t(own.width) + size_t(x - own.x)] = id;
       const auto [at, is_new] = part_of.emplace(id, parts.size());
       if (is_new) parts.push_back({id, {}});
       parts[at->second].extent.add(y, x);
     });
-    image_.labels->write(0, block, image.data(), block.width);
-    add_parts(parts);
-    std::vector<std::byte> content;
-    put(content, parts);
-    record(*image_.labels, content);
+    image_.labels->write(0, own, image.data(), own.width);
+    std::vector<std::byte> lists;
+    put(lists, parts);
+    record(Pass::label, number, lists);
+    append(parts_, parts);
   }
 
   const BlockDecoding& image_;
   const VectorFieldDecoding& decoding_;
   Exec exec_;
-  int side_, around_, farthest_;  // side of a block; margin of points around it; margin of maps around these
-  ClusterSets clusters_;
-  std::vector<ObjectExtent> extents_;
+  int side_, around_, farthest_;           // side of a block; margin of points around it; margin of maps around these
+  std::array<std::vector<bool>, 2> done_;  // whether each block is, in each pass
+  // What this rank has found, or taken from records:
+  std::vector<int32_t> clusters_;
+  std::vector<Contact> contacts_;
+  std::vector<ObjectPart> parts_;
 };
 
 }  // namespace
@@ -273,7 +332,9 @@ void ObjectExtent::add(const ObjectExtent& part) {
 
 std::vector<ObjectExtent> decode_in_blocks(const BlockDecoding& image, const VectorFieldDecoding& decoding) {
   BASIN_CHECK(reason_for_whole_image(decoding).empty(), reason_for_whole_image(decoding));
-  return BlockDecoder(image, decoding).run();
+  std::optional<BlockDecoder> decoder;
+  do_on_all(image.ranks, [&] { decoder.emplace(image, decoding); });
+  return decoder->run();
 }
 
 std::string reason_for_whole_image(const VectorFieldDecoding& d) {

@@ -11,14 +11,15 @@ namespace basin {
 /// labels:
 ///
 /// 1. The pixels of a block and of its surroundings are moved, and DBSCAN finds the core points among their end points.
-///    Connected core points of the block become one cluster, which is united (union-find) with the clusters of earlier
-///    blocks that belong to the same connected component. No connection is missed, however many blocks an object
+///    Connected core points of the block become one cluster, named by its first pixel, in a file. It is noted which
+///    core points of earlier blocks are connected to it. No connection is missed, however many blocks an object
 ///    crosses, because the window of a block contains everything within eps of each core point of the block.
-/// 2. Clusters are numbered by their smallest core point, as in DBSCAN. The other points get their labels from the core
-///    points within eps.
+/// 2. When all blocks have done this, clusters that are connected across blocks are united (union-find) and numbered by
+///    their smallest core point, as in DBSCAN. The other points get their labels from the core points within eps.
 ///
-/// If there is a file for records, a block is recorded as soon as its clusters or labels are on the disk: with the
-/// clusters that it began and united, or with the extents of its parts of objects.
+/// Blocks do not depend on each other within a pass, so that ranks can share them, and the labels do not depend on how
+/// they do. If there are files for records, a block is recorded as soon as its clusters or labels are on the disk: with
+/// its clusters and what is connected to them, or with the extents of its parts of objects.
 ///
 /// How far pixels move is bounded by the largest vector of the whole image. Runs on the CPU. Throws one sentence if
 /// that vector is not finite, or if the surroundings of a block alone have more than window_pixels.

@@ -94,7 +94,7 @@ bool Recorder::save(MetricsRow row, const std::vector<Example>& validation, bool
     check_on_sample();
   }
   if (scored) {
-    if (options_.step.ranks) s = value_of_first(*options_.step.ranks, s.value_or(ValidationScores()));
+    if (options_.step.ranks) s = value_of_first(options_.step.ranks, s.value_or(ValidationScores()));
     if (s->ap > at_.best) at_.best = s->ap, at_.best_step = at_.step;
   }
   const auto add_score = [&](const char* name, double ValidationScores::*score) {

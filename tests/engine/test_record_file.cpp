@@ -3,6 +3,7 @@
 #include "engine/record_file.h"
 #include "tests/support/file_support.h"
 #include "tests/support/support.h"
+#include "tests/support/thread_ranks.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -10,14 +11,20 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::vector<std::string> texts_of(const RecordFile& file) {
+template <class Records>
+std::vector<std::string> texts_of(const Records& file) {
   std::vector<std::string> texts;
   for (const std::vector<std::byte>& record : file.records())
     texts.emplace_back(reinterpret_cast<const char*>(record.data()), record.size());
   return texts;
 }
 
-void append(RecordFile& file, const std::string& text) { file.append(std::as_bytes(std::span(text))); }
+std::vector<std::byte> bytes_of(const std::string& text) {
+  const auto bytes = std::as_bytes(std::span(text));
+  return {bytes.begin(), bytes.end()};
+}
+
+void append(RecordFile& file, const std::string& text) { file.append({bytes_of(text)}); }
 
 }  // namespace
 
@@ -76,4 +83,32 @@ TEST_CASE("record file: another key, a changed byte and a new beginning leave no
   }
   CHECK(texts_of(RecordFile(path, "key", true)) == std::vector<std::string>{"new"});
   CHECK(contains(refusal([&] { RecordFile(folder / "none" / "x", "key", false); }), "cannot be written"));
+}
+
+TEST_CASE("record files of ranks: another number of ranks finds the records of all, and begins with none") {
+  const Folder folder;
+  using Texts = std::vector<std::string>;
+  const auto run = [&](int count, const std::string& key, bool keep, const Texts& want) {
+    ThreadRanks(count).run([&](Ranks& ranks) {
+      int flushed = 0;
+      SharedRecords records(folder / "done", key, keep, &ranks, [&] { ++flushed; });
+      CHECK(texts_of(records) == want);
+      const size_t before = fs::file_size(folder / ("done." + std::to_string(ranks.rank())));
+      records.append(bytes_of(key + std::to_string(ranks.rank())));
+      CHECK(flushed == 0);
+      records.settle();
+      CHECK(flushed == 1);
+      CHECK(fs::file_size(folder / ("done." + std::to_string(ranks.rank()))) > before);
+    });
+  };
+  run(3, "a", true, {});
+  run(2, "a", true, {"a0", "a1", "a2"});
+  write_bytes(folder / "done.1", read_bytes(folder / "done.1") + "cut");
+  run(11, "a", true, {"a0", "a0", "a1", "a1", "a2"});
+  CHECK(texts_of(SharedRecords(folder / "done", "a", true, nullptr, [] {})).size() == 5 + 11);
+  run(2, "b", true, {});
+  CHECK(!fs::exists(folder / "done.10"));
+  run(1, "b", true, {"b0", "b1"});
+  run(1, "b", false, {});
+  run(1, "b", true, {"b0"});
 }

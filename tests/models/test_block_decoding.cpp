@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "data/synth/synth.h"
@@ -7,6 +8,7 @@
 #include "models/methods/vector_fields.h"
 #include "tests/support/file_support.h"
 #include "tests/support/support.h"
+#include "tests/support/thread_ranks.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -27,6 +29,15 @@ Maps part(const Maps& maps, const PixelRect& r) {
   return cut;
 }
 
+/// The largest magnitude of a component of the field.
+float largest_of(const Maps& maps) {
+  float largest = 0;
+  const Tensor& field = maps["field"];
+  for (int64_t i = 0; i < int64_t(2) * field.dim(1) * field.dim(2); ++i)
+    largest = std::max(largest, std::abs(field.data<const float>()[i]));
+  return largest;
+}
+
 /// The labels of an image decoded in blocks, and the extents of its objects.
 struct InBlocks {
   Labels labels;
@@ -39,10 +50,7 @@ InBlocks decode_blocks(const Maps& maps, const VectorFieldDecoding& d, int64_t w
   const int height = maps["logit"].dim(1), width = maps["logit"].dim(2);
   PlaneFile clusters(folder / "clusters", 1, height, width, 4), labels(folder / "labels", 1, height, width, 4);
   InBlocks result{{height, width, 0, {}}, {}};
-  BlockDecoding image{height, width, window_pixels};
-  const Tensor& field = maps["field"];
-  for (int64_t i = 0; i < int64_t(2) * height * width; ++i)
-    image.largest = std::max(image.largest, std::abs(field.data<const float>()[i]));
+  BlockDecoding image{height, width, window_pixels, largest_of(maps)};
   image.maps = [&](const PixelRect& r) {
     ++result.windows;
     return part(maps, r);
@@ -65,20 +73,13 @@ void check_equal(const Maps& maps, const VectorFieldDecoding& d, int64_t window_
   for (int y = 0; y < want.height; ++y)
     for (int x = 0; x < want.width; ++x)
       if (want(y, x) != 0) extents[size_t(want(y, x)) - 1].add(y, x);
-  REQUIRE(got.extents.size() == extents.size());
-  for (size_t k = 0; k < extents.size(); ++k) {
-    const ObjectExtent &a = got.extents[k], &b = extents[k];
-    CHECK((a.area == b.area && a.y0 == b.y0 && a.x0 == b.x0 && a.y1 == b.y1 && a.x1 == b.x1));
-  }
+  CHECK(got.extents == extents);
 }
 
 /// The window of maps that a block of side `side` has, with these settings.
 int64_t window_of(int side, const Maps& maps, const VectorFieldDecoding& d) {
-  float largest = 0;
   const Tensor& field = maps["field"];
-  for (int64_t i = 0; i < int64_t(2) * field.dim(1) * field.dim(2); ++i)
-    largest = std::max(largest, std::abs(field.data<const float>()[i]));
-  const double farthest = reach(d.integrate, largest, std::max(field.dim(1), field.dim(2)));
+  const double farthest = reach(d.integrate, largest_of(maps), std::max(field.dim(1), field.dim(2)));
   const auto all = int64_t(std::ceil(3 * farthest + 2 * d.dbscan.eps + 1));
   return (side + 2 * all) * (side + 2 * all);
 }
@@ -133,10 +134,7 @@ TEST_CASE("decoding in blocks: an interrupted decoding continues with the next b
   const InBlocks want = decode_blocks(maps, d, window);
   REQUIRE(want.windows == 2 * 36);
   const Folder folder;
-  BlockDecoding image{230, 230, window};
-  const Tensor& field = maps["field"];
-  for (int64_t i = 0; i < int64_t(2) * 230 * 230; ++i)
-    image.largest = std::max(image.largest, std::abs(field.data<const float>()[i]));
+  BlockDecoding image{230, 230, window, largest_of(maps)};
   int64_t reads = 0, stop_at = 0;
   image.maps = [&](const PixelRect& r) {
     if (++reads == stop_at) refuse("stopped");
@@ -145,9 +143,9 @@ TEST_CASE("decoding in blocks: an interrupted decoding continues with the next b
   std::vector<ObjectExtent> extents;
   const auto decode = [&](bool loses_last) {
     if (loses_last)
-      std::filesystem::resize_file(folder / "records", std::filesystem::file_size(folder / "records") - 1);
+      std::filesystem::resize_file(folder / "records.0", std::filesystem::file_size(folder / "records.0") - 1);
     PlaneFile clusters(folder / "clusters", 1, 230, 230, 4, true), labels(folder / "labels", 1, 230, 230, 4, true);
-    RecordFile records(folder / "records", "", true);
+    SharedRecords records(folder / "records", "", true, nullptr, [&] { clusters.flush(), labels.flush(); });
     image.clusters = &clusters, image.labels = &labels, image.records = &records;
     extents = decode_in_blocks(image, d);
   };
@@ -172,11 +170,53 @@ TEST_CASE("decoding in blocks: an interrupted decoding continues with the next b
   std::vector<int32_t> ids(want.labels.ids.size());
   PlaneFile(folder / "labels", 1, 230, 230, 4, true).read(0, {0, 0, 230, 230}, ids.data());
   CHECK(ids == want.labels.ids);
-  REQUIRE(extents.size() == want.extents.size());
-  for (size_t k = 0; k < extents.size(); ++k)
-    CHECK((extents[k].area == want.extents[k].area && extents[k].y0 == want.extents[k].y0 &&
-           extents[k].x0 == want.extents[k].x0 && extents[k].y1 == want.extents[k].y1 &&
-           extents[k].x1 == want.extents[k].x1));
+  CHECK(extents == want.extents);
+}
+
+TEST_CASE("decoding in blocks: any number of ranks gives the labels of one process, for any size of blocks") {
+  const Maps maps = noisy_culture(230, 4, 0.4f);
+  VectorFieldDecoding d;
+  d.dbscan = {2.25, 8};
+  for (const int side : {32, 60, 131}) {
+    const int64_t window = window_of(side, maps, d);
+    const InBlocks want = decode_blocks(maps, d, window);
+    for (const int count : {1, 2, 3, 4, 7}) {
+      CAPTURE(side);
+      CAPTURE(count);
+      const Folder folder;
+      PlaneFile(folder / "clusters", 1, 230, 230, 4), PlaneFile(folder / "labels", 1, 230, 230, 4);
+      // Each run stops after more blocks, and the next one continues it with another number of ranks.
+      std::vector<std::vector<ObjectExtent>> extents;
+      int runs = 0;
+      for (bool finished = false; !finished; ++runs) {
+        const int ranks = (count + runs) % 8 + 1;
+        extents.assign(size_t(ranks), {});
+        std::atomic<int> left = 12 + 5 * runs;
+        try {
+          ThreadRanks(ranks).run([&](Ranks& all) {
+            PlaneFile clusters(folder / "clusters", 1, 230, 230, 4, true);
+            PlaneFile labels(folder / "labels", 1, 230, 230, 4, true);
+            SharedRecords records(folder / "records", "", true, &all, [&] { clusters.flush(), labels.flush(); });
+            BlockDecoding image{230, 230, window, largest_of(maps)};
+            image.maps = [&](const PixelRect& r) {
+              if (left-- == 0) refuse("stopped");
+              return part(maps, r);
+            };
+            image.clusters = &clusters, image.labels = &labels, image.records = &records, image.ranks = &all;
+            extents[size_t(all.rank())] = decode_in_blocks(image, d);
+          });
+          finished = true;
+        } catch (const JointError&) {
+        }
+      }
+      if (side == 32) CHECK(runs > 1);
+      std::vector<int32_t> ids(want.labels.ids.size());
+      PlaneFile(folder / "labels", 1, 230, 230, 4, true).read(0, {0, 0, 230, 230}, ids.data());
+      CHECK(ids == want.labels.ids);
+      for (const std::vector<ObjectExtent>& of_rank : extents)
+        CHECK(of_rank == want.extents);
+    }
+  }
 }
 
 TEST_CASE("decoding in blocks: every solver gives the labels of the image in one piece") {

@@ -1,4 +1,6 @@
+#include <atomic>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "data/files/encoders.h"
@@ -12,6 +14,7 @@
 #include "tests/support/image_support.h"
 #include "tests/support/model_support.h"
 #include "tests/support/support.h"
+#include "tests/support/thread_ranks.h"
 
 using namespace basin;
 using namespace basin::test;
@@ -216,10 +219,10 @@ TEST_CASE("large images: the maps of tiles and of all views are those of the who
         }));
       };
       interrupt(3);
-      std::ofstream(folder.path() / "tiles", std::ios::app) << "cut";  // a record that was being written
+      std::ofstream(folder.path() / "tiles.0", std::ios::app) << "cut";  // a record that was being written
       interrupt(all - 2);
       // The maps of a tile are written, but not its record.
-      fs::resize_file(folder.path() / "tiles", fs::file_size(folder.path() / "tiles") - 1);
+      fs::resize_file(folder.path() / "tiles.0", fs::file_size(folder.path() / "tiles.0") - 1);
       for (const int64_t done : {all - 3, all}) {
         MapFolder maps(folder.path(), untrained.method, height, width, tiles, true);
         CHECK(maps.done() == done);
@@ -229,6 +232,43 @@ TEST_CASE("large images: the maps of tiles and of all views are those of the who
       }
       CHECK(MapFolder(folder.path(), untrained.method, height, width, tiles, false).done() == 0);
     }
+  }
+}
+
+TEST_CASE("large images: ranks share the tiles of an image, and another number of ranks continues") {
+  const Exec cpu;
+  const Untrained untrained;
+  const int height = 140, width = 187;
+  const Image image = noise_image(height, width, 1, PixelType::u8, 7);
+  const Normalisation norm = parse_normalisation("percentile:1,99.8");
+  for (const bool views : {false, true}) {
+    CAPTURE(views);
+    const SegmentOptions options{{Tiling::exact, 96}, 1, views};
+    const Maps want = predict_source(cpu, untrained.method, *untrained.predictor, Source(image, 1, norm, "x"), options);
+    const std::vector<ViewTile> tiles =
+        view_tiles(height, width, options.tiling, *untrained.predictor->needs_of_exact_tiles(), views);
+    const PixelRect r{0, 0, height, width};
+    const Folder folder;
+    std::atomic<int> computed = 0;
+    const auto run = [&](int count, int stop_at, const std::function<void(MapFolder&)>& check) {
+      ThreadRanks(count).run([&](Ranks& ranks) {
+        const LargeImage parts = large(image, 1, norm, 10000);
+        SeenImage seen(parts, 1, 10000);
+        MapFolder maps(folder.path(), untrained.method, height, width, tiles, true, &ranks);
+        maps.predict(cpu, *untrained.predictor, seen, [&](int64_t) {
+          if (++computed == stop_at) refuse("stopped");
+        });
+        check(maps);
+      });
+    };
+    CHECK(refusal([&] { run(2, 3, [](MapFolder&) {}); }).starts_with("stopped"));
+    CHECK(computed >= 3);
+    CHECK(computed < int(tiles.size()));
+    run(3, 0, [&](MapFolder& maps) {
+      CHECK(equal_part(maps.part(r, height, width), want, r));
+      CHECK(maps.largest(height, width) == largest_of(want["field"]));
+    });
+    CHECK(computed == int(tiles.size()));
   }
 }
 

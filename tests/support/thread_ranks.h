@@ -44,10 +44,13 @@ class ThreadRanks {
     int rank() const override { return rank_; }
     int count() const override { return int(all_.mine_.size()); }
     int count_here() const override { return count(); }
-    int64_t next() override { return all_.next_++; }
+    std::string name() const override { return "rank " + std::to_string(rank_); }
     void write_messages() override {}
     void gather(const void* mine, size_t bytes, void* to) override { copy(mine, bytes, 0, to); }
     void exchange(const void* mine, size_t bytes, void* to) override { copy(mine, bytes, size_t(rank_) * bytes, to); }
+
+   protected:
+    int64_t next() override { return all_.next_++; }
 
    private:
     void copy(const void* mine, size_t bytes, size_t from, void* to) {

@@ -390,10 +390,10 @@ TEST_CASE("segment: decoding that was interrupted is continued only with the sam
   // A run with other settings that was killed after it wrote their key, before it emptied the clusters.
   fs::create_directories(folder / "begun/x_objects.csv/full");
   REQUIRE(run_basin(folder, words + "--eps 2.1 --out begun").code != 0);
-  std::string records = read_bytes(folder / "begun/.x.blocks/decoding");
+  std::string records = read_bytes(folder / "begun/.x.blocks/decoding.0");
   uint64_t key_bytes = 0;
   std::memcpy(&key_bytes, records.data(), sizeof key_bytes);
-  write_bytes(folder / "stale/.x.blocks/decoding", records.substr(0, 2 * sizeof key_bytes + size_t(key_bytes)));
+  write_bytes(folder / "stale/.x.blocks/decoding.0", records.substr(0, 2 * sizeof key_bytes + size_t(key_bytes)));
   check_continues("stale", "--eps 2.1", false);
   check_continues("other", "--eps 2.1", false);
 }

@@ -1,7 +1,11 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <mutex>
+#include <new>
+#include <thread>
 
 #include "tests/support/file_support.h"
 #include "tests/support/thread_ranks.h"
@@ -42,6 +46,43 @@ TEST_CASE("ranks: texts of any length are gathered") {
     });
 }
 
+TEST_CASE("ranks: each task is done once; if one fails, all throw its error and can go on") {
+  for (const int count : {1, 2, 5}) {
+    std::vector<std::atomic<int>> done(40);
+    std::atomic<int> failed = 0;
+    ThreadRanks(count).run([&](Ranks& ranks) {
+      share_tasks(&ranks, 40, [&](int64_t k) { ++done[size_t(k)]; });
+      for (const int culprit : {count - 1, 0}) {
+        std::atomic<int> after = 0;
+        const std::string why = refusal([&] {
+          share_tasks(&ranks, 1000, [&](int64_t) {
+            if (ranks.rank() == culprit) refuse("the disk is full");
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            ++after;
+          });
+        });
+        CHECK(why == (culprit == 0 ? "the disk is full"
+                                   : "the disk is full (" + std::string("rank ") + std::to_string(culprit) + ")"));
+        CHECK(after < 500);
+        ++failed;
+      }
+      if (count > 1) {
+        const std::string why = refusal([&] {
+          do_on_all(&ranks, [&] {
+            if (ranks.rank() > 0) throw std::bad_alloc();
+          });
+        });
+        CHECK(why == "not enough memory (rank 1)");
+      }
+      share_tasks(&ranks, 0, [&](int64_t) { FAIL("there is no task"); });
+      share_tasks(&ranks, 40, [&](int64_t k) { ++done[size_t(k)]; });
+    });
+    CHECK(failed == 2 * count);
+    for (const std::atomic<int>& times : done)
+      CHECK(times == 2);
+  }
+}
+
 TEST_CASE("segment: ranks share the images of rank 0, the largest files first") {
   const Folder folder;
   std::vector<ImageFile> images = put_files(folder, {5, 20, 5, 7});
@@ -67,7 +108,7 @@ TEST_CASE("segment: what happened on all ranks is joined in the order of the ima
     if (ranks.rank() == 0) outcome.failed = {"missing.tif"};
     const std::vector<ImageFile> shared =
         tools::share_images(ranks, ranks.rank() == 0 ? images : std::vector<ImageFile>());
-    for (int64_t k = ranks.next(); k < int64_t(shared.size()); k = ranks.next()) {
+    ranks.share(int64_t(shared.size()), [&](int64_t k) {
       const ImageFile& image = shared[size_t(k)];
       outcome.seconds.network += 1, outcome.converted += 2;
       outcome.remarks.push_back({{"image", image.path.string()}, {"remark", "first"}});
@@ -79,7 +120,7 @@ TEST_CASE("segment: what happened on all ranks is joined in the order of the ima
         ++outcome.done;
       const std::lock_guard lock(mutex);
       taken.push_back(image.stem);
-    }
+    });
     tools::join_outcomes(ranks, images, outcome);
     if (ranks.rank() == 0) all = outcome;
   });

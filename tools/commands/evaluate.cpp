@@ -1,15 +1,22 @@
+#include <omp.h>
+
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <string_view>
 
+#include "data/metrics/score_bytes.h"
 #include "data/metrics/truth_score.h"
 #include "engine/files.h"
 #include "engine/json.h"
+#include "engine/ranks.h"
 #include "kernels/runtime/parallel_errors.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
 #include "tools/cli/evaluation.h"
 #include "tools/cli/run_json.h"
+#include "tools/cli/version.h"
 
 namespace basin::tools {
 namespace {
@@ -31,16 +38,16 @@ Objects predicted_objects(const Pair& prediction) {
 /// What is known of one image.
 struct ScoredPair {
   ImageScore score;
-  NoteList notes;            // what reading the labels changed or left out
-  bool has_ignored = false;  // the truth has ignored pixels
+  std::vector<std::pair<std::string, std::vector<std::string>>> notes;  // what reading each file changed or left out
+  bool has_ignored = false;                                             // the truth has ignored pixels
 };
 
 ScoredPair score_pair(const LabelPair& pair, bool with_confidence, std::optional<int> ignore) {
   const Objects predictions = predicted_objects(pair.prediction);
   const Truth truth = read_truth(pair.truth, ignore);
   ScoredPair scored;
-  scored.notes.add(labels_path(pair.prediction).string(), notes_on(predictions));
-  scored.notes.add(labels_path(pair.truth).string(), notes_on(truth.objects));
+  scored.notes.emplace_back(labels_path(pair.prediction).string(), notes_on(predictions));
+  scored.notes.emplace_back(labels_path(pair.truth).string(), notes_on(truth.objects));
   scored.has_ignored = truth.ignored.has_value();
   std::visit(
       [&](const auto& t, const auto& p) {
@@ -56,18 +63,67 @@ ScoredPair score_pair(const LabelPair& pair, bool with_confidence, std::optional
   return scored;
 }
 
+/// Gives all ranks what each has found of the pairs for which `is_mine` is set.
+void exchange(Ranks& ranks, const std::vector<bool>& is_mine, std::vector<ScoredPair>& scored) {
+  std::string mine;
+  const auto put = [&](const std::string& bytes) { mine += std::to_string(bytes.size()) + ' ' + bytes; };
+  for (size_t k = 0; k < scored.size(); ++k) {
+    if (!is_mine[k]) continue;
+    put(to_text(Json{{"pair", k}, {"notes", scored[k].notes}, {"has_ignored", scored[k].has_ignored}}));
+    std::string score;
+    put_score(score, scored[k].score);
+    put(score);
+  }
+  const auto take = [](std::string_view& bytes) {
+    const size_t size = std::stoull(std::string(bytes.substr(0, bytes.find(' '))));
+    bytes.remove_prefix(bytes.find(' ') + 1);
+    const std::string_view front = bytes.substr(0, size);
+    bytes.remove_prefix(size);
+    return front;
+  };
+  for (const std::string& of_rank : ranks.gather_texts(mine))
+    for (std::string_view left = of_rank; !left.empty();) {
+      const Json known = parse_json(std::string(take(left)));
+      ScoredPair& pair = scored.at(known["pair"].get<size_t>());
+      known["notes"].get_to(pair.notes), known["has_ignored"].get_to(pair.has_ignored);
+      std::string_view score = take(left);
+      pair.score = take_score(score);
+    }
+}
+
+/// Throws if a rank would score other files than rank 0.
+void check_ranks(Ranks& ranks, const std::vector<LabelPair>& pairs) {
+  std::string files;
+  for (const LabelPair& pair : pairs)
+    files += labels_path(pair.truth).string() + '\n' + labels_path(pair.prediction).string() + '\n';
+  const std::vector<std::string> all = ranks.gather_texts(version_text() + files);
+  for (size_t r = 1; r < all.size(); ++r)
+    if (all[r] != all[0])
+      refuse("rank ", r, " has another version of Basin or finds other files than rank 0; give all ranks the same");
+}
+
 /// The scores of all pairs; reports the notes on their files. If several files fail, the error is that of the first one
-/// in the order of the pairs.
+/// in the order of the pairs, or with several ranks that of one of them.
 std::vector<ImageScore> score_pairs(const std::vector<LabelPair>& pairs, bool with_confidence,
                                     std::optional<int> ignore) {
+  Ranks* const ranks = ranks_of_run();
+  if (ranks) check_ranks(*ranks, pairs);
   std::vector<ScoredPair> scored(pairs.size());
-  for_each_parallel(pairs.size(), [&](size_t k) { scored[k] = score_pair(pairs[k], with_confidence, ignore); });
+  std::vector<bool> is_mine(pairs.size(), false);
+  const size_t at_once = ranks ? size_t(omp_get_max_threads()) : std::max<size_t>(1, pairs.size());
+  share_tasks(ranks, int64_t((pairs.size() + at_once - 1) / at_once), [&](int64_t task) {
+    const size_t begin = size_t(task) * at_once, n = std::min(at_once, pairs.size() - begin);
+    for_each_parallel(n, [&](size_t k) { scored[begin + k] = score_pair(pairs[begin + k], with_confidence, ignore); });
+    std::fill_n(is_mine.begin() + ptrdiff_t(begin), n, true);
+  });
+  if (ranks) exchange(*ranks, is_mine, scored);
   std::vector<ImageScore> scores;
   NoteList notes;
   bool any_ignored = false;
   for (ScoredPair& of_pair : scored) {
     scores.push_back(std::move(of_pair.score));
-    notes.add(of_pair.notes);
+    for (const auto& [file, lines] : of_pair.notes)
+      notes.add(file, lines);
     any_ignored = any_ignored || of_pair.has_ignored;
   }
   report_notes(notes.lines());
@@ -163,6 +219,9 @@ void run(const EvaluateArguments& options) {
     refuse(options.json, ": --json and --csv name the same file");
   set_threads(options.threads);
   const Evaluation e = evaluate(options);
+  const bool writes = is_first(ranks_of_run());
+  set_ranks_of_run(nullptr);
+  if (!writes) return;
   if (!options.json.empty()) write_atomically(options.json, to_text(json_of(e), 1) + "\n");
   if (!options.csv.empty()) write_atomically(options.csv, table_of(e));
   for (const std::string& file : {options.json, options.csv})
@@ -197,6 +256,7 @@ void add_evaluate(Command& program) {
   add_ignore_label_option(command, options->ignore_label);
   add_plane_options(command, options->choice, Reads::labels);
   add_threads_option(command, options->threads);
+  command.runs_on_ranks();
   command.runs([=] { run(*options); });
 }
 

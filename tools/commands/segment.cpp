@@ -18,6 +18,7 @@
 #include "tools/results/run_record.h"
 #include "tools/results/shards.h"
 #include "tools/segmentation/segment_batch.h"
+#include "tools/segmentation/segment_image.h"
 #include "tools/segmentation/segment_large.h"
 #include "tools/segmentation/segment_work.h"
 #include "tools/segmentation/shared_batch.h"
@@ -70,7 +71,7 @@ Work prepare(const SegmentArguments& o, const fs::path& model_path) {
   work.stitch = o.stitch;
   if (!o.max_memory.empty()) work.max_memory = parse_bytes("--max-memory", o.max_memory);
   work.resume = o.resume;
-  if (const Ranks* const ranks = ranks_of_run()) work.processes = ranks->count_here();
+  if (const Ranks* const ranks = ranks_of_run()) work.ranks = ranks->count(), work.processes = ranks->count_here();
   work.model_fingerprint = fingerprint_of_file(model_path);
   if (work.exec.precision == Precision::bf16 && !method.supports_bfloat16()) {
     std::fprintf(stderr, "basin: --precision bf16 is not used: the network of %s computes in fp32\n",
@@ -152,28 +153,90 @@ void print_times(const Outcome& outcome, bool finds_scale) {
               s.write);
 }
 
-/// Segments the images, or if this run has several ranks, those that this one takes from the list of rank 0.
-void segment_images(const Work& work, const fs::path& out, const std::vector<ImageFile>& images, Outcome& outcome) {
-  std::set<fs::path> folders{out};  // that exist
-  const auto segment = [&](const ImageFile& image) {
-    attempt(outcome, image.path, [&] {
-      if (const fs::path folder = (out / image.stem).parent_path(); folders.insert(folder).second) make_folder(folder);
-      ImageFiles files(out / image.stem);
-      const std::string found = segment_image(work, image.path, files, outcome);
-      std::printf("%s: %s\n", image.path.string().c_str(), found.c_str());
-      std::fflush(stdout);
-      ++outcome.done;
+/// Segments images into a folder.
+class Segmenter {
+ public:
+  Segmenter(const Work& work, fs::path out, Outcome& outcome)
+      : work_(work), out_(std::move(out)), outcome_(outcome), folders_{out_} {}
+
+  /// Segments an image. `for_all_ranks`: see segment_image().
+  void segment(const ImageFile& image, std::optional<LargePlan>* for_all_ranks = nullptr) {
+    attempt(outcome_, image.path, [&] {
+      make_folder_of(image);
+      ImageFiles files(out_ / image.stem);
+      const std::string found = segment_image(work_, image.path, files, outcome_, for_all_ranks);
+      if (!for_all_ranks || !*for_all_ranks) report(image, found);
     });
-  };
+  }
+
+  /// Segments images that the ranks share: most images by one rank each, large ones by all of them together.
+  void segment_on(Ranks& ranks, const std::vector<ImageFile>& images) {
+    struct Large {
+      int64_t image;
+      LargePlan plan;
+    };
+    std::vector<Large> large;
+    ranks.share(int64_t(images.size()), [&](int64_t k) {
+      std::optional<LargePlan> plan;
+      segment(images[size_t(k)], &plan);
+      if (plan) large.push_back({k, *plan});
+    });
+    large = gather_elements(&ranks, large);
+    std::sort(large.begin(), large.end(), [](const Large& a, const Large& b) { return a.image < b.image; });
+    for (const Large& l : large)
+      segment_together(ranks, images[size_t(l.image)], l.plan);
+  }
+
+ private:
+  void segment_together(Ranks& ranks, const ImageFile& image, LargePlan plan) {
+    for (const int64_t limit : gather_elements(&ranks, std::vector<int64_t>{memory_limit(work_)}))
+      plan.limit = std::min(plan.limit, limit);
+    std::optional<std::string> found;
+    try {
+      do_on_all(&ranks, [&] {
+        if (is_first(&ranks)) make_folder_of(image);
+      });
+      ImageFiles files(out_ / image.stem);
+      found = segment_large(work_, image.path, plan, &ranks, files, outcome_);
+    } catch (const JointError& e) {  // any other error ends the run of all ranks
+      if (is_first(&ranks)) outcome_.fail(image.path, e.what());
+      return;
+    }
+    if (!is_first(&ranks)) return;
+    if (found)
+      report(image, *found);
+    else
+      segment(image);
+  }
+
+  /// Makes the folder of an image's results, unless that was done for another image.
+  void make_folder_of(const ImageFile& image) {
+    if (const fs::path folder = (out_ / image.stem).parent_path(); folders_.insert(folder).second) make_folder(folder);
+  }
+  void report(const ImageFile& image, const std::string& found) {
+    std::printf("%s: %s\n", image.path.string().c_str(), found.c_str());
+    std::fflush(stdout);
+    ++outcome_.done;
+  }
+
+  const Work& work_;
+  fs::path out_;
+  Outcome& outcome_;
+  std::set<fs::path> folders_;  // that exist
+};
+
+/// Segments the images, or if this run has several ranks, those of rank 0 on all of them.
+void segment_images(const Work& work, const fs::path& out, const std::vector<ImageFile>& images, Outcome& outcome) {
+  Segmenter segmenter(work, out, outcome);
   Ranks* const ranks = ranks_of_run();
   if (!ranks) {
-    std::for_each(images.begin(), images.end(), segment);
+    for (const ImageFile& image : images)
+      segmenter.segment(image);
     return;
   }
   const std::vector<ImageFile> shared = share_images(*ranks, images);
   ranks->write_messages();
-  for (int64_t k = ranks->next(); k < int64_t(shared.size()); k = ranks->next())
-    segment(shared[size_t(k)]);
+  segmenter.segment_on(*ranks, shared);
   if (ranks->rank() > 0) report_notes(outcome.notes.lines());
   join_outcomes(*ranks, images, outcome);
   set_ranks_of_run(nullptr);

@@ -91,6 +91,8 @@ LargeBlocks::LargeBlocks(const Work& work, const LargeSizes& sizes, int64_t limi
   left = std::max<int64_t>(0, limit - fixed);
   band = band_within(limit);
   window = std::min(max_window_pixels, left / bytes_per_decoded_pixel);
+  if (work.ranks > 1)  // several blocks for each rank, so that none waits long for the others
+    window = std::min(window, std::max<int64_t>(250'000, sizes.decoded_pixels() / (4 * work.ranks)));
   needed = needed_within(limit);
   peak = std::max(needed, fixed + window * bytes_per_decoded_pixel);
   for (const std::string& kind : work.save)
@@ -147,6 +149,10 @@ int64_t parse_bytes(const std::string& option, const std::string& text) {
   return int64_t(number * factor);
 }
 
+int64_t memory_limit(const Work& work) {
+  return work.max_memory > 0 ? work.max_memory : memory_available() / 2 / work.processes;
+}
+
 std::optional<LargePlan> plan_large(const Work& work, const fs::path& path, const StackPlanes& planes,
                                     std::optional<double> found_scale) {
   const int64_t height = planes.stack.height, width = planes.stack.width;
@@ -155,8 +161,9 @@ std::optional<LargePlan> plan_large(const Work& work, const fs::path& path, cons
       std::max(height, width) >= kernels::field_side_limit)
     return {};
   const bool asked = work.max_memory > 0;
-  const int64_t limit = asked ? work.max_memory : memory_available() / 2 / work.processes;
+  const int64_t limit = memory_limit(work);
   if (limit <= 0) return {};
+  const bool is_for_ranks = work.ranks > 1 && height * width >= min_pixels_for_ranks;
   const double scale = found_scale ? *found_scale : work.plan.finds_scale ? 1 : work.plan.options.scale;
   const Method& method = *work.model.method;
   const LargeSizes sizes = with_name(path.string(), [&] { return LargeSizes(method, int(height), int(width), scale); });
@@ -165,19 +172,20 @@ std::optional<LargePlan> plan_large(const Work& work, const fs::path& path, cons
       asked ? network_bytes(method, tile_pixels(method, work.plan.options.tiling, sizes.seen_height, sizes.seen_width))
             : 0;
   constexpr int64_t max_per_channel = 8;
-  if (bytes_in_one_piece(work, sizes, max_per_channel * std::max(1, planes.stack.samples)) + network <= limit)
-    return {};
+  const bool fits =
+      bytes_in_one_piece(work, sizes, max_per_channel * std::max(1, planes.stack.samples)) + network <= limit;
+  if (fits && !is_for_ranks) return {};
   const std::string why = reason_for_whole_image(work);
-  if (!why.empty() && !asked) return {};
+  if (!why.empty() && (fits || !asked)) return {};
   LargePlan plan{int(height), int(width), 0, limit, found_scale};
   try {
     const Image first = read_image_part(path, work.choice, {0, 0, 1, 1});
     plan.in_one_piece = bytes_in_one_piece(work, sizes, first.channels * int64_t(size_of(first.type))) + network;
   } catch (const Error&) {
-    if (asked) throw;
+    if (asked && !fits) throw;
     return {};
   }
-  if (plan.in_one_piece <= limit) return {};
+  if (plan.in_one_piece <= limit && !is_for_ranks) return {};
   if (!why.empty())
     refuse(path.string(), ": needs about ", in_bytes(plan.in_one_piece), " of memory, more than --max-memory ",
            in_bytes(limit), ", and cannot be segmented in blocks: ", why);

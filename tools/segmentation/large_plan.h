@@ -67,6 +67,10 @@ struct LargeBlocks {
 /// Whether the network sees all views of an image.
 bool sees_views(const Work&);
 
+/// Bytes that an image may need: Work::max_memory, or by default half of the free memory, shared by the processes of
+/// this machine.
+int64_t memory_limit(const Work&);
+
 /// Bytes for a reader: "500 MB", "1.5 GB".
 std::string in_bytes(int64_t bytes);
 
@@ -76,7 +80,10 @@ int64_t megabytes(int64_t bytes);
 /// Plans to segment an image in blocks if it needs more memory in one piece than the limit, which is Work::max_memory,
 /// or by default half of the free memory. Returns nothing if it needs less, or if its format can only be read as a
 /// whole. If the run needs the whole image for another reason, returns nothing if the limit is the default, and
-/// otherwise throws one sentence with the reason. `found_scale`: the result of the search for the scale, if it is done.
+/// otherwise throws one sentence with the reason. If there are several ranks, which segment blocks of an image
+/// together, blocks are also planned for images of at least min_pixels_for_ranks that fit into the memory.
+/// `found_scale`: the result of the search for the scale, if it is done.
+constexpr int64_t min_pixels_for_ranks = 16'000'000;
 std::optional<LargePlan> plan_large(const Work&, const std::filesystem::path&, const StackPlanes&,
                                     std::optional<double> found_scale = {});
 

@@ -1,3 +1,5 @@
+#include "tools/segmentation/segment_image.h"
+
 #include <fmt/format.h>
 
 #include "data/arrays/npy.h"
@@ -41,20 +43,26 @@ std::string describe_scale(const SegmentationPlan& plan, double scale) {
   return plan.finds_scale || plan.scale_from_size ? fmt::format(", scale {:.3g}", scale) : "";
 }
 
-std::string segment_image(const Work& work, const fs::path& path, ImageFiles& files, Outcome& outcome) {
+std::string segment_image(const Work& work, const fs::path& path, ImageFiles& files, Outcome& outcome,
+                          std::optional<LargePlan>* for_all_ranks) {
   const StackPlanes planes = planes_in(path, work.choice);
   if (planes.count() > 1) return segment_stack(work, path, planes, files, outcome);
   if (work.stitch) outcome.notes.add(path.string(), {"--stitch is not used, because this is a single image"});
-  if (const std::optional<LargePlan> plan = plan_large(work, path, planes))
-    if (const std::optional<std::string> found = segment_large(work, path, *plan, files, outcome)) return *found;
+  if (const std::optional<LargePlan> plan = plan_large(work, path, planes)) {
+    if (for_all_ranks) return *for_all_ranks = plan, "";
+    if (const std::optional<std::string> found = segment_large(work, path, *plan, nullptr, files, outcome))
+      return *found;
+  }
   Seconds& seconds = outcome.seconds;
   std::optional<Source> held = read(work, path, seconds);
   const bool finds_scale = work.plan.finds_scale;
   const double scale = finds_scale ? find_scale_of(work, path.string(), *held, outcome) : work.plan.options.scale;
   if (finds_scale && scale > 1)  // it may need blocks at this scale only
     if (const std::optional<LargePlan> plan = plan_large(work, path, planes, scale)) {
+      if (for_all_ranks) return *for_all_ranks = plan, "";
       held.reset();
-      if (const std::optional<std::string> found = segment_large(work, path, *plan, files, outcome)) return *found;
+      if (const std::optional<std::string> found = segment_large(work, path, *plan, nullptr, files, outcome))
+        return *found;
       held = read(work, path, seconds);
     }
   const Source& source = *held;

@@ -10,6 +10,8 @@
 #include "engine/files.h"
 #include "engine/json.h"
 #include "engine/pool.h"
+#include "engine/ranks.h"
+#include "engine/text.h"
 #include "kernels/runtime/isa.h"
 #include "models/inference/map_folder.h"
 #include "models/inference/scale_search.h"
@@ -43,12 +45,14 @@ Json scratch_record(const Work& work, const LargeImage& image, double scale) {
 /// The segmentation of one image in blocks, stage by stage.
 class Segmenting {
  public:
-  Segmenting(const Work& work, const fs::path& path, const LargePlan& plan, ImageFiles& files, Outcome& outcome)
+  Segmenting(const Work& work, const fs::path& path, const LargePlan& plan, Ranks* ranks, ImageFiles& files,
+             Outcome& outcome)
       : work_(work),
         method_(*work.model.method),
         path_(path),
         name_(path.string()),
         plan_(plan),
+        ranks_(ranks),
         files_(files),
         outcome_(outcome),
         scratch_(scratch_folder(files.path(""))),
@@ -56,56 +60,99 @@ class Segmenting {
 
   std::optional<std::string> run() {
     const bool searches = work_.plan.finds_scale && !plan_.scale;
-    LargeSizes sizes = sizes_at(plan_.scale ? *plan_.scale : searches ? 1 : work_.plan.options.scale);
-    LargeBlocks blocks(work_, sizes, plan_.limit);
-    if (!has_memory(blocks)) return {};
-    const LargeImage image([&](const PixelRect& part) { return read_image_part(path_, work_.choice, part); },
-                           plan_.height, plan_.width, method_.sample_spec().channels, work_.plan.norm, name_,
-                           blocks.band);
+    std::optional<Layout> layout = layout_at(plan_.scale ? *plan_.scale : searches ? 1 : work_.plan.options.scale);
+    if (!layout) return {};
+    std::optional<LargeImage> image;
+    do_on_all(ranks_, [&] {
+      image.emplace([&](const PixelRect& part) { return read_image_part(path_, work_.choice, part); }, plan_.height,
+                    plan_.width, method_.sample_spec().channels, work_.plan.norm, name_, layout->blocks.band);
+    });
     lap(&Seconds::read);
     std::optional<FoundScale> found;
     if (searches) {
-      found = with_name(name_, [&] {
-        return find_scale(work_.exec, method_, *work_.model.predictor, image, *work_.plan.trained, blocks.band);
+      do_on_all(ranks_, [&] {
+        found = with_name(name_, [&] {
+          return find_scale(work_.exec, method_, *work_.model.predictor, *image, *work_.plan.trained,
+                            layout->blocks.band);
+        });
       });
       lap(&Seconds::scale);
-      sizes = sizes_at(found->scale);
-      blocks = LargeBlocks(work_, sizes, plan_.limit);
-      if (!has_memory(blocks)) return {};
+      found->scale = value_of_first(ranks_, found->scale);
+      layout = layout_at(found->scale);
+      if (!layout) return {};
     }
+    const auto& [sizes, blocks] = *layout;
     if (!has_disk(blocks)) return {};
-    if (found) outcome_.note_scale(name_, *found);
-    outcome_.notes.add(name_, image.notes());
-    outcome_.converted += image.raw_part({0, 0, 1, 1}).channels != image.channels();
-    print_plan(sizes, blocks);
-    const FolderLock lock(scratch_);
-    if (!lock.held())
-      refuse(name_, ": another run is segmenting it, with its intermediate results in ", scratch_.string());
-    resumed_ = prepare_scratch(scratch_, scratch_record(work_, image, sizes.scale), work_.resume, name_);
-    MapFolder maps(scratch_, method_, sizes.seen_height, sizes.seen_width, blocks.tiles, resumed_);
-    predict(maps, image, sizes, blocks);
-    return decode(maps, image, sizes, blocks);
+    if (is_first(ranks_)) {
+      if (found) outcome_.note_scale(name_, *found);
+      outcome_.notes.add(name_, image->notes());
+      outcome_.converted += image->raw_part({0, 0, 1, 1}).channels != image->channels();
+      print_plan(sizes, blocks);
+    }
+    const Json record = scratch_record(work_, *image, sizes.scale);
+    check_same(record);
+    std::optional<FolderLock> lock;
+    do_on_all(ranks_, [&] {
+      if (!is_first(ranks_)) return;
+      if (!lock.emplace(scratch_).held())
+        refuse(name_, ": another run is segmenting it, with its intermediate results in ", scratch_.string());
+      resumed_ = prepare_scratch(scratch_, record, work_.resume, name_);
+    });
+    resumed_ = value_of_first(ranks_, resumed_);
+    const std::string objects = predict_and_decode(*image, sizes, blocks);
+    do_on_all(ranks_, [&] {  // when no rank has its files open
+      if (is_first(ranks_)) remove_scratch(scratch_);
+    });
+    return objects;
   }
 
  private:
-  LargeSizes sizes_at(double scale) const {
-    return with_name(name_, [&] { return LargeSizes(method_, plan_.height, plan_.width, scale); });
+  struct Layout {
+    LargeSizes sizes;
+    LargeBlocks blocks;
+  };
+  /// The blocks at a scale. Nothing if the memory does not suffice; throws if the user has set the limit.
+  std::optional<Layout> layout_at(double scale) const {
+    std::optional<Layout> layout;
+    do_on_all(ranks_, [&] {
+      const LargeSizes sizes = with_name(name_, [&] { return LargeSizes(method_, plan_.height, plan_.width, scale); });
+      const LargeBlocks blocks(work_, sizes, plan_.limit);
+      if (blocks.needed <= plan_.limit)
+        layout = {sizes, blocks};
+      else if (asked_)
+        refuse(name_, ": ", plan_.limit / 1'000'000, " MB are not enough to segment it in blocks; ",
+               megabytes(blocks.enough_memory(work_, plan_)), " MB suffice",
+               blocks.tiles.front().tile.seen.pixels() > 256 * 256 ? ", and less with --tiling exact --tile 256" : "");
+    });
+    return layout;
   }
-
-  /// Whether the memory suffices. Throws if it does not and the user has set the limit.
-  bool has_memory(const LargeBlocks& blocks) const {
-    if (blocks.needed <= plan_.limit) return true;
-    if (!asked_) return false;
-    refuse(name_, ": ", plan_.limit / 1'000'000, " MB are not enough to segment it in blocks; ",
-           megabytes(blocks.enough_memory(work_, plan_)), " MB suffice",
-           blocks.tiles.front().tile.seen.pixels() > 256 * 256 ? ", and less with --tiling exact --tile 256" : "");
-  }
+  /// Whether the disk suffices. Throws if it does not and the user has set the limit of the memory.
   bool has_disk(const LargeBlocks& blocks) const {
-    const int64_t available = room_for(scratch_);
-    if (available >= blocks.disk) return true;
-    if (!asked_) return false;
-    refuse(name_, ": segmenting it in blocks needs ", in_bytes(blocks.disk), " of disk in ", scratch_.string(),
-           ", but only ", in_bytes(available), " are free");
+    bool has = false;
+    do_on_all(ranks_, [&] {
+      if (!is_first(ranks_)) return;
+      const int64_t available = room_for(scratch_);
+      has = available >= blocks.disk;
+      if (!has && asked_)
+        refuse(name_, ": segmenting it in blocks needs ", in_bytes(blocks.disk), " of disk in ", scratch_.string(),
+               ", but only ", in_bytes(available), " are free");
+    });
+    return value_of_first(ranks_, has);
+  }
+  /// Throws if a rank would compute something else than rank 0, for example from another file with the same name.
+  void check_same(const Json& record) const {
+    if (!ranks_) return;
+    const std::vector<std::string> all = ranks_->gather_texts(to_text(record));
+    do_on_all(ranks_, [&] {
+      const Json first = parse_json(all[0]);
+      for (size_t r = 1; r < all.size(); ++r) {
+        const Json other = parse_json(all[r]);
+        std::string differing;
+        for (const auto& [key, value] : first.items())
+          if (other[key] != value) add_to_list(differing, key);
+        if (!differing.empty()) refuse(name_, ": rank ", r, " has another ", differing, " than rank 0");
+      }
+    });
   }
 
   void print_plan(const LargeSizes& sizes, const LargeBlocks& blocks) const {
@@ -114,24 +161,33 @@ class Segmenting {
     const std::string scaled = sizes.scale == 1 ? ""
                                                 : fmt::format(" at scale {:g}, {} x {} pixels,", sizes.scale,
                                                               sizes.seen_width, sizes.seen_height);
-    std::fprintf(
-        stderr,
-        "basin: %s: %d x %d pixels would need %s of memory in one piece, but may use %s, so they are segmented%s in "
-        "%s of %d x %d pixels, with at most %s of memory and %s of disk in %s\n",
-        name_.c_str(), sizes.width, sizes.height, in_bytes(plan_.in_one_piece).c_str(), in_bytes(plan_.limit).c_str(),
-        scaled.c_str(), tiles.c_str(), blocks.tiles[0].tile.seen.width, blocks.tiles[0].tile.seen.height,
-        in_bytes(blocks.peak).c_str(), in_bytes(blocks.disk).c_str(), scratch_.c_str());
+    const std::string why = ranks_ ? fmt::format("are shared by {} ranks, and", ranks_->count())
+                                   : fmt::format("would need {} of memory in one piece, but may use {}, so they are",
+                                                 in_bytes(plan_.in_one_piece), in_bytes(plan_.limit));
+    std::fprintf(stderr,
+                 "basin: %s: %d x %d pixels %s segmented%s in %s of %d x %d pixels, with at most %s of memory%s and %s "
+                 "of disk in %s\n",
+                 name_.c_str(), sizes.width, sizes.height, why.c_str(), scaled.c_str(), tiles.c_str(),
+                 blocks.tiles[0].tile.seen.width, blocks.tiles[0].tile.seen.height, in_bytes(blocks.peak).c_str(),
+                 ranks_ ? " for each" : "", in_bytes(blocks.disk).c_str(), scratch_.c_str());
+  }
+
+  std::string predict_and_decode(const LargeImage& image, const LargeSizes& sizes, const LargeBlocks& blocks) {
+    MapFolder maps(scratch_, method_, sizes.seen_height, sizes.seen_width, blocks.tiles, resumed_, ranks_);
+    predict(maps, image, sizes, blocks);
+    return decode(maps, image, sizes, blocks);
   }
 
   void predict(MapFolder& maps, const LargeImage& image, const LargeSizes& sizes, const LargeBlocks& blocks) {
-    if (maps.done() > 0)
+    if (maps.done() > 0 && is_first(ranks_))
       std::fprintf(stderr, "basin: %s: continues after %lld of %s\n", name_.c_str(),
                    static_cast<long long>(maps.done()), counted(maps.tiles(), "tile").c_str());
     Progress progress(name_, "network", double(maps.done()) / double(maps.tiles()));
     with_name(name_, [&] {
       SeenImage seen(image, sizes.scale, blocks.band);
-      maps.predict(work_.exec, *work_.model.predictor, seen,
-                   [&](int64_t done) { progress(double(done) / double(maps.tiles())); });
+      maps.predict(work_.exec, *work_.model.predictor, seen, [&](int64_t done) {
+        if (is_first(ranks_)) progress(double(done) / double(maps.tiles()));
+      });
     });
     lap(&Seconds::network);
     pool_of(work_.exec.device).trim();  // the memory of the network
@@ -150,19 +206,23 @@ class Segmenting {
       return std::make_unique<PlaneFile>(scratch_ / file, 1, rows, columns, sizeof(int32_t), keep);
     };
     std::unique_ptr<PlaneFile> clusters;
-    const auto open = [&](bool keep) {
-      labels = plane("labels", height, width, keep), clusters = plane("clusters", height, width, keep);
-      return labels->kept() && clusters->kept();
-    };
-    RecordFile records(scratch_ / "decoding", decoding_key(blocks), resumed_);
+    SharedRecords records(scratch_ / "decoding", decoding_key(blocks), resumed_, ranks_,
+                          [&] { clusters->flush(), labels->flush(); });
     // Without records the file of clusters may be incomplete: an earlier run may have been stopped before it wrote it.
-    if (!open(records.kept() && !records.records().empty())) records.restart(), open(false);
+    bool kept = !records.records().empty();
+    do_first_on_one(ranks_, [&] {
+      const bool keep = kept || !is_first(ranks_);
+      labels = plane("labels", height, width, keep), clusters = plane("clusters", height, width, keep);
+      kept = labels->kept() && clusters->kept();
+    });
+    if (!value_of_first(ranks_, kept)) records.restart();
     std::optional<Progress> progress;
     BlockDecoding image{height, width, blocks.window, maps.largest(height, width)};
     image.scale = resizes_maps(method_, sizes.scale) ? 1 / sizes.scale : 1;
     image.maps = [&](const PixelRect& part) { return maps.part(part, height, width); };
-    image.clusters = clusters.get(), image.labels = labels.get(), image.records = &records;
+    image.clusters = clusters.get(), image.labels = labels.get(), image.records = &records, image.ranks = ranks_;
     image.progress = [&](double share) {
+      if (!is_first(ranks_)) return;
       if (!progress) {
         progress.emplace(name_, "decoding", share);
         if (share > 0)
@@ -171,6 +231,7 @@ class Segmenting {
       (*progress)(share);
     };
     std::vector<ObjectExtent> found = with_name(name_, [&] { return method_.decode_blocks(image); });
+    if (!is_first(ranks_)) return {};
     if (!sizes.resizes_labels()) return found;
     std::unique_ptr<PlaneFile> resized = plane("resized", sizes.height, sizes.width, false);
     found = resize_labels(*labels, height, width, *resized, sizes.height, sizes.width, int(found.size()));
@@ -184,6 +245,15 @@ class Segmenting {
     std::vector<ObjectExtent> objects = decoded_labels(maps, sizes, blocks, labels);
     pool_of(Device::cpu).trim();  // the memory of the blocks
     lap(&Seconds::decode);
+    std::string found;
+    do_on_all(ranks_, [&] {
+      if (is_first(ranks_)) found = write(maps, image, sizes, blocks, std::move(labels), std::move(objects));
+    });
+    return found;
+  }
+
+  std::string write(const MapFolder& maps, const LargeImage& image, const LargeSizes& sizes, const LargeBlocks& blocks,
+                    std::unique_ptr<PlaneFile> labels, std::vector<ObjectExtent> objects) {
     std::vector<int64_t> areas;
     for (const ObjectExtent& o : objects)
       areas.push_back(o.area);
@@ -195,7 +265,6 @@ class Segmenting {
       LargeFound found{path_, scratch_, sizes, blocks, image, maps, std::move(labels), std::move(objects)};
       return write_large_outputs(work_, std::move(found), files_, outcome_.notes);
     });
-    remove_scratch(scratch_);
     lap(&Seconds::write);
     for (const std::string& remark : remarks)
       outcome_.remark(name_, remark);
@@ -214,6 +283,7 @@ class Segmenting {
   const fs::path& path_;
   std::string name_;
   const LargePlan& plan_;
+  Ranks* ranks_;
   ImageFiles& files_;
   Outcome& outcome_;
   fs::path scratch_;
@@ -224,9 +294,9 @@ class Segmenting {
 
 }  // namespace
 
-std::optional<std::string> segment_large(const Work& work, const fs::path& path, const LargePlan& plan,
+std::optional<std::string> segment_large(const Work& work, const fs::path& path, const LargePlan& plan, Ranks* ranks,
                                          ImageFiles& files, Outcome& outcome) {
-  return Segmenting(work, path, plan, files, outcome).run();
+  return Segmenting(work, path, plan, ranks, files, outcome).run();
 }
 
 }  // namespace basin::tools

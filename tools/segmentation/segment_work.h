@@ -1,5 +1,6 @@
 #pragma once
-// What `segment` does with one image; segment.cpp reads the options, segment_batch.h plans which images there are.
+// What the segmentation of images needs and what happened to them; segment.cpp reads the options, segment_batch.h plans
+// which images there are.
 #include <cstdio>
 #include <filesystem>
 #include <new>
@@ -73,7 +74,8 @@ struct Work {
   bool tiff = false;  // label images are TIFF
   PlaneChoice choice;
   int64_t max_memory = 0;         // bytes that an image may need; 0: half of what is free, shared by the processes
-  int processes = 1;              // that segment images on this machine
+  int ranks = 1;                  // that segment images together
+  int processes = 1;              // of them on this machine
   bool resume = false;            // images segmented in blocks continue where an earlier run was interrupted
   std::string model_fingerprint;  // of the model file
   std::string precision;          // as given
@@ -106,8 +108,7 @@ double find_scale_of(const Work&, const std::string& name, const Source&, Outcom
 /// ", scale 0.5": the scale of an image, unless the user or the model gave it as a number.
 std::string describe_scale(const SegmentationPlan&, double scale);
 
-/// Segments an image, or each plane of a stack, writes its files and returns what was found, in words.
-std::string segment_image(const Work&, const std::filesystem::path&, ImageFiles&, Outcome&);
+/// Segments each plane of a stack, writes its files and returns what was found, in words.
 std::string segment_stack(const Work&, const std::filesystem::path&, const StackPlanes&, ImageFiles&, Outcome&);
 
 }  // namespace basin::tools
