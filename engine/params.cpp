@@ -129,6 +129,7 @@ Tensor Params::value_slice(const Named& named) const { return slice(values_, nam
 Tensor Params::statistic_slice(const Named& named) const { return slice(running_, named); }
 
 Parameter Params::parameter(int handle) const {
+  if (watch_) watch_(handle);
   const Named& named = learnt_.names.at(size_t(handle));
   return {slice(values_, named), slice(gradients_, named)};
 }

@@ -1,6 +1,8 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/tensor.h"
@@ -54,6 +56,8 @@ class Params {
   std::vector<Range> trained() const;
 
   Parameter parameter(int handle) const;
+  /// From now on calls f(handle) before each parameter(handle); null: no longer.
+  void watch(std::function<void(int handle)> f) const { watch_ = std::move(f); }
   Tensor statistic(int handle) const;
 
   struct Named {
@@ -92,6 +96,7 @@ class Params {
   DType dtype_;
   Table learnt_, statistics_;
   Tensor values_, gradients_, running_;
+  mutable std::function<void(int)> watch_;
 };
 
 }  // namespace basin

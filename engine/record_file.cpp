@@ -10,7 +10,7 @@
 #include "engine/clock.h"
 #include "engine/files.h"
 #include "engine/fingerprint.h"
-#include "engine/ranks.h"
+#include "engine/ranks/ranks.h"
 #include "kernels/runtime/platform.h"
 
 namespace basin {

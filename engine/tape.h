@@ -42,6 +42,8 @@ class Tape {
   /// several processes can be combined.
   void keep_batch_statistics() { keeps_batch_statistics_ = true; }
   bool keeps_batch_statistics() const { return keeps_batch_statistics_; }
+  /// Makes batch normalisations see the batches of several processes as one. On the CPU.
+  void join_batches(kernels::JoinedBatches* batches) { exec_.batches = batches; }
 
   /// While this object exists, a training tape behaves like an evaluating one: nothing is recorded, and batch
   /// normalisations use running statistics. For the frozen first layers of a network.
@@ -75,22 +77,26 @@ class Tape {
 
   /// Propagates `seed`, the gradient of the root, back to every leaf. May be called once. Operations may overwrite the
   /// gradients that they receive, so the seed is copied if its memory is shared.
-  void backward(const Var& root, Tensor seed) {
+  /// `after`: called with the number of each node whose gradients have been passed on, in falling order.
+  void backward(const Var& root, Tensor seed, const std::function<void(int node)>& after = {}) {
     BASIN_CHECK(root.node >= 0, "the root is a constant: there is nothing to differentiate");
     grad_of(root.node) = seed.owner().use_count() > 1 ? seed.clone(exec_) : std::move(seed);
-    backward();
+    backward(after);
   }
   /// The same, starting from the gradients already written through gradient().
-  void backward() {
-    for (int i = int(nodes_.size()) - 1; i >= 0; --i) {
+  void backward(const std::function<void(int node)>& after = {}) {
+    for (int i = nodes() - 1; i >= 0; --i) {
       Node& node = nodes_[size_t(i)];
       if (!node.grad || !node.backward) continue;
       const Backward run = std::move(node.backward);
       const Tensor d_out = std::move(node.grad);
       node = {};  // frees the gradient and the saved tensors of this node
       run(d_out);
+      if (after) after(i);
     }
   }
+  /// The number of recorded operations and leaves. Later ones get numbers from there on.
+  int nodes() const { return int(nodes_.size()); }
 
   bool wants_gradient(const Var& v) const { return v.node >= 0; }
   /// Whether a gradient of v has been written, so that the next writer must add to it.

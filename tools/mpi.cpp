@@ -9,9 +9,10 @@
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <thread>
 
-#include "engine/ranks.h"
+#include "engine/ranks/ranks.h"
 #include "kernels/runtime/platform.h"
 
 // All use of MPI. An error of MPI itself ends all ranks with its own message.
@@ -27,6 +28,8 @@ class MpiRanks : public Ranks {
   MpiRanks() {
     MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
     MPI_Comm_size(MPI_COMM_WORLD, &count_);
+    MPI_Comm_dup(MPI_COMM_WORLD, &gathers_);
+    MPI_Comm_dup(MPI_COMM_WORLD, &exchanges_);
     MPI_Comm here;
     MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here);
     MPI_Comm_size(here, &count_here_);
@@ -59,6 +62,8 @@ class MpiRanks : public Ranks {
   void leave() {
     MPI_Win_unlock_all(counter_);
     MPI_Win_free(&counter_);
+    MPI_Comm_free(&gathers_);
+    MPI_Comm_free(&exchanges_);
   }
 
   void gather(const void* mine, size_t bytes, void* all) override {
@@ -66,6 +71,26 @@ class MpiRanks : public Ranks {
   }
   void exchange(const void* mine, size_t bytes, void* parts) override {
     MPI_Alltoall(mine, in_int(bytes), MPI_BYTE, parts, in_int(bytes), MPI_BYTE, MPI_COMM_WORLD);
+  }
+  Request start_gather(const void* mine, size_t bytes, void* all) override {
+    return start([&](MPI_Request* request) {
+      MPI_Iallgather(mine, in_int(bytes), MPI_BYTE, all, in_int(bytes), MPI_BYTE, gathers_, request);
+    });
+  }
+  Request start_exchange(const void* mine, size_t bytes, void* parts) override {
+    return start([&](MPI_Request* request) {
+      MPI_Ialltoall(mine, in_int(bytes), MPI_BYTE, parts, in_int(bytes), MPI_BYTE, exchanges_, request);
+    });
+  }
+  bool is_done(Request number, bool wait) override {
+    MPI_Request& request = requests_.at(number);
+    int done = 1;
+    if (wait)
+      MPI_Wait(&request, MPI_STATUS_IGNORE);
+    else
+      MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+    if (done) requests_.erase(number);
+    return done != 0;
   }
 
  protected:
@@ -82,7 +107,16 @@ class MpiRanks : public Ranks {
     BASIN_CHECK(bytes <= INT_MAX, bytes, " bytes for each rank are more than MPI takes at once");
     return int(bytes);
   }
+  template <class F>
+  Request start(const F& f) {
+    f(&requests_[++last_request_]);
+    return last_request_;
+  }
+
   int rank_ = 0, count_ = 1, count_here_ = 1;
+  MPI_Comm gathers_ = MPI_COMM_NULL, exchanges_ = MPI_COMM_NULL;  // in each, operations begin in the same order
+  std::map<Request, MPI_Request> requests_;
+  Request last_request_ = 0;
   MPI_Win counter_ = MPI_WIN_NULL;  // what next() returns next, on rank 0
 };
 

@@ -17,6 +17,14 @@ struct FirstValue {
   BASIN_HD Value operator()(int, int channel) const { return channel < x.c ? Value(x(0, channel, 0, 0)) : Value(0); }
 };
 
+/// No pivot, where those of several processes differ.
+template <class X>
+struct NoPivot {
+  FeatureView<const X> x;
+
+  BASIN_HD double operator()(int, int) const { return 0; }
+};
+
 /// A running statistic after one more batch.
 template <class T>
 BASIN_HD T blended(T running, T batch, T momentum) {
@@ -41,9 +49,9 @@ struct Moments {
   }
 };
 
-template <class X, class T = Arithmetic<X>>
+template <class X, class Pivot, class T = Arithmetic<X>>
 struct FinishMoments {
-  FirstValue<X> pivot;
+  Pivot pivot;
   const double* total;  // [2, C]
   double count;
   T epsilon, momentum;
@@ -145,11 +153,23 @@ template <class X>
 void norm_statistics(const Exec& exec, FeatureView<const X> x, Arithmetic<X> epsilon, Arithmetic<X> momentum,
                      NormStats<Arithmetic<X>> stats, Arithmetic<X>* running_mean, Arithmetic<X>* running_var) {
   BASIN_CHECK(x.n > 0 && x.pixels() > 0, "x ", x);
+  const FeatureShape shape(x);
   const Temp<double> total(exec, int64_t(2) * x.c);
+  const auto finish = [&]<class Pivot>(const Pivot& pivot) {
+    return FinishMoments<X, Pivot>{pivot,        total.data(), values_per_channel(exec, x), epsilon, momentum, stats,
+                                   running_mean, running_var};
+  };
   const FirstValue<X> pivot{x};
-  sum_channels<2>(exec, FeatureShape(x), pivot, {x.data}, Moments(), total.data(),
-                  FinishMoments<X>{pivot, total.data(), pixels_per_channel(x), epsilon, momentum, stats, running_mean,
-                                   running_var});
+  if (!exec.batches) return sum_channels<2>(exec, shape, pivot, {x.data}, Moments(), total.data(), finish(pivot));
+  sum_channels<2>(exec, shape, pivot, {x.data}, Moments(), total.data());
+  double *const sum = total.data(), *const squares = sum + x.c;
+  const double n = double(x.n) * double(x.pixels());
+  for (int c = 0; c < x.c; ++c) {
+    const double p = double(pivot(0, c));
+    squares[c] += p * (2 * sum[c] + n * p), sum[c] += n * p;
+  }
+  exec.batches->add(sum, int64_t(2) * x.c);
+  for_each(exec, lanes_of(shape), finish(NoPivot<X>{x}));
 }
 
 template <class T>
@@ -180,12 +200,11 @@ void norm_relu_backward(const Exec& exec, const NormInput<X>& in, FeatureView<co
   const FeatureShape shape(d_out);
   BASIN_CHECK(shape.same(in.x) && shape.same(to.d_x), "x ", in.x, ", d_out ", d_out);
   const int lanes = lanes_of(shape);
-  const Temp<double> total(exec, int64_t(2) * d_out.c);
+  const BatchSums<2> sums(exec, d_out.c);
   const Temp<T> found(exec, int64_t(2) * lanes);  // mean_d, slope
   const BranchNumbers<X> numbers{in};
-  sum_channels<2>(exec, shape, numbers, {in.x.data, d_out.data}, GradientSums(), total.data(),
-                  FinishGradient<X>{in, total.data(), total.data() + d_out.c, pixels_per_channel(d_out), to.d_gamma,
-                                    to.d_beta, found.data(), found.data() + lanes});
+  sums.sum(shape, numbers, {in.x.data, d_out.data}, GradientSums(),
+           sums.finish_gradient(in, 1, values_per_channel(exec, d_out), to, found.data(), found.data() + lanes));
   map_features(exec, shape, WithTable<BranchNumbers<X>, 2>{numbers, {found.data(), lanes}}, {in.x.data, d_out.data},
                {to.d_x.data}, InputGradient());
 }
@@ -198,15 +217,14 @@ void norm_add_relu_backward(const Exec& exec, const NormInput<X>& a, const NormI
   BASIN_CHECK(shape.same(a.x) && shape.same(b.x), "a ", a.x, ", b ", b.x, ", d_out ", d_out);
   BASIN_CHECK(shape.same(to_a.d_x) && shape.same(to_b.d_x), "d_a ", to_a.d_x, ", d_b ", to_b.d_x);
   const int lanes = lanes_of(shape);
-  const double count = pixels_per_channel(d_out);
-  const Temp<double> total(exec, int64_t(3) * d_out.c);
+  const double count = values_per_channel(exec, d_out);
+  const BatchSums<3> sums(exec, d_out.c);
   const Temp<T> found(exec, int64_t(3) * lanes);
   T *const mean_d = found.data(), *const slope_a = mean_d + lanes, *const slope_b = slope_a + lanes;
-  const double *const d = total.data(), *const d_ax = d + d_out.c, *const d_bx = d_ax + d_out.c;
   const TwoBranchNumbers<X> numbers{{a}, {b}};
-  sum_channels<3>(exec, shape, numbers, {a.x.data, b.x.data, d_out.data}, TwoBranchGradientSums(), total.data(),
-                  TwoBranchFinishGradient<X>{{a, d, d_ax, count, to_a.d_gamma, to_a.d_beta, mean_d, slope_a},
-                                             {b, d, d_bx, count, to_b.d_gamma, to_b.d_beta, mean_d, slope_b}});
+  sums.sum(shape, numbers, {a.x.data, b.x.data, d_out.data}, TwoBranchGradientSums(),
+           TwoBranchFinishGradient<X>{sums.finish_gradient(a, 1, count, to_a, mean_d, slope_a),
+                                      sums.finish_gradient(b, 2, count, to_b, mean_d, slope_b)});
   map_features(exec, shape, WithTable<TwoBranchNumbers<X>, 3>{numbers, {mean_d, lanes}},
                {a.x.data, b.x.data, d_out.data}, {to_a.d_x.data, to_b.d_x.data}, TwoBranchInputGradient());
 }

@@ -8,6 +8,15 @@
 
 namespace basin::kernels {
 
+/// The batches of several processes, of the same size, which batch normalisations see as one if Exec::batches is set.
+class JoinedBatches {
+ public:
+  virtual ~JoinedBatches() = default;
+  virtual int count() const = 0;
+  /// Replaces numbers by their sums over all processes, which call this in the same order.
+  virtual void add(double* numbers, int64_t n) = 0;
+};
+
 /// Per-channel numbers, [C] each, in device memory.
 template <class T>
 struct NormStats {

@@ -1,4 +1,6 @@
 #pragma once
+#include <algorithm>
+
 #include "kernels/nn/batch_norm.h"
 #include "kernels/runtime/feature_loops.h"
 
@@ -53,7 +55,8 @@ struct WithTable {
 template <class X, class T = Arithmetic<X>>
 struct FinishGradient {
   NormInput<X> in;
-  const double *sum_d, *sum_dx;
+  const double *sum_d, *sum_dx;  // over the batch of this process
+  const double *all_d, *all_dx;  // over those of all processes, of `count` values
   double count;
   T *d_gamma, *d_beta, *mean_d, *slope;
 
@@ -65,14 +68,54 @@ struct FinishGradient {
     const double inverse_std = double(in.stats.inverse_std[c]);
     d_gamma[c] += T(sum_dx[c] * inverse_std);
     d_beta[c] += T(sum_d[c]);
-    mean_d[c] = T(sum_d[c] / count);
-    slope[c] = T(sum_dx[c] / count * inverse_std * inverse_std);
+    mean_d[c] = T(all_d[c] / count);
+    slope[c] = T(all_dx[c] / count * inverse_std * inverse_std);
   }
 };
 
+/// Sums over channels [S, C]: those of this process, and those over the batches of all processes, which are the same
+/// memory if there is one process.
+template <int S>
+class BatchSums {
+ public:
+  BatchSums(const Exec& exec, int channels)
+      : exec_(exec), channels_(channels), own_(exec, S * channels), all_(exec, exec.batches ? S * channels : 0) {}
+  /// For sum(): the first sum is that of d_z, and the s-th that of d_z (x - mean) of a branch.
+  template <class X, class T = Arithmetic<X>>
+  FinishGradient<X> finish_gradient(const NormInput<X>& in, int s, double count, const NormGradient<X>& to, T* mean_d,
+                                    T* slope) const {
+    const double *const own = own_.data(), *const all = exec_.batches ? all_.data() : own;
+    const int64_t at = s * channels_;
+    return {in, own, own + at, all, all + at, count, to.d_gamma, to.d_beta, mean_d, slope};
+  }
+
+  /// sum_channels(), and then the sums over the processes.
+  template <class Numbers, class F, class Finish>
+  void sum(const FeatureShape& shape, const Numbers& numbers, const F& f, const Finish& finish) const {
+    if (!exec_.batches) return sum_channels<S>(exec_, shape, numbers, f, own_.data(), finish);
+    sum_channels<S>(exec_, shape, numbers, f, own_.data());
+    std::copy_n(own_.data(), S * channels_, all_.data());
+    exec_.batches->add(all_.data(), S * channels_);
+    for_each(exec_, lanes_of(shape), finish);
+  }
+  template <class X, int I, class Numbers, class F, class Finish>
+  void sum(const FeatureShape& shape, const Numbers& numbers, const X* const (&in)[I], const F& f,
+           const Finish& finish) const {
+    detail::SumElement<X, I, F> element{{}, f};
+    std::copy(in, in + I, element.in);
+    sum(shape, numbers, element, finish);
+  }
+
+ private:
+  const Exec& exec_;
+  int64_t channels_;
+  Temp<double> own_, all_;
+};
+
+/// The number of values of a channel, over the batches of all processes.
 template <class T>
-double pixels_per_channel(FeatureView<T> x) {
-  return double(x.n) * double(x.pixels());
+double values_per_channel(const Exec& exec, FeatureView<T> x) {
+  return double(x.n) * double(x.pixels()) * (exec.batches ? exec.batches->count() : 1);
 }
 
 }  // namespace basin::kernels

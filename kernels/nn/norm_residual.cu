@@ -118,16 +118,14 @@ void norm_residual_backward(const Exec& exec, const NormInput<X>& in, const Norm
   BASIN_CHECK(shape.same(to.d_x) && (!tail.relu || (out.data && shape.same(out))), "d_x ", to.d_x, ", out ", out);
   BASIN_CHECK(!tail.residual.data || shape.same(d_residual), "residual ", tail.residual, ", d_residual ", d_residual);
   const int lanes = lanes_of(shape);
-  const Temp<double> total(exec, int64_t(2) * d_out.c);
+  const BatchSums<2> sums(exec, d_out.c);
   const Temp<T> found(exec, int64_t(2) * lanes);  // mean_d, slope
   const BranchNumbers<X> numbers{in};
   with_parts(tail, [&]<bool Residual, bool Mask, bool Relu>(std::bool_constant<Residual>, std::bool_constant<Mask>,
                                                             std::bool_constant<Relu>) {
     const Tail<X, Residual, Mask, Relu> parts{shape, tail.mask, out.data};
-    sum_channels<2>(exec, shape, numbers, GradientSums<X, Residual, Mask, Relu>{parts, in.x.data, d_out.data},
-                    total.data(),
-                    FinishGradient<X>{in, total.data(), total.data() + d_out.c, pixels_per_channel(d_out), to.d_gamma,
-                                      to.d_beta, found.data(), found.data() + lanes});
+    sums.sum(shape, numbers, GradientSums<X, Residual, Mask, Relu>{parts, in.x.data, d_out.data},
+             sums.finish_gradient(in, 1, values_per_channel(exec, d_out), to, found.data(), found.data() + lanes));
     for_each_feature(
         exec, shape, WithTable<BranchNumbers<X>, 2>{numbers, {found.data(), lanes}},
         InputGradient<X, Residual, Mask, Relu>{parts, in.x.data, d_out.data, to.d_x.data, d_residual.data});

@@ -21,6 +21,9 @@ class Scratch {
 };
 
 class PreparedWeights;
+namespace kernels {
+class JoinedBatches;
+}
 
 /// Where work runs, and in which order. Every kernel launcher takes one as its first argument.
 struct Exec {
@@ -31,6 +34,7 @@ struct Exec {
   CUstream_st* stream = nullptr;        // on the GPU: all work is queued on this stream
   Scratch* scratch = nullptr;           // null: allocate from the system (kernels/runtime/scratch.h)
   PreparedWeights* prepared = nullptr;  // for inference on the CPU (kernels/runtime/prepared_weights.h)
+  kernels::JoinedBatches* batches = nullptr;  // for training on the CPU (kernels/nn/batch_norm.h)
 };
 
 inline const char* name_of(Precision p) {

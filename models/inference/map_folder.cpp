@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "engine/pool.h"
-#include "engine/ranks.h"
+#include "engine/ranks/ranks.h"
 #include "kernels/image/tiles.h"
 #include "models/inference/seen_image.h"
 

@@ -9,7 +9,7 @@
 #include <unordered_map>
 
 #include "engine/pool.h"
-#include "engine/ranks.h"
+#include "engine/ranks/ranks.h"
 #include "kernels/cluster/border_points.h"
 #include "kernels/cluster/mask_points.h"
 #include "models/methods/cluster_sets.h"

@@ -42,11 +42,13 @@ bool splits_differently(const Json& now, const Json& then) {
 
 void refuse_changes(Json now, const Json& then, const std::string& file) {
   if (splits_differently(now, then)) {
-    std::fprintf(
-        stderr,
-        "the crops of a step are now processed %lld at a time instead of %lld, so that batch normalisation sees "
-        "batches of another size from here on\n",
-        now["batch"].get<long long>(), then["batch"].get<long long>());
+    const bool joins = now.contains("joined_batch") && then.contains("joined_batch");
+    if (!joins)
+      std::fprintf(
+          stderr,
+          "the crops of a step are now processed %lld at a time instead of %lld, so that batch normalisation sees "
+          "batches of another size from here on\n",
+          now["batch"].get<long long>(), then["batch"].get<long long>());
     for (const char* key : {"batch", "accumulate"}) {
       now.erase(key);
       if (then.contains(key)) now[key] = then[key];

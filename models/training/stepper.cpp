@@ -1,6 +1,7 @@
 #include "models/training/stepper.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "kernels/nn/training_step.h"
 
@@ -34,7 +35,7 @@ Stepper::Stepper(const Exec& exec, Method& method, const StepperOptions& options
   if (options.ranks) {
     BASIN_CHECK(exec.device == Device::cpu && options.accumulate % options.ranks->count() == 0, "accumulate ",
                 options.accumulate, " on ", options.ranks->count(), " ranks");
-    together_.emplace(*options.ranks, method.params());
+    together_.emplace(*options.ranks, method.params(), options.join_batches, options.bucket);
   }
   options_.graph = options.graph && exec.device == Device::cuda && exec.stream && method.capturable();
   const StepState fresh;
@@ -95,15 +96,16 @@ void Stepper::put_step(const Batch& batch, Part part) {
   auto* state = static_cast<StepState*>(state_.raw());
   Params& params = method_.params();
   Tape tape(exec_);
+  std::function<void(int)> passed;
   if (together_) {
-    together_->begin(part.first);
-    tape.keep_batch_statistics();
+    together_->begin(tape, part.first);
+    passed = [this](int node) { together_->passed(node); };
   } else if (part.first) {
     params.gradients().zero(exec_);
   }
   const LossTerms loss = method_.loss(tape, batch, state);
   add_losses(loss);
-  tape.backward(loss.total, seed_);
+  tape.backward(loss.total, seed_, passed);
   if (together_) together_->combine();
 
   const auto note_bad = [&](const Tensor& t) {

@@ -11,9 +11,11 @@
 namespace basin {
 
 struct StepperOptions {
-  bool graph = true;       // on a GPU: capture a step as a CUDA graph and launch it as a whole
-  int accumulate = 1;      // batches whose gradients are averaged before the parameters change
-  Ranks* ranks = nullptr;  // on the CPU: share these batches, each rank taking every count()-th; null: one process
+  bool graph = true;          // on a GPU: capture a step as a CUDA graph and launch it as a whole
+  int accumulate = 1;         // batches whose gradients are averaged before the parameters change
+  Ranks* ranks = nullptr;     // on the CPU: share these batches, each rank taking every count()-th; null: one process
+  bool join_batches = false;  // batch normalisations see the batches of the ranks as one
+  int64_t bucket = 1 << 18;   // gradients that ranks exchange at once, at least
   kernels::AdamOptions adam = {};
   double clip = 0;     // largest norm of all gradients together; larger ones are scaled down to it; 0: no clipping
   double average = 0;  // decay of the moving average of the weights; 0: none

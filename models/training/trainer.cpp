@@ -57,6 +57,7 @@ Json settings(const TrainOptions& o, const Exec& exec, const Method& method, con
   if (o.rate.schedule == Schedule::step) j["factor"] = o.rate.factor, j["every"] = o.rate.every;
   if (o.rate.warm_up > 0) j["warm-up"] = o.rate.warm_up;
   if (o.step.accumulate > 1) j["accumulate"] = o.step.accumulate;
+  if (o.step.join_batches) j["joined_batch"] = o.batch * (o.step.ranks ? o.step.ranks->count() : 1);
   if (o.step.clip > 0) j["clip"] = o.step.clip;
   if (o.step.average > 0) j["ema"] = o.step.average;
   if (o.step.adam.weight_decay > 0) j["weight-decay"] = o.step.adam.weight_decay;

@@ -1,8 +1,15 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
 #include "engine/json.h"
+#include "engine/ops/norm.h"
 #include "models/inference/model_file.h"
 #include "models/registry.h"
+#include "models/training/data_parallel.h"
+#include "tests/support/gradient_support.h"
 #include "tests/support/support.h"
 #include "tests/support/thread_ranks.h"
 #include "tests/support/training_support.h"
@@ -31,12 +38,14 @@ std::unique_ptr<Method> small_method(const std::string& name) {
 
 /// The files of a run of `accumulate` batches a step on so many ranks; 0: without ranks.
 void run(const Folder& folder, const std::string& name, int ranks, int batch, int accumulate, int64_t stop = 0,
-         bool resume = false) {
+         bool resume = false, bool joins = false) {
   const std::vector<Example> examples = synthetic(5, 64), held(examples.begin(), examples.begin() + 1);
   const auto train_with = [&](Ranks* rank) {
     const std::unique_ptr<Method> method = small_method(name);
     TrainOptions o = options_of(*method, batch, accumulate);
     o.step.ranks = rank, o.stop_after = stop;
+    o.step.join_batches = joins;
+    o.step.bucket = 500;  // gradients: several buckets even of such small networks
     train({}, *method, examples, held, o, {folder.path()}, resume);
   };
   if (ranks == 0) return train_with(nullptr);
@@ -59,7 +68,12 @@ TEST_CASE("ranks: sums of values are those of one process that adds them in the 
           expected[i] += values[i];
       ThreadRanks(count).run([&](Ranks& rank) {
         std::vector<float> sum(size_t(n), 0.25f);
-        rank.add_in_order(given[size_t(rank.rank())].data(), sum.data(), n);
+        OrderedSums sums(rank);
+        const float* mine = given[size_t(rank.rank())].data();
+        sums.start(mine + n / 2, sum.data() + n / 2, n - n / 2);  // in two parts
+        sums.start(mine, sum.data(), n / 2);
+        sums.advance();
+        sums.finish();
         if (sum != expected) throw std::runtime_error("rank " + std::to_string(rank.rank()));
       });
     }
@@ -103,4 +117,91 @@ TEST_CASE("ranks: a rank that reads other images is named in the error") {
     train({}, *method, rank.rank() == 2 ? synthetic(4, 64) : examples, {}, o, {folder.path()}, false);
   };
   CHECK_THROWS_WITH_AS(ThreadRanks(3).run(train_on), doctest::Contains("rank 2 has read other images"), Error);
+}
+
+namespace {
+
+/// Every batch normalisation once: x and y are maps of the same shape, p has pairs of gamma and beta.
+Var every_norm(Tape& tape, const Var& x, const Var& y, const std::vector<Parameter>& p,
+               const std::vector<Tensor>& running) {
+  const auto at = [&](size_t k) { return NormParameters{p[2 * k], p[2 * k + 1], running[2 * k], running[2 * k + 1]}; };
+  const Var a = norm_relu(tape, x, at(0)), b = norm_add_relu(tape, a, at(1), y, at(2));
+  return norm(tape, norm_residual_relu(tape, norm_residual(tape, b, at(3), a), at(4), b), at(5));
+}
+
+/// The value, the gradients of x and y and of the parameters, and the running statistics.
+struct Normed {
+  std::vector<double> value, d_x, d_y, d_parameters, running;
+
+  Normed(int first, int count, kernels::JoinedBatches* joined) {
+    const Exec cpu;
+    constexpr int channels = 5, height = 4, width = 6, size = channels * height * width;
+    const auto map = [&](unsigned seed) {
+      std::vector<double> all = uniform<double>(size_t(4 * size), -1, 1, seed);
+      for (double& v : all)
+        v += 3;  // a mean that differs from 0
+      return Tensor::from(cpu, {count, channels, height, width},
+                          std::vector<double>(all.begin() + first * size, all.begin() + (first + count) * size));
+    };
+    const std::vector<Parameter> parameters = random_parameters<double>(cpu, std::vector<Shape>(12, Shape{channels}));
+    std::vector<Tensor> statistics;
+    for (int k = 0; k < 12; ++k)
+      statistics.push_back(Tensor::from(cpu, {channels}, std::vector<double>(channels, k % 2)));
+    Tape tape(cpu);
+    tape.join_batches(joined);
+    const Var x = tape.leaf(map(1)), y = tape.leaf(map(2)), out = every_norm(tape, x, y, parameters, statistics);
+    value = out.value.to_host<double>(cpu);
+    tape.backward(out, map(3));
+    d_x = tape.grad(x).to_host<double>(cpu), d_y = tape.grad(y).to_host<double>(cpu);
+    for (const Parameter& p : parameters)
+      append(d_parameters, p.gradient.to_host<double>(cpu));
+    for (const Tensor& t : statistics)
+      append(running, t.to_host<double>(cpu));
+  }
+  static void append(std::vector<double>& all, const std::vector<double>& more) {
+    all.insert(all.end(), more.begin(), more.end());
+  }
+};
+
+double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
+  REQUIRE(a.size() == b.size());
+  double largest = 0;
+  for (size_t i = 0; i < a.size(); ++i)
+    largest = std::max(largest, std::abs(a[i] - b[i]));
+  return largest;
+}
+
+}  // namespace
+
+TEST_CASE("ranks: batch normalisations that join the batches of ranks compute what one process does with all") {
+  const Normed one(0, 4, nullptr);
+  for (const int count : {1, 2, 4}) {
+    CAPTURE(count);
+    std::vector<std::optional<Normed>> of(static_cast<size_t>(count));
+    ThreadRanks(count).run([&](Ranks& ranks) {
+      const std::unique_ptr<kernels::JoinedBatches> joined = joined_batches(ranks);
+      of[size_t(ranks.rank())].emplace(4 / count * ranks.rank(), 4 / count, joined.get());
+    });
+    std::vector<double> value, d_x, d_y, d_parameters(one.d_parameters.size());
+    for (const std::optional<Normed>& part : of) {
+      Normed::append(value, part->value), Normed::append(d_x, part->d_x), Normed::append(d_y, part->d_y);
+      for (size_t i = 0; i < d_parameters.size(); ++i)
+        d_parameters[i] += part->d_parameters[i];
+      CHECK(largest_difference(part->running, one.running) < 1e-12);
+    }
+    CHECK(largest_difference(value, one.value) < 1e-12);
+    CHECK(largest_difference(d_x, one.d_x) < 1e-11);
+    CHECK(largest_difference(d_y, one.d_y) < 1e-11);
+    CHECK(largest_difference(d_parameters, one.d_parameters) < 1e-10);
+  }
+}
+
+TEST_CASE("ranks: training that joins batches is resumed only if the joined batch has the same size") {
+  const Folder joined, separate;
+  run(separate, "vf-h1", 2, 2, 2, 2);
+  run(joined, "vf-h1", 2, 2, 2, 2, false, true);
+  CHECK(read_bytes(joined / "last.safetensors") != read_bytes(separate / "last.safetensors"));
+  CHECK_NOTHROW(run(joined, "vf-h1", 4, 1, 4, 0, true, true));
+  CHECK_THROWS_WITH_AS(run(separate, "vf-h1", 2, 2, 2, 0, true, true),
+                       doctest::Contains("joined_batch is 4, was unset"), Error);
 }

@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "engine/ranks.h"
+#include "engine/ranks/ranks.h"
 
 namespace basin::test {
 
@@ -48,6 +48,10 @@ class ThreadRanks {
     void write_messages() override {}
     void gather(const void* mine, size_t bytes, void* to) override { copy(mine, bytes, 0, to); }
     void exchange(const void* mine, size_t bytes, void* to) override { copy(mine, bytes, size_t(rank_) * bytes, to); }
+
+    Request start_gather(const void* mine, size_t bytes, void* to) override { return gather(mine, bytes, to), 0; }
+    Request start_exchange(const void* mine, size_t bytes, void* to) override { return exchange(mine, bytes, to), 0; }
+    bool is_done(Request, bool) override { return true; }
 
    protected:
     int64_t next() override { return all_.next_++; }

@@ -6,6 +6,7 @@
 
 #include "engine/files.h"
 #include "engine/json.h"
+#include "engine/ranks/ranks.h"
 #include "engine/text.h"
 #include "models/registry.h"
 #include "tools/cli/command.h"
@@ -175,7 +176,7 @@ void run(const Request& request) {
       if (!failure) failure = std::current_exception();
     }
     // Rewritten after each benchmark, so that a crash does not lose earlier results.
-    if (request.json.empty() || all.empty()) continue;
+    if (request.json.empty() || all.empty() || !is_first(ranks_of_run())) continue;
     write_atomically(request.json, to_text(all, 2) + "\n");
     write_run_json_beside(request.json);
   }
@@ -207,6 +208,7 @@ void add_bench(Command& program) {
   add_precision_option(command, request->common);
   add_device_options(command, request->common);
   add_seed_option(command, request->common);
+  command.runs_on_ranks();
   command.runs([request] { run(*request); });
 }
 

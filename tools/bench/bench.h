@@ -7,6 +7,7 @@
 
 #include "kernels/runtime/exec.h"
 #include "models/registry.h"
+#include "models/training/stepper.h"
 
 namespace basin::tools {
 
@@ -51,6 +52,9 @@ void copy_bytes(const Exec&, const std::byte* from, std::byte* to, int64_t n);
 /// a millisecond and waits for the stream: launching and waiting alone take about 10 us.
 BenchResult time_it(const BenchOptions&, const std::string& name, const std::string& shape,
                     const std::function<void()>& work);
+
+/// Training steps of all ranks together, if there are several: each processes one batch of a step.
+StepperOptions of_ranks();
 
 /// Whether the device has this many bytes free; if not, reports on stderr that `what` is left out.
 bool has_room(const Exec&, double bytes, const std::string& what);

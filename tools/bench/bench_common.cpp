@@ -7,6 +7,7 @@
 
 #include "engine/clock.h"
 #include "engine/pool.h"
+#include "engine/ranks/ranks.h"
 #include "tools/bench/bench.h"
 #include "tools/cli/machine.h"
 
@@ -38,6 +39,11 @@ double median(std::vector<double> values) {
   const size_t half = values.size() / 2;
   std::sort(values.begin(), values.end());
   return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+StepperOptions of_ranks() {
+  Ranks* const ranks = ranks_of_run();
+  return {.accumulate = ranks ? ranks->count() : 1, .ranks = ranks};
 }
 
 BenchResult time_it(const BenchOptions& options, const std::string& name, const std::string& shape,
@@ -72,7 +78,7 @@ BenchResult time_it(const BenchOptions& options, const std::string& name, const 
     if (options.reps > 0) return ms.size() >= size_t(options.reps);
     return ms.size() >= least && (total >= 1e3 * options.seconds || ms.size() >= most);
   };
-  while (!enough()) {
+  while (!value_of_first(ranks_of_run(), enough())) {  // ranks run equally often
     const double all = run();
     ms.push_back(all / calls);
     total += all;

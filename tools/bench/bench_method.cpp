@@ -50,7 +50,9 @@ std::vector<BenchResult> bench_method_train(const BenchOptions& asked) {
   Feed feed(o.exec, loader);
   const Batch batch = feed.next().batch;
   const TrainingDefaults defaults = method->training_defaults();
-  Stepper stepper(o.exec, *method, {.adam = defaults.adam});
+  StepperOptions stepping = of_ranks();
+  stepping.adam = defaults.adam;
+  Stepper stepper(o.exec, *method, stepping);
   int64_t step = 0;
   const auto one = [&] { stepper.step(batch, step++, defaults.rate.rate); };
   for (int k = 0; k < 3; ++k)

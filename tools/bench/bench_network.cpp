@@ -68,7 +68,7 @@ BenchResult time_train_step(const BenchOptions& asked, int batch) {
   const Batch data{{{"image", random_tensor(o.exec, {batch, 1, side, side}, random, 0, 1)},
                     {"mask", mask},
                     {"target", random_tensor(o.exec, {batch, 2, side, side}, random, -2, 2)}}};
-  Stepper stepper(o.exec, method);
+  Stepper stepper(o.exec, method, of_ranks());
   int64_t step = 0;
   const auto one = [&] { stepper.step(data, step++, 2e-4); };
   for (int k = 0; k < 3; ++k)

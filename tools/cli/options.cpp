@@ -18,7 +18,7 @@
 #include <sstream>
 
 #include "engine/json.h"
-#include "engine/ranks.h"
+#include "engine/ranks/ranks.h"
 #include "engine/text.h"
 #include "kernels/runtime/platform.h"
 #include "tools/cli/run_json.h"

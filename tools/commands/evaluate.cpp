@@ -10,7 +10,7 @@
 #include "data/metrics/truth_score.h"
 #include "engine/files.h"
 #include "engine/json.h"
-#include "engine/ranks.h"
+#include "engine/ranks/ranks.h"
 #include "kernels/runtime/parallel_errors.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"

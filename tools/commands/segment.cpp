@@ -6,7 +6,7 @@
 
 #include "engine/files.h"
 #include "engine/fingerprint.h"
-#include "engine/ranks.h"
+#include "engine/ranks/ranks.h"
 #include "engine/text.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"

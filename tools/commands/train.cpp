@@ -6,7 +6,7 @@
 #include "data/dataset/loader.h"
 #include "engine/files.h"
 #include "engine/json.h"
-#include "engine/ranks.h"
+#include "engine/ranks/ranks.h"
 #include "engine/text.h"
 #include "models/inference/appearance.h"
 #include "models/inference/model_file.h"
@@ -34,7 +34,7 @@ struct TrainArguments {
   std::string model = default_method(), finetune, freeze, out, augment, schedule, sampling = "images";
   std::optional<double> lr, weight_decay, scale, pixel_size;
   double clip = 0, ema = 0;
-  bool tensorboard = false, resume = false, deterministic = false, no_graph = false;
+  bool tensorboard = false, resume = false, deterministic = false, no_graph = false, sync_bn = false;
   int64_t epochs = 0, steps = 0, draws = 0, save_every = 0, warm_up = 0;
   std::optional<int> batch, crop, accumulate;
   int channels = 0, patience = 0, report_images = 6;
@@ -131,6 +131,9 @@ void refuse_unsuitable(const TrainArguments& o, const Exec& exec, const ChosenMe
   if (!o.freeze.empty() && method.encoder().empty())
     refuse("--freeze ", o.freeze, ": the method ", method.name(), " has no single encoder");
   leave_out_label(method, o.data.ignore_label);
+  if (o.sync_bn && !method.capturable())
+    refuse("--sync-bn: the layers that the method ", method.name(),
+           " runs depend on the objects, and ranks see different ones");
   if (exec.deterministic && exec.device != Device::cpu && !method.can_be_deterministic())
     refuse("--deterministic: on a GPU the method ", method.name(), " adds up gradients in a varying order");
 }
@@ -177,6 +180,7 @@ TrainOptions options_of(const TrainArguments& o, const TrainingDefaults& default
   t.step = {.graph = !o.no_graph,
             .accumulate = batches.accumulate,
             .ranks = ranks_of_run(),
+            .join_batches = o.sync_bn,
             .adam = defaults.adam,
             .clip = o.clip,
             .average = o.ema};
@@ -311,6 +315,9 @@ void add_train(Command& program) {
       command.add("--epochs", o->epochs, "total number of epochs; default: the method's").within(1, max_count);
   command.add("--steps", o->steps, "total number of steps, instead of epochs").within(1, max_count).excludes(epochs);
   command.add("--batch", o->batch, "crops per batch, of all ranks together; default: the method's").within(1, 4096);
+  command.flag(
+      "--sync-bn", o->sync_bn,
+      "with several ranks: batch normalisation sees the crops of all ranks together, not only those of its own");
   command.add("--accumulate", o->accumulate, "batches whose gradients are averaged in one step; default: the method's")
       .within(1, 4096);
   command.add("--crop", o->crop, "side of a crop, px; default: the method's").within(8, 16384);

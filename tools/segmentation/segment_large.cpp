@@ -10,7 +10,7 @@
 #include "engine/files.h"
 #include "engine/json.h"
 #include "engine/pool.h"
-#include "engine/ranks.h"
+#include "engine/ranks/ranks.h"
 #include "engine/text.h"
 #include "kernels/runtime/isa.h"
 #include "models/inference/map_folder.h"

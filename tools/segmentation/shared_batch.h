@@ -2,7 +2,7 @@
 // `segment` by several ranks: they take the images from one list, and rank 0 joins what happened to them.
 #include <vector>
 
-#include "engine/ranks.h"
+#include "engine/ranks/ranks.h"
 #include "tools/segmentation/segment_work.h"
 
 namespace basin::tools {

@@ -35,9 +35,14 @@ class Ranks {
   /// `mine` has `bytes` bytes for each rank. Copies what each rank has for this one to `parts`, that of rank 0 first.
   virtual void exchange(const void* mine, size_t bytes, void* parts) = 0;
 
-  /// Adds mine[i] of rank 0 to to[i], then that of rank 1, and so on, rounding like a single process that adds them in
-  /// this order. `to` has the same values on all ranks, before and after.
-  void add_in_order(const float* mine, float* to, int64_t n);
+  /// The same, but the rank goes on while the bytes are on their way, and must not use them until is_done(). All ranks
+  /// start exchanges in the same order, and gathers in the same order.
+  using Request = int64_t;
+  virtual Request start_gather(const void* mine, size_t bytes, void* all) = 0;
+  virtual Request start_exchange(const void* mine, size_t bytes, void* parts) = 0;
+  /// Whether it is complete; with `wait`, returns when it is. Not to be called again after that.
+  virtual bool is_done(Request, bool wait) = 0;
+
   /// The text of each rank, on every rank.
   std::vector<std::string> gather_texts(const std::string& mine);
 
