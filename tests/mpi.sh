@@ -190,15 +190,15 @@ done
 [ "$killed" -gt 0 ] || fail "every run ended before it was killed"
 say "killed $killed times while segmenting one image, $continued runs continued: the same bytes"
 killed=0 continued=0
-train env -- --steps 60 --batch 2 --accumulate 2 --out "$work/train-one" 2>"$work/one.log"
+train env -- --steps 150 --batch 2 --accumulate 2 --out "$work/train-one" 2>"$work/one.log"
 for _ in $(seq "${BASIN_MPI_KILLS:-2}"); do
   out=$work/train-killed
   rm -rf "$out"
   for _ in 1 2; do
-    kill_at_random "--out $out" train on 2 -- --steps 60 --batch 4 --out "$out" --resume || break
+    kill_at_random "--out $out" train on 2 -- --steps 150 --batch 4 --out "$out" --resume || break
     killed=$((killed + 1))
   done
-  train on 2 -- --steps 60 --batch 4 --out "$out" --resume >"$work/kill.out" 2>&1 || fail "$(cat "$work/kill.out")"
+  train on 2 -- --steps 150 --batch 4 --out "$out" --resume >"$work/kill.out" 2>&1 || fail "$(cat "$work/kill.out")"
   if grep -q 'continues after' "$work/kill.out"; then continued=$((continued + 1)); fi
   for file in last last.state; do
     cmp "$work/train-one/$file.safetensors" "$out/$file.safetensors" || fail "a continued training gives another $file"

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <climits>
 #include <cstdio>
@@ -34,13 +35,7 @@ class MpiRanks : public Ranks {
     MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here);
     MPI_Comm_size(here, &count_here_);
     MPI_Comm_free(&here);
-    int64_t* counter = nullptr;
-    MPI_Win_allocate(rank_ == 0 ? sizeof *counter : 0, sizeof *counter, MPI_INFO_NULL, MPI_COMM_WORLD, &counter,
-                     &counter_);
-    MPI_Win_lock_all(0, counter_);
-    if (rank_ == 0) *counter = 0;
-    MPI_Win_sync(counter_);
-    MPI_Barrier(MPI_COMM_WORLD);
+    MPI_Comm_dup(MPI_COMM_WORLD, &numbers_);
   }
   int rank() const override { return rank_; }
   int count() const override { return count_; }
@@ -60,10 +55,11 @@ class MpiRanks : public Ranks {
   }
   /// Waits for the other ranks and releases what they share.
   void leave() {
-    MPI_Win_unlock_all(counter_);
-    MPI_Win_free(&counter_);
-    MPI_Comm_free(&gathers_);
-    MPI_Comm_free(&exchanges_);
+    MPI_Barrier(MPI_COMM_WORLD);
+    is_leaving_ = true;
+    if (server_.joinable()) server_.join();
+    for (MPI_Comm* comm : {&gathers_, &exchanges_, &numbers_})
+      MPI_Comm_free(comm);
   }
 
   void gather(const void* mine, size_t bytes, void* all) override {
@@ -95,10 +91,13 @@ class MpiRanks : public Ranks {
 
  protected:
   int64_t next() override {
-    const int64_t one = 1;
+    if (rank_ == 0) {
+      if (!server_.joinable()) server_ = std::thread([this] { serve(); });
+      return next_++;
+    }
     int64_t number = 0;
-    MPI_Fetch_and_op(&one, &number, MPI_INT64_T, 0, 0, MPI_SUM, counter_);
-    MPI_Win_flush(0, counter_);
+    MPI_Send(nullptr, 0, MPI_BYTE, 0, 0, numbers_);
+    MPI_Recv(&number, 1, MPI_INT64_T, 0, 0, numbers_, MPI_STATUS_IGNORE);
     return number;
   }
 
@@ -113,11 +112,31 @@ class MpiRanks : public Ranks {
     return last_request_;
   }
 
+  /// Sends the other ranks the numbers that they ask for, while rank 0 computes. One-sided operations would need no
+  /// thread, but over TCP they wait until rank 0 calls MPI, and with Open MPI 4.1 they fail there by default.
+  void serve() {
+    while (!is_leaving_) {
+      int asked = 0;
+      MPI_Status status;
+      MPI_Iprobe(MPI_ANY_SOURCE, 0, numbers_, &asked, &status);
+      if (!asked) {
+        std::this_thread::sleep_for(std::chrono::microseconds(500));
+        continue;
+      }
+      MPI_Recv(nullptr, 0, MPI_BYTE, status.MPI_SOURCE, 0, numbers_, MPI_STATUS_IGNORE);
+      const int64_t number = next_++;
+      MPI_Send(&number, 1, MPI_INT64_T, status.MPI_SOURCE, 0, numbers_);
+    }
+  }
+
   int rank_ = 0, count_ = 1, count_here_ = 1;
+  MPI_Comm numbers_ = MPI_COMM_NULL;  // requests for the next number, and answers
+  std::atomic<int64_t> next_ = 0;     // on rank 0
+  std::thread server_;
+  std::atomic<bool> is_leaving_ = false;
   MPI_Comm gathers_ = MPI_COMM_NULL, exchanges_ = MPI_COMM_NULL;  // in each, operations begin in the same order
   std::map<Request, MPI_Request> requests_;
   Request last_request_ = 0;
-  MPI_Win counter_ = MPI_WIN_NULL;  // what next() returns next, on rank 0
 };
 
 MpiRanks* all_ranks = nullptr;
@@ -134,7 +153,8 @@ bool is_launched() {
 void join_by_mpi(int argc, char** argv) {
   if (!is_launched()) return;
   int level = 0;
-  MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &level);
+  MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &level);
+  if (level < MPI_THREAD_MULTIPLE) refuse("this MPI library does not let several threads use it (MPI_THREAD_MULTIPLE)");
   static MpiRanks all;
   all_ranks = &all;
   if (all.count() == 1) return;

@@ -63,9 +63,11 @@ class Segmenting {
     std::optional<Layout> layout = layout_at(plan_.scale ? *plan_.scale : searches ? 1 : work_.plan.options.scale);
     if (!layout) return {};
     std::optional<LargeImage> image;
+    bool converts = false;  // between grey and RGB
     do_on_all(ranks_, [&] {
       image.emplace([&](const PixelRect& part) { return read_image_part(path_, work_.choice, part); }, plan_.height,
                     plan_.width, method_.sample_spec().channels, work_.plan.norm, name_, layout->blocks.band);
+      converts = image->raw_part({0, 0, 1, 1}).channels != image->channels();
     });
     lap(&Seconds::read);
     std::optional<FoundScale> found;
@@ -86,7 +88,7 @@ class Segmenting {
     if (is_first(ranks_)) {
       if (found) outcome_.note_scale(name_, *found);
       outcome_.notes.add(name_, image->notes());
-      outcome_.converted += image->raw_part({0, 0, 1, 1}).channels != image->channels();
+      outcome_.converted += converts;
       print_plan(sizes, blocks);
     }
     const Json record = scratch_record(work_, *image, sizes.scale);
