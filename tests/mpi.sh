@@ -99,6 +99,14 @@ grep -q 'skipped because' "$work/halted.out" || fail "no finished image is kept:
 cmp <(files_of "$work/whole") <(files_of "$work/halted") || fail "a continued segmentation gives other results"
 say "a killed rank ends the segmentation, which continues with the same results"
 
+# Synthetic images: the same files as one process.
+for ranks in 1 3; do
+  on $ranks "$basin" synth --kind colony --count 7 --size 64 --seed 8 --threads 1 --out "$work/synth-$ranks" >"$work/synth-$ranks.out"
+done
+cmp <(files_of "$work/synth-1") <(files_of "$work/synth-3") || fail "3 ranks make other images"
+cmp <(sed 's/ in .*//' "$work/synth-1.out") <(sed 's/ in .*//' "$work/synth-3.out") || fail "3 ranks count other objects"
+say "3 ranks make the images of one process"
+
 # Scoring: the same numbers as one process.
 "$basin" synth --kind nuclei --count 9 --size 128 --seed 7 --out "$work/scored" >/dev/null
 "$basin" segment "$work/scored" --model nuclei-fluo --threads 2 --device cpu --out "$work/predicted" --save labels >/dev/null 2>&1
@@ -210,6 +218,6 @@ say "killed $killed times while training, $continued runs continued: the same by
 # Bad input: one sentence, and an exit code that is not 0.
 if train on 3 -- --steps 6 --batch 4 --out "$work/no" 2>"$work/no.log"; then fail "a batch of 4 was shared by 3 ranks"; fi
 grep -q 'the 3 ranks share a batch equally; give a multiple of 3' "$work/no.log" || fail "$(cat "$work/no.log")"
-if on 2 "$basin" synth --count 1 --out "$work/no" 2>"$work/no.log"; then fail "synth ran on ranks"; fi
-grep -q 'synth: runs in one process, but was started as 2' "$work/no.log" || fail "$(cat "$work/no.log")"
+if on 2 "$basin" check-data "$work/data" 2>"$work/no.log"; then fail "check-data ran on ranks"; fi
+grep -q 'check-data: runs in one process, but was started as 2' "$work/no.log" || fail "$(cat "$work/no.log")"
 say "passed"

@@ -3,15 +3,19 @@
 #include <fmt/format.h>
 #include <omp.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
 #include <map>
+#include <numeric>
 #include <string>
+#include <vector>
 
 #include "engine/files.h"
 #include "engine/json.h"
+#include "engine/ranks/ranks.h"
 #include "kernels/runtime/platform.h"
 #include "tools/cli/command.h"
 #include "tools/cli/counted.h"
@@ -64,29 +68,42 @@ void synth(SynthArguments settings) {
   options.density = settings.density;
   options.bits = depths.at(settings.bits);
   options.shape = shapes.at(settings.shape);
-  make_folder(settings.out);
-  if (!std::filesystem::is_empty(settings.out))
-    refuse("--out ", settings.out.string(), " is not empty: give an empty or new folder");
+  Ranks* const ranks = ranks_of_run();
+  do_first_on_one(ranks, [&] {
+    make_folder(settings.out);
+    if (is_first(ranks) && !std::filesystem::is_empty(settings.out))
+      refuse("--out ", settings.out.string(), " is not empty: give an empty or new folder");
+  });
+  const auto make = [&](int index) {
+    const Synthetic made = make_synthetic(options, index);
+    const std::string stem = fmt::format("{}_{:03}", settings.kind, index);
+    ImageFiles files(settings.out / stem);
+    files.write(masks_suffix(made.labels), [&](const fs::path& file) { write_labels(file, made.labels); });
+    files.write("_img.png", [&](const fs::path& file) { write_png(file, made.image); });
+    files.keep();
+    return int64_t(made.labels.count);
+  };
 
   int64_t objects = 0;
-  std::exception_ptr failure;
-  std::atomic<bool> failed = false;
+  const int at_once = ranks ? omp_get_max_threads() : settings.count;  // images that a rank makes at a time
+  share_tasks(ranks, (settings.count + at_once - 1) / at_once, [&](int64_t task) {
+    std::exception_ptr failure;
+    std::atomic<bool> failed = false;
+    const int begin = int(task) * at_once, end = std::min(begin + at_once, settings.count);
 #pragma omp parallel for schedule(dynamic) reduction(+ : objects)
-  for (int index = 0; index < settings.count; ++index) {
-    if (failed) continue;
-    try {
-      const Synthetic made = make_synthetic(options, index);
-      const std::string stem = fmt::format("{}_{:03}", settings.kind, index);
-      ImageFiles files(settings.out / stem);
-      files.write(masks_suffix(made.labels), [&](const fs::path& file) { write_labels(file, made.labels); });
-      files.write("_img.png", [&](const fs::path& file) { write_png(file, made.image); });
-      files.keep();
-      objects += made.labels.count;
-    } catch (...) {
-      if (!failed.exchange(true)) failure = std::current_exception();
+    for (int index = begin; index < end; ++index) {
+      if (failed) continue;
+      try {
+        objects += make(index);
+      } catch (...) {
+        if (!failed.exchange(true)) failure = std::current_exception();
+      }
     }
-  }
-  if (failure) std::rethrow_exception(failure);
+    if (failure) std::rethrow_exception(failure);
+  });
+  const std::vector<int64_t> of_ranks = gather_elements(ranks, std::vector<int64_t>{objects});
+  objects = std::accumulate(of_ranks.begin(), of_ranks.end(), int64_t(0));
+  if (!is_first(ranks)) return;
   write_run_json(settings.out / "run.json", {{"objects", objects}});
   std::printf("%s with %s in %s\n", counted(settings.count, "image").c_str(), counted(objects, "object").c_str(),
               settings.out.string().c_str());
@@ -116,6 +133,7 @@ void add_synth(Command& program) {
       .required();
   add_threads_option(command, settings->common.threads);
   add_seed_option(command, settings->common);
+  command.runs_on_ranks();
   command.runs([settings] { synth(*settings); });
 }
 
