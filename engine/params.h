@@ -57,7 +57,7 @@ class Params {
 
   Parameter parameter(int handle) const;
   /// From now on calls f(handle) before each parameter(handle); null: no longer.
-  void watch(std::function<void(int handle)> f) const { watch_ = std::move(f); }
+  void watch(std::function<void(int handle)> f) { watch_ = std::move(f); }
   Tensor statistic(int handle) const;
 
   struct Named {
@@ -96,7 +96,7 @@ class Params {
   DType dtype_;
   Table learnt_, statistics_;
   Tensor values_, gradients_, running_;
-  mutable std::function<void(int)> watch_;
+  std::function<void(int)> watch_;
 };
 
 }  // namespace basin

@@ -96,13 +96,30 @@ void RecordFile::append(const std::vector<std::vector<std::byte>>& records) {
 
 SharedRecords::SharedRecords(fs::path stem, std::string key, bool keep, Ranks* ranks, std::function<void()> flush)
     : stem_(std::move(stem)), key_(std::move(key)), ranks_(ranks), flush_(std::move(flush)), settled_(clock_seconds()) {
-  // All files are read before a rank changes its own.
+  // Rank 0 reads all files, before a rank changes its own, so that all ranks continue from the same records.
+  std::string all;
   do_on_all(ranks_, [&] {
-    if (!keep) return;
+    if (!keep || !is_first(ranks_)) return;
     for (const fs::path& path : found())
       for (std::vector<std::byte>& record : find_records(path, key_).records)
         records_.push_back(std::move(record));
+    for (const std::vector<std::byte>& record : records_) {
+      const uint64_t size = record.size();
+      all.append(reinterpret_cast<const char*>(&size), sizeof size);
+      all.append(reinterpret_cast<const char*>(record.data()), size);
+    }
   });
+  if (ranks_) {
+    all = ranks_->gather_texts(all)[0];
+    records_.clear();
+    for (const char *at = all.data(), *const end = at + all.size(); at != end;) {
+      uint64_t size = 0;
+      std::memcpy(&size, at, sizeof size);
+      const auto* bytes = reinterpret_cast<const std::byte*>(at + sizeof size);
+      records_.emplace_back(bytes, bytes + size);
+      at += sizeof size + size;
+    }
+  }
   if (records_.empty())
     restart();
   else

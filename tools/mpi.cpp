@@ -115,14 +115,16 @@ class MpiRanks : public Ranks {
   /// Sends the other ranks the numbers that they ask for, while rank 0 computes. One-sided operations would need no
   /// thread, but over TCP they wait until rank 0 calls MPI, and with Open MPI 4.1 they fail there by default.
   void serve() {
-    while (!is_leaving_) {
+    constexpr int patience = 100;  // failed attempts after which the thread rests
+    for (int failed = 0; !is_leaving_; ++failed) {
       int asked = 0;
       MPI_Status status;
       MPI_Iprobe(MPI_ANY_SOURCE, 0, numbers_, &asked, &status);
       if (!asked) {
-        std::this_thread::sleep_for(std::chrono::microseconds(500));
+        if (failed > patience) std::this_thread::sleep_for(std::chrono::microseconds(500));
         continue;
       }
+      failed = 0;
       MPI_Recv(nullptr, 0, MPI_BYTE, status.MPI_SOURCE, 0, numbers_, MPI_STATUS_IGNORE);
       const int64_t number = next_++;
       MPI_Send(&number, 1, MPI_INT64_T, status.MPI_SOURCE, 0, numbers_);
@@ -154,10 +156,10 @@ void join_by_mpi(int argc, char** argv) {
   if (!is_launched()) return;
   int level = 0;
   MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &level);
-  if (level < MPI_THREAD_MULTIPLE) refuse("this MPI library does not let several threads use it (MPI_THREAD_MULTIPLE)");
   static MpiRanks all;
   all_ranks = &all;
   if (all.count() == 1) return;
+  if (level < MPI_THREAD_MULTIPLE) refuse("this MPI library does not let several threads use it (MPI_THREAD_MULTIPLE)");
   set_ranks_of_run(&all);
   if (all.rank() == 0) return;
   stdout_of_rank = dup(STDOUT_FILENO), stderr_of_rank = dup(STDERR_FILENO);

@@ -33,7 +33,12 @@ struct OrderedSums::Sum {
 };
 
 OrderedSums::OrderedSums(Ranks& ranks) : ranks_(ranks) {}
-OrderedSums::~OrderedSums() = default;
+
+OrderedSums::~OrderedSums() {
+  // After an error the exchanges of unfinished sums still use their memory, which is therefore never freed.
+  for (std::unique_ptr<Sum>& s : sums_)
+    (void)s.release();
+}
 
 void OrderedSums::start(const float* mine, float* to, int64_t n) {
   if (n == 0) return;
@@ -75,9 +80,8 @@ void OrderedSums::advance() {
 }
 
 void OrderedSums::finish() {
-  for (; !sums_.empty(); sums_.pop_front())
-    while (sums_.front()->n > 0)
-      step(*sums_.front(), true);
+  for (advance(); !sums_.empty(); advance())
+    step(*sums_.front(), true);
 }
 
 }  // namespace basin

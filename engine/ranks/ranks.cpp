@@ -18,7 +18,7 @@ std::string failure_of(const std::function<void()>& f) {
   } catch (const std::bad_alloc&) {
     return "not enough memory";
   } catch (const std::exception& e) {
-    return e.what();
+    return *e.what() ? e.what() : "an error without a message";
   }
   return {};
 }
@@ -50,6 +50,8 @@ std::vector<std::string> Ranks::gather_texts(const std::string& mine) {
 }
 
 void Ranks::share(int64_t n, const std::function<void(int64_t)>& task) {
+  for (const int64_t other : gather_elements(this, std::vector<int64_t>{n}))
+    if (other != n) throw JointError("ranks have different lists of tasks; give all of them the same files");
   const auto take = [&] { return next() - shared_; };
   const std::string failure = failure_of([&] {
     for (int64_t k = take(); k < n; k = take())

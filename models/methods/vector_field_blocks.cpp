@@ -17,7 +17,8 @@
 namespace basin {
 namespace {
 
-constexpr int min_side = 32;  // of a block
+constexpr int min_side = 32;             // of a block
+constexpr int min_side_for_ranks = 512;  // smaller blocks mostly repeat the work of their neighbours
 
 /// The value of pixels in the file of clusters that are no core points. Others have the name of their cluster: the
 /// place of its first core point in the image, from 1, in raster order.
@@ -40,8 +41,8 @@ struct ObjectPart {
   ObjectExtent extent;
 };
 
-// A record of a block: which pass over the blocks it belongs to and which block it is, and then lists of elements, each
-// after their number.
+// A record of a block: which pass over the blocks it belongs to, which block it is and the side of blocks, and then
+// lists of elements, each after their number.
 enum class Pass : int64_t { find_cores, label };
 
 template <class T>
@@ -87,6 +88,10 @@ class BlockDecoder {
              "need more memory than there is; raise --max-memory");
     const int longest = std::max(image.height, image.width);
     side_ = side < min_side ? longest : int(std::min<double>(side, longest));
+    if (image.ranks) {  // several blocks for each rank, so that none waits long for the others
+      const double share = double(image.height) * image.width / (4.0 * image.ranks->count());
+      side_ = std::min(side_, std::max(min_side_for_ranks, int(std::sqrt(share))));
+    }
     around_ = int(std::min<double>(std::ceil(around), longest));
     farthest_ = int(std::min<double>(std::ceil(farthest), longest));
   }
@@ -97,6 +102,7 @@ class BlockDecoder {
     for_each_block(Pass::find_cores, [&](int64_t number) { find_cores(number); });
     ClusterSets sets = join_clusters();
     for_each_block(Pass::label, [&](int64_t number) { label(number, sets); });
+    if (image_.ranks) do_on_all(image_.ranks, [&] { image_.labels->reopen(); });
     std::vector<ObjectExtent> extents;
     for (const ObjectPart& part : gather_elements(image_.ranks, parts_)) {
       if (size_t(part.label) > extents.size()) extents.resize(size_t(part.label));
@@ -138,7 +144,7 @@ class BlockDecoder {
   void record(Pass pass, int64_t number, const std::vector<std::byte>& lists) {
     if (!image_.records) return;
     std::vector<std::byte> content;
-    put(content, std::vector<int64_t>{int64_t(pass), number});
+    put(content, std::vector<int64_t>{int64_t(pass), number, side_});
     content.insert(content.end(), lists.begin(), lists.end());
     image_.records->append(std::move(content));
   }
@@ -152,8 +158,9 @@ class BlockDecoder {
     for (const std::vector<std::byte>& bytes : image_.records->records()) {
       std::span<const std::byte> record = bytes;
       const std::vector<int64_t> head = take<int64_t>(record);
-      BASIN_CHECK(head.size() == 2 && (head[0] == 0 || head[0] == 1) && head[1] >= 0 && head[1] < blocks(),
-                  "a record of another image");
+      BASIN_CHECK(head.size() == 3, head.size(), " numbers");
+      if (head[2] != side_) continue;  // another number of ranks
+      BASIN_CHECK((head[0] == 0 || head[0] == 1) && head[1] >= 0 && head[1] < blocks(), "a record of another image");
       std::vector<bool>& done = done_[size_t(head[0])];
       if (done[size_t(head[1])]) continue;
       done[size_t(head[1])] = true;
@@ -264,6 +271,7 @@ class BlockDecoder {
           if (other != no_cluster && (pairs.empty() || pairs.back() != Pair{c.cluster, other}))
             pairs.push_back({c.cluster, other});
       }
+      contacts_ = {};
       std::sort(pairs.begin(), pairs.end());
       pairs.erase(std::unique(pairs.begin(), pairs.end()), pairs.end());
     });

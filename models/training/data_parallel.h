@@ -20,9 +20,8 @@ std::unique_ptr<kernels::JoinedBatches> joined_batches(Ranks&);
 /// Gradients are exchanged in buckets while the backward pass goes on, the last layers' first.
 class DataParallel {
  public:
-  /// `joins_batches`: batch normalisations see the batches of the ranks as one (SyncBN, Peng et al., CVPR 2018). The
-  /// gradients are then those of one process with a batch of that size, up to rounding. `bucket`: gradients that are
-  /// exchanged at once, at least.
+  /// `joins_batches`: batch normalisations see the batches of the ranks as one (SyncBN, Peng et al., CVPR 2018). Losses
+  /// are still averaged over the batches of the ranks. `bucket`: gradients that are exchanged at once, at least.
   DataParallel(Ranks&, Params&, bool joins_batches, int64_t bucket);
   ~DataParallel();
 

@@ -172,6 +172,7 @@ void run(const Request& request) {
         all.push_back(json_of(result, peaks));
       }
     } catch (const std::exception& e) {
+      if (ranks_of_run()) throw;  // the others wait for this one
       if (failure) std::fprintf(stderr, "%s: %s\n", r.entry->name, e.what());
       if (!failure) failure = std::current_exception();
     }

@@ -110,7 +110,8 @@ std::vector<ImageScore> score_pairs(const std::vector<LabelPair>& pairs, bool wi
   if (ranks) check_ranks(*ranks, pairs);
   std::vector<ScoredPair> scored(pairs.size());
   std::vector<bool> is_mine(pairs.size(), false);
-  const size_t at_once = ranks ? size_t(omp_get_max_threads()) : std::max<size_t>(1, pairs.size());
+  const size_t at_once =
+      ranks ? size_t(value_of_first(ranks, omp_get_max_threads())) : std::max<size_t>(1, pairs.size());
   share_tasks(ranks, int64_t((pairs.size() + at_once - 1) / at_once), [&](int64_t task) {
     const size_t begin = size_t(task) * at_once, n = std::min(at_once, pairs.size() - begin);
     for_each_parallel(n, [&](size_t k) { scored[begin + k] = score_pair(pairs[begin + k], with_confidence, ignore); });

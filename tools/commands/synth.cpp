@@ -85,7 +85,8 @@ void synth(SynthArguments settings) {
   };
 
   int64_t objects = 0;
-  const int at_once = ranks ? omp_get_max_threads() : settings.count;  // images that a rank makes at a time
+  const int at_once =
+      ranks ? value_of_first(ranks, omp_get_max_threads()) : settings.count;  // images that a rank makes at a time
   share_tasks(ranks, (settings.count + at_once - 1) / at_once, [&](int64_t task) {
     std::exception_ptr failure;
     std::atomic<bool> failed = false;

@@ -91,8 +91,6 @@ LargeBlocks::LargeBlocks(const Work& work, const LargeSizes& sizes, int64_t limi
   left = std::max<int64_t>(0, limit - fixed);
   band = band_within(limit);
   window = std::min(max_window_pixels, left / bytes_per_decoded_pixel);
-  if (work.ranks > 1)  // several blocks for each rank, so that none waits long for the others
-    window = std::min(window, std::max<int64_t>(250'000, sizes.decoded_pixels() / (4 * work.ranks)));
   needed = needed_within(limit);
   peak = std::max(needed, fixed + window * bytes_per_decoded_pixel);
   for (const std::string& kind : work.save)
@@ -185,7 +183,7 @@ std::optional<LargePlan> plan_large(const Work& work, const fs::path& path, cons
     if (asked && !fits) throw;
     return {};
   }
-  if (plan.in_one_piece <= limit && !is_for_ranks) return {};
+  if (plan.in_one_piece <= limit && (!is_for_ranks || !why.empty())) return {};
   if (!why.empty())
     refuse(path.string(), ": needs about ", in_bytes(plan.in_one_piece), " of memory, more than --max-memory ",
            in_bytes(limit), ", and cannot be segmented in blocks: ", why);

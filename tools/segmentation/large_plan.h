@@ -77,13 +77,15 @@ std::string in_bytes(int64_t bytes);
 /// Megabytes, rounded up.
 int64_t megabytes(int64_t bytes);
 
+/// Images of at least so many pixels are segmented by several ranks together.
+constexpr int64_t min_pixels_for_ranks = 16'000'000;
+
 /// Plans to segment an image in blocks if it needs more memory in one piece than the limit, which is Work::max_memory,
 /// or by default half of the free memory. Returns nothing if it needs less, or if its format can only be read as a
 /// whole. If the run needs the whole image for another reason, returns nothing if the limit is the default, and
 /// otherwise throws one sentence with the reason. If there are several ranks, which segment blocks of an image
 /// together, blocks are also planned for images of at least min_pixels_for_ranks that fit into the memory.
 /// `found_scale`: the result of the search for the scale, if it is done.
-constexpr int64_t min_pixels_for_ranks = 16'000'000;
 std::optional<LargePlan> plan_large(const Work&, const std::filesystem::path&, const StackPlanes&,
                                     std::optional<double> found_scale = {});
 

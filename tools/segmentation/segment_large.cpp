@@ -102,7 +102,8 @@ class Segmenting {
     });
     resumed_ = value_of_first(ranks_, resumed_);
     const std::string objects = predict_and_decode(*image, sizes, blocks);
-    do_on_all(ranks_, [&] {  // when no rank has its files open
+    do_on_all(ranks_, [] {});  // until no rank has its files open
+    do_on_all(ranks_, [&] {
       if (is_first(ranks_)) remove_scratch(scratch_);
     });
     return objects;

@@ -65,19 +65,16 @@ void check_ranks(Ranks& ranks, const Work& work) {
 }
 
 std::vector<ImageFile> share_images(Ranks& ranks, const std::vector<ImageFile>& of_first) {
-  Json list = Json::array();
+  std::vector<std::pair<uintmax_t, const ImageFile*>> sized;
   for (const ImageFile& image : of_first)
-    list.push_back({image.stem, image.path.string()});
-  const std::string mine = ranks.rank() == 0 ? to_text(list) : "";
-  std::vector<std::pair<uintmax_t, ImageFile>> sized;
-  for (const Json& entry : parse_json(ranks.gather_texts(mine)[0])) {
-    const fs::path path = entry[1].get<std::string>();
-    sized.push_back({size_of_file(path), {entry[0].get<std::string>(), path}});
-  }
+    if (is_first(&ranks)) sized.emplace_back(size_of_file(image.path), &image);
   std::stable_sort(sized.begin(), sized.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  Json list = Json::array();
+  for (const auto& [size, image] : sized)
+    list.push_back({image->stem, image->path.string()});
   std::vector<ImageFile> images;
-  for (auto& [size, image] : sized)
-    images.push_back(std::move(image));
+  for (const Json& entry : parse_json(ranks.gather_texts(to_text(list))[0]))
+    images.push_back({entry[0].get<std::string>(), entry[1].get<std::string>()});
   return images;
 }
 
