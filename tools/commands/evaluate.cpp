@@ -6,6 +6,7 @@
 #include <memory>
 #include <string_view>
 
+#include "data/arrays/zarr.h"
 #include "data/metrics/score_bytes.h"
 #include "data/metrics/truth_score.h"
 #include "engine/files.h"
